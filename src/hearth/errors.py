@@ -1,0 +1,100 @@
+"""Every error Hearth raises on purpose: one small tree, each with its own exit code.
+
+An error says what happened, why, and what to do. The command line prints the three parts and exits with `exit_code`;
+Python callers catch `HearthError` or one of its kinds.
+"""
+
+from __future__ import annotations
+
+
+class HearthError(Exception):
+    """Base of all errors that Hearth raises on purpose.
+
+    Args:
+        what: one sentence: what happened, naming the thing it happened to.
+        why: the cause, where it is known.
+        hint: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what, self.why, self.hint) if part)
+
+
+class UsageError(HearthError):
+    """An argument is out of range or two arguments contradict each other."""
+
+    exit_code = 2
+
+
+class ModelNotFound(HearthError):
+    """The name is no model of a hub, no folder, no file and not `starter`."""
+
+    exit_code = 3
+
+
+class CorruptFile(HearthError):
+    """A checkpoint, tokenizer or bundle file is damaged, truncated or hostile."""
+
+    exit_code = 4
+
+
+class Unsupported(HearthError):
+    """The file is sound, but Hearth does not know its architecture, tensor type or setting."""
+
+    exit_code = 5
+
+
+class NetworkError(HearthError):
+    """The hub cannot be reached, or refuses."""
+
+    exit_code = 6
+
+
+class StorageError(HearthError):
+    """A folder cannot be written, or the disk is full."""
+
+    exit_code = 7
+
+
+class NotEnoughMemory(HearthError):
+    """What was asked needs more memory than there is."""
+
+    exit_code = 8
+
+
+class ContextFull(HearthError):
+    """The prompt, or prompt and answer, are longer than the context."""
+
+    exit_code = 9
+
+
+class TokenizerMissing(HearthError):
+    """Text was asked of a model that came without a tokenizer."""
+
+    exit_code = 10
+
+
+class BundleMismatch(HearthError):
+    """A bundle was made by another version, for another processor, or was changed since."""
+
+    exit_code = 11
+
+
+class CompileError(HearthError):
+    """The compiler failed, or the `compile` extra is not installed."""
+
+    exit_code = 12
+
+
+class TemplateError(HearthError):
+    """A chat template is missing, broken, or went past its limits."""
+
+    exit_code = 13
