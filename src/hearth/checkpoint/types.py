@@ -1,0 +1,73 @@
+"""What a published checkpoint offers, whatever its file format: the interface that `model` and `compiler` read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a checkpoint, described but not read.
+
+    Attributes:
+        name: as the file spells it.
+        shape: row-major, outermost first: a linear weight is `(out_features, in_features)` in either file format.
+        dtype: `f32`, `f16`, `bf16`, or a GGUF block type: `q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k`.
+        size_bytes: bytes that the tensor takes in its file.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class TokenizerSpec:
+    """A tokenizer in the one form Hearth runs: the text of a `tokenizer.json`, and what that file does not say.
+
+    Attributes:
+        json: content of a `tokenizer.json` that the `tokenizers` library loads.
+        bos_id: token put before a text when `add_bos`.
+        eos_ids: tokens that end an answer (end of sequence, end of turn).
+        special: the named special tokens a chat template may use: `bos_token`, `eos_token`, `unk_token`, `pad_token`.
+        chat_template: Jinja source, or None.
+        added_by_json: True where `json` has a post-processor that adds BOS (or EOS) itself; then `add_bos` is False.
+    """
+
+    json: str
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+    add_bos: bool
+    add_eos: bool
+    special: Mapping[str, str]
+    chat_template: str | None
+    added_by_json: bool = False
+
+
+class Checkpoint(Protocol):
+    """A model as its authors published it. Reading is lazy: `raw` maps the file and copies nothing."""
+
+    path: Path
+    kind: Literal["safetensors", "gguf"]
+    architecture: str
+    """`model_type` of config.json, or `general.architecture` of a GGUF file."""
+    config: Mapping[str, Any]
+    """config.json as it is, or all the key-value metadata of a GGUF file."""
+    tensors: Mapping[str, TensorInfo]
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of a tensor as they stand in the file: 1-D, read-only, memory-mapped."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over what identifies the content: every header, config and tokenizer file, and each weight
+        file's size and modification time (not its bytes: hashing 10 GB at each start would cost seconds)."""
+
+    def tokenizer(self) -> TokenizerSpec | None:
+        """The tokenizer in `tokenizer.json` form, converted if need be; None when the source has none."""

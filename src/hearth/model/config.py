@@ -1,0 +1,99 @@
+"""What a decoder-only transformer is, in one frozen dataclass: a model is its difference from Llama.
+
+Family files (`families/<name>.py`) fill it from a published configuration; `decoder.py` builds it. Neither knows of
+file formats, number formats or devices. The defaults describe Llama 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NormPlacement = Literal["pre", "post", "pre_post"]
+Activation = Literal["silu", "gelu_tanh", "gelu"]
+
+
+@dataclass(frozen=True)
+class RopeConfig:
+    """Rotary position embedding of one kind of layer, reduced to what the device computes.
+
+    All scaling rules (linear, llama3, yarn, longrope, partial) end up in these numbers: each is a choice of inverse
+    frequencies and one factor on cos and sin.
+
+    Attributes:
+        inv_freq: f32 values, one per rotated pair: `rotary_dim / 2` of them. Pair i rotates dimensions i and
+            i + rotary_dim/2 of a head (the "half" or NeoX layout; interleaved checkpoints are permuted on import).
+        attention_factor: multiplies cos and sin (yarn, longrope), 1.0 otherwise.
+    """
+
+    inv_freq: tuple[float, ...]
+    attention_factor: float = 1.0
+
+    @property
+    def rotary_dim(self) -> int:
+        return 2 * len(self.inv_freq)
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """What may differ from layer to layer.
+
+    Attributes:
+        rope: index into `DecoderConfig.ropes`, or None for a layer without position embedding (SmolLM3's NoPE).
+        sliding_window: attends to this many last positions, itself included; None: to all.
+    """
+
+    rope: int | None = 0
+    sliding_window: int | None = None
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shape and arithmetic of one decoder-only model.
+
+    Attributes:
+        family: name of the family file.
+        max_position: context length the authors trained for, in tokens.
+        norm_offset: added to every RMSNorm weight when it is used (Gemma: 1.0 as published in safetensors; the GGUF
+            files already hold weight + 1, so their family says 0.0).
+        norm_placement: `pre`: x + f(norm(x)) (Llama); `post`: x + norm(f(x)) (OLMo 2);
+            `pre_post`: x + post_norm(f(norm(x))) (Gemma 2, 3).
+        qk_norm: None; `head`: RMSNorm over each head of q and k before RoPE (Qwen 3, Gemma 3), weights [head_dim];
+            `full`: over the whole projection (OLMo 2), weights [heads * head_dim].
+        attention_scale: multiplies q k^T.
+        attention_softcap, logit_softcap: c * tanh(x / c) on attention scores and on logits (Gemma 2); None: off.
+        embedding_scale: multiplies the embeddings (Gemma sqrt(hidden), Granite).
+        residual_scale: multiplies each branch before it is added to the residual (Granite).
+        logit_scale: multiplies the logits (Granite 1 / logits_scaling).
+        tied_embeddings: the head is the embedding matrix.
+    """
+
+    family: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    layers: tuple[LayerConfig, ...]
+    ropes: tuple[RopeConfig, ...]
+    max_position: int
+    norm_eps: float = 1e-5
+    norm_offset: float = 0.0
+    norm_placement: NormPlacement = "pre"
+    activation: Activation = "silu"
+    qk_norm: Literal["head", "full"] | None = None
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    attention_scale: float = 1.0
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
+    tied_embeddings: bool = False
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
