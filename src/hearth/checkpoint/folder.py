@@ -1,0 +1,162 @@
+"""A checkpoint as Hugging Face publishes it: a folder with config.json and safetensors files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
+from hearth.checkpoint.safetensors import Located, read_header
+from hearth.checkpoint.types import TensorInfo, TokenizerSpec
+from hearth.errors import CorruptFile, ModelNotFound, Unsupported
+
+READABLE = frozenset({"f32", "f16", "bf16"})
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+# Everything besides the weights that decides what a model says.
+_IDENTITY_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    _INDEX,
+)
+
+
+class SafetensorsCheckpoint:
+    """A `Checkpoint` over a folder. Opening it reads config.json and the headers of the weight files, no weights.
+
+    Raises:
+        ModelNotFound: the folder has no config.json or no weights.
+        CorruptFile: a file is damaged, truncated or missing.
+        Unsupported: weights only as pickle files, or an unknown tensor type.
+    """
+
+    kind: Literal["safetensors", "gguf"] = "safetensors"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        config_path = path / "config.json"
+        if not config_path.is_file():
+            raise ModelNotFound(
+                f"{path} has no config.json.",
+                why="A model folder holds config.json, model.safetensors (or its shards) and a tokenizer.",
+                hint="Give the folder that the model was published as, or a .gguf file.",
+            )
+        self.config: Mapping[str, Any] = read_json_object(config_path)
+        self.architecture: str = _model_type(self.config)
+        self._located: dict[str, Located] = {}
+        self._headers: list[tuple[str, int]] = []
+        self._files = _weight_files(path)
+        for file in self._files:
+            self._add(file)
+        self.tensors: Mapping[str, TensorInfo] = {name: found.info for name, found in self._located.items()}
+        self._maps: dict[Path, NDArray[np.uint8]] = {}
+
+    def _add(self, file: Path) -> None:
+        tensors, header_size = read_header(file)
+        self._headers.append((file.name, header_size))
+        for name, tensor in tensors.items():
+            if name in self._located:
+                raise CorruptFile(
+                    f"Tensor {name!r} stands in {self._located[name].file.name} and in {file.name}.",
+                    why="Shards of a sound model share no tensor.",
+                    hint=PULL_AGAIN,
+                )
+            self._located[name] = tensor
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
+        tensor = self._located[name]
+        if tensor.info.dtype not in READABLE:
+            raise Unsupported(
+                f"Tensor {name!r} has the type {tensor.info.dtype}.",
+                why="From safetensors files Hearth reads f32, f16 and bf16.",
+                hint="Look for the same model in BF16 or F16, or as a GGUF file.",
+            )
+        data = self._maps.get(tensor.file)
+        if data is None:
+            data = self._maps[tensor.file] = map_file(tensor.file)
+        return data[tensor.begin : tensor.end]
+
+    def fingerprint(self) -> str:
+        """See `Checkpoint.fingerprint`."""
+        present = [self.path / name for name in _IDENTITY_FILES if (self.path / name).is_file()]
+        whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [(file.name, map_file(file)) for file in present]
+        whole += [(f"{name}:header", map_file(self.path / name)[:size]) for name, size in self._headers]
+        return fingerprint_files(whole, self._files)
+
+    def tokenizer(self) -> TokenizerSpec | None:
+        """See `Checkpoint.tokenizer`."""
+        raise Unsupported("The tokenizer of a checkpoint cannot be read yet.")
+
+
+def _model_type(config: Mapping[str, Any]) -> str:
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise Unsupported(
+            "config.json does not say which architecture the model has.",
+            why="`model_type` is missing or is not a string.",
+            hint="Take config.json from the model's own repository.",
+        )
+    return model_type
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / _INDEX).is_file():
+        return _shards(folder)
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    pickles = sorted(p.name for pattern in ("*.bin", "*.pth", "*.pt") for p in folder.glob(pattern))
+    if pickles:
+        raise Unsupported(
+            f"{folder} has its weights only as {pickles[0]}.",
+            why="That is a Python pickle: opening one can run any program hidden in it, so Hearth does not.",
+            hint="Look for the same model with model.safetensors (most have one in another revision), or convert it "
+            "on a machine you trust: transformers' save_pretrained writes safetensors.",
+        )
+    raise ModelNotFound(
+        f"{folder} has no weights.",
+        why=f"Neither {_SINGLE} nor {_INDEX} is there.",
+        hint=PULL_AGAIN,
+    )
+
+
+def _shards(folder: Path) -> list[Path]:
+    index = read_json_object(folder / _INDEX)
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CorruptFile(f"{_INDEX} names no tensors.", why="It has no `weight_map`.", hint=PULL_AGAIN)
+    names: set[str] = set()
+    for name in weight_map.values():
+        if not _is_plain_file_name(name):
+            raise CorruptFile(
+                f"{_INDEX} names the shard {str(name)[:200]!r}.",
+                why="A shard must be a .safetensors file inside the model's own folder.",
+                hint="This file may be hostile: get the model from a source you trust.",
+            )
+        names.add(name)
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CorruptFile(f"{folder} lacks the shard {missing[0]}{more}.", why=f"{_INDEX} names it.", hint=PULL_AGAIN)
+    return [folder / name for name in sorted(names)]
+
+
+def _is_plain_file_name(name: Any) -> bool:
+    return (
+        isinstance(name, str)
+        and name.endswith(".safetensors")
+        and "\0" not in name
+        and PurePosixPath(name).name == name
+        and PureWindowsPath(name).name == name  # no backslash, no drive letter
+    )

@@ -1,0 +1,48 @@
+"""Which reader a path needs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hearth.checkpoint.folder import SafetensorsCheckpoint
+from hearth.checkpoint.gguf import GgufCheckpoint
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import ModelNotFound, UsageError
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Opens a model as its authors published it; reads headers only.
+
+    Args:
+        path: a folder with config.json and safetensors files, a .gguf file, or a folder with one .gguf file.
+
+    Raises:
+        ModelNotFound: nothing is there, or nothing that is a model.
+        CorruptFile: a file is damaged, truncated, missing or hostile.
+        Unsupported: sound, but in a form that Hearth does not read.
+        StorageError: a file cannot be opened.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.name.endswith(".safetensors"):
+            raise UsageError(
+                f"{path} is one file of a model.",
+                why="The configuration and the tokenizer stand beside it.",
+                hint=f"Give the folder: {path.parent}",
+            )
+        return GgufCheckpoint(path)
+    if not path.is_dir():
+        raise ModelNotFound(f"{path} does not exist.", hint="Give a model folder or a .gguf file.")
+    if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
+        return SafetensorsCheckpoint(path)
+    ggufs = sorted(path.glob("*.gguf"))
+    if len(ggufs) == 1:
+        return GgufCheckpoint(ggufs[0])
+    if ggufs:
+        raise UsageError(
+            f"{path} holds {len(ggufs)} GGUF files.",
+            why=f"Among them {ggufs[0].name} and {ggufs[1].name}.",
+            hint="Name the one you want.",
+        )
+    return SafetensorsCheckpoint(path)  # its errors say what the folder lacks
