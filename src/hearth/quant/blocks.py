@@ -1,0 +1,111 @@
+"""A quantised matrix in its canonical form: the integers and scales themselves, row-major, one byte an integer.
+
+Everything meets here: GGUF decoders and the quantiser make `Blocks`, the packer reorders them, `unpack` says what they
+are worth. No other place multiplies an integer by a scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.quant.formats import Format, round_up
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Integers and scales of a quantised matrix `[N, K]`; `Kg` is K rounded up to whole groups (k-quants: to 256).
+
+    Attributes:
+        fmt: which of the block formats.
+        k: K, the columns that count.
+        q: `(N, Kg)` uint8, or int8 where `fmt.signed`. Columns from K on hold `fmt.zero_point`.
+        scale: float16 `(N, Kg / 32)`; k-quants: d, `(N, Kg / 256)`.
+        min: float16 like `scale`; k-quants: dmin. None where the format has no min.
+        sub_scale: k-quants only: uint8 (q6_k: int8) `(N, Kg / group_columns)`.
+        sub_min: q4_k and q5_k only: uint8 `(N, Kg / 32)`.
+    """
+
+    fmt: Format
+    k: int
+    q: NDArray[Any]
+    scale: NDArray[np.float16]
+    min: NDArray[np.float16] | None = None
+    sub_scale: NDArray[Any] | None = None
+    sub_min: NDArray[np.uint8] | None = None
+
+    @property
+    def n(self) -> int:
+        """N, the number of rows."""
+        return int(self.q.shape[0])
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The array of the field called `name` (`scale`, `min`, `sub_scale`, `sub_min`)."""
+        value = {"scale": self.scale, "min": self.min, "sub_scale": self.sub_scale, "sub_min": self.sub_min}[name]
+        if value is None:
+            raise KeyError(f"blocks of {self.fmt.name} hold no {name}")
+        return value
+
+    def relabel(self, fmt: Format) -> Blocks:
+        """The same numbers under the name of a format with the same layout (`q4_0` as `q4`)."""
+        assert fmt.kernel_layout == self.fmt.kernel_layout, (fmt.name, self.fmt.name)
+        return replace(self, fmt=fmt)
+
+
+def unpack(blocks: Blocks) -> NDArray[np.float32]:
+    """What the blocks are worth: f32 `(N, K)`, each value rounded once at most; the reference for every kernel."""
+    fmt, n = blocks.fmt, blocks.n
+    group = fmt.group_columns
+    q = blocks.q.astype(np.float32)
+    if fmt.zero_point:
+        q -= np.float32(fmt.zero_point)
+    grouped = q.reshape(n, -1, group)  # (N, groups, columns of a group)
+    scale, minimum = _group_scales(blocks)
+    # A scale that is NaN or infinite gives NaN, as the arithmetic says: no warning is wanted for it.
+    with np.errstate(all="ignore"):
+        grouped *= scale[:, :, None]
+        if minimum is not None:
+            grouped += minimum[:, :, None]
+    return np.ascontiguousarray(q[:, : blocks.k])
+
+
+def _group_scales(blocks: Blocks) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Scale and min of each group, f32 `(N, groups)`. Products of f16 and 8-bit integers are exact in f32."""
+    scale = blocks.scale.astype(np.float32)
+    minimum = None if blocks.min is None else blocks.min.astype(np.float32)
+    if not blocks.fmt.is_super:
+        return scale, minimum
+    per_block = blocks.fmt.block_columns // blocks.fmt.group_columns
+    scale = np.repeat(scale, per_block, axis=1) * blocks.array("sub_scale").astype(np.float32)
+    if minimum is not None:
+        minimum = -np.repeat(minimum, per_block, axis=1) * blocks.array("sub_min").astype(np.float32)
+    return scale, minimum
+
+
+def concat_rows(parts: Sequence[Blocks]) -> Blocks:
+    """Blocks of the same format and K, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    assert all(part.fmt == first.fmt and part.k == first.k for part in parts)
+
+    def joined(name: str) -> NDArray[Any] | None:
+        return None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        first,
+        q=np.concatenate([part.q for part in parts]),
+        scale=np.concatenate([part.scale for part in parts]),
+        min=joined("min"),
+        sub_scale=joined("sub_scale"),
+        sub_min=joined("sub_min"),
+    )
+
+
+def stored_columns(fmt: Format, k: int) -> int:
+    """Kg: the columns of `Blocks.q` for a matrix of `k` columns."""
+    return round_up(k, fmt.block_columns if fmt.is_super else fmt.group_columns)

@@ -1,0 +1,220 @@
+"""The table of number formats: every byte of a packed weight block is described here, once.
+
+A weight `W[N, K]` is packed in blocks of 16 rows by `block_columns` columns (docs/architecture.md, "Packed weight
+layout"). Whoever reads or writes such a block (the numpy reference in this folder, the kernel generator) asks a
+`Format` for sizes and offsets; nobody else knows a number. Formats whose blocks are laid out alike share a
+`kernel_layout`, so one kernel serves both `q4` (made here) and `q4_0` (a GGUF block type, only reordered).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hearth.errors import Unsupported
+
+LANES = 16
+"""Rows of a packed block: lane r of row block b is row 16 * b + r."""
+PLANE_COLUMNS = 32
+"""Columns that a set of integer planes covers; also the group size of every simple block format."""
+COLUMN_MULTIPLE = 64
+"""Columns are padded to this multiple, with zeros (k-quants: to their block of 256)."""
+
+PLANE_BYTES = {"low4": 256, "high1": 64, "high2": 128, "int8": 512}
+"""Bytes of one plane of 16 rows by 32 columns."""
+
+FieldType = Literal["f16", "u8", "i8"]
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is at least `value`."""
+    return -(-value // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class Field:
+    """Per-row numbers that follow the planes of a block, lane by lane: `[count][16]` of `dtype`.
+
+    Attributes:
+        name: `scale`, `min`, `sub_scale` or `sub_min`: the array of `Blocks` that it holds.
+        dtype: `f16`, `u8` or `i8`.
+        offset: byte offset from the start of the block.
+        count: entries a block and row.
+    """
+
+    name: str
+    dtype: FieldType
+    offset: int
+    count: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the field in one block."""
+        return self.count * LANES * (2 if self.dtype == "f16" else 1)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A number format and the bytes of its packed block.
+
+    Attributes:
+        name: as users, GGUF and manifests spell it.
+        kernel_layout: equal for formats whose packed bytes mean the same: `b4 b4m b5 b5m b8 k4 k5 k6 f32 f16 bf16`.
+        bits: of the stored integer or float.
+        group_columns: columns that share one scale (k-quants: one integer sub-scale); 1 for floats.
+        block_columns: columns of a packed block; 1 for floats.
+        block_bytes: bytes of a packed block (16 rows), a multiple of 64 for all but the 16-bit floats (32).
+        planes: integer planes of each group of 32 columns, in order.
+        fields: what follows the planes of all groups.
+        zero_point: the stored integer that stands for 0 (before a min is added).
+        signed: True where integers are stored as signed bytes.
+        has_min: True where a value is `u * scale + min` (k-quants: `u * d * sc - dmin * m`).
+        is_super: True for k-quants: integer sub-scales under one float scale in 256 columns.
+        is_float: True for f32, f16, bf16: no blocks, no scales.
+    """
+
+    name: str
+    kernel_layout: str
+    bits: int
+    group_columns: int
+    block_columns: int
+    block_bytes: int
+    planes: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    zero_point: int = 0
+    signed: bool = False
+    has_min: bool = False
+    is_super: bool = False
+    is_float: bool = False
+
+    @property
+    def plane_groups(self) -> int:
+        """Groups of 32 columns in a block (0 for floats)."""
+        return self.block_columns // PLANE_COLUMNS
+
+    @property
+    def plane_group_bytes(self) -> int:
+        """Bytes of all planes of one group of 32 columns: the stride from group to group."""
+        return sum(PLANE_BYTES[plane] for plane in self.planes)
+
+    @property
+    def column_multiple(self) -> int:
+        """What K is padded to: 64, or 256 for k-quants."""
+        return max(COLUMN_MULTIPLE, self.block_columns)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that a weight takes when packed, scales included."""
+        return self.block_bytes * 8 / (LANES * self.block_columns)
+
+    def plane_offset(self, plane: str, group: int = 0) -> int:
+        """Byte offset in a block of `plane` (`low4`, ...) of group `group` of 32 columns."""
+        before = self.planes[: self.planes.index(plane)]
+        return group * self.plane_group_bytes + sum(PLANE_BYTES[name] for name in before)
+
+    def field(self, name: str) -> Field:
+        """The field called `name`; KeyError when the format has none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"format {self.name} has no field {name}")
+
+    def padded(self, n: int, k: int) -> tuple[int, int]:
+        """Rows and columns that `[n, k]` takes when packed."""
+        return round_up(n, LANES), round_up(k, self.column_multiple)
+
+    def row_block_bytes(self, k: int) -> int:
+        """Packed bytes of 16 rows of `k` columns."""
+        return round_up(k, self.column_multiple) // self.block_columns * self.block_bytes
+
+    def packed_size(self, n: int, k: int) -> int:
+        """Packed bytes of a weight `[n, k]`."""
+        return round_up(n, LANES) // LANES * self.row_block_bytes(k)
+
+
+def _blocks(
+    name: str,
+    layout: str,
+    bits: int,
+    planes: tuple[str, ...],
+    *fields: tuple[str, FieldType, int],
+    zero_point: int = 0,
+    signed: bool = False,
+    columns: int = 64,
+    group: int = 32,
+    tail_bytes: int = 0,
+) -> Format:
+    """A block format, its offsets summed up: planes group by group, then the fields in order, then zero bytes."""
+    offset = columns // PLANE_COLUMNS * sum(PLANE_BYTES[plane] for plane in planes)
+    placed = []
+    for field_name, dtype, count in fields:
+        field = Field(field_name, dtype, offset, count)
+        placed.append(field)
+        offset += field.size_bytes
+    return Format(
+        name=name,
+        kernel_layout=layout,
+        bits=bits,
+        group_columns=group,
+        block_columns=columns,
+        block_bytes=offset + tail_bytes,
+        planes=planes,
+        fields=tuple(placed),
+        zero_point=zero_point,
+        signed=signed,
+        has_min=any(field.name == "min" for field in placed),
+        is_super=columns == 256,
+    )
+
+
+def _float(name: str, bits: int) -> Format:
+    return Format(name, name, bits, group_columns=1, block_columns=1, block_bytes=LANES * bits // 8, is_float=True)
+
+
+_SCALE: tuple[str, FieldType, int] = ("scale", "f16", 2)
+_MIN: tuple[str, FieldType, int] = ("min", "f16", 2)
+# k-quants: 8-bit (6 significant) sub-scales and sub-mins, then d and dmin, which are `scale` and `min` here.
+_K_FIELDS: tuple[tuple[str, FieldType, int], ...] = (
+    ("sub_scale", "u8", 8),
+    ("sub_min", "u8", 8),
+    ("scale", "f16", 1),
+    ("min", "f16", 1),
+)
+_K6_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "i8", 16), ("scale", "f16", 1))
+
+FORMATS: dict[str, Format] = {
+    fmt.name: fmt
+    for fmt in (
+        _float("f32", 32),
+        _float("f16", 16),
+        _float("bf16", 16),
+        _blocks("q4", "b4", 4, ("low4",), _SCALE, zero_point=8),
+        _blocks("q4a", "b4m", 4, ("low4",), _SCALE, _MIN),
+        _blocks("q8", "b8", 8, ("int8",), _SCALE, signed=True),
+        _blocks("q4_0", "b4", 4, ("low4",), _SCALE, zero_point=8),
+        _blocks("q4_1", "b4m", 4, ("low4",), _SCALE, _MIN),
+        _blocks("q5_0", "b5", 5, ("low4", "high1"), _SCALE, zero_point=16),
+        _blocks("q5_1", "b5m", 5, ("low4", "high1"), _SCALE, _MIN),
+        _blocks("q8_0", "b8", 8, ("int8",), _SCALE, signed=True),
+        _blocks("q4_k", "k4", 4, ("low4",), *_K_FIELDS, columns=256),
+        _blocks("q5_k", "k5", 5, ("low4", "high1"), *_K_FIELDS, columns=256),
+        _blocks("q6_k", "k6", 6, ("low4", "high2"), *_K6_FIELDS, zero_point=32, columns=256, group=16, tail_bytes=32),
+    )
+}
+"""Every format by name."""
+
+
+def get_format(name: str) -> Format:
+    """The format called `name`.
+
+    Raises:
+        Unsupported: there is none.
+    """
+    if name not in FORMATS:
+        raise Unsupported(f"Unknown number format '{name}'.", hint=f"Known: {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def packed_size(fmt: Format, n: int, k: int) -> int:
+    """Bytes of a packed weight `[n, k]`."""
+    return fmt.packed_size(n, k)
