@@ -1,0 +1,18 @@
+"""What a model is: which family it belongs to, its shape and arithmetic, and where its parameters are.
+
+`load_family` is the door; `DecoderConfig` is what goes through it to the right.
+"""
+
+from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.load import LoadedModel, load_family
+from hearth.model.weights import WeightSource, parameter_shapes
+
+__all__ = [
+    "DecoderConfig",
+    "LayerConfig",
+    "LoadedModel",
+    "RopeConfig",
+    "WeightSource",
+    "load_family",
+    "parameter_shapes",
+]

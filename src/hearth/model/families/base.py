@@ -1,0 +1,195 @@
+"""What a family file is made of: the Llama reading of a configuration, and the `Family` record of differences.
+
+Fields of a `DecoderConfig` that a family does not give are read as Llama's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hearth.errors import Unsupported
+from hearth.model.config import Activation, DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.rope import flat_rope_parameters, make_rope
+from hearth.model.settings import MAX_POSITIONS, Settings
+from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Rules
+
+MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 4096
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+}
+
+# Keys that change what a model computes, with the values that mean "off". A family that computes one says so in
+# `Family.honours`; anywhere else a value that is not off is refused.
+CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
+    "quantization_config": (),
+    "compression_config": (),
+    "num_experts": (0,),
+    "num_local_experts": (0,),
+    "n_routed_experts": (0,),
+    "clip_qkv": (),
+    "attn_logit_softcapping": (),
+    "final_logit_softcapping": (),
+    "query_pre_attn_scalar": (),
+    "embedding_multiplier": (1,),
+    "residual_multiplier": (1,),
+    "attention_multiplier": (),
+    "logits_scaling": (1,),
+    "logit_scale": (1,),
+    "attention_sinks": (False,),
+    "attention_chunk_size": (),
+    "use_bidirectional_attention": (False,),
+    "is_causal": (True,),
+    "alibi": (False,),
+    "use_mrope": (False,),
+    "use_qk_norm": (False,),
+    "qk_layernorm": (False,),
+    "no_rope_layers": (),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of models, as its difference from Llama.
+
+    Attributes:
+        name: of its file.
+        model_types: `model_type`s of config.json that it answers to.
+        architectures: `general.architecture`s of GGUF files that it answers to.
+        configure: its reading of a configuration.
+        defaults: what transformers assumes for a key that config.json does not have.
+        gguf_defaults: what llama.cpp assumes, in the same key names.
+        honours: the keys of `CHANGES_THE_RESULT` that `configure` reads.
+        hf_tensors, gguf_tensors: where each parameter is.
+        hf_prefixes: beginnings of tensor names and what they stand for.
+        hf_ignored: tensors that are no part of the text model, as `fnmatch` patterns.
+        text_config: the configuration may be an inner object of this name (models that also see).
+        gguf_interleaved: llama.cpp's converter interleaves the halves of each q and k head.
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    architectures: tuple[str, ...]
+    configure: Callable[[Settings], DecoderConfig]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    gguf_defaults: Mapping[str, Any] = field(default_factory=dict)
+    honours: frozenset[str] = frozenset()
+    hf_tensors: Rules = field(default_factory=lambda: LLAMA_HF)
+    gguf_tensors: Rules = field(default_factory=lambda: LLAMA_GGUF)
+    hf_prefixes: tuple[tuple[str, str], ...] = ()
+    hf_ignored: tuple[str, ...] = ()
+    text_config: str | None = None
+    gguf_interleaved: bool = False
+
+    def refuse_unknown(self, settings: Settings) -> None:
+        """Raises Unsupported for a setting that changes the result and that this family does not compute."""
+        for key, off in CHANGES_THE_RESULT.items():
+            value = settings.get(key)
+            if key not in self.honours and value is not None and value not in off:
+                raise settings.unsupported(key, f"Hearth does not compute it for the family {self.name!r}.")
+
+
+def llama_config(settings: Settings, family: str, **differences: Any) -> DecoderConfig:
+    """The configuration as Llama's reading gives it, with the fields in `differences` instead of Llama's."""
+    num_heads = settings.count("num_attention_heads", most=MAX_HEADS)
+    num_kv_heads = settings.optional_count("num_key_value_heads", most=MAX_HEADS) or num_heads
+    if num_heads % num_kv_heads:
+        raise settings.corrupt("num_key_value_heads", f"a divisor of the {num_heads} attention heads")
+    size = head_dim(settings)
+    bias = settings.flag("attention_bias")
+    fields: dict[str, Any] = {
+        "vocab_size": settings.count("vocab_size"),
+        "hidden_size": settings.count("hidden_size"),
+        "intermediate_size": settings.count("intermediate_size"),
+        "num_heads": num_heads,
+        "num_kv_heads": num_kv_heads,
+        "head_dim": size,
+        "max_position": settings.count("max_position_embeddings", most=MAX_POSITIONS),
+        "norm_eps": settings.number("rms_norm_eps", high=1.0),
+        "activation": activation(settings),
+        "qkv_bias": bias,
+        "output_bias": bias,
+        "mlp_bias": settings.flag("mlp_bias"),
+        "attention_scale": gguf_attention_scale(settings) or size**-0.5,
+        "tied_embeddings": settings.flag("tie_word_embeddings"),
+    }
+    fields |= differences
+    if "layers" not in fields:
+        fields["layers"] = full_layers(settings)
+    if "ropes" not in fields:
+        fields["ropes"] = (flat_rope(settings),)
+    return DecoderConfig(family=family, **fields)
+
+
+def gguf_attention_scale(settings: Settings) -> float | None:
+    """The scale of attention scores, where a GGUF file gives one."""
+    return settings.optional_number("attention_scale", high=1e6) if settings.kind == "gguf" else None
+
+
+def num_layers(settings: Settings) -> int:
+    return settings.count("num_hidden_layers", most=MAX_LAYERS)
+
+
+def head_dim(settings: Settings) -> int:
+    given = settings.optional_count("head_dim", most=MAX_HEAD_DIM)
+    if given is not None:
+        return given
+    hidden, heads = settings.count("hidden_size"), settings.count("num_attention_heads", most=MAX_HEADS)
+    if hidden % heads:
+        raise settings.corrupt("hidden_size", f"a multiple of the {heads} attention heads, or a head_dim")
+    return hidden // heads
+
+
+def flat_rope(settings: Settings) -> RopeConfig:
+    """The one rotation of a model whose layers all rotate alike."""
+    return make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings))
+
+
+def activation(settings: Settings, key: str = "hidden_act") -> Activation:
+    name = settings.text(key)
+    if name not in ACTIVATIONS:
+        raise Unsupported(
+            f"{settings.where}: {key} = {name!r} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
+        )
+    return ACTIVATIONS[name]
+
+
+def window(settings: Settings) -> int | None:
+    """The sliding window, in tokens, of the layers that have one; 0 is how GGUF files say "none"."""
+    return (
+        None if settings.get("sliding_window") == 0 else settings.optional_count("sliding_window", most=MAX_POSITIONS)
+    )
+
+
+def full_layers(settings: Settings) -> tuple[LayerConfig, ...]:
+    """Layers that all attend to everything."""
+    kinds = set(layer_kinds(settings, default="full_attention"))
+    if kinds != {"full_attention"}:
+        raise settings.unsupported("layer_types", "All layers of this family attend alike.")
+    return (LayerConfig(),) * num_layers(settings)
+
+
+def layer_kinds(settings: Settings, *, default: str | list[str]) -> list[str]:
+    """`full_attention` or `sliding_attention` for each layer: `layer_types`, or the family's default."""
+    count = num_layers(settings)
+    kinds = settings.sequence("layer_types", length=count)
+    if kinds is None:
+        return [default] * count if isinstance(default, str) else default
+    for kind in kinds:
+        if kind not in ("full_attention", "sliding_attention"):
+            raise settings.unsupported("layer_types", f"Unknown kind of layer {kind!r}.")
+    return kinds
+
+
+def windowed_layers(settings: Settings, kinds: list[str]) -> tuple[LayerConfig, ...]:
+    """Layers of the given kinds, all rotated alike."""
+    size = window(settings)
+    if size is None and "sliding_attention" in kinds:
+        raise settings.corrupt("sliding_window", "the window of the layers that slide")
+    return tuple(LayerConfig(sliding_window=size if kind == "sliding_attention" else None) for kind in kinds)

@@ -1,0 +1,96 @@
+"""Gemma 3: the text models, and the text half of those that also see."""
+
+from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
+from hearth.model.families.gemma2 import GEMMA_HF, gemma_arithmetic, gemma_attention_scale
+from hearth.model.rope import complete, make_rope
+from hearth.model.settings import Settings
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    layers = _layers(settings)
+    return llama_config(
+        settings,
+        "gemma3",
+        layers=layers,
+        ropes=(_rope(settings, "full_attention"), _rope(settings, "sliding_attention")),
+        # Each head of q and k is normalised before it is rotated.
+        qk_norm="head",
+        logit_softcap=settings.optional_number("final_logit_softcapping"),
+        attention_scale=gemma_attention_scale(settings, layers_of_27b=62),
+        **gemma_arithmetic(settings),
+    )
+
+
+def _layers(settings: Settings) -> tuple[LayerConfig, ...]:
+    """Five layers slide and the sixth attends to everything; each kind has its own rotation (0: full, 1: sliding)."""
+    pattern = settings.get("sliding_window_pattern")
+    size = window(settings)
+    if isinstance(pattern, list | tuple):  # GGUF may have a flag for each layer
+        flags = settings.sequence("sliding_window_pattern", length=num_layers(settings)) or []
+        kinds = ["sliding_attention" if flag else "full_attention" for flag in flags]
+    else:
+        every = settings.count("sliding_window_pattern")
+        kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(num_layers(settings))]
+    if size is None and settings.kind == "gguf":
+        kinds = ["full_attention"] * num_layers(settings)
+    kinds = layer_kinds(settings, default=kinds)
+    if size is None and "sliding_attention" in kinds:
+        raise settings.corrupt("sliding_window", "the window of the layers that slide")
+    return tuple(LayerConfig(1, size) if kind == "sliding_attention" else LayerConfig(0) for kind in kinds)
+
+
+def _rope(settings: Settings, layer_type: str) -> RopeConfig:
+    """transformers 5 nests the parameters by kind of layer; before that, scaling was for the full layers only."""
+    whole = settings.table("rope_parameters")
+    nested = whole.get(layer_type) or {}
+    if not isinstance(nested, dict):
+        raise settings.corrupt("rope_parameters", "an object for each kind of layer")
+    if layer_type == "full_attention":
+        parameters = complete(settings, {**nested, **settings.table("rope_scaling")})
+    else:
+        parameters = complete(settings, dict(nested), theta_key="rope_local_base_freq")
+    return make_rope(parameters, head_dim=head_dim(settings))
+
+
+FAMILY = Family(
+    name="gemma3",
+    model_types=("gemma3", "gemma3_text"),
+    architectures=("gemma3",),
+    configure=configure,
+    # Published configurations of the larger models leave out most keys.
+    defaults={
+        "vocab_size": 262208,
+        "hidden_size": 2304,
+        "intermediate_size": 9216,
+        "num_hidden_layers": 26,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        "rope_local_base_freq": 10000.0,
+        "tie_word_embeddings": True,
+        "query_pre_attn_scalar": 256,
+        "sliding_window": 4096,
+        "sliding_window_pattern": 6,
+    },
+    gguf_defaults={
+        "hidden_activation": "gelu_pytorch_tanh",
+        "rope_theta": 1000000.0,
+        "rope_local_base_freq": 10000.0,
+        "sliding_window_pattern": 6,
+    },
+    honours=frozenset({"final_logit_softcapping", "query_pre_attn_scalar"}),
+    hf_tensors=GEMMA_HF,
+    # The text half of a model that also sees, as transformers 4 and as 5 name it.
+    hf_prefixes=(
+        ("language_model.model.", "model."),
+        ("language_model.lm_head.", "lm_head."),
+        ("model.language_model.", "model."),
+    ),
+    hf_ignored=("*vision_tower.*", "*multi_modal_projector.*"),
+    text_config="text_config",
+)

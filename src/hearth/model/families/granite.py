@@ -1,0 +1,38 @@
+"""Granite 3, dense."""
+
+from hearth.model.config import DecoderConfig
+from hearth.model.families.base import Family, gguf_attention_scale, head_dim, llama_config
+from hearth.model.settings import Settings
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    # Four factors that the other models have built into their weights.
+    scale = settings.optional_number("attention_multiplier") or gguf_attention_scale(settings)
+    return llama_config(
+        settings,
+        "granite",
+        attention_scale=scale or head_dim(settings) ** -0.5,
+        embedding_scale=settings.optional_number("embedding_multiplier") or 1.0,
+        residual_scale=settings.optional_number("residual_multiplier") or 1.0,
+        logit_scale=1.0 / (settings.optional_number("logits_scaling", low=1e-9) or 1.0),
+    )
+
+
+FAMILY = Family(
+    name="granite",
+    model_types=("granite",),
+    architectures=("granite",),
+    configure=configure,
+    defaults={
+        "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "hidden_act": "silu",
+        "attention_multiplier": 1.0,
+    },
+    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    honours=frozenset(
+        {"attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale"}
+    ),
+    gguf_interleaved=True,
+)

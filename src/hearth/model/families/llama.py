@@ -1,0 +1,24 @@
+"""Llama 1, 2 and 3, and what is built like them. The other families are differences from this one."""
+
+from hearth.model.config import DecoderConfig
+from hearth.model.families.base import Family, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.settings import Settings
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    if settings.kind == "gguf" and window(settings) is not None:
+        # Mistral's files say "llama" too; a window in the metadata is for all layers.
+        kinds = layer_kinds(settings, default="sliding_attention")
+        return llama_config(settings, "llama", layers=windowed_layers(settings, kinds))
+    return llama_config(settings, "llama")
+
+
+FAMILY = Family(
+    name="llama",
+    model_types=("llama",),
+    architectures=("llama",),
+    configure=configure,
+    defaults={"max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_act": "silu"},
+    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    gguf_interleaved=True,
+)

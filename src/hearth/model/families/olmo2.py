@@ -1,0 +1,30 @@
+"""OLMo 2."""
+
+from hearth.model.config import DecoderConfig
+from hearth.model.families.base import Family, llama_config
+from hearth.model.settings import Settings
+from hearth.model.tensors import LLAMA_HF, Rules
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    if settings.kind == "gguf" and settings.get("sliding_window") is not None:
+        raise settings.unsupported("sliding_window", "This is an OLMo 3 file; Hearth knows OLMo 2.")
+    # A branch is normalised after it, not before; q and k are normalised as a whole, before they are rotated.
+    return llama_config(settings, "olmo2", norm_placement="post", qk_norm="full", mlp_bias=False)
+
+
+HF: Rules = {
+    **LLAMA_HF,
+    "layers.N.attn_post_norm": "model.layers.N.post_attention_layernorm.weight",
+    "layers.N.mlp_post_norm": "model.layers.N.post_feedforward_layernorm.weight",
+}
+
+FAMILY = Family(
+    name="olmo2",
+    model_types=("olmo2",),
+    architectures=("olmo2",),
+    configure=configure,
+    defaults={"max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu"},
+    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    hf_tensors=HF,
+)

@@ -1,0 +1,63 @@
+"""Phi-3, Phi-3.5 and Phi-4 (mini and full), text."""
+
+from dataclasses import replace
+
+from hearth.model.config import DecoderConfig
+from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.rope import flat_rope_parameters, make_rope, rope_type, uses_long_factors
+from hearth.model.settings import MAX_POSITIONS, Settings
+from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Fused, Rules
+
+
+def configure(settings: Settings) -> DecoderConfig:
+    default = "full_attention" if window(settings) is None else "sliding_attention"
+    parameters = flat_rope_parameters(settings)
+    if parameters.get("rope_type") in ("su", "yarn") or parameters.get("type") in ("su", "yarn"):
+        # Names that LongRoPE had before it had one.
+        parameters = parameters.nested({**parameters.values, "rope_type": "longrope"}, "longrope")
+    config = llama_config(
+        settings,
+        "phi3",
+        # All layers attend to the last `sliding_window` tokens, if there is one.
+        layers=windowed_layers(settings, layer_kinds(settings, default=default)),
+        ropes=(make_rope(parameters, head_dim=head_dim(settings)),),
+        qkv_bias=False,
+        output_bias=False,
+        mlp_bias=False,
+    )
+    if rope_type(parameters) == "longrope" and not uses_long_factors(parameters):
+        # With the short factors the model is good for its original context; a longer one has to be asked for.
+        original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+        config = replace(config, max_position=min(original, config.max_position))
+    return config
+
+
+# q, k and v are one tensor, gate and up are another.
+_QKV, _GATE_UP = ("q", "k", "v"), ("gate", "up")
+HF: Rules = {
+    **LLAMA_HF,
+    **{f"layers.N.{part}": Fused("model.layers.N.self_attn.qkv_proj.weight", _QKV) for part in _QKV},
+    **{f"layers.N.{part}": Fused("model.layers.N.mlp.gate_up_proj.weight", _GATE_UP) for part in _GATE_UP},
+}
+GGUF: Rules = {
+    **LLAMA_GGUF,
+    **{f"layers.N.{x}": (Fused("blk.N.attn_qkv.weight", _QKV), f"blk.N.attn_{x}.weight") for x in _QKV},
+    **{f"layers.N.{part}": Fused("blk.N.ffn_up.weight", _GATE_UP) for part in _GATE_UP},
+}
+
+FAMILY = Family(
+    name="phi3",
+    model_types=("phi3",),
+    architectures=("phi3",),
+    configure=configure,
+    defaults={
+        "max_position_embeddings": 4096,
+        "original_max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "hidden_act": "silu",
+    },
+    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    hf_tensors=HF,
+    gguf_tensors=GGUF,
+)

@@ -1,0 +1,113 @@
+"""From a checkpoint to a described model: its family, its `DecoderConfig`, and the source of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import Unsupported, UsageError
+from hearth.model.config import DecoderConfig
+from hearth.model.families import FAMILIES, Family
+from hearth.model.metadata import gguf_settings
+from hearth.model.settings import Settings
+from hearth.model.tensors import map_tensors
+from hearth.model.weights import WeightSource
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checkpoint as Hearth understands it.
+
+    Attributes:
+        config: shape and arithmetic.
+        sources: for every parameter of `parameter_shapes(config)`, the rows of the tensor that it is.
+        unused: tensors of the checkpoint that a rule leaves out, by name (a vision tower, tables that follow from the
+            configuration).
+    """
+
+    config: DecoderConfig
+    sources: Mapping[str, WeightSource]
+    unused: tuple[str, ...]
+
+
+def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> LoadedModel:
+    """Says what model a checkpoint holds.
+
+    Args:
+        checkpoint: an opened model; only its header is read, and small tables of rope factors.
+        context: the context length to prepare for, in tokens. It matters for models with LongRoPE, which have one set
+            of frequencies for texts within their original context and one for longer ones; None: within.
+
+    Raises:
+        Unsupported: an architecture, a setting or a tensor that Hearth does not know, by name.
+        CorruptFile: a setting out of range, a tensor missing or of the wrong shape.
+        UsageError: `context` is not positive.
+    """
+    if context is not None and context < 1:
+        raise UsageError(f"A context of {context} tokens is not possible.")
+    family = _family_of(checkpoint)
+    if checkpoint.kind == "gguf":
+        settings = gguf_settings(checkpoint, defaults=family.gguf_defaults, context=context)
+        family.refuse_unknown(settings)
+        config = replace(family.configure(settings), **{k: settings.flag(k) for k in _BIASES})
+        sources, unused = map_tensors(checkpoint, config, family.gguf_tensors, interleaved=family.gguf_interleaved)
+        if family.gguf_interleaved and any(rope.rotary_dim != config.head_dim for rope in config.ropes):
+            raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
+        return LoadedModel(config, sources, unused)
+
+    settings = _json_settings(checkpoint, family, context)
+    family.refuse_unknown(settings)
+    config = family.configure(settings)
+    if config.tied_embeddings and not _head_is_embedding(checkpoint):
+        config = replace(config, tied_embeddings=False)
+    ignored = (
+        (*family.hf_ignored, "lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else family.hf_ignored
+    )
+    sources, unused = map_tensors(checkpoint, config, family.hf_tensors, prefixes=family.hf_prefixes, ignored=ignored)
+    return LoadedModel(config, sources, unused)
+
+
+_BIASES = ("qkv_bias", "output_bias", "mlp_bias")
+
+
+def _family_of(checkpoint: Checkpoint) -> Family:
+    def names(family: Family) -> tuple[str, ...]:
+        return family.architectures if checkpoint.kind == "gguf" else family.model_types
+
+    for family in FAMILIES:
+        if checkpoint.architecture in names(family):
+            return family
+    key = "general.architecture" if checkpoint.kind == "gguf" else "config.json: model_type"
+    known = sorted(name for family in FAMILIES for name in names(family))
+    raise Unsupported(
+        f"The architecture {checkpoint.architecture!r} ({key}) is not supported.", hint=f"Known: {', '.join(known)}."
+    )
+
+
+def _json_settings(checkpoint: Checkpoint, family: Family, context: int | None) -> Settings:
+    settings = Settings(checkpoint.config, where="config.json", defaults=family.defaults, context=context)
+    inner = settings.table(family.text_config) if family.text_config else {}
+    if not inner:
+        return settings
+    # What says how the file is stored stands outside, what says how the text model computes inside.
+    outer = {key: checkpoint.config[key] for key in ("quantization_config",) if key in checkpoint.config}
+    where = f"config.json, {family.text_config}"
+    return Settings({**outer, **inner}, where=where, defaults=family.defaults, context=context)
+
+
+def _head_is_embedding(checkpoint: Checkpoint) -> bool:
+    """For a model that says its head is tied: false where the file nevertheless has a head of other values.
+
+    Transformers then uses that head, so Hearth does too.
+    """
+    head = next((n for n in checkpoint.tensors if n.endswith("lm_head.weight")), None)
+    embed = next((n for n in checkpoint.tensors if n.endswith("embed_tokens.weight")), None)
+    if head is None or embed is None:
+        return True
+    a, b = checkpoint.tensors[head], checkpoint.tensors[embed]
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool(np.array_equal(checkpoint.raw(head), checkpoint.raw(embed)))

@@ -1,0 +1,164 @@
+"""GGUF metadata restated in the key names of `config.json`, so that a family reads both with one function.
+
+Every `{architecture}.*` key is accounted for: translated, known to change nothing, or refused by name.
+Source: the GGUF specification (ggml, docs/gguf.md) and the names that llama.cpp's converter writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import CorruptFile, Unsupported
+from hearth.model.settings import Settings
+
+# Under `{architecture}.`; the same meaning under both names.
+_SAME: Mapping[str, str] = {
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "context_length": "max_position_embeddings",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.scale": "attention_scale",
+    "attention.sliding_window": "sliding_window",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "logit_scale": "logits_scaling",
+    "rope.freq_base": "rope_theta",
+    "rope.freq_base_swa": "rope_local_base_freq",
+}
+# A zero in these is how the format says "none".
+_ZERO_IS_NONE = {
+    "attention_scale",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "logits_scaling",
+    "sliding_window",
+}
+# Under `{architecture}.rope.`: what ends up in `rope_scaling`.
+_ROPE: Mapping[str, str] = {
+    "scaling.type": "rope_type",
+    "scaling.factor": "factor",
+    "scaling.original_context_length": "original_max_position_embeddings",
+    "scaling.yarn_attn_factor": "attention_factor",  # the converter's name for attention_factor of config.json
+    "scaling.yarn_beta_fast": "beta_fast",
+    "scaling.yarn_beta_slow": "beta_slow",
+    "scaling.yarn_log_multiplier": "mscale_all_dim",
+    "dimension_count": "rotary_dim",
+}
+# Keys that say nothing a decoder needs, or something that follows from the tensors.
+_HARMLESS = {"vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "attention.layer_norm_epsilon"}
+_HARMLESS_BEGINNINGS = ("vision.", "mm.")
+# Keys with the values under which they change nothing.
+_OFF: Mapping[str, tuple[Any, ...]] = {
+    "attention.causal": (True,),
+    "rope.scaling.yarn_ext_factor": (1.0, -1.0),
+}
+_OFF_VALUES: tuple[Any, ...] = (0, "", None)
+
+
+def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], context: int | None) -> Settings:
+    """The metadata of a GGUF file as settings.
+
+    Raises:
+        Unsupported: a key of the architecture that is not known, or one whose value differs from layer to layer.
+        CorruptFile: no embedding matrix, or a damaged table of rope factors.
+    """
+    prefix = checkpoint.architecture + "."
+    given = {k.removeprefix(prefix): v for k, v in checkpoint.config.items() if k.startswith(prefix)}
+    values: dict[str, Any] = {}
+    scaling: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
+    for key, value in given.items():
+        rope_key = key.removeprefix("rope.")
+        if key in _SAME:
+            name = _SAME[key]
+            spelled[name] = prefix + key
+            value = _one_for_all_layers(prefix + key, value)
+            values[name] = None if name in _ZERO_IS_NONE and value == 0 else value
+        elif key != rope_key and rope_key in _ROPE:
+            scaling[_ROPE[rope_key]] = value
+        elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern"):
+            pass  # read below
+        elif not _changes_nothing(key, value, given):
+            raise Unsupported(
+                f"{checkpoint.path.name}: the metadata key {prefix + key} is not known.",
+                why="Leaving it out could change what the model computes.",
+            )
+    if "rope.scale_linear" in given and "factor" not in scaling:  # its name before `rope.scaling.*`
+        scaling |= {"rope_type": "linear", "factor": given["rope.scale_linear"]}
+    _add_rope_tensors(checkpoint, scaling, given.get("rope.scaling.attn_factor"))
+    values["rope_scaling"] = scaling
+    if "attention.sliding_window_pattern" in given:
+        values["sliding_window_pattern"] = given["attention.sliding_window_pattern"]
+        spelled["sliding_window_pattern"] = prefix + "attention.sliding_window_pattern"
+    values |= _facts_of_tensors(checkpoint)
+    return Settings(
+        values, where=checkpoint.path.name, kind="gguf", defaults=defaults, context=context, spelled=spelled
+    )
+
+
+def _one_for_all_layers(key: str, value: Any) -> Any:
+    """Some sizes may be lists with an entry for each layer; Hearth's layers have one size."""
+    if not isinstance(value, list | tuple | np.ndarray):
+        return value
+    entries = list(value)
+    if not entries or any(entry != entries[0] for entry in entries):
+        raise Unsupported(f"The metadata key {key} differs from layer to layer.")
+    return entries[0]
+
+
+def _changes_nothing(key: str, value: Any, given: Mapping[str, Any]) -> bool:
+    if key in _HARMLESS or key.startswith(_HARMLESS_BEGINNINGS):
+        return True
+    if key == "attention.value_length":
+        return bool(value == given.get("attention.key_length", value))
+    return not isinstance(value, list | tuple | np.ndarray) and value in _OFF.get(key, _OFF_VALUES)
+
+
+def _add_rope_tensors(checkpoint: Checkpoint, scaling: dict[str, Any], attn_factor: Any) -> None:
+    """RoPE factors that the format keeps as tensors: Llama 3's smoothing, and LongRoPE's two sets."""
+    if scaling.get("rope_type") == "none":
+        del scaling["rope_type"]
+    if "rope_freqs.weight" in checkpoint.tensors:
+        scaling["freq_factors"] = _floats(checkpoint, "rope_freqs.weight")
+    if "rope_factors_long.weight" in checkpoint.tensors or "rope_factors_short.weight" in checkpoint.tensors:
+        scaling["rope_type"] = "longrope"  # not every converter wrote the type
+        scaling["long_factor"] = _floats(checkpoint, "rope_factors_long.weight")
+        scaling["short_factor"] = _floats(checkpoint, "rope_factors_short.weight")
+        scaling.setdefault("attention_factor", attn_factor)
+    elif attn_factor is not None:
+        scaling["attention_multiplier"] = attn_factor
+        if scaling.get("rope_type") != "yarn" and attn_factor != 1.0:
+            raise Unsupported(f"{checkpoint.path.name}: rope.scaling.attn_factor = {attn_factor} without YaRN.")
+
+
+def _floats(checkpoint: Checkpoint, name: str) -> list[float]:
+    info = checkpoint.tensors.get(name)
+    if info is None or info.dtype != "f32":
+        raise CorruptFile(f"{checkpoint.path.name}: expected a tensor {name!r} of f32 values.")
+    return [float(value) for value in np.frombuffer(checkpoint.raw(name).tobytes(), "<f4")]
+
+
+def _facts_of_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What config.json says in words and a GGUF file by having a tensor or not."""
+    embedding = checkpoint.tensors.get("token_embd.weight")
+    if embedding is None or len(embedding.shape) != 2:
+        raise CorruptFile(f"{checkpoint.path.name} has no embedding matrix 'token_embd.weight'.")
+    return {
+        "vocab_size": embedding.shape[0],
+        "tie_word_embeddings": "output.weight" not in checkpoint.tensors,
+        "qkv_bias": "blk.0.attn_q.bias" in checkpoint.tensors,
+        "output_bias": "blk.0.attn_output.bias" in checkpoint.tensors,
+        "mlp_bias": "blk.0.ffn_up.bias" in checkpoint.tensors,
+    }

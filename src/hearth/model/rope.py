@@ -1,0 +1,189 @@
+"""Rotary position embedding: from published parameters to inverse frequencies.
+
+All arithmetic is in f32 and in the order in which `transformers` does it, so that the frequencies agree to the last
+bits. Sources: RoPE (arXiv:2104.09864), position interpolation (2306.15595), YaRN (2309.00071), LongRoPE (2402.13753),
+and the frequency smoothing of Llama 3.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.errors import Unsupported
+from hearth.model.config import RopeConfig
+from hearth.model.settings import MAX_POSITIONS, MAX_SIZE, Settings
+
+Float32Array = NDArray[np.float32]
+
+
+def flat_rope_parameters(settings: Settings) -> Settings:
+    """The parameters of a model whose layers all rotate alike.
+
+    transformers 5 writes `rope_parameters`; transformers 4 wrote `rope_theta`, `rope_scaling` and
+    `partial_rotary_factor` beside each other. Where a file has both, `rope_scaling` wins, as it does there.
+    """
+    parameters = settings.table("rope_scaling") or settings.table("rope_parameters")
+    for layer_type in ("full_attention", "sliding_attention"):
+        if layer_type in parameters:
+            raise settings.unsupported("rope_parameters", f"This family has no parameters for {layer_type} alone.")
+    return complete(settings, parameters)
+
+
+def complete(settings: Settings, parameters: dict[str, object], theta_key: str = "rope_theta") -> Settings:
+    """Adds to a dictionary of RoPE parameters those that stand beside it in the configuration."""
+    for key, beside in (("rope_theta", theta_key), ("partial_rotary_factor", "partial_rotary_factor")):
+        if parameters.get(key) is None and settings.get(beside) is not None:
+            parameters[key] = settings.get(beside)
+    # Phi-3 keeps it outside; there it has priority over one inside.
+    outside = settings.get("original_max_position_embeddings")
+    if outside is not None:
+        parameters["original_max_position_embeddings"] = outside
+    elif parameters.get("original_max_position_embeddings") is None:
+        parameters["original_max_position_embeddings"] = settings.get("max_position_embeddings")
+    parameters["max_position_embeddings"] = settings.get("max_position_embeddings")
+    return settings.nested(parameters, "RoPE parameters")
+
+
+def rope_type(parameters: Settings) -> str:
+    name = parameters.get("rope_type") or parameters.get("type") or "default"
+    if name not in _SCALINGS:
+        why = "Its frequencies change with the length of the text." if name == "dynamic" else ""
+        raise Unsupported(
+            f"{parameters.where}: rope_type {name!r} is not supported.",
+            why=why,
+            hint=f"Known: {', '.join(sorted(_SCALINGS))}.",
+        )
+    return str(name)
+
+
+def make_rope(parameters: Settings, *, head_dim: int) -> RopeConfig:
+    """Computes the rotation of one kind of layer.
+
+    Args:
+        parameters: as `complete` returns them. From GGUF also `rotary_dim`, in place of `partial_rotary_factor`, and
+            `freq_factors`, one per pair, which divide the frequencies whatever the type.
+        head_dim: size of a head.
+
+    Raises:
+        Unsupported: an unknown `rope_type`, or an odd number of rotated dimensions.
+        CorruptFile: a parameter is absent or out of range.
+    """
+    scaling = _SCALINGS[rope_type(parameters)]
+    gguf = parameters.kind == "gguf"
+    rotary_dim = parameters.optional_count("rotary_dim", most=head_dim) if gguf else None
+    if rotary_dim is None:
+        partial = parameters.optional_number("partial_rotary_factor", high=1.0)
+        rotary_dim = head_dim if partial is None else int(head_dim * partial)
+    if rotary_dim < 2 or rotary_dim % 2:
+        raise Unsupported(f"{parameters.where}: {rotary_dim} rotated dimensions a head.", why="They rotate in pairs.")
+    theta = parameters.number("rope_theta")
+    periods = np.float32(theta) ** (np.arange(0, rotary_dim, 2).astype(np.float32) / np.float32(rotary_dim))
+    inv_freq, attention_factor = scaling(parameters, periods.astype(np.float32))
+    if gguf and parameters.get("freq_factors") is not None:
+        inv_freq = inv_freq / np.array(parameters.factors("freq_factors", length=rotary_dim // 2), np.float32)
+    if not np.isfinite(inv_freq).all():
+        raise parameters.corrupt("rope_theta", "a base whose frequencies are finite in f32")
+    return RopeConfig(tuple(float(f) for f in inv_freq), attention_factor)
+
+
+def uses_long_factors(parameters: Settings) -> bool:
+    """Whether a longrope model at the context asked for needs its long factors. No context asked for: the short ones,
+    with the original length as the limit, as `transformers` computes any text that fits it."""
+    original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+    return parameters.context is not None and parameters.context > original
+
+
+def _default(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    return np.float32(1) / periods, 1.0
+
+
+def _linear(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    return np.float32(1) / periods / np.float32(parameters.number("factor", high=1e6)), 1.0
+
+
+def _llama3(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    """Long wavelengths are stretched by `factor`, short ones kept, those between blended."""
+    factor = np.float32(parameters.number("factor", high=1e6))
+    low = parameters.number("low_freq_factor", high=1e6)
+    high = parameters.number("high_freq_factor", high=1e6)
+    original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+    if high <= low:
+        raise parameters.corrupt("high_freq_factor", f"more than low_freq_factor, {low:g}")
+    inv_freq = np.float32(1) / periods
+    wavelength = np.float32(2 * math.pi) / inv_freq
+    stretched = np.where(wavelength > original / low, inv_freq / factor, inv_freq)
+    smooth = (np.float32(original) / wavelength - np.float32(low)) / np.float32(high - low)
+    blended = (1 - smooth) * stretched / factor + smooth * stretched
+    between = (wavelength >= original / high) & (wavelength <= original / low)
+    return np.where(between, blended, stretched).astype(np.float32), 1.0
+
+
+def _yarn(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    """Blends kept and stretched frequencies by how often a pair turns within the original context."""
+    original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+    factor = parameters.optional_number("factor", high=1e6)
+    if factor is None:
+        factor = parameters.count("max_position_embeddings", most=MAX_POSITIONS) / original
+    theta = parameters.number("rope_theta")
+    if theta == 1.0:
+        raise parameters.corrupt("rope_theta", "a base other than 1")
+    rotary_dim = 2 * len(periods)
+
+    def dimension(rotations: float) -> float:
+        return rotary_dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+    low = dimension(parameters.optional_number("beta_fast", high=1e6) or 32.0)
+    high = dimension(parameters.optional_number("beta_slow", high=1e6) or 1.0)
+    if parameters.get("truncate") is None or parameters.flag("truncate"):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, rotary_dim - 1)
+    if low == high:
+        high += 0.001  # a ramp needs some width
+    ramp = (np.arange(len(periods), dtype=np.float32) - np.float32(low)) / np.float32(high - low)
+    keep = np.float32(1) - np.clip(ramp, 0, 1)
+    stretched, kept = np.float32(1) / (np.float32(factor) * periods), np.float32(1) / periods
+    return stretched * (1 - keep) + kept * keep, _yarn_attention_factor(parameters, factor)
+
+
+def _yarn_attention_factor(parameters: Settings, factor: float) -> float:
+    given = parameters.optional_number("attention_factor", high=1e6)
+    if given is not None:
+        return given
+
+    def magnitude(scale: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * scale * math.log(factor) + 1.0
+
+    mscale = parameters.optional_number("mscale", low=-1e-9, high=1e6)
+    mscale_all = parameters.optional_number("mscale_all_dim", low=-1e-9, high=1e6)
+    # A file of llama.cpp's may multiply what the formula gives.
+    extra = parameters.optional_number("attention_multiplier", high=1e6) if parameters.kind == "gguf" else None
+    if mscale and mscale_all:
+        return (extra or 1.0) * magnitude(mscale) / magnitude(mscale_all)
+    return (extra or 1.0) * magnitude(1.0)
+
+
+def _longrope(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    """A factor a pair, one set for texts within the original context and one for longer ones."""
+    original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+    key = "long_factor" if uses_long_factors(parameters) else "short_factor"
+    factors = np.array(parameters.factors(key, length=len(periods)), np.float32)
+    attention_factor = parameters.optional_number("attention_factor", high=1e6)
+    if attention_factor is None:
+        factor = parameters.optional_number("factor", high=MAX_SIZE)
+        if factor is None:
+            factor = parameters.count("max_position_embeddings", most=MAX_POSITIONS) / original
+        attention_factor = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(max(original, 2)))
+    return np.float32(1) / (factors * periods), attention_factor
+
+
+_SCALINGS: dict[str, Callable[[Settings, Float32Array], tuple[Float32Array, float]]] = {
+    "default": _default,
+    "linear": _linear,
+    "llama3": _llama3,
+    "yarn": _yarn,
+    "longrope": _longrope,
+}
