@@ -1,0 +1,69 @@
+"""The arrays of one ragged forward: `Batch`.
+
+Owns the buffers, allocated once; knows the layout that `forward.Forward` asks for and nothing of why a token is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+
+import numpy as np
+
+from hearth.engine.forward import Forward, ForwardInfo, ForwardResult, Int32s
+from hearth.engine.scheduler import Slice
+
+
+class Batch:
+    """Reused from step to step.
+
+    Args:
+        info: bounds of a forward.
+        table_stride: pages in a row of the block table.
+    """
+
+    def __init__(self, info: ForwardInfo, table_stride: int) -> None:
+        self._token_ids: Int32s = np.zeros(info.max_tokens, np.int32)
+        self._positions: Int32s = np.zeros(info.max_tokens, np.int32)
+        self._token_seq: Int32s = np.zeros(info.max_tokens, np.int32)
+        self._logit_rows: Int32s = np.zeros(info.max_logit_rows, np.int32)
+        self._block_table: Int32s = np.full((info.max_seqs, table_stride), -1, np.int32)
+        self._num_tokens = self._num_seqs = self._num_rows = 0
+
+    def fill(self, slices: Seq[Slice]) -> None:
+        """Lays out the slices one after the other, with one row of logits for each that wants them."""
+        first = num_rows = 0
+        for row, part in enumerate(slices):
+            last = first + part.count
+            self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
+            self._positions[first:last] = np.arange(part.start, part.start + part.count)
+            self._token_seq[first:last] = row
+            self._block_table[row] = part.sequence.block_table
+            if part.wants_logits:
+                self._logit_rows[num_rows] = last - 1
+                num_rows += 1
+            first = last
+        self._num_tokens, self._num_seqs, self._num_rows = first, len(slices), num_rows
+
+    def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, *, logits: bool) -> None:
+        """Lays out tokens [start, start + n) of one sequence, with logits for all of them or none.
+
+        Args:
+            token_ids: int32 (n,).
+            block_table: int32 (table_stride,).
+        """
+        count = token_ids.shape[0]
+        self._token_ids[:count] = token_ids
+        self._positions[:count] = np.arange(start, start + count)
+        self._token_seq[:count] = 0
+        self._block_table[0] = block_table
+        self._num_tokens, self._num_seqs, self._num_rows = count, 1, count if logits else 0
+        self._logit_rows[: self._num_rows] = np.arange(self._num_rows)
+
+    def run(self, session: Forward) -> ForwardResult:
+        return session.forward(
+            self._token_ids[: self._num_tokens],
+            self._positions[: self._num_tokens],
+            self._token_seq[: self._num_tokens],
+            self._block_table[: self._num_seqs],
+            self._logit_rows[: self._num_rows],
+        )

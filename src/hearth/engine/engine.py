@@ -1,0 +1,368 @@
+"""Token ids in, token ids out: `Engine`.
+
+Owns the requests from `add` to their last event and what happens when something fails in between. It knows nothing of
+text, tokenizers, files or the compiler, and it is synchronous: nothing happens but inside a call of `step` (or of
+`generate`'s iterator, which calls it). One engine belongs to one thread.
+
+One step: the scheduler says which tokens, the batch lays them out, the forward computes them, each sequence whose last
+token was among them draws its next one, and events tell of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from collections.abc import Sequence as Seq
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hearth.engine.batch import Batch
+from hearth.engine.forward import Float32s, Forward, Int32s
+from hearth.engine.generation import Generation
+from hearth.engine.pages import PagePool, pages_for_tokens
+from hearth.engine.params import SamplingParams
+from hearth.engine.scheduler import Scheduler, Slice
+from hearth.engine.sequence import FinishReason, Overflow, Request, Sequence, Status, TokenEvent
+from hearth.errors import ContextFull, HearthError, NotEnoughMemory, UsageError
+
+
+def pages_for(context: int, max_seqs: int = 1, *, page_tokens: int) -> int:
+    """Pages that `max_seqs` sequences of `context` tokens fill at the same time.
+
+    With fewer an engine still works, down to one context: sequences then wait, or are computed again.
+    """
+    return pages_for_tokens(context, page_tokens) * max_seqs
+
+
+class Engine:
+    """Generates for many requests at once over one session.
+
+    Args:
+        session: the compiled model. The engine uses all of its pages; nobody else may call its `forward` meanwhile.
+        context: tokens of prompt and answer together that one sequence may have.
+        eos_ids: tokens that end an answer.
+        chunk_tokens: prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt.
+            None: as many as the session takes.
+        prefix_cache: whether a request goes on from pages that earlier ones left.
+
+    Raises:
+        UsageError: a value is out of range.
+        NotEnoughMemory: the session has not enough pages for one context.
+    """
+
+    def __init__(
+        self,
+        session: Forward,
+        *,
+        context: int,
+        eos_ids: Collection[int] = (),
+        chunk_tokens: int | None = None,
+        prefix_cache: bool = True,
+    ) -> None:
+        info = session.info
+        if not 2 <= context <= info.max_position:
+            raise UsageError(f"context is {context} tokens, but this model takes 2 to {info.max_position}.")
+        chunk_tokens = info.max_tokens if chunk_tokens is None else chunk_tokens
+        if not 1 <= chunk_tokens <= info.max_tokens:
+            raise UsageError(f"chunk_tokens is {chunk_tokens}, but must be 1 to {info.max_tokens}.")
+        stride = pages_for_tokens(context, info.page_tokens)
+        if session.num_pages < stride:
+            raise NotEnoughMemory(
+                f"A context of {context} tokens needs {stride} pages, but the session has {session.num_pages}.",
+                hint=f"Use a context of at most {session.num_pages * info.page_tokens} tokens, or more pages.",
+            )
+        self.context = context
+        self.eos_ids = frozenset(eos_ids)
+        self._session = session
+        self._info = info
+        self._table_stride = stride
+        self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
+        self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens)
+        self._batch = Batch(info, stride)
+        self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
+        self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
+        self._next_id = 0
+        self._undelivered: deque[TokenEvent] = deque()  # for the next `step`
+        self._inboxes: dict[int, deque[TokenEvent]] = {}  # for the iterators of `generate`, by id
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def add(self, request: Request) -> int:
+        """Queues a request and returns its id; `step` computes it.
+
+        Raises:
+            ContextFull: the prompt leaves no room in the context for a single token.
+            UsageError: a token id is outside of the vocabulary.
+        """
+        self.check(request)
+        sequence = Sequence(self._next_id, request, page_tokens=self._info.page_tokens, table_stride=self._table_stride)
+        self._next_id += 1
+        if len(sequence.tokens) >= self.context:  # `check` let it through: it slides
+            self._undelivered.append(TokenEvent(id=sequence.id, slid=sequence.slide(self.context)))
+        self._sequences[sequence.id] = sequence
+        self._scheduler.add(sequence)
+        return sequence.id
+
+    def check(self, request: Request) -> None:
+        """Raises what `add` would raise."""
+        params, length = request.params, len(request.prompt_ids)
+        self._check_ids("prompt_ids", request.prompt_ids)
+        self._check_ids("logit_bias", params.logit_bias)
+        self._check_ids("stop_token_ids", params.stop_token_ids)
+        if request.overflow == "slide":
+            if request.keep_tokens > self.context - 2:
+                raise ContextFull(
+                    f"The {request.keep_tokens} tokens to keep leave no room in the context of {self.context}.",
+                    hint="Shorten the system prompt or use a larger context.",
+                )
+        elif length >= self.context:
+            raise ContextFull(
+                f"The prompt has {length} tokens; the context holds {self.context}, prompt and answer together.",
+                hint="Shorten the prompt, use a larger context, or let the oldest tokens go: overflow 'slide'.",
+            )
+
+    def generate(
+        self,
+        prompt_ids: Seq[int],
+        params: SamplingParams | None = None,
+        *,
+        overflow: Overflow = "stop",
+        keep_tokens: int = 0,
+    ) -> Generation:
+        """Iterates over the events of one request; the others go on meanwhile.
+
+        The request is checked at once and starts with the first event asked for. Leaving the loop cancels it.
+
+        Raises:
+            ContextFull, UsageError: as `add`.
+        """
+        request = Request(
+            prompt_ids=tuple(prompt_ids), params=params or SamplingParams(), overflow=overflow, keep_tokens=keep_tokens
+        )
+        self.check(request)
+        return Generation(self, request)
+
+    def cancel(self, request_id: int) -> TokenEvent | None:
+        """Ends a request now; its pages stay in the prefix cache. Returns its last event, None if it had ended."""
+        sequence = self._sequences.get(request_id)
+        return None if sequence is None else self._finish(sequence, "cancelled")
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._scheduler.waiting)
+
+    @property
+    def num_running(self) -> int:
+        return len(self._scheduler.running)
+
+    @property
+    def num_available_pages(self) -> int:
+        """Pages that no sequence holds."""
+        return self._pool.num_available
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def step(self) -> list[TokenEvent]:
+        """Computes one batch and returns what happened, except to requests that `generate` watches.
+
+        An empty list says that nothing is left to do only if `num_waiting` and `num_running` are zero as well: a chunk
+        of a prompt makes no event.
+
+        Raises:
+            Whatever the forward raised. The sequences of that batch are dropped, and the next step returns their last
+            events ("error", or "cancelled" for a KeyboardInterrupt); the engine stays usable and others go on.
+        """
+        if not self._undelivered:
+            self.advance()
+        events = list(self._undelivered)
+        self._undelivered.clear()
+        return events
+
+    def advance(self) -> None:
+        """Computes one batch and puts the events where `step` and the iterators of `generate` find them."""
+        slices: list[Slice] | None = None
+        try:
+            slices = self._scheduler.schedule()
+            if slices:
+                self._batch.fill(slices)
+                self._compute(slices)
+        except BaseException as error:
+            dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
+            self._recover(list(dropped), error)
+            raise
+
+    def _compute(self, slices: list[Slice]) -> None:
+        result = self._batch.run(self._session)
+        for part in slices:
+            part.sequence.commit(self._pool, part.count)
+        drawing = [part.sequence for part in slices if part.wants_logits]
+        if not drawing:
+            return
+        logits, argmax = result.logits, result.argmax
+        for row, sequence in enumerate(drawing):
+            self._draw(sequence, logits[row], int(argmax[row]))
+
+    def _draw(self, sequence: Sequence, logits: Float32s, argmax: int) -> None:
+        try:
+            choice = sequence.sampler.sample(logits, argmax, self._scratch)
+        except HearthError as error:  # of this row alone: the others of the batch are sound
+            self._finish(sequence, "error", error=error)
+            return
+        sequence.append(choice.token)
+        params = sequence.params
+        reason: FinishReason | None = None
+        slid, full = 0, False
+        is_end = choice.token in self.eos_ids and not params.ignore_eos
+        if is_end or choice.token in params.stop_token_ids:
+            reason = "stop"
+        elif sequence.output_tokens == params.max_tokens:
+            reason = "length"
+        elif len(sequence.tokens) >= self.context:
+            if sequence.request.overflow == "slide":
+                self._scheduler.restart(sequence)
+                slid = sequence.slide(self.context)
+            else:
+                reason, full = "length", True
+        if reason is not None:
+            self._scheduler.remove(sequence)
+        self._deliver(
+            TokenEvent(
+                id=sequence.id,
+                token=choice.token,
+                logprob=choice.logprob,
+                top_logprobs=choice.top_logprobs,
+                slid=slid,
+                finish_reason=reason,
+                context_full=full,
+                usage=sequence.usage if reason is not None else None,
+            )
+        )
+
+    # -- the end of a request ------------------------------------------------------------------------------------
+
+    def _finish(self, sequence: Sequence, reason: FinishReason, *, error: BaseException | None = None) -> TokenEvent:
+        """Ends a request without a token."""
+        # After an error the keys and values themselves may be NaN: nobody else shall go on from them.
+        self._scheduler.remove(sequence, spoiled=error is not None)
+        event = TokenEvent(id=sequence.id, finish_reason=reason, error=error, usage=sequence.usage)
+        self._deliver(event)
+        return event
+
+    def _recover(self, dropped: list[Sequence], error: BaseException) -> None:
+        """Makes the engine sound after an exception at any point of a step: drops some sequences, restarts the rest.
+
+        Nothing of the books is trusted but the set of sequences: an interrupt may have fallen between two of their
+        lines. The rest starts again from the prefix cache.
+        """
+        failed = isinstance(error, Exception)
+        for sequence in dropped:
+            sequence.leave_pages(self._pool, spoiled=failed)
+        ids = {sequence.id for sequence in dropped}
+        self._scheduler.restart_everything(s for s in self._sequences.values() if s.id not in ids)
+        for sequence in dropped:
+            if sequence.id in self._sequences:  # else its last event has been told
+                sequence.status = Status.FINISHED
+                reason: FinishReason = "error" if failed else "cancelled"
+                told = error if failed else None
+                self._deliver(TokenEvent(id=sequence.id, finish_reason=reason, error=told, usage=sequence.usage))
+
+    def _deliver(self, event: TokenEvent) -> None:
+        self._inboxes.get(event.id, self._undelivered).append(event)
+        if event.finish_reason is not None:
+            del self._sequences[event.id]
+
+    def open_inbox(self, request: Request) -> tuple[int, deque[TokenEvent]]:
+        """`add` for an iterator: its events go into the returned queue instead of out of `step`."""
+        inbox: deque[TokenEvent] = deque()
+        request_id = self.add(request)
+        self._inboxes[request_id] = inbox
+        if self._undelivered and self._undelivered[-1].id == request_id:  # the prompt slid
+            inbox.append(self._undelivered.pop())
+        return request_id, inbox
+
+    def close_inbox(self, request_id: int) -> None:
+        self.cancel(request_id)
+        self._inboxes.pop(request_id, None)
+
+    # -- without drawing -----------------------------------------------------------------------------------------
+
+    def logits(self, ids: ArrayLike) -> Float32s:
+        """Logits after every token.
+
+        Args:
+            ids: n token ids.
+
+        Returns:
+            float32 (n, vocab_size), a copy.
+
+        Raises:
+            ContextFull: more tokens than the context. UsageError: none, or one outside of the vocabulary.
+        """
+        tokens = self._checked_tokens(ids)
+        result = np.empty((tokens.shape[0], self._info.vocab_size), np.float32)
+        chunk = min(self._info.max_logit_rows, self._scheduler.chunk_tokens)
+        with self._borrowed_table(tokens.shape[0]) as table:
+            for start in range(0, tokens.shape[0], chunk):
+                part = tokens[start : start + chunk]
+                self._batch.fill_one(part, start, table, logits=True)
+                result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
+        return result
+
+    def embed(self, ids: ArrayLike) -> Float32s:
+        """Mean over the tokens of the hidden states after the final norm.
+
+        Args:
+            ids: n token ids.
+
+        Returns:
+            float32 (hidden_size,).
+
+        Raises:
+            ContextFull: more tokens than the context. UsageError: none, or one outside of the vocabulary.
+        """
+        tokens = self._checked_tokens(ids)
+        total = np.zeros(self._info.hidden_size, np.float64)
+        chunk = self._scheduler.chunk_tokens
+        with self._borrowed_table(tokens.shape[0]) as table:
+            for start in range(0, tokens.shape[0], chunk):
+                part = tokens[start : start + chunk]
+                self._batch.fill_one(part, start, table, logits=False)
+                hidden = self._batch.run(self._session).hidden[: part.shape[0]]
+                total += hidden.sum(axis=0, dtype=np.float64)
+        mean: Float32s = (total / tokens.shape[0]).astype(np.float32)
+        return mean
+
+    @contextmanager
+    def _borrowed_table(self, num_tokens: int) -> Iterator[Int32s]:
+        """A row of a block table, int32 (table_stride,), with pages for so many tokens until the block ends."""
+        table: Int32s = np.full(self._table_stride, -1, np.int32)
+        try:
+            needed = pages_for_tokens(num_tokens, self._info.page_tokens)
+            while self._pool.num_available < needed:  # the constructor saw to it that all pages suffice
+                self._scheduler.preempt_youngest()
+            for place in range(needed):
+                table[place] = self._pool.allocate()
+            yield table
+            self._pool.release(table[:needed].tolist())
+        except BaseException as error:
+            self._recover([], error)
+            raise
+
+    def _checked_tokens(self, ids: ArrayLike) -> Int32s:
+        array = np.asarray(ids)
+        if array.ndim != 1 or array.shape[0] == 0 or not np.issubdtype(array.dtype, np.integer):
+            raise UsageError(f"ids must be one row of token ids, at least one, not {array.dtype} {array.shape}.")
+        if array.shape[0] > self.context:
+            raise ContextFull(
+                f"{array.shape[0]} tokens were given; the context holds {self.context}.",
+                hint="Give fewer tokens or use a larger context.",
+            )
+        self._check_ids("ids", (int(array.min()), int(array.max())))
+        return array.astype(np.int32)
+
+    def _check_ids(self, name: str, ids: Collection[int]) -> None:
+        if ids and not (min(ids) >= 0 and max(ids) < self._info.vocab_size):
+            bad = next(token for token in ids if not 0 <= token < self._info.vocab_size)
+            raise UsageError(f"{name} has token id {bad}, but the vocabulary is 0 to {self._info.vocab_size - 1}.")

@@ -1,0 +1,94 @@
+"""What the engine asks of a compiled model: one ragged forward over paged keys and values.
+
+Owns the Protocols only. `hearth.runtime.Session` satisfies them, and so does the small numpy model of the tests; the
+engine knows neither. Nothing here says how a model computes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32s = NDArray[np.int32]
+Float32s = NDArray[np.float32]
+
+
+class ForwardInfo(Protocol):
+    """The upper bounds one forward has, all in tokens, rows or sequences."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def max_tokens(self) -> int:
+        """Tokens in one forward."""
+        ...
+
+    @property
+    def max_seqs(self) -> int:
+        """Sequences in one forward."""
+        ...
+
+    @property
+    def max_logit_rows(self) -> int:
+        """Rows of logits in one forward."""
+        ...
+
+    @property
+    def page_tokens(self) -> int:
+        """Tokens in one page of keys and values."""
+        ...
+
+    @property
+    def max_position(self) -> int:
+        """Positions are below this."""
+        ...
+
+
+class ForwardResult(Protocol):
+    """Views into the session's own memory, valid until its next forward."""
+
+    @property
+    def logits(self) -> Float32s:
+        """float32 (num_logit_rows, vocab_size)."""
+        ...
+
+    @property
+    def argmax(self) -> Int32s:
+        """int32 (num_logit_rows,): index of the largest logit of each row."""
+        ...
+
+    @property
+    def hidden(self) -> Float32s:
+        """float32 (num_tokens, hidden_size), after the final norm."""
+        ...
+
+
+class Forward(Protocol):
+    """A compiled model with its paged keys and values."""
+
+    @property
+    def info(self) -> ForwardInfo: ...
+    @property
+    def num_pages(self) -> int: ...
+
+    def forward(
+        self, token_ids: Int32s, positions: Int32s, token_seq: Int32s, block_table: Int32s, logit_rows: Int32s
+    ) -> ForwardResult:
+        """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
+
+        Tokens of one sequence are consecutive and their positions ascend by one. A token attends to the positions
+        0 .. its own of its sequence, read through the block table; positions that are not in this batch were written by
+        earlier forwards.
+
+        Args:
+            token_ids: int32 (num_tokens,).
+            positions: int32 (num_tokens,); position p of a sequence lies in entry p // page_tokens of its table row.
+            token_seq: int32 (num_tokens,), row of `block_table` for each token.
+            block_table: int32 (num_seqs, stride), page indices, -1 beyond the pages of a sequence.
+            logit_rows: int32 (num_logit_rows,), indices of the tokens whose logits are wanted; may be empty.
+        """
+        ...

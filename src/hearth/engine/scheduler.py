@@ -1,0 +1,135 @@
+"""Which tokens go into the next forward: `Scheduler`.
+
+Owns the queue and the order; knows nothing of the forward itself, of logits or of events. A step is filled like this:
+
+1. every running sequence that waits for its next token gets it: streams never starve behind a long prompt;
+2. sequences in the middle of their prompt go on, oldest first, up to `chunk_tokens` in all;
+3. waiting sequences are admitted first come, first served, while there is room in the chunk and in the pages.
+
+If the pages do not suffice, the youngest running sequence gives up its own and waits at the head of the queue; it is
+computed again later (cheaply, as far as the prefix cache still has it).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hearth.engine.forward import ForwardInfo
+from hearth.engine.pages import PagePool, pages_for_tokens
+from hearth.engine.sequence import Sequence, Status
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Tokens [start, start + count) of one sequence go into the forward."""
+
+    sequence: Sequence
+    start: int
+    count: int
+
+    @property
+    def wants_logits(self) -> bool:
+        """Whether it ends with the sequence's last token, so that the next one is to be drawn."""
+        return self.start + self.count == len(self.sequence.tokens)
+
+
+class Scheduler:
+    """Holds all sequences that are not finished.
+
+    Args:
+        info: bounds of a forward.
+        pool: pages; must be able to hold the longest sequence alone.
+        chunk_tokens: prompt tokens in one step.
+    """
+
+    def __init__(self, info: ForwardInfo, pool: PagePool, *, chunk_tokens: int) -> None:
+        self.pool = pool
+        self.chunk_tokens = chunk_tokens
+        self.max_tokens = info.max_tokens
+        # Each running sequence may want one token and one row of logits in the same step.
+        self.max_running = min(info.max_seqs, info.max_logit_rows, info.max_tokens)
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []  # oldest admitted first
+
+    def add(self, sequence: Sequence) -> None:
+        self.waiting.append(sequence)
+
+    def remove(self, sequence: Sequence, *, spoiled: bool = False) -> None:
+        """Takes a sequence out for good and gives its pages back."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            sequence.give_up_pages(self.pool, spoiled=spoiled)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+        sequence.status = Status.FINISHED
+
+    def restart(self, sequence: Sequence) -> None:
+        """A running sequence gives up its pages and waits at the head of the queue to be computed again."""
+        sequence.give_up_pages(self.pool)
+        self.running.remove(sequence)
+        sequence.status = Status.WAITING
+        self.waiting.appendleft(sequence)
+
+    def preempt_youngest(self) -> Sequence:
+        victim = self.running[-1]
+        self.restart(victim)
+        victim.preemptions += 1
+        return victim
+
+    def restart_everything(self, sequences: Iterable[Sequence]) -> None:
+        """These are all sequences there are, and none of them holds a page: the mending after an interrupted step."""
+        self.running = []
+        self.waiting = deque(sequences)
+        for sequence in self.waiting:
+            sequence.forget_pages()
+            sequence.status = Status.WAITING
+        self.pool.release_everything()
+
+    def schedule(self) -> list[Slice]:
+        """The next step's slices, with pages allocated for all their tokens; empty if there is nothing to do."""
+        slices: dict[int, Slice] = {}  # by sequence id; in the order of the batch
+        num_waiting = len(self.waiting)
+        for sequence in tuple(self.running):
+            if sequence.status is Status.RUNNING and sequence.num_pending == 1:
+                self._place(sequence, 1, slices)
+        budget = min(self.chunk_tokens, self.max_tokens - len(slices))
+        for sequence in tuple(self.running):
+            if sequence.status is Status.RUNNING and sequence.num_pending > 1 and budget > 0:
+                budget -= self._place(sequence, min(sequence.num_pending, budget), slices)
+        if len(self.waiting) == num_waiting:  # else one has just been preempted: there is no room for another
+            self._admit(budget, slices)
+        return list(slices.values())
+
+    def _admit(self, budget: int, slices: dict[int, Slice]) -> None:
+        page_tokens = self.pool.page_tokens
+        # Pages that the running sequences will yet want for the tokens they have: not to be promised twice.
+        promised = sum(pages_for_tokens(len(s.tokens) + 1, page_tokens) - len(s.pages) for s in self.running)
+        while self.waiting and budget > 0 and len(self.running) < self.max_running:
+            sequence = self.waiting[0]
+            prefix = self.pool.find(sequence.chain)
+            # A page of the prefix that is idle now counts as available, but will not be any more.
+            room = self.pool.num_available - sum(map(self.pool.is_idle, prefix.pages)) - promised
+            wanted = pages_for_tokens(len(sequence.tokens) + 1, page_tokens) - len(prefix.pages)
+            if wanted > room and self.running:
+                return
+            self.waiting.popleft()
+            sequence.start(self.pool, prefix)
+            self.running.append(sequence)
+            count = self._place(sequence, min(sequence.num_pending, budget), slices)
+            budget -= count
+            promised += wanted - (len(sequence.pages) - len(prefix.pages))
+
+    def _place(self, sequence: Sequence, count: int, slices: dict[int, Slice]) -> int:
+        """Puts the next `count` tokens of a running sequence into the step; 0 if it had to give up its own pages."""
+        needed = pages_for_tokens(sequence.num_computed + count, self.pool.page_tokens) - len(sequence.pages)
+        while needed > self.pool.num_available and len(self.running) > 1:
+            victim = self.preempt_youngest()
+            slices.pop(victim.id, None)
+            if victim is sequence:
+                return 0
+        for _ in range(needed):
+            sequence.add_page(self.pool.allocate())
+        slices[sequence.id] = Slice(sequence, sequence.num_computed, count)
+        return count

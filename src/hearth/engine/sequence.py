@@ -1,0 +1,225 @@
+"""One request on its way: `Request`, `Sequence`, and the `TokenEvent`s that tell of it.
+
+Owns the tokens and the counters of a sequence and its list of pages; knows neither the batch nor the forward.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+import numpy as np
+
+from hearth.engine.forward import Int32s
+from hearth.engine.pages import PagePool, Prefix
+from hearth.engine.params import SamplingParams
+from hearth.engine.prefix import HashChain
+from hearth.engine.sampling import Sampler
+from hearth.errors import UsageError
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+Overflow = Literal["stop", "slide"]
+
+
+class Status(Enum):
+    WAITING = "waiting"  # holds no pages
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of the engine.
+
+    Attributes:
+        prompt_ids: token ids, at least one. Any iterable of whole numbers; kept as a tuple.
+        params: how to draw the answer.
+        overflow: what happens when prompt and answer reach the context. "stop": the answer ends. "slide": the oldest
+            tokens after the first `keep_tokens` are dropped, half of what may be, the rest is computed anew, and the
+            answer goes on; an event says so.
+        keep_tokens: leading tokens (the system prompt) that "slide" never drops.
+    """
+
+    prompt_ids: tuple[int, ...]
+    params: SamplingParams = field(default_factory=SamplingParams)
+    overflow: Overflow = "stop"
+    keep_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        ids: Iterable[int] = self.prompt_ids
+        try:
+            # numpy integers become Python's: the ids travel on into hash keys and events.
+            object.__setattr__(self, "prompt_ids", tuple(token.__index__() for token in ids))
+        except (TypeError, AttributeError):
+            raise UsageError("prompt_ids must be a list of token ids, whole numbers.") from None
+        if not self.prompt_ids:
+            raise UsageError("The prompt has no tokens.", hint="Give at least one, for example the model's BOS token.")
+        if self.overflow not in ("stop", "slide"):
+            raise UsageError(f"overflow is {self.overflow!r}, but must be 'stop' or 'slide'.")
+        if not 0 <= self.keep_tokens <= len(self.prompt_ids):
+            raise UsageError(
+                f"keep_tokens is {self.keep_tokens}, but must be 0 to {len(self.prompt_ids)}, the prompt's length."
+            )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a request has cost so far, in tokens.
+
+    Attributes:
+        prompt_tokens: as given.
+        cached_tokens: of the prompt, found in pages that earlier requests left.
+        computed_tokens: went through the model, whether of prompt or answer, recomputation included.
+        output_tokens: drawn.
+        preemptions: times the sequence had to give up its pages to an older one.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    computed_tokens: int
+    output_tokens: int
+    preemptions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenEvent:
+    """Something happened to a request: usually that it has a new token.
+
+    Attributes:
+        id: of the request.
+        token: the new token; the end token too is told. None if the event only says that the window slid or that the
+            request was cancelled or failed.
+        logprob, top_logprobs: natural logarithms, where asked for: of the token, and of the likeliest with their ids.
+        slid: this many of the oldest tokens were dropped to go on beyond the context; 0 if none.
+        finish_reason: None while the answer goes on. "stop": an end token or stop token was drawn. "length":
+            `max_tokens` or the context is reached. "cancelled", "error".
+        context_full: the answer ended because prompt and answer fill the context.
+        error: why the request failed.
+        usage: given with the last event of a request.
+    """
+
+    id: int
+    token: int | None = None
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] | None = None
+    slid: int = 0
+    finish_reason: FinishReason | None = None
+    context_full: bool = False
+    error: BaseException | None = None
+    usage: Usage | None = None
+
+
+class Sequence:
+    """State of a request inside the engine.
+
+    Attributes:
+        tokens: int32 ids of prompt and answer, without what the window has dropped.
+        num_computed: leading tokens whose keys and values are in the pages.
+        pages: pages held, in the order of the tokens.
+        block_table: int32 (stride,), the same with -1 beyond, ready to be copied into a batch.
+    """
+
+    def __init__(self, sequence_id: int, request: Request, *, page_tokens: int, table_stride: int) -> None:
+        self.id = sequence_id
+        self.request = request
+        self.status = Status.WAITING
+        self.sampler = Sampler(request.params, request.prompt_ids)
+        self.tokens = array("i", request.prompt_ids)
+        self.chain = HashChain(self.tokens, page_tokens)
+        self.num_computed = 0
+        self.pages: list[int] = []
+        self.block_table: Int32s = np.full(table_stride, -1, np.int32)
+        self._num_published = 0  # leading pages that are in the prefix cache
+        self._was_admitted = False
+        self.cached_tokens = 0
+        self.computed_tokens = 0
+        self.output_tokens = 0
+        self.preemptions = 0
+
+    @property
+    def params(self) -> SamplingParams:
+        return self.request.params
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens whose keys and values are still to be computed."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=len(self.request.prompt_ids),
+            cached_tokens=self.cached_tokens,
+            computed_tokens=self.computed_tokens,
+            output_tokens=self.output_tokens,
+            preemptions=self.preemptions,
+        )
+
+    def start(self, pool: PagePool, prefix: Prefix) -> None:
+        """Begins with the pages that hold a prefix of its tokens."""
+        pool.hold(prefix)
+        self.pages = list(prefix.pages)
+        self.block_table[: len(self.pages)] = self.pages
+        self.num_computed = prefix.num_tokens
+        self._num_published = len(prefix.shared)
+        if not self._was_admitted:
+            self.cached_tokens = prefix.num_tokens
+        self._was_admitted = True
+        self.status = Status.RUNNING
+
+    def add_page(self, page: int) -> None:
+        self.block_table[len(self.pages)] = page
+        self.pages.append(page)
+
+    def commit(self, pool: PagePool, count: int) -> None:
+        """The forward has computed the next `count` tokens: pages that are full now may be shared."""
+        self.num_computed += count
+        self.computed_tokens += count
+        while (self._num_published + 1) * pool.page_tokens <= self.num_computed:
+            pool.publish_block(self.pages[self._num_published], self.chain, self._num_published)
+            self._num_published += 1
+
+    def append(self, token: int) -> None:
+        self.tokens.append(token)
+        self.output_tokens += 1
+
+    def leave_pages(self, pool: PagePool, *, spoiled: bool = False) -> None:
+        """Tells the prefix cache what the pages hold, right before they are released: nothing if that is `spoiled`."""
+        if spoiled:
+            pool.forget(self.pages)
+            return
+        full, tail = divmod(self.num_computed, pool.page_tokens)
+        if tail:
+            pool.publish_tail(self.pages[full], self.chain, full, tail)
+
+    def give_up_pages(self, pool: PagePool, *, spoiled: bool = False) -> None:
+        """Releases all pages. What they hold stays in the prefix cache unless it is `spoiled`."""
+        self.leave_pages(pool, spoiled=spoiled)
+        pool.release(self.pages)
+        self.forget_pages()
+
+    def forget_pages(self) -> None:
+        """Holds no page any more (they were released elsewhere), so nothing is computed."""
+        # In this order: after an interrupt in between, fewer tokens count as computed than there are pages for.
+        self.num_computed = 0
+        self._num_published = 0
+        self.block_table[: len(self.pages)] = -1
+        self.pages = []
+
+    def slide(self, context: int) -> int:
+        """Drops the older half of the tokens after `keep_tokens`, so that they fill half of what the context leaves.
+
+        The sequence must hold no pages: every token kept gets a new position, and positions are baked into the keys.
+
+        Returns:
+            How many tokens were dropped.
+        """
+        keep = self.request.keep_tokens
+        kept = max(1, (context - keep) // 2)
+        dropped = len(self.tokens) - keep - kept
+        self.tokens = self.tokens[:keep] + self.tokens[keep + dropped :]
+        self.chain = HashChain(self.tokens, self.chain.page_tokens)
+        return dropped

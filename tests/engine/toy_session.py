@@ -1,0 +1,139 @@
+"""A tiny language model in numpy that satisfies `Forward` honestly, for the engine's tests.
+
+Two attention layers whose keys and values live in pages and are read through the block table, so that a wrong page, a
+wrong position or a page that is still being written by another sequence gives other tokens. Pages start as NaN: what
+was never written cannot be read unnoticed. Each token is computed alone, so its result does not depend on the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ToyInfo:
+    vocab_size: int = 61
+    hidden_size: int = 12
+    max_tokens: int = 32
+    max_seqs: int = 4
+    max_logit_rows: int = 8
+    page_tokens: int = 4
+    max_position: int = 512
+
+
+@dataclass(frozen=True)
+class ToyResult:
+    logits: np.ndarray
+    argmax: np.ndarray
+    hidden: np.ndarray
+
+
+class ToySession:
+    """Deterministic; counts what it is asked to compute."""
+
+    NUM_LAYERS = 2
+
+    def __init__(self, num_pages: int = 64, seed: int = 7, **info: int) -> None:
+        self.info = ToyInfo(**info)
+        self.num_pages = num_pages
+        rng = np.random.default_rng(seed)
+        size = self.info.hidden_size
+        self.embedding = rng.normal(size=(self.info.vocab_size, size))
+        self.position = rng.normal(size=(self.info.max_position, size))
+        self.projections = rng.normal(size=(self.NUM_LAYERS, 3, size, size)) / np.sqrt(size)
+        self.head = rng.normal(size=(self.info.vocab_size, size))
+        shape = (self.NUM_LAYERS, num_pages, self.info.page_tokens, size)
+        self.keys, self.values = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.batches: list[list[tuple[int, int]]] = []  # of each forward: (tokens, first position) of each sequence
+        self.fail_next: BaseException | None = None
+        self.fail_after_writing = False
+        self.poison_token: int | None = None  # logits after it are NaN
+
+    @property
+    def num_computed(self) -> int:
+        return sum(count for batch in self.batches for count, _ in batch)
+
+    def forward(self, token_ids, positions, token_seq, block_table, logit_rows):
+        self._check(token_ids, positions, token_seq, block_table, logit_rows)
+        if self.fail_next is not None and not self.fail_after_writing:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        hidden = np.stack(
+            [
+                self._token(int(token), int(position), block_table[row])
+                for token, position, row in zip(token_ids, positions, token_seq, strict=True)
+            ]
+        )
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        logits = np.zeros((len(logit_rows), self.info.vocab_size), np.float32)
+        for row, token in enumerate(logit_rows):
+            logits[row] = self.head @ hidden[token]
+        if self.poison_token is not None:
+            logits[token_ids[logit_rows] == self.poison_token] = np.nan
+        argmax = logits.argmax(axis=1).astype(np.int32)
+        logits.flags.writeable = False  # the session's own memory
+        return ToyResult(logits, argmax, hidden.astype(np.float32))
+
+    def _token(self, token: int, position: int, table: np.ndarray) -> np.ndarray:
+        page_tokens = self.info.page_tokens
+        x = self.embedding[token] + self.position[position]
+        page, slot = table[position // page_tokens], position % page_tokens
+        pages = table[: position // page_tokens + 1]
+        for layer in range(self.NUM_LAYERS):
+            query, key, value = self.projections[layer] @ x
+            self.keys[layer, page, slot], self.values[layer, page, slot] = key, value
+            keys = self.keys[layer, pages].reshape(-1, len(x))[: position + 1]
+            values = self.values[layer, pages].reshape(-1, len(x))[: position + 1]
+            scores = keys @ query
+            weights = np.exp(scores - scores.max())
+            x = x + (weights / weights.sum()) @ values
+            x = x / np.sqrt(np.mean(x * x))
+        return x
+
+    def _check(self, token_ids, positions, token_seq, block_table, logit_rows) -> None:
+        """What the contract asks of the caller."""
+        info = self.info
+        for array in (token_ids, positions, token_seq, block_table, logit_rows):
+            assert array.dtype == np.int32
+            assert array.flags.c_contiguous
+        assert 1 <= len(token_ids) <= info.max_tokens
+        assert len(positions) == len(token_seq) == len(token_ids)
+        assert len(logit_rows) <= info.max_logit_rows
+        assert 1 <= len(block_table) <= info.max_seqs
+        assert ((token_ids >= 0) & (token_ids < info.vocab_size)).all()
+        assert ((positions >= 0) & (positions < info.max_position)).all()
+        assert (block_table < self.num_pages).all()
+        batch, written = [], []
+        assert sorted(set(token_seq.tolist())) == list(range(len(block_table)))
+        for row in range(len(block_table)):
+            of_row = np.flatnonzero(token_seq == row)
+            assert (np.diff(of_row) == 1).all()
+            assert (np.diff(positions[of_row]) == 1).all()
+            first, last = positions[of_row[0]], positions[of_row[-1]]
+            used = block_table[row][: last // info.page_tokens + 1]
+            assert (used >= 0).all()
+            assert len(set(used.tolist())) == len(used)
+            written.append(set(used[first // info.page_tokens :].tolist()))
+            batch.append((len(of_row), int(first)))
+        for row in range(len(block_table)):
+            for other, pages in enumerate(written):
+                read = set(block_table[row][: positions[token_seq == row].max() // info.page_tokens + 1].tolist())
+                assert other == row or not pages & read, "a page is written while another sequence uses it"
+        self.batches.append(batch)
+
+
+def greedy_reference(session: ToySession, prompt: list[int], count: int) -> list[int]:
+    """The next `count` greedy tokens, computed by one plain loop over one contiguous list of pages."""
+    plain = ToySession(num_pages=session.num_pages, **session.info.__dict__)
+    table = np.arange(plain.num_pages, dtype=np.int32)
+    tokens, output = list(prompt), []
+    for position in range(len(prompt) + count - 1):
+        hidden = plain._token(tokens[position], position, table)
+        if position == len(tokens) - 1:
+            output.append(int((plain.head @ hidden).astype(np.float32).argmax()))
+            tokens.append(output[-1])
+    return output
