@@ -1,0 +1,118 @@
+"""A chat template: messages in, the prompt that a model was trained on out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from hearth.chat.literal import LiteralGuard, free_marker, unmark
+from hearth.chat.meter import LimitExceeded, Meter, metered
+from hearth.chat.prompt import Prompt
+from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
+from hearth.errors import TemplateError, UsageError
+
+MAX_TEMPLATE_CHARS = 100_000  # the longest published ones have some 20,000; compiling this many takes 2 s
+_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_OWN_TEMPLATE_HINT = "Choose another with `--template NAME` (known names: `hearth chat --help`)."
+
+
+class ChatTemplate:
+    """A compiled template. It is run in a sandbox with limits on time and size (see `meter.py`).
+
+    Args:
+        source: Jinja.
+        special: `bos_token`, `eos_token`, ...: variables that the template may use.
+        control: texts of the control tokens, which messages may not write.
+        name: of a known template, or "" for the model's own; for messages.
+
+    Raises:
+        TemplateError: the source is too long, has a mistake, or uses what a chat template may not.
+    """
+
+    def __init__(
+        self, source: str, *, special: Mapping[str, str], control: Sequence[str] = (), name: str = "own"
+    ) -> None:
+        self.source = source
+        self.name = name
+        self._special = dict(special)
+        self._guard = LiteralGuard(control)
+        if len(source) > MAX_TEMPLATE_CHARS:
+            raise TemplateError(
+                f"The chat template is {len(source)} characters long; at most {MAX_TEMPLATE_CHARS} are accepted.",
+                hint=_OWN_TEMPLATE_HINT,
+            )
+        with metered(Meter()):
+            self._compiled = _guarded_call(lambda: ChatEnvironment().from_string(source))
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> Prompt:
+        """The prompt for a conversation.
+
+        Args:
+            messages: each with `role` and `content`, plain data (what JSON can hold).
+            add_generation_prompt: end with the opening of the assistant's turn.
+            variables: what else the template knows (`enable_thinking=False`).
+
+        Raises:
+            TemplateError: the template refuses the conversation, fails, or goes past a limit.
+            UsageError: a role is not a word.
+        """
+        for message in messages:
+            if not isinstance(message.get("role"), str) or not _ROLE.fullmatch(message["role"]):
+                raise UsageError(f"A message's role is {message.get('role')!r}; it must be a word such as 'user'.")
+        data = {"messages": [dict(m) for m in messages], "tools": list(tools) if tools else None, **variables}
+        texts = list(_texts(data))
+        marker = free_marker([self.source, *texts])
+        marked = self._guard.mark(data, marker)
+        variables = {**self._special, **marked, "add_generation_prompt": add_generation_prompt}
+        with metered(Meter(extra_chars=4 * sum(map(len, texts)))):
+            text = _guarded_call(lambda: self._compiled.render(variables))
+        return unmark(text, marker)
+
+    def uses(self, variable: str) -> bool:
+        """Whether the template mentions a variable (`enable_thinking`)."""
+        return re.search(rf"\b{re.escape(variable)}\b", self.source) is not None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _guarded_call(action: Any) -> Any:
+    """Runs Jinja; whatever a template makes it raise becomes a `TemplateError` that says what and where."""
+    try:
+        return action()
+    except TemplateRefusal as error:
+        raise TemplateError("The model's chat template refuses this conversation:", why=f"{error}") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise _failure(f"line {error.lineno}: {error.message}") from error
+    except LimitExceeded as error:
+        raise _failure(f"{error}") from error
+    except jinja2.exceptions.SecurityError as error:
+        raise _failure(f"it reaches for what a template may not use ({error})") from error
+    except RecursionError as error:
+        raise _failure("it is nested too deeply, or calls itself without end") from error
+    except Exception as error:  # anything: the code that runs is the template's
+        raise _failure(f"{type(error).__name__}: {str(error)[:300]}") from error
+
+
+def _failure(why: str) -> TemplateError:
+    why = why if why.endswith(".") else why + "."
+    return TemplateError("The model's chat template cannot be used:", why=why, hint=_OWN_TEMPLATE_HINT)

@@ -1,0 +1,121 @@
+"""Splits an answer into what the model thinks and what it says.
+
+Reasoning models write their thoughts first, between two tags. Only a block at the very beginning of an answer counts:
+an answer may well speak *about* these tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["answer", "thinking"]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The two strings around a thinking block, as a family writes them."""
+
+    open: str
+    close: str
+
+
+# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 4 and many more; Magistral; Seed; Granite 3.
+TAGS = (
+    Tags("<think>", "</think>"),
+    Tags("[THINK]", "[/THINK]"),
+    Tags("<seed:think>", "</seed:think>"),
+    Tags("<thinking>", "</thinking>"),
+    Tags("<thought>", "</thought>"),
+)
+ALL_TAGS = tuple(text for tags in TAGS for text in (tags.open, tags.close))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of an answer."""
+
+    kind: Kind
+    text: str
+
+
+class ThinkingSplitter:
+    """Sorts the text of one answer into thinking and answer as it streams.
+
+    Args:
+        prompt_end: the end of the prompt; where the template opened the block itself, the answer begins inside it.
+    """
+
+    def __init__(self, prompt_end: str = "") -> None:
+        opened = [tags for tags in TAGS if prompt_end.rstrip().endswith(tags.open)]
+        self._inside: Tags | None = opened[0] if opened else None
+        self._at_start = not opened  # a block may still open
+        self._skip_space = bool(opened)  # line ends beside the tags belong to neither part
+        self._held = ""
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the answer stands inside a block now."""
+        return self._inside is not None
+
+    def push(self, text: str) -> list[Part]:
+        """The parts that this text settles, in order."""
+        self._held += text
+        return list(self._settled(final=False))
+
+    def finish(self) -> list[Part]:
+        """What was held back. A block that never closed stays thinking."""
+        return list(self._settled(final=True))
+
+    def _settled(self, *, final: bool) -> Iterator[Part]:
+        if self._at_start and not self._try_to_open(final=final):
+            return
+        if self._inside is not None:
+            thought = self._until_close(self._inside, final=final)
+            if thought:
+                yield Part("thinking", thought)
+            if self._inside is not None:
+                return
+        answer = self._without_leading_space()
+        if answer:
+            self._held = ""
+            yield Part("answer", answer)
+
+    def _try_to_open(self, *, final: bool) -> bool:
+        """Decides whether the answer begins with a block; False while that is open."""
+        begin = self._held.lstrip()
+        for tags in TAGS:
+            if begin.startswith(tags.open):
+                self._inside, self._held, self._skip_space = tags, begin[len(tags.open) :], True
+                self._at_start = False
+                return True
+        if not final and any(tags.open.startswith(begin) for tags in TAGS):
+            return False
+        self._at_start = False
+        return True
+
+    def _until_close(self, tags: Tags, *, final: bool) -> str:
+        """Takes settled thinking from the text held, and leaves the block where its closing tag stands."""
+        text = self._without_leading_space()
+        at = text.find(tags.close)
+        if at >= 0:
+            self._inside, self._held, self._skip_space = None, text[at + len(tags.close) :], True
+            return text[:at].rstrip()
+        # White space waits too: before the closing tag it is dropped.
+        settled = len(text) if final else len(text) - _tail_of(text, tags.close)
+        thought = text[:settled].rstrip()
+        self._held = "" if final else text[len(thought) :]
+        return thought
+
+    def _without_leading_space(self) -> str:
+        text = self._held.lstrip() if self._skip_space else self._held
+        if text:
+            self._skip_space = False
+        self._held = text
+        return text
+
+
+def _tail_of(text: str, tag: str) -> int:
+    """Length of the longest end of `text` that `tag` begins with."""
+    return next((n for n in range(min(len(text), len(tag) - 1), 0, -1) if tag.startswith(text[-n:])), 0)

@@ -1,0 +1,199 @@
+"""Text to token ids and back, for one model.
+
+Control tokens are a model's punctuation: `<|im_end|>` ends a turn. A text that came from a user, a file or a web page
+must not be able to write them, or it could end its own turn and speak as somebody else. So `encode` reads control
+tokens in a text as plain characters unless it is told otherwise, and `encode_prompt` reads them only where the chat
+template wrote them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import tokenizers
+
+from hearth.chat.pieces import PieceTable, decoder_rule
+from hearth.chat.prompt import Prompt
+from hearth.chat.stream import TextStream
+from hearth.checkpoint.types import TokenizerSpec
+from hearth.errors import CorruptFile
+
+# Some publishers mark tokens of this shape as ordinary; no text needs them as one token.
+_CONTROL_SHAPE = re.compile(r"<\|[^|>]*\|>|<｜[^｜>]*｜>")
+
+
+class Tokenizer:
+    """A model's tokenizer.
+
+    Attributes:
+        spec: where it came from.
+        bos_id, eos_ids: beginning of a text; ends of an answer.
+        control: text -> id of the tokens that a text may not write: those declared special, the named ones of
+            `spec.special`, the ends of an answer, and all of the shape `<|...|>`.
+
+    Raises:
+        CorruptFile: `spec.json` is not a tokenizer.
+    """
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        self.spec = spec
+        self.bos_id = spec.bos_id
+        self.eos_ids = frozenset(spec.eos_ids)
+        self._raw = _load(spec.json)
+        added = self._raw.get_added_tokens_decoder()
+        named = set(spec.special.values())
+        self.control: dict[str, int] = {
+            token.content: token_id
+            for token_id, token in added.items()
+            if token.special
+            or token_id in self.eos_ids
+            or token_id == self.bos_id
+            or token.content in named
+            or _CONTROL_SHAPE.fullmatch(token.content)
+        }
+        self.control_ids = frozenset(self.control.values()) | self.eos_ids
+        self._pieces = PieceTable(self._raw, decoder_rule(_decoder_of(self._raw)), self.control_ids)
+        self._lock = threading.Lock()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, added ones included. A model's own vocabulary may be padded past it."""
+        return int(self._raw.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def control_pattern(self) -> re.Pattern[str]:
+        """Matches the text of any control token, the longest first; never matches where there are none."""
+        texts = sorted((t for t in self.control if t), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")
+
+    def encode(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """Token ids of a text.
+
+        Args:
+            add_special: put the tokens around it that the model expects (BOS, for some EOS).
+            parse_special: let the text write control tokens. Only for text you trust as you trust your program.
+        """
+        marked = Prompt(text) if parse_special else Prompt(text, literal=((0, len(text)),))
+        ids = self._encode(marked, add_special=add_special and self.spec.added_by_json)
+        if add_special and not self.spec.added_by_json:
+            if self.spec.add_bos and self.bos_id is not None:
+                ids.insert(0, self.bos_id)
+            if self.spec.add_eos and self.spec.eos_ids:
+                ids.append(self.spec.eos_ids[0])
+        return ids
+
+    def encode_prompt(self, prompt: Prompt) -> list[int]:
+        """Token ids of a rendered chat: nothing is added, since a template writes its own BOS where it wants one."""
+        return self._encode(prompt, add_special=False)
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True, continues: bool = False) -> str:
+        """The text of some ids. Bytes that are no UTF-8 become U+FFFD.
+
+        Args:
+            skip_special: leave control tokens out.
+            continues: keep the space before the first word; see `TextStream`.
+        """
+        stream = self.stream(keep=frozenset() if skip_special else self.control_ids, continues=continues)
+        return "".join([*map(stream.push, ids), stream.finish()])
+
+    def stream(self, *, keep: frozenset[int] = frozenset(), continues: bool = False) -> TextStream:
+        """An incremental detokenizer for one answer."""
+        return TextStream(self._pieces, keep=keep, continues=continues)
+
+    def token_text(self, token_id: int) -> str:
+        """One token by itself, control tokens written out; for logprobs."""
+        return self.decode([token_id], skip_special=False, continues=True)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that one token adds to a text."""
+        if self._pieces.exact:
+            return self._pieces.bytes_of(token_id)
+        return self.token_text(token_id).encode()
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by its exact text, or None."""
+        found: int | None = self._raw.token_to_id(token)
+        return found
+
+    def ids_of(self, tokens: Iterable[str]) -> frozenset[int]:
+        return frozenset(i for i in map(self.id_of, tokens) if i is not None)
+
+    def _encode(self, prompt: Prompt, *, add_special: bool) -> list[int]:
+        matches = list(self.control_pattern.finditer(prompt.text))
+        if not any(prompt.is_literal(*m.span()) for m in matches):
+            # The common case: the text writes no control token, or may write all that it does.
+            return list(self._raw.encode(prompt.text, add_special_tokens=add_special).ids)
+        with self._lock:
+            twin = self._twin
+        pieces, end = [], 0
+        for m in matches:
+            if not prompt.is_literal(*m.span()):
+                pieces += [prompt.text[end : m.start()], twin.stand_in[m[0]]]
+                end = m.end()
+        ids = twin.raw.encode("".join([*pieces, prompt.text[end:]]), add_special_tokens=add_special).ids
+        return [twin.id_of.get(i, i) for i in ids]
+
+    @cached_property
+    def _twin(self) -> _Twin:
+        return _Twin(self.spec.json, self.control)
+
+
+class _Twin:
+    """The same tokenizer with its control tokens renamed to strings that no text can guess.
+
+    In it `<|im_end|>` is ten ordinary characters; where the template really wrote the token, the stand-in is put. One
+    call to the library then treats both as it should, with the spaces and normalisation around them. Made once, when a
+    text first holds a control token: it costs as much as loading the tokenizer.
+    """
+
+    def __init__(self, source: str, control: dict[str, int]) -> None:
+        secret = secrets.token_hex(8)
+        self.stand_in = {text: f"\U000f0000{secret}{token_id:x}\U000f0001" for text, token_id in control.items()}
+        data = json.loads(source)
+        for token in data.get("added_tokens") or []:
+            if token["content"] in self.stand_in:
+                token["content"] = self.stand_in[token["content"]]
+                token["normalized"] = False  # the stand-in must be found before a normalizer changes it
+        model = data["model"]
+        if isinstance(model.get("vocab"), dict):
+            model["vocab"] = {self.stand_in.get(text, text): i for text, i in model["vocab"].items()}
+        elif isinstance(model.get("vocab"), list):
+            model["vocab"] = [[self.stand_in.get(text, text), score] for text, score in model["vocab"]]
+        if model.get("merges"):  # a rule that builds a control token out of ordinary ones would name a missing token
+            model["merges"] = [m for m in model["merges"] if not self._builds_control(m)]
+        if model.get("unk_token") in self.stand_in:
+            model["unk_token"] = self.stand_in[model["unk_token"]]
+        self.raw = _load(json.dumps(data, ensure_ascii=False))
+        # The library numbers added tokens anew where the model's vocabulary lacks them: map back, whatever it chose.
+        renumbered = {self.raw.token_to_id(self.stand_in[text]): token_id for text, token_id in control.items()}
+        self.id_of = {new: old for new, old in renumbered.items() if new is not None and new != old}
+
+    def _builds_control(self, merge: str | list[str]) -> bool:
+        left, _, right = merge.partition(" ") if isinstance(merge, str) else (merge[0], "", merge[1])
+        return any(text in self.stand_in for text in (left, right, left + right))
+
+
+def _load(source: str) -> tokenizers.Tokenizer:
+    try:
+        raw = tokenizers.Tokenizer.from_str(source)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's Rust panics are no `Exception`
+        raise CorruptFile("The tokenizer is damaged:", why=f"tokenizer.json cannot be loaded ({error}).") from error
+    # Published files sometimes keep the settings of a training run; silently cutting a prompt is never right.
+    raw.no_truncation()
+    raw.no_padding()
+    return raw
+
+
+def _decoder_of(raw: tokenizers.Tokenizer) -> Any:
+    """The decoder as JSON, from the library's own serialisation, which fills in the defaults of older files."""
+    if raw.decoder is None:
+        return None
+    return json.loads(raw.decoder.__getstate__())
