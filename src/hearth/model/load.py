@@ -24,8 +24,8 @@ class LoadedModel:
     Attributes:
         config: shape and arithmetic.
         sources: for every parameter of `parameter_shapes(config)`, the rows of the tensor that it is.
-        unused: tensors of the checkpoint that a rule leaves out, by name (a vision tower, tables that follow from the
-            configuration).
+        unused: tensors of the checkpoint that a rule leaves out, by name: a vision tower, a head that is a copy of the
+            embedding, frequencies that follow from the configuration.
     """
 
     config: DecoderConfig

@@ -61,8 +61,10 @@ LLAMA_GGUF: Rules = {
     "norm": "output_norm.weight",
     "head": "output.weight",
 }
-# Frequencies that follow from the configuration (or were read with it), written out by some versions of the tools.
-ALWAYS_IGNORED = ("*.rotary_emb.inv_freq", "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+# Frequencies that follow from the configuration; old versions of transformers saved them.
+ALWAYS_IGNORED = ("*.rotary_emb.inv_freq",)
+# Rope factors, which `metadata.py` reads with the configuration.
+READ_WITH_CONFIG = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
 
 
 def map_tensors(
@@ -110,6 +112,8 @@ def map_tensors(
         sources[parameter] = WeightSource(info.name, rows, permutation)
 
     used = {source.tensor for source in sources.values()}
+    if checkpoint.kind == "gguf":
+        used |= READ_WITH_CONFIG
     patterns = (*ALWAYS_IGNORED, *ignored)
     unused = tuple(name for name in checkpoint.tensors if name not in used)
     for name in unused:

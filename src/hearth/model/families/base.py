@@ -112,7 +112,6 @@ def llama_config(settings: Settings, family: str, **differences: Any) -> Decoder
         "head_dim": size,
         "max_position": settings.count("max_position_embeddings", most=MAX_POSITIONS),
         "norm_eps": settings.number("rms_norm_eps", high=1.0),
-        "activation": activation(settings),
         "qkv_bias": bias,
         "output_bias": bias,
         "mlp_bias": settings.flag("mlp_bias"),
@@ -120,6 +119,8 @@ def llama_config(settings: Settings, family: str, **differences: Any) -> Decoder
         "tied_embeddings": settings.flag("tie_word_embeddings"),
     }
     fields |= differences
+    if "activation" not in fields:
+        fields["activation"] = activation(settings)
     if "layers" not in fields:
         fields["layers"] = full_layers(settings)
     if "ropes" not in fields:

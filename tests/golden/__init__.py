@@ -1,0 +1,47 @@
+"""Small random models with the logits that transformers computes for them.
+
+Each folder is a checkpoint (`config.json`, `model.safetensors` in f16), the expected logits (`expected.npz`, f32) and,
+where the format can say what the model does, the same model as `twin.gguf`. `make_golden.py` makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .recipes import RECIPES
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden model.
+
+    Attributes:
+        path: the checkpoint folder.
+        gguf_path: its GGUF twin, or None.
+        context: what to pass to `load_family` (and to compile for), in tokens, or None.
+    """
+
+    name: str
+    path: Path
+    gguf_path: Path | None
+    context: int | None
+
+    @property
+    def token_ids(self) -> NDArray[np.int32]:
+        """The prompt."""
+        with np.load(self.path / "expected.npz") as arrays:
+            return arrays["token_ids"]
+
+    def expected_logits(self) -> NDArray[np.float32]:
+        """[tokens, vocab], f32."""
+        with np.load(self.path / "expected.npz") as arrays:
+            return arrays["logits"]
+
+
+CASES = [Case(r.name, _HERE / r.name, _HERE / r.name / "twin.gguf" if r.gguf else None, r.context) for r in RECIPES]

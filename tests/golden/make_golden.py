@@ -1,0 +1,94 @@
+"""Makes the golden models and their expected logits. Needs `pip install -e '.[reference]'`.
+
+    cd tests && python -m golden.make_golden [NAME...]
+
+Weights are random (seeded by the name), drawn wide enough that logits spread, and rounded to f16 so that the stored
+file holds them exactly. The logits are those of transformers' own classes, in f32, with eager attention.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from . import _HERE
+from .gguf_twin import write_twin
+from .recipes import RECIPES, Recipe
+
+
+def build_model(recipe: Recipe) -> torch.nn.Module:
+    """The model of a recipe in f32, with its final weights."""
+    model_class = getattr(transformers, recipe.model)
+    config = model_class.config_class(**recipe.config)
+    config._attn_implementation = "eager"
+    model = model_class(config).eval().float()
+    rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            parameter.copy_(torch.from_numpy(_draw(rng, name, tuple(parameter.shape), config)))
+        model.tie_weights()
+    return model
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], config: Any) -> NDArray[np.float32]:
+    """f32 values that f16 holds exactly."""
+    noise = rng.standard_normal(shape)
+    if "norm" in name and len(shape) == 1:
+        values = 0.3 * noise + (0.0 if config.model_type.startswith("gemma") else 1.0)
+    elif len(shape) == 1:
+        values = 0.3 * noise
+    elif "embed_tokens" in name or "lm_head" in name:
+        values = 0.4 * noise
+    else:
+        values = 1.5 * noise / np.sqrt(np.prod(shape[1:]))
+    return values.astype(np.float16).astype(np.float32)
+
+
+def reference_logits(model: torch.nn.Module, token_ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    with torch.no_grad():
+        output = model(input_ids=torch.from_numpy(token_ids.astype(np.int64))[None], use_cache=False)
+    return output.logits[0].numpy()
+
+
+def state(model: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+    """The weights as transformers would save them: a tied head is not saved."""
+    tied = set(getattr(model, "_tied_weights_keys", None) or {}) if model.config.tie_word_embeddings else set()
+    return {name: value.numpy() for name, value in model.state_dict().items() if name not in tied}
+
+
+def token_ids_of(recipe: Recipe) -> NDArray[np.int32]:
+    vocab = recipe.config.get("text_config", recipe.config)["vocab_size"]
+    # The last three tokens of the model that also sees stand for images.
+    rng = np.random.default_rng(zlib.crc32(recipe.name.encode()) + 1)
+    return rng.integers(1, vocab - 3, recipe.tokens).astype(np.int32)
+
+
+def make(recipe: Recipe) -> None:
+    folder = _HERE / recipe.name
+    folder.mkdir(exist_ok=True)
+    model = build_model(recipe)
+    token_ids = token_ids_of(recipe)
+    logits = reference_logits(model, token_ids)
+    weights = state(model)
+    save_file({k: v.astype(np.float16) for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    model.config.save_pretrained(folder)
+    np.savez_compressed(folder / "expected.npz", token_ids=token_ids, logits=logits)
+    if recipe.gguf:
+        write_twin(recipe, model.config, weights, folder / "twin.gguf")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    sys.stdout.write(f"{recipe.name}: {size // 1024} KiB, logits spread {logits.std():.2f}\n")
+
+
+if __name__ == "__main__":
+    for recipe in RECIPES:
+        if len(sys.argv) < 2 or recipe.name in sys.argv[1:]:
+            make(recipe)

@@ -1,0 +1,280 @@
+"""The golden models: one line of shapes for each thing that a family can do. `make_golden.py` builds them.
+
+Shapes are odd on purpose: sizes of hidden state, heads and vocabulary that no vector length divides, one KV head,
+remainders of groups, a prompt that is longer than the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One golden model.
+
+    Attributes:
+        name: its folder.
+        model: class of transformers that computes the expected logits.
+        config: what differs from the class's defaults.
+        tokens: length of the prompt.
+        context: what `load_family` is asked for, in tokens.
+        gguf: architecture of the GGUF twin; None where the format has no way to say what the model does.
+    """
+
+    name: str
+    model: str
+    config: dict[str, Any]
+    tokens: int = 34
+    context: int | None = None
+    gguf: str | None = None
+
+
+def _shape(vocab: int, hidden: int, inner: int, layers: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": vocab,
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "max_position_embeddings": 128,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": None,
+        **more,
+    }
+
+
+def _rope(theta: float, **more: Any) -> dict[str, Any]:
+    return {"rope_theta": theta, "rope_type": "default", **more}
+
+
+_LONGROPE = _rope(
+    700.0,
+    rope_type="longrope",
+    partial_rotary_factor=0.8,
+    short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.7, 2.0],
+    long_factor=[1.0, 1.3, 1.9, 2.7, 4.1, 6.0, 9.5, 13.0],
+)
+
+RECIPES = [
+    Recipe("llama1", "LlamaForCausalLM", _shape(131, 60, 68, 2, 3, 3, rope_parameters=_rope(10000.0)), gguf="llama"),
+    Recipe(
+        "llama3",
+        "LlamaForCausalLM",
+        _shape(
+            139,
+            52,
+            60,
+            3,
+            4,
+            1,
+            head_dim=24,
+            tie_word_embeddings=True,
+            rope_parameters=_rope(
+                500.0,
+                rope_type="llama3",
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            ),
+        ),
+        gguf="llama",
+    ),
+    Recipe(
+        "llama-bias",
+        "LlamaForCausalLM",
+        _shape(133, 44, 52, 2, 2, 1, attention_bias=True, mlp_bias=True, rope_parameters=_rope(300.0)),
+        gguf="llama",
+    ),
+    Recipe(
+        "llama-yarn",
+        "LlamaForCausalLM",
+        _shape(
+            137,
+            60,
+            52,
+            2,
+            3,
+            1,
+            rope_parameters=_rope(1000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=32),
+        ),
+        gguf="llama",
+    ),
+    Recipe(
+        "llama-linear",
+        "LlamaForCausalLM",
+        _shape(131, 40, 52, 2, 5, 5, rope_parameters=_rope(100.0, rope_type="linear", factor=2.5)),
+        gguf="llama",
+    ),
+    Recipe(
+        "mistral-window",
+        "MistralForCausalLM",
+        _shape(149, 44, 60, 2, 4, 2, head_dim=20, sliding_window=7, rope_parameters=_rope(1000.0)),
+        gguf="llama",
+    ),
+    Recipe(
+        "qwen2",
+        "Qwen2ForCausalLM",
+        _shape(151, 42, 60, 3, 3, 1, tie_word_embeddings=True, rope_parameters=_rope(5000.0)),
+        gguf="qwen2",
+    ),
+    Recipe(
+        "qwen2-window",
+        "Qwen2ForCausalLM",
+        _shape(
+            131,
+            40,
+            44,
+            3,
+            2,
+            2,
+            use_sliding_window=True,
+            sliding_window=5,
+            max_window_layers=1,
+            rope_parameters=_rope(200.0),
+        ),
+    ),
+    Recipe(
+        "qwen3",
+        "Qwen3ForCausalLM",
+        _shape(157, 48, 52, 2, 6, 2, head_dim=12, attention_bias=True, rope_parameters=_rope(20000.0)),
+        gguf="qwen3",
+    ),
+    Recipe(
+        "gemma2",
+        "Gemma2ForCausalLM",
+        _shape(
+            163,
+            44,
+            52,
+            3,
+            4,
+            2,
+            head_dim=20,
+            query_pre_attn_scalar=20,
+            sliding_window=6,
+            attn_logit_softcapping=2.5,
+            final_logit_softcapping=6.0,
+            rope_parameters=_rope(500.0),
+        ),
+        gguf="gemma2",
+    ),
+    Recipe(
+        "gemma3",
+        "Gemma3ForCausalLM",
+        _shape(
+            167,
+            36,
+            44,
+            7,
+            2,
+            1,
+            head_dim=20,
+            query_pre_attn_scalar=20,
+            sliding_window=5,
+            rope_parameters={
+                "full_attention": _rope(3000.0, rope_type="linear", factor=8.0),
+                "sliding_attention": _rope(100.0),
+            },
+        ),
+        gguf="gemma3",
+    ),
+    Recipe(
+        "gemma3-vision",
+        "Gemma3ForConditionalGeneration",
+        {
+            "text_config": _shape(
+                131,
+                36,
+                44,
+                3,
+                3,
+                3,
+                head_dim=12,
+                query_pre_attn_scalar=19,
+                sliding_window=5,
+                sliding_window_pattern=2,
+                final_logit_softcapping=None,
+                rope_parameters={"full_attention": _rope(3000.0), "sliding_attention": _rope(100.0)},
+            ),
+            "vision_config": {
+                "hidden_size": 8,
+                "intermediate_size": 8,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 8,
+                "patch_size": 4,
+            },
+            "mm_tokens_per_image": 4,
+            "image_token_index": 130,
+            "boi_token_index": 129,
+            "eoi_token_index": 128,
+        },
+    ),
+    Recipe(
+        "phi3-short",
+        "Phi3ForCausalLM",
+        _shape(137, 60, 44, 2, 3, 1, sliding_window=11, original_max_position_embeddings=40, rope_parameters=_LONGROPE),
+        gguf="phi3",
+    ),
+    Recipe(
+        "phi3-long",
+        "Phi3ForCausalLM",
+        _shape(149, 40, 52, 2, 2, 2, original_max_position_embeddings=24, rope_parameters=_LONGROPE),
+        tokens=40,
+        context=128,
+        gguf="phi3",
+    ),
+    Recipe(
+        "smollm3",
+        "SmolLM3ForCausalLM",
+        _shape(139, 44, 36, 4, 2, 1, rope_parameters=_rope(50000.0)),
+        gguf="smollm3",
+    ),
+    Recipe(
+        "smollm3-window",
+        "SmolLM3ForCausalLM",
+        _shape(
+            131,
+            40,
+            36,
+            3,
+            4,
+            1,
+            tie_word_embeddings=False,
+            no_rope_layers=[1, 0, 1],
+            use_sliding_window=True,
+            sliding_window=8,
+            rope_parameters=_rope(400.0),
+        ),
+    ),
+    Recipe(
+        "olmo2",
+        "Olmo2ForCausalLM",
+        _shape(151, 52, 60, 2, 4, 1, head_dim=20, rope_parameters=_rope(2000.0)),
+        gguf="olmo2",
+    ),
+    Recipe(
+        "granite",
+        "GraniteForCausalLM",
+        _shape(
+            141,
+            60,
+            52,
+            2,
+            5,
+            1,
+            embedding_multiplier=3.5,
+            attention_multiplier=0.15,
+            residual_multiplier=0.6,
+            logits_scaling=2.5,
+            tie_word_embeddings=True,
+            rope_parameters=_rope(900.0),
+        ),
+        gguf="granite",
+    ),
+]

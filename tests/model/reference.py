@@ -1,0 +1,100 @@
+"""A decoder in plain numpy: the formulas of `DecoderConfig`, with no regard for speed. Arithmetic is in f64.
+
+It checks that families describe their models rightly, apart from anything the compiler does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.checkpoint.types import Checkpoint
+from hearth.model import DecoderConfig, LayerConfig, LoadedModel, RopeConfig
+
+Array = NDArray[np.float64]
+
+
+def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Array]:
+    """Every parameter of the decoder, from f32, f16 or bf16 tensors."""
+    parameters = {}
+    for name, source in model.sources.items():
+        info = checkpoint.tensors[source.tensor]
+        raw = checkpoint.raw(source.tensor)
+        if info.dtype == "bf16":
+            values = (raw.view("<u2").astype("<u4") << 16).view("<f4")
+        else:
+            values = raw.view({"f32": "<f4", "f16": "<f2"}[info.dtype])
+        values = values.reshape(info.shape).astype(np.float64)
+        if source.rows is not None:
+            values = values[slice(*source.rows)]
+        parameters[name] = values if source.permutation is None else values[source.permutation]
+    return parameters
+
+
+def forward(config: DecoderConfig, parameters: Mapping[str, Array], token_ids: NDArray[np.int32]) -> Array:
+    """Logits [tokens, vocab] of one sequence from its start."""
+    p = parameters
+    x = p["embed"][token_ids] * config.embedding_scale  # (T, hidden)
+    for index, layer in enumerate(config.layers):
+        own = {name.split(".", 2)[2]: w for name, w in p.items() if name.startswith(f"layers.{index}.")}
+        for branch, before, after in ((_attention, "attn_norm", "attn_post_norm"), (_mlp, "mlp_norm", "mlp_post_norm")):
+            y = _norm(config, x, own[before]) if config.norm_placement != "post" else x
+            y = branch(config, layer, own, y)
+            if config.norm_placement != "pre":
+                y = _norm(config, y, own[after])
+            x = x + config.residual_scale * y
+    x = _norm(config, x, p["norm"])
+    logits = x @ (p["embed"] if config.tied_embeddings else p["head"]).T * config.logit_scale
+    return _softcap(logits, config.logit_softcap)
+
+
+def _attention(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+    tokens, group = len(x), config.num_heads // config.num_kv_heads
+    q, k, v = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in "qkv")
+    if config.qk_norm == "full":
+        q, k = _norm(config, q, w["q_norm"]), _norm(config, k, w["k_norm"])
+    q, k, v = (a.reshape(tokens, -1, config.head_dim) for a in (q, k, v))  # (T, heads, head_dim)
+    if config.qk_norm == "head":
+        q, k = _norm(config, q, w["q_norm"]), _norm(config, k, w["k_norm"])
+    if layer.rope is not None:
+        q, k = _rotate(config.ropes[layer.rope], q), _rotate(config.ropes[layer.rope], k)
+    k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
+    scores = _softcap(np.einsum("ihd,jhd->hij", q, k) * config.attention_scale, config.attention_softcap)
+    distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
+    visible = (distance >= 0) & (distance < (layer.sliding_window or tokens))
+    scores = np.where(visible, scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    mixed = np.einsum("hij,jhd->ihd", weights, v).reshape(tokens, -1)
+    return mixed @ w["o"].T + w.get("o_bias", 0.0)
+
+
+def _mlp(config: DecoderConfig, layer: LayerConfig, w: Mapping[str, Array], x: Array) -> Array:
+    gate, up = (x @ w[name].T + w.get(f"{name}_bias", 0.0) for name in ("gate", "up"))
+    if config.activation == "silu":
+        gate = gate / (1 + np.exp(-gate))
+    elif config.activation == "gelu_tanh":
+        gate = 0.5 * gate * (1 + np.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
+    else:
+        gate = 0.5 * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2)))
+    return (gate * up) @ w["down"].T + w.get("down_bias", 0.0)
+
+
+def _norm(config: DecoderConfig, x: Array, weight: Array) -> Array:
+    return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + config.norm_eps) * (weight + config.norm_offset)
+
+
+def _rotate(rope: RopeConfig, x: Array) -> Array:
+    """Turns pair i, dimensions i and i + rotary_dim / 2, of each head by position * inv_freq[i]."""
+    half = len(rope.inv_freq)
+    angles = np.arange(len(x))[:, None, None] * np.array(rope.inv_freq)
+    cos, sin = np.cos(angles) * rope.attention_factor, np.sin(angles) * rope.attention_factor
+    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return np.concatenate([first * cos - second * sin, second * cos + first * sin, rest], -1)
+
+
+def _softcap(x: Array, cap: float | None) -> Array:
+    return x if cap is None else cap * np.tanh(x / cap)
