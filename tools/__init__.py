@@ -1,0 +1,1 @@
+"""Scripts of the project's own making; not part of the package."""
