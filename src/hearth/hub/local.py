@@ -1,0 +1,89 @@
+"""Models that are on this disk already: a folder, a GGUF file, a bundle, the starter in the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hearth.errors import ModelNotFound, StorageError, Unsupported
+from hearth.hub.cache import is_whole
+from hearth.hub.files import format_size, refuse_split
+from hearth.hub.names import STARTER
+from hearth.hub.types import Source
+
+STARTER_PATH = Path(__file__).parent / STARTER
+
+
+def starter() -> Source:
+    """The model that ships with Hearth.
+
+    Raises:
+        ModelNotFound: this installation came without it.
+    """
+    if not is_whole(STARTER_PATH):
+        raise ModelNotFound("The starter model is missing from this installation of Hearth.", hint="Install it again.")
+    return Source(STARTER, STARTER_PATH, "starter", size_bytes=_folder_size(STARTER_PATH))
+
+
+def open_local(path: Path) -> Source:
+    """The model in a folder or file of the user's own.
+
+    Raises:
+        ModelNotFound: there is no such file, or no model in that folder.
+        Unsupported: its weights are in a form that Hearth does not read.
+        StorageError: it cannot be read.
+    """
+    try:
+        if path.is_dir():
+            return _open_folder(path)
+        if path.is_file():
+            return _open_file(path)
+    except PermissionError as error:
+        raise StorageError(f"{path} cannot be read.", why="Permission denied.") from error
+    why = "It is a link to something that is gone." if path.is_symlink() else ""
+    raise ModelNotFound(f"There is no file or folder {path}.", why=why, hint=_neighbours(path))
+
+
+def _open_file(path: Path) -> Source:
+    if path.suffix.lower() == ".gguf":
+        refuse_split(path.name)
+        return Source(str(path), path, "gguf", size_bytes=path.stat().st_size)
+    if path.name.endswith((".safetensors", "config.json")):
+        raise ModelNotFound(f"{path} is a part of a model.", hint=f"Name its folder: {path.parent}")
+    raise Unsupported(f"{path} is no .gguf file.", hint="Hearth reads GGUF files and Hugging Face folders.")
+
+
+def _open_folder(path: Path) -> Source:
+    # A bundle's manifest is written last: without one the folder is an unfinished compilation, and no bundle.
+    if (path / "manifest.json").is_file():
+        return Source(str(path), path, "bundle", size_bytes=_folder_size(path))
+    if is_whole(path):
+        return Source(str(path), path, "folder", size_bytes=_folder_size(path))
+    ggufs = sorted(p for p in path.glob("*.gguf") if p.is_file() and "mmproj" not in p.name.lower())
+    if len(ggufs) == 1:
+        return _open_file(ggufs[0])
+    if ggufs:
+        lines = "\n".join(f"  {p}   ({format_size(p.stat().st_size)})" for p in ggufs)
+        raise ModelNotFound(f"{path} holds {len(ggufs)} GGUF files: say which.", hint=f"One of:\n{lines}")
+    if (path / "config.json").is_file():
+        if any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json")):
+            raise ModelNotFound(f"The model in {path} is not whole: some of its *.safetensors files are missing.")
+        raise Unsupported(f"{path} holds a config.json but no *.safetensors weights.", hint=_pickle_hint(path))
+    raise ModelNotFound(f"{path} holds no model.", why="There is no config.json and no .gguf file in it.")
+
+
+def _pickle_hint(path: Path) -> str:
+    pickles = sorted(p.name for suffix in ("*.bin", "*.pth", "*.pt") for p in path.glob(suffix))
+    return f"{pickles[0]} is a Python pickle, which can run code when opened: convert it first." if pickles else ""
+
+
+def _neighbours(path: Path) -> str:
+    """The GGUF files and model folders beside a path that is not there."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f"There is no folder {parent} either."
+    found = sorted([p.name for p in parent.glob("*.gguf")] + [p.parent.name for p in parent.glob("*/config.json")])
+    return f"In {parent} there are: {', '.join(found[:5])}" if found else ""
+
+
+def _folder_size(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())

@@ -1,0 +1,75 @@
+"""What the hub room hands out: where a model lies, what is installed, how far a download is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+# A folder as published, one GGUF file, a bundle that Hearth compiled, or the model that ships with Hearth.
+SourceKind = Literal["folder", "gguf", "bundle", "starter"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on this disk.
+
+    Attributes:
+        name: what to type to get it again: `starter`, `owner/name`, `hf:owner/name:file.gguf`, or an absolute path.
+        path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` file.
+        kind: what lies at `path`.
+        repo_id: `owner/name` on the hub; None for what is local.
+        commit: the hub's commit that the files are of; None for what is local.
+        size_bytes: sum of the sizes of the model's files.
+    """
+
+    name: str
+    path: Path
+    kind: SourceKind
+    repo_id: str | None = None
+    commit: str | None = None
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One line of `hearth list`.
+
+    Attributes:
+        name: what to type to use it.
+        kind: `folder`, `gguf` or `starter`.
+        size_bytes: on this disk; for an incomplete model, what has come so far.
+        path: folder or file; for an incomplete model, the cache folder of its repository.
+        last_used: seconds since the epoch, as the file system recorded it; None where it is not known.
+        complete: False when a download was cut: `hearth pull NAME` finishes it.
+    """
+
+    name: str
+    kind: SourceKind
+    size_bytes: int
+    path: Path
+    last_used: float | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is, over all files of the model.
+
+    Attributes:
+        repo_id: `owner/name`.
+        file: the file that is coming now.
+        done_bytes: on this disk, with what earlier, interrupted downloads left.
+        total_bytes: of all files that are needed.
+        resumed_bytes: the part of `done_bytes` that was there when this download began.
+    """
+
+    repo_id: str
+    file: str
+    done_bytes: int
+    total_bytes: int
+    resumed_bytes: int
+
+
+ProgressCallback = Callable[[Progress], None]
