@@ -1,0 +1,138 @@
+"""What a user can type, and what a wrong name is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hearth import hub as models
+from hearth.errors import ModelNotFound, Unsupported, UsageError
+from hearth.hub import local
+from hearth.hub.names import HubName, LocalPath, parse
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("acme/tiny", HubName("acme/tiny")),
+        (" acme/tiny ", HubName("acme/tiny")),
+        ("hf:acme/tiny", HubName("acme/tiny")),
+        ("Qwen/Qwen3-0.6B@v1.0", HubName("Qwen/Qwen3-0.6B", "v1.0")),
+        ("acme/tiny@refs/pr/3", HubName("acme/tiny", "refs/pr/3")),
+        ("hf:acme/tiny:tiny-q4_0.gguf", HubName("acme/tiny", None, "tiny-q4_0.gguf")),
+        ("hf:acme/tiny@v1:Q4/tiny.gguf", HubName("acme/tiny", "v1", "Q4/tiny.gguf")),
+        ("acme/tiny:tiny.gguf", HubName("acme/tiny", None, "tiny.gguf")),
+        ("starter", None),
+    ],
+)
+def test_names_of_models(typed: str, meant: HubName | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse(typed) == meant
+
+
+def test_a_hub_name_can_be_typed_as_it_is_shown() -> None:
+    for name in (
+        HubName("a/b"),
+        HubName("a/b", "v1"),
+        HubName("a/b", None, "c.gguf"),
+        HubName("a/b", "v1", "d/c.gguf"),
+    ):
+        assert parse(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "gpt 5",
+        "tiny",
+        "hf:tiny",
+        "a/b/c",
+        "acme/../tiny",
+        "acme/--tiny",
+        "hf:acme/tiny:config.json",
+        "hf:acme/tiny:../x.gguf",
+        "hf:acme/tiny:/etc/x.gguf",
+        "acme/tiny@../../x",
+        "acme/tiny@",
+        "https://example.org/acme/tiny",
+    ],
+)
+def test_what_is_no_name_is_refused_before_any_network(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFound) as caught:
+        parse(typed)
+    assert caught.value.hint or caught.value.what
+
+
+def test_an_empty_name_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        parse("  ")
+
+
+def test_a_folder_wins_over_the_hub_and_hf_means_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acme" / "tiny").mkdir(parents=True)
+    assert parse("acme/tiny") == LocalPath(tmp_path / "acme" / "tiny")
+    assert parse("hf:acme/tiny") == HubName("acme/tiny")
+
+
+def folder(path: Path, *names: str) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (path / name).write_bytes(b"{}")
+    return path
+
+
+def test_local_folder_file_and_bundle(tmp_path: Path) -> None:
+    model = folder(tmp_path / "model", "config.json", "model.safetensors")
+    found = models.resolve(str(model))
+    assert (found.kind, found.path, found.size_bytes) == ("folder", model, 4)
+    assert models.pull(str(model)) == found
+    file = folder(tmp_path / "files", "a.gguf") / "a.gguf"
+    assert models.resolve(str(file)).kind == "gguf"
+    assert models.resolve(str(file.parent)).path == file
+    assert models.resolve(str(folder(tmp_path / "bundle", "manifest.json", "config.json"))).kind == "bundle"
+
+
+def test_a_local_path_that_is_not_there_is_never_looked_for_on_the_hub(tmp_path: Path) -> None:
+    folder(tmp_path, "tiny-q4.gguf")
+    with pytest.raises(ModelNotFound) as caught:
+        models.resolve(str(tmp_path / "tiny-q8.gguf"))
+    assert "tiny-q4.gguf" in caught.value.hint
+    with pytest.raises(ModelNotFound):
+        models.resolve("./nothing/here")
+
+
+def test_folders_that_hold_no_whole_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="no model"):
+        models.resolve(str(folder(tmp_path / "empty")))
+    with pytest.raises(Unsupported, match="pickle"):
+        models.resolve(str(folder(tmp_path / "pickle", "config.json", "pytorch_model.bin")))
+    with pytest.raises(ModelNotFound, match="not whole"):
+        models.resolve(str(folder(tmp_path / "half", "config.json", "model-00001-of-00002.safetensors")))
+    with pytest.raises(ModelNotFound, match="say which"):
+        models.resolve(str(folder(tmp_path / "two", "a.gguf", "b.gguf")))
+    with pytest.raises(Unsupported):
+        models.resolve(str(folder(tmp_path / "other", "notes.txt") / "notes.txt"))
+    index = {"weight_map": {"w": "part-1.safetensors"}}
+    missing = folder(tmp_path / "index", "config.json")
+    (missing / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelNotFound, match="not whole"):
+        models.resolve(str(missing))
+
+
+def test_a_revision_of_something_local_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no revision"):
+        models.resolve("starter", revision="v1")
+
+
+def test_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "STARTER_PATH", folder(tmp_path / "starter", "config.json", "model.safetensors"))
+    assert models.resolve("starter", offline=True).kind == "starter"
+    monkeypatch.setattr(local, "STARTER_PATH", tmp_path / "gone")
+    with pytest.raises(ModelNotFound, match="missing from this installation"):
+        models.resolve("starter")
