@@ -15,6 +15,7 @@ Nothing here sorts a whole vocabulary: top-k partitions, top-p sorts only the ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ from hearth.errors import HearthError
 # Top-p looks for its nucleus among tokens at least this many times as likely as the likeliest, and widens the search
 # only if they do not hold enough probability. For a trained model the first bound nearly always suffices.
 _NUCLEUS_FLOORS = (1e-3, 1e-6, 0.0)
+_SORTED_AT_ONCE = 2048
+_PICK_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,7 @@ class Sampler:
             if params.top_k == 1:
                 ids = np.flatnonzero(row == largest)
             else:
-                smallest = np.partition(row, vocab_size - params.top_k)[vocab_size - params.top_k]
-                ids = np.flatnonzero(row >= smallest)
+                ids = _largest(row, params.top_k)
             weights = row[ids] - largest
         else:
             weights = np.subtract(row, largest, out=scratch)
@@ -127,10 +129,8 @@ class Sampler:
             likely = np.flatnonzero(weights >= np.float32(params.min_p))
             ids = likely if ids is None else ids[likely]
             weights = weights[likely]
-        cumulative = np.cumsum(weights, dtype=np.float64)
         # One uniform number a token, whatever the settings: the generator's state depends on the token count alone.
-        point = self._rng.random() * cumulative[-1]
-        index = min(int(np.searchsorted(cumulative, point, side="right")), cumulative.shape[0] - 1)
+        index = _pick(weights, self._rng.random())
         return index if ids is None else int(ids[index])
 
 
@@ -166,24 +166,74 @@ def logprobs_of(
     top = min(top, vocab_size)
     best: tuple[tuple[int, float], ...] = ()
     if top > 0:
-        smallest = np.partition(logits, vocab_size - top)[vocab_size - top]
-        candidates = np.flatnonzero(logits >= smallest)
+        candidates = _largest(logits, top)
         order = candidates[np.argsort(-logits[candidates], kind="stable")][:top]
         best = tuple((int(i), float(logits[i]) - log_sum) for i in order)
     return float(logits[token]) - log_sum, best
 
 
+def _largest(values: Float32s, count: int) -> NDArray[np.intp]:
+    """Indices of the `count` largest values, and of those equal to the last of them, ascending. 0 < count < size.
+
+    Partitioning a vocabulary costs a millisecond. The maxima of groups of it cost little, and `count` of them are a
+    lower bound of what is sought: only what reaches it is partitioned.
+    """
+    size = values.shape[0]
+    num_groups = 8 * count
+    if num_groups * 8 > size:
+        return np.flatnonzero(values >= np.partition(values, size - count)[size - count])
+    maxima = values[: size - size % num_groups].reshape(-1, num_groups).max(axis=0)
+    bound = np.partition(maxima, num_groups - count)[num_groups - count]
+    candidates = np.flatnonzero(values >= bound)
+    found = values[candidates]
+    place = found.shape[0] - count
+    smallest: np.float32 = np.partition(found, place)[place]
+    return candidates[found >= smallest]
+
+
 def _nucleus(weights: Float32s, top_p: float) -> NDArray[np.intp]:
-    """Indices of the fewest largest weights that hold `top_p` of their sum, largest first (ties: lower index first)."""
+    """Indices of the fewest largest weights that hold `top_p` of their sum (ties: lower index first)."""
     wanted = top_p * float(weights.sum(dtype=np.float64))
     for floor in _NUCLEUS_FLOORS:
         candidates = np.flatnonzero(weights >= np.float32(floor))
-        order = candidates[np.argsort(-weights[candidates], kind="stable")]
-        cumulative = np.cumsum(weights[order], dtype=np.float64)
-        if cumulative[-1] >= wanted:
+        found = weights[candidates]
+        if found.sum(dtype=np.float64) >= wanted:
             break
-    # Rounding may leave the last sum a hair below `wanted`: then all of them are the nucleus.
-    return order[: int(np.searchsorted(cumulative, wanted, side="left")) + 1]
+    # The smallest weight of the nucleus, by halving what it can be among.
+    rest, sought = found, wanted
+    while rest.shape[0] > _SORTED_AT_ONCE:
+        rest = np.partition(rest, rest.shape[0] // 2)
+        upper = rest[rest.shape[0] // 2 :]
+        mass = float(upper.sum(dtype=np.float64))
+        if mass >= sought:
+            rest = upper
+        else:
+            rest, sought = rest[: rest.shape[0] // 2], sought - mass
+    descending = np.sort(rest)[::-1]
+    # Rounding may leave the last sum a hair below what is sought: then all of them are in the nucleus.
+    place = int(np.searchsorted(np.cumsum(descending, dtype=np.float64), sought, side="left"))
+    smallest = descending[min(place, descending.shape[0] - 1)]
+    above, ties = candidates[found > smallest], candidates[found == smallest]
+    missing = (wanted - float(weights[above].sum(dtype=np.float64))) / max(float(smallest), 1e-45)
+    return np.concatenate([above, ties[: max(1, math.ceil(missing))]])
+
+
+def _pick(weights: Float32s, point: float) -> int:
+    """The index at which the running sum of the weights passes `point`, 0 <= point < 1, of their sum.
+
+    Sums of blocks first, then within one block: a running sum over a vocabulary costs several times as much.
+    """
+    starts = np.arange(0, weights.shape[0], _PICK_BLOCK)
+    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
+    sought = point * sums[-1]
+    # Not behind the first block that reaches the whole sum: what follows may have no weight at all.
+    last = np.searchsorted(sums, sums[-1], side="left")
+    block = int(min(np.searchsorted(sums, sought, side="right"), last))
+    inside = weights[starts[block] : starts[block] + _PICK_BLOCK]
+    before = sums[block - 1] if block else 0.0
+    index = int(np.searchsorted(before + np.cumsum(inside, dtype=np.float64), sought, side="right"))
+    # The two sums round differently: a point between them belongs to the last weight there is in the block.
+    return int(starts[block]) + min(index, int(np.flatnonzero(inside)[-1]))
 
 
 class _TokenCounts:
