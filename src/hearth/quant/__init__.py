@@ -8,24 +8,37 @@ from hearth.quant.blocks import Blocks, unpack
 from hearth.quant.formats import COLUMN_MULTIPLE, FORMATS, LANES, Field, Format, get_format, packed_size, round_up
 from hearth.quant.gguf import from_gguf
 from hearth.quant.layout import pack, pack_into, packed_view, unpack_blocks, unpack_layout
-from hearth.quant.quantize import quantize
+from hearth.quant.policy import DEFAULT_HEAD, DEFAULT_QUANT, USER_FORMATS, choose_format, shared_format
+from hearth.quant.rounding import quantize
+from hearth.quant.source import RowSource, read_f32
+from hearth.quant.weights import Arrangement, pack_weight, weight_rows
 
 __all__ = [
     "COLUMN_MULTIPLE",
+    "DEFAULT_HEAD",
+    "DEFAULT_QUANT",
     "FORMATS",
     "LANES",
+    "USER_FORMATS",
+    "Arrangement",
     "Blocks",
     "Field",
     "Format",
+    "RowSource",
+    "choose_format",
     "from_gguf",
     "get_format",
     "pack",
     "pack_into",
+    "pack_weight",
     "packed_size",
     "packed_view",
     "quantize",
+    "read_f32",
     "round_up",
+    "shared_format",
     "unpack",
     "unpack_blocks",
     "unpack_layout",
+    "weight_rows",
 ]

@@ -29,8 +29,9 @@ cache sets when it is transposed."""
 # exhaustive search over 200 candidates; the plain rule absmax / 7 has a 40 % larger error.
 _Q4_STEPS = (-8.7, -8.3, -7.9, -7.5, -7.1, -6.7, -6.2, -5.6, 7.2, 6.4)
 
-# Parts of the range between smallest and largest that the 15 steps of q4a are stretched over, about its middle.
-_Q4A_SPANS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.72)
+# Steps of q4a between the smallest and the largest of a group, and the integer in their middle. More than 15 clips both
+# ends; 14 finds groups that lie on a grid of 14 steps, such as symmetric integers, exactly.
+_Q4A_STEPS = ((14.0, 7.0), (15.0, 7.5), (15.8, 7.5), (16.7, 7.5), (17.6, 7.5), (19.2, 7.5))
 
 _TINY = np.float32(1e-30)
 """Groups below this are zero: their scale is far below the smallest half, and its inverse would overflow."""
@@ -131,10 +132,14 @@ def _dot(a: F32, b: F32) -> F32:
 
 
 def _q8_tile(w: F32, work: F32, low: F32, high: F32) -> tuple[F32, F32]:
-    scale = _half(np.maximum(-low, high) / np.float32(127))
+    largest = np.maximum(-low, high)
+    scale = _half(largest / np.float32(127))
+    # Small scales are coarse in f16. One that is rounded down so far that the largest value would be clipped goes up.
+    above = np.nextafter(scale.astype(np.float16), np.float16(np.inf)).astype(np.float32)
+    scale = np.where(scale * np.float32(127.5) < largest, above, scale)
     np.multiply(w, _inverse(scale), out=work)
     np.rint(work, out=work)
-    np.clip(work, -127, 127, out=work)  # the f16 scale may be rounded down
+    np.clip(work, -127, 127, out=work)  # 127.06 at most
     return scale, np.zeros_like(scale)
 
 
@@ -195,15 +200,17 @@ def _q4a_tile(w: F32, work: F32, low: F32, high: F32) -> tuple[F32, F32]:
     middle = (high + low) * np.float32(0.5)
     best_gain = np.full_like(mean, -1)
     best_scale, best_min = np.zeros_like(mean), mean
-    for span in _Q4A_SPANS:
-        inverse = inverse_span * np.float32(15 / span)
-        _q4a_round(w, inverse, np.float32(7.5) - middle * inverse, work)
+    for steps, centre in _Q4A_STEPS:
+        inverse = inverse_span * np.float32(steps)
+        _q4a_round(w, inverse, np.float32(centre) - middle * inverse, work)
         scale, minimum, gain = _line_fit(w, work, mean)
         better = gain > best_gain
         best_gain = np.where(better, gain, best_gain)
         best_scale = np.where(better, scale, best_scale)
         best_min = np.where(better, minimum, best_min)
     scale, minimum = best_scale, best_min
+    if not (np.isfinite(_half(scale)).all() and np.isfinite(_half(minimum)).all()):
+        return _half(scale), _half(minimum)  # refused by the caller
     for _ in range(2):
         inverse = _inverse(_half(scale))
         _q4a_round(w, inverse, -minimum * inverse, work)

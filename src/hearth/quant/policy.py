@@ -1,0 +1,81 @@
+"""Which format each parameter of a model gets: the defaults, and what `--quant` and `--head` change.
+
+1. Norms and biases are f32, always: they are small and everything depends on them.
+2. A GGUF file keeps the type of each of its tensors unless `--quant` is given.
+3. Anything else becomes q4 unless `--quant` is given.
+4. Embedding and head get `--head`; without it q8 where the body was asked (or defaulted) to 4 bits, since they decide
+   which word comes out, and the body's format otherwise. A GGUF tensor that is already stored in 8 bits or fewer then
+   stays as it is: rounding it again would only add error.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hearth.errors import Unsupported, UsageError
+from hearth.quant.formats import FORMATS, Format
+
+USER_FORMATS = ("f32", "f16", "q8", "q4", "q4a")
+"""What `--quant` and `--head` accept."""
+DEFAULT_QUANT = "q4"
+DEFAULT_HEAD = "q8"
+
+_MATRICES = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
+_EMBEDDINGS = frozenset({"embed", "head"})
+
+
+def choose_format(
+    parameter: str,
+    source_dtype: str,
+    kind: Literal["safetensors", "gguf"],
+    quant: str | None = None,
+    head: str | None = None,
+) -> Format:
+    """The format for a decoder parameter (names as in `model.weights`).
+
+    Args:
+        parameter: `layers.3.q`, `embed`, `layers.0.attn_norm`...
+        source_dtype: the type of the checkpoint tensor it comes from.
+        kind: kind of checkpoint.
+        quant: the user's choice for the body; None: the default.
+        head: the user's choice for embedding and head; None: the default.
+
+    Raises:
+        UsageError: `quant` or `head` is no format that a user may choose.
+        Unsupported: the tensor has a type that is not known.
+    """
+    for option, value in (("--quant", quant), ("--head", head)):
+        if value is not None and value not in USER_FORMATS:
+            raise UsageError(f"{option} {value} is not a format.", hint=f"Choose one of: {', '.join(USER_FORMATS)}.")
+    if source_dtype not in FORMATS:
+        raise Unsupported(f"'{parameter}' has tensor type '{source_dtype}'.", hint=f"Known: {', '.join(FORMATS)}.")
+    last = parameter.rpartition(".")[2]
+    source = FORMATS[source_dtype]
+    if last in _EMBEDDINGS:
+        return _embedding_format(source, kind, quant, head)
+    if last not in _MATRICES:
+        return FORMATS["f32"]
+    if quant is not None:
+        return FORMATS[quant]
+    return source if kind == "gguf" else FORMATS[DEFAULT_QUANT]
+
+
+def _embedding_format(source: Format, kind: str, quant: str | None, head: str | None) -> Format:
+    if head is not None:
+        return FORMATS[head]
+    if quant is None and kind == "gguf":
+        return source
+    body = FORMATS[quant or DEFAULT_QUANT]
+    if body.bits != 4:
+        return body
+    already_small = not source.is_float and source.bits <= FORMATS[DEFAULT_HEAD].bits
+    return source if already_small else FORMATS[DEFAULT_HEAD]
+
+
+def shared_format(formats: list[Format]) -> Format | None:
+    """The format for a weight that joins several parameters (q, k, v), or None where their layouts differ.
+
+    GGUF mixtures such as Q4_K_M store v in other blocks than q and k: those stay separate weights.
+    """
+    same = len({fmt.kernel_layout for fmt in formats}) == 1
+    return formats[0] if same else None

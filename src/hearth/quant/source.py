@@ -1,0 +1,137 @@
+"""Rows of one checkpoint tensor, whatever type it is stored in: read a few at a time from a mapped file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import CorruptFile
+from hearth.quant.blocks import Blocks, unpack
+from hearth.quant.floats import FLOAT_BYTES, NATIVE_TYPES, check_finite, widen
+from hearth.quant.gguf import from_gguf, gguf_row_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """Some rows of a matrix (or some elements of a vector) as they stand in a checkpoint.
+
+    Attributes:
+        name: the tensor's name, for errors.
+        dtype: `f32 f16 bf16` or a GGUF block type.
+        raw: all bytes of the tensor, uint8, 1-D; usually mapped, never copied as a whole.
+        shape: of the tensor: `(rows, columns)`, or `(size,)` for a vector, whose rows are its elements.
+        rows: half-open range of rows that are meant; None: all.
+        permutation: row i is row `permutation[i]` of that range; None: as they are.
+
+    Raises:
+        CorruptFile: sizes, range or permutation do not fit together.
+        Unsupported: an unknown type.
+    """
+
+    name: str
+    dtype: str
+    raw: NDArray[np.uint8]
+    shape: tuple[int, ...]
+    rows: tuple[int, int] | None = None
+    permutation: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        tensor: str,
+        rows: tuple[int, int] | None = None,
+        permutation: NDArray[np.int64] | None = None,
+    ) -> RowSource:
+        """Rows of the tensor called `tensor` of a checkpoint (the fields of a `model.weights.WeightSource`)."""
+        info = checkpoint.tensors[tensor]
+        return cls(tensor, info.dtype, checkpoint.raw(tensor), info.shape, rows, permutation)
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (1, 2):
+            raise CorruptFile(f"'{self.name}' has shape {list(self.shape)}: a weight has one or two dimensions.")
+        stored_rows = self.shape[0]
+        # Blocks lie along a vector, so only a float vector can be cut between any two elements.
+        expected = (
+            stored_rows * self._row_bytes()
+            if self.is_matrix or self.dtype in FLOAT_BYTES
+            else gguf_row_bytes(stored_rows, self.dtype, self.name)
+        )
+        if self.raw.size != expected:
+            raise CorruptFile(
+                f"'{self.name}' has {self.raw.size} bytes where {self.dtype} {list(self.shape)} needs {expected}."
+            )
+        begin, end = self.rows or (0, stored_rows)
+        if not 0 <= begin <= end <= stored_rows:
+            raise CorruptFile(f"'{self.name}' has {stored_rows} rows, but rows {begin} to {end} are needed.")
+        if self.permutation is not None and sorted(self.permutation.tolist()) != list(range(end - begin)):
+            raise CorruptFile(f"The row order for '{self.name}' is no permutation of its {end - begin} rows.")
+
+    @property
+    def is_matrix(self) -> bool:
+        """False for a vector."""
+        return len(self.shape) == 2
+
+    @property
+    def n(self) -> int:
+        """Number of rows that are meant."""
+        begin, end = self.rows or (0, self.shape[0])
+        return end - begin
+
+    @property
+    def k(self) -> int:
+        """Columns; 1 for a vector."""
+        return self.shape[1] if self.is_matrix else 1
+
+    def read(self, begin: int = 0, end: int | None = None) -> Blocks | NDArray[Any]:
+        """Rows `[begin, end)` of those that are meant, in the type they are stored in.
+
+        Returns:
+            `Blocks`, or `(rows, k)` float32, float16, or uint16 (bf16 bits). May be a view of the file.
+        """
+        rows = end if end is not None else self.n
+        raw = self._raw_rows(begin, rows)
+        if self.dtype in FLOAT_BYTES:
+            return raw.view(NATIVE_TYPES[self.dtype]).reshape(rows - begin, self.k)
+        return from_gguf(raw, (rows - begin, self.k), self.dtype, self.name)
+
+    def read_f32(self, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:
+        """Rows `[begin, end)` as f32 `(rows, k)`; exact."""
+        values = self.read(begin, end)
+        if isinstance(values, Blocks):
+            return unpack(values)
+        return widen(values.view(np.uint8), self.dtype).reshape(values.shape)
+
+    def _row_bytes(self) -> int:
+        if self.dtype in FLOAT_BYTES:
+            return self.k * FLOAT_BYTES[self.dtype]
+        return gguf_row_bytes(self.k, self.dtype, self.name)
+
+    def _raw_rows(self, begin: int, end: int) -> NDArray[np.uint8]:
+        first = (self.rows or (0, 0))[0]
+        by_row = np.asarray(self.raw).reshape(self.shape[0], self._row_bytes())
+        if self.permutation is None:
+            return by_row[first + begin : first + end].reshape(-1)
+        return by_row[first + self.permutation[begin:end]].reshape(-1)
+
+
+def read_f32(source: RowSource) -> NDArray[np.float32]:
+    """All of a norm, a bias or a small matrix as f32, in the shape of the tensor.
+
+    Raises:
+        CorruptFile: a value is not finite.
+    """
+    if source.is_matrix:
+        values = source.read_f32()
+    elif source.dtype in FLOAT_BYTES:
+        values = source.read_f32().reshape(-1)
+    else:
+        whole = unpack(from_gguf(np.asarray(source.raw), (1, source.shape[0]), source.dtype, source.name)).reshape(-1)
+        begin, end = source.rows or (0, source.shape[0])
+        values = whole[begin:end] if source.permutation is None else whole[begin:end][source.permutation]
+    check_finite(values, source.name)
+    return values

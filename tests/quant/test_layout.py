@@ -1,0 +1,156 @@
+"""The packed layout, byte by byte, against docs/architecture.md. A kernel that follows the document reads wrong weights
+if one of these fails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hearth.errors import Unsupported
+from hearth.quant import FORMATS, get_format, pack, packed_size, unpack, unpack_blocks, unpack_layout
+
+from .helpers import BLOCK_FORMATS, FLOAT_FORMATS, random_blocks
+
+# The table of the document, typed in again: columns, block bytes, bytes of the planes of one group of 32 columns.
+DOCUMENT = {
+    "q4": (64, 576, 256),
+    "q4_0": (64, 576, 256),
+    "q4a": (64, 640, 256),
+    "q4_1": (64, 640, 256),
+    "q5_0": (64, 704, 320),
+    "q5_1": (64, 768, 320),
+    "q8": (64, 1088, 512),
+    "q8_0": (64, 1088, 512),
+    "q4_k": (256, 2368, 256),
+    "q5_k": (256, 2880, 320),
+    "q6_k": (256, 3392, 384),
+}
+
+
+def half(data: bytes, at: int) -> np.float32:
+    return np.frombuffer(data, np.float16, 1, at)[0].astype(np.float32)
+
+
+def documented_integer(name: str, block: bytes, r: int, c: int) -> int:
+    """The integer of lane r, column c of a block, read as the document describes the planes."""
+    columns, _, group_bytes = DOCUMENT[name]
+    assert c < columns
+    base, c = c // 32 * group_bytes, c % 32
+    if name in ("q8", "q8_0"):
+        byte = block[base + c // 4 * 64 + 4 * r + c % 4]
+        return byte - 256 if byte > 127 else byte
+    low = block[base + c // 8 * 64 + 4 * r + c % 4]
+    value = low & 15 if c % 8 < 4 else low >> 4
+    s = c // 4
+    if group_bytes == 320:  # high1
+        value |= (block[base + 256 + 4 * r + c % 4] >> s & 1) << 4
+    if group_bytes == 384:  # high2
+        value |= (block[base + 256 + s // 4 * 64 + 4 * r + c % 4] >> 2 * (s % 4) & 3) << 4
+    return value
+
+
+def documented_value(name: str, packed: bytes, kp: int, n: int, k: int) -> np.float32:
+    """W[n, k] by the document."""
+    columns, block_bytes, group_bytes = DOCUMENT[name]
+    start = (n // 16 * (kp // columns) + k // columns) * block_bytes
+    block, r, c = packed[start : start + block_bytes], n % 16, k % columns
+    u = np.float32(documented_integer(name, block, r, c))
+    after, g = columns // 32 * group_bytes, c // 32
+    if name in ("q4_k", "q5_k"):
+        sc, m = block[after + 16 * g + r], block[after + 128 + 16 * g + r]
+        d, dmin = half(block, after + 256 + 2 * r), half(block, after + 288 + 2 * r)
+        return np.float32(u * (d * np.float32(sc)) - dmin * np.float32(m))
+    if name == "q6_k":
+        sc = np.frombuffer(block, np.int8)[after + 16 * (c // 16) + r]
+        assert block[-32:] == bytes(32)
+        return np.float32((u - 32) * (half(block, after + 256 + 2 * r) * np.float32(sc)))
+    scale = half(block, after + 32 * g + 2 * r)
+    if name in ("q4a", "q4_1", "q5_1"):
+        return np.float32(u * scale + half(block, after + 64 + 32 * g + 2 * r))
+    zero = {"q4": 8, "q4_0": 8, "q5_0": 16}.get(name, 0)
+    return np.float32((u - zero) * scale)
+
+
+def documented(name: str, packed: NDArray[np.uint8], n: int, k: int) -> NDArray[np.float32]:
+    kp, data = -(-k // max(64, DOCUMENT[name][0])) * max(64, DOCUMENT[name][0]), packed.tobytes()
+    return np.array([[documented_value(name, data, kp, i, j) for j in range(k)] for i in range(n)], np.float32)
+
+
+@pytest.mark.parametrize("name", BLOCK_FORMATS)
+def test_packed_bytes_are_where_the_document_says(name: str) -> None:
+    n, k = 19, 512 if FORMATS[name].is_super else 160
+    blocks = random_blocks(name, n, k)
+    packed = pack(blocks, FORMATS[name])
+    assert packed.size == packed_size(FORMATS[name], n, k)
+    np.testing.assert_array_equal(documented(name, packed, n, k), unpack(blocks))
+
+
+@pytest.mark.parametrize("name", DOCUMENT)
+def test_format_table_is_the_documents(name: str) -> None:
+    fmt = get_format(name)
+    assert (fmt.block_columns, fmt.block_bytes, fmt.plane_group_bytes) == DOCUMENT[name]
+    assert fmt.block_bytes % 64 == 0
+    assert fmt.fields[0].offset == fmt.plane_groups * fmt.plane_group_bytes
+    for plane in fmt.planes:
+        assert fmt.plane_offset(plane, 1) == fmt.plane_group_bytes + fmt.plane_offset(plane)
+
+
+def test_formats_with_the_same_layout_share_a_kernel() -> None:
+    assert FORMATS["q4"].kernel_layout == FORMATS["q4_0"].kernel_layout == "b4"
+    assert FORMATS["q4a"].kernel_layout == FORMATS["q4_1"].kernel_layout == "b4m"
+    assert FORMATS["q8"].kernel_layout == FORMATS["q8_0"].kernel_layout == "b8"
+    assert len({fmt.kernel_layout for fmt in FORMATS.values()}) == len(FORMATS) - 3
+
+
+def test_unknown_format_is_named() -> None:
+    with pytest.raises(Unsupported, match=r"'q3_k'.*Known: f32"):
+        get_format("q3_k")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(BLOCK_FORMATS), st.integers(1, 50), st.integers(1, 400), st.integers(0, 99))
+def test_packing_loses_nothing_for_any_shape(name: str, n: int, k: int, seed: int) -> None:
+    fmt = FORMATS[name]
+    k = 256 * (k // 100 + 1) if fmt.is_super else k
+    blocks = random_blocks(name, n, k, seed)
+    packed = pack(blocks, fmt)
+    back = unpack_blocks(packed, n, k, fmt)
+    np.testing.assert_array_equal(back.q, blocks.q)
+    for field in fmt.fields:
+        np.testing.assert_array_equal(back.array(field.name), blocks.array(field.name))
+    np.testing.assert_array_equal(unpack_layout(packed, n, k, fmt), unpack(blocks))
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCK_FORMATS if not FORMATS[name].is_super])
+def test_padding_adds_nothing_to_a_product(name: str) -> None:
+    """Rows 5..15 and columns 40..63: integers that stand for zero; padding rows and groups have scale and min 0."""
+    fmt, blocks = FORMATS[name], random_blocks(name, 5, 20)
+    packed = pack(blocks, fmt)
+    all_of_it = unpack_blocks(packed, 16, 64, fmt)
+    assert (all_of_it.q[5:] == fmt.zero_point).all()
+    assert (all_of_it.q[:, 20:] == fmt.zero_point).all()
+    for field in fmt.fields:
+        values = all_of_it.array(field.name)
+        assert not values[5:].any()
+        assert not values[:, 1:].any()
+
+
+@pytest.mark.parametrize("name", FLOAT_FORMATS)
+@pytest.mark.parametrize(("n", "k"), [(16, 64), (5, 3), (33, 130)])
+def test_floats_lie_lane_by_lane(name: str, n: int, k: int) -> None:
+    fmt = FORMATS[name]
+    values = np.random.default_rng(0).integers(-100, 100, (n, k)).astype(np.float32)
+    packed = pack(values, fmt)
+    np.testing.assert_array_equal(unpack_layout(packed, n, k, fmt), values)
+    kp = -(-k // 64) * 64
+    whole = unpack_layout(packed, -(-n // 16) * 16, kp, fmt)
+    assert not whole[n:].any()
+    assert not whole[:, k:].any()
+    element = fmt.block_bytes // 16
+    at = ((n - 1) // 16 * kp + (k - 1)) * 16 + (n - 1) % 16
+    raw = packed[at * element : (at + 1) * element]
+    last = raw.view(np.uint16).astype(np.uint32) << 16 if name == "bf16" else raw.view(np.dtype(f"f{element}"))
+    assert last.view(np.float32 if name == "bf16" else last.dtype)[0] == values[-1, -1]
