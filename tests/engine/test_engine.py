@@ -140,6 +140,19 @@ def test_logits_in_the_middle_of_a_generation_change_nothing_even_if_they_need_i
     assert tokens == greedy_reference(session, PROMPTS[4], 20)
 
 
+def test_a_failure_in_logits_loses_no_page_and_no_request():
+    session = ToySession()
+    engine = Engine(session, context=100)
+    answer = engine.generate(PROMPTS[4], greedy(20))
+    tokens = [next(answer).token for _ in range(5)]
+    for error in (RuntimeError(), KeyboardInterrupt()):
+        session.fail_next = error
+        with pytest.raises(type(error)):
+            engine.logits(PROMPTS[5])
+    assert engine.num_available_pages == session.num_pages
+    assert tokens + ids_of(answer) == greedy_reference(session, PROMPTS[4], 20)
+
+
 def test_a_prompt_that_fills_the_context_is_refused_with_the_numbers():
     engine = Engine(ToySession(), context=16)
     with pytest.raises(ContextFull, match="16 tokens") as caught:

@@ -11,15 +11,15 @@ token was among them draws its next one, and events tell of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from collections.abc import Sequence as Seq
-from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hearth.engine.batch import Batch
-from hearth.engine.forward import Float32s, Forward, Int32s
+from hearth.engine.evaluate import Evaluator, check_ids
+from hearth.engine.forward import Float32s, Forward
 from hearth.engine.generation import Generation
 from hearth.engine.pages import PagePool, pages_for_tokens
 from hearth.engine.params import SamplingParams
@@ -81,6 +81,7 @@ class Engine:
         self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
         self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens)
         self._batch = Batch(info, stride)
+        self._evaluator = Evaluator(session, self._batch, self._scheduler, context=context)
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
         self._next_id = 0
@@ -108,9 +109,10 @@ class Engine:
     def check(self, request: Request) -> None:
         """Raises what `add` would raise."""
         params, length = request.params, len(request.prompt_ids)
-        self._check_ids("prompt_ids", request.prompt_ids)
-        self._check_ids("logit_bias", params.logit_bias)
-        self._check_ids("stop_token_ids", params.stop_token_ids)
+        vocab_size = self._info.vocab_size
+        check_ids("prompt_ids", request.prompt_ids, vocab_size)
+        check_ids("logit_bias", params.logit_bias, vocab_size)
+        check_ids("stop_token_ids", params.stop_token_ids, vocab_size)
         if request.overflow == "slide":
             if request.keep_tokens > self.context - 2:
                 raise ContextFull(
@@ -300,15 +302,12 @@ class Engine:
         Raises:
             ContextFull: more tokens than the context. UsageError: none, or one outside of the vocabulary.
         """
-        tokens = self._checked_tokens(ids)
-        result = np.empty((tokens.shape[0], self._info.vocab_size), np.float32)
-        chunk = min(self._info.max_logit_rows, self._scheduler.chunk_tokens)
-        with self._borrowed_table(tokens.shape[0]) as table:
-            for start in range(0, tokens.shape[0], chunk):
-                part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, table, logits=True)
-                result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
-        return result
+        tokens = self._evaluator.checked(ids)
+        try:
+            return self._evaluator.logits(tokens)
+        except BaseException as error:
+            self._recover([], error)
+            raise
 
     def embed(self, ids: ArrayLike) -> Float32s:
         """Mean over the tokens of the hidden states after the final norm.
@@ -322,47 +321,9 @@ class Engine:
         Raises:
             ContextFull: more tokens than the context. UsageError: none, or one outside of the vocabulary.
         """
-        tokens = self._checked_tokens(ids)
-        total = np.zeros(self._info.hidden_size, np.float64)
-        chunk = self._scheduler.chunk_tokens
-        with self._borrowed_table(tokens.shape[0]) as table:
-            for start in range(0, tokens.shape[0], chunk):
-                part = tokens[start : start + chunk]
-                self._batch.fill_one(part, start, table, logits=False)
-                hidden = self._batch.run(self._session).hidden[: part.shape[0]]
-                total += hidden.sum(axis=0, dtype=np.float64)
-        mean: Float32s = (total / tokens.shape[0]).astype(np.float32)
-        return mean
-
-    @contextmanager
-    def _borrowed_table(self, num_tokens: int) -> Iterator[Int32s]:
-        """A row of a block table, int32 (table_stride,), with pages for so many tokens until the block ends."""
-        table: Int32s = np.full(self._table_stride, -1, np.int32)
+        tokens = self._evaluator.checked(ids)
         try:
-            needed = pages_for_tokens(num_tokens, self._info.page_tokens)
-            while self._pool.num_available < needed:  # the constructor saw to it that all pages suffice
-                self._scheduler.preempt_youngest()
-            for place in range(needed):
-                table[place] = self._pool.allocate()
-            yield table
-            self._pool.release(table[:needed].tolist())
+            return self._evaluator.embed(tokens)
         except BaseException as error:
             self._recover([], error)
             raise
-
-    def _checked_tokens(self, ids: ArrayLike) -> Int32s:
-        array = np.asarray(ids)
-        if array.ndim != 1 or array.shape[0] == 0 or not np.issubdtype(array.dtype, np.integer):
-            raise UsageError(f"ids must be one row of token ids, at least one, not {array.dtype} {array.shape}.")
-        if array.shape[0] > self.context:
-            raise ContextFull(
-                f"{array.shape[0]} tokens were given; the context holds {self.context}.",
-                hint="Give fewer tokens or use a larger context.",
-            )
-        self._check_ids("ids", (int(array.min()), int(array.max())))
-        return array.astype(np.int32)
-
-    def _check_ids(self, name: str, ids: Collection[int]) -> None:
-        if ids and not (min(ids) >= 0 and max(ids) < self._info.vocab_size):
-            bad = next(token for token in ids if not 0 <= token < self._info.vocab_size)
-            raise UsageError(f"{name} has token id {bad}, but the vocabulary is 0 to {self._info.vocab_size - 1}.")

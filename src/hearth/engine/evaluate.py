@@ -1,0 +1,93 @@
+"""What the model says of given tokens, with nothing drawn: `Evaluator` for logits and embeddings.
+
+Owns the pages it borrows for one call. They are never shared with the requests that are running; if there are too few,
+the youngest requests give up theirs and are computed again afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hearth.engine.batch import Batch
+from hearth.engine.forward import Float32s, Forward, Int32s
+from hearth.engine.pages import pages_for_tokens
+from hearth.engine.scheduler import Scheduler
+from hearth.errors import ContextFull, Unsupported, UsageError
+
+
+def check_ids(name: str, ids: Collection[int], vocab_size: int) -> None:
+    """Raises UsageError, naming the first bad id, if one is outside of the vocabulary."""
+    if ids and not (min(ids) >= 0 and max(ids) < vocab_size):
+        bad = next(token for token in ids if not 0 <= token < vocab_size)
+        raise UsageError(f"{name} has token id {bad}, but the vocabulary is 0 to {vocab_size - 1}.")
+
+
+class Evaluator:
+    """Shares session, batch and pages with an engine; an exception leaves the mending to it.
+
+    Args:
+        context: most tokens in one call.
+    """
+
+    def __init__(self, session: Forward, batch: Batch, scheduler: Scheduler, *, context: int) -> None:
+        self._session = session
+        self._batch = batch
+        self._scheduler = scheduler
+        self._context = context
+
+    def checked(self, ids: ArrayLike) -> Int32s:
+        """The ids as int32 (n,). Raises ContextFull or UsageError."""
+        array = np.asarray(ids)
+        if array.ndim != 1 or array.shape[0] == 0 or not np.issubdtype(array.dtype, np.integer):
+            raise UsageError(f"ids must be one row of token ids, at least one, not {array.dtype} {array.shape}.")
+        if array.shape[0] > self._context:
+            raise ContextFull(
+                f"{array.shape[0]} tokens were given; the context holds {self._context}.",
+                hint="Give fewer tokens or use a larger context.",
+            )
+        check_ids("ids", (int(array.min()), int(array.max())), self._session.info.vocab_size)
+        return array.astype(np.int32)
+
+    def logits(self, tokens: Int32s) -> Float32s:
+        """float32 (n, vocab_size), a copy."""
+        info = self._session.info
+        result = np.empty((tokens.shape[0], info.vocab_size), np.float32)
+        chunk = min(info.max_logit_rows, self._scheduler.chunk_tokens)
+        with self._borrowed_table(tokens.shape[0]) as table:
+            for start in range(0, tokens.shape[0], chunk):
+                part = tokens[start : start + chunk]
+                self._batch.fill_one(part, start, table, logits=True)
+                result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
+        return result
+
+    def embed(self, tokens: Int32s) -> Float32s:
+        """float32 (hidden_size,), the mean over the tokens."""
+        total = np.zeros(self._session.info.hidden_size, np.float64)
+        chunk = self._scheduler.chunk_tokens
+        with self._borrowed_table(tokens.shape[0]) as table:
+            for start in range(0, tokens.shape[0], chunk):
+                part = tokens[start : start + chunk]
+                self._batch.fill_one(part, start, table, logits=False)
+                hidden = self._batch.run(self._session).hidden[: part.shape[0]]
+                if hidden.shape[0] != part.shape[0]:
+                    raise Unsupported("This bundle gives no hidden states.", hint="Compile the model anew.")
+                total += hidden.sum(axis=0, dtype=np.float64)
+        mean: Float32s = (total / tokens.shape[0]).astype(np.float32)
+        return mean
+
+    @contextmanager
+    def _borrowed_table(self, num_tokens: int) -> Iterator[Int32s]:
+        """A row of a block table, int32 (table_stride,), with pages for so many tokens until the block ends."""
+        pool = self._scheduler.pool
+        needed = pages_for_tokens(num_tokens, pool.page_tokens)
+        while pool.num_available < needed:  # the engine saw to it that all pages suffice
+            self._scheduler.preempt_youngest()
+        pages = [pool.allocate() for _ in range(needed)]
+        table: Int32s = np.full(pages_for_tokens(self._context, pool.page_tokens), -1, np.int32)
+        table[:needed] = pages
+        yield table
+        pool.release(pages)
