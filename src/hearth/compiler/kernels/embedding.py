@@ -1,0 +1,88 @@
+"""Looks token ids up in a packed embedding matrix: one unit is one token's row."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64
+from hearth.quant.formats import Format
+
+
+def embedding(isa_name: str, fmt: Format, scale: float) -> Kernel:
+    """X[t] = scale * W[token_ids[t]].
+
+    Buffers: token_ids i32 [t]; W u8 packed; X f32 [t][ld]. Scalars: blocks (column blocks in a row), ld.
+    Columns beyond the true ones come out as zeros or are cut at ld.
+    """
+    k = Kernel("_".join(["embed", fmt.kernel_layout, repr(scale).replace(".", "p").replace("-", "m"), isa_name]))
+    ids, w, x = k.buffer("token_ids", "int32"), k.buffer("W", "uint8"), k.buffer("X", "float32")
+    blocks, ld = k.scalar("blocks"), k.scalar("ld")
+    read = _float_element(k, w, fmt) if fmt.is_float else _block_element(k, w, fmt)
+    with k.loop(k.begin, k.end) as t:
+        token = k.let(cast("int64", ids.load(t)), "token")
+        lane = k.let(tirx.floormod(token, i64(16)), "lane")
+        row_block = k.let(tirx.floordiv(token, i64(16)) * blocks * fmt.block_bytes, "row")
+        # Blocks may reach past ld (their columns are padded further): clip to ld.
+        per_block = fmt.block_columns
+        with k.loop(0, tirx.min(blocks, tirx.floordiv(ld + (per_block - 1), i64(per_block)))) as b:
+            base = k.let(row_block + b * fmt.block_bytes, "base")
+            with k.loop(0, tirx.min(i64(per_block), ld - b * per_block)) as c:
+                value = read(base, lane, c)
+                k.store(x, t * ld + b * per_block + c, value if scale == 1.0 else value * f32(scale))
+    return k
+
+
+def _float_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untyped-def]
+    dtype = {"f32": "float32", "f16": "float16", "bf16": "uint16"}[fmt.name]
+    view = k.view(w, dtype)
+
+    def read(base: Expr, lane: Expr, column: Expr) -> Expr:
+        del column  # blocks of a float format have one column
+        value = view.load(tirx.floordiv(base, i64(fmt.bits // 8)) + lane)
+        if dtype == "uint16":
+            return bitcast("float32", tirx.shift_left(cast("uint32", value), tirx.const(16, "uint32")))
+        return cast("float32", value)
+
+    return read
+
+
+def _block_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untyped-def]
+    half = k.view(w, "float16")
+
+    def field(name: str, base: Expr, index: Expr, lane: Expr) -> Expr:
+        at = fmt.field(name)
+        if at.dtype == "f16":
+            return cast("float32", half.load(tirx.floordiv(base + at.offset, i64(2)) + index * 16 + lane))
+        value = w.load(base + at.offset + index * 16 + lane)
+        return cast("float32", cast("int8", value) if at.dtype == "i8" else value)
+
+    def integer(base: Expr, lane: Expr, column: Expr) -> Expr:
+        group, c = tirx.floordiv(column, i64(32)), k.let(tirx.floormod(column, i64(32)), "c")
+        start = k.let(base + group * fmt.plane_group_bytes + lane * 4 + tirx.floormod(c, i64(4)), "byte")
+        quad = k.let(tirx.floordiv(c, i64(4)), "quad")
+        if fmt.signed:
+            return cast("int32", cast("int8", w.load(start + quad * 64)))
+        low = cast("int32", w.load(start + fmt.plane_offset("low4") + tirx.floordiv(quad, i64(2)) * 64))
+        value = tirx.bitwise_and(tirx.shift_right(low, cast("int32", tirx.floormod(quad, i64(2)) * 4)), tirx.const(15))
+        if "high1" in fmt.planes:
+            high = cast("int32", w.load(start + fmt.plane_offset("high1")))
+            bit = tirx.bitwise_and(tirx.shift_right(high, cast("int32", quad)), tirx.const(1))
+            value = value + tirx.shift_left(bit, tirx.const(4))
+        if "high2" in fmt.planes:
+            high = cast("int32", w.load(start + fmt.plane_offset("high2") + tirx.floordiv(quad, i64(4)) * 64))
+            bits = tirx.bitwise_and(tirx.shift_right(high, cast("int32", tirx.floormod(quad, i64(4)) * 2)), tirx.const(3))
+            value = value + tirx.shift_left(bits, tirx.const(4))
+        return value
+
+    def read(base: Expr, lane: Expr, column: Expr) -> Expr:
+        value = cast("float32", integer(base, lane, column) - fmt.zero_point)
+        group = tirx.floordiv(column, i64(fmt.group_columns))
+        if fmt.is_super:
+            value = value * (field("scale", base, i64(0), lane) * field("sub_scale", base, group, lane))
+            if fmt.has_min:
+                value = value - field("min", base, i64(0), lane) * field("sub_min", base, group, lane)
+            return value
+        value = value * field("scale", base, group, lane)
+        return value + field("min", base, group, lane) if fmt.has_min else value
+
+    return read

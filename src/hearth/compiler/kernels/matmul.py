@@ -1,0 +1,268 @@
+"""Products of activations with packed weights: one generator, format x instruction set x rows.
+
+`Y[m, n] = sum_k X[m, k] W[n, k]`, one unit being a block of 16 weight rows (a pair of blocks, gate and up, in the gated
+form). Weights are read once per tile of activation rows; tiles are 8, 4, 2, 1 rows (`isa.tile_rows` at most), each a
+straight piece of code with its accumulators in registers, so 1, few and many rows share this kernel. Each output element is
+summed in the same order whatever the tile, thread count or batch: results are bitwise the same.
+
+With int8 activations the dot product of a group of 32 columns is exact in int32; then
+
+    Y += float(dot) * (w_scale * a_scale) + w_offset * a_sum          a_sum = a_scale * sum of the group's integers
+
+which folds zero points and minima of every format in one form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tvm import tirx
+
+from hearth.compiler.kernels import vmath
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.kernels.isa import Isa
+from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
+from hearth.quant.formats import Format
+
+ScaleMode = Literal["none", "add", "logits"]
+
+
+@dataclass(frozen=True)
+class MatmulSpec:
+    """Which product.
+
+    Attributes:
+        activations: `int8` (scale per 32 columns) or `float32`.
+        bias: adds a vector f32 [padded N].
+        epilogue: `store`; `add`: Y = residual + scale * product (residual may be Y itself); `gated`: rows of the weight are
+            blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row the
+            largest of its logits and where it stands.
+        activation: of `gated`.
+        scaled, softcap: whether the scalar parameters `scale` (residual or logits) and `cap` are used.
+    """
+
+    fmt: Format
+    isa: Isa
+    activations: Literal["int8", "float32"] = "int8"
+    bias: bool = False
+    epilogue: Literal["store", "add", "gated", "logits"] = "store"
+    activation: Literal["silu", "gelu_tanh", "gelu"] = "silu"
+    scale: float = 1.0
+    softcap: float | None = None
+
+    @property
+    def name(self) -> str:
+        parts = ["matmul", self.fmt.kernel_layout, "i8" if self.activations == "int8" else "f32", self.epilogue]
+        if self.epilogue == "gated":
+            parts.append(self.activation)
+        if self.bias:
+            parts.append("bias")
+        if self.scale != 1.0:
+            parts.append(f"s{_number(self.scale)}")
+        if self.softcap is not None:
+            parts.append(f"cap{_number(self.softcap)}")
+        return "_".join([*parts, self.isa.name])
+
+
+def _number(value: float) -> str:
+    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
+
+
+def matmul(spec: MatmulSpec) -> Kernel:
+    """Buffers: W u8; activations (AQ int8 [m][Kp], AS f32 [m][Kp/32][4], or X f32 [m][Kp]); [bias f32]; [residual f32
+    [m][ld]]; Y f32 [m][ld]; [best f32, where i32, both [m][units]] for logits.
+    Scalars: m, blocks (column blocks in a row of W), kp, ld, [n] (true rows, for logits).
+    Units: blocks of 16 rows (pairs of them when gated)."""
+    k = Kernel(spec.name)
+    w = k.buffer("W", "uint8")
+    if spec.activations == "int8":
+        aq = k.view(k.buffer("AQ", "int8"), "int32")
+        scales = k.buffer("AS", "float32")
+        loader: _Product = _Int8Product(k, spec, w, aq, scales)
+    else:
+        loader = _FloatProduct(k, spec, w, k.buffer("X", "float32"))
+    bias = k.buffer("bias", "float32") if spec.bias else None
+    residual = k.buffer("residual", "float32") if spec.epilogue == "add" else None
+    y = k.buffer("Y", "float32")
+    best = k.buffer("best", "float32") if spec.epilogue == "logits" else None
+    where = k.buffer("where", "int32") if spec.epilogue == "logits" else None
+    m, blocks, kp, ld = (k.scalar(name) for name in ("m", "blocks", "kp", "ld"))
+    n = k.scalar("n") if spec.epilogue == "logits" else None
+    loader.blocks, loader.kp = blocks, kp
+    out = _Output(k, spec, bias, residual, y, best, where, ld, n, m)
+
+    with k.loop(k.begin, k.end) as unit:
+        start = k.register("int64", init=i64(0))
+        size = spec.isa.tile_rows
+        with k.loop(0, tirx.floordiv(m, i64(size))) as tile:
+            _tile(k, spec, loader, out, unit, tile * size, size)
+        start.set(tirx.floordiv(m, i64(size)) * size)
+        while size > 1:
+            size //= 2
+            with k.when(tirx.floormod(tirx.floordiv(m, i64(size)), i64(2)) == i64(1)):
+                first = k.let(start.get(), "row")
+                _tile(k, spec, loader, out, unit, first, size)
+                start.set(first + size)
+    return k
+
+
+def _tile(k: Kernel, spec: MatmulSpec, product: _Product, out: _Output, unit: Expr, first: Expr, rows: int) -> None:
+    if spec.epilogue != "gated":
+        sums = product.run(unit, first, rows)
+        out.store(unit, first, sums)
+        return
+    gate = product.run(unit * 2, first, rows)
+    up = product.run(unit * 2 + 1, first, rows)
+    out.store_gated(unit, first, gate, up)
+
+
+Sums = list[list[Register]]  # [row][part]: `lanes` outputs each
+
+
+class _Product:
+    """Computes the 16 x rows sums of one block of weight rows."""
+
+    blocks: Any
+    kp: Any
+
+    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+        raise NotImplementedError
+
+
+class _Int8Product(_Product):
+    def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, aq: Memory, scales: Memory) -> None:
+        self.k, self.spec, self.w, self.aq, self.scales = k, spec, w, aq, scales
+
+    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+        k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
+        sums = [[k.register("float32", isa.rows, f32(0.0, isa.rows)) for _ in range(isa.parts)] for _ in range(rows)]
+        # With few rows all parts go together, so that each line of weights is read once; with many there are not enough
+        # registers for that, and the second part finds the lines in the cache.
+        together = isa.parts == 1 or rows <= 2
+        for parts in [range(isa.parts)] if together else [range(p, p + 1) for p in range(isa.parts)]:
+            with k.loop(0, self.blocks) as cb:
+                base = k.let((block * self.blocks + cb) * fmt.block_bytes, "base")
+                for part in parts:
+                    table = Scales(k, self.w, fmt, base, part, isa)
+                    for group in range(fmt.plane_groups):
+                        self._group(table, base, cb * fmt.plane_groups + group, group, part, first, [s[part] for s in sums])
+        return sums
+
+    def _group(
+        self, table: Scales, base: Expr, column_group: Expr, group: int, part: int, first: Expr, sums: list[Register]
+    ) -> None:
+        k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
+        quads = load_quads(k, self.w, fmt, base, group, part, isa)
+        per_scale = fmt.group_columns // 4
+        bits = 8 if fmt.signed else fmt.bits
+        for piece in range(QUADS // per_scale):
+            scale, offset = table.get(group * (QUADS // per_scale) + piece)
+            chosen = range(piece * per_scale, (piece + 1) * per_scale)
+            for row, total in enumerate(sums):
+                words = k.let((first + row) * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
+                acts = [self.aq.load(words + s) for s in chosen]
+                dot = isa.group_dot(k, [quads[s] for s in chosen], acts, bits)
+                at = k.let(((first + row) * tirx.floordiv(self.kp, i64(32)) + column_group) * 4, "at")
+                a_scale = broadcast(self.scales.load(at), isa.rows)
+                value = fma(cast("float32", dot, isa.rows), scale * a_scale, total.get(), isa.rows)
+                if offset is not None:
+                    which = 1 if per_scale == QUADS else 2 + piece
+                    value = fma(offset, broadcast(self.scales.load(at + which), isa.rows), value, isa.rows)
+                total.set(value)
+
+
+class _FloatProduct(_Product):
+    def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, x: Memory) -> None:
+        self.k, self.spec, self.w, self.x = k, spec, w, x
+        self.columns = float_columns(k, w, spec.fmt, spec.isa)
+
+    def run(self, block: Expr, first: Expr, rows: int) -> Sums:
+        k, fmt = self.k, self.spec.fmt
+        sums = [[k.register("float32", 16, f32(0.0, 16))] for _ in range(rows)]
+        # Float formats have one column a block: take 4 at a time.
+        groups, width = (1, 4) if fmt.is_float else (fmt.plane_groups, 32)
+        stride = fmt.block_bytes * (4 if fmt.is_float else 1)
+        count = tirx.floordiv(self.blocks, i64(4)) if fmt.is_float else self.blocks
+        with k.loop(0, count) as cb:
+            base = k.let((block * count + cb) * stride, "base")
+            for group in range(groups):
+                columns = self.columns(base, group)
+                for row, (total,) in enumerate(sums):
+                    at = k.let((first + row) * self.kp + (cb * groups + group) * width, "at")
+                    value = total.get()
+                    for c, column in enumerate(columns):
+                        value = fma(column, broadcast(self.x.load(at + c), 16), value, 16)
+                    total.set(value)
+        return sums
+
+
+class _Output:
+    """What happens to finished sums: bias, scale, residual, activation, soft cap, the largest logit."""
+
+    def __init__(
+        self, k: Kernel, spec: MatmulSpec, bias: Memory | None, residual: Memory | None, y: Memory,
+        best: Memory | None, where: Memory | None, ld: Expr, n: Expr | None, m: Expr,
+    ) -> None:  # fmt: skip
+        self.k, self.spec, self.bias, self.residual, self.y = k, spec, bias, residual, y
+        self.best, self.where, self.ld, self.n, self.m = best, where, ld, n, m
+
+    def _each(self, sums: Sums, body: Callable[[int, int, int, Expr], None]) -> None:
+        """body(row, first lane, lanes, value) for every piece of the tile."""
+        for row, parts in enumerate(sums):
+            lane = 0
+            for register in parts:
+                body(row, lane, register.lanes, register.get())
+                lane += register.lanes
+
+    def _biased(self, value: Expr, at: Expr, lanes: int) -> Expr:
+        return value if self.bias is None else value + self.bias.load(at, lanes)
+
+    def store(self, unit: Expr, first: Expr, sums: Sums) -> None:
+        k, spec = self.k, self.spec
+
+        def put(row: int, lane: int, lanes: int, value: Expr) -> None:
+            column = unit * 16 + lane
+            at = k.let((first + row) * self.ld + column, "out")
+            value = self._biased(value, column, lanes)
+            if spec.scale != 1.0:
+                value = value * f32(spec.scale, lanes)
+            if spec.softcap is not None:
+                value = vmath.softcap(k, value, spec.softcap, lanes)
+            if self.residual is not None:
+                value = self.residual.load(at, lanes) + value
+            k.store(self.y, at, k.let(value, "y"))
+
+        self._each(sums, put)
+        if self.best is not None:
+            self._largest(unit, first, len(sums))
+
+    def _largest(self, unit: Expr, first: Expr, rows: int) -> None:
+        """For each row the largest of this unit's 16 logits, the first of equals; padding rows do not count."""
+        k = self.k
+        assert self.best is not None and self.where is not None and self.n is not None
+        units = tirx.floordiv(self.n + 15, i64(16))
+        lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), 16)
+        for row in range(rows):
+            y = k.let(self.y.load((first + row) * self.ld + unit * 16, 16), "logit")
+            valid = lanes < broadcast(cast("int32", self.n - unit * 16), 16)
+            y = k.let(tirx.Select(valid, y, f32(-3.4e38, 16)), "logit")
+            largest = k.let(vmath.reduce_max(y), "largest")
+            hit = tirx.Select(tirx.EQ(y, broadcast(largest, 16)), lanes, const("int32", 15, 16))
+            index = vmath.reduce_min_int(hit) + cast("int32", unit * 16)
+            k.store(self.best, (first + row) * units + unit, largest)
+            k.store(self.where, (first + row) * units + unit, index)
+
+    def store_gated(self, unit: Expr, first: Expr, gate: Sums, up: Sums) -> None:
+        k = self.k
+        act = vmath.ACTIVATIONS[self.spec.activation]
+        for row, (gates, ups) in enumerate(zip(gate, up, strict=True)):
+            lane = 0
+            for g, u in zip(gates, ups, strict=True):
+                lanes = g.lanes
+                gate_value = self._biased(g.get(), unit * 32 + lane, lanes)
+                up_value = self._biased(u.get(), unit * 32 + 16 + lane, lanes)
+                value = k.let(act(k, k.let(gate_value, "gate"), lanes) * up_value, "y")
+                k.store(self.y, (first + row) * self.ld + unit * 16 + lane, value)
+                lane += lanes

@@ -1,0 +1,157 @@
+"""Row-wise kernels: RMSNorm, what prepares an activation for a product, residual adds. One unit is one token's row.
+
+`prepare` fuses the norm with the quantisation of its result: the normalised row lives only in this thread's scratch. It is
+also the step that writes the zeros which products rely on in the padding of K.
+"""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from hearth.compiler.kernels import vmath
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, llvm
+
+LANES = 16
+GROUP = 32
+
+
+def _vectors(size: Expr) -> Expr:
+    return tirx.floordiv(size, i64(LANES))
+
+
+def sum_of_squares(k: Kernel, x: Memory, start: Expr, size: Expr) -> Expr:
+    """Sum over x[start : start + size], whole vectors first, then what is left one by one."""
+    partial = k.register("float32", LANES, f32(0.0, LANES))
+    with k.loop(0, _vectors(size)) as i:
+        v = k.let(x.load(start + i * LANES, LANES), "x")
+        partial.set(fma(v, v, partial.get(), LANES))
+    total = k.register("float32", init=vmath.reduce_sum(k, partial.get(), LANES))
+    with k.loop(_vectors(size) * LANES, size) as i:
+        v = k.let(x.load(start + i), "x")
+        total.set(total.get() + v * v)
+    return k.let(total.get(), "sum")
+
+
+def inverse_rms(k: Kernel, x: Memory, start: Expr, size: Expr, eps: float) -> Expr:
+    mean = sum_of_squares(k, x, start, size) / cast("float32", size)
+    return k.let(f32(1.0) / tirx.sqrt(mean + f32(eps)), "inverse")
+
+
+def _copy_scaled(
+    k: Kernel, x: Memory, x_at: Expr, out: Memory, out_at: Expr, size: Expr, factor: Expr | None, weight: Memory | None
+) -> None:
+    """out[j] = x[j] * factor * weight[j] for j < size."""
+
+    def value(j: Expr, lanes: int) -> Expr:
+        v = x.load(x_at + j, lanes)
+        if factor is not None:
+            v = v * broadcast(factor, lanes)
+        return v if weight is None else v * weight.load(j, lanes)
+
+    with k.loop(0, _vectors(size)) as i:
+        k.store(out, out_at + i * LANES, k.let(value(i * LANES, LANES), "y"))
+    with k.loop(_vectors(size) * LANES, size) as j:
+        k.store(out, out_at + j, k.let(value(j, 1), "y"))
+
+
+def _fill_zero(k: Kernel, out: Memory, begin: Expr, end: Expr) -> None:
+    with k.loop(begin, end) as j:
+        k.store(out, j, f32(0.0))
+
+
+def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
+    """Makes an activation ready for a product.
+
+    Buffers: X f32 [.][ldx]; [norm weight f32 [size]]; [rows i32 [m]: which row of X, when gather];
+    AQ int8 [m][kp] and AS f32 [m][kp/32][4] (scale; scale * sum of 32; of the first 16; of the last 16), or Y f32 [m][kp].
+    Scalars: size (true columns), kp, ldx. Unit: row of the output.
+    """
+    name = "_".join(
+        ["prepare", "i8" if quantise else "f32", *(["norm", repr(eps).replace(".", "p").replace("-", "m")] if norm else []),
+         *(["gather"] if gather else []), isa_name]
+    )  # fmt: skip
+    k = Kernel(name)
+    x = k.buffer("X", "float32")
+    weight = k.buffer("weight", "float32") if norm else None
+    rows = k.buffer("rows", "int32") if gather else None
+    if quantise:
+        aq, scales = k.buffer("AQ", "int8"), k.buffer("AS", "float32")
+        row_values = k.scratch("float32")
+    else:
+        row_values = k.buffer("Y", "float32")
+    size, kp, ldx = (k.scalar(n) for n in ("size", "kp", "ldx"))
+    with k.loop(k.begin, k.end) as m:
+        source = cast("int64", rows.load(m)) if rows is not None else m
+        start = k.let(source * ldx, "start")
+        to = i64(0) if quantise else k.let(m * kp, "to")
+        factor = inverse_rms(k, x, start, size, eps) if norm else None
+        _copy_scaled(k, x, start, row_values, to, size, factor, weight)
+        _fill_zero(k, row_values, to + size, to + kp)
+        if quantise:
+            with k.loop(0, tirx.floordiv(kp, i64(GROUP))) as g:
+                quantise_group(k, row_values, g * GROUP, aq, m * kp + g * GROUP, scales, (m * tirx.floordiv(kp, i64(GROUP)) + g) * 4)
+    return k
+
+
+def quantise_group(k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scales: Memory, scales_at: Expr) -> None:
+    """32 values to int8 with one scale: scale = max |x| / 127, integers rounded to nearest even."""
+    parts = [k.let(x.load(at + h * LANES, LANES), "x") for h in (0, 1)]
+    largest = k.let(vmath.reduce_max(tirx.max(tirx.abs(parts[0]), tirx.abs(parts[1]))), "largest")
+    scale = k.let(largest * f32(1.0 / 127.0), "scale")
+    inverse = k.let(tirx.Select(largest > f32(0.0), f32(127.0) / tirx.max(largest, f32(1e-37)), f32(0.0)), "inverse")
+    sums = []
+    for h, part in enumerate(parts):
+        q = k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")
+        k.store(aq, aq_at + h * LANES, cast("int8", q, LANES))
+        sums.append(k.let(cast("float32", vmath.reduce_sum_int(q)), "sum"))
+    for i, value in enumerate((scale, scale * (sums[0] + sums[1]), scale * sums[0], scale * sums[1])):
+        k.store(scales, scales_at + i, value)
+
+
+def rms_norm(isa_name: str, *, eps: float, add: bool, scale: float = 1.0) -> Kernel:
+    """Y = norm(X) * weight, or with `add` Y = residual + scale * norm(X) * weight.
+
+    Buffers: X f32 [m][ldx]; weight f32 [size]; [residual f32 [m][ldy]]; Y f32 [m][ldy]. Scalars: size, ldx, ldy.
+    """
+    parts = ["rms_norm", repr(eps).replace(".", "p").replace("-", "m")]
+    if add:
+        parts += ["add", repr(scale).replace(".", "p").replace("-", "m")]
+    k = Kernel("_".join([*parts, isa_name]))
+    x, weight = k.buffer("X", "float32"), k.buffer("weight", "float32")
+    residual = k.buffer("residual", "float32") if add else None
+    y = k.buffer("Y", "float32")
+    size, ldx, ldy = (k.scalar(n) for n in ("size", "ldx", "ldy"))
+    with k.loop(k.begin, k.end) as m:
+        factor = inverse_rms(k, x, k.let(m * ldx, "start"), size, eps)
+
+        def put(j: Expr, lanes: int, m: Expr = m, factor: Expr = factor) -> None:
+            v = x.load(m * ldx + j, lanes) * broadcast(factor, lanes) * weight.load(j, lanes)
+            if residual is not None:
+                v = residual.load(m * ldy + j, lanes) + (v if scale == 1.0 else v * f32(scale, lanes))
+            k.store(y, m * ldy + j, k.let(v, "y"))
+
+        with k.loop(0, _vectors(size)) as i:
+            put(i * LANES, LANES)
+        with k.loop(_vectors(size) * LANES, size) as j:
+            put(j, 1)
+    return k
+
+
+def argmax(isa_name: str) -> Kernel:
+    """The largest of each row's unit maxima (see `matmul`, epilogue `logits`), the first of equals.
+
+    Buffers: best f32 [m][units], where i32 [m][units], out i32 [m]. Scalars: units. Unit: row.
+    """
+    k = Kernel(f"argmax_{isa_name}")
+    best, where, out = k.buffer("best", "float32"), k.buffer("where", "int32"), k.buffer("out", "int32")
+    units = k.scalar("units")
+    with k.loop(k.begin, k.end) as m:
+        top = k.register("float32", init=best.load(m * units))
+        at = k.register("int32", init=where.load(m * units))
+        with k.loop(1, units) as i:
+            v = k.let(best.load(m * units + i), "v")
+            with k.when(v > top.get()):
+                top.set(v)
+                at.set(where.load(m * units + i))
+        k.store(out, m, at.get())
+    return k

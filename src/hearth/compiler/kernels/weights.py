@@ -1,0 +1,166 @@
+"""Reads packed weights inside a kernel: from the bytes of docs/architecture.md to vectors of integers and scales.
+
+The sizes and offsets come from `quant.Format`; this file only says which shifts and masks turn a plane into quads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm import tirx
+
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, broadcast, cast, const
+from hearth.compiler.kernels.isa import Isa
+from hearth.quant.formats import Format
+
+QUADS = 8  # quads (4 columns) in a group of 32 columns
+
+
+def _shift(value: Expr, bits: int, width: int) -> Expr:
+    """Bytes shifted right by `bits` (left when negative), as 16-bit words: the caller masks what crosses over."""
+    words, amount = bitcast("uint16", value, width // 2), const("uint16", abs(bits), width // 2)
+    shifted = tirx.shift_right(words, amount) if bits > 0 else tirx.shift_left(words, amount)
+    return bitcast("uint8", shifted, width)
+
+
+def load_quads(k: Kernel, w: Memory, fmt: Format, base: Expr, group: int, part: int, isa: Isa) -> list[Expr]:
+    """The 8 quad vectors of one group of 32 columns, for the rows of one part of the block.
+
+    Args:
+        w: the packed weight as uint8.
+        base: byte offset of the column block.
+        group: index of the group in the block.
+        part: which `isa.rows` of the 16 rows.
+
+    Returns:
+        uint8 vectors of `isa.width`: 4-, 5-, 6-bit integers as stored; 8-bit ones as `isa.unsigned_quads` wants them.
+    """
+    width = isa.width
+
+    def plane(name: str, vector: int) -> Expr:
+        offset = fmt.plane_offset(name, group) + vector * 64 + part * width
+        return k.let(w.load(base + offset, width), "plane")
+
+    if fmt.signed:
+        quads = [plane("int8", s) for s in range(QUADS)]
+        if isa.unsigned_quads(fmt.signed):
+            return [k.let(tirx.bitwise_xor(q, const("uint8", 128, width)), "quad") for q in quads]
+        return quads
+
+    low_mask = const("uint8", 15, width)
+    quads = []
+    for j in range(QUADS // 2):
+        v = plane("low4", j)
+        quads.append(k.let(tirx.bitwise_and(v, low_mask), "quad"))
+        quads.append(k.let(tirx.bitwise_and(_shift(v, 4, width), low_mask), "quad"))
+
+    if "high1" in fmt.planes:
+        high = plane("high1", 0)
+        bit = const("uint8", 16, width)
+        for s in range(QUADS):
+            moved = high if s == 4 else _shift(high, s - 4, width)
+            quads[s] = k.let(tirx.bitwise_or(quads[s], tirx.bitwise_and(moved, bit)), "quad")
+    if "high2" in fmt.planes:
+        bits = const("uint8", 48, width)
+        for s in range(QUADS):
+            high = plane("high2", s // 4) if s % 4 == 0 else high
+            shift = 2 * (s % 4) - 4
+            moved = high if shift == 0 else _shift(high, shift, width)
+            quads[s] = k.let(tirx.bitwise_or(quads[s], tirx.bitwise_and(moved, bits)), "quad")
+    return quads
+
+
+class Scales:
+    """Scale and offset vectors of a block's groups, for the rows of one part: value = integer * scale + offset.
+
+    `offset` folds in the zero point and, where `isa` wants signed bytes as unsigned, the 128 added to them.
+    """
+
+    def __init__(self, k: Kernel, w: Memory, fmt: Format, base: Expr, part: int, isa: Isa | None) -> None:
+        self.k, self.w, self.fmt, self.base = k, w, fmt, base
+        self.rows = 16 if isa is None else isa.rows
+        self.part = part
+        self.half = k.view(w, "float16")
+        self.zero_point = fmt.zero_point + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
+        if fmt.is_super:
+            self.d = k.let(self._half("scale", 0), "d")
+            self.dmin = k.let(self._half("min", 0), "dmin") if fmt.has_min else None
+
+    def _half(self, name: str, index: int) -> Expr:
+        field = self.fmt.field(name)
+        start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (field.offset // 2 + index * 16 + self.part * self.rows)
+        return cast("float32", self.half.load(start, self.rows), self.rows)
+
+    def _byte(self, name: str, index: int) -> Expr:
+        field = self.fmt.field(name)
+        value = self.w.load(self.base + (field.offset + index * 16 + self.part * self.rows), self.rows)
+        if field.dtype == "i8":
+            value = bitcast("int8", value, self.rows)
+        return cast("float32", cast("int32", value, self.rows), self.rows)
+
+    def get(self, index: int) -> tuple[Expr, Expr | None]:
+        """Scale and offset of scale group `index` of the block (32 columns; 16 in q6_k); offset None: it is 0."""
+        k = self.k
+        if self.fmt.is_super:
+            scale = k.let(self.d * self._byte("sub_scale", index), "scale")
+            offset = None
+            if self.dmin is not None:
+                offset = k.let(const("float32", 0.0, self.rows) - self.dmin * self._byte("sub_min", index), "offset")
+        else:
+            scale = k.let(self._half("scale", index), "scale")
+            offset = k.let(self._half("min", index), "offset") if self.fmt.has_min else None
+        if self.zero_point:
+            offset = k.let(scale * const("float32", -float(self.zero_point), self.rows), "offset")
+        return scale, offset
+
+
+def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr, int], list[Expr]]:
+    """For kernels with f32 activations: a function (byte offset of a column block, group) -> the f32x16 vector of each
+    of the group's columns (32 of them; for float formats: the 4 columns from `group * 4`)."""
+    plain = Isa("lanes16", 64, isa.dot, 1, (), ())
+
+    def dequantised(base: Expr, group: int) -> list[Expr]:
+        scales = Scales(k, w, fmt, base, 0, None)
+        per_scale = fmt.group_columns
+        columns: list[Expr] = []
+        words = [bitcast("uint32", q, 16) for q in load_quads(k, w, fmt, base, group, 0, Isa("raw", 64, "generic", 1, (), ()))]
+        current: tuple[Expr, Expr | None] | None = None
+        for c in range(32):
+            if c % per_scale == 0:
+                current = scales.get((group * 32 + c) // per_scale)
+            assert current is not None
+            scale, offset = current
+            word, byte = words[c // 4], c % 4
+            if fmt.signed:
+                word = bitcast("int32", word, 16)
+                up = tirx.shift_left(word, const("int32", 24 - 8 * byte, 16))
+                value = tirx.shift_right(up, const("int32", 24, 16))
+            else:
+                value = tirx.bitwise_and(tirx.shift_right(word, const("uint32", 8 * byte, 16)), const("uint32", 255, 16))
+                value = bitcast("int32", value, 16)
+            real = cast("float32", value, 16) * scale
+            columns.append(k.let(real if offset is None else real + offset, "w"))
+        return columns
+
+    del plain
+    typed = {"f32": "float32", "f16": "float16", "bf16": "uint16"}
+
+    def as_stored(base: Expr, group: int) -> list[Expr]:
+        dtype = typed[fmt.name]
+        values = k.view(w, dtype)
+        size = fmt.bits // 8
+        start = tirx.floordiv(base, tirx.IntImm("int64", size))
+        columns = []
+        for c in range(4):
+            v = values.load(start + (group * 4 + c) * 16, 16)
+            if dtype == "float16":
+                v = cast("float32", v, 16)
+            elif dtype == "uint16":
+                v = bitcast("float32", tirx.shift_left(cast("uint32", v, 16), const("uint32", 16, 16)), 16)
+            columns.append(k.let(v, "w"))
+        return columns
+
+    return as_stored if fmt.is_float else dequantised
+
+
+__all__ = ["QUADS", "Scales", "broadcast", "float_columns", "load_quads"]
