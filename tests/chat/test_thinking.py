@@ -1,0 +1,59 @@
+"""Thoughts and answer are told apart however the tokens fall."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearth.chat.thinking import TAGS, Tags, ThinkingSplitter
+
+
+def split(parts: list[str], prompt_end: str = "") -> tuple[str, str]:
+    splitter = ThinkingSplitter(prompt_end)
+    pieces = [piece for part in parts for piece in splitter.push(part)] + splitter.finish()
+    return (
+        "".join(p.text for p in pieces if p.kind == "thinking"),
+        "".join(p.text for p in pieces if p.kind == "answer"),
+    )
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_every_family(tags: Tags) -> None:
+    assert split([f"{tags.open}\nhm\n{tags.close}\n\nParis."]) == ("hm", "Paris.")
+
+
+@given(cuts=st.sets(st.integers(1, 40)))
+def test_borders_do_not_matter(cuts: set[int]) -> None:
+    text = "<think>\nIs it < or <b>?\n</think>\n\nIt is <think> twice."
+    edges = [0, *sorted(c for c in cuts if c < len(text)), len(text)]
+    parts = [text[a:b] for a, b in pairwise(edges)]
+    assert split(parts) == ("Is it < or <b>?", "It is <think> twice.")
+
+
+def test_the_template_opened_the_block() -> None:
+    assert split(["I wonder", "</thi", "nk>\nYes"], "<|assistant|>\n<think>\n") == ("I wonder", "Yes")
+
+
+def test_the_template_closed_it_again() -> None:
+    assert split(["Yes"], "<think>\n\n</think>\n\n") == ("", "Yes")
+
+
+def test_an_answer_about_the_tags_is_an_answer() -> None:
+    assert split(["Write <think>x</think>."]) == ("", "Write <think>x</think>.")
+
+
+def test_a_block_that_never_closes_is_thinking() -> None:
+    assert split(["<think>on and on </th"]) == ("on and on </th", "")
+
+
+def test_an_answer_is_not_held_back() -> None:
+    splitter = ThinkingSplitter()
+    assert [p.text for p in splitter.push("Pa")] == ["Pa"]
+    assert [p.text for p in splitter.push(" <th")] == [" <th"]
+
+
+def test_white_space_of_an_answer_stays() -> None:
+    assert split(["  two", "\n\n", "lines "]) == ("", "  two\n\nlines ")
