@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
 from hearth.checkpoint.safetensors import Located, read_header
+from hearth.checkpoint.tokenizer.hf import hf_tokenizer
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
 
@@ -96,8 +97,8 @@ class SafetensorsCheckpoint:
         return fingerprint_files(whole, self._files)
 
     def tokenizer(self) -> TokenizerSpec | None:
-        """See `Checkpoint.tokenizer`."""
-        raise Unsupported("The tokenizer of a checkpoint cannot be read yet.")
+        """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
+        return hf_tokenizer(self.path, self.config)
 
 
 def _model_type(config: Mapping[str, Any]) -> str:

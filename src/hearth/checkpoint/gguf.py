@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.ggml_types import GGML_TYPES, READABLE
 from hearth.checkpoint.gguf_metadata import MAX_NAME_BYTES, Cursor, GgufMetadata, require_version
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file
+from hearth.checkpoint.tokenizer.gguf_vocab import gguf_tokenizer
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
 
@@ -101,8 +102,8 @@ class GgufCheckpoint:
         return fingerprint_files([("header", self._data[: self._header_end])], [self.path])
 
     def tokenizer(self) -> TokenizerSpec | None:
-        """See `Checkpoint.tokenizer`."""
-        raise Unsupported("The tokenizer of a checkpoint cannot be read yet.")
+        """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
+        return gguf_tokenizer(self.config, self.path.name)
 
 
 def _describe(cursor: Cursor, alignment: int) -> _Described:

@@ -1,0 +1,267 @@
+"""The tokenizer inside a GGUF file: which kind it is, and what its `tokenizer.*` metadata say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.checkpoint.tokenizer.byte_level import byte_level_document
+from hearth.checkpoint.tokenizer.end_tokens import end_ids
+from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from hearth.checkpoint.tokenizer.spec import added_token, document, load_tokenizer, to_json
+from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
+from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece, check_pieces
+from hearth.checkpoint.tokenizer.wordpiece import wordpiece_document
+from hearth.checkpoint.types import TokenizerSpec
+from hearth.errors import CorruptFile, Unsupported
+
+_log = logging.getLogger("hearth")
+
+# By `tokenizer.ggml.model`: BOS, EOS and unknown ids and add_bos, add_eos where the file does not say (llama.cpp).
+_DEFAULTS: dict[str, tuple[int | None, int | None, int | None, bool, bool]] = {
+    "llama": (1, 2, 0, True, False),
+    "gpt2": (None, None, None, False, False),
+    "gemma4": (None, None, None, True, False),
+    "bert": (101, None, 100, True, True),
+    "t5": (None, 1, 2, False, True),
+}
+# Phi-3's special tokens swallow the white space after them, except these. A GGUF file does not say so; like llama.cpp,
+# this goes by the model's name.
+_PHI3_KEEPS_SPACE = frozenset({"<unk>", "<s>", "<|endoftext|>"})
+
+
+def gguf_tokenizer(metadata: Mapping[str, Any], source: str) -> TokenizerSpec | None:
+    """The tokenizer of a GGUF file; None where it has none.
+
+    Args:
+        metadata: the key-value pairs of the file.
+        source: its name, for messages.
+
+    Raises:
+        CorruptFile: vocabulary, scores, types or merges contradict each other.
+        Unsupported: a kind of tokenizer or pre-tokenizer that Hearth does not know.
+    """
+    return _GgufVocabulary(metadata, source).spec() if _kind(metadata) else None
+
+
+def _kind(metadata: Mapping[str, Any]) -> str | None:
+    kind = metadata.get("tokenizer.ggml.model")
+    return kind if isinstance(kind, str) and kind not in ("", "none", "no_vocab") else None
+
+
+class _GgufVocabulary:
+    def __init__(self, metadata: Mapping[str, Any], source: str) -> None:
+        self.metadata = metadata
+        self.source = source
+        self.kind = _kind(metadata) or ""
+        if self.kind not in _DEFAULTS:
+            raise Unsupported(
+                f"{source} has a tokenizer of the kind {self.kind[:80]!r} (tokenizer.ggml.model).",
+                why=f"Known: {', '.join(_DEFAULTS)}.",
+                hint="Use the original model folder with its tokenizer.json.",
+            )
+        self.pieces = self._read_pieces()
+
+    def spec(self) -> TokenizerSpec:
+        bos, eos, unk, add_bos, add_eos = _DEFAULTS[self.kind]
+        bos, eos, unk = self._id("bos", bos), self._id("eos", eos), self._id("unknown", unk)
+        if self.kind == "bert":  # a text stands between [CLS] and [SEP]
+            bos, eos = self._id("cls", bos), self._id("seperator", 102)
+        pad = self._id("padding", None)
+        ends = end_ids(self.metadata, self.pieces, eos)
+        # llama.cpp makes a token that ends an answer a control token, whatever the file calls it.
+        for number in ends:
+            self.pieces[number] = self.pieces[number]._replace(kind=Kind.CONTROL)
+        builders = {
+            "llama": self._spm_bpe,
+            "t5": self._unigram,
+            "gpt2": self._byte_level,
+            "gemma4": self._gemma4,
+            "bert": self._wordpiece,
+        }
+        text = to_json(builders[self.kind](unk))
+        load_tokenizer(text, self.source)
+        if self.kind == "gpt2":
+            add_bos = self.pre_tokenizer.add_bos
+        add_bos = self.kind == "gemma4" or self._flag("add_bos_token", add_bos)
+        template = self.metadata.get("tokenizer.chat_template")
+        named = {"bos_token": bos, "eos_token": eos, "unk_token": unk, "pad_token": pad}
+        return TokenizerSpec(
+            json=text,
+            bos_id=bos,
+            eos_ids=ends,
+            add_bos=add_bos and bos is not None,
+            add_eos=self._flag("add_eos_token", add_eos) and eos is not None,
+            special={name: self.pieces[number].text for name, number in named.items() if number is not None},
+            chat_template=template if isinstance(template, str) else None,
+        )
+
+    # What the metadata say
+
+    def _read_pieces(self) -> list[Piece]:
+        texts = self._list("tokens", str)
+        if texts is None:
+            raise self._corrupt("tokenizer.ggml.tokens is missing")
+        scores = self._list("scores", float, int)
+        kinds = self._list("token_type", int)
+        if scores is None and self.kind in ("llama", "t5"):
+            raise self._corrupt("tokenizer.ggml.scores is missing")
+        for name, values in (("scores", scores), ("token_type", kinds)):
+            if values is not None and len(values) < len(texts):
+                raise self._corrupt(f"{len(texts):,} tokens, but {len(values):,} {name}")
+        known = frozenset(Kind)
+        return [
+            Piece(
+                text or f"[EMPTY_{number}]",  # llama.cpp's name for a token without text
+                float(scores[number]) if scores else 0.0,
+                Kind(kinds[number]) if kinds and kinds[number] in known else Kind.NORMAL,
+            )
+            for number, text in enumerate(texts)
+        ]
+
+    def _list(self, name: str, *types: type) -> list[Any] | None:
+        values = self.metadata.get(f"tokenizer.ggml.{name}")
+        if values is None:
+            return None
+        if not isinstance(values, list) or (values and type(values[0]) not in types):
+            raise self._corrupt(f"tokenizer.ggml.{name} has the wrong type")
+        return values
+
+    def _id(self, name: str, default: int | None) -> int | None:
+        number = self.metadata.get(f"tokenizer.ggml.{name}_token_id")
+        for candidate in (number, default):  # files write 2^32 - 1 for "none"
+            if type(candidate) is int and 0 <= candidate < len(self.pieces):
+                return candidate
+        return None
+
+    def _flag(self, name: str, default: bool) -> bool:
+        value = self.metadata.get(f"tokenizer.ggml.{name}")
+        return value if isinstance(value, bool) else default
+
+    @cached_property
+    def pre_tokenizer(self) -> PreTokenizer:
+        pre = self.metadata.get("tokenizer.ggml.pre")
+        if not isinstance(pre, str) or not pre:
+            _log.warning(
+                "%s does not say how its tokenizer cuts text into words (tokenizer.ggml.pre); the default way may cost "
+                "quality. A newer conversion of the model says it.",
+                self.source,
+            )
+            pre = "default"
+        if pre not in PRE_TOKENIZERS:
+            raise Unsupported(
+                f"{self.source} needs the pre-tokenizer {pre[:80]!r} (tokenizer.ggml.pre).",
+                why=f"Known: {', '.join(sorted(PRE_TOKENIZERS))}.",
+                hint="Use the original model folder with its tokenizer.json, or look for a newer Hearth.",
+            )
+        return PRE_TOKENIZERS[pre]
+
+    def _corrupt(self, why: str) -> CorruptFile:
+        return CorruptFile(f"The tokenizer in {self.source} is damaged.", why=f"{why}.", hint=PULL_AGAIN)
+
+    def _merges(self, vocab: Mapping[str, int]) -> list[tuple[str, str]]:
+        merges = self._list("merges", str)
+        if merges is None:
+            raise self._corrupt("tokenizer.ggml.merges is missing")
+        result: dict[tuple[str, str], None] = {}  # a merge that stands twice counts where it stands first
+        for merge in merges:
+            # The first part may itself begin with a space.
+            cut = merge.find(" ", 1)
+            left, right = merge[:cut], merge[cut + 1 :]
+            if cut < 0 or left not in vocab or right not in vocab or left + right not in vocab:
+                raise self._corrupt(f"the merge {merge[:80]!r} names a token that is not in the vocabulary")
+            result.setdefault((left, right))
+        return list(result)
+
+    def _added_tokens(self) -> list[dict[str, Any]]:
+        strip = self._strip_right()
+        return [
+            added_token(number, piece.text, special=piece.kind != Kind.USER_DEFINED, rstrip=number in strip)
+            for number, piece in enumerate(self.pieces)
+            if piece.kind in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN)
+        ]
+
+    def _strip_right(self) -> frozenset[int]:
+        name = str(self.metadata.get("general.name", "")).lower()
+        if "phi-3" not in name and "phi3" not in name:
+            return frozenset()
+        special = (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN)
+        return frozenset(
+            number
+            for number, piece in enumerate(self.pieces)
+            if piece.kind in special and piece.text not in _PHI3_KEEPS_SPACE
+        )
+
+    # One builder for each kind: unknown id in, tokenizer.json out
+
+    def _spm_bpe(self, unk: int | None) -> dict[str, Any]:
+        model = SpmModel(
+            self.pieces,
+            "bpe",
+            byte_fallback=any(piece.kind == Kind.BYTE for piece in self.pieces),
+            add_dummy_prefix=self._flag("add_space_prefix", True),
+            strip_right=self._strip_right(),
+        )
+        return spm_document(model, self.source)
+
+    def _unigram(self, unk: int | None) -> dict[str, Any]:
+        charsmap = self._list("precompiled_charsmap", int) or []
+        model = SpmModel(
+            self.pieces,
+            "unigram",
+            byte_fallback=any(piece.kind == Kind.BYTE for piece in self.pieces),
+            add_dummy_prefix=self._flag("add_space_prefix", False),
+            remove_extra_whitespaces=self._flag("remove_extra_whitespaces", False),
+            charsmap=np.array(charsmap, dtype=np.int64).astype(np.uint8).tobytes(),  # int8 in some files
+        )
+        return spm_document(model, self.source)
+
+    def _byte_level(self, unk: int | None) -> dict[str, Any]:
+        check_pieces(self.pieces, self.source)
+        vocab = {piece.text: number for number, piece in enumerate(self.pieces)}
+        return byte_level_document(vocab, self._merges(vocab), self.pre_tokenizer, self._added_tokens())
+
+    def _gemma4(self, unk: int | None) -> dict[str, Any]:
+        check_pieces(self.pieces, self.source)
+        vocab = {piece.text: number for number, piece in enumerate(self.pieces)}
+        space = {"String": "▁"}
+        return document(
+            {
+                "type": "BPE",
+                "unk_token": None if unk is None else self.pieces[unk].text,
+                "fuse_unk": True,
+                "byte_fallback": True,
+                "ignore_merges": False,
+                "vocab": vocab,
+                "merges": self._merges(vocab),
+            },
+            added_tokens=self._added_tokens(),
+            normalizer={"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            pre_tokenizer={"type": "Split", "pattern": {"Regex": r"\n+"}, "behavior": "Isolated", "invert": False},
+            decoder={
+                "type": "Sequence",
+                "decoders": [
+                    {"type": "Replace", "pattern": space, "content": " "},
+                    {"type": "ByteFallback"},
+                    {"type": "Fuse"},
+                ],
+            },
+        )
+
+    def _wordpiece(self, unk: int | None) -> dict[str, Any]:
+        if unk is None:
+            raise self._corrupt("it names no unknown token")
+        check_pieces(self.pieces, self.source)
+        lowercase = self._flag("normalizer.lowercase", True)
+        return wordpiece_document(
+            self.pieces,
+            unk,
+            lowercase=lowercase,
+            strip_accents=self._flag("normalizer.strip_accents", lowercase),
+            added_tokens=self._added_tokens(),
+        )

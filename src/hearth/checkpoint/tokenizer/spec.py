@@ -1,0 +1,78 @@
+"""The last step of every conversion: does the `tokenizers` library load it, and which tokens have names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.errors import CorruptFile
+
+SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+def load_tokenizer(text: str, source: str) -> Tokenizer:
+    """A `tokenizers.Tokenizer` from the text of a tokenizer.json; `source` is for messages.
+
+    Raises:
+        CorruptFile: the library refuses it.
+    """
+    try:
+        return Tokenizer.from_str(text)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # the library's Rust panics are no `Exception`
+        raise CorruptFile(
+            f"The tokenizer in {source} cannot be loaded.",
+            why=f"The tokenizers library says: {str(error)[:300]}.",
+            hint=PULL_AGAIN,
+        ) from None
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def document(
+    model: Mapping[str, Any],
+    *,
+    added_tokens: Iterable[Mapping[str, Any]],
+    normalizer: Mapping[str, Any] | None = None,
+    pre_tokenizer: Mapping[str, Any] | None = None,
+    decoder: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A whole tokenizer.json around a model. Source of the format: the `tokenizers` library, version "1.0"."""
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": list(added_tokens),
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": model,
+    }
+
+
+def added_token(token_id: int, content: str, *, special: bool, rstrip: bool = False) -> dict[str, Any]:
+    """One entry of `added_tokens`: matched in the text as it came, before any normalisation."""
+    return {
+        "id": token_id,
+        "content": content,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": rstrip,
+        "normalized": False,
+        "special": special,
+    }
+
+
+def sequence(kind: str, key: str, steps: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """None, the one step, or a `Sequence` of steps; `key` is what that component calls its list."""
+    if len(steps) < 2:
+        return steps[0] if steps else None
+    return {"type": kind, key: steps}
