@@ -50,7 +50,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         raise UsageError(f"A context of {context} tokens is not possible.")
     family = _family_of(checkpoint)
     if checkpoint.kind == "gguf":
-        settings = gguf_settings(checkpoint, defaults=family.gguf_defaults, context=context)
+        settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
         family.refuse_unknown(settings)
         config = replace(family.configure(settings), **{k: settings.flag(k) for k in _BIASES})
         sources, unused = map_tensors(checkpoint, config, family.gguf_tensors, interleaved=family.gguf_interleaved)
@@ -88,14 +88,15 @@ def _family_of(checkpoint: Checkpoint) -> Family:
 
 
 def _json_settings(checkpoint: Checkpoint, family: Family, context: int | None) -> Settings:
-    settings = Settings(checkpoint.config, where="config.json", defaults=family.defaults, context=context)
+    settings = Settings(checkpoint.config, where="config.json", defaults=family.assumed("safetensors"), context=context)
     inner = settings.table(family.text_config) if family.text_config else {}
     if not inner:
         return settings
-    # What says how the file is stored stands outside, what says how the text model computes inside.
-    outer = {key: checkpoint.config[key] for key in ("quantization_config",) if key in checkpoint.config}
+    # How the weights are stored is said outside, how the text model computes inside.
+    outside = ("quantization_config", "tie_word_embeddings")
+    values = {**inner, **{key: checkpoint.config[key] for key in outside if key in checkpoint.config}}
     where = f"config.json, {family.text_config}"
-    return Settings({**outer, **inner}, where=where, defaults=family.defaults, context=context)
+    return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
 
 
 def _head_is_embedding(checkpoint: Checkpoint) -> bool:

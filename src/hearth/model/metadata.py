@@ -13,7 +13,7 @@ import numpy as np
 
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
-from hearth.model.settings import Settings
+from hearth.model.settings import Settings, shown
 
 # Under `{architecture}.`; the same meaning under both names.
 _SAME: Mapping[str, str] = {
@@ -121,8 +121,10 @@ def _one_for_all_layers(key: str, value: Any) -> Any:
 def _changes_nothing(key: str, value: Any, given: Mapping[str, Any]) -> bool:
     if key in _HARMLESS or key.startswith(_HARMLESS_BEGINNINGS):
         return True
-    if key == "attention.value_length":
-        return bool(value == given.get("attention.key_length", value))
+    if key == "attention.value_length":  # heads of v are as long as those of q and k
+        hidden, heads = given.get("embedding_length"), given.get("attention.head_count")
+        derived = hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads > 0 else value
+        return bool(value == given.get("attention.key_length", derived))
     return not isinstance(value, list | tuple | np.ndarray) and value in _OFF.get(key, _OFF_VALUES)
 
 
@@ -140,7 +142,7 @@ def _add_rope_tensors(checkpoint: Checkpoint, scaling: dict[str, Any], attn_fact
     elif attn_factor is not None:
         scaling["attention_multiplier"] = attn_factor
         if scaling.get("rope_type") != "yarn" and attn_factor != 1.0:
-            raise Unsupported(f"{checkpoint.path.name}: rope.scaling.attn_factor = {attn_factor} without YaRN.")
+            raise Unsupported(f"{checkpoint.path.name}: rope.scaling.attn_factor = {shown(attn_factor)} without YaRN.")
 
 
 def _floats(checkpoint: Checkpoint, name: str) -> list[float]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hearth.errors import Unsupported
 from hearth.model.config import RopeConfig
-from hearth.model.settings import MAX_POSITIONS, MAX_SIZE, Settings
+from hearth.model.settings import MAX_POSITIONS, MAX_SIZE, Settings, shown
 
 Float32Array = NDArray[np.float32]
 
@@ -50,14 +50,14 @@ def complete(settings: Settings, parameters: dict[str, object], theta_key: str =
 
 def rope_type(parameters: Settings) -> str:
     name = parameters.get("rope_type") or parameters.get("type") or "default"
-    if name not in _SCALINGS:
+    if not isinstance(name, str) or name not in _SCALINGS:
         why = "Its frequencies change with the length of the text." if name == "dynamic" else ""
         raise Unsupported(
-            f"{parameters.where}: rope_type {name!r} is not supported.",
+            f"{parameters.where}: rope_type {shown(name)} is not supported.",
             why=why,
             hint=f"Known: {', '.join(sorted(_SCALINGS))}.",
         )
-    return str(name)
+    return name
 
 
 def make_rope(parameters: Settings, *, head_dim: int) -> RopeConfig:

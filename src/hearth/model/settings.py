@@ -6,7 +6,6 @@ the key as the file spells it. Keys are those of `config.json`; `metadata.py` re
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -54,10 +53,10 @@ class Settings:
         name = self.spelled.get(key, key)
         if self.get(key) is None:
             return CorruptFile(f"{self.where} has no {name!r}.", why=f"Expected {expected}.")
-        return CorruptFile(f"{self.where}: {name} = {_shown(self.get(key))}.", why=f"Expected {expected}.")
+        return CorruptFile(f"{self.where}: {name} = {shown(self.get(key))}.", why=f"Expected {expected}.")
 
     def unsupported(self, key: str, why: str) -> Unsupported:
-        return Unsupported(f"{self.where}: {self.spelled.get(key, key)} = {_shown(self.get(key))}.", why=why)
+        return Unsupported(f"{self.where}: {self.spelled.get(key, key)} = {shown(self.get(key))}.", why=why)
 
     def count(self, key: str, *, most: int = MAX_SIZE) -> int:
         """A required whole number from 1 to `most`."""
@@ -111,13 +110,13 @@ class Settings:
         return list(value[:length])
 
     def factors(self, key: str, *, length: int) -> list[float]:
-        """A required list of exactly `length` positive finite numbers."""
+        """A required list of exactly `length` sane positive numbers."""
         value = self.get(key)
         if not isinstance(value, list | tuple) or len(value) != length:
             raise self.corrupt(key, f"a list of {length} numbers")
         for entry in value:
-            if isinstance(entry, bool) or not isinstance(entry, int | float) or not 0.0 < entry < math.inf:
-                raise self.corrupt(key, "positive finite numbers")
+            if isinstance(entry, bool) or not isinstance(entry, int | float) or not 1e-6 <= entry <= 1e6:
+                raise self.corrupt(key, "numbers from 1e-6 to 1e6")
         return [float(entry) for entry in value]
 
     def nested(self, values: Mapping[str, Any], name: str) -> Settings:
@@ -125,7 +124,7 @@ class Settings:
         return Settings(values, where=f"{self.where}, {name}", kind=self.kind, context=self.context)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value for an error message; what strangers wrote may be of any length."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -12,7 +12,7 @@ from typing import Any
 from hearth.errors import Unsupported
 from hearth.model.config import Activation, DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.rope import flat_rope_parameters, make_rope
-from hearth.model.settings import MAX_POSITIONS, Settings
+from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Rules
 
 MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 4096
@@ -54,6 +54,12 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+# What Llama assumes for an absent key; a family gives only what it assumes differently. A GGUF file always has the
+# other two.
+LLAMA_DEFAULTS: Mapping[str, Any] = {"max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
+LLAMA_DEFAULTS_IN_BOTH: Mapping[str, Any] = {"rope_theta": 10000.0, "hidden_act": "silu"}
+
+
 @dataclass(frozen=True)
 class Family:
     """One family of models, as its difference from Llama.
@@ -63,7 +69,7 @@ class Family:
         model_types: `model_type`s of config.json that it answers to.
         architectures: `general.architecture`s of GGUF files that it answers to.
         configure: its reading of a configuration.
-        defaults: what transformers assumes for a key that config.json does not have.
+        defaults: what transformers assumes for a key that config.json does not have, where that is not what Llama does.
         gguf_defaults: what llama.cpp assumes, in the same key names.
         honours: the keys of `CHANGES_THE_RESULT` that `configure` reads.
         hf_tensors, gguf_tensors: where each parameter is.
@@ -86,6 +92,12 @@ class Family:
     hf_ignored: tuple[str, ...] = ()
     text_config: str | None = None
     gguf_interleaved: bool = False
+
+    def assumed(self, kind: str) -> dict[str, Any]:
+        """All defaults for a file format."""
+        if kind == "gguf":
+            return {**LLAMA_DEFAULTS_IN_BOTH, **self.gguf_defaults}
+        return {**LLAMA_DEFAULTS_IN_BOTH, **LLAMA_DEFAULTS, **self.defaults}
 
     def refuse_unknown(self, settings: Settings) -> None:
         """Raises Unsupported for a setting that changes the result and that this family does not compute."""
@@ -156,7 +168,7 @@ def activation(settings: Settings, key: str = "hidden_act") -> Activation:
     name = settings.text(key)
     if name not in ACTIVATIONS:
         raise Unsupported(
-            f"{settings.where}: {key} = {name!r} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
+            f"{settings.where}: {key} = {shown(name)} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
         )
     return ACTIVATIONS[name]
 
@@ -184,7 +196,7 @@ def layer_kinds(settings: Settings, *, default: str | list[str]) -> list[str]:
         return [default] * count if isinstance(default, str) else default
     for kind in kinds:
         if kind not in ("full_attention", "sliding_attention"):
-            raise settings.unsupported("layer_types", f"Unknown kind of layer {kind!r}.")
+            raise settings.unsupported("layer_types", f"Unknown kind of layer {shown(kind)}.")
     return kinds
 
 

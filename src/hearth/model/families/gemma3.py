@@ -2,23 +2,20 @@
 
 from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
-from hearth.model.families.gemma2 import GEMMA_HF, gemma_arithmetic, gemma_attention_scale
+from hearth.model.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
 from hearth.model.rope import complete, make_rope
 from hearth.model.settings import Settings
 
 
 def configure(settings: Settings) -> DecoderConfig:
-    layers = _layers(settings)
     return llama_config(
         settings,
         "gemma3",
-        layers=layers,
+        layers=_layers(settings),
         ropes=(_rope(settings, "full_attention"), _rope(settings, "sliding_attention")),
         # Each head of q and k is normalised before it is rotated.
         qk_norm="head",
-        logit_softcap=settings.optional_number("final_logit_softcapping"),
-        attention_scale=gemma_attention_scale(settings, layers_of_27b=62),
-        **gemma_arithmetic(settings),
+        **gemma_arithmetic(settings, layers_of_27b=62),
     )
 
 
@@ -53,6 +50,8 @@ def _rope(settings: Settings, layer_type: str) -> RopeConfig:
     return make_rope(parameters, head_dim=head_dim(settings))
 
 
+ROPE_AND_PATTERN = {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "sliding_window_pattern": 6}
+
 FAMILY = Family(
     name="gemma3",
     model_types=("gemma3", "gemma3_text"),
@@ -60,29 +59,16 @@ FAMILY = Family(
     configure=configure,
     # Published configurations of the larger models leave out most keys.
     defaults={
+        **GEMMA_DEFAULTS,
+        **ROPE_AND_PATTERN,
         "vocab_size": 262208,
         "hidden_size": 2304,
         "intermediate_size": 9216,
         "num_hidden_layers": 26,
         "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": 256,
-        "hidden_activation": "gelu_pytorch_tanh",
         "max_position_embeddings": 131072,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000.0,
-        "rope_local_base_freq": 10000.0,
-        "tie_word_embeddings": True,
-        "query_pre_attn_scalar": 256,
-        "sliding_window": 4096,
-        "sliding_window_pattern": 6,
     },
-    gguf_defaults={
-        "hidden_activation": "gelu_pytorch_tanh",
-        "rope_theta": 1000000.0,
-        "rope_local_base_freq": 10000.0,
-        "sliding_window_pattern": 6,
-    },
+    gguf_defaults={**ROPE_AND_PATTERN, "hidden_activation": "gelu_pytorch_tanh"},
     honours=frozenset({"final_logit_softcapping", "query_pre_attn_scalar"}),
     hf_tensors=GEMMA_HF,
     # The text half of a model that also sees, as transformers 4 and as 5 name it.

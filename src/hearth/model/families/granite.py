@@ -23,14 +23,7 @@ FAMILY = Family(
     model_types=("granite",),
     architectures=("granite",),
     configure=configure,
-    defaults={
-        "max_position_embeddings": 2048,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "hidden_act": "silu",
-        "attention_multiplier": 1.0,
-    },
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    defaults={"attention_multiplier": 1.0},
     honours=frozenset(
         {"attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling", "logit_scale"}
     ),

@@ -18,7 +18,5 @@ FAMILY = Family(
     model_types=("llama",),
     architectures=("llama",),
     configure=configure,
-    defaults={"max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_act": "silu"},
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
     gguf_interleaved=True,
 )

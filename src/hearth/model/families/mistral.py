@@ -20,12 +20,5 @@ FAMILY = Family(
     model_types=("mistral",),
     architectures=(),
     configure=configure,
-    defaults={
-        "num_key_value_heads": 8,
-        "sliding_window": 4096,
-        "max_position_embeddings": 131072,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "hidden_act": "silu",
-    },
+    defaults={"num_key_value_heads": 8, "sliding_window": 4096, "max_position_embeddings": 131072},
 )

@@ -24,7 +24,6 @@ FAMILY = Family(
     model_types=("olmo2",),
     architectures=("olmo2",),
     configure=configure,
-    defaults={"max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu"},
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    defaults={"rms_norm_eps": 1e-5},
     hf_tensors=HF,
 )

@@ -50,14 +50,7 @@ FAMILY = Family(
     model_types=("phi3",),
     architectures=("phi3",),
     configure=configure,
-    defaults={
-        "max_position_embeddings": 4096,
-        "original_max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "hidden_act": "silu",
-    },
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
+    defaults={"max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-5},
     hf_tensors=HF,
     gguf_tensors=GGUF,
 )

@@ -33,9 +33,6 @@ QWEN_DEFAULTS: dict[str, Any] = {
     "sliding_window": 4096,
     "max_window_layers": 28,
     "max_position_embeddings": 32768,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 10000.0,
-    "hidden_act": "silu",
 }
 
 FAMILY = Family(
@@ -44,5 +41,4 @@ FAMILY = Family(
     architectures=("qwen2",),
     configure=configure,
     defaults=QWEN_DEFAULTS,
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
 )

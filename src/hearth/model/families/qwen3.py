@@ -18,5 +18,4 @@ FAMILY = Family(
     configure=configure,
     # The size of a head does not follow from the hidden size.
     defaults={**QWEN_DEFAULTS, "head_dim": 128},
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 10000.0},
 )

@@ -31,14 +31,12 @@ FAMILY = Family(
     defaults={
         "num_key_value_heads": 4,
         "max_position_embeddings": 32768,
-        "rms_norm_eps": 1e-6,
         "rope_theta": 2000000.0,
-        "hidden_act": "silu",
         "tie_word_embeddings": True,
         "no_rope_layer_interval": 4,
     },
     # llama.cpp takes every fourth layer whatever the source said; its files have no key for it.
-    gguf_defaults={"hidden_act": "silu", "rope_theta": 2000000.0, "no_rope_layer_interval": 4},
+    gguf_defaults={"rope_theta": 2000000.0, "no_rope_layer_interval": 4},
     honours=frozenset({"no_rope_layers"}),
     gguf_interleaved=True,
 )

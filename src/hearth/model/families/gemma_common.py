@@ -1,0 +1,52 @@
+"""What all Gemmas have in common."""
+
+from typing import Any
+
+from hearth.model.families.base import activation, gguf_attention_scale, head_dim, num_layers
+from hearth.model.settings import Settings
+from hearth.model.tensors import LLAMA_HF, Rules
+
+
+def gemma_arithmetic(settings: Settings, *, layers_of_27b: int) -> dict[str, Any]:
+    return {
+        # Norms multiply by 1 + weight; the converter to GGUF adds the 1 itself.
+        "norm_offset": 0.0 if settings.kind == "gguf" else 1.0,
+        # Each branch is normalised before and after.
+        "norm_placement": "pre_post",
+        "activation": activation(settings, "hidden_activation"),
+        "embedding_scale": settings.count("hidden_size") ** 0.5,
+        "attention_scale": _attention_scale(settings, layers_of_27b),
+        "logit_softcap": settings.optional_number("final_logit_softcapping"),
+        "mlp_bias": False,
+    }
+
+
+def _attention_scale(settings: Settings, layers_of_27b: int) -> float:
+    """Scores are scaled by a size of its own, which only in the 27B models is not the size of a head."""
+    if settings.kind == "safetensors":
+        return settings.number("query_pre_attn_scalar") ** -0.5
+    given = gguf_attention_scale(settings)
+    if given is not None:
+        return given
+    # The converter does not write it; the 27B models are known by their number of layers.
+    if num_layers(settings) == layers_of_27b:
+        return float(settings.count("hidden_size") // settings.count("num_attention_heads")) ** -0.5
+    return float(head_dim(settings)) ** -0.5
+
+
+# Norms after a branch, and another name for the one before the MLP.
+GEMMA_HF: Rules = {
+    **LLAMA_HF,
+    "layers.N.attn_post_norm": "model.layers.N.post_attention_layernorm.weight",
+    "layers.N.mlp_norm": "model.layers.N.pre_feedforward_layernorm.weight",
+    "layers.N.mlp_post_norm": "model.layers.N.post_feedforward_layernorm.weight",
+}
+
+GEMMA_DEFAULTS: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "tie_word_embeddings": True,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+}

@@ -1,0 +1,129 @@
+"""The same model is understood alike however its configuration is written, and as its authors meant it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from edited import BY_NAME, Edited
+
+from golden import CASES, Case
+from hearth.checkpoint import open_checkpoint
+from hearth.model import LayerConfig, load_family
+
+
+def as_transformers_4(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of transformers 5 as transformers 4 wrote it: RoPE spread over several keys, no layer_types."""
+    old = {key: value for key, value in config.items() if key not in ("rope_parameters", "layer_types")}
+    if "text_config" in config:
+        return {**old, "text_config": as_transformers_4(config["text_config"])}
+    rope = dict(config["rope_parameters"])
+    if "full_attention" in rope:
+        old["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
+    old["rope_theta"] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope:
+        old["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    old["rope_scaling"] = rope if rope.pop("rope_type") != "default" else None
+    if old["rope_scaling"] is not None:
+        old["rope_scaling"]["type"] = config["rope_parameters"].get("rope_type", "linear")
+    if "_sliding_window_pattern" in old:
+        old["sliding_window_pattern"] = old.pop("_sliding_window_pattern")
+    return old
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_transformers_4_and_5_configs_mean_the_same(case: Case):
+    edited = Edited(case.name)
+    edited.config = as_transformers_4(edited.config)
+    expected = load_family(open_checkpoint(case.path), context=case.context)
+    assert load_family(edited, context=case.context).config == expected.config
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.gguf_path], ids=lambda case: case.name)
+def test_gguf_and_folder_mean_the_same_shapes_and_layers(case: Case):
+    folder = load_family(open_checkpoint(case.path), context=case.context).config
+    gguf = load_family(open_checkpoint(case.gguf_path), context=case.context).config
+    for field in ("vocab_size", "num_kv_heads", "head_dim", "layers", "max_position", "tied_embeddings", "qkv_bias"):
+        assert getattr(gguf, field) == getattr(folder, field)
+
+
+def test_context_asked_for_decides_the_factors_of_longrope():
+    checkpoint = open_checkpoint(BY_NAME["phi3-long"].path)
+    short, at_limit, long = (load_family(checkpoint, context=context).config for context in (None, 24, 25))
+    assert short == at_limit
+    assert short.max_position == 24, "with the short factors the model ends at its original context"
+    assert long.max_position == 128
+    assert short.ropes != long.ropes
+
+
+def test_su_is_an_old_name_of_longrope():
+    old = Edited("phi3-short")
+    old.config["rope_parameters"] = {**old.config["rope_parameters"], "rope_type": "su"}
+    assert load_family(old).config == load_family(open_checkpoint(BY_NAME["phi3-short"].path)).config
+
+
+def test_a_copy_of_the_embedding_as_head_is_left_out():
+    edited = Edited("llama3")
+    embedding = edited.raw("model.embed_tokens.weight").view(np.float16).reshape(139, 52)
+    edited.add("lm_head.weight", embedding)
+    model = load_family(edited)
+    assert model.config.tied_embeddings
+    assert model.unused == ("lm_head.weight",)
+
+
+def test_a_head_that_differs_from_the_embedding_is_used_even_if_the_config_says_tied():
+    edited = Edited("llama3")
+    edited.add("lm_head.weight", np.ones((139, 52), np.float16))
+    model = load_family(edited)
+    assert not model.config.tied_embeddings
+    assert model.sources["head"].tensor == "lm_head.weight"
+
+
+def test_parts_of_the_model_that_see_are_named_as_left_out():
+    unused = load_family(open_checkpoint(BY_NAME["gemma3-vision"].path)).unused
+    assert unused
+    assert all("vision_tower" in name or "multi_modal_projector" in name for name in unused)
+
+
+def test_text_part_is_found_under_the_names_of_transformers_4():
+    new, old = Edited("gemma3-vision"), Edited("gemma3-vision")
+    old.tensors = {}
+    for name, info in new.tensors.items():
+        before = name.removeprefix("model.")
+        if before.startswith("language_model."):
+            before = "language_model.model." + before.removeprefix("language_model.")
+        old.tensors = {**old.tensors, before: type(info)(before, info.shape, info.dtype, info.size_bytes)}
+    assert load_family(old).sources["layers.0.q"].tensor == "language_model.model.layers.0.self_attn.q_proj.weight"
+    assert load_family(old).config == load_family(new).config
+
+
+def test_gemma3_config_may_leave_out_what_transformers_assumes():
+    edited = Edited("gemma3")
+    for key in ("layer_types", "hidden_activation", "rms_norm_eps", "tie_word_embeddings", "_sliding_window_pattern"):
+        del edited.config[key]
+    assert load_family(edited).config == load_family(open_checkpoint(BY_NAME["gemma3"].path)).config
+
+
+def test_gguf_pattern_of_sliding_layers_may_be_a_number_or_a_list():
+    for pattern in (2, [True, False] * 4):
+        edited = Edited("gemma3", gguf=True)
+        edited.config["gemma3.attention.sliding_window_pattern"] = pattern
+        kinds = [layer.sliding_window for layer in load_family(edited).config.layers]
+        assert kinds == [5, None, 5, None, 5, None, 5]
+
+
+def test_gguf_zero_means_no_window():
+    edited = Edited("phi3-long", gguf=True)
+    assert edited.config["phi3.attention.sliding_window"] == 0
+    assert set(load_family(edited).config.layers) == {LayerConfig()}
+
+
+def test_fused_tensors_are_split_by_rows():
+    model = load_family(open_checkpoint(BY_NAME["phi3-short"].path))
+    assert [model.sources[f"layers.1.{part}"].rows for part in ("q", "k", "v")] == [(0, 60), (60, 80), (80, 100)]
+    assert [model.sources[f"layers.1.{part}"].rows for part in ("gate", "up")] == [(0, 44), (44, 88)]
+    assert {model.sources[f"layers.1.{part}"].tensor for part in ("q", "k", "v")} == {
+        "model.layers.1.self_attn.qkv_proj.weight"
+    }
