@@ -1,0 +1,128 @@
+/* A batch, from the caller's arrays to the plan's inputs. Kernels index memory by what stands in these arrays, so every
+ * number is checked here before one of them runs. */
+#include <string.h>
+
+#include "error.h"
+#include "session.h"
+
+#define INVALID(...) hth_fail(HEARTH_INVALID, __VA_ARGS__)
+
+static hearth_status check_sizes(const hth_plan_header *h, const hearth_batch *batch) {
+    if (batch->num_tokens < 1 || batch->num_tokens > h->max_tokens) {
+        return INVALID("num_tokens is %u, must be 1 to %u", batch->num_tokens, h->max_tokens);
+    }
+    if (batch->num_seqs < 1 || batch->num_seqs > h->max_seqs) {
+        return INVALID("num_seqs is %u, must be 1 to %u", batch->num_seqs, h->max_seqs);
+    }
+    if (batch->num_logit_rows > h->max_logit_rows) {
+        return INVALID("num_logit_rows is %u, must be at most %u", batch->num_logit_rows, h->max_logit_rows);
+    }
+    if (batch->block_table_stride < 1 || batch->block_table_stride > INT32_MAX) {
+        return INVALID("block_table_stride is %u", batch->block_table_stride);
+    }
+    if (batch->token_ids == NULL || batch->positions == NULL || batch->token_seq == NULL ||
+        batch->block_table == NULL || (batch->logit_rows == NULL && batch->num_logit_rows > 0)) {
+        return INVALID("an array of the batch is NULL");
+    }
+    return HEARTH_OK;
+}
+
+/* Every page from the first position of a sequence to its last in this batch must be given. */
+static hearth_status check_pages(const hearth_session *session, const hearth_batch *batch, int32_t seq,
+                                 int32_t last_position) {
+    const uint32_t pages = (uint32_t)last_position / session->model->plan.header->page_tokens + 1;
+    if (pages > batch->block_table_stride) {
+        return INVALID("sequence %d: position %d needs %u pages, block_table has %u columns", seq, last_position, pages,
+                       batch->block_table_stride);
+    }
+    const int32_t *row = batch->block_table + (size_t)seq * batch->block_table_stride;
+    for (uint32_t i = 0; i < pages; ++i) {
+        if (row[i] < 0 || (uint32_t)row[i] >= session->num_pages) {
+            return INVALID("sequence %d: page %u is %d, the session has %u pages", seq, i, row[i], session->num_pages);
+        }
+    }
+    return HEARTH_OK;
+}
+
+/* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles. */
+static hearth_status take_run(hearth_session *session, const hearth_batch *batch, uint32_t first, uint32_t *end,
+                              uint32_t *num_tiles) {
+    const hth_plan_header *h = session->model->plan.header;
+    const int32_t seq = batch->token_seq[first];
+    if (seq < 0 || (uint32_t)seq >= batch->num_seqs) {
+        return INVALID("token %u: sequence %d, there are %u", first, seq, batch->num_seqs);
+    }
+    if (session->seq_seen[seq] != 0) return INVALID("sequence %d: its tokens do not stand together", seq);
+    session->seq_seen[seq] = 1;
+    const int64_t start = batch->positions[first];
+    uint32_t i = first;
+    for (; i < batch->num_tokens && batch->token_seq[i] == seq; ++i) {
+        const int32_t token = batch->token_ids[i], position = batch->positions[i];
+        if (token < 0 || (uint32_t)token >= h->vocab_size) {
+            return INVALID("token %u: id %d, the vocabulary has %u", i, token, h->vocab_size);
+        }
+        if (position < 0 || (uint32_t)position >= h->max_position) {
+            return INVALID("token %u: position %d, must be below %u", i, position, h->max_position);
+        }
+        if (position != start + (i - first)) {
+            return INVALID("token %u: position %d, positions of a sequence must ascend by 1", i, position);
+        }
+        if ((i - first) % h->tile_tokens == 0) {
+            int32_t *tile = session->inputs[HTH_TILES] + (size_t)4 * (*num_tiles)++;
+            tile[0] = (int32_t)i;
+            tile[1] = 0;
+            tile[2] = seq;
+            tile[3] = 0;
+        }
+        ++session->inputs[HTH_TILES][(size_t)4 * (*num_tiles - 1) + 1];
+    }
+    *end = i;
+    return check_pages(session, batch, seq, batch->positions[i - 1]);
+}
+
+static hearth_status take_tokens(hearth_session *session, const hearth_batch *batch, uint32_t *num_tiles) {
+    for (uint32_t i = 0; i < batch->num_tokens;) {
+        const hearth_status status = take_run(session, batch, i, &i, num_tiles);
+        if (status != HEARTH_OK) return status;
+    }
+    for (uint32_t i = 0; i < batch->num_logit_rows; ++i) {
+        const int32_t row = batch->logit_rows[i];
+        if (row < 0 || (uint32_t)row >= batch->num_tokens) {
+            return INVALID("logit_rows[%u] is %d, there are %u tokens", i, row, batch->num_tokens);
+        }
+    }
+    return HEARTH_OK;
+}
+
+hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch) {
+    const hth_plan *plan = &session->model->plan;
+    const uint32_t n = batch->num_tokens;
+    uint32_t num_tiles = 0;
+    hearth_status status = check_sizes(plan->header, batch);
+    if (status != HEARTH_OK) return status;
+    status = take_tokens(session, batch, &num_tiles);
+    memset(session->seq_seen, 0, batch->num_seqs);
+    if (status != HEARTH_OK) return status;
+
+    memcpy(session->inputs[HTH_TOKEN_IDS], batch->token_ids, (size_t)n * 4);
+    memcpy(session->inputs[HTH_POSITIONS], batch->positions, (size_t)n * 4);
+    memcpy(session->inputs[HTH_TOKEN_SEQ], batch->token_seq, (size_t)n * 4);
+    if (batch->num_logit_rows > 0) {
+        memcpy(session->inputs[HTH_LOGIT_ROWS], batch->logit_rows, (size_t)batch->num_logit_rows * 4);
+    }
+    /* Columns past max_position can never be needed: they are left out, so the copy always fits. */
+    const uint32_t most = plan->max_block_table_stride;
+    const uint32_t stride = batch->block_table_stride < most ? batch->block_table_stride : most;
+    for (uint32_t s = 0; s < batch->num_seqs; ++s) {
+        memcpy(session->inputs[HTH_BLOCK_TABLE] + (size_t)s * stride,
+               batch->block_table + (size_t)s * batch->block_table_stride, (size_t)stride * 4);
+    }
+    session->symbols[HTH_ONE] = 1;
+    session->symbols[HTH_NUM_TOKENS] = n;
+    session->symbols[HTH_NUM_SEQS] = batch->num_seqs;
+    session->symbols[HTH_NUM_LOGIT_ROWS] = batch->num_logit_rows;
+    session->symbols[HTH_NUM_TILES] = num_tiles;
+    session->symbols[HTH_BLOCK_TABLE_STRIDE] = stride;
+    session->symbols[HTH_NUM_PAGES] = session->num_pages;
+    return HEARTH_OK;
+}

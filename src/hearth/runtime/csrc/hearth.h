@@ -1,0 +1,175 @@
+/* hearth.h: run a Hearth bundle from C, or from anything that can call C.
+ *
+ * A bundle is a folder that `hearth compile` made: a launch plan (plan.bin), packed weights (weights.bin) and the shared
+ * library that holds this API together with the kernels compiled for that model. Load the library of the bundle, then:
+ *
+ *     hearth_open            reads and checks the plan, places the weights in memory      -> hearth_model
+ *     hearth_session_create  makes a thread team, a workspace and a KV cache in pages     -> hearth_session
+ *     hearth_forward         runs the model over a batch of tokens; answers logits, ...
+ *     hearth_session_free, hearth_close
+ *
+ * The runtime knows tokens, positions and pages. It knows no text, no sampling and no scheduling: that is its caller's.
+ *
+ * Threads. A model may be used by several sessions at once. A session serves one call at a time; a second call that
+ * comes in meanwhile is refused. Functions that answer a status leave a text for hearth_error() in the calling thread.
+ *
+ * Structures that may grow begin with `struct_size`: set it to sizeof the structure, and the rest to zero if unused.
+ */
+#ifndef HEARTH_H
+#define HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define HEARTH_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define HEARTH_API __attribute__((visibility("default")))
+#else
+#define HEARTH_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes whenever a caller compiled against the old header could not use the new library. */
+#define HEARTH_ABI_VERSION 1u
+
+typedef enum hearth_status {
+    HEARTH_OK = 0,
+    HEARTH_INVALID = 1,   /* an argument is wrong; nothing was done */
+    HEARTH_CORRUPT = 2,   /* a file of the bundle is damaged */
+    HEARTH_MEMORY = 3,    /* not enough memory, or more than memory_limit_bytes */
+    HEARTH_IO = 4,        /* a file is missing or cannot be read */
+    HEARTH_MISMATCH = 5,  /* the files of the bundle do not belong together, or to this version */
+    HEARTH_CANCELLED = 6, /* the progress callback asked to stop */
+    HEARTH_INTERNAL = 7   /* a kernel or the operating system failed in a way that should not happen */
+} hearth_status;
+
+typedef struct hearth_model hearth_model;
+typedef struct hearth_session hearth_session;
+
+HEARTH_API uint32_t hearth_abi_version(void);
+
+/* What went wrong in the last call of this thread that did not answer HEARTH_OK. Never NULL; valid until the next one. */
+HEARTH_API const char *hearth_error(void);
+
+/* ---- models ---- */
+
+/* Told while weights are read, always in the thread that called hearth_open. Any value but 0 stops the loading. */
+typedef int32_t (*hearth_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+
+typedef struct hearth_open_options {
+    uint32_t struct_size;
+    uint32_t use_mmap;           /* 1: map weights.bin instead of reading it. Starts at once and shares memory between
+                                    processes, but gets no huge pages; the file must not change while it is in use. */
+    uint32_t load_threads;       /* threads that read weights.bin; 0: as many as is sensible */
+    uint32_t reserved;           /* 0 */
+    uint64_t memory_limit_bytes; /* refuse to hold more than this, weights and sessions together; 0: no limit */
+    hearth_progress_fn progress; /* may be NULL */
+    void *progress_user;
+} hearth_open_options;
+
+/* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. Every offset, size and index of the plan is
+ * checked: a damaged file is refused with HEARTH_CORRUPT or HEARTH_MISMATCH. On failure *model is NULL. */
+HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
+
+/* One JSON object, valid as long as the model:
+ * {"abi_version", "vocab_size", "hidden_size", "max_tokens", "max_seqs", "max_logit_rows", "tile_tokens", "page_tokens",
+ *  "max_position", "max_block_table_stride", "weights_bytes", "arena_bytes", "scratch_bytes_per_thread",
+ *  "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names]} */
+HEARTH_API const char *hearth_describe(const hearth_model *model);
+
+/* How many bytes of the weights lie in huge pages now (0 where the system does not tell). */
+HEARTH_API uint64_t hearth_weights_huge_bytes(const hearth_model *model);
+
+/* Gives the model back. Sessions that are still open keep it alive until they are freed. NULL is fine. */
+HEARTH_API void hearth_close(hearth_model *model);
+
+/* ---- sessions ---- */
+
+typedef struct hearth_session_options {
+    uint32_t struct_size;
+    uint32_t threads;   /* threads that compute, the caller's included; 0: one for each processor in the affinity mask */
+    uint64_t num_pages; /* pages of the KV cache; a page holds page_tokens positions of one sequence, in all layers */
+} hearth_session_options;
+
+HEARTH_API hearth_status hearth_session_create(hearth_model *model, const hearth_session_options *options,
+                                               hearth_session **session);
+
+/* Must not be called while a forward runs in this session. NULL is fine. */
+HEARTH_API void hearth_session_free(hearth_session *session);
+
+/* Bytes the session asked of the system; KV pages take real memory only once they are written. */
+HEARTH_API uint64_t hearth_session_bytes(const hearth_session *session);
+
+/* ---- running ---- */
+
+/* A batch of tokens of any mixture of sequences: chunks of prompts, single decode tokens, tokens to verify.
+ *
+ * The KV cache has no notion of a sequence's identity: row s of block_table says in which pages positions
+ * [0, page_tokens), [page_tokens, 2 * page_tokens), ... of sequence s lie. A forward writes keys and values of its tokens
+ * there, and attends to all positions before them, which earlier forwards must have written. */
+typedef struct hearth_batch {
+    uint32_t struct_size;
+    uint32_t num_tokens;           /* 1 .. max_tokens */
+    uint32_t num_seqs;             /* 1 .. max_seqs */
+    uint32_t num_logit_rows;       /* 0 .. max_logit_rows */
+    uint32_t block_table_stride;   /* columns of block_table */
+    uint32_t reserved;             /* 0 */
+    const int32_t *token_ids;      /* [num_tokens], each in [0, vocab_size) */
+    const int32_t *positions;      /* [num_tokens], each in [0, max_position) */
+    const int32_t *token_seq;      /* [num_tokens], each in [0, num_seqs); tokens of one sequence stand together and
+                                      their positions ascend by 1 */
+    const int32_t *block_table;    /* [num_seqs][block_table_stride], page or -1; every page up to the last position of
+                                      a sequence that has tokens in the batch must be given */
+    const int32_t *logit_rows;     /* [num_logit_rows], indices of tokens; may be NULL when there are none */
+} hearth_batch;
+
+typedef enum hearth_dtype { HEARTH_F32 = 0, HEARTH_I32 = 1 } hearth_dtype;
+
+/* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next forward of the
+ * session. data is NULL when the plan has no such output. */
+typedef struct hearth_view {
+    const void *data;
+    uint32_t dtype; /* hearth_dtype */
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t row_stride;
+} hearth_view;
+
+typedef struct hearth_output {
+    uint32_t struct_size;
+    uint32_t reserved;
+    hearth_view logits; /* f32 [num_logit_rows][vocab_size] */
+    hearth_view argmax; /* i32 [num_logit_rows][1]: the token of the largest logit, the lowest such token */
+    hearth_view hidden; /* f32 [num_tokens][hidden_size], after the final norm */
+} hearth_output;
+
+/* Checks the batch, copies its arrays, runs the plan. `output` is filled on HEARTH_OK. */
+HEARTH_API hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch, hearth_output *output);
+
+/* ---- measuring ---- */
+
+typedef struct hearth_step_profile {
+    const char *label;  /* the compiler's name for the step, valid as long as the model */
+    const char *kernel; /* the kernel's name, likewise */
+    uint64_t calls;     /* forwards in which the step had something to do, while the profile was on */
+    uint64_t time_ns;   /* in total */
+} hearth_step_profile;
+
+/* Switches the timing of steps on (which sets all times to zero) or off. Costs two clock readings a step. */
+HEARTH_API void hearth_profile(hearth_session *session, int32_t enable);
+
+/* The profile of step `index`, from 0; HEARTH_INVALID past the last. */
+HEARTH_API hearth_status hearth_profile_read(const hearth_session *session, uint32_t index, hearth_step_profile *profile);
+
+/* Reads a buffer of `bytes` in huge pages `rounds` times with a thread team of its own and writes the bandwidth of each
+ * round, in bytes a second, to `bytes_per_second`. What a decode step can at best reach on this machine. */
+HEARTH_API hearth_status hearth_read_bandwidth(uint32_t threads, uint64_t bytes, uint32_t rounds, double *bytes_per_second);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,79 @@
+/* All that differs between operating systems: threads, parking, the clock, files, pages of memory.
+ * Nothing else in the runtime includes an operating system's header. */
+#ifndef HEARTH_PLATFORM_H
+#define HEARTH_PLATFORM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- threads ---- */
+
+typedef struct hth_thread hth_thread;
+
+/* NULL when the system gives no more threads. */
+hth_thread *hth_thread_start(void (*run)(void *), void *argument);
+void hth_thread_join(hth_thread *thread);
+
+/* Forgets a thread without waiting for it: in a forked child, where the thread no longer exists. */
+void hth_thread_forget(hth_thread *thread);
+
+/* Processors in this thread's affinity mask, at least 1. */
+uint32_t hth_processor_count(void);
+
+/* A number that differs in a forked child. */
+uint64_t hth_process_id(void);
+
+void hth_yield(void);
+uint64_t hth_now_ns(void);
+
+/* Tells the processor that this thread spins. */
+static inline void hth_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* ---- parking: sleep until the high half of a word changes ---- */
+
+typedef struct hth_parking hth_parking;
+
+hth_parking *hth_parking_create(void);
+void hth_parking_free(hth_parking *parking);
+
+/* Sleeps while the high half of *word is `high`, until woken; may also wake for no reason. */
+void hth_park(hth_parking *parking, _Atomic uint64_t *word, uint32_t high);
+
+/* Wakes all who sleep on the word; call it after changing the word. */
+void hth_unpark_all(hth_parking *parking, _Atomic uint64_t *word);
+
+/* ---- files ---- */
+
+typedef struct hth_file hth_file;
+
+/* NULL when it cannot be opened; *reason is then a text of the system. */
+hth_file *hth_file_open(const char *path, uint64_t *size, const char **reason);
+
+/* Reads exactly `size` bytes at `offset`; false with a *reason otherwise. Several threads may read at once. */
+bool hth_file_read(hth_file *file, void *to, uint64_t size, uint64_t offset, const char **reason);
+
+/* Maps the file read-only; NULL when the system refuses. Stays valid after the file is closed. */
+void *hth_file_map(hth_file *file, uint64_t size);
+void hth_file_close(hth_file *file);
+
+/* ---- pages of memory ---- */
+
+/* Zeroed pages, taken from the machine only when touched. `align` is a power of two. NULL when refused. */
+void *hth_pages_allocate(size_t size, size_t align);
+void hth_pages_free(void *pages, size_t size);
+
+/* Asks for huge pages; without effect where the system has none. */
+void hth_pages_want_huge(void *pages, size_t size);
+
+/* Bytes of [pages, pages + size) that lie in huge pages now; 0 where the system does not tell. */
+uint64_t hth_pages_huge_bytes(const void *pages, size_t size);
+
+#endif

@@ -1,0 +1,235 @@
+#include "team.h"
+
+#include <stdlib.h>
+
+#include "memory.h"
+#include "platform.h"
+
+/* How long a thread without work stays awake. Within a run the next step is microseconds away, so it spins, then offers
+ * its core to others while it waits, then sleeps; after a run it soon sleeps, for the next one may never come. */
+enum { SPIN_NS = 10 * 1000, YIELD_NS = 300 * 1000, IDLE_NS = 50 * 1000, SPINS_BETWEEN_CLOCKS = 64 };
+
+/* All that the threads agree on is one word: the number of the published step in its high half, which counts on through
+ * all runs; in its low half how many of the step's grains nobody has taken yet, or ENDED when the run is over. A claim is
+ * one compare-and-swap of that word, so it can only succeed on the step it was made for. */
+#define ENDED 0x80000000u
+#define MAX_GRAINS 0x7fffffffu
+#define REMAINING(word) ((uint32_t)(word) & MAX_GRAINS)
+#define SEQUENCE(word) ((uint32_t)((word) >> 32))
+#define WORD(sequence, low) (((uint64_t)(sequence) << 32) | (low))
+
+typedef struct {
+    hth_team *team;
+    hth_thread *thread;
+    void *scratch;
+} member;
+
+struct hth_team {
+    _Alignas(128) _Atomic uint64_t word;
+    _Atomic uint32_t sleepers;
+    _Atomic uint32_t quit;
+    _Alignas(128) _Atomic uint64_t finished; /* grains of the published step that are done */
+    _Atomic int32_t failure;
+
+    /* The published step. Written before it is published, read only by holders of a claim. */
+    _Alignas(128) hth_team_step *steps;
+    size_t count, current;
+    uint64_t grains;
+    uint64_t started_ns;
+    bool profile;
+
+    uint32_t threads;
+    uint64_t owner_process;
+    hth_parking *parking;
+    hth_memory scratch;
+    member *members;
+};
+
+static uint64_t grains_of(const hth_team_step *step) {
+    const uint64_t units = (uint64_t)step->units, grain = (uint64_t)step->grain;
+    return units / grain + (units % grain != 0);
+}
+
+static void run_units(hth_team *team, hth_team_step *step, int64_t begin, int64_t end, void *scratch) {
+    const int32_t answer = step->run(begin, end, step->buffers, step->scalars, scratch);
+    int32_t none = 0;
+    if (answer != 0) atomic_compare_exchange_strong(&team->failure, &none, answer);
+}
+
+/* Nothing of the run may be touched after this but by a holder of a claim: the others may be through with it already. */
+static void publish(hth_team *team, uint32_t low) {
+    const uint32_t sequence = SEQUENCE(atomic_load_explicit(&team->word, memory_order_relaxed)) + 1;
+    /* Sequentially consistent, as the sleeper's side is: either we see that it sleeps, or it sees the new word. */
+    atomic_store(&team->word, WORD(sequence, low));
+    if (atomic_load(&team->sleepers) != 0) hth_unpark_all(team->parking, &team->word);
+}
+
+/* Runs grains [first, first + taken) of the published step; true if they were its last. */
+static bool run_claim(hth_team *team, uint64_t first, uint64_t taken, void *scratch) {
+    hth_team_step *step = &team->steps[team->current];
+    const uint64_t grains = team->grains;
+    const int64_t begin = (int64_t)first * step->grain;
+    const int64_t end = first + taken == grains ? step->units : (int64_t)(first + taken) * step->grain;
+    run_units(team, step, begin, end, scratch);
+    return atomic_fetch_add_explicit(&team->finished, taken, memory_order_acq_rel) + taken == grains;
+}
+
+/* A share of what remains: large at first, so that few claims are made, and small at the end, so that threads of unequal
+ * speed end together. */
+static uint32_t share(const hth_team *team, uint32_t remaining) {
+    const uint32_t part = remaining / (4 * team->threads);
+    return part > 0 ? part : 1;
+}
+
+/* Runs steps from team->current on, as long as this thread can do so alone, and publishes the next that can be shared,
+ * keeping a share of it. Called by the one thread that finished the step before. */
+static void advance(hth_team *team, void *scratch) {
+    for (;;) {
+        if (team->current == team->count) {
+            publish(team, ENDED);
+            return;
+        }
+        hth_team_step *step = &team->steps[team->current];
+        team->grains = grains_of(step);
+        if (team->grains == 0) {
+            ++team->current;
+            continue;
+        }
+        if (team->profile) team->started_ns = hth_now_ns();
+        if (team->grains == 1 || team->threads == 1) {
+            run_units(team, step, 0, step->units, scratch);
+        } else {
+            /* More grains than the word can count are put together. Only absurdly large steps get here. */
+            while (team->grains > MAX_GRAINS) {
+                step->grain *= 2;
+                team->grains = grains_of(step);
+            }
+            const uint64_t grains = team->grains;
+            const uint32_t own = share(team, (uint32_t)grains);
+            atomic_store_explicit(&team->finished, 0, memory_order_relaxed);
+            publish(team, (uint32_t)grains - own);
+            if (!run_claim(team, 0, own, scratch)) return; /* others are at it; one of them goes on */
+        }
+        if (team->profile) {
+            step->time_ns += hth_now_ns() - team->started_ns;
+            ++step->calls;
+        }
+        ++team->current;
+    }
+}
+
+/* Takes part in the published step, and those after it, until nothing is left to take. Answers the last word it saw. */
+static uint64_t take_part(hth_team *team, void *scratch) {
+    uint64_t word = atomic_load_explicit(&team->word, memory_order_acquire);
+    while (REMAINING(word) > 0) {
+        const uint32_t taken = share(team, REMAINING(word));
+        if (!atomic_compare_exchange_weak_explicit(&team->word, &word, word - taken, memory_order_acq_rel,
+                                                   memory_order_acquire)) {
+            continue;
+        }
+        if (run_claim(team, team->grains - REMAINING(word), taken, scratch)) {
+            hth_team_step *step = &team->steps[team->current];
+            if (team->profile) {
+                step->time_ns += hth_now_ns() - team->started_ns;
+                ++step->calls;
+            }
+            ++team->current;
+            advance(team, scratch);
+        }
+        word = atomic_load_explicit(&team->word, memory_order_acquire);
+    }
+    return word;
+}
+
+/* Waits until something else than `seen` is published. */
+static void wait_for_news(hth_team *team, uint64_t seen) {
+    const uint64_t patience_ns = (seen & ENDED) != 0 ? IDLE_NS : YIELD_NS;
+    uint64_t started = 0;
+    for (;;) {
+        for (int i = 0; i < SPINS_BETWEEN_CLOCKS; ++i) {
+            if (SEQUENCE(atomic_load_explicit(&team->word, memory_order_acquire)) != SEQUENCE(seen)) return;
+            hth_relax();
+        }
+        const uint64_t now = hth_now_ns();
+        if (started == 0) started = now;
+        if (now - started < SPIN_NS) continue;
+        if (now - started < patience_ns) {
+            hth_yield();
+            continue;
+        }
+        atomic_fetch_add(&team->sleepers, 1);
+        hth_park(team->parking, &team->word, SEQUENCE(seen));
+        atomic_fetch_sub(&team->sleepers, 1);
+    }
+}
+
+static void worker(void *pointer) {
+    member *self = pointer;
+    hth_team *team = self->team;
+    while (atomic_load_explicit(&team->quit, memory_order_acquire) == 0) {
+        wait_for_news(team, take_part(team, self->scratch));
+    }
+}
+
+int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool profile) {
+    void *scratch = team->members[0].scratch;
+    team->steps = steps;
+    team->count = count;
+    team->current = 0;
+    team->profile = profile;
+    atomic_store_explicit(&team->failure, 0, memory_order_relaxed);
+    advance(team, scratch);
+    uint64_t word = take_part(team, scratch);
+    while ((word & ENDED) == 0) {
+        wait_for_news(team, word);
+        word = take_part(team, scratch);
+    }
+    return atomic_load_explicit(&team->failure, memory_order_relaxed);
+}
+
+hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes) {
+    hth_team *team = NULL;
+    uint64_t total = 0;
+    if (threads == 0 || scratch_bytes > UINT64_MAX / 2) return NULL;
+    /* A line between neighbours' scratch, so that the end of one and the start of the next never share one. */
+    const uint64_t stride = hth_align64(scratch_bytes) + 64;
+    if (!hth_add_product(&total, threads, stride)) return NULL;
+    team = aligned_alloc(128, sizeof *team);
+    if (team == NULL) return NULL;
+    *team = (hth_team){.threads = threads, .owner_process = hth_process_id(), .word = ENDED};
+    team->parking = hth_parking_create();
+    team->members = calloc(threads, sizeof *team->members);
+    if (team->parking == NULL || team->members == NULL || !hth_memory_allocate(&team->scratch, total)) {
+        hth_team_free(team);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < threads; ++i) {
+        team->members[i] = (member){.team = team, .scratch = team->scratch.data + i * stride};
+    }
+    for (uint32_t i = 1; i < threads; ++i) {
+        team->members[i].thread = hth_thread_start(worker, &team->members[i]);
+        if (team->members[i].thread == NULL) {
+            hth_team_free(team);
+            return NULL;
+        }
+    }
+    return team;
+}
+
+void hth_team_free(hth_team *team) {
+    if (team == NULL) return;
+    atomic_store_explicit(&team->quit, 1, memory_order_release);
+    if (team->parking != NULL) publish(team, ENDED);
+    for (uint32_t i = 1; team->members != NULL && i < team->threads; ++i) {
+        if (team->members[i].thread == NULL) continue;
+        if (team->owner_process == hth_process_id()) {
+            hth_thread_join(team->members[i].thread);
+        } else {
+            hth_thread_forget(team->members[i].thread); /* after fork() there is nobody to wait for */
+        }
+    }
+    if (team->parking != NULL) hth_parking_free(team->parking);
+    hth_memory_free(&team->scratch);
+    free(team->members);
+    free(team);
+}

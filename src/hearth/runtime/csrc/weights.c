@@ -1,0 +1,106 @@
+/* Places weights.bin: read by several threads into huge pages, or mapped. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "model.h"
+#include "platform.h"
+
+enum { BLOCK_BYTES = 8 << 20, DEFAULT_LOAD_THREADS = 4, MAX_LOAD_THREADS = 64 };
+
+typedef struct {
+    hth_file *file;
+    char *to;
+    uint64_t size;
+    _Atomic uint64_t next; /* offset of the first block that nobody has taken */
+    _Atomic uint64_t done;
+    _Atomic bool stop;
+    const char *_Atomic reason; /* of the first block that could not be read */
+} loading;
+
+/* Takes the next block and reads it. False when there is none, or when loading stops. */
+static bool read_block(loading *load) {
+    if (atomic_load(&load->stop)) return false;
+    const uint64_t offset = atomic_fetch_add(&load->next, BLOCK_BYTES);
+    if (offset >= load->size) return false;
+    const uint64_t rest = load->size - offset, size = rest < BLOCK_BYTES ? rest : BLOCK_BYTES;
+    const char *reason = NULL;
+    if (!hth_file_read(load->file, load->to + offset, size, offset, &reason)) {
+        atomic_store(&load->reason, reason);
+        atomic_store(&load->stop, true);
+        return false;
+    }
+    atomic_fetch_add(&load->done, size);
+    return true;
+}
+
+static void reader(void *pointer) {
+    while (read_block(pointer)) {
+    }
+}
+
+static hearth_status load(hth_file *file, hearth_model *model, const hearth_open_options *options) {
+    loading load = {.file = file, .to = model->weights.data, .size = model->plan.header->weights_bytes};
+    hth_thread *threads[MAX_LOAD_THREADS] = {NULL};
+    uint32_t count = options->load_threads > 0 ? options->load_threads : DEFAULT_LOAD_THREADS;
+    if (count > MAX_LOAD_THREADS) count = MAX_LOAD_THREADS;
+    if (count > load.size / BLOCK_BYTES + 1) count = (uint32_t)(load.size / BLOCK_BYTES) + 1;
+    /* A thread that cannot be started only makes the loading slower: this one reads too. */
+    for (uint32_t i = 1; i < count; ++i) threads[i] = hth_thread_start(reader, &load);
+
+    bool cancelled = false;
+    do {
+        if (options->progress != NULL &&
+            options->progress(options->progress_user, atomic_load(&load.done), load.size) != 0) {
+            cancelled = true;
+            atomic_store(&load.stop, true);
+        }
+    } while (read_block(&load));
+    for (uint32_t i = 1; i < count; ++i) {
+        if (threads[i] != NULL) hth_thread_join(threads[i]);
+    }
+    const char *reason = atomic_load(&load.reason);
+    if (reason != NULL) return hth_fail(HEARTH_IO, "weights.bin: %s", reason);
+    if (!cancelled && options->progress != NULL) {
+        cancelled = options->progress(options->progress_user, load.size, load.size) != 0;
+    }
+    return cancelled ? hth_fail(HEARTH_CANCELLED, "loading was cancelled") : HEARTH_OK;
+}
+
+static hearth_status place(hth_file *file, uint64_t file_size, hearth_model *model,
+                           const hearth_open_options *options) {
+    const uint64_t size = model->plan.header->weights_bytes;
+    if (file_size != size) {
+        return hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, plan.bin expects %llu",
+                        (unsigned long long)file_size, (unsigned long long)size);
+    }
+    if (options->use_mmap != 0 && size > 0) {
+        model->weights_data = size <= SIZE_MAX ? hth_file_map(file, size) : NULL;
+        model->weights_mapped = model->weights_data != NULL;
+        return model->weights_mapped ? HEARTH_OK : hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
+    }
+    hearth_status status = hth_model_reserve(model, size, "the weights");
+    if (status != HEARTH_OK) return status;
+    if (!hth_memory_allocate(&model->weights, size)) {
+        return hth_fail(HEARTH_MEMORY, "%llu bytes for the weights cannot be had", (unsigned long long)size);
+    }
+    model->weights_data = model->weights.data;
+    return load(file, model, options);
+}
+
+hearth_status hth_weights_open(hearth_model *model, const char *path, const hearth_open_options *options) {
+    const char *reason = NULL;
+    uint64_t file_size = 0;
+    hth_file *file = hth_file_open(path, &file_size, &reason);
+    if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
+    const hearth_status status = place(file, file_size, model, options);
+    hth_file_close(file);
+    return status;
+}
+
+void hth_weights_close(hearth_model *model) {
+    if (model->weights_mapped) {
+        hth_pages_free((void *)(uintptr_t)model->weights_data, (size_t)model->plan.header->weights_bytes);
+    }
+    hth_memory_free(&model->weights);
+}

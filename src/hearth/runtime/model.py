@@ -1,0 +1,182 @@
+"""An open bundle: its plan checked, its weights in memory."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hearth.errors import UsageError
+from hearth.runtime import binding
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a bundle's plan says about itself.
+
+    Attributes:
+        vocab_size: columns of the logits.
+        hidden_size: columns of the hidden states.
+        max_tokens: most tokens in one forward.
+        max_seqs: most sequences in one forward.
+        max_logit_rows: most rows of logits in one forward.
+        tile_tokens: most tokens of one sequence that attention handles together.
+        page_tokens: positions that one page of the KV cache holds.
+        max_position: positions are below this.
+        max_block_table_stride: pages of the longest sequence.
+        weights_bytes: memory for the weights.
+        arena_bytes: memory for intermediate results, for each session.
+        scratch_bytes_per_thread: more of it, for each thread of a session.
+        kv_bytes_per_page: memory for one page, all layers together.
+        num_steps, num_kernels, num_kv, num_weights: lengths of the plan's tables.
+        outputs: which of `logits`, `argmax`, `hidden` the plan gives.
+        abi_version: version of the C API in the bundle's library.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    max_tokens: int
+    max_seqs: int
+    max_logit_rows: int
+    tile_tokens: int
+    page_tokens: int
+    max_position: int
+    max_block_table_stride: int
+    weights_bytes: int
+    arena_bytes: int
+    scratch_bytes_per_thread: int
+    kv_bytes_per_page: int
+    num_steps: int
+    num_kernels: int
+    num_kv: int
+    num_weights: int
+    outputs: tuple[str, ...]
+    abi_version: int
+
+    def session_bytes(self, num_pages: int, threads: int) -> int:
+        """Memory that a session needs beside the weights once all its pages are in use, to within a few pages."""
+        inputs = 4 * (8 * self.max_tokens + self.max_seqs * self.max_block_table_stride)
+        return self.arena_bytes + self.scratch_bytes_per_thread * threads + self.kv_bytes_per_page * num_pages + inputs
+
+
+class ModelHandle:
+    """A `hearth_model` and the library it came from, given back when the last who holds this object lets go."""
+
+    def __init__(self, library: ctypes.CDLL, pointer: ctypes.c_void_p) -> None:
+        self.library = library
+        self.pointer = pointer
+        weakref.finalize(self, _close, library, pointer.value)
+
+
+class Model:
+    """Opens `bundle_dir` and keeps its weights in memory until `close`.
+
+    Args:
+        bundle_dir: folder with `plan.bin`, `weights.bin` and the library.
+        use_mmap: map the weights instead of reading them: starts at once and shares memory between processes, but
+            decodes slower, for mapped files get no huge pages.
+        progress: called with (bytes done, bytes in total) while weights are read. What it raises ends the loading.
+        load_threads: threads that read the weights; 0 lets the runtime choose.
+        memory_limit_bytes: refuse to hold more than this, sessions included; 0 is no limit.
+
+    Raises:
+        CorruptFile: plan or weights are damaged.
+        BundleMismatch: the library is for another machine or version, or does not fit the plan.
+        NotEnoughMemory: the weights do not fit.
+        StorageError: a file cannot be read.
+    """
+
+    info: ModelInfo
+
+    def __init__(
+        self,
+        bundle_dir: str | os.PathLike[str],
+        *,
+        use_mmap: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        load_threads: int = 0,
+        memory_limit_bytes: int = 0,
+    ) -> None:
+        path = Path(bundle_dir)
+        library = binding.load_library(binding.library_path(path))
+        pointer = ctypes.c_void_p()
+        raised: list[BaseException] = []
+
+        def report(_user: Any, done: int, total: int) -> int:
+            try:
+                if progress is not None:
+                    progress(done, total)
+            except BaseException as error:  # cannot cross C: it stops the loading and is raised again below
+                raised.append(error)
+                return 1
+            return 0
+
+        options = binding.OpenOptions(
+            use_mmap=int(use_mmap),
+            load_threads=load_threads,
+            memory_limit_bytes=memory_limit_bytes,
+            progress=binding.ProgressCallback(report),
+        )
+        status = library.hearth_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(pointer))
+        if status != binding.OK:
+            try:
+                if raised:
+                    raise raised[0]
+                binding.check(library, status, f"The bundle {path} cannot be opened.")
+            finally:
+                binding.unload_library(library)
+        self._handle: ModelHandle | None = ModelHandle(library, pointer)
+        described = json.loads(library.hearth_describe(pointer))
+        described["outputs"] = tuple(described["outputs"])
+        self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
+        self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle is None
+
+    @property
+    def weights_huge_bytes(self) -> int:
+        """Bytes of the weights that lie in huge pages now; 0 where the system does not tell."""
+        handle = self.handle()
+        return int(handle.library.hearth_weights_huge_bytes(handle.pointer))
+
+    def close(self) -> None:
+        """Closes the model and every session of it. Memory goes back once no view that a session gave out is left."""
+        for session in list(self._sessions):
+            session.close()
+        self._handle = None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def handle(self) -> ModelHandle:
+        """The model as the C API knows it, for this room.
+
+        Raises:
+            UsageError: the model is closed.
+        """
+        if self._handle is None:
+            raise UsageError("The model is closed.")
+        return self._handle
+
+    def add_session(self, session: Any) -> None:
+        """Remembers a session, to close it with the model."""
+        self._sessions.add(session)
+
+
+def _close(library: ctypes.CDLL, handle: int | None) -> None:
+    library.hearth_close(handle)
+    binding.unload_library(library)
