@@ -1,0 +1,225 @@
+"""Links a bundle's one shared library: the C runtime, the kernels, and the table by which the runtime finds them.
+
+The compiler is `python -m ziglang cc` (PyPI `ziglang`): the same on every machine, and for every target. The runtime
+itself is compiled once for each target and kept in a cache folder; for a new model only the small table is compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth.errors import CompileError, StorageError
+
+CSRC = Path(__file__).parent.parent / "runtime" / "csrc"
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# What zig calls the targets that we name, with the oldest C library a bundle should still run on: glibc 2.28 is that of
+# RHEL 8 and Debian 10, macOS 11 the first on Arm.
+_ZIG_TARGETS = {
+    "x86_64-linux-gnu": "x86_64-linux-gnu.2.28",
+    "aarch64-linux-gnu": "aarch64-linux-gnu.2.28",
+    "x86_64-linux-musl": "x86_64-linux-musl",
+    "aarch64-linux-musl": "aarch64-linux-musl",
+    "x86_64-macos": "x86_64-macos.11.0",
+    "aarch64-macos": "aarch64-macos.11.0",
+}
+
+_TRAMPOLINE_PARAMETERS = "int64_t begin, int64_t end, void *const *b, const int64_t *s, void *scratch"
+
+_COMPILE_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra", "-Werror")
+_SANITIZE_FLAGS = ("-g", "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
+
+
+@dataclass(frozen=True)
+class KernelSymbol:
+    """A kernel in the objects: `int32_t NAME(int64 begin, int64 end, void *b0, ..., int64 s0, ..., void *scratch)`.
+
+    Attributes:
+        name: the C symbol, also the name that the plan uses.
+        num_buffers: pointers that the function takes after `begin` and `end`.
+        num_scalars: 64-bit integers that follow them.
+    """
+
+    name: str
+    num_buffers: int
+    num_scalars: int
+
+
+def host_target() -> str:
+    """The target that this machine runs, such as `x86_64-linux-gnu`."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    if sys.platform == "darwin":
+        return f"{machine}-macos"
+    libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
+    return f"{machine}-linux-{libc}"
+
+
+def library_name(target: str | None = None) -> str:
+    """File name of a bundle's library on `target`: `libhearth.so`, `.dylib` or `.dll`."""
+    target = target or host_target()
+    if "macos" in target or "ios" in target:
+        return "libhearth.dylib"
+    return "libhearth.dll" if "windows" in target else "libhearth.so"
+
+
+def kernel_table(kernels: Sequence[KernelSymbol]) -> str:
+    """C source of the kernel table: for each kernel a trampoline from the runtime's one signature to its own."""
+    lines = ['#include "kernels.h"', ""]
+    for k in kernels:
+        parameters = ["int64_t", "int64_t", *["void *"] * k.num_buffers, *["int64_t"] * k.num_scalars, "void *"]
+        arguments = ["begin", "end", *(f"b[{i}]" for i in range(k.num_buffers))]
+        arguments += [*(f"s[{i}]" for i in range(k.num_scalars)), "scratch"]
+        lines += [
+            f"extern int32_t {k.name}({', '.join(parameters)});",
+            f"static int32_t call_{k.name}({_TRAMPOLINE_PARAMETERS}) {{",
+            "    (void)b, (void)s;",
+            f"    return {k.name}({', '.join(arguments)});",
+            "}",
+            "",
+        ]
+    rows = [f'    {{"{k.name}", {k.num_buffers}, {k.num_scalars}, call_{k.name}}},' for k in kernels]
+    # C has no empty arrays: one row more than counted, which also ends the table for a reader.
+    lines += ["const hearth_kernel hearth_kernels[] = {", *rows, "    {0, 0, 0, 0}};"]
+    lines += [f"const uint32_t hearth_num_kernels = {len(kernels)};", ""]
+    return "\n".join(lines)
+
+
+def link_library(
+    objects: Sequence[Path],
+    kernels: Sequence[KernelSymbol],
+    output: Path,
+    *,
+    target: str | None = None,
+    cpu: str | None = None,
+    sanitize: bool = False,
+    cache_dir: Path,
+) -> None:
+    """Links `objects`, which define `kernels`, and the C runtime into the shared library `output`.
+
+    Args:
+        objects: relocatable object files for `target` (ELF or Mach-O).
+        kernels: the functions in them that the plan may call.
+        output: the library to write; it appears complete or not at all.
+        target: `None` for this machine, or one of the known triples, such as `aarch64-linux-gnu`.
+        cpu: processor to compile the runtime itself for, as zig spells it; `None` is the oldest of the architecture.
+            The kernels bring their own choice.
+        sanitize: build the runtime with UndefinedBehaviorSanitizer, for tests.
+        cache_dir: folder for the runtime's objects and zig's own caches; made if missing.
+
+    Raises:
+        CompileError: a kernel name is no C identifier, ziglang is missing, or the compiler refuses.
+        StorageError: `output` or `cache_dir` cannot be written.
+    """
+    _check_kernels(kernels)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        compiler = _Compiler(target or host_target(), cpu, sanitize, cache_dir)
+        runtime = compiler.runtime_object()
+        with tempfile.TemporaryDirectory(prefix="link-", dir=cache_dir) as folder:
+            table = Path(folder) / "table.c"
+            table.write_text(kernel_table(kernels), encoding="utf-8")
+            library = Path(folder) / output.name
+            compiler.link([table, runtime, *objects], library)
+            _move(library, output)
+    except OSError as error:
+        raise StorageError(f"The library {output.name} cannot be written.", why=str(error)) from error
+
+
+def _check_kernels(kernels: Sequence[KernelSymbol]) -> None:
+    seen: set[str] = set()
+    for kernel in kernels:
+        if not _IDENTIFIER.fullmatch(kernel.name):
+            raise CompileError(f"The kernel name {kernel.name!r} is no C identifier.")
+        if kernel.name in seen:
+            raise CompileError(f"The kernel {kernel.name!r} is named twice.")
+        seen.add(kernel.name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Puts `source` in the place of `target` in one step, also from another file system."""
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        staged.write_bytes(source.read_bytes())
+        staged.chmod(0o755)
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+class _Compiler:
+    """`zig cc` for one target and one set of flags."""
+
+    def __init__(self, target: str, cpu: str | None, sanitize: bool, cache_dir: Path) -> None:
+        if target not in _ZIG_TARGETS:
+            raise CompileError(
+                f"The target {target!r} is not known to the linker.", hint=f"Known: {', '.join(sorted(_ZIG_TARGETS))}."
+            )
+        if importlib.util.find_spec("ziglang") is None:
+            raise CompileError(
+                "The C compiler is not installed.",
+                why="The Python package ziglang is missing.",
+                hint="Install it with: pip install 'hearth[compile]'",
+            )
+        self._target = target
+        self._cache_dir = cache_dir
+        # Without a name zig would take the processor it runs on, and the bundle would not travel.
+        self._flags = ["-target", _ZIG_TARGETS[target], f"-mcpu={cpu or 'baseline'}", *_COMPILE_FLAGS]
+        # zig switches its own sanitizer on by default, at a price.
+        self._flags += _SANITIZE_FLAGS if sanitize else ("-fno-sanitize=all", "-DNDEBUG")
+
+    def runtime_object(self) -> Path:
+        """The compiled runtime, from the cache if these very sources were compiled with these flags before."""
+        sources = sorted(CSRC.glob("*.c"))
+        digest = hashlib.sha256(repr((self._flags, _zig_version())).encode())
+        for source in [*sources, *sorted(CSRC.glob("*.h"))]:
+            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+        cached = self._cache_dir / "runtime" / f"{digest.hexdigest()[:24]}.o"
+        if not cached.is_file():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="compile-", dir=cached.parent) as work:
+                compiled = Path(work) / "runtime.o"
+                # With one -o for several sources zig joins their objects into one.
+                self._run(["-c", *map(str, sources), "-o", str(compiled)], cwd=Path(work))
+                compiled.replace(cached)
+        return cached
+
+    def link(self, inputs: Sequence[Path], library: Path) -> None:
+        flags = ["-shared", f"-I{CSRC}", "-o", str(library), "-lm"]
+        if "linux" in self._target:
+            # Hides the kernels' symbols as well, and drops what nothing calls.
+            exports = library.with_name("exports.map")
+            exports.write_text("{ global: hearth_*; local: *; };\n", encoding="ascii")
+            flags += ["-lpthread", f"-Wl,--version-script={exports}", "-Wl,--gc-sections", "-Wl,-s"]
+            flags += [f"-Wl,-soname,{library.name}"]
+        self._run([*map(str, inputs), *flags], cwd=library.parent)
+
+    def _run(self, arguments: Sequence[str], *, cwd: Path) -> None:
+        # Absolute: the compiler runs in another folder.
+        zig_cache = str((self._cache_dir / "zig").resolve())
+        environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
+        command = [sys.executable, "-m", "ziglang", "cc", *self._flags, *arguments]
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CompileError(
+                f"The C compiler failed for {self._target} (exit code {done.returncode}).",
+                why="\n".join(done.stderr.strip().splitlines()[-20:]),
+            )
+
+
+def _zig_version() -> str:
+    try:
+        return importlib.metadata.version("ziglang")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
