@@ -1,0 +1,78 @@
+"""A library with the test kernels, compiled once for all tests, and folders with bundles made of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.runtime import tiny_model
+from tests.runtime.plan_writer import PlanWriter
+
+from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library
+from hearth.runtime import Model
+
+HERE = Path(__file__).parent
+# Kept between runs: the first compilation for a target takes seconds, for zig then builds its C library stubs.
+CACHE = HERE.parent.parent / ".cache" / "tests"
+
+
+def compile_kernels(source: Path, output: Path, *flags: str) -> Path:
+    """An object file as TVM would write it: plain C functions, for this machine."""
+    command = [sys.executable, "-m", "ziglang", "cc", "-c", "-O2", "-fPIC", "-fno-sanitize=all", *flags, str(source)]
+    zig_cache = str(CACHE / "zig")
+    environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
+    subprocess.run([*command, "-o", str(output)], check=True, env=environment)
+    return output
+
+
+@pytest.fixture(scope="session")
+def kernel_object(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_kernels(HERE / "kernels.c", tmp_path_factory.mktemp("kernels") / "kernels.o")
+
+
+@pytest.fixture(scope="session")
+def library(kernel_object: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library of a bundle with all test kernels."""
+    output = tmp_path_factory.mktemp("library") / library_name(host_target())
+    link_library([kernel_object], tiny_model.KERNELS, output, cache_dir=CACHE)
+    return output
+
+
+BundleMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_bundle(library: Path, tmp_path: Path) -> BundleMaker:
+    """make_bundle(plan, weights) -> a folder to open."""
+    made = 0
+
+    def make(plan: PlanWriter, weights: bytes = b"", lib: Path = library) -> Path:
+        nonlocal made
+        made += 1
+        folder = tmp_path / f"bundle{made}"
+        folder.mkdir()
+        plan.write(folder, weights)
+        shutil.copyfile(lib, folder / lib.name)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def bundle(make_bundle: BundleMaker) -> Path:
+    """The tiny model's bundle."""
+    return make_bundle(tiny_model.plan(), tiny_model.weights_bytes())
+
+
+@pytest.fixture
+def model(bundle: Path) -> Model:
+    return Model(bundle)
+
+
+def kernel(name: str) -> KernelSymbol:
+    return next(k for k in tiny_model.KERNELS if k.name == name)

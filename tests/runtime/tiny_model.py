@@ -1,0 +1,78 @@
+"""A model small enough to compute on paper, as a plan over the kernels of kernels.c, and the same in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from tests.runtime import plan_writer as pw
+
+from hearth.compiler.link import KernelSymbol
+
+HIDDEN, VOCAB, PAGE = 8, 100, 8
+LOGIT_STRIDE = 112  # rows padded to a multiple of 16, as a compiled plan has them
+
+KERNELS = [
+    KernelSymbol("t_embed", 3, 0),
+    KernelSymbol("t_scale", 2, 1),
+    KernelSymbol("t_append", 5, 1),
+    KernelSymbol("t_attend", 5, 1),
+    KernelSymbol("t_logits", 4, 2),
+    KernelSymbol("t_argmax", 2, 2),
+    KernelSymbol("t_count", 1, 0),
+    KernelSymbol("t_total", 2, 1),
+    KernelSymbol("t_scalars", 1, 4),
+    KernelSymbol("t_busy", 0, 1),
+    KernelSymbol("t_nothing", 0, 0),
+    KernelSymbol("t_fails", 0, 0),
+]
+
+
+def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embedding and head, small integers: sums are exact in any order."""
+    rng = np.random.default_rng(1)
+    embedding = rng.integers(-4, 5, (VOCAB, HIDDEN)).astype(np.float32)
+    head = rng.integers(-4, 5, (VOCAB, HIDDEN)).astype(np.float32)
+    return embedding, head
+
+
+def plan() -> pw.PlanWriter:
+    """The plan; its limits are those of PlanWriter."""
+    p = pw.PlanWriter()
+    tokens, rows = p.limits["max_tokens"], p.limits["max_logit_rows"]
+    ids, positions, token_seq = p.input(pw.TOKEN_IDS), p.input(pw.POSITIONS), p.input(pw.TOKEN_SEQ)
+    tiles, table, logit_rows = p.input(pw.TILES), p.input(pw.BLOCK_TABLE), p.input(pw.LOGIT_ROWS)
+    embedding, head = p.weight("embedding", VOCAB * HIDDEN * 4), p.weight("head", VOCAB * HIDDEN * 4)
+    cache = p.kv_region("cache", PAGE * HIDDEN * 4)
+    x, doubled, hidden = (p.arena(tokens * HIDDEN * 4) for _ in range(3))
+    logits, argmax = p.arena(rows * LOGIT_STRIDE * 4), p.arena(rows * 4)
+    n, n_rows, n_tiles = p.scalar(pw.NUM_TOKENS), p.scalar(pw.NUM_LOGIT_ROWS), p.scalar(pw.NUM_TILES)
+    elements, stride = p.scalar(pw.NUM_TOKENS, HIDDEN), p.scalar(pw.BLOCK_TABLE_STRIDE)
+    two, vocab, row_stride = p.constant(2), p.constant(VOCAB), p.constant(LOGIT_STRIDE)
+    kernel = {k.name: p.kernel(k.name, k.num_buffers, k.num_scalars) for k in KERNELS[:6]}
+    p.step(kernel["t_embed"], [ids, embedding, x], [], units=n, label="embed")
+    p.step(kernel["t_scale"], [x, doubled], [two], units=elements, grain=3, label="scale")
+    p.step(kernel["t_append"], [doubled, positions, token_seq, table, cache], [stride], units=n, label="append")
+    p.step(kernel["t_attend"], [tiles, positions, table, cache, hidden], [stride], units=n_tiles, label="attend")
+    p.step(kernel["t_logits"], [hidden, logit_rows, head, logits], [vocab, row_stride], units=n_rows, label="logits")
+    p.step(kernel["t_argmax"], [logits, argmax], [vocab, row_stride], units=n_rows, grain=64, label="argmax")
+    p.output("logits", logits, n_rows, LOGIT_STRIDE, VOCAB)
+    p.output("argmax", argmax, n_rows, 1, 1, dtype=1)
+    p.output("hidden", hidden, n, HIDDEN, HIDDEN)
+    return p
+
+
+def weights_bytes() -> bytes:
+    """weights.bin for `plan`."""
+    return b"".join(w.tobytes().ljust((w.nbytes + 63) // 64 * 64, b"\0") for w in weights())
+
+
+def hidden_of(tokens: list[int]) -> NDArray[np.float32]:
+    """The hidden states of one sequence from its beginning, (n, HIDDEN)."""
+    embedding, _ = weights()
+    rows = embedding[tokens] * 2 + np.arange(len(tokens), dtype=np.float32)[:, None]
+    return np.cumsum(rows, axis=0, dtype=np.float32)
+
+
+def logits_of(tokens: list[int]) -> NDArray[np.float32]:
+    """Their logits, (n, VOCAB)."""
+    return hidden_of(tokens) @ weights()[1].T
