@@ -36,6 +36,7 @@ _MAX_ARRAY_DEPTH = 4
 # Fewest bytes that a value can take: what a count is held against before anything is allocated for it.
 _MIN_BYTES = {**{number: dtype.itemsize for number, dtype in _SCALARS.items()}, _STRING: 8, _ARRAY: 12}
 MAX_NAME_BYTES = 65535
+_MAX_KEPT = 4096
 
 
 class Cursor:
@@ -198,11 +199,13 @@ class GgufMetadata(Mapping[str, Any]):
             cursor.skip(value_type)
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._decoded:
-            value_type, position = self._entries[key]
-            cursor = Cursor(self._buffer, f"{self._file_name}, {key[:200]}", position)
-            self._decoded[key] = cursor.value(value_type)
-        return self._decoded[key]
+        if key in self._decoded:
+            return self._decoded[key]
+        value_type, position = self._entries[key]
+        value = Cursor(self._buffer, f"{self._file_name}, {key[:200]}", position).value(value_type)
+        if not isinstance(value, list) or len(value) <= _MAX_KEPT:  # a vocabulary takes 50 MB and is asked for once
+            self._decoded[key] = value
+        return value
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
