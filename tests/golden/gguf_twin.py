@@ -14,19 +14,29 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from .recipes import Recipe
-
+# Architectures whose q and k heads llama.cpp wants with their two halves interleaved.
 INTERLEAVED = {"llama", "granite", "smollm3"}
 
 
-def write_twin(recipe: Recipe, config: Any, weights: dict[str, NDArray[np.float32]], path: Path) -> None:
-    """Writes `path`: matrices in F16, vectors in F32."""
-    assert recipe.gguf is not None
-    arch = recipe.gguf
+def write_twin(
+    arch: str, config: Any, weights: dict[str, NDArray[np.float32]], path: Path, *, runnable: bool = False
+) -> None:
+    """Writes a model as `path`: matrices in F16, vectors in F32.
+
+    Args:
+        arch: `general.architecture`.
+        config: the model's, with the attributes of transformers 5.
+        weights: by the names that transformers gives them.
+        runnable: adds what llama.cpp wants to see before it runs a model that has no tokenizer.
+    """
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope = config.rope_parameters.get("full_attention", config.rope_parameters)
 
     writer = gguf.GGUFWriter(path, arch)
+    if runnable:
+        writer.add_tokenizer_model("no_vocab")
+        if arch not in INTERLEAVED:
+            writer.add_vocab_size(config.vocab_size)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -60,7 +70,7 @@ def write_twin(recipe: Recipe, config: Any, weights: dict[str, NDArray[np.float3
 
 
 def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: dict[str, Any], head_dim: int) -> None:
-    if arch in ("llama", "smollm3", "granite"):
+    if arch in INTERLEAVED:
         writer.add_vocab_size(config.vocab_size)
         writer.add_rope_dimension_count(head_dim)
     if rope["rope_type"] in ("linear", "yarn"):

@@ -81,7 +81,7 @@ def make(recipe: Recipe) -> None:
     model.config.save_pretrained(folder)
     np.savez_compressed(folder / "expected.npz", token_ids=token_ids, logits=logits)
     if recipe.gguf:
-        write_twin(recipe, model.config, weights, folder / "twin.gguf")
+        write_twin(recipe.gguf, model.config, weights, folder / "twin.gguf")
     for file in folder.iterdir():
         file.chmod(0o644)
     size = sum(file.stat().st_size for file in folder.iterdir())

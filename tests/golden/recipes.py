@@ -141,7 +141,7 @@ RECIPES = [
     Recipe(
         "qwen3",
         "Qwen3ForCausalLM",
-        _shape(157, 48, 52, 2, 6, 2, head_dim=12, attention_bias=True, rope_parameters=_rope(20000.0)),
+        _shape(157, 48, 52, 2, 6, 2, head_dim=12, rope_parameters=_rope(20000.0)),
         gguf="qwen3",
     ),
     Recipe(
@@ -246,6 +246,7 @@ RECIPES = [
             4,
             1,
             tie_word_embeddings=False,
+            attention_bias=True,
             no_rope_layers=[1, 0, 1],
             use_sliding_window=True,
             sliding_window=8,
@@ -255,7 +256,7 @@ RECIPES = [
     Recipe(
         "olmo2",
         "Olmo2ForCausalLM",
-        _shape(151, 52, 60, 2, 4, 1, head_dim=20, rope_parameters=_rope(2000.0)),
+        _shape(151, 60, 52, 2, 5, 1, rope_parameters=_rope(2000.0)),
         gguf="olmo2",
     ),
     Recipe(

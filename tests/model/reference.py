@@ -17,17 +17,21 @@ from hearth.model import DecoderConfig, LayerConfig, LoadedModel, RopeConfig
 Array = NDArray[np.float64]
 
 
+def read_tensor(checkpoint: Checkpoint, name: str) -> Array:
+    """A tensor of f32, f16 or bf16 values."""
+    info, raw = checkpoint.tensors[name], checkpoint.raw(name)
+    if info.dtype == "bf16":
+        values = (raw.view("<u2").astype("<u4") << 16).view("<f4")
+    else:
+        values = raw.view({"f32": "<f4", "f16": "<f2"}[info.dtype])
+    return values.reshape(info.shape).astype(np.float64)
+
+
 def read_parameters(checkpoint: Checkpoint, model: LoadedModel) -> dict[str, Array]:
-    """Every parameter of the decoder, from f32, f16 or bf16 tensors."""
+    """Every parameter of the decoder."""
     parameters = {}
     for name, source in model.sources.items():
-        info = checkpoint.tensors[source.tensor]
-        raw = checkpoint.raw(source.tensor)
-        if info.dtype == "bf16":
-            values = (raw.view("<u2").astype("<u4") << 16).view("<f4")
-        else:
-            values = raw.view({"f32": "<f4", "f16": "<f2"}[info.dtype])
-        values = values.reshape(info.shape).astype(np.float64)
+        values = read_tensor(checkpoint, source.tensor)
         if source.rows is not None:
             values = values[slice(*source.rows)]
         parameters[name] = values if source.permutation is None else values[source.permutation]
