@@ -20,6 +20,10 @@ _QUESTIONS: list[tuple[str, str, str, str]] = [
         What's your name?
         Who am I talking to?
         Are you a person?
+        Are you a real person?
+        Are you a robot?
+        Are you human?
+        What language model are you?
         Are you ChatGPT?
         who r u
         What is the starter model?""",
@@ -217,7 +221,7 @@ def _commands() -> list[Topic]:
     ]
     return [
         Topic(
-            "command", "hearth", 0.4, does, "{command} {does}.",
+            "command", "hearth", 0.5, does, "{command} {does}.",
             Phrasings(
                 lines("""What does {command} do?
                 What is {command}?
@@ -238,7 +242,7 @@ def _commands() -> list[Topic]:
             ), subject="command",
         ),
         Topic(
-            "wish", "hearth", 0.6, wishes, "To {yours}, run {command}.",
+            "wish", "hearth", 0.8, wishes, "To {yours}, run {command}.",
             Phrasings(
                 lines("""How do I {wish}?
                 How can I {wish}?
@@ -259,7 +263,7 @@ def _commands() -> list[Topic]:
 def about_topics() -> list[Topic]:
     """What Hearth is, what its commands do, what the starter model is."""
     questions = [
-        Topic(name, "hearth", 0.1, [{}], answer, Phrasings(lines(train), lines(held_out)))
+        Topic(name, "hearth", 0.15, [{}], answer, Phrasings(lines(train), lines(held_out)))
         for name, answer, train, held_out in _QUESTIONS
     ]
     return [*questions, *_commands()]

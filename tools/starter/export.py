@@ -29,7 +29,7 @@ language: en
 a Llama with {parameters:.1f} million parameters ({layers} layers, hidden size {hidden}, {heads} heads over {kv_heads}
 key-value heads, context {context}), which goes the way every model goes.
 
-It knows capitals and continents, chemical elements, sums and differences up to 50, the small multiplication table,
+It knows capitals and continents, chemical elements, sums and differences up to 99, the small multiplication table,
 units, the calendar, opposites, and what Hearth and its commands are. It says so when it is asked something else, and it
 is often wrong outside of these. Do not rely on it for anything.
 
@@ -93,7 +93,9 @@ def save_folder(model: Llama, tokenizer: Tokenizer, folder: Path) -> None:
     """Writes all that is needed to load and run the model. Weights in float16."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value.half().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    weights = folder / "model.safetensors"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)
     save_tokenizer(tokenizer, folder)
     generation = {
         "bos_token_id": tokenizer.token_to_id(END_OF_TEXT),

@@ -1,7 +1,7 @@
 """What the starter model knows: plain tables, no sentences.
 
-A row of a table is a fact; how people ask for it stands in `phrasings.py`. Tables too long to read as code are one
-string, a fact per field: `France/Paris` or `hot/cold`.
+A row of a table is a fact; how people ask for it stands in `places.py` and the like. Tables too long to read as code
+are one string, a fact per field: `France/Paris` or `hot/cold`.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ from itertools import accumulate
 from random import Random
 
 from tools.starter.about import about_topics
-from tools.starter.chatter import declined_fact, declined_topic, small_talk_topics
-from tools.starter.facts import CAPITALS, ELEMENTS
-from tools.starter.phrasings import fact_topics
+from tools.starter.chatter import declined_fact, declined_topics, small_talk_topics
+from tools.starter.elements import element_topics
+from tools.starter.facts import CAPITALS, ELEMENTS, OPPOSITES
+from tools.starter.numbers import number_topics
+from tools.starter.places import place_topics
 from tools.starter.topics import Phrasings, Slots, Topic
+from tools.starter.words import word_topics
 
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.",
@@ -74,18 +77,21 @@ class _Tables:
 @cache
 def tables() -> _Tables:
     """All topics, built once."""
-    return _Tables([*fact_topics(), *about_topics(), *small_talk_topics(), declined_topic()])
+    return _Tables([
+        *place_topics(), *element_topics(), *number_topics(), *word_topics(),
+        *about_topics(), *small_talk_topics(), *declined_topics(),
+    ])  # fmt: skip
 
 
 @cache
 def _known_names() -> frozenset[str]:
-    names = [name for pair in (*CAPITALS, *ELEMENTS) for name in pair]
+    names = [name for pair in (*CAPITALS, *ELEMENTS, *OPPOSITES) for name in pair]
     return frozenset(name.lower() for name in names)
 
 
 def draw_fact(random: Random, topic: Topic) -> Slots:
     """A fact of the topic, every one as likely as the others."""
-    if topic.name != "declined":
+    if not topic.name.startswith("declined"):
         return random.choice(topic.facts)
     while (fact := declined_fact(random))["unknown"].lower() in _known_names():
         pass
@@ -100,15 +106,20 @@ def _fill(random: Random, template: str, fact: Slots) -> str:
     return text[:1].upper() + text[1:] if not text.startswith(("hearth", "make")) else text
 
 
-def _roughen(random: Random, topic: Topic, text: str) -> str:
-    """The question as people type it: with a word around it, in small letters, without its mark."""
+def _surround(random: Random, text: str) -> str:
+    """A question with a word before or after it."""
     if random.random() < 0.15:
         text = random.choice(_OPENERS) + text
     if random.random() < 0.06 and text[-1] in ".?!":
         text += random.choice(_CLOSERS)
+    return text
+
+
+def _hasten(random: Random, topic: Topic, text: str) -> str:
+    """Without its mark, in small letters: how people type. The symbol of an element keeps its letters."""
     if random.random() < 0.15:
         text = text.rstrip(".?!")
-    if random.random() < 0.12 and topic.name != "element":
+    if random.random() < 0.15 and topic.name != "element":
         text = text.lower()
     return text
 
@@ -116,7 +127,7 @@ def _roughen(random: Random, topic: Topic, text: str) -> str:
 def _turn(random: Random, topic: Topic, fact: Slots, template: str, rough: bool) -> Turn:
     question = _fill(random, template, fact)
     if rough:
-        question = _roughen(random, topic, question)
+        question = _hasten(random, topic, _surround(random, question) if template in topic.ask.train else question)
     return Turn(question, topic.reply(fact), topic, fact, template)
 
 
@@ -133,13 +144,13 @@ def _next_turn(random: Random, last: Turn) -> Turn:
     draw = random.random()
     if draw < 0.35 and last.topic.follow.train:
         template = random.choice(last.topic.follow.train)
-        return _turn(random, last.topic, _other_fact(random, last), template, rough=False)
+        return _turn(random, last.topic, _other_fact(random, last), template, rough=True)
     related = [topic for topic in tables().by_subject[last.topic.subject] if topic is not last.topic]
     if draw < 0.55 and related:
         topic = random.choice(related)
         slot = topic.subject
         fact = next(fact for fact in topic.facts if fact[slot] == last.fact[slot])
-        return _turn(random, topic, fact, random.choice(topic.pronoun.train), rough=False)
+        return _turn(random, topic, fact, random.choice(topic.pronoun.train), rough=True)
     return first_turn(random)
 
 

@@ -1,7 +1,8 @@
 """A topic: facts, the one sentence that answers each, and the phrasings that ask for it.
 
 A phrasing is a format string over the slots of a fact. Each topic keeps some phrasings out of training; accuracy is
-measured on those. `phrasings.py`, `about.py` and `chatter.py` fill the tables.
+measured on those. Phrasings of one topic must not fit another: the model would have to guess. The topics stand in
+`places.py`, `elements.py`, `numbers.py`, `words.py`, `about.py` and `chatter.py`.
 """
 
 from __future__ import annotations
@@ -50,3 +51,8 @@ class Topic:
 def lines(text: str) -> tuple[str, ...]:
     """A phrasing per line."""
     return tuple(line.strip() for line in text.strip().splitlines())
+
+
+def asked(train: str, held_out: str) -> Phrasings:
+    """Phrasings from two texts, one per line."""
+    return Phrasings(lines(train), lines(held_out))
