@@ -1,0 +1,46 @@
+"""The compiled artefact on disk: its manifest, the cache it is kept in, writing it all or nothing, opening it checked.
+
+Knows nothing of how a plan is made or run; no TVM. What it writes and reads is described in docs/architecture.md.
+"""
+
+from hearth.bundle.manifest import (
+    ABI_VERSION,
+    FORMAT_VERSION,
+    LIBRARIES,
+    PLAN,
+    TOKENIZER,
+    TOKENIZER_META,
+    WEIGHTS,
+    FileEntry,
+    Manifest,
+    ModelFacts,
+)
+from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir
+from hearth.bundle.reader import Bundle, open_bundle, read_manifest
+from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
+from hearth.bundle.writer import BundleWriter
+
+__all__ = [
+    "ABI_VERSION",
+    "FORMAT_VERSION",
+    "LIBRARIES",
+    "PLAN",
+    "TOKENIZER",
+    "TOKENIZER_META",
+    "WEIGHTS",
+    "Bundle",
+    "BundleWriter",
+    "FileEntry",
+    "Manifest",
+    "ModelFacts",
+    "StoredBundle",
+    "bundle_key",
+    "bundle_path",
+    "bundles_dir",
+    "cache_dir",
+    "find_bundle",
+    "list_bundles",
+    "open_bundle",
+    "read_manifest",
+    "remove_bundle",
+]

@@ -1,0 +1,218 @@
+"""What a bundle says of itself: `manifest.json`, read strictly.
+
+The classes below are the schema: a manifest has exactly their fields, of exactly their types. A manifest of another
+format version is told apart before anything else is looked at, so an old bundle is called old and not damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+from hearth.errors import BundleMismatch, CorruptFile
+
+FORMAT_VERSION = 1
+"""Of the bundle folder and its manifest."""
+ABI_VERSION = 1
+"""Of the C API in `hearth.h`, which a bundle's library carries."""
+
+MANIFEST = "manifest.json"
+PLAN = "plan.bin"
+WEIGHTS = "weights.bin"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_META = "tokenizer_meta.json"
+LIBRARIES = ("libhearth.so", "libhearth.dylib", "libhearth.dll")
+"""Names of the library; a bundle has one of them."""
+
+MAX_MANIFEST_BYTES = 1 << 20
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the bundle: SHA-256 (hex) and size of its content."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Numbers about the model, for `hearth show` and for the check that it fits in memory.
+
+    Attributes:
+        parameters: how many numbers the source holds.
+        layers: of the decoder.
+        vocab_size: rows of the logits.
+        context_max: tokens that the source model was made for.
+        kv_bytes_per_token: of the KV cache, all layers.
+        weights_bytes: size of `weights.bin`.
+        arena_bytes: of the plan's arena.
+    """
+
+    parameters: int
+    layers: int
+    vocab_size: int
+    context_max: int
+    kv_bytes_per_token: int
+    weights_bytes: int
+    arena_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A bundle's manifest.
+
+    Attributes:
+        format_version: of the folder, `FORMAT_VERSION`.
+        abi_version: of the C API in its library, `ABI_VERSION`.
+        hearth_version: that made it.
+        compilers: name to version: `tvm`, `zig`, ...
+        target: triple of the machine that it is for, such as `x86_64-linux-gnu`.
+        cpu: the processor or instruction set it was compiled for, for people.
+        features: what the processor must have, spelled as Linux does in /proc/cpuinfo (`avx2`, `asimddp`).
+        source_name: the model as the user named it.
+        source_fingerprint: `Checkpoint.fingerprint()`.
+        family: of the model: `llama`, `qwen3`...
+        quant: number format of the body, `q4`; of a mixed GGUF file such as `q4_k, q6_k`.
+        head: number format of embedding and head.
+        precision: of activations: `int8` or `high`.
+        context: tokens that it can hold at most, as compiled.
+        facts: numbers about the model.
+        files: every file but the manifest.
+    """
+
+    format_version: int
+    abi_version: int
+    hearth_version: str
+    compilers: Mapping[str, str]
+    target: str
+    cpu: str
+    features: tuple[str, ...]
+    source_name: str
+    source_fingerprint: str
+    family: str
+    quant: str
+    head: str
+    precision: str
+    context: int
+    facts: ModelFacts
+    files: Mapping[str, FileEntry]
+
+    @property
+    def library(self) -> str:
+        """Name of the library file."""
+        return next(name for name in LIBRARIES if name in self.files)
+
+    def to_json(self) -> str:
+        """The text of manifest.json; `from_json` gives an equal manifest back."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["facts"] = asdict(self.facts)
+        data["files"] = {name: asdict(entry) for name, entry in sorted(self.files.items())}
+        data["compilers"] = dict(self.compilers)
+        return json.dumps(data, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Manifest:
+        """Read and check a manifest.
+
+        Raises:
+            BundleMismatch: it is of another format version.
+            CorruptFile: it is no JSON, lacks a field, has one too many, or holds a value that cannot be.
+        """
+        data = _parse(text)
+        version = data.get("format_version")
+        if isinstance(version, int) and version != FORMAT_VERSION:
+            raise BundleMismatch(
+                f"This bundle has format {version}; this Hearth reads format {FORMAT_VERSION}.",
+                why="It was made by another version of Hearth.",
+                hint="Compile the model again: hearth compile MODEL.",
+            )
+        manifest: Manifest = _read(cls, data, "manifest")
+        _check_files(manifest.files)
+        return manifest
+
+
+def is_file_name(name: str) -> bool:
+    """True for a plain name that may stand in a bundle: no folders, no leading dot, not the manifest itself."""
+    return _FILE_NAME.fullmatch(name) is not None and name != MANIFEST
+
+
+def _check_files(files: Mapping[str, FileEntry]) -> None:
+    for name, entry in files.items():
+        if not is_file_name(name):
+            _refuse(f"file name {name[:100]!r} is not allowed")
+        if _SHA256.fullmatch(entry.sha256) is None:
+            _refuse(f"files.{name}.sha256 is no SHA-256")
+    for name in (PLAN, WEIGHTS):
+        if name not in files:
+            _refuse(f"{name} is missing from its files")
+    if sum(name in files for name in LIBRARIES) != 1:
+        _refuse(f"exactly one of {', '.join(LIBRARIES)} must be among its files")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise CorruptFile(
+        f"{MANIFEST} of a bundle is damaged: {why}.", hint="Compile the model again: hearth compile MODEL."
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        _refuse("a key stands there twice")
+    return data
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    if len(text) > MAX_MANIFEST_BYTES:
+        _refuse(f"it is larger than {MAX_MANIFEST_BYTES} bytes")
+    try:
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=lambda name: _refuse(f"{name} is no number"))
+    # RecursionError: deep nesting. ValueError covers bad JSON, bad UTF-8 and integers of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        _refuse(f"it is no JSON ({error})")
+    if not isinstance(data, dict):
+        _refuse("it is no JSON object")
+    return data
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """`value`, as it came from JSON, as the type `kind`; the types that occur above are all it knows."""
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        table = _expect(dict, value, where)
+        if missing := sorted(hints.keys() - table.keys()):
+            _refuse(f"{where} lacks {', '.join(missing)}")
+        if extra := sorted(table.keys() - hints.keys()):
+            _refuse(f"{where} has {', '.join(repr(name[:50]) for name in extra[:5])}, which is not known")
+        assert isinstance(kind, type)
+        return kind(**{name: _read(hint, table[name], f"{where}.{name}") for name, hint in hints.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], item, where) for item in _expect(list, value, where))
+    if get_origin(kind) is not None:  # Mapping[str, ...]
+        item_kind = get_args(kind)[1]
+        table = _expect(dict, value, where)
+        # Read-only, as the manifest is frozen.
+        return types.MappingProxyType(
+            {key: _read(item_kind, item, f"{where}.{key[:50]}") for key, item in table.items()}
+        )
+    if kind is int:
+        # bool is an int to Python, not to JSON; sizes are 64-bit in the runtime.
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            _refuse(f"{where} is no whole number from 0 to 2^63")
+        return value
+    return _expect(kind, value, where)
+
+
+def _expect(kind: type, value: Any, where: str) -> Any:
+    if not isinstance(value, kind):
+        names: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
+        _refuse(f"{where} is not {names[kind]}")
+    return value

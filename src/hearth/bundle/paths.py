@@ -1,0 +1,55 @@
+"""Where compiled bundles are kept, and under which name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from hearth.errors import UsageError
+
+ENVIRONMENT = "HEARTH_CACHE"
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+
+
+def cache_dir() -> Path:
+    """Hearth's cache folder: `$HEARTH_CACHE`, else the user's cache folder of this system. It need not exist yet."""
+    chosen = os.environ.get(ENVIRONMENT)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("hearth", appauthor=False))
+
+
+def bundles_dir() -> Path:
+    """The folder with a folder for each compiled bundle."""
+    return cache_dir() / "bundles"
+
+
+def bundle_key(name: str, identity: Mapping[str, object]) -> str:
+    """A folder name for what was compiled: a readable part, and a hash of everything that shapes the result.
+
+    Args:
+        name: the model as the user named it.
+        identity: source fingerprint, number formats, target, versions...; JSON values only.
+    """
+    # Only the last two parts of a path, and only letters that every file system takes.
+    readable = "-".join(re.findall(r"[A-Za-z0-9.]+", "/".join(Path(name).parts[-2:])))[-60:].strip(".-") or "model"
+    text = json.dumps(dict(identity), sort_keys=True)
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def bundle_path(key: str) -> Path:
+    """The folder of the bundle called `key`.
+
+    Raises:
+        UsageError: `key` is no plain name.
+    """
+    if _KEY.fullmatch(key) is None:
+        raise UsageError(f"'{key}' is no name of a bundle.")
+    return bundles_dir() / key
