@@ -158,11 +158,12 @@ def close_names(name: str, limit: int = 3) -> list[str]:
     """Names of installed models that look like `name`, the closest first."""
     wanted = name.removeprefix("hf:").lower()
     known: dict[str, str] = {STARTER: STARTER}
-    for repo in repos():
-        for full in names_of(repo):
-            # Both the whole name and its last part count, so that `qwen3-0.6b` finds `Qwen/Qwen3-0.6B`.
-            bare = full.removeprefix("hf:").lower()
-            known[bare] = full
-            known.setdefault(bare.split("/", 1)[-1], full)
+    with contextlib.suppress(OSError):  # a proposal in an error must not become another error
+        for repo in repos():
+            for full in names_of(repo):
+                # Both the whole name and its last part count, so that `qwen3-0.6b` finds `Qwen/Qwen3-0.6B`.
+                bare = full.removeprefix("hf:").lower()
+                known[bare] = full
+                known.setdefault(bare.split("/", 1)[-1], full)
     matches = difflib.get_close_matches(wanted, known, n=limit * 2, cutoff=0.6)
     return list(dict.fromkeys(known[match] for match in matches))[:limit]

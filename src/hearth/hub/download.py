@@ -51,7 +51,10 @@ def download(name: HubName, progress: ProgressCallback | None) -> Source:
         for file in missing:
             if file not in by_library:
                 _fetch(repo, commit, file, report)
-        _link_snapshot(repo, commit, needed, by_library, report)
+        _link_snapshot(repo, commit, needed, report)
+        for file in missing:
+            _check_link(repo, commit, file, fetched=file not in by_library)
+            report.finish(file)
         _write_ref(repo, revision, commit)
     wanted = needed[0].path if len(needed) == 1 else None
     source = find(HubName(name.repo_id, name.revision, wanted))
@@ -122,10 +125,8 @@ def _fetch(repo: Repo, commit: str, file: RemoteFile, report: _Report) -> None:
     report.finish(file)
 
 
-def _link_snapshot(
-    repo: Repo, commit: str, needed: list[RemoteFile], by_library: list[RemoteFile], report: _Report
-) -> None:
-    """Lets huggingface_hub make the snapshot of contents that are here already, and fetch those in `by_library`."""
+def _link_snapshot(repo: Repo, commit: str, needed: list[RemoteFile], report: _Report) -> None:
+    """Lets huggingface_hub make the snapshot of the contents that are here, and fetch those that are not."""
     from huggingface_hub import snapshot_download
 
     snapshot_download(
@@ -137,15 +138,19 @@ def _link_snapshot(
         tqdm_class=report.bar_class(),
         max_workers=4,
     )
-    for file in needed:
-        path = repo.snapshot(commit) / file.path
-        if not path.is_file():
-            raise NetworkError(f"{file.path!r} of {repo.repo_id!r} did not come.", hint="Pull again.")
-        if file in by_library and transfer.hash_of(path, file) != file.oid:
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)
-            raise transfer.damaged(repo.repo_id, file)
-        report.finish(file)
+
+
+def _check_link(repo: Repo, commit: str, file: RemoteFile, *, fetched: bool) -> None:
+    """Takes the hash of what huggingface_hub brought; what Hearth `fetched` and it only linked was checked before."""
+    path = repo.snapshot(commit) / file.path
+    if not path.is_file():
+        raise NetworkError(f"{file.path!r} of {repo.repo_id!r} did not come.", hint="Pull again.")
+    if fetched and path.resolve() == (repo.blobs / file.oid).resolve():
+        return
+    if transfer.hash_of(path, file) != file.oid:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise transfer.damaged(repo.repo_id, file)
 
 
 def _write_ref(repo: Repo, revision: str, commit: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hearth.errors import NetworkError
 from hearth.hub import cache, local
 from hearth.hub.download import download
-from hearth.hub.failures import offline_refusal
+from hearth.hub.failures import offline_refusal, translated
 from hearth.hub.names import HubName, LocalPath, parse
 from hearth.hub.settings import is_offline
 from hearth.hub.types import ProgressCallback, Source
@@ -35,7 +35,8 @@ def resolve(
     parsed = parse(name, revision)
     if not isinstance(parsed, HubName):
         return _local(parsed)
-    found = cache.find(parsed)
+    with translated(parsed.repo_id):
+        found = cache.find(parsed)
     if found is not None:
         return found
     if offline or is_offline():
