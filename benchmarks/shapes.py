@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Makes models of real shapes with random weights, to measure speed without downloading anything.
+
+    python benchmarks/shapes.py --shape llama-3.2-1b --format q4_0 --format q8_0
+    python benchmarks/shapes.py --shape all --format all --out .cache/shapes
+
+Speed does not depend on the values of weights, so blocks of quantised formats are made of random integers directly,
+with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q5_k`, `q6_k`; Hugging Face
+folders `hf-f16`, `hf-bf16` (weights and configuration, no tokenizer). The numbers of each shape are those its authors
+publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf_blocks
+import gguf_file
+import numpy as np
+
+PIECE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A published decoder: the numbers of its config.json."""
+
+    architecture: str  # general.architecture of GGUF and model_type of config.json
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    vocab_size: int
+    rope_theta: float
+    norm_eps: float
+    max_position: int
+    bos_id: int
+    eos_id: int
+    pre_tokenizer: str  # tokenizer.ggml.pre
+    qkv_bias: bool = False
+    llama3_rope: bool = False  # rope_scaling of type llama3, factor 32, 1..4, 8192
+
+
+SHAPES = {
+    "llama-3.2-1b": Shape(
+        architecture="llama", hidden_size=2048, num_layers=16, num_heads=32, num_kv_heads=8, head_dim=64,
+        intermediate_size=8192, vocab_size=128256, rope_theta=500000.0, norm_eps=1e-5, max_position=131072,
+        bos_id=128000, eos_id=128001, pre_tokenizer="llama-bpe", llama3_rope=True,
+    ),
+    "qwen2.5-0.5b": Shape(
+        architecture="qwen2", hidden_size=896, num_layers=24, num_heads=14, num_kv_heads=2, head_dim=64,
+        intermediate_size=4864, vocab_size=151936, rope_theta=1000000.0, norm_eps=1e-6, max_position=32768,
+        bos_id=151643, eos_id=151645, pre_tokenizer="qwen2", qkv_bias=True,
+    ),
+    "smollm2-135m": Shape(
+        architecture="llama", hidden_size=576, num_layers=30, num_heads=9, num_kv_heads=3, head_dim=64,
+        intermediate_size=1536, vocab_size=49152, rope_theta=100000.0, norm_eps=1e-5, max_position=8192,
+        bos_id=1, eos_id=2, pre_tokenizer="smollm",
+    ),
+}  # fmt: skip
+
+GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k")
+HF_FORMATS = ("hf-f16", "hf-bf16")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor under both of its names. A vector stays f32 in GGUF."""
+
+    gguf_name: str
+    hf_name: str
+    shape: tuple[int, ...]  # rows, columns; or (length,)
+    is_norm: bool = False
+
+
+def tensors_of(shape: Shape) -> Iterator[Tensor]:
+    """All tensors, in the order of the files. The head is the embedding: all three models tie them."""
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
+    yield Tensor("token_embd.weight", "model.embed_tokens.weight", (shape.vocab_size, hidden))
+    for layer in range(shape.num_layers):
+        blk, model = f"blk.{layer}.", f"model.layers.{layer}."
+        yield Tensor(blk + "attn_norm.weight", model + "input_layernorm.weight", (hidden,), is_norm=True)
+        for letter, rows in (("q", queries), ("k", keys), ("v", keys)):
+            yield Tensor(f"{blk}attn_{letter}.weight", f"{model}self_attn.{letter}_proj.weight", (rows, hidden))
+            if shape.qkv_bias:
+                yield Tensor(f"{blk}attn_{letter}.bias", f"{model}self_attn.{letter}_proj.bias", (rows,))
+        yield Tensor(blk + "attn_output.weight", model + "self_attn.o_proj.weight", (hidden, queries))
+        yield Tensor(blk + "ffn_norm.weight", model + "post_attention_layernorm.weight", (hidden,), is_norm=True)
+        yield Tensor(blk + "ffn_gate.weight", model + "mlp.gate_proj.weight", (inner, hidden))
+        yield Tensor(blk + "ffn_up.weight", model + "mlp.up_proj.weight", (inner, hidden))
+        yield Tensor(blk + "ffn_down.weight", model + "mlp.down_proj.weight", (hidden, inner))
+    yield Tensor("output_norm.weight", "model.norm.weight", (hidden,), is_norm=True)
+
+
+def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
+    """f32: norm weights around 1, biases around 0."""
+    values = rng.standard_normal(tensor.shape[0], np.float32)
+    return 1 + 0.1 * values if tensor.is_norm else 0.1 * values
+
+
+# -- GGUF --------------------------------------------------------------------------------------------------------------
+
+
+def gguf_type(tensor: Tensor, wanted: str, *, pure: bool) -> str:
+    """The type llama.cpp's own quantiser would give the tensor.
+
+    The tied embedding is the head too, and gets q6_k with any smaller body. A row that is no multiple of 256 cannot be
+    a k-quant, and falls back to the next larger format of blocks of 32.
+    """
+    if len(tensor.shape) == 1:
+        return "f32"
+    kind = wanted
+    if tensor.gguf_name == "token_embd.weight" and wanted.startswith(("q4", "q5")) and not pure:
+        kind = "q6_k"
+    if tensor.shape[1] % gguf_blocks.BLOCKS[kind].columns:
+        kind = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}[kind]
+    return kind
+
+
+def rope_factors(shape: Shape) -> np.ndarray:
+    """llama3 scaling as GGUF stores it: f32 (head_dim / 2), the divisor of each inverse frequency."""
+    inv_freq = shape.rope_theta ** -(np.arange(0, shape.head_dim, 2) / shape.head_dim)
+    wave = 2 * np.pi / inv_freq
+    low, high, factor, original = 1.0, 4.0, 32.0, 8192
+    smooth = np.clip((original / wave - low) / (high - low), 0, 1)
+    return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+
+
+def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, object]]:
+    arch, uint32 = shape.architecture, np.uint32
+    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q5_k": 16, "q6_k": 18}[wanted]
+    tokens, types, merges = gguf_file.byte_level_vocabulary(shape.vocab_size, {shape.bos_id, shape.eos_id})
+    return [
+        ("general.architecture", arch),
+        ("general.name", f"{name}, random weights"),
+        ("general.file_type", uint32(file_type)),
+        ("general.quantization_version", uint32(2)),
+        (f"{arch}.context_length", uint32(shape.max_position)),
+        (f"{arch}.embedding_length", uint32(shape.hidden_size)),
+        (f"{arch}.block_count", uint32(shape.num_layers)),
+        (f"{arch}.feed_forward_length", uint32(shape.intermediate_size)),
+        (f"{arch}.attention.head_count", uint32(shape.num_heads)),
+        (f"{arch}.attention.head_count_kv", uint32(shape.num_kv_heads)),
+        (f"{arch}.attention.layer_norm_rms_epsilon", np.float32(shape.norm_eps)),
+        (f"{arch}.rope.freq_base", np.float32(shape.rope_theta)),
+        (f"{arch}.rope.dimension_count", uint32(shape.head_dim)),
+        (f"{arch}.vocab_size", uint32(shape.vocab_size)),
+        ("tokenizer.ggml.model", "gpt2"),
+        ("tokenizer.ggml.pre", shape.pre_tokenizer),
+        ("tokenizer.ggml.tokens", tokens),
+        ("tokenizer.ggml.token_type", types),
+        ("tokenizer.ggml.merges", merges),
+        ("tokenizer.ggml.bos_token_id", uint32(shape.bos_id)),
+        ("tokenizer.ggml.eos_token_id", uint32(shape.eos_id)),
+        ("tokenizer.ggml.add_bos_token", False),
+    ]
+
+
+def write_gguf(path: Path, name: str, wanted: str, *, pure: bool, seed: int) -> None:
+    shape = SHAPES[name]
+    writer = gguf_file.GgufFile(gguf_metadata(shape, name, wanted))
+    rng = np.random.default_rng(seed)
+    if shape.llama3_rope:
+        factors = rope_factors(shape)
+        writer.add("rope_freqs.weight", factors.shape, "f32", lambda factors=factors: iter([factors.tobytes()]))
+    for tensor in tensors_of(shape):
+        kind = gguf_type(tensor, wanted, pure=pure)
+        if kind == "f32":
+            pieces = lambda tensor=tensor: iter([vector(tensor, rng).tobytes()])  # noqa: E731 (bound per tensor)
+        else:
+            pieces = lambda tensor=tensor, kind=kind: gguf_blocks.random_rows(  # noqa: E731 (bound per tensor)
+                kind, *tensor.shape, rng, piece_bytes=PIECE_BYTES
+            )
+        writer.add(tensor.gguf_name, tensor.shape, kind, pieces)
+    writer.write(path)
+
+
+# -- Hugging Face folder -----------------------------------------------------------------------------------------------
+
+
+def hf_config(shape: Shape, dtype: str) -> dict[str, object]:
+    config: dict[str, object] = {
+        "architectures": [{"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}[shape.architecture]],
+        "model_type": shape.architecture,
+        "hidden_size": shape.hidden_size,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": shape.num_heads,
+        "num_key_value_heads": shape.num_kv_heads,
+        "intermediate_size": shape.intermediate_size,
+        "vocab_size": shape.vocab_size,
+        "rope_theta": shape.rope_theta,
+        "rms_norm_eps": shape.norm_eps,
+        "max_position_embeddings": shape.max_position,
+        "hidden_act": "silu",
+        "tie_word_embeddings": True,
+        "bos_token_id": shape.bos_id,
+        "eos_token_id": shape.eos_id,
+        "torch_dtype": dtype,
+    }
+    if shape.architecture == "llama":
+        config |= {"head_dim": shape.head_dim, "attention_bias": False, "mlp_bias": False}
+    if shape.llama3_rope:
+        config["rope_scaling"] = {
+            "rope_type": "llama3",
+            "factor": 32.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        }
+    return config
+
+
+def write_hf(folder: Path, name: str, wanted: str, *, seed: int) -> None:
+    """config.json and one model.safetensors, which is last to get its name: a broken run leaves no whole folder."""
+    shape, rng = SHAPES[name], np.random.default_rng(seed)
+    dtype = wanted.removeprefix("hf-")
+    folder.mkdir(parents=True, exist_ok=True)
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for tensor in tensors_of(shape):
+        size_bytes = 2 * int(np.prod(tensor.shape))
+        header[tensor.hf_name] = {
+            "dtype": dtype.upper(), "shape": tensor.shape, "data_offsets": (offset, offset + size_bytes),
+        }  # fmt: skip
+        offset += size_bytes
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    long_name = {"f16": "float16", "bf16": "bfloat16"}[dtype]
+    (folder / "config.json").write_text(json.dumps(hf_config(shape, long_name), indent=2) + "\n")
+    part = folder / "model.safetensors.part"
+    with part.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for tensor in tensors_of(shape):
+            if len(tensor.shape) == 1:
+                file.write(gguf_blocks.encode_floats(vector(tensor, rng), dtype))
+            else:
+                for piece in gguf_blocks.random_rows(dtype, *tensor.shape, rng, piece_bytes=PIECE_BYTES):
+                    file.write(piece)
+    part.replace(folder / "model.safetensors")
+
+
+# -- command line ------------------------------------------------------------------------------------------------------
+
+
+def path_of(out: Path, name: str, wanted: str, *, pure: bool = False) -> Path:
+    """Where a model of this shape and format lies under the output folder."""
+    if wanted in HF_FORMATS:
+        return out / f"{name}-{wanted}"
+    return out / f"{name}-{wanted}{'-pure' if pure else ''}.gguf"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Make models of real shapes with random weights.")
+    parser.add_argument("--shape", action="append", choices=[*SHAPES, "all"], help="default: all; may be repeated")
+    parser.add_argument(
+        "--format", action="append", choices=[*GGUF_FORMATS, *HF_FORMATS, "all"], help="default: q4_0; may be repeated"
+    )
+    parser.add_argument("--out", type=Path, default=Path(".cache/shapes"), help="default: %(default)s")
+    parser.add_argument("--pure", action="store_true", help="GGUF: the embedding in the body's format too, not in q6_k")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--force", action="store_true", help="make files anew that are there already")
+    arguments = parser.parse_args()
+    names = list(SHAPES) if not arguments.shape or "all" in arguments.shape else arguments.shape
+    formats = arguments.format or ["q4_0"]
+    if "all" in formats:
+        formats = [*GGUF_FORMATS, *HF_FORMATS]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        for wanted in formats:
+            path = path_of(arguments.out, name, wanted, pure=arguments.pure)
+            whole = path / "model.safetensors" if wanted in HF_FORMATS else path
+            if not whole.exists() or arguments.force:
+                if wanted in HF_FORMATS:
+                    write_hf(path, name, wanted, seed=arguments.seed)
+                else:
+                    write_gguf(path, name, wanted, pure=arguments.pure, seed=arguments.seed)
+            print(f"{path}  {whole.stat().st_size / 1e6:.0f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The models that the benchmarks are measured on must be what they claim to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hearth.checkpoint import open_checkpoint
+from hearth.model import load_family
+from hearth.quant import RowSource, read_f32
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def shapes(monkeypatch):
+    """The script, with its shapes made small."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = importlib.import_module("shapes")
+    small = {"num_layers": 2, "intermediate_size": 512, "vocab_size": 2000, "bos_id": 1, "eos_id": 2}
+    monkeypatch.setattr(
+        module, "SHAPES", {name: dataclasses.replace(shape, **small) for name, shape in module.SHAPES.items()}
+    )
+    yield module
+    for name in ("shapes", "gguf_blocks", "gguf_file"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-1b", "qwen2.5-0.5b", "smollm2-135m"])
+@pytest.mark.parametrize("wanted", ["f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"])
+def test_a_gguf_file_is_one_that_hearth_reads(shapes, tmp_path, name, wanted):
+    path = shapes.path_of(tmp_path, name, wanted)
+    shapes.write_gguf(path, name, wanted, pure=False, seed=0)
+    checkpoint = open_checkpoint(path)
+    shape = shapes.SHAPES[name]
+    loaded = load_family(checkpoint)
+    assert loaded.config.hidden_size == shape.hidden_size
+    assert loaded.config.num_layers == shape.num_layers
+    assert checkpoint.tokenizer() is not None
+    for tensor in shapes.tensors_of(shape):
+        assert checkpoint.tensors[tensor.gguf_name].shape == tensor.shape
+    # Weights of a sane size in every format: mean 0, standard deviation half of 1 / sqrt(columns).
+    for tensor in ("token_embd.weight", "blk.1.attn_q.weight", "blk.1.ffn_down.weight"):
+        values = read_f32(RowSource.of(checkpoint, tensor)) * np.sqrt(checkpoint.tensors[tensor].shape[1])
+        assert abs(values.mean()) < 0.1
+        assert 0.4 < values.std() < 0.6
+    head = {"q4_0": "q6_k", "q4_k": "q6_k", "q5_k": "q6_k"}.get(wanted, wanted)
+    if name != "llama-3.2-1b" and head == "q6_k":
+        head = "q8_0"  # rows of 896 and 576 are no multiple of 256
+    assert checkpoint.tensors["token_embd.weight"].dtype == head
+    assert checkpoint.tensors["blk.0.ffn_down.weight"].dtype == wanted
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-1b", "qwen2.5-0.5b", "smollm2-135m"])
+@pytest.mark.parametrize("wanted", ["hf-f16", "hf-bf16"])
+def test_a_hugging_face_folder_is_one_that_hearth_reads(shapes, tmp_path, name, wanted):
+    path = shapes.path_of(tmp_path, name, wanted)
+    shapes.write_hf(path, name, wanted, seed=0)
+    checkpoint = open_checkpoint(path)
+    loaded = load_family(checkpoint)
+    assert loaded.config.vocab_size == 2000
+    assert checkpoint.tensors["model.embed_tokens.weight"].dtype == wanted.removeprefix("hf-")
+    assert checkpoint.tokenizer() is None
+
+
+def test_both_forms_of_a_model_have_the_same_configuration(shapes, tmp_path):
+    for name in shapes.SHAPES:
+        shapes.write_gguf(tmp_path / "model.gguf", name, "f16", pure=False, seed=0)
+        shapes.write_hf(tmp_path / name, name, "hf-f16", seed=0)
+        one, two = (load_family(open_checkpoint(path)).config for path in (tmp_path / "model.gguf", tmp_path / name))
+        one_ropes, two_ropes = (np.array([rope.inv_freq for rope in config.ropes]) for config in (one, two))
+        np.testing.assert_allclose(one_ropes, two_ropes, rtol=1e-5)
+        assert dataclasses.replace(one, ropes=two.ropes) == two
