@@ -1,1 +1,37 @@
-"""Hearth: on-device AI. Compile any language model for the machine at hand and run it there."""
+"""Hearth: on-device AI. Compile any language model for the machine at hand and run it there.
+
+from hearth import LLM
+with LLM("starter") as llm:
+    for chunk in llm.chat([{"role": "user", "content": "Hello!"}], stream=True):
+        print(chunk.text, end="")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hearth.chat.answer import AnswerStream, Chunk, Completion
+    from hearth.chat.conversation import Conversation, Message
+    from hearth.errors import HearthError
+    from hearth.llm import LLM
+
+# Imported when first used: `hearth --help` and `import hearth.errors` shall not wait for numpy.
+_HOMES = {
+    "LLM": "hearth.llm",
+    "AnswerStream": "hearth.chat.answer",
+    "Chunk": "hearth.chat.answer",
+    "Completion": "hearth.chat.answer",
+    "Conversation": "hearth.chat.conversation",
+    "Message": "hearth.chat.conversation",
+    "HearthError": "hearth.errors",
+}
+__all__ = ["LLM", "AnswerStream", "Chunk", "Completion", "Conversation", "HearthError", "Message"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hearth' has no attribute {name!r}")

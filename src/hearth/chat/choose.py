@@ -1,0 +1,112 @@
+"""Which chat template a model is used with: the one asked for, its own, or the known format it most likely has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth.chat.known_templates import NAMES, KnownTemplate, guess_template, known_template
+from hearth.chat.template import MAX_TEMPLATE_CHARS, ChatTemplate
+from hearth.chat.tokenizer import Tokenizer
+from hearth.errors import StorageError, UsageError
+
+
+@dataclass(frozen=True)
+class ChosenTemplate:
+    """A template, and what there is to say about the choice.
+
+    Attributes:
+        end_ids: tokens that end a turn of this format, besides those that the model declares.
+        stops: texts that end a turn where the model has no token for it.
+        notice: for the user, where it was a guess; "" else.
+    """
+
+    template: ChatTemplate
+    end_ids: frozenset[int] = frozenset()
+    stops: tuple[str, ...] = ()
+    notice: str = ""
+
+
+# Ends of a turn, as the families write them. A GGUF file often declares only the end of a text: a model that closes its
+# turn as its template does would then go on and play the user.
+_TURN_ENDS = (
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<|end_of_turn|>",
+    "<｜end▁of▁sentence｜>",
+    "</s>",
+)
+
+
+def choose_template(tokenizer: Tokenizer, model_name: str, wanted: str | None = None) -> ChosenTemplate:
+    """The template for a model.
+
+    Args:
+        wanted: name of a known format, or path of a `.jinja` file; None: the model's own, else a guess.
+
+    Raises:
+        TemplateError: there is none, and none can be guessed; or it is broken.
+        UsageError: `wanted` is neither.
+        StorageError: the file cannot be read.
+    """
+    if wanted is not None:
+        if wanted in NAMES:
+            return _known(tokenizer, known_template(wanted))
+        return _with_ends(tokenizer, _compile(tokenizer, _read(wanted), Path(wanted).name))
+    own = tokenizer.spec.chat_template
+    if own:
+        return _with_ends(tokenizer, _compile(tokenizer, own, "own"))
+    known = guess_template(lambda token: tokenizer.id_of(token) is not None, model_name)
+    notice = f"The model has no chat template: using '{known.name}'. Choose another with --template NAME."
+    return _known(tokenizer, known, notice)
+
+
+def _known(tokenizer: Tokenizer, known: KnownTemplate, notice: str = "") -> ChosenTemplate:
+    template = _compile(tokenizer, known.source, known.name)
+    return _with_ends(tokenizer, template, known.stops, notice)
+
+
+def _with_ends(
+    tokenizer: Tokenizer, template: ChatTemplate, stops: tuple[str, ...] = (), notice: str = ""
+) -> ChosenTemplate:
+    written = (*stops, *(end for end in _TURN_ENDS if end in template.source))
+    ids = {end: tokenizer.id_of(end) for end in written}
+    return ChosenTemplate(
+        template,
+        end_ids=frozenset(i for i in ids.values() if i is not None),
+        stops=tuple(stop for stop in stops if ids[stop] is None),
+        notice=notice,
+    )
+
+
+def _compile(tokenizer: Tokenizer, source: str, name: str) -> ChatTemplate:
+    return ChatTemplate(source, special=_special(tokenizer), control=list(tokenizer.control), name=name)
+
+
+def _special(tokenizer: Tokenizer) -> dict[str, str]:
+    """`bos_token` and `eos_token` exist always: the known formats write them, as most published templates do."""
+    special = {"bos_token": "", "eos_token": "", **tokenizer.spec.special}
+    for name, ids in (("bos_token", [tokenizer.bos_id]), ("eos_token", list(tokenizer.spec.eos_ids))):
+        if not special[name] and ids and ids[0] is not None:
+            special[name] = tokenizer.token_text(ids[0])
+    return special
+
+
+def _read(wanted: str) -> str:
+    path = Path(wanted)
+    if path.suffix not in (".jinja", ".jinja2", ".j2"):
+        raise UsageError(
+            f"There is no chat template named {wanted!r}.", hint=f"Known: {', '.join(NAMES)}; or give a .jinja file."
+        )
+    try:
+        if path.stat().st_size > 4 * MAX_TEMPLATE_CHARS:
+            raise UsageError(f"{path} is too large for a chat template.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"The chat template {path} cannot be read:", why=f"{error}.") from error

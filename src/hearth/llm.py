@@ -1,0 +1,412 @@
+"""The front door: `LLM` opens a model by name and answers. All other rooms meet here, and nowhere else.
+
+from hearth import LLM
+with LLM("starter") as llm:
+    print(llm.chat([{"role": "user", "content": "What is the capital of France?"}]).text)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hearth.bundle import Manifest
+from hearth.chat.answer import AnswerStream, Completion, Totals
+from hearth.chat.choose import ChosenTemplate, choose_template
+from hearth.chat.conversation import Message, checked_messages
+from hearth.chat.sampling import sampling_params
+from hearth.chat.stop import StopStrings
+from hearth.chat.thinking import ThinkingSplitter
+from hearth.chat.tokenizer import Tokenizer
+from hearth.checkpoint.tokenizer_files import load_tokenizer
+from hearth.engine import Engine, SamplingParams, pages_for
+from hearth.errors import NotEnoughMemory, TokenizerMissing, UsageError
+from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, prepare
+from hearth.runtime import Model, Session, default_threads
+
+GENERATE_TOKENS = 256
+"""`max_tokens` of `LLM.generate` where none is given: plain text has no natural end."""
+
+ContextOverflow = Literal["error", "slide"]
+
+
+@dataclass(frozen=True)
+class LLMInfo:
+    """What an open model is.
+
+    Attributes:
+        name: as it was asked for.
+        bundle: the compiled folder it runs from.
+        manifest: what that folder says about itself: architecture, formats, hashes, versions.
+        context: tokens of prompt and answer together.
+        max_position: the context that the bundle was compiled for at most.
+        weights_bytes, session_bytes: memory for the weights; for everything else at full context.
+        template: name of the chat template: "own", a known format, or None without a tokenizer.
+        sampling: the defaults of this model's requests.
+    """
+
+    name: str
+    bundle: Path
+    manifest: Manifest
+    vocab_size: int
+    hidden_size: int
+    context: int
+    max_position: int
+    threads: int
+    weights_bytes: int
+    session_bytes: int
+    template: str | None
+    sampling: SamplingParams
+
+
+class LLM:
+    """A language model on this machine. Compiled on first use, then opened from the cache. Use from one thread.
+
+    Args:
+        model: `starter`, `owner/name` on the hub, `hf:owner/name:file.gguf`, a folder, a `.gguf` file, or a bundle.
+        quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q4.
+        head: the same for embedding and head; None: q8 where the body has 4 bits.
+        precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        threads: None: the physical cores this process may use.
+        context: tokens of prompt and answer together. None: what the model was trained for, up to 8192.
+        template: name of a known chat format or a `.jinja` file; None: the model's own.
+        context_overflow: what happens when a chat outgrows the context: "error" refuses a prompt that is too long and
+            ends an answer with `finish_reason` "context"; "slide" drops the oldest tokens after the system prompt and
+            says so in `Completion.notices`.
+        max_seqs: requests whose keys and values are held at the same time.
+        progress: told of download, compilation and loading.
+        offline: never use the network.
+
+    Raises:
+        HearthError: one of its kinds, each saying what happened, why and what to do.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "starter",
+        *,
+        quant: str | None = None,
+        head: str | None = None,
+        precision: Literal["default", "high"] = "default",
+        threads: int | None = None,
+        context: int | None = None,
+        template: str | None = None,
+        context_overflow: ContextOverflow = "error",
+        max_seqs: int = 1,
+        progress: ProgressCallback | None = None,
+        offline: bool = False,
+    ) -> None:
+        if context_overflow not in ("error", "slide"):
+            raise UsageError(f"context_overflow is {context_overflow!r}, but must be 'error' or 'slide'.")
+        if context is not None and context < 2:
+            raise UsageError(f"A context of {context} tokens is not possible; the least is 2.")
+        self._opened = prepare(
+            os.fspath(model),
+            quant=quant,
+            head=head,
+            precision=precision,
+            context=context,
+            progress=progress,
+            offline=offline,
+        )
+        self._overflow = context_overflow
+        self._wanted_template = template
+        self._template: ChosenTemplate | None = None
+        spec = load_tokenizer(self._opened.bundle.path)
+        self._tokenizer = Tokenizer(spec) if spec else None
+        self.stats = Totals()
+        if template is not None:
+            self._chosen_template()  # a wrong name is better told before the weights are loaded
+        self._model = _open_model(self._opened, progress)
+        try:
+            self._engine = self._make_engine(context, max_seqs, threads)
+        except BaseException:
+            self._model.close()
+            raise
+
+    # -- text ----------------------------------------------------------------------------------------------------
+
+    @overload
+    def chat(
+        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: Literal[False] = False, **settings: Any
+    ) -> Completion: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: Literal[True], **settings: Any
+    ) -> AnswerStream: ...
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any] | Message],
+        *,
+        stream: bool = False,
+        thinking: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_variables: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> Completion | AnswerStream:
+        """Answers a conversation, in the model's own chat format.
+
+        Control tokens that stand in a message are read as plain text: nobody can end a turn by writing `<|im_end|>`.
+
+        Args:
+            messages: `{"role": "system" | "user" | "assistant", "content": "..."}` in order.
+            stream: return an iterator over `Chunk`s instead of the whole answer.
+            thinking: switch a reasoning model's thinking on or off where its template offers that; None leaves it.
+            tools: descriptions of tools, as the template takes them.
+            template_variables: whatever else the template knows.
+            **sampling: `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
+                `frequency_penalty`, `logit_bias`, `seed`, `max_tokens`, `stop` (strings), `stop_token_ids`, `logprobs`,
+                `ignore_eos`. None, or leaving one out, means the model's default (`info.sampling`).
+
+        Raises:
+            TokenizerMissing, TemplateError, ContextFull, UsageError.
+        """
+        chosen = self._chosen_template()
+        variables = dict(template_variables or {})
+        if thinking is not None:
+            variables["enable_thinking"] = thinking
+        data = checked_messages(messages)
+        prompt = chosen.template.render(data, tools=tools, **variables)
+        ids = self._with_tokenizer().encode_prompt(prompt)
+        keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
+        answer = self._start(
+            ids, sampling, chosen=chosen, splitter=ThinkingSplitter(prompt.text[-200:]), keep_tokens=keep
+        )
+        return answer if stream else answer.read()
+
+    @overload
+    def generate(self, prompt: str | None = None, *, stream: Literal[False] = False, **settings: Any) -> Completion: ...
+    @overload
+    def generate(self, prompt: str | None = None, *, stream: Literal[True], **settings: Any) -> AnswerStream: ...
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        prompt_ids: Sequence[int] | None = None,
+        stream: bool = False,
+        parse_special: bool = False,
+        **sampling: Any,
+    ) -> Completion | AnswerStream:
+        """Carries on a text as it is, without a chat format.
+
+        Args:
+            prompt: the text. Or give `prompt_ids`, which also works for a model without a tokenizer.
+            parse_special: let the text write control tokens. Only for text you trust as you trust your program.
+            **sampling: as `chat`; `max_tokens` is 256 unless given.
+
+        Raises:
+            TokenizerMissing, ContextFull, UsageError.
+        """
+        if (prompt is None) == (prompt_ids is None):
+            raise UsageError("Give either a prompt or prompt_ids.")
+        ids = list(prompt_ids) if prompt_ids is not None else self._prompt_ids(prompt or "", parse_special)
+        settings = {"max_tokens": GENERATE_TOKENS, **sampling}
+        answer = self._start(ids, settings)
+        return answer if stream else answer.read()
+
+    def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """Token ids of a text; see `Tokenizer.encode`. Raises TokenizerMissing."""
+        return self._with_tokenizer().encode(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """The text of token ids; see `Tokenizer.decode`. Raises TokenizerMissing."""
+        return self._with_tokenizer().decode(ids, skip_special=skip_special)
+
+    # -- numbers -------------------------------------------------------------------------------------------------
+
+    def logits(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Logits after every token.
+
+        Args:
+            ids: n token ids, no more than the context.
+
+        Returns:
+            float32 (n, vocab_size).
+
+        Raises:
+            ContextFull, UsageError.
+        """
+        return self._engine.logits(ids)
+
+    def embed(self, text_or_ids: str | Sequence[int]) -> NDArray[np.float32]:
+        """Mean over the tokens of the hidden states after the final norm.
+
+        Returns:
+            float32 (hidden_size,).
+
+        Raises:
+            TokenizerMissing, ContextFull, UsageError.
+        """
+        ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else text_or_ids
+        return self._engine.embed(list(ids))
+
+    # -- about ---------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> LLMInfo:
+        """What this model is and needs."""
+        described = self._model.info
+        template = self._template.template.name if self._template else ("own" if self._has_own_template else None)
+        return LLMInfo(
+            name=self._opened.name,
+            bundle=self._opened.bundle.path,
+            manifest=self._opened.bundle.manifest,
+            vocab_size=described.vocab_size,
+            hidden_size=described.hidden_size,
+            context=self._engine.context,
+            max_position=described.max_position,
+            threads=self._session.threads,
+            weights_bytes=described.weights_bytes,
+            session_bytes=described.session_bytes(self._session.num_pages, self._session.threads),
+            template=template,
+            sampling=sampling_params(self._opened.sampling, {}),
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about how the model was opened."""
+        chosen = (self._template.notice,) if self._template and self._template.notice else ()
+        return (*self._opened.notices, *chosen)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises TokenizerMissing where the model came without one."""
+        return self._with_tokenizer()
+
+    @property
+    def has_tokenizer(self) -> bool:
+        return self._tokenizer is not None
+
+    @property
+    def engine(self) -> Engine:
+        """For servers and benchmarks: token ids in, token ids out."""
+        return self._engine
+
+    @property
+    def model(self) -> Model:
+        """The open bundle: for benchmarks."""
+        return self._model
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    def close(self) -> None:
+        """Gives the memory back. The object must not be used afterwards."""
+        self._model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _make_engine(self, context: int | None, max_seqs: int, threads: int | None) -> Engine:
+        info = self._model.info
+        workers = default_threads() if threads is None else threads
+        size = choose_context(info, context, max_seqs=max_seqs, threads=workers, name=self._opened.name)
+        self._session = Session(
+            self._model, num_pages=pages_for(size, max_seqs, page_tokens=info.page_tokens), threads=workers
+        )
+        eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
+        return Engine(self._session, context=size, eos_ids=eos_ids)
+
+    def _start(
+        self,
+        ids: Sequence[int],
+        settings: Mapping[str, Any],
+        *,
+        chosen: ChosenTemplate | None = None,
+        splitter: ThinkingSplitter | None = None,
+        keep_tokens: int = 0,
+    ) -> AnswerStream:
+        """Queues a request; `chosen` is given for a chat, and left out where a text is carried on."""
+        stop = settings.get("stop") or ()
+        stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *(chosen.stops if chosen else ())])
+        if self._tokenizer is None and stop:
+            self._with_tokenizer()
+        end_ids = chosen.end_ids if chosen else frozenset[int]()
+        given = {**settings, "stop_token_ids": (*(settings.get("stop_token_ids") or ()), *sorted(end_ids))}
+        if settings.get("ignore_eos"):
+            given["stop_token_ids"] = settings.get("stop_token_ids")
+        params = sampling_params(self._opened.sampling, given)
+        overflow: Literal["stop", "slide"] = "slide" if self._overflow == "slide" else "stop"
+        generation = self._engine.generate(ids, params, overflow=overflow, keep_tokens=keep_tokens)
+        return AnswerStream(
+            generation,
+            self._tokenizer,
+            end_ids=self._engine.eos_ids | set(params.stop_token_ids),
+            stops=stops,
+            splitter=splitter,
+            continues=chosen is None,
+            on_end=self.stats.add,
+        )
+
+    def _prompt_ids(self, prompt: str, parse_special: bool) -> list[int]:
+        tokenizer = self._with_tokenizer()
+        ids = tokenizer.encode(prompt, parse_special=parse_special)
+        if ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
+            ids.pop()  # the text is to be carried on, not ended
+        if not ids and tokenizer.bos_id is not None:
+            ids = [tokenizer.bos_id]
+        return ids
+
+    def _chosen_template(self) -> ChosenTemplate:
+        if self._template is None:
+            self._template = choose_template(self._with_tokenizer(), self._opened.name, self._wanted_template)
+        return self._template
+
+    @property
+    def _has_own_template(self) -> bool:
+        return self._tokenizer is not None and bool(self._tokenizer.spec.chat_template)
+
+    def _with_tokenizer(self) -> Tokenizer:
+        if self._tokenizer is None:
+            raise TokenizerMissing(
+                f"{self._opened.name} came without a tokenizer, so it takes and gives token ids only.",
+                why="Its folder has no tokenizer.json or tokenizer.model.",
+                hint="Use LLM.logits(ids) or LLM.generate(prompt_ids=...), or put the tokenizer's files beside it.",
+            )
+        return self._tokenizer
+
+    def _shared_prefix(
+        self, chosen: ChosenTemplate, data: list[dict[str, Any]], ids: list[int], variables: dict[str, Any]
+    ) -> int:
+        """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
+        never drops."""
+        head = [m for m in data[:1] if m["role"] in ("system", "developer")]
+        other = chosen.template.render([*head, {"role": "user", "content": "\N{BULLET}"}], **variables)
+        shared = 0
+        for a, b in zip(ids, self._with_tokenizer().encode_prompt(other), strict=False):
+            if a != b:
+                break
+            shared += 1
+        return shared
+
+
+def _open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
+    report = None
+    if progress is not None:
+
+        def report(done: int, total: int) -> None:
+            progress(Progress("load", opened.name, done, total))
+
+    try:
+        return Model(opened.bundle.path, progress=report)
+    except NotEnoughMemory as error:
+        hint = error.hint or "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
+        raise NotEnoughMemory(error.what, why=error.why, hint=hint) from error
+
+
+__all__ = ["LLM", "AnswerStream", "Completion", "LLMInfo", "Progress", "Totals"]

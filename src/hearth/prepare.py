@@ -1,0 +1,197 @@
+"""From a model's name to a bundle that can be opened: find or download the source, then compile it or find it compiled.
+
+The compiler is imported only when something has to be compiled: where TVM is not installed, bundles still run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hearth.bundle import Bundle, list_bundles, open_bundle
+from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.generation import load_sampling, published_sampling
+from hearth.engine import pages_for
+from hearth.errors import CompileError, HearthError, UsageError
+from hearth.hub import Progress as HubProgress
+from hearth.hub import Source, resolve
+from hearth.runtime import ModelInfo, available_bytes, require
+
+MANIFEST = "manifest.json"
+MAX_DEFAULT_CONTEXT = 8192
+"""Tokens of context where none is asked for and the model has more: keys and values take memory."""
+LEAST_CONTEXT = 256
+COMPILE_HINT = "Install the compiler: pip install 'hearth[compile]'. Or run a bundle that was compiled elsewhere."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far opening a model is.
+
+    Attributes:
+        stage: what is being done.
+        label: what it is done to: a file, a phase of the compiler, a model.
+        done, total: bytes for `download` and `load`, steps for `compile`; `total` 0 where it is not known.
+    """
+
+    stage: Literal["download", "compile", "load"]
+    label: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready to be loaded.
+
+    Attributes:
+        name: as it was asked for.
+        bundle: the compiled folder, checked.
+        sampling: the authors' recommendation.
+        notices: what the user should know.
+    """
+
+    name: str
+    bundle: Bundle
+    sampling: dict[str, float]
+    notices: tuple[str, ...] = ()
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def prepare(
+    name: str,
+    *,
+    quant: str | None = None,
+    head: str | None = None,
+    precision: Literal["default", "high"] = "default",
+    context: int | None = None,
+    progress: ProgressCallback | None = None,
+    offline: bool = False,
+) -> Opened:
+    """Finds a model's bundle, and makes it where there is none yet.
+
+    Args: as `LLM`.
+
+    Raises:
+        ModelNotFound, NetworkError, ...: as `hub.resolve`, `open_checkpoint` and `compile_model`.
+        CompileError: it must be compiled, and the compiler is not installed or fails.
+    """
+    if (Path(name) / MANIFEST).is_file():
+        return _from_bundle(name, Path(name), quant, head, precision)
+    source = resolve(name, offline=offline, progress=_from_hub(progress))
+    if source.kind == "bundle":
+        return _from_bundle(name, source.path, quant, head, precision)
+    bundle, notices = _compiled(source, quant, head, precision, context, progress)
+    sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))
+    return Opened(name, bundle, sampling, notices)
+
+
+def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str) -> int:
+    """How many tokens of prompt and answer a sequence may have.
+
+    Args:
+        wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT`, and as half of the free memory holds.
+
+    Raises:
+        UsageError: `wanted` or `max_seqs` is out of range.
+        NotEnoughMemory: keys and values for it do not fit; the message says how many tokens would.
+    """
+    if not 1 <= max_seqs <= info.max_seqs:
+        raise UsageError(f"max_seqs is {max_seqs}, but this model takes 1 to {info.max_seqs}.")
+    if wanted is not None and not 2 <= wanted <= info.max_position:
+        raise UsageError(
+            f"A context of {wanted} tokens is asked for; {name} takes 2 to {info.max_position}.",
+            hint="Choose one between, or leave the context out.",
+        )
+
+    def needed(tokens: int) -> int:
+        return info.session_bytes(pages_for(tokens, max_seqs, page_tokens=info.page_tokens), threads)
+
+    def halved(tokens: int, limit_bytes: int) -> int:
+        while tokens > LEAST_CONTEXT and needed(tokens) > limit_bytes:
+            tokens //= 2
+        return tokens
+
+    free = available_bytes()
+    context = wanted or min(info.max_position, MAX_DEFAULT_CONTEXT)
+    if wanted is None and free is not None:
+        context = halved(context, free // 2)
+    fits = halved(context, free) if free is not None else context
+    hint = f"About {fits} tokens would fit: context={fits}, or --context {fits}." if fits < context else ""
+    require(needed(context), f"A context of {context} tokens", hint=hint)
+    return context
+
+
+def _from_bundle(name: str, path: Path, quant: str | None, head: str | None, precision: str) -> Opened:
+    """A bundle's formats are what they are; asking for others is told, not ignored."""
+    bundle = open_bundle(path)
+    made = bundle.manifest
+    wanted = {"quant": quant, "head": head, "precision": "high" if precision == "high" else None}
+    notices = tuple(
+        f"{name} is a compiled bundle with {key} {getattr(made, key)}; {key} {value} cannot be chosen any more."
+        for key, value in wanted.items()
+        if value is not None and value != getattr(made, key)
+    )
+    return Opened(name, bundle, load_sampling(path), notices)
+
+
+def _compiled(
+    source: Source,
+    quant: str | None,
+    head: str | None,
+    precision: Literal["default", "high"],
+    context: int | None,
+    progress: ProgressCallback | None,
+) -> tuple[Bundle, tuple[str, ...]]:
+    try:
+        from hearth.compiler import compile_model
+    except ImportError as error:
+        return _without_compiler(source, quant, head, precision, error)
+    folder = compile_model(
+        source.path,
+        name=source.name,
+        quant=quant,
+        head=head,
+        precision=precision,
+        context=context,
+        progress=_from_compiler(progress),
+    )
+    return open_bundle(folder), ()
+
+
+def _without_compiler(
+    source: Source, quant: str | None, head: str | None, precision: str, cause: ImportError
+) -> tuple[Bundle, tuple[str, ...]]:
+    """A bundle of this very model in the cache, made when the compiler was there."""
+    fingerprint = open_checkpoint(source.path).fingerprint()
+    activations = "high" if precision == "high" else "int8"
+    for stored in list_bundles():
+        made = stored.manifest
+        if made is None or made.source_fingerprint != fingerprint or made.precision != activations:
+            continue
+        if (quant or made.quant) != made.quant or (head or made.head) != made.head:
+            continue
+        try:
+            bundle = open_bundle(stored.path)
+        except HearthError:  # for another machine, or damaged: the next one may do
+            continue
+        return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
+    raise CompileError(
+        f"{source.name} is not compiled yet, and the compiler is not installed.", why=f"({cause})", hint=COMPILE_HINT
+    ) from cause
+
+
+def _from_hub(progress: ProgressCallback | None) -> Callable[[HubProgress], None] | None:
+    if progress is None:
+        return None
+    return lambda p: progress(Progress("download", f"{p.repo_id}: {p.file}", p.done_bytes, p.total_bytes))
+
+
+def _from_compiler(progress: ProgressCallback | None) -> Any:
+    if progress is None:
+        return None
+    return lambda label, done, total: progress(Progress("compile", label, done, total))
