@@ -75,7 +75,9 @@ def test_frequencies_saved_by_old_versions_are_left_out():
         ("granite", {"layer_types": ["sliding_attention"] * 2}, "layer_types"),
         ("llama1", rope(rope_type="dynamic", factor=2.0), "'dynamic'.*length"),
         ("llama1", rope(rope_type="spiral"), "'spiral'.*Known: default, linear, llama3"),
-        ("llama1", rope(partial_rotary_factor=0.25), "5 rotated dimensions"),
+        ("llama1", rope(partial_rotary_factor=0.25), "partial_rotary_factor = 0.25"),
+        ("llama1", {"rope_interleaved": True}, "rope_interleaved = True"),
+        ("phi3-short", rope(partial_rotary_factor=0.75), "15 rotated dimensions"),
         ("qwen3", {"rope_parameters": {"full_attention": {"rope_theta": 1.0}}}, "full_attention"),
     ],
 )

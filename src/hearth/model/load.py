@@ -53,7 +53,9 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
         family.refuse_unknown(settings)
         config = replace(family.configure(settings), **{k: settings.flag(k) for k in _BIASES})
-        sources, unused = map_tensors(checkpoint, config, family.gguf_tensors, interleaved=family.gguf_interleaved)
+        sources, unused = map_tensors(
+            checkpoint, config, family.gguf_tensors, ignored=family.ignored, interleaved=family.gguf_interleaved
+        )
         if family.gguf_interleaved and any(rope.rotary_dim != config.head_dim for rope in config.ropes):
             raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
         return LoadedModel(config, sources, unused)
@@ -63,9 +65,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     config = family.configure(settings)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
-    ignored = (
-        (*family.hf_ignored, "lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else family.hf_ignored
-    )
+    ignored = (*family.ignored, *(("lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else ()))
     sources, unused = map_tensors(checkpoint, config, family.hf_tensors, prefixes=family.hf_prefixes, ignored=ignored)
     return LoadedModel(config, sources, unused)
 

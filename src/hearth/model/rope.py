@@ -60,13 +60,14 @@ def rope_type(parameters: Settings) -> str:
     return name
 
 
-def make_rope(parameters: Settings, *, head_dim: int) -> RopeConfig:
+def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> RopeConfig:
     """Computes the rotation of one kind of layer.
 
     Args:
         parameters: as `complete` returns them. From GGUF also `rotary_dim`, in place of `partial_rotary_factor`, and
             `freq_factors`, one per pair, which divide the frequencies whatever the type.
         head_dim: size of a head.
+        partial: the family knows `partial_rotary_factor`, the share of a head that rotates.
 
     Raises:
         Unsupported: an unknown `rope_type`, or an odd number of rotated dimensions.
@@ -76,8 +77,10 @@ def make_rope(parameters: Settings, *, head_dim: int) -> RopeConfig:
     gguf = parameters.kind == "gguf"
     rotary_dim = parameters.optional_count("rotary_dim", most=head_dim) if gguf else None
     if rotary_dim is None:
-        partial = parameters.optional_number("partial_rotary_factor", high=1.0)
-        rotary_dim = head_dim if partial is None else int(head_dim * partial)
+        share = parameters.optional_number("partial_rotary_factor", high=1.0) or 1.0
+        if share != 1.0 and not partial:
+            raise parameters.unsupported("partial_rotary_factor", "Whole heads rotate in this family.")
+        rotary_dim = int(head_dim * share)
     if rotary_dim < 2 or rotary_dim % 2:
         raise Unsupported(f"{parameters.where}: {rotary_dim} rotated dimensions a head.", why="They rotate in pairs.")
     theta = parameters.number("rope_theta")

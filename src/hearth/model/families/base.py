@@ -48,6 +48,7 @@ CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
     "is_causal": (True,),
     "alibi": (False,),
     "use_mrope": (False,),
+    "rope_interleaved": (False,),
     "use_qk_norm": (False,),
     "qk_layernorm": (False,),
     "no_rope_layers": (),
@@ -74,7 +75,7 @@ class Family:
         honours: the keys of `CHANGES_THE_RESULT` that `configure` reads.
         hf_tensors, gguf_tensors: where each parameter is.
         hf_prefixes: beginnings of tensor names and what they stand for.
-        hf_ignored: tensors that are no part of the text model, as `fnmatch` patterns.
+        ignored: tensors that are no part of the text model, as `fnmatch` patterns.
         text_config: the configuration may be an inner object of this name (models that also see).
         gguf_interleaved: llama.cpp's converter interleaves the halves of each q and k head.
     """
@@ -89,7 +90,7 @@ class Family:
     hf_tensors: Rules = field(default_factory=lambda: LLAMA_HF)
     gguf_tensors: Rules = field(default_factory=lambda: LLAMA_GGUF)
     hf_prefixes: tuple[tuple[str, str], ...] = ()
-    hf_ignored: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     text_config: str | None = None
     gguf_interleaved: bool = False
 

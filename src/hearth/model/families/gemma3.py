@@ -77,6 +77,7 @@ FAMILY = Family(
         ("language_model.lm_head.", "lm_head."),
         ("model.language_model.", "model."),
     ),
-    hf_ignored=("*vision_tower.*", "*multi_modal_projector.*"),
+    # The other half; some GGUF files (of Ollama's) hold it too.
+    ignored=("*vision_tower.*", "*multi_modal_projector.*", "v.*", "mm.*"),
     text_config="text_config",
 )

@@ -20,7 +20,7 @@ def configure(settings: Settings) -> DecoderConfig:
         "phi3",
         # All layers attend to the last `sliding_window` tokens, if there is one.
         layers=windowed_layers(settings, layer_kinds(settings, default=default)),
-        ropes=(make_rope(parameters, head_dim=head_dim(settings)),),
+        ropes=(make_rope(parameters, head_dim=head_dim(settings), partial=True),),
         qkv_bias=False,
         output_bias=False,
         mlp_bias=False,
