@@ -1,0 +1,54 @@
+"""A small bundle for tests: the right files, with no meaning in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hearth.bundle import ABI_VERSION, FORMAT_VERSION, Bundle, BundleWriter, Manifest, ModelFacts, cpu
+
+TARGET = f"{cpu.architecture()}-{cpu.operating_system()}-gnu"
+
+
+def manifest(**changes: object) -> Manifest:
+    """A manifest without files for this machine, with `changes`."""
+    values: dict[str, object] = {
+        "format_version": FORMAT_VERSION,
+        "abi_version": ABI_VERSION,
+        "hearth_version": "0.1.0",
+        "compilers": {"tvm": "0.27.0.post1", "zig": "0.15.1"},
+        "target": TARGET,
+        "cpu": "generic",
+        "features": (),
+        "source_name": "me/My model",
+        "source_fingerprint": "0123abcd",
+        "family": "llama",
+        "quant": "q4",
+        "head": "q8",
+        "precision": "int8",
+        "context": 4096,
+        "facts": ModelFacts(
+            parameters=1000,
+            layers=2,
+            vocab_size=512,
+            context_max=8192,
+            kv_bytes_per_token=256,
+            weights_bytes=4096,
+            arena_bytes=64,
+        ),
+        "files": {},
+    }
+    return Manifest(**(values | changes))  # type: ignore[arg-type]
+
+
+def fill(writer: BundleWriter, weights: int = 4096) -> None:
+    """Write the files that every bundle has."""
+    writer.write("plan.bin", b"HRTHPLAN")
+    writer.write("libhearth.so", b"\x7fELF")
+    writer.allocate("weights.bin", weights)[:] = 7
+
+
+def write_bundle(path: Path, *, replace_existing: bool = False, **changes: object) -> Bundle:
+    """A whole bundle at `path`."""
+    with BundleWriter(path, replace_existing=replace_existing) as writer:
+        fill(writer)
+        return writer.commit(manifest(**changes))
