@@ -1,4 +1,4 @@
-"""Speed of rounding and packing, a line a format: `python tests/quant/speed.py [threads]`. No test: it judges nothing."""
+"""Speed of rounding and packing, a line a format: `python tests/quant/speed.py [threads]`. It judges nothing."""
 
 from __future__ import annotations
 
