@@ -75,4 +75,5 @@ def test_both_forms_of_a_model_have_the_same_configuration(shapes, tmp_path):
         one, two = (load_family(open_checkpoint(path)).config for path in (tmp_path / "model.gguf", tmp_path / name))
         one_ropes, two_ropes = (np.array([rope.inv_freq for rope in config.ropes]) for config in (one, two))
         np.testing.assert_allclose(one_ropes, two_ropes, rtol=1e-5)
-        assert dataclasses.replace(one, ropes=two.ropes) == two
+        assert np.float32(one.norm_eps) == np.float32(two.norm_eps)  # GGUF stores an f32
+        assert dataclasses.replace(one, ropes=two.ropes, norm_eps=two.norm_eps) == two
