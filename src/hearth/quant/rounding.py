@@ -40,9 +40,9 @@ _TINY = np.float32(1e-30)
 def quantize(w: F32, fmt: Format, name: str = "the weight") -> Blocks:
     """Round a matrix to `fmt`, one of the layouts b8 (q8), b4 (q4), b4m (q4a).
 
-    q8: scale absmax / 127 in f16 (a tiny one goes up rather than clip the largest value), integers rounded with that f16
-    scale. q4: the f16 scale of least squared error. q4a: the f16 scale and min of least squared error. A last group that
-    K cuts short is fitted to the columns it has.
+    q8: scale absmax / 127 in f16 (a tiny one goes up rather than clip the largest value), integers rounded with that
+    f16 scale. q4: the f16 scale of least squared error. q4a: the f16 scale and min of least squared error. A last group
+    that K cuts short is fitted to the columns it has.
 
     Args:
         w: f32 `(N, K)`.
