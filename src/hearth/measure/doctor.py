@@ -1,0 +1,152 @@
+"""What this machine offers and which paths Hearth takes on it, and why."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from hearth.bundle import cache_dir, cpu
+from hearth.hub.settings import cache_dir as hub_cache_dir
+from hearth.hub.settings import is_offline
+from hearth.runtime import available_bytes, default_threads
+from hearth.runtime.memory import format_bytes
+from hearth.runtime.threads import usable_processors
+
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+# Instruction sets that change which kernels are used, best first: what a processor must have, what for.
+_PATHS = (
+    (frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni"}), "AVX-512 VNNI", "int8 dot products, 64 bytes wide"),
+    (frozenset({"avx_vnni", "avx2"}), "AVX-VNNI", "int8 dot products, 32 bytes wide"),
+    (frozenset({"avx2", "fma", "f16c"}), "AVX2", "int8 products in pairs, 32 bytes wide"),
+    (frozenset({"asimddp"}), "NEON dot product", "int8 dot products, 16 bytes wide"),
+    (frozenset({"asimd"}), "NEON", "int8 products widened, 16 bytes wide"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis.
+
+    Attributes:
+        state: `ok`, `note` (works, could be better) or `problem` (something does not work).
+        what: the subject.
+        value: what was found.
+        why: what follows from it; "" where nothing does.
+    """
+
+    state: Literal["ok", "note", "problem"]
+    what: str
+    value: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, in the order of importance."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        return all(f.state != "problem" for f in self.findings)
+
+
+def diagnose() -> Diagnosis:
+    """Looks at processor, memory, compiler, caches and versions. Changes nothing, needs no network."""
+    return Diagnosis((*_processor(), *_memory(), *_compiler(), *_folders(), *_versions()))
+
+
+def _processor() -> list[Finding]:
+    usable, threads = len(usable_processors()), default_threads()
+    found = [
+        Finding("ok", "machine", f"{cpu.architecture()} {cpu.operating_system()}"),
+        Finding(
+            "ok",
+            "cores",
+            f"{os.cpu_count()} logical, {usable} usable by this process",
+            f"{threads} threads compute: one for each physical core that affinity and quota leave",
+        ),
+    ]
+    features = cpu.features()
+    if features is None:
+        return [*found, Finding("note", "instruction sets", "unknown", "the system does not tell")]
+    for index, (needed, name, purpose) in enumerate(_PATHS):
+        if needed <= features:
+            lacking = [better for _, better, _ in _PATHS[:index]] if cpu.architecture() == "x86_64" else []
+            why = "the best it has" + (f"; it lacks {', '.join(lacking)}" if lacking else "")
+            return [*found, Finding("ok", "instruction set", f"{name}: {purpose}", why)]
+    return [*found, Finding("note", "instruction set", "none of the fast ones", "portable kernels: slow, but right")]
+
+
+def _memory() -> list[Finding]:
+    free = available_bytes()
+    found = [Finding("ok", "memory", format_bytes(free) if free is not None else "unknown", "free for models")]
+    if cpu.operating_system() != "linux":
+        return found
+    try:
+        setting = _HUGE_PAGES.read_text(encoding="ascii").split("[")[-1].split("]")[0]
+    except OSError:
+        setting = "unknown"
+    if setting in ("always", "madvise"):
+        return [
+            *found,
+            Finding("ok", "huge pages", setting, "weights go into them: decoding is up to 1.4 times faster"),
+        ]
+    return [
+        *found,
+        Finding(
+            "note",
+            "huge pages",
+            setting,
+            "weights lie in small pages: decoding is slower. As root: echo madvise > " + str(_HUGE_PAGES),
+        ),
+    ]
+
+
+def _compiler() -> list[Finding]:
+    tvm, zig = _version("apache-tvm"), _version("ziglang")
+    if tvm and zig:
+        return [Finding("ok", "compiler", f"TVM {tvm}, zig {zig}", "models are compiled here")]
+    return [
+        Finding(
+            "note",
+            "compiler",
+            "not installed",
+            "bundles that were compiled elsewhere run; to compile here: pip install 'hearth[compile]'",
+        )
+    ]
+
+
+def _folders() -> list[Finding]:
+    found = []
+    for what, folder in (("bundles", cache_dir()), ("models", hub_cache_dir())):
+        existing = next((f for f in (folder, *folder.parents) if f.exists()), folder)
+        if not os.access(existing, os.W_OK):
+            way_out = "cannot be written; set HEARTH_CACHE or HF_HOME to a folder that can"
+            found.append(Finding("problem", what, str(folder), way_out))
+            continue
+        free = shutil.disk_usage(existing).free
+        found.append(Finding("ok", what, str(folder), f"{format_bytes(free)} free on that disk"))
+    if is_offline():
+        found.append(Finding("note", "network", "switched off by HF_HUB_OFFLINE", "only models on this disk are used"))
+    return found
+
+
+def _versions() -> list[Finding]:
+    names = ("hearth", "numpy", "tokenizers", "huggingface-hub", "jinja2")
+    text = ", ".join(f"{name} {_version(name) or '?'}" for name in names)
+    return [Finding("ok", "versions", f"python {platform.python_version()} ({sys.platform}), {text}")]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
