@@ -60,9 +60,11 @@ class ModelInfo:
     abi_version: int
 
     def session_bytes(self, num_pages: int, threads: int) -> int:
-        """Memory that a session needs beside the weights once all its pages are in use, to within a few pages."""
-        inputs = 4 * (8 * self.max_tokens + self.max_seqs * self.max_block_table_stride)
-        return self.arena_bytes + self.scratch_bytes_per_thread * threads + self.kv_bytes_per_page * num_pages + inputs
+        """Memory that a session needs beside the weights once all its pages are in use; a few KiB too much at most."""
+        inputs = 4 * (7 * self.max_tokens + self.max_logit_rows + self.max_seqs * self.max_block_table_stride)
+        alignment = 64 * (self.num_kv + 10)
+        scratch = self.scratch_bytes_per_thread * threads
+        return self.arena_bytes + scratch + self.kv_bytes_per_page * num_pages + inputs + self.max_seqs + alignment
 
 
 class ModelHandle:

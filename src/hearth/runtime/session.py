@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hearth.errors import UsageError
 from hearth.runtime import binding
-from hearth.runtime.model import Model, ModelHandle
+from hearth.runtime.model import Model, ModelHandle, ModelInfo
 from hearth.runtime.threads import default_threads
 
 _INT32 = np.iinfo(np.int32)
@@ -102,6 +102,11 @@ class Session:
         """Memory asked of the system. Pages of the KV cache take real memory only once they are written."""
         handle = self._open_handle()
         return int(handle.library.hearth_session_bytes(handle.pointer))
+
+    @property
+    def info(self) -> ModelInfo:
+        """Sizes and limits of the model."""
+        return self.model.info
 
     def forward(
         self,

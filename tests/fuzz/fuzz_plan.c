@@ -1,0 +1,163 @@
+// Fuzzes everything that reads plan.bin: opening, sessions, a forward over kernels that touch nothing.
+//
+// With clang, by libFuzzer (the seeds are plan.bin files):
+//     clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -DHEARTH_LIBFUZZER -I src/hearth/runtime/csrc
+//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -o /tmp/fuzz_plan
+//     /tmp/fuzz_plan -max_len=65536 -timeout=5 -malloc_limit_mb=64 SEED_FOLDER
+//
+// With any compiler, by the simple mutation below (the tests run it so, for a short while):
+//     cc -g -O1 -std=c11 -fsanitize=address,undefined -I src/hearth/runtime/csrc
+//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -o /tmp/fuzz_plan
+//     /tmp/fuzz_plan PLAN.bin 1000000 [first seed]
+
+#if !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#endif
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hearth.h"
+#include "kernels.h"
+
+static int32_t inert(int64_t begin, int64_t end, void *const *buffers, const int64_t *scalars, void *scratch) {
+    (void)buffers, (void)scalars, (void)scratch;
+    return begin < end ? 0 : 1; /* an empty or negative range would be an error of the runtime */
+}
+
+/* The names and counts of the tests' tiny model, so that its plan passes and its mutations get far. */
+const hearth_kernel hearth_kernels[] = {
+    {"t_embed", 3, 0, inert},  {"t_scale", 2, 1, inert},  {"t_append", 5, 1, inert},
+    {"t_attend", 5, 1, inert}, {"t_logits", 4, 2, inert}, {"t_argmax", 2, 2, inert},
+};
+const uint32_t hearth_num_kernels = sizeof hearth_kernels / sizeof hearth_kernels[0];
+
+static char folder[] = "/tmp/hearth-fuzz-XXXXXX";
+static char plan_path[64], weights_path[64];
+
+static void remove_files(void) {
+    (void)remove(plan_path);
+    (void)remove(weights_path);
+    (void)rmdir(folder);
+}
+
+static void prepare(void) {
+    if (mkdtemp(folder) == NULL) abort();
+    (void)snprintf(plan_path, sizeof plan_path, "%s/plan.bin", folder);
+    (void)snprintf(weights_path, sizeof weights_path, "%s/weights.bin", folder);
+    (void)atexit(remove_files);
+}
+
+static void write_file(const char *path, const void *data, size_t size) {
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0) abort();
+}
+
+/* A sparse file of the size that the plan asks for, if it is not absurd: else the plan is refused before its sessions. */
+static void write_weights(const uint8_t *plan, size_t size) {
+    uint64_t bytes = 0;
+    if (size >= 192) memcpy(&bytes, plan + 80, sizeof bytes);
+    write_file(weights_path, "", 0);
+    if (bytes <= 1 << 20 && truncate(weights_path, (off_t)bytes) != 0) abort();
+}
+
+static void forward(hearth_session *session) {
+    const int32_t ids[] = {1, 2, 3}, positions[] = {0, 1, 2}, seqs[] = {0, 0, 0}, rows[] = {2};
+    const int32_t table[] = {0, 1, 2, 3};
+    const hearth_batch batch = {
+        .struct_size = sizeof batch,
+        .num_tokens = 3,
+        .num_seqs = 1,
+        .num_logit_rows = 1,
+        .block_table_stride = 4,
+        .token_ids = ids,
+        .positions = positions,
+        .token_seq = seqs,
+        .block_table = table,
+        .logit_rows = rows,
+    };
+    hearth_output output = {.struct_size = sizeof output};
+    if (hearth_forward(session, &batch, &output) != HEARTH_OK) return;
+    /* The last number of each output must lie in the session's memory: the sanitizer, or the page fault, tells. */
+    const hearth_view views[] = {output.logits, output.argmax, output.hidden};
+    volatile uint32_t sum = 0;
+    for (size_t i = 0; i < 3; ++i) {
+        if (views[i].data == NULL || views[i].rows == 0) continue;
+        const size_t last = (size_t)(views[i].rows - 1) * views[i].row_stride + views[i].cols - 1;
+        sum += ((const uint32_t *)views[i].data)[last];
+    }
+}
+
+static int accepted;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    const hearth_open_options options = {.struct_size = sizeof options, .memory_limit_bytes = 64 << 20};
+    const hearth_session_options session_options = {.struct_size = sizeof session_options, .threads = 2, .num_pages = 4};
+    hearth_model *model = NULL;
+    hearth_session *session = NULL;
+    if (plan_path[0] == 0) prepare();
+    write_file(plan_path, data, size);
+    write_weights(data, size);
+    if (hearth_open(folder, &options, &model) == HEARTH_OK) {
+        ++accepted;
+        if (hearth_session_create(model, &session_options, &session) == HEARTH_OK) forward(session);
+        hearth_session_free(session);
+        hearth_close(model);
+    }
+    return 0;
+}
+
+#if !defined(HEARTH_LIBFUZZER)
+
+static uint64_t state;
+
+static uint64_t next_random(void) { /* xorshift64* */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1du;
+}
+
+/* Overwrites a field with a value at a border, or near what stood there. */
+static void mutate(uint8_t *data, size_t size) {
+    static const uint64_t borders[] = {0, 1, 2, 63, 64, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 62, 1ull << 63, ~0ull};
+    const size_t width = (size_t)1 << (next_random() % 4);
+    if (size < width) return;
+    const size_t offset = next_random() % (size - width + 1) / width * width;
+    uint64_t value = 0;
+    memcpy(&value, data + offset, width);
+    switch (next_random() % 4) {
+    case 0: value = borders[next_random() % (sizeof borders / sizeof borders[0])]; break;
+    case 1: value += next_random() % 129 - 64; break;
+    case 2: value ^= 1ull << (next_random() % (8 * width)); break;
+    default: value = next_random() >> (next_random() % 64); break;
+    }
+    memcpy(data + offset, &value, width);
+}
+
+int main(int count, char **arguments) {
+    static uint8_t whole[1 << 20], plan[1 << 20];
+    if (count < 3) return 2;
+    FILE *file = fopen(arguments[1], "rb");
+    if (file == NULL) return 2;
+    const size_t size = fread(whole, 1, sizeof whole, file);
+    (void)fclose(file);
+    const long rounds = strtol(arguments[2], NULL, 10);
+    const long first = count > 3 ? strtol(arguments[3], NULL, 10) : 1;
+    for (long i = 0; i < rounds; ++i) {
+        state = (uint64_t)(first + i) * 0x9e3779b97f4a7c15u + 1;
+        memcpy(plan, whole, size);
+        const uint64_t changes = 1 + next_random() % 4;
+        for (uint64_t c = 0; c < changes; ++c) mutate(plan, size);
+        const size_t cut = next_random() % 16 == 0 ? next_random() % (size + 1) : size;
+        (void)LLVMFuzzerTestOneInput(plan, cut);
+    }
+    printf("%ld plans, %d accepted\n", rounds, accepted);
+    return 0;
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* Runs the C runtime without Python, to be built with sanitizers: test_sanitized.py writes the tiny model's bundle, builds
+ * this file with the runtime and the test kernels, and starts it: test_runtime BUNDLE_DIR. Prints nothing when all is well. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hearth.h"
+
+#define CHECK(condition)                                                                                \
+    do {                                                                                                \
+        if (!(condition)) {                                                                             \
+            fprintf(stderr, "%s:%d: %s; %s\n", __FILE__, __LINE__, #condition, hearth_error());         \
+            exit(1);                                                                                    \
+        }                                                                                               \
+    } while (0)
+
+static hearth_session *new_session(hearth_model *model, uint32_t threads) {
+    const hearth_session_options options = {.struct_size = sizeof options, .threads = threads, .num_pages = 4};
+    hearth_session *session = NULL;
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_OK);
+    return session;
+}
+
+/* One token of one sequence; its argmax. */
+static int32_t decode(hearth_session *session, int32_t token, int32_t position) {
+    const int32_t zero = 0, table[8] = {3, 1, 2, 0, -1, -1, -1, -1};
+    const hearth_batch batch = {
+        .struct_size = sizeof batch,
+        .num_tokens = 1,
+        .num_seqs = 1,
+        .num_logit_rows = 1,
+        .block_table_stride = 8,
+        .token_ids = &token,
+        .positions = &position,
+        .token_seq = &zero,
+        .block_table = table,
+        .logit_rows = &zero,
+    };
+    hearth_output output = {.struct_size = sizeof output};
+    CHECK(hearth_forward(session, &batch, &output) == HEARTH_OK);
+    CHECK(output.logits.rows == 1 && output.logits.cols == 100 && output.hidden.cols == 8);
+    return *(const int32_t *)output.argmax.data;
+}
+
+/* The same answers from any number of threads. */
+static void decodes_alike(hearth_model *model) {
+    int32_t expected[32];
+    for (uint32_t threads = 1; threads <= 4; ++threads) {
+        hearth_session *session = new_session(model, threads);
+        hearth_profile(session, threads == 3);
+        for (int round = 0; round < 20; ++round) {
+            for (int32_t i = 0; i < 32; ++i) {
+                const int32_t got = decode(session, i * 7 % 100, i);
+                if (threads == 1 && round == 0) expected[i] = got;
+                CHECK(got == expected[i]);
+            }
+        }
+        hearth_step_profile profile;
+        CHECK(hearth_profile_read(session, 0, &profile) == HEARTH_OK);
+        CHECK(profile.calls == (threads == 3 ? 640 : 0));
+        CHECK(hearth_profile_read(session, 1000, &profile) == HEARTH_INVALID);
+        hearth_session_free(session);
+    }
+}
+
+static void *decode_many(void *model) {
+    hearth_session *session = new_session(model, 2);
+    for (int32_t i = 0; i < 200; ++i) (void)decode(session, i % 100, i % 32);
+    hearth_session_free(session);
+    return NULL;
+}
+
+static void sessions_side_by_side(hearth_model *model) {
+    pthread_t threads[3];
+    for (int i = 0; i < 3; ++i) CHECK(pthread_create(&threads[i], NULL, decode_many, model) == 0);
+    for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+}
+
+/* Arguments that no binding would pass. */
+static void refuses_nonsense(hearth_model *model, const char *dir) {
+    hearth_model *none = NULL;
+    hearth_session *session = NULL;
+    hearth_open_options open_options = {.struct_size = 0};
+    hearth_session_options options = {.struct_size = sizeof options, .num_pages = 4};
+    hearth_batch batch = {.struct_size = sizeof batch};
+    hearth_output output = {.struct_size = sizeof output};
+    CHECK(hearth_open(NULL, NULL, &none) == HEARTH_INVALID);
+    CHECK(hearth_open(dir, NULL, NULL) == HEARTH_INVALID);
+    CHECK(hearth_open("/nowhere", NULL, &none) == HEARTH_IO && strstr(hearth_error(), "plan.bin") != NULL);
+    CHECK(hearth_open(dir, &open_options, &none) == HEARTH_INVALID);
+    open_options.struct_size = sizeof open_options + 8;
+    CHECK(hearth_open(dir, &open_options, &none) == HEARTH_MISMATCH && none == NULL);
+    CHECK(hearth_session_create(NULL, &options, &session) == HEARTH_INVALID);
+    CHECK(hearth_session_create(model, NULL, &session) == HEARTH_INVALID);
+    CHECK(hearth_session_create(model, &options, NULL) == HEARTH_INVALID);
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_OK); /* threads = 0: as many as there are */
+    CHECK(hearth_forward(NULL, &batch, &output) == HEARTH_INVALID);
+    CHECK(hearth_forward(session, NULL, &output) == HEARTH_INVALID);
+    CHECK(hearth_forward(session, &batch, NULL) == HEARTH_INVALID);
+    CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID);
+    batch.num_tokens = batch.num_seqs = batch.block_table_stride = 1;
+    CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID); /* arrays are NULL */
+    output.struct_size = 1000;
+    CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID);
+    hearth_session_free(session);
+    hearth_session_free(NULL);
+    hearth_close(NULL);
+    CHECK(strlen(hearth_describe(NULL)) == 0 && hearth_weights_huge_bytes(NULL) == 0);
+}
+
+static int32_t stop_at_once(void *user, uint64_t done, uint64_t total) {
+    (void)done;
+    (void)total;
+    ++*(int *)user;
+    return 1;
+}
+
+int main(int count, char **arguments) {
+    CHECK(count == 2);
+    for (uint32_t use_mmap = 0; use_mmap < 2; ++use_mmap) {
+        const hearth_open_options options = {.struct_size = sizeof options, .use_mmap = use_mmap, .load_threads = 3};
+        hearth_model *model = NULL;
+        CHECK(hearth_open(arguments[1], &options, &model) == HEARTH_OK);
+        CHECK(strstr(hearth_describe(model), "\"vocab_size\": 100,") != NULL);
+        decodes_alike(model);
+        sessions_side_by_side(model);
+        refuses_nonsense(model, arguments[1]);
+        hearth_session *last = new_session(model, 2);
+        hearth_close(model); /* the session keeps the model */
+        (void)decode(last, 1, 0);
+        hearth_session_free(last);
+    }
+    int asked = 0;
+    const hearth_open_options options = {
+        .struct_size = sizeof options, .progress = stop_at_once, .progress_user = &asked};
+    hearth_model *model = NULL;
+    CHECK(hearth_open(arguments[1], &options, &model) == HEARTH_CANCELLED && model == NULL && asked == 1);
+    double rate = 0;
+    CHECK(hearth_read_bandwidth(2, 4 << 20, 1, &rate) == HEARTH_OK && rate > 0);
+    CHECK(hearth_read_bandwidth(0, 4 << 20, 1, &rate) == HEARTH_INVALID);
+    return 0;
+}

@@ -1,0 +1,81 @@
+"""The C runtime under the sanitizers of a system compiler, as a program of its own: no Python, no leak, no race.
+
+zig brings UndefinedBehaviorSanitizer (test_damaged_plan.py uses it) but not AddressSanitizer, so these tests need gcc
+or clang, which every CI machine has; elsewhere they skip and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.runtime import tiny_model
+
+from hearth.compiler.link import CSRC, kernel_table
+
+HERE = Path(__file__).parent
+FUZZER = HERE.parent / "fuzz" / "fuzz_plan.c"
+
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+FLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", *WARNINGS]
+
+
+def compiler_with(sanitizers: str, folder: Path) -> list[str]:
+    """The command of a system compiler that can build and run with `sanitizers`."""
+    source = folder / "empty.c"
+    source.write_text("int main(void) { return 0; }\n", encoding="ascii")
+    flags = [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
+    for name in ("gcc", "clang"):
+        path = shutil.which(name)
+        if path is None:
+            continue
+        program = folder / "empty"
+        built = subprocess.run([path, *flags, str(source), "-o", str(program)], capture_output=True, check=False)
+        if built.returncode == 0 and subprocess.run([program], capture_output=True, check=False).returncode == 0:
+            return [path, *flags]
+    pytest.skip(f"needs gcc or clang with -fsanitize={sanitizers}")
+
+
+def build(command: list[str], sources: list[Path], program: Path) -> None:
+    runtime = sorted(CSRC.glob("*.c"))
+    done = subprocess.run(
+        [*command, *FLAGS, f"-I{CSRC}", *map(str, [*sources, *runtime]), "-o", str(program), "-lm", "-lpthread"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def start(program: Path, *arguments: object) -> str:
+    # With these options a sanitizer's report ends the program with a status of its own.
+    options = "abort_on_error=0:exitcode=66:halt_on_error=1"
+    environment = dict(os.environ, ASAN_OPTIONS=options, TSAN_OPTIONS=options, UBSAN_OPTIONS=options)
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_the_runtime_runs_clean(bundle: Path, tmp_path: Path, sanitizers: str) -> None:
+    command = compiler_with(sanitizers, tmp_path)
+    table = tmp_path / "table.c"
+    table.write_text(kernel_table(tiny_model.KERNELS), encoding="ascii")
+    kernels = HERE / "kernels.c"
+    program = tmp_path / "test_runtime"
+    # clock_gettime in the kernels wants POSIX beside C11.
+    build([*command, "-D_POSIX_C_SOURCE=200809L"], [HERE / "c" / "test_runtime.c", kernels, table], program)
+    start(program, bundle)
+
+
+def test_mutated_plans_find_no_error_of_memory(bundle: Path, tmp_path: Path) -> None:
+    command = compiler_with("address,undefined", tmp_path)
+    program = tmp_path / "fuzz_plan"
+    build(command, [FUZZER], program)
+    said = start(program, bundle / "plan.bin", 2000)
+    assert "2000 plans" in said
