@@ -28,9 +28,10 @@ class AttentionSpec:
     tile_tokens: int
     group: int
     hp: int
+    kv_dtype: str = "float16"
 
     def name(self, isa_name: str) -> str:
-        parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}"]
+        parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"kv{self.kv_dtype[5:]}"]
         if self.window:
             parts.append(f"w{self.window}")
         if self.softcap:
@@ -44,12 +45,12 @@ class AttentionSpec:
 
 
 def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
-    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages f16; tiles i32 [.][4]; positions i32; block_table i32;
+    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; tiles i32 [.][4]; positions i32; block_table i32;
     O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld. Unit: tile * kv_heads + kv head."""
     assert page_tokens == LANES
     k = Kernel(spec.name(isa_name))
     q = k.buffer("Q", "float32")
-    kpages, vpages = k.buffer("k_pages", "float16"), k.buffer("v_pages", "float16")
+    kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     tiles, positions = k.buffer("tiles", "int32"), k.buffer("positions", "int32")
     block_table, out = k.buffer("block_table", "int32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
@@ -106,7 +107,9 @@ def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
                         if spec.softcap is not None:
                             value = vmath.softcap(k, value, spec.softcap, LANES)
                         position = k.let(cast("int32", first_pos + tirx.floordiv(r0 + i, i64(group))), "position")
-                        token = broadcast(cast("int32", token0), LANES) + tirx.Ramp(const("int32", 0), const("int32", 1), LANES)
+                        token = broadcast(cast("int32", token0), LANES) + tirx.Ramp(
+                            const("int32", 0), const("int32", 1), LANES
+                        )
                         token = k.let(token, "token")
                         value = tirx.Select(token <= broadcast(position, LANES), value, f32(MINUS_INFINITY, LANES))
                         if spec.window:
@@ -142,7 +145,10 @@ def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
                 for v in range(0, hp // LANES, 2):
                     wide = range(v, min(v + 2, hp // LANES))
                     sums = [
-                        [k.register("float32", LANES, memory.load(at_out + (r0 + i) * hp + c * LANES, LANES)) for c in wide]
+                        [
+                            k.register("float32", LANES, memory.load(at_out + (r0 + i) * hp + c * LANES, LANES))
+                            for c in wide
+                        ]
                         for i in range(n)
                     ]
                     with k.loop(0, pages) as p:

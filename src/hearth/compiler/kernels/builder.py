@@ -165,9 +165,7 @@ class Kernel:
     def store(self, memory: Memory, index: Expr, value: Expr) -> None:
         lanes = lanes_of(value)
         index = i64(index)
-        self.emit(
-            tir.BufferStore(memory.buffer, value, [index if lanes == 1 else tirx.Ramp(index, i64(1), lanes)])
-        )
+        self.emit(tir.BufferStore(memory.buffer, value, [index if lanes == 1 else tirx.Ramp(index, i64(1), lanes)]))
 
     def register(self, dtype: str, lanes: int = 1, init: Expr | None = None) -> Register:
         register = Register(self, dtype, lanes)
@@ -183,7 +181,9 @@ class Kernel:
         yield var
         body = _sequence(self._blocks.pop())
         self.emit(
-            tir.For(var, i64(begin), i64(end) - i64(begin), tir.ForKind.SERIAL, body, step=None if step == 1 else i64(step))
+            tir.For(
+                var, i64(begin), i64(end) - i64(begin), tir.ForKind.SERIAL, body, step=None if step == 1 else i64(step)
+            )
         )
 
     @contextmanager

@@ -70,7 +70,9 @@ def _block_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untype
             value = value + tirx.shift_left(bit, tirx.const(4))
         if "high2" in fmt.planes:
             high = cast("int32", w.load(start + fmt.plane_offset("high2") + tirx.floordiv(quad, i64(4)) * 64))
-            bits = tirx.bitwise_and(tirx.shift_right(high, cast("int32", tirx.floormod(quad, i64(4)) * 2)), tirx.const(3))
+            bits = tirx.bitwise_and(
+                tirx.shift_right(high, cast("int32", tirx.floormod(quad, i64(4)) * 2)), tirx.const(3)
+            )
             value = value + tirx.shift_left(bits, tirx.const(4))
         return value
 

@@ -22,8 +22,9 @@ from tvm import tirx
 
 from hearth.compiler.kernels import vmath
 from hearth.compiler.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
-from hearth.compiler.kernels.isa import Isa
+from hearth.compiler.kernels.dot import group_dot
 from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
+from hearth.compiler.targets import Isa
 from hearth.quant.formats import Format
 
 ScaleMode = Literal["none", "add", "logits"]
@@ -147,7 +148,9 @@ class _Int8Product(_Product):
                 for part in parts:
                     table = Scales(k, self.w, fmt, base, part, isa)
                     for group in range(fmt.plane_groups):
-                        self._group(table, base, cb * fmt.plane_groups + group, group, part, first, [s[part] for s in sums])
+                        self._group(
+                            table, base, cb * fmt.plane_groups + group, group, part, first, [s[part] for s in sums]
+                        )
         return sums
 
     def _group(
@@ -163,7 +166,7 @@ class _Int8Product(_Product):
             for row, total in enumerate(sums):
                 words = k.let((first + row) * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
                 acts = [self.aq.load(words + s) for s in chosen]
-                dot = isa.group_dot(k, [quads[s] for s in chosen], acts, bits)
+                dot = group_dot(isa, k, [quads[s] for s in chosen], acts, bits)
                 at = k.let(((first + row) * tirx.floordiv(self.kp, i64(32)) + column_group) * 4, "at")
                 a_scale = broadcast(self.scales.load(at), isa.rows)
                 value = fma(cast("float32", dot, isa.rows), scale * a_scale, total.get(), isa.rows)
@@ -176,7 +179,7 @@ class _Int8Product(_Product):
 class _FloatProduct(_Product):
     def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, x: Memory) -> None:
         self.k, self.spec, self.w, self.x = k, spec, w, x
-        self.columns = float_columns(k, w, spec.fmt, spec.isa)
+        self.columns = float_columns(k, w, spec.fmt)
 
     def run(self, block: Expr, first: Expr, rows: int) -> Sums:
         k, fmt = self.k, self.spec.fmt

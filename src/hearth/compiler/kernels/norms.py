@@ -89,7 +89,15 @@ def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: flo
         _fill_zero(k, row_values, to + size, to + kp)
         if quantise:
             with k.loop(0, tirx.floordiv(kp, i64(GROUP))) as g:
-                quantise_group(k, row_values, g * GROUP, aq, m * kp + g * GROUP, scales, (m * tirx.floordiv(kp, i64(GROUP)) + g) * 4)
+                quantise_group(
+                    k,
+                    row_values,
+                    g * GROUP,
+                    aq,
+                    m * kp + g * GROUP,
+                    scales,
+                    (m * tirx.floordiv(kp, i64(GROUP)) + g) * 4,
+                )
     return k
 
 

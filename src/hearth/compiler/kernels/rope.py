@@ -14,9 +14,8 @@ from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, fma, i64
-from hearth.compiler.kernels.norms import LANES, inverse_rms
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, i64
+from hearth.compiler.kernels.norms import inverse_rms
 
 
 def rope_table(isa_name: str, attention_factor: float) -> Kernel:
@@ -48,12 +47,17 @@ class RopeSpec:
     norm: Literal["head", "full"] | None
     eps: float
     q_scale: float
+    kv_dtype: str = "float16"
 
     def name(self, isa_name: str) -> str:
         parts = ["rope_append", "rot" if self.rotate else "nope"]
         if self.norm:
             parts += [self.norm, repr(self.eps)]
-        return "_".join([*parts, repr(self.q_scale), isa_name]).replace(".", "p").replace("-", "m")
+        return (
+            "_".join([*parts, repr(self.q_scale), f"kv{self.kv_dtype[5:]}", isa_name])
+            .replace(".", "p")
+            .replace("-", "m")
+        )
 
 
 def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
@@ -71,7 +75,7 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
     positions, token_seq = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
     block_table = k.buffer("block_table", "int32")
     qout = k.buffer("q_out", "float32")
-    kpages, vpages = k.buffer("k_pages", "float16"), k.buffer("v_pages", "float16")
+    kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     names = ("ldq", "ldk", "ldv", "off_q", "off_k", "off_v", "group", "kv_heads", "head_dim", "hp", "half", "tokens",
              "stride", "page_tokens")  # fmt: skip
     s = {name: k.scalar(name) for name in names}
@@ -82,7 +86,12 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
         kv = k.let(tirx.floormod(unit, s["kv_heads"]), "kv")
         position = k.let(cast("int64", positions.load(token)), "position")
         page = k.let(
-            cast("int64", block_table.load(cast("int64", token_seq.load(token)) * s["stride"] + tirx.floordiv(position, s["page_tokens"]))),
+            cast(
+                "int64",
+                block_table.load(
+                    cast("int64", token_seq.load(token)) * s["stride"] + tirx.floordiv(position, s["page_tokens"])
+                ),
+            ),
             "page",
         )
         slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
@@ -131,10 +140,7 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
         v_at = k.let(page_at + slot * hp, "v_at")
         v_from = k.let(token * s["ldv"] + s["off_v"] + kv * head_dim, "v_from")
         with k.loop(0, head_dim) as d:
-            k.store(vpages, v_at + d, cast("float16", vin.load(v_from + d)))
+            k.store(vpages, v_at + d, cast(spec.kv_dtype, vin.load(v_from + d)))
         with k.loop(head_dim, hp) as d:
-            k.store(vpages, v_at + d, cast("float16", f32(0.0)))
+            k.store(vpages, v_at + d, tirx.const(0.0, spec.kv_dtype))
     return k
-
-
-__all__ = ["LANES", "RopeSpec", "fma", "rope_append", "rope_table", "vmath"]

@@ -85,4 +85,14 @@ def reduce_sum(k: Kernel, x: Expr, lanes: int) -> Expr:
     return x
 
 
-__all__ = ["ACTIVATIONS", "broadcast", "exp", "reduce_max", "reduce_min_int", "reduce_sum", "reduce_sum_int", "softcap", "tanh"]
+__all__ = [
+    "ACTIVATIONS",
+    "broadcast",
+    "exp",
+    "reduce_max",
+    "reduce_min_int",
+    "reduce_sum",
+    "reduce_sum_int",
+    "softcap",
+    "tanh",
+]

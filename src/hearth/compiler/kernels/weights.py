@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, broadcast, cast, const
-from hearth.compiler.kernels.isa import Isa
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const
+from hearth.compiler.targets import ISAS, Isa
 from hearth.quant.formats import Format
 
 QUADS = 8  # quads (4 columns) in a group of 32 columns
@@ -88,7 +88,9 @@ class Scales:
 
     def _half(self, name: str, index: int) -> Expr:
         field = self.fmt.field(name)
-        start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (field.offset // 2 + index * 16 + self.part * self.rows)
+        start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (
+            field.offset // 2 + index * 16 + self.part * self.rows
+        )
         return cast("float32", self.half.load(start, self.rows), self.rows)
 
     def _byte(self, name: str, index: int) -> Expr:
@@ -114,16 +116,15 @@ class Scales:
         return scale, offset
 
 
-def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr, int], list[Expr]]:
+def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, int], list[Expr]]:
     """For kernels with f32 activations: a function (byte offset of a column block, group) -> the f32x16 vector of each
     of the group's columns (32 of them; for float formats: the 4 columns from `group * 4`)."""
-    plain = Isa("lanes16", 64, isa.dot, 1, (), ())
 
     def dequantised(base: Expr, group: int) -> list[Expr]:
         scales = Scales(k, w, fmt, base, 0, None)
         per_scale = fmt.group_columns
         columns: list[Expr] = []
-        words = [bitcast("uint32", q, 16) for q in load_quads(k, w, fmt, base, group, 0, Isa("raw", 64, "generic", 1, (), ()))]
+        words = [bitcast("uint32", q, 16) for q in load_quads(k, w, fmt, base, group, 0, ISAS["generic"])]
         current: tuple[Expr, Expr | None] | None = None
         for c in range(32):
             if c % per_scale == 0:
@@ -136,13 +137,14 @@ def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr
                 up = tirx.shift_left(word, const("int32", 24 - 8 * byte, 16))
                 value = tirx.shift_right(up, const("int32", 24, 16))
             else:
-                value = tirx.bitwise_and(tirx.shift_right(word, const("uint32", 8 * byte, 16)), const("uint32", 255, 16))
+                value = tirx.bitwise_and(
+                    tirx.shift_right(word, const("uint32", 8 * byte, 16)), const("uint32", 255, 16)
+                )
                 value = bitcast("int32", value, 16)
             real = cast("float32", value, 16) * scale
             columns.append(k.let(real if offset is None else real + offset, "w"))
         return columns
 
-    del plain
     typed = {"f32": "float32", "f16": "float16", "bf16": "uint16"}
 
     def as_stored(base: Expr, group: int) -> list[Expr]:
@@ -161,6 +163,3 @@ def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr
         return columns
 
     return as_stored if fmt.is_float else dequantised
-
-
-__all__ = ["QUADS", "Scales", "broadcast", "float_columns", "load_quads"]

@@ -1,0 +1,245 @@
+"""`compile_model`: from a model on disk to a bundle in the cache. The one entry point of this room.
+
+TVM is imported only on a cache miss: a model that was compiled before opens in a fraction of a second, and where TVM is not
+installed at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from hearth.bundle import (
+    ABI_VERSION,
+    FORMAT_VERSION,
+    WEIGHTS,
+    BundleWriter,
+    Manifest,
+    ModelFacts,
+    bundle_key,
+    bundle_path,
+    cache_dir,
+    open_bundle,
+)
+from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.generation import published_sampling, save_sampling
+from hearth.checkpoint.tokenizer_files import save_tokenizer
+from hearth.checkpoint.types import Checkpoint
+from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library
+from hearth.compiler.targets import Isa, choose_isa
+from hearth.errors import BundleMismatch, CompileError, CorruptFile, ModelNotFound, Unsupported
+from hearth.model import LoadedModel, load_family
+from hearth.quant.formats import Format
+from hearth.quant.policy import choose_format
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, and how much of how much: bytes for weights, kernels for kernels."""
+
+Precision = Literal["default", "high"]
+
+
+def compile_model(
+    source: Path,
+    *,
+    name: str,
+    quant: str | None = None,
+    head: str | None = None,
+    precision: Precision = "default",
+    context: int | None = None,
+    target: str | None = None,
+    isa: str | None = None,
+    output: Path | None = None,
+    dump_ir: Path | None = None,
+    threads: int = 2,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Compiles a model, or finds it compiled.
+
+    Args:
+        source: a Hugging Face folder or a GGUF file.
+        name: the model as the user named it, for the manifest.
+        quant, head: number formats of the body and of embedding and head; None: `quant.policy`.
+        precision: `high` computes with f32 activations and keeps f32 keys and values.
+        context: tokens to prepare for, where that changes the model (LongRoPE).
+        target: triple; None: this machine.
+        isa: instruction set; None: the best that the target is known to have.
+        output: folder to write the bundle to; None: Hearth's cache.
+        dump_ir: folder for the module after each phase (implies compiling again).
+        threads: for packing weights.
+        force: compile even if the bundle is there.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        Unsupported, CorruptFile: the source cannot be compiled.
+        CompileError: the compiler is not installed or fails.
+        StorageError: the bundle cannot be written.
+    """
+    report = progress or (lambda label, done, total: None)
+    report("reading", 0, 0)
+    checkpoint = open_checkpoint(source)
+    model = load_family(checkpoint, context=context)
+    triple = target or host_target()
+    chosen = choose_isa(triple, host_target(), isa)
+    formats = _formats(checkpoint, model, quant, head)
+    identity = {
+        "source": checkpoint.fingerprint(),
+        "formats": sorted((p, f.name) for p, f in formats.items()),
+        "config": repr(model.config),
+        "precision": precision,
+        "target": triple,
+        "isa": chosen.name,
+        "toolchain": _toolchain(),
+    }
+    folder = output or bundle_path(bundle_key(name, identity))
+    if not force and dump_ir is None and output is None and _is_sound(folder):
+        return folder
+    if importlib.util.find_spec("tvm") is None:
+        raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
+    again = force or dump_ir is not None or output is not None
+    _compile(checkpoint, model, formats, chosen, triple, name, precision, folder, dump_ir, threads, report, again)
+    return folder
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        open_bundle(folder)
+    except (ModelNotFound, CorruptFile, BundleMismatch):
+        return False
+    return True
+
+
+def _formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:
+    """Format of every matrix; a parameter of some K keeps what its rows are."""
+    formats = {}
+    for parameter, where in model.sources.items():
+        info = checkpoint.tensors[where.tensor]
+        fmt = choose_format(parameter, info.dtype, checkpoint.kind, quant, head)
+        formats[parameter] = fmt
+    return formats
+
+
+@cache
+def _toolchain() -> str:
+    """Hash of everything that shapes a bundle besides the model: our compiler's sources, and its tools' versions."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for room in ("model", "quant", "compiler", "runtime/csrc"):
+        for file in sorted((package / room).rglob("*")):
+            if file.suffix in (".py", ".c", ".h"):
+                digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _compile(
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isa: Isa, target: str, name: str,
+    precision: Precision, folder: Path, dump_ir: Path | None, threads: int, report: Progress, replace_existing: bool,
+) -> None:  # fmt: skip
+    report("loading the compiler", 0, 0)
+    from hearth.compiler.objects import kernel_objects
+    from hearth.compiler.pack import pack_all
+    from hearth.compiler.pipeline import dump_to, lower
+    from hearth.compiler.plan import Limits
+
+    report("planning", 0, 0)
+    config = model.config
+    lowered = lower(
+        config,
+        formats,
+        isa,
+        high_precision=precision == "high",
+        limits=Limits(max_position=config.max_position),
+        dump=dump_to(dump_ir) if dump_ir else None,
+    )
+    plan = lowered.plan
+    with BundleWriter(folder, replace_existing=replace_existing) as writer:
+        weights = writer.allocate(WEIGHTS, plan.weights_bytes)
+        count = 0
+
+        def kernel_done(kernel: str) -> None:
+            nonlocal count
+            report("compiling kernels", count, len(lowered.kernels))
+            count += 1
+
+        objects = kernel_objects(lowered.kernels, lowered.module, target, isa, cache_dir() / "kernels", kernel_done)
+        report("linking", 0, 0)
+        symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars) for k in lowered.kernels.values()]
+        link_library(objects, symbols, writer.path(library_name(target)), target=target, cache_dir=cache_dir() / "zig")
+
+        done = 0
+
+        def written(size: int) -> None:
+            nonlocal done
+            done += size
+            report("packing weights", done, plan.weights_bytes)
+
+        pack_all(
+            plan, lowered.parameters, config, model.sources, checkpoint, weights, threads=threads, progress=written
+        )
+        writer.write("plan.bin", plan.to_bytes())
+        tokenizer = checkpoint.tokenizer()
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)
+        save_sampling(published_sampling(checkpoint), writer.path("tokenizer.json").parent)
+        report("writing the bundle", 0, 0)
+        writer.commit(_manifest(checkpoint, model, formats, isa, target, name, precision, plan.kv_bytes_per_token,
+                                plan.weights_bytes, plan.arena_bytes))  # fmt: skip
+
+
+def _manifest(
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isa: Isa, target: str, name: str,
+    precision: Precision, kv_bytes_per_token: int, weights_bytes: int, arena_bytes: int,
+) -> Manifest:  # fmt: skip
+    config = model.config
+    body = [f.name for p, f in formats.items() if p.rpartition(".")[2] in ("q", "k", "v", "o", "gate", "up", "down")]
+    parameters = 0
+    for tensor in {source.tensor for source in model.sources.values()}:
+        size = 1
+        for dim in checkpoint.tensors[tensor].shape:
+            size *= dim
+        parameters += size
+    facts = ModelFacts(
+        parameters=parameters,
+        layers=config.num_layers,
+        vocab_size=config.vocab_size,
+        context_max=config.max_position,
+        kv_bytes_per_token=kv_bytes_per_token,
+        weights_bytes=weights_bytes,
+        arena_bytes=arena_bytes,
+    )
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        abi_version=ABI_VERSION,
+        hearth_version=_version("hearth"),
+        compilers={"tvm": _version("apache-tvm"), "zig": _version("ziglang")},
+        target=target,
+        cpu=isa.name,
+        features=isa.features,
+        source_name=name,
+        source_fingerprint=checkpoint.fingerprint(),
+        family=config.family,
+        quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
+        head=formats["embed" if config.tied_embeddings else "head"].name,
+        precision="high" if precision == "high" else "int8",
+        context=config.max_position,
+        facts=facts,
+        files={},
+    )
+
+
+__all__ = ["CompileError", "Unsupported", "compile_model"]

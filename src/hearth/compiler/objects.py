@@ -1,0 +1,71 @@
+"""Machine code of kernels, kept by what they are: the second level of the compile cache.
+
+A kernel's object file is named by its structural hash, its target and the compiler's version, so models share kernels (all
+of one format do) and a changed kernel is never mistaken for its former self.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm_ffi import structural_hash
+
+from hearth.compiler.kernels.build import write_object
+from hearth.compiler.kernels.builder import Kernel
+from hearth.compiler.targets import Isa
+from hearth.errors import CompileError
+
+_LLVM_TRIPLES = {"macos": "apple-darwin", "linux": "linux-gnu", "windows": "windows-gnu"}
+
+
+def llvm_target(target: str, isa: Isa) -> Any:
+    """TVM's target for a triple and an instruction set."""
+    arch, _, system = target.partition("-")
+    family = system.partition("-")[0]
+    triple = f"{arch}-{_LLVM_TRIPLES[family]}" if family in _LLVM_TRIPLES else target
+    if family == "linux" and "musl" in system:
+        triple = f"{arch}-linux-musl"
+    cpu = {"x86_64": "x86-64", "aarch64": "generic"}.get(arch, "generic")
+    return tvm.target.Target({"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(isa.llvm_features)})
+
+
+def kernel_objects(
+    kernels: dict[str, Kernel],
+    module: Any,
+    target: str,
+    isa: Isa,
+    cache: Path,
+    progress: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Object files of the kernels, compiled where the cache has none.
+
+    Args:
+        module: holds a PrimFunc for each name of `kernels`.
+        cache: folder of the object files.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    machine = llvm_target(target, isa)
+    paths = []
+    for name in kernels:
+        if progress:
+            progress(name)
+        function = module[name]
+        identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__}"
+        path = cache / f"{name[:80]}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.o"
+        if not path.is_file():
+            # Written beside and renamed: a compile that is stopped leaves nothing that counts as whole.
+            part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
+            try:
+                write_object(tvm.IRModule({name: function}), machine, part)
+                part.replace(path)
+            except (tvm.error.InternalError, RuntimeError, ValueError) as error:
+                raise CompileError(f"Kernel {name} does not compile for {target}.", why=str(error)[-500:]) from error
+            finally:
+                part.unlink(missing_ok=True)
+        paths.append(path)
+    return paths

@@ -1,0 +1,159 @@
+"""Fusions on the logical graph: fewer, larger products, and what follows a product done in its epilogue.
+
+q, k, v                      -> one product, split by columns
+act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
+x + [s *] product            -> the product adds to the residual
+x + [s *] norm(y)            -> one norm kernel that adds
+scale, soft cap, argmax      -> epilogue of the head's product
+scale * embedding            -> the lookup scales
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+from tvm.relax import op
+
+from hearth.compiler.parameters import Parameters
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar
+from hearth.model.decoder import f32_tensor, hearth_op
+
+
+def fuse_qkv(module: Any, parameters: Parameters) -> Any:
+    """The products of one input that feed one attention become one, where they share a format."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "hearth.attention"):
+            return None
+        args = arguments(value)
+        products = [graph.value(v) for v in args[:3]]
+        if not all(is_op(p, "hearth.linear") and graph.only_use(v) for p, v in zip(products, args, strict=False)):
+            return None
+        inputs = [arguments(p) for p in products]
+        if not all(a[0].same_as(inputs[0][0]) for a in inputs) or not parameters.same_format([a[1] for a in inputs]):
+            return None
+        merged = [inputs[0][0], graph.add_param(parameters.merge([a[1] for a in inputs], "qkv", "dense"))]
+        if attribute(products[0], "bias"):
+            merged.append(graph.add_param(parameters.merge([a[2] for a in inputs], "qkv_bias", "dense")))
+        widths = [int(a[1].ty.shape[0]) for a in inputs]
+        tokens = args[0].ty.shape[0]
+        together = graph.emit(hearth_op("linear", merged, f32_tensor(tokens, sum(widths)), bias=len(merged) == 3))
+        parts = graph.emit(op.split(together, [widths[0], widths[0] + widths[1]], axis=1))
+        qkv = [graph.emit(relax.TupleGetItem(parts, i)) for i in range(3)]
+        return hearth_op("attention", [*qkv, *args[3:]], value.ty, layer=attribute(value, "layer"))
+
+    return rewrite(module, rule)
+
+
+_ACTIVATIONS = {"nn.silu": "silu", "nn.gelu_tanh": "gelu_tanh", "nn.gelu": "gelu"}
+
+
+def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
+    """act(x Wg) * (x Wu) in one product over blocks of gate and up rows in turn."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "multiply"):
+            return None
+        activated, up_var = graph.value(value.args[0]), value.args[1]
+        name = next((short for long, short in _ACTIVATIONS.items() if is_op(activated, long)), None)
+        if name is None:
+            return None
+        gate, up = graph.value(activated.args[0]), graph.value(up_var)
+        if not (is_op(gate, "hearth.linear") and is_op(up, "hearth.linear")):
+            return None
+        g, u = arguments(gate), arguments(up)
+        if not g[0].same_as(u[0]) or not parameters.same_format([g[1], u[1]]):
+            return None
+        merged = [g[0], graph.add_param(parameters.merge([g[1], u[1]], "gate_up", "interleaved"))]
+        if attribute(gate, "bias"):
+            merged.append(graph.add_param(parameters.merge([g[2], u[2]], "gate_up_bias", "interleaved")))
+        return hearth_op("linear", merged, value.ty, bias=len(merged) == 3, epilogue="gated", activation=name)
+
+    return rewrite(module, rule)
+
+
+def fuse_residual(module: Any) -> Any:
+    """x + [constant *] f, where f is a product or a norm: added where f is computed."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "add"):
+            return None
+        residual, branch = value.args
+        scale, source = _unscaled(graph, branch)
+        if is_op(source, "hearth.linear") and attribute(source, "epilogue", "store") == "store":
+            args = [*arguments(source), residual]
+            return hearth_op("linear", args, value.ty, bias=attribute(source, "bias"), epilogue="add", scale=scale)
+        if is_op(source, "nn.rms_norm"):
+            return hearth_op("norm_add", [*source.args, residual], value.ty, epsilon=source.attrs.epsilon, scale=scale)
+        return None
+
+    return rewrite(module, rule)
+
+
+def _unscaled(graph: Graph, var: Any) -> tuple[float, Any]:
+    """(c, f) where the variable is c * f with f used nowhere else, else (1, its value or None)."""
+    value = graph.value(var)
+    if not graph.only_use(var):
+        return 1.0, None
+    if is_op(value, "multiply"):
+        factor = scalar(value.args[1])
+        if factor is not None and graph.only_use(value.args[0]):
+            return factor, graph.value(value.args[0])
+    return 1.0, value
+
+
+def fuse_logits(module: Any) -> Any:
+    """argmax(cap * tanh(scale * x W / cap)): scale, cap and the search happen in the head's product.
+
+    The logits themselves stay an output: `hearth.logits` gives both.
+    """
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if isinstance(value, relax.Tuple) and len(value.fields) == 3:
+            logits = value.fields[0]
+            scale, cap, source = _head(graph, logits)
+            best = graph.value(value.fields[1])
+            if source is None or not is_op(best, "argmax") or not best.args[0].same_as(logits):
+                return None
+            args = arguments(source)
+            types = [logits.ty, relax.TensorType((logits.ty.shape[0],), "int32")]
+            both = graph.emit(hearth_op("logits", args, types, scale=scale, softcap=cap))
+            return relax.Tuple(
+                [graph.emit(relax.TupleGetItem(both, 0)), graph.emit(relax.TupleGetItem(both, 1)), value.fields[2]]
+            )
+        return None
+
+    return rewrite(module, rule)
+
+
+def _head(graph: Graph, var: Any) -> tuple[float, float, Any]:
+    """(scale, cap or 0, the head's product) behind the logits; product None: not this shape."""
+    value, cap, scale = graph.value(var), 0.0, 1.0
+    if is_op(value, "multiply") and is_op(graph.value(value.args[0]), "tanh"):
+        cap = scalar(value.args[1]) or 0.0
+        divided = graph.value(graph.value(value.args[0]).args[0])
+        if not is_op(divided, "divide") or scalar(divided.args[1]) != cap:
+            return 1.0, 0.0, None
+        value = graph.value(divided.args[0])
+    if is_op(value, "multiply"):
+        factor = scalar(value.args[1])
+        if factor is None:
+            return 1.0, 0.0, None
+        scale, value = factor, graph.value(value.args[0])
+    return scale, cap, value if is_op(value, "hearth.linear") else None
+
+
+def fuse_embedding_scale(module: Any) -> Any:
+    """constant * take(W, ids) is a lookup that scales; every lookup becomes `hearth.embedding`."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if is_op(value, "multiply"):
+            factor, source = scalar(value.args[1]), graph.value(value.args[0])
+            if factor is not None and is_op(source, "take") and graph.value(source.args[0]) is None:
+                return hearth_op("embedding", [source.args[1], source.args[0]], value.ty, scale=factor)
+        if is_op(value, "take") and graph.value(value.args[0]) is None:
+            return hearth_op("embedding", [value.args[1], value.args[0]], value.ty, scale=1.0)
+        return None
+
+    return rewrite(module, rule)

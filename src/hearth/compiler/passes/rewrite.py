@@ -1,0 +1,118 @@
+"""Rewriting of `forward` by rules anchored at one operation: what every pass of this folder is made of.
+
+A rule sees one binding and, through the `Graph`, where its operands come from. It returns None ("not mine") or the
+expression to take its place; what that made useless is removed afterwards. Operands may be old variables or results of
+`graph.emit`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import tvm
+from tvm import relax
+
+Rule = Callable[["Graph", Any], Any]
+
+
+class Graph:
+    """The function under rewriting: definitions and use counts of its old variables, and the new body so far."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.function = module["forward"]
+        (block,) = self.function.body.blocks
+        self.bindings = [(b.var, b.value) for b in block.bindings]
+        self.definitions: dict[Any, Any] = dict(self.bindings)
+        self.uses: Counter[Any] = Counter()
+        for _, value in self.bindings:
+            self.uses.update(operands(value))
+        self.builder = relax.BlockBuilder()
+        self.params: list[Any] = list(self.function.params)
+        self._new: dict[Any, Any] = {}
+
+    def value(self, var: Any) -> Any:
+        """What an old variable is bound to; None for parameters and new variables."""
+        return self.definitions.get(var)
+
+    def only_use(self, var: Any) -> bool:
+        return self.uses[var] == 1
+
+    def emit(self, value: Any) -> Any:
+        return self.builder.emit(self.mapped(value))
+
+    def add_param(self, var: Any) -> Any:
+        self.params.append(var)
+        return var
+
+    def mapped(self, value: Any) -> Any:
+        """`value` with old variables replaced by their new ones."""
+        if isinstance(value, relax.Var):
+            return self._new.get(value, value)
+        if isinstance(value, relax.Tuple):
+            return relax.Tuple([self.mapped(f) for f in value.fields])
+        if isinstance(value, relax.TupleGetItem):
+            return relax.TupleGetItem(self.mapped(value.tuple_value), value.index)
+        if isinstance(value, relax.Call):
+            return relax.Call(value.op, [self.mapped(a) for a in value.args], value.attrs, value.ty_args)
+        return value
+
+    def bind(self, var: Any, new: Any) -> None:
+        self._new[var] = new
+
+
+def operands(value: Any) -> list[Any]:
+    """Variables that an expression reads, once for each time."""
+    if isinstance(value, relax.Var):
+        return [value]
+    if isinstance(value, relax.Tuple):
+        return [v for f in value.fields for v in operands(f)]
+    if isinstance(value, relax.TupleGetItem):
+        return operands(value.tuple_value)
+    if isinstance(value, relax.Call):
+        return [v for a in value.args for v in operands(a)]
+    return []
+
+
+def rewrite(module: Any, rule: Rule) -> Any:
+    """`module` with `rule` tried at every binding of `forward`, in order; dead bindings and parameters are dropped."""
+    graph = Graph(module)
+    builder = graph.builder
+    with builder.function("forward", attrs={"num_input": graph.function.attrs["num_input"]}):
+        with builder.dataflow():
+            for var, value in graph.bindings:
+                replaced = rule(graph, value)
+                graph.bind(var, graph.emit(value if replaced is None else replaced))
+            result = builder.emit_output(graph.mapped(graph.function.body.body))
+        builder.emit_func_output(result, params=graph.params)
+    return relax.transform.DeadCodeElimination(["forward"])(builder.finalize())
+
+
+def is_op(value: Any, name: str) -> bool:
+    """Whether `value` is a call of Relax's `relax.<name>`, or of ours when the name begins with `hearth.`."""
+    if not isinstance(value, relax.Call):
+        return False
+    if name.startswith("hearth."):
+        return (
+            isinstance(value.args[0], relax.ExternFunc) and value.args[0].global_symbol == name if value.args else False
+        )
+    return getattr(value.op, "name", None) == f"relax.{name}"
+
+
+def arguments(value: Any) -> list[Any]:
+    """Operands of one of our operations."""
+    return list(value.args[1].fields)
+
+
+def attribute(value: Any, name: str, default: Any = None) -> Any:
+    """An attribute of one of our operations."""
+    return value.attrs[name] if value.attrs is not None and name in value.attrs else default
+
+
+def scalar(value: Any) -> float | None:
+    """A constant's value when it is one number."""
+    if isinstance(value, tvm.ir.expr.GenericConst) and len(value.ty.shape) == 0:
+        return float(value.value.numpy())
+    return None

@@ -1,0 +1,228 @@
+"""Chooses the kernel of every operation: the last pass on the graph.
+
+Afterwards `forward` is a line of calls `hearth.kernel(buffers..., units, grain, scalars...)`, each naming a PrimFunc of the
+module; tensors have their physical shapes (docs/architecture.md, "Padded feature axes"). A matter of tables: one method
+for each operation that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import relax, tirx
+
+from hearth.compiler.kernels.attention import AttentionSpec, attention
+from hearth.compiler.kernels.builder import Kernel
+from hearth.compiler.kernels.embedding import embedding
+from hearth.compiler.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.kernels.norms import argmax, prepare, rms_norm
+from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.parameters import Parameters
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
+from hearth.compiler.targets import Isa
+from hearth.model.config import DecoderConfig
+from hearth.model.decoder import PAGE_TOKENS, hearth_op, padded_head
+from hearth.quant.formats import round_up
+
+LANES = 16
+CHUNK_BYTES = 96 * 1024
+"""Weights that a thread takes at once: long enough that the atomic counter costs nothing, short enough to share evenly."""
+MIN_CHUNKS = 16
+TILE_TOKENS = 16
+
+
+@dataclass
+class Selection:
+    """What the pass needs to know, and the kernels it chose by name.
+
+    Attributes:
+        scratch_bytes: the most scratch that any chosen kernel uses.
+    """
+
+    config: DecoderConfig
+    isa: Isa
+    parameters: Parameters
+    kv_dtype: str = "float16"
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    scratch_bytes: int = 64
+
+    def use(self, name: str, make: Callable[[], Kernel], scratch_bytes: int = 0) -> str:
+        if name not in self.kernels:
+            kernel = make()
+            self.kernels[kernel.name] = kernel
+            name = kernel.name
+        self.scratch_bytes = max(self.scratch_bytes, scratch_bytes)
+        return name
+
+
+def stride(width: int) -> int:
+    """Row stride of an activation of `width` columns, in elements."""
+    return round_up(width, LANES)
+
+
+def tensor(*shape: Any, dtype: str = "float32") -> Any:
+    return relax.TensorType(shape, dtype)
+
+
+def call(kernel: str, buffers: Sequence[Any], out: Any, units: Any, scalars: Sequence[Any], grain: int = 1) -> Any:
+    """One step: `kernel` over [0, units), `grain` units at a time."""
+    numbers = [tirx.IntImm("int64", x) if isinstance(x, int) else x for x in (units, grain, *scalars)]
+    return hearth_op("kernel", [*buffers, relax.ShapeExpr(numbers)], out, kernel=kernel)
+
+
+def select_kernels(module: Any, selection: Selection) -> Any:
+    rules: dict[str, Callable[[Graph, Any, Selection], Any]] = {
+        "hearth.embedding": _embedding,
+        "hearth.rope_table": _rope_table,
+        "hearth.prepare": _prepare,
+        "hearth.product": _product,
+        "hearth.attention": _attention,
+        "hearth.norm_add": _norm_add,
+        "nn.rms_norm": _rms_norm,
+    }
+
+    def rule(graph: Graph, value: Any) -> Any:
+        for name, chosen in rules.items():
+            if is_op(value, name):
+                return chosen(graph, value, selection)
+        return None
+
+    lowered = rewrite(module, rule)
+    for name, kernel in selection.kernels.items():
+        lowered[name] = kernel.finish()
+    return lowered
+
+
+def _width(var: Any) -> int:
+    """Columns of an activation, before padding."""
+    return int(var.ty.shape[1])
+
+
+def _embedding(graph: Graph, value: Any, s: Selection) -> Any:
+    ids, w = arguments(value)
+    packed = s.parameters.packed[w.name]
+    scale, ld = float(attribute(value, "scale")), stride(_width(value))
+    kernel = s.use("", lambda: embedding(s.isa.name, packed.fmt, scale))
+    n = ids.ty.shape[0]
+    return call(kernel, [ids, w], tensor(n, ld), n, [packed.blocks, ld])
+
+
+def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
+    positions, inv_freq = arguments(value)
+    kernel = s.use("", lambda: rope_table(s.isa.name, float(attribute(value, "attention_factor"))))
+    n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
+    return call(kernel, [positions, inv_freq], [tensor(n, half), tensor(n, half)], n, [half], grain=8)
+
+
+def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
+    args = arguments(value)
+    norm, gather = bool(attribute(value, "norm")), bool(attribute(value, "gather"))
+    quantise, eps = bool(attribute(value, "quantise")), float(attribute(value, "epsilon"))
+    outputs = value.ty_args[0]
+    types = list(outputs.fields) if quantise else [outputs]
+    m, kp = types[0].shape[0], int(types[0].shape[1])
+    size = _width(args[0])
+    kernel = s.use(
+        "", lambda: prepare(s.isa.name, norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp
+    )
+    return call(kernel, args, types if quantise else types[0], m, [size, kp, stride(size)], grain=2)
+
+
+def _product(graph: Graph, value: Any, s: Selection) -> Any:
+    args = arguments(value)
+    inputs = int(attribute(value, "inputs"))
+    w = args[inputs]
+    packed = s.parameters.packed[w.name]
+    epilogue = str(attribute(value, "epilogue", "store"))
+    spec = MatmulSpec(
+        packed.fmt,
+        s.isa,
+        activations="int8" if inputs == 2 else "float32",
+        bias=bool(attribute(value, "bias", False)),
+        epilogue=epilogue,  # type: ignore[arg-type]
+        activation=str(attribute(value, "activation", "silu")),  # type: ignore[arg-type]
+        scale=float(attribute(value, "scale", 1.0)),
+        softcap=float(attribute(value, "softcap", 0.0)) or None,
+    )
+    m, kp = args[0].ty.shape[0], int(args[0].ty.shape[1])
+    out = value.ty_args[0]
+    units = round_up(packed.n, LANES) // LANES // (2 if epilogue == "gated" else 1)
+    ld = LANES * units
+    kernel = s.use(spec.name, lambda: matmul(spec))
+    buffers = [w, *args[:inputs], *args[inputs + 1 :]]
+    unit_bytes = packed.size_bytes // units
+    grain = max(1, min(CHUNK_BYTES // unit_bytes, units // MIN_CHUNKS))
+    scalars = [m, packed.blocks, kp, ld]
+    if epilogue != "logits":
+        return call(kernel, buffers, tensor(m, ld), units, scalars, grain)
+    types = [tensor(m, ld), tensor(m, units), tensor(m, units, dtype="int32")]
+    parts = graph.emit(call(kernel, buffers, types, units, [*scalars, packed.n], grain))
+    logits, best, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
+    search = s.use("", lambda: argmax(s.isa.name))
+    found = graph.emit(call(search, [best, where], out.fields[1], m, [units]))
+    return relax.Tuple([logits, found])
+
+
+def _attention(graph: Graph, value: Any, s: Selection) -> Any:
+    c = s.config
+    layer = c.layers[int(attribute(value, "layer"))]
+    q, k, v, *rest = arguments(value)
+    tables, rest = (rest[:2], rest[2:]) if layer.rope is not None else ([], rest)
+    norms, rest = (rest[:2], rest[2:]) if c.qk_norm else ([], rest)
+    positions, token_seq, tiles, block_table, k_pages, v_pages = rest
+    sources, offsets, strides = zip(*(_columns(graph, x) for x in (q, k, v)), strict=True)
+    n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
+    group, hp = c.num_heads // c.num_kv_heads, padded_head(c.head_dim)
+
+    rope = RopeSpec(layer.rope is not None, c.qk_norm, c.norm_eps, c.attention_scale, s.kv_dtype)
+    half = len(c.ropes[layer.rope].inv_freq) if layer.rope is not None else 0
+    append = s.use(rope.name(s.isa.name), lambda: rope_append(s.isa.name, rope))
+    scalars = [*strides, *offsets, group, c.num_kv_heads, c.head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
+    # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
+    rotated = graph.emit(
+        call(
+            append,
+            [*sources, *tables, *norms, positions, token_seq, block_table, k_pages, v_pages],
+            tensor(c.num_kv_heads, n, group, hp), n * c.num_kv_heads, scalars,
+        )
+    )  # fmt: skip
+    spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, group, hp, s.kv_dtype)
+    kernel = s.use(
+        spec.name(s.isa.name),
+        lambda: attention(s.isa.name, spec, PAGE_TOKENS),
+        scratch_bytes=spec.scratch_bytes(PAGE_TOKENS),
+    )
+    ld = stride(c.num_heads * c.head_dim)
+    return call(
+        kernel,
+        [rotated, k_pages, v_pages, tiles, positions, block_table],
+        tensor(n, ld), tiles.ty.shape[0] * c.num_kv_heads, [c.num_kv_heads, c.head_dim, n, seq_stride, ld],
+    )  # fmt: skip
+
+
+def _columns(graph: Graph, var: Any) -> tuple[Any, int, int]:
+    """(buffer, first column, row stride): where q, k or v lies, alone or as a part of a merged product."""
+    value = graph.value(var)
+    if isinstance(value, relax.TupleGetItem):
+        split = graph.value(value.tuple_value)
+        if is_op(split, "split"):
+            starts = [0, *(int(i) for i in split.attrs.indices_or_sections)]
+            return split.args[0], starts[value.index], stride(_width(split.args[0]))
+    return var, 0, stride(_width(var))
+
+
+def _norm_add(graph: Graph, value: Any, s: Selection) -> Any:
+    x, weight, residual = arguments(value)
+    eps, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
+    kernel = s.use("", lambda: rms_norm(s.isa.name, eps=eps, add=True, scale=scale))
+    size, m = _width(x), x.ty.shape[0]
+    return call(kernel, [x, weight, residual], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)
+
+
+def _rms_norm(graph: Graph, value: Any, s: Selection) -> Any:
+    x, weight = value.args
+    kernel = s.use("", lambda: rms_norm(s.isa.name, eps=float(value.attrs.epsilon), add=False))
+    size, m = _width(x), x.ty.shape[0]
+    return call(kernel, [x, weight], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)

@@ -1,0 +1,160 @@
+"""The decoder as a Relax module, in logical operations: what is computed, not how.
+
+One function `forward` for a ragged batch: prefill chunks, single tokens and tokens to verify in any mixture. Weights are
+`[out, in]` f32 parameters by the names of `weights.py`, whatever format they will be packed in; passes in `compiler/`
+decide that. Besides Relax's own operations there are three of ours, as destination-passing calls with attributes:
+
+    hearth.linear(x, w, [bias])                  x w^T + bias
+    hearth.rope_table(positions, inv_freq)       cos and sin, each (n, rotary_dim / 2)
+    hearth.attention(q, k, v, ...)               optional norm of q and k, rotation, append to the KV pages, attention
+
+n tokens, s sequences, t tiles, r rows of logits; layouts of the KV pages are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm
+from tvm import relax, tirx
+from tvm.relax import op
+
+from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.weights import parameter_shapes
+
+PAGE_TOKENS = 16
+INPUTS = ("token_ids", "positions", "token_seq", "tiles", "block_table", "logit_rows")
+
+
+def padded_head(head_dim: int) -> int:
+    """Head size in the KV pages and in rotated queries: a multiple of 16 lanes."""
+    return -(-head_dim // 16) * 16
+
+
+def hearth_op(name: str, args: Sequence[Any], out: Any, **attrs: Any) -> Any:
+    """One of our own operations; `out` is its type (a list of types for several results)."""
+    call = op.call_dps_packed(f"hearth.{name}", relax.Tuple(list(args)), out)
+    return relax.Call(call.op, call.args, tvm.ir.make_node("ir.DictAttrs", **attrs), call.ty_args)
+
+
+def f32_tensor(*shape: Any) -> Any:
+    return relax.TensorType(shape, "float32")
+
+
+def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
+    """Bytes of one page (`PAGE_TOKENS` tokens) of each KV parameter of `build`."""
+    size = config.num_kv_heads * padded_head(config.head_dim) * PAGE_TOKENS * {"float16": 2, "float32": 4}[kv_dtype]
+    return {f"layers.{i}.{kind}_pages": size for i in range(config.num_layers) for kind in "kv"}
+
+
+def rope_parameter(index: int) -> str:
+    return f"ropes.{index}.inv_freq"
+
+
+def build(config: DecoderConfig, kv_dtype: str = "float16") -> Any:
+    """The IRModule with `forward(inputs..., weights..., KV pages...) -> (logits, argmax, hidden)`.
+
+    logits f32 (r, vocab); argmax int64 (r,); hidden f32 (n, hidden_size), after the final norm.
+    """
+    return _Builder(config, kv_dtype).build()
+
+
+class _Builder:
+    def __init__(self, config: DecoderConfig, kv_dtype: str) -> None:
+        self.c = config
+        self.bb = relax.BlockBuilder()
+        n, s, t, r, stride, pages = (tirx.Var(name, "int64") for name in ("n", "s", "t", "r", "stride", "pages"))
+        self.n, self.r = n, r
+        shapes = {
+            "token_ids": (n,), "positions": (n,), "token_seq": (n,), "tiles": (t, 4), "block_table": (s, stride),
+            "logit_rows": (r,),
+        }  # fmt: skip
+        self.inputs = {name: relax.Var(name, relax.TensorType(shapes[name], "int32")) for name in INPUTS}
+        self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
+        for i, rope in enumerate(config.ropes):
+            self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
+        hp = padded_head(config.head_dim)
+        self.kv: dict[str, Any] = {}
+        for layer in range(config.num_layers):
+            for kind, page in (("k", (hp, PAGE_TOKENS)), ("v", (PAGE_TOKENS, hp))):
+                name = f"layers.{layer}.{kind}_pages"
+                self.kv[name] = relax.Var(name, relax.TensorType((pages, config.num_kv_heads, *page), kv_dtype))
+
+    def emit(self, value: Any) -> Any:
+        return self.bb.emit(value)
+
+    def scaled(self, x: Any, factor: float) -> Any:
+        return x if factor == 1.0 else self.emit(op.multiply(x, relax.const(factor, "float32")))
+
+    def linear(self, x: Any, weight: str, bias: str | None, rows: Any | None = None) -> Any:
+        w = self.params[weight]
+        args = [x, w] if bias is None else [x, w, self.params[bias]]
+        out = f32_tensor(self.n if rows is None else rows, w.ty.shape[0])
+        return self.emit(hearth_op("linear", args, out, bias=bias is not None))
+
+    def norm(self, x: Any, weight: str) -> Any:
+        # Gemma's weight + 1 is folded into the packed vector by the compiler (DecoderConfig.norm_offset).
+        return self.emit(op.nn.rms_norm(x, self.params[weight], axes=-1, epsilon=self.c.norm_eps))
+
+    def build(self) -> Any:
+        c, bb = self.c, self.bb
+        all_params = [*self.inputs.values(), *self.params.values(), *self.kv.values()]
+        with bb.function("forward", all_params, attrs={"num_input": len(INPUTS)}):
+            with bb.dataflow():
+                x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
+                x = self.scaled(x, c.embedding_scale)
+                tables = [self.rope_table(i, rope) for i, rope in enumerate(c.ropes)]
+                for i, layer in enumerate(c.layers):
+                    x = self.block(i, layer, x, tables)
+                hidden = self.norm(x, "norm")
+                rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
+                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", None, self.r)
+                logits = self.scaled(logits, c.logit_scale)
+                if c.logit_softcap is not None:
+                    cap = relax.const(c.logit_softcap, "float32")
+                    logits = self.emit(op.multiply(self.emit(op.tanh(self.emit(op.divide(logits, cap)))), cap))
+                best = self.emit(op.argmax(logits, axis=1))
+                out = bb.emit_output(relax.Tuple([logits, best, hidden]))
+            bb.emit_func_output(out)
+        return bb.get()
+
+    def rope_table(self, index: int, rope: RopeConfig) -> Any:
+        half = f32_tensor(self.n, len(rope.inv_freq))
+        args = [self.inputs["positions"], self.params[rope_parameter(index)]]
+        return self.emit(hearth_op("rope_table", args, [half, half], attention_factor=rope.attention_factor))
+
+    def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
+        c = self.c
+        for part, before, after in (
+            (self.attention, "attn_norm", "attn_post_norm"),
+            (self.mlp, "mlp_norm", "mlp_post_norm"),
+        ):
+            h = x if c.norm_placement == "post" else self.norm(x, f"layers.{i}.{before}")
+            h = part(i, layer, h, tables)
+            if c.norm_placement != "pre":
+                h = self.norm(h, f"layers.{i}.{after}")
+            x = self.emit(op.add(x, self.scaled(h, c.residual_scale)))
+        return x
+
+    def attention(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
+        c, p = self.c, f"layers.{i}."
+        q, k, v = (self.linear(x, p + name, f"{p}{name}_bias" if c.qkv_bias else None) for name in ("q", "k", "v"))
+        args = [q, k, v]
+        if layer.rope is not None:
+            args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
+        if c.qk_norm:
+            args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
+        args += [self.inputs[name] for name in ("positions", "token_seq", "tiles", "block_table")]
+        args += [self.kv[p + "k_pages"], self.kv[p + "v_pages"]]
+        out = f32_tensor(self.n, c.num_heads * c.head_dim)
+        h = self.emit(hearth_op("attention", args, out, layer=i))
+        return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
+
+    def mlp(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
+        del layer, tables
+        c, p = self.c, f"layers.{i}."
+        gate, up = (self.linear(x, p + name, f"{p}{name}_bias" if c.mlp_bias else None) for name in ("gate", "up"))
+        act = {"silu": op.nn.silu, "gelu_tanh": op.nn.gelu_tanh, "gelu": op.nn.gelu}[c.activation]
+        h = self.emit(op.multiply(self.emit(act(gate)), up))
+        return self.linear(h, p + "down", p + "down_bias" if c.mlp_bias else None)
