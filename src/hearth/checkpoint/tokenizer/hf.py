@@ -10,7 +10,7 @@ from typing import Any
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, PULL_AGAIN, cannot_read, read_json_object, read_text
 from hearth.checkpoint.tokenizer.byte_level import LLAMA3_BOS, LLAMA3_EOS, llama3_document
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
-from hearth.checkpoint.tokenizer.spec import SPECIAL_NAMES, load_tokenizer, to_json
+from hearth.checkpoint.tokenizer.spec import SPECIAL_NAMES, parse_tokenizer, to_json
 from hearth.checkpoint.tokenizer.spm import spm_document
 from hearth.checkpoint.types import TokenizerSpec
 from hearth.errors import CorruptFile
@@ -41,7 +41,7 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any]) -> TokenizerSpec | Non
     else:
         return None
 
-    tokenizer = load_tokenizer(text, str(folder))
+    tokenizer = parse_tokenizer(text, str(folder))
     special = defaults.special | _special_tokens(folder, settings)
     generation = _optional_json(folder / "generation_config.json")
     ends = _ids(generation.get("eos_token_id")) or _ids(config.get("eos_token_id"))
@@ -132,7 +132,7 @@ def _without_overruled_post_processor(text: str, settings: Mapping[str, Any], fo
             document["post_processor"] = None
             return to_json(document), False
         return text, False
-    tokenizer = load_tokenizer(text, str(folder))
+    tokenizer = parse_tokenizer(text, str(folder))
     plain, whole = (tokenizer.encode("a", add_special_tokens=flag).ids for flag in (False, True))
     return text, len(whole) > len(plain)
 

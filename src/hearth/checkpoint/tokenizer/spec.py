@@ -14,7 +14,7 @@ from hearth.errors import CorruptFile
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
-def load_tokenizer(text: str, source: str) -> Tokenizer:
+def parse_tokenizer(text: str, source: str) -> Tokenizer:
     """A `tokenizers.Tokenizer` from the text of a tokenizer.json; `source` is for messages.
 
     Raises:

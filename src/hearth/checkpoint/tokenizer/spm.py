@@ -12,6 +12,7 @@ from hearth.errors import Unsupported
 
 _SPACE = "▁"  # U+2581, how the vocabulary spells a space
 _ALL = 1 << 30
+_NEVER_CHOSEN = 1e6
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,16 @@ def _bpe(model: SpmModel, pieces: list[Piece], source: str) -> dict[str, Any]:
 
 
 def _unigram(model: SpmModel, pieces: list[Piece]) -> dict[str, Any]:
-    # The library lets every entry compete for the text, SentencePiece only the normal ones. The others get the worst
-    # score of all, so that they lose; a lower one would shift the score that the library gives to unknown characters.
-    worst = min((piece.score for piece in pieces if piece.kind == Kind.NORMAL), default=0.0)
-    vocab = [[piece.text, piece.score if piece.kind == Kind.NORMAL else worst] for piece in pieces]
+    # The library lets every entry compete for the text, SentencePiece only the normal ones. The others get a score so
+    # low that they lose wherever the text can be spelled with normal pieces. The library derives the score of unknown
+    # characters from the lowest, which is harmless: a character that is no piece of its own stands in no piece at all,
+    # so it has no other reading.
+    never = min((piece.score for piece in pieces if piece.kind == Kind.NORMAL), default=0.0) - _NEVER_CHOSEN
+    vocab = [[piece.text, piece.score if piece.kind == Kind.NORMAL else never] for piece in pieces]
     return {
         "type": "Unigram",
         "unk_id": _unknown_piece(pieces),
-        "vocab": vocab + [[text, worst] for _, text, _ in model.extra],
+        "vocab": vocab + [[text, never] for _, text, _ in model.extra],
         "byte_fallback": model.byte_fallback,
     }
 
