@@ -211,6 +211,10 @@ class LLM:
         answer = self._start(ids, settings)
         return answer if stream else answer.read()
 
+    def check_chat(self) -> None:
+        """Raises what `chat` would raise for want of a tokenizer or a template; `notices` then tells of a guess."""
+        self._chosen_template()
+
     def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text; see `Tokenizer.encode`. Raises TokenizerMissing."""
         return self._with_tokenizer().encode(text, add_special=add_special, parse_special=parse_special)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hearth.bundle import Bundle, list_bundles, open_bundle
 from hearth.checkpoint import open_checkpoint
@@ -82,7 +82,7 @@ def prepare(
     """
     if (Path(name) / MANIFEST).is_file():
         return _from_bundle(name, Path(name), quant, head, precision)
-    source = resolve(name, offline=offline, progress=_from_hub(progress))
+    source = resolve(name, offline=offline, progress=hub_progress(progress))
     if source.kind == "bundle":
         return _from_bundle(name, source.path, quant, head, precision)
     bundle, notices = _compiled(source, quant, head, precision, context, progress)
@@ -94,7 +94,8 @@ def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, thread
     """How many tokens of prompt and answer a sequence may have.
 
     Args:
-        wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT`, and as half of the free memory holds.
+        wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
+            memory holds.
 
     Raises:
         UsageError: `wanted` or `max_seqs` is out of range.
@@ -149,17 +150,18 @@ def _compiled(
 ) -> tuple[Bundle, tuple[str, ...]]:
     try:
         from hearth.compiler import compile_model
-    except ImportError as error:
+
+        folder = compile_model(
+            source.path,
+            name=source.name,
+            quant=quant,
+            head=head,
+            precision=precision,
+            context=context,
+            progress=compile_progress(progress),
+        )
+    except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
         return _without_compiler(source, quant, head, precision, error)
-    folder = compile_model(
-        source.path,
-        name=source.name,
-        quant=quant,
-        head=head,
-        precision=precision,
-        context=context,
-        progress=_from_compiler(progress),
-    )
     return open_bundle(folder), ()
 
 
@@ -185,13 +187,15 @@ def _without_compiler(
     ) from cause
 
 
-def _from_hub(progress: ProgressCallback | None) -> Callable[[HubProgress], None] | None:
+def hub_progress(progress: ProgressCallback | None) -> Callable[[HubProgress], None] | None:
+    """The hub's callback for ours."""
     if progress is None:
         return None
     return lambda p: progress(Progress("download", f"{p.repo_id}: {p.file}", p.done_bytes, p.total_bytes))
 
 
-def _from_compiler(progress: ProgressCallback | None) -> Any:
+def compile_progress(progress: ProgressCallback | None) -> Callable[[str, int, int], None] | None:
+    """The compiler's callback for ours."""
     if progress is None:
         return None
     return lambda label, done, total: progress(Progress("compile", label, done, total))

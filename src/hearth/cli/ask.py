@@ -1,0 +1,141 @@
+"""`hearth ask MODEL "..."`: one question, one answer; the question may come from a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import stat
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hearth.cli.options import (
+    examples,
+    open_llm,
+    open_options,
+    sampling,
+    sampling_options,
+    template_options,
+    thinking_options,
+)
+from hearth.errors import ContextFull, UsageError
+
+if TYPE_CHECKING:
+    from hearth.chat.answer import Completion
+    from hearth.llm import LLM
+
+_PATIENCE_S = 2.0
+MAX_STDIN_CHARS = 64 << 20
+
+
+@click.command(
+    "ask",
+    epilog=examples(
+        'hearth ask starter "What is the capital of France?" --stats',
+        'cat notes.txt | hearth ask Qwen/Qwen3-0.6B "Summarise these notes:"',
+        'hearth ask ./model.gguf "Name three rivers." --json --temperature 0',
+    ),
+)
+@click.argument("model")
+@click.argument("prompt", nargs=-1)
+@click.option("--system", metavar="TEXT", help="Instructions that stand before the question.")
+@click.option("--raw", is_flag=True, help="Carry the text on as it is, without a chat format.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming text.")
+@click.option("--stats", is_flag=True, help="Say on standard error how many tokens it took and how fast.")
+@sampling_options
+@thinking_options
+@template_options
+@open_options
+def command(
+    model: str, prompt: tuple[str, ...], system: str | None, raw: bool, as_json: bool, stats: bool, **options: Any
+) -> None:
+    """Ask MODEL one question and print its answer.
+
+    What comes through a pipe is added after PROMPT, or is the question if there is none. Only the answer goes to
+    standard output.
+    """
+    text = _question(prompt)
+    if raw and system:
+        raise UsageError("--raw carries a text on as it is: there is no place for --system.")
+    with open_llm(model, options, to_chat=not raw) as llm:
+        if model == "starter" and (stats or sys.stderr.isatty()):
+            _banner()
+        done = _answer(llm, text, system, raw, as_json, options)
+    if stats:
+        from hearth.cli.printer import stats_line
+
+        click.echo(stats_line(done), err=True)
+    if done.finish_reason == "context":
+        raise ContextFull(
+            "The answer was cut: prompt and answer fill the context.",
+            hint="Use a larger --context, a shorter prompt, or --context-overflow slide.",
+        )
+
+
+def _answer(llm: LLM, text: str, system: str | None, raw: bool, as_json: bool, options: dict[str, Any]) -> Completion:
+    from hearth.cli.printer import AnswerPrinter, tell_ending
+
+    settings = sampling(options)
+    if raw:
+        stream = llm.generate(text, stream=True, **{k: v for k, v in settings.items() if v is not None})
+    else:
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": text})
+        thinking = False if options["no_thinking"] else None
+        stream = llm.chat(messages, stream=True, thinking=thinking, **settings)
+    if as_json:
+        done = stream.read()
+        click.echo(json.dumps(_as_json(llm, done), ensure_ascii=False))
+    else:
+        AnswerPrinter(options["thinking"]).print(stream)
+        assert stream.completion is not None
+        done = stream.completion
+    tell_ending(done)
+    return done
+
+
+def _as_json(llm: LLM, done: Completion) -> dict[str, Any]:
+    return {
+        "model": llm.info.name,
+        "text": done.text,
+        "thinking": done.thinking,
+        "finish_reason": done.finish_reason,
+        "usage": asdict(done.usage),
+        "first_token_ms": round(done.timings.first_token_s * 1e3, 3),
+        "prefill_tok_s": round(done.prefill_tok_s, 3),
+        "decode_tok_s": round(done.decode_tok_s, 3),
+        "notices": list(done.notices),
+    }
+
+
+def _banner() -> None:
+    from hearth.cli.printer import STARTER_BANNER
+
+    click.echo(click.style(STARTER_BANNER, dim=True), err=True)
+
+
+def _question(words: tuple[str, ...]) -> str:
+    parts = [" ".join(words), _piped(wait=not words)]
+    text = "\n\n".join(part for part in parts if part.strip())
+    if not text:
+        raise UsageError("There is no question.", hint='Give one: hearth ask starter "What is the capital of France?"')
+    return text
+
+
+def _piped(*, wait: bool) -> str:
+    """What comes through standard input; "" from a terminal."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    try:
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # no real file: a test's
+        return sys.stdin.read(MAX_STDIN_CHARS)
+    if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind) or stat.S_ISSOCK(kind)):
+        return ""  # /dev/null
+    if not wait and not stat.S_ISREG(kind) and not select.select([sys.stdin], [], [], _PATIENCE_S)[0]:
+        # A program that started us may have left a pipe open that nobody will ever write to.
+        click.echo("Waiting for standard input to end ... (add < /dev/null if there is nothing to read)", err=True)
+    return sys.stdin.read(MAX_STDIN_CHARS)

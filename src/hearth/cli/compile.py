@@ -1,0 +1,87 @@
+"""`hearth compile MODEL`: make a bundle, for this machine or another."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hearth.cli.options import examples, format_options
+from hearth.errors import CompileError, UsageError
+
+
+@click.command(
+    "compile",
+    epilog=examples(
+        "hearth compile Qwen/Qwen3-0.6B --quant q4",
+        "hearth compile ./model.gguf --output ./model.bundle",
+        "hearth compile starter --target aarch64-linux --output ./for-the-phone",
+    ),
+)
+@click.argument("model")
+@format_options
+@click.option("--context", type=int, help="Tokens that the bundle can hold at most [what the model was made for].")
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
+@click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
+@click.option("--target", metavar="TRIPLE", help="Machine to compile for [this one].")
+@click.option("--force", is_flag=True, help="Compile again even if it is in the cache.")
+@click.option("--offline", is_flag=True, help="Never use the network.")
+def command(
+    model: str,
+    quant: str | None,
+    head: str | None,
+    precision: Any,
+    context: int | None,
+    output: Path | None,
+    dump_ir: Path | None,
+    target: str | None,
+    force: bool,
+    offline: bool,
+) -> None:
+    """Compile MODEL into a bundle: native code, packed weights and tokenizer in one folder.
+
+    Verbs that run a model do this by themselves; `compile` is for doing it ahead, for other machines, or for looking
+    inside. The bundle's path goes to standard output.
+    """
+    from hearth.bundle import open_bundle
+    from hearth.cli.progress import showing_progress
+    from hearth.hub import resolve
+    from hearth.prepare import COMPILE_HINT, compile_progress, hub_progress
+    from hearth.runtime.memory import format_bytes
+
+    if output is not None and output.exists():
+        raise UsageError(f"{output} exists already.", hint="Name a new folder, or remove that one.")
+    begin = time.monotonic()
+    with showing_progress() as progress:
+        source = resolve(model, offline=offline, progress=hub_progress(progress))
+        if source.kind == "bundle":
+            raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
+        try:
+            from hearth.compiler import compile_model
+
+            folder = compile_model(
+                source.path,
+                name=source.name,
+                quant=quant,
+                head=head,
+                precision=precision,
+                context=context,
+                target=target,
+                output=output,
+                dump_ir=dump_ir,
+                progress=compile_progress(progress),
+                force=force,
+            )
+        except ImportError as error:
+            raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
+    bundle = open_bundle(folder, for_this_machine=False)
+    seconds = time.monotonic() - begin
+    made = bundle.manifest
+    click.echo(
+        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.quant}, head {made.head}, for {made.target}"
+        f" ({made.cpu}); {seconds:.1f} s.",
+        err=True,
+    )
+    click.echo(str(folder))

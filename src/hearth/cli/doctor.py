@@ -1,0 +1,33 @@
+"""`hearth doctor`: what this machine offers, and which paths Hearth takes on it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from hearth.cli.options import examples
+
+_MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("PROBLEM", "red")}
+
+
+@click.command("doctor", epilog=examples("hearth doctor", "hearth doctor --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show processor, memory, compiler, folders and versions, and what follows from them for speed.
+
+    Exits with 1 if something does not work.
+    """
+    from hearth.measure import diagnose
+
+    diagnosis = diagnose()
+    if as_json:
+        click.echo(json.dumps([asdict(f) for f in diagnosis.findings], ensure_ascii=False))
+    else:
+        for finding in diagnosis.findings:
+            mark, color = _MARKS[finding.state]
+            why = f"  ({finding.why})" if finding.why else ""
+            click.echo(f"{click.style(mark.ljust(8), fg=color)}{finding.what.ljust(17)}{finding.value}{why}")
+    if not diagnosis.healthy:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,99 @@
+"""`hearth eval MODEL FILE`: how well a model predicts a text, and what a number format costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hearth.cli.options import FORMATS, examples, open_llm, open_options
+from hearth.errors import StorageError, UsageError
+
+
+@click.command(
+    "eval",
+    epilog=examples(
+        "hearth eval starter book.txt", "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256"
+    ),
+)
+@click.argument("model")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Choice(FORMATS), help="Compare with the same model in this format (the original)."
+)
+@click.option("--window", type=int, help="Tokens that the model sees at a time [512].")
+@click.option("--stride", type=int, help="Tokens from one window to the next [half the window].")
+@click.option("--max-chars", type=int, help="Read only the beginning of the text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@open_options
+def command(
+    model: str,
+    file: Path,
+    against: str | None,
+    window: int | None,
+    stride: int | None,
+    max_chars: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure the perplexity of a text FILE under MODEL; lower is better.
+
+    The text is cut into windows that overlap by window - stride tokens, which only give context; each token counts
+    once. With --against, both formats predict the same text, and how far they are apart is told as well: the
+    Kullback-Leibler divergence from the other format's predictions to this one's, and how often both hold the same
+    token likeliest.
+    """
+    from hearth.measure import compare, perplexity
+
+    text = _read(file, max_chars)
+
+    def told(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\rwindow {done}/{total}", nl=done == total, err=True)
+
+    with open_llm(model, options) as llm:
+        if against is None:
+            one = perplexity(llm, text, window=window, stride=stride, told=told)
+            data: dict[str, Any] = {"model": model, "quant": llm.info.manifest.quant, **asdict(one)}
+            _print(
+                data,
+                as_json,
+                [("perplexity", f"{one.perplexity:.4f}"), ("tokens", str(one.tokens))],
+                one.window,
+                one.stride,
+            )
+            return
+        with open_llm(model, options, quant=against, head=against) as original:
+            both = compare(original, llm, text, window=window, stride=stride, told=told)
+        data = {"model": model, "quant": llm.info.manifest.quant, "against": against, **asdict(both)}
+        facts = [
+            (f"perplexity {against}", f"{both.base.perplexity:.4f}"),
+            (f"perplexity {llm.info.manifest.quant}", f"{both.other.perplexity:.4f}"),
+            ("KL divergence", f"{both.kl_divergence:.6f} nats a token, 99% below {both.kl_99:.6f}"),
+            ("same likeliest token", f"{100 * both.top1_agreement:.2f}%"),
+            ("tokens", str(both.base.tokens)),
+        ]
+        _print(data, as_json, facts, both.base.window, both.base.stride)
+
+
+def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], window: int, stride: int) -> None:
+    from hearth.cli.table import print_facts
+
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+    else:
+        print_facts([*facts, ("window", f"{window} tokens, stride {stride}")])
+
+
+def _read(file: Path, max_chars: int | None) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is no UTF-8 text.", why=f"Byte {error.start} does not belong there.") from error
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read:", why=f"{error.strerror or error}.") from error
+    return text if max_chars is None else text[:max_chars]

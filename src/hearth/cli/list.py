@@ -1,0 +1,78 @@
+"""`hearth list`: models on this disk, and what is compiled of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hearth.cli.options import examples
+from hearth.cli.table import print_table
+
+if TYPE_CHECKING:
+    from hearth.bundle import StoredBundle
+
+
+@click.command("list", epilog=examples("hearth list", "hearth list --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show the models on this disk, and which of them are compiled."""
+    from hearth.bundle import list_bundles
+    from hearth.hub import list_models
+
+    models, bundles = list_models(), list_bundles()
+    if as_json:
+        data: dict[str, Any] = {
+            "models": [
+                {
+                    "name": m.name,
+                    "kind": m.kind,
+                    "size_bytes": m.size_bytes,
+                    "path": str(m.path),
+                    "last_used": m.last_used,
+                    "complete": m.complete,
+                }
+                for m in models
+            ],
+            "bundles": [
+                {
+                    "key": b.key,
+                    "model": b.manifest.source_name if b.manifest else None,
+                    "quant": b.manifest.quant if b.manifest else None,
+                    "size_bytes": b.size_bytes,
+                    "path": str(b.path),
+                    "problem": b.problem,
+                }
+                for b in bundles
+            ],
+        }
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    from hearth.runtime.memory import format_bytes
+
+    rows = [
+        (
+            m.name,
+            m.kind,
+            format_bytes(m.size_bytes) + ("" if m.complete else " (incomplete)"),
+            datetime.fromtimestamp(m.last_used).strftime("%Y-%m-%d") if m.last_used else "",
+        )
+        for m in models
+    ]
+    print_table(("MODEL", "KIND", "SIZE", "LAST USED"), rows)
+    if bundles:
+        click.echo()
+        compiled = [_compiled_row(stored, format_bytes(stored.size_bytes)) for stored in bundles]
+        print_table(("COMPILED", "FORMAT", "SIZE", "CONTEXT"), compiled)
+    if sys.stdout.isatty():
+        click.echo("\nhearth show MODEL tells more; hearth pull gets another.", err=True)
+
+
+def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str]:
+    made = stored.manifest
+    if made is None:
+        return stored.key, f"unusable: {stored.problem}", size, ""
+    return made.source_name, f"{made.quant}, head {made.head}, {made.precision}", size, str(made.context)

@@ -1,0 +1,121 @@
+"""`hearth`: finds the verb, runs it, and turns whatever goes wrong into one message and an exit code.
+
+Answers go to standard output, everything else (progress, statistics, messages) to standard error. Verbs are imported
+when they are used, so that `hearth --help` does not wait for numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from hearth.errors import HearthError
+
+DEBUG = "HEARTH_DEBUG"
+EXIT_UNEXPECTED = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+# Verb -> what it does, in the order in which a new user meets them.
+VERBS = {
+    "chat": "Talk with a model.",
+    "ask": "Ask one question; works in pipes.",
+    "pull": "Download a model.",
+    "list": "Show which models are here.",
+    "show": "Show what a model is and what memory it needs.",
+    "rm": "Remove a model.",
+    "compile": "Compile a model for this machine or another.",
+    "bench": "Measure how fast a model is here.",
+    "eval": "Measure how well a model predicts a text.",
+    "doctor": "Show what this machine offers to Hearth.",
+}
+_EXAMPLES = """\
+\b
+Example:
+  hearth chat                              talk with the starter model
+  hearth chat Qwen/Qwen3-0.6B              download, compile, talk
+  hearth ask ./model.gguf "Why is the sky blue?"
+  cat report.txt | hearth ask ./model.gguf "Summarise this:"
+"""
+
+
+class _Verbs(click.Group):
+    """Imports `hearth.cli.<verb>` when it is wanted; lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(f"hearth.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hearth", prog_name="hearth")
+def cli() -> None:
+    """Language models on your own machine: private, compiled for it, no cloud.
+
+    MODEL is `starter`, a name on the hub (`owner/name`, `hf:owner/name:file.gguf`), a folder, a `.gguf` file or a
+    compiled bundle. `hearth VERB --help` tells more.
+    """
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code. Never raises, never shows a traceback unless HEARTH_DEBUG=1."""
+    try:
+        result: Any = cli.main(args=list(argv) if argv is not None else None, prog_name="hearth", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HearthError as error:
+        _debug()
+        _say(error.what, error.why, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has left (`hearth ... | head`). Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nStopped. Nothing half-written is left; what was downloaded is kept and used next time.", err=True)
+        return EXIT_INTERRUPTED
+    except Exception as error:  # a mistake of Hearth's own
+        _debug()
+        _say(
+            f"Something unexpected went wrong: {type(error).__name__}: {error}",
+            "This is a mistake in Hearth, not in what you did.",
+            f"Run it again with {DEBUG}=1 to see where, and please report it.",
+        )
+        return EXIT_UNEXPECTED
+
+
+def _say(what: str, why: str, hint: str) -> None:
+    for name, text, color in (("Error", what, "red"), ("Why", why, None), ("Try", hint, "green")):
+        if text:
+            click.echo(click.style(f"{name}: ", fg=color, bold=True) + text, err=True)
+
+
+def _debug() -> None:
+    if os.environ.get(DEBUG):
+        traceback.print_exc()
+
+
+def main() -> None:
+    """Entry point of the `hearth` command."""
+    sys.exit(run())

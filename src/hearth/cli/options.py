@@ -1,0 +1,117 @@
+"""Options that several verbs share, and how they reach `LLM`: in one place, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from hearth.llm import LLM
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = ("f32", "f16", "q8", "q4", "q4a")
+
+_FORMAT = (
+    click.option("--quant", type=click.Choice(FORMATS), help="Number format of the weights [q4; GGUF: as it is]."),
+    click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),
+    click.option(
+        "--precision",
+        type=click.Choice(["default", "high"]),
+        default="default",
+        help="high computes with 32-bit floats: slower, closest to the original.",
+    ),
+)
+_OPEN = (
+    *_FORMAT,
+    click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
+    click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
+    click.option("--offline", is_flag=True, help="Never use the network."),
+)
+_TEMPLATE = (
+    click.option("--template", metavar="NAME", help="Chat format by name (chatml, llama3, ...) or a .jinja file."),
+    click.option(
+        "--context-overflow",
+        type=click.Choice(["error", "slide"]),
+        default="error",
+        help="When a chat outgrows the context: stop, or drop the oldest turns and say so.",
+    ),
+)
+_SAMPLING = (
+    click.option("-t", "--temperature", type=float, help="0 is always the likeliest token [the model's, else 0.7]."),
+    click.option("--top-p", type=float, help="Likeliest tokens that sum to this probability [the model's, else 0.95]."),
+    click.option("--top-k", type=int, help="This many likeliest tokens; 0 is all."),
+    click.option("--min-p", type=float, help="Tokens at least this likely, relative to the likeliest."),
+    click.option("--repetition-penalty", type=float, help="Above 1: what was said becomes less likely."),
+    click.option("--presence-penalty", type=float, help="Taken from the logit of every token already written."),
+    click.option("--frequency-penalty", type=float, help="The same, once for each time."),
+    click.option("--seed", type=int, help="The same seed gives the same text [random]."),
+    click.option("-n", "--max-tokens", type=int, help="The answer ends after so many."),
+    click.option("--stop", multiple=True, metavar="TEXT", help="The answer ends before this text. May be repeated."),
+)
+_THINKING = (
+    click.option(
+        "--thinking",
+        type=click.Choice(["show", "fold", "hide"]),
+        help="What a reasoning model thinks: dimmed, as one line, or not at all [show on a terminal, else hide].",
+    ),
+    click.option("--no-thinking", is_flag=True, help="Ask a reasoning model not to think, where it can be asked."),
+)
+_SAMPLING_KEYS = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "max_tokens",
+    "stop",
+]
+_OPEN_KEYS = ["quant", "head", "precision", "context", "threads", "offline", "template", "context_overflow"]
+
+
+def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+format_options = _adds(_FORMAT)
+open_options = _adds(_OPEN)
+template_options = _adds(_TEMPLATE)
+sampling_options = _adds(_SAMPLING)
+thinking_options = _adds(_THINKING)
+
+
+def sampling(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling settings among a verb's options; those not given are None, which means the model's default."""
+    return {key: options[key] or None if key == "stop" else options[key] for key in _SAMPLING_KEYS if key in options}
+
+
+def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, **overrides: Any) -> LLM:
+    """Opens a model as the options say, with progress on standard error and its notices told.
+
+    `to_chat`: a model that cannot chat is refused here, before the first question.
+    """
+    from hearth.cli.progress import showing_progress
+    from hearth.llm import LLM
+
+    settings = {key: options[key] for key in _OPEN_KEYS if key in options} | overrides
+    with showing_progress() as progress:
+        llm = LLM(model, progress=progress, **settings)
+    if to_chat:
+        llm.check_chat()
+    for notice in llm.notices:
+        click.echo(f"Note: {notice}", err=True)
+    return llm
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a verb's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,103 @@
+"""Writes an answer as it streams: to standard output what the model says, dimmed on standard error what it thinks."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from hearth.chat.answer import Chunk, Completion
+
+ThinkingMode = Literal["show", "fold", "hide"]
+# Everything that a terminal could take for a command: a model may have been made to say it.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_DIM, _RESET = "\x1b[2m", "\x1b[0m"
+
+
+class AnswerPrinter:
+    """Prints one answer after the other.
+
+    Args:
+        thinking: None: shown on a terminal, hidden elsewhere.
+    """
+
+    def __init__(self, thinking: ThinkingMode | None = None) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._color = sys.stderr.isatty()
+        self._mode: ThinkingMode = thinking or ("show" if self._terminal else "hide")
+        self._in_thinking = False
+        self._words = 0
+        self._at_line_start = True
+
+    def print(self, chunks: Iterable[Chunk]) -> None:
+        """Prints the chunks as they come, and ends the line even when interrupted."""
+        self._in_thinking, self._words, self._at_line_start = False, 0, True
+        try:
+            for chunk in chunks:
+                if chunk.kind == "thinking":
+                    self._think(chunk.text)
+                else:
+                    self._answer(chunk.text)
+        finally:
+            self._end_thinking()
+            if not self._at_line_start:
+                click.echo()
+
+    def _answer(self, text: str) -> None:
+        self._end_thinking()
+        # Written without click, which would take colour codes out of text that is none of ours when piped.
+        sys.stdout.write(_CONTROLS.sub("", text) if self._terminal else text)
+        sys.stdout.flush()
+        self._at_line_start = text.endswith("\n")
+
+    def _think(self, text: str) -> None:
+        if self._mode == "hide":
+            return
+        if not self._in_thinking:
+            self._in_thinking = True
+            self._error(_DIM if self._color else "")
+            if self._mode == "fold":
+                self._error("thinking ...")
+        self._words += len(text.split())
+        if self._mode == "show":
+            self._error(_CONTROLS.sub("", text))
+
+    def _end_thinking(self) -> None:
+        if not self._in_thinking:
+            return
+        self._in_thinking = False
+        self._error(f" {self._words} words" if self._mode == "fold" else "")
+        self._error((_RESET if self._color else "") + ("\n" if self._mode == "fold" else "\n\n"))
+
+    @staticmethod
+    def _error(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def stats_line(done: Completion) -> str:
+    """`12 prompt tokens (8 cached), first token after 0.05 s, 240 tok/s; 20 tokens, 45.2 tok/s`."""
+    usage = done.usage
+    cached = f" ({usage.cached_tokens} cached)" if usage.cached_tokens else ""
+    return (
+        f"{usage.prompt_tokens} prompt tokens{cached}, first token after {done.timings.first_token_s:.2f} s, "
+        f"{done.prefill_tok_s:.0f} tok/s; {usage.completion_tokens} tokens, {done.decode_tok_s:.1f} tok/s"
+    )
+
+
+def tell_ending(done: Completion) -> None:
+    """Says on standard error what the user should know about how an answer ended."""
+    for notice in done.notices:
+        click.echo(f"Note: {notice}", err=True)
+    if done.finish_reason == "length":
+        click.echo("Note: The answer was cut at --max-tokens.", err=True)
+
+
+STARTER_BANNER = (
+    "The starter model is a demonstration of the path, not an assistant: it knows capitals, elements, small sums,"
+    " units, the calendar, opposites and Hearth itself, and is often wrong outside of these."
+)

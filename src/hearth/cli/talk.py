@@ -1,0 +1,165 @@
+"""A conversation in the terminal, without the terminal: lines in, answers out. `chat.py` gives it a keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hearth.chat.conversation import Conversation
+from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
+from hearth.errors import ContextFull, HearthError
+
+if TYPE_CHECKING:
+    from hearth.chat.answer import Completion
+    from hearth.llm import LLM
+
+HELP = """\
+/help           this
+/reset          forget the conversation, keep the system prompt
+/system [TEXT]  show or set the system prompt (begins anew); "/system -" removes it
+/save FILE      write the conversation to a file
+/load FILE      go on with a conversation from a file
+/stats          tokens and speed so far
+/exit           leave (also Ctrl-D)
+Several lines: Alt+Enter, or a backslash at the end of a line, or text between two lines of three double quotes.
+Ctrl-C stops an answer."""
+
+
+class Talk:
+    """One conversation with one model.
+
+    Args:
+        sampling: settings of every request.
+        thinking: passed to `LLM.chat`.
+        show_stats: tell tokens and speed after every answer.
+    """
+
+    def __init__(
+        self,
+        llm: LLM,
+        printer: AnswerPrinter,
+        *,
+        system: str = "",
+        sampling: dict[str, Any] | None = None,
+        thinking: bool | None = None,
+        show_stats: bool = False,
+    ) -> None:
+        self.conversation = Conversation(system)
+        self._llm = llm
+        self._printer = printer
+        self._sampling = sampling or {}
+        self._thinking = thinking
+        self._show_stats = show_stats
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: click.echo(HELP, err=True),
+            "reset": self._reset,
+            "system": self._system,
+            "save": self._save,
+            "load": self._load,
+            "stats": self._stats,
+        }
+
+    def handle(self, line: str) -> bool:
+        """Does what one input says: a command or a message. False when it says to leave."""
+        text = line.strip()
+        if not text:
+            return True
+        if text in ("/exit", "/quit", "/bye"):
+            return False
+        try:
+            if text.startswith("/") and not text.startswith("//"):
+                self._command(text)
+            else:
+                self._answer(text.removeprefix("/") if text.startswith("//") else line)
+        except HearthError as error:
+            # A conversation survives a mistake; what cannot be mended shows again at the next one.
+            click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+        return True
+
+    def _command(self, text: str) -> None:
+        name, _, argument = text[1:].partition(" ")
+        if name not in self._commands:
+            click.echo(f"There is no command /{name}. /help lists them; // at the beginning sends a slash.", err=True)
+            return
+        self._commands[name](argument.strip())
+
+    def _answer(self, text: str) -> None:
+        self.conversation.add("user", text)
+        stream = None
+        try:
+            stream = self._llm.chat(
+                self.conversation.for_template(), stream=True, thinking=self._thinking, **self._sampling
+            )
+            self._printer.print(stream)
+        except KeyboardInterrupt:
+            if stream is not None:
+                stream.close()
+            click.echo("(stopped)", err=True)
+        except ContextFull as error:
+            self.conversation.drop_last_turn()
+            raise ContextFull(
+                error.what, why=error.why, hint="/reset begins anew; --context-overflow slide drops the oldest turns."
+            ) from error
+        except BaseException:
+            self.conversation.drop_last_turn()
+            raise
+        self._keep(stream.completion if stream is not None else None)
+
+    def _keep(self, done: Completion | None) -> None:
+        """What was said counts, a stopped answer too; a turn without any is taken back."""
+        if done is None or not (done.text or done.thinking):
+            self.conversation.drop_last_turn()
+        else:
+            self.conversation.add("assistant", done.text, thinking=done.thinking)
+        if done is None:
+            return
+        tell_ending(done)
+        if done.finish_reason == "context":
+            click.echo("Note: The context is full, the answer was cut. /reset begins anew.", err=True)
+        if self._show_stats:
+            click.echo(click.style(stats_line(done), dim=True), err=True)
+
+    def _reset(self, _: str) -> None:
+        self.conversation.reset()
+        click.echo("The conversation is forgotten.", err=True)
+
+    def _system(self, text: str) -> None:
+        if not text:
+            click.echo(self.conversation.system or "There is no system prompt.", err=True)
+            return
+        self.conversation = Conversation("" if text == "-" else text)
+        click.echo("The conversation begins anew.", err=True)
+
+    def _save(self, name: str) -> None:
+        if not name:
+            click.echo("To which file? /save FILE", err=True)
+            return
+        path = Path(name).expanduser()
+        self.conversation.save(path, model=self._llm.info.name)
+        click.echo(f"Saved {len(self.conversation.messages)} messages to {path}.", err=True)
+
+    def _load(self, name: str) -> None:
+        if not name:
+            click.echo("From which file? /load FILE", err=True)
+            return
+        self.conversation = Conversation.load(Path(name).expanduser())
+        click.echo(f"Going on after {len(self.conversation.messages)} messages.", err=True)
+
+    def _stats(self, _: str) -> None:
+        info, totals = self._llm.info, self._llm.stats
+        computed = totals.prompt_tokens - totals.cached_tokens
+        click.echo(
+            f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
+            f"{totals.requests} answers; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
+            f" {totals.completion_tokens} tokens written\n"
+            f"prefill {_rate(computed, totals.prefill_s)}, decode"
+            f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}",
+            err=True,
+        )
+
+
+def _rate(tokens: int, seconds: float) -> str:
+    return f"{tokens / seconds:.1f} tok/s" if seconds > 0 and tokens > 0 else "-"
