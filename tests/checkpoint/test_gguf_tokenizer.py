@@ -212,3 +212,13 @@ def test_an_unsound_vocabulary_is_refused(
         changes = changes | {"tokens": ["a", "b"], "token_type": Typed(I32, [1, 1])}
     with pytest.raises(error, match=says):
         spec_of(tmp_path, byte_level_metadata(**changes))
+
+
+def test_special_tokens_are_recognised_in_a_file_that_gives_no_types(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, byte_level_metadata(token_type=None))
+    assert Tokenizer.from_str(spec.json).encode("ab<|im_end|>").ids == [256, 258]
+
+
+def test_an_end_token_that_is_a_plain_character_stays_one(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, byte_level_metadata(eos_token_id=ord("a")))
+    assert Tokenizer.from_str(spec.json).encode("ab").ids == [256]

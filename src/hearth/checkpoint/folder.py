@@ -113,10 +113,10 @@ def _model_type(config: Mapping[str, Any]) -> str:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    if (folder / _INDEX).is_file():
-        return _shards(folder)
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
+    if (folder / _INDEX).is_file():
+        return _shards(folder)
     pickles = sorted(p.name for pattern in ("*.bin", "*.pth", "*.pt") for p in folder.glob(pattern))
     if pickles:
         raise Unsupported(

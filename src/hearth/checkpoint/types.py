@@ -59,7 +59,8 @@ class Checkpoint(Protocol):
     architecture: str
     """`model_type` of config.json, or `general.architecture` of a GGUF file."""
     config: Mapping[str, Any]
-    """config.json as it is, or all the key-value metadata of a GGUF file."""
+    """config.json as it is, or all the key-value metadata of a GGUF file: int, float, bool, str and lists of these
+    (each look-up of a list of over 4096 items decodes it anew)."""
     tensors: Mapping[str, TensorInfo]
 
     def raw(self, name: str) -> NDArray[np.uint8]:

@@ -74,9 +74,9 @@ class _GgufVocabulary:
             bos, eos = self._id("cls", bos), self._id("seperator", 102)
         pad = self._id("padding", None)
         ends = end_ids(self.metadata, self.pieces, eos)
-        # llama.cpp makes a token that ends an answer a control token, whatever the file calls it.
-        for number in ends:
-            self.pieces[number] = self.pieces[number]._replace(kind=Kind.CONTROL)
+        for number in (*ends, bos):
+            if number is not None:
+                self._mark_special(number)
         builders = {
             "llama": self._spm_bpe,
             "t5": self._unigram,
@@ -100,6 +100,12 @@ class _GgufVocabulary:
             special={name: self.pieces[number].text for name, number in named.items() if number is not None},
             chat_template=template if isinstance(template, str) else None,
         )
+
+    def _mark_special(self, number: int) -> None:
+        """Some files call a special token an ordinary one, or give no types at all. Its brackets give it away."""
+        piece = self.pieces[number]
+        if piece.kind == Kind.NORMAL and piece.text[0] in "<[" and piece.text[-1] in ">]":
+            self.pieces[number] = piece._replace(kind=Kind.CONTROL)
 
     # What the metadata say
 
@@ -205,6 +211,7 @@ class _GgufVocabulary:
             "bpe",
             byte_fallback=any(piece.kind == Kind.BYTE for piece in self.pieces),
             add_dummy_prefix=self._flag("add_space_prefix", True),
+            unknown=unk,
             strip_right=self._strip_right(),
         )
         return spm_document(model, self.source)
@@ -216,6 +223,7 @@ class _GgufVocabulary:
             "unigram",
             byte_fallback=any(piece.kind == Kind.BYTE for piece in self.pieces),
             add_dummy_prefix=self._flag("add_space_prefix", False),
+            unknown=unk,
             remove_extra_whitespaces=self._flag("remove_extra_whitespaces", False),
             charsmap=np.array(charsmap, dtype=np.int64).astype(np.uint8).tobytes(),  # int8 in some files
         )

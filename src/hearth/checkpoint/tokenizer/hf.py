@@ -34,14 +34,16 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any]) -> TokenizerSpec | Non
     if (folder / "tokenizer.json").is_file():
         text = read_text(folder / "tokenizer.json", MAX_TOKENIZER_BYTES)
         defaults = _Defaults()
-        text, added_by_json = _without_overruled_post_processor(text, settings, folder)
+        text, overruled = _without_overruled_post_processor(text, settings, folder)
     elif (folder / "tokenizer.model").is_file():
         text, defaults = _convert(folder / "tokenizer.model", folder, settings)
-        added_by_json = False
+        overruled = True
     else:
         return None
 
     tokenizer = parse_tokenizer(text, str(folder))
+    plain, whole = (tokenizer.encode("a", add_special_tokens=flag).ids for flag in (False, True))
+    added_by_json = not overruled and len(whole) > len(plain)
     special = defaults.special | _special_tokens(folder, settings)
     generation = _optional_json(folder / "generation_config.json")
     ends = _ids(generation.get("eos_token_id")) or _ids(config.get("eos_token_id"))
@@ -116,10 +118,9 @@ def _added_tokens(folder: Path, settings: Mapping[str, Any]) -> list[tuple[int, 
 
 
 def _without_overruled_post_processor(text: str, settings: Mapping[str, Any], folder: Path) -> tuple[str, bool]:
-    """The text of a tokenizer.json, and whether it adds BOS or EOS by itself.
+    """The text of a tokenizer.json, and whether tokenizer_config.json decides if BOS and EOS are added.
 
-    Where tokenizer_config.json says whether to add them, that counts and the file's own way is taken out (transformers
-    5 does the same).
+    Where it does, the file's own way of adding them is taken out (transformers 5 does the same).
     """
     if isinstance(settings.get("add_bos_token"), bool) or isinstance(settings.get("add_eos_token"), bool):
         try:
@@ -130,11 +131,9 @@ def _without_overruled_post_processor(text: str, settings: Mapping[str, Any], fo
             ) from error
         if isinstance(document, dict) and document.get("post_processor") is not None:
             document["post_processor"] = None
-            return to_json(document), False
-        return text, False
-    tokenizer = parse_tokenizer(text, str(folder))
-    plain, whole = (tokenizer.encode("a", add_special_tokens=flag).ids for flag in (False, True))
-    return text, len(whole) > len(plain)
+            return to_json(document), True
+        return text, True
+    return text, False
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -28,6 +28,7 @@ class SpmModel:
         charsmap: SentencePiece's precompiled normalisation table; empty for none.
         escape_whitespaces: the vocabulary writes spaces as U+2581.
         strip_right: ids of added tokens that swallow the white space after them.
+        unknown: id of the unknown piece where its kind does not tell.
         extra: tokens beyond the vocabulary: id, text, special.
     """
 
@@ -39,6 +40,7 @@ class SpmModel:
     charsmap: bytes = b""
     escape_whitespaces: bool = True
     strip_right: frozenset[int] = frozenset()
+    unknown: int | None = None
     extra: list[tuple[int, str, bool]] = field(default_factory=list)
 
 
@@ -70,8 +72,8 @@ def _readable(piece: Piece) -> Piece:
     return piece._replace(text=piece.text.replace(_SPACE, " ")) if piece.kind == Kind.USER_DEFINED else piece
 
 
-def _unknown_piece(pieces: list[Piece]) -> int | None:
-    return next((number for number, piece in enumerate(pieces) if piece.kind == Kind.UNKNOWN), None)
+def _unknown_piece(model: SpmModel, pieces: list[Piece]) -> int | None:
+    return next((number for number, piece in enumerate(pieces) if piece.kind == Kind.UNKNOWN), model.unknown)
 
 
 def _bpe(model: SpmModel, pieces: list[Piece], source: str) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def _bpe(model: SpmModel, pieces: list[Piece], source: str) -> dict[str, Any]:
     scores = {piece.text: piece.score for piece in pieces if piece.kind in (Kind.NORMAL, Kind.UNUSED)}
     vocab = {piece.text: number for number, piece in enumerate(pieces)}
     vocab |= {text: number for number, text, _ in model.extra}
-    unknown = _unknown_piece(pieces)
+    unknown = _unknown_piece(model, pieces)
     return {
         "type": "BPE",
         "dropout": None,
@@ -104,7 +106,7 @@ def _unigram(model: SpmModel, pieces: list[Piece]) -> dict[str, Any]:
     vocab = [[piece.text, piece.score if piece.kind == Kind.NORMAL else never] for piece in pieces]
     return {
         "type": "Unigram",
-        "unk_id": _unknown_piece(pieces),
+        "unk_id": _unknown_piece(model, pieces),
         "vocab": vocab + [[text, never] for _, text, _ in model.extra],
         "byte_fallback": model.byte_fallback,
     }
