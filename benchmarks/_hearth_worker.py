@@ -1,19 +1,22 @@
 """Hearth's side of the comparison: a process that opens a model and times what it is told to.
 
 Speaks the protocol of `_worker.py`. A folder with a manifest is a bundle and is opened as it is; anything else goes
-through the front door, `hearth.LLM`, which compiles it or finds it in the cache.
+compiled first, or found in the cache.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from _worker import Job, serve
 
 import hearth
+from hearth.compiler import compile_model
 from hearth.engine import Engine, Forward, SamplingParams, pages_for
+from hearth.runtime import Model, Session
 
 
 class Hearth:
@@ -47,12 +50,10 @@ def open_session(job: Job) -> Forward:
     """The one place that knows how Hearth opens a model."""
     path = Path(job.path)
     if (path / "manifest.json").is_file():
-        from hearth.runtime import Model, Session
-
         model = Model(path)
         num_pages = pages_for(job.context, page_tokens=model.info.page_tokens)
         return Session(model, num_pages=num_pages, threads=job.threads)
-    raise NotImplementedError(f"{path} is no bundle: make one with `hearth compile` and give it with --bundle")
+    return open_session(replace(job, path=str(compile_model(path, name=path.stem))))
 
 
 if __name__ == "__main__":
