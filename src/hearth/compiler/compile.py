@@ -1,7 +1,7 @@
 """`compile_model`: from a model on disk to a bundle in the cache. The one entry point of this room.
 
-TVM is imported only on a cache miss: a model that was compiled before opens in a fraction of a second, and where TVM is not
-installed at all.
+TVM is imported only on a cache miss: a model that was compiled before opens in a fraction of a second, and where TVM
+is not installed at all.
 """
 
 from __future__ import annotations

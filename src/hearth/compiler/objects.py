@@ -1,7 +1,7 @@
 """Machine code of kernels, kept by what they are: the second level of the compile cache.
 
-A kernel's object file is named by its structural hash, its target and the compiler's version, so models share kernels (all
-of one format do) and a changed kernel is never mistaken for its former self.
+A kernel's object file is named by its structural hash, its target and the compiler's version, so models share kernels
+(all of one format do) and a changed kernel is never mistaken for its former self.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,26 @@ def pack_all(
             continue
         rows = [_row_source(sources[part], checkpoint) for part in packed.parts]
         pack_weight(rows, packed.fmt, packed.k, place, arrange=packed.arrange, threads=threads, progress=progress)
+        forget([place, *(row.raw for row in rows)])
+
+
+def forget(arrays: list[NDArray[np.uint8]]) -> None:
+    """Lets the system take back the memory of mapped arrays that are done with.
+
+    Their content stays in their files (what was written too, the mapping being shared); without this a large model
+    would fill memory twice, once with what was read and once with what was written.
+    """
+    for array in arrays:
+        owner: Any = array
+        while owner is not None and not isinstance(owner, mmap.mmap):
+            owner = getattr(owner, "base", None)
+        if owner is None or not hasattr(owner, "madvise"):
+            continue
+        first = np.frombuffer(owner, np.uint8).ctypes.data
+        begin = -(-(array.ctypes.data - first) // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (array.ctypes.data - first + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > begin:
+            owner.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
 def _row_source(source: WeightSource, checkpoint: Checkpoint) -> RowSource:
@@ -55,7 +77,8 @@ def _row_source(source: WeightSource, checkpoint: Checkpoint) -> RowSource:
 def _vector(
     packed: Packed, config: DecoderConfig, sources: Mapping[str, WeightSource], checkpoint: Checkpoint
 ) -> NDArray[np.float32]:
-    """A norm, bias or table of frequencies as f32; interleaved ones in blocks of 16, each part padded to whole blocks."""
+    """A norm, bias or table of frequencies as f32; interleaved ones in blocks of 16, each part padded to whole
+    blocks."""
     parts = []
     for part in packed.parts:
         stem, _, last = part.partition(".")

@@ -113,7 +113,7 @@ class Plan:
 
 def affine(expr: Any) -> Scalar:
     """A symbolic size as the plan can evaluate it: a number, a symbol, or a symbol times a number."""
-    if isinstance(expr, int) or isinstance(expr, tirx.IntImm):
+    if isinstance(expr, int | tirx.IntImm):
         return Scalar("one", 0, int(expr))
     if isinstance(expr, tirx.Var):
         return Scalar(expr.name, 1, 0)
@@ -200,7 +200,8 @@ class _Extractor:
             units, grain, *scalars = numbers.values
             kernel = str(attribute(value, "kernel"))
             labels[kernel] = labels.get(kernel, 0) + 1
-            # KV pages stand before the result in a kernel's parameters only for those that write them: see `_attention`.
+            # KV pages stand before the result in a kernel's parameters only for those that write them: see
+            # `_attention`.
             ordered = _order(kernel, buffers, results)
             self.plan.steps.append(
                 Step(
@@ -233,7 +234,8 @@ class _Extractor:
 
 
 def _order(kernel: str, operands: list[int], results: list[int]) -> list[int]:
-    """Buffers as the kernel takes them: operands, then results; but `rope_append` has its result before the KV pages."""
+    """Buffers as the kernel takes them: operands, then results; but `rope_append` has its result before the KV
+    pages."""
     if kernel.startswith("rope_append"):
         return [*operands[:-2], *results, *operands[-2:]]
     return [*operands, *results]

@@ -1,8 +1,9 @@
 """The decoder as a Relax module, in logical operations: what is computed, not how.
 
-One function `forward` for a ragged batch: prefill chunks, single tokens and tokens to verify in any mixture. Weights are
-`[out, in]` f32 parameters by the names of `weights.py`, whatever format they will be packed in; passes in `compiler/`
-decide that. Besides Relax's own operations there are three of ours, as destination-passing calls with attributes:
+One function `forward` for a ragged batch: prefill chunks, single tokens and tokens to verify in any mixture. Weights
+are `[out, in]` f32 parameters by the names of `weights.py`, whatever format they will be packed in; passes in
+`compiler/` decide that. Besides Relax's own operations there are three of ours, as destination-passing calls with
+attributes:
 
     hearth.linear(x, w, [bias])                  x w^T + bias
     hearth.rope_table(positions, inv_freq)       cos and sin, each (n, rotary_dim / 2)

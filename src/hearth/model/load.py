@@ -52,7 +52,12 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     if checkpoint.kind == "gguf":
         settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
         family.refuse_unknown(settings)
-        config = replace(family.configure(settings), **{k: settings.flag(k) for k in _BIASES})
+        config = replace(
+            family.configure(settings),
+            qkv_bias=settings.flag("qkv_bias"),
+            output_bias=settings.flag("output_bias"),
+            mlp_bias=settings.flag("mlp_bias"),
+        )
         sources, unused = map_tensors(
             checkpoint, config, family.gguf_tensors, ignored=family.ignored, interleaved=family.gguf_interleaved
         )
@@ -68,9 +73,6 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     ignored = (*family.ignored, *(("lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else ()))
     sources, unused = map_tensors(checkpoint, config, family.hf_tensors, prefixes=family.hf_prefixes, ignored=ignored)
     return LoadedModel(config, sources, unused)
-
-
-_BIASES = ("qkv_bias", "output_bias", "mlp_bias")
 
 
 def _family_of(checkpoint: Checkpoint) -> Family:

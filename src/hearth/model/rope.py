@@ -87,7 +87,8 @@ def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> 
     periods = np.float32(theta) ** (np.arange(0, rotary_dim, 2).astype(np.float32) / np.float32(rotary_dim))
     inv_freq, attention_factor = scaling(parameters, periods.astype(np.float32))
     if gguf and parameters.get("freq_factors") is not None:
-        inv_freq = inv_freq / np.array(parameters.factors("freq_factors", length=rotary_dim // 2), np.float32)
+        factors = np.array(parameters.factors("freq_factors", length=rotary_dim // 2), np.float32)
+        inv_freq = (inv_freq / factors).astype(np.float32)
     if not np.isfinite(inv_freq).all():
         raise parameters.corrupt("rope_theta", "a base whose frequencies are finite in f32")
     return RopeConfig(tuple(float(f) for f in inv_freq), attention_factor)

@@ -1,19 +1,21 @@
 """Attention over paged keys and values: blocks of tokens, online softmax, the queries of a group share each read.
 
-One unit is a (tile, KV head) pair: the tile's tokens times the query heads of that KV head are its *rows*. For each block
-of context the kernel computes all scores, then the block's part of the softmax, then adds the values; memory for that is
-the thread's scratch. Rows are taken 4, 2, 1 at a time with their accumulators in registers. Masked positions (later than
-the query, or out of its sliding window) score minus infinity; blocks wholly out of the window are not read.
+One unit is a (tile, KV head) pair: the tile's tokens times the query heads of that KV head are its *rows*. For each
+block of context the kernel computes all scores, then the block's part of the softmax, then adds the values; memory for
+that is the thread's scratch. Rows are taken 8 or 4 at a time with their accumulators in registers. Masked positions
+(later than the query, or out of its sliding window) score minus infinity; blocks wholly out of the window are not read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
 from hearth.compiler.kernels.builder import Expr, Kernel, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.targets import Isa
 
 LANES = 16
 BLOCK_PAGES = 8
@@ -44,11 +46,11 @@ class AttentionSpec:
         return 4 * rows * (BLOCK_PAGES * page_tokens + self.hp + 2 * LANES) + 256
 
 
-def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
+def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; tiles i32 [.][4]; positions i32; block_table i32;
     O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld. Unit: tile * kv_heads + kv head."""
     assert page_tokens == LANES
-    k = Kernel(spec.name(isa_name))
+    k = Kernel(spec.name(isa.name))
     q = k.buffer("Q", "float32")
     kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     tiles, positions = k.buffer("tiles", "int32"), k.buffer("positions", "int32")
@@ -142,8 +144,8 @@ def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
                         k.store(memory, at, memory.load(at, LANES) * broadcast(shrink, LANES))
 
             def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, last_pos: Expr = last_pos) -> None:
-                for v in range(0, hp // LANES, 2):
-                    wide = range(v, min(v + 2, hp // LANES))
+                for v in range(0, hp // LANES, isa.float_tile[1]):
+                    wide = range(v, min(v + isa.float_tile[1], hp // LANES))
                     sums = [
                         [
                             k.register("float32", LANES, memory.load(at_out + (r0 + i) * hp + c * LANES, LANES))
@@ -169,10 +171,10 @@ def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
                         for c, total in zip(wide, sums[i], strict=True):
                             k.store(memory, at_out + (r0 + i) * hp + c * LANES, total.get())
 
-            _by_rows(k, rows, scores)
+            _by_rows(k, rows, isa.float_tile[0], scores)
             with k.loop(0, rows) as r:
                 weigh(r)
-            _by_rows(k, rows, values)
+            _by_rows(k, rows, isa.float_tile[0], values)
 
         with k.loop(0, rows) as r:
             inverse = k.let(f32(1.0) / memory.load(at_sum + r), "inverse")
@@ -186,11 +188,11 @@ def attention(isa_name: str, spec: AttentionSpec, page_tokens: int) -> Kernel:
     return k
 
 
-def _by_rows(k: Kernel, rows: Expr, body) -> None:  # type: ignore[no-untyped-def]
-    """body(first row, how many) over all rows, 4 at a time, then 2, then 1."""
-    with k.loop(0, tirx.floordiv(rows, i64(4))) as r:
-        body(r * 4, 4)
-    with k.when(tirx.EQ(tirx.floormod(tirx.floordiv(rows, i64(2)), i64(2)), i64(1))):
-        body(k.let(tirx.floordiv(rows, i64(4)) * 4, "r"), 2)
-    with k.when(tirx.EQ(tirx.floormod(rows, i64(2)), i64(1))):
-        body(k.let(rows - 1, "r"), 1)
+def _by_rows(k: Kernel, rows: Expr, size: int, body: Callable[[Expr, int], None]) -> None:
+    """body(first row, how many) over all rows: `size` at a time, what is left by halves of that."""
+    with k.loop(0, tirx.floordiv(rows, i64(size))) as r:
+        body(r * size, size)
+    while size > 1:
+        size //= 2
+        with k.when(tirx.EQ(tirx.floormod(tirx.floordiv(rows, i64(size)), i64(2)), i64(1))):
+            body(k.let(tirx.floordiv(rows, i64(2 * size)) * (2 * size), "r"), size)

@@ -82,7 +82,8 @@ class Memory:
 
 
 class Register:
-    """A variable that loops may update: one element or one vector in a local buffer that LLVM promotes to a register."""
+    """A variable that loops may update: one element or one vector in a local buffer that LLVM promotes to a
+    register."""
 
     def __init__(self, kernel: Kernel, dtype: str, lanes: int) -> None:
         self.kernel, self.dtype, self.lanes = kernel, dtype, lanes
@@ -104,7 +105,8 @@ class Register:
 
 
 class Kernel:
-    """Collects the statements of one kernel. Declare buffers first, then scalars, then write the body, then `finish()`."""
+    """Collects the statements of one kernel. Declare buffers first, then scalars, then write the body, then
+    `finish()`."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,7 +1,7 @@
 """The one operation where instruction sets differ: dot products of 4 unsigned or signed bytes with 4 signed bytes.
 
-Everything else in a kernel is written in LLVM vectors of 16 lanes, which LLVM splits to the registers there are. A *group
-dot* is the sum over some quads (4 columns each) of weights times activations, exact, in int32.
+Everything else in a kernel is written in LLVM vectors of 16 lanes, which LLVM splits to the registers there are. A
+*group dot* is the sum over some quads (4 columns each) of weights times activations, exact, in int32.
 """
 
 from __future__ import annotations

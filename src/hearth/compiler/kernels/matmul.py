@@ -2,8 +2,8 @@
 
 `Y[m, n] = sum_k X[m, k] W[n, k]`, one unit being a block of 16 weight rows (a pair of blocks, gate and up, in the gated
 form). Weights are read once per tile of activation rows; tiles are 8, 4, 2, 1 rows (`isa.tile_rows` at most), each a
-straight piece of code with its accumulators in registers, so 1, few and many rows share this kernel. Each output element is
-summed in the same order whatever the tile, thread count or batch: results are bitwise the same.
+straight piece of code with its accumulators in registers, so 1, few and many rows share this kernel. Each output
+element is summed in the same order whatever the tile, thread count or batch: results are bitwise the same.
 
 With int8 activations the dot product of a group of 32 columns is exact in int32; then
 
@@ -37,9 +37,10 @@ class MatmulSpec:
     Attributes:
         activations: `int8` (scale per 32 columns) or `float32`.
         bias: adds a vector f32 [padded N].
-        epilogue: `store`; `add`: Y = residual + scale * product (residual may be Y itself); `gated`: rows of the weight are
-            blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row the
-            largest of its logits and where it stands.
+        epilogue: `store`; `add`: Y = residual + scale * product (residual may be Y itself); `gated`: rows of the
+        weight are
+            blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row
+            the largest of its logits and where it stands.
         activation: of `gated`.
         scaled, softcap: whether the scalar parameters `scale` (residual or logits) and `cap` are used.
     """
@@ -244,7 +245,9 @@ class _Output:
     def _largest(self, unit: Expr, first: Expr, rows: int) -> None:
         """For each row the largest of this unit's 16 logits, the first of equals; padding rows do not count."""
         k = self.k
-        assert self.best is not None and self.where is not None and self.n is not None
+        assert self.best is not None
+        assert self.where is not None
+        assert self.n is not None
         units = tirx.floordiv(self.n + 15, i64(16))
         lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), 16)
         for row in range(rows):

@@ -1,7 +1,7 @@
 """Row-wise kernels: RMSNorm, what prepares an activation for a product, residual adds. One unit is one token's row.
 
-`prepare` fuses the norm with the quantisation of its result: the normalised row lives only in this thread's scratch. It is
-also the step that writes the zeros which products rely on in the padding of K.
+`prepare` fuses the norm with the quantisation of its result: the normalised row lives only in this thread's scratch.
+It is also the step that writes the zeros which products rely on in the padding of K.
 """
 
 from __future__ import annotations
@@ -63,11 +63,13 @@ def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: flo
     """Makes an activation ready for a product.
 
     Buffers: X f32 [.][ldx]; [norm weight f32 [size]]; [rows i32 [m]: which row of X, when gather];
-    AQ int8 [m][kp] and AS f32 [m][kp/32][4] (scale; scale * sum of 32; of the first 16; of the last 16), or Y f32 [m][kp].
+    AQ int8 [m][kp] and AS f32 [m][kp/32][4] (scale; scale * sum of 32; of the first 16; of the last 16), or Y f32
+    [m][kp].
     Scalars: size (true columns), kp, ldx. Unit: row of the output.
     """
     name = "_".join(
-        ["prepare", "i8" if quantise else "f32", *(["norm", repr(eps).replace(".", "p").replace("-", "m")] if norm else []),
+        ["prepare", "i8" if quantise else "f32", *(["norm", repr(eps).replace(".", "p").replace("-", "m")] if norm else
+        []),
          *(["gather"] if gather else []), isa_name]
     )  # fmt: skip
     k = Kernel(name)

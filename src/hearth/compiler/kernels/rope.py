@@ -64,7 +64,8 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
     [t][half]]; [q_norm, k_norm f32]; positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride];
     Q out f32; K pages f16; V pages f16.
-    Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride, page_tokens.
+    Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
+    page_tokens.
     Unit: one (token, KV head)."""
     k = Kernel(spec.name(isa_name))
     qin, kin, vin = (k.buffer(n, "float32") for n in ("q", "k", "v"))
@@ -96,7 +97,8 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
         )
         slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
 
-        def head(x: Memory, row: Expr, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale: float,
+        def head(x: Memory, row: Expr, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale:
+        float,
                  out: Memory, out_at: Expr, out_step: Expr, token: Expr = token) -> None:  # fmt: skip
             """Rotates one head of x into out[out_at + d * out_step] for d < hp."""
             start = k.let(row * ld + offset + index * head_dim, "head")
@@ -133,7 +135,8 @@ def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
 
         with k.loop(0, s["group"]) as g:
             to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * hp, "to")
-            head(qin, token, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm, spec.q_scale,
+            head(qin, token, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm,
+            spec.q_scale,
                  qout, to, i64(1))  # fmt: skip
         page_at = k.let((page * s["kv_heads"] + kv) * hp * s["page_tokens"], "page_at")
         head(kin, token, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, 1.0, kpages, page_at + slot, s["page_tokens"])

@@ -1,8 +1,8 @@
 """Chooses the kernel of every operation: the last pass on the graph.
 
-Afterwards `forward` is a line of calls `hearth.kernel(buffers..., units, grain, scalars...)`, each naming a PrimFunc of the
-module; tensors have their physical shapes (docs/architecture.md, "Padded feature axes"). A matter of tables: one method
-for each operation that is left.
+Afterwards `forward` is a line of calls `hearth.kernel(buffers..., units, grain, scalars...)`, each naming a PrimFunc
+of the module; tensors have their physical shapes (docs/architecture.md, "Padded feature axes"). A matter of tables:
+one method for each operation that is left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from hearth.quant.formats import round_up
 
 LANES = 16
 CHUNK_BYTES = 96 * 1024
-"""Weights that a thread takes at once: long enough that the atomic counter costs nothing, short enough to share evenly."""
+"""Weights that a thread takes at once: long enough that the atomic counter costs nothing, short enough to share
+evenly."""
 MIN_CHUNKS = 16
 TILE_TOKENS = 16
 
@@ -191,7 +192,7 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, group, hp, s.kv_dtype)
     kernel = s.use(
         spec.name(s.isa.name),
-        lambda: attention(s.isa.name, spec, PAGE_TOKENS),
+        lambda: attention(s.isa, spec, PAGE_TOKENS),
         scratch_bytes=spec.scratch_bytes(PAGE_TOKENS),
     )
     ld = stride(c.num_heads * c.head_dim)

@@ -24,14 +24,14 @@ def gemma_arithmetic(settings: Settings, *, layers_of_27b: int) -> dict[str, Any
 def _attention_scale(settings: Settings, layers_of_27b: int) -> float:
     """Scores are scaled by a size of its own, which only in the 27B models is not the size of a head."""
     if settings.kind == "safetensors":
-        return settings.number("query_pre_attn_scalar") ** -0.5
+        return float(settings.number("query_pre_attn_scalar") ** -0.5)
     given = gguf_attention_scale(settings)
     if given is not None:
         return given
     # The converter does not write it; the 27B models are known by their number of layers.
     if num_layers(settings) == layers_of_27b:
-        return float(settings.count("hidden_size") // settings.count("num_attention_heads")) ** -0.5
-    return float(head_dim(settings)) ** -0.5
+        return 1 / math.sqrt(settings.count("hidden_size") // settings.count("num_attention_heads"))
+    return 1 / math.sqrt(head_dim(settings))
 
 
 # Norms after a branch, and another name for the one before the MLP.
