@@ -1,5 +1,6 @@
 """What all Gemmas have in common."""
 
+import math
 from typing import Any
 
 from hearth.model.families.base import activation, gguf_attention_scale, head_dim, num_layers
