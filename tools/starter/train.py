@@ -30,7 +30,7 @@ class Recipe:
     """How to train. Batch b of step s depends on the seed and on s alone."""
 
     seed: int = 7
-    steps: int = 1600
+    steps: int = 1800
     tokens_per_step: int = 4096
     short_row: int = 128
     long_row: int = 512
