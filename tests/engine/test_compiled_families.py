@@ -1,6 +1,6 @@
 """Each family, compiled: the logits are those of transformers, however the tokens come.
 
-A failure says that a user of this family gets other text than its authors', at once or only in some mixture of requests.
+A failure says that a user of this family gets other text than its authors', at once or in some mixture of requests.
 """
 
 from __future__ import annotations

@@ -1,0 +1,231 @@
+"""Kernels that work on one token's row: norm, preparation of activations, embedding, rotation and append to the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.compiler.activations import padded_rows, prepared, quantised
+from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
+from tests.quant.helpers import random_blocks
+
+from hearth.compiler.kernels.embedding import embedding
+from hearth.compiler.kernels.norms import prepare, rms_norm
+from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.targets import Isa
+from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
+
+EPS = 1e-5
+SIZES = (20, 64, 100)
+PAGE = 16
+LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values()}
+ROPES = [
+    RopeSpec(rotate, norm, EPS, scale, dtype)  # type: ignore[arg-type]
+    for rotate, norm, scale, dtype in (
+        (True, None, 0.25, "float16"),
+        (True, "head", 1.0, "float32"),
+        (True, "full", 0.125, "float32"),
+        (False, None, 0.5, "float32"),
+    )
+]
+
+
+class Library:
+    """Kernels of one instruction set, by what they are made of."""
+
+    def __init__(self, isa: Isa, folder: Path) -> None:
+        self.isa = isa
+        self.prepare = {
+            (norm, quantise, gather): prepare(isa.name, norm=norm, quantise=quantise, gather=gather, eps=EPS)
+            for norm, quantise, gather in ((False, True, False), (True, True, False), (False, True, True),
+                                           (False, False, False), (True, False, False), (False, False, True))
+        }  # fmt: skip
+        self.norm = rms_norm(isa.name, eps=EPS, add=False)
+        self.norm_add = rms_norm(isa.name, eps=EPS, add=True, scale=0.3)
+        self.embedding = {name: embedding(isa.name, fmt, 1.0) for name, fmt in LAYOUTS.items()}
+        self.scaled = embedding(isa.name, FORMATS["q8"], 7.5)
+        self.table = rope_table(isa.name, 1.25)
+        self.append = {spec: rope_append(isa.name, spec) for spec in ROPES}
+        made = [*self.prepare.values(), self.norm, self.norm_add, *self.embedding.values(), self.scaled, self.table,
+                *self.append.values()]  # fmt: skip
+        self.library: KernelLibrary = build(made, isa, folder)
+
+    def run(self, kernel: Any, buffers: list[NDArray[Any]], scalars: list[int], units: int, chunk: int = 2) -> None:
+        self.library.run(kernel.name, buffers, scalars, units, chunk)
+
+
+@pytest.fixture(scope="module", params=isa_params())
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(request.param, tmp_path_factory.mktemp("rows"))
+
+
+def numbers(*shape: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def normalised(x: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = x.astype(np.float64)
+    return wide / np.sqrt((wide**2).mean(axis=-1, keepdims=True) + EPS) * weight
+
+
+# -- norms and preparation ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rms_norm(kernels: Library, size: int) -> None:
+    x, weight, ld = numbers(5, size) * 3, numbers(size, seed=1), round_up(size, 16)
+    y = guarded((5, ld), np.float32)
+    kernels.run(kernels.norm, [padded_rows(x, ld), copied(weight), y], [size, ld, ld], 5)
+    np.testing.assert_allclose(y[:, :size], normalised(x, weight), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_norm_that_is_added(kernels: Library, size: int) -> None:
+    x, weight, residual, ld = numbers(5, size), numbers(size, seed=1), numbers(5, size, seed=2), round_up(size, 16)
+    y = guarded((5, ld), np.float32)
+    buffers = [padded_rows(x, ld), copied(weight), padded_rows(residual, ld), y]
+    kernels.run(kernels.norm_add, buffers, [size, ld, ld], 5)
+    np.testing.assert_allclose(y[:, :size], residual + 0.3 * normalised(x, weight), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_quantised_activations_follow_the_documented_rule(kernels: Library, size: int) -> None:
+    x, ld, kp = numbers(4, size) * 5, round_up(size, 16), round_up(size, 64)
+    x[1] = 0
+    aq, scales = guarded((4, kp), np.int8), guarded((4, kp // 32, 4), np.float32)
+    kernels.run(kernels.prepare[False, True, False], [padded_rows(x, ld), aq, scales], [size, kp, ld], 4)
+    expected_q, expected_scales = prepared(x, kp, "int8").buffers
+    assert np.array_equal(aq, expected_q)
+    np.testing.assert_allclose(scales, expected_scales, rtol=3e-7)
+
+
+def test_normalised_and_quantised_in_one_step(kernels: Library) -> None:
+    size, kp = 100, 128
+    x, weight = numbers(3, size) * 2, numbers(size, seed=1)
+    aq, scales = guarded((3, kp), np.int8), guarded((3, kp // 32, 4), np.float32)
+    buffers = [padded_rows(x, 112), copied(weight), aq, scales]
+    kernels.run(kernels.prepare[True, True, False], buffers, [size, kp, 112], 3)
+    worth = aq.reshape(3, -1, 32) * scales[..., :1].astype(np.float64)
+    error = np.abs(worth.reshape(3, kp)[:, :size] - normalised(x, weight))
+    assert (error <= np.repeat(scales[..., 0], 32, axis=1)[:, :size] * 0.5001).all()
+    assert (aq[:, size:] == 0).all()
+    np.testing.assert_allclose(scales[..., 1], worth.sum(axis=2), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_float_activations_get_zeros_in_their_padding(kernels: Library, size: int) -> None:
+    """What follows the true columns in memory may be anything, NaN too, and must not reach a product."""
+    x, weight, ld, kp = numbers(4, size), numbers(size, seed=1), round_up(size, 16), round_up(size, 64)
+    y = guarded((4, kp), np.float32)
+    kernels.run(kernels.prepare[False, False, False], [padded_rows(x, ld), y], [size, kp, ld], 4)
+    assert np.array_equal(y, np.pad(x, ((0, 0), (0, kp - size))))
+    kernels.run(kernels.prepare[True, False, False], [padded_rows(x, ld), copied(weight), y], [size, kp, ld], 4)
+    np.testing.assert_allclose(y[:, :size], normalised(x, weight), rtol=2e-6, atol=1e-6)
+    assert (y[:, size:] == 0).all()
+
+
+def test_only_the_rows_asked_for_are_prepared(kernels: Library) -> None:
+    x, rows = numbers(6, 20), copied(np.array([4, 0, 4], np.int32))
+    y = guarded((3, 64), np.float32)
+    kernels.run(kernels.prepare[False, False, True], [padded_rows(x, 32), rows, y], [20, 64, 32], 3)
+    assert np.array_equal(y[:, :20], x[rows])
+    aq, scales = guarded((3, 64), np.int8), guarded((3, 2, 4), np.float32)
+    kernels.run(kernels.prepare[False, True, True], [padded_rows(x, 32), rows, aq, scales], [20, 64, 32], 3)
+    assert np.array_equal(aq, quantised(np.pad(x[rows], ((0, 0), (0, 44))))[0])
+
+
+# -- embedding ---------------------------------------------------------------------------------------------------------
+
+
+def looked_up(kernels: Library, kernel: Any, fmt: Format, n: int, k: int) -> tuple[Any, Any]:
+    values = numbers(n, k) if fmt.is_float else random_blocks(fmt.name, n, k)
+    packed = pack(values, fmt)
+    ids, ld = copied(np.array([n - 1, 0, 17, 17, 5], np.int32)), round_up(k, 16)
+    x = guarded((5, ld), np.float32)
+    blocks = round_up(k, fmt.column_multiple) // fmt.block_columns
+    kernels.run(kernel, [ids, copied(packed), x], [blocks, ld], 5)
+    return x[:, :k], unpack_layout(packed, n, k, fmt)[ids]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("k", [36, 300])
+def test_embedding(kernels: Library, layout: str, k: int) -> None:
+    rows, expected = looked_up(kernels, kernels.embedding[layout], LAYOUTS[layout], 23, k)
+    np.testing.assert_allclose(rows, expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
+
+
+def test_scaled_embedding(kernels: Library) -> None:
+    rows, expected = looked_up(kernels, kernels.scaled, FORMATS["q8"], 23, 100)
+    np.testing.assert_allclose(rows, 7.5 * expected, rtol=2e-6)
+
+
+# -- rotation ----------------------------------------------------------------------------------------------------------
+
+
+def test_rotation_table_at_far_positions(kernels: Library) -> None:
+    positions = np.array([0, 1, 77, 4095, 131071], np.int32)
+    inv_freq = (500000.0 ** -(np.arange(24) / 24)).astype(np.float32)
+    cos, sin = guarded((5, 24), np.float32), guarded((5, 24), np.float32)
+    kernels.run(kernels.table, [copied(positions), copied(inv_freq), cos, sin], [24], 5)
+    # The angle is rounded to f32 first, as in transformers.
+    angle = (positions[:, None].astype(np.float32) * inv_freq).astype(np.float64)
+    np.testing.assert_allclose(cos, 1.25 * np.cos(angle), atol=3e-7)
+    np.testing.assert_allclose(sin, 1.25 * np.sin(angle), atol=3e-7)
+
+
+@pytest.mark.parametrize("spec", ROPES, ids=lambda spec: spec.name("any"))
+@pytest.mark.parametrize(("kv_heads", "group", "head_dim", "half"), [(2, 3, 20, 10), (1, 4, 80, 32), (3, 1, 64, 32)])
+def test_rotated_queries_and_appended_keys(
+    kernels: Library, spec: RopeSpec, kv_heads: int, group: int, head_dim: int, half: int
+) -> None:
+    """Two sequences at their own positions, q, k and v in one buffer; all pages but the written slots stay as they are."""
+    tokens, heads, hp, stride = 6, kv_heads * group, round_up(head_dim, 16), 3
+    widths = [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim]
+    x, ld = numbers(tokens, sum(widths)), round_up(sum(widths), 16)
+    positions, seq = np.array([14, 15, 16, 17, 0, 33], np.int32), np.array([0, 0, 0, 0, 1, 1], np.int32)
+    table = np.array([[4, 2, -1], [0, 5, 3]], np.int32)
+    angles = positions[:, None] * (100.0 ** -(np.arange(half) / half))
+    cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    q, k, v = (part.reshape(tokens, -1, head_dim) for part in np.split(x, np.cumsum(widths)[:-1], axis=1))
+    full = spec.norm == "full"
+    norms = [numbers(n * head_dim if full else head_dim, seed=s) for s, n in ((1, heads), (2, kv_heads))]
+
+    k_pages = guarded((6, kv_heads, hp, PAGE), spec.kv_dtype, 9.0)
+    v_pages = guarded((6, kv_heads, PAGE, hp), spec.kv_dtype, 9.0)
+    out = guarded((kv_heads, tokens, group, hp), np.float32)
+    shared = padded_rows(x, ld)
+    inputs = [shared, shared, shared]
+    inputs += [copied(cos), copied(sin)] if spec.rotate else []
+    inputs += [copied(norm) for norm in norms] if spec.norm else []
+    inputs += [copied(positions), copied(seq), copied(table)]
+    scalars = [ld, ld, ld, 0, widths[0], widths[0] + widths[1], group, kv_heads, head_dim, hp,
+               half if spec.rotate else 0, tokens, stride, PAGE]  # fmt: skip
+    kernels.run(kernels.append[spec], [*inputs, out, k_pages, v_pages], scalars, tokens * kv_heads, chunk=3)
+
+    def expected(heads_in: NDArray[np.float32], norm: NDArray[np.float32]) -> NDArray[np.float64]:
+        y = heads_in.astype(np.float64)
+        if full:
+            y = normalised(heads_in.reshape(tokens, -1), norm).reshape(y.shape)
+        elif spec.norm:
+            y = normalised(heads_in, norm)
+        if spec.rotate:
+            a, b = y[..., :half].copy(), y[..., half : 2 * half].copy()
+            y[..., :half] = a * cos[:, None] - b * sin[:, None]
+            y[..., half : 2 * half] = b * cos[:, None] + a * sin[:, None]
+        return np.pad(y, ((0, 0), (0, 0), (0, hp - head_dim)))
+
+    tolerance = {"float16": 2e-3, "float32": 3e-6}[spec.kv_dtype]
+    queries = spec.q_scale * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
+    np.testing.assert_allclose(out, queries.transpose(1, 0, 2, 3), atol=3e-6, rtol=1e-5)
+    keys, values = expected(k, norms[1]), np.pad(v, ((0, 0), (0, 0), (0, hp - head_dim)))
+    untouched = np.ones((6, PAGE), bool)
+    for t in range(tokens):
+        page, slot = table[seq[t], positions[t] // PAGE], positions[t] % PAGE
+        untouched[page, slot] = False
+        np.testing.assert_allclose(k_pages[page, :, :, slot], keys[t], atol=tolerance, rtol=tolerance)
+        np.testing.assert_allclose(v_pages[page, :, slot], values[t], atol=tolerance, rtol=tolerance)
+    assert (k_pages.transpose(0, 3, 1, 2)[untouched] == 9.0).all()
+    assert (v_pages.transpose(0, 2, 1, 3)[untouched] == 9.0).all()
