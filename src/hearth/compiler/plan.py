@@ -16,7 +16,7 @@ from tvm import relax, tirx
 
 from hearth.compiler.memory_plan import Lifetime, assign_offsets
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import arguments, attribute, is_op
+from hearth.compiler.passes.rewrite import arguments, attribute, is_op, operands
 from hearth.model.decoder import INPUTS
 from hearth.quant.formats import round_up
 
@@ -133,9 +133,13 @@ class _Extractor:
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
         self.aliases: dict[Any, Any] = {}
         self.scalar_ids: dict[Scalar, int] = {}
+        (block,) = self.function.body.blocks
+        used = {v for binding in block.bindings for v in operands(binding.value)}
         offset = 0
         for var in self.function.params:
             name = var.name
+            if var not in used:  # merged with others by a pass
+                continue
             if name in INPUTS:
                 self.places[var] = self.buffer(Buffer(_INPUT, INPUTS.index(name), 0, 0))
             elif name in kv_bytes:
@@ -188,8 +192,8 @@ class _Extractor:
                 self.places[binding.var] = self.resolve(value)
                 continue
             step = len(self.plan.steps)
-            *operands, numbers = arguments(value)
-            buffers = [self.resolve(v) for v in operands]
+            *tensors, numbers = arguments(value)
+            buffers = [self.resolve(v) for v in tensors]
             out = value.ty_args[0]
             types = list(out.fields) if hasattr(out, "fields") else [out]
             results = [self.place(ty, step) for ty in types]
