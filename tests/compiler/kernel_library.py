@@ -63,33 +63,36 @@ class KernelLibrary:
     def __init__(self, path: Path, counts: dict[str, tuple[int, int]]) -> None:
         self._library = ctypes.CDLL(str(path))
         self._counts = counts
-        self._scratch = guarded((1 << 21,), np.uint8)
 
     def __contains__(self, name: str) -> bool:
         return name in self._counts
 
     def run(
-        self, name: str, buffers: Sequence[NDArray[Any]], scalars: Sequence[int], units: int, chunk: int | None = None
+        self,
+        name: str,
+        buffers: Sequence[NDArray[Any]],
+        scalars: Sequence[int],
+        units: int,
+        *,
+        chunk: int,
+        scratch_bytes: int = 64,
     ) -> None:
         """Runs a kernel over [0, units), in calls of `chunk` units: what several threads would do.
 
-        `buffers` come from `guarded`; a write past the end of any of them is an assertion.
+        `buffers` come from `guarded`; a write past the end of any of them, or of the scratch memory that the plan would
+        give it, fails the test.
         """
         assert (len(buffers), len(scalars)) == self._counts[name], (name, self._counts[name])
         function = getattr(self._library, name)
         function.restype = ctypes.c_int32
-        self._scratch[:] = (
-            0xCB  # what an earlier kernel left there must not matter: as f32 and as integers it is garbage
-        )
+        scratch = guarded((scratch_bytes,), np.uint8, 0xCB)  # what an earlier kernel left there must not matter
         pointers = [ctypes.c_void_p(b.ctypes.data) for b in buffers]
-        for begin in range(0, units, chunk or units):
-            end = min(begin + (chunk or units), units)
+        for begin in range(0, units, chunk):
+            end = min(begin + chunk, units)
             numbers = [ctypes.c_int64(n) for n in (begin, end)]
-            status = function(
-                *numbers, *pointers, *map(ctypes.c_int64, scalars), ctypes.c_void_p(self._scratch.ctypes.data)
-            )
+            status = function(*numbers, *pointers, *map(ctypes.c_int64, scalars), ctypes.c_void_p(scratch.ctypes.data))
             assert status == 0
-        for index, buffer in enumerate([*buffers, self._scratch]):
+        for index, buffer in enumerate([*buffers, scratch]):
             assert is_intact(buffer), f"{name} wrote past the end of buffer {index}"
 
 

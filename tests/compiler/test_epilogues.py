@@ -155,7 +155,7 @@ def logits_of(
     best, where = guarded((rows, units), np.float32), guarded((rows, units), np.int32)
     run(kernels, kernels.spec(epilogue="logits", **options), weight, x, [], [y, best, where], rows, units, n)
     found = guarded((rows,), np.int32)
-    kernels.library.run(f"argmax_{kernels.isa.name}", [best, where, found], [units], rows)
+    kernels.library.run(f"argmax_{kernels.isa.name}", [best, where, found], [units], rows, chunk=4)
     return y[:, :n], found
 
 

@@ -54,7 +54,7 @@ class Product:
         rows, units, kp = len(x.values), round_up(n, 16) // 16, round_up(k, fmt.column_multiple)
         y = guarded((rows, units * 16), np.float32)
         scalars = [rows, kp // fmt.block_columns, kp, units * 16]
-        self.library.run(self.spec.name, [copied(weight), *x.buffers, y], scalars, units, chunk)
+        self.library.run(self.spec.name, [copied(weight), *x.buffers, y], scalars, units, chunk=chunk)
         return np.array(y[:, :n])
 
 

@@ -1,4 +1,4 @@
-"""Kernels that work on one token's row: norm, preparation of activations, embedding, rotation and append to the pages."""
+"""Kernels that work on one token's row: norm, preparation of activations, embedding, rotation, append to the pages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Library:
         self.library: KernelLibrary = build(made, isa, folder)
 
     def run(self, kernel: Any, buffers: list[NDArray[Any]], scalars: list[int], units: int, chunk: int = 2) -> None:
-        self.library.run(kernel.name, buffers, scalars, units, chunk)
+        # `prepare` keeps one row of f32 there: its second scalar is the padded width.
+        scratch_bytes = 4 * scalars[1] if kernel.name.startswith("prepare") else 64
+        self.library.run(kernel.name, buffers, scalars, units, chunk=chunk, scratch_bytes=scratch_bytes)
 
 
 @pytest.fixture(scope="module", params=isa_params())
@@ -181,7 +183,7 @@ def test_rotation_table_at_far_positions(kernels: Library) -> None:
 def test_rotated_queries_and_appended_keys(
     kernels: Library, spec: RopeSpec, kv_heads: int, group: int, head_dim: int, half: int
 ) -> None:
-    """Two sequences at their own positions, q, k and v in one buffer; all pages but the written slots stay as they are."""
+    """Two sequences at their own positions, q, k, v in one buffer; all but the written slots of the pages stay."""
     tokens, heads, hp, stride = 6, kv_heads * group, round_up(head_dim, 16), 3
     widths = [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim]
     x, ld = numbers(tokens, sum(widths)), round_up(sum(widths), 16)

@@ -1,0 +1,183 @@
+"""Attention over pages against numpy in float64: groups, head sizes, windows, soft caps, contexts of several blocks.
+
+A failure says that answers go wrong for models of such a shape, often only once a conversation is long enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
+
+from hearth.compiler.kernels.attention import AttentionSpec, attention
+from hearth.compiler.targets import Isa
+from hearth.quant import round_up
+
+PAGE = 16
+TILE = 16
+
+
+@dataclass(frozen=True)
+class Head:
+    """Heads of a model, and how they look back."""
+
+    group: int
+    head_dim: int
+    window: int | None = None
+    softcap: float | None = None
+    kv_dtype: str = "float32"
+    kv_heads: int = 2
+
+    @property
+    def spec(self) -> AttentionSpec:
+        return AttentionSpec(self.window, self.softcap, TILE, self.group, round_up(self.head_dim, 16), self.kv_dtype)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name(f"d{self.head_dim}")
+
+
+HEADS = [
+    Head(1, 20, kv_heads=3),
+    Head(3, 64),
+    Head(4, 80),
+    Head(7, 128, kv_heads=1),
+    Head(1, 256, kv_heads=1),
+    Head(4, 64, kv_dtype="float16"),
+    Head(7, 64, window=7),
+    Head(3, 20, window=130),
+    Head(2, 32, softcap=2.5),
+    Head(2, 20, window=33, softcap=5.0, kv_dtype="float16"),
+]
+
+
+class Library:
+    def __init__(self, isa: Isa, folder: Path) -> None:
+        self.isa = isa
+        self.kernels = {head.spec: attention(isa, head.spec, PAGE) for head in HEADS}
+        self.library: KernelLibrary = build(self.kernels.values(), isa, folder)
+
+
+@pytest.fixture(scope="module", params=isa_params())
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(request.param, tmp_path_factory.mktemp("attention"))
+
+
+class Context:
+    """Keys and values of some sequences, in pages in no order; what was never written is NaN."""
+
+    def __init__(self, head: Head, lengths: list[int], seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.head, self.lengths = head, lengths
+        self.hp = round_up(head.head_dim, 16)
+        pages_each = [-(-length // PAGE) for length in lengths]
+        order = rng.permutation(sum(pages_each)).astype(np.int32)
+        self.stride = max(pages_each) + 1
+        self.table = np.full((len(lengths), self.stride), -1, np.int32)
+        self.k_pages = guarded((len(order), head.kv_heads, self.hp, PAGE), head.kv_dtype)
+        self.v_pages = guarded((len(order), head.kv_heads, PAGE, self.hp), head.kv_dtype)
+        self.keys, self.values, self.queries = [], [], []
+        for sequence, (length, pages) in enumerate(zip(lengths, pages_each, strict=True)):
+            start = sum(pages_each[:sequence])
+            self.table[sequence, :pages] = order[start : start + pages]
+            k, v = (self._numbers(rng, length, head.kv_heads) for _ in range(2))
+            for t in range(length):
+                page, slot = self.table[sequence, t // PAGE], t % PAGE
+                self.k_pages[page, :, :, slot] = self._padded(k[t])
+                self.v_pages[page, :, slot] = self._padded(v[t])
+            self.keys.append(k)
+            self.values.append(v)
+            q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
+            self.queries.append(q.astype(np.float32))
+
+    def _numbers(self, rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+        values = rng.standard_normal((*shape, self.head.head_dim))
+        return values.astype(self.head.kv_dtype).astype(np.float32)
+
+    def _padded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.hp - self.head.head_dim)])
+
+    def run(self, kernels: Library, batch: list[tuple[int, int, int]], chunk: int = 3) -> list[NDArray[np.float32]]:
+        """Attention of tokens [start, end) of each (sequence, start, end), (tokens, heads * head_dim) each."""
+        head = self.head
+        positions, tiles, queries = [], [], []
+        for sequence, start, end in batch:
+            for first in range(start, end, TILE):
+                tiles.append([len(positions) + first - start, min(TILE, end - first), sequence, 0])
+            positions += range(start, end)
+            queries.append(self._padded(self.queries[sequence][start:end]))
+        q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
+        heads = head.kv_heads * head.group
+        ld = round_up(heads * head.head_dim, 16)
+        out = guarded((len(positions), ld), np.float32)
+        buffers = [
+            copied(q), self.k_pages, self.v_pages, copied(np.array(tiles, np.int32)),
+            copied(np.array(positions, np.int32)), copied(self.table), out,
+        ]  # fmt: skip
+        scalars = [head.kv_heads, head.head_dim, len(positions), self.stride, ld]
+        kernels.library.run(
+            kernels.kernels[head.spec].name,
+            buffers,
+            scalars,
+            len(tiles) * head.kv_heads,
+            chunk=chunk,
+            scratch_bytes=head.spec.scratch_bytes(PAGE),
+        )
+        ends = np.cumsum([end - start for _, start, end in batch])[:-1]
+        return [np.array(part) for part in np.split(out[:, : heads * head.head_dim], ends)]
+
+    def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
+        head = self.head
+        q = self.queries[sequence][start:end].astype(np.float64)
+        scores = np.einsum("tkgd,skd->tkgs", q, self.keys[sequence].astype(np.float64))
+        if head.softcap:
+            scores = head.softcap * np.tanh(scores / head.softcap)
+        position, seen = np.arange(start, end)[:, None], np.arange(self.lengths[sequence])[None]
+        visible = seen <= position
+        if head.window:
+            visible &= seen > position - head.window
+        scores = np.where(visible[:, None, None], scores, -np.inf)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return np.einsum("tkgs,skd->tkgd", weights, self.values[sequence].astype(np.float64)).reshape(end - start, -1)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+def test_attention_is_what_numpy_computes(kernels: Library, head: Head) -> None:
+    """Prompts in chunks and single tokens of sequences of one page to three blocks of 128 tokens."""
+    context = Context(head, [1, 5, 150, 300])
+    batch = [(3, 260, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (3, 128, 129)]
+    for (sequence, start, end), actual in zip(batch, context.run(kernels, batch), strict=True):
+        np.testing.assert_allclose(
+            actual, context.expected(sequence, start, end), atol=1e-5, rtol=1e-5, err_msg=f"{sequence} {start}:{end}"
+        )
+
+
+@pytest.mark.parametrize("length", [15, 16, 17, 127, 128, 129, 256, 257])
+def test_next_token_at_the_borders_of_pages_and_blocks(kernels: Library, length: int) -> None:
+    for head in (HEADS[0], HEADS[6], HEADS[7]):
+        context = Context(head, [length], seed=length)
+        (actual,) = context.run(kernels, [(0, length - 1, length)])
+        np.testing.assert_allclose(actual, context.expected(0, length - 1, length), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", [HEADS[3], HEADS[6]], ids=lambda head: head.name)
+def test_neighbours_in_a_batch_change_no_bit(kernels: Library, head: Head) -> None:
+    context = Context(head, [40, 180])
+    (alone,) = context.run(kernels, [(1, 150, 180)], chunk=1)
+    for batch in ([(0, 0, 40), (1, 150, 180)], [(1, 150, 180), (0, 39, 40)]):
+        for chunk in (1, 2, 5):
+            assert np.array_equal(context.run(kernels, batch, chunk)[batch.index((1, 150, 180))], alone)
+
+
+def test_scores_too_large_for_the_exponential(kernels: Library) -> None:
+    """One key far ahead of the others takes all the weight; nothing becomes infinite or NaN."""
+    head = HEADS[1]
+    context = Context(head, [200])
+    context.queries[0] *= 300
+    (actual,) = context.run(kernels, [(0, 170, 200)])
+    np.testing.assert_allclose(actual, context.expected(0, 170, 200), atol=1e-3)
