@@ -24,7 +24,7 @@ class Isa:
         width: bytes of an integer vector.
         dot: the instruction for products of bytes.
         tile_rows: rows of activations that a product keeps in registers at once (a power of two).
-        float_tile: (rows, vectors of 16 lanes) that attention accumulates in registers at once.
+        float_tile: rows that attention takes at once, and how many sums of 16 lanes fit the registers.
         features: what the processor must have, as Linux spells it in /proc/cpuinfo.
         llvm_features: the same for LLVM.
     """
@@ -60,14 +60,14 @@ ISAS: dict[str, Isa] = {
     isa.name: isa
     for isa in (
         Isa(
-            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (8, 2),
+            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (8, 16),
             ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE),
             ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM),
         ),
-        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (4, 1), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
-        Isa("avx2", "x86_64", 32, "maddubs", 4, (4, 1), _X86_BASE, _X86_LLVM),
-        Isa("dotprod", "aarch64", 16, "sdot", 4, (4, 1), ("asimddp",), ("+neon", "+dotprod")),
-        Isa("generic", None, 64, "generic", 4, (4, 1), (), ()),
+        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (4, 4), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
+        Isa("avx2", "x86_64", 32, "maddubs", 4, (4, 4), _X86_BASE, _X86_LLVM),
+        Isa("dotprod", "aarch64", 16, "sdot", 4, (4, 4), ("asimddp",), ("+neon", "+dotprod")),
+        Isa("generic", None, 64, "generic", 4, (4, 4), (), ()),
     )
 }  # fmt: skip
 """From best to plainest for each architecture."""

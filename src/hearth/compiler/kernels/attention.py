@@ -2,7 +2,7 @@
 
 One unit is a (tile, KV head) pair: the tile's tokens times the query heads of that KV head are its *rows*. For each
 block of context the kernel computes all scores, then the block's part of the softmax, then adds the values; memory for
-that is the thread's scratch. Rows are taken 8 or 4 at a time with their accumulators in registers. Masked positions
+that is the thread's scratch. Rows are taken a few at a time with their accumulators in registers. Masked positions
 (later than the query, or out of its sliding window) score minus infinity; blocks wholly out of the window are not read.
 """
 
@@ -97,15 +97,18 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                        first_pos: Expr = first_pos, last_pos: Expr = last_pos) -> None:  # fmt: skip
                 with k.loop(0, pages) as p:
                     address = page_address(p)
-                    sums = [k.register("float32", LANES, f32(0.0, LANES)) for _ in range(n)]
-                    with k.loop(0, hp) as d:
-                        key = k.let(cast("float32", kpages.load(address + d * page_tokens, LANES), LANES), "key")
-                        for i, total in enumerate(sums):
-                            element = q.load(q_at + (r0 + i) * hp + d)
-                            total.set(fma(key, broadcast(element, LANES), total.get(), LANES))
+                    # Two sums a row, over even and odd dimensions: one chain of additions would wait for itself.
+                    sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2)] for _ in range(n)]
+                    with k.loop(0, hp // 2) as pair:
+                        for odd in range(2):
+                            d = pair * 2 + odd
+                            key = k.let(cast("float32", kpages.load(address + d * page_tokens, LANES), LANES), "key")
+                            for i in range(n):
+                                element = broadcast(q.load(q_at + (r0 + i) * hp + d), LANES)
+                                sums[i][odd].set(fma(key, element, sums[i][odd].get(), LANES))
                     token0 = k.let((start + p) * page_tokens, "token0")
-                    for i, total in enumerate(sums):
-                        value = total.get()
+                    for i, (even, odds) in enumerate(sums):
+                        value = k.let(even.get() + odds.get(), "score")
                         if spec.softcap is not None:
                             value = vmath.softcap(k, value, spec.softcap, LANES)
                         position = k.let(cast("int32", first_pos + tirx.floordiv(r0 + i, i64(group))), "position")
@@ -144,8 +147,9 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                         k.store(memory, at, memory.load(at, LANES) * broadcast(shrink, LANES))
 
             def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, last_pos: Expr = last_pos) -> None:
-                for v in range(0, hp // LANES, isa.float_tile[1]):
-                    wide = range(v, min(v + isa.float_tile[1], hp // LANES))
+                step = max(1, isa.float_tile[1] // n)
+                for v in range(0, hp // LANES, step):
+                    wide = range(v, min(v + step, hp // LANES))
                     sums = [
                         [
                             k.register("float32", LANES, memory.load(at_out + (r0 + i) * hp + c * LANES, LANES))
@@ -171,10 +175,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                         for c, total in zip(wide, sums[i], strict=True):
                             k.store(memory, at_out + (r0 + i) * hp + c * LANES, total.get())
 
-            _by_rows(k, rows, isa.float_tile[0], scores)
+            _by_rows(k, rows, group, isa.float_tile[0], scores)
             with k.loop(0, rows) as r:
                 weigh(r)
-            _by_rows(k, rows, isa.float_tile[0], values)
+            _by_rows(k, rows, group, isa.float_tile[0], values)
 
         with k.loop(0, rows) as r:
             inverse = k.let(f32(1.0) / memory.load(at_sum + r), "inverse")
@@ -188,10 +192,23 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     return k
 
 
-def _by_rows(k: Kernel, rows: Expr, size: int, body: Callable[[Expr, int], None]) -> None:
-    """body(first row, how many) over all rows: `size` at a time, what is left by halves of that."""
-    with k.loop(0, tirx.floordiv(rows, i64(size))) as r:
-        body(r * size, size)
+def _by_rows(k: Kernel, rows: Expr, group: int, most: int, body: Callable[[Expr, int], None]) -> None:
+    """body(first row, how many) over all rows, at most `most` at a time.
+
+    There are `group` rows for each token of the tile, so whole groups are taken: a decode step is one piece. A group
+    larger than `most` is cut in pieces of `most` and what is left by halves.
+    """
+    if group <= most:
+        size = most // group * group
+        with k.loop(0, tirx.floordiv(rows, i64(size))) as r:
+            body(r * size, size)
+        if size > group:
+            with k.loop(tirx.floordiv(rows, i64(size)) * (size // group), tirx.floordiv(rows, i64(group))) as r:
+                body(r * group, group)
+        return
+    with k.loop(0, tirx.floordiv(rows, i64(most))) as r:
+        body(r * most, most)
+    size = most
     while size > 1:
         size //= 2
         with k.when(tirx.EQ(tirx.floormod(tirx.floordiv(rows, i64(size)), i64(2)), i64(1))):
