@@ -27,13 +27,17 @@ from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, SamplingParams, pages_for
-from hearth.errors import NotEnoughMemory, TokenizerMissing, UsageError
+from hearth.errors import ContextFull, NotEnoughMemory, TokenizerMissing, UsageError
 from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, prepare
 from hearth.runtime import Model, Session, default_threads
 
 GENERATE_TOKENS = 256
 """`max_tokens` of `LLM.generate` where none is given: plain text has no natural end."""
 
+_CONTEXT_HINT = (
+    "Shorten it, open the model with a larger context (--context), or let the oldest turns go:"
+    " context_overflow='slide' (--context-overflow slide)."
+)
 ContextOverflow = Literal["error", "slide"]
 
 
@@ -346,7 +350,10 @@ class LLM:
             given["stop_token_ids"] = settings.get("stop_token_ids")
         params = sampling_params(self._opened.sampling, given)
         overflow: Literal["stop", "slide"] = "slide" if self._overflow == "slide" else "stop"
-        generation = self._engine.generate(ids, params, overflow=overflow, keep_tokens=keep_tokens)
+        try:
+            generation = self._engine.generate(ids, params, overflow=overflow, keep_tokens=keep_tokens)
+        except ContextFull as error:
+            raise ContextFull(error.what, why=error.why, hint=_CONTEXT_HINT if overflow == "stop" else "") from error
         return AnswerStream(
             generation,
             self._tokenizer,

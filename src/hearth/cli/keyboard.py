@@ -29,7 +29,7 @@ def without_marks(text: str) -> str:
     if begin.startswith(QUOTES) and begin.count(QUOTES) >= 2:
         inner, _, rest = begin[len(QUOTES) :].partition(QUOTES)
         return (inner.strip("\n") + rest).strip("\n")
-    return text.replace("\\\n", "\n")
+    return text.replace("\\\n", "\n").rstrip("\n")
 
 
 def lines() -> Iterator[str]:
@@ -97,7 +97,9 @@ def _session() -> PromptSession[str]:
 
     path = history_file()
     history: History = FileHistory(str(path)) if path else InMemoryHistory()
-    return PromptSession(history=history, key_bindings=keys, multiline=True, prompt_continuation="  ")
+    return PromptSession(
+        history=history, key_bindings=keys, multiline=True, prompt_continuation="  ", reserve_space_for_menu=0
+    )
 
 
 def history_file() -> Path | None:

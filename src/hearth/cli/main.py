@@ -20,7 +20,7 @@ from hearth.errors import HearthError
 DEBUG = "HEARTH_DEBUG"
 EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
+EXIT_BROKEN_PIPE = 1  # click's own choice where the pipe breaks inside it
 
 # Verb -> what it does, in the order in which a new user meets them.
 VERBS = {
@@ -81,6 +81,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except SystemExit as stop:  # click's answer to a broken pipe
+        return stop.code if isinstance(stop.code, int) else EXIT_BROKEN_PIPE
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -118,4 +120,8 @@ def _debug() -> None:
 
 def main() -> None:
     """Entry point of the `hearth` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character shows another one; an answer must not end in an exception.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     sys.exit(run())

@@ -107,6 +107,7 @@ def bench(
         if told is not None:
             told(index + 1, repeat + 1)
     del runs[0]  # it warmed up caches and thread team
+    peak_memory_mb = _peak_memory_bytes() / 1e6  # before the bandwidth is read, which takes a large buffer
     read = statistics.median(read_bandwidth(llm.model, threads=info.threads)) / 1e9
     decode = Spread.of([(gen - 1) / (last - first) if gen > 1 and last > first else 0.0 for first, last in runs])
     weights_mb = info.weights_bytes / 1e6
@@ -125,7 +126,7 @@ def bench(
         read_gb_s=read,
         decode_gb_s=decode.median * weights_mb / 1e3,
         weights_mb=weights_mb,
-        peak_memory_mb=_peak_memory_bytes() / 1e6,
+        peak_memory_mb=peak_memory_mb,
     )
 
 
