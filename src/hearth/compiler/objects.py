@@ -15,6 +15,7 @@ from typing import Any
 import tvm
 from tvm_ffi import structural_hash
 
+from hearth.bundle.failures import storage_errors
 from hearth.compiler.kernels.build import write_object
 from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.targets import Isa
@@ -48,7 +49,8 @@ def kernel_objects(
         module: holds a PrimFunc for each name of `kernels`.
         cache: folder of the object files.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    with storage_errors("write", cache):
+        cache.mkdir(parents=True, exist_ok=True)
     machine = llvm_target(target, isa)
     paths = []
     for name in kernels:
@@ -62,7 +64,8 @@ def kernel_objects(
             part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
             try:
                 write_object(tvm.IRModule({name: function}), machine, part)
-                part.replace(path)
+                with storage_errors("write", path):
+                    part.replace(path)
             except (tvm.error.InternalError, RuntimeError, ValueError) as error:
                 raise CompileError(f"Kernel {name} does not compile for {target}.", why=str(error)[-500:]) from error
             finally:
