@@ -1,0 +1,131 @@
+"""The plan of each family: everything is in it, fused as it should be, in memory that is free."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from tests.compiler.compiled import compile_here
+
+from golden import CASES, Case
+from hearth.checkpoint import open_checkpoint
+from hearth.compiler.pipeline import Lowered, lower
+from hearth.compiler.plan import Limits, Plan
+from hearth.compiler.targets import ISAS
+from hearth.model import load_family
+from hearth.model.weights import parameter_shapes
+from hearth.quant import FORMATS, choose_format
+from hearth.runtime import Model
+
+BY_NAME = {case.name: case for case in CASES}
+
+
+@cache
+def lowered(name: str, quant: str = "q4", v_format: str | None = None) -> Lowered:
+    case = BY_NAME[name]
+    checkpoint = open_checkpoint(case.path)
+    model = load_family(checkpoint, context=case.context)
+    formats = {
+        parameter: choose_format(parameter, checkpoint.tensors[source.tensor].dtype, "safetensors", quant)
+        for parameter, source in model.sources.items()
+    }
+    if v_format:
+        formats |= {p: FORMATS[v_format] for p in formats if p.endswith(".v")}
+    limits = Limits(max_position=model.config.max_position)
+    return lower(model.config, formats, ISAS["generic"], high_precision=quant == "f32", limits=limits)
+
+
+def kinds(plan: Plan) -> list[str]:
+    """Each step as what it does: `product add`, `prepare norm`, `attention`..."""
+    found = []
+    for step in plan.steps:
+        words = step.kernel.split("_")
+        if words[0] == "matmul":
+            found.append("product " + next(w for w in words if w in ("store", "add", "gated", "logits")))
+        elif words[0] == "prepare":
+            found.append(" ".join(["prepare", *(w for w in words if w in ("norm", "gather"))]))
+        elif words[0] == "rms":
+            found.append("norm add" if "add" in words else "norm")
+        else:
+            found.append("_".join(words[:2]) if words[0] == "rope" else words[0])
+    return found
+
+
+_START, _END = ["embed", "rope_table"], ["norm", "prepare gather", "product logits", "argmax"]
+_ATTENTION = ["prepare norm", "product store", "rope_append", "attention"]
+LAYERS = {
+    "llama1": [*_ATTENTION, "prepare", "product add", "prepare norm", "product gated", "prepare", "product add"],
+    "granite": [*_ATTENTION, "prepare", "product add", "prepare norm", "product gated", "prepare", "product add"],
+    "qwen3": [*_ATTENTION, "prepare", "product add", "prepare norm", "product gated", "prepare", "product add"],
+    "gemma2": [*_ATTENTION, "prepare", "product store", "norm add", "prepare norm", "product gated", "prepare",
+               "product store", "norm add"],
+    "olmo2": ["prepare", *_ATTENTION[1:], "prepare", "product store", "norm add", "prepare", "product gated", "prepare",
+              "product store", "norm add"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("quant", ["q4", "f32"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_nothing_is_left_unfused(name: str, quant: str) -> None:
+    """A step too many is memory read and written for nothing, at every token."""
+    low = lowered(name, quant)
+    layers = load_family(open_checkpoint(BY_NAME[name].path)).config.num_layers
+    assert kinds(low.plan) == [*_START, *LAYERS[name] * layers, *_END]
+
+
+def test_a_mixture_of_formats_keeps_what_can_be_shared() -> None:
+    """As in Q4_K_M files: v in another format than q and k. The activation is still prepared once for all three."""
+    layer = kinds(lowered("llama1", v_format="q8").plan)[2:]
+    assert layer[:6] == ["prepare norm", *["product store"] * 3, "rope_append", "attention"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("quant", ["q4", "f32"])
+def test_every_weight_is_in_the_plan_once(case: Case, quant: str) -> None:
+    low = lowered(case.name, quant)
+    config = load_family(open_checkpoint(case.path), context=case.context).config
+    parts = [part for name, _, _ in low.plan.weights for part in low.parameters.packed[name].parts]
+    ropes = {f"ropes.{i}.inv_freq" for i in range(len(config.ropes))}
+    assert sorted(parts) == sorted({*parameter_shapes(config), *ropes})
+    ends = 0
+    for name, offset, size in low.plan.weights:
+        assert offset % 64 == 0, name
+        assert offset >= ends, name
+        ends = offset + size
+    assert low.plan.weights_bytes == ends
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_step_writes_over_what_a_later_one_reads(case: Case) -> None:
+    plan = lowered(case.name).plan
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for index, step in enumerate(plan.steps):
+        for buffer in step.buffers:
+            first.setdefault(buffer, index)
+            last[buffer] = index
+    for output in plan.outputs:
+        last[output.buffer] = len(plan.steps)
+    arena = [b for b in first if plan.buffers[b].kind == 0]
+    assert arena
+    for a in arena:
+        x = plan.buffers[a]
+        assert x.offset % 64 == 0
+        assert x.offset + x.size <= plan.arena_bytes
+        for b in arena:
+            y = plan.buffers[b]
+            if a < b and first[a] <= last[b] and first[b] <= last[a]:
+                assert x.offset + x.size <= y.offset or y.offset + y.size <= x.offset, (x, y)
+
+
+def test_the_runtime_reads_the_plan_as_it_was_written(tmp_path_factory: pytest.TempPathFactory) -> None:
+    case = BY_NAME["llama3"]
+    folder = compile_here(case.path, tmp_path_factory.mktemp("plan") / "bundle", quant="q4", isa="generic")
+    plan = lowered("llama3").plan
+    with Model(folder) as model:
+        info = model.info
+    assert (info.num_steps, info.num_weights, info.num_kv) == (len(plan.steps), len(plan.weights), len(plan.kv))
+    assert (info.weights_bytes, info.arena_bytes) == (plan.weights_bytes, plan.arena_bytes)
+    assert info.outputs == ("logits", "argmax", "hidden")
+    assert info.max_position == 128
+    assert (folder / "plan.bin").read_bytes() == plan.to_bytes()
