@@ -16,6 +16,7 @@ from tvm import relax, tirx
 from hearth.compiler.kernels.attention import AttentionSpec, attention
 from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.kernels.embedding import embedding
+from hearth.compiler.kernels.gate import gate
 from hearth.compiler.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.kernels.norms import argmax, prepare, rms_norm
 from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
@@ -79,6 +80,7 @@ def select_kernels(module: Any, selection: Selection) -> Any:
         "hearth.rope_table": _rope_table,
         "hearth.prepare": _prepare,
         "hearth.product": _product,
+        "hearth.gate": _gate,
         "hearth.attention": _attention,
         "hearth.norm_add": _norm_add,
         "nn.rms_norm": _rms_norm,
@@ -164,6 +166,13 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     search = s.use("", lambda: argmax(s.isa.name))
     found = graph.emit(call(search, [best, where], out.fields[1], m, [units]))
     return relax.Tuple([logits, found])
+
+
+def _gate(graph: Graph, value: Any, s: Selection) -> Any:
+    args = arguments(value)
+    kernel = s.use("", lambda: gate(s.isa.name, str(attribute(value, "activation"))))
+    m, ld = args[0].ty.shape[0], stride(_width(args[0]))
+    return call(kernel, args, tensor(m, ld), m, [ld], grain=2)
 
 
 def _attention(graph: Graph, value: Any, s: Selection) -> Any:
