@@ -1,8 +1,8 @@
 """Fusions on the logical graph: fewer, larger products, and what follows a product done in its epilogue.
 
 q, k, v                      -> one product, split by columns
-act(gate) * up               -> one product of interleaved rows with the activation in its epilogue; where the formats of
-                                gate and up differ, one step after the two products
+act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
+                                (where the formats of gate and up differ: one step after two products)
 x + [s *] product            -> the product adds to the residual
 x + [s *] norm(y)            -> one norm kernel that adds
 scale, soft cap, argmax      -> epilogue of the head's product
