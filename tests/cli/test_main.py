@@ -1,0 +1,107 @@
+"""The command itself: help, exit codes, and one clear message for whatever goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from hearth.cli import main as main_module
+from hearth.cli.main import VERBS, cli, run
+from hearth.errors import ContextFull, HearthError, NotEnoughMemory, TemplateError
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run([*arguments, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, verb)
+    assert "Example:" in text
+    assert f"hearth {verb}" in text.split("Example:")[1]
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"--{parameter.name} says nothing"
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys)
+    for verb, what in VERBS.items():
+        assert verb in text
+        assert what in text
+
+
+def test_help_does_not_wait_for_heavy_libraries() -> None:
+    script = (
+        "import sys; from hearth.cli.main import run; run(['--help']); "
+        "print([m for m in ('numpy', 'tvm', 'tokenizers', 'jinja2', 'rich', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    @click.command("doctor")
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(main_module._Verbs, "get_command", lambda *_: command)
+
+
+@pytest.mark.parametrize("kind", [HearthError, NotEnoughMemory, ContextFull, TemplateError])
+def test_errors_say_what_why_and_what_to_do(
+    kind: type[HearthError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(monkeypatch, kind("It broke.", why="It was thin.", hint="Take a thicker one."))
+    assert run(["doctor"]) == kind.exit_code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Error: It broke.\nWhy: It was thin.\nTry: Take a thicker one.\n"
+
+
+def test_the_unexpected_is_short_and_can_be_looked_into(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(monkeypatch, ZeroDivisionError("oops"))
+    assert run(["doctor"]) == main_module.EXIT_UNEXPECTED
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: oops" in err
+    assert "Traceback" not in err
+    assert "HEARTH_DEBUG=1" in err
+    monkeypatch.setenv("HEARTH_DEBUG", "1")
+    run(["doctor"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_exits_as_shells_expect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(monkeypatch, KeyboardInterrupt())
+    assert run(["doctor"]) == 130
+    assert "Nothing half-written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["frob"], "No such command"),
+        (["ask"], "Missing argument"),
+        (["ask", "m", "--temperature", "hot"], "not a valid float"),
+        (["ask", "m", "x", "--quant", "q3"], "q4a"),
+        (["eval", "m"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("hearth")
