@@ -51,6 +51,7 @@ static void prepare(void) {
 }
 
 static void write_file(const char *path, const void *data, size_t size) {
+    (void)remove(path); /* a file written over is flushed to the disk by some systems, a new one is not */
     FILE *file = fopen(path, "wb");
     if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0) abort();
 }

@@ -77,5 +77,5 @@ def test_mutated_plans_find_no_error_of_memory(bundle: Path, tmp_path: Path) -> 
     command = compiler_with("address,undefined", tmp_path)
     program = tmp_path / "fuzz_plan"
     build(command, [FUZZER], program)
-    said = start(program, bundle / "plan.bin", 2000)
-    assert "2000 plans" in said
+    said = start(program, bundle / "plan.bin", 20_000)
+    assert "20000 plans" in said

@@ -10,7 +10,7 @@ import os
 import sys
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_uint32, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hearth.errors import (
     BundleMismatch,
@@ -137,6 +137,7 @@ def load_library(path: Path) -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError as error:
+        unload_library(library)
         raise BundleMismatch(
             f"{path.name} is not a library that this version of Hearth can use.",
             why=str(error),
@@ -144,6 +145,7 @@ def load_library(path: Path) -> ctypes.CDLL:
         ) from error
     version = library.hearth_abi_version()
     if version != ABI_VERSION:
+        unload_library(library)
         raise BundleMismatch(
             f"{path.name} has version {version} of the C API; this Hearth speaks version {ABI_VERSION}.",
             hint="Compile the model again: hearth compile MODEL",
@@ -152,8 +154,11 @@ def load_library(path: Path) -> ctypes.CDLL:
 
 
 def unload_library(library: ctypes.CDLL) -> None:
-    """Gives a library back, so that a bundle compiled anew in the same place is not taken for the old one."""
-    import _ctypes
+    """Gives a library back, so that a bundle compiled anew in the same place is not taken for the old one.
+
+    No thread may be inside the library, nor come back to it.
+    """
+    import _ctypes  # not documented, but the only way
 
     if sys.platform != "win32":
         _ctypes.dlclose(library._handle)
@@ -161,9 +166,12 @@ def unload_library(library: ctypes.CDLL) -> None:
 
 def check(library: ctypes.CDLL, status: int, what: str) -> None:
     """Raises the error that belongs to `status`; `what` says in a sentence what was tried."""
-    if status == OK:
-        return
-    why = library.hearth_error().decode("utf-8", "replace")
+    if status != OK:
+        raise_error(status, what, library.hearth_error().decode("utf-8", "replace"))
+
+
+def raise_error(status: int, what: str, why: str) -> NoReturn:
+    """Raises the error that belongs to a `status` other than OK; `why` is the library's text."""
     if status == INVALID:
         raise UsageError(what, why=why)
     if status == CORRUPT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,6 +15,8 @@ from typing import Any
 
 from hearth.errors import UsageError
 from hearth.runtime import binding
+
+_PROGRESS_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class ModelHandle:
     def __init__(self, library: ctypes.CDLL, pointer: ctypes.c_void_p) -> None:
         self.library = library
         self.pointer = pointer
-        weakref.finalize(self, _close, library, pointer.value)
+        weakref.finalize(self, _close, library, pointer.value).atexit = False
 
 
 class Model:
@@ -83,7 +86,8 @@ class Model:
         bundle_dir: folder with `plan.bin`, `weights.bin` and the library.
         use_mmap: map the weights instead of reading them: starts at once and shares memory between processes, but
             decodes slower, for mapped files get no huge pages.
-        progress: called with (bytes done, bytes in total) while weights are read. What it raises ends the loading.
+        progress: called with (bytes done, bytes in total) while weights are read, last with all of them. What it raises
+            ends the loading.
         load_threads: threads that read the weights; 0 lets the runtime choose.
         memory_limit_bytes: refuse to hold more than this, sessions included; 0 is no limit.
 
@@ -106,35 +110,12 @@ class Model:
         memory_limit_bytes: int = 0,
     ) -> None:
         path = Path(bundle_dir)
-        library = binding.load_library(binding.library_path(path))
-        pointer = ctypes.c_void_p()
-        raised: list[BaseException] = []
-
-        def report(_user: Any, done: int, total: int) -> int:
-            try:
-                if progress is not None:
-                    progress(done, total)
-            except BaseException as error:  # cannot cross C: it stops the loading and is raised again below
-                raised.append(error)
-                return 1
-            return 0
-
         options = binding.OpenOptions(
-            use_mmap=int(use_mmap),
-            load_threads=load_threads,
-            memory_limit_bytes=memory_limit_bytes,
-            progress=binding.ProgressCallback(report),
+            use_mmap=int(use_mmap), load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
         )
-        status = library.hearth_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(pointer))
-        if status != binding.OK:
-            try:
-                if raised:
-                    raise raised[0]
-                binding.check(library, status, f"The bundle {path} cannot be opened.")
-            finally:
-                binding.unload_library(library)
-        self._handle: ModelHandle | None = ModelHandle(library, pointer)
-        described = json.loads(library.hearth_describe(pointer))
+        opened = _open(path, options, progress)
+        self._handle: ModelHandle | None = opened
+        described = json.loads(opened.library.hearth_describe(opened.pointer))
         described["outputs"] = tuple(described["outputs"])
         self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -179,6 +160,52 @@ class Model:
         self._sessions.add(session)
 
 
-def _close(library: ctypes.CDLL, handle: int | None) -> None:
-    library.hearth_close(handle)
+def _open(path: Path, options: binding.OpenOptions, progress: Callable[[int, int], None] | None) -> ModelHandle:
+    """Opens the bundle in a thread of its own, so that Ctrl-C and whatever `progress` raises end the wait at once.
+
+    An exception cannot cross C code, and a signal that arrives while C code runs would be raised in its callback. When
+    the wait is broken off, the thread stops at its next block and gives back what it has: nobody else may.
+    """
+    library = binding.load_library(binding.library_path(path))
+    stop, finished = threading.Event(), threading.Event()
+    reached = reported = (-1, -1)
+    opened: ModelHandle | None = None
+    status, why = binding.INTERNAL, ""
+
+    def on_progress(_user: Any, done: int, total: int) -> int:
+        nonlocal reached
+        reached = (done, total)
+        return int(stop.is_set())
+
+    def work() -> None:
+        nonlocal status, why, opened
+        try:
+            pointer = ctypes.c_void_p()
+            status = library.hearth_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(pointer))
+            if status == binding.OK:
+                opened = ModelHandle(library, pointer)
+            else:
+                why = library.hearth_error().decode("utf-8", "replace")
+                binding.unload_library(library)
+        finally:
+            finished.set()
+
+    options.progress = binding.ProgressCallback(on_progress)
+    try:
+        threading.Thread(target=work, name="hearth-open", daemon=True).start()
+        while not finished.is_set():
+            finished.wait(_PROGRESS_INTERVAL_S)
+            if progress is not None and reached != reported:
+                reported = reached
+                progress(*reached)
+    except BaseException:
+        stop.set()
+        raise
+    if opened is None:
+        binding.raise_error(status, f"The bundle {path} cannot be opened.", why)
+    return opened
+
+
+def _close(library: ctypes.CDLL, pointer: int | None) -> None:
+    library.hearth_close(pointer)
     binding.unload_library(library)

@@ -61,7 +61,7 @@ class SessionHandle:
         self.library = owner.library
         self.pointer = pointer
         # Refers to the model's handle, so that model and library outlive the session.
-        weakref.finalize(self, _free, owner, pointer.value)
+        weakref.finalize(self, _free, owner, pointer.value).atexit = False
 
 
 class Session:

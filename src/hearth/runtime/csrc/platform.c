@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,15 @@ hth_thread *hth_thread_start(void (*run)(void *), void *argument) {
     if (thread == NULL) return NULL;
     thread->run = run;
     thread->argument = argument;
-    if (pthread_create(&thread->handle, NULL, thread_main, thread) != 0) {
+    /* The program's signals are for its own threads: ours are born with all blocked but those that tell of a fault. */
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; ++i) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    const int failed = pthread_create(&thread->handle, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
         free(thread);
         return NULL;
     }

@@ -186,7 +186,7 @@ static hearth_status evaluate(hearth_session *session) {
         const uint32_t *args = plan->args + step->first_arg + kernel->num_buffers;
         for (uint32_t a = 0; a < kernel->num_scalars; ++a) *scalar++ = session->scalars[args[a]];
         const int64_t units = session->scalars[step->units];
-        if (units < 0 || units > INT64_MAX / 2) {
+        if (units < 0 || units > INT32_MAX) {
             return hth_fail(HEARTH_CORRUPT, "plan.bin: step %u would have %lld units", i, (long long)units);
         }
         session->steps[i].units = units;

@@ -13,8 +13,7 @@ enum { SPIN_NS = 10 * 1000, YIELD_NS = 300 * 1000, IDLE_NS = 50 * 1000, SPINS_BE
  * all runs; in its low half how many of the step's grains nobody has taken yet, or ENDED when the run is over. A claim is
  * one compare-and-swap of that word, so it can only succeed on the step it was made for. */
 #define ENDED 0x80000000u
-#define MAX_GRAINS 0x7fffffffu
-#define REMAINING(word) ((uint32_t)(word) & MAX_GRAINS)
+#define REMAINING(word) ((uint32_t)(word) & ~ENDED)
 #define SEQUENCE(word) ((uint32_t)((word) >> 32))
 #define WORD(sequence, low) (((uint64_t)(sequence) << 32) | (low))
 
@@ -28,13 +27,13 @@ struct hth_team {
     _Alignas(128) _Atomic uint64_t word;
     _Atomic uint32_t sleepers;
     _Atomic uint32_t quit;
-    _Alignas(128) _Atomic uint64_t finished; /* grains of the published step that are done */
+    _Alignas(128) _Atomic uint32_t finished; /* grains of the published step that are done */
     _Atomic int32_t failure;
 
     /* The published step. Written before it is published, read only by holders of a claim. */
     _Alignas(128) hth_team_step *steps;
     size_t count, current;
-    uint64_t grains;
+    uint32_t grains;
     uint64_t started_ns;
     bool profile;
 
@@ -45,9 +44,8 @@ struct hth_team {
     member *members;
 };
 
-static uint64_t grains_of(const hth_team_step *step) {
-    const uint64_t units = (uint64_t)step->units, grain = (uint64_t)step->grain;
-    return units / grain + (units % grain != 0);
+static uint32_t grains_of(const hth_team_step *step) {
+    return (uint32_t)((step->units + step->grain - 1) / step->grain);
 }
 
 static void run_units(hth_team *team, hth_team_step *step, int64_t begin, int64_t end, void *scratch) {
@@ -65,9 +63,9 @@ static void publish(hth_team *team, uint32_t low) {
 }
 
 /* Runs grains [first, first + taken) of the published step; true if they were its last. */
-static bool run_claim(hth_team *team, uint64_t first, uint64_t taken, void *scratch) {
+static bool run_claim(hth_team *team, uint32_t first, uint32_t taken, void *scratch) {
     hth_team_step *step = &team->steps[team->current];
-    const uint64_t grains = team->grains;
+    const uint32_t grains = team->grains;
     const int64_t begin = (int64_t)first * step->grain;
     const int64_t end = first + taken == grains ? step->units : (int64_t)(first + taken) * step->grain;
     run_units(team, step, begin, end, scratch);
@@ -99,15 +97,10 @@ static void advance(hth_team *team, void *scratch) {
         if (team->grains == 1 || team->threads == 1) {
             run_units(team, step, 0, step->units, scratch);
         } else {
-            /* More grains than the word can count are put together. Only absurdly large steps get here. */
-            while (team->grains > MAX_GRAINS) {
-                step->grain *= 2;
-                team->grains = grains_of(step);
-            }
-            const uint64_t grains = team->grains;
-            const uint32_t own = share(team, (uint32_t)grains);
+            const uint32_t own = share(team, team->grains);
+            const uint32_t others = team->grains - own;
             atomic_store_explicit(&team->finished, 0, memory_order_relaxed);
-            publish(team, (uint32_t)grains - own);
+            publish(team, others);
             if (!run_claim(team, 0, own, scratch)) return; /* others are at it; one of them goes on */
         }
         if (team->profile) {
@@ -166,8 +159,11 @@ static void wait_for_news(hth_team *team, uint64_t seen) {
 static void worker(void *pointer) {
     member *self = pointer;
     hth_team *team = self->team;
-    while (atomic_load_explicit(&team->quit, memory_order_acquire) == 0) {
-        wait_for_news(team, take_part(team, self->scratch));
+    for (;;) {
+        const uint64_t word = take_part(team, self->scratch);
+        /* After the word was read: if that is the last word ever published, we now see that it is time to go. */
+        if (atomic_load_explicit(&team->quit, memory_order_acquire) != 0) return;
+        wait_for_news(team, word);
     }
 }
 

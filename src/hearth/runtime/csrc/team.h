@@ -19,8 +19,8 @@ typedef struct {
     hearth_kernel_fn run;
     void *const *buffers;
     const int64_t *scalars;
-    int64_t units;    /* 0 .. 2^62; a step without units is skipped */
-    int64_t grain;    /* smallest chunk, in units; 1 .. 2^31 */
+    int64_t units;    /* 0 .. INT32_MAX; a step without units is skipped */
+    int64_t grain;    /* smallest chunk, in units; 1 .. INT32_MAX */
     uint64_t calls;   /* added to while profiling */
     uint64_t time_ns; /* likewise */
 } hth_team_step;
