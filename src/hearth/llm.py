@@ -178,7 +178,7 @@ class LLM:
             variables["enable_thinking"] = thinking
         data = checked_messages(messages)
         prompt = chosen.template.render(data, tools=tools, **variables)
-        ids = self._with_tokenizer().encode_prompt(prompt)
+        ids = self._with_tokenizer().encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
         answer = self._start(
             ids, sampling, chosen=chosen, splitter=ThinkingSplitter(prompt.text[-200:]), keep_tokens=keep
@@ -399,7 +399,8 @@ class LLM:
         head = [m for m in data[:1] if m["role"] in ("system", "developer")]
         other = chosen.template.render([*head, {"role": "user", "content": "\N{BULLET}"}], **variables)
         shared = 0
-        for a, b in zip(ids, self._with_tokenizer().encode_prompt(other), strict=False):
+        other_ids = self._with_tokenizer().encode_prompt(other, ensure_bos=chosen.ensure_bos)
+        for a, b in zip(ids, other_ids, strict=False):
             if a != b:
                 break
             shared += 1

@@ -60,6 +60,17 @@ def test_formats_without_a_token_for_it_end_at_a_text() -> None:
     assert chosen.stops == ("USER:",)
 
 
+def test_bos_comes_first_where_the_model_expects_it_and_only_once() -> None:
+    wants = tokenizer(add_bos=True)
+    for name in ("vicuna", "llama2"):
+        chosen = choose_template(wants, "any", name)
+        ids = wants.encode_prompt(chosen.template.render(MESSAGES), ensure_bos=chosen.ensure_bos)
+        assert ids[0] == wants.bos_id
+        assert ids.count(ids[0]) == 1
+    own = choose_template(tokenizer("{{ messages[0].content }}", add_bos=True), "any")
+    assert not own.ensure_bos, "a model's own template says itself where BOS stands"
+
+
 def test_special_tokens_without_a_name_are_found_by_id() -> None:
     unnamed = tokenizer(special={}, eos_ids=(2,))
     assert choose_template(unnamed, "any", "llama2").template.render(MESSAGES).text == "<s>[INST] Hi [/INST]"

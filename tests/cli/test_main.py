@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -100,6 +101,12 @@ def test_an_interrupt_exits_as_shells_expect(
 def test_wrong_usage_exits_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_exit_codes_are_documented() -> None:
+    table = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
+    codes = {kind.exit_code for kind in HearthError.__subclasses__()} | {main_module.EXIT_UNEXPECTED}
+    assert [code for code in sorted(codes) if f"\n| {code} | " not in table] == []
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

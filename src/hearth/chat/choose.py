@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearth.chat.known_templates import NAMES, KnownTemplate, guess_template, known_template
@@ -18,12 +18,15 @@ class ChosenTemplate:
     Attributes:
         end_ids: tokens that end a turn of this format, besides those that the model declares.
         stops: texts that end a turn where the model has no token for it.
+        ensure_bos: see `Tokenizer.encode_prompt`. Known formats are written without a BOS where it is not part of
+            the format; a model that begins every text with one was trained with it nevertheless.
         notice: for the user, where it was a guess; "" else.
     """
 
     template: ChatTemplate
     end_ids: frozenset[int] = frozenset()
     stops: tuple[str, ...] = ()
+    ensure_bos: bool = False
     notice: str = ""
 
 
@@ -69,19 +72,16 @@ def choose_template(tokenizer: Tokenizer, model_name: str, wanted: str | None = 
 
 def _known(tokenizer: Tokenizer, known: KnownTemplate, notice: str = "") -> ChosenTemplate:
     template = _compile(tokenizer, known.source, known.name)
-    return _with_ends(tokenizer, template, known.stops, notice)
+    return replace(_with_ends(tokenizer, template, known.stops), ensure_bos=True, notice=notice)
 
 
-def _with_ends(
-    tokenizer: Tokenizer, template: ChatTemplate, stops: tuple[str, ...] = (), notice: str = ""
-) -> ChosenTemplate:
+def _with_ends(tokenizer: Tokenizer, template: ChatTemplate, stops: tuple[str, ...] = ()) -> ChosenTemplate:
     written = (*stops, *(end for end in _TURN_ENDS if end in template.source))
     ids = {end: tokenizer.id_of(end) for end in written}
     return ChosenTemplate(
         template,
         end_ids=frozenset(i for i in ids.values() if i is not None),
         stops=tuple(stop for stop in stops if ids[stop] is None),
-        notice=notice,
     )
 
 

@@ -72,6 +72,11 @@ class Tokenizer:
         texts = sorted((t for t in self.control if t), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")
 
+    @cached_property
+    def adds_bos(self) -> bool:
+        """Whether the model expects BOS at the beginning of a text."""
+        return self.bos_id is not None and self.encode("")[:1] == [self.bos_id]
+
     def encode(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text.
 
@@ -88,9 +93,17 @@ class Tokenizer:
                 ids.append(self.spec.eos_ids[0])
         return ids
 
-    def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Token ids of a rendered chat: nothing is added, since a template writes its own BOS where it wants one."""
-        return self._encode(prompt, add_special=False)
+    def encode_prompt(self, prompt: Prompt, *, ensure_bos: bool = False) -> list[int]:
+        """Token ids of a rendered chat.
+
+        Args:
+            ensure_bos: put BOS first if the model expects it and the template did not write it. A model's own template
+                writes it where it was trained with it, so for that nothing is added.
+        """
+        ids = self._encode(prompt, add_special=False)
+        if ensure_bos and self.adds_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
+            ids.insert(0, self.bos_id)
+        return ids
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True, continues: bool = False) -> str:
         """The text of some ids. Bytes that are no UTF-8 become U+FFFD.

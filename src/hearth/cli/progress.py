@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _QUIET_S = 0.3  # what is done sooner than this shows nothing
 _LINE_EVERY_S = 10.0
-_VERBS = {"download": "Downloading", "compile": "Compiling", "load": "Loading"}
+_STAGES = {"download": "Downloading", "compile": "Compiling:", "load": "Loading"}
 
 
 @contextmanager
@@ -49,7 +49,7 @@ class _Lines:
             return
         self._next = now + _LINE_EVERY_S
         share = f" ({100 * progress.done // progress.total}%)" if progress.total else ""
-        click.echo(f"{_VERBS[progress.stage]} {progress.label}{share} ...", err=True)
+        click.echo(f"{_STAGES[progress.stage]} {progress.label}{share} ...", err=True)
 
 
 class _Bars:
@@ -71,7 +71,7 @@ class _Bars:
             self._open(progress)
         assert self._bars is not None
         assert self._task is not None
-        text = f"{_VERBS[progress.stage]} {progress.label}"
+        text = f"{_STAGES[progress.stage]} {progress.label}"
         self._bars.update(self._task, description=text, completed=progress.done, total=progress.total or None)
 
     def _open(self, progress: Progress) -> None:

@@ -142,7 +142,7 @@ def _checked(llm: LLM, window: int | None, stride: int | None) -> tuple[int, int
 def _windows(llm: LLM, text: str, size: int, step: int) -> list[_Window]:
     tokenizer = llm.tokenizer
     ids = tokenizer.encode(text, add_special=False)
-    bos = [tokenizer.bos_id] if tokenizer.bos_id is not None and _begins_with_bos(llm) else []
+    bos = [tokenizer.bos_id] if tokenizer.adds_bos and tokenizer.bos_id is not None else []
     if len(ids) + len(bos) < 2:
         raise UsageError("The text has fewer than two tokens: there is nothing to predict.")
     return list(_cut(ids, bos, size - len(bos), min(step, size - len(bos))))
@@ -158,10 +158,6 @@ def _cut(ids: Sequence[int], bos: list[int], room: int, step: int) -> Iterator[_
         counted = end
         if end == len(ids):
             return
-
-
-def _begins_with_bos(llm: LLM) -> bool:
-    return llm.tokenize("")[:1] == [llm.tokenizer.bos_id]
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
