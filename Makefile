@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint setup clean
 
 demo: $(VENV)/.run
-	@$(BIN)/hearth ask starter "What is the capital of France?" --stats
+	@$(BIN)/hearth ask starter "What is the capital of France?" --stats < /dev/null
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest

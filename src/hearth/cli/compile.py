@@ -26,6 +26,7 @@ from hearth.errors import CompileError, UsageError
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
 @click.option("--target", metavar="TRIPLE", help="Machine to compile for [this one].")
+@click.option("--isa", metavar="NAME", help="Instruction set: avx512vnni, avxvnni, avx2, dotprod, generic [the best].")
 @click.option("--force", is_flag=True, help="Compile again even if it is in the cache.")
 @click.option("--offline", is_flag=True, help="Never use the network.")
 def command(
@@ -37,6 +38,7 @@ def command(
     output: Path | None,
     dump_ir: Path | None,
     target: str | None,
+    isa: str | None,
     force: bool,
     offline: bool,
 ) -> None:
@@ -69,6 +71,7 @@ def command(
                 precision=precision,
                 context=context,
                 target=target,
+                isa=isa,
                 output=output,
                 dump_ir=dump_ir,
                 progress=compile_progress(progress),

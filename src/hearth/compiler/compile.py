@@ -31,7 +31,7 @@ from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import published_sampling, save_sampling
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library
+from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library, resolve_target
 from hearth.compiler.targets import Isa, choose_isa
 from hearth.errors import BundleMismatch, CompileError, CorruptFile, ModelNotFound, Unsupported
 from hearth.model import LoadedModel, load_family
@@ -87,7 +87,7 @@ def compile_model(
     report("reading", 0, 0)
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
-    triple = target or host_target()
+    triple = resolve_target(target)
     chosen = choose_isa(triple, host_target(), isa)
     formats = _formats(checkpoint, model, quant, head)
     identity = {

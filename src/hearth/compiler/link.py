@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearth.errors import CompileError, StorageError
+from hearth.errors import CompileError, StorageError, UsageError
 
 CSRC = Path(__file__).parent.parent / "runtime" / "csrc"
 
@@ -64,6 +64,20 @@ def host_target() -> str:
         return f"{machine}-macos"
     libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
     return f"{machine}-linux-{libc}"
+
+
+def resolve_target(target: str | None) -> str:
+    """The full name of a target: this machine's for None, `-gnu` added where only the system is named.
+
+    Raises:
+        UsageError: there is no such target.
+    """
+    if target is None:
+        return host_target()
+    for name in (target, f"{target}-gnu"):
+        if name in _ZIG_TARGETS:
+            return name
+    raise UsageError(f"'{target}' is no target.", hint=f"Choose one of: {', '.join(sorted(_ZIG_TARGETS))}.")
 
 
 def library_name(target: str | None = None) -> str:
