@@ -29,7 +29,7 @@ from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, SamplingParams, pages_for
 from hearth.errors import ContextFull, NotEnoughMemory, TokenizerMissing, UsageError
 from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, prepare
-from hearth.runtime import Model, Session, default_threads
+from hearth.runtime import Model, Session, default_threads, require
 
 GENERATE_TOKENS = 256
 """`max_tokens` of `LLM.generate` where none is given: plain text has no natural end."""
@@ -414,11 +414,13 @@ def _open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
         def report(done: int, total: int) -> None:
             progress(Progress("load", opened.name, done, total))
 
+    facts = opened.bundle.manifest.facts
+    hint = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
+    require(facts.weights_bytes + facts.arena_bytes, f"{opened.name} (weights and workspace)", hint=hint)
     try:
         return Model(opened.bundle.path, progress=report)
     except NotEnoughMemory as error:
-        hint = error.hint or "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
-        raise NotEnoughMemory(error.what, why=error.why, hint=hint) from error
+        raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or hint) from error
 
 
 __all__ = ["LLM", "AnswerStream", "Completion", "LLMInfo", "Progress", "Totals"]
