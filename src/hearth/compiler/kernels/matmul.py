@@ -164,10 +164,12 @@ class _Int8Product(_Product):
         for piece in range(QUADS // per_scale):
             scale, offset = table.get(group * (QUADS // per_scale) + piece)
             chosen = range(piece * per_scale, (piece + 1) * per_scale)
-            for row, total in enumerate(sums):
+            activations = []
+            for row in range(len(sums)):
                 words = k.let((first + row) * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
-                acts = [self.aq.load(words + s) for s in chosen]
-                dot = group_dot(isa, k, [quads[s] for s in chosen], acts, bits)
+                activations.append([self.aq.load(words + s) for s in chosen])
+            dots = group_dot(isa, k, [quads[s] for s in chosen], activations, bits)
+            for row, (total, dot) in enumerate(zip(sums, dots, strict=True)):
                 at = k.let(((first + row) * tirx.floordiv(self.kp, i64(32)) + column_group) * 4, "at")
                 a_scale = broadcast(self.scales.load(at), isa.rows)
                 value = fma(cast("float32", dot, isa.rows), scale * a_scale, total.get(), isa.rows)

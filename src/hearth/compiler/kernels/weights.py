@@ -18,12 +18,16 @@ QUADS = 8  # quads (4 columns) in a group of 32 columns
 
 def _shift(value: Expr, bits: int, width: int) -> Expr:
     """Bytes shifted right by `bits` (left when negative), as 16-bit words: the caller masks what crosses over."""
+    if bits == 0:
+        return value
     words, amount = bitcast("uint16", value, width // 2), const("uint16", abs(bits), width // 2)
     shifted = tirx.shift_right(words, amount) if bits > 0 else tirx.shift_left(words, amount)
     return bitcast("uint8", shifted, width)
 
 
-def load_quads(k: Kernel, w: Memory, fmt: Format, base: Expr, group: int, part: int, isa: Isa) -> list[Expr]:
+def load_quads(
+    k: Kernel, w: Memory, fmt: Format, base: Expr, group: int, part: int, isa: Isa
+) -> list[Callable[[], Expr]]:
     """The 8 quad vectors of one group of 32 columns, for the rows of one part of the block.
 
     Args:
@@ -33,41 +37,35 @@ def load_quads(k: Kernel, w: Memory, fmt: Format, base: Expr, group: int, part: 
         part: which `isa.rows` of the 16 rows.
 
     Returns:
-        uint8 vectors of `isa.width`: 4-, 5-, 6-bit integers as stored; 8-bit ones as `isa.unsigned_quads` wants them.
+        For each quad a function that emits its vector, uint8 of `isa.width`, to be called once and in order: 4-, 5-,
+        6-bit integers as stored, 8-bit ones as `isa.unsigned_quads` wants them.
     """
     width = isa.width
+    loaded: dict[tuple[str, int], Expr] = {}
 
     def plane(name: str, vector: int) -> Expr:
-        offset = fmt.plane_offset(name, group) + vector * 64 + part * width
-        return k.let(w.load(base + offset, width), "plane")
+        if (name, vector) not in loaded:
+            offset = fmt.plane_offset(name, group) + vector * 64 + part * width
+            loaded[name, vector] = k.let(w.load(base + offset, width), "plane")
+        return loaded[name, vector]
 
-    if fmt.signed:
-        quads = [plane("int8", s) for s in range(QUADS)]
-        if isa.unsigned_quads(fmt.signed):
-            return [k.let(tirx.bitwise_xor(q, const("uint8", 128, width)), "quad") for q in quads]
-        return quads
+    def signed(s: int) -> Expr:
+        value = plane("int8", s)
+        return tirx.bitwise_xor(value, const("uint8", 128, width)) if isa.unsigned_quads(fmt.signed) else value
 
-    low_mask = const("uint8", 15, width)
-    quads = []
-    for j in range(QUADS // 2):
-        v = plane("low4", j)
-        quads.append(k.let(tirx.bitwise_and(v, low_mask), "quad"))
-        quads.append(k.let(tirx.bitwise_and(_shift(v, 4, width), low_mask), "quad"))
+    def unsigned(s: int) -> Expr:
+        low = plane("low4", s // 2)
+        value = tirx.bitwise_and(_shift(low, 4 * (s % 2), width), const("uint8", 15, width))
+        if "high1" in fmt.planes:
+            moved = _shift(plane("high1", 0), s - 4, width)
+            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 16, width)))
+        if "high2" in fmt.planes:
+            moved = _shift(plane("high2", s // 4), 2 * (s % 4) - 4, width)
+            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 48, width)))
+        return value
 
-    if "high1" in fmt.planes:
-        high = plane("high1", 0)
-        bit = const("uint8", 16, width)
-        for s in range(QUADS):
-            moved = high if s == 4 else _shift(high, s - 4, width)
-            quads[s] = k.let(tirx.bitwise_or(quads[s], tirx.bitwise_and(moved, bit)), "quad")
-    if "high2" in fmt.planes:
-        bits = const("uint8", 48, width)
-        for s in range(QUADS):
-            high = plane("high2", s // 4) if s % 4 == 0 else high
-            shift = 2 * (s % 4) - 4
-            moved = high if shift == 0 else _shift(high, shift, width)
-            quads[s] = k.let(tirx.bitwise_or(quads[s], tirx.bitwise_and(moved, bits)), "quad")
-    return quads
+    read = signed if fmt.signed else unsigned
+    return [lambda s=s: k.let(read(s), "quad") for s in range(QUADS)]  # type: ignore[misc]
 
 
 class Scales:
@@ -124,7 +122,7 @@ def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, int], li
         scales = Scales(k, w, fmt, base, 0, None)
         per_scale = fmt.group_columns
         columns: list[Expr] = []
-        words = [bitcast("uint32", q, 16) for q in load_quads(k, w, fmt, base, group, 0, ISAS["generic"])]
+        words = [bitcast("uint32", quad(), 16) for quad in load_quads(k, w, fmt, base, group, 0, ISAS["generic"])]
         current: tuple[Expr, Expr | None] | None = None
         for c in range(32):
             if c % per_scale == 0:
