@@ -131,7 +131,7 @@ def _formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head
 def _toolchain() -> str:
     """Hash of everything that shapes a bundle besides the model: our compiler's sources, and its tools' versions."""
     package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{_version('apache-tvm')} {_version('ziglang')}".encode())
     for room in ("model", "quant", "compiler", "runtime/csrc"):
         for file in sorted((package / room).rglob("*")):
             if file.suffix in (".py", ".c", ".h"):

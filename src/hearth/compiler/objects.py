@@ -16,7 +16,7 @@ import tvm
 from tvm_ffi import structural_hash
 
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.kernels.build import write_object
+from hearth.compiler.kernels import build
 from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.targets import Isa
 from hearth.errors import CompileError
@@ -52,18 +52,19 @@ def kernel_objects(
     with storage_errors("write", cache):
         cache.mkdir(parents=True, exist_ok=True)
     machine = llvm_target(target, isa)
+    lowering = hashlib.sha256(Path(build.__file__).read_bytes()).hexdigest()
     paths = []
     for name in kernels:
         if progress:
             progress(name)
         function = module[name]
-        identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__}"
+        identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__} {lowering}"
         path = cache / f"{name[:80]}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.o"
         if not path.is_file():
             # Written beside and renamed: a compile that is stopped leaves nothing that counts as whole.
             part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
             try:
-                write_object(tvm.IRModule({name: function}), machine, part)
+                build.write_object(tvm.IRModule({name: function}), machine, part)
                 with storage_errors("write", path):
                     part.replace(path)
             except (tvm.error.InternalError, RuntimeError, ValueError) as error:

@@ -123,6 +123,17 @@ def _tile(k: Kernel, spec: MatmulSpec, product: _Product, out: _Output, unit: Ex
 Sums = list[list[Register]]  # [row][part]: `lanes` outputs each
 
 
+def for_each_group(k: Kernel, fmt: Format, body: Callable[[Expr], None]) -> None:
+    """body(group) for the groups of 32 columns in a block: written out for two, a loop for the eight of a k-quant (LLVM
+    takes 10 seconds and more over those written out)."""
+    if fmt.is_super:
+        with k.loop(0, fmt.plane_groups) as group:
+            body(group)
+        return
+    for number in range(fmt.plane_groups):
+        body(i64(number))
+
+
 class _Product:
     """Computes the 16 x rows sums of one block of weight rows."""
 
@@ -148,17 +159,17 @@ class _Int8Product(_Product):
                 base = k.let((block * self.blocks + cb) * fmt.block_bytes, "base")
                 for part in parts:
                     table = Scales(k, self.w, fmt, base, part, isa)
-                    for group in range(fmt.plane_groups):
-                        self._group(
-                            table, base, cb * fmt.plane_groups + group, group, part, first, [s[part] for s in sums]
-                        )
+                    mine = [s[part] for s in sums]
+
+                    def add(group: Expr, cb: Expr = cb, table: Scales = table, mine: list[Register] = mine) -> None:
+                        self._group(table, cb * fmt.plane_groups + group, group, first, mine)
+
+                    for_each_group(k, fmt, add)
         return sums
 
-    def _group(
-        self, table: Scales, base: Expr, column_group: Expr, group: int, part: int, first: Expr, sums: list[Register]
-    ) -> None:
+    def _group(self, table: Scales, column_group: Expr, group: Expr, first: Expr, sums: list[Register]) -> None:
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
-        quads = load_quads(k, self.w, fmt, base, group, part, isa)
+        quads = load_quads(k, self.w, fmt, table.base, group, table.part, isa)
         per_scale = fmt.group_columns // 4
         bits = 8 if fmt.signed else fmt.bits
         for piece in range(QUADS // per_scale):
@@ -193,7 +204,8 @@ class _FloatProduct(_Product):
         count = tirx.floordiv(self.blocks, i64(4)) if fmt.is_float else self.blocks
         with k.loop(0, count) as cb:
             base = k.let((block * count + cb) * stride, "base")
-            for group in range(groups):
+
+            def add(group: Expr, base: Expr = base, cb: Expr = cb) -> None:
                 columns = self.columns(base, group)
                 for row, (total,) in enumerate(sums):
                     at = k.let((first + row) * self.kp + (cb * groups + group) * width, "at")
@@ -201,6 +213,11 @@ class _FloatProduct(_Product):
                     for c, column in enumerate(columns):
                         value = fma(column, broadcast(self.x.load(at + c), 16), value, 16)
                     total.set(value)
+
+            if fmt.is_float:
+                add(i64(0))
+            else:
+                for_each_group(k, fmt, add)
         return sums
 
 

@@ -108,7 +108,7 @@ def quantise_group(k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scal
     parts = [k.let(x.load(at + h * LANES, LANES), "x") for h in (0, 1)]
     largest = k.let(vmath.reduce_max(tirx.max(tirx.abs(parts[0]), tirx.abs(parts[1]))), "largest")
     scale = k.let(largest * f32(1.0 / 127.0), "scale")
-    inverse = k.let(tirx.Select(largest > f32(0.0), f32(127.0) / tirx.max(largest, f32(1e-37)), f32(0.0)), "inverse")
+    inverse = k.let(tirx.Select(largest > f32(1e-30), f32(127.0) / tirx.max(largest, f32(1e-30)), f32(0.0)), "inverse")
     sums = []
     for h, part in enumerate(parts):
         q = k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")

@@ -26,7 +26,7 @@ def _shift(value: Expr, bits: int, width: int) -> Expr:
 
 
 def load_quads(
-    k: Kernel, w: Memory, fmt: Format, base: Expr, group: int, part: int, isa: Isa
+    k: Kernel, w: Memory, fmt: Format, base: Expr, group: Expr, part: int, isa: Isa
 ) -> list[Callable[[], Expr]]:
     """The 8 quad vectors of one group of 32 columns, for the rows of one part of the block.
 
@@ -45,8 +45,8 @@ def load_quads(
 
     def plane(name: str, vector: int) -> Expr:
         if (name, vector) not in loaded:
-            offset = fmt.plane_offset(name, group) + vector * 64 + part * width
-            loaded[name, vector] = k.let(w.load(base + offset, width), "plane")
+            offset = fmt.plane_offset(name) + vector * 64 + part * width
+            loaded[name, vector] = k.let(w.load(base + group * fmt.plane_group_bytes + offset, width), "plane")
         return loaded[name, vector]
 
     def signed(s: int) -> Expr:
@@ -84,21 +84,21 @@ class Scales:
             self.d = k.let(self._half("scale", 0), "d")
             self.dmin = k.let(self._half("min", 0), "dmin") if fmt.has_min else None
 
-    def _half(self, name: str, index: int) -> Expr:
+    def _half(self, name: str, index: Expr) -> Expr:
         field = self.fmt.field(name)
         start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (
             field.offset // 2 + index * 16 + self.part * self.rows
         )
         return cast("float32", self.half.load(start, self.rows), self.rows)
 
-    def _byte(self, name: str, index: int) -> Expr:
+    def _byte(self, name: str, index: Expr) -> Expr:
         field = self.fmt.field(name)
         value = self.w.load(self.base + (field.offset + index * 16 + self.part * self.rows), self.rows)
         if field.dtype == "i8":
             value = bitcast("int8", value, self.rows)
         return cast("float32", cast("int32", value, self.rows), self.rows)
 
-    def get(self, index: int) -> tuple[Expr, Expr | None]:
+    def get(self, index: Expr) -> tuple[Expr, Expr | None]:
         """Scale and offset of scale group `index` of the block (32 columns; 16 in q6_k); offset None: it is 0."""
         k = self.k
         if self.fmt.is_super:
@@ -114,11 +114,11 @@ class Scales:
         return scale, offset
 
 
-def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, int], list[Expr]]:
+def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, Expr], list[Expr]]:
     """For kernels with f32 activations: a function (byte offset of a column block, group) -> the f32x16 vector of each
     of the group's columns (32 of them; for float formats: the 4 columns from `group * 4`)."""
 
-    def dequantised(base: Expr, group: int) -> list[Expr]:
+    def dequantised(base: Expr, group: Expr) -> list[Expr]:
         scales = Scales(k, w, fmt, base, 0, None)
         per_scale = fmt.group_columns
         columns: list[Expr] = []
@@ -126,7 +126,7 @@ def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, int], li
         current: tuple[Expr, Expr | None] | None = None
         for c in range(32):
             if c % per_scale == 0:
-                current = scales.get((group * 32 + c) // per_scale)
+                current = scales.get(group * (32 // per_scale) + c // per_scale)
             assert current is not None
             scale, offset = current
             word, byte = words[c // 4], c % 4
@@ -145,7 +145,7 @@ def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, int], li
 
     typed = {"f32": "float32", "f16": "float16", "bf16": "uint16"}
 
-    def as_stored(base: Expr, group: int) -> list[Expr]:
+    def as_stored(base: Expr, group: Expr) -> list[Expr]:
         dtype = typed[fmt.name]
         values = k.view(w, dtype)
         size = fmt.bits // 8
