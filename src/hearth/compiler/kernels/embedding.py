@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm import tirx
 
 from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64
@@ -32,7 +34,11 @@ def embedding(isa_name: str, fmt: Format, scale: float) -> Kernel:
     return k
 
 
-def _float_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untyped-def]
+Element = Callable[[Expr, Expr, Expr], Expr]
+"""(byte offset of a column block, lane, column in the block) -> the f32 element."""
+
+
+def _float_element(k: Kernel, w: Memory, fmt: Format) -> Element:
     dtype = {"f32": "float32", "f16": "float16", "bf16": "uint16"}[fmt.name]
     view = k.view(w, dtype)
 
@@ -46,7 +52,7 @@ def _float_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untype
     return read
 
 
-def _block_element(k: Kernel, w: Memory, fmt: Format):  # type: ignore[no-untyped-def]
+def _block_element(k: Kernel, w: Memory, fmt: Format) -> Element:
     half = k.view(w, "float16")
 
     def field(name: str, base: Expr, index: Expr, lane: Expr) -> Expr:

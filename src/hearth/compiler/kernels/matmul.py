@@ -27,8 +27,6 @@ from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_q
 from hearth.compiler.targets import Isa
 from hearth.quant.formats import Format
 
-ScaleMode = Literal["none", "add", "logits"]
-
 
 @dataclass(frozen=True)
 class MatmulSpec:
@@ -37,12 +35,12 @@ class MatmulSpec:
     Attributes:
         activations: `int8` (scale per 32 columns) or `float32`.
         bias: adds a vector f32 [padded N].
-        epilogue: `store`; `add`: Y = residual + scale * product (residual may be Y itself); `gated`: rows of the
-        weight are
-            blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row
-            the largest of its logits and where it stands.
+        epilogue: `store`; `add`: Y = residual + scale * product; `gated`: rows of the weight are blocks of gate and up
+            in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row the largest of its
+            logits and where it stands.
         activation: of `gated`.
-        scaled, softcap: whether the scalar parameters `scale` (residual or logits) and `cap` are used.
+        scale: multiplies the product before the residual is added, or the logits.
+        softcap: of logits: cap * tanh(x / cap); None: none.
     """
 
     fmt: Format
