@@ -17,6 +17,7 @@ from tvm_ffi import structural_hash
 
 from hearth.bundle.failures import storage_errors
 from hearth.compiler.kernels import build
+from hearth.compiler.kernels.build import write_object
 from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.targets import Isa
 from hearth.errors import CompileError
@@ -64,7 +65,7 @@ def kernel_objects(
             # Written beside and renamed: a compile that is stopped leaves nothing that counts as whole.
             part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
             try:
-                build.write_object(tvm.IRModule({name: function}), machine, part)
+                write_object(tvm.IRModule({name: function}), machine, part)
                 with storage_errors("write", path):
                     part.replace(path)
             except (tvm.error.InternalError, RuntimeError, ValueError) as error:
