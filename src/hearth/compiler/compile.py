@@ -33,7 +33,7 @@ from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library, resolve_target
 from hearth.compiler.targets import Isa, choose_isa
-from hearth.errors import BundleMismatch, CompileError, CorruptFile, ModelNotFound, Unsupported
+from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
@@ -240,6 +240,3 @@ def _manifest(
         facts=facts,
         files={},
     )
-
-
-__all__ = ["CompileError", "Unsupported", "compile_model"]

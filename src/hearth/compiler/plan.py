@@ -131,7 +131,6 @@ class _Extractor:
         self.function = module["forward"]
         self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
-        self.aliases: dict[Any, Any] = {}
         self.scalar_ids: dict[Scalar, int] = {}
         (block,) = self.function.body.blocks
         used = {v for binding in block.bindings for v in operands(binding.value)}

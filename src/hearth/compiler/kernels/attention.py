@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.kernels.builder import Expr, Kernel, broadcast, cast, const, f32, fma, i64, in_name
 from hearth.compiler.targets import Isa
 
 LANES = 16
@@ -37,7 +37,7 @@ class AttentionSpec:
         if self.window:
             parts.append(f"w{self.window}")
         if self.softcap:
-            parts.append(f"cap{self.softcap!r}".replace(".", "p"))
+            parts.append(f"cap{in_name(self.softcap)}")
         return "_".join([*parts, isa_name])
 
     def scratch_bytes(self, page_tokens: int) -> int:

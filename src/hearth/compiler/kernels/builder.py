@@ -35,6 +35,11 @@ def lanes_of(value: Expr) -> int:
     return int(tvm.DataType(str(value.ty.dtype if hasattr(value.ty, "dtype") else value.ty)).lanes)
 
 
+def in_name(value: float) -> str:
+    """A number as a part of a kernel's name, which is a C identifier."""
+    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
+
+
 def broadcast(value: Expr, lanes: int) -> Expr:
     return value if lanes == 1 else tirx.Broadcast(value, lanes)
 

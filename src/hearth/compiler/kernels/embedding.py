@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64, in_name
 from hearth.quant.formats import Format
 
 
@@ -16,7 +16,7 @@ def embedding(isa_name: str, fmt: Format, scale: float) -> Kernel:
     Buffers: token_ids i32 [t]; W u8 packed; X f32 [t][ld]. Scalars: blocks (column blocks in a row), ld.
     Columns beyond the true ones come out as zeros or are cut at ld.
     """
-    k = Kernel("_".join(["embed", fmt.kernel_layout, repr(scale).replace(".", "p").replace("-", "m"), isa_name]))
+    k = Kernel("_".join(["embed", fmt.kernel_layout, in_name(scale), isa_name]))
     ids, w, x = k.buffer("token_ids", "int32"), k.buffer("W", "uint8"), k.buffer("X", "float32")
     blocks, ld = k.scalar("blocks"), k.scalar("ld")
     read = _float_element(k, w, fmt) if fmt.is_float else _block_element(k, w, fmt)

@@ -21,7 +21,19 @@ from typing import Any, Literal
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    Register,
+    broadcast,
+    cast,
+    const,
+    f32,
+    fma,
+    i64,
+    in_name,
+)
 from hearth.compiler.kernels.dot import group_dot
 from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
 from hearth.compiler.targets import Isa
@@ -60,14 +72,10 @@ class MatmulSpec:
         if self.bias:
             parts.append("bias")
         if self.scale != 1.0:
-            parts.append(f"s{_number(self.scale)}")
+            parts.append(f"s{in_name(self.scale)}")
         if self.softcap is not None:
-            parts.append(f"cap{_number(self.softcap)}")
+            parts.append(f"cap{in_name(self.softcap)}")
         return "_".join([*parts, self.isa.name])
-
-
-def _number(value: float) -> str:
-    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
 
 
 def matmul(spec: MatmulSpec) -> Kernel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, llvm
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, in_name, llvm
 
 LANES = 16
 GROUP = 32
@@ -68,7 +68,7 @@ def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: flo
     Scalars: size (true columns), kp, ldx. Unit: row of the output.
     """
     name = "_".join(
-        ["prepare", "i8" if quantise else "f32", *(["norm", repr(eps).replace(".", "p").replace("-", "m")] if norm else
+        ["prepare", "i8" if quantise else "f32", *(["norm", in_name(eps)] if norm else
         []),
          *(["gather"] if gather else []), isa_name]
     )  # fmt: skip
@@ -123,9 +123,9 @@ def rms_norm(isa_name: str, *, eps: float, add: bool, scale: float = 1.0) -> Ker
 
     Buffers: X f32 [m][ldx]; weight f32 [size]; [residual f32 [m][ldy]]; Y f32 [m][ldy]. Scalars: size, ldx, ldy.
     """
-    parts = ["rms_norm", repr(eps).replace(".", "p").replace("-", "m")]
+    parts = ["rms_norm", in_name(eps)]
     if add:
-        parts += ["add", repr(scale).replace(".", "p").replace("-", "m")]
+        parts += ["add", in_name(scale)]
     k = Kernel("_".join([*parts, isa_name]))
     x, weight = k.buffer("X", "float32"), k.buffer("weight", "float32")
     residual = k.buffer("residual", "float32") if add else None

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, i64
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, i64, in_name
 from hearth.compiler.kernels.norms import inverse_rms
 
 
@@ -23,7 +23,7 @@ def rope_table(isa_name: str, attention_factor: float) -> Kernel:
 
     Buffers: positions i32 [t]; inv_freq f32 [half]; cos f32 [t][half]; sin f32 [t][half]. Scalars: half. Unit: token.
     """
-    k = Kernel(f"rope_table_{repr(attention_factor).replace('.', 'p').replace('-', 'm')}_{isa_name}")
+    k = Kernel(f"rope_table_{in_name(attention_factor)}_{isa_name}")
     positions, inv_freq = k.buffer("positions", "int32"), k.buffer("inv_freq", "float32")
     cos, sin = k.buffer("cos", "float32"), k.buffer("sin", "float32")
     half = k.scalar("half")
@@ -52,12 +52,8 @@ class RopeSpec:
     def name(self, isa_name: str) -> str:
         parts = ["rope_append", "rot" if self.rotate else "nope"]
         if self.norm:
-            parts += [self.norm, repr(self.eps)]
-        return (
-            "_".join([*parts, repr(self.q_scale), f"kv{self.kv_dtype[5:]}", isa_name])
-            .replace(".", "p")
-            .replace("-", "m")
-        )
+            parts += [self.norm, in_name(self.eps)]
+        return "_".join([*parts, in_name(self.q_scale), f"kv{self.kv_dtype[5:]}", isa_name])
 
 
 def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
