@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -44,6 +46,21 @@ def test_more_threads_than_processors_only_cost_time(make_bundle: BundleMaker) -
     with Session(Model(make_bundle(counting_plan(500, 1))), num_pages=1, threads=32) as session:
         for forward in range(1, 50):
             assert session.forward(*ONE_TOKEN).argmax[0] == 2 * forward * 500
+
+
+def test_a_busy_machine_changes_no_result(make_bundle: BundleMaker) -> None:
+    """Other programs take cores away from threads that have work in hand; nothing is lost, nobody waits for ever."""
+    cores = os.cpu_count() or 1
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        with Session(Model(make_bundle(counting_plan(500, 1))), num_pages=1, threads=2 * cores + 1) as session:
+            for forward in range(1, 50):
+                assert session.forward(*ONE_TOKEN).argmax[0] == 2 * forward * 500
+                time.sleep(0.0003 * (forward % 3))  # some threads sleep, some still spin
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def test_work_is_shared(make_bundle: BundleMaker) -> None:

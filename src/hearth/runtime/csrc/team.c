@@ -6,8 +6,15 @@
 #include "platform.h"
 
 /* How long a thread without work stays awake. Within a run the next step is microseconds away, so it spins, then offers
- * its core to others while it waits, then sleeps; after a run it soon sleeps, for the next one may never come. */
-enum { SPIN_NS = 10 * 1000, YIELD_NS = 300 * 1000, IDLE_NS = 50 * 1000, SPINS_BETWEEN_CLOCKS = 64 };
+ * its core to others while it waits, then sleeps. After a run the next one may never come: if the last one followed
+ * shortly on the one before, as the tokens of an answer do, it waits twice as long as that took, else it soon sleeps. */
+enum {
+    SPIN_NS = 10 * 1000,
+    YIELD_NS = 300 * 1000,
+    IDLE_NS = 50 * 1000,
+    LONGEST_IDLE_NS = 1000 * 1000,
+    SPINS_BETWEEN_CLOCKS = 64
+};
 
 /* All that the threads agree on is one word: the number of the published step in its high half, which counts on through
  * all runs; in its low half how many of the step's grains nobody has taken yet, or ENDED when the run is over. A claim is
@@ -27,6 +34,8 @@ struct hth_team {
     _Alignas(128) _Atomic uint64_t word;
     _Atomic uint32_t sleepers;
     _Atomic uint32_t quit;
+    _Atomic uint32_t idle_ns; /* how long to stay awake after this run */
+    uint64_t ended_ns;        /* when the run before ended */
     _Alignas(128) _Atomic uint32_t finished; /* grains of the published step that are done */
     _Atomic int32_t failure;
 
@@ -136,7 +145,8 @@ static uint64_t take_part(hth_team *team, void *scratch) {
 
 /* Waits until something else than `seen` is published. */
 static void wait_for_news(hth_team *team, uint64_t seen) {
-    const uint64_t patience_ns = (seen & ENDED) != 0 ? IDLE_NS : YIELD_NS;
+    const uint64_t patience_ns =
+        (seen & ENDED) != 0 ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed) : YIELD_NS;
     uint64_t started = 0;
     for (;;) {
         for (int i = 0; i < SPINS_BETWEEN_CLOCKS; ++i) {
@@ -167,12 +177,18 @@ static void worker(void *pointer) {
     }
 }
 
+static uint32_t patience_after(uint64_t gap_ns) {
+    if (gap_ns > LONGEST_IDLE_NS / 2) return IDLE_NS;
+    return gap_ns > IDLE_NS / 2 ? 2 * (uint32_t)gap_ns : IDLE_NS;
+}
+
 int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool profile) {
     void *scratch = team->members[0].scratch;
     team->steps = steps;
     team->count = count;
     team->current = 0;
     team->profile = profile;
+    atomic_store_explicit(&team->idle_ns, patience_after(hth_now_ns() - team->ended_ns), memory_order_relaxed);
     atomic_store_explicit(&team->failure, 0, memory_order_relaxed);
     advance(team, scratch);
     uint64_t word = take_part(team, scratch);
@@ -180,6 +196,7 @@ int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool pr
         wait_for_news(team, word);
         word = take_part(team, scratch);
     }
+    team->ended_ns = hth_now_ns();
     return atomic_load_explicit(&team->failure, memory_order_relaxed);
 }
 
@@ -192,7 +209,7 @@ hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes) {
     if (!hth_add_product(&total, threads, stride)) return NULL;
     team = aligned_alloc(128, sizeof *team);
     if (team == NULL) return NULL;
-    *team = (hth_team){.threads = threads, .owner_process = hth_process_id(), .word = ENDED};
+    *team = (hth_team){.threads = threads, .owner_process = hth_process_id(), .word = ENDED, .idle_ns = IDLE_NS};
     team->parking = hth_parking_create();
     team->members = calloc(threads, sizeof *team->members);
     if (team->parking == NULL || team->members == NULL || !hth_memory_allocate(&team->scratch, total)) {
