@@ -174,6 +174,12 @@ class Kernel:
         index = i64(index)
         self.emit(tir.BufferStore(memory.buffer, value, [index if lanes == 1 else tirx.Ramp(index, i64(1), lanes)]))
 
+    def prefetch(self, memory: Memory, index: Expr) -> None:
+        """Asks for the cache line of an element that will be read soon; any address will do, it is not read."""
+        zero, near, data = (const("int32", number) for number in (0, 3, 1))
+        line = tirx.address_of(memory.load(index))
+        self.emit(tir.Evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", line, zero, near, data)))
+
     def register(self, dtype: str, lanes: int = 1, init: Expr | None = None) -> Register:
         register = Register(self, dtype, lanes)
         if init is not None:

@@ -37,6 +37,7 @@ from hearth.compiler.kernels.builder import (
 from hearth.compiler.kernels.dot import group_dot
 from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
 from hearth.compiler.targets import Isa
+from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
 from hearth.quant.formats import Format
 
 
@@ -53,6 +54,7 @@ class MatmulSpec:
         activation: of `gated`.
         scale: multiplies the product before the residual is added, or the logits.
         softcap: of logits: cap * tanh(x / cap); None: none.
+        tuning: how, not what: it never changes a result.
     """
 
     fmt: Format
@@ -63,6 +65,7 @@ class MatmulSpec:
     activation: Literal["silu", "gelu_tanh", "gelu"] = "silu"
     scale: float = 1.0
     softcap: float | None = None
+    tuning: Tuning = DEFAULT_TUNING
 
     @property
     def name(self) -> str:
@@ -103,7 +106,7 @@ def matmul(spec: MatmulSpec) -> Kernel:
 
     with k.loop(k.begin, k.end) as unit:
         start = k.register("int64", init=i64(0))
-        size = spec.isa.tile_rows
+        size = spec.tuning.tile_rows or spec.isa.tile_rows
         with k.loop(0, tirx.floordiv(m, i64(size))) as tile:
             _tile(k, spec, loader, out, unit, tile * size, size)
         start.set(tirx.floordiv(m, i64(size)) * size)
@@ -126,6 +129,7 @@ def _tile(k: Kernel, spec: MatmulSpec, product: _Product, out: _Output, unit: Ex
     out.store_gated(unit, first, gate, up)
 
 
+CACHE_LINE = 64
 Sums = list[list[Register]]  # [row][part]: `lanes` outputs each
 
 
@@ -143,11 +147,22 @@ def for_each_group(k: Kernel, fmt: Format, body: Callable[[Expr], None]) -> None
 class _Product:
     """Computes the 16 x rows sums of one block of weight rows."""
 
+    k: Kernel
+    spec: MatmulSpec
+    w: Memory
     blocks: Any
     kp: Any
 
     def run(self, block: Expr, first: Expr, rows: int) -> Sums:
         raise NotImplementedError
+
+    def prefetch(self, address: Expr, size: int) -> None:
+        """Asks for the weights that are read `tuning.prefetch_bytes` after these, past the end of the range too: they
+        are the next unit's. Processors follow the several streams of a block (planes, scales) only half as far by
+        themselves."""
+        distance = self.spec.tuning.prefetch_bytes
+        for line in range(0, size if distance else 0, CACHE_LINE):
+            self.k.prefetch(self.w, address + (distance + line))
 
 
 class _Int8Product(_Product):
@@ -160,6 +175,7 @@ class _Int8Product(_Product):
         # With few rows all parts go together, so that each line of weights is read once; with many there are not enough
         # registers for that, and the second part finds the lines in the cache.
         together = isa.parts == 1 or rows <= 2
+        share = fmt.block_bytes // fmt.plane_groups
         for parts in [range(isa.parts)] if together else [range(p, p + 1) for p in range(isa.parts)]:
             with k.loop(0, self.blocks) as cb:
                 base = k.let((block * self.blocks + cb) * fmt.block_bytes, "base")
@@ -168,6 +184,8 @@ class _Int8Product(_Product):
                     mine = [s[part] for s in sums]
 
                     def add(group: Expr, cb: Expr = cb, table: Scales = table, mine: list[Register] = mine) -> None:
+                        if table.part == 0:
+                            self.prefetch(table.base + group * share, share)
                         self._group(table, cb * fmt.plane_groups + group, group, first, mine)
 
                     for_each_group(k, fmt, add)
@@ -212,6 +230,7 @@ class _FloatProduct(_Product):
             base = k.let((block * count + cb) * stride, "base")
 
             def add(group: Expr, base: Expr = base, cb: Expr = cb) -> None:
+                self.prefetch(base + group * (stride // groups), stride // groups)
                 columns = self.columns(base, group)
                 for row, (total,) in enumerate(sums):
                     at = k.let((first + row) * self.kp + (cb * groups + group) * width, "at")

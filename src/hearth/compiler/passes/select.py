@@ -28,9 +28,6 @@ from hearth.model.decoder import PAGE_TOKENS, hearth_op, padded_head
 from hearth.quant.formats import round_up
 
 LANES = 16
-CHUNK_BYTES = 96 * 1024
-"""Weights that a thread takes at once: long enough that the atomic counter costs nothing, short enough to share
-evenly."""
 MIN_CHUNKS = 16
 TILE_TOKENS = 16
 
@@ -156,7 +153,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     kernel = s.use(spec.name, lambda: matmul(spec))
     buffers = [w, *args[:inputs], *args[inputs + 1 :]]
     unit_bytes = packed.size_bytes // units
-    grain = max(1, min(CHUNK_BYTES // unit_bytes, units // MIN_CHUNKS))
+    grain = max(1, min(spec.tuning.chunk_bytes // unit_bytes, units // MIN_CHUNKS))
     scalars = [m, packed.blocks, kp, ld]
     if epilogue != "logits":
         return call(kernel, buffers, tensor(m, ld), units, scalars, grain)
