@@ -6,6 +6,7 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -18,23 +19,34 @@ from hearth.runtime.model import Model, ModelHandle, ModelInfo
 from hearth.runtime.threads import default_threads
 
 _INT32 = np.iinfo(np.int32)
+_I32: np.dtype[Any] = np.dtype(np.int32)
+_F32: np.dtype[Any] = np.dtype(np.float32)
 
 
-@dataclass(frozen=True)
 class ForwardResult:
     """What a forward computed: views into the session's memory, overwritten by its next forward. Copy what must stay.
 
-    Attributes:
-        logits: float32 (rows, vocab_size), one row for each of `logit_rows`.
-        argmax: int32 (rows,), the token of the largest logit.
-        hidden: float32 (tokens, hidden_size), after the final norm.
-
-    A view has no rows when the plan does not give that output (`ModelInfo.outputs`).
+    A view is made when it is asked for: a decode step takes few of them, and making one costs as much as a small kernel.
+    It has no rows when the plan does not give that output (`ModelInfo.outputs`).
     """
 
-    logits: NDArray[np.float32]
-    argmax: NDArray[np.int32]
-    hidden: NDArray[np.float32]
+    def __init__(self, handle: SessionHandle, output: binding.Output) -> None:
+        self._handle, self._output = handle, output
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """float32 (rows, vocab_size), one row for each of `logit_rows`."""
+        return _array(self._handle, self._output.logits, _F32)
+
+    @cached_property
+    def argmax(self) -> NDArray[np.int32]:
+        """int32 (rows,), the token of the largest logit."""
+        return _array(self._handle, self._output.argmax, _I32).reshape(-1)
+
+    @cached_property
+    def hidden(self) -> NDArray[np.float32]:
+        """float32 (tokens, hidden_size), after the final norm."""
+        return _array(self._handle, self._output.hidden, _F32)
 
 
 @dataclass(frozen=True)
@@ -148,20 +160,16 @@ class Session:
             num_seqs=table.shape[0],
             num_logit_rows=rows.size,
             block_table_stride=table.shape[1],
-            token_ids=ids.ctypes.data,
-            positions=where.ctypes.data,
-            token_seq=seqs.ctypes.data,
-            block_table=table.ctypes.data,
-            logit_rows=rows.ctypes.data,
+            token_ids=_address(ids),
+            positions=_address(where),
+            token_seq=_address(seqs),
+            block_table=_address(table),
+            logit_rows=_address(rows),
         )
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         binding.check(handle.library, status, "The batch cannot be run.")
-        return ForwardResult(
-            logits=_array(handle, output.logits, np.float32),
-            argmax=_array(handle, output.argmax, np.int32).reshape(-1),
-            hidden=_array(handle, output.hidden, np.float32),
-        )
+        return ForwardResult(handle, output)
 
     def profile(self, enable: bool) -> None:
         """Switches the timing of steps on, from zero, or off."""
@@ -211,14 +219,16 @@ class _Borrowed:
         }
 
 
-def _array(handle: SessionHandle, view: binding.View, dtype: type[Any]) -> NDArray[Any]:
+def _array(handle: SessionHandle, view: binding.View, dtype: np.dtype[Any]) -> NDArray[Any]:
     if not view.data:
         return np.empty((0, 0), dtype)
-    return np.asarray(_Borrowed(handle, view, np.dtype(dtype)))
+    return np.asarray(_Borrowed(handle, view, dtype))
 
 
 def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:
     array = np.asarray(values)
+    if array.dtype is _I32 and array.ndim == ndim and array.flags.c_contiguous:
+        return array
     if array.ndim != ndim:
         raise UsageError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, not {array.ndim}.")
     if array.dtype != np.int32:
@@ -227,6 +237,12 @@ def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:
         if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
             raise UsageError(f"{name} has a number that leaves 32 bits.")
     return np.ascontiguousarray(array, np.int32)
+
+
+def _address(array: NDArray[np.int32]) -> int:
+    """As `array.ctypes.data`, in a quarter of its time."""
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _free(owner: ModelHandle, pointer: int | None) -> None:
