@@ -3,14 +3,22 @@
 Knows nothing of text, tokenizers, files or the compiler; synchronous.
 """
 
+from hearth.engine.draft import Ask, Draft, Drafter
+from hearth.engine.draft_model import DraftModel
 from hearth.engine.engine import Engine, pages_for
 from hearth.engine.forward import Forward, ForwardInfo, ForwardResult
 from hearth.engine.generation import Generation
+from hearth.engine.lookup import PromptLookup
 from hearth.engine.params import MAX_LOGPROBS, SamplingParams
 from hearth.engine.sequence import FinishReason, Overflow, Request, TokenEvent, Usage
+from hearth.engine.speculation import Speculation
 
 __all__ = [
     "MAX_LOGPROBS",
+    "Ask",
+    "Draft",
+    "DraftModel",
+    "Drafter",
     "Engine",
     "FinishReason",
     "Forward",
@@ -18,8 +26,10 @@ __all__ = [
     "ForwardResult",
     "Generation",
     "Overflow",
+    "PromptLookup",
     "Request",
     "SamplingParams",
+    "Speculation",
     "TokenEvent",
     "Usage",
     "pages_for",

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Seq
 import numpy as np
 
 from hearth.engine.forward import Forward, ForwardInfo, ForwardResult, Int32s
-from hearth.engine.scheduler import Slice
+from hearth.engine.scheduler import S, Slice
 
 
 class Batch:
@@ -29,8 +29,14 @@ class Batch:
         self._block_table: Int32s = np.full((info.max_seqs, table_stride), -1, np.int32)
         self._num_tokens = self._num_seqs = self._num_rows = 0
 
-    def fill(self, slices: Seq[Slice]) -> None:
-        """Lays out the slices one after the other, with one row of logits for each that wants them."""
+    @property
+    def num_rows(self) -> int:
+        """Rows of logits that the batch asks for."""
+        return self._num_rows
+
+    def fill(self, slices: Seq[Slice[S]]) -> None:
+        """Lays out the slices one after the other, with one row of logits for each that wants them and one more for
+        each token of its draft."""
         first = num_rows = 0
         for row, part in enumerate(slices):
             last = first + part.count
@@ -41,6 +47,13 @@ class Batch:
             if part.wants_logits:
                 self._logit_rows[num_rows] = last - 1
                 num_rows += 1
+            if part.draft:
+                first, last = last, last + len(part.draft)
+                self._token_ids[first:last] = part.draft
+                self._positions[first:last] = np.arange(part.start + part.count, part.start + part.count + last - first)
+                self._token_seq[first:last] = row
+                self._logit_rows[num_rows : num_rows + last - first] = np.arange(first, last)
+                num_rows += last - first
             first = last
         self._num_tokens, self._num_seqs, self._num_rows = first, len(slices), num_rows
 

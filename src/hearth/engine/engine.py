@@ -5,11 +5,13 @@ text, tokenizers, files or the compiler, and it is synchronous: nothing happens 
 `generate`'s iterator, which calls it). One engine belongs to one thread.
 
 One step: the scheduler says which tokens, the batch lays them out, the forward computes them, each sequence whose last
-token was among them draws its next one, and events tell of it.
+token was among them draws its next one, and events tell of it. With speculation, guesses of the tokens after it go
+along, and as long as they are what is drawn, the sequence draws several in one step.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection
 from collections.abc import Sequence as Seq
@@ -18,13 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hearth.engine.batch import Batch
+from hearth.engine.draft import Ask, draft_limit
 from hearth.engine.evaluate import Evaluator, check_ids
-from hearth.engine.forward import Float32s, Forward
+from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
 from hearth.engine.generation import Generation
 from hearth.engine.pages import PagePool, pages_for_tokens
 from hearth.engine.params import SamplingParams
 from hearth.engine.scheduler import Scheduler, Slice
 from hearth.engine.sequence import FinishReason, Overflow, Request, Sequence, Status, TokenEvent
+from hearth.engine.speculation import Speculation
 from hearth.errors import ContextFull, HearthError, NotEnoughMemory, UsageError
 
 
@@ -46,6 +50,8 @@ class Engine:
         chunk_tokens: prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt.
             None: as many as the session takes.
         prefix_cache: whether a request goes on from pages that earlier ones left.
+        speculation: which guesses to verify, several tokens at once, where that is faster; changes no token. It belongs
+            to this engine alone.
 
     Raises:
         UsageError: a value is out of range.
@@ -60,6 +66,7 @@ class Engine:
         eos_ids: Collection[int] = (),
         chunk_tokens: int | None = None,
         prefix_cache: bool = True,
+        speculation: Speculation | None = None,
     ) -> None:
         info = session.info
         if not 2 <= context <= info.max_position:
@@ -81,6 +88,7 @@ class Engine:
         self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
         self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens)
         self._batch = Batch(info, stride)
+        self._speculation = speculation
         self._evaluator = Evaluator(session, self._batch, self._scheduler, context=context)
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
@@ -132,6 +140,7 @@ class Engine:
         *,
         overflow: Overflow = "stop",
         keep_tokens: int = 0,
+        speculate: bool = True,
     ) -> Generation:
         """Iterates over the events of one request; the others go on meanwhile.
 
@@ -141,7 +150,11 @@ class Engine:
             ContextFull, UsageError: as `add`.
         """
         request = Request(
-            prompt_ids=tuple(prompt_ids), params=params or SamplingParams(), overflow=overflow, keep_tokens=keep_tokens
+            prompt_ids=tuple(prompt_ids),
+            params=params or SamplingParams(),
+            overflow=overflow,
+            keep_tokens=keep_tokens,
+            speculate=speculate,
         )
         self.check(request)
         return Generation(self, request)
@@ -184,35 +197,83 @@ class Engine:
 
     def advance(self) -> None:
         """Computes one batch and puts the events where `step` and the iterators of `generate` find them."""
-        slices: list[Slice] | None = None
+        slices: list[Slice[Sequence]] | None = None
         try:
             slices = self._scheduler.schedule()
-            if slices:
+            if slices and self._speculation is not None and all(p.count == 1 and p.wants_logits for p in slices):
+                self._speculate(slices, self._speculation)
+            elif slices:
                 self._batch.fill(slices)
-                self._compute(slices)
+                self._take(slices, self._batch.run(self._session))
         except BaseException as error:
             dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
             self._recover(list(dropped), error)
             raise
 
-    def _compute(self, slices: list[Slice]) -> None:
+    def _speculate(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
+        """A step in which every sequence goes on by one token: guesses of the next ones may go along."""
+        asks = []
+        for part in slices:
+            sequence = part.sequence
+            left = sequence.params.max_tokens
+            left = None if left is None else left - sequence.output_tokens
+            limit = draft_limit(left=left, room=self.context - len(sequence.tokens))
+            if limit > 0 and sequence.request.speculate:
+                asks.append(Ask(sequence.id, sequence.tokens, limit))
+        max_rows = min(self._info.max_tokens, self._info.max_logit_rows)
+        drafts = speculation.plan(asks, len(slices), max_rows) if asks else []
+        for ask, draft in zip(asks, drafts, strict=True):
+            if draft:
+                place = next(i for i, part in enumerate(slices) if part.sequence.id == ask.id)
+                slices[place] = self._scheduler.with_draft(slices[place], draft)
+        self._batch.fill(slices)
+        begin = time.perf_counter_ns()
         result = self._batch.run(self._session)
+        speculation.observe(self._batch.num_rows, time.perf_counter_ns() - begin)
+        self._take(slices, result)
+
+    def _take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
+        """What the forward has computed: each sequence whose last token was among it draws."""
         for part in slices:
             part.sequence.commit(self._pool, part.count)
-        drawing = [part.sequence for part in slices if part.wants_logits]
+        drawing = [part for part in slices if part.wants_logits]
         if not drawing:
             return
         logits, argmax = result.logits, result.argmax
-        for row, sequence in enumerate(drawing):
-            self._draw(sequence, logits[row], int(argmax[row]))
+        row = 0
+        for part in drawing:
+            if part.draft:
+                self._verify(part.sequence, part.draft, logits[row:], argmax[row:])
+            else:
+                self._draw(part.sequence, logits[row], int(argmax[row]))
+            row += 1 + len(part.draft)
 
-    def _draw(self, sequence: Sequence, logits: Float32s, argmax: int) -> None:
+    def _verify(self, sequence: Sequence, draft: Seq[int], logits: Float32s, argmax: Int32s) -> None:
+        """Draws a token after the last one, and after each guess as long as the guesses are what was drawn.
+
+        Each row of logits is that of the very same tokens without a guess, and each draw takes its random number as
+        ever: so the tokens are the same. A wrong guess has left its keys and values behind the computed tokens, where
+        the next token's will overwrite them.
+
+        Args:
+            logits: float32 (1 + len(draft), vocab_size) and more rows of others; argmax: int32, the same rows.
+        """
+        sequence.drafted_tokens += len(draft)
+        for row, guess in enumerate(draft):
+            self._draw(sequence, logits[row], int(argmax[row]), guess)
+            if sequence.status is not Status.RUNNING or sequence.tokens[-1] != guess:
+                return
+            sequence.commit(self._pool, 1)
+        self._draw(sequence, logits[len(draft)], int(argmax[len(draft)]))
+
+    def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
         try:
             choice = sequence.sampler.sample(logits, argmax, self._scratch)
         except HearthError as error:  # of this row alone: the others of the batch are sound
             self._finish(sequence, "error", error=error)
             return
         sequence.append(choice.token)
+        sequence.accepted_tokens += choice.token == guess
         params = sequence.params
         reason: FinishReason | None = None
         slid, full = 0, False
@@ -261,6 +322,8 @@ class Engine:
         failed = isinstance(error, Exception)
         for sequence in dropped:
             sequence.leave_pages(self._pool, spoiled=failed)
+        if self._speculation is not None:
+            self._speculation.reset()
         ids = {sequence.id for sequence in dropped}
         self._scheduler.restart_everything(s for s in self._sequences.values() if s.id not in ids)
         for sequence in dropped:
@@ -274,6 +337,8 @@ class Engine:
         self._inboxes.get(event.id, self._undelivered).append(event)
         if event.finish_reason is not None:
             del self._sequences[event.id]
+            if self._speculation is not None:
+                self._speculation.forget(event.id)
 
     def open_inbox(self, request: Request) -> tuple[int, deque[TokenEvent]]:
         """`add` for an iterator: its events go into the returned queue instead of out of `step`."""

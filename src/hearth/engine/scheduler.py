@@ -14,20 +14,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from hearth.engine.forward import ForwardInfo
+from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import PagePool, pages_for_tokens
 from hearth.engine.sequence import Sequence, Status
 
+S = TypeVar("S", bound=PagedTokens)
+
 
 @dataclass(frozen=True)
-class Slice:
-    """Tokens [start, start + count) of one sequence go into the forward."""
+class Slice(Generic[S]):
+    """Tokens [start, start + count) of one sequence go into the forward.
 
-    sequence: Sequence
+    Attributes:
+        draft: guesses of the tokens after its last one, which go in behind it; each wants a row of logits too.
+    """
+
+    sequence: S
     start: int
     count: int
+    draft: Seq[int] = ()
 
     @property
     def wants_logits(self) -> bool:
@@ -87,9 +97,9 @@ class Scheduler:
             sequence.status = Status.WAITING
         self.pool.release_everything()
 
-    def schedule(self) -> list[Slice]:
+    def schedule(self) -> list[Slice[Sequence]]:
         """The next step's slices, with pages allocated for all their tokens; empty if there is nothing to do."""
-        slices: dict[int, Slice] = {}  # by sequence id; in the order of the batch
+        slices: dict[int, Slice[Sequence]] = {}  # by sequence id; in the order of the batch
         num_waiting = len(self.waiting)
         for sequence in tuple(self.running):
             if sequence.status is Status.RUNNING and sequence.num_pending == 1:
@@ -102,10 +112,21 @@ class Scheduler:
             self._admit(budget, slices)
         return list(slices.values())
 
-    def _admit(self, budget: int, slices: dict[int, Slice]) -> None:
+    def with_draft(self, part: Slice[Sequence], draft: Seq[int]) -> Slice[Sequence]:
+        """The same slice and as much of the draft as there are pages for. A guess never takes a page from a sequence
+        that may want it for a token."""
+        sequence, page_tokens = part.sequence, self.pool.page_tokens
+        spare = max(0, self.pool.num_available - len(self.running) + 1)
+        room = (len(sequence.pages) + spare) * page_tokens - len(sequence.tokens)
+        draft = draft[:room]
+        for _ in range(pages_for_tokens(len(sequence.tokens) + len(draft), page_tokens) - len(sequence.pages)):
+            sequence.add_page(self.pool.allocate())
+        return replace(part, draft=draft) if draft else part
+
+    def _admit(self, budget: int, slices: dict[int, Slice[Sequence]]) -> None:
         page_tokens = self.pool.page_tokens
         # Pages that the running sequences will yet want for the tokens they have: not to be promised twice.
-        promised = sum(pages_for_tokens(len(s.tokens) + 1, page_tokens) - len(s.pages) for s in self.running)
+        promised = sum(max(0, pages_for_tokens(len(s.tokens) + 1, page_tokens) - len(s.pages)) for s in self.running)
         while self.waiting and budget > 0 and len(self.running) < self.max_running:
             sequence = self.waiting[0]
             prefix = self.pool.find(sequence.chain)
@@ -121,7 +142,7 @@ class Scheduler:
             budget -= count
             promised += wanted - (len(sequence.pages) - len(prefix.pages))
 
-    def _place(self, sequence: Sequence, count: int, slices: dict[int, Slice]) -> int:
+    def _place(self, sequence: Sequence, count: int, slices: dict[int, Slice[Sequence]]) -> int:
         """Puts the next `count` tokens of a running sequence into the step; 0 if it had to give up its own pages."""
         needed = pages_for_tokens(sequence.num_computed + count, self.pool.page_tokens) - len(sequence.pages)
         while needed > self.pool.num_available and len(self.running) > 1:

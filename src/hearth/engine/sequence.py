@@ -1,6 +1,6 @@
 """One request on its way: `Request`, `Sequence`, and the `TokenEvent`s that tell of it.
 
-Owns the tokens and the counters of a sequence and its list of pages; knows neither the batch nor the forward.
+Owns the state and the counters of a request; knows neither the batch nor the forward.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-import numpy as np
-
-from hearth.engine.forward import Int32s
+from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import PagePool, Prefix
 from hearth.engine.params import SamplingParams
 from hearth.engine.prefix import HashChain
@@ -41,12 +39,14 @@ class Request:
             tokens after the first `keep_tokens` are dropped, half of what may be, the rest is computed anew, and the
             answer goes on; an event says so.
         keep_tokens: leading tokens (the system prompt) that "slide" never drops.
+        speculate: whether the engine, if it has the means, may guess tokens. The answer is the same either way.
     """
 
     prompt_ids: tuple[int, ...]
     params: SamplingParams = field(default_factory=SamplingParams)
     overflow: Overflow = "stop"
     keep_tokens: int = 0
+    speculate: bool = True
 
     def __post_init__(self) -> None:
         ids: Iterable[int] = self.prompt_ids
@@ -72,9 +72,12 @@ class Usage:
     Attributes:
         prompt_tokens: as given.
         cached_tokens: of the prompt, found in pages that earlier requests left.
-        computed_tokens: went through the model, whether of prompt or answer, recomputation included.
+        computed_tokens: went through the model, whether of prompt or answer, recomputation included; guesses that did
+            not come true are not.
         output_tokens: drawn.
         preemptions: times the sequence had to give up its pages to an older one.
+        drafted_tokens: guesses that went through the model besides, to be verified.
+        accepted_tokens: of these, the ones that came true: each saved a step.
     """
 
     prompt_tokens: int
@@ -82,6 +85,8 @@ class Usage:
     computed_tokens: int
     output_tokens: int
     preemptions: int
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,41 +117,30 @@ class TokenEvent:
     usage: Usage | None = None
 
 
-class Sequence:
+class Sequence(PagedTokens):
     """State of a request inside the engine.
 
     Attributes:
         tokens: int32 ids of prompt and answer, without what the window has dropped.
-        num_computed: leading tokens whose keys and values are in the pages.
-        pages: pages held, in the order of the tokens.
-        block_table: int32 (stride,), the same with -1 beyond, ready to be copied into a batch.
     """
 
     def __init__(self, sequence_id: int, request: Request, *, page_tokens: int, table_stride: int) -> None:
+        super().__init__(array("i", request.prompt_ids), page_tokens=page_tokens, table_stride=table_stride)
         self.id = sequence_id
         self.request = request
         self.status = Status.WAITING
         self.sampler = Sampler(request.params, request.prompt_ids)
-        self.tokens = array("i", request.prompt_ids)
-        self.chain = HashChain(self.tokens, page_tokens)
-        self.num_computed = 0
-        self.pages: list[int] = []
-        self.block_table: Int32s = np.full(table_stride, -1, np.int32)
-        self._num_published = 0  # leading pages that are in the prefix cache
         self._was_admitted = False
         self.cached_tokens = 0
         self.computed_tokens = 0
         self.output_tokens = 0
         self.preemptions = 0
+        self.drafted_tokens = 0
+        self.accepted_tokens = 0
 
     @property
     def params(self) -> SamplingParams:
         return self.request.params
-
-    @property
-    def num_pending(self) -> int:
-        """Tokens whose keys and values are still to be computed."""
-        return len(self.tokens) - self.num_computed
 
     @property
     def usage(self) -> Usage:
@@ -156,58 +150,24 @@ class Sequence:
             computed_tokens=self.computed_tokens,
             output_tokens=self.output_tokens,
             preemptions=self.preemptions,
+            drafted_tokens=self.drafted_tokens,
+            accepted_tokens=self.accepted_tokens,
         )
 
     def start(self, pool: PagePool, prefix: Prefix) -> None:
-        """Begins with the pages that hold a prefix of its tokens."""
-        pool.hold(prefix)
-        self.pages = list(prefix.pages)
-        self.block_table[: len(self.pages)] = self.pages
-        self.num_computed = prefix.num_tokens
-        self._num_published = len(prefix.shared)
+        super().start(pool, prefix)
         if not self._was_admitted:
             self.cached_tokens = prefix.num_tokens
         self._was_admitted = True
         self.status = Status.RUNNING
 
-    def add_page(self, page: int) -> None:
-        self.block_table[len(self.pages)] = page
-        self.pages.append(page)
-
     def commit(self, pool: PagePool, count: int) -> None:
-        """The forward has computed the next `count` tokens: pages that are full now may be shared."""
-        self.num_computed += count
+        super().commit(pool, count)
         self.computed_tokens += count
-        while (self._num_published + 1) * pool.page_tokens <= self.num_computed:
-            pool.publish_block(self.pages[self._num_published], self.chain, self._num_published)
-            self._num_published += 1
 
     def append(self, token: int) -> None:
         self.tokens.append(token)
         self.output_tokens += 1
-
-    def leave_pages(self, pool: PagePool, *, spoiled: bool = False) -> None:
-        """Tells the prefix cache what the pages hold, right before they are released: nothing if that is `spoiled`."""
-        if spoiled:
-            pool.forget(self.pages)
-            return
-        full, tail = divmod(self.num_computed, pool.page_tokens)
-        if tail:
-            pool.publish_tail(self.pages[full], self.chain, full, tail)
-
-    def give_up_pages(self, pool: PagePool, *, spoiled: bool = False) -> None:
-        """Releases all pages. What they hold stays in the prefix cache unless it is `spoiled`."""
-        self.leave_pages(pool, spoiled=spoiled)
-        pool.release(self.pages)
-        self.forget_pages()
-
-    def forget_pages(self) -> None:
-        """Holds no page any more (they were released elsewhere), so nothing is computed."""
-        # In this order: after an interrupt in between, fewer tokens count as computed than there are pages for.
-        self.num_computed = 0
-        self._num_published = 0
-        self.block_table[: len(self.pages)] = -1
-        self.pages = []
 
     def slide(self, context: int) -> int:
         """Drops the older half of the tokens after `keep_tokens`, so that they fill half of what the context leaves.

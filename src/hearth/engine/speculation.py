@@ -1,0 +1,213 @@
+"""How many guessed tokens a step verifies: `Speculation`.
+
+Owns the decision, and the two things that it rests on, both measured in place: how long a step of so many rows takes,
+and how often guesses of each grade come true. It knows neither how guesses are made (`draft.py`) nor how they are
+verified (`engine.py`).
+
+Verifying a row more makes a step longer; a guess that comes true saves a step. The number of rows is chosen for which
+the expected tokens a second are the most, and none is verified unless that beats plain decoding. A drafter whose
+guesses are free is asked all the same, so that its grades are known from plain decoding, before anything is risked.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+
+from hearth.engine.draft import NUM_GRADES, Ask, Drafter
+
+_MARGIN = 1.03  # expected gain below which plain decoding is the better bet
+_LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
+_ASSUMED_ROW = 0.15  # of a step's time, for each further row, where nothing has been measured
+_PROBE_STEPS = 32  # after so many steps that stayed plain, try once whether that is still right
+_MAX_PROBE_STEPS = 1024
+_MEMORY = 0.95  # weight of what was learned before against one observation more
+_PRIOR_WEIGHT = 3.0  # observations that a drafter's prior counts for
+
+
+class StepCosts:
+    """Running averages of how long a decoding step takes, by its rows."""
+
+    def __init__(self) -> None:
+        self._time_ns: dict[int, float] = {}
+        self._counts: dict[int, int] = {}
+        self._rows: list[int] = []  # that have been measured, ascending
+
+    def observe(self, rows: int, time_ns: float) -> None:
+        known = self._time_ns.get(rows)
+        if known is None:
+            insort(self._rows, rows)
+            self._time_ns[rows], self._counts[rows] = time_ns, 1
+            return
+        # The first few are a plain mean; later ones forget. A step that something else delayed counts as twice as long.
+        count = self._counts[rows] = min(self._counts[rows] + 1, 10)
+        self._time_ns[rows] = known + (min(time_ns, 2 * known) - known) / count
+
+    def measured(self, rows: int) -> bool:
+        return rows in self._time_ns
+
+    def estimate(self, rows: int) -> float:
+        """Nanoseconds; between two measured numbers of rows interpolated, beyond them assumed. One must be measured."""
+        known = self._time_ns.get(rows)
+        if known is not None:
+            return known
+        place = bisect_left(self._rows, rows)
+        if place == 0:
+            return self._time_ns[self._rows[0]]
+        low = self._rows[place - 1]
+        if place == len(self._rows):
+            first = self._time_ns[self._rows[0]]
+            return self._time_ns[low] + _ASSUMED_ROW * first * (rows - low)
+        high = self._rows[place]
+        share = (rows - low) / (high - low)
+        return (1 - share) * self._time_ns[low] + share * self._time_ns[high]
+
+
+class _Record:
+    """What was guessed for one sequence last, and how often guesses of each grade came true."""
+
+    def __init__(self, tokens: array[int], prior: float) -> None:
+        self.tokens = tokens
+        self._length = 0
+        self._guess: list[int] = []
+        self._grade = 0
+        self._hits = [prior * _PRIOR_WEIGHT] * NUM_GRADES
+        self._trials = [_PRIOR_WEIGHT] * NUM_GRADES
+
+    def expect(self, guess: list[int], grade: int) -> None:
+        self._length, self._guess, self._grade = len(self.tokens), guess, grade
+
+    def learn(self) -> None:
+        """Compares the last guess with the tokens that have come since, whether it was verified or not."""
+        for place, guessed in enumerate(self._guess):
+            if self._length + place >= len(self.tokens):
+                break
+            grade = min(self._grade + place, NUM_GRADES - 1)
+            right = guessed == self.tokens[self._length + place]
+            self._hits[grade] = _MEMORY * self._hits[grade] + right
+            self._trials[grade] = _MEMORY * self._trials[grade] + 1
+            if not right:
+                break
+        self._guess = []
+
+    def gains(self, grade: int, count: int) -> list[float]:
+        """For each of `count` guessed tokens the probability that it and all before it come true."""
+        gains, gain = [], 1.0
+        for place in range(count):
+            at = min(grade + place, NUM_GRADES - 1)
+            gain *= self._hits[at] / self._trials[at]
+            if gain < _LEAST_GAIN:
+                break
+            gains.append(gain)
+        return gains
+
+
+class Speculation:
+    """Decides, step by step, which guesses are verified.
+
+    Args:
+        drafter: makes the guesses.
+    """
+
+    def __init__(self, drafter: Drafter) -> None:
+        self._drafter = drafter
+        self._costs = StepCosts()
+        self._records: dict[int, _Record] = {}
+        self._num_plain = 0  # steps since guesses were last verified though there were some
+        self._probe_steps = _PROBE_STEPS
+
+    def plan(self, asks: Seq[Ask], num_rows: int, max_rows: int) -> list[list[int]]:
+        """The tokens to verify for each ask, none where that would not pay.
+
+        Args:
+            num_rows: rows that the step has without any guess: sequences that decode, asked for or not.
+            max_rows: rows that it may have.
+        """
+        records = [self._record(ask) for ask in asks]
+        for record in records:
+            record.learn()
+        room = max_rows - num_rows
+        if self._drafter.free:
+            drafts = self._drafter.propose(asks)
+            for record, draft in zip(records, drafts, strict=True):
+                record.expect(draft.tokens, draft.grade)
+            gains = [r.gains(d.grade, len(d.tokens)) for r, d in zip(records, drafts, strict=True)]
+            counts = self.counts(gains, num_rows, room)
+            return [draft.tokens[:count] for draft, count in zip(drafts, counts, strict=True)]
+        counts = self.counts([r.gains(0, ask.limit) for r, ask in zip(records, asks, strict=True)], num_rows, room)
+        wanted = [(ask._replace(limit=n), r) for ask, n, r in zip(asks, counts, records, strict=True) if n]
+        drafts = self._drafter.propose([ask for ask, _ in wanted]) if wanted else []
+        guesses = {}
+        for (ask, record), draft in zip(wanted, drafts, strict=True):
+            record.expect(draft.tokens, draft.grade)
+            guesses[ask.id] = draft.tokens
+        return [guesses.get(ask.id, []) for ask in asks]
+
+    def observe(self, rows: int, time_ns: float) -> None:
+        """A step that only decoded took so long."""
+        self._costs.observe(rows, time_ns)
+
+    def forget(self, request_id: int) -> None:
+        """The request has ended."""
+        self._records.pop(request_id, None)
+        self._drafter.forget(request_id)
+
+    def reset(self) -> None:
+        """A step was interrupted: what is remembered of sequences may be half written."""
+        self._records.clear()
+        self._drafter.reset()
+
+    def _record(self, ask: Ask) -> _Record:
+        record = self._records.get(ask.id)
+        if record is None or record.tokens is not ask.tokens:
+            record = self._records[ask.id] = _Record(ask.tokens, self._drafter.prior)
+        return record
+
+    def counts(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
+        """How many guessed tokens of each sequence to verify.
+
+        Args:
+            gains: for each sequence, of each guessed token the probability that it and all before it come true.
+            num_rows: rows of the step without guesses.
+            room: most guesses in all.
+        """
+        counts = [0] * len(gains)
+        # The likeliest guesses of all sequences first. Gains fall along a sequence: each gets a beginning of its own.
+        ranked = sorted(((gain, place) for place, row in enumerate(gains) for gain in row), reverse=True)[:room]
+        if not ranked or not self._costs.measured(num_rows):
+            return counts  # a plain step measures what a plain step takes
+        best = self._best(ranked, num_rows, self._costs.estimate)
+        if best:
+            self._num_plain, self._probe_steps = 0, _PROBE_STEPS
+        elif self._num_plain < self._probe_steps:
+            self._num_plain += 1
+        else:
+            # What was measured once, on a busy machine or at another length, may be wrong by now: look again, if it
+            # could win at all; guesses that are not free are looked at in any case, or nothing would be learned.
+            plain_ns = self._costs.estimate(num_rows)
+            best = self._best(ranked, num_rows, lambda rows: plain_ns * (1 + _ASSUMED_ROW * (rows - num_rows)))
+            if not best and not self._drafter.free:
+                best = min(2, len(ranked))
+            if best:
+                self._num_plain = 0
+                self._probe_steps = min(2 * self._probe_steps, _MAX_PROBE_STEPS)
+        for _, place in ranked[:best]:
+            counts[place] += 1
+        return counts
+
+    def _best(self, ranked: list[tuple[float, int]], num_rows: int, time_ns: Callable[[int], float]) -> int:
+        """The number of guesses, likeliest first, with which the most tokens a second are expected."""
+        best, tokens = 0, float(num_rows)
+        rate = _MARGIN * tokens / time_ns(num_rows)
+        depth = 0
+        depths: dict[int, int] = {}
+        for count, (gain, place) in enumerate(ranked, 1):
+            tokens += gain
+            depths[place] = depths.get(place, 0) + 1
+            depth = max(depth, depths[place])
+            now = tokens / (time_ns(num_rows + count) + depth * self._drafter.token_ns)
+            if now > rate:
+                best, rate = count, now
+        return best
