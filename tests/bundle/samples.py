@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hearth.bundle import ABI_VERSION, FORMAT_VERSION, Bundle, BundleWriter, Manifest, ModelFacts, cpu
+from hearth.bundle import ABI_VERSION, FORMAT_VERSION, Bundle, BundleWriter, InstructionSet, Manifest, ModelFacts, cpu
 
 TARGET = f"{cpu.architecture()}-{cpu.operating_system()}-gnu"
 
@@ -17,8 +17,7 @@ def manifest(**changes: object) -> Manifest:
         "hearth_version": "0.1.0",
         "compilers": {"tvm": "0.27.0.post1", "zig": "0.15.1"},
         "target": TARGET,
-        "cpu": "generic",
-        "features": (),
+        "instruction_sets": (InstructionSet("generic", ()),),
         "source_name": "me/My model",
         "source_fingerprint": "0123abcd",
         "family": "llama",

@@ -27,13 +27,13 @@ def test_round_trip() -> None:
     again = Manifest.from_json(WHOLE.to_json())
     assert again == WHOLE
     assert again.library == "libhearth.so"
-    assert again.features == ()
+    assert again.instruction_sets == WHOLE.instruction_sets
 
 
 def test_other_format_version_is_no_damage() -> None:
     """A newer Hearth may have other fields: the message is about versions, not about them."""
-    with pytest.raises(BundleMismatch, match=r"format 2; this Hearth reads format 1.*hearth compile"):
-        Manifest.from_json('{"format_version": 2, "something": "new"}')
+    with pytest.raises(BundleMismatch, match=r"format 3; this Hearth reads format 2.*hearth compile"):
+        Manifest.from_json('{"format_version": 3, "something": "new"}')
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,10 @@ def test_other_format_version_is_no_damage() -> None:
         (changed(context=-1), r"manifest\.context is no whole number"),
         (changed(context=4096.0), r"manifest\.context is no whole number"),
         (changed(context=1 << 63), r"manifest\.context is no whole number"),
-        (changed(features="avx2"), r"manifest\.features is not a list"),
-        (changed(features=[1]), r"manifest\.features is not a text"),
+        (changed(instruction_sets="avx2"), r"manifest\.instruction_sets is not a list"),
+        (changed(instruction_sets=["avx2"]), r"manifest\.instruction_sets is not an object"),
+        (changed(instruction_sets=[{"name": "avx2", "features": [1]}]), r"instruction_sets\.features is not a text"),
+        (changed(instruction_sets=[]), r"manifest\.instruction_sets is empty"),
         (changed(compilers=["tvm"]), r"manifest\.compilers is not an object"),
         (changed(facts={"layers": 1}), r"manifest\.facts lacks arena_bytes"),
         (changed(files={}), "plan.bin is missing"),

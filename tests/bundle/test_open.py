@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hearth.bundle import BundleWriter, cpu, open_bundle, read_manifest
+from hearth.bundle import BundleWriter, InstructionSet, cpu, open_bundle, read_manifest
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 
 from .samples import TARGET, fill, manifest, write_bundle
@@ -70,10 +70,13 @@ def test_manifest_is_a_folder(tmp_path: Path) -> None:
 
 def test_missing_processor_feature_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "features", lambda: frozenset({"avx2", "fma"}))
-    path = write_bundle(tmp_path / "b", features=("avx2", "avx512_vnni"), cpu="znver4").path
-    with pytest.raises(BundleMismatch, match=r"processor with avx512_vnni, which.*compiled for znver4.*hearth compile"):
+    sets = (InstructionSet("wide", ("avx2", "avx512_vnni")), InstructionSet("middle", ("avx_vnni",)))
+    path = write_bundle(tmp_path / "b", instruction_sets=sets).path
+    said = r"no kernels for this processor\. wide needs avx512_vnni, .* middle needs avx_vnni, .*hearth compile"
+    with pytest.raises(BundleMismatch, match=said):
         open_bundle(path)
-    assert open_bundle(path, for_this_machine=False).manifest.cpu == "znver4"
+    assert open_bundle(path, for_this_machine=False).manifest.isas == "wide, middle"
+    open_bundle(write_bundle(tmp_path / "c", instruction_sets=(*sets, InstructionSet("narrow", ("fma",)))).path)
     monkeypatch.setattr(cpu, "features", lambda: None)  # unknown: nothing can be said to be missing
     open_bundle(path)
 

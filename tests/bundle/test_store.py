@@ -142,16 +142,16 @@ def test_a_killed_process_leaves_no_bundle(cache: Path, where: str) -> None:
 def test_who_finishes_first_wins(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "b") as slow:
         fill(slow)
-        fast = write_bundle(tmp_path / "b", cpu="fast")
-        assert slow.commit(manifest(cpu="slow")) == fast
-    assert open_bundle(tmp_path / "b").manifest.cpu == "fast"
+        fast = write_bundle(tmp_path / "b", hearth_version="fast")
+        assert slow.commit(manifest(hearth_version="slow")) == fast
+    assert open_bundle(tmp_path / "b").manifest.hearth_version == "fast"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_replacing(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "b", cpu="old")
-    assert write_bundle(tmp_path / "b", cpu="new", replace_existing=True).manifest.cpu == "new"
-    assert open_bundle(tmp_path / "b", verify="full").manifest.cpu == "new"
+    write_bundle(tmp_path / "b", hearth_version="old")
+    assert write_bundle(tmp_path / "b", hearth_version="new", replace_existing=True).manifest.hearth_version == "new"
+    assert open_bundle(tmp_path / "b", verify="full").manifest.hearth_version == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tvm
 from numpy.typing import NDArray
 from tests.compiler.compiled import CACHE
 
@@ -41,15 +40,15 @@ def isa_params(*, best_only: bool = False) -> list[Any]:
 
 
 def host_isa() -> Isa:
-    return best_isa(host_target(), features())
+    return best_isa(host_target(), features() or frozenset())
 
 
 def build(kernels: Iterable[Kernel], isa: Isa, folder: Path) -> KernelLibrary:
     """Compiles `kernels` and loads them as one library."""
     by_name = {kernel.name: kernel for kernel in kernels}
     counts = {name: (kernel.num_buffers, kernel.num_scalars) for name, kernel in by_name.items()}
-    module = tvm.IRModule({name: kernel.finish() for name, kernel in by_name.items()})
-    objects = kernel_objects(by_name, module, host_target(), isa, CACHE / "kernels")
+    functions = {name: kernel.finish() for name, kernel in by_name.items()}
+    objects = kernel_objects(functions, host_target(), isa, CACHE / "kernels")
     path = folder / f"kernels-{isa.name}.so"
     zig_cache = str(CACHE / "zig" / "zig")
     environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)

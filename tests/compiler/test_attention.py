@@ -38,7 +38,7 @@ class Head:
 
     @property
     def name(self) -> str:
-        return self.spec.name(f"d{self.head_dim}")
+        return f"{self.spec.name}_d{self.head_dim}"
 
 
 HEADS = [

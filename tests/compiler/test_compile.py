@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.compiler.compiled import CACHE, Piece, Sequences, open_session
+from tests.compiler.kernel_library import isa_params
 
 from golden import CASES
 from hearth.bundle import list_bundles, open_bundle
@@ -43,11 +44,25 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def answers(bundle: Path) -> bool:
+def answers(bundle: Path, isa: str | None = None) -> bool:
     """Whether the bundle runs and predicts what the golden numbers say."""
-    with Model(bundle) as model, open_session(model) as session:
+    with Model(bundle, isa=isa) as model, open_session(model) as session:
         (logits,) = Sequences(session).run([Piece(0, LLAMA.token_ids)])
     return bool((logits.argmax(1) == LLAMA.expected_logits().argmax(1)).all())
+
+
+def test_one_bundle_has_kernels_for_every_processor(cache: Path) -> None:
+    """Each set that this processor runs, by itself and chosen by name; the first is what it takes unasked."""
+    bundle = compile_model(LLAMA.path, name="tiny", isa="all", **EXACT)
+    names = [each.name for each in open_bundle(bundle).manifest.instruction_sets]
+    ran = []
+    for isa in isa_params():
+        if not isa.marks[0].args[0]:
+            assert answers(bundle, isa.id)
+            ran.append(isa.id)
+    with Model(bundle) as model:
+        assert (model.info.isa, list(model.info.isas)) == (ran[0], names)
+    assert names[-1] == "generic"
 
 
 # -- caches ------------------------------------------------------------------------------------------------------------

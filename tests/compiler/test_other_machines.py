@@ -17,11 +17,12 @@ from tests.compiler.compiled import CACHE, Piece, Sequences, compile_here, open_
 from tests.compiler.test_mixtures import Q4_K_M, SIMPLE, write_mixture
 
 from golden import CASES
-from hearth.bundle import open_bundle
+from hearth.bundle import InstructionSet, open_bundle
+from hearth.bundle.cpu import features
 from hearth.compiler import compile as compile_module
-from hearth.compiler.link import CSRC, KernelSymbol, kernel_table, library_name
-from hearth.compiler.targets import ISAS, best_isa
-from hearth.errors import BundleMismatch
+from hearth.compiler.link import CSRC, KernelSet, kernel_table, library_name
+from hearth.compiler.targets import ISAS, best_isa, choose_isas
+from hearth.errors import BundleMismatch, UsageError
 from hearth.runtime import Model
 
 LLAMA = next(case for case in CASES if case.name == "llama3")
@@ -42,7 +43,7 @@ ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 def test_a_bundle_for_another_machine_is_made_and_names_it(tmp_path: Path, target: str, isa: str) -> None:
     folder = compile_here(LLAMA.path, tmp_path / "bundle", quant="q4", target=target, isa=isa)
     manifest = open_bundle(folder, for_this_machine=False).manifest
-    assert (manifest.target, manifest.cpu, manifest.features) == (target, isa, ISAS[isa].features)
+    assert (manifest.target, manifest.instruction_sets) == (target, (InstructionSet(isa, ISAS[isa].features),))
     library = (folder / library_name(target)).read_bytes()
     if "macos" in target:
         assert library[:4] == b"\xcf\xfa\xed\xfe"
@@ -64,25 +65,37 @@ def test_the_instruction_set_is_never_more_than_the_processor_has() -> None:
         assert best_isa(target, frozenset(isa.features)) is isa
         for missing in isa.features:
             assert missing not in best_isa(target, frozenset(isa.features) - {missing}).features
-    assert best_isa("x86_64-linux-gnu").name == "avx2"
-    assert best_isa("aarch64-macos").name == "dotprod"
+
+
+def test_which_instruction_sets_a_bundle_carries() -> None:
+    def chosen(target: str, names: str | None = None) -> str:
+        return " ".join(isa.name for isa in choose_isas(target, "x86_64-linux-gnu", names))
+
+    assert chosen("x86_64-linux-gnu") == best_isa("x86_64-linux-gnu", features() or frozenset()).name
+    assert chosen("x86_64-linux-musl") == "avx512vnni avxvnni avx2"
+    assert chosen("x86_64-linux-musl", "avx2, avx512vnni") == "avx512vnni avx2"
+    assert chosen("x86_64-linux-gnu", "all") == "avx512vnni avxvnni avx2 generic"
+    assert chosen("aarch64-macos") == "dotprod"
+    for wrong in ("avx9", "avx2,", "avx2 avxvnni", "dotprod", ""):
+        with pytest.raises(UsageError, match="is no instruction set of x86_64-linux-gnu"):
+            chosen("x86_64-linux-gnu", wrong)
 
 
 def static_program(
     source: Path, folder: Path, target: str, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> tuple[Path, Path]:
     """The bundle, and a program for `target` with the bundle's kernels and the runtime in it."""
-    linked: list[tuple[list[Path], list[KernelSymbol]]] = []
+    linked: list[tuple[list[Path], list[KernelSet]]] = []
     link = compile_module.link_library
 
-    def remember(objects: list[Path], kernels: list[KernelSymbol], output: Path, **more: Any) -> None:
-        linked.append((objects, kernels))
-        link(objects, kernels, output, **more)
+    def remember(objects: list[Path], sets: list[KernelSet], output: Path, **more: Any) -> None:
+        linked.append((objects, sets))
+        link(objects, sets, output, **more)
 
     monkeypatch.setattr(compile_module, "link_library", remember)
     bundle = compile_here(source, folder / "bundle", target=target, **options)
-    ((objects, kernels),) = linked
-    (folder / "table.c").write_text(kernel_table(kernels))
+    ((objects, sets),) = linked
+    (folder / "table.c").write_text(kernel_table(sets))
     sources = [Path(__file__).with_name("run_bundle.c"), folder / "table.c", *sorted(CSRC.glob("*.c"))]
     program, zig_cache = folder / "program", str(CACHE / "zig" / "zig")
     flags = ["-target", target, "-std=c11", "-O2", "-fno-sanitize=all", "-static", f"-I{CSRC}"]

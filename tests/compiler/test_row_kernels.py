@@ -39,16 +39,16 @@ class Library:
     def __init__(self, isa: Isa, folder: Path) -> None:
         self.isa = isa
         self.prepare = {
-            (norm, quantise, gather): prepare(isa.name, norm=norm, quantise=quantise, gather=gather, eps=EPS)
+            (norm, quantise, gather): prepare(norm=norm, quantise=quantise, gather=gather, eps=EPS)
             for norm, quantise, gather in ((False, True, False), (True, True, False), (False, True, True),
                                            (False, False, False), (True, False, False), (False, False, True))
         }  # fmt: skip
-        self.norm = rms_norm(isa.name, eps=EPS, add=False)
-        self.norm_add = rms_norm(isa.name, eps=EPS, add=True, scale=0.3)
-        self.embedding = {name: embedding(isa.name, fmt, 1.0) for name, fmt in LAYOUTS.items()}
-        self.scaled = embedding(isa.name, FORMATS["q8"], 7.5)
-        self.table = rope_table(isa.name, 1.25)
-        self.append = {spec: rope_append(isa.name, spec) for spec in ROPES}
+        self.norm = rms_norm(eps=EPS, add=False)
+        self.norm_add = rms_norm(eps=EPS, add=True, scale=0.3)
+        self.embedding = {name: embedding(fmt, 1.0) for name, fmt in LAYOUTS.items()}
+        self.scaled = embedding(FORMATS["q8"], 7.5)
+        self.table = rope_table(1.25)
+        self.append = {spec: rope_append(spec) for spec in ROPES}
         made = [*self.prepare.values(), self.norm, self.norm_add, *self.embedding.values(), self.scaled, self.table,
                 *self.append.values()]  # fmt: skip
         self.library: KernelLibrary = build(made, isa, folder)
@@ -178,7 +178,7 @@ def test_rotation_table_at_far_positions(kernels: Library) -> None:
     np.testing.assert_allclose(sin, 1.25 * np.sin(angle), atol=3e-7)
 
 
-@pytest.mark.parametrize("spec", ROPES, ids=lambda spec: spec.name("any"))
+@pytest.mark.parametrize("spec", ROPES, ids=lambda spec: spec.name)
 @pytest.mark.parametrize(("kv_heads", "group", "head_dim", "half"), [(2, 3, 20, 10), (1, 4, 80, 32), (3, 1, 64, 32)])
 def test_rotated_queries_and_appended_keys(
     kernels: Library, spec: RopeSpec, kv_heads: int, group: int, head_dim: int, half: int

@@ -28,11 +28,12 @@ static int32_t inert(int64_t begin, int64_t end, void *const *buffers, const int
 }
 
 /* The names and counts of the tests' tiny model, so that its plan passes and its mutations get far. */
-const hearth_kernel hearth_kernels[] = {
+static const hearth_kernel kernels[] = {
     {"t_embed", 3, 0, inert},  {"t_scale", 2, 1, inert},  {"t_append", 5, 1, inert},
     {"t_attend", 5, 1, inert}, {"t_logits", 4, 2, inert}, {"t_argmax", 2, 2, inert},
 };
-const uint32_t hearth_num_kernels = sizeof hearth_kernels / sizeof hearth_kernels[0];
+const hearth_kernel_set hearth_kernel_sets[] = {{"plain", "", sizeof kernels / sizeof kernels[0], kernels}};
+const uint32_t hearth_num_kernel_sets = 1;
 
 static char folder[] = "/tmp/hearth-fuzz-XXXXXX";
 static char plan_path[64], weights_path[64];

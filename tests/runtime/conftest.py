@@ -39,7 +39,7 @@ def kernel_object(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def library(kernel_object: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of a bundle with all test kernels."""
     output = tmp_path_factory.mktemp("library") / library_name(host_target())
-    link_library([kernel_object], tiny_model.KERNELS, output, cache_dir=CACHE)
+    link_library([kernel_object], tiny_model.SETS, output, cache_dir=CACHE)
     return output
 
 

@@ -38,7 +38,7 @@ def inert_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.write_text("\n".join(lines), encoding="ascii")
     objects = [compile_kernels(source, folder / "inert.o")]
     output = folder / library_name()
-    link_library(objects, tiny_model.KERNELS, output, cache_dir=CACHE, sanitize=True)
+    link_library(objects, tiny_model.SETS, output, cache_dir=CACHE, sanitize=True)
     return output
 
 

@@ -12,8 +12,12 @@ from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE
 
 from hearth.compiler import link
-from hearth.compiler.link import KernelSymbol, library_name, link_library
+from hearth.compiler.link import KernelSet, KernelSymbol, library_name, link_library
 from hearth.errors import CompileError, StorageError
+
+
+def sets(*kernels: KernelSymbol) -> list[KernelSet]:
+    return [KernelSet("plain", (), kernels)]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +56,19 @@ def test_only_the_c_api_can_be_seen_from_outside(library: Path) -> None:
 
 def test_a_kernel_that_no_object_has_is_named(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="k_missing"):
-        link_library([], [KernelSymbol("k_missing", 1, 1)], tmp_path / library_name(), cache_dir=CACHE)
+        link_library([], sets(KernelSymbol("k_missing", 1, 1, "k_missing")), tmp_path / library_name(), cache_dir=CACHE)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "1x", "a b", 'x"', "a;b", "é"])
 def test_names_that_are_no_c_identifiers_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CompileError, match="no C identifier"):
-        link_library([], [KernelSymbol(name, 1, 1)], tmp_path / library_name(), cache_dir=CACHE)
+        link_library([], sets(KernelSymbol("k", 1, 1, name)), tmp_path / library_name(), cache_dir=CACHE)
 
 
 def test_a_kernel_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="named twice"):
-        link_library([], [tiny_model.KERNELS[0]] * 2, tmp_path / library_name(), cache_dir=CACHE)
+        link_library([], sets(*[tiny_model.KERNELS[0]] * 2), tmp_path / library_name(), cache_dir=CACHE)
 
 
 def test_an_unknown_target_names_the_known_ones(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def start(program: Path, *arguments: object) -> str:
 def test_the_runtime_runs_clean(bundle: Path, tmp_path: Path, sanitizers: str) -> None:
     command = compiler_with(sanitizers, tmp_path)
     table = tmp_path / "table.c"
-    table.write_text(kernel_table(tiny_model.KERNELS), encoding="ascii")
+    table.write_text(kernel_table(tiny_model.SETS), encoding="ascii")
     kernels = HERE / "kernels.c"
     program = tmp_path / "test_runtime"
     # clock_gettime in the kernels wants POSIX beside C11.

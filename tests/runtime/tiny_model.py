@@ -6,25 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.runtime import plan_writer as pw
 
-from hearth.compiler.link import KernelSymbol
+from hearth.compiler.link import KernelSet, KernelSymbol
 
 HIDDEN, VOCAB, PAGE = 8, 100, 8
 LOGIT_STRIDE = 112  # rows padded to a multiple of 16, as a compiled plan has them
 
 KERNELS = [
-    KernelSymbol("t_embed", 3, 0),
-    KernelSymbol("t_scale", 2, 1),
-    KernelSymbol("t_append", 5, 1),
-    KernelSymbol("t_attend", 5, 1),
-    KernelSymbol("t_logits", 4, 2),
-    KernelSymbol("t_argmax", 2, 2),
-    KernelSymbol("t_count", 1, 0),
-    KernelSymbol("t_total", 2, 1),
-    KernelSymbol("t_scalars", 1, 4),
-    KernelSymbol("t_busy", 0, 1),
-    KernelSymbol("t_nothing", 0, 0),
-    KernelSymbol("t_fails", 0, 0),
+    KernelSymbol("t_embed", 3, 0, "t_embed"),
+    KernelSymbol("t_scale", 2, 1, "t_scale"),
+    KernelSymbol("t_append", 5, 1, "t_append"),
+    KernelSymbol("t_attend", 5, 1, "t_attend"),
+    KernelSymbol("t_logits", 4, 2, "t_logits"),
+    KernelSymbol("t_argmax", 2, 2, "t_argmax"),
+    KernelSymbol("t_count", 1, 0, "t_count"),
+    KernelSymbol("t_total", 2, 1, "t_total"),
+    KernelSymbol("t_scalars", 1, 4, "t_scalars"),
+    KernelSymbol("t_busy", 0, 1, "t_busy"),
+    KernelSymbol("t_nothing", 0, 0, "t_nothing"),
+    KernelSymbol("t_fails", 0, 0, "t_fails"),
 ]
+SETS = [KernelSet("plain", (), KERNELS)]
 
 
 def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from hearth.bundle.manifest import (
     TOKENIZER_META,
     WEIGHTS,
     FileEntry,
+    InstructionSet,
     Manifest,
     ModelFacts,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Bundle",
     "BundleWriter",
     "FileEntry",
+    "InstructionSet",
     "Manifest",
     "ModelFacts",
     "StoredBundle",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hearth.errors import BundleMismatch, CorruptFile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the bundle folder and its manifest."""
 ABI_VERSION = 1
 """Of the C API in `hearth.h`, which a bundle's library carries."""
@@ -40,6 +40,19 @@ class FileEntry:
 
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """One that the bundle has kernels for.
+
+    Attributes:
+        name: such as `avx2`.
+        features: what a processor must have to run them, spelled as Linux does in /proc/cpuinfo (`avx2`, `asimddp`).
+    """
+
+    name: str
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,7 @@ class Manifest:
         hearth_version: that made it.
         compilers: name to version: `tvm`, `zig`, ...
         target: triple of the machine that it is for, such as `x86_64-linux-gnu`.
-        cpu: the processor or instruction set it was compiled for, for people.
-        features: what the processor must have, spelled as Linux does in /proc/cpuinfo (`avx2`, `asimddp`).
+        instruction_sets: that it was compiled for, best first; it uses the first that the processor has.
         source_name: the model as the user named it.
         source_fingerprint: `Checkpoint.fingerprint()`.
         family: of the model: `llama`, `qwen3`...
@@ -93,8 +105,7 @@ class Manifest:
     hearth_version: str
     compilers: Mapping[str, str]
     target: str
-    cpu: str
-    features: tuple[str, ...]
+    instruction_sets: tuple[InstructionSet, ...]
     source_name: str
     source_fingerprint: str
     family: str
@@ -110,9 +121,15 @@ class Manifest:
         """Name of the library file."""
         return next(name for name in LIBRARIES if name in self.files)
 
+    @property
+    def isas(self) -> str:
+        """Names of the instruction sets, for people."""
+        return ", ".join(each.name for each in self.instruction_sets)
+
     def to_json(self) -> str:
         """The text of manifest.json; `from_json` gives an equal manifest back."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["instruction_sets"] = [asdict(each) for each in self.instruction_sets]
         data["facts"] = asdict(self.facts)
         data["files"] = {name: asdict(entry) for name, entry in sorted(self.files.items())}
         data["compilers"] = dict(self.compilers)
@@ -135,6 +152,8 @@ class Manifest:
                 hint="Compile the model again: hearth compile MODEL.",
             )
         manifest: Manifest = _read(cls, data, "manifest")
+        if not manifest.instruction_sets:
+            _refuse("manifest.instruction_sets is empty")
         _check_files(manifest.files)
         return manifest
 

@@ -133,10 +133,12 @@ def _check_machine(manifest: Manifest, again: str) -> None:
     ):
         raise BundleMismatch(f"The bundle of {name} is for {manifest.target}; this machine is {here}.", hint=again)
     present = cpu.features()
-    missing = sorted(set(manifest.features) - present) if present is not None else []
-    if missing:
+    if present is None:
+        return
+    missing = {each.name: sorted(set(each.features) - present) for each in manifest.instruction_sets}
+    if all(missing.values()):
         raise BundleMismatch(
-            f"The bundle of {name} needs a processor with {', '.join(missing)}, which this one lacks.",
-            why=f"It was compiled for {manifest.cpu}.",
+            f"The bundle of {name} has no kernels for this processor.",
+            why=" ".join(f"{isa} needs {', '.join(lacking)}, which it lacks." for isa, lacking in missing.items()),
             hint=again,
         )

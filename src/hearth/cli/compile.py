@@ -18,6 +18,7 @@ from hearth.errors import CompileError, UsageError
         "hearth compile Qwen/Qwen3-0.6B --quant q4",
         "hearth compile ./model.gguf --output ./model.bundle",
         "hearth compile starter --target aarch64-linux --output ./for-the-phone",
+        "hearth compile starter --isa avx2,avx512vnni --output ./for-many",
     ),
 )
 @click.argument("model")
@@ -26,7 +27,12 @@ from hearth.errors import CompileError, UsageError
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
 @click.option("--target", metavar="TRIPLE", help="Machine to compile for [this one].")
-@click.option("--isa", metavar="NAME", help="Instruction set: avx512vnni, avxvnni, avx2, dotprod, generic [the best].")
+@click.option(
+    "--isa",
+    metavar="NAMES",
+    help="Instruction sets to carry, such as avx2,avx512vnni or all; the best that a processor has is used"
+    " [this machine's best; for another target all made for its architecture].",
+)
 @click.option("--force", is_flag=True, help="Compile again even if it is in the cache.")
 @click.option("--offline", is_flag=True, help="Never use the network.")
 def command(
@@ -84,7 +90,7 @@ def command(
     made = bundle.manifest
     click.echo(
         f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.quant}, head {made.head}, for {made.target}"
-        f" ({made.cpu}); {seconds:.1f} s.",
+        f" ({made.isas}); {seconds:.1f} s.",
         err=True,
     )
     click.echo(str(folder))

@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from hearth.bundle import (
     FORMAT_VERSION,
     WEIGHTS,
     BundleWriter,
+    InstructionSet,
     Manifest,
     ModelFacts,
     bundle_key,
@@ -31,8 +32,8 @@ from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import published_sampling, save_sampling
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library, resolve_target
-from hearth.compiler.targets import Isa, choose_isa
+from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
+from hearth.compiler.targets import Isa, choose_isas
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
 from hearth.quant.formats import Format
@@ -69,7 +70,8 @@ def compile_model(
         precision: `high` computes with f32 activations and keeps f32 keys and values.
         context: tokens to prepare for, where that changes the model (LongRoPE).
         target: triple; None: this machine.
-        isa: instruction set; None: the best that the target is known to have.
+        isa: instruction sets, such as `avx2,avx512vnni` or `all`; the bundle uses the best that a processor has. None:
+            the best of this machine; for another target all made for its architecture.
         output: folder to write the bundle to; None: Hearth's cache.
         dump_ir: folder for the module after each phase (implies compiling again).
         threads: for packing weights.
@@ -88,7 +90,7 @@ def compile_model(
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
     triple = resolve_target(target)
-    chosen = choose_isa(triple, host_target(), isa)
+    isas = choose_isas(triple, host_target(), isa)
     formats = _formats(checkpoint, model, quant, head)
     identity = {
         "source": checkpoint.fingerprint(),
@@ -96,7 +98,7 @@ def compile_model(
         "config": repr(model.config),
         "precision": precision,
         "target": triple,
-        "isa": chosen.name,
+        "isas": [isa.name for isa in isas],
         "toolchain": _toolchain(),
     }
     folder = output or bundle_path(bundle_key(name, identity))
@@ -105,7 +107,7 @@ def compile_model(
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     again = force or dump_ir is not None or output is not None
-    _compile(checkpoint, model, formats, chosen, triple, name, precision, folder, dump_ir, threads, report, again)
+    _compile(checkpoint, model, formats, isas, triple, name, precision, folder, dump_ir, threads, report, again)
     return folder
 
 
@@ -147,7 +149,7 @@ def _version(package: str) -> str:
 
 
 def _compile(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isa: Isa, target: str, name: str,
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str, name: str,
     precision: Precision, folder: Path, dump_ir: Path | None, threads: int, report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
@@ -161,7 +163,7 @@ def _compile(
     lowered = lower(
         config,
         formats,
-        isa,
+        isas,
         high_precision=precision == "high",
         limits=Limits(max_position=config.max_position),
         dump=dump_to(dump_ir) if dump_ir else None,
@@ -173,13 +175,18 @@ def _compile(
 
         def kernel_done(kernel: str) -> None:
             nonlocal count
-            report("compiling kernels", count, len(lowered.kernels))
+            report("compiling kernels", count, len(lowered.kernels) * len(isas))
             count += 1
 
-        objects = kernel_objects(lowered.kernels, lowered.module, target, isa, cache_dir() / "kernels", kernel_done)
+        objects, sets = [], []
+        for isa in isas:
+            kernels = [made[isa] for made in lowered.kernels.values()]
+            functions = {isa.symbol(k.name): lowered.module[isa.symbol(k.name)] for k in kernels}
+            objects += kernel_objects(functions, target, isa, cache_dir() / "kernels", kernel_done)
+            symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars, isa.symbol(k.name)) for k in kernels]
+            sets.append(KernelSet(isa.name, isa.features, symbols))
         report("linking", 0, 0)
-        symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars) for k in lowered.kernels.values()]
-        link_library(objects, symbols, writer.path(library_name(target)), target=target, cache_dir=cache_dir() / "zig")
+        link_library(objects, sets, writer.path(library_name(target)), target=target, cache_dir=cache_dir() / "zig")
 
         done = 0
 
@@ -197,12 +204,12 @@ def _compile(
             save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)
         save_sampling(published_sampling(checkpoint), writer.path("tokenizer.json").parent)
         report("writing the bundle", 0, 0)
-        writer.commit(_manifest(checkpoint, model, formats, isa, target, name, precision, plan.kv_bytes_per_token,
+        writer.commit(_manifest(checkpoint, model, formats, isas, target, name, precision, plan.kv_bytes_per_token,
                                 plan.weights_bytes, plan.arena_bytes))  # fmt: skip
 
 
 def _manifest(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isa: Isa, target: str, name: str,
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str, name: str,
     precision: Precision, kv_bytes_per_token: int, weights_bytes: int, arena_bytes: int,
 ) -> Manifest:  # fmt: skip
     config = model.config
@@ -228,8 +235,7 @@ def _manifest(
         hearth_version=_version("hearth"),
         compilers={"tvm": _version("apache-tvm"), "zig": _version("ziglang")},
         target=target,
-        cpu=isa.name,
-        features=isa.features,
+        instruction_sets=tuple(InstructionSet(isa.name, isa.features) for isa in isas),
         source_name=name,
         source_fingerprint=checkpoint.fingerprint(),
         family=config.family,

@@ -47,14 +47,30 @@ class KernelSymbol:
     """A kernel in the objects: `int32_t NAME(int64 begin, int64 end, void *b0, ..., int64 s0, ..., void *scratch)`.
 
     Attributes:
-        name: the C symbol, also the name that the plan uses.
+        name: that the plan uses.
         num_buffers: pointers that the function takes after `begin` and `end`.
         num_scalars: 64-bit integers that follow them.
+        symbol: the C name.
     """
 
     name: str
     num_buffers: int
     num_scalars: int
+    symbol: str
+
+
+@dataclass(frozen=True)
+class KernelSet:
+    """All kernels for one instruction set.
+
+    Attributes:
+        isa: its name.
+        features: what a processor must have to run them, spelled as Linux does in /proc/cpuinfo.
+    """
+
+    isa: str
+    features: Sequence[str]
+    kernels: Sequence[KernelSymbol]
 
 
 def host_target() -> str:
@@ -88,31 +104,42 @@ def library_name(target: str | None = None) -> str:
     return "libhearth.dll" if "windows" in target else "libhearth.so"
 
 
-def kernel_table(kernels: Sequence[KernelSymbol]) -> str:
-    """C source of the kernel table: for each kernel a trampoline from the runtime's one signature to its own."""
+def kernel_table(sets: Sequence[KernelSet]) -> str:
+    """C source of the kernel tables, one for each set, best first: for each kernel a trampoline from the runtime's one
+    signature to its own."""
     lines = ['#include "kernels.h"', ""]
-    for k in kernels:
+    for number, each in enumerate(sets):
+        lines += _trampolines(number, each)
+        rows = [f'    {{"{k.name}", {k.num_buffers}, {k.num_scalars}, call{number}_{k.name}}},' for k in each.kernels]
+        # C has no empty arrays: one row more than counted, which also ends the table for a reader.
+        lines += [f"static const hearth_kernel kernels{number}[] = {{", *rows, "    {0, 0, 0, 0}};", ""]
+    lines += ["const hearth_kernel_set hearth_kernel_sets[] = {"]
+    for number, each in enumerate(sets):
+        lines += [f'    {{"{each.isa}", "{" ".join(each.features)}", {len(each.kernels)}, kernels{number}}},']
+    lines += ["    {0, 0, 0, 0}};", f"const uint32_t hearth_num_kernel_sets = {len(sets)};", ""]
+    return "\n".join(lines)
+
+
+def _trampolines(number: int, each: KernelSet) -> list[str]:
+    lines = []
+    for k in each.kernels:
         parameters = ["int64_t", "int64_t", *["void *"] * k.num_buffers, *["int64_t"] * k.num_scalars, "void *"]
         arguments = ["begin", "end", *(f"b[{i}]" for i in range(k.num_buffers))]
         arguments += [*(f"s[{i}]" for i in range(k.num_scalars)), "scratch"]
         lines += [
-            f"extern int32_t {k.name}({', '.join(parameters)});",
-            f"static int32_t call_{k.name}({_TRAMPOLINE_PARAMETERS}) {{",
+            f"extern int32_t {k.symbol}({', '.join(parameters)});",
+            f"static int32_t call{number}_{k.name}({_TRAMPOLINE_PARAMETERS}) {{",
             "    (void)b, (void)s;",
-            f"    return {k.name}({', '.join(arguments)});",
+            f"    return {k.symbol}({', '.join(arguments)});",
             "}",
             "",
         ]
-    rows = [f'    {{"{k.name}", {k.num_buffers}, {k.num_scalars}, call_{k.name}}},' for k in kernels]
-    # C has no empty arrays: one row more than counted, which also ends the table for a reader.
-    lines += ["const hearth_kernel hearth_kernels[] = {", *rows, "    {0, 0, 0, 0}};"]
-    lines += [f"const uint32_t hearth_num_kernels = {len(kernels)};", ""]
-    return "\n".join(lines)
+    return lines
 
 
 def link_library(
     objects: Sequence[Path],
-    kernels: Sequence[KernelSymbol],
+    sets: Sequence[KernelSet],
     output: Path,
     *,
     target: str | None = None,
@@ -120,11 +147,11 @@ def link_library(
     sanitize: bool = False,
     cache_dir: Path,
 ) -> None:
-    """Links `objects`, which define `kernels`, and the C runtime into the shared library `output`.
+    """Links `objects`, which define the kernels of `sets`, and the C runtime into the shared library `output`.
 
     Args:
         objects: relocatable object files for `target` (ELF or Mach-O).
-        kernels: the functions in them that the plan may call.
+        sets: the functions in them that the plan may call, for each instruction set, best first.
         output: the library to write; it appears complete or not at all.
         target: `None` for this machine, or one of the known triples, such as `aarch64-linux-gnu`.
         cpu: processor to compile the runtime itself for, as zig spells it; `None` is the oldest of the architecture.
@@ -136,14 +163,14 @@ def link_library(
         CompileError: a kernel name is no C identifier, ziglang is missing, or the compiler refuses.
         StorageError: `output` or `cache_dir` cannot be written.
     """
-    _check_kernels(kernels)
+    _check_sets(sets)
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         compiler = _Compiler(target or host_target(), cpu, sanitize, cache_dir)
         runtime = compiler.runtime_object()
         with tempfile.TemporaryDirectory(prefix="link-", dir=cache_dir) as folder:
             table = Path(folder) / "table.c"
-            table.write_text(kernel_table(kernels), encoding="utf-8")
+            table.write_text(kernel_table(sets), encoding="utf-8")
             library = Path(folder) / output.name
             compiler.link([table, runtime, *objects], library)
             _move(library, output)
@@ -151,14 +178,21 @@ def link_library(
         raise StorageError(f"The library {output.name} cannot be written.", why=str(error)) from error
 
 
-def _check_kernels(kernels: Sequence[KernelSymbol]) -> None:
-    seen: set[str] = set()
-    for kernel in kernels:
-        if not _IDENTIFIER.fullmatch(kernel.name):
-            raise CompileError(f"The kernel name {kernel.name!r} is no C identifier.")
-        if kernel.name in seen:
-            raise CompileError(f"The kernel {kernel.name!r} is named twice.")
-        seen.add(kernel.name)
+def _check_sets(sets: Sequence[KernelSet]) -> None:
+    for each in sets:
+        names: set[str] = set()
+        for text in (each.isa, *each.features):
+            if not _IDENTIFIER.fullmatch(text):
+                raise CompileError(f"{text!r} is no name of an instruction set or feature.")
+        for kernel in each.kernels:
+            for name in (kernel.name, kernel.symbol):
+                if not _IDENTIFIER.fullmatch(name):
+                    raise CompileError(f"The kernel name {name!r} is no C identifier.")
+            if kernel.name in names:
+                raise CompileError(f"The kernel {kernel.name!r} is named twice.")
+            names.add(kernel.name)
+        if names != {kernel.name for kernel in sets[0].kernels}:
+            raise CompileError(f"The instruction sets {sets[0].isa} and {each.isa} have not the same kernels.")
 
 
 def _move(source: Path, target: Path) -> None:

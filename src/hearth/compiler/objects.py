@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from tvm_ffi import structural_hash
 from hearth.bundle.failures import storage_errors
 from hearth.compiler.kernels import build
 from hearth.compiler.kernels.build import write_object
-from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.targets import Isa
 from hearth.errors import CompileError
 
@@ -37,17 +36,16 @@ def llvm_target(target: str, isa: Isa) -> Any:
 
 
 def kernel_objects(
-    kernels: dict[str, Kernel],
-    module: Any,
+    functions: Mapping[str, Any],
     target: str,
     isa: Isa,
     cache: Path,
     progress: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Object files of the kernels, compiled where the cache has none.
+    """Object files of kernels, compiled where the cache has none.
 
     Args:
-        module: holds a PrimFunc for each name of `kernels`.
+        functions: their PrimFuncs by C name.
         cache: folder of the object files.
     """
     with storage_errors("write", cache):
@@ -55,10 +53,9 @@ def kernel_objects(
     machine = llvm_target(target, isa)
     lowering = hashlib.sha256(Path(build.__file__).read_bytes()).hexdigest()
     paths = []
-    for name in kernels:
+    for name, function in functions.items():
         if progress:
             progress(name)
-        function = module[name]
         identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__} {lowering}"
         path = cache / f"{name[:80]}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.o"
         if not path.is_file():

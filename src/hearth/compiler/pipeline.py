@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,14 @@ Phase = tuple[str, Callable[[Any], Any]]
 
 @dataclass(frozen=True)
 class Lowered:
-    """What the phases leave: the plan, the kernels it uses with their PrimFuncs, and what each parameter is made of."""
+    """What the phases leave: the plan, its kernels, and what each parameter is made of.
+
+    Attributes:
+        kernels: by name, for each instruction set; their PrimFuncs are functions `isa.symbol(name)` of `module`.
+    """
 
     plan: Plan
-    kernels: dict[str, Kernel]
+    kernels: dict[str, dict[Isa, Kernel]]
     module: Any
     parameters: Parameters
 
@@ -38,7 +42,7 @@ class Lowered:
 def lower(
     config: DecoderConfig,
     formats: dict[str, Format],
-    isa: Isa,
+    isas: Sequence[Isa],
     *,
     high_precision: bool,
     limits: Limits,
@@ -47,13 +51,14 @@ def lower(
     """Compiles the decoder down to kernels.
 
     Args:
+        isas: instruction sets to make kernels for, best first.
         formats: of every matrix, by decoder parameter name.
         high_precision: f32 activations and f32 KV pages.
         dump: called with the name of each phase and the module after it.
     """
     kv_dtype = "float32" if high_precision else "float16"
     parameters = Parameters(formats)
-    selection = Selection(config, isa, parameters, kv_dtype)
+    selection = Selection(config, isas, parameters, kv_dtype)
 
     module = build(config, kv_dtype)
     parameters.declare(module, {*parameter_shapes(config), *(rope_parameter(i) for i in range(len(config.ropes)))})
@@ -74,7 +79,8 @@ def lower(
             dump(name, module)
 
     plan = Plan(limits, TILE_TOKENS, PAGE_TOKENS, config.vocab_size, config.hidden_size, selection.scratch_bytes)
-    plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k in selection.kernels.values()]
+    first = [made[isas[0]] for made in selection.kernels.values()]
+    plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k in first]
     extract_plan(module, plan, parameters, kv_page_bytes(config, kv_dtype))
     return Lowered(plan, selection.kernels, module, parameters)
 

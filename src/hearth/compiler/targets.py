@@ -19,7 +19,7 @@ class Isa:
     """One instruction set, as far as kernels differ by it.
 
     Attributes:
-        name: in kernel names, `hearth doctor` and manifests.
+        name: for `--isa`, `hearth doctor` and manifests.
         architecture: of the processors that may have it; None: any.
         width: bytes of an integer vector.
         dot: the instruction for products of bytes.
@@ -48,12 +48,16 @@ class Isa:
         """Vectors that make up a block of 16 rows."""
         return 16 // self.rows
 
+    def symbol(self, kernel: str) -> str:
+        """The C name of this set's form of a kernel: a library may hold several."""
+        return f"{kernel}_{self.name}"
+
     def unsigned_quads(self, signed: bool) -> bool:
         """Whether `group_dot` wants stored signed bytes as unsigned ones (+128)."""
         return signed and self.dot == "vpdpbusd"
 
 
-_X86_BASE = ("avx2", "f16c", "fma")
+_X86_BASE = ("avx2", "f16c", "fma", "bmi2")
 _X86_LLVM = ("+avx2", "+f16c", "+fma", "+bmi2")
 
 ISAS: dict[str, Isa] = {
@@ -73,29 +77,41 @@ ISAS: dict[str, Isa] = {
 """From best to plainest for each architecture."""
 
 
-def best_isa(target: str, cpu_features: frozenset[str] | None = None) -> Isa:
+def best_isa(target: str, cpu_features: frozenset[str]) -> Isa:
     """The best instruction set for `target`.
 
     Args:
         target: a triple, such as `x86_64-linux-gnu`.
-        cpu_features: of its processor; None: what every processor of the architecture made since about 2015 has, and on
-            Apple's Arm since the first.
+        cpu_features: of its processor.
     """
     arch = architecture(target.partition("-")[0])
-    if cpu_features is None:
-        cpu_features = frozenset({"x86_64": _X86_BASE, "aarch64": ("asimddp",)}.get(arch, ()))
-    for isa in ISAS.values():
-        if isa.architecture in (None, arch) and cpu_features.issuperset(isa.features):
-            return isa
-    raise UsageError(f"No instruction set is known for {target}.")
+    fitting = (isa for isa in ISAS.values() if isa.architecture in (None, arch))
+    return next(isa for isa in fitting if cpu_features.issuperset(isa.features))
 
 
-def choose_isa(target: str, host: str, name: str | None = None) -> Isa:
-    """The instruction set named by the user (`--isa`), or the best: for this machine what it has, else the common
-    one."""
-    if name is not None:
-        if name not in ISAS or ISAS[name].architecture not in (None, architecture(target.partition("-")[0])):
-            known = [i.name for i in ISAS.values() if i.architecture in (None, architecture(target.partition("-")[0]))]
-            raise UsageError(f"'{name}' is no instruction set of {target}.", hint=f"Choose one of: {', '.join(known)}.")
-        return ISAS[name]
-    return best_isa(target, features() if target == host else None)
+def choose_isas(target: str, host: str, names: str | None = None) -> tuple[Isa, ...]:
+    """The instruction sets that a bundle carries, best first: it uses the first that a processor has.
+
+    Args:
+        names: as the user gives them (`--isa`): `avx2,avx512vnni`, or `all` of the target's architecture. None: for
+            this machine the best that it has; for another (or where that cannot be told) all made for its architecture.
+
+    Raises:
+        UsageError: a name is no instruction set of the target.
+    """
+    arch = architecture(target.partition("-")[0])
+    known = tuple(isa for isa in ISAS.values() if isa.architecture in (None, arch))
+    here = features() if target == host else None
+    if names is None and here is not None:
+        return (best_isa(target, here),)
+    if names is None:
+        return tuple(isa for isa in known if isa.architecture is not None) or known
+    if names == "all":
+        return known
+    wanted = {name.strip() for name in names.split(",")}
+    for name in sorted(wanted - {isa.name for isa in known}):
+        raise UsageError(
+            f"'{name}' is no instruction set of {target}.",
+            hint=f"Choose some of: {', '.join(isa.name for isa in known)}; or all.",
+        )
+    return tuple(isa for isa in known if isa.name in wanted)

@@ -44,6 +44,7 @@ class OpenOptions(_Sized):
         ("memory_limit_bytes", c_uint64),
         ("progress", ProgressCallback),
         ("progress_user", c_void_p),
+        ("isa", c_char_p),
     ]
 
 

@@ -39,6 +39,8 @@ class ModelInfo:
         kv_bytes_per_page: memory for one page, all layers together.
         num_steps, num_kernels, num_kv, num_weights: lengths of the plan's tables.
         outputs: which of `logits`, `argmax`, `hidden` the plan gives.
+        isa: the instruction set whose kernels are in use.
+        isas: those that the bundle has kernels for, best first.
         abi_version: version of the C API in the bundle's library.
     """
 
@@ -60,6 +62,8 @@ class ModelInfo:
     num_kv: int
     num_weights: int
     outputs: tuple[str, ...]
+    isa: str
+    isas: tuple[str, ...]
     abi_version: int
 
     def session_bytes(self, num_pages: int, threads: int) -> int:
@@ -90,10 +94,13 @@ class Model:
             ends the loading.
         load_threads: threads that read the weights; 0 lets the runtime choose.
         memory_limit_bytes: refuse to hold more than this, sessions included; 0 is no limit.
+        isa: which instruction set's kernels to use, of those that the bundle has; None: the best that this processor
+            runs.
 
     Raises:
         CorruptFile: plan or weights are damaged.
-        BundleMismatch: the library is for another machine or version, or does not fit the plan.
+        BundleMismatch: the library is for another machine, processor or version, or does not fit the plan.
+        UsageError: the bundle has no kernels for `isa`.
         NotEnoughMemory: the weights do not fit.
         StorageError: a file cannot be read.
     """
@@ -108,15 +115,20 @@ class Model:
         progress: Callable[[int, int], None] | None = None,
         load_threads: int = 0,
         memory_limit_bytes: int = 0,
+        isa: str | None = None,
     ) -> None:
         path = Path(bundle_dir)
         options = binding.OpenOptions(
-            use_mmap=int(use_mmap), load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
+            use_mmap=int(use_mmap),
+            load_threads=load_threads,
+            memory_limit_bytes=memory_limit_bytes,
+            isa=None if isa is None else isa.encode(),
         )
         opened = _open(path, options, progress)
         self._handle: ModelHandle | None = opened
         described = json.loads(opened.library.hearth_describe(opened.pointer))
-        described["outputs"] = tuple(described["outputs"])
+        for name in ("outputs", "isas"):
+            described[name] = tuple(described[name])
         self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
 

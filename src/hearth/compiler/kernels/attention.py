@@ -32,13 +32,14 @@ class AttentionSpec:
     hp: int
     kv_dtype: str = "float16"
 
-    def name(self, isa_name: str) -> str:
+    @property
+    def name(self) -> str:
         parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"kv{self.kv_dtype[5:]}"]
         if self.window:
             parts.append(f"w{self.window}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
-        return "_".join([*parts, isa_name])
+        return "_".join(parts)
 
     def scratch_bytes(self, page_tokens: int) -> int:
         """Scores, outputs, running maxima and sums of all rows of a tile."""
@@ -50,7 +51,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; tiles i32 [.][4]; positions i32; block_table i32;
     O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld. Unit: tile * kv_heads + kv head."""
     assert page_tokens == LANES
-    k = Kernel(spec.name(isa.name))
+    k = Kernel(spec.name)
     q = k.buffer("Q", "float32")
     kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     tiles, positions = k.buffer("tiles", "int32"), k.buffer("positions", "int32")

@@ -205,9 +205,9 @@ class Kernel:
         yield
         self.emit(tir.IfThenElse(condition, _sequence(self._blocks.pop()), None))
 
-    def finish(self) -> Any:
-        """The PrimFunc; it returns 0."""
+    def finish(self, symbol: str = "") -> Any:
+        """The PrimFunc, as the C function `symbol` (the kernel's name by default); it returns 0."""
         body = _sequence([*self._blocks.pop(), tirx.Return(tirx.IntImm("int32", 0))])
         params: Sequence[Any] = [self.begin, self.end, *self._buffers, *self._scalars, self._scratch]
         func = tirx.PrimFunc(params, body, ir.PrimType("int32"))
-        return func.with_attr({"global_symbol": self.name, "tirx.noalias": True, "tirx.is_scheduled": True})
+        return func.with_attr({"global_symbol": symbol or self.name, "tirx.noalias": True, "tirx.is_scheduled": True})

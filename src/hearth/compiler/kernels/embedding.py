@@ -10,13 +10,13 @@ from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast,
 from hearth.quant.formats import Format
 
 
-def embedding(isa_name: str, fmt: Format, scale: float) -> Kernel:
+def embedding(fmt: Format, scale: float) -> Kernel:
     """X[t] = scale * W[token_ids[t]].
 
     Buffers: token_ids i32 [t]; W u8 packed; X f32 [t][ld]. Scalars: blocks (column blocks in a row), ld.
     Columns beyond the true ones come out as zeros or are cut at ld.
     """
-    k = Kernel("_".join(["embed", fmt.kernel_layout, in_name(scale), isa_name]))
+    k = Kernel("_".join(["embed", fmt.kernel_layout, in_name(scale)]))
     ids, w, x = k.buffer("token_ids", "int32"), k.buffer("W", "uint8"), k.buffer("X", "float32")
     blocks, ld = k.scalar("blocks"), k.scalar("ld")
     read = _float_element(k, w, fmt) if fmt.is_float else _block_element(k, w, fmt)

@@ -11,9 +11,9 @@ from hearth.compiler.kernels.builder import Kernel
 LANES = 16
 
 
-def gate(isa_name: str, activation: str) -> Kernel:
+def gate(activation: str) -> Kernel:
     """Buffers: gate, up, Y f32 [m][ld]. Scalars: ld, a multiple of 16. Unit: row."""
-    k = Kernel(f"gate_{activation}_{isa_name}")
+    k = Kernel(f"gate_{activation}")
     gates, ups, y = (k.buffer(name, "float32") for name in ("gate", "up", "Y"))
     ld = k.scalar("ld")
     with k.loop(k.begin * ld, k.end * ld, LANES) as at:

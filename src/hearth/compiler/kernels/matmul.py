@@ -78,7 +78,7 @@ class MatmulSpec:
             parts.append(f"s{in_name(self.scale)}")
         if self.softcap is not None:
             parts.append(f"cap{in_name(self.softcap)}")
-        return "_".join([*parts, self.isa.name])
+        return "_".join(parts)
 
 
 def matmul(spec: MatmulSpec) -> Kernel:

@@ -59,7 +59,7 @@ def _fill_zero(k: Kernel, out: Memory, begin: Expr, end: Expr) -> None:
         k.store(out, j, f32(0.0))
 
 
-def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
+def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
     """Makes an activation ready for a product.
 
     Buffers: X f32 [.][ldx]; [norm weight f32 [size]]; [rows i32 [m]: which row of X, when gather];
@@ -70,7 +70,7 @@ def prepare(isa_name: str, *, norm: bool, quantise: bool, gather: bool, eps: flo
     name = "_".join(
         ["prepare", "i8" if quantise else "f32", *(["norm", in_name(eps)] if norm else
         []),
-         *(["gather"] if gather else []), isa_name]
+         *(["gather"] if gather else [])]
     )  # fmt: skip
     k = Kernel(name)
     x = k.buffer("X", "float32")
@@ -118,7 +118,7 @@ def quantise_group(k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scal
         k.store(scales, scales_at + i, value)
 
 
-def rms_norm(isa_name: str, *, eps: float, add: bool, scale: float = 1.0) -> Kernel:
+def rms_norm(*, eps: float, add: bool, scale: float = 1.0) -> Kernel:
     """Y = norm(X) * weight, or with `add` Y = residual + scale * norm(X) * weight.
 
     Buffers: X f32 [m][ldx]; weight f32 [size]; [residual f32 [m][ldy]]; Y f32 [m][ldy]. Scalars: size, ldx, ldy.
@@ -126,7 +126,7 @@ def rms_norm(isa_name: str, *, eps: float, add: bool, scale: float = 1.0) -> Ker
     parts = ["rms_norm", in_name(eps)]
     if add:
         parts += ["add", in_name(scale)]
-    k = Kernel("_".join([*parts, isa_name]))
+    k = Kernel("_".join(parts))
     x, weight = k.buffer("X", "float32"), k.buffer("weight", "float32")
     residual = k.buffer("residual", "float32") if add else None
     y = k.buffer("Y", "float32")
@@ -147,12 +147,12 @@ def rms_norm(isa_name: str, *, eps: float, add: bool, scale: float = 1.0) -> Ker
     return k
 
 
-def argmax(isa_name: str) -> Kernel:
+def argmax() -> Kernel:
     """The largest of each row's unit maxima (see `matmul`, epilogue `logits`), the first of equals.
 
     Buffers: best f32 [m][units], where i32 [m][units], out i32 [m]. Scalars: units. Unit: row.
     """
-    k = Kernel(f"argmax_{isa_name}")
+    k = Kernel("argmax")
     best, where, out = k.buffer("best", "float32"), k.buffer("where", "int32"), k.buffer("out", "int32")
     units = k.scalar("units")
     with k.loop(k.begin, k.end) as m:

@@ -18,12 +18,12 @@ from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, i64
 from hearth.compiler.kernels.norms import inverse_rms
 
 
-def rope_table(isa_name: str, attention_factor: float) -> Kernel:
+def rope_table(attention_factor: float) -> Kernel:
     """cos and sin of every position and frequency of this forward, once for all layers.
 
     Buffers: positions i32 [t]; inv_freq f32 [half]; cos f32 [t][half]; sin f32 [t][half]. Scalars: half. Unit: token.
     """
-    k = Kernel(f"rope_table_{in_name(attention_factor)}_{isa_name}")
+    k = Kernel(f"rope_table_{in_name(attention_factor)}")
     positions, inv_freq = k.buffer("positions", "int32"), k.buffer("inv_freq", "float32")
     cos, sin = k.buffer("cos", "float32"), k.buffer("sin", "float32")
     half = k.scalar("half")
@@ -49,21 +49,22 @@ class RopeSpec:
     q_scale: float
     kv_dtype: str = "float16"
 
-    def name(self, isa_name: str) -> str:
+    @property
+    def name(self) -> str:
         parts = ["rope_append", "rot" if self.rotate else "nope"]
         if self.norm:
             parts += [self.norm, in_name(self.eps)]
-        return "_".join([*parts, in_name(self.q_scale), f"kv{self.kv_dtype[5:]}", isa_name])
+        return "_".join([*parts, in_name(self.q_scale), f"kv{self.kv_dtype[5:]}"])
 
 
-def rope_append(isa_name: str, spec: RopeSpec) -> Kernel:
+def rope_append(spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
     [t][half]]; [q_norm, k_norm f32]; positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride];
     Q out f32; K pages f16; V pages f16.
     Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
     page_tokens.
     Unit: one (token, KV head)."""
-    k = Kernel(spec.name(isa_name))
+    k = Kernel(spec.name)
     qin, kin, vin = (k.buffer(n, "float32") for n in ("q", "k", "v"))
     cos = k.buffer("cos", "float32") if spec.rotate else None
     sin = k.buffer("sin", "float32") if spec.rotate else None

@@ -8,7 +8,7 @@ one method for each operation that is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tvm import relax, tirx
@@ -37,21 +37,32 @@ class Selection:
     """What the pass needs to know, and the kernels it chose by name.
 
     Attributes:
+        isas: instruction sets that every kernel is made for, best first.
+        kernels: by name, for each instruction set.
         scratch_bytes: the most scratch that any chosen kernel uses.
     """
 
     config: DecoderConfig
-    isa: Isa
+    isas: Sequence[Isa]
     parameters: Parameters
     kv_dtype: str = "float16"
-    kernels: dict[str, Kernel] = field(default_factory=dict)
+    kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
     scratch_bytes: int = 64
 
-    def use(self, name: str, make: Callable[[], Kernel], scratch_bytes: int = 0) -> str:
+    def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
+        """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.
+
+        Args:
+            name: of the kernel where it is known before it is made; "" otherwise.
+            scratch_bytes: the most that the kernel uses, on any instruction set.
+        """
         if name not in self.kernels:
-            kernel = make()
-            self.kernels[kernel.name] = kernel
+            first, *others = self.isas
+            kernel = make(first)
             name = kernel.name
+            if name not in self.kernels:
+                self.kernels[name] = {first: kernel, **{isa: make(isa) for isa in others}}
+                assert len({(k.name, k.num_buffers, k.num_scalars) for k in self.kernels[name].values()}) == 1
         self.scratch_bytes = max(self.scratch_bytes, scratch_bytes)
         return name
 
@@ -90,8 +101,9 @@ def select_kernels(module: Any, selection: Selection) -> Any:
         return None
 
     lowered = rewrite(module, rule)
-    for name, kernel in selection.kernels.items():
-        lowered[name] = kernel.finish()
+    for kernels in selection.kernels.values():
+        for isa, kernel in kernels.items():
+            lowered[isa.symbol(kernel.name)] = kernel.finish(isa.symbol(kernel.name))
     return lowered
 
 
@@ -104,14 +116,14 @@ def _embedding(graph: Graph, value: Any, s: Selection) -> Any:
     ids, w = arguments(value)
     packed = s.parameters.packed[w.name]
     scale, ld = float(attribute(value, "scale")), stride(_width(value))
-    kernel = s.use("", lambda: embedding(s.isa.name, packed.fmt, scale))
+    kernel = s.use("", lambda isa: embedding(packed.fmt, scale))
     n = ids.ty.shape[0]
     return call(kernel, [ids, w], tensor(n, ld), n, [packed.blocks, ld])
 
 
 def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
     positions, inv_freq = arguments(value)
-    kernel = s.use("", lambda: rope_table(s.isa.name, float(attribute(value, "attention_factor"))))
+    kernel = s.use("", lambda isa: rope_table(float(attribute(value, "attention_factor"))))
     n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
     return call(kernel, [positions, inv_freq], [tensor(n, half), tensor(n, half)], n, [half], grain=8)
 
@@ -124,9 +136,7 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     types = list(outputs.fields) if quantise else [outputs]
     m, kp = types[0].shape[0], int(types[0].shape[1])
     size = _width(args[0])
-    kernel = s.use(
-        "", lambda: prepare(s.isa.name, norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp
-    )
+    kernel = s.use("", lambda isa: prepare(norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp)
     return call(kernel, args, types if quantise else types[0], m, [size, kp, stride(size)], grain=2)
 
 
@@ -138,7 +148,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     epilogue = str(attribute(value, "epilogue", "store"))
     spec = MatmulSpec(
         packed.fmt,
-        s.isa,
+        s.isas[0],
         activations="int8" if inputs == 2 else "float32",
         bias=bool(attribute(value, "bias", False)),
         epilogue=epilogue,  # type: ignore[arg-type]
@@ -150,7 +160,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     out = value.ty_args[0]
     units = round_up(packed.n, LANES) // LANES // (2 if epilogue == "gated" else 1)
     ld = LANES * units
-    kernel = s.use(spec.name, lambda: matmul(spec))
+    kernel = s.use(spec.name, lambda isa: matmul(replace(spec, isa=isa)))
     buffers = [w, *args[:inputs], *args[inputs + 1 :]]
     unit_bytes = packed.size_bytes // units
     grain = max(1, min(spec.tuning.chunk_bytes // unit_bytes, units // MIN_CHUNKS))
@@ -160,14 +170,14 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     types = [tensor(m, ld), tensor(m, units), tensor(m, units, dtype="int32")]
     parts = graph.emit(call(kernel, buffers, types, units, [*scalars, packed.n], grain))
     logits, best, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
-    search = s.use("", lambda: argmax(s.isa.name))
+    search = s.use("", lambda isa: argmax())
     found = graph.emit(call(search, [best, where], out.fields[1], m, [units]))
     return relax.Tuple([logits, found])
 
 
 def _gate(graph: Graph, value: Any, s: Selection) -> Any:
     args = arguments(value)
-    kernel = s.use("", lambda: gate(s.isa.name, str(attribute(value, "activation"))))
+    kernel = s.use("", lambda isa: gate(str(attribute(value, "activation"))))
     m, ld = args[0].ty.shape[0], stride(_width(args[0]))
     return call(kernel, args, tensor(m, ld), m, [ld], grain=2)
 
@@ -185,7 +195,7 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
 
     rope = RopeSpec(layer.rope is not None, c.qk_norm, c.norm_eps, c.attention_scale, s.kv_dtype)
     half = len(c.ropes[layer.rope].inv_freq) if layer.rope is not None else 0
-    append = s.use(rope.name(s.isa.name), lambda: rope_append(s.isa.name, rope))
+    append = s.use(rope.name, lambda isa: rope_append(rope))
     scalars = [*strides, *offsets, group, c.num_kv_heads, c.head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
     # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
     rotated = graph.emit(
@@ -197,8 +207,8 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     )  # fmt: skip
     spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, group, hp, s.kv_dtype)
     kernel = s.use(
-        spec.name(s.isa.name),
-        lambda: attention(s.isa, spec, PAGE_TOKENS),
+        spec.name,
+        lambda isa: attention(isa, spec, PAGE_TOKENS),
         scratch_bytes=spec.scratch_bytes(PAGE_TOKENS),
     )
     ld = stride(c.num_heads * c.head_dim)
@@ -223,13 +233,13 @@ def _columns(graph: Graph, var: Any) -> tuple[Any, int, int]:
 def _norm_add(graph: Graph, value: Any, s: Selection) -> Any:
     x, weight, residual = arguments(value)
     eps, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
-    kernel = s.use("", lambda: rms_norm(s.isa.name, eps=eps, add=True, scale=scale))
+    kernel = s.use("", lambda isa: rms_norm(eps=eps, add=True, scale=scale))
     size, m = _width(x), x.ty.shape[0]
     return call(kernel, [x, weight, residual], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)
 
 
 def _rms_norm(graph: Graph, value: Any, s: Selection) -> Any:
     x, weight = value.args
-    kernel = s.use("", lambda: rms_norm(s.isa.name, eps=float(value.attrs.epsilon), add=False))
+    kernel = s.use("", lambda isa: rms_norm(eps=float(value.attrs.epsilon), add=False))
     size, m = _width(x), x.ty.shape[0]
     return call(kernel, [x, weight], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)

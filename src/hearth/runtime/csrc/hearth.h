@@ -69,16 +69,20 @@ typedef struct hearth_open_options {
     uint64_t memory_limit_bytes; /* refuse to hold more than this, weights and sessions together; 0: no limit */
     hearth_progress_fn progress; /* may be NULL */
     void *progress_user;
+    const char *isa;             /* which instruction set's kernels to use, of those that the library has; NULL: the
+                                    best that this processor runs */
 } hearth_open_options;
 
 /* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. Every offset, size and index of the plan is
- * checked: a damaged file is refused with HEARTH_CORRUPT or HEARTH_MISMATCH. On failure *model is NULL. */
+ * checked: a damaged file is refused with HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several
+ * instruction sets; one that has none for this processor is refused with HEARTH_MISMATCH. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* One JSON object, valid as long as the model:
  * {"abi_version", "vocab_size", "hidden_size", "max_tokens", "max_seqs", "max_logit_rows", "tile_tokens", "page_tokens",
  *  "max_position", "max_block_table_stride", "weights_bytes", "arena_bytes", "scratch_bytes_per_thread",
- *  "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names]} */
+ *  "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names],
+ *  "isa": the instruction set in use, "isas": [those that the library has, best first]} */
 HEARTH_API const char *hearth_describe(const hearth_model *model);
 
 /* How many bytes of the weights lie in huge pages now (0 where the system does not tell). */

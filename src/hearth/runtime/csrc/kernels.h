@@ -1,4 +1,4 @@
-/* The kernel table of a bundle's library: hearth.compiler.link writes its definition for each model. */
+/* The kernel tables of a bundle's library: hearth.compiler.link writes their definition for each model. */
 #ifndef HEARTH_KERNELS_H
 #define HEARTH_KERNELS_H
 
@@ -14,7 +14,16 @@ typedef struct {
     hearth_kernel_fn fn;
 } hearth_kernel;
 
-extern const hearth_kernel hearth_kernels[];
-extern const uint32_t hearth_num_kernels;
+/* The same kernels for one instruction set. */
+typedef struct {
+    const char *isa;
+    const char *features; /* what the processor must have, as hth_cpu_has takes it */
+    uint32_t num_kernels;
+    const hearth_kernel *kernels;
+} hearth_kernel_set;
+
+/* Best first. */
+extern const hearth_kernel_set hearth_kernel_sets[];
+extern const uint32_t hearth_num_kernel_sets;
 
 #endif

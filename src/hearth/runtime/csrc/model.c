@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "error.h"
 #include "platform.h"
 
@@ -40,9 +41,40 @@ static hearth_status read_plan(hearth_model *model, const char *path) {
     return hth_plan_parse(&model->plan, model->plan_bytes, size);
 }
 
-static const hearth_kernel *find_kernel(const char *name) {
-    for (uint32_t i = 0; i < hearth_num_kernels; ++i) {
-        if (strcmp(hearth_kernels[i].name, name) == 0) return &hearth_kernels[i];
+enum { TEXT = 400 }; /* bytes of a list in an error's text */
+
+/* Adds to the list in `text`, cut at TEXT bytes. */
+static void append(char *text, const char *separator, const char *first, const char *second) {
+    const size_t used = strlen(text);
+    (void)snprintf(text + used, TEXT - used, "%s%s%s", used > 0 ? separator : "", first, second);
+}
+
+/* The set named `isa`, or for NULL the first that this processor runs. */
+static hearth_status choose_set(hearth_model *model, const char *isa) {
+    char names[TEXT] = "", lacking[TEXT] = "", missing[TEXT];
+    bool named = false;
+    for (uint32_t i = 0; i < hearth_num_kernel_sets && model->set == NULL; ++i) {
+        const hearth_kernel_set *set = &hearth_kernel_sets[i];
+        append(names, ", ", set->isa, "");
+        if (isa != NULL && strcmp(isa, set->isa) != 0) continue;
+        named = true;
+        if (hth_cpu_has(set->features, missing, sizeof missing)) {
+            model->set = set;
+        } else {
+            append(lacking, "; ", set->isa, " needs ");
+            append(lacking, "", missing, "");
+        }
+    }
+    if (model->set != NULL) return HEARTH_OK;
+    if (isa != NULL && !named) {
+        return hth_fail(HEARTH_INVALID, "the library has no kernels for %.100s; it has: %s", isa, names);
+    }
+    return hth_fail(HEARTH_MISMATCH, "this processor cannot run the library's kernels: %s", lacking);
+}
+
+static const hearth_kernel *find_kernel(const hearth_kernel_set *set, const char *name) {
+    for (uint32_t i = 0; i < set->num_kernels; ++i) {
+        if (strcmp(set->kernels[i].name, name) == 0) return &set->kernels[i];
     }
     return NULL;
 }
@@ -55,7 +87,7 @@ static hearth_status resolve_kernels(hearth_model *model) {
     for (uint32_t i = 0; i < count; ++i) {
         const hth_plan_kernel *wanted = &plan->kernels[i];
         const char *name = plan->strings + wanted->name;
-        const hearth_kernel *found = find_kernel(name);
+        const hearth_kernel *found = find_kernel(model->set, name);
         if (found == NULL) {
             return hth_fail(HEARTH_MISMATCH, "plan.bin asks for kernel %.200s, which the library does not have", name);
         }
@@ -71,7 +103,8 @@ static hearth_status resolve_kernels(hearth_model *model) {
 static hearth_status describe(hearth_model *model) {
     const hth_plan *p = &model->plan;
     const hth_plan_header *h = p->header;
-    const size_t size = 2048; /* 18 numbers of at most 20 digits, their names, and three known output names */
+    size_t size = 2048; /* 18 numbers of at most 20 digits, their names, and three known output names */
+    for (uint32_t i = 0; i < hearth_num_kernel_sets; ++i) size += 2 * strlen(hearth_kernel_sets[i].isa) + 8;
     char *text = malloc(size);
     if (text == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the description");
     int used = snprintf(
@@ -89,6 +122,10 @@ static hearth_status describe(hearth_model *model) {
         used += snprintf(text + used, size - (size_t)used, "%s\"%s\"", i > 0 ? ", " : "",
                          p->strings + p->outputs[i].name);
     }
+    used += snprintf(text + used, size - (size_t)used, "], \"isa\": \"%s\", \"isas\": [", model->set->isa);
+    for (uint32_t i = 0; i < hearth_num_kernel_sets; ++i) {
+        used += snprintf(text + used, size - (size_t)used, "%s\"%s\"", i > 0 ? ", " : "", hearth_kernel_sets[i].isa);
+    }
     (void)snprintf(text + used, size - (size_t)used, "]}");
     model->description = text;
     return HEARTH_OK;
@@ -99,6 +136,7 @@ static hearth_status open_bundle(hearth_model *model, const char *dir, const hea
     hearth_status status = HEARTH_OK;
     if (plan_path == NULL || weights_path == NULL) status = hth_fail(HEARTH_MEMORY, "no memory for a path");
     if (status == HEARTH_OK) status = read_plan(model, plan_path);
+    if (status == HEARTH_OK) status = choose_set(model, options->isa);
     if (status == HEARTH_OK) status = resolve_kernels(model);
     if (status == HEARTH_OK) status = describe(model);
     if (status == HEARTH_OK) status = hth_weights_open(model, weights_path, options);

@@ -12,7 +12,8 @@
 struct hearth_model {
     hth_plan plan;
     void *plan_bytes;              /* what the plan's tables point into */
-    const hearth_kernel **kernels; /* [num_kernels], from the library's table */
+    const hearth_kernel_set *set;  /* the instruction set in use */
+    const hearth_kernel **kernels; /* [num_kernels], of that set */
     hth_memory weights;            /* empty when the weights are mapped */
     const char *weights_data;
     bool weights_mapped;
