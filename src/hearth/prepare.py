@@ -5,12 +5,13 @@ The compiler is imported only when something has to be compiled: where TVM is no
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hearth.bundle import Bundle, list_bundles, open_bundle
+from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
 from hearth.engine import pages_for
@@ -85,7 +86,14 @@ def prepare(
     source = resolve(name, offline=offline, progress=hub_progress(progress))
     if source.kind == "bundle":
         return _from_bundle(name, source.path, quant, head, precision)
+    wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "context": context}
+    memory = memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, *_compiler_files()])
+    bundle = _remembered(memory)
+    if bundle is not None:
+        return Opened(name, bundle, load_sampling(bundle.path))
     bundle, notices = _compiled(source, quant, head, precision, context, progress)
+    if not notices:
+        memory.remember(bundle.path)
     sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))
     return Opened(name, bundle, sampling, notices)
 
@@ -138,6 +146,21 @@ def _from_bundle(name: str, path: Path, quant: str | None, head: str | None, pre
         if value is not None and value != getattr(made, key)
     )
     return Opened(name, bundle, load_sampling(path), notices)
+
+
+def _remembered(memory: Memory) -> Bundle | None:
+    """The bundle that this model led to before, if it is still whole."""
+    folder = memory.recall()
+    try:
+        return open_bundle(folder) if folder is not None else None
+    except HearthError:  # removed, damaged, of another version: it is compiled again
+        return None
+
+
+def _compiler_files() -> list[Path]:
+    """Whatever shapes a bundle besides the model: a change of these asks the compiler again, which knows best."""
+    tools = [importlib.util.find_spec(name) for name in ("tvm", "ziglang")]
+    return [Path(__file__).parent, *(Path(tool.origin) for tool in tools if tool is not None and tool.origin)]
 
 
 def _compiled(

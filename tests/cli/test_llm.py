@@ -11,6 +11,7 @@ import pytest
 
 from hearth import LLM, Conversation, HearthError
 from hearth.errors import ContextFull, ModelNotFound, TemplateError, TokenizerMissing, UsageError
+from hearth.prepare import prepare
 
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
 
@@ -22,6 +23,31 @@ def test_chat(starter: LLM) -> None:
     assert done.thinking == ""
     assert done.usage.completion_tokens == len(done.token_ids) + 1, "the end token was drawn too"
     assert starter.detokenize(done.token_ids) == done.text
+
+
+def test_a_model_that_was_opened_before_is_found_without_the_compiler(
+    starter: LLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def compile_model(source: Path, **settings: object) -> Path:
+        asked.append(settings["name"])
+        return starter.info.bundle
+
+    monkeypatch.setattr("hearth.compiler.compile_model", compile_model)
+    assert prepare("starter").bundle.path == starter.info.bundle
+    assert prepare("starter").sampling == {"temperature": 0.0}
+    assert not asked
+    # What the compiler is made of has changed: it is asked again, once.
+    monkeypatch.setattr("hearth.prepare._compiler_files", lambda: [tmp_path])
+    for _ in range(2):
+        assert prepare("starter").bundle.path == starter.info.bundle
+    assert asked == ["starter"]
+    # So it is when the bundle that is remembered is not there any more.
+    gone = tmp_path.parent / f"{tmp_path.name}-gone"
+    monkeypatch.setattr("hearth.bundle.recall.Memory.recall", lambda memory: gone)
+    assert prepare("starter").bundle.path == starter.info.bundle
+    assert len(asked) == 2
 
 
 def test_the_stream_is_the_answer(starter: LLM) -> None:

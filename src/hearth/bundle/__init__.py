@@ -18,6 +18,7 @@ from hearth.bundle.manifest import (
 )
 from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
+from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
 from hearth.bundle.writer import BundleWriter
 
@@ -34,6 +35,7 @@ __all__ = [
     "FileEntry",
     "InstructionSet",
     "Manifest",
+    "Memory",
     "ModelFacts",
     "StoredBundle",
     "bundle_key",
@@ -42,6 +44,7 @@ __all__ = [
     "cache_dir",
     "find_bundle",
     "list_bundles",
+    "memory_of",
     "open_bundle",
     "read_manifest",
     "remove_bundle",
