@@ -26,7 +26,7 @@ _F32: np.dtype[Any] = np.dtype(np.float32)
 class ForwardResult:
     """What a forward computed: views into the session's memory, overwritten by its next forward. Copy what must stay.
 
-    A view is made when it is asked for: a decode step takes few of them, and making one costs as much as a small kernel.
+    A view is made when it is asked for: a decode step needs few, and making one costs as much as a small kernel.
     It has no rows when the plan does not give that output (`ModelInfo.outputs`).
     """
 

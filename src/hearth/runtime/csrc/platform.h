@@ -37,6 +37,9 @@ static inline void hth_relax(void) {
 #endif
 }
 
+/* Asks for a cache line that will be read soon; any address will do. */
+static inline void hth_prefetch(const char *line) { __builtin_prefetch(line, 0, 2); }
+
 /* ---- parking: sleep until the high half of a word changes ---- */
 
 typedef struct hth_parking hth_parking;

@@ -7,6 +7,9 @@
 #include "error.h"
 #include "platform.h"
 
+/* Smaller weights (norms, biases) stay in the caches anyway. */
+enum { WORTH_FETCHING = 64 * 1024 };
+
 /* Elements of each input at the plan's limits. */
 static void input_elements(const hth_plan *plan, uint64_t elements[HTH_NUM_INPUTS]) {
     const hth_plan_header *h = plan->header;
@@ -109,7 +112,13 @@ static hearth_status prepare_steps(hearth_session *session) {
         session->steps[i] = (hth_team_step){
             .run = model->kernels[step->kernel]->fn, .buffers = pointer, .scalars = scalar, .grain = step->grain};
         for (uint32_t a = 0; a < kernel->num_buffers; ++a) {
-            *pointer++ = buffer_pointer(session, &plan->buffers[plan->args[step->first_arg + a]]);
+            const hth_buffer *buffer = &plan->buffers[plan->args[step->first_arg + a]];
+            *pointer = buffer_pointer(session, buffer);
+            if (buffer->kind == HTH_WEIGHT && buffer->size >= WORTH_FETCHING) {
+                session->steps[i].weights = *pointer;
+                session->steps[i].weights_bytes = buffer->size;
+            }
+            ++pointer;
         }
         scalar += kernel->num_scalars;
     }

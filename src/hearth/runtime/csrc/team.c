@@ -19,6 +19,10 @@ enum {
 /* All that the threads agree on is one word: the number of the published step in its high half, which counts on through
  * all runs; in its low half how many of the step's grains nobody has taken yet, or ENDED when the run is over. A claim is
  * one compare-and-swap of that word, so it can only succeed on the step it was made for. */
+/* What a waiting thread fetches of the weights that it will read next: about as much as memory can bring while the others
+ * end their chunks and one of them runs the small steps in between, when it would else have nothing to do. */
+enum { AHEAD_BYTES = 128 * 1024, CACHE_LINE = 64, LINES_BETWEEN_LOOKS = 4 };
+
 #define ENDED 0x80000000u
 #define REMAINING(word) ((uint32_t)(word) & ~ENDED)
 #define SEQUENCE(word) ((uint32_t)((word) >> 32))
@@ -38,6 +42,7 @@ struct hth_team {
     uint64_t ended_ns;        /* when the run before ended */
     _Alignas(128) _Atomic uint32_t finished; /* grains of the published step that are done */
     _Atomic int32_t failure;
+    _Atomic(const char *) ahead; /* a hint: what to fetch while waiting, or NULL */
 
     /* The published step. Written before it is published, read only by holders of a claim. */
     _Alignas(128) hth_team_step *steps;
@@ -81,11 +86,25 @@ static bool run_claim(hth_team *team, uint32_t first, uint32_t taken, void *scra
     return atomic_fetch_add_explicit(&team->finished, taken, memory_order_acq_rel) + taken == grains;
 }
 
-/* A share of what remains: large at first, so that few claims are made, and small at the end, so that threads of unequal
- * speed end together. */
+/* A fair share of what remains (guided self-scheduling): large at first, so that few claims are made and each reads far
+ * ahead, and small at the end, so that threads of unequal speed end together. */
 static uint32_t share(const hth_team *team, uint32_t remaining) {
-    const uint32_t part = remaining / (4 * team->threads);
+    const uint32_t part = remaining / team->threads;
     return part > 0 ? part : 1;
+}
+
+/* Tells the threads that will run out of work in the current step what they will read in the next that has weights: what
+ * comes after the first claim, which is made by the thread that publishes that step. */
+static void announce(hth_team *team) {
+    size_t coming = team->current + 1;
+    while (coming < team->count && (team->steps[coming].weights == NULL || team->steps[coming].units == 0)) ++coming;
+    const char *ahead = NULL;
+    if (coming < team->count) {
+        const hth_team_step *step = &team->steps[coming];
+        const uint32_t grains = grains_of(step);
+        ahead = step->weights + step->weights_bytes / grains * share(team, grains);
+    }
+    atomic_store_explicit(&team->ahead, ahead, memory_order_relaxed);
 }
 
 /* Runs steps from team->current on, as long as this thread can do so alone, and publishes the next that can be shared,
@@ -102,6 +121,7 @@ static void advance(hth_team *team, void *scratch) {
             ++team->current;
             continue;
         }
+        announce(team);
         if (team->profile) team->started_ns = hth_now_ns();
         if (team->grains == 1 || team->threads == 1) {
             run_units(team, step, 0, step->units, scratch);
@@ -147,11 +167,17 @@ static uint64_t take_part(hth_team *team, void *scratch) {
 static void wait_for_news(hth_team *team, uint64_t seen) {
     const uint64_t patience_ns =
         (seen & ENDED) != 0 ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed) : YIELD_NS;
+    const char *ahead = (seen & ENDED) == 0 ? atomic_load_explicit(&team->ahead, memory_order_relaxed) : NULL;
+    size_t fetched = ahead != NULL ? 0 : AHEAD_BYTES;
     uint64_t started = 0;
     for (;;) {
         for (int i = 0; i < SPINS_BETWEEN_CLOCKS; ++i) {
             if (SEQUENCE(atomic_load_explicit(&team->word, memory_order_acquire)) != SEQUENCE(seen)) return;
-            hth_relax();
+            if (fetched == AHEAD_BYTES) {
+                hth_relax();
+                continue;
+            }
+            for (int line = 0; line < LINES_BETWEEN_LOOKS; ++line, fetched += CACHE_LINE) hth_prefetch(ahead + fetched);
         }
         const uint64_t now = hth_now_ns();
         if (started == 0) started = now;

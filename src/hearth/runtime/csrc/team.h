@@ -21,6 +21,8 @@ typedef struct {
     const int64_t *scalars;
     int64_t units;    /* 0 .. INT32_MAX; a step without units is skipped */
     int64_t grain;    /* smallest chunk, in units; 1 .. INT32_MAX */
+    const char *weights; /* what it reads, spread evenly over the units, or NULL: threads that wait for it look ahead */
+    uint64_t weights_bytes;
     uint64_t calls;   /* added to while profiling */
     uint64_t time_ns; /* likewise */
 } hth_team_step;
