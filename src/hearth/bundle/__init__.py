@@ -3,6 +3,7 @@
 Knows nothing of how a plan is made or run; no TVM. What it writes and reads is described in docs/architecture.md.
 """
 
+from hearth.bundle.costs import COSTS, BatchShape, StepCost, read_costs, write_costs
 from hearth.bundle.manifest import (
     ABI_VERSION,
     FORMAT_VERSION,
@@ -24,12 +25,14 @@ from hearth.bundle.writer import BundleWriter
 
 __all__ = [
     "ABI_VERSION",
+    "COSTS",
     "FORMAT_VERSION",
     "LIBRARIES",
     "PLAN",
     "TOKENIZER",
     "TOKENIZER_META",
     "WEIGHTS",
+    "BatchShape",
     "Bundle",
     "BundleWriter",
     "FileEntry",
@@ -37,6 +40,7 @@ __all__ = [
     "Manifest",
     "Memory",
     "ModelFacts",
+    "StepCost",
     "StoredBundle",
     "bundle_key",
     "bundle_path",
@@ -46,6 +50,8 @@ __all__ = [
     "list_bundles",
     "memory_of",
     "open_bundle",
+    "read_costs",
     "read_manifest",
     "remove_bundle",
+    "write_costs",
 ]

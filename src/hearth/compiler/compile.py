@@ -17,6 +17,7 @@ from typing import Literal
 
 from hearth.bundle import (
     ABI_VERSION,
+    COSTS,
     FORMAT_VERSION,
     WEIGHTS,
     BundleWriter,
@@ -27,6 +28,7 @@ from hearth.bundle import (
     bundle_path,
     cache_dir,
     open_bundle,
+    write_costs,
 )
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import published_sampling, save_sampling
@@ -199,6 +201,7 @@ def _compile(
             plan, lowered.parameters, config, model.sources, checkpoint, weights, threads=threads, progress=written
         )
         writer.write("plan.bin", plan.to_bytes())
+        writer.write(COSTS, write_costs([step.cost for step in plan.steps]))
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:
             save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)

@@ -14,9 +14,11 @@ from typing import Any
 
 from tvm import relax, tirx
 
+from hearth.bundle.costs import StepCost
 from hearth.compiler.memory_plan import Lifetime, assign_offsets
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import arguments, attribute, is_op, operands
+from hearth.compiler.work import Work, step_cost
 from hearth.model.decoder import INPUTS
 from hearth.quant.formats import round_up
 
@@ -68,6 +70,7 @@ class Step:
     units: int
     grain: int
     label: str
+    cost: StepCost
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class _Extractor:
     def __init__(self, module: Any, plan: Plan, parameters: Parameters, kv_bytes: Mapping[str, int]) -> None:
         self.plan = plan
         self.function = module["forward"]
+        self.parameters, self.kv_bytes = parameters, kv_bytes
         self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
         self.scalar_ids: dict[Scalar, int] = {}
@@ -184,7 +188,6 @@ class _Extractor:
 
     def run(self) -> None:
         (block,) = self.function.body.blocks
-        labels: dict[str, int] = {}
         for binding in block.bindings:
             value = binding.value
             if not is_op(value, "hearth.kernel"):
@@ -202,7 +205,7 @@ class _Extractor:
                     self.lifetimes[number].last = step
             units, grain, *scalars = numbers.values
             kernel = str(attribute(value, "kernel"))
-            labels[kernel] = labels.get(kernel, 0) + 1
+            work = Work.from_text(str(attribute(value, "work")))
             # KV pages stand before the result in a kernel's parameters only for those that write them: see
             # `_attention`.
             ordered = _order(kernel, buffers, results)
@@ -213,7 +216,8 @@ class _Extractor:
                     tuple(self.scalar(s) for s in scalars),
                     self.scalar(units),
                     int(grain),
-                    kernel,
+                    work.role,
+                    step_cost(work, kernel, tensors, types, self.parameters, self.kv_bytes),
                 )
             )
         self.finish(self.resolve(self.function.body.body))

@@ -23,6 +23,7 @@ from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
 from hearth.compiler.targets import Isa
+from hearth.compiler.work import Work, role
 from hearth.model.config import DecoderConfig
 from hearth.model.decoder import PAGE_TOKENS, hearth_op, padded_head
 from hearth.quant.formats import round_up
@@ -76,10 +77,12 @@ def tensor(*shape: Any, dtype: str = "float32") -> Any:
     return relax.TensorType(shape, dtype)
 
 
-def call(kernel: str, buffers: Sequence[Any], out: Any, units: Any, scalars: Sequence[Any], grain: int = 1) -> Any:
+def call(
+    kernel: str, buffers: Sequence[Any], out: Any, units: Any, scalars: Sequence[Any], grain: int = 1, *, work: Work
+) -> Any:
     """One step: `kernel` over [0, units), `grain` units at a time."""
     numbers = [tirx.IntImm("int64", x) if isinstance(x, int) else x for x in (units, grain, *scalars)]
-    return hearth_op("kernel", [*buffers, relax.ShapeExpr(numbers)], out, kernel=kernel)
+    return hearth_op("kernel", [*buffers, relax.ShapeExpr(numbers)], out, kernel=kernel, work=work.to_text())
 
 
 def select_kernels(module: Any, selection: Selection) -> Any:
@@ -118,14 +121,16 @@ def _embedding(graph: Graph, value: Any, s: Selection) -> Any:
     scale, ld = float(attribute(value, "scale")), stride(_width(value))
     kernel = s.use("", lambda isa: embedding(packed.fmt, scale))
     n = ids.ty.shape[0]
-    return call(kernel, [ids, w], tensor(n, ld), n, [packed.blocks, ld])
+    work = Work("embedding", operations=_width(value), gathers=True)
+    return call(kernel, [ids, w], tensor(n, ld), n, [packed.blocks, ld], work=work)
 
 
 def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
     positions, inv_freq = arguments(value)
     kernel = s.use("", lambda isa: rope_table(float(attribute(value, "attention_factor"))))
     n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
-    return call(kernel, [positions, inv_freq], [tensor(n, half), tensor(n, half)], n, [half], grain=8)
+    tables, work = [tensor(n, half), tensor(n, half)], Work("rope_table", operations=3 * half)
+    return call(kernel, [positions, inv_freq], tables, n, [half], grain=8, work=work)
 
 
 def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
@@ -137,7 +142,10 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     m, kp = types[0].shape[0], int(types[0].shape[1])
     size = _width(args[0])
     kernel = s.use("", lambda isa: prepare(norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp)
-    return call(kernel, args, types if quantise else types[0], m, [size, kp, stride(size)], grain=2)
+    # Norm: square, sum, scale, weight. Quantisation: largest, scale, round, sum.
+    work = Work("prepare", m.name, (4 * norm + 4 * quantise) * size, gathers=gather)
+    out = types if quantise else types[0]
+    return call(kernel, args, out, m, [size, kp, stride(size)], grain=2, work=work)
 
 
 def _product(graph: Graph, value: Any, s: Selection) -> Any:
@@ -165,13 +173,16 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     unit_bytes = packed.size_bytes // units
     grain = max(1, min(spec.tuning.chunk_bytes // unit_bytes, units // MIN_CHUNKS))
     scalars = [m, packed.blocks, kp, ld]
+    operations = 2 * packed.n * packed.k
+    work = Work(role(w.name), m.name, operations, arithmetic="int8" if inputs == 2 else "float32")
     if epilogue != "logits":
-        return call(kernel, buffers, tensor(m, ld), units, scalars, grain)
+        return call(kernel, buffers, tensor(m, ld), units, scalars, grain, work=work)
     types = [tensor(m, ld), tensor(m, units), tensor(m, units, dtype="int32")]
-    parts = graph.emit(call(kernel, buffers, types, units, [*scalars, packed.n], grain))
+    parts = graph.emit(call(kernel, buffers, types, units, [*scalars, packed.n], grain, work=replace(work, role="head")))
     logits, best, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
     search = s.use("", lambda isa: argmax())
-    found = graph.emit(call(search, [best, where], out.fields[1], m, [units]))
+    work = Work("argmax", m.name, units)
+    found = graph.emit(call(search, [best, where], out.fields[1], m, [units], work=work))
     return relax.Tuple([logits, found])
 
 
@@ -179,7 +190,7 @@ def _gate(graph: Graph, value: Any, s: Selection) -> Any:
     args = arguments(value)
     kernel = s.use("", lambda isa: gate(str(attribute(value, "activation"))))
     m, ld = args[0].ty.shape[0], stride(_width(args[0]))
-    return call(kernel, args, tensor(m, ld), m, [ld], grain=2)
+    return call(kernel, args, tensor(m, ld), m, [ld], grain=2, work=Work("gate", m.name, 4 * ld))
 
 
 def _attention(graph: Graph, value: Any, s: Selection) -> Any:
@@ -203,6 +214,7 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
             append,
             [*sources, *tables, *norms, positions, token_seq, block_table, k_pages, v_pages],
             tensor(c.num_kv_heads, n, group, hp), n * c.num_kv_heads, scalars,
+            work=Work("rope", operations=3 * (c.num_heads + c.num_kv_heads) * c.head_dim, appends=True),
         )
     )  # fmt: skip
     spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, group, hp, s.kv_dtype)
@@ -216,6 +228,8 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
         kernel,
         [rotated, k_pages, v_pages, tiles, positions, block_table],
         tensor(n, ld), tiles.ty.shape[0] * c.num_kv_heads, [c.num_kv_heads, c.head_dim, n, seq_stride, ld],
+        # A product with the key, a product with the value.
+        work=Work("attention", pair_operations=4 * c.num_heads * c.head_dim, window=layer.sliding_window or 0),
     )  # fmt: skip
 
 
@@ -235,11 +249,13 @@ def _norm_add(graph: Graph, value: Any, s: Selection) -> Any:
     eps, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
     kernel = s.use("", lambda isa: rms_norm(eps=eps, add=True, scale=scale))
     size, m = _width(x), x.ty.shape[0]
-    return call(kernel, [x, weight, residual], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)
+    scalars, work = [size, stride(size), stride(size)], Work("norm", m.name, 6 * size)
+    return call(kernel, [x, weight, residual], tensor(m, stride(size)), m, scalars, grain=2, work=work)
 
 
 def _rms_norm(graph: Graph, value: Any, s: Selection) -> Any:
     x, weight = value.args
     kernel = s.use("", lambda isa: rms_norm(eps=float(value.attrs.epsilon), add=False))
     size, m = _width(x), x.ty.shape[0]
-    return call(kernel, [x, weight], tensor(m, stride(size)), m, [size, stride(size), stride(size)], grain=2)
+    scalars, work = [size, stride(size), stride(size)], Work("norm", m.name, 4 * size)
+    return call(kernel, [x, weight], tensor(m, stride(size)), m, scalars, grain=2, work=work)
