@@ -14,7 +14,7 @@ from tests.runtime.conftest import BundleMaker
 
 from hearth.errors import BundleMismatch, CorruptFile, NotEnoughMemory, UsageError
 from hearth.runtime import Model, Session, binding
-from hearth.runtime.bandwidth import read_bandwidth
+from hearth.runtime.limits import read_bandwidth
 from hearth.runtime.binding import library_path
 
 SIZE = 40 << 20

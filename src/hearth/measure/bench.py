@@ -18,7 +18,7 @@ import numpy as np
 from hearth.engine import SamplingParams
 from hearth.errors import UsageError
 from hearth.llm import LLM
-from hearth.runtime.bandwidth import read_bandwidth
+from hearth.runtime.limits import read_bandwidth
 
 _SEED = 20240229
 

@@ -106,6 +106,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_profile": (None, [c_void_p, c_int32]),
     "hearth_profile_read": (c_int32, [c_void_p, c_uint32, POINTER(StepProfileRecord)]),
     "hearth_read_bandwidth": (c_int32, [c_uint32, c_uint64, c_uint32, POINTER(c_double)]),
+    "hearth_compute_peak": (c_int32, [c_void_p, c_int32, c_uint32, c_uint32, POINTER(c_double)]),
+    "hearth_session_clear_kv": (None, [c_void_p]),
 }
 
 

@@ -171,6 +171,12 @@ class Session:
         binding.check(handle.library, status, "The batch cannot be run.")
         return ForwardResult(handle, output)
 
+    def clear_kv(self) -> None:
+        """Writes zeros to the whole KV cache, so that all of it is in memory: to measure decoding behind a context that
+        was never computed."""
+        handle = self._open_handle()
+        handle.library.hearth_session_clear_kv(handle.pointer)
+
     def profile(self, enable: bool) -> None:
         """Switches the timing of steps on, from zero, or off."""
         handle = self._open_handle()

@@ -36,7 +36,7 @@ def group_dot(
     for s, make in enumerate(weights):
         w = make()
         for row, quads in enumerate(activations):
-            totals[row] = k.let(_accumulate(isa, totals[row], w, _spread(isa, quads[s]), bits), "dot")
+            totals[row] = k.let(accumulate(isa, totals[row], w, _spread(isa, quads[s]), bits), "dot")
     return totals
 
 
@@ -45,7 +45,8 @@ def _spread(isa: Isa, quad: Expr) -> Expr:
     return bitcast("int8", broadcast(quad, isa.rows), isa.width)
 
 
-def _accumulate(isa: Isa, total: Expr, w: Expr, a: Expr, bits: int) -> Expr:
+def accumulate(isa: Isa, total: Expr, w: Expr, a: Expr, bits: int) -> Expr:
+    """total + the sums of four products in each lane; not for `maddubs`, which sums in 16 bits first."""
     lanes = isa.rows
     if isa.dot == "vpdpbusd":
         name = f"llvm.x86.avx512.vpdpbusd.{isa.width * 8}"

@@ -19,6 +19,7 @@ from hearth.compiler.kernels.embedding import embedding
 from hearth.compiler.kernels.gate import gate
 from hearth.compiler.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.kernels.norms import argmax, prepare, rms_norm
+from hearth.compiler.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
 from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
@@ -104,6 +105,8 @@ def select_kernels(module: Any, selection: Selection) -> Any:
         return None
 
     lowered = rewrite(module, rule)
+    for peak in (peak_int8, peak_float32):
+        selection.use("", peak, scratch_bytes=SCRATCH_BYTES)
     for kernels in selection.kernels.values():
         for isa, kernel in kernels.items():
             lowered[isa.symbol(kernel.name)] = kernel.finish(isa.symbol(kernel.name))

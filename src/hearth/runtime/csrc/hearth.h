@@ -173,6 +173,18 @@ HEARTH_API hearth_status hearth_profile_read(const hearth_session *session, uint
  * round, in bytes a second, to `bytes_per_second`. What a decode step can at best reach on this machine. */
 HEARTH_API hearth_status hearth_read_bandwidth(uint32_t threads, uint64_t bytes, uint32_t rounds, double *bytes_per_second);
 
+typedef enum hearth_arithmetic { HEARTH_INT8 = 0, HEARTH_FLOAT32 = 1 } hearth_arithmetic;
+
+/* Multiplies and adds in registers, `rounds` times, with a thread team of its own and the instruction set of the model's
+ * kernels, and writes the operations a second of each round (a multiply and an add are two) to `operations_per_second`.
+ * HEARTH_INT8: products of bytes. What a large product can at best reach on this machine. */
+HEARTH_API hearth_status hearth_compute_peak(const hearth_model *model, hearth_arithmetic arithmetic, uint32_t threads,
+                                             uint32_t rounds, double *operations_per_second);
+
+/* Writes zeros to the whole KV cache, so that all of it is in memory: to measure how fast tokens follow a long context
+ * without computing the context. Not while a forward runs in this session. */
+HEARTH_API void hearth_session_clear_kv(hearth_session *session);
+
 #ifdef __cplusplus
 }
 #endif

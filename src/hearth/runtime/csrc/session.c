@@ -181,6 +181,10 @@ void hearth_session_free(hearth_session *session) {
 
 uint64_t hearth_session_bytes(const hearth_session *session) { return session != NULL ? session->reserved_bytes : 0; }
 
+void hearth_session_clear_kv(hearth_session *session) {
+    if (session != NULL) memset(session->kv.data, 0, (size_t)session->kv.size);
+}
+
 /* Sets the units and the scalar arguments of all steps for the symbols of this batch. */
 static hearth_status evaluate(hearth_session *session) {
     const hth_plan *plan = &session->model->plan;
