@@ -82,23 +82,6 @@ def test_chat_goes_on_from_a_file(hearth: Run, tmp_path: Path) -> None:
     assert len(json.loads(saved.read_text())["messages"]) == 2
 
 
-def test_bench_prints_the_promised_keys(hearth: Run) -> None:
-    done = hearth("bench", "starter", *["--prompt", "32", "--gen", "8", "--threads", "2", "--repeat", "2", "--json"])
-    result = json.loads(done.stdout)
-    for key in ("prefill_tok_s", "decode_tok_s", "ttft_ms"):
-        assert result[key]["min"] <= result[key]["median"] <= result[key]["max"]
-        assert result[key]["min"] > 0
-    for key in ("read_gb_s", "decode_gb_s", "weights_mb", "peak_memory_mb"):
-        assert result[key] > 0
-    assert "tok/s" in hearth("bench", "starter", *["--prompt", "32", "--gen", "8", "--repeat", "1"]).stdout
-
-
-def test_bench_refuses_more_than_the_context(hearth: Run) -> None:
-    done = hearth("bench", "starter", "--prompt", "500", "--gen", "400")
-    assert done.returncode == 2
-    assert "512" in done.stderr
-
-
 def test_eval(hearth: Run, tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_text("The capital of France is Paris. The capital of Italy is Rome. " * 20)

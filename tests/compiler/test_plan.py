@@ -129,3 +129,19 @@ def test_the_runtime_reads_the_plan_as_it_was_written(tmp_path_factory: pytest.T
     assert info.outputs == ("logits", "argmax", "hidden")
     assert info.max_position == 128
     assert (folder / "plan.bin").read_bytes() == plan.to_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_costs_add_up_to_the_model(name: str) -> None:
+    """The profile of a bundle counts every weight once, every multiply and add of a product, all keys and values."""
+    low = lowered(name)
+    plan, packed = low.plan, low.parameters.packed
+    costs = [step.cost for step in plan.steps]
+    used = {name for name, _, _ in plan.weights}
+    embedded_only = 0 if not packed.get("head") else packed["embed"].size_bytes
+    once = {n: packed[n].size_bytes for n in used}
+    shared = sum(c.weight_bytes for c in costs) - (sum(once.values()) - embedded_only)
+    assert 0 <= shared <= sum(size for n, size in once.items() if packed[n].k is None) * len(plan.steps)
+    products = {n: 2 * packed[n].n * packed[n].k for n in used if packed[n].k and not (embedded_only and n == "embed")}
+    assert sum(sum(c.row_operations.values()) for c in costs if c.arithmetic == "int8") == sum(products.values())
+    assert sum(c.kv_bytes for c in costs) == plan.kv_bytes_per_token

@@ -14,8 +14,8 @@ from tests.runtime.conftest import BundleMaker
 
 from hearth.errors import BundleMismatch, CorruptFile, NotEnoughMemory, UsageError
 from hearth.runtime import Model, Session, binding
-from hearth.runtime.limits import read_bandwidth
 from hearth.runtime.binding import library_path
+from hearth.runtime.limits import compute_peak, read_bandwidth
 
 SIZE = 40 << 20
 
@@ -156,3 +156,10 @@ def test_read_bandwidth_is_plausible(model: Model) -> None:
     assert all(1e8 < b < 1e13 for b in rounds)
     with pytest.raises(UsageError):
         read_bandwidth(model, threads=2, size_bytes=0)
+
+
+def test_a_library_without_peak_kernels_says_so(model: Model) -> None:
+    with pytest.raises(BundleMismatch, match="peak_int8"):
+        compute_peak(model, "int8", threads=1)
+    with pytest.raises(UsageError):
+        compute_peak(model, "int8", threads=0)

@@ -45,9 +45,7 @@ class BatchShape:
 
     def context_tokens(self, window: int) -> int:
         """Tokens whose keys and values are read: each once for a sequence. `window` 0: all."""
-        return sum(
-            first + count - (max(0, first - window + 1) if window else 0) for first, count in self.spans
-        )
+        return sum(first + count - (max(0, first - window + 1) if window else 0) for first, count in self.spans)
 
     def pairs(self, window: int) -> int:
         """Pairs of a token and a token that it attends to, itself included."""

@@ -4,64 +4,131 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import examples, open_llm, open_options
+from hearth.cli.options import examples, format_options, offline_option, open_llm
+
+if TYPE_CHECKING:
+    from hearth.measure import BenchResult
+    from hearth.measure.bench import Spread
+
+
+class Numbers(click.ParamType[list[int]]):
+    """Whole numbers with commas between them: `1,2,4`."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        try:
+            return [int(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"'{value}' is no whole number, nor several with commas between them.", param, ctx)
 
 
 @click.command(
     "bench",
     epilog=examples(
         "hearth bench starter --prompt 128 --gen 64",
-        "hearth bench MODEL --prompt 512 --gen 128 --threads 2 --repeat 5 --json",
+        "hearth bench MODEL --threads 1,2 --context 0,2048,8192 --batch 1,4,8",
+        "hearth bench MODEL --prompt 512,2048 --gen 128 --repeat 5 --json",
     ),
 )
 @click.argument("model")
-@click.option("--prompt", type=int, default=512, show_default=True, help="Tokens in.")
+@click.option("--prompt", type=Numbers(), default="512", show_default=True, help="Tokens in.")
 @click.option("--gen", type=int, default=128, show_default=True, help="Tokens out.")
-@click.option("--repeat", type=int, default=5, show_default=True, help="Runs, after one that warms up.")
+@click.option("--context", type=Numbers(), help="Decode with so many tokens in the cache already [as --prompt].")
+@click.option("--batch", type=Numbers(), default="1", show_default=True, help="Sequences that decode at once.")
+@click.option("--threads", type=Numbers(), help="Threads that compute [physical cores this process may use].")
+@click.option("--repeat", type=int, default=5, show_default=True, help="Rounds, after one that warms up.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@open_options
-def command(model: str, prompt: int, gen: int, repeat: int, as_json: bool, **options: Any) -> None:
+@format_options
+@offline_option
+def command(
+    model: str,
+    prompt: list[int],
+    gen: int,
+    context: list[int] | None,
+    batch: list[int],
+    threads: list[int] | None,
+    repeat: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure MODEL on this machine: prefill and decode speed, time to first token, memory.
 
-    The memory's bandwidth is read in the same run by the same threads: decoding reads all weights once a token, so the
-    share of the bandwidth that it uses says how good it is on any machine. Tokens are random; GB and MB are decimal.
+    --prompt, --context, --batch and --threads take one number or several (1,2,4); everything is measured with each.
+    Decoding reads all weights once a step, and the keys and values of the context: the share of the memory's
+    bandwidth, read in the same run by as many threads, says how good it is on any machine. Tokens are random; GB and
+    MB are decimal.
     """
     from hearth.measure import bench
 
-    if options["context"] is None:
-        options["context"] = prompt + gen
+    # One more than is computed: a sequence that fills its context ends.
+    options["context"] = max([*prompt, *(n + gen for n in context or prompt)]) + 1
+    options["threads"] = threads[-1] if threads else None
     with open_llm(model, options) as llm:
 
         def told(done: int, total: int) -> None:
             if sys.stderr.isatty():
                 click.echo(f"\rrun {done}/{total}", nl=done == total, err=True)
 
-        result = bench(llm, prompt=prompt, gen=gen, repeat=repeat, told=told)
-    data = result.to_json()
+        result = bench(
+            llm, prompt=prompt, gen=gen, context=context, batch=batch, threads=threads, repeat=repeat, told=told
+        )
     if as_json:
-        click.echo(json.dumps(data, ensure_ascii=False))
-        return
-    from hearth.cli.table import print_facts
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        _print(result)
 
-    def spread(name: str, unit: str) -> str:
-        value = data[name]
-        return f"{value['median']:.1f} {unit}  ({value['min']:.1f} to {value['max']:.1f})"
 
-    share = 100 * result.decode_gb_s / result.read_gb_s if result.read_gb_s else 0.0
+def _print(result: BenchResult) -> None:
+    from hearth.cli.table import print_facts, print_table
+
+    def spread(value: Spread) -> list[str]:
+        return [f"{value.median:.1f}", f"{value.min:.1f} to {value.max:.1f}"]
+
+    rows = []
+    for read in result.memory:
+        n = read.threads
+        for p in (p for p in result.prefill if p.threads == n):
+            rows.append([f"{n}", f"prefill {p.prompt}", *spread(p.tok_s), f"{p.ttft_ms.median:.0f} ms", "", "", "", ""])
+        for d in (d for d in result.decode if d.threads == n):
+            what = f"decode after {d.context}" + (f", {d.batch} at once" if d.batch > 1 else "")
+            times = f"{d.speedup:.2f}x" if d.speedup else ""
+            rate = [f"{d.mb_per_token:.1f} MB", f"{d.gb_s:.1f}", f"{100 * d.share:.0f}%", times]
+            rows.append([f"{n}", what, *spread(d.tok_s), "", *rate])
+        rows.append([f"{n}", "memory read", "", "", "", "", f"{read.read_gb_s.median:.1f}", "", ""])
+    heads = [
+        "threads",
+        "what",
+        "tok/s",
+        "least to most",
+        "first token",
+        "reads a token",
+        "GB/s",
+        "of memory",
+        "to batch 1",
+    ]
     print_facts(
         [
-            ("model", f"{result.model} ({result.quant}, head {result.head}, {result.precision})"),
-            ("run", f"{prompt} tokens in, {gen} out, {result.threads} threads, median of {repeat}"),
-            ("prefill", spread("prefill_tok_s", "tok/s")),
-            ("decode", spread("decode_tok_s", "tok/s")),
-            ("first token", spread("ttft_ms", "ms")),
-            ("memory read", f"{result.read_gb_s:.1f} GB/s"),
-            ("decode reads", f"{result.decode_gb_s:.1f} GB/s, {share:.0f}% of it"),
-            ("weights", f"{result.weights_mb:.1f} MB"),
-            ("peak memory", f"{result.peak_memory_mb:.0f} MB"),
+            ("model", f"{result.model} ({result.quant}, head {result.head}, {result.precision}, {result.isa})"),
+            ("runs", f"decode of {result.gen} tokens; medians of {result.repeat}"),
         ]
     )
+    click.echo()
+    print_table(heads, rows)
+    click.echo()
+    print_facts([("memory", _memory(result))])
+
+
+def _memory(result: BenchResult) -> str:
+    known = result.weights_mb + result.kv_mb
+    text = f"weights {result.weights_mb:.0f} MB + keys and values {result.kv_mb:.0f} MB"
+    if not result.peak_memory_mb:
+        return text
+    text += f"; peak {result.peak_memory_mb:.0f} MB, {result.peak_memory_mb - known:.0f} MB more"
+    return text + " (compiled in this process: run again)" if "tvm" in sys.modules else text

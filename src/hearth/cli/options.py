@@ -23,11 +23,12 @@ _FORMAT = (
         help="high computes with 32-bit floats: slower, closest to the original.",
     ),
 )
+_OFFLINE = (click.option("--offline", is_flag=True, help="Never use the network."),)
 _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
-    click.option("--offline", is_flag=True, help="Never use the network."),
+    *_OFFLINE,
 )
 _TEMPLATE = (
     click.option("--template", metavar="NAME", help="Chat format by name (chatml, llama3, ...) or a .jinja file."),
@@ -83,6 +84,7 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 
 format_options = _adds(_FORMAT)
+offline_option = _adds(_OFFLINE)
 open_options = _adds(_OPEN)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)

@@ -3,7 +3,7 @@
 Returns numbers; it never prints.
 """
 
-from hearth.measure.bench import BenchResult, Spread, bench
+from hearth.measure.bench import BenchResult, Decode, MemoryRead, Prefill, Spread, bench
 from hearth.measure.describe import Description, describe
 from hearth.measure.doctor import Diagnosis, Finding, diagnose
 from hearth.measure.quality import Comparison, Perplexity, compare, perplexity
@@ -11,10 +11,13 @@ from hearth.measure.quality import Comparison, Perplexity, compare, perplexity
 __all__ = [
     "BenchResult",
     "Comparison",
+    "Decode",
     "Description",
     "Diagnosis",
     "Finding",
+    "MemoryRead",
     "Perplexity",
+    "Prefill",
     "Spread",
     "bench",
     "compare",

@@ -1,4 +1,4 @@
-"""The most that this instruction set multiplies: what the products of a model are compared with, measured where they run.
+"""The most that an instruction set multiplies: what the products of a model are compared with.
 
 Chains of the instruction at the heart of `dot.py` (bytes) or of multiply-adds (floats), as many as it takes to hide
 their latency, over operands in registers and the first-level cache. No kernel of a plan: `hearth_compute_peak` runs it.
@@ -40,9 +40,7 @@ def peak_int8(isa: Isa) -> Kernel:
 def peak_float32(isa: Isa) -> Kernel:
     """Multiply-adds of floats. Signature: `_peak`."""
     lanes = isa.rows
-    return _peak(
-        PEAK_FLOAT32, isa, "float32", lanes, "float32", lanes, lambda total, a, b: fma(a, b, total, lanes)
-    )
+    return _peak(PEAK_FLOAT32, isa, "float32", lanes, "float32", lanes, lambda total, a, b: fma(a, b, total, lanes))
 
 
 def _peak(
@@ -65,7 +63,9 @@ def _peak(
             k.store(memory, i * lanes, broadcast(k.let(seed + cast(dtype, i), "value"), lanes))
         held = [k.let(memory.load(i64(i * lanes), lanes), "held") for i in range(firsts)]
         totals: list[Register] = [
-            k.register(sum_dtype, sum_lanes, f32(0.0, sum_lanes) if sum_dtype == "float32" else const(sum_dtype, 0, sum_lanes))
+            k.register(
+                sum_dtype, sum_lanes, f32(0.0, sum_lanes) if sum_dtype == "float32" else const(sum_dtype, 0, sum_lanes)
+            )
             for _ in range(firsts * seconds)
         ]
         rounds = tirx.floordiv(operations, i64(2 * lanes * firsts * seconds))

@@ -176,12 +176,14 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     unit_bytes = packed.size_bytes // units
     grain = max(1, min(spec.tuning.chunk_bytes // unit_bytes, units // MIN_CHUNKS))
     scalars = [m, packed.blocks, kp, ld]
-    operations = 2 * packed.n * packed.k
+    operations = 2 * packed.n * int(packed.k or 0)
     work = Work(role(w.name), m.name, operations, arithmetic="int8" if inputs == 2 else "float32")
     if epilogue != "logits":
         return call(kernel, buffers, tensor(m, ld), units, scalars, grain, work=work)
     types = [tensor(m, ld), tensor(m, units), tensor(m, units, dtype="int32")]
-    parts = graph.emit(call(kernel, buffers, types, units, [*scalars, packed.n], grain, work=replace(work, role="head")))
+    parts = graph.emit(
+        call(kernel, buffers, types, units, [*scalars, packed.n], grain, work=replace(work, role="head"))
+    )
     logits, best, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
     search = s.use("", lambda isa: argmax())
     work = Work("argmax", m.name, units)

@@ -1,0 +1,137 @@
+"""The work that is measured: a prompt, or single tokens of some sequences behind a context of any length.
+
+It goes through the engine, as every request does, but without its prefix cache: each run computes what it is asked. A
+context to decode behind is not computed but assumed, and its pages hold zeros: how fast keys and values are read does
+not depend on what they are, and 8192 tokens for each of 8 sequences would have to be computed first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from hearth.bundle import BatchShape
+from hearth.engine import Engine, Request, SamplingParams, pages_for
+from hearth.errors import UsageError
+from hearth.llm import LLM
+from hearth.runtime import ForwardResult, ModelInfo, Session, require
+
+_SEED = 20240229
+_GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
+
+OnForward = Callable[[BatchShape, float], None]
+"""Called after a forward with what was in it and the seconds that it took."""
+
+
+class Workload:
+    """A session of its own for some runs, with all pages in memory that they need.
+
+    Args:
+        longest: (tokens, sequences) of each run: positions that each of its sequences may reach.
+
+    Raises:
+        UsageError: the model does not take that many tokens or sequences.
+        NotEnoughMemory: keys and values for them do not fit.
+    """
+
+    def __init__(self, llm: LLM, *, threads: int, longest: list[tuple[int, int]]) -> None:
+        info = llm.model.info
+        for tokens, sequences in longest:
+            check_fits(llm, tokens, sequences)
+        num_pages = max(pages_for(tokens + 1, count, page_tokens=info.page_tokens) for tokens, count in longest)
+        tokens, count = max(longest, key=lambda run: run[0] * run[1])
+        what = f"A context of {tokens} tokens" + (f" for {count} sequences" if count > 1 else "")
+        require(info.session_bytes(num_pages, threads), what, hint="Measure a shorter context or fewer sequences.")
+        self.info = info
+        self.session = Session(llm.model, num_pages=num_pages, threads=threads)
+        self.session.clear_kv()
+        self.kv_bytes = num_pages * info.kv_bytes_per_page
+        self._random = np.random.default_rng(_SEED)
+
+    def prefill(self, prompt: int, on_forward: OnForward | None = None) -> float:
+        """Seconds from the request to its first token."""
+        engine = self._engine(prompt, _Watched(self.session, self.info, on_forward))
+        self._add(engine, prompt)
+        begin = time.perf_counter()
+        while not any(event.token is not None for event in engine.step()):
+            pass
+        return time.perf_counter() - begin
+
+    def decode(self, context: int, batch: int, gen: int, on_forward: OnForward | None = None) -> float:
+        """Seconds for `gen` steps of `batch` sequences, the first with `context` (at least one) tokens before it."""
+        # All contexts in one forward, as large as need be: it computes nothing.
+        info = dataclasses.replace(self.info, max_tokens=max(self.info.max_tokens, context * batch))
+        watched = _Watched(self.session, info, on_forward)
+        engine = self._engine(context + gen, watched)
+        for _ in range(batch):
+            self._add(engine, context)
+        watched.assumes = True
+        engine.step()
+        watched.assumes = False
+        begin = time.perf_counter()
+        for _ in range(gen):
+            engine.step()
+        return time.perf_counter() - begin
+
+    def _engine(self, tokens: int, forward: _Watched) -> Engine:
+        # One token more than is computed: a sequence that fills its context ends.
+        return Engine(forward, context=tokens + 1, prefix_cache=False)
+
+    def _add(self, engine: Engine, prompt: int) -> None:
+        ids = self._random.integers(0, self.info.vocab_size, prompt)
+        engine.add(Request(prompt_ids=tuple(ids.tolist()), params=_GREEDY))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+
+
+class _Watched:
+    """The engine's view of a session that can also assume tokens instead of computing them, and tells of forwards."""
+
+    def __init__(self, session: Session, info: ModelInfo, on_forward: OnForward | None) -> None:
+        self.info = info
+        self.num_pages = session.num_pages
+        self.assumes = False
+        self._session = session
+        self._on_forward = on_forward
+
+    def forward(
+        self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any
+    ) -> ForwardResult:
+        if self.assumes:
+            rows = len(logit_rows)
+            logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
+            return ForwardResult(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
+        if self._on_forward is None:
+            return self._session.forward(token_ids, positions, token_seq, block_table, logit_rows)
+        begin = time.perf_counter()
+        result = self._session.forward(token_ids, positions, token_seq, block_table, logit_rows)
+        seconds = time.perf_counter() - begin
+        firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
+        counts = np.diff(firsts, append=len(token_seq))
+        spans = tuple((int(positions[first]), int(count)) for first, count in zip(firsts, counts, strict=True))
+        self._on_forward(BatchShape(spans, len(logit_rows), self.info.tile_tokens), seconds)
+        return result
+
+
+def check_fits(llm: LLM, tokens: int, sequences: int) -> None:
+    """Raises UsageError where the model takes fewer tokens of a sequence, or fewer sequences at once."""
+    info = llm.model.info
+    if tokens + 1 > info.max_position:
+        raise UsageError(
+            f"{tokens} tokens do not fit the context of {llm.info.name}, which takes {info.max_position}.",
+            hint=f"Ask for a shorter --prompt or --context, or for fewer tokens: {info.max_position - 1} in all.",
+        )
+    most = min(info.max_seqs, info.max_logit_rows)
+    if not 1 <= sequences <= most:
+        raise UsageError(f"A batch of {sequences} sequences is asked for; this model takes 1 to {most} at once.")
