@@ -184,7 +184,7 @@ def bench(
         quant=info.manifest.quant,
         head=info.manifest.head,
         precision=info.manifest.precision,
-        isa=info.manifest.cpu,
+        isa=llm.model.info.isa,
         gen=gen,
         repeat=repeat,
         memory=tuple(memory),

@@ -1,19 +1,20 @@
 """The work that is measured: a prompt, or single tokens of some sequences behind a context of any length.
 
-It goes through the engine, as every request does, but without its prefix cache: each run computes what it is asked. A
-context to decode behind is not computed but assumed, and its pages hold zeros: how fast keys and values are read does
-not depend on what they are, and 8192 tokens for each of 8 sequences would have to be computed first.
+It goes through the engine, as every request does, but without its prefix cache and without speculation: random tokens
+would distort both. A context to decode behind is not computed but assumed, and its pages hold zeros: how fast keys and
+values are read does not depend on what they are, and 8192 tokens for each of 8 sequences take long to compute.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hearth.bundle import BatchShape
 from hearth.engine import Engine, Request, SamplingParams, pages_for
@@ -65,7 +66,7 @@ class Workload:
     def decode(self, context: int, batch: int, gen: int, on_forward: OnForward | None = None) -> float:
         """Seconds for `gen` steps of `batch` sequences, the first with `context` (at least one) tokens before it."""
         # All contexts in one forward, as large as need be: it computes nothing.
-        info = dataclasses.replace(self.info, max_tokens=max(self.info.max_tokens, context * batch))
+        info = replace(self.info, max_tokens=max(self.info.max_tokens, context * batch))
         watched = _Watched(self.session, info, on_forward)
         engine = self._engine(context + gen, watched)
         for _ in range(batch):
@@ -95,6 +96,15 @@ class Workload:
         self.session.close()
 
 
+@dataclass(frozen=True)
+class _Assumed:
+    """What a forward that computes nothing answers."""
+
+    logits: NDArray[np.float32]
+    argmax: NDArray[np.int32]
+    hidden: NDArray[np.float32]
+
+
 class _Watched:
     """The engine's view of a session that can also assume tokens instead of computing them, and tells of forwards."""
 
@@ -107,11 +117,11 @@ class _Watched:
 
     def forward(
         self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any
-    ) -> ForwardResult:
+    ) -> ForwardResult | _Assumed:
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
-            return ForwardResult(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
+            return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
         if self._on_forward is None:
             return self._session.forward(token_ids, positions, token_seq, block_table, logit_rows)
         begin = time.perf_counter()

@@ -12,11 +12,10 @@ enum {
     UNITS_PER_THREAD = 128
 };
 
-/* The kernel may be named for its instruction set: what begins with `name` is it. */
 static const hearth_kernel *find_peak(const hearth_model *model, const char *name) {
     for (uint32_t i = 0; i < model->plan.header->num_kernels; ++i) {
         const hearth_kernel *kernel = model->kernels[i];
-        if (strncmp(kernel->name, name, strlen(name)) == 0 && kernel->num_buffers == 0 && kernel->num_scalars == 1) {
+        if (strcmp(kernel->name, name) == 0 && kernel->num_buffers == 0 && kernel->num_scalars == 1) {
             return kernel;
         }
     }
