@@ -1,4 +1,4 @@
-"""Attention over pages against numpy in float64: groups, head sizes, windows, soft caps, contexts of several blocks.
+"""Attention over pages against numpy in float64: groups, head sizes, windows, soft caps, contexts of several splits.
 
 A failure says that answers go wrong for models of such a shape, often only once a conversation is long enough.
 """
@@ -13,12 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
 
-from hearth.compiler.kernels.attention import AttentionSpec, attention
+from hearth.compiler.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
 from hearth.compiler.targets import Isa
 from hearth.quant import round_up
 
 PAGE = 16
 TILE = 16
+SPLIT = 128
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Head:
 
     @property
     def spec(self) -> AttentionSpec:
-        return AttentionSpec(self.window, self.softcap, TILE, self.group, round_up(self.head_dim, 16), self.kv_dtype)
+        return AttentionSpec(
+            self.window, self.softcap, TILE, SPLIT, self.group, round_up(self.head_dim, 16), self.kv_dtype
+        )
 
     @property
     def name(self) -> str:
@@ -49,6 +52,7 @@ HEADS = [
     Head(1, 256, kv_heads=1),
     Head(4, 64, kv_dtype="float16"),
     Head(7, 64, window=7),
+    Head(16, 32, window=200, kv_dtype="float16", kv_heads=1),
     Head(3, 20, window=130),
     Head(2, 32, softcap=2.5),
     Head(2, 20, window=33, softcap=5.0, kv_dtype="float16"),
@@ -59,7 +63,8 @@ class Library:
     def __init__(self, isa: Isa, folder: Path) -> None:
         self.isa = isa
         self.kernels = {head.spec: attention(isa, head.spec, PAGE) for head in HEADS}
-        self.library: KernelLibrary = build(self.kernels.values(), isa, folder)
+        self.merges = {head.spec: attention_merge(head.spec) for head in HEADS}
+        self.library: KernelLibrary = build([*self.kernels.values(), *self.merges.values()], isa, folder)
 
 
 @pytest.fixture(scope="module", params=isa_params())
@@ -101,32 +106,63 @@ class Context:
     def _padded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.hp - self.head.head_dim)])
 
-    def run(self, kernels: Library, batch: list[tuple[int, int, int]], chunk: int = 3) -> list[NDArray[np.float32]]:
-        """Attention of tokens [start, end) of each (sequence, start, end), (tokens, heads * head_dim) each."""
-        head = self.head
-        positions, tiles, queries = [], [], []
+    def run(
+        self,
+        kernels: Library,
+        batch: list[tuple[int, int, int]],
+        chunk: int = 3,
+        tile: int = TILE,
+        most: int | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Attention of tokens [start, end) of each (sequence, start, end), (tokens, heads * head_dim) each.
+
+        Args:
+            tile: tokens of a work item.
+            most: splits of a work item; its partial results are merged afterwards. None: items fold all their splits.
+        """
+        head, spec = self.head, self.head.spec
+        positions, queries = [], []
+        items, merges, slots = [], [], 0
         for sequence, start, end in batch:
-            for first in range(start, end, TILE):
-                tiles.append([len(positions) + first - start, min(TILE, end - first), sequence, 0])
+            for first in range(start, end, tile):
+                at, count = len(positions) + first - start, min(tile, end - first)
+                splits = (first + count - 1) // SPLIT + 1
+                if most is None:
+                    items.append([at, count, sequence, 0, splits, -1, 0, 0])
+                    continue
+                for begin in range(0, splits, most):
+                    stop = min(begin + most, splits)
+                    items.append([at, count, sequence, begin, stop, slots + begin * count, 0, 0])
+                merges.append([at, count, slots, splits])
+                slots += splits * count
             positions += range(start, end)
             queries.append(self._padded(self.queries[sequence][start:end]))
         q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
         heads = head.kv_heads * head.group
         ld = round_up(heads * head.head_dim, 16)
         out = guarded((len(positions), ld), np.float32)
+        partials = guarded((slots, head.kv_heads, head.group, partial_width(self.hp)), np.float32)
         buffers = [
-            copied(q), self.k_pages, self.v_pages, copied(np.array(tiles, np.int32)),
-            copied(np.array(positions, np.int32)), copied(self.table), out,
+            copied(q), self.k_pages, self.v_pages, copied(np.array(items, np.int32)),
+            copied(np.array(positions, np.int32)), copied(self.table), partials, out,
         ]  # fmt: skip
-        scalars = [head.kv_heads, head.head_dim, len(positions), self.stride, ld]
         kernels.library.run(
-            kernels.kernels[head.spec].name,
+            kernels.kernels[spec].name,
             buffers,
-            scalars,
-            len(tiles) * head.kv_heads,
+            [head.kv_heads, head.head_dim, len(positions), self.stride, ld],
+            len(items) * head.kv_heads,
             chunk=chunk,
-            scratch_bytes=head.spec.scratch_bytes(PAGE),
+            scratch_bytes=spec.scratch_bytes(),
         )
+        if merges:
+            kernels.library.run(
+                kernels.merges[spec].name,
+                [partials, copied(np.array(merges, np.int32)), out],
+                [head.kv_heads, head.head_dim, ld],
+                len(merges) * head.kv_heads,
+                chunk=chunk,
+                scratch_bytes=spec.scratch_bytes(),
+            )
         ends = np.cumsum([end - start for _, start, end in batch])[:-1]
         return [np.array(part) for part in np.split(out[:, : heads * head.head_dim], ends)]
 
@@ -146,20 +182,35 @@ class Context:
         return np.einsum("tkgs,skd->tkgd", weights, self.values[sequence].astype(np.float64)).reshape(end - start, -1)
 
 
+BATCH = [(3, 260, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (3, 120, 140)]
+
+
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 def test_attention_is_what_numpy_computes(kernels: Library, head: Head) -> None:
-    """Prompts in chunks and single tokens of sequences of one page to three blocks of 128 tokens."""
+    """Prompts in chunks and single tokens of sequences of one page to three splits."""
     context = Context(head, [1, 5, 150, 300])
-    batch = [(3, 260, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (3, 128, 129)]
-    for (sequence, start, end), actual in zip(batch, context.run(kernels, batch), strict=True):
+    for (sequence, start, end), actual in zip(BATCH, context.run(kernels, BATCH), strict=True):
         np.testing.assert_allclose(
             actual, context.expected(sequence, start, end), atol=1e-5, rtol=1e-5, err_msg=f"{sequence} {start}:{end}"
         )
 
 
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+def test_how_the_work_is_cut_changes_no_bit(kernels: Library, head: Head) -> None:
+    """Else an answer would depend on the number of threads, on the prompt's chunks and on whether drafts were tried."""
+    context = Context(head, [1, 5, 150, 600])
+    batch = [*BATCH, (3, 500, 533), (3, 599, 600)]
+    whole = context.run(kernels, batch)
+    for most, tile in ((1, TILE), (2, TILE), (1, 1), (3, 5), (None, 1), (None, 7)):
+        for (_, start, end), expected, actual in zip(
+            batch, whole, context.run(kernels, batch, 2, tile, most), strict=True
+        ):
+            assert np.array_equal(actual, expected), f"{start}:{end} in items of {most} splits and {tile} tokens"
+
+
 @pytest.mark.parametrize("length", [15, 16, 17, 127, 128, 129, 256, 257])
-def test_next_token_at_the_borders_of_pages_and_blocks(kernels: Library, length: int) -> None:
-    for head in (HEADS[0], HEADS[6], HEADS[7]):
+def test_next_token_at_the_borders_of_pages_and_splits(kernels: Library, length: int) -> None:
+    for head in (HEADS[0], HEADS[6], HEADS[8]):
         context = Context(head, [length], seed=length)
         (actual,) = context.run(kernels, [(0, length - 1, length)])
         np.testing.assert_allclose(actual, context.expected(0, length - 1, length), atol=1e-5, rtol=1e-5)

@@ -47,12 +47,12 @@ def kinds(plan: Plan) -> list[str]:
         elif words[0] == "rms":
             found.append("norm add" if "add" in words else "norm")
         else:
-            found.append("_".join(words[:2]) if words[0] == "rope" else words[0])
+            found.append("_".join(words[:2]) if words[1:2] in (["append"], ["table"], ["merge"]) else words[0])
     return found
 
 
 _START, _END = ["embed", "rope_table"], ["norm", "prepare gather", "product logits", "argmax"]
-_ATTENTION = ["prepare norm", "product store", "rope_append", "attention"]
+_ATTENTION = ["prepare norm", "product store", "rope_append", "attention", "attention_merge"]
 LAYERS = {
     "llama1": [*_ATTENTION, "prepare", "product add", "prepare norm", "product gated", "prepare", "product add"],
     "granite": [*_ATTENTION, "prepare", "product add", "prepare norm", "product gated", "prepare", "product add"],
@@ -76,7 +76,7 @@ def test_nothing_is_left_unfused(name: str, quant: str) -> None:
 def test_a_mixture_of_formats_keeps_what_can_be_shared() -> None:
     """As in Q4_K_M files: v in another format than q and k. The activation is still prepared once for all three."""
     layer = kinds(lowered("llama1", v_format="q8").plan)[2:]
-    assert layer[:6] == ["prepare norm", *["product store"] * 3, "rope_append", "attention"]
+    assert layer[:7] == ["prepare norm", *["product store"] * 3, "rope_append", "attention", "attention_merge"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

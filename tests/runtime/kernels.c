@@ -40,12 +40,12 @@ int32_t t_append(int64_t begin, int64_t end, void *x, void *positions, void *tok
     return 0;
 }
 
-/* A unit is a tile: for each of its tokens, y = sum of what the cache holds of the sequence up to the token. */
-int32_t t_attend(int64_t begin, int64_t end, void *tiles, void *positions, void *block_table, void *kv, void *y,
+/* A unit is an item over all of its tile's splits: for each of its tokens, y = sum of what the cache holds of the sequence up to the token. */
+int32_t t_attend(int64_t begin, int64_t end, void *items, void *positions, void *block_table, void *kv, void *y,
                  int64_t stride, void *scratch) {
     float *sum = scratch;
     for (int64_t i = begin; i < end; ++i) {
-        const int32_t *tile = (const int32_t *)tiles + i * 4;
+        const int32_t *tile = (const int32_t *)items + i * 8;
         for (int32_t t = tile[0]; t < tile[0] + tile[1]; ++t) {
             memset(sum, 0, HIDDEN * 4);
             for (int32_t p = 0; p <= ((const int32_t *)positions)[t]; ++p) {
@@ -109,6 +109,18 @@ int32_t t_scalars(int64_t begin, int64_t end, void *y, int64_t a, int64_t b, int
     const int64_t values[] = {a, b, c, d};
     (void)scratch;
     for (int64_t i = begin; i < end; ++i) ((int32_t *)y)[i] = (int32_t)values[i];
+    return 0;
+}
+
+/* y = number of items, number of merges, the items, the merges */
+int32_t t_work(int64_t begin, int64_t end, void *items, void *merges, void *y, int64_t num_items, int64_t num_merges,
+               void *scratch) {
+    int32_t *out = y;
+    (void)begin, (void)end, (void)scratch;
+    out[0] = (int32_t)num_items;
+    out[1] = (int32_t)num_merges;
+    memcpy(out + 2, items, (size_t)num_items * 32);
+    memcpy(out + 2 + num_items * 8, merges, (size_t)num_merges * 16);
     return 0;
 }
 

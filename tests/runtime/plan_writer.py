@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ONE, NUM_TOKENS, NUM_SEQS, NUM_LOGIT_ROWS, NUM_TILES, BLOCK_TABLE_STRIDE, NUM_PAGES = range(7)
+ONE, NUM_TOKENS, NUM_SEQS, NUM_LOGIT_ROWS, NUM_ITEMS, BLOCK_TABLE_STRIDE, NUM_PAGES, NUM_MERGES = range(8)
 ARENA, WEIGHT, KV, INPUT = range(4)
-TOKEN_IDS, POSITIONS, TOKEN_SEQ, TILES, BLOCK_TABLE, LOGIT_ROWS = range(6)
+TOKEN_IDS, POSITIONS, TOKEN_SEQ, ITEMS, BLOCK_TABLE, LOGIT_ROWS, MERGES = range(7)
 
 # Field names of the header in file order, with their struct codes: for tests that damage each of them.
 HEADER_FIELDS = [
@@ -40,6 +40,8 @@ HEADER_FIELDS = [
     ("vocab_size", "I"),
     ("hidden_size", "I"),
     ("max_position", "I"),
+    ("split_tokens", "I"),
+    ("max_partials", "I"),
 ]
 HEADER = struct.Struct("<" + "".join(code for _, code in HEADER_FIELDS))
 
@@ -61,6 +63,8 @@ class PlanWriter:
             "vocab_size": 100,
             "hidden_size": 8,
             "max_position": 64,
+            "split_tokens": 64,
+            "max_partials": 8,
         }
     )
     strings: bytearray = field(default_factory=bytearray)
@@ -137,7 +141,7 @@ class PlanWriter:
         tables += b"".join(struct.pack("<6I", *record) for record in self.outputs)
         values: dict[str, Any] = {
             "magic": b"HRTHPLAN",
-            "version": 1,
+            "version": 2,
             "header_size": 192,
             "file_size": 192 + len(tables),
             "num_strings_bytes": len(self.strings),

@@ -135,7 +135,7 @@ def test_symbols_and_their_arithmetic_reach_the_kernels(make_bundle: BundleMaker
     p = pw.PlanWriter()
     values = p.arena(16)
     kernel, four = p.kernel("t_scalars", 1, 4), p.constant(4)
-    symbols = [pw.NUM_TOKENS, pw.NUM_SEQS, pw.NUM_TILES, pw.BLOCK_TABLE_STRIDE]
+    symbols = [pw.NUM_TOKENS, pw.NUM_SEQS, pw.NUM_ITEMS, pw.BLOCK_TABLE_STRIDE]
     p.step(kernel, [values], [p.scalar(s) for s in symbols], units=four)
     p.output("argmax", values, four, 1, 1, dtype=1)
     q = pw.PlanWriter()
@@ -147,9 +147,57 @@ def test_symbols_and_their_arithmetic_reach_the_kernels(make_bundle: BundleMaker
     q.output("argmax", values, four, 1, 1, dtype=1)
     batch = ([1] * 5 + [2], [*range(5), 0], [0] * 5 + [1], [[0, -1, -1], [1, -1, -1]])
     with Session(Model(make_bundle(p)), num_pages=9, threads=2) as session:
-        assert session.forward(*batch).argmax.tolist() == [6, 2, 3, 3]  # tiles of at most 4 tokens: 4, 1, 1
+        assert session.forward(*batch).argmax.tolist() == [6, 2, 3, 3]  # items of at most 4 tokens: 4, 1, 1
     with Session(Model(make_bundle(q)), num_pages=9, threads=2) as session:
         assert session.forward([1] * 5, range(5), [0] * 5, [[0]]).argmax.tolist() == [2, -2, 37, 9]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_attention_is_cut_into_items_that_cover_all_splits_once(make_bundle: BundleMaker, threads: int) -> None:
+    """Long contexts of few tokens in several items, their partial results in places of their own and few enough."""
+    p = pw.PlanWriter()
+    p.limits |= {"split_tokens": 16, "max_partials": 8, "max_position": 128}
+    words = 2 + 8 * (16 + 8) + 4 * 8
+    out, one = p.arena(words * 4), p.constant(1)
+    scalars = [p.scalar(pw.NUM_ITEMS), p.scalar(pw.NUM_MERGES)]
+    p.step(p.kernel("t_work", 3, 2), [p.input(pw.ITEMS), p.input(pw.MERGES), out], scalars, units=one)
+    p.output("argmax", out, one, words, words, dtype=1)
+    rng = np.random.default_rng(threads)
+    with Session(Model(make_bundle(p)), num_pages=16, threads=threads) as session:
+        for case in range(300):
+            runs = [(127, 1)] if case == 0 else []
+            while case and len(runs) < 4 and sum(n for _, n in runs) < 12:
+                n = int(rng.choice([1, 1, 1, 2, 5, 12 - sum(n for _, n in runs)]))
+                runs.append((int(rng.integers(0, 129 - n)), n) if sum(n for _, n in runs) + n <= 16 else (0, 1))
+            positions = [start + i for start, n in runs for i in range(n)]
+            seqs = [seq for seq, (_, n) in enumerate(runs) for _ in range(n)]
+            answer = session.forward([1] * len(seqs), positions, seqs, [range(16)] * len(runs)).argmax.ravel()
+            num_items, num_merges = answer[:2]
+            items = answer[2 : 2 + 8 * num_items].reshape(-1, 8)
+            merges = answer[2 + 8 * num_items :][: 4 * num_merges].reshape(-1, 4)
+            covered, slots = set(), set()
+            starts = {int(first): (int(slot), int(splits)) for first, _, slot, splits in merges}
+            for first, count, seq, begin, end, slot, *zero in items.tolist():
+                assert zero == [0, 0]
+                assert seqs[first : first + count] == [seq] * count
+                assert 1 <= count <= 4
+                here = {(first + i, split) for i in range(count) for split in range(begin, end)}
+                assert not here & covered
+                covered |= here
+                if slot < 0:
+                    assert begin == 0
+                    assert first not in starts
+                else:
+                    assert slot == starts[first][0] + begin * count
+                    slots |= set(range(slot, slot + (end - begin) * count))
+            last = {token: max(split for t, split in covered if t == token) for token in range(len(seqs))}
+            assert covered == {(t, split) for t in range(len(seqs)) for split in range(last[t] + 1)}
+            assert all(positions[t] // 16 <= last[t] <= positions[t] // 16 + 1 for t in range(len(seqs)))
+            assert slots == set(range(len(slots)))
+            assert len(slots) <= 8
+            if case == 0:  # one token, eight splits: every thread has something to do
+                assert num_merges == 1
+                assert num_items >= 2 * threads
 
 
 def test_a_kernel_that_fails_is_reported_and_the_session_goes_on(make_bundle: BundleMaker) -> None:

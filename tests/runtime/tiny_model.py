@@ -21,6 +21,7 @@ KERNELS = [
     KernelSymbol("t_count", 1, 0, "t_count"),
     KernelSymbol("t_total", 2, 1, "t_total"),
     KernelSymbol("t_scalars", 1, 4, "t_scalars"),
+    KernelSymbol("t_work", 3, 2, "t_work"),
     KernelSymbol("t_busy", 0, 1, "t_busy"),
     KernelSymbol("t_nothing", 0, 0, "t_nothing"),
     KernelSymbol("t_fails", 0, 0, "t_fails"),
@@ -41,19 +42,19 @@ def plan() -> pw.PlanWriter:
     p = pw.PlanWriter()
     tokens, rows = p.limits["max_tokens"], p.limits["max_logit_rows"]
     ids, positions, token_seq = p.input(pw.TOKEN_IDS), p.input(pw.POSITIONS), p.input(pw.TOKEN_SEQ)
-    tiles, table, logit_rows = p.input(pw.TILES), p.input(pw.BLOCK_TABLE), p.input(pw.LOGIT_ROWS)
+    items, table, logit_rows = p.input(pw.ITEMS), p.input(pw.BLOCK_TABLE), p.input(pw.LOGIT_ROWS)
     embedding, head = p.weight("embedding", VOCAB * HIDDEN * 4), p.weight("head", VOCAB * HIDDEN * 4)
     cache = p.kv_region("cache", PAGE * HIDDEN * 4)
     x, doubled, hidden = (p.arena(tokens * HIDDEN * 4) for _ in range(3))
     logits, argmax = p.arena(rows * LOGIT_STRIDE * 4), p.arena(rows * 4)
-    n, n_rows, n_tiles = p.scalar(pw.NUM_TOKENS), p.scalar(pw.NUM_LOGIT_ROWS), p.scalar(pw.NUM_TILES)
+    n, n_rows, n_items = p.scalar(pw.NUM_TOKENS), p.scalar(pw.NUM_LOGIT_ROWS), p.scalar(pw.NUM_ITEMS)
     elements, stride = p.scalar(pw.NUM_TOKENS, HIDDEN), p.scalar(pw.BLOCK_TABLE_STRIDE)
     two, vocab, row_stride = p.constant(2), p.constant(VOCAB), p.constant(LOGIT_STRIDE)
     kernel = {k.name: p.kernel(k.name, k.num_buffers, k.num_scalars) for k in KERNELS[:6]}
     p.step(kernel["t_embed"], [ids, embedding, x], [], units=n, label="embed")
     p.step(kernel["t_scale"], [x, doubled], [two], units=elements, grain=3, label="scale")
     p.step(kernel["t_append"], [doubled, positions, token_seq, table, cache], [stride], units=n, label="append")
-    p.step(kernel["t_attend"], [tiles, positions, table, cache, hidden], [stride], units=n_tiles, label="attend")
+    p.step(kernel["t_attend"], [items, positions, table, cache, hidden], [stride], units=n_items, label="attend")
     p.step(kernel["t_logits"], [hidden, logit_rows, head, logits], [vocab, row_stride], units=n_rows, label="logits")
     p.step(kernel["t_argmax"], [logits, argmax], [vocab, row_stride], units=n_rows, grain=64, label="argmax")
     p.output("logits", logits, n_rows, LOGIT_STRIDE, VOCAB)

@@ -14,7 +14,7 @@ from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.fuse import fuse_embedding_scale, fuse_gated_mlp, fuse_logits, fuse_qkv, fuse_residual
 from hearth.compiler.passes.prepare import split_products
-from hearth.compiler.passes.select import TILE_TOKENS, Selection, select_kernels
+from hearth.compiler.passes.select import SPLIT_TOKENS, TILE_TOKENS, Selection, select_kernels
 from hearth.compiler.plan import Limits, Plan, extract_plan
 from hearth.compiler.targets import Isa
 from hearth.model.config import DecoderConfig
@@ -58,7 +58,7 @@ def lower(
     """
     kv_dtype = "float32" if high_precision else "float16"
     parameters = Parameters(formats)
-    selection = Selection(config, isas, parameters, kv_dtype)
+    selection = Selection(config, isas, parameters, limits.max_partials, kv_dtype)
 
     module = build(config, kv_dtype)
     parameters.declare(module, {*parameter_shapes(config), *(rope_parameter(i) for i in range(len(config.ropes)))})
@@ -78,7 +78,9 @@ def lower(
         if dump:
             dump(name, module)
 
-    plan = Plan(limits, TILE_TOKENS, PAGE_TOKENS, config.vocab_size, config.hidden_size, selection.scratch_bytes)
+    plan = Plan(
+        limits, TILE_TOKENS, SPLIT_TOKENS, PAGE_TOKENS, config.vocab_size, config.hidden_size, selection.scratch_bytes
+    )
     first = [made[isas[0]] for made in selection.kernels.values()]
     plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k in first]
     extract_plan(module, plan, parameters, kv_page_bytes(config, kv_dtype))

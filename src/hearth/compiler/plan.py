@@ -22,26 +22,26 @@ from hearth.compiler.work import Work, step_cost
 from hearth.model.decoder import INPUTS
 from hearth.quant.formats import round_up
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 ALIGNMENT = 64
-SYMBOLS = {"one": 0, "n": 1, "s": 2, "r": 3, "t": 4, "stride": 5, "pages": 6}
+SYMBOLS = {"one": 0, "n": 1, "s": 2, "r": 3, "items": 4, "stride": 5, "pages": 6, "merges": 7}
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int8": 1, "float16": 2}
 _ARENA, _WEIGHT, _KV, _INPUT = range(4)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of one forward: tokens, sequences, rows of logits; and the longest position."""
+    """Upper bounds of one forward: tokens, sequences, rows of logits, partial results of attention (a token's in one
+    split); and the longest position."""
 
     max_tokens: int = 512
     max_seqs: int = 64
     max_logit_rows: int = 64
+    max_partials: int = 512
     max_position: int = 1 << 20
 
-    def bound(self, symbol: str, tile_tokens: int) -> int:
-        """Tiles: each sequence adds at most one that is not full."""
-        tiles = -(-self.max_tokens // tile_tokens) + self.max_seqs
-        return {"n": self.max_tokens, "s": self.max_seqs, "r": self.max_logit_rows, "t": tiles}[symbol]
+    def bound(self, symbol: str) -> int:
+        return {"n": self.max_tokens, "s": self.max_seqs, "r": self.max_logit_rows}[symbol]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Plan:
 
     limits: Limits
     tile_tokens: int
+    split_tokens: int
     page_tokens: int
     vocab_size: int
     hidden_size: int
@@ -169,7 +170,7 @@ class _Extractor:
         size = _ITEM_BYTES[str(ty.dtype.dtype) if hasattr(ty.dtype, "dtype") else str(ty.dtype)]
         for dim in ty.shape:
             a = affine(dim)
-            bound = 1 if a.symbol == "one" else self.plan.limits.bound(a.symbol, self.plan.tile_tokens)
+            bound = 1 if a.symbol == "one" else self.plan.limits.bound(a.symbol)
             size *= bound * a.mul + a.add
         return size
 
@@ -198,8 +199,10 @@ class _Extractor:
             buffers = [self.resolve(v) for v in tensors]
             out = value.ty_args[0]
             types = list(out.fields) if hasattr(out, "fields") else [out]
-            results = [self.place(ty, step) for ty in types]
-            self.places[binding.var] = results if hasattr(out, "fields") else results[0]
+            # What works in place adds to its last operand, which is the result too.
+            in_place = bool(attribute(value, "in_place", False))
+            results = [] if in_place else [self.place(ty, step) for ty in types]
+            self.places[binding.var] = buffers[-1] if in_place else results if hasattr(out, "fields") else results[0]
             for number in buffers:
                 if number in self.lifetimes:
                     self.lifetimes[number].last = step
@@ -298,9 +301,9 @@ def _encode(plan: Plan) -> bytes:
               len(plan.steps), len(args), len(plan.outputs), 0)  # fmt: skip
     limits = plan.limits
     header = struct.pack(
-        "<8s2IQ10I3Q8I", b"HRTHPLAN", PLAN_VERSION, 192, 192 + len(body), *counts,
+        "<8s2IQ10I3Q10I", b"HRTHPLAN", PLAN_VERSION, 192, 192 + len(body), *counts,
         plan.arena_bytes, plan.scratch_bytes, plan.weights_bytes,
         limits.max_tokens, limits.max_seqs, limits.max_logit_rows, plan.tile_tokens, plan.page_tokens,
-        plan.vocab_size, plan.hidden_size, limits.max_position,
+        plan.vocab_size, plan.hidden_size, limits.max_position, plan.split_tokens, limits.max_partials,
     )  # fmt: skip
     return header.ljust(192, b"\0") + body

@@ -64,7 +64,7 @@ ISAS: dict[str, Isa] = {
     isa.name: isa
     for isa in (
         Isa(
-            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (8, 16),
+            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 24),
             ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE),
             ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM),
         ),

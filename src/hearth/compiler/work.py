@@ -85,6 +85,7 @@ def step_cost(
     for ty in results:
         symbol, size = _size(ty)
         rows[symbol] += size
+    rows.pop("one", None)  # attention's partial results: of this space, a few rows are used at times
     if work.appends:
         rows[work.rows] += kv
         kv = 0

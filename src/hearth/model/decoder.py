@@ -9,7 +9,8 @@ attributes:
     hearth.rope_table(positions, inv_freq)       cos and sin, each (n, rotary_dim / 2)
     hearth.attention(q, k, v, ...)               optional norm of q and k, rotation, append to the KV pages, attention
 
-n tokens, s sequences, t tiles, r rows of logits; layouts of the KV pages are those of docs/architecture.md.
+n tokens, s sequences, r rows of logits, items and merges of attention; layouts of the KV pages and of the inputs are
+those of docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.weights import parameter_shapes
 
 PAGE_TOKENS = 16
-INPUTS = ("token_ids", "positions", "token_seq", "tiles", "block_table", "logit_rows")
+INPUTS = ("token_ids", "positions", "token_seq", "items", "block_table", "logit_rows", "merges")
 
 
 def padded_head(head_dim: int) -> int:
@@ -65,11 +66,12 @@ class _Builder:
     def __init__(self, config: DecoderConfig, kv_dtype: str) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
-        n, s, t, r, stride, pages = (tirx.Var(name, "int64") for name in ("n", "s", "t", "r", "stride", "pages"))
+        names = ("n", "s", "items", "r", "stride", "pages", "merges")
+        n, s, items, r, stride, pages, merges = (tirx.Var(name, "int64") for name in names)
         self.n, self.r = n, r
         shapes = {
-            "token_ids": (n,), "positions": (n,), "token_seq": (n,), "tiles": (t, 4), "block_table": (s, stride),
-            "logit_rows": (r,),
+            "token_ids": (n,), "positions": (n,), "token_seq": (n,), "items": (items, 8), "block_table": (s, stride),
+            "logit_rows": (r,), "merges": (merges, 4),
         }  # fmt: skip
         self.inputs = {name: relax.Var(name, relax.TensorType(shapes[name], "int32")) for name in INPUTS}
         self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
@@ -146,7 +148,7 @@ class _Builder:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
         if c.qk_norm:
             args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
-        args += [self.inputs[name] for name in ("positions", "token_seq", "tiles", "block_table")]
+        args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
         args += [self.kv[p + "k_pages"], self.kv[p + "v_pages"]]
         out = f32_tensor(self.n, c.num_heads * c.head_dim)
         h = self.emit(hearth_op("attention", args, out, layer=i))

@@ -30,6 +30,8 @@ class ModelInfo:
         max_seqs: most sequences in one forward.
         max_logit_rows: most rows of logits in one forward.
         tile_tokens: most tokens of one sequence that attention handles together.
+        split_tokens: tokens of a context whose part of attention is computed on its own.
+        max_partials: most such parts that wait to be merged.
         page_tokens: positions that one page of the KV cache holds.
         max_position: positions are below this.
         max_block_table_stride: pages of the longest sequence.
@@ -50,6 +52,8 @@ class ModelInfo:
     max_seqs: int
     max_logit_rows: int
     tile_tokens: int
+    split_tokens: int
+    max_partials: int
     page_tokens: int
     max_position: int
     max_block_table_stride: int
@@ -68,7 +72,12 @@ class ModelInfo:
 
     def session_bytes(self, num_pages: int, threads: int) -> int:
         """Memory that a session needs beside the weights once all its pages are in use; a few KiB too much at most."""
-        inputs = 4 * (7 * self.max_tokens + self.max_logit_rows + self.max_seqs * self.max_block_table_stride)
+        inputs = 4 * (
+            11 * self.max_tokens
+            + 12 * self.max_partials
+            + self.max_logit_rows
+            + self.max_seqs * self.max_block_table_stride
+        )
         alignment = 64 * (self.num_kv + 10)
         scratch = self.scratch_bytes_per_thread * threads
         return self.arena_bytes + scratch + self.kv_bytes_per_page * num_pages + inputs + self.max_seqs + alignment

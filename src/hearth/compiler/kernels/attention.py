@@ -1,26 +1,38 @@
-"""Attention over paged keys and values: blocks of tokens, online softmax, the queries of a group share each read.
+"""Attention over paged keys and values: fixed splits of the context, the queries of a group share each read.
 
-One unit is a (tile, KV head) pair: the tile's tokens times the query heads of that KV head are its *rows*. For each
-block of context the kernel computes all scores, then the block's part of the softmax, then adds the values; memory for
-that is the thread's scratch. Rows are taken a few at a time with their accumulators in registers. Masked positions
-(later than the query, or out of its sliding window) score minus infinity; blocks wholly out of the window are not read.
+The context is cut at absolute positions into *splits* of `split_tokens`. For each split a row (a token's query head)
+gets the maximum of its scores, the sum of its weights and the weighted sum of values; splits are then folded one after
+the other, in order, by one formula. So the bits of a result depend on the row and its context alone: not on the tile
+it was computed in, nor on whether one item walked through all splits or each split was an item of its own.
+
+A unit is an (item, KV head) pair. An item is a tile (up to `tile_tokens` tokens of one sequence) and a range of splits;
+it either folds them itself, or (few tiles, long contexts) leaves them as partial results for `attention_merge`. Rows
+and pages are taken a few at a time with their sums in registers. Positions later than the query, or out of its sliding
+window, have no weight; pages wholly out of the window are not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, broadcast, cast, const, f32, fma, i64, in_name
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64, in_name
 from hearth.compiler.targets import Isa
 
 LANES = 16
-BLOCK_PAGES = 8
-"""Pages of a block of context: 128 tokens with pages of 16."""
+ITEM_FIELDS = 8
+"""first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
+MERGE_FIELDS = 4
+"""first token, count, first slot, splits"""
 MINUS_INFINITY = -3.0e38
+MOST_PAGES = 4
+"""Pages that scores are computed of at once."""
+UNSEEN = -1.0e38
+"""Maxima below this belong to rows that saw nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,189 +40,328 @@ class AttentionSpec:
     window: int | None
     softcap: float | None
     tile_tokens: int
+    split_tokens: int
     group: int
     hp: int
     kv_dtype: str = "float16"
 
     @property
     def name(self) -> str:
-        parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"kv{self.kv_dtype[5:]}"]
+        parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"s{self.split_tokens}"]
+        parts.append(f"kv{self.kv_dtype[5:]}")
         if self.window:
             parts.append(f"w{self.window}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
         return "_".join(parts)
 
-    def scratch_bytes(self, page_tokens: int) -> int:
-        """Scores, outputs, running maxima and sums of all rows of a tile."""
-        rows = self.tile_tokens * self.group
-        return 4 * rows * (BLOCK_PAGES * page_tokens + self.hp + 2 * LANES) + 256
+    @property
+    def rows(self) -> int:
+        return self.tile_tokens * self.group
+
+    def scratch_bytes(self) -> int:
+        """Weights of a split, and outputs, maxima and sums of the split and of all splits so far."""
+        return 4 * self.rows * (self.split_tokens + 2 * (self.hp + 2)) + 256
+
+
+def partial_width(hp: int) -> int:
+    """Floats of one row's partial result: output [hp], maximum, sum, padding."""
+    return hp + LANES
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where outputs, maxima and sums of rows lie in scratch, in floats."""
+
+    out: int
+    peak: int
+    total: int
 
 
 def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
-    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; tiles i32 [.][4]; positions i32; block_table i32;
-    O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld. Unit: tile * kv_heads + kv head."""
+    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; block_table i32;
+    P f32 [slot][kv][group][partial_width]; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld.
+    Unit: item * kv_heads + kv head."""
     assert page_tokens == LANES
+    assert spec.split_tokens % page_tokens == 0
     k = Kernel(spec.name)
     q = k.buffer("Q", "float32")
     kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
-    tiles, positions = k.buffer("tiles", "int32"), k.buffer("positions", "int32")
-    block_table, out = k.buffer("block_table", "int32"), k.buffer("O", "float32")
+    items, positions = k.buffer("items", "int32"), k.buffer("positions", "int32")
+    block_table, partials, out = k.buffer("block_table", "int32"), k.buffer("P", "float32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
-    hp, group = spec.hp, spec.group
-    width = BLOCK_PAGES * page_tokens
-    max_rows = spec.tile_tokens * group
+    hp, group, width = spec.hp, spec.group, spec.split_tokens
+    split_pages = width // page_tokens
     memory = k.scratch("float32")
-    at_out = max_rows * width  # [rows][hp]
-    at_max = at_out + max_rows * hp
-    at_sum = at_max + max_rows
+    at = spec.rows * width
+    part = _State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
+    at += spec.rows * (hp + 2)
+    state = _State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
 
     with k.loop(k.begin, k.end) as unit:
-        tile = k.let(tirx.floordiv(unit, kv_heads), "tile")
+        item = k.let(tirx.floordiv(unit, kv_heads) * ITEM_FIELDS, "item")
         kv = k.let(tirx.floormod(unit, kv_heads), "kv")
-        first = k.let(cast("int64", tiles.load(tile * 4)), "first")
-        count = k.let(cast("int64", tiles.load(tile * 4 + 1)), "count")
-        table = k.let(cast("int64", tiles.load(tile * 4 + 2)) * stride, "table")
+        first, count, sequence, begin, end, slot = (
+            k.let(cast("int64", items.load(item + i)), name)
+            for i, name in enumerate(("first", "count", "sequence", "begin", "end", "slot"))
+        )
+        folds = slot < 0
+        table = k.let(sequence * stride, "table")
         rows = k.let(count * group, "rows")
         q_at = k.let((kv * tokens + first) * (group * hp), "q_at")
         first_pos = k.let(cast("int64", positions.load(first)), "first_pos")
-        last_pos = k.let(first_pos + count - 1, "last_pos")
-
-        with k.loop(0, rows) as r:
-            k.store(memory, at_max + r, f32(MINUS_INFINITY))
-            k.store(memory, at_sum + r, f32(0.0))
-            for v in range(hp // LANES):
-                k.store(memory, at_out + r * hp + v * LANES, f32(0.0, LANES))
-
+        filled = k.let(first_pos + count, "filled")  # positions that have been written
         lowest = tirx.max(first_pos - (spec.window - 1), i64(0)) if spec.window else i64(0)
         page_begin = k.let(tirx.floordiv(lowest, i64(page_tokens)), "page_begin")
-        page_end = k.let(tirx.floordiv(last_pos, i64(page_tokens)) + 1, "page_end")
-        num_blocks = tirx.floordiv(page_end - page_begin + (BLOCK_PAGES - 1), i64(BLOCK_PAGES))
-        with k.loop(0, num_blocks) as block:
-            start = k.let(page_begin + block * BLOCK_PAGES, "start")
-            pages = k.let(tirx.min(i64(BLOCK_PAGES), page_end - start), "pages")
+        page_end = k.let(tirx.floordiv(filled - 1, i64(page_tokens)) + 1, "page_end")
 
-            def page_address(p: Expr, table: Expr = table, start: Expr = start, kv: Expr = kv) -> Expr:
-                page = cast("int64", block_table.load(table + start + p))
-                return k.let((page * kv_heads + kv) * (hp * page_tokens), "page")
+        def page_address(page: Expr, table: Expr = table, kv: Expr = kv) -> Expr:
+            number = cast("int64", block_table.load(table + page))
+            return k.let((number * kv_heads + kv) * (hp * page_tokens), "address")
 
-            def scores(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, q_at: Expr = q_at,
-                       first_pos: Expr = first_pos, last_pos: Expr = last_pos) -> None:  # fmt: skip
-                with k.loop(0, pages) as p:
-                    address = page_address(p)
-                    # Two sums a row, over even and odd dimensions: one chain of additions would wait for itself.
-                    sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2)] for _ in range(n)]
+        if spec.window:  # what folds splits itself passes over those before the window: they would change nothing
+            seen = tirx.Select(folds, tirx.floordiv(page_begin, i64(split_pages)), i64(0))
+            begin = k.let(tirx.max(begin, seen), "begin")
+        _clear(k, memory, state, rows, hp)
+        with k.loop(begin, end) as split:
+            start = k.let(tirx.max(split * split_pages, page_begin), "start")
+            stop = k.let(tirx.min((split + 1) * split_pages, page_end), "stop")
+            pages = k.let(tirx.max(stop - start, i64(0)), "pages")
+
+            def scores(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, q_at: Expr = q_at) -> None:
+                def take(p: Expr, several: int) -> None:
+                    addresses = [page_address(start + p + j) for j in range(several)]
+                    sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in addresses] for _ in range(n)]
                     with k.loop(0, hp // 2) as pair:
                         for odd in range(2):
                             d = pair * 2 + odd
-                            key = k.let(cast("float32", kpages.load(address + d * page_tokens, LANES), LANES), "key")
+                            keys = [
+                                k.let(cast("float32", kpages.load(a + d * page_tokens, LANES), LANES), "key")
+                                for a in addresses
+                            ]
                             for i in range(n):
-                                element = broadcast(q.load(q_at + (r0 + i) * hp + d), LANES)
-                                sums[i][odd].set(fma(key, element, sums[i][odd].get(), LANES))
-                    token0 = k.let((start + p) * page_tokens, "token0")
-                    for i, (even, odds) in enumerate(sums):
-                        value = k.let(even.get() + odds.get(), "score")
-                        if spec.softcap is not None:
-                            value = vmath.softcap(k, value, spec.softcap, LANES)
-                        position = k.let(cast("int32", first_pos + tirx.floordiv(r0 + i, i64(group))), "position")
-                        token = broadcast(cast("int32", token0), LANES) + tirx.Ramp(
-                            const("int32", 0), const("int32", 1), LANES
-                        )
-                        token = k.let(token, "token")
-                        value = tirx.Select(token <= broadcast(position, LANES), value, f32(MINUS_INFINITY, LANES))
-                        if spec.window:
-                            inside = token > broadcast(position - spec.window, LANES)
-                            value = tirx.Select(inside, value, f32(MINUS_INFINITY, LANES))
-                        k.store(memory, (r0 + i) * width + p * page_tokens, k.let(value, "score"))
+                                element = k.let(broadcast(q.load(q_at + (r0 + i) * hp + d), LANES), "q")
+                                for total, key in zip(sums[i], keys, strict=True):
+                                    total.set(fma(key, element, total.get(), LANES))
+                    for i in range(n):
+                        for j, total in enumerate(sums[i]):
+                            value = total.get()
+                            if spec.softcap is not None:
+                                value = vmath.softcap(k, value, spec.softcap, LANES)
+                            k.store(memory, (r0 + i) * width + (p + j) * page_tokens, k.let(value, "score"))
+
+                several = _power_of_two(min(isa.float_tile[1] // n, MOST_PAGES))
+                with k.loop(0, tirx.floordiv(pages, i64(several))) as p:
+                    take(p * several, several)
+                if several > 1:
+                    with k.loop(tirx.floordiv(pages, i64(several)) * several, pages) as p:
+                        take(p, 1)
+
+            def hide(r: Expr, pages: Expr = pages, start: Expr = start, first_pos: Expr = first_pos) -> None:
+                """Minus infinity where row r may not look: in the pages at the ends of what it sees, and beyond."""
+                position = k.let(first_pos + tirx.floordiv(r, i64(group)), "position")
+
+                def mask(p: Expr, seen: Callable[[Expr], Expr]) -> None:
+                    token = broadcast(cast("int32", (start + p) * page_tokens), LANES) + tirx.Ramp(
+                        const("int32", 0), const("int32", 1), LANES
+                    )
+                    at = k.let(r * width + p * page_tokens, "at")
+                    value = tirx.Select(seen(token), memory.load(at, LANES), f32(MINUS_INFINITY, LANES))
+                    k.store(memory, at, value)
+
+                own = k.let(tirx.floordiv(position, i64(page_tokens)) - start, "own")
+                own = k.let(tirx.min(tirx.max(own, i64(0)), pages), "own")
+                with k.loop(own, pages) as p:
+                    mask(p, lambda token: token <= broadcast(cast("int32", position), LANES))
+                if spec.window:
+                    before = tirx.floordiv(position - spec.window, i64(page_tokens)) + 1 - start
+                    with k.loop(0, k.let(tirx.min(tirx.max(before, i64(0)), pages), "before")) as p:
+                        mask(p, lambda token: token > broadcast(cast("int32", position - spec.window), LANES))
 
             def weigh(r: Expr, pages: Expr = pages) -> None:
-                """Online softmax: scores of row r become weights, and what is summed so far is rescaled."""
+                """Scores of row r become weights, relative to their maximum."""
                 peak = k.register("float32", LANES, f32(MINUS_INFINITY, LANES))
                 with k.loop(0, pages) as p:
                     peak.set(tirx.max(peak.get(), memory.load(r * width + p * page_tokens, LANES)))
-                before = k.let(memory.load(at_max + r), "before")
-                # At least -1e38, so that a row with nothing to see yet gives weights of exp(-2e38) -> 0 and not of 1.
-                now = k.let(tirx.max(tirx.max(before, vmath.reduce_max(peak.get())), f32(-1.0e38)), "now")
+                highest = k.let(vmath.reduce_max(peak.get()), "highest")
+                origin = k.let(broadcast(tirx.max(highest, f32(UNSEEN)), LANES), "origin")
                 total = k.register("float32", LANES, f32(0.0, LANES))
                 with k.loop(0, pages) as p:
                     score = k.let(memory.load(r * width + p * page_tokens, LANES), "score")
-                    hidden = score < f32(-2.0e38, LANES)
-                    weight = vmath.exp(k, score - broadcast(now, LANES), LANES)
-                    weight = k.let(tirx.Select(hidden, f32(0.0, LANES), weight), "weight")
+                    weight = vmath.exp(k, score - origin, LANES)
+                    weight = k.let(tirx.Select(score < f32(2 * UNSEEN, LANES), f32(0.0, LANES), weight), "weight")
                     k.store(memory, r * width + p * page_tokens, weight)
                     total.set(total.get() + weight)
-                shrink = k.let(vmath.exp(k, k.let(before - now, "step"), 1), "shrink")
-                k.store(memory, at_max + r, now)
-                k.store(memory, at_sum + r, memory.load(at_sum + r) * shrink + vmath.reduce_sum(k, total.get(), LANES))
-                with k.when(tirx.NE(before, now)):
-                    for v in range(hp // LANES):
-                        at = k.let(at_out + r * hp + v * LANES, "at")
-                        k.store(memory, at, memory.load(at, LANES) * broadcast(shrink, LANES))
+                k.store(memory, part.peak + r, highest)
+                k.store(memory, part.total + r, vmath.reduce_sum(k, total.get(), LANES))
 
-            def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, last_pos: Expr = last_pos) -> None:
-                step = max(1, isa.float_tile[1] // n)
-                for v in range(0, hp // LANES, step):
-                    wide = range(v, min(v + step, hp // LANES))
-                    sums = [
-                        [
-                            k.register("float32", LANES, memory.load(at_out + (r0 + i) * hp + c * LANES, LANES))
-                            for c in wide
-                        ]
-                        for i in range(n)
+            def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, filled: Expr = filled) -> None:
+                def add(sums: list[list[Any]], wide: range, p: Expr, address: Expr, t: Expr) -> None:
+                    parts = [
+                        k.let(cast("float32", vpages.load(address + t * hp + c * LANES, LANES), LANES), "value")
+                        for c in wide
                     ]
-                    with k.loop(0, pages) as p:
-                        address = page_address(p)
-                        # Slots after the last position may hold anything, NaN too: they are not read.
-                        filled = tirx.min(i64(page_tokens), last_pos + 1 - (start + p) * page_tokens)
-                        with k.loop(0, filled) as t:
-                            parts = [
-                                k.let(cast("float32", vpages.load(address + t * hp + c * LANES, LANES), LANES), "value")
-                                for c in wide
-                            ]
-                            for i in range(n):
-                                weight = broadcast(memory.load((r0 + i) * width + p * page_tokens + t), LANES)
-                                weight = k.let(weight, "weight")
-                                for total, part in zip(sums[i], parts, strict=True):
-                                    total.set(fma(part, weight, total.get(), LANES))
+                    for i in range(n):
+                        weight = broadcast(memory.load((r0 + i) * width + p * page_tokens + t), LANES)
+                        weight = k.let(weight, "weight")
+                        for total, one in zip(sums[i], parts, strict=True):
+                            total.set(fma(one, weight, total.get(), LANES))
+
+                several = max(1, isa.float_tile[1] // n)
+                for v in range(0, hp // LANES, several):
+                    wide = range(v, min(v + several, hp // LANES))
+                    sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in wide] for _ in range(n)]
+                    # Slots after the last position may hold anything, NaN too: they are not read.
+                    full = tirx.min(pages, tirx.floordiv(filled, i64(page_tokens)) - start)
+                    full = k.let(tirx.max(full, i64(0)), "full")
+                    with k.loop(0, full) as p:
+                        address = page_address(start + p)
+                        with k.loop(0, page_tokens // 2) as pair:
+                            for odd in range(2):
+                                add(sums, wide, p, address, pair * 2 + odd)
+                    with k.loop(full, pages) as p:
+                        address = page_address(start + p)
+                        with k.loop(0, filled - (start + p) * page_tokens) as t:
+                            add(sums, wide, p, address, t)
                     for i in range(n):
                         for c, total in zip(wide, sums[i], strict=True):
-                            k.store(memory, at_out + (r0 + i) * hp + c * LANES, total.get())
+                            k.store(memory, part.out + (r0 + i) * hp + c * LANES, total.get())
 
             _by_rows(k, rows, group, isa.float_tile[0], scores)
             with k.loop(0, rows) as r:
+                hide(r)
                 weigh(r)
             _by_rows(k, rows, group, isa.float_tile[0], values)
 
-        with k.loop(0, rows) as r:
-            inverse = k.let(f32(1.0) / memory.load(at_sum + r), "inverse")
-            token = first + tirx.floordiv(r, i64(group))
-            to = k.let(token * ld + (kv * group + tirx.floormod(r, i64(group))) * head_dim, "to")
-            with k.loop(0, tirx.floordiv(head_dim, i64(LANES))) as v:
-                value = memory.load(at_out + r * hp + v * LANES, LANES) * broadcast(inverse, LANES)
-                k.store(out, to + v * LANES, k.let(value, "o"))
-            with k.loop(tirx.floordiv(head_dim, i64(LANES)) * LANES, head_dim) as d:
-                k.store(out, to + d, memory.load(at_out + r * hp + d) * inverse)
+            with k.loop(0, rows) as r:
+                peak, total = memory.load(part.peak + r), memory.load(part.total + r)
+
+                def output(v: int, r: Expr = r) -> Expr:
+                    return memory.load(part.out + r * hp + v, LANES)
+
+                with k.when(folds):
+                    _fold(k, memory, state, r, hp, peak, total, output)
+                with k.when(slot >= 0):
+                    token = slot + (split - begin) * count + tirx.floordiv(r, i64(group))
+                    to = _partial(k, token, kv_heads, kv, r, spec)
+                    for v in range(0, hp, LANES):
+                        k.store(partials, to + v, output(v))
+                    k.store(partials, to + hp, peak)
+                    k.store(partials, to + hp + 1, total)
+
+        with k.when(folds):
+            _write(k, memory, state, out, rows, first, kv, spec, head_dim, ld)
     return k
 
 
-def _by_rows(k: Kernel, rows: Expr, group: int, most: int, body: Callable[[Expr, int], None]) -> None:
-    """body(first row, how many) over all rows, at most `most` at a time.
+def attention_merge(spec: AttentionSpec) -> Kernel:
+    """Folds the partial results that `attention` left, in the order of their splits.
 
-    There are `group` rows for each token of the tile, so whole groups are taken: a decode step is one piece. A group
-    larger than `most` is cut in pieces of `most` and what is left by halves.
+    Buffers: P as in `attention`; merges i32 [.][4]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld.
+    Unit: merge * kv_heads + kv head."""
+    k = Kernel(f"attention_merge_g{spec.group}_h{spec.hp}_t{spec.tile_tokens}")
+    partials, merges, out = k.buffer("P", "float32"), k.buffer("merges", "int32"), k.buffer("O", "float32")
+    kv_heads, head_dim, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "ld"))
+    hp, group = spec.hp, spec.group
+    memory = k.scratch("float32")
+    state = _State(0, spec.rows * hp, spec.rows * (hp + 1))
+    with k.loop(k.begin, k.end) as unit:
+        merge = k.let(tirx.floordiv(unit, kv_heads) * MERGE_FIELDS, "merge")
+        kv = k.let(tirx.floormod(unit, kv_heads), "kv")
+        first, count, slot, splits = (
+            k.let(cast("int64", merges.load(merge + i)), name)
+            for i, name in enumerate(("first", "count", "slot", "splits"))
+        )
+        rows = k.let(count * group, "rows")
+        _clear(k, memory, state, rows, hp)
+        with k.loop(0, splits) as split, k.loop(0, rows) as r:
+            at = _partial(k, slot + split * count + tirx.floordiv(r, i64(group)), kv_heads, kv, r, spec)
+
+            def output(v: int, at: Expr = at) -> Expr:
+                return partials.load(at + v, LANES)
+
+            _fold(k, memory, state, r, hp, partials.load(at + hp), partials.load(at + hp + 1), output)
+        _write(k, memory, state, out, rows, first, kv, spec, head_dim, ld)
+    return k
+
+
+def _partial(k: Kernel, token: Expr, kv_heads: Expr, kv: Expr, r: Expr, spec: AttentionSpec) -> Expr:
+    """Where the partial result of row r, in slot `token`, begins."""
+    row = (token * kv_heads + kv) * spec.group + tirx.floormod(r, i64(spec.group))
+    return k.let(row * partial_width(spec.hp), "partial")
+
+
+def _clear(k: Kernel, memory: Memory, state: _State, rows: Expr, hp: int) -> None:
+    with k.loop(0, rows) as r:
+        k.store(memory, state.peak + r, f32(MINUS_INFINITY))
+        k.store(memory, state.total + r, f32(0.0))
+        for v in range(0, hp, LANES):
+            k.store(memory, state.out + r * hp + v, f32(0.0, LANES))
+
+
+def _fold(
+    k: Kernel, memory: Memory, state: _State, r: Expr, hp: int, peak: Expr, total: Expr, output: Callable[[int], Expr]
+) -> None:
+    """One more split of row r. The arithmetic is spelled out in `fma`: the same bits wherever it stands."""
+    with k.when(peak > f32(UNSEEN)):  # else the row saw nothing of this split
+        before = k.let(memory.load(state.peak + r), "before")
+        now = k.let(tirx.max(before, peak), "now")
+        old = k.let(vmath.exp(k, k.let(before - now, "x"), 1), "old")
+        new = k.let(vmath.exp(k, k.let(peak - now, "x"), 1), "new")
+        k.store(memory, state.peak + r, now)
+        k.store(memory, state.total + r, fma(total, new, memory.load(state.total + r) * old, 1))
+        for v in range(0, hp, LANES):
+            at = k.let(state.out + r * hp + v, "at")
+            value = k.let(memory.load(at, LANES) * broadcast(old, LANES), "value")
+            k.store(memory, at, fma(output(v), broadcast(new, LANES), value, LANES))
+
+
+def _write(
+    k: Kernel, memory: Memory, state: _State, out: Memory, rows: Expr, first: Expr, kv: Expr, spec: AttentionSpec,
+    head_dim: Expr, ld: Expr,
+) -> None:  # fmt: skip
+    """Outputs over sums, as the rows of O."""
+    group, hp = i64(spec.group), spec.hp
+    with k.loop(0, rows) as r:
+        inverse = k.let(f32(1.0) / memory.load(state.total + r), "inverse")
+        token = first + tirx.floordiv(r, group)
+        to = k.let(token * ld + (kv * group + tirx.floormod(r, group)) * head_dim, "to")
+        with k.loop(0, tirx.floordiv(head_dim, i64(LANES))) as v:
+            value = memory.load(state.out + r * hp + v * LANES, LANES) * broadcast(inverse, LANES)
+            k.store(out, to + v * LANES, k.let(value, "o"))
+        with k.loop(tirx.floordiv(head_dim, i64(LANES)) * LANES, head_dim) as d:
+            k.store(out, to + d, memory.load(state.out + r * hp + d) * inverse)
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (max(1, most).bit_length() - 1)
+
+
+def row_pieces(group: int, most: int) -> list[list[int]]:
+    """How the rows of a tile, `group` for each of its tokens, are taken at most `most` at a time.
+
+    Several whole tokens at once, then fewer; or, where a token has too many rows, in parts of nearly equal size. Each
+    inner list is what one step of the loop takes one after the other.
     """
-    if group <= most:
-        size = most // group * group
-        with k.loop(0, tirx.floordiv(rows, i64(size))) as r:
-            body(r * size, size)
-        if size > group:
-            with k.loop(tirx.floordiv(rows, i64(size)) * (size // group), tirx.floordiv(rows, i64(group))) as r:
-                body(r * group, group)
-        return
-    with k.loop(0, tirx.floordiv(rows, i64(most))) as r:
-        body(r * most, most)
-    size = most
-    while size > 1:
-        size //= 2
-        with k.when(tirx.EQ(tirx.floormod(tirx.floordiv(rows, i64(size)), i64(2)), i64(1))):
-            body(k.let(tirx.floordiv(rows, i64(2 * size)) * (2 * size), "r"), size)
+    if group > most:
+        parts = -(-group // most)
+        return [[group // parts + (i < group % parts) for i in range(parts)]]
+    tokens, pieces = most // group, []
+    while tokens > 0:
+        pieces.append([tokens * group])
+        tokens //= 2
+    return pieces
+
+
+def _by_rows(k: Kernel, rows: Expr, group: int, most: int, body: Callable[[Expr, int], None]) -> None:
+    """body(first row, how many) over all rows (a multiple of `group`)."""
+    done: Expr = i64(0)
+    for parts in row_pieces(group, most):
+        size = sum(parts)
+        times = k.let(tirx.floordiv(rows - done, i64(size)), "times")
+        with k.loop(0, times) as i:
+            r = done + i * size
+            for n in parts:
+                body(k.let(r, "r"), n)
+                r = r + n
+        done = k.let(done + times * size, "done")

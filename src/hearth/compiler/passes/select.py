@@ -13,7 +13,7 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from hearth.compiler.kernels.attention import AttentionSpec, attention
+from hearth.compiler.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
 from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.kernels.embedding import embedding
 from hearth.compiler.kernels.gate import gate
@@ -32,6 +32,9 @@ from hearth.quant.formats import round_up
 LANES = 16
 MIN_CHUNKS = 16
 TILE_TOKENS = 16
+SPLIT_TOKENS = 256
+"""Tokens of context whose part of attention is computed on its own: short enough to share a long context evenly, long
+enough that folding the parts costs little."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Selection:
     config: DecoderConfig
     isas: Sequence[Isa]
     parameters: Parameters
+    max_partials: int
     kv_dtype: str = "float16"
     kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
     scratch_bytes: int = 64
@@ -79,11 +83,20 @@ def tensor(*shape: Any, dtype: str = "float32") -> Any:
 
 
 def call(
-    kernel: str, buffers: Sequence[Any], out: Any, units: Any, scalars: Sequence[Any], grain: int = 1, *, work: Work
+    kernel: str,
+    buffers: Sequence[Any],
+    out: Any,
+    units: Any,
+    scalars: Sequence[Any],
+    grain: int = 1,
+    *,
+    work: Work,
+    in_place: bool = False,
 ) -> Any:
-    """One step: `kernel` over [0, units), `grain` units at a time."""
+    """One step: `kernel` over [0, units), `grain` units at a time; `in_place`: its result is its last operand."""
     numbers = [tirx.IntImm("int64", x) if isinstance(x, int) else x for x in (units, grain, *scalars)]
-    return hearth_op("kernel", [*buffers, relax.ShapeExpr(numbers)], out, kernel=kernel, work=work.to_text())
+    operands = [*buffers, relax.ShapeExpr(numbers)]
+    return hearth_op("kernel", operands, out, kernel=kernel, in_place=in_place, work=work.to_text())
 
 
 def select_kernels(module: Any, selection: Selection) -> Any:
@@ -204,7 +217,7 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     q, k, v, *rest = arguments(value)
     tables, rest = (rest[:2], rest[2:]) if layer.rope is not None else ([], rest)
     norms, rest = (rest[:2], rest[2:]) if c.qk_norm else ([], rest)
-    positions, token_seq, tiles, block_table, k_pages, v_pages = rest
+    positions, token_seq, items, merges, block_table, k_pages, v_pages = rest
     sources, offsets, strides = zip(*(_columns(graph, x) for x in (q, k, v)), strict=True)
     n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
     group, hp = c.num_heads // c.num_kv_heads, padded_head(c.head_dim)
@@ -222,19 +235,27 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
             work=Work("rope", operations=3 * (c.num_heads + c.num_kv_heads) * c.head_dim, appends=True),
         )
     )  # fmt: skip
-    spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, group, hp, s.kv_dtype)
-    kernel = s.use(
-        spec.name,
-        lambda isa: attention(isa, spec, PAGE_TOKENS),
-        scratch_bytes=spec.scratch_bytes(PAGE_TOKENS),
-    )
+    spec = AttentionSpec(layer.sliding_window, c.attention_softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, s.kv_dtype)
+    kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
+    merge = s.use("", lambda isa: attention_merge(spec))
     ld = stride(c.num_heads * c.head_dim)
+    out = tensor(n, ld)
+    partials = tensor(s.max_partials, c.num_kv_heads, group, partial_width(hp))
+    parts = graph.emit(
+        call(
+            kernel,
+            [rotated, k_pages, v_pages, items, positions, block_table],
+            [partials, out], items.ty.shape[0] * c.num_kv_heads, [c.num_kv_heads, c.head_dim, n, seq_stride, ld],
+            # A product with the key, a product with the value.
+            work=Work("attention", pair_operations=4 * c.num_heads * c.head_dim, window=layer.sliding_window or 0),
+        )
+    )  # fmt: skip
+    left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
     return call(
-        kernel,
-        [rotated, k_pages, v_pages, tiles, positions, block_table],
-        tensor(n, ld), tiles.ty.shape[0] * c.num_kv_heads, [c.num_kv_heads, c.head_dim, n, seq_stride, ld],
-        # A product with the key, a product with the value.
-        work=Work("attention", pair_operations=4 * c.num_heads * c.head_dim, window=layer.sliding_window or 0),
+        merge,
+        [left, merges, done],
+        out, merges.ty.shape[0] * c.num_kv_heads, [c.num_kv_heads, c.head_dim, ld], in_place=True,
+        work=Work("attention_merge"),
     )  # fmt: skip
 
 

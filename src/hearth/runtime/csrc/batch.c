@@ -5,6 +5,8 @@
 #include "error.h"
 #include "session.h"
 
+static hth_item *items_of(const hearth_session *session) { return (hth_item *)(void *)session->inputs[HTH_ITEMS]; }
+
 #define INVALID(...) hth_fail(HEARTH_INVALID, __VA_ARGS__)
 
 static hearth_status check_sizes(const hth_plan_header *h, const hearth_batch *batch) {
@@ -44,9 +46,10 @@ static hearth_status check_pages(const hearth_session *session, const hearth_bat
     return HEARTH_OK;
 }
 
-/* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles. */
+/* Walks one sequence's run of tokens from `first` on, checks it and cuts it into tiles: items over all their splits. */
 static hearth_status take_run(hearth_session *session, const hearth_batch *batch, uint32_t first, uint32_t *end,
                               uint32_t *num_tiles) {
+    hth_item *tiles = items_of(session);
     const hth_plan_header *h = session->model->plan.header;
     const int32_t seq = batch->token_seq[first];
     if (seq < 0 || (uint32_t)seq >= batch->num_seqs) {
@@ -68,13 +71,11 @@ static hearth_status take_run(hearth_session *session, const hearth_batch *batch
             return INVALID("token %u: position %d, positions of a sequence must ascend by 1", i, position);
         }
         if ((i - first) % h->tile_tokens == 0) {
-            int32_t *tile = session->inputs[HTH_TILES] + (size_t)4 * (*num_tiles)++;
-            tile[0] = (int32_t)i;
-            tile[1] = 0;
-            tile[2] = seq;
-            tile[3] = 0;
+            tiles[(*num_tiles)++] = (hth_item){.first = (int32_t)i, .seq = seq, .slot = -1};
         }
-        ++session->inputs[HTH_TILES][(size_t)4 * (*num_tiles - 1) + 1];
+        hth_item *tile = &tiles[*num_tiles - 1];
+        ++tile->count;
+        tile->split_end = position / (int32_t)h->split_tokens + 1;
     }
     *end = i;
     return check_pages(session, batch, seq, batch->positions[i - 1]);
@@ -92,6 +93,39 @@ static hearth_status take_tokens(hearth_session *session, const hearth_batch *ba
         }
     }
     return HEARTH_OK;
+}
+
+/* Items that each thread should have, so that threads end together, where there is only one KV head. */
+enum { ITEMS_PER_THREAD = 4 };
+
+/* Cuts tiles that have more than their share of the splits into several items: decoding, where a long context would
+ * otherwise be one thread's work. Splits are computed apart in any case, so this is a question of time only. */
+static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
+    const hth_plan_header *h = session->model->plan.header;
+    hth_item *items = items_of(session);
+    hth_merge *merges = (hth_merge *)(void *)session->inputs[HTH_MERGES];
+    uint64_t splits = 0;
+    for (uint32_t t = 0; t < num_tiles; ++t) splits += (uint64_t)items[t].split_end;
+    const uint64_t wanted = (uint64_t)ITEMS_PER_THREAD * session->threads;
+    const int32_t most = (int32_t)((splits + wanted - 1) / wanted); /* splits of one item */
+    uint32_t num_items = num_tiles, num_merges = 0, slots = 0;
+    for (uint32_t t = 0; t < num_tiles; ++t) {
+        const hth_item tile = items[t];
+        const uint64_t needed = (uint64_t)tile.count * (uint64_t)tile.split_end;
+        if (tile.split_end <= most || needed > h->max_partials - slots) continue;
+        merges[num_merges++] = (hth_merge){
+            .first = tile.first, .count = tile.count, .slot = (int32_t)slots, .splits = tile.split_end};
+        for (int32_t begin = 0; begin < tile.split_end; begin += most) {
+            hth_item *item = begin == 0 ? &items[t] : &items[num_items++];
+            *item = tile;
+            item->split_begin = begin;
+            item->split_end = tile.split_end - begin > most ? begin + most : tile.split_end;
+            item->slot = (int32_t)slots + begin * tile.count;
+        }
+        slots += (uint32_t)needed;
+    }
+    session->symbols[HTH_NUM_ITEMS] = num_items;
+    session->symbols[HTH_NUM_MERGES] = num_merges;
 }
 
 hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch) {
@@ -121,8 +155,8 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
     session->symbols[HTH_NUM_TOKENS] = n;
     session->symbols[HTH_NUM_SEQS] = batch->num_seqs;
     session->symbols[HTH_NUM_LOGIT_ROWS] = batch->num_logit_rows;
-    session->symbols[HTH_NUM_TILES] = num_tiles;
     session->symbols[HTH_BLOCK_TABLE_STRIDE] = stride;
     session->symbols[HTH_NUM_PAGES] = session->num_pages;
+    cut_tiles(session, num_tiles);
     return HEARTH_OK;
 }

@@ -79,9 +79,9 @@ typedef struct hearth_open_options {
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* One JSON object, valid as long as the model:
- * {"abi_version", "vocab_size", "hidden_size", "max_tokens", "max_seqs", "max_logit_rows", "tile_tokens", "page_tokens",
- *  "max_position", "max_block_table_stride", "weights_bytes", "arena_bytes", "scratch_bytes_per_thread",
- *  "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names],
+ * {"abi_version", "vocab_size", "hidden_size", "max_tokens", "max_seqs", "max_logit_rows", "tile_tokens",
+ *  "split_tokens", "max_partials", "page_tokens", "max_position", "max_block_table_stride", "weights_bytes",
+ *  "arena_bytes", "scratch_bytes_per_thread", "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names],
  *  "isa": the instruction set in use, "isas": [those that the library has, best first]} */
 HEARTH_API const char *hearth_describe(const hearth_model *model);
 

@@ -103,19 +103,20 @@ static hearth_status resolve_kernels(hearth_model *model) {
 static hearth_status describe(hearth_model *model) {
     const hth_plan *p = &model->plan;
     const hth_plan_header *h = p->header;
-    size_t size = 2048; /* 18 numbers of at most 20 digits, their names, and three known output names */
+    size_t size = 2048; /* 20 numbers of at most 20 digits, their names, and three known output names */
     for (uint32_t i = 0; i < hearth_num_kernel_sets; ++i) size += 2 * strlen(hearth_kernel_sets[i].isa) + 8;
     char *text = malloc(size);
     if (text == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the description");
     int used = snprintf(
         text, size,
         "{\"abi_version\": %u, \"vocab_size\": %u, \"hidden_size\": %u, \"max_tokens\": %u, \"max_seqs\": %u, "
-        "\"max_logit_rows\": %u, \"tile_tokens\": %u, \"page_tokens\": %u, \"max_position\": %u, "
+        "\"max_logit_rows\": %u, \"tile_tokens\": %u, \"split_tokens\": %u, \"max_partials\": %u, "
+        "\"page_tokens\": %u, \"max_position\": %u, "
         "\"max_block_table_stride\": %u, \"weights_bytes\": %llu, \"arena_bytes\": %llu, "
         "\"scratch_bytes_per_thread\": %llu, \"kv_bytes_per_page\": %llu, \"num_steps\": %u, \"num_kernels\": %u, "
         "\"num_kv\": %u, \"num_weights\": %u, \"outputs\": [",
         HEARTH_ABI_VERSION, h->vocab_size, h->hidden_size, h->max_tokens, h->max_seqs, h->max_logit_rows,
-        h->tile_tokens, h->page_tokens, h->max_position, p->max_block_table_stride,
+        h->tile_tokens, h->split_tokens, h->max_partials, h->page_tokens, h->max_position, p->max_block_table_stride,
         (unsigned long long)h->weights_bytes, (unsigned long long)h->arena_bytes, (unsigned long long)h->scratch_bytes,
         (unsigned long long)p->kv_bytes_per_page, h->num_steps, h->num_kernels, h->num_kv, h->num_weights);
     for (uint32_t i = 0; i < h->num_outputs; ++i) {

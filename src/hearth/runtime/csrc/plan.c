@@ -12,9 +12,10 @@
 
 /* The records are used where they lie in the file, so their C layout is the file's. */
 _Static_assert(sizeof(hth_plan_header) == 192 && offsetof(hth_plan_header, arena_bytes) == 64, "header layout");
-_Static_assert(offsetof(hth_plan_header, zero) == 120, "header layout");
+_Static_assert(offsetof(hth_plan_header, zero) == 128, "header layout");
 _Static_assert(sizeof(hth_scalar) == 32 && sizeof(hth_buffer) == 24 && sizeof(hth_weight) == 24, "record layout");
 _Static_assert(sizeof(hth_kv) == 16 && sizeof(hth_plan_kernel) == 16, "record layout");
+_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16, "record layout");
 _Static_assert(sizeof(hth_step) == 24 && sizeof(hth_plan_output) == 24, "record layout");
 
 /* Far above any kernel; keeps a hostile plan from making the checks themselves slow. */
@@ -46,13 +47,18 @@ static hearth_status check_header(const hth_plan_header *h, uint64_t size) {
     } limits[] = {
         {"max_tokens", h->max_tokens},   {"max_seqs", h->max_seqs},       {"max_logit_rows", h->max_logit_rows},
         {"tile_tokens", h->tile_tokens}, {"page_tokens", h->page_tokens}, {"vocab_size", h->vocab_size},
-        {"hidden_size", h->hidden_size}, {"max_position", h->max_position},
+        {"hidden_size", h->hidden_size}, {"max_position", h->max_position}, {"split_tokens", h->split_tokens},
+        {"max_partials", h->max_partials},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; ++i) {
         if (limits[i].value < 1 || limits[i].value > INT32_MAX) {
             return CORRUPT("%s is %u, must be 1 to 2147483647", limits[i].name, limits[i].value);
         }
     }
+    if (h->split_tokens % h->page_tokens != 0) {
+        return CORRUPT("split_tokens is %u, no multiple of page_tokens, %u", h->split_tokens, h->page_tokens);
+    }
+    if (h->max_partials > INT32_MAX - h->max_tokens) return CORRUPT("max_partials is %u", h->max_partials);
     return HEARTH_OK;
 }
 
@@ -201,9 +207,10 @@ static int64_t largest_value(const hth_plan *p, const hth_scalar *s) {
         [HTH_NUM_TOKENS] = p->header->max_tokens,
         [HTH_NUM_SEQS] = p->header->max_seqs,
         [HTH_NUM_LOGIT_ROWS] = p->header->max_logit_rows,
-        [HTH_NUM_TILES] = p->header->max_tokens,
+        [HTH_NUM_ITEMS] = hth_plan_max_items(p->header),
         [HTH_BLOCK_TABLE_STRIDE] = p->max_block_table_stride,
         [HTH_NUM_PAGES] = INT32_MAX,
+        [HTH_NUM_MERGES] = p->header->max_partials,
     };
     const int64_t none[HTH_NUM_SYMBOLS] = {[HTH_ONE] = 1};
     const int64_t high = hth_scalar_value(s, most), low = hth_scalar_value(s, none);

@@ -7,16 +7,17 @@
 
 #include "hearth.h"
 
-enum { HTH_PLAN_VERSION = 1, HTH_PLAN_ALIGN = 64 };
+enum { HTH_PLAN_VERSION = 2, HTH_PLAN_ALIGN = 64 };
 
 typedef enum hth_symbol {
     HTH_ONE,
     HTH_NUM_TOKENS,
     HTH_NUM_SEQS,
     HTH_NUM_LOGIT_ROWS,
-    HTH_NUM_TILES,
+    HTH_NUM_ITEMS,
     HTH_BLOCK_TABLE_STRIDE,
     HTH_NUM_PAGES,
+    HTH_NUM_MERGES,
     HTH_NUM_SYMBOLS
 } hth_symbol;
 
@@ -26,9 +27,10 @@ typedef enum hth_input {
     HTH_TOKEN_IDS,
     HTH_POSITIONS,
     HTH_TOKEN_SEQ,
-    HTH_TILES,
+    HTH_ITEMS,
     HTH_BLOCK_TABLE,
     HTH_LOGIT_ROWS,
+    HTH_MERGES,
     HTH_NUM_INPUTS
 } hth_input;
 
@@ -40,8 +42,20 @@ typedef struct {
     uint32_t num_outputs, num_meta;
     uint64_t arena_bytes, scratch_bytes, weights_bytes;
     uint32_t max_tokens, max_seqs, max_logit_rows, tile_tokens, page_tokens, vocab_size, hidden_size, max_position;
-    uint8_t zero[72];
+    uint32_t split_tokens, max_partials;
+    uint8_t zero[64];
 } hth_plan_header;
+
+/* A work item of attention: a tile (tokens of one sequence, one after the other) and a range of splits of its context.
+ * With a slot, its partial results go to slots [slot, slot + count * splits); without, it folds them itself. */
+typedef struct {
+    int32_t first, count, seq, split_begin, split_end, slot, zero[2];
+} hth_item;
+
+/* A tile whose partial results, `count` slots for each split, are to be folded. */
+typedef struct {
+    int32_t first, count, slot, splits;
+} hth_merge;
 
 typedef struct {
     uint32_t symbol, zero;
@@ -94,6 +108,11 @@ typedef struct {
 /* Checks `size` bytes (aligned to 8) in full and points `plan` into them. Answers HEARTH_CORRUPT or HEARTH_MISMATCH with
  * a text that names what is wrong. After HEARTH_OK every index and offset in the tables may be followed unchecked. */
 hearth_status hth_plan_parse(hth_plan *plan, const void *bytes, uint64_t size);
+
+/* Each tile is an item and has at least one token; an item that is a part of a tile takes at least one partial. */
+static inline uint32_t hth_plan_max_items(const hth_plan_header *header) {
+    return header->max_tokens + header->max_partials;
+}
 
 /* floor((symbol * mul + add) / div). Cannot overflow in a checked plan while symbols are in [0, INT32_MAX]. */
 int64_t hth_scalar_value(const hth_scalar *scalar, const int64_t symbols[HTH_NUM_SYMBOLS]);

@@ -16,9 +16,10 @@ static void input_elements(const hth_plan *plan, uint64_t elements[HTH_NUM_INPUT
     elements[HTH_TOKEN_IDS] = h->max_tokens;
     elements[HTH_POSITIONS] = h->max_tokens;
     elements[HTH_TOKEN_SEQ] = h->max_tokens;
-    elements[HTH_TILES] = (uint64_t)4 * h->max_tokens; /* a tile has at least one token */
+    elements[HTH_ITEMS] = sizeof(hth_item) / 4 * (uint64_t)hth_plan_max_items(h);
     elements[HTH_BLOCK_TABLE] = (uint64_t)h->max_seqs * plan->max_block_table_stride;
     elements[HTH_LOGIT_ROWS] = h->max_logit_rows;
+    elements[HTH_MERGES] = sizeof(hth_merge) / 4 * (uint64_t)h->max_partials;
 }
 
 /* A region that is large enough for huge pages begins on one. */
@@ -42,7 +43,7 @@ static hearth_status place_kv(hearth_session *session, uint64_t *total) {
     return HEARTH_OK;
 }
 
-static hearth_status take_memory(hearth_session *session, uint32_t threads) {
+static hearth_status take_memory(hearth_session *session) {
     const hth_plan *plan = &session->model->plan;
     const hth_plan_header *h = plan->header;
     uint64_t elements[HTH_NUM_INPUTS], inputs = hth_align64(h->max_seqs), kv = 0, total = 0;
@@ -54,7 +55,7 @@ static hearth_status take_memory(hearth_session *session, uint32_t threads) {
     hearth_status status = place_kv(session, &kv);
     if (status != HEARTH_OK) return status;
     if (!hth_add_product(&total, inputs, 1) || !hth_add_product(&total, kv, 1) ||
-        !hth_add_product(&total, h->arena_bytes, 1) || !hth_add_product(&total, h->scratch_bytes, threads)) {
+        !hth_add_product(&total, h->arena_bytes, 1) || !hth_add_product(&total, h->scratch_bytes, session->threads)) {
         return hth_fail(HEARTH_MEMORY, "the session's memory leaves 64 bits");
     }
     status = hth_model_reserve(session->model, total, "a session");
@@ -125,15 +126,17 @@ static hearth_status prepare_steps(hearth_session *session) {
     return HEARTH_OK;
 }
 
-static hearth_status build(hearth_session *session, uint32_t threads) {
+static hearth_status build(hearth_session *session) {
     const hth_plan_header *h = session->model->plan.header;
     session->kv_regions = calloc((size_t)h->num_kv + 1, sizeof *session->kv_regions);
     if (session->kv_regions == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the KV table");
-    hearth_status status = take_memory(session, threads);
+    hearth_status status = take_memory(session);
     if (status == HEARTH_OK) status = prepare_steps(session);
     if (status != HEARTH_OK) return status;
-    session->team = hth_team_create(threads, h->scratch_bytes);
-    if (session->team == NULL) return hth_fail(HEARTH_MEMORY, "a team of %u threads cannot be had", threads);
+    session->team = hth_team_create(session->threads, h->scratch_bytes);
+    if (session->team == NULL) {
+        return hth_fail(HEARTH_MEMORY, "a team of %u threads cannot be had", session->threads);
+    }
     return HEARTH_OK;
 }
 
@@ -155,7 +158,8 @@ hearth_status hearth_session_create(hearth_model *model, const hearth_session_op
     hth_model_retain(model);
     made->model = model;
     made->num_pages = (uint32_t)known.num_pages;
-    status = build(made, known.threads > 0 ? known.threads : hth_processor_count());
+    made->threads = known.threads > 0 ? known.threads : hth_processor_count();
+    status = build(made);
     if (status == HEARTH_OK) {
         *session = made;
     } else {

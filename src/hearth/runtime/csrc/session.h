@@ -9,7 +9,7 @@
 struct hearth_session {
     hearth_model *model;
     hth_team *team;
-    uint32_t num_pages;
+    uint32_t num_pages, threads;
     uint64_t reserved_bytes;
 
     hth_memory arena;
@@ -31,7 +31,7 @@ struct hearth_session {
     bool profile;
 };
 
-/* Checks a batch, copies it into the session's inputs, cuts it into tiles and sets the symbols (batch.c). */
+/* Checks a batch, copies it into the session's inputs, cuts it into work items and sets the symbols (batch.c). */
 hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch);
 
 #endif
