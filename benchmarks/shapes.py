@@ -5,9 +5,9 @@
     python benchmarks/shapes.py --shape all --format all --out .cache/shapes
 
 Speed does not depend on the values of weights, so blocks of quantised formats are made of random integers directly,
-with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q5_k`, `q6_k`; Hugging Face
-folders `hf-f16`, `hf-bf16` (weights and configuration, no tokenizer). The numbers of each shape are those its authors
-publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
+with scales that keep the logits finite. Formats: GGUF `f16`, `q8_0`, `q4_0`, `q4_k`, `q4_k_m`, `q5_k`, `q6_k`; Hugging
+Face folders `hf-f16`, `hf-bf16`. The numbers of each shape are those its
+authors publish in config.json. Needs numpy only; a tensor is written in pieces, so memory stays small.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ SHAPES = {
     ),
 }  # fmt: skip
 
-GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k")
+GGUF_FORMATS = ("f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k")
 HF_FORMATS = ("hf-f16", "hf-bf16")
 
 
@@ -109,20 +109,32 @@ def vector(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
 # -- GGUF --------------------------------------------------------------------------------------------------------------
 
 
-def gguf_type(tensor: Tensor, wanted: str, *, pure: bool) -> str:
+def gguf_type(tensor: Tensor, wanted: str, num_layers: int, *, pure: bool) -> str:
     """The type llama.cpp's own quantiser would give the tensor.
 
-    The tied embedding is the head too, and gets q6_k with any smaller body. A row that is no multiple of 256 cannot be
-    a k-quant, and falls back to the next larger format of blocks of 32.
+    The tied embedding is the head too, and gets q6_k with any smaller body; so do, in a `q4_k_m` file, value and down
+    projections of half the layers. A row that is no multiple of 256 cannot be a k-quant, and falls back to the next
+    larger format of blocks of 32.
     """
     if len(tensor.shape) == 1:
         return "f32"
-    kind = wanted
-    if tensor.gguf_name == "token_embd.weight" and wanted.startswith(("q4", "q5")) and not pure:
-        kind = "q6_k"
+    kind = wanted.removesuffix("_m")
+    if tensor.gguf_name == "token_embd.weight":
+        if wanted.startswith(("q4", "q5")) and not pure:
+            kind = "q6_k"
+    elif wanted == "q4_k_m" and not pure:
+        _, layer, what, _ = tensor.gguf_name.split(".")
+        if what in ("attn_v", "ffn_down") and has_more_bits(int(layer), num_layers):
+            kind = "q6_k"
     if tensor.shape[1] % gguf_blocks.BLOCKS[kind].columns:
         kind = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}[kind]
     return kind
+
+
+def has_more_bits(layer: int, num_layers: int) -> bool:
+    """Whether the medium mix gives a layer's sensitive projections 6 bits: first and last eighth, else every third."""
+    eighth = num_layers // 8
+    return layer < eighth or layer >= 7 * num_layers // 8 or (layer - eighth) % 3 == 2
 
 
 def rope_factors(shape: Shape) -> np.ndarray:
@@ -136,7 +148,7 @@ def rope_factors(shape: Shape) -> np.ndarray:
 
 def gguf_metadata(shape: Shape, name: str, wanted: str) -> list[tuple[str, object]]:
     arch, uint32 = shape.architecture, np.uint32
-    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q5_k": 16, "q6_k": 18}[wanted]
+    file_type = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k": 14, "q4_k_m": 15, "q5_k": 16, "q6_k": 18}[wanted]
     tokens, types, merges = gguf_file.byte_level_vocabulary(shape.vocab_size, {shape.bos_id, shape.eos_id})
     return [
         ("general.architecture", arch),
@@ -172,7 +184,7 @@ def write_gguf(path: Path, name: str, wanted: str, *, pure: bool, seed: int) -> 
         factors = rope_factors(shape)
         writer.add("rope_freqs.weight", factors.shape, "f32", lambda factors=factors: iter([factors.tobytes()]))
     for tensor in tensors_of(shape):
-        kind = gguf_type(tensor, wanted, pure=pure)
+        kind = gguf_type(tensor, wanted, shape.num_layers, pure=pure)
         if kind == "f32":
             pieces = lambda tensor=tensor: iter([vector(tensor, rng).tobytes()])  # noqa: E731 (bound per tensor)
         else:
@@ -218,8 +230,32 @@ def hf_config(shape: Shape, dtype: str) -> dict[str, object]:
     return config
 
 
+def write_tokenizer(folder: Path, shape: Shape) -> None:
+    """The vocabulary of the GGUF files as tokenizer.json, which every program wants to find beside the weights."""
+    controls = sorted({shape.bos_id, shape.eos_id})
+    tokens, _, merges = gguf_file.byte_level_vocabulary(shape.vocab_size, set(controls))
+    flags = {"special": True, "normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    vocab = {token: token_id for token_id, token in enumerate(tokens)}
+    content = {
+        "version": "1.0",
+        "added_tokens": [{"id": token_id, "content": tokens[token_id], **flags} for token_id in controls],
+        "pre_tokenizer": byte_level,
+        "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges},
+    }
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": tokens[shape.bos_id],
+        "eos_token": tokens[shape.eos_id],
+        "clean_up_tokenization_spaces": False,
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def write_hf(folder: Path, name: str, wanted: str, *, seed: int) -> None:
-    """config.json and one model.safetensors, which is last to get its name: a broken run leaves no whole folder."""
+    """Configuration, tokenizer and model.safetensors, which gets its name last: a broken run leaves no whole folder."""
     shape, rng = SHAPES[name], np.random.default_rng(seed)
     dtype = wanted.removeprefix("hf-")
     folder.mkdir(parents=True, exist_ok=True)
@@ -235,6 +271,7 @@ def write_hf(folder: Path, name: str, wanted: str, *, seed: int) -> None:
     head += b" " * (-len(head) % 8)
     long_name = {"f16": "float16", "bf16": "bfloat16"}[dtype]
     (folder / "config.json").write_text(json.dumps(hf_config(shape, long_name), indent=2) + "\n")
+    write_tokenizer(folder, shape)
     part = folder / "model.safetensors.part"
     with part.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)

@@ -32,7 +32,7 @@ def shapes(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["llama-3.2-1b", "qwen2.5-0.5b", "smollm2-135m"])
-@pytest.mark.parametrize("wanted", ["f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k"])
+@pytest.mark.parametrize("wanted", ["f16", "q8_0", "q4_0", "q4_k", "q4_k_m", "q5_k", "q6_k"])
 def test_a_gguf_file_is_one_that_hearth_reads(shapes, tmp_path, name, wanted):
     path = shapes.path_of(tmp_path, name, wanted)
     shapes.write_gguf(path, name, wanted, pure=False, seed=0)
@@ -49,11 +49,21 @@ def test_a_gguf_file_is_one_that_hearth_reads(shapes, tmp_path, name, wanted):
         values = read_f32(RowSource.of(checkpoint, tensor)) * np.sqrt(checkpoint.tensors[tensor].shape[1])
         assert abs(values.mean()) < 0.1
         assert 0.4 < values.std() < 0.6
-    head = {"q4_0": "q6_k", "q4_k": "q6_k", "q5_k": "q6_k"}.get(wanted, wanted)
+    head = {"q4_0": "q6_k", "q4_k": "q6_k", "q4_k_m": "q6_k", "q5_k": "q6_k"}.get(wanted, wanted)
     if name != "llama-3.2-1b" and head == "q6_k":
         head = "q8_0"  # rows of 896 and 576 are no multiple of 256
     assert checkpoint.tensors["token_embd.weight"].dtype == head
-    assert checkpoint.tensors["blk.0.ffn_down.weight"].dtype == wanted
+    assert checkpoint.tensors["blk.0.ffn_down.weight"].dtype == wanted.removesuffix("_m")
+
+
+def test_the_medium_mix_gives_six_bits_to_the_layers_that_llama_cpp_gives_them(shapes):
+    more = [layer for layer in range(16) if shapes.has_more_bits(layer, 16)]
+    assert more == [0, 1, 4, 7, 10, 13, 14, 15]
+    tensors = {tensor.gguf_name: tensor for tensor in shapes.tensors_of(shapes.SHAPES["llama-3.2-1b"])}
+    for name, kind in {"attn_v": "q6_k", "ffn_down": "q6_k", "attn_k": "q4_k", "ffn_up": "q4_k"}.items():
+        assert shapes.gguf_type(tensors[f"blk.1.{name}.weight"], "q4_k_m", 8, pure=False) == "q4_k"
+        assert shapes.gguf_type(tensors[f"blk.0.{name}.weight"], "q4_k_m", 8, pure=False) == kind
+        assert shapes.gguf_type(tensors[f"blk.0.{name}.weight"], "q4_k_m", 8, pure=True) == "q4_k"
 
 
 @pytest.mark.parametrize("name", ["llama-3.2-1b", "qwen2.5-0.5b", "smollm2-135m"])
@@ -65,7 +75,7 @@ def test_a_hugging_face_folder_is_one_that_hearth_reads(shapes, tmp_path, name, 
     loaded = load_family(checkpoint)
     assert loaded.config.vocab_size == 2000
     assert checkpoint.tensors["model.embed_tokens.weight"].dtype == wanted.removeprefix("hf-")
-    assert checkpoint.tokenizer() is None
+    assert checkpoint.tokenizer() is not None
 
 
 def test_both_forms_of_a_model_have_the_same_configuration(shapes, tmp_path):
