@@ -7,53 +7,84 @@ compiled first, or found in the cache.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from _worker import Job, serve
 
 import hearth
+from hearth.bundle import open_bundle
 from hearth.compiler import compile_model
-from hearth.engine import Engine, Forward, SamplingParams, pages_for
+from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.runtime import Model, Session
+
+SPARE_TOKENS = 64  # a sequence is ahead of another by the steps of the other's prompt
 
 
 class Hearth:
-    """One model and one engine, without prefix cache: every run computes the whole prompt."""
+    """One model, and one engine for as many sequences as the last run had."""
 
     def __init__(self, job: Job) -> None:
-        session = open_session(job)
-        info = session.info
-        self._engine = Engine(
-            session, context=job.context, chunk_tokens=min(job.batch, info.max_tokens), prefix_cache=False
-        )
-        self.vocab_size = info.vocab_size
+        self._job = job
+        bundle = compiled(job)
+        self._model = Model(bundle)
+        self._num_seqs = 0
+        self._resize(1)
+        facts = open_bundle(bundle).manifest.facts
+        self.facts = {"weights_bytes": facts.weights_bytes, "kv_bytes_per_token": facts.kv_bytes_per_token}
+        self.vocab_size = self._model.info.vocab_size
         self.description = f"Hearth {getattr(hearth, '__version__', '')}".strip()
 
-    def run(self, prompt: list[int], num_generated: int) -> tuple[float, float, list[int]]:
-        """Seconds of the prompt (up to its first token), seconds of the tokens after it, and the tokens."""
-        params = SamplingParams(temperature=0, max_tokens=num_generated + 1, ignore_eos=True)
+    def run(self, prompts: list[list[int]], num_generated: int) -> tuple[float, float, list[list[int]]]:
+        self._resize(len(prompts))
+        params = SamplingParams(temperature=0, max_tokens=num_generated + SPARE_TOKENS, ignore_eos=True)
+        engine = self._engine
         start = time.perf_counter()
-        events = self._engine.generate(prompt, params)
-        tokens = [next(events).token]
+        requests = [Request(prompt_ids=tuple(prompt), params=params) for prompt in prompts]
+        tokens: dict[int, list[int]] = {engine.add(request): [] for request in requests}
+
+        def step() -> None:
+            for event in engine.step():
+                if event.token is not None:
+                    tokens[event.id].append(event.token)
+
+        while not all(tokens.values()):
+            step()
         middle = time.perf_counter()
-        tokens += [event.token for event in events]
-        return middle - start, time.perf_counter() - middle, tokens
+        begun = sum(len(answer) for answer in tokens.values())
+        while sum(len(answer) for answer in tokens.values()) < begun + num_generated * len(prompts):
+            step()
+        end = time.perf_counter()
+        for request_id in tokens:
+            engine.cancel(request_id)
+        return middle - start, end - middle, [answer[: num_generated + 1] for answer in tokens.values()]
 
     def logits(self, tokens: list[int]) -> np.ndarray:
-        """float32 (vocab_size,), after the last token."""
         return self._engine.logits(tokens)[-1]
 
+    def bandwidth(self, rounds: int) -> list[float]:
+        from hearth.runtime.bandwidth import read_bandwidth
 
-def open_session(job: Job) -> Forward:
-    """The one place that knows how Hearth opens a model."""
+        return read_bandwidth(self._model, threads=self._job.threads, rounds=rounds)
+
+    def _resize(self, num_seqs: int) -> None:
+        if num_seqs == self._num_seqs:
+            return
+        self._num_seqs = num_seqs
+        info = self._model.info
+        context = min(self._job.context + SPARE_TOKENS, info.max_position)
+        num_pages = pages_for(context, num_seqs, page_tokens=info.page_tokens)
+        session = Session(self._model, num_pages=num_pages, threads=self._job.threads)
+        # Prompts to be timed are new from their first token on, so the prefix cache only helps those that are not.
+        self._engine = Engine(session, context=context, chunk_tokens=min(self._job.chunk, info.max_tokens))
+
+
+def compiled(job: Job) -> Path:
+    """The bundle's folder: the one place that knows how Hearth compiles a model."""
     path = Path(job.path)
     if (path / "manifest.json").is_file():
-        model = Model(path)
-        num_pages = pages_for(job.context, page_tokens=model.info.page_tokens)
-        return Session(model, num_pages=num_pages, threads=job.threads)
-    return open_session(replace(job, path=str(compile_model(path, name=path.stem))))
+        return path
+    return compile_model(path, name=path.stem, quant=job.quant, head=job.head)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Hearth against llama.cpp: the same GGUF file, the same threads, one run, in turns.
 
-    python benchmarks/llamacpp.py .cache/shapes/llama-3.2-1b-q4_0.gguf --bundle BUNDLE --llamacpp-python VENV/bin/python
+    python benchmarks/llamacpp.py .cache/shapes/llama-3.2-1b-q4_0.gguf --llamacpp-python VENV/bin/python
+    python benchmarks/llamacpp.py FILE --context 16 2048 8192 --flash auto off --threads 1 2
+    python benchmarks/llamacpp.py FILE --prompt --context 16 --batch-size 1 4 8
+    python benchmarks/llamacpp.py FILE --cold
 
-Prefill: a prompt of random token ids, up to the first token of the answer. Decode: one token at a time after that
-prompt, greedy. Each side runs in a process of its own that waits while the other is timed; after one warm-up each, the
-sides take turns, so that a machine that slows down slows both. Prints medians, their range and the ratio.
+Prefill: a prompt of random token ids, up to the first token of the answer. Decode: one token at a time, greedy, with so
+many tokens in the KV cache already. Each side runs in a process of its own that waits while the other is timed; after
+one warm-up each, the sides take turns. Prints medians, their range and the ratio of the medians.
 
-`--compare` checks instead that both compute the same: greedy tokens and KL divergence after random prompts.
+`--cold`: time to the first token of a fresh process. `--compare`: not how fast, but whether both compute the same.
 """
 
 from __future__ import annotations
@@ -16,101 +19,150 @@ import argparse
 import json
 import random
 import statistics
-import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _turns import Point, Worker, measure, spread, spread_text, take_turns, text_table
 from _worker import Job
 
-HERE = Path(__file__).parent
+Row = dict[str, Any]
+COLD_PROMPT = 32
 
 
-class Worker:
-    """A side of the comparison, in its own process."""
-
-    def __init__(self, python: str, script: str, job: Job) -> None:
-        self._process = subprocess.Popen(
-            [python, str(HERE / script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        about = self.ask(asdict(job))
-        self.description: str = about["description"]
-        self.vocab_size: int = about["vocab_size"]
-
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended: its last line, or its exit status, says why
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self._process.args[1]} ended with status {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise SystemExit(f"{Path(self._process.args[1]).name}: {answer['error']}")
-        return answer
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+def points_of(arguments: argparse.Namespace) -> list[Point]:
+    """Short contexts before long ones: what a longer prompt has in common need not be computed again."""
+    return [
+        *(Point("prefill", tokens) for tokens in arguments.prompt),
+        *(
+            Point("decode", tokens, sequences, arguments.gen)
+            for sequences in arguments.batch_size
+            for tokens in sorted(arguments.context)
+        ),
+    ]
 
 
-@dataclass
-class Measured:
-    """What one side has done, run after run."""
-
-    prefill_tok_s: list[float]
-    decode_tok_s: list[float]
-    peak_mb: float = 0.0
-
-    def summary(self) -> dict[str, Any]:
-        def spread(values: list[float]) -> dict[str, float]:
-            return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-        return {
-            "prefill_tok_s": spread(self.prefill_tok_s),
-            "decode_tok_s": spread(self.decode_tok_s),
-            "peak_mb": self.peak_mb,
-        }
+def sides_of(arguments: argparse.Namespace, job: Job) -> dict[str, tuple[str, str, Job]]:
+    """Interpreter, script and job of each side."""
+    sides = {}
+    if arguments.only != "llama.cpp":
+        path = str(arguments.hearth_model or arguments.gguf)
+        theirs = replace(job, path=path, quant=arguments.quant, head=arguments.head)
+        sides["hearth"] = (sys.executable, "_hearth_worker.py", theirs)
+    if arguments.only != "hearth":
+        for flash in arguments.flash:
+            name = "llama.cpp" if flash == "auto" else f"llama.cpp -fa {flash}"
+            sides[name] = (arguments.llamacpp_python, "_llamacpp_worker.py", replace(job, flash=flash))
+    return sides
 
 
-def measure(workers: dict[str, Worker], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Both sides in turns; the first run of each is thrown away."""
-    vocab_size = min(worker.vocab_size for worker in workers.values())
-    measured = {name: Measured([], []) for name in workers}
-    for repeat in range(arguments.repeat + 1):
-        prompt = random.Random(repeat).choices(range(vocab_size), k=arguments.prompt)
-        order = list(workers) if repeat % 2 else list(reversed(workers))
-        for name in order:
-            time.sleep(arguments.pause)  # threads of the other side that spin before they park have parked by then
-            answer = workers[name].ask({"prompt": prompt, "generate": arguments.gen})
-            if repeat:
-                measured[name].prefill_tok_s.append(arguments.prompt / answer["prompt_s"])
-                measured[name].decode_tok_s.append(arguments.gen / answer["generate_s"])
-            measured[name].peak_mb = answer["peak_mb"]
-    return {name: result.summary() for name, result in measured.items()}
+def measure_all(arguments: argparse.Namespace) -> list[Row]:
+    """A row for each number of threads, kind of KV cache and point."""
+    points = points_of(arguments)
+    context = max(point.tokens + point.generate for point in points) + 2
+    rows = []
+    for threads in arguments.threads:
+        for kv in arguments.kv:
+            job = Job(str(arguments.gguf), threads, context, arguments.chunk, not arguments.no_mmap, kv=kv)
+            workers: dict[str, Worker] = {}
+            try:
+                for name, side in sides_of(arguments, job).items():
+                    workers[name] = Worker(*side)
+                    workers[name].open()
+                for point in points:
+                    rows.append({"threads": threads, "kv": kv, **measure_point(workers, point, arguments)})
+            finally:
+                for worker in workers.values():
+                    worker.close()
+    return rows
 
 
-def compare(workers: dict[str, Worker], arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_point(workers: dict[str, Worker], point: Point, arguments: argparse.Namespace) -> Row:
+    # A prompt costs much and the kinds of flash attention differ little there: the first alone.
+    plain = [name for name in workers if name == "hearth" or point.what == "decode"]
+    plain += [name for name in workers if name not in plain][:1]
+    chosen = {name: workers[name] for name in workers if name in plain}
+    values = measure(chosen, point, repeat=arguments.repeat, pause=arguments.pause)
+    row: Row = {"what": point.what, "tokens": point.tokens, "sequences": point.sequences}
+    row["tok_s"] = {name: spread(speeds) for name, speeds in values.items()}
+    row["peak_mb"] = {name: worker.peak_mb for name, worker in chosen.items()}
+    row |= ratios({name: cell["median"] for name, cell in row["tok_s"].items()})
+    if "hearth" in chosen and point.what == "decode":
+        row |= memory_share(workers["hearth"], point, row["tok_s"]["hearth"]["median"])
+    return row
+
+
+def ratios(medians: dict[str, float]) -> dict[str, float]:
+    """Hearth to llama.cpp as it is by default (the first kind of flash attention asked for), and at its best."""
+    others = [median for name, median in medians.items() if name != "hearth"]
+    if "hearth" not in medians or not others:
+        return {}
+    return {"ratio": medians["hearth"] / others[0], "ratio_best": medians["hearth"] / max(others)}
+
+
+def memory_share(worker: Worker, point: Point, tok_s: float) -> dict[str, float]:
+    """What decoding reads: weights once a step, keys and values of every sequence; and what the machine can read."""
+    bandwidth = statistics.median(worker.ask({"bandwidth": 5})["bandwidth"]) / 1e9
+    held = point.sequences * (point.tokens + point.generate / 2) * worker.about["kv_bytes_per_token"]
+    read = (worker.about["weights_bytes"] + held) * tok_s / point.sequences / 1e9
+    return {"read_gb_s": bandwidth, "decode_gb_s": read, "bandwidth_share": read / bandwidth}
+
+
+def measure_cold(arguments: argparse.Namespace) -> list[Row]:
+    """Seconds to the first token in a fresh process; the file cache is warm after the first turn."""
+    rows = []
+    for threads in arguments.threads:
+        job = Job(str(arguments.gguf), threads, COLD_PROMPT + 2, arguments.chunk, not arguments.no_mmap)
+        sides = sides_of(argparse.Namespace(**{**vars(arguments), "flash": arguments.flash[:1]}), job)
+        asked: dict[str, list[float]] = {name: [] for name in sides}
+        prompt = random.Random(0).choices(range(1000), k=COLD_PROMPT)
+
+        def turn(index: int, name: str, sides: Any = sides, asked: Any = asked, prompt: Any = prompt) -> float:
+            time.sleep(arguments.pause)
+            start = time.perf_counter()
+            worker = Worker(*sides[name])
+            try:
+                worker.open()
+                answer = worker.run([prompt], 0)
+                total = time.perf_counter() - start
+            finally:
+                worker.close()
+            if index:
+                asked[name].append(worker.about["open_s"] + answer["prompt_s"])
+            return total
+
+        totals = take_turns(list(sides), arguments.repeat, turn)
+        for what, values in (("process start", totals), ("asking for the model", asked)):
+            cells = {name: spread(seconds) for name, seconds in values.items()}
+            row = {"what": f"first token, s from {what}", "threads": threads, "tokens": COLD_PROMPT, "seconds": cells}
+            if len(cells) == 2:
+                row["ratio"] = cells["hearth"]["median"] / cells["llama.cpp"]["median"]
+            rows.append(row)
+    return rows
+
+
+def compare(arguments: argparse.Namespace) -> Row:
     """Whether both compute the same: KL divergence of the next token (llama.cpp to Hearth) and greedy tokens."""
-    vocab_size = min(worker.vocab_size for worker in workers.values())
+    length = arguments.prompt[0]
+    context = length + arguments.gen + 2
+    job = Job(str(arguments.gguf), arguments.threads[0], context, arguments.chunk, kv=arguments.kv[0])
     divergences, agreeing, same_tokens = [], 0, 0
-    for repeat in range(arguments.repeat):
-        prompt = random.Random(repeat).choices(range(vocab_size), k=arguments.prompt)
-        log_p, log_q = (
-            log_softmax(np.array(workers[name].ask({"logits": prompt})["logits"])) for name in ("llama.cpp", "hearth")
-        )
-        divergences.append(float((np.exp(log_p) * (log_p - log_q)).sum()))
-        agreeing += int(log_p.argmax() == log_q.argmax())
-        answers = [workers[name].ask({"prompt": prompt, "generate": arguments.gen})["tokens"] for name in workers]
-        same_tokens += sum(1 for pair in zip(*answers, strict=True) if len(set(pair)) == 1)
+    workers = [Worker(*side) for side in sides_of(arguments, job).values()][:2]
+    try:
+        vocab_size = min(worker.open().about["vocab_size"] for worker in workers)
+        for repeat in range(arguments.repeat):
+            prompt = random.Random(repeat).choices(range(vocab_size), k=length)
+            log_q, log_p = (log_softmax(np.array(worker.ask({"logits": prompt})["logits"])) for worker in workers)
+            divergences.append(float((np.exp(log_p) * (log_p - log_q)).sum()))
+            agreeing += int(log_p.argmax() == log_q.argmax())
+            answers = [worker.run([prompt], arguments.gen)["tokens"][0] for worker in workers]
+            same_tokens += sum(1 for pair in zip(*answers, strict=True) if len(set(pair)) == 1)
+    finally:
+        for worker in workers:
+            worker.close()
     return {
         "kl_divergence": {"median": statistics.median(divergences), "max": max(divergences)},
         "top1_agreement": agreeing / arguments.repeat,
@@ -123,71 +175,90 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum())
 
 
-def print_table(results: dict[str, Any], workers: dict[str, Worker]) -> None:
-    print(f"{'':<36}{'prefill tok/s':>22}{'decode tok/s':>22}{'peak MB':>9}")
-    for name, worker in workers.items():
-        cells = (results[name][key] for key in ("prefill_tok_s", "decode_tok_s"))
-        texts = ("{median:.1f} ({min:.1f}-{max:.1f})".format(**cell) for cell in cells)
-        print(
-            f"{worker.description:<36}" + "".join(f"{text:>22}" for text in texts) + f"{results[name]['peak_mb']:>9.0f}"
-        )
-    if "ratio" in results:
-        print(f"{'Hearth / llama.cpp':<36}{results['ratio']['prefill']:>21.2f}x{results['ratio']['decode']:>21.2f}x")
+def table_of(rows: list[Row]) -> str:
+    """The rows as text; sides as columns."""
+    names = list(dict.fromkeys(name for row in rows for name in row.get("tok_s", row.get("seconds"))))
+    several = {key for key in ("threads", "kv") if len({row.get(key) for row in rows}) > 1}
+    lines = []
+    for row in rows:
+        label = row["what"]
+        if label in ("prefill", "decode"):
+            label = str(Point(label, row["tokens"], row["sequences"]))
+        label += "".join(f", {key} {row[key]}" for key in ("threads", "kv") if key in several and key in row)
+        cells = row.get("tok_s", row.get("seconds"))
+        texts = [spread_text(cells[name]) if name in cells else "" for name in names]
+        notes = []
+        if "ratio" in row:
+            notes.append(f"{row['ratio']:.2f}x")
+            if len(cells) > 2:
+                notes.append(f"({row['ratio_best']:.2f}x best)")
+        if "bandwidth_share" in row:
+            notes.append(f"{row['decode_gb_s']:.1f} of {row['read_gb_s']:.1f} GB/s")
+        lines.append([label, *texts, " ".join(notes)])
+    unit = "tok/s" if "tok_s" in rows[0] else "s"
+    return text_table(["", *(f"{name}, {unit}" for name in names), "Hearth / llama.cpp"], lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(description="Compare Hearth and llama.cpp on one GGUF file.")
+    result.add_argument("gguf", type=Path)
+    result.add_argument("--hearth-model", type=Path, help="a bundle, folder or file that Hearth opens instead")
+    result.add_argument("--quant", help="number format that Hearth compiles a folder to")
+    result.add_argument("--head", help="the same for embedding and head")
+    numbers = {"type": int, "nargs": "+"}
+    result.add_argument("--threads", **numbers, default=[2], help="default: 2")
+    result.add_argument("--prompt", type=int, nargs="*", default=[512], help="tokens to prefill; default: 512")
+    result.add_argument("--context", type=int, nargs="*", default=[512], help="tokens before decoding; default: 512")
+    result.add_argument("--batch-size", **numbers, default=[1], help="sequences that decode at once; default: 1")
+    result.add_argument("--gen", type=int, default=64, help="tokens decoded a turn; default: %(default)s")
+    result.add_argument("--kv", nargs="+", choices=["f16", "q8_0"], default=["f16"], help="default: f16")
+    result.add_argument(
+        "--flash",
+        nargs="+",
+        choices=["auto", "on", "off"],
+        default=["auto"],
+        help="llama.cpp's flash attention; the first counts as its default, the fastest as its best; default: auto",
+    )
+    result.add_argument("--chunk", type=int, default=512, help="prompt tokens in one forward; default: %(default)s")
+    result.add_argument("--repeat", type=int, default=5, help="turns; default: %(default)s")
+    result.add_argument("--pause", type=float, default=0.3, help="seconds between turns; default: %(default)s")
+    result.add_argument("--no-mmap", action="store_true", help="llama.cpp reads the weights instead of mapping them")
+    result.add_argument("--llamacpp-python", default=sys.executable, help="a Python that has llama-cpp-python")
+    result.add_argument("--only", choices=["llama.cpp", "hearth"], help="measure one side alone")
+    result.add_argument("--cold", action="store_true", help="time to the first token of a fresh process")
+    result.add_argument("--compare", action="store_true", help="compare what is computed instead of how fast")
+    result.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    return result
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    arguments = parser().parse_args(words)
+    refuse = parser().error
+    if not arguments.gguf.is_file():
+        refuse(f"{arguments.gguf}: no such file; `python benchmarks/shapes.py` makes some")
+    if arguments.compare and (arguments.only or arguments.cold or not arguments.prompt):
+        refuse("--compare needs both sides and a --prompt, and no --cold")
+    if not arguments.prompt and not arguments.context and not arguments.cold:
+        refuse("there is nothing to measure: give --prompt or --context")
+    if "q8_0" in arguments.kv and "off" in arguments.flash:
+        refuse("llama.cpp keeps q8_0 values only with flash attention: leave --flash off out")
+    numbers = [*arguments.threads, *arguments.prompt, *arguments.context, *arguments.batch_size]
+    if min(*numbers, arguments.gen, arguments.repeat, arguments.chunk) < 1:
+        refuse("numbers of threads, tokens, sequences and turns must be at least 1")
+    return arguments
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Compare Hearth and llama.cpp on one GGUF file.")
-    parser.add_argument("gguf", type=Path)
-    parser.add_argument("--bundle", type=Path, help="the same file as Hearth compiled it; default: compile it now")
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt; default: %(default)s")
-    parser.add_argument("--gen", type=int, default=64, help="tokens of the answer; default: %(default)s")
-    parser.add_argument("--batch", type=int, default=512, help="prompt tokens in one forward; default: %(default)s")
-    parser.add_argument("--repeat", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--pause", type=float, default=0.3, help="seconds between runs; default: %(default)s")
-    parser.add_argument("--no-mmap", action="store_true", help="llama.cpp reads the weights instead of mapping them")
-    parser.add_argument("--llamacpp-python", default=sys.executable, help="a Python that has llama-cpp-python")
-    parser.add_argument("--only", choices=["llama.cpp", "hearth"], help="measure one side alone")
-    parser.add_argument("--compare", action="store_true", help="compare what is computed instead of how fast")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    arguments = parser.parse_args()
-    if not arguments.gguf.is_file():
-        parser.error(f"{arguments.gguf}: no such file; `python benchmarks/shapes.py` makes some")
-    if arguments.compare and arguments.only:
-        parser.error("--compare needs both sides")
-    if min(arguments.prompt, arguments.gen, arguments.repeat, arguments.threads, arguments.batch) < 1:
-        parser.error("--prompt, --gen, --repeat, --threads and --batch must be at least 1")
-
-    context = arguments.prompt + arguments.gen + 2
-    scripts = {
-        "hearth": (sys.executable, "_hearth_worker.py", arguments.bundle or arguments.gguf),
-        "llama.cpp": (arguments.llamacpp_python, "_llamacpp_worker.py", arguments.gguf),
-    }
-    workers: dict[str, Worker] = {}
-    try:
-        for name, (python, script, path) in scripts.items():
-            if arguments.only in (None, name):
-                job = Job(str(path), arguments.threads, context, arguments.batch, not arguments.no_mmap)
-                workers[name] = Worker(python, script, job)
-        if arguments.compare:
-            print(json.dumps(compare(workers, arguments), indent=2))
-            return 0
-        results = measure(workers, arguments)
-    finally:
-        for worker in workers.values():
-            worker.close()
-    if len(workers) == 2:
-        results["ratio"] = {
-            key: results["hearth"][f"{key}_tok_s"]["median"] / results["llama.cpp"][f"{key}_tok_s"]["median"]
-            for key in ("prefill", "decode")
-        }
+    arguments = parse()
+    if arguments.compare:
+        print(json.dumps(compare(arguments), indent=2))
+        return 0
+    rows = measure_cold(arguments) if arguments.cold else measure_all(arguments)
     if arguments.json:
-        settings = {key: getattr(arguments, key) for key in ("threads", "prompt", "gen", "batch", "repeat")}
-        sides = {name: worker.description for name, worker in workers.items()}
-        print(json.dumps({"model": arguments.gguf.name, **settings, "sides": sides, **results}, indent=2))
+        print(json.dumps({"model": arguments.gguf.name, "repeat": arguments.repeat, "rows": rows}, indent=2))
     else:
-        print(f"{arguments.gguf.name}, {arguments.threads} threads, prompt {arguments.prompt}, answer {arguments.gen}")
-        print_table(results, workers)
+        print(f"{arguments.gguf.name}, {', '.join(map(str, arguments.threads))} threads, median of {arguments.repeat}")
+        print(table_of(rows))
     return 0
 
 
