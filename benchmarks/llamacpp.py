@@ -21,6 +21,7 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from _worker import Job
 
 Row = dict[str, Any]
 COLD_PROMPT = 32
+GAUGE = "bandwidth"  # the process that measures the memory
 
 
 def points_of(arguments: argparse.Namespace) -> list[Point]:
@@ -69,9 +71,13 @@ def measure_all(arguments: argparse.Namespace) -> list[Row]:
             job = Job(str(arguments.gguf), threads, context, arguments.chunk, not arguments.no_mmap, kv=kv)
             workers: dict[str, Worker] = {}
             try:
-                for name, side in sides_of(arguments, job).items():
-                    workers[name] = Worker(*side)
-                    workers[name].open()
+                sides = sides_of(arguments, job)
+                if "hearth" in sides:
+                    # A process of its own, and the first: what compiles the model, and the large buffer that is read
+                    # for the bandwidth, do not count as memory of the model.
+                    workers[GAUGE] = Worker(*sides["hearth"]).open()
+                for name, side in sides.items():
+                    workers[name] = Worker(*side).open()
                 for point in points:
                     rows.append({"threads": threads, "kv": kv, **measure_point(workers, point, arguments)})
             finally:
@@ -81,17 +87,23 @@ def measure_all(arguments: argparse.Namespace) -> list[Row]:
 
 
 def measure_point(workers: dict[str, Worker], point: Point, arguments: argparse.Namespace) -> Row:
-    # A prompt costs much and the kinds of flash attention differ little there: the first alone.
-    plain = [name for name in workers if name == "hearth" or point.what == "decode"]
-    plain += [name for name in workers if name not in plain][:1]
-    chosen = {name: workers[name] for name in workers if name in plain}
+    names = [name for name in workers if name != GAUGE]
+    if point.what == "prefill":
+        # A prompt costs much and the kinds of flash attention differ little there: the first alone.
+        names = names[: 1 + ("hearth" in names)]
+    chosen = {name: workers[name] for name in names}
     values = measure(chosen, point, repeat=arguments.repeat, pause=arguments.pause)
     row: Row = {"what": point.what, "tokens": point.tokens, "sequences": point.sequences}
     row["tok_s"] = {name: spread(speeds) for name, speeds in values.items()}
     row["peak_mb"] = {name: worker.peak_mb for name, worker in chosen.items()}
     row |= ratios({name: cell["median"] for name, cell in row["tok_s"].items()})
-    if "hearth" in chosen and point.what == "decode":
-        row |= memory_share(workers["hearth"], point, row["tok_s"]["hearth"]["median"])
+    if "hearth" in chosen:
+        about = workers["hearth"].about
+        row |= {"weights_mb": about["weights_bytes"] / 1e6}
+        row |= {"kv_mb": point.sequences * (point.tokens + point.generate) * about["kv_bytes_per_token"] / 1e6}
+        if point.what == "decode":
+            bandwidth = statistics.median(workers[GAUGE].ask({"bandwidth": 5})["bandwidth"]) / 1e9
+            row |= memory_share(about, point, row["tok_s"]["hearth"]["median"], bandwidth)
     return row
 
 
@@ -103,11 +115,10 @@ def ratios(medians: dict[str, float]) -> dict[str, float]:
     return {"ratio": medians["hearth"] / others[0], "ratio_best": medians["hearth"] / max(others)}
 
 
-def memory_share(worker: Worker, point: Point, tok_s: float) -> dict[str, float]:
-    """What decoding reads: weights once a step, keys and values of every sequence; and what the machine can read."""
-    bandwidth = statistics.median(worker.ask({"bandwidth": 5})["bandwidth"]) / 1e9
-    held = point.sequences * (point.tokens + point.generate / 2) * worker.about["kv_bytes_per_token"]
-    read = (worker.about["weights_bytes"] + held) * tok_s / point.sequences / 1e9
+def memory_share(about: Mapping[str, Any], point: Point, tok_s: float, bandwidth: float) -> dict[str, float]:
+    """What decoding reads, in GB/s, of what the machine can: weights once a step, each sequence's keys and values."""
+    held = point.sequences * (point.tokens + point.generate / 2) * about["kv_bytes_per_token"]
+    read = (about["weights_bytes"] + held) * tok_s / point.sequences / 1e9
     return {"read_gb_s": bandwidth, "decode_gb_s": read, "bandwidth_share": read / bandwidth}
 
 

@@ -95,6 +95,7 @@ def measure_shape(name: str, arguments: argparse.Namespace) -> Row:
     context = max(arguments.prompt, arguments.context + arguments.gen) + 2
     job = Job(str(source), arguments.threads, context, quant=arguments.quant, head=arguments.head)
     workers: dict[str, Worker] = {}
+    Worker(sys.executable, "_hearth_worker.py", job).open().close()  # so that compiling is none of the memory measured
     try:
         workers["hearth"] = Worker(sys.executable, "_hearth_worker.py", job).open()
         for peer, folder in folders.items():
