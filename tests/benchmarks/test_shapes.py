@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,21 +11,16 @@ from hearth.checkpoint import open_checkpoint
 from hearth.model import load_family
 from hearth.quant import RowSource, read_f32
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def shapes(monkeypatch):
+def shapes(script, monkeypatch):
     """The script, with its shapes made small."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("shapes")
+    module = script("shapes")
     small = {"num_layers": 2, "intermediate_size": 512, "vocab_size": 2000, "bos_id": 1, "eos_id": 2}
     monkeypatch.setattr(
         module, "SHAPES", {name: dataclasses.replace(shape, **small) for name, shape in module.SHAPES.items()}
     )
-    yield module
-    for name in ("shapes", "gguf_blocks", "gguf_file"):
-        sys.modules.pop(name, None)
+    return module
 
 
 @pytest.mark.parametrize("name", ["llama-3.2-1b", "qwen2.5-0.5b", "smollm2-135m"])
