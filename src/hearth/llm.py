@@ -27,9 +27,10 @@ from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, SamplingParams, pages_for
-from hearth.errors import ContextFull, NotEnoughMemory, TokenizerMissing, UsageError
-from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, prepare
-from hearth.runtime import Model, Session, default_threads, require
+from hearth.errors import ContextFull, TokenizerMissing, UsageError
+from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare
+from hearth.runtime import Model, Session, default_threads
+from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
 
 GENERATE_TOKENS = 256
 """`max_tokens` of `LLM.generate` where none is given: plain text has no natural end."""
@@ -85,6 +86,9 @@ class LLM:
             ends an answer with `finish_reason` "context"; "slide" drops the oldest tokens after the system prompt and
             says so in `Completion.notices`.
         max_seqs: requests whose keys and values are held at the same time.
+        speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
+            "off" never guesses. The answers are the same.
+        draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         progress: told of download, compilation and loading.
         offline: never use the network.
 
@@ -104,9 +108,15 @@ class LLM:
         template: str | None = None,
         context_overflow: ContextOverflow = "error",
         max_seqs: int = 1,
+        speculate: Speculate = "lookup",
+        draft: str | os.PathLike[str] | None = None,
         progress: ProgressCallback | None = None,
         offline: bool = False,
     ) -> None:
+        if speculate not in SPECULATE:
+            raise UsageError(f"speculate is {speculate!r}, but must be {' or '.join(map(repr, SPECULATE))}.")
+        if speculate == "off" and draft is not None:
+            raise UsageError("A draft model is given, but speculate is 'off'.", hint="Leave one of them out.")
         if context_overflow not in ("error", "slide"):
             raise UsageError(f"context_overflow is {context_overflow!r}, but must be 'error' or 'slide'.")
         if context is not None and context < 2:
@@ -128,11 +138,17 @@ class LLM:
         self.stats = Totals()
         if template is not None:
             self._chosen_template()  # a wrong name is better told before the weights are loaded
-        self._model = _open_model(self._opened, progress)
+        drafting = None
+        if draft is not None:
+            drafting = prepare_draft(
+                os.fspath(draft), self._opened, self._tokenizer, progress=progress, offline=offline
+            )
+        self._model = open_model(self._opened, progress)
+        self._guesser = Guesser(None)
         try:
-            self._engine = self._make_engine(context, max_seqs, threads)
+            self._engine = self._make_engine(context, max_seqs, threads, speculate, drafting, progress)
         except BaseException:
-            self._model.close()
+            self.close()
             raise
 
     # -- text ----------------------------------------------------------------------------------------------------
@@ -308,6 +324,7 @@ class LLM:
 
     def close(self) -> None:
         """Gives the memory back. The object must not be used afterwards."""
+        self._guesser.close()
         self._model.close()
 
     def __enter__(self) -> Self:
@@ -320,7 +337,15 @@ class LLM:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _make_engine(self, context: int | None, max_seqs: int, threads: int | None) -> Engine:
+    def _make_engine(
+        self,
+        context: int | None,
+        max_seqs: int,
+        threads: int | None,
+        speculate: Speculate,
+        draft: Opened | None,
+        progress: ProgressCallback | None,
+    ) -> Engine:
         info = self._model.info
         workers = default_threads() if threads is None else threads
         size = choose_context(info, context, max_seqs=max_seqs, threads=workers, name=self._opened.name)
@@ -328,7 +353,16 @@ class LLM:
             self._model, num_pages=pages_for(size, max_seqs, page_tokens=info.page_tokens), threads=workers
         )
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
-        return Engine(self._session, context=size, eos_ids=eos_ids)
+        self._guesser = open_guesser(
+            speculate,
+            draft,
+            vocab_size=info.vocab_size,
+            context=size,
+            max_seqs=max_seqs,
+            threads=workers,
+            progress=progress,
+        )
+        return Engine(self._session, context=size, eos_ids=eos_ids, speculation=self._guesser.speculation)
 
     def _start(
         self,
@@ -405,22 +439,6 @@ class LLM:
                 break
             shared += 1
         return shared
-
-
-def _open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
-    report = None
-    if progress is not None:
-
-        def report(done: int, total: int) -> None:
-            progress(Progress("load", opened.name, done, total))
-
-    facts = opened.bundle.manifest.facts
-    hint = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
-    require(facts.weights_bytes + facts.arena_bytes, f"{opened.name} (weights and workspace)", hint=hint)
-    try:
-        return Model(opened.bundle.path, progress=report)
-    except NotEnoughMemory as error:
-        raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or hint) from error
 
 
 __all__ = ["LLM", "AnswerStream", "Completion", "LLMInfo", "Progress", "Totals"]

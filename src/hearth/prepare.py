@@ -15,10 +15,10 @@ from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
 from hearth.engine import pages_for
-from hearth.errors import CompileError, HearthError, UsageError
+from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
 from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, resolve
-from hearth.runtime import ModelInfo, available_bytes, require
+from hearth.runtime import Model, ModelInfo, available_bytes, require
 
 MANIFEST = "manifest.json"
 MAX_DEFAULT_CONTEXT = 8192
@@ -96,6 +96,27 @@ def prepare(
         memory.remember(bundle.path)
     sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))
     return Opened(name, bundle, sampling, notices)
+
+
+def open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
+    """Loads the weights.
+
+    Raises:
+        NotEnoughMemory: they do not fit.
+    """
+    report = None
+    if progress is not None:
+
+        def report(done: int, total: int) -> None:
+            progress(Progress("load", opened.name, done, total))
+
+    facts = opened.bundle.manifest.facts
+    hint = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
+    require(facts.weights_bytes + facts.arena_bytes, f"{opened.name} (weights and workspace)", hint=hint)
+    try:
+        return Model(opened.bundle.path, progress=report)
+    except NotEnoughMemory as error:
+        raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or hint) from error
 
 
 def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str) -> int:

@@ -42,7 +42,13 @@ def test_ask_as_json(hearth: Run) -> None:
     answer = json.loads(done.stdout)
     assert "Paris" in answer["text"]
     assert answer["finish_reason"] == "stop"
-    assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "completion_tokens"}
+    assert set(answer["usage"]) == {
+        "prompt_tokens",
+        "cached_tokens",
+        "completion_tokens",
+        "drafted_tokens",
+        "accepted_tokens",
+    }
 
 
 def test_a_full_context_is_an_error_with_its_own_code(hearth: Run) -> None:

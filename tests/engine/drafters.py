@@ -11,7 +11,10 @@ VOCAB_SIZE = 61
 
 
 class Eager(Speculation):
-    """Verifies every guess there is room for, whatever that costs."""
+    """Verifies every guess there is room for, whatever that costs, and never rests."""
+
+    def rests(self) -> bool:
+        return False
 
     def counts(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
         counts = []

@@ -16,6 +16,7 @@ from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ALL_TAGS, Kind, Part, ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.engine import Generation, TokenEvent
+from hearth.engine import Usage as EngineUsage
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
 
@@ -41,11 +42,15 @@ class Usage:
         prompt_tokens: of the prompt.
         cached_tokens: of these, not computed again: an earlier request began with the same.
         completion_tokens: drawn, the end token included.
+        drafted_tokens: guesses that the model verified beside them.
+        accepted_tokens: of these, the ones that came true: each saved a step.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class Totals:
 
     Attributes:
         cached_tokens: prompt tokens that earlier requests had computed.
+        drafted_tokens, accepted_tokens: guesses verified, guesses that came true.
         prefill_s, decode_s: seconds until first tokens, and after them.
     """
 
@@ -122,6 +128,8 @@ class Totals:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
 
@@ -131,6 +139,8 @@ class Totals:
         self.prompt_tokens += done.usage.prompt_tokens
         self.cached_tokens += done.usage.cached_tokens
         self.completion_tokens += done.usage.completion_tokens
+        self.drafted_tokens += done.usage.drafted_tokens
+        self.accepted_tokens += done.usage.accepted_tokens
         self.prefill_s += done.timings.first_token_s
         self.decode_s += done.timings.total_s - done.timings.first_token_s
 
@@ -279,14 +289,13 @@ class AnswerStream(Iterator[Chunk]):
         self._generation.close()
         if self._text is not None and self._stops.found is None:
             self._show(self._text.finish(), final=True)
-        usage = self._generation.usage
         drawn = self._drawn
         self.completion = Completion(
             text="".join(drawn.answer),
             thinking="".join(drawn.thinking),
             token_ids=tuple(drawn.ids),
             finish_reason="stop" if self._stops.found is not None else reason,
-            usage=Usage(usage.prompt_tokens if usage else 0, usage.cached_tokens if usage else 0, drawn.count),
+            usage=_usage(self._generation.usage, drawn.count),
             timings=Timings(self._first - self._begin, self._last - self._begin),
             stop=self._stops.found,
             logprobs=tuple(drawn.logprobs) if drawn.logprobs else None,
@@ -294,6 +303,12 @@ class AnswerStream(Iterator[Chunk]):
         )
         if self._on_end is not None:
             self._on_end(self.completion)
+
+
+def _usage(cost: EngineUsage | None, drawn: int) -> Usage:
+    if cost is None:
+        return Usage(completion_tokens=drawn)
+    return Usage(cost.prompt_tokens, cost.cached_tokens, drawn, cost.drafted_tokens, cost.accepted_tokens)
 
 
 def _reason(event: TokenEvent) -> FinishReason:

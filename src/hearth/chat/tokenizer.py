@@ -66,6 +66,11 @@ class Tokenizer:
         """Number of tokens, added ones included. A model's own vocabulary may be padded past it."""
         return int(self._raw.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """All tokens, added ones included, as the library spells them, and their ids."""
+        return dict(self._raw.get_vocab(with_added_tokens=True))
+
     @cached_property
     def control_pattern(self) -> re.Pattern[str]:
         """Matches the text of any control token, the longest first; never matches where there are none."""

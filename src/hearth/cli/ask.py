@@ -18,6 +18,7 @@ from hearth.cli.options import (
     open_options,
     sampling,
     sampling_options,
+    speculation_options,
     template_options,
     thinking_options,
 )
@@ -48,6 +49,7 @@ MAX_STDIN_CHARS = 64 << 20
 @sampling_options
 @thinking_options
 @template_options
+@speculation_options
 @open_options
 def command(
     model: str, prompt: tuple[str, ...], system: str | None, raw: bool, as_json: bool, stats: bool, **options: Any

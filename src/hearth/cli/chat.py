@@ -14,6 +14,7 @@ from hearth.cli.options import (
     open_options,
     sampling,
     sampling_options,
+    speculation_options,
     template_options,
     thinking_options,
 )
@@ -34,6 +35,7 @@ from hearth.cli.options import (
 @sampling_options
 @thinking_options
 @template_options
+@speculation_options
 @open_options
 def command(model: str, system: str, load: Path | None, stats: bool, **options: Any) -> None:
     """Talk with MODEL; the starter model if none is named.

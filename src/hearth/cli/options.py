@@ -30,6 +30,15 @@ _OPEN = (
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
     *_OFFLINE,
 )
+_SPECULATION = (
+    click.option(
+        "--speculate",
+        type=click.Choice(["lookup", "off"]),
+        default="lookup",
+        help="Guess tokens from the text so far where that is faster; the answer is the same.",
+    ),
+    click.option("--draft", metavar="MODEL", help="A small model with the same tokenizer that guesses instead."),
+)
 _TEMPLATE = (
     click.option("--template", metavar="NAME", help="Chat format by name (chatml, llama3, ...) or a .jinja file."),
     click.option(
@@ -71,7 +80,18 @@ _SAMPLING_KEYS = [
     "max_tokens",
     "stop",
 ]
-_OPEN_KEYS = ["quant", "head", "precision", "context", "threads", "offline", "template", "context_overflow"]
+_OPEN_KEYS = [
+    "quant",
+    "head",
+    "precision",
+    "context",
+    "threads",
+    "offline",
+    "template",
+    "context_overflow",
+    "speculate",
+    "draft",
+]
 
 
 def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
@@ -86,6 +106,7 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 format_options = _adds(_FORMAT)
 offline_option = _adds(_OFFLINE)
 open_options = _adds(_OPEN)
+speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)
 thinking_options = _adds(_THINKING)

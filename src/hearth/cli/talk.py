@@ -151,10 +151,11 @@ class Talk:
     def _stats(self, _: str) -> None:
         info, totals = self._llm.info, self._llm.stats
         computed = totals.prompt_tokens - totals.cached_tokens
+        right = f", {totals.accepted_tokens} of {totals.drafted_tokens} guesses right" if totals.drafted_tokens else ""
         click.echo(
             f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
             f"{totals.requests} answers; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
-            f" {totals.completion_tokens} tokens written\n"
+            f" {totals.completion_tokens} tokens written{right}\n"
             f"prefill {_rate(computed, totals.prefill_s)}, decode"
             f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}",
             err=True,

@@ -212,25 +212,31 @@ class Engine:
 
     def _speculate(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
         """A step in which every sequence goes on by one token: guesses of the next ones may go along."""
-        asks = []
-        for part in slices:
+        if not speculation.rests():
+            self._guess(slices, speculation)
+        self._batch.fill(slices)
+        begin = time.perf_counter_ns()
+        result = self._batch.run(self._session)
+        speculation.observe(self._batch.num_rows, time.perf_counter_ns() - begin)
+        self._take(slices, result)
+
+    def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
+        """Puts guesses behind the tokens of those slices for which it pays."""
+        asks, places = [], []
+        for place, part in enumerate(slices):
             sequence = part.sequence
             left = sequence.params.max_tokens
             left = None if left is None else left - sequence.output_tokens
             limit = draft_limit(left=left, room=self.context - len(sequence.tokens))
             if limit > 0 and sequence.request.speculate:
                 asks.append(Ask(sequence.id, sequence.tokens, limit))
+                places.append(place)
+        if not asks:
+            return
         max_rows = min(self._info.max_tokens, self._info.max_logit_rows)
-        drafts = speculation.plan(asks, len(slices), max_rows) if asks else []
-        for ask, draft in zip(asks, drafts, strict=True):
+        for place, draft in zip(places, speculation.plan(asks, len(slices), max_rows), strict=True):
             if draft:
-                place = next(i for i, part in enumerate(slices) if part.sequence.id == ask.id)
                 slices[place] = self._scheduler.with_draft(slices[place], draft)
-        self._batch.fill(slices)
-        begin = time.perf_counter_ns()
-        result = self._batch.run(self._session)
-        speculation.observe(self._batch.num_rows, time.perf_counter_ns() - begin)
-        self._take(slices, result)
 
     def _take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
         """What the forward has computed: each sequence whose last token was among it draws."""

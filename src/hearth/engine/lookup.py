@@ -13,7 +13,7 @@ from collections.abc import Sequence as Seq
 from hearth.engine.draft import NUM_GRADES, Ask, Draft
 
 MAX_NGRAM = 3
-"""Tokens looked up at once. Longer matches are found by following a match of three."""
+"""Tokens looked up at once, at most. A longer match is one of these that went on."""
 
 
 class PromptLookup:
@@ -61,7 +61,9 @@ class _Index:
         self._num_seen = 0
         # n-gram -> place of the token after its last occurrence. The tokens of an n-gram make one integer: dictionaries
         # of integers are twice as fast as those of tuples.
-        self._tables: tuple[dict[int, int], ...] = tuple({} for _ in range(MAX_NGRAM))
+        self._after1: dict[int, int] = {}
+        self._after2: dict[int, int] = {}
+        self._after3: dict[int, int] = {}
 
     def draft(self, limit: int) -> Draft:
         """At most `limit` tokens; O(limit) and O(1) for each token that has come since."""
@@ -77,36 +79,41 @@ class _Index:
     def _update(self) -> None:
         """Takes in the tokens that have come since the last call."""
         tokens = self.tokens
-        for place in range(self._num_seen, len(tokens)):
-            if self.match and tokens[self.source] == tokens[place]:
-                self.source += 1
-                self.match = min(self.match + 1, NUM_GRADES)
-            else:
-                self.match = 0
-            self._add(place)
+        after1, after2, after3 = self._after1, self._after2, self._after3
+        for place in range(max(self._num_seen, 1), len(tokens)):
+            if self.match:
+                if tokens[self.source] == tokens[place]:
+                    self.source += 1
+                    self.match = min(self.match + 1, NUM_GRADES)
+                else:
+                    self.match = 0
+            # The token at `place` follows the n-grams that end right before it.
+            key = tokens[place - 1]
+            after1[key] = place
+            if place >= 2:
+                key = key << 32 | tokens[place - 2]
+                after2[key] = place
+                if place >= 3:
+                    after3[key << 32 | tokens[place - 3]] = place
         self._num_seen = len(tokens)
         if self.match < MAX_NGRAM:
             self._find()
 
-    def _add(self, place: int) -> None:
-        """Learns that the token at `place` follows the n-grams that end right before it."""
-        key = 0
-        for size, table in enumerate(self._tables, 1):
-            if size > place:
-                return
-            key = key << 32 | self.tokens[place - size]
-            table[key] = place
-
     def _find(self) -> None:
+        """Looks for a longer match than the one that is being followed."""
         tokens, end = self.tokens, len(self.tokens)
-        keys, key = [], 0
-        for size in range(1, min(MAX_NGRAM, end) + 1):
-            key = key << 32 | tokens[end - size]
-            keys.append(key)
-        for size in range(len(keys), self.match, -1):
-            source = self._tables[size - 1].get(keys[size - 1])
-            if source is not None:
-                while size < min(NUM_GRADES, source) and tokens[source - 1 - size] == tokens[end - 1 - size]:
-                    size += 1
-                self.source, self.match = source, size
-                return
+        key1 = tokens[-1]
+        if key1 not in self._after1:
+            return
+        source = None
+        if end > 2:
+            key2 = key1 << 32 | tokens[-2]
+            size, source = 3, self._after3.get(key2 << 32 | tokens[-3])
+            if source is None and self.match < 2:
+                size, source = 2, self._after2.get(key2)
+        if source is None and self.match < 1:
+            size, source = 1, self._after1[key1]
+        if source is not None:
+            while size < min(NUM_GRADES, source) and tokens[source - 1 - size] == tokens[end - 1 - size]:
+                size += 1
+            self.source, self.match = source, size

@@ -16,13 +16,14 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 
-from hearth.engine.draft import NUM_GRADES, Ask, Drafter
+from hearth.engine.draft import NUM_GRADES, Ask, Draft, Drafter
 
 _MARGIN = 1.03  # expected gain below which plain decoding is the better bet
 _LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
 _ASSUMED_ROW = 0.15  # of a step's time, for each further row, where nothing has been measured
 _PROBE_STEPS = 32  # after so many steps that stayed plain, try once whether that is still right
 _MAX_PROBE_STEPS = 1024
+_IDLE_STEPS, _IDLE_STRIDE = 64, 4  # after so many steps without a guess, only each fourth looks for one
 _MEMORY = 0.95  # weight of what was learned before against one observation more
 _PRIOR_WEIGHT = 3.0  # observations that a drafter's prior counts for
 
@@ -76,8 +77,10 @@ class _Record:
         self._hits = [prior * _PRIOR_WEIGHT] * NUM_GRADES
         self._trials = [_PRIOR_WEIGHT] * NUM_GRADES
 
-    def expect(self, guess: list[int], grade: int) -> None:
-        self._length, self._guess, self._grade = len(self.tokens), guess, grade
+    def expect(self, draft: Draft) -> list[float]:
+        """Keeps the draft to learn from it, and returns its gains."""
+        self._length, (self._guess, self._grade) = len(self.tokens), draft
+        return self.gains(draft.grade, len(draft.tokens)) if draft.tokens else []
 
     def learn(self) -> None:
         """Compares the last guess with the tokens that have come since, whether it was verified or not."""
@@ -115,6 +118,7 @@ class Speculation:
         self._drafter = drafter
         self._costs = StepCosts()
         self._records: dict[int, _Record] = {}
+        self._num_idle = 0  # steps without a guess worth verifying
         self._num_plain = 0  # steps since guesses were last verified though there were some
         self._probe_steps = _PROBE_STEPS
 
@@ -125,25 +129,27 @@ class Speculation:
             num_rows: rows that the step has without any guess: sequences that decode, asked for or not.
             max_rows: rows that it may have.
         """
-        records = [self._record(ask) for ask in asks]
-        for record in records:
-            record.learn()
         room = max_rows - num_rows
         if self._drafter.free:
             drafts = self._drafter.propose(asks)
-            for record, draft in zip(records, drafts, strict=True):
-                record.expect(draft.tokens, draft.grade)
-            gains = [r.gains(d.grade, len(d.tokens)) for r, d in zip(records, drafts, strict=True)]
+            gains = [self._record(ask).expect(draft) for ask, draft in zip(asks, drafts, strict=True)]
             counts = self.counts(gains, num_rows, room)
             return [draft.tokens[:count] for draft, count in zip(drafts, counts, strict=True)]
-        counts = self.counts([r.gains(0, ask.limit) for r, ask in zip(records, asks, strict=True)], num_rows, room)
+        records = [self._record(ask) for ask in asks]
+        gains = [record.gains(0, ask.limit) for record, ask in zip(records, asks, strict=True)]
+        counts = self.counts(gains, num_rows, room)
         wanted = [(ask._replace(limit=n), r) for ask, n, r in zip(asks, counts, records, strict=True) if n]
         drafts = self._drafter.propose([ask for ask, _ in wanted]) if wanted else []
         guesses = {}
         for (ask, record), draft in zip(wanted, drafts, strict=True):
-            record.expect(draft.tokens, draft.grade)
+            record.expect(draft)
             guesses[ask.id] = draft.tokens
         return [guesses.get(ask.id, []) for ask in asks]
+
+    def rests(self) -> bool:
+        """Whether to do without guesses in this step: where nothing has been worth a guess for long, most steps."""
+        self._num_idle += 1
+        return self._num_idle > _IDLE_STEPS and self._num_idle % _IDLE_STRIDE != 0
 
     def observe(self, rows: int, time_ns: float) -> None:
         """A step that only decoded took so long."""
@@ -160,9 +166,12 @@ class Speculation:
         self._drafter.reset()
 
     def _record(self, ask: Ask) -> _Record:
+        """What is known of the sequence, up to its last token."""
         record = self._records.get(ask.id)
         if record is None or record.tokens is not ask.tokens:
             record = self._records[ask.id] = _Record(ask.tokens, self._drafter.prior)
+        else:
+            record.learn()
         return record
 
     def counts(self, gains: list[list[float]], num_rows: int, room: int) -> list[int]:
@@ -180,7 +189,8 @@ class Speculation:
             return counts  # a plain step measures what a plain step takes
         best = self._best(ranked, num_rows, self._costs.estimate)
         if best:
-            self._num_plain, self._probe_steps = 0, _PROBE_STEPS
+            self._num_idle = self._num_plain = 0
+            self._probe_steps = _PROBE_STEPS
         elif self._num_plain < self._probe_steps:
             self._num_plain += 1
         else:
