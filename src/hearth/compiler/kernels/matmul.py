@@ -104,18 +104,25 @@ def matmul(spec: MatmulSpec) -> Kernel:
     loader.blocks, loader.kp = blocks, kp
     out = _Output(k, spec, bias, residual, y, best, where, ld, n, m)
 
-    with k.loop(k.begin, k.end) as unit:
-        start = k.register("int64", init=i64(0))
+    # A stretch of units whose weights stay in the second-level cache serves all rows before the next one is read: each
+    # tile of activations then comes from the first-level cache for all units of the stretch but one.
+    unit_bytes = blocks * (spec.fmt.block_bytes * (2 if spec.epilogue == "gated" else 1))
+    length = k.let(tirx.max(tirx.floordiv(i64(spec.tuning.stretch_bytes), unit_bytes), i64(1)), "length")
+    with k.loop(0, tirx.floordiv(k.end - k.begin + length - 1, length)) as stretch:
+        begin = k.let(k.begin + stretch * length, "begin")
+        end = k.let(tirx.min(begin + length, k.end), "end")
+
+        def units(first: Expr, rows: int, begin: Expr = begin, end: Expr = end) -> None:
+            with k.loop(begin, end) as unit:
+                _tile(k, spec, loader, out, unit, first, rows)
+
         size = spec.tuning.tile_rows or spec.isa.tile_rows
         with k.loop(0, tirx.floordiv(m, i64(size))) as tile:
-            _tile(k, spec, loader, out, unit, tile * size, size)
-        start.set(tirx.floordiv(m, i64(size)) * size)
+            units(tile * size, size)
         while size > 1:
             size //= 2
             with k.when(tirx.floormod(tirx.floordiv(m, i64(size)), i64(2)) == i64(1)):
-                first = k.let(start.get(), "row")
-                _tile(k, spec, loader, out, unit, first, size)
-                start.set(first + size)
+                units(k.let(tirx.floordiv(m, i64(2 * size)) * (2 * size), "row"), size)
     return k
 
 
