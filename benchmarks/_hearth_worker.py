@@ -6,17 +6,19 @@ compiled first, or found in the cache.
 
 from __future__ import annotations
 
+import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from _worker import Job, serve
+from _worker import Forward, Job, serve
 
-import hearth
-from hearth.bundle import open_bundle
+from hearth.bundle import BatchShape, open_bundle, read_costs
 from hearth.compiler import compile_model
 from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.runtime import Model, Session
+from hearth.runtime.limits import compute_peak, read_bandwidth
 
 SPARE_TOKENS = 64  # a sequence is ahead of another by the steps of the other's prompt
 
@@ -26,14 +28,14 @@ class Hearth:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        bundle = compiled(job)
-        self._model = Model(bundle)
+        self._bundle = compiled(job)
+        self._model = Model(self._bundle)
         self._num_seqs = 0
         self._resize(1)
-        facts = open_bundle(bundle).manifest.facts
+        facts = open_bundle(self._bundle).manifest.facts
         self.facts = {"weights_bytes": facts.weights_bytes, "kv_bytes_per_token": facts.kv_bytes_per_token}
         self.vocab_size = self._model.info.vocab_size
-        self.description = f"Hearth {getattr(hearth, '__version__', '')}".strip()
+        self.description = f"Hearth ({self._model.info.isa})"
 
     def run(self, prompts: list[list[int]], num_generated: int) -> tuple[float, float, list[list[int]]]:
         self._resize(len(prompts))
@@ -62,10 +64,24 @@ class Hearth:
     def logits(self, tokens: list[int]) -> np.ndarray:
         return self._engine.logits(tokens)[-1]
 
-    def bandwidth(self, rounds: int) -> list[float]:
-        from hearth.runtime.bandwidth import read_bandwidth
-
-        return read_bandwidth(self._model, threads=self._job.threads, rounds=rounds)
+    def limits(self, forwards: list[Forward]) -> dict[str, Any]:
+        """Bytes of weights, keys and values; operations of the arithmetic that does most of them."""
+        tile_tokens = self._model.info.tile_tokens
+        batches = [BatchShape(tuple((first, count) for first, count in spans), rows, tile_tokens)
+                   for spans, rows in forwards]  # fmt: skip
+        costs = read_costs(self._bundle)
+        operations = dict.fromkeys(("int8", "float32"), 0)
+        for cost in costs:
+            operations[cost.arithmetic] += sum(map(cost.operations, batches))
+        arithmetic = max(operations, key=operations.__getitem__)
+        threads = self._job.threads
+        return {
+            "read_bytes": sum(cost.memory_bytes(batch) for cost in costs for batch in batches),
+            "read_bytes_s": statistics.median(read_bandwidth(self._model, threads=threads)),
+            "arithmetic": arithmetic,
+            "operations": operations[arithmetic],
+            "operations_s": statistics.median(compute_peak(self._model, arithmetic, threads=threads)),
+        }
 
     def _resize(self, num_seqs: int) -> None:
         if num_seqs == self._num_seqs:
@@ -84,7 +100,8 @@ def compiled(job: Job) -> Path:
     path = Path(job.path)
     if (path / "manifest.json").is_file():
         return path
-    return compile_model(path, name=path.stem, quant=job.quant, head=job.head)
+    kv = {} if job.kv == "f16" else {"kv": "q8"}
+    return compile_model(path, name=path.stem, quant=job.quant, head=job.head, **kv)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-from _worker import Job, serve
+from _worker import Forward, Job, serve
 
 FLASH = {
     "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -61,7 +61,7 @@ class LlamaCpp:
         self._read(0, tokens)
         return self._row(-1).copy()
 
-    def bandwidth(self, rounds: int) -> list[float]:
+    def limits(self, forwards: list[Forward]) -> dict[str, Any]:
         raise NotImplementedError
 
     def _resize(self, num_seqs: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime_genai
-from _worker import Job, serve
+from _worker import Forward, Job, serve
 
 
 class OnnxRuntime:
@@ -49,7 +49,7 @@ class OnnxRuntime:
     def logits(self, tokens: list[int]) -> np.ndarray:
         raise NotImplementedError
 
-    def bandwidth(self, rounds: int) -> list[float]:
+    def limits(self, forwards: list[Forward]) -> dict[str, Any]:
         raise NotImplementedError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import openvino
 import openvino_genai
-from _worker import Job, serve
+from _worker import Forward, Job, serve
 
 
 class Clock(openvino_genai.StreamerBase):
@@ -60,7 +60,7 @@ class OpenVino:
     def logits(self, tokens: list[int]) -> np.ndarray:
         raise NotImplementedError
 
-    def bandwidth(self, rounds: int) -> list[float]:
+    def limits(self, forwards: list[Forward]) -> dict[str, Any]:
         raise NotImplementedError
 
 

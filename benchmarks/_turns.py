@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from _worker import Job
+from _worker import Forward, Job
 
 HERE = Path(__file__).parent
 
@@ -95,6 +95,13 @@ class Point:
             random.Random(f"{self.what} {fresh} {sequence}").choices(range(vocab_size), k=self.tokens)
             for sequence in range(self.sequences)
         ]
+
+    def forwards(self, chunk: int) -> list[Forward]:
+        """What is computed: the prompt's chunks, or one step in the middle of decoding."""
+        if self.what == "decode":
+            return [([(self.tokens + self.generate // 2, 1)] * self.sequences, self.sequences)]
+        starts = range(0, self.tokens, chunk)
+        return [([(first, min(chunk, self.tokens - first))], int(first == starts[-1])) for first in starts]
 
     def tok_s(self, answer: Mapping[str, Any]) -> float:
         if self.what == "prefill":

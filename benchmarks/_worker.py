@@ -1,7 +1,7 @@
 """What the sides of a comparison have in common: a process each, that is told one job a line.
 
 The parent writes one JSON object a line to the worker's standard input: first a `Job`, then requests, `{"prompts":
-[[ids], ...], "generate": n}` to time, `{"logits": [ids]}`, or `{"bandwidth": rounds}`. The worker answers each with one
+[[ids], ...], "generate": n}` to time, `{"logits": [ids]}`, or `{"limits": forwards}`. The worker answers each with one
 line on standard output; an answer `{"error": text}` ends it. A worker that waits uses no processor time, so the sides
 do not disturb each other.
 """
@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+Forward = tuple[list[tuple[int, int]], int]
+"""(first position, tokens) of each sequence, and the rows of logits that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Side(Protocol):
         """float32 (vocab_size,), after the last token."""
         ...
 
-    def bandwidth(self, rounds: int) -> list[float]:
-        """Bytes a second that as many threads read, round by round."""
+    def limits(self, forwards: list[Forward]) -> dict[str, Any]:
+        """What forwards must read and compute at least, and what as many threads of this machine can in a second."""
         ...
 
 
@@ -89,8 +92,8 @@ def serve(make: Callable[[Job], Side]) -> None:
             request = json.loads(line)
             if "logits" in request:
                 answer({"logits": side.logits(request["logits"]).tolist()})
-            elif "bandwidth" in request:
-                answer({"bandwidth": side.bandwidth(request["bandwidth"])})
+            elif "limits" in request:
+                answer(side.limits(request["limits"]))
             else:
                 prompt_s, generate_s, tokens = side.run(request["prompts"], request["generate"])
                 answer({"prompt_s": prompt_s, "generate_s": generate_s, "tokens": tokens, "peak_mb": _peak_mb()})

@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _turns import Point, Worker, measure, spread, spread_text, take_turns, text_table
+from _turns import Point, Worker, measure, significant, spread, spread_text, take_turns, text_table
 from _worker import Job
 
 Row = dict[str, Any]
 COLD_PROMPT = 32
-GAUGE = "bandwidth"  # the process that measures the memory
+GAUGE = "limits"  # the process that measures what the machine can
 
 
 def points_of(arguments: argparse.Namespace) -> list[Point]:
@@ -101,9 +101,8 @@ def measure_point(workers: dict[str, Worker], point: Point, arguments: argparse.
         about = workers["hearth"].about
         row |= {"weights_mb": about["weights_bytes"] / 1e6}
         row |= {"kv_mb": point.sequences * (point.tokens + point.generate) * about["kv_bytes_per_token"] / 1e6}
-        if point.what == "decode":
-            bandwidth = statistics.median(workers[GAUGE].ask({"bandwidth": 5})["bandwidth"]) / 1e9
-            row |= memory_share(about, point, row["tok_s"]["hearth"]["median"], bandwidth)
+        limits = workers[GAUGE].ask({"limits": point.forwards(arguments.chunk)})
+        row |= share_of_limits(point, row["tok_s"]["hearth"]["median"], limits)
     return row
 
 
@@ -115,11 +114,26 @@ def ratios(medians: dict[str, float]) -> dict[str, float]:
     return {"ratio": medians["hearth"] / others[0], "ratio_best": medians["hearth"] / max(others)}
 
 
-def memory_share(about: Mapping[str, Any], point: Point, tok_s: float, bandwidth: float) -> dict[str, float]:
-    """What decoding reads, in GB/s, of what the machine can: weights once a step, each sequence's keys and values."""
-    held = point.sequences * (point.tokens + point.generate / 2) * about["kv_bytes_per_token"]
-    read = (about["weights_bytes"] + held) * tok_s / point.sequences / 1e9
-    return {"read_gb_s": bandwidth, "decode_gb_s": read, "bandwidth_share": read / bandwidth}
+def share_of_limits(point: Point, tok_s: float, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """What Hearth reads when it decodes, or computes in a prompt, of what the machine can.
+
+    Decoding reads weights once a step, and each sequence's keys and values.
+    """
+    if point.what == "decode":
+        steps_s = tok_s / point.sequences
+        of, unit, done, limit = "memory", "GB/s", limits["read_bytes"] * steps_s, limits["read_bytes_s"]
+    else:
+        prompts_s = tok_s / point.tokens
+        of, unit = limits["arithmetic"], "Gop/s"
+        done, limit = limits["operations"] * prompts_s, limits["operations_s"]
+    return {"limit": of, "unit": unit, "done": done / 1e9, "limit_value": limit / 1e9, "share": done / limit}
+
+
+def share_text(row: Mapping[str, Any]) -> str:
+    """Empty where it was not measured."""
+    if "share" not in row:
+        return ""
+    return f"{significant(row['done'])} of {significant(row['limit_value'])} {row['unit']}, {100 * row['share']:.0f} %"
 
 
 def measure_cold(arguments: argparse.Namespace) -> list[Row]:
@@ -203,8 +217,7 @@ def table_of(rows: list[Row]) -> str:
             notes.append(f"{row['ratio']:.2f}x")
             if len(cells) > 2:
                 notes.append(f"({row['ratio_best']:.2f}x best)")
-        if "bandwidth_share" in row:
-            notes.append(f"{row['decode_gb_s']:.1f} of {row['read_gb_s']:.1f} GB/s")
+        notes.append(share_text(row))
         lines.append([label, *texts, " ".join(notes)])
     unit = "tok/s" if "tok_s" in rows[0] else "s"
     return text_table(["", *(f"{name}, {unit}" for name in names), "Hearth / llama.cpp"], lines)

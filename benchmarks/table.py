@@ -24,6 +24,7 @@ from typing import Any
 
 import shapes
 from _turns import HERE, spread_text
+from llamacpp import share_text
 
 Row = dict[str, Any]
 BIG = "llama-3.2-1b"
@@ -159,11 +160,10 @@ def speed_lines(what: str) -> Callable[[str, Row, int], Iterator[list[str]]]:
             if row["kv"] != "f16":
                 setting = f", {row['kv']} KV"
             peers = [cell for side, cell in row["tok_s"].items() if side != "hearth"]
-            share = f"{row['decode_gb_s']:.1f} of {row['read_gb_s']:.1f} GB/s, {100 * row['bandwidth_share']:.0f} %" \
-                if "bandwidth_share" in row else ""  # fmt: skip
-            best = [times(row["ratio_best"]), share] if what == "decode" else []
+            best = [times(row["ratio_best"])] if what == "decode" else []
+            last = [share_text(row), target_of(name, row), f"[{number}]"]
             yield [f"{model}{setting}", str(row["tokens"]), str(row["threads"]), spread_text(row["tok_s"]["hearth"]),
-                   spread_text(peers[0]), times(row["ratio"]), *best, target_of(name, row), f"[{number}]"]  # fmt: skip
+                   spread_text(peers[0]), times(row["ratio"]), *best, *last]  # fmt: skip
 
     return lines
 
@@ -214,7 +214,7 @@ def memory_lines(name: str, result: Row, number: int) -> Iterator[list[str]]:
 SPEED = ["tokens", "threads", "Hearth, tok/s", "llama.cpp, tok/s", "ratio"]
 TABLES: list[tuple[str, list[str], Callable[[str, Row, int], Iterator[list[str]]]]] = [
     ("Decode", ["model", *SPEED, "to its best", "read from memory", "target", ""], speed_lines("decode")),
-    ("Prefill", ["model", *SPEED, "target", ""], speed_lines("prefill")),
+    ("Prefill", ["model", *SPEED, "of the peak", "target", ""], speed_lines("prefill")),
     ("Several sequences at once",
      ["model", "sequences", "Hearth, tok/s", "of one", "llama.cpp, tok/s", "of one", "target", ""], batch_lines),
     ("First token of a cold process",

@@ -56,12 +56,22 @@ def test_the_ratio_to_the_best_setting_is_to_the_fastest_other_side(script):
     assert llamacpp.ratios({"hearth": 30.0}) == {}
 
 
-def test_decoding_reads_weights_once_a_step_and_keys_and_values_of_each_sequence(script):
+def test_a_share_is_of_the_limit_that_binds(script):
     llamacpp, turns = script("llamacpp"), script("_turns")
-    about = {"weights_bytes": 1_000_000_000, "kv_bytes_per_token": 1_000_000}
-    share = llamacpp.memory_share(about, turns.Point("decode", 240, 4, 20), 40.0, 40.0)
-    assert share["decode_gb_s"] == pytest.approx(20.0)  # 10 steps a second of 1 GB and 4 times 250 MB
-    assert share["bandwidth_share"] == pytest.approx(0.5)
+    limits = {"read_bytes": 2e9, "read_bytes_s": 40e9, "arithmetic": "int8", "operations": 3e12, "operations_s": 6e12}
+    decode = llamacpp.share_of_limits(turns.Point("decode", 240, 4, 20), 40.0, limits)
+    assert decode["done"] == pytest.approx(20.0)  # 10 steps a second of 2 GB
+    assert decode["share"] == pytest.approx(0.5)
+    prefill = llamacpp.share_of_limits(turns.Point("prefill", 512), 512.0, limits)
+    assert prefill["limit"] == "int8"
+    assert prefill["share"] == pytest.approx(0.5)
+    assert llamacpp.share_text(prefill) == "3000 of 6000 Gop/s, 50 %"
+
+
+def test_what_is_computed_is_the_prompt_in_chunks_or_a_step_in_the_middle(script):
+    turns = script("_turns")
+    assert turns.Point("prefill", 1000).forwards(512) == [([(0, 512)], 0), ([(512, 488)], 1)]
+    assert turns.Point("decode", 100, 2, 20).forwards(512) == [([(110, 1), (110, 1)], 2)]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,8 @@ def test_the_table_shows_every_result_and_the_command_that_made_it(script, tmp_p
         "tok_s": {side: {"median": speed, "min": speed, "max": speed}
                   for side, speed in (("hearth", 300.0), ("llama.cpp", 100.0))},
         "peak_mb": {"hearth": 200.0, "llama.cpp": 300.0}, "weights_mb": 90.0, "kv_mb": 10.0,
-        "ratio": 3.0, "ratio_best": 3.0, "read_gb_s": 40.0, "decode_gb_s": 30.0, "bandwidth_share": 0.75,
+        "ratio": 3.0, "ratio_best": 3.0,
+        "limit": "memory", "unit": "GB/s", "done": 30.0, "limit_value": 40.0, "share": 0.75,
     }  # fmt: skip
     result = {"command": wanted[0].command, "model": "smollm2-135m-q4_0.gguf", "rows": [row]}
     (out / "smollm2-135m-q4_0.json").write_text(json.dumps(result))
