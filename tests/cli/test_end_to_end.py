@@ -98,6 +98,9 @@ def test_eval(hearth: Run, tmp_path: Path) -> None:
     assert both["other"]["perplexity"] == pytest.approx(plain["perplexity"])
     assert 0 <= both["kl_divergence"] < 0.5
     assert 0.7 < both["top1_agreement"] <= 1
+    rounded = json.loads(hearth("eval", "starter", str(book), "--against-precision", "high", "--json").stdout)
+    assert 0 < rounded["kl_divergence"] < both["kl_divergence"], "8-bit activations cost less than 4-bit weights"
+    assert rounded["against_precision"] == "high"
     same = json.loads(hearth("eval", "starter", str(book), "--quant", "f32", "--against", "f32", "--json").stdout)
     assert (same["kl_divergence"], same["top1_agreement"]) == (pytest.approx(0, abs=1e-9), 1.0)
 

@@ -6,24 +6,34 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hearth.cli.options import FORMATS, examples, open_llm, open_options
 from hearth.errors import StorageError, UsageError
 
+if TYPE_CHECKING:
+    from hearth.llm import LLM
+
 
 @click.command(
     "eval",
     epilog=examples(
-        "hearth eval starter book.txt", "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256"
+        "hearth eval starter book.txt",
+        "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256",
+        "hearth eval MODEL book.txt --against-precision high",
     ),
 )
 @click.argument("model")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--against", type=click.Choice(FORMATS), help="Compare with the same model in this format (the original)."
+)
+@click.option(
+    "--against-precision",
+    type=click.Choice(["default", "high"]),
+    help="Compare with the same model computed like this (high: 32-bit floats).",
 )
 @click.option("--window", type=int, help="Tokens that the model sees at a time [512].")
 @click.option("--stride", type=int, help="Tokens from one window to the next [half the window].")
@@ -34,6 +44,7 @@ def command(
     model: str,
     file: Path,
     against: str | None,
+    against_precision: str | None,
     window: int | None,
     stride: int | None,
     max_chars: int | None,
@@ -43,9 +54,9 @@ def command(
     """Measure the perplexity of a text FILE under MODEL; lower is better.
 
     The text is cut into windows that overlap by window - stride tokens, which only give context; each token counts
-    once. With --against, both formats predict the same text, and how far they are apart is told as well: the
-    Kullback-Leibler divergence from the other format's predictions to this one's, and how often both hold the same
-    token likeliest.
+    once. With --against or --against-precision (or both), the model predicts the same text in that format or with that
+    precision too, and how far they are apart is told as well: the Kullback-Leibler divergence from the other's
+    predictions to this one's, and how often both hold the same token likeliest.
     """
     from hearth.measure import compare, perplexity
 
@@ -56,7 +67,7 @@ def command(
             click.echo(f"\rwindow {done}/{total}", nl=done == total, err=True)
 
     with open_llm(model, options) as llm:
-        if against is None:
+        if against is None and against_precision is None:
             one = perplexity(llm, text, window=window, stride=stride, told=told)
             data: dict[str, Any] = {"model": model, "quant": llm.info.manifest.quant, **asdict(one)}
             _print(
@@ -67,17 +78,31 @@ def command(
                 one.stride,
             )
             return
-        with open_llm(model, options, quant=against, head=against) as original:
+        other: dict[str, Any] = {} if against is None else {"quant": against, "head": against}
+        if against_precision is not None:
+            other["precision"] = against_precision
+        with open_llm(model, options, **other) as original:
             both = compare(original, llm, text, window=window, stride=stride, told=told)
-        data = {"model": model, "quant": llm.info.manifest.quant, "against": against, **asdict(both)}
+            names = [(_name(original), both.base), (_name(llm), both.other)]
+        data = {
+            "model": model,
+            "quant": llm.info.manifest.quant,
+            "precision": llm.info.manifest.precision,
+            "against": against,
+            "against_precision": against_precision,
+            **asdict(both),
+        }
         facts = [
-            (f"perplexity {against}", f"{both.base.perplexity:.4f}"),
-            (f"perplexity {llm.info.manifest.quant}", f"{both.other.perplexity:.4f}"),
+            *((f"perplexity {name}", f"{one.perplexity:.4f}") for name, one in names),
             ("KL divergence", f"{both.kl_divergence:.6f} nats a token, 99% below {both.kl_99:.6f}"),
             ("same likeliest token", f"{100 * both.top1_agreement:.2f}%"),
             ("tokens", str(both.base.tokens)),
         ]
         _print(data, as_json, facts, both.base.window, both.base.stride)
+
+
+def _name(llm: LLM) -> str:
+    return llm.info.manifest.quant + (", precision high" if llm.info.manifest.precision == "high" else "")
 
 
 def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], window: int, stride: int) -> None:
