@@ -28,7 +28,7 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, SamplingParams, pages_for
 from hearth.errors import ContextFull, TokenizerMissing, UsageError
-from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare
+from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare, start_loading
 from hearth.runtime import Model, Session, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
 
@@ -89,6 +89,8 @@ class LLM:
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
+        mmap: map the weights instead of reading them into memory of our own: several processes share them, and they can
+            be dropped and read again; decoding is slower where the system gives no huge pages to files.
         progress: told of download, compilation and loading.
         offline: never use the network.
 
@@ -110,6 +112,7 @@ class LLM:
         max_seqs: int = 1,
         speculate: Speculate = "lookup",
         draft: str | os.PathLike[str] | None = None,
+        mmap: bool = False,
         progress: ProgressCallback | None = None,
         offline: bool = False,
     ) -> None:
@@ -133,18 +136,24 @@ class LLM:
         self._overflow = context_overflow
         self._wanted_template = template
         self._template: ChosenTemplate | None = None
-        spec = load_tokenizer(self._opened.bundle.path)
-        self._tokenizer = Tokenizer(spec) if spec else None
         self.stats = Totals()
-        if template is not None:
-            self._chosen_template()  # a wrong name is better told before the weights are loaded
-        drafting = None
-        if draft is not None:
-            drafting = prepare_draft(
-                os.fspath(draft), self._opened, self._tokenizer, progress=progress, offline=offline
-            )
-        self._model = open_model(self._opened, progress)
         self._guesser = Guesser(None)
+        loading = start_loading(self._opened, mmap=mmap)
+        try:
+            # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
+            spec = load_tokenizer(self._opened.bundle.path)
+            self._tokenizer = Tokenizer(spec) if spec else None
+            if template is not None:
+                self._chosen_template()  # a wrong name is told without waiting for the weights
+            drafting = None
+            if draft is not None:
+                drafting = prepare_draft(
+                    os.fspath(draft), self._opened, self._tokenizer, progress=progress, offline=offline
+                )
+            self._model = open_model(self._opened, progress, loading)
+        except BaseException:
+            loading.cancel()
+            raise
         try:
             self._engine = self._make_engine(context, max_seqs, threads, speculate, drafting, progress)
         except BaseException:

@@ -18,12 +18,13 @@ from hearth.engine import pages_for
 from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
 from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, resolve
-from hearth.runtime import Model, ModelInfo, available_bytes, require
+from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
 
 MANIFEST = "manifest.json"
 MAX_DEFAULT_CONTEXT = 8192
 """Tokens of context where none is asked for and the model has more: keys and values take memory."""
 LEAST_CONTEXT = 256
+_MEMORY_HINT = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
 COMPILE_HINT = "Install the compiler: pip install 'hearth[compile]'. Or run a bundle that was compiled elsewhere."
 
 
@@ -98,8 +99,25 @@ def prepare(
     return Opened(name, bundle, sampling, notices)
 
 
-def open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
-    """Loads the weights.
+def start_loading(opened: Opened, *, mmap: bool = False) -> Loading:
+    """Begins to load the weights, for `open_model` to wait for them.
+
+    Args:
+        mmap: as `LLM`.
+
+    Raises:
+        NotEnoughMemory: they do not fit.
+    """
+    facts = opened.bundle.manifest.facts
+    if mmap:  # the system drops mapped pages where it needs the memory
+        require(facts.arena_bytes, f"{opened.name} (workspace)", hint=_MEMORY_HINT)
+    else:
+        require(facts.weights_bytes + facts.arena_bytes, f"{opened.name} (weights and workspace)", hint=_MEMORY_HINT)
+    return Loading(opened.bundle.path, use_mmap=mmap)
+
+
+def open_model(opened: Opened, progress: ProgressCallback | None, loading: Loading | None = None) -> Model:
+    """Loads the weights, or waits for a loading that was started.
 
     Raises:
         NotEnoughMemory: they do not fit.
@@ -110,13 +128,10 @@ def open_model(opened: Opened, progress: ProgressCallback | None) -> Model:
         def report(done: int, total: int) -> None:
             progress(Progress("load", opened.name, done, total))
 
-    facts = opened.bundle.manifest.facts
-    hint = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
-    require(facts.weights_bytes + facts.arena_bytes, f"{opened.name} (weights and workspace)", hint=hint)
     try:
-        return Model(opened.bundle.path, progress=report)
+        return (loading or start_loading(opened)).model(report)
     except NotEnoughMemory as error:
-        raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or hint) from error
+        raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or _MEMORY_HINT) from error
 
 
 def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str) -> int:

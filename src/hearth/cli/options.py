@@ -28,6 +28,7 @@ _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
+    click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
     *_OFFLINE,
 )
 _SPECULATION = (
@@ -86,6 +87,7 @@ _OPEN_KEYS = [
     "precision",
     "context",
     "threads",
+    "mmap",
     "offline",
     "template",
     "context_overflow",

@@ -5,12 +5,13 @@ is compiled into each bundle's own library, so a bundle and its runtime cannot d
 """
 
 from hearth.runtime.memory import available_bytes, require
-from hearth.runtime.model import Model, ModelInfo
+from hearth.runtime.model import Loading, Model, ModelInfo
 from hearth.runtime.session import ForwardResult, Session, StepProfile
 from hearth.runtime.threads import default_threads
 
 __all__ = [
     "ForwardResult",
+    "Loading",
     "Model",
     "ModelInfo",
     "Session",

@@ -92,6 +92,88 @@ class ModelHandle:
         weakref.finalize(self, _close, library, pointer.value).atexit = False
 
 
+class Loading:
+    """A bundle that is being opened in a thread of its own, while its caller does something else.
+
+    The thread is there so that Ctrl-C and whatever `progress` raises end the wait at once, too: an exception cannot cross
+    C code, and a signal that arrives while C code runs would be raised in its callback. When the wait is broken off, the
+    thread stops at its next block and gives back what it has: nobody else may.
+
+    Args: as `Model`.
+
+    Raises:
+        CorruptFile, BundleMismatch: there is no library, or it cannot be used here.
+    """
+
+    def __init__(
+        self,
+        bundle_dir: str | os.PathLike[str],
+        *,
+        use_mmap: bool = False,
+        load_threads: int = 0,
+        memory_limit_bytes: int = 0,
+    ) -> None:
+        self._path = Path(bundle_dir)
+        self._library = binding.load_library(binding.library_path(self._path))
+        self._stop, self._finished = threading.Event(), threading.Event()
+        self._reached = (-1, -1)
+        self._opened: ModelHandle | None = None
+        self._status, self._why = binding.INTERNAL, ""
+        options = binding.OpenOptions(
+            use_mmap=int(use_mmap), load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
+        )
+        options.progress = binding.ProgressCallback(self._on_progress)
+        threading.Thread(target=self._work, args=[options], name="hearth-open", daemon=True).start()
+
+    def model(self, progress: Callable[[int, int], None] | None = None) -> Model:
+        """Waits for the model.
+
+        Args:
+            progress: as `Model`.
+
+        Raises: as `Model`.
+        """
+        return Model._of(self._wait(progress))
+
+    def cancel(self) -> None:
+        """Ends the loading without waiting for it; memory goes back once the thread has noticed."""
+        self._stop.set()
+
+    def _wait(self, progress: Callable[[int, int], None] | None) -> ModelHandle:
+        reported = (-1, -1)
+        try:
+            while not self._finished.is_set():
+                self._finished.wait(_PROGRESS_INTERVAL_S)
+                if progress is not None and self._reached != reported:
+                    reported = self._reached
+                    progress(*reported)
+        except BaseException:
+            self.cancel()
+            raise
+        if self._opened is None:
+            binding.raise_error(self._status, f"The bundle {self._path} cannot be opened.", self._why)
+        opened, self._opened = self._opened, None
+        return opened
+
+    def _on_progress(self, _user: Any, done: int, total: int) -> int:
+        self._reached = (done, total)
+        return int(self._stop.is_set())
+
+    def _work(self, options: binding.OpenOptions) -> None:
+        try:
+            pointer = ctypes.c_void_p()
+            self._status = self._library.hearth_open(
+                os.fsencode(self._path), ctypes.byref(options), ctypes.byref(pointer)
+            )
+            if self._status == binding.OK:
+                self._opened = ModelHandle(self._library, pointer)
+            else:
+                self._why = self._library.hearth_error().decode("utf-8", "replace")
+                binding.unload_library(self._library)
+        finally:
+            self._finished.set()
+
+
 class Model:
     """Opens `bundle_dir` and keeps its weights in memory until `close`.
 
@@ -126,18 +208,21 @@ class Model:
         memory_limit_bytes: int = 0,
         isa: str | None = None,
     ) -> None:
-        path = Path(bundle_dir)
-        options = binding.OpenOptions(
-            use_mmap=int(use_mmap),
-            load_threads=load_threads,
-            memory_limit_bytes=memory_limit_bytes,
-            isa=None if isa is None else isa.encode(),
+        loading = Loading(
+            bundle_dir, use_mmap=use_mmap, load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
         )
-        opened = _open(path, options, progress)
+        self._take(loading._wait(progress))
+
+    @classmethod
+    def _of(cls, opened: ModelHandle) -> Model:
+        model = cls.__new__(cls)
+        model._take(opened)
+        return model
+
+    def _take(self, opened: ModelHandle) -> None:
         self._handle: ModelHandle | None = opened
         described = json.loads(opened.library.hearth_describe(opened.pointer))
-        for name in ("outputs", "isas"):
-            described[name] = tuple(described[name])
+        described["outputs"] = tuple(described["outputs"])
         self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -179,52 +264,6 @@ class Model:
     def add_session(self, session: Any) -> None:
         """Remembers a session, to close it with the model."""
         self._sessions.add(session)
-
-
-def _open(path: Path, options: binding.OpenOptions, progress: Callable[[int, int], None] | None) -> ModelHandle:
-    """Opens the bundle in a thread of its own, so that Ctrl-C and whatever `progress` raises end the wait at once.
-
-    An exception cannot cross C code, and a signal that arrives while C code runs would be raised in its callback. When
-    the wait is broken off, the thread stops at its next block and gives back what it has: nobody else may.
-    """
-    library = binding.load_library(binding.library_path(path))
-    stop, finished = threading.Event(), threading.Event()
-    reached = reported = (-1, -1)
-    opened: ModelHandle | None = None
-    status, why = binding.INTERNAL, ""
-
-    def on_progress(_user: Any, done: int, total: int) -> int:
-        nonlocal reached
-        reached = (done, total)
-        return int(stop.is_set())
-
-    def work() -> None:
-        nonlocal status, why, opened
-        try:
-            pointer = ctypes.c_void_p()
-            status = library.hearth_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(pointer))
-            if status == binding.OK:
-                opened = ModelHandle(library, pointer)
-            else:
-                why = library.hearth_error().decode("utf-8", "replace")
-                binding.unload_library(library)
-        finally:
-            finished.set()
-
-    options.progress = binding.ProgressCallback(on_progress)
-    try:
-        threading.Thread(target=work, name="hearth-open", daemon=True).start()
-        while not finished.is_set():
-            finished.wait(_PROGRESS_INTERVAL_S)
-            if progress is not None and reached != reported:
-                reported = reached
-                progress(*reached)
-    except BaseException:
-        stop.set()
-        raise
-    if opened is None:
-        binding.raise_error(status, f"The bundle {path} cannot be opened.", why)
-    return opened
 
 
 def _close(library: ctypes.CDLL, pointer: int | None) -> None:
