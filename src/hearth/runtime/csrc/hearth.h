@@ -62,8 +62,9 @@ typedef int32_t (*hearth_progress_fn)(void *user, uint64_t done_bytes, uint64_t 
 
 typedef struct hearth_open_options {
     uint32_t struct_size;
-    uint32_t use_mmap;           /* 1: map weights.bin instead of reading it. Starts at once and shares memory between
-                                    processes, but gets no huge pages; the file must not change while it is in use. */
+    uint32_t use_mmap;           /* 1: map weights.bin instead of copying it. Shares memory between processes, and the
+                                    system may drop what it can read again; but few systems put files in huge pages,
+                                    and the file must not change while it is in use. */
     uint32_t load_threads;       /* threads that read weights.bin; 0: as many as is sensible */
     uint32_t reserved;           /* 0 */
     uint64_t memory_limit_bytes; /* refuse to hold more than this, weights and sessions together; 0: no limit */

@@ -25,10 +25,6 @@ void hth_memory_free(hth_memory *memory) {
     memset(memory, 0, sizeof *memory);
 }
 
-uint64_t hth_memory_huge_bytes(const hth_memory *memory) {
-    return memory->data != NULL ? hth_pages_huge_bytes(memory->data, memory->mapped) : 0;
-}
-
 bool hth_add_product(uint64_t *total, uint64_t a, uint64_t b) {
     uint64_t product;
     return !__builtin_mul_overflow(a, b, &product) && !__builtin_add_overflow(*total, product, total);

@@ -16,7 +16,6 @@ typedef struct hth_memory {
 /* Zeroed memory that costs real pages only once touched. False when the system refuses. */
 bool hth_memory_allocate(hth_memory *memory, uint64_t size);
 void hth_memory_free(hth_memory *memory);
-uint64_t hth_memory_huge_bytes(const hth_memory *memory);
 
 /* *total += a * b; false if that leaves 64 bits. */
 bool hth_add_product(uint64_t *total, uint64_t a, uint64_t b);

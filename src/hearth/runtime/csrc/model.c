@@ -169,7 +169,8 @@ hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *opt
 const char *hearth_describe(const hearth_model *model) { return model != NULL ? model->description : ""; }
 
 uint64_t hearth_weights_huge_bytes(const hearth_model *model) {
-    return model != NULL && !model->weights_mapped ? hth_memory_huge_bytes(&model->weights) : 0;
+    if (model == NULL || model->weights_data == NULL) return 0;
+    return hth_pages_huge_bytes(model->weights_data, (size_t)model->plan.header->weights_bytes);
 }
 
 void hth_model_retain(hearth_model *model) { atomic_fetch_add(&model->references, 1); }

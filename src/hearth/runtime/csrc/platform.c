@@ -233,6 +233,25 @@ void hth_pages_want_huge(void *pages, size_t size) {
 #endif
 }
 
+bool hth_pages_read_in(void *pages, size_t size) {
+#if defined(__linux__)
+    const int populate_read = 22; /* MADV_POPULATE_READ, since Linux 5.14; headers may be older */
+    int failed;
+    do {
+        failed = madvise(pages, size, populate_read);
+    } while (failed != 0 && errno == EINTR);
+    return failed == 0;
+#else
+    (void)pages;
+    (void)size;
+    return false;
+#endif
+}
+
+void hth_pages_read_ahead(void *pages, size_t size) { (void)madvise(pages, size, MADV_WILLNEED); }
+
+void hth_pages_release(void *pages, size_t size) { (void)madvise(pages, size, MADV_DONTNEED); }
+
 uint64_t hth_pages_huge_bytes(const void *pages, size_t size) {
     uint64_t huge = 0;
 #if defined(__linux__)
@@ -246,7 +265,8 @@ uint64_t hth_pages_huge_bytes(const void *pages, size_t size) {
         if (sscanf(line, "%llx-%llx ", &low, &high) == 2) {
             const unsigned long long from = low > begin ? low : begin, to = high < end ? high : end;
             overlap = from < to ? to - from : 0;
-        } else if (overlap > 0 && sscanf(line, "AnonHugePages: %llu kB", &kilobytes) == 1) {
+        } else if (overlap > 0 && (sscanf(line, "AnonHugePages: %llu kB", &kilobytes) == 1 ||
+                                   sscanf(line, "FilePmdMapped: %llu kB", &kilobytes) == 1)) {
             /* The system may have merged our pages with a neighbour's: never report more than is ours. */
             huge += kilobytes * 1024 < overlap ? kilobytes * 1024 : overlap;
         }

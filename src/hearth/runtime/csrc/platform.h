@@ -76,6 +76,16 @@ void hth_pages_free(void *pages, size_t size);
 /* Asks for huge pages; without effect where the system has none. */
 void hth_pages_want_huge(void *pages, size_t size);
 
+/* Reads the pages of a mapped file into memory. False where the system cannot be asked to, or the file cannot be read:
+ * touching the pages would then end the program. */
+bool hth_pages_read_in(void *pages, size_t size);
+
+/* Asks the system to read pages of a mapped file soon. */
+void hth_pages_read_ahead(void *pages, size_t size);
+
+/* Takes pages of a mapped file out of this process's memory; they stay in the system's cache. */
+void hth_pages_release(void *pages, size_t size);
+
 /* Bytes of [pages, pages + size) that lie in huge pages now; 0 where the system does not tell. */
 uint64_t hth_pages_huge_bytes(const void *pages, size_t size);
 

@@ -10,6 +10,7 @@ enum { BLOCK_BYTES = 8 << 20, DEFAULT_LOAD_THREADS = 4, MAX_LOAD_THREADS = 64 };
 
 typedef struct {
     hth_file *file;
+    char *source; /* the mapped file; NULL where it cannot be mapped */
     char *to;
     uint64_t size;
     _Atomic uint64_t next; /* offset of the first block that nobody has taken */
@@ -18,6 +19,18 @@ typedef struct {
     const char *_Atomic reason; /* of the first block that could not be read */
 } loading;
 
+/* Copying from the mapped file takes a third less time than reading it, where both are in the system's cache. But what
+ * cannot be read would be a signal there: so the pages come in first, and where they do not, reading tells why. */
+static bool fetch(const loading *load, uint64_t offset, uint64_t size, const char **reason) {
+    char *pages = load->source != NULL ? load->source + offset : NULL;
+    if (pages == NULL || !hth_pages_read_in(pages, (size_t)size)) {
+        return hth_file_read(load->file, load->to + offset, size, offset, reason);
+    }
+    memcpy(load->to + offset, pages, (size_t)size);
+    hth_pages_release(pages, (size_t)size); /* or we would hold the weights twice */
+    return true;
+}
+
 /* Takes the next block and reads it. False when there is none, or when loading stops. */
 static bool read_block(loading *load) {
     if (atomic_load(&load->stop)) return false;
@@ -25,7 +38,7 @@ static bool read_block(loading *load) {
     if (offset >= load->size) return false;
     const uint64_t rest = load->size - offset, size = rest < BLOCK_BYTES ? rest : BLOCK_BYTES;
     const char *reason = NULL;
-    if (!hth_file_read(load->file, load->to + offset, size, offset, &reason)) {
+    if (!fetch(load, offset, size, &reason)) {
         atomic_store(&load->reason, reason);
         atomic_store(&load->stop, true);
         return false;
@@ -41,6 +54,7 @@ static void reader(void *pointer) {
 
 static hearth_status load(hth_file *file, hearth_model *model, const hearth_open_options *options) {
     loading load = {.file = file, .to = model->weights.data, .size = model->plan.header->weights_bytes};
+    if (load.size > 0) load.source = hth_file_map(file, load.size);
     hth_thread *threads[MAX_LOAD_THREADS] = {NULL};
     uint32_t count = options->load_threads > 0 ? options->load_threads : DEFAULT_LOAD_THREADS;
     if (count > MAX_LOAD_THREADS) count = MAX_LOAD_THREADS;
@@ -59,6 +73,7 @@ static hearth_status load(hth_file *file, hearth_model *model, const hearth_open
     for (uint32_t i = 1; i < count; ++i) {
         if (threads[i] != NULL) hth_thread_join(threads[i]);
     }
+    if (load.source != NULL) hth_pages_free(load.source, (size_t)load.size);
     const char *reason = atomic_load(&load.reason);
     if (reason != NULL) return hth_fail(HEARTH_IO, "weights.bin: %s", reason);
     if (!cancelled && options->progress != NULL) {
@@ -75,9 +90,13 @@ static hearth_status place(hth_file *file, uint64_t file_size, hearth_model *mod
                         (unsigned long long)file_size, (unsigned long long)size);
     }
     if (options->use_mmap != 0 && size > 0) {
-        model->weights_data = size <= SIZE_MAX ? hth_file_map(file, size) : NULL;
-        model->weights_mapped = model->weights_data != NULL;
-        return model->weights_mapped ? HEARTH_OK : hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
+        char *pages = size <= SIZE_MAX ? hth_file_map(file, size) : NULL;
+        if (pages == NULL) return hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
+        hth_pages_want_huge(pages, (size_t)size);
+        hth_pages_read_ahead(pages, (size_t)size);
+        model->weights_data = pages;
+        model->weights_mapped = true;
+        return HEARTH_OK;
     }
     hearth_status status = hth_model_reserve(model, size, "the weights");
     if (status != HEARTH_OK) return status;
