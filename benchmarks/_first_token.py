@@ -1,6 +1,6 @@
 """One cold start, in a process of its own: `_first_token.py hearth|llama.cpp MODEL THREADS CONTEXT MMAP TOKEN...`.
 
-Prints a line of JSON as soon as the first token is known: when each part was done, on the clock that the parent reads too.
+Prints a line of JSON once the first token is known: when each part was done, on the clock that the parent reads too.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class LLM:
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
-        mmap: map the weights instead of reading them into memory of our own: several processes share them, and they can
-            be dropped and read again; decoding is slower where the system gives no huge pages to files.
+        mmap: map the weights instead of copying them: processes share them, and the system may drop and read them
+            again; decodes slower where the system has no huge pages for files.
         progress: told of download, compilation and loading.
         offline: never use the network.
 

@@ -95,9 +95,9 @@ class ModelHandle:
 class Loading:
     """A bundle that is being opened in a thread of its own, while its caller does something else.
 
-    The thread is there so that Ctrl-C and whatever `progress` raises end the wait at once, too: an exception cannot cross
-    C code, and a signal that arrives while C code runs would be raised in its callback. When the wait is broken off, the
-    thread stops at its next block and gives back what it has: nobody else may.
+    The thread is also there so that Ctrl-C and whatever `progress` raises end the wait at once: an exception cannot
+    cross C code, and a signal that arrives while C code runs would be raised in its callback. When the wait is broken
+    off, the thread stops at its next block and gives back what it has: nobody else may.
 
     Args: as `Model`.
 
@@ -112,6 +112,7 @@ class Loading:
         use_mmap: bool = False,
         load_threads: int = 0,
         memory_limit_bytes: int = 0,
+        isa: str | None = None,
     ) -> None:
         self._path = Path(bundle_dir)
         self._library = binding.load_library(binding.library_path(self._path))
@@ -120,7 +121,10 @@ class Loading:
         self._opened: ModelHandle | None = None
         self._status, self._why = binding.INTERNAL, ""
         options = binding.OpenOptions(
-            use_mmap=int(use_mmap), load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
+            use_mmap=int(use_mmap),
+            load_threads=load_threads,
+            memory_limit_bytes=memory_limit_bytes,
+            isa=None if isa is None else isa.encode(),
         )
         options.progress = binding.ProgressCallback(self._on_progress)
         threading.Thread(target=self._work, args=[options], name="hearth-open", daemon=True).start()
@@ -179,8 +183,8 @@ class Model:
 
     Args:
         bundle_dir: folder with `plan.bin`, `weights.bin` and the library.
-        use_mmap: map the weights instead of reading them: starts at once and shares memory between processes, but
-            decodes slower, for mapped files get no huge pages.
+        use_mmap: map the weights instead of copying them: starts at once and shares memory between processes, but
+            decodes slower where the system has no huge pages for files.
         progress: called with (bytes done, bytes in total) while weights are read, last with all of them. What it raises
             ends the loading.
         load_threads: threads that read the weights; 0 lets the runtime choose.
@@ -209,7 +213,7 @@ class Model:
         isa: str | None = None,
     ) -> None:
         loading = Loading(
-            bundle_dir, use_mmap=use_mmap, load_threads=load_threads, memory_limit_bytes=memory_limit_bytes
+            bundle_dir, use_mmap=use_mmap, load_threads=load_threads, memory_limit_bytes=memory_limit_bytes, isa=isa
         )
         self._take(loading._wait(progress))
 
@@ -222,7 +226,8 @@ class Model:
     def _take(self, opened: ModelHandle) -> None:
         self._handle: ModelHandle | None = opened
         described = json.loads(opened.library.hearth_describe(opened.pointer))
-        described["outputs"] = tuple(described["outputs"])
+        for name in ("outputs", "isas"):
+            described[name] = tuple(described[name])
         self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
 
