@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from hearth import LLM
 from hearth.bundle import BatchShape, read_costs
 from hearth.errors import UsageError
-from hearth.measure import bench
+from hearth.measure import bench, profile
 from hearth.runtime import Session
 from hearth.runtime.limits import compute_peak
 
@@ -86,3 +88,58 @@ def test_a_cleared_cache_is_as_good_as_new(starter: LLM) -> None:
             seen.append(session.forward([5], [40], [0], [[0, 1, 2]], [0]).logits.copy())
     assert (seen[0] == seen[1]).all()
     assert abs(seen[0]).max() < 1e4
+
+
+def test_a_profile_names_every_kernel_and_what_binds_it(hearth: Run) -> None:
+    small = ["--prompt", "40", "--gen", "4", "--repeat", "2", "--threads", "2"]
+    result = json.loads(hearth("bench", "starter", "--profile", *small, "--json").stdout)
+    assert all(value > 0 for value in result["limits"].values())
+    prefill, decode = result["phases"]
+    assert (prefill["name"], prefill["tokens"], decode["name"], decode["context"]) == ("prefill", 40, "decode", 40)
+    for phase in (prefill, decode):
+        kernels = phase["kernels"]
+        assert {"embedding", "qkv", "rope", "attention", "o", "gate_up", "down", "head"} <= {k["role"] for k in kernels}
+        parts = sum(k["time_us"] for k in kernels) + phase["between_us"] + phase["engine_us"]
+        assert parts == pytest.approx(phase["time_us"], rel=1e-3)
+        for kernel in kernels:
+            assert kernel["calls"] > 0
+            assert kernel["mbytes"] >= 0
+            assert kernel["limit"] in ("memory", "compute")
+            assert 0 <= kernel["limit_share"] < 20, "what is in the cache passes the memory's bandwidth"
+    table = hearth("bench", "starter", "--profile", *small)
+    assert table.returncode == 0, table.stderr
+    assert "between kernels" in table.stdout
+    assert hearth("bench", "starter", "--profile", "--batch", "1,2").returncode == 2
+
+
+def test_a_profile_counts_what_its_bundle_says(starter: LLM) -> None:
+    """A long prompt goes through in pieces: the sum is that of all pieces, whatever their number."""
+    result = profile(starter, prompt=100, gen=2, repeat=1, context=200, batch=3)
+    costs = read_costs(starter.info.bundle)
+    shapes = (BatchShape(((0, 100),), 1), BatchShape(((201, 1),) * 3, 3))
+    for phase, shape in zip(result.phases, shapes, strict=True):
+        assert sum(k.mbytes for k in phase.kernels) == pytest.approx(sum(c.bytes(shape) for c in costs) / 1e6)
+        assert sum(k.mops for k in phase.kernels) == pytest.approx(sum(c.operations(shape) for c in costs) / 1e6)
+
+
+@pytest.mark.parametrize("name", ["roofline.svg", "roofline.png"])
+def test_a_roofline_is_drawn(hearth: Run, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("matplotlib")
+    done = hearth(
+        "bench", "starter", "--prompt", "40", "--gen", "4", "--repeat", "1", "--roofline", str(tmp_path / name)
+    )
+    assert done.returncode == 0, done.stderr
+    picture = (tmp_path / name).read_bytes()
+    assert picture.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    nowhere = hearth("bench", "starter", "--prompt", "4", "--gen", "1", "--roofline", str(tmp_path / "no" / name))
+    assert nowhere.returncode == 7
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(hearth: Run, tmp_path: Path) -> None:
+    assert hearth("bench", "no-such-model", "--roofline", "roofline.pdf").returncode == 2
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['matplotlib'] = None")
+    done = hearth(
+        "bench", "starter", "--roofline", "x.svg", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    )
+    assert done.returncode == 2
+    assert "hearth[plot]" in done.stderr

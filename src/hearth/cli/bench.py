@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,6 +36,7 @@ class Numbers(click.ParamType[list[int]]):
         "hearth bench starter --prompt 128 --gen 64",
         "hearth bench MODEL --threads 1,2 --context 0,2048,8192 --batch 1,4,8",
         "hearth bench MODEL --prompt 512,2048 --gen 128 --repeat 5 --json",
+        "hearth bench MODEL --profile --context 2048 --roofline roofline.svg",
     ),
 )
 @click.argument("model")
@@ -44,6 +46,15 @@ class Numbers(click.ParamType[list[int]]):
 @click.option("--batch", type=Numbers(), default="1", show_default=True, help="Sequences that decode at once.")
 @click.option("--threads", type=Numbers(), help="Threads that compute [physical cores this process may use].")
 @click.option("--repeat", type=int, default=5, show_default=True, help="Rounds, after one that warms up.")
+@click.option(
+    "--profile", "by_kernel", is_flag=True, help="Where the time goes, kernel by kernel, and what binds each."
+)
+@click.option(
+    "--roofline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw the profile as a roofline picture: FILE.svg or FILE.png.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @format_options
 @offline_option
@@ -55,6 +66,8 @@ def command(
     batch: list[int],
     threads: list[int] | None,
     repeat: int,
+    by_kernel: bool,
+    roofline: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -67,22 +80,54 @@ def command(
     """
     from hearth.measure import bench
 
+    if by_kernel or roofline:
+        _profile(model, prompt, gen, context, batch, threads, repeat, roofline, as_json, options)
+        return
     # One more than is computed: a sequence that fills its context ends.
     options["context"] = max([*prompt, *(n + gen for n in context or prompt)]) + 1
     options["threads"] = threads[-1] if threads else None
     with open_llm(model, options) as llm:
-
-        def told(done: int, total: int) -> None:
-            if sys.stderr.isatty():
-                click.echo(f"\rrun {done}/{total}", nl=done == total, err=True)
-
         result = bench(
-            llm, prompt=prompt, gen=gen, context=context, batch=batch, threads=threads, repeat=repeat, told=told
+            llm, prompt=prompt, gen=gen, context=context, batch=batch, threads=threads, repeat=repeat, told=_told
         )
     if as_json:
         click.echo(json.dumps(result.to_json(), ensure_ascii=False))
     else:
         _print(result)
+
+
+def _told(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\rrun {done}/{total}", nl=done == total, err=True)
+
+
+def _profile(
+    model: str, prompt: list[int], gen: int, context: list[int] | None, batch: list[int], threads: list[int] | None,
+    repeat: int, roofline: Path | None, as_json: bool, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """`--profile` and `--roofline`: one prefill and one kind of decode step."""
+    from hearth.cli.profile import print_profile
+    from hearth.errors import UsageError
+    from hearth.measure import profile
+    from hearth.measure.roofline import check_can_draw, draw_roofline
+
+    for name, given in (("prompt", prompt), ("context", context), ("batch", batch), ("threads", threads)):
+        if given is not None and len(given) > 1:
+            raise UsageError(f"A profile is of one run: --{name} takes one number here, not {len(given)}.")
+    if roofline:
+        check_can_draw(roofline)
+    behind = context[0] if context else None
+    options["context"] = max(prompt[0], (prompt[0] if behind is None else behind) + gen) + 2
+    options["threads"] = threads[0] if threads else None
+    with open_llm(model, options) as llm:
+        result = profile(llm, prompt=prompt[0], gen=gen, repeat=repeat, context=behind, batch=batch[0], told=_told)
+    if as_json:
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        print_profile(result)
+    if roofline:
+        draw_roofline(result, roofline)
+        click.echo(f"Roofline: {roofline}", err=True)
 
 
 def _print(result: BenchResult) -> None:

@@ -1,4 +1,5 @@
-"""Measures speed (`bench`), quality (`perplexity`, `compare`), a model's size (`describe`), this machine (`diagnose`).
+"""Measures speed (`bench`; kernel by kernel: `profile`, `draw_roofline`), quality (`perplexity`, `compare`), a model's
+size (`describe`), this machine (`diagnose`).
 
 Returns numbers; it never prints.
 """
@@ -6,7 +7,9 @@ Returns numbers; it never prints.
 from hearth.measure.bench import BenchResult, Decode, MemoryRead, Prefill, Spread, bench
 from hearth.measure.describe import Description, describe
 from hearth.measure.doctor import Diagnosis, Finding, diagnose
+from hearth.measure.profile import KernelProfile, PhaseProfile, Profile, profile
 from hearth.measure.quality import Comparison, Perplexity, compare, perplexity
+from hearth.measure.roofline import draw_roofline
 
 __all__ = [
     "BenchResult",
@@ -15,13 +18,18 @@ __all__ = [
     "Description",
     "Diagnosis",
     "Finding",
+    "KernelProfile",
     "MemoryRead",
     "Perplexity",
+    "PhaseProfile",
     "Prefill",
+    "Profile",
     "Spread",
     "bench",
     "compare",
     "describe",
     "diagnose",
+    "draw_roofline",
     "perplexity",
+    "profile",
 ]

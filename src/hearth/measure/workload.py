@@ -25,8 +25,8 @@ from hearth.runtime import ForwardResult, ModelInfo, Session, require
 _SEED = 20240229
 _GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
 
-OnForward = Callable[[BatchShape, float], None]
-"""Called after a forward with what was in it and the seconds that it took."""
+OnForward = Callable[[BatchShape, float, float], None]
+"""Called after a forward with what was in it, the seconds that it took, and those that the engine took before it."""
 
 
 class Workload:
@@ -56,9 +56,10 @@ class Workload:
 
     def prefill(self, prompt: int, on_forward: OnForward | None = None) -> float:
         """Seconds from the request to its first token."""
-        engine = self._engine(prompt, _Watched(self.session, self.info, on_forward))
+        watched = _Watched(self.session, self.info, on_forward)
+        engine = self._engine(prompt, watched)
         self._add(engine, prompt)
-        begin = time.perf_counter()
+        begin = watched.left = time.perf_counter()
         while not any(event.token is not None for event in engine.step()):
             pass
         return time.perf_counter() - begin
@@ -74,7 +75,7 @@ class Workload:
         watched.assumes = True
         engine.step()
         watched.assumes = False
-        begin = time.perf_counter()
+        begin = watched.left = time.perf_counter()
         for _ in range(gen):
             engine.step()
         return time.perf_counter() - begin
@@ -106,12 +107,18 @@ class _Assumed:
 
 
 class _Watched:
-    """The engine's view of a session that can also assume tokens instead of computing them, and tells of forwards."""
+    """The engine's view of a session that can also assume tokens instead of computing them, and tells of forwards.
+
+    Attributes:
+        assumes: whether forwards answer without computing.
+        left: when the engine last had its turn.
+    """
 
     def __init__(self, session: Session, info: ModelInfo, on_forward: OnForward | None) -> None:
         self.info = info
         self.num_pages = session.num_pages
         self.assumes = False
+        self.left = 0.0
         self._session = session
         self._on_forward = on_forward
 
@@ -130,7 +137,8 @@ class _Watched:
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))
         spans = tuple((int(positions[first]), int(count)) for first, count in zip(firsts, counts, strict=True))
-        self._on_forward(BatchShape(spans, len(logit_rows), self.info.tile_tokens), seconds)
+        self._on_forward(BatchShape(spans, len(logit_rows), self.info.tile_tokens), seconds, begin - self.left)
+        self.left = time.perf_counter()
         return result
 
 

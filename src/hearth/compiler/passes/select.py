@@ -159,7 +159,8 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     size = _width(args[0])
     kernel = s.use("", lambda isa: prepare(norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp)
     # Norm: square, sum, scale, weight. Quantisation: largest, scale, round, sum.
-    work = Work("prepare", m.name, (4 * norm + 4 * quantise) * size, gathers=gather)
+    does = "norm" if norm else "gather" if gather else "quantise" if quantise else "pad"
+    work = Work(does, m.name, (4 * norm + 4 * quantise) * size, gathers=gather)
     out = types if quantise else types[0]
     return call(kernel, args, out, m, [size, kp, stride(size)], grain=2, work=work)
 

@@ -1,0 +1,69 @@
+"""The profile that `hearth bench --profile` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hearth.cli.table import print_facts, print_table
+
+if TYPE_CHECKING:
+    from hearth.measure import PhaseProfile, Profile
+
+_HEADS = (
+    "what", "kernel", "calls", "time", "of all", "MB", "GB/s", "Mop", "Gop/s", "op/byte", "bound by", "of that",
+)  # fmt: skip
+
+
+def print_profile(profile: Profile) -> None:
+    """Prints a table for each phase, longest kernels first, and what is between the kernels."""
+    limits = profile.limits
+    print_facts(
+        [
+            ("model", f"{profile.model} ({profile.quant}, head {profile.head}, {profile.precision})"),
+            ("runs", f"{profile.threads} threads, {profile.isa}; medians"),
+            ("memory", f"{limits.read_gb_s:.1f} GB/s read"),
+            ("compute", f"{limits.int8_gop_s:.0f} Gop/s of bytes, {limits.float32_gop_s:.0f} Gop/s of 32-bit floats"),
+        ]
+    )
+    for phase in profile.phases:
+        click.echo()
+        click.echo(_title(phase))
+        print_table(_HEADS, _rows(phase))
+
+
+def _title(phase: PhaseProfile) -> str:
+    if phase.name == "prefill":
+        speed = phase.tokens / phase.time_us * 1e6
+        return f"prefill of {phase.tokens} tokens: {_time(phase.time_us)}, {speed:.1f} tok/s"
+    at_once = f", {phase.tokens} sequences at once" if phase.tokens > 1 else ""
+    speed = phase.tokens / phase.time_us * 1e6
+    return f"a decode step after {phase.context} tokens{at_once}: {_time(phase.time_us)}, {speed:.1f} tok/s"
+
+
+def _rows(phase: PhaseProfile) -> list[list[str]]:
+    rows = [
+        [
+            k.role,
+            k.kernel,
+            f"{k.calls}",
+            _time(k.time_us),
+            f"{100 * k.share:.1f}%",
+            f"{k.mbytes:.2f}",
+            f"{k.gb_s:.1f}",
+            f"{k.mops:.1f}",
+            f"{k.gop_s:.1f}",
+            f"{k.intensity:.1f}",
+            k.limit if k.limit == "memory" else k.arithmetic,
+            f"{100 * k.limit_share:.0f}%",
+        ]
+        for k in phase.kernels
+    ]
+    for name, time_us in (("between kernels", phase.between_us), ("engine", phase.engine_us)):
+        rows.append([name, "", "", _time(time_us), f"{100 * time_us / phase.time_us:.1f}%", *[""] * 7])
+    return rows
+
+
+def _time(time_us: float) -> str:
+    return f"{time_us:.1f} us" if time_us < 1000 else f"{time_us / 1000:.2f} ms"
