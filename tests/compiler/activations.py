@@ -31,9 +31,10 @@ def prepared(x: NDArray[np.float32], kp: int, kind: str) -> Prepared:
     if kind == "float32":
         return Prepared([copied(padded)], x.astype(np.float64))
     q, scale = quantised(padded)
-    sums = q.reshape(rows, -1, 2, 16).sum(axis=3, dtype=np.float32)
-    table = np.stack([np.ones_like(scale), sums[..., 0] + sums[..., 1], sums[..., 0], sums[..., 1]], axis=2)
-    table = (table * scale[:, :, None]).astype(np.float32)
+    halves = q.reshape(rows, -1, 2, 16).sum(axis=3, dtype=np.int32)
+    whole = halves.sum(axis=2, dtype=np.int32)
+    starts = [(-128 * sums).view(np.float32) for sums in (whole, halves[..., 0].copy(), halves[..., 1].copy())]
+    table = np.stack([scale, scale * whole.astype(np.float32), *starts], axis=1)
     values = (q.reshape(rows, -1, GROUP) * scale[:, :, None].astype(np.float64)).reshape(rows, kp)
     return Prepared([copied(q), copied(table)], values[:, :k])
 

@@ -52,6 +52,13 @@ class Isa:
         """The C name of this set's form of a kernel: a library may hold several."""
         return f"{kernel}_{self.name}"
 
+    @property
+    def lifts_integers(self) -> bool:
+        """Whether integers with a zero point are read shifted up to 8 bits, so that 128 stands for 0 in every format:
+        sums then begin at -128 times the sum of the activations, which costs nothing where the dot product adds to a
+        sum and takes unsigned bytes."""
+        return self.dot == "vpdpbusd"
+
     def unsigned_quads(self, signed: bool) -> bool:
         """Whether `group_dot` wants stored signed bytes as unsigned ones (+128)."""
         return signed and self.dot == "vpdpbusd"

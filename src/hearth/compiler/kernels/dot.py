@@ -15,7 +15,12 @@ from hearth.compiler.targets import Isa
 
 
 def group_dot(
-    isa: Isa, k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]], bits: int
+    isa: Isa,
+    k: Kernel,
+    weights: Sequence[Callable[[], Expr]],
+    activations: Sequence[Sequence[Expr]],
+    bits: int,
+    starts: Sequence[Expr] | None = None,
 ) -> list[Expr]:
     """Sums over quads of weight times activation, for several rows of activations.
 
@@ -26,13 +31,15 @@ def group_dot(
             this instruction set takes signed ones.
         activations: for each row and quad an int32 that holds 4 signed bytes in [-127, 127].
         bits: of the weights; says how many products fit 16 bits.
+        starts: for each row the int32 vector that its sum begins at; None: zeros.
 
     Returns:
         For each row an int32 vector of `isa.rows` lanes.
     """
     if isa.dot == "maddubs":
-        return _maddubs(isa, k, weights, activations, bits)
-    totals = [const("int32", 0, isa.rows) for _ in activations]
+        sums = _maddubs(isa, k, weights, activations, bits)
+        return sums if starts is None else [total + start for total, start in zip(sums, starts, strict=True)]
+    totals = [const("int32", 0, isa.rows) for _ in activations] if starts is None else list(starts)
     for s, make in enumerate(weights):
         w = make()
         for row, quads in enumerate(activations):

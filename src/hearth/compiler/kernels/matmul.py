@@ -9,7 +9,8 @@ With int8 activations the dot product of a group of 32 columns is exact in int32
 
     Y += float(dot) * (w_scale * a_scale) + w_offset * a_sum          a_sum = a_scale * sum of the group's integers
 
-which folds zero points and minima of every format in one form.
+where w_offset is the minimum, or what a zero point takes off. Where the instruction allows it (`Isa.lifts_integers`)
+the zero point goes into the integer that the dot product begins at instead, and the second term falls away.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from hearth.compiler.kernels.builder import (
     in_name,
 )
 from hearth.compiler.kernels.dot import group_dot
+from hearth.compiler.kernels.norms import HALF_STARTS, SCALE, SCALED_SUM, START, SUMS
 from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
 from hearth.compiler.targets import Isa
 from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
@@ -82,7 +84,7 @@ class MatmulSpec:
 
 
 def matmul(spec: MatmulSpec) -> Kernel:
-    """Buffers: W u8; activations (AQ int8 [m][Kp], AS f32 [m][Kp/32][4], or X f32 [m][Kp]); [bias f32]; [residual f32
+    """Buffers: W u8; activations (AQ int8 [m][Kp], AS f32 [m][5][Kp/32], or X f32 [m][Kp]); [bias f32]; [residual f32
     [m][ld]]; Y f32 [m][ld]; [best f32, where i32, both [m][units]] for logits.
     Scalars: m, blocks (column blocks in a row of W), kp, ld, [n] (true rows, for logits).
     Units: blocks of 16 rows (pairs of them when gated)."""
@@ -175,6 +177,7 @@ class _Product:
 class _Int8Product(_Product):
     def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, aq: Memory, scales: Memory) -> None:
         self.k, self.spec, self.w, self.aq, self.scales = k, spec, w, aq, scales
+        self.starts = k.view(scales, "int32")
 
     def run(self, block: Expr, first: Expr, rows: int) -> Sums:
         k, fmt, isa = self.k, self.spec.fmt, self.spec.isa
@@ -210,15 +213,29 @@ class _Int8Product(_Product):
             for row in range(len(sums)):
                 words = k.let((first + row) * tirx.floordiv(self.kp, i64(4)) + column_group * QUADS, "word")
                 activations.append([self.aq.load(words + s) for s in chosen])
-            dots = group_dot(isa, k, [quads[s] for s in chosen], activations, bits)
-            for row, (total, dot) in enumerate(zip(sums, dots, strict=True)):
-                at = k.let(((first + row) * tirx.floordiv(self.kp, i64(32)) + column_group) * 4, "at")
-                a_scale = broadcast(self.scales.load(at), isa.rows)
+            columns = [self._sums_at(first + row, column_group) for row in range(len(sums))]
+            starts = None
+            if table.start_shift is not None:
+                which = START if per_scale == QUADS else HALF_STARTS + piece
+                starts = [self._start(at, which, table.start_shift) for at in columns]
+            dots = group_dot(isa, k, [quads[s] for s in chosen], activations, bits, starts)
+            for total, dot, at in zip(sums, dots, columns, strict=True):
+                a_scale = broadcast(self.scales.load(at(SCALE)), isa.rows)
                 value = fma(cast("float32", dot, isa.rows), scale * a_scale, total.get(), isa.rows)
                 if offset is not None:
-                    which = 1 if per_scale == QUADS else 2 + piece
-                    value = fma(offset, broadcast(self.scales.load(at + which), isa.rows), value, isa.rows)
+                    value = fma(offset, broadcast(self.scales.load(at(SCALED_SUM)), isa.rows), value, isa.rows)
                 total.set(value)
+
+    def _sums_at(self, row: Expr, column_group: Expr) -> Callable[[int], Expr]:
+        """Where the numbers of a row's group of columns stand in AS."""
+        groups = tirx.floordiv(self.kp, i64(32))
+        first = self.k.let(row * groups * SUMS + column_group, "at")
+        return lambda which: first + groups * which
+
+    def _start(self, at: Callable[[int], Expr], which: int, shift: int) -> Expr:
+        lanes = self.spec.isa.rows
+        start = broadcast(self.starts.load(at(which)), lanes)
+        return tirx.shift_right(start, const("int32", shift, lanes)) if shift else start
 
 
 class _FloatProduct(_Product):

@@ -9,10 +9,26 @@ from __future__ import annotations
 from tvm import tirx
 
 from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, in_name, llvm
+from hearth.compiler.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    bitcast,
+    broadcast,
+    cast,
+    const,
+    f32,
+    fma,
+    i64,
+    in_name,
+    llvm,
+)
 
 LANES = 16
 GROUP = 32
+SCALE, SCALED_SUM, START, HALF_STARTS, SUMS = 0, 1, 2, 3, 5
+"""Rows of AS [m][SUMS][kp/32]: scale f32; scale * sum of the group's integers f32; -128 * that sum int32; -128 * the
+sums of its first and last 16 int32. Products read the rows that their format needs."""
 
 
 def _vectors(size: Expr) -> Expr:
@@ -63,8 +79,7 @@ def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
     """Makes an activation ready for a product.
 
     Buffers: X f32 [.][ldx]; [norm weight f32 [size]]; [rows i32 [m]: which row of X, when gather];
-    AQ int8 [m][kp] and AS f32 [m][kp/32][4] (scale; scale * sum of 32; of the first 16; of the last 16), or Y f32
-    [m][kp].
+    AQ int8 [m][kp] and AS f32 [m][5][kp/32] (see `SUMS`), or Y f32 [m][kp].
     Scalars: size (true columns), kp, ldx. Unit: row of the output.
     """
     name = "_".join(
@@ -90,21 +105,17 @@ def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
         _copy_scaled(k, x, start, row_values, to, size, factor, weight)
         _fill_zero(k, row_values, to + size, to + kp)
         if quantise:
-            with k.loop(0, tirx.floordiv(kp, i64(GROUP))) as g:
-                quantise_group(
-                    k,
-                    row_values,
-                    g * GROUP,
-                    aq,
-                    m * kp + g * GROUP,
-                    scales,
-                    (m * tirx.floordiv(kp, i64(GROUP)) + g) * 4,
-                )
+            groups = k.let(tirx.floordiv(kp, i64(GROUP)), "groups")
+            with k.loop(0, groups) as g:
+                _quantise_group(k, row_values, g * GROUP, aq, m * kp + g * GROUP, scales, m * groups * SUMS + g, groups)
     return k
 
 
-def quantise_group(k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scales: Memory, scales_at: Expr) -> None:
-    """32 values to int8 with one scale: scale = max |x| / 127, integers rounded to nearest even."""
+def _quantise_group(
+    k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scales: Memory, scales_at: Expr, stride: Expr
+) -> None:
+    """32 values to int8 with one scale: scale = max |x| / 127, integers rounded to nearest even. The group's numbers go
+    to scales[scales_at + row * stride]."""
     parts = [k.let(x.load(at + h * LANES, LANES), "x") for h in (0, 1)]
     largest = k.let(vmath.reduce_max(tirx.max(tirx.abs(parts[0]), tirx.abs(parts[1]))), "largest")
     scale = k.let(largest * f32(1.0 / 127.0), "scale")
@@ -113,9 +124,12 @@ def quantise_group(k: Kernel, x: Memory, at: Expr, aq: Memory, aq_at: Expr, scal
     for h, part in enumerate(parts):
         q = k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")
         k.store(aq, aq_at + h * LANES, cast("int8", q, LANES))
-        sums.append(k.let(cast("float32", vmath.reduce_sum_int(q)), "sum"))
-    for i, value in enumerate((scale, scale * (sums[0] + sums[1]), scale * sums[0], scale * sums[1])):
-        k.store(scales, scales_at + i, value)
+        sums.append(k.let(vmath.reduce_sum_int(q), "sum"))
+    total = k.let(sums[0] + sums[1], "sum")
+    k.store(scales, scales_at + stride * SCALE, scale)
+    k.store(scales, scales_at + stride * SCALED_SUM, scale * cast("float32", total))
+    for row, value in ((START, total), (HALF_STARTS, sums[0]), (HALF_STARTS + 1, sums[1])):
+        k.store(scales, scales_at + stride * row, bitcast("float32", value * const("int32", -128)))
 
 
 def rms_norm(*, eps: float, add: bool, scale: float = 1.0) -> Kernel:

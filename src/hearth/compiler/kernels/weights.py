@@ -11,7 +11,7 @@ from tvm import tirx
 
 from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const
 from hearth.compiler.targets import ISAS, Isa
-from hearth.quant.formats import Format
+from hearth.quant.formats import PLANE_COLUMNS, Format
 
 QUADS = 8  # quads (4 columns) in a group of 32 columns
 
@@ -23,6 +23,11 @@ def _shift(value: Expr, bits: int, width: int) -> Expr:
     words, amount = bitcast("uint16", value, width // 2), const("uint16", abs(bits), width // 2)
     shifted = tirx.shift_right(words, amount) if bits > 0 else tirx.shift_left(words, amount)
     return bitcast("uint8", shifted, width)
+
+
+def lift(fmt: Format, isa: Isa) -> int:
+    """Bits by which the integers of a format are shifted up when read (`Isa.lifts_integers`)."""
+    return 8 - fmt.bits if isa.lifts_integers and fmt.zero_point else 0
 
 
 def load_quads(
@@ -38,8 +43,9 @@ def load_quads(
 
     Returns:
         For each quad a function that emits its vector, uint8 of `isa.width`, to be called once and in order: 4-, 5-,
-        6-bit integers as stored, 8-bit ones as `isa.unsigned_quads` wants them.
+        6-bit integers as stored, or shifted up (`lift`); 8-bit ones as `isa.unsigned_quads` wants them.
     """
+    up = lift(fmt, isa)
     width = isa.width
     loaded: dict[tuple[str, int], Expr] = {}
 
@@ -55,13 +61,13 @@ def load_quads(
 
     def unsigned(s: int) -> Expr:
         low = plane("low4", s // 2)
-        value = tirx.bitwise_and(_shift(low, 4 * (s % 2), width), const("uint8", 15, width))
+        value = tirx.bitwise_and(_shift(low, 4 * (s % 2) - up, width), const("uint8", 15 << up, width))
         if "high1" in fmt.planes:
-            moved = _shift(plane("high1", 0), s - 4, width)
-            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 16, width)))
+            moved = _shift(plane("high1", 0), s - 4 - up, width)
+            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 16 << up, width)))
         if "high2" in fmt.planes:
-            moved = _shift(plane("high2", s // 4), 2 * (s % 4) - 4, width)
-            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 48, width)))
+            moved = _shift(plane("high2", s // 4), 2 * (s % 4) - 4 - up, width)
+            value = tirx.bitwise_or(value, tirx.bitwise_and(moved, const("uint8", 48 << up, width)))
         return value
 
     read = signed if fmt.signed else unsigned
@@ -71,7 +77,8 @@ def load_quads(
 class Scales:
     """Scale and offset vectors of a block's groups, for the rows of one part: value = integer * scale + offset.
 
-    `offset` folds in the zero point and, where `isa` wants signed bytes as unsigned, the 128 added to them.
+    `isa` None: of the integers as stored. Else of those that `load_quads` gives, and with `start_shift` the offset
+    leaves the zero point out: sums of products then begin at (-128 * sum of the activations) >> `start_shift`.
     """
 
     def __init__(self, k: Kernel, w: Memory, fmt: Format, base: Expr, part: int, isa: Isa | None) -> None:
@@ -79,10 +86,20 @@ class Scales:
         self.rows = 16 if isa is None else isa.rows
         self.part = part
         self.half = k.view(w, "float16")
-        self.zero_point = fmt.zero_point + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
+        up = lift(fmt, isa) if isa is not None else 0
+        self.unit = 1.0 / (1 << up)
+        self.zero_point = (fmt.zero_point << up) + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
+        self.start_shift: int | None = None
+        # Where the start must be shifted it costs as much as an offset, and saves only that of each half of a group.
+        if isa is not None and self.zero_point and (isa.lifts_integers or fmt.group_columns < PLANE_COLUMNS):
+            self.start_shift = (128 // self.zero_point).bit_length() - 1
+            self.zero_point = 0
         if fmt.is_super:
-            self.d = k.let(self._half("scale", 0), "d")
+            self.d = k.let(self._scaled(self._half("scale", 0)), "d")
             self.dmin = k.let(self._half("min", 0), "dmin") if fmt.has_min else None
+
+    def _scaled(self, scale: Expr) -> Expr:
+        return scale if self.unit == 1.0 else scale * const("float32", self.unit, self.rows)
 
     def _half(self, name: str, index: Expr) -> Expr:
         field = self.fmt.field(name)
@@ -107,7 +124,7 @@ class Scales:
             if self.dmin is not None:
                 offset = k.let(const("float32", 0.0, self.rows) - self.dmin * self._byte("sub_min", index), "offset")
         else:
-            scale = k.let(self._half("scale", index), "scale")
+            scale = k.let(self._scaled(self._half("scale", index)), "scale")
             offset = k.let(self._half("min", index), "offset") if self.fmt.has_min else None
         if self.zero_point:
             offset = k.let(scale * const("float32", -float(self.zero_point), self.rows), "offset")

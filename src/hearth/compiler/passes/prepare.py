@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from hearth.compiler.kernels.norms import SUMS
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, rewrite
 from hearth.model.decoder import hearth_op
@@ -52,6 +53,6 @@ def _prepare(graph: Graph, x: Any, quantise: bool, kp: int) -> list[Any]:
         return [
             graph.emit(hearth_op("prepare", args, relax.TensorType((rows, kp), "float32"), quantise=False, **attrs))
         ]
-    types = [relax.TensorType((rows, kp), "int8"), relax.TensorType((rows, kp // 32, 4), "float32")]
+    types = [relax.TensorType((rows, kp), "int8"), relax.TensorType((rows, SUMS, kp // 32), "float32")]
     both = graph.emit(hearth_op("prepare", args, types, quantise=True, **attrs))
     return [graph.emit(relax.TupleGetItem(both, i)) for i in (0, 1)]
