@@ -75,9 +75,9 @@ ISAS: dict[str, Isa] = {
             ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE),
             ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM),
         ),
-        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (4, 4), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
-        Isa("avx2", "x86_64", 32, "maddubs", 4, (4, 4), _X86_BASE, _X86_LLVM),
-        Isa("dotprod", "aarch64", 16, "sdot", 4, (4, 4), ("asimddp",), ("+neon", "+dotprod")),
+        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
+        Isa("avx2", "x86_64", 32, "maddubs", 4, (6, 6), _X86_BASE, _X86_LLVM),
+        Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 6), ("asimddp",), ("+neon", "+dotprod")),
         Isa("generic", None, 64, "generic", 4, (4, 4), (), ()),
     )
 }  # fmt: skip

@@ -24,11 +24,15 @@ from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cas
 from hearth.compiler.targets import Isa
 
 LANES = 16
+ITEM_BYTES = {"float16": 2, "float32": 4}
 ITEM_FIELDS = 8
 """first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
 MERGE_FIELDS = 4
 """first token, count, first slot, splits"""
 MINUS_INFINITY = -3.0e38
+LINE_BYTES = 64
+PAGES_AHEAD = 4
+"""How far values are asked for before they are used: pages lie anywhere, so the processor cannot guess the next."""
 MOST_PAGES = 4
 """Pages that scores are computed of at once."""
 UNSEEN = -1.0e38
@@ -119,6 +123,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
             number = cast("int64", block_table.load(table + page))
             return k.let((number * kv_heads + kv) * (hp * page_tokens), "address")
 
+        line = LINE_BYTES // ITEM_BYTES[spec.kv_dtype]
+
         if spec.window:  # what folds splits itself passes over those before the window: they would change nothing
             seen = tirx.Select(folds, tirx.floordiv(page_begin, i64(split_pages)), i64(0))
             begin = k.let(tirx.max(begin, seen), "begin")
@@ -128,11 +134,18 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
             stop = k.let(tirx.min((split + 1) * split_pages, page_end), "stop")
             pages = k.let(tirx.max(stop - start, i64(0)), "pages")
 
+            def page_ahead(p: Expr, start: Expr = start, stop: Expr = stop) -> Expr:
+                return page_address(tirx.max(tirx.min(start + p, stop - 1), i64(0)))
+
             def scores(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, q_at: Expr = q_at) -> None:
                 def take(p: Expr, several: int) -> None:
                     addresses = [page_address(start + p + j) for j in range(several)]
+                    next_ones = [page_ahead(p + several + j) for j in range(several)]
                     sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in addresses] for _ in range(n)]
                     with k.loop(0, hp // 2) as pair:
+                        for address in next_ones:
+                            for at in range(0, 2 * page_tokens, line):
+                                k.prefetch(kpages, address + pair * (2 * page_tokens) + at, level=2)
                         for odd in range(2):
                             d = pair * 2 + odd
                             keys = [
@@ -216,7 +229,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     full = k.let(tirx.max(full, i64(0)), "full")
                     with k.loop(0, full) as p:
                         address = page_address(start + p)
+                        ahead = page_ahead(p + PAGES_AHEAD) if v == 0 else None
                         with k.loop(0, page_tokens // 2) as pair:
+                            for at in range(0, 2 * hp, line) if ahead is not None else ():
+                                k.prefetch(vpages, ahead + pair * (2 * hp) + at, level=2)
                             for odd in range(2):
                                 add(sums, wide, p, address, pair * 2 + odd)
                     with k.loop(full, pages) as p:
@@ -228,6 +244,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                             k.store(memory, part.out + (r0 + i) * hp + c * LANES, total.get())
 
             _by_rows(k, rows, group, isa.float_tile[0], scores)
+            with k.loop(0, tirx.min(pages, i64(PAGES_AHEAD))) as p:
+                address = page_address(start + p)
+                with k.loop(0, hp * page_tokens // line) as at:
+                    k.prefetch(vpages, address + at * line, level=2)
             with k.loop(0, rows) as r:
                 hide(r)
                 weigh(r)

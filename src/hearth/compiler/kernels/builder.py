@@ -174,9 +174,13 @@ class Kernel:
         index = i64(index)
         self.emit(tir.BufferStore(memory.buffer, value, [index if lanes == 1 else tirx.Ramp(index, i64(1), lanes)]))
 
-    def prefetch(self, memory: Memory, index: Expr) -> None:
-        """Asks for the cache line of an element that will be read soon; any address will do, it is not read."""
-        zero, near, data = (const("int32", number) for number in (0, 3, 1))
+    def prefetch(self, memory: Memory, index: Expr, level: int = 1) -> None:
+        """Asks for the cache line of an element that will be read soon; any address will do, it is not read.
+
+        Args:
+            level: cache to bring it to. Requests to the second pass by the few that the first can wait for.
+        """
+        zero, near, data = (const("int32", number) for number in (0, 4 - level, 1))
         line = tirx.address_of(memory.load(index))
         self.emit(tir.Evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", line, zero, near, data)))
 
