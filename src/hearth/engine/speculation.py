@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Callable
 from collections.abc import Sequence as Seq
 
 from hearth.engine.draft import NUM_GRADES, Ask, Draft, Drafter
@@ -21,8 +20,8 @@ from hearth.engine.draft import NUM_GRADES, Ask, Draft, Drafter
 _MARGIN = 1.03  # expected gain below which plain decoding is the better bet
 _LEAST_GAIN = 0.02  # a guess less likely than this is not worth a thought
 _ASSUMED_ROW = 0.15  # of a step's time, for each further row, where nothing has been measured
-_PROBE_STEPS = 32  # after so many steps that stayed plain, try once whether that is still right
-_MAX_PROBE_STEPS = 1024
+_SWEEP_STEPS = 256
+_PROBE_STEPS, _MAX_PROBE_STEPS = 16, 256  # steps looked at in vain before a costly guess is made all the same
 _IDLE_STEPS, _IDLE_STRIDE = 64, 4  # after so many steps without a guess, only each fourth looks for one
 _MEMORY = 0.95  # weight of what was learned before against one observation more
 _PRIOR_WEIGHT = 3.0  # observations that a drafter's prior counts for
@@ -35,16 +34,29 @@ class StepCosts:
         self._time_ns: dict[int, float] = {}
         self._counts: dict[int, int] = {}
         self._rows: list[int] = []  # that have been measured, ascending
+        self._recent: set[int] = set()  # of these, since the last sweep
+        self._num_observed = 0
 
     def observe(self, rows: int, time_ns: float) -> None:
-        known = self._time_ns.get(rows)
-        if known is None:
+        if rows in self._time_ns:
+            known = self._time_ns[rows]
+        else:
+            known = self.estimate(rows) if self._rows else time_ns
             insort(self._rows, rows)
-            self._time_ns[rows], self._counts[rows] = time_ns, 1
-            return
+            self._counts[rows] = 0
         # The first few are a plain mean; later ones forget. A step that something else delayed counts as twice as long.
         count = self._counts[rows] = min(self._counts[rows] + 1, 10)
         self._time_ns[rows] = known + (min(time_ns, 2 * known) - known) / count
+        self._recent.add(rows)
+        self._num_observed += 1
+        if self._num_observed % _SWEEP_STEPS == 0:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forgets what has not been seen for long: the context has grown since, or the machine was busy then."""
+        self._rows = sorted(self._recent)
+        self._time_ns = {rows: self._time_ns[rows] for rows in self._rows}
+        self._recent.clear()
 
     def measured(self, rows: int) -> bool:
         return rows in self._time_ns
@@ -119,7 +131,7 @@ class Speculation:
         self._costs = StepCosts()
         self._records: dict[int, _Record] = {}
         self._num_idle = 0  # steps without a guess worth verifying
-        self._num_plain = 0  # steps since guesses were last verified though there were some
+        self._num_plain = 0  # steps in which costly guesses were not asked for
         self._probe_steps = _PROBE_STEPS
 
     def plan(self, asks: Seq[Ask], num_rows: int, max_rows: int) -> list[list[int]]:
@@ -187,37 +199,32 @@ class Speculation:
         ranked = sorted(((gain, place) for place, row in enumerate(gains) for gain in row), reverse=True)[:room]
         if not ranked or not self._costs.measured(num_rows):
             return counts  # a plain step measures what a plain step takes
-        best = self._best(ranked, num_rows, self._costs.estimate)
+        best = self._best(ranked, num_rows)
         if best:
             self._num_idle = self._num_plain = 0
             self._probe_steps = _PROBE_STEPS
-        elif self._num_plain < self._probe_steps:
+        elif not self._drafter.free:
+            # What is not asked for is not learned from: now and then the guesses are looked at in any case.
             self._num_plain += 1
-        else:
-            # What was measured once, on a busy machine or at another length, may be wrong by now: look again, if it
-            # could win at all; guesses that are not free are looked at in any case, or nothing would be learned.
-            plain_ns = self._costs.estimate(num_rows)
-            best = self._best(ranked, num_rows, lambda rows: plain_ns * (1 + _ASSUMED_ROW * (rows - num_rows)))
-            if not best and not self._drafter.free:
-                best = min(2, len(ranked))
-            if best:
-                self._num_plain = 0
+            if self._num_plain > self._probe_steps:
+                best, self._num_plain = min(2, len(ranked)), 0
                 self._probe_steps = min(2 * self._probe_steps, _MAX_PROBE_STEPS)
         for _, place in ranked[:best]:
             counts[place] += 1
         return counts
 
-    def _best(self, ranked: list[tuple[float, int]], num_rows: int, time_ns: Callable[[int], float]) -> int:
+    def _best(self, ranked: list[tuple[float, int]], num_rows: int) -> int:
         """The number of guesses, likeliest first, with which the most tokens a second are expected."""
+        estimate, token_ns = self._costs.estimate, self._drafter.token_ns
         best, tokens = 0, float(num_rows)
-        rate = _MARGIN * tokens / time_ns(num_rows)
+        rate = _MARGIN * tokens / estimate(num_rows)
         depth = 0
-        depths: dict[int, int] = {}
+        depths: dict[int, int] = {}  # guesses of each sequence: a drafter makes those of all sequences side by side
         for count, (gain, place) in enumerate(ranked, 1):
             tokens += gain
             depths[place] = depths.get(place, 0) + 1
             depth = max(depth, depths[place])
-            now = tokens / (time_ns(num_rows + count) + depth * self._drafter.token_ns)
+            now = tokens / (estimate(num_rows + count) + depth * token_ns)
             if now > rate:
                 best, rate = count, now
         return best
