@@ -121,8 +121,10 @@ class DraftModel:
         self._batch.fill(slices)
         argmax = self._batch.run(self._session).argmax.tolist()
         taken = time.perf_counter_ns() - begin
-        # Delays of others shall not look like ours: they count as twice as long at most.
-        self.token_ns += (min(taken, 2 * self.token_ns or taken) - self.token_ns) * (0.2 if self.token_ns else 1.0)
+        if max(part.count for part in slices) <= 2:  # else it was catching up, which a guess seldom has to
+            # Delays of others shall not look like ours: they count as twice as long at most.
+            known = self.token_ns or taken
+            self.token_ns = known + 0.2 * (min(taken, 2 * known) - known)
         for part, follower, token in zip(slices, followers, argmax, strict=True):
             follower.write(self._pool, part.count)
             if token < self._vocab_size:
