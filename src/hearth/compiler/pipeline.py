@@ -14,9 +14,10 @@ from hearth.compiler.kernels.builder import Kernel
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.fuse import fuse_embedding_scale, fuse_gated_mlp, fuse_logits, fuse_qkv, fuse_residual
 from hearth.compiler.passes.prepare import split_products
-from hearth.compiler.passes.select import SPLIT_TOKENS, TILE_TOKENS, Selection, select_kernels
+from hearth.compiler.passes.select import SPLIT_TOKENS, TILE_TOKENS, Product, Selection, select_kernels
 from hearth.compiler.plan import Limits, Plan, extract_plan
 from hearth.compiler.targets import Isa
+from hearth.compiler.tuning import Tunings
 from hearth.model.config import DecoderConfig
 from hearth.model.decoder import PAGE_TOKENS, build, kv_page_bytes, rope_parameter
 from hearth.model.weights import parameter_shapes
@@ -31,12 +32,14 @@ class Lowered:
 
     Attributes:
         kernels: by name, for each instruction set; their PrimFuncs are functions `isa.symbol(name)` of `module`.
+        products: the product of every step that is one, in order.
     """
 
     plan: Plan
     kernels: dict[str, dict[Isa, Kernel]]
     module: Any
     parameters: Parameters
+    products: list[Product]
 
 
 def lower(
@@ -46,6 +49,7 @@ def lower(
     *,
     high_precision: bool,
     limits: Limits,
+    tunings: Tunings | None = None,
     dump: Callable[[str, Any], None] | None = None,
 ) -> Lowered:
     """Compiles the decoder down to kernels.
@@ -54,11 +58,12 @@ def lower(
         isas: instruction sets to make kernels for, best first.
         formats: of every matrix, by decoder parameter name.
         high_precision: f32 activations and f32 KV pages.
+        tunings: how products are computed that are not computed as by default.
         dump: called with the name of each phase and the module after it.
     """
     kv_dtype = "float32" if high_precision else "float16"
     parameters = Parameters(formats)
-    selection = Selection(config, isas, parameters, limits.max_partials, kv_dtype)
+    selection = Selection(config, isas, parameters, limits.max_partials, kv_dtype, tunings or {})
 
     module = build(config, kv_dtype)
     parameters.declare(module, {*parameter_shapes(config), *(rope_parameter(i) for i in range(len(config.ropes)))})
@@ -84,7 +89,7 @@ def lower(
     first = [made[isas[0]] for made in selection.kernels.values()]
     plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k in first]
     extract_plan(module, plan, parameters, kv_page_bytes(config, kv_dtype))
-    return Lowered(plan, selection.kernels, module, parameters)
+    return Lowered(plan, selection.kernels, module, parameters, selection.products)
 
 
 def dump_to(folder: Path) -> Callable[[str, Any], None]:

@@ -142,12 +142,13 @@ CACHE_LINE = 64
 Sums = list[list[Register]]  # [row][part]: `lanes` outputs each
 
 
-def for_each_group(k: Kernel, fmt: Format, body: Callable[[Expr], None]) -> None:
-    """body(group) for the groups of 32 columns in a block: written out for two, a loop for the eight of a k-quant (LLVM
-    takes 10 seconds and more over those written out)."""
+def for_each_group(k: Kernel, fmt: Format, unroll: int, body: Callable[[Expr], None]) -> None:
+    """body(group) for the groups of 32 columns in a block: written out for two, a loop for the eight of a k-quant, of
+    which `unroll` are written out (LLVM takes 10 seconds and more over all)."""
     if fmt.is_super:
-        with k.loop(0, fmt.plane_groups) as group:
-            body(group)
+        with k.loop(0, fmt.plane_groups // unroll) as some:
+            for number in range(unroll):
+                body(some * unroll + number)
         return
     for number in range(fmt.plane_groups):
         body(i64(number))
@@ -198,7 +199,7 @@ class _Int8Product(_Product):
                             self.prefetch(table.base + group * share, share)
                         self._group(table, cb * fmt.plane_groups + group, group, first, mine)
 
-                    for_each_group(k, fmt, add)
+                    for_each_group(k, fmt, self.spec.tuning.unroll, add)
         return sums
 
     def _group(self, table: Scales, column_group: Expr, group: Expr, first: Expr, sums: list[Register]) -> None:
@@ -266,7 +267,7 @@ class _FloatProduct(_Product):
             if fmt.is_float:
                 add(i64(0))
             else:
-                for_each_group(k, fmt, add)
+                for_each_group(k, fmt, self.spec.tuning.unroll, add)
         return sums
 
 

@@ -24,17 +24,36 @@ from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
 from hearth.compiler.targets import Isa
+from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.work import Work, role
 from hearth.model.config import DecoderConfig
 from hearth.model.decoder import PAGE_TOKENS, hearth_op, padded_head
 from hearth.quant.formats import round_up
 
 LANES = 16
-MIN_CHUNKS = 16
 TILE_TOKENS = 16
 SPLIT_TOKENS = 256
 """Tokens of context whose part of attention is computed on its own: short enough to share a long context evenly, long
 enough that folding the parts costs little."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product of the plan, as `hearth tune` measures it.
+
+    Attributes:
+        spec: on the best instruction set.
+        units: of its step: blocks of 16 rows, pairs of them when gated.
+        unit_bytes: of weights that each reads.
+        blocks: column blocks in a row.
+        kp: columns of the prepared activation.
+    """
+
+    spec: MatmulSpec
+    units: int
+    unit_bytes: int
+    blocks: int
+    kp: int
 
 
 @dataclass
@@ -43,6 +62,8 @@ class Selection:
 
     Attributes:
         isas: instruction sets that every kernel is made for, best first.
+        tunings: of products on instruction sets; those that are not in it are computed as by default.
+        products: the product of every step that is one, in order.
         kernels: by name, for each instruction set.
         scratch_bytes: the most scratch that any chosen kernel uses.
     """
@@ -52,6 +73,8 @@ class Selection:
     parameters: Parameters
     max_partials: int
     kv_dtype: str = "float16"
+    tunings: Tunings = field(default_factory=dict)
+    products: list[Product] = field(default_factory=list)
     kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
     scratch_bytes: int = 64
 
@@ -181,14 +204,20 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
         scale=float(attribute(value, "scale", 1.0)),
         softcap=float(attribute(value, "softcap", 0.0)) or None,
     )
+
+    def tuned(isa: Isa) -> MatmulSpec:
+        return replace(spec, isa=isa, tuning=s.tunings.get(isa.symbol(spec.name), DEFAULT_TUNING))
+
     m, kp = args[0].ty.shape[0], int(args[0].ty.shape[1])
     out = value.ty_args[0]
     units = round_up(packed.n, LANES) // LANES // (2 if epilogue == "gated" else 1)
     ld = LANES * units
-    kernel = s.use(spec.name, lambda isa: matmul(replace(spec, isa=isa)))
+    kernel = s.use(spec.name, lambda isa: matmul(tuned(isa)))
     buffers = [w, *args[:inputs], *args[inputs + 1 :]]
     unit_bytes = packed.size_bytes // units
-    grain = max(1, min(spec.tuning.chunk_bytes // unit_bytes, units // MIN_CHUNKS))
+    best = tuned(s.isas[0])
+    s.products.append(Product(best, units, unit_bytes, packed.blocks, kp))
+    grain = best.tuning.grain(units, unit_bytes)
     scalars = [m, packed.blocks, kp, ld]
     operations = 2 * packed.n * int(packed.k or 0)
     work = Work(role(w.name), m.name, operations, arithmetic="int8" if inputs == 2 else "float32")
@@ -198,10 +227,10 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     parts = graph.emit(
         call(kernel, buffers, types, units, [*scalars, packed.n], grain, work=replace(work, role="head"))
     )
-    logits, best, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
+    logits, largest, where = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(3))
     search = s.use("", lambda isa: argmax())
     work = Work("argmax", m.name, units)
-    found = graph.emit(call(search, [best, where], out.fields[1], m, [units], work=work))
+    found = graph.emit(call(search, [largest, where], out.fields[1], m, [units], work=work))
     return relax.Tuple([logits, found])
 
 
