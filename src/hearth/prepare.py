@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle
+from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle, tuning_dir
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
 from hearth.engine import pages_for
@@ -35,10 +35,11 @@ class Progress:
     Attributes:
         stage: what is being done.
         label: what it is done to: a file, a phase of the compiler, a model.
-        done, total: bytes for `download` and `load`, steps for `compile`; `total` 0 where it is not known.
+        done, total: bytes for `download` and `load`, steps for `compile`, seconds for `tune`;
+            `total` 0 where it is not known.
     """
 
-    stage: Literal["download", "compile", "load"]
+    stage: Literal["download", "compile", "load", "tune"]
     label: str
     done: int
     total: int
@@ -88,7 +89,7 @@ def prepare(
     if source.kind == "bundle":
         return _from_bundle(name, source.path, quant, head, precision)
     wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "context": context}
-    memory = memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, *_compiler_files()])
+    memory = memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
     bundle = _remembered(memory)
     if bundle is not None:
         return Opened(name, bundle, load_sampling(bundle.path))

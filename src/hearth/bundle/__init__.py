@@ -17,7 +17,7 @@ from hearth.bundle.manifest import (
     Manifest,
     ModelFacts,
 )
-from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir
+from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir, tuning_dir
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
 from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
@@ -53,5 +53,6 @@ __all__ = [
     "read_costs",
     "read_manifest",
     "remove_bundle",
+    "tuning_dir",
     "write_costs",
 ]

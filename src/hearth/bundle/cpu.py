@@ -56,6 +56,36 @@ def triple_system(target: str) -> str | None:
 
 
 @cache
+def processor() -> str:
+    """The model of this processor: what is fast on one is fast on all of them. `AMD EPYC (family 25, model 17)`."""
+    name = ""
+    if operating_system() == "linux":
+        try:
+            name = parse_model(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            name = ""
+    elif operating_system() == "macos":
+        name = _run("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+    return " ".join((name or platform.processor() or architecture()).split())[:200]
+
+
+def parse_model(text: str) -> str:
+    """The name of the first processor in the text of /proc/cpuinfo, with the numbers that tell apart what a virtual
+    machine calls by one name; on Arm only numbers are given. "" where there is nothing of it."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip().lower(), value.strip())
+    numbers = {
+        "cpu family": "family", "model": "model", "cpu implementer": "implementer", "cpu variant": "variant",
+        "cpu part": "part",
+    }  # fmt: skip
+    details = ", ".join(f"{word} {found[key]}" for key, word in numbers.items() if found.get(key))
+    name = found.get("model name", "")
+    return f"{name} ({details})" if name and details else name or details
+
+
+@cache
 def features() -> frozenset[str] | None:
     """The features of this processor, or None where they cannot be told (then nothing can be said to be missing)."""
     if operating_system() == "linux":
@@ -96,9 +126,12 @@ def parse_sysctl(text: str) -> frozenset[str] | None:
 
 
 def _sysctl() -> str:
-    command = ["/usr/sbin/sysctl", "hw.optional", "machdep.cpu"]
+    return _run("/usr/sbin/sysctl", "hw.optional", "machdep.cpu")
+
+
+def _run(*command: str) -> str:
     try:
-        # Exits with 1 where one of the two trees does not exist; what was printed counts.
+        # Exits with 1 where one of several trees does not exist; what was printed counts.
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

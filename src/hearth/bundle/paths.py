@@ -31,6 +31,11 @@ def bundles_dir() -> Path:
     return cache_dir() / "bundles"
 
 
+def tuning_dir() -> Path:
+    """The folder with what `hearth tune` found, a file for each model of processor."""
+    return cache_dir() / "tuning"
+
+
 def bundle_key(name: str, identity: Mapping[str, object]) -> str:
     """A folder name for what was compiled: a readable part, and a hash of everything that shapes the result.
 

@@ -31,6 +31,7 @@ VERBS = {
     "show": "Show what a model is and what memory it needs.",
     "rm": "Remove a model.",
     "compile": "Compile a model for this machine or another.",
+    "tune": "Search the fastest kernels of this processor.",
     "bench": "Measure how fast a model is here.",
     "eval": "Measure how well a model predicts a text.",
     "doctor": "Show what this machine offers to Hearth.",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _QUIET_S = 0.3  # what is done sooner than this shows nothing
 _LINE_EVERY_S = 10.0
-_STAGES = {"download": "Downloading", "compile": "Compiling:", "load": "Loading"}
+_STAGES = {"download": "Downloading", "compile": "Compiling:", "load": "Loading", "tune": "Tuning:"}
 
 
 @contextmanager

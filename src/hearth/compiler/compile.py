@@ -10,7 +10,8 @@ import hashlib
 import importlib.metadata
 import importlib.util
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,8 @@ from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
 from hearth.compiler.targets import Isa, choose_isas
+from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
+from hearth.compiler.tuning_record import usable_tunings
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
 from hearth.quant.formats import Format
@@ -60,6 +63,7 @@ def compile_model(
     output: Path | None = None,
     dump_ir: Path | None = None,
     threads: int = 2,
+    tunings: Tunings | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
@@ -77,6 +81,8 @@ def compile_model(
         output: folder to write the bundle to; None: Hearth's cache.
         dump_ir: folder for the module after each phase (implies compiling again).
         threads: for packing weights.
+        tunings: how products are computed; None: as `hearth tune` found best on this processor where the target is this
+            machine, else as by default.
         force: compile even if the bundle is there.
 
     Returns:
@@ -93,7 +99,10 @@ def compile_model(
     model = load_family(checkpoint, context=context)
     triple = resolve_target(target)
     isas = choose_isas(triple, host_target(), isa)
-    formats = _formats(checkpoint, model, quant, head)
+    formats = model_formats(checkpoint, model, quant, head)
+    if tunings is None:
+        tunings = usable_tunings() if triple == host_target() else {}
+    tunings = _of_these(tunings, formats, isas)
     identity = {
         "source": checkpoint.fingerprint(),
         "formats": sorted((p, f.name) for p, f in formats.items()),
@@ -101,6 +110,7 @@ def compile_model(
         "precision": precision,
         "target": triple,
         "isas": [isa.name for isa in isas],
+        "tunings": sorted((kernel, asdict(tuning)) for kernel, tuning in tunings.items()),
         "toolchain": _toolchain(),
     }
     folder = output or bundle_path(bundle_key(name, identity))
@@ -109,8 +119,22 @@ def compile_model(
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     again = force or dump_ir is not None or output is not None
-    _compile(checkpoint, model, formats, isas, triple, name, precision, folder, dump_ir, threads, report, again)
+    _compile(
+        checkpoint, model, formats, isas, triple, tunings, name, precision, folder, dump_ir, threads, report, again
+    )  # fmt: skip
     return folder
+
+
+def _of_these(tunings: Tunings, formats: Mapping[str, Format], isas: Sequence[Isa]) -> Tunings:
+    """Tunings that can matter to a model: of its formats, on the instruction sets that it is compiled for. Others are
+    no reason to compile it again."""
+    layouts = {fmt.kernel_layout for fmt in formats.values()}
+    names = tuple(f"_{isa.name}" for isa in isas)
+    return {
+        kernel: tuning
+        for kernel, tuning in tunings.items()
+        if kernel.endswith(names) and kernel.split("_")[1] in layouts and tuning != DEFAULT_TUNING
+    }
 
 
 def _is_sound(folder: Path) -> bool:
@@ -121,7 +145,7 @@ def _is_sound(folder: Path) -> bool:
     return True
 
 
-def _formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:
+def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:
     """Format of every matrix; a parameter of some K keeps what its rows are."""
     formats = {}
     for parameter, where in model.sources.items():
@@ -151,8 +175,9 @@ def _version(package: str) -> str:
 
 
 def _compile(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str, name: str,
-    precision: Precision, folder: Path, dump_ir: Path | None, threads: int, report: Progress, replace_existing: bool,
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str,
+    tunings: Tunings, name: str, precision: Precision, folder: Path, dump_ir: Path | None, threads: int,
+    report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
     from hearth.compiler.objects import kernel_objects
@@ -168,6 +193,7 @@ def _compile(
         isas,
         high_precision=precision == "high",
         limits=Limits(max_position=config.max_position),
+        tunings=tunings,
         dump=dump_to(dump_ir) if dump_ir else None,
     )
     plan = lowered.plan

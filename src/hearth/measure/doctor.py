@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from hearth.bundle import cache_dir, cpu
+from hearth.compiler.tuning import DEFAULT_TUNING
+from hearth.compiler.tuning_record import read_record
+from hearth.errors import CorruptFile
 from hearth.hub.settings import cache_dir as hub_cache_dir
 from hearth.hub.settings import is_offline
 from hearth.runtime import available_bytes, default_threads
@@ -60,7 +63,7 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Looks at processor, memory, compiler, caches and versions. Changes nothing, needs no network."""
-    return Diagnosis((*_processor(), *_memory(), *_compiler(), *_folders(), *_versions()))
+    return Diagnosis((*_processor(), *_memory(), *_compiler(), *_tuning(), *_folders(), *_versions()))
 
 
 def _processor() -> list[Finding]:
@@ -122,6 +125,20 @@ def _compiler() -> list[Finding]:
             "bundles that were compiled elsewhere run; to compile here: pip install 'hearth[compile]'",
         )
     ]
+
+
+def _tuning() -> list[Finding]:
+    try:
+        record = read_record()
+    except CorruptFile as error:
+        return [Finding("note", "tuning", "damaged, so not used", f"{error.why}; hearth tune --reset removes it")]
+    if not record.is_current:
+        return [Finding("note", "tuning", "of other kernels, so not used", "measure again: hearth tune MODEL")]
+    faster = [entry.speedup for entry in record.entries.values() if entry.tuning != DEFAULT_TUNING]
+    if not faster:
+        return [Finding("ok", "tuning", "none", "kernels as by default; hearth tune MODEL searches faster ones")]
+    value = f"{len(faster)} kernels, up to {100 * (max(faster) - 1):.0f}% faster"
+    return [Finding("ok", "tuning", value, f"for {record.processor}")]
 
 
 def _folders() -> list[Finding]:

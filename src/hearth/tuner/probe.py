@@ -17,19 +17,20 @@ from typing import Self
 import numpy as np
 
 from hearth.bundle import WEIGHTS
+from hearth.bundle.costs import StepCost
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library
+from hearth.compiler.kernels.matmul import matmul
+from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library
 from hearth.compiler.objects import kernel_objects
-from hearth.compiler.passes.select import Product
+from hearth.compiler.passes.select import LANES, SPLIT_TOKENS, TILE_TOKENS, Product
 from hearth.compiler.plan import Buffer, Limits, Plan, Scalar, Step
-from hearth.compiler.tuning import Tuning
+from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
+from hearth.model.decoder import PAGE_TOKENS
 from hearth.quant.formats import round_up
 from hearth.runtime import Model, Session, require
 
-_LANES, _PAGE_TOKENS, _TILE_TOKENS = 16, 16, 16
 _ARENA, _WEIGHT = 0, 1
-MAX_STEPS = 4096
+MIN_STEPS, MAX_STEPS = 6, 4096
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Load:
     Attributes:
         rows: tokens of the forward.
         weights_bytes: of all copies of the weight together, at most: what is read between two uses of the same bytes.
-        multiplications: most of them in one step; a larger product is cut to fewer units.
+        multiplications: of one candidate in a round, at most; a larger product is cut to fewer units.
     """
 
     rows: int
@@ -62,17 +63,17 @@ class Probe:
     def __init__(
         self, product: Product, tunings: Sequence[Tuning], load: Load, *, threads: int, folder: Path, cache: Path
     ) -> None:
-        specs = [replace(product.spec, tuning=tuning) for tuning in tunings]
-        plan, self._order = _plan(product, specs, load)
-        self._rows, self._candidates = load.rows, len(specs)
+        codes = _codes(product, tunings)
+        symbols = _link(product, codes, folder, cache)
+        plan, self._order = _plan(product, tunings, [codes.index(_code(product, t)) for t in tunings], symbols, load)
+        self._candidates = len(tunings)
         require(plan.weights_bytes + plan.arena_bytes, "Measuring a product")
-        _link(specs, folder, cache)
         with storage_errors("write", folder):
             (folder / "plan.bin").write_bytes(plan.to_bytes())
             with (folder / WEIGHTS).open("wb") as file:
                 file.truncate(plan.weights_bytes)  # zeros, which take no place on the disk
         self._model = Model(folder)
-        pages = -(-load.rows // _PAGE_TOKENS)
+        pages = -(-load.rows // PAGE_TOKENS)
         self._session = Session(self._model, num_pages=pages, threads=threads)
         self._batch = (
             np.zeros(load.rows, np.int32),
@@ -108,35 +109,55 @@ def _undisturbed(times: list[int]) -> int:
     return sorted(times)[len(times) // 5]
 
 
-def _link(specs: Sequence[MatmulSpec], folder: Path, cache: Path) -> None:
-    """The library with all kernels, unless `folder` has it."""
-    import tvm
+def _code(product: Product, tuning: Tuning) -> Tuning:
+    """What of a tuning is in the machine code: two that differ in nothing else share a kernel."""
+    tile = tuning.tile_rows or product.spec.isa.tile_rows
+    return replace(tuning, chunk_bytes=DEFAULT_TUNING.chunk_bytes, tile_rows=tile)
 
+
+def _codes(product: Product, tunings: Sequence[Tuning]) -> list[Tuning]:
+    return list(dict.fromkeys(_code(product, tuning) for tuning in tunings))
+
+
+def _link(product: Product, codes: Sequence[Tuning], folder: Path, cache: Path) -> list[KernelSymbol]:
+    """The kernels of all codes in one library, which is made unless `folder` has it."""
+    isa = product.spec.isa
+    symbols, functions = [], {}
+    for number, tuning in enumerate(codes):
+        kernel = matmul(replace(product.spec, tuning=tuning))
+        name = f"{kernel.name}_{number}"
+        symbols.append(KernelSymbol(name, kernel.num_buffers, kernel.num_scalars, isa.symbol(name)))
+        functions[isa.symbol(name)] = kernel.finish(isa.symbol(name))
     library = folder / library_name()
-    if library.exists():
-        return
-    kernels = {spec.name: matmul(spec) for spec in specs}
-    module = tvm.IRModule({name: kernel.finish() for name, kernel in kernels.items()})
-    objects = kernel_objects(kernels, module, host_target(), specs[0].isa, cache / "kernels")
-    symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars) for k in kernels.values()]
-    link_library(objects, symbols, library, cache_dir=cache / "zig")
+    if not library.exists():
+        objects = kernel_objects(functions, host_target(), isa, cache / "kernels")
+        link_library(objects, [KernelSet(isa.name, isa.features, symbols)], library, cache_dir=cache / "zig")
+    return symbols
 
 
-def _plan(product: Product, specs: Sequence[MatmulSpec], load: Load) -> tuple[Plan, list[int]]:
-    """The plan, and which candidate each of its steps is."""
+def _plan(
+    product: Product, tunings: Sequence[Tuning], kernels: Sequence[int], symbols: Sequence[KernelSymbol], load: Load
+) -> tuple[Plan, list[int]]:
+    """The plan, and which candidate each of its steps is.
+
+    Args:
+        kernels: the index in `symbols` of each candidate's kernel.
+    """
     spec, rows = product.spec, load.rows
-    unit_weights = (2 if spec.epilogue == "gated" else 1) * _LANES * product.kp
+    unit_weights = (2 if spec.epilogue == "gated" else 1) * LANES * product.kp
     # Two copies at least, so that what a step reads was not read by the step before.
-    units = max(1, min(
-        product.units, load.weights_bytes // 2 // product.unit_bytes, load.multiplications // (unit_weights * rows)
-    ))  # fmt: skip
+    most = load.weights_bytes // 2 // product.unit_bytes
+    units = max(1, min(product.units, most, load.multiplications // (unit_weights * rows * MIN_STEPS)))
     weight_bytes = units * product.unit_bytes
-    copies = max(2, min(load.weights_bytes // weight_bytes, MAX_STEPS // len(specs)))
-    ld = units * _LANES
+    affordable = load.multiplications // (units * unit_weights * rows)
+    copies = max(2, min(load.weights_bytes // weight_bytes, affordable, MAX_STEPS // len(tunings)))
+    ld = units * LANES
 
+    tokens = round_up(rows, PAGE_TOKENS)
     plan = Plan(
-        Limits(round_up(rows, _PAGE_TOKENS), 1, 1, round_up(rows, _PAGE_TOKENS)),
-        _TILE_TOKENS, _PAGE_TOKENS, vocab_size=16, hidden_size=16, scratch_bytes=64,
+        Limits(max_tokens=tokens, max_seqs=1, max_logit_rows=1, max_position=tokens),
+        tile_tokens=TILE_TOKENS, split_tokens=SPLIT_TOKENS, page_tokens=PAGE_TOKENS,
+        vocab_size=16, hidden_size=16, scratch_bytes=64,
     )  # fmt: skip
 
     def buffer(kind: int, index: int, offset: int, size: int) -> int:
@@ -160,7 +181,7 @@ def _plan(product: Product, specs: Sequence[MatmulSpec], load: Load) -> tuple[Pl
     else:
         inputs = [arena(rows * product.kp * 4)]
     if spec.bias:
-        inputs.append(arena(4 * _LANES * units * (2 if spec.epilogue == "gated" else 1)))
+        inputs.append(arena(4 * LANES * units * (2 if spec.epilogue == "gated" else 1)))
     if spec.epilogue == "add":
         inputs.append(arena(4 * rows * ld))
     outputs = [arena(4 * rows * ld)]
@@ -171,22 +192,14 @@ def _plan(product: Product, specs: Sequence[MatmulSpec], load: Load) -> tuple[Pl
         scalars.append(number("one", 0, ld))
     unit_count = number("one", 0, units)
 
-    symbols = {each.name: matmul_arguments(each) for each in specs}
-    plan.kernels = [(name, *counts) for name, counts in symbols.items()]
+    plan.kernels = [(symbol.name, symbol.num_buffers, symbol.num_scalars) for symbol in symbols]
     order = []
-    for turn in range(len(specs)):
+    for turn in range(len(tunings)):
         for copy, weight in enumerate(weights):
-            candidate = (copy + turn) % len(specs)
-            each = specs[candidate]
-            grain = each.tuning.grain(units, product.unit_bytes)
+            candidate = (copy + turn) % len(tunings)
+            kernel, grain = symbols[kernels[candidate]].name, tunings[candidate].grain(units, product.unit_bytes)
             buffers = (weight, *inputs, *outputs)
-            plan.steps.append(Step(each.name, buffers, tuple(scalars), unit_count, grain, f"{candidate}"))
+            cost = StepCost(role="probe", kernel=kernel)
+            plan.steps.append(Step(kernel, buffers, tuple(scalars), unit_count, grain, str(candidate), cost))
             order.append(candidate)
     return plan, order
-
-
-def matmul_arguments(spec: MatmulSpec) -> tuple[int, int]:
-    """Buffers and scalars that the kernel takes (`kernels/matmul.py`)."""
-    buffers = 2 + (2 if spec.activations == "int8" else 1) + spec.bias
-    buffers += {"store": 0, "add": 1, "gated": 0, "logits": 2}[spec.epilogue]
-    return buffers, 5 if spec.epilogue == "logits" else 4

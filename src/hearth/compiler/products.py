@@ -1,0 +1,32 @@
+"""The products that a model is made of: what `hearth tune` searches. Needs TVM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hearth.checkpoint import open_checkpoint
+from hearth.compiler.compile import Precision, model_formats
+from hearth.compiler.passes.select import Product
+from hearth.compiler.pipeline import lower
+from hearth.compiler.plan import Limits
+from hearth.compiler.targets import Isa
+from hearth.model import load_family
+
+
+def model_products(
+    source: Path, isa: Isa, *, quant: str | None, head: str | None, precision: Precision, context: int | None
+) -> list[Product]:
+    """The product of every step that is one, in the order of the plan, computed as by default.
+
+    Args: as `compile_model`.
+    """
+    checkpoint = open_checkpoint(source)
+    model = load_family(checkpoint, context=context)
+    lowered = lower(
+        model.config,
+        model_formats(checkpoint, model, quant, head),
+        [isa],
+        high_precision=precision == "high",
+        limits=Limits(max_position=model.config.max_position),
+    )
+    return lowered.products
