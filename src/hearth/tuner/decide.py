@@ -39,6 +39,11 @@ class Gain:
         return math.exp(self.log)
 
 
+def undisturbed(times: Sequence[float]) -> float:
+    """A fifth of the times are shorter: other programs make steps slower, never faster, and on a busy machine most."""
+    return sorted(times)[len(times) // 5]
+
+
 def gain(first: Sequence[float], other: Sequence[float]) -> Gain:
     """The gain of `other` over `first`, measured in the same rounds: robust against rounds that something disturbed.
 

@@ -28,6 +28,7 @@ from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
 from hearth.model.decoder import PAGE_TOKENS
 from hearth.quant.formats import round_up
 from hearth.runtime import Model, Session, require
+from hearth.tuner.decide import undisturbed
 
 _ARENA, _WEIGHT = 0, 1
 MIN_STEPS, MAX_STEPS = 6, 4096
@@ -83,14 +84,14 @@ class Probe:
         )
         self._session.forward(*self._batch)  # caches, page tables, threads
 
-    def round(self) -> list[int]:
+    def round(self) -> list[float]:
         """Runs every candidate on every copy once: nanoseconds of an undisturbed step of each."""
         self._session.profile(True)
         self._session.forward(*self._batch)
         times: list[list[int]] = [[] for _ in range(self._candidates)]
         for candidate, step in zip(self._order, self._session.read_profile(), strict=True):
             times[candidate].append(step.time_ns)
-        return [_undisturbed(each) for each in times]
+        return [undisturbed(each) for each in times]
 
     def close(self) -> None:
         self._model.close()
@@ -102,11 +103,6 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _undisturbed(times: list[int]) -> int:
-    """A fifth of the steps are faster: other programs make steps slower, never faster, and on a busy machine most."""
-    return sorted(times)[len(times) // 5]
 
 
 def _code(product: Product, tuning: Tuning) -> Tuning:
