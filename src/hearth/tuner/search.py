@@ -163,7 +163,7 @@ class Search:
 
 
 def _rounds(probe: Probe) -> list[Gain]:
-    times: list[list[int]] = []
+    times: list[list[float]] = []
     begin = time.monotonic()
     while True:
         times.append(probe.round())
