@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _worker import Forward, Job, serve
 
-from hearth.bundle import BatchShape, open_bundle, read_costs
-from hearth.compiler import compile_model
+from hearth.bundle import BatchShape, read_costs
 from hearth.engine import Engine, Request, SamplingParams, pages_for
-from hearth.runtime import Model, Session
+from hearth.prepare import Opened, open_model, prepare
+from hearth.runtime import Session
 from hearth.runtime.limits import compute_peak, read_bandwidth
 
 SPARE_TOKENS = 64  # a sequence is ahead of another by the steps of the other's prompt
@@ -28,11 +27,12 @@ class Hearth:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._bundle = compiled(job)
-        self._model = Model(self._bundle)
+        found = opened(job)
+        self._bundle = found.bundle
+        self._model = open_model(found, None)
         self._num_seqs = 0
         self._resize(1)
-        facts = open_bundle(self._bundle).manifest.facts
+        facts = self._bundle.manifest.facts
         self.facts = {"weights_bytes": facts.weights_bytes, "kv_bytes_per_token": facts.kv_bytes_per_token}
         self.vocab_size = self._model.info.vocab_size
         self.description = f"Hearth ({self._model.info.isa})"
@@ -69,7 +69,7 @@ class Hearth:
         tile_tokens = self._model.info.tile_tokens
         batches = [BatchShape(tuple((first, count) for first, count in spans), rows, tile_tokens)
                    for spans, rows in forwards]  # fmt: skip
-        costs = read_costs(self._bundle)
+        costs = read_costs(self._bundle.path)
         operations = dict.fromkeys(("int8", "float32"), 0)
         for cost in costs:
             operations[cost.arithmetic] += sum(map(cost.operations, batches))
@@ -95,13 +95,10 @@ class Hearth:
         self._engine = Engine(session, context=context, chunk_tokens=min(self._job.chunk, info.max_tokens))
 
 
-def compiled(job: Job) -> Path:
-    """The bundle's folder: the one place that knows how Hearth compiles a model."""
-    path = Path(job.path)
-    if (path / "manifest.json").is_file():
-        return path
+def opened(job: Job) -> Opened:
+    """The bundle, compiled now or found: the one place that knows how Hearth is asked for a model."""
     kv = {} if job.kv == "f16" else {"kv": "q8"}
-    return compile_model(path, name=path.stem, quant=job.quant, head=job.head, **kv)
+    return prepare(job.path, quant=job.quant, head=job.head, offline=True, **kv)
 
 
 if __name__ == "__main__":

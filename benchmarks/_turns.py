@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -33,8 +34,10 @@ class Worker:
     def __init__(self, python: str, script: str, job: Job) -> None:
         self._script = script
         self.job = job
+        # A program that is installed has its compiled bytecode; so must one that is measured from its start.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         self._process = subprocess.Popen(
-            [python, str(HERE / script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(HERE / script)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.about: dict[str, Any] = {}
         self.peak_mb = 0.0
