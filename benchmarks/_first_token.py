@@ -35,8 +35,11 @@ def llamacpp(model: str, threads: int, context: int, mmap: bool, prompt: list[in
 def report(times: list[float], token: int) -> None:
     import resource
 
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"times": times, "token": token, "peak_mb": peak_kb * 1024 / 1e6}), flush=True)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = used.ru_utime + used.ru_stime
+    print(
+        json.dumps({"times": times, "token": token, "cpu_s": cpu_s, "peak_mb": used.ru_maxrss * 1024 / 1e6}), flush=True
+    )
 
 
 if __name__ == "__main__":
