@@ -202,7 +202,7 @@ def peer_lines(name: str, result: Row, number: int) -> Iterator[list[str]]:
 def memory_lines(name: str, result: Row, number: int) -> Iterator[list[str]]:
     """The last row of a run: the process's peak grows, and so does what it must hold."""
     row = result["rows"][-1]
-    if "weights_mb" not in row or "threads" in name:
+    if "weights_mb" not in row or "one thread" in name:
         return
     must = row["weights_mb"] + max(one["kv_mb"] for one in result["rows"])
     peaks = row["peak_mb"]
