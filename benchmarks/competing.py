@@ -59,13 +59,17 @@ def main() -> None:
         return Hearth(Job(path, threads, options.prompt + options.gen + 1, options.prompt, mmap=False))
 
     full, less = side(options.threads), side(options.threads - 1)
-    prompt = [random.randrange(full.vocab_size) for _ in range(options.prompt)]
+
+    def seconds_of(one: Hearth) -> tuple[float, float]:
+        prompt = random.choices(range(full.vocab_size), k=options.prompt)  # another each time: nothing is reused
+        return one.run([prompt], options.gen)[:2]
+
     processor = max(os.sched_getaffinity(0))
     times: dict[str, list[tuple[float, float]]] = {"full": [], "less": [], "competing": []}
     for round_number in range(options.repeat + 1):
-        measured = {"full": full.run(prompt, options.gen)[:2], "less": less.run(prompt, options.gen)[:2]}
+        measured = {"full": seconds_of(full), "less": seconds_of(less)}
         with competitor(processor):
-            measured["competing"] = full.run(prompt, options.gen)[:2]
+            measured["competing"] = seconds_of(full)
         if round_number > 0:  # the first warms up
             for name, seconds in measured.items():
                 times[name].append(seconds)
