@@ -155,7 +155,7 @@ class LLM:
             loading.cancel()
             raise
         try:
-            self._engine = self._make_engine(context, max_seqs, threads, speculate, drafting, progress)
+            self._engine = self._make_engine(context, max_seqs, threads, speculate, drafting, mmap, progress)
         except BaseException:
             self.close()
             raise
@@ -353,6 +353,7 @@ class LLM:
         threads: int | None,
         speculate: Speculate,
         draft: Opened | None,
+        mmap: bool,
         progress: ProgressCallback | None,
     ) -> Engine:
         info = self._model.info
@@ -369,6 +370,7 @@ class LLM:
             context=size,
             max_seqs=max_seqs,
             threads=workers,
+            mmap=mmap,
             progress=progress,
         )
         return Engine(self._session, context=size, eos_ids=eos_ids, speculation=self._guesser.speculation)

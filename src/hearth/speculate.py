@@ -12,7 +12,7 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import DraftModel, PromptLookup, Speculation, pages_for
 from hearth.errors import UsageError
-from hearth.prepare import Opened, ProgressCallback, open_model, prepare
+from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
 from hearth.runtime import Model, Session, require
 
 Speculate = Literal["lookup", "off"]
@@ -44,19 +44,25 @@ def open_guesser(
     context: int,
     max_seqs: int,
     threads: int,
+    mmap: bool,
     progress: ProgressCallback | None,
 ) -> Guesser:
     """Opens the draft model, if there is one, else what `speculate` says.
 
     Args:
-        vocab_size, context, max_seqs, threads: of the model that verifies.
+        vocab_size, context, max_seqs, threads, mmap: of the model that verifies.
 
     Raises:
         NotEnoughMemory: the draft model does not fit beside it.
     """
     if draft is None:
         return Guesser(Speculation(PromptLookup()) if speculate == "lookup" else None)
-    model = open_model(draft, progress)
+    loading = start_loading(draft, mmap=mmap)
+    try:
+        model = open_model(draft, progress, loading)
+    except BaseException:
+        loading.cancel()
+        raise
     try:
         info = model.info
         context = min(context, info.max_position)
