@@ -50,7 +50,7 @@ class Run:
 def runs(arguments: argparse.Namespace) -> Iterator[Run]:
     """All that is measured, what the reader asks for first at the beginning."""
     quick = arguments.quick
-    turns = ["--repeat", "2" if quick else str(arguments.repeat), "--gen", "16" if quick else "64"]
+    turns = ["--repeat", "2" if quick else str(arguments.repeat), "--gen", "16" if quick else "32"]
     theirs = ["--llamacpp-python", arguments.llamacpp_python] if arguments.llamacpp_python else []
 
     def llamacpp(name: str, model: Path, *words: str) -> Iterator[Run]:
@@ -63,15 +63,16 @@ def runs(arguments: argparse.Namespace) -> Iterator[Run]:
     long = [] if quick else ["2048"]
     for shape in arguments.shape:
         for wanted in ("q4_0", "q4_k_m", "q8_0", "f16", "q4_0-pure"):
-            contexts = ["--context", "16", "512", *long] if wanted in ("q4_0", "q4_k_m") else ["--context", "16"]
-            prompts = ["--prompt", "512", *(long if wanted in ("q4_0", "q4_k_m", "q8_0") else [])]
-            flash = ["--flash", "auto", "off"] if len(contexts) > 2 else []
-            yield from llamacpp(f"{shape} {wanted}", file(shape, wanted), *prompts, *contexts, *flash)
+            prompts = ["--prompt", "512", *(long if wanted == "q4_0" else [])]
+            yield from llamacpp(f"{shape} {wanted}", file(shape, wanted), *prompts, "--context", "16")
         folder = shapes.path_of(arguments.shapes, shape, "hf-f16")
         if folder.is_dir():
             words = ("--hearth-model", str(folder), "--quant", "q4", "--prompt", "512", "--context", "16")
             yield from llamacpp(f"{shape} q4", file(shape, "q4_0"), *words)
     for shape in arguments.shape:
+        contexts = ("--prompt", "--context", "512", *long, "--flash", "auto", "off")
+        for wanted in ("q4_0", "q4_k_m"):
+            yield from llamacpp(f"{shape} {wanted}, contexts", file(shape, wanted), *contexts)
         q4_0 = file(shape, "q4_0")
         words = ("--prompt", "512", "--context", "16", "--threads", "1")
         yield from llamacpp(f"{shape} q4_0, one thread", q4_0, *words)

@@ -17,7 +17,7 @@ from hearth.errors import BundleMismatch, CorruptFile
 
 FORMAT_VERSION = 2
 """Of the bundle folder and its manifest."""
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Of the C API in `hearth.h`, which a bundle's library carries."""
 
 MANIFEST = "manifest.json"

@@ -21,7 +21,7 @@ from hearth.errors import (
     UsageError,
 )
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 OK, INVALID, CORRUPT, MEMORY, IO, MISMATCH, CANCELLED, INTERNAL = range(8)
 

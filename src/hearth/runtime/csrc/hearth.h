@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a caller compiled against the old header could not use the new library. */
-#define HEARTH_ABI_VERSION 1u
+#define HEARTH_ABI_VERSION 2u
 
 typedef enum hearth_status {
     HEARTH_OK = 0,
