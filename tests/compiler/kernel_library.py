@@ -1,9 +1,14 @@
-"""Kernels as C functions in a shared library, called on numpy arrays that are guarded against writes past their end."""
+"""Kernels called on numpy arrays that are guarded against writes past their end.
+
+They are in a shared library where this processor runs them, else in a program under emulation: `qemu-aarch64` for Arm,
+`node` for WebAssembly.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,12 +22,17 @@ from tests.compiler.compiled import CACHE
 
 from hearth.bundle.cpu import architecture, features
 from hearth.compiler.kernels.builder import Kernel
-from hearth.compiler.link import host_target
+from hearth.compiler.link import CSRC, KernelSet, KernelSymbol, host_target, kernel_table
 from hearth.compiler.objects import kernel_objects
 from hearth.compiler.targets import ISAS, Isa, best_isa
 
 GUARD_BYTES = 256
 _GUARD = 0xA5
+HERE = Path(__file__).parent
+
+EMULATED = {"aarch64": "aarch64-linux-musl", "wasm32": "wasm32-freestanding"}
+"""Targets of instruction sets that this machine does not have, by architecture."""
+_EMULATORS = {"aarch64": ("qemu-aarch64", "qemu-aarch64-static"), "wasm32": ("node", "nodejs")}
 
 
 def runs_here(isa: Isa) -> bool:
@@ -30,13 +40,31 @@ def runs_here(isa: Isa) -> bool:
     return isa.architecture in (None, architecture()) and have.issuperset(isa.features)
 
 
+def emulator(isa: Isa) -> str | None:
+    """The program that runs the instruction set in place of this machine's processor."""
+    names = _EMULATORS.get(isa.architecture or "", ()) if isa.architecture != architecture() else ()
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
 def isa_params(*, best_only: bool = False) -> list[Any]:
     """A pytest parameter for each instruction set of this architecture, skipped with a reason where it cannot run."""
     params = []
     for isa in ISAS.values():
+        if isa.architecture not in (None, architecture()):
+            continue
         reason = f"this processor has no {isa.name}: {' '.join(isa.features)}"
         params.append(pytest.param(isa, id=isa.name, marks=pytest.mark.skipif(not runs_here(isa), reason=reason)))
     return params[:1] if best_only else params
+
+
+def emulated_params() -> list[Any]:
+    """The same for those of other architectures, run by an emulator."""
+    params = []
+    for isa in ISAS.values():
+        if isa.architecture not in (None, architecture()) and isa.architecture in EMULATED:
+            reason = f"needs {_EMULATORS[isa.architecture][0]}"
+            params.append(pytest.param(isa, id=isa.name, marks=pytest.mark.skipif(not emulator(isa), reason=reason)))
+    return params
 
 
 def host_isa() -> Isa:
@@ -44,24 +72,43 @@ def host_isa() -> Isa:
 
 
 def build(kernels: Iterable[Kernel], isa: Isa, folder: Path) -> KernelLibrary:
-    """Compiles `kernels` and loads them as one library."""
+    """Compiles `kernels` and loads them as one library, or links them to a program for the emulator."""
     by_name = {kernel.name: kernel for kernel in kernels}
-    counts = {name: (kernel.num_buffers, kernel.num_scalars) for name, kernel in by_name.items()}
     functions = {name: kernel.finish() for name, kernel in by_name.items()}
-    objects = kernel_objects(functions, host_target(), isa, CACHE / "kernels")
-    path = folder / f"kernels-{isa.name}.so"
+    symbols = [KernelSymbol(name, k.num_buffers, k.num_scalars, name) for name, k in by_name.items()]
+    target = host_target() if runs_here(isa) else EMULATED[isa.architecture or ""]
+    objects = list(map(str, kernel_objects(functions, target, isa, CACHE / "kernels")))
+    path = folder / f"kernels-{isa.name}"
+    flags = ["-target", target, "-O2", "-fno-sanitize=all"]
+    if runs_here(isa):
+        zig(folder, *flags, "-mcpu=baseline", *objects, "-shared", "-lm", "-o", str(path))
+        return KernelLibrary(path, symbols)
+    command = [emulator(isa) or "", str(path)]
+    if isa.architecture == "wasm32":
+        exports = [f"-Wl,--export={name}" for name in (*by_name, "__heap_base")]
+        flags += ["-mcpu=generic+simd128+bulk_memory", "-nostdlib", "-Wl,--no-entry"]
+        zig(folder, *flags, *exports, *objects, "-o", str(path))
+        command = [command[0], str(HERE / "run_kernel.mjs"), str(path)]
+    else:
+        (folder / "table.c").write_text(kernel_table([KernelSet(isa.name, (), symbols)]), encoding="ascii")
+        sources = [str(HERE / "run_kernel.c"), str(folder / "table.c")]
+        zig(folder, *flags, "-mcpu=baseline", "-nostdlib", "-static", f"-I{CSRC}", *sources, *objects, "-o", str(path))
+    return EmulatedLibrary(command, symbols)
+
+
+def zig(folder: Path, *arguments: str) -> None:
+    """`zig cc` in `folder`, with the tests' cache."""
     zig_cache = str(CACHE / "zig" / "zig")
     environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
-    flags = ["-target", host_target(), "-mcpu=baseline", "-O2", "-fno-sanitize=all", "-shared", "-lm"]
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, *map(str, objects), "-o", str(path)]
-    subprocess.run(command, check=True, env=environment, cwd=folder, capture_output=True)
-    return KernelLibrary(path, counts)
+    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+    done = subprocess.run(command, check=False, env=environment, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 class KernelLibrary:
-    def __init__(self, path: Path, counts: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, path: Path, symbols: Sequence[KernelSymbol]) -> None:
         self._library = ctypes.CDLL(str(path))
-        self._counts = counts
+        self._counts = {k.name: (k.num_buffers, k.num_scalars) for k in symbols}
 
     def __contains__(self, name: str) -> bool:
         return name in self._counts
@@ -82,17 +129,38 @@ class KernelLibrary:
         give it, fails the test.
         """
         assert (len(buffers), len(scalars)) == self._counts[name], (name, self._counts[name])
-        function = getattr(self._library, name)
-        function.restype = ctypes.c_int32
         scratch = guarded((scratch_bytes,), np.uint8, 0xCB)  # what an earlier kernel left there must not matter
-        pointers = [ctypes.c_void_p(b.ctypes.data) for b in buffers]
-        for begin in range(0, units, chunk):
-            end = min(begin + chunk, units)
-            numbers = [ctypes.c_int64(n) for n in (begin, end)]
-            status = function(*numbers, *pointers, *map(ctypes.c_int64, scalars), ctypes.c_void_p(scratch.ctypes.data))
-            assert status == 0
+        self._call(name, [*buffers, scratch], scalars, units, chunk)
         for index, buffer in enumerate([*buffers, scratch]):
             assert is_intact(buffer), f"{name} wrote past the end of buffer {index}"
+
+    def _call(self, name: str, buffers: list[NDArray[Any]], scalars: Sequence[int], units: int, chunk: int) -> None:
+        function = getattr(self._library, name)
+        function.restype = ctypes.c_int32
+        *pointers, scratch = [ctypes.c_void_p(b.ctypes.data) for b in buffers]
+        for begin in range(0, units, chunk):
+            numbers = [ctypes.c_int64(n) for n in (begin, min(begin + chunk, units))]
+            assert function(*numbers, *pointers, *map(ctypes.c_int64, scalars), scratch) == 0
+
+
+class EmulatedLibrary(KernelLibrary):
+    """Kernels in a program that `command` starts: see run_kernel.c."""
+
+    def __init__(self, command: list[str], symbols: Sequence[KernelSymbol]) -> None:
+        self._command = command
+        self._counts = {k.name: (k.num_buffers, k.num_scalars) for k in symbols}
+
+    def _call(self, name: str, buffers: list[NDArray[Any]], scalars: Sequence[int], units: int, chunk: int) -> None:
+        memories = [with_guard(buffer) for buffer in buffers]
+        head = [list(self._counts).index(name), units, chunk, len(buffers), len(scalars), *scalars]
+        pieces = [np.array(head, "<i8").tobytes()]
+        for memory in memories:
+            pieces += [np.array([memory.size], "<i8").tobytes(), memory.tobytes()]
+        done = subprocess.run([*self._command, name], input=b"".join(pieces), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        results = np.frombuffer(done.stdout, np.uint8)
+        for memory in memories:
+            memory[:], results = results[: memory.size], results[memory.size :]
 
 
 def guarded(shape: tuple[int, ...], dtype: Any, fill: Any = None) -> NDArray[Any]:
@@ -111,9 +179,14 @@ def copied(values: NDArray[Any]) -> NDArray[Any]:
     return guarded(values.shape, values.dtype, values)
 
 
-def is_intact(array: NDArray[Any]) -> bool:
+def with_guard(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array that `guarded` made, and the guard behind it."""
     memory: Any = array
     while isinstance(memory.base, np.ndarray):
         memory = memory.base
-    end = array.ctypes.data + array.nbytes - memory.ctypes.data
-    return bool((memory[end : end + GUARD_BYTES] == _GUARD).all())
+    start = array.ctypes.data - memory.ctypes.data
+    return np.asarray(memory[start : start + array.nbytes + GUARD_BYTES])
+
+
+def is_intact(array: NDArray[Any]) -> bool:
+    return bool((with_guard(array)[array.nbytes :] == _GUARD).all())

@@ -33,7 +33,8 @@ ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
     ("target", "isa"),
     [
         ("aarch64-linux-gnu", "dotprod"),
-        ("aarch64-linux-gnu", "generic"),
+        ("aarch64-linux-gnu", "i8mm"),
+        ("aarch64-linux-gnu", "neon"),
         ("x86_64-linux-gnu", "avxvnni"),
         ("x86_64-linux-gnu", "avx512vnni"),
         ("x86_64-linux-musl", "avx2"),
@@ -75,7 +76,7 @@ def test_which_instruction_sets_a_bundle_carries() -> None:
     assert chosen("x86_64-linux-musl") == "avx512vnni avxvnni avx2"
     assert chosen("x86_64-linux-musl", "avx2, avx512vnni") == "avx512vnni avx2"
     assert chosen("x86_64-linux-gnu", "all") == "avx512vnni avxvnni avx2 generic"
-    assert chosen("aarch64-macos") == "dotprod"
+    assert chosen("aarch64-macos") == "i8mm dotprod neon"
     for wrong in ("avx9", "avx2,", "avx2 avxvnni", "dotprod", ""):
         with pytest.raises(UsageError, match="is no instruction set of x86_64-linux-gnu"):
             chosen("x86_64-linux-gnu", wrong)
@@ -118,7 +119,7 @@ def k_quants(folder: Path) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isa", ["dotprod", "generic"])
+@pytest.mark.parametrize("isa", ["i8mm", "dotprod", "neon"])
 @pytest.mark.parametrize("make", [exact, small_blocks, k_quants])
 def test_aarch64_computes_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isa: str, make: Callable[[Path], tuple[Path, dict[str, str]]]

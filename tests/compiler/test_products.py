@@ -6,18 +6,33 @@ says that models in this format answer wrongly on such processors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 from numpy.typing import NDArray
 from tests.compiler.activations import Prepared, prepared
-from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, host_isa, isa_params
+from tests.compiler.kernel_library import (
+    KernelLibrary,
+    build,
+    copied,
+    emulated_params,
+    emulator,
+    guarded,
+    host_isa,
+    isa_params,
+    runs_here,
+)
 from tests.quant.helpers import random_blocks
 
+from hearth.compiler.kernels.build import compile_module
 from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.targets import Isa
+from hearth.compiler.objects import llvm_target
+from hearth.compiler.targets import ISAS, Isa
 from hearth.quant import FORMATS, Blocks, Format, pack, round_up, unpack_layout
 
 ROWS = (1, 2, 3, 5, 8, 17)
@@ -25,6 +40,17 @@ SHAPES = ((40, 200), (23, 300))  # N and K that fill neither blocks of rows nor 
 LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values()}
 
 PRODUCTS = [(fmt, kind) for fmt in LAYOUTS.values() for kind in (("float32",) if fmt.is_float else ("int8", "float32"))]
+
+OFTEN_EMULATED = (("q4", "int8"), ("q5_1", "int8"), ("q6_k", "int8"), ("q8", "int8"), ("f16", "float32"))
+"""One of each kind of arithmetic: the others under emulation are for `-m slow`."""
+
+
+AVXVNNI_ENCODED_AS_AVX512 = replace(
+    ISAS["avxvnni"],
+    features=("avx512vl", "avx512_vnni", *ISAS["avx2"].features),
+    llvm_features=("+avx512vl", "+avx512vnni", *ISAS["avx2"].llvm_features),
+)
+"""The same kernels in an encoding that processors with AVX-512 run: most of those have no AVX-VNNI."""
 
 
 def is_long_to_compile(fmt: Format, kind: str, isa: Isa) -> bool:
@@ -40,6 +66,14 @@ def product_params() -> list[Any]:
             marks = [*isa.marks, *([pytest.mark.slow] if is_long_to_compile(fmt, kind, isa.values[0]) else [])]
             name = f"{isa.id}-{fmt.name}-{kind}"
             params.append(pytest.param((isa.values[0], fmt, kind), id=name, marks=marks))
+    if not runs_here(ISAS["avxvnni"]) and runs_here(AVXVNNI_ENCODED_AS_AVX512):
+        for fmt, kind in PRODUCTS:
+            if kind == "int8":
+                params.append(pytest.param((AVXVNNI_ENCODED_AS_AVX512, fmt, kind), id=f"avxvnni512-{fmt.name}"))
+    for isa in emulated_params():
+        for fmt, kind in PRODUCTS:
+            marks = [*isa.marks, *([] if (fmt.name, kind) in OFTEN_EMULATED else [pytest.mark.slow])]
+            params.append(pytest.param((isa.values[0], fmt, kind), id=f"{isa.id}-{fmt.name}-{kind}", marks=marks))
     return params
 
 
@@ -120,3 +154,29 @@ def test_the_largest_integers_do_not_overflow(product: Product) -> None:
             x = prepared(np.full((3, k), 2.0 * sign, np.float32), k, product.spec.activations)
             y = product.run(weight, n, k, x)
             assert (np.abs(y - x.values @ exact.T) <= 1e-5 * (np.abs(x.values) @ np.abs(exact.T))).all(), extreme
+
+
+@pytest.mark.skipif(emulator(ISAS["i8mm"]) is None and not runs_here(ISAS["i8mm"]), reason="needs qemu-aarch64")
+@pytest.mark.parametrize("name", ["q4", "q6_k", "q8"])
+def test_arm_processors_give_the_same_bits(tmp_path: Path, name: str) -> None:
+    """Their integer products are exact and added up in one order, so a bundle answers the same on all of them."""
+    n, k = SHAPES[1]
+    fmt = FORMATS[name]
+    weight, x = random_weight(fmt, n, k), prepared(activations(17, k), round_up(k, fmt.column_multiple), "int8")
+    results = []
+    for isa in (ISAS[name] for name in ("i8mm", "dotprod", "neon")):
+        spec = MatmulSpec(fmt, isa)
+        results.append(Product(build([matmul(spec)], isa, tmp_path), spec).run(weight, n, k, x))
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+
+
+def test_avxvnni_kernels_hold_no_instruction_of_avx512() -> None:
+    """Intel's desktop processors have the one and not the other: an illegal instruction at the first token."""
+    kernel = matmul(MatmulSpec(FORMATS["q4"], ISAS["avxvnni"]))
+    module = tvm.IRModule({kernel.name: kernel.finish()})
+    code = compile_module(module, llvm_target("x86_64-linux-gnu", ISAS["avxvnni"])).inspect_source("asm")
+    products = [line for line in code.splitlines() if "vpdpbusd" in line]
+    assert products
+    assert all("{vex}" in line and "%ymm" in line for line in products)
+    assert not re.search(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]|\{1to", code)

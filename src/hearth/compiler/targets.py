@@ -11,7 +11,7 @@ from typing import Literal
 from hearth.bundle.cpu import architecture, features
 from hearth.errors import UsageError
 
-DotKind = Literal["vpdpbusd", "maddubs", "sdot", "generic"]
+DotKind = Literal["vpdpbusd", "maddubs", "smmla", "sdot", "smull", "dot16", "generic"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Isa:
         float_tile: rows that attention takes at once, and how many sums of 16 lanes fit the registers.
         features: what the processor must have, as Linux spells it in /proc/cpuinfo.
         llvm_features: the same for LLVM.
+        has_half: it has instructions that convert f16.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Isa:
     float_tile: tuple[int, int]
     features: tuple[str, ...]
     llvm_features: tuple[str, ...]
+    has_half: bool = True
 
     @property
     def rows(self) -> int:
@@ -77,8 +79,11 @@ ISAS: dict[str, Isa] = {
         ),
         Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
         Isa("avx2", "x86_64", 32, "maddubs", 4, (6, 6), _X86_BASE, _X86_LLVM),
+        Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
         Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 6), ("asimddp",), ("+neon", "+dotprod")),
-        Isa("generic", None, 64, "generic", 4, (4, 4), (), ()),
+        Isa("neon", "aarch64", 16, "smull", 4, (6, 6), ("asimd",), ("+neon",)),
+        Isa("wasm", "wasm32", 16, "dot16", 4, (4, 4), (), ("+simd128", "+bulk-memory"), has_half=False),
+        Isa("generic", None, 64, "generic", 4, (4, 4), (), (), has_half=False),
     )
 }  # fmt: skip
 """From best to plainest for each architecture."""

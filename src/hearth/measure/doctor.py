@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from hearth.bundle import cache_dir, cpu
+from hearth.compiler.targets import ISAS
 from hearth.compiler.tuning import DEFAULT_TUNING
 from hearth.compiler.tuning_record import read_record
 from hearth.errors import CorruptFile
@@ -23,14 +24,15 @@ from hearth.runtime.threads import usable_processors
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
-# Instruction sets that change which kernels are used, best first: what a processor must have, what for.
-_PATHS = (
-    (frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni"}), "AVX-512 VNNI", "int8 dot products, 64 bytes wide"),
-    (frozenset({"avx_vnni", "avx2"}), "AVX-VNNI", "int8 dot products, 32 bytes wide"),
-    (frozenset({"avx2", "fma", "f16c"}), "AVX2", "int8 products in pairs, 32 bytes wide"),
-    (frozenset({"asimddp"}), "NEON dot product", "int8 dot products, 16 bytes wide"),
-    (frozenset({"asimd"}), "NEON", "int8 products widened, 16 bytes wide"),
-)
+# What the instruction sets are called, and what they do.
+_SETS = {
+    "avx512vnni": ("AVX-512 VNNI", "int8 dot products, 64 bytes wide"),
+    "avxvnni": ("AVX-VNNI", "int8 dot products, 32 bytes wide"),
+    "avx2": ("AVX2", "int8 products in pairs, 32 bytes wide"),
+    "i8mm": ("NEON int8 matrix product", "two by two int8 dot products, 16 bytes wide"),
+    "dotprod": ("NEON dot product", "int8 dot products, 16 bytes wide"),
+    "neon": ("NEON", "int8 products widened, 16 bytes wide"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ def _processor() -> list[Finding]:
     features = cpu.features()
     if features is None:
         return [*found, Finding("note", "instruction sets", "unknown", "the system does not tell")]
-    for index, (needed, name, purpose) in enumerate(_PATHS):
-        if needed <= features:
-            lacking = [better for _, better, _ in _PATHS[:index]] if cpu.architecture() == "x86_64" else []
+    lacking: list[str] = []
+    for isa in (isa for isa in ISAS.values() if isa.name in _SETS and isa.architecture == cpu.architecture()):
+        name, purpose = _SETS[isa.name]
+        if features.issuperset(isa.features):
             why = "the best it has" + (f"; it lacks {', '.join(lacking)}" if lacking else "")
             return [*found, Finding("ok", "instruction set", f"{name}: {purpose}", why)]
+        lacking.append(name)
     return [*found, Finding("note", "instruction set", "none of the fast ones", "portable kernels: slow, but right")]
 
 

@@ -61,12 +61,26 @@ def bitcast(dtype: str, value: Expr, lanes: int = 1) -> Expr:
 
 
 def llvm(name: str, dtype: str, *args: Expr) -> Expr:
-    """Call of a side-effect-free LLVM intrinsic, e.g. `llvm("llvm.fma", "float32x16", a, b, c)`."""
+    """Call of a side-effect-free LLVM intrinsic, e.g. `llvm("llvm.rint", "float32x16", x)`."""
     return tirx.call_llvm_pure_intrin(dtype, name, *args)
 
 
 def fma(a: Expr, b: Expr, c: Expr, lanes: int) -> Expr:
-    return llvm("llvm.fma", vec("float32", lanes), a, b, c)
+    """a * b + c: fused where the processor can, in two steps (and not by a function call for each lane) where not."""
+    return llvm("llvm.fmuladd", vec("float32", lanes), a, b, c)
+
+
+def half_to_float(bits: Expr, lanes: int) -> Expr:
+    """Finite f16 numbers, given as their uint16 bits, in f32.
+
+    For processors that have no instruction for it: LLVM would call a function for each number.
+    """
+    wide = cast("uint32", bits, lanes)
+    magnitude = tirx.shift_left(tirx.bitwise_and(wide, const("uint32", 0x7FFF, lanes)), const("uint32", 13, lanes))
+    # The exponent counts from 15 there and from 127 here; the product also sets small (subnormal) numbers right.
+    value = bitcast("float32", magnitude, lanes) * f32(2.0**112, lanes)
+    sign = tirx.shift_left(tirx.bitwise_and(wide, const("uint32", 0x8000, lanes)), const("uint32", 16, lanes))
+    return bitcast("float32", tirx.bitwise_or(bitcast("uint32", value, lanes), sign), lanes)
 
 
 def _sequence(statements: Sequence[Any]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, bitcast, broadcast, const, llvm, vec
+from hearth.compiler.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, llvm, vec
 from hearth.compiler.targets import Isa
 
 
@@ -36,8 +36,16 @@ def group_dot(
     Returns:
         For each row an int32 vector of `isa.rows` lanes.
     """
+    sums = None
     if isa.dot == "maddubs":
         sums = _maddubs(isa, k, weights, activations, bits)
+    elif isa.dot == "smmla" and len(activations) > 1:
+        sums = _smmla(k, weights, activations)
+    elif isa.dot == "smull":
+        sums = _smull(k, weights, activations, bits)
+    elif isa.dot == "dot16":
+        sums = _dot16(k, weights, activations)
+    if sums is not None:
         return sums if starts is None else [total + start for total, start in zip(sums, starts, strict=True)]
     totals = [const("int32", 0, isa.rows) for _ in activations] if starts is None else list(starts)
     for s, make in enumerate(weights):
@@ -53,12 +61,12 @@ def _spread(isa: Isa, quad: Expr) -> Expr:
 
 
 def accumulate(isa: Isa, total: Expr, w: Expr, a: Expr, bits: int) -> Expr:
-    """total + the sums of four products in each lane; not for `maddubs`, which sums in 16 bits first."""
+    """total + the sums of four products in each lane; for `vpdpbusd`, `sdot` and `generic`."""
     lanes = isa.rows
     if isa.dot == "vpdpbusd":
         name = f"llvm.x86.avx512.vpdpbusd.{isa.width * 8}"
         return llvm(name, vec("int32", lanes), total, bitcast("int8", w, isa.width), a)
-    if isa.dot == "sdot":
+    if isa.dot in ("sdot", "smmla"):
         return llvm("llvm.aarch64.neon.sdot", "int32x4", total, bitcast("int8", w, 16), a)
     # Four shifted products of whole vectors: any processor can, none likes it.
     words, quads = bitcast("int32", w, lanes), bitcast("int32", a, lanes)
@@ -97,3 +105,88 @@ def _maddubs(
             wide = llvm("llvm.x86.avx2.pmadd.wd", vec("int32", lanes), sums[row], ones)
             totals[row] = k.let(wide if total is None else total + wide, "dot")
     return totals
+
+
+def _smmla(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]]) -> list[Expr]:
+    """Arm's i8mm: one instruction multiplies two rows of 8 columns with two others, so rows go in pairs.
+
+    The 32-bit lanes of two quad vectors, zipped, are rows 0 and 1 of 8 columns, and rows 2 and 3. The sums come as
+    (row of activations, row of weights) = 00 01 10 11.
+    """
+    pairs = range(len(activations) // 2)
+    low, high = ([const("int32", 0, 4) for _ in pairs] for _ in range(2))
+    for s in range(0, len(weights), 2):
+        first, second = (bitcast("int32", weights[i](), 4) for i in (s, s + 1))
+        rows01 = k.let(bitcast("int8", pick([first, second], (0, 4, 1, 5)), 16), "rows")
+        rows23 = k.let(bitcast("int8", pick([first, second], (2, 6, 3, 7)), 16), "rows")
+        for pair in pairs:
+            both = [_eight(activations[2 * pair + i], s) for i in (0, 1)]
+            a = k.let(bitcast("int8", pick([broadcast(each, 2) for each in both], (0, 2)), 16), "pair")
+            for sums, rows in ((low, rows01), (high, rows23)):
+                sums[pair] = k.let(smmla(sums[pair], a, rows), "dot")
+    halves = ((0, 1, 4, 5), (2, 3, 6, 7))
+    return [k.let(pick([low[p], high[p]], lanes), "dot") for p in pairs for lanes in halves]
+
+
+def smmla(total: Expr, a: Expr, b: Expr) -> Expr:
+    """total + the products of two rows of 8 bytes with two others, 2 x 2."""
+    return llvm("llvm.aarch64.neon.smmla", "int32x4", total, a, b)
+
+
+def smull(a: Expr, b: Expr) -> Expr:
+    """8 products of bytes in 16 bits."""
+    return llvm("llvm.aarch64.neon.smull", "int16x8", a, b)
+
+
+def wasm_dot(a: Expr, b: Expr) -> Expr:
+    """8 products of 16-bit words, summed in pairs."""
+    return llvm("llvm.wasm.dot", "int32x4", a, b)
+
+
+def pick(vectors: Sequence[Expr], lanes: Sequence[int]) -> Expr:
+    """The named lanes of all `vectors` in a row."""
+    return tirx.Shuffle(list(vectors), [const("int32", i) for i in lanes])
+
+
+def _eight(quads: Sequence[Expr], s: int) -> Expr:
+    """Two quads as one int64, which LLVM makes one load of."""
+    first, second = (cast("uint64", bitcast("uint32", quads[i])) for i in (s, s + 1))
+    return tirx.bitwise_or(tirx.shift_left(second, const("uint64", 32)), first)
+
+
+def _smull(
+    k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]], bits: int
+) -> list[Expr]:
+    """Plain NEON: products of bytes are summed in 16 bits as long as they fit, then added in pairs to 32 bits."""
+    per_sum = min({4: 8, 5: 8, 6: 4, 8: 2}[bits], len(weights))
+    totals: list[list[Expr]] = [[const("int32", 0, 4)] * 2 for _ in activations]
+    for start in range(0, len(weights), per_sum):
+        sums: list[list[Expr]] = [[const("int16", 0, 8)] * 2 for _ in activations]
+        for s in range(start, start + per_sum):
+            w = bitcast("int8", weights[s](), 16)
+            parts = [k.let(pick([w], range(i, i + 8)), "half") for i in (0, 8)]
+            for row, quads in enumerate(activations):
+                a = bitcast("int8", broadcast(quads[s], 2), 8)
+                for i, part in enumerate(parts):
+                    product = smull(part, a)
+                    sums[row][i] = k.let(product if s == start else sums[row][i] + product, "sum")
+        for row, both in enumerate(sums):
+            for i, words in enumerate(both):
+                wide = llvm("llvm.aarch64.neon.saddlp", "int32x4", words)
+                totals[row][i] = k.let(wide if start == 0 else totals[row][i] + wide, "wide")
+    return [k.let(llvm("llvm.aarch64.neon.addp", "int32x4", *both), "dot") for both in totals]
+
+
+def _dot16(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]]) -> list[Expr]:
+    """WebAssembly: no products of bytes, but of 16-bit words with a sum of two in 32 bits."""
+    totals: list[list[Expr]] = [[const("int32", 0, 4)] * 2 for _ in activations]
+    for s, make in enumerate(weights):
+        w = bitcast("int8", make(), 16)
+        parts = [k.let(cast("int16", pick([w], range(i, i + 8)), 8), "half") for i in (0, 8)]
+        for row, quads in enumerate(activations):
+            a = k.let(cast("int16", bitcast("int8", broadcast(quads[s], 2), 8), 8), "quad")
+            for i, part in enumerate(parts):
+                product = wasm_dot(part, a)
+                totals[row][i] = k.let(product if s == 0 else totals[row][i] + product, "wide")
+    even, odd = (0, 2, 4, 6), (1, 3, 5, 7)
+    return [k.let(pick(both, even) + pick(both, odd), "dot") for both in totals]

@@ -32,6 +32,19 @@ def peak_int8(isa: Isa) -> Kernel:
             return total + llvm("llvm.x86.avx2.pmadd.ub.sw", words, a, b)
 
         return _peak(PEAK_INT8, isa, "int8", isa.width, "int16", isa.width // 2, step, chains=(2, 4))
+    if isa.dot == "smmla":
+        return _peak(PEAK_INT8, isa, "int8", 16, "int32", 4, dot.smmla, products=32)
+    if isa.dot == "smull":
+
+        def halves(total: Expr, a: Expr, b: Expr) -> Expr:
+            low, high = range(8), range(8, 16)
+            for half in (low, high):
+                total = total + dot.smull(dot.pick([a], half), dot.pick([b], half))
+            return total
+
+        return _peak(PEAK_INT8, isa, "int8", 16, "int16", 8, halves)
+    if isa.dot == "dot16":
+        return _peak(PEAK_INT8, isa, "int16", 8, "int32", 4, lambda total, a, b: total + dot.wasm_dot(a, b))
     return _peak(
         PEAK_INT8, isa, "int8", isa.width, "int32", isa.rows, lambda total, a, b: dot.accumulate(isa, total, a, b, 8)
     )
@@ -45,12 +58,13 @@ def peak_float32(isa: Isa) -> Kernel:
 
 def _peak(
     name: str, isa: Isa, dtype: str, lanes: int, sum_dtype: str, sum_lanes: int,
-    step: Callable[[Expr, Expr, Expr], Expr], chains: tuple[int, int] = (2, 6),
+    step: Callable[[Expr, Expr, Expr], Expr], chains: tuple[int, int] = (2, 6), products: int = 0,
 ) -> Kernel:  # fmt: skip
     """No buffers. Scalars: operations of a unit, a multiply and an add being two; a multiple of 12288.
 
     Args:
         step: (sum, first operand, second operand) -> sum.
+        products: of a step; 0: one for each lane of the operands.
         chains: first operands, all in registers, times second operands read each time round: independent sums.
     """
     k = Kernel(name)
@@ -68,7 +82,7 @@ def _peak(
             )
             for _ in range(firsts * seconds)
         ]
-        rounds = tirx.floordiv(operations, i64(2 * lanes * firsts * seconds))
+        rounds = tirx.floordiv(operations, i64(2 * (products or lanes) * firsts * seconds))
         with k.loop(0, rounds) as r:
             at = k.let(tirx.floormod(r, i64(_WINDOW // 8)) * (8 * lanes), "at")
             for j in range(seconds):

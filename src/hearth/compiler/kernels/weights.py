@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const, half_to_float
 from hearth.compiler.targets import ISAS, Isa
 from hearth.quant.formats import PLANE_COLUMNS, Format
 
@@ -85,7 +85,8 @@ class Scales:
         self.k, self.w, self.fmt, self.base = k, w, fmt, base
         self.rows = 16 if isa is None else isa.rows
         self.part = part
-        self.half = k.view(w, "float16")
+        self.software_half = isa is not None and not isa.has_half
+        self.half = k.view(w, "uint16" if self.software_half else "float16")
         up = lift(fmt, isa) if isa is not None else 0
         self.unit = 1.0 / (1 << up)
         self.zero_point = (fmt.zero_point << up) + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
@@ -106,7 +107,8 @@ class Scales:
         start = tirx.floordiv(self.base, tirx.IntImm("int64", 2)) + (
             field.offset // 2 + index * 16 + self.part * self.rows
         )
-        return cast("float32", self.half.load(start, self.rows), self.rows)
+        value = self.half.load(start, self.rows)
+        return half_to_float(value, self.rows) if self.software_half else cast("float32", value, self.rows)
 
     def _byte(self, name: str, index: Expr) -> Expr:
         field = self.fmt.field(name)
