@@ -111,7 +111,7 @@ def test_a_dry_run_keeps_nothing(cache: Path) -> None:
     result = tune(LLAMA.path, name="tiny", quant="q4", threads=1, budget_s=0.01, keep=False)
     assert result.record is None
     assert not result.complete
-    assert result.to_json()["model"] is None
+    assert result.to_json()["proof"] is None
     assert not record_path().exists()
     assert list_bundles() == []
 

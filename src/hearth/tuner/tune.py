@@ -68,7 +68,7 @@ class TuneResult:
                 }
                 for found in self.kernels
             ],
-            "model": None
+            "proof": None
             if self.proof is None
             else {
                 "equal_tokens": self.proof.tokens,
