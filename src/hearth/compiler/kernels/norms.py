@@ -117,14 +117,21 @@ def _quantise_group(
     """32 values to int8 with one scale: scale = max |x| / 127, integers rounded to nearest even. The group's numbers go
     to scales[scales_at + row * stride]."""
     parts = [k.let(x.load(at + h * LANES, LANES), "x") for h in (0, 1)]
-    largest = k.let(vmath.reduce_max(tirx.max(tirx.abs(parts[0]), tirx.abs(parts[1]))), "largest")
+    # Magnitudes compare as their bits do, and integers need no care for NaN (which wins here, and spoils the group).
+    bits = [tirx.bitwise_and(bitcast("int32", part, LANES), const("int32", 0x7FFFFFFF, LANES)) for part in parts]
+    largest = k.let(bitcast("float32", vmath.reduce_max_int(tirx.max(*bits))), "largest")
     scale = k.let(largest * f32(1.0 / 127.0), "scale")
     inverse = k.let(tirx.Select(largest > f32(1e-30), f32(127.0) / tirx.max(largest, f32(1e-30)), f32(0.0)), "inverse")
-    sums = []
+    quantised = []
     for h, part in enumerate(parts):
         q = k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")
         k.store(aq, aq_at + h * LANES, cast("int8", q, LANES))
-        sums.append(k.let(vmath.reduce_sum_int(q), "sum"))
+        quantised.append(q)
+    # Both halves' sums in one reduction: each is below 2**15, so they stand side by side in 32 bits.
+    high = tirx.shift_left(quantised[1], const("int32", 16, LANES))
+    both = k.let(vmath.reduce_sum_int(quantised[0] + high), "sums")
+    low_sum = k.let(cast("int32", cast("int16", both)), "sum")
+    sums = [low_sum, k.let(tirx.shift_right(both - low_sum, const("int32", 16)), "sum")]
     total = k.let(sums[0] + sums[1], "sum")
     k.store(scales, scales_at + stride * SCALE, scale)
     k.store(scales, scales_at + stride * SCALED_SUM, scale * cast("float32", total))

@@ -67,6 +67,10 @@ def reduce_max(x: Expr) -> Expr:
     return llvm("llvm.vector.reduce.fmax", "float32", x)
 
 
+def reduce_max_int(x: Expr) -> Expr:
+    return llvm("llvm.vector.reduce.smax", "int32", x)
+
+
 def reduce_sum_int(x: Expr) -> Expr:
     return llvm("llvm.vector.reduce.add", "int32", x)
 
@@ -90,6 +94,7 @@ __all__ = [
     "broadcast",
     "exp",
     "reduce_max",
+    "reduce_max_int",
     "reduce_min_int",
     "reduce_sum",
     "reduce_sum_int",
