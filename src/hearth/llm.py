@@ -28,6 +28,7 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, SamplingParams, pages_for
 from hearth.errors import ContextFull, TokenizerMissing, UsageError
+from hearth.model.kv_cache import KvFormat
 from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare, start_loading
 from hearth.runtime import Model, Session, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
@@ -79,6 +80,7 @@ class LLM:
         quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q4.
         head: the same for embedding and head; None: q8 where the body has 4 bits.
         precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        kv: number format of keys and values: "f16", or "q8" with half the bytes; None: f16, f32 with high precision.
         threads: None: the physical cores this process may use.
         context: tokens of prompt and answer together. None: what the model was trained for, up to 8192.
         template: name of a known chat format or a `.jinja` file; None: the model's own.
@@ -105,6 +107,7 @@ class LLM:
         quant: str | None = None,
         head: str | None = None,
         precision: Literal["default", "high"] = "default",
+        kv: KvFormat | None = None,
         threads: int | None = None,
         context: int | None = None,
         template: str | None = None,
@@ -129,6 +132,7 @@ class LLM:
             quant=quant,
             head=head,
             precision=precision,
+            kv=kv,
             context=context,
             progress=progress,
             offline=offline,

@@ -18,6 +18,7 @@ from hearth.engine import pages_for
 from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
 from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, resolve
+from hearth.model.kv_cache import KvFormat, kv_format
 from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
 
 MANIFEST = "manifest.json"
@@ -71,6 +72,7 @@ def prepare(
     quant: str | None = None,
     head: str | None = None,
     precision: Literal["default", "high"] = "default",
+    kv: KvFormat | None = None,
     context: int | None = None,
     progress: ProgressCallback | None = None,
     offline: bool = False,
@@ -84,16 +86,16 @@ def prepare(
         CompileError: it must be compiled, and the compiler is not installed or fails.
     """
     if (Path(name) / MANIFEST).is_file():
-        return _from_bundle(name, Path(name), quant, head, precision)
+        return _from_bundle(name, Path(name), quant, head, precision, kv)
     source = resolve(name, offline=offline, progress=hub_progress(progress))
     if source.kind == "bundle":
-        return _from_bundle(name, source.path, quant, head, precision)
-    wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "context": context}
+        return _from_bundle(name, source.path, quant, head, precision, kv)
+    wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
     memory = memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
     bundle = _remembered(memory)
     if bundle is not None:
         return Opened(name, bundle, load_sampling(bundle.path))
-    bundle, notices = _compiled(source, quant, head, precision, context, progress)
+    bundle, notices = _compiled(source, quant, head, precision, kv, context, progress)
     if not notices:
         memory.remember(bundle.path)
     sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))
@@ -172,11 +174,11 @@ def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, thread
     return context
 
 
-def _from_bundle(name: str, path: Path, quant: str | None, head: str | None, precision: str) -> Opened:
+def _from_bundle(name: str, path: Path, quant: str | None, head: str | None, precision: str, kv: str | None) -> Opened:
     """A bundle's formats are what they are; asking for others is told, not ignored."""
     bundle = open_bundle(path)
     made = bundle.manifest
-    wanted = {"quant": quant, "head": head, "precision": "high" if precision == "high" else None}
+    wanted = {"quant": quant, "head": head, "precision": "high" if precision == "high" else None, "kv": kv}
     notices = tuple(
         f"{name} is a compiled bundle with {key} {getattr(made, key)}; {key} {value} cannot be chosen any more."
         for key, value in wanted.items()
@@ -205,6 +207,7 @@ def _compiled(
     quant: str | None,
     head: str | None,
     precision: Literal["default", "high"],
+    kv: KvFormat | None,
     context: int | None,
     progress: ProgressCallback | None,
 ) -> tuple[Bundle, tuple[str, ...]]:
@@ -217,16 +220,17 @@ def _compiled(
             quant=quant,
             head=head,
             precision=precision,
+            kv=kv,
             context=context,
             progress=compile_progress(progress),
         )
     except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
-        return _without_compiler(source, quant, head, precision, error)
+        return _without_compiler(source, quant, head, precision, kv, error)
     return open_bundle(folder), ()
 
 
 def _without_compiler(
-    source: Source, quant: str | None, head: str | None, precision: str, cause: ImportError
+    source: Source, quant: str | None, head: str | None, precision: str, kv: KvFormat | None, cause: ImportError
 ) -> tuple[Bundle, tuple[str, ...]]:
     """A bundle of this very model in the cache, made when the compiler was there."""
     fingerprint = open_checkpoint(source.path).fingerprint()
@@ -236,6 +240,8 @@ def _without_compiler(
         if made is None or made.source_fingerprint != fingerprint or made.precision != activations:
             continue
         if (quant or made.quant) != made.quant or (head or made.head) != made.head:
+            continue
+        if made.kv != kv_format(kv, precision):
             continue
         try:
             bundle = open_bundle(stored.path)

@@ -24,6 +24,7 @@ def manifest(**changes: object) -> Manifest:
         "quant": "q4",
         "head": "q8",
         "precision": "int8",
+        "kv": "f16",
         "context": 4096,
         "facts": ModelFacts(
             parameters=1000,

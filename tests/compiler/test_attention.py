@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
+from tests.compiler.kv_pages import KvPages
 
 from hearth.compiler.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
 from hearth.compiler.targets import Isa
@@ -56,6 +57,9 @@ HEADS = [
     Head(3, 20, window=130),
     Head(2, 32, softcap=2.5),
     Head(2, 20, window=33, softcap=5.0, kv_dtype="float16"),
+    Head(3, 64, kv_dtype="int8"),
+    Head(4, 128, window=200, kv_dtype="int8"),
+    Head(1, 80, softcap=5.0, kv_dtype="int8"),
 ]
 
 
@@ -83,8 +87,8 @@ class Context:
         order = rng.permutation(sum(pages_each)).astype(np.int32)
         self.stride = max(pages_each) + 1
         self.table = np.full((len(lengths), self.stride), -1, np.int32)
-        self.k_pages = guarded((len(order), head.kv_heads, self.hp, PAGE), head.kv_dtype)
-        self.v_pages = guarded((len(order), head.kv_heads, PAGE, self.hp), head.kv_dtype)
+        self.k_pages = KvPages("k", head.kv_dtype, len(order), head.kv_heads, self.hp)
+        self.v_pages = KvPages("v", head.kv_dtype, len(order), head.kv_heads, self.hp)
         self.keys, self.values, self.queries = [], [], []
         for sequence, (length, pages) in enumerate(zip(lengths, pages_each, strict=True)):
             start = sum(pages_each[:sequence])
@@ -92,16 +96,16 @@ class Context:
             k, v = (self._numbers(rng, length, head.kv_heads) for _ in range(2))
             for t in range(length):
                 page, slot = self.table[sequence, t // PAGE], t % PAGE
-                self.k_pages[page, :, :, slot] = self._padded(k[t])
-                self.v_pages[page, :, slot] = self._padded(v[t])
+                for pages_of, values in ((self.k_pages, k), (self.v_pages, v)):
+                    pages_of.write(page, slot, self._padded(values[t]))
+                    values[t] = pages_of.read(page, slot)[:, : head.head_dim]
             self.keys.append(k)
             self.values.append(v)
             q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
             self.queries.append(q.astype(np.float32))
 
     def _numbers(self, rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
-        values = rng.standard_normal((*shape, self.head.head_dim))
-        return values.astype(self.head.kv_dtype).astype(np.float32)
+        return rng.standard_normal((*shape, self.head.head_dim)).astype(np.float32)
 
     def _padded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.hp - self.head.head_dim)])
@@ -143,7 +147,7 @@ class Context:
         out = guarded((len(positions), ld), np.float32)
         partials = guarded((slots, head.kv_heads, head.group, partial_width(self.hp)), np.float32)
         buffers = [
-            copied(q), self.k_pages, self.v_pages, copied(np.array(items, np.int32)),
+            copied(q), self.k_pages.memory, self.v_pages.memory, copied(np.array(items, np.int32)),
             copied(np.array(positions, np.int32)), copied(self.table), partials, out,
         ]  # fmt: skip
         kernels.library.run(

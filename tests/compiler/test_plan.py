@@ -32,7 +32,9 @@ def lowered(name: str, quant: str = "q4", v_format: str | None = None) -> Lowere
     if v_format:
         formats |= {p: FORMATS[v_format] for p in formats if p.endswith(".v")}
     limits = Limits(max_position=model.config.max_position)
-    return lower(model.config, formats, [ISAS["generic"]], high_precision=quant == "f32", limits=limits)
+    return lower(
+        model.config, formats, [ISAS["generic"]], high_precision=quant == "f32", kv_dtype="float16", limits=limits
+    )
 
 
 def kinds(plan: Plan) -> list[str]:

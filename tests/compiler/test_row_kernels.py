@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.compiler.activations import padded_rows, prepared, quantised
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
+from tests.compiler.kv_pages import KvPages
 from tests.quant.helpers import random_blocks
 
 from hearth.compiler.kernels.embedding import embedding
@@ -23,12 +25,13 @@ SIZES = (20, 64, 100)
 PAGE = 16
 LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values()}
 ROPES = [
-    RopeSpec(rotate, norm, EPS, scale, dtype)  # type: ignore[arg-type]
+    RopeSpec(rotate, norm, EPS, scale, dtype, 16 if dtype == "int8" else 0)  # type: ignore[arg-type]
     for rotate, norm, scale, dtype in (
         (True, None, 0.25, "float16"),
         (True, "head", 1.0, "float32"),
         (True, "full", 0.125, "float32"),
         (False, None, 0.5, "float32"),
+        (True, None, 0.5, "int8"),
     )
 ]
 
@@ -48,7 +51,7 @@ class Library:
         self.embedding = {name: embedding(fmt, 1.0) for name, fmt in LAYOUTS.items()}
         self.scaled = embedding(FORMATS["q8"], 7.5)
         self.table = rope_table(1.25)
-        self.append = {spec: rope_append(spec) for spec in ROPES}
+        self.append = {spec: rope_append(spec) for spec in (*ROPES, replace(ROPES[-1], key_group=32))}
         made = [*self.prepare.values(), self.norm, self.norm_add, *self.embedding.values(), self.scaled, self.table,
                 *self.append.values()]  # fmt: skip
         self.library: KernelLibrary = build(made, isa, folder)
@@ -56,6 +59,8 @@ class Library:
     def run(self, kernel: Any, buffers: list[NDArray[Any]], scalars: list[int], units: int, chunk: int = 2) -> None:
         # `prepare` keeps one row of f32 there: its second scalar is the padded width.
         scratch_bytes = 4 * scalars[1] if kernel.name.startswith("prepare") else 64
+        if kernel.name.startswith("rope_append"):
+            scratch_bytes = 4 * scalars[9]
         self.library.run(kernel.name, buffers, scalars, units, chunk=chunk, scratch_bytes=scratch_bytes)
 
 
@@ -180,7 +185,7 @@ def test_rotation_table_at_far_positions(kernels: Library) -> None:
 
 
 @pytest.mark.parametrize("spec", ROPES, ids=lambda spec: spec.name)
-@pytest.mark.parametrize(("kv_heads", "group", "head_dim", "half"), [(2, 3, 20, 10), (1, 4, 80, 32), (3, 1, 64, 32)])
+@pytest.mark.parametrize(("kv_heads", "group", "head_dim", "half"), [(2, 3, 20, 10), (1, 4, 80, 32), (3, 1, 48, 24)])
 def test_rotated_queries_and_appended_keys(
     kernels: Library, spec: RopeSpec, kv_heads: int, group: int, head_dim: int, half: int
 ) -> None:
@@ -196,17 +201,25 @@ def test_rotated_queries_and_appended_keys(
     full = spec.norm == "full"
     norms = [numbers(n * head_dim if full else head_dim, seed=s) for s, n in ((1, heads), (2, kv_heads))]
 
-    k_pages = guarded((6, kv_heads, hp, PAGE), spec.kv_dtype, 9.0)
-    v_pages = guarded((6, kv_heads, PAGE, hp), spec.kv_dtype, 9.0)
+    k_pages, v_pages = (KvPages(kind, spec.kv_dtype, 6, kv_heads, hp, 9) for kind in "kv")
+    before = [pages.memory.copy() for pages in (k_pages, v_pages)]
     out = guarded((kv_heads, tokens, group, hp), np.float32)
     shared = padded_rows(x, ld)
     inputs = [shared, shared, shared]
     inputs += [copied(cos), copied(sin)] if spec.rotate else []
     inputs += [copied(norm) for norm in norms] if spec.norm else []
     inputs += [copied(positions), copied(seq), copied(table)]
+    if spec.key_group and hp % 32 == 0:
+        spec = replace(spec, key_group=32)
     scalars = [ld, ld, ld, 0, widths[0], widths[0] + widths[1], group, kv_heads, head_dim, hp,
                half if spec.rotate else 0, tokens, stride, PAGE]  # fmt: skip
-    kernels.run(kernels.append[spec], [*inputs, out, k_pages, v_pages], scalars, tokens * kv_heads, chunk=3)
+    buffers = [*inputs, out, k_pages.memory, v_pages.memory]
+    kernels.run(kernels.append[spec], buffers, scalars, tokens * kv_heads, chunk=3)
+
+    # Keys of int8 are turned by a Hadamard matrix, and queries the same way: their products stay.
+    turn = np.ones((1, 1))
+    while len(turn) < max(1, spec.key_group):
+        turn = np.kron(turn, [[1, 1], [1, -1]])
 
     def expected(heads_in: NDArray[np.float32], norm: NDArray[np.float32]) -> NDArray[np.float64]:
         y = heads_in.astype(np.float64)
@@ -218,17 +231,26 @@ def test_rotated_queries_and_appended_keys(
             a, b = y[..., :half].copy(), y[..., half : 2 * half].copy()
             y[..., :half] = a * cos[:, None] - b * sin[:, None]
             y[..., half : 2 * half] = b * cos[:, None] + a * sin[:, None]
-        return np.pad(y, ((0, 0), (0, 0), (0, hp - head_dim)))
+        y = np.pad(y, ((0, 0), (0, 0), (0, hp - head_dim)))
+        return (y.reshape(*y.shape[:2], -1, len(turn)) @ turn).reshape(y.shape)
 
-    tolerance = {"float16": 2e-3, "float32": 3e-6}[spec.kv_dtype]
-    queries = spec.q_scale * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
+    queries = spec.q_scale / len(turn) * expected(q, norms[0]).reshape(tokens, kv_heads, group, hp)
     np.testing.assert_allclose(out, queries.transpose(1, 0, 2, 3), atol=3e-6, rtol=1e-5)
     keys, values = expected(k, norms[1]), np.pad(v, ((0, 0), (0, 0), (0, hp - head_dim)))
-    untouched = np.ones((6, PAGE), bool)
     for t in range(tokens):
         page, slot = table[seq[t], positions[t] // PAGE], positions[t] % PAGE
-        untouched[page, slot] = False
-        np.testing.assert_allclose(k_pages[page, :, :, slot], keys[t], atol=tolerance, rtol=tolerance)
-        np.testing.assert_allclose(v_pages[page, :, slot], values[t], atol=tolerance, rtol=tolerance)
-    assert (k_pages.transpose(0, 3, 1, 2)[untouched] == 9.0).all()
-    assert (v_pages.transpose(0, 2, 1, 3)[untouched] == 9.0).all()
+        for pages, wanted in ((k_pages, keys[t]), (v_pages, values[t])):
+            if spec.kv_dtype == "int8":
+                grouped = np.abs(wanted).reshape(kv_heads, pages.groups, -1).max(axis=-1)
+                np.testing.assert_allclose(pages.scales[page, :, slot], grouped / 127, rtol=1e-3)
+                assert (np.abs(pages.read(page, slot) - wanted) <= 0.51 * pages.steps(page, slot) + 1e-5).all()
+            else:
+                tolerance = {"float16": 2e-3, "float32": 3e-6}[spec.kv_dtype]
+                np.testing.assert_allclose(pages.read(page, slot), wanted, atol=tolerance, rtol=tolerance)
+    for t in range(tokens):  # all else is as it was
+        page, slot = table[seq[t], positions[t] // PAGE], positions[t] % PAGE
+        for pages, old in zip((k_pages, v_pages), before, strict=True):
+            pages.numbers[page, :, slot] = 9
+            if spec.kv_dtype == "int8":
+                pages.scales[page, :, slot] = old[..., -2:].view(np.float16).reshape(-1)[0]
+    assert all(np.array_equal(pages.memory, old) for pages, old in zip((k_pages, v_pages), before, strict=True))

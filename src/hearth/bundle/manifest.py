@@ -15,7 +15,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hearth.errors import BundleMismatch, CorruptFile
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the bundle folder and its manifest."""
 ABI_VERSION = 2
 """Of the C API in `hearth.h`, which a bundle's library carries."""
@@ -95,6 +95,7 @@ class Manifest:
         quant: number format of the body, `q4`; of a mixed GGUF file such as `q4_k, q6_k`.
         head: number format of embedding and head.
         precision: of activations: `int8` or `high`.
+        kv: number format of keys and values: `f16`, `q8` or `f32`.
         context: tokens that it can hold at most, as compiled.
         facts: numbers about the model.
         files: every file but the manifest.
@@ -112,6 +113,7 @@ class Manifest:
     quant: str
     head: str
     precision: str
+    kv: str
     context: int
     facts: ModelFacts
     files: Mapping[str, FileEntry]

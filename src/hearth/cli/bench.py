@@ -147,6 +147,7 @@ def _print(result: BenchResult) -> None:
             rate = [f"{d.mb_per_token:.1f} MB", f"{d.gb_s:.1f}", f"{100 * d.share:.0f}%", times]
             rows.append([f"{n}", what, *spread(d.tok_s), "", *rate])
         rows.append([f"{n}", "memory read", "", "", "", "", f"{read.read_gb_s.median:.1f}", "", ""])
+    kinds = f"{result.precision}, KV {result.kv}, {result.isa}"
     heads = [
         "threads",
         "what",
@@ -160,7 +161,10 @@ def _print(result: BenchResult) -> None:
     ]
     print_facts(
         [
-            ("model", f"{result.model} ({result.quant}, head {result.head}, {result.precision}, {result.isa})"),
+            (
+                "model",
+                f"{result.model} ({result.quant}, head {result.head}, {kinds})",
+            ),
             ("runs", f"decode of {result.gen} tokens; medians of {result.repeat}"),
         ]
     )

@@ -40,6 +40,7 @@ def command(
     quant: str | None,
     head: str | None,
     precision: Any,
+    kv: Any,
     context: int | None,
     output: Path | None,
     dump_ir: Path | None,
@@ -75,6 +76,7 @@ def command(
                 quant=quant,
                 head=head,
                 precision=precision,
+                kv=kv,
                 context=context,
                 target=target,
                 isa=isa,
@@ -89,8 +91,8 @@ def command(
     seconds = time.monotonic() - begin
     made = bundle.manifest
     click.echo(
-        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.quant}, head {made.head}, for {made.target}"
-        f" ({made.isas}); {seconds:.1f} s.",
+        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.quant}, head {made.head}, KV {made.kv},"
+        f" for {made.target} ({made.isas}); {seconds:.1f} s.",
         err=True,
     )
     click.echo(str(folder))

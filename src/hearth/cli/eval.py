@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "hearth eval starter book.txt",
         "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256",
         "hearth eval MODEL book.txt --against-precision high",
+        "hearth eval MODEL book.txt --kv q8 --against-kv f16",
     ),
 )
 @click.argument("model")
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     type=click.Choice(["default", "high"]),
     help="Compare with the same model computed like this (high: 32-bit floats).",
 )
+@click.option(
+    "--against-kv", type=click.Choice(["f16", "q8"]), help="Compare with the same model with such keys and values."
+)
 @click.option("--window", type=int, help="Tokens that the model sees at a time [512].")
 @click.option("--stride", type=int, help="Tokens from one window to the next [half the window].")
 @click.option("--max-chars", type=int, help="Read only the beginning of the text.")
@@ -45,6 +49,7 @@ def command(
     file: Path,
     against: str | None,
     against_precision: str | None,
+    against_kv: str | None,
     window: int | None,
     stride: int | None,
     max_chars: int | None,
@@ -54,9 +59,9 @@ def command(
     """Measure the perplexity of a text FILE under MODEL; lower is better.
 
     The text is cut into windows that overlap by window - stride tokens, which only give context; each token counts
-    once. With --against or --against-precision (or both), the model predicts the same text in that format or with that
-    precision too, and how far they are apart is told as well: the Kullback-Leibler divergence from the other's
-    predictions to this one's, and how often both hold the same token likeliest.
+    once. With --against, --against-precision or --against-kv, the model predicts the same text in that format, with
+    that precision, or with such keys and values too, and how far they are apart is told as well: the Kullback-Leibler
+    divergence from the other's predictions to this one's, and how often both hold the same token likeliest.
     """
     from hearth.measure import compare, perplexity
 
@@ -67,7 +72,7 @@ def command(
             click.echo(f"\rwindow {done}/{total}", nl=done == total, err=True)
 
     with open_llm(model, options) as llm:
-        if against is None and against_precision is None:
+        if against is None and against_precision is None and against_kv is None:
             one = perplexity(llm, text, window=window, stride=stride, told=told)
             data: dict[str, Any] = {"model": model, "quant": llm.info.manifest.quant, **asdict(one)}
             _print(
@@ -81,6 +86,8 @@ def command(
         other: dict[str, Any] = {} if against is None else {"quant": against, "head": against}
         if against_precision is not None:
             other["precision"] = against_precision
+        if against_kv is not None:
+            other["kv"] = against_kv
         with open_llm(model, options, **other) as original:
             both = compare(original, llm, text, window=window, stride=stride, told=told)
             names = [(_name(original), both.base), (_name(llm), both.other)]
@@ -89,7 +96,9 @@ def command(
             "quant": llm.info.manifest.quant,
             "precision": llm.info.manifest.precision,
             "against": against,
+            "kv": llm.info.manifest.kv,
             "against_precision": against_precision,
+            "against_kv": against_kv,
             **asdict(both),
         }
         facts = [
@@ -102,7 +111,8 @@ def command(
 
 
 def _name(llm: LLM) -> str:
-    return llm.info.manifest.quant + (", precision high" if llm.info.manifest.precision == "high" else "")
+    made = llm.info.manifest
+    return f"{made.quant}, precision {made.precision}, KV {made.kv}"
 
 
 def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], window: int, stride: int) -> None:

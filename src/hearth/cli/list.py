@@ -75,4 +75,4 @@ def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str]:
     made = stored.manifest
     if made is None:
         return stored.key, f"unusable: {stored.problem}", size, ""
-    return made.source_name, f"{made.quant}, head {made.head}, {made.precision}", size, str(made.context)
+    return made.source_name, f"{made.quant}, head {made.head}, {made.precision}, KV {made.kv}", size, str(made.context)

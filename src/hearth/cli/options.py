@@ -22,6 +22,11 @@ _FORMAT = (
         default="default",
         help="high computes with 32-bit floats: slower, closest to the original.",
     ),
+    click.option(
+        "--kv",
+        type=click.Choice(["f16", "q8"]),
+        help="Number format of keys and values; q8 has half the bytes [f16, f32 with high precision].",
+    ),
 )
 _OFFLINE = (click.option("--offline", is_flag=True, help="Never use the network."),)
 _OPEN = (
@@ -85,6 +90,7 @@ _OPEN_KEYS = [
     "quant",
     "head",
     "precision",
+    "kv",
     "context",
     "threads",
     "mmap",

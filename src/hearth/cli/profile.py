@@ -21,7 +21,7 @@ def print_profile(profile: Profile) -> None:
     limits = profile.limits
     print_facts(
         [
-            ("model", f"{profile.model} ({profile.quant}, head {profile.head}, {profile.precision})"),
+            ("model", f"{profile.model} ({profile.quant}, head {profile.head}, {profile.precision}, KV {profile.kv})"),
             ("runs", f"{profile.threads} threads, {profile.isa}; the fastest quarter of the forwards"),
             ("memory", f"{limits.read_gb_s:.1f} GB/s read"),
             ("compute", f"{limits.int8_gop_s:.0f} Gop/s of bytes, {limits.float32_gop_s:.0f} Gop/s of 32-bit floats"),

@@ -41,6 +41,7 @@ from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.tuning_record import usable_tunings
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
+from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
 
@@ -57,6 +58,7 @@ def compile_model(
     quant: str | None = None,
     head: str | None = None,
     precision: Precision = "default",
+    kv: KvFormat | None = None,
     context: int | None = None,
     target: str | None = None,
     isa: str | None = None,
@@ -74,6 +76,7 @@ def compile_model(
         name: the model as the user named it, for the manifest.
         quant, head: number formats of the body and of embedding and head; None: `quant.policy`.
         precision: `high` computes with f32 activations and keeps f32 keys and values.
+        kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
         target: triple; None: this machine.
         isa: instruction sets, such as `avx2,avx512vnni` or `all`; the bundle uses the best that a processor has. None:
@@ -108,6 +111,7 @@ def compile_model(
         "formats": sorted((p, f.name) for p, f in formats.items()),
         "config": repr(model.config),
         "precision": precision,
+        "kv": kv_format(kv, precision),
         "target": triple,
         "isas": [isa.name for isa in isas],
         "tunings": sorted((kernel, asdict(tuning)) for kernel, tuning in tunings.items()),
@@ -120,7 +124,8 @@ def compile_model(
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     again = force or dump_ir is not None or output is not None
     _compile(
-        checkpoint, model, formats, isas, triple, tunings, name, precision, folder, dump_ir, threads, report, again
+        checkpoint, model, formats, isas, triple, tunings, name, precision, kv_format(kv, precision), folder, dump_ir,
+        threads, report, again,
     )  # fmt: skip
     return folder
 
@@ -176,7 +181,7 @@ def _version(package: str) -> str:
 
 def _compile(
     checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str,
-    tunings: Tunings, name: str, precision: Precision, folder: Path, dump_ir: Path | None, threads: int,
+    tunings: Tunings, name: str, precision: Precision, kv: str, folder: Path, dump_ir: Path | None, threads: int,
     report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
@@ -192,6 +197,7 @@ def _compile(
         formats,
         isas,
         high_precision=precision == "high",
+        kv_dtype=KV_DTYPES[kv],
         limits=Limits(max_position=config.max_position),
         tunings=tunings,
         dump=dump_to(dump_ir) if dump_ir else None,
@@ -233,13 +239,13 @@ def _compile(
             save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)
         save_sampling(published_sampling(checkpoint), writer.path("tokenizer.json").parent)
         report("writing the bundle", 0, 0)
-        writer.commit(_manifest(checkpoint, model, formats, isas, target, name, precision, plan.kv_bytes_per_token,
+        writer.commit(_manifest(checkpoint, model, formats, isas, target, name, precision, kv, plan.kv_bytes_per_token,
                                 plan.weights_bytes, plan.arena_bytes))  # fmt: skip
 
 
 def _manifest(
     checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str, name: str,
-    precision: Precision, kv_bytes_per_token: int, weights_bytes: int, arena_bytes: int,
+    precision: Precision, kv: str, kv_bytes_per_token: int, weights_bytes: int, arena_bytes: int,
 ) -> Manifest:  # fmt: skip
     config = model.config
     body = [f.name for p, f in formats.items() if p.rpartition(".")[2] in ("q", "k", "v", "o", "gate", "up", "down")]
@@ -271,6 +277,7 @@ def _manifest(
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
         head=formats["embed" if config.tied_embeddings else "head"].name,
         precision="high" if precision == "high" else "int8",
+        kv=kv,
         context=config.max_position,
         facts=facts,
         files={},

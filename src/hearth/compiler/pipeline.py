@@ -19,7 +19,8 @@ from hearth.compiler.plan import Limits, Plan, extract_plan
 from hearth.compiler.targets import Isa
 from hearth.compiler.tuning import Tunings
 from hearth.model.config import DecoderConfig
-from hearth.model.decoder import PAGE_TOKENS, build, kv_page_bytes, rope_parameter
+from hearth.model.decoder import build, kv_page_bytes, rope_parameter
+from hearth.model.kv_cache import PAGE_TOKENS, KvDtype
 from hearth.model.weights import parameter_shapes
 from hearth.quant.formats import Format
 
@@ -48,6 +49,7 @@ def lower(
     isas: Sequence[Isa],
     *,
     high_precision: bool,
+    kv_dtype: KvDtype,
     limits: Limits,
     tunings: Tunings | None = None,
     dump: Callable[[str, Any], None] | None = None,
@@ -57,11 +59,11 @@ def lower(
     Args:
         isas: instruction sets to make kernels for, best first.
         formats: of every matrix, by decoder parameter name.
-        high_precision: f32 activations and f32 KV pages.
+        high_precision: f32 activations.
+        kv_dtype: number format of the KV pages.
         tunings: how products are computed that are not computed as by default.
         dump: called with the name of each phase and the module after it.
     """
-    kv_dtype = "float32" if high_precision else "float16"
     parameters = Parameters(formats)
     selection = Selection(config, isas, parameters, limits.max_partials, kv_dtype, tunings or {})
 

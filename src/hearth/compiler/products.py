@@ -11,6 +11,7 @@ from hearth.compiler.pipeline import lower
 from hearth.compiler.plan import Limits
 from hearth.compiler.targets import Isa
 from hearth.model import load_family
+from hearth.model.kv_cache import KV_DTYPES, kv_format
 
 
 def model_products(
@@ -27,6 +28,7 @@ def model_products(
         model_formats(checkpoint, model, quant, head),
         [isa],
         high_precision=precision == "high",
+        kv_dtype=KV_DTYPES[kv_format(None, precision)],
         limits=Limits(max_position=model.config.max_position),
     )
     return lowered.products

@@ -96,6 +96,7 @@ class BenchResult:
     quant: str
     head: str
     precision: str
+    kv: str
     isa: str
     gen: int
     repeat: int
@@ -184,6 +185,7 @@ def bench(
         quant=info.manifest.quant,
         head=info.manifest.head,
         precision=info.manifest.precision,
+        kv=info.manifest.kv,
         isa=llm.model.info.isa,
         gen=gen,
         repeat=repeat,

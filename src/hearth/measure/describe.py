@@ -141,7 +141,8 @@ def _bundle(source: Source, context: int | None) -> Description:
         layers=facts.layers,
         vocab_size=facts.vocab_size,
         source_formats={},
-        formats=f"{made.quant}; embedding and head {made.head}; for {made.target} ({made.isas})",
+        formats=f"{made.quant}; embedding and head {made.head}; keys and values {made.kv};"
+        f" for {made.target} ({made.isas})",
         source_bytes=bundle.size_bytes,
         context_max=facts.context_max,
         context=size,

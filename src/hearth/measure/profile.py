@@ -100,6 +100,7 @@ class Profile:
     quant: str
     head: str
     precision: str
+    kv: str
     isa: str
     threads: int
     limits: Limits
@@ -169,6 +170,7 @@ def profile(
         quant=manifest.quant,
         head=manifest.head,
         precision=manifest.precision,
+        kv=manifest.kv,
         isa=llm.model.info.isa,
         threads=count,
         limits=best,

@@ -23,9 +23,9 @@ from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.kv_cache import ITEM_BYTES, block_bytes
 from hearth.model.weights import parameter_shapes
 
-PAGE_TOKENS = 16
 INPUTS = ("token_ids", "positions", "token_seq", "items", "block_table", "logit_rows", "merges")
 
 
@@ -46,8 +46,9 @@ def f32_tensor(*shape: Any) -> Any:
 
 def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
     """Bytes of one page (`PAGE_TOKENS` tokens) of each KV parameter of `build`."""
-    size = config.num_kv_heads * padded_head(config.head_dim) * PAGE_TOKENS * {"float16": 2, "float32": 4}[kv_dtype]
-    return {f"layers.{i}.{kind}_pages": size for i in range(config.num_layers) for kind in "kv"}
+    hp = padded_head(config.head_dim)
+    size = {kind: config.num_kv_heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
+    return {f"layers.{i}.{kind}_pages": size[kind] for i in range(config.num_layers) for kind in "kv"}
 
 
 def rope_parameter(index: int) -> str:
@@ -80,9 +81,10 @@ class _Builder:
         hp = padded_head(config.head_dim)
         self.kv: dict[str, Any] = {}
         for layer in range(config.num_layers):
-            for kind, page in (("k", (hp, PAGE_TOKENS)), ("v", (PAGE_TOKENS, hp))):
+            for kind in "kv":
                 name = f"layers.{layer}.{kind}_pages"
-                self.kv[name] = relax.Var(name, relax.TensorType((pages, config.num_kv_heads, *page), kv_dtype))
+                shape = (pages, config.num_kv_heads, block_bytes(kind, kv_dtype, hp) // ITEM_BYTES[kv_dtype])
+                self.kv[name] = relax.Var(name, relax.TensorType(shape, kv_dtype))
 
     def emit(self, value: Any) -> Any:
         return self.bb.emit(value)

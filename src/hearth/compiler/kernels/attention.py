@@ -22,9 +22,9 @@ from tvm import tirx
 from hearth.compiler.kernels import vmath
 from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64, in_name
 from hearth.compiler.targets import Isa
+from hearth.model.kv_cache import ITEM_BYTES, block_bytes, key_group
 
 LANES = 16
-ITEM_BYTES = {"float16": 2, "float32": 4}
 ITEM_FIELDS = 8
 """first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
 MERGE_FIELDS = 4
@@ -52,7 +52,7 @@ class AttentionSpec:
     @property
     def name(self) -> str:
         parts = ["attention", f"g{self.group}", f"h{self.hp}", f"t{self.tile_tokens}", f"s{self.split_tokens}"]
-        parts.append(f"kv{self.kv_dtype[5:]}")
+        parts.append(f"kv_{self.kv_dtype}")
         if self.window:
             parts.append(f"w{self.window}")
         if self.softcap:
@@ -96,6 +96,11 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
     hp, group, width = spec.hp, spec.group, spec.split_tokens
     split_pages = width // page_tokens
+    quantised = spec.kv_dtype == "int8"
+    block = {kind: block_bytes(kind, spec.kv_dtype, hp) // ITEM_BYTES[spec.kv_dtype] for kind in "kv"}
+    key_scales, value_scales = (k.view(m, "float16") for m in (kpages, vpages)) if quantised else (None, None)
+    numbers = hp * page_tokens  # of a block, before its scales
+    dims = key_group(hp) if quantised else hp  # that share a scale
     memory = k.scratch("float32")
     at = spec.rows * width
     part = _State(at, at + spec.rows * hp, at + spec.rows * (hp + 1))
@@ -119,11 +124,17 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
         page_begin = k.let(tirx.floordiv(lowest, i64(page_tokens)), "page_begin")
         page_end = k.let(tirx.floordiv(filled - 1, i64(page_tokens)) + 1, "page_end")
 
-        def page_address(page: Expr, table: Expr = table, kv: Expr = kv) -> Expr:
+        def page_address(kind: str, page: Expr, table: Expr = table, kv: Expr = kv) -> Expr:
             number = cast("int64", block_table.load(table + page))
-            return k.let((number * kv_heads + kv) * (hp * page_tokens), "address")
+            return k.let((number * kv_heads + kv) * block[kind], "address")
+
+        def scales(memory: Memory, address: Expr, group: Expr = 0) -> Expr:
+            """Of the tokens of a page, f32."""
+            at = tirx.floordiv(address + numbers, i64(2)) + group * page_tokens
+            return k.let(cast("float32", memory.load(at, LANES), LANES), "scales")
 
         line = LINE_BYTES // ITEM_BYTES[spec.kv_dtype]
+        unroll = max(2, line // page_tokens)
 
         if spec.window:  # what folds splits itself passes over those before the window: they would change nothing
             seen = tirx.Select(folds, tirx.floordiv(page_begin, i64(split_pages)), i64(0))
@@ -134,34 +145,42 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
             stop = k.let(tirx.min((split + 1) * split_pages, page_end), "stop")
             pages = k.let(tirx.max(stop - start, i64(0)), "pages")
 
-            def page_ahead(p: Expr, start: Expr = start, stop: Expr = stop) -> Expr:
-                return page_address(tirx.max(tirx.min(start + p, stop - 1), i64(0)))
+            def page_ahead(kind: str, p: Expr, start: Expr = start, stop: Expr = stop) -> Expr:
+                return page_address(kind, tirx.max(tirx.min(start + p, stop - 1), i64(0)))
 
             def scores(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, q_at: Expr = q_at) -> None:
                 def take(p: Expr, several: int) -> None:
-                    addresses = [page_address(start + p + j) for j in range(several)]
-                    next_ones = [page_ahead(p + several + j) for j in range(several)]
-                    sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in addresses] for _ in range(n)]
-                    with k.loop(0, hp // 2) as pair:
-                        for address in next_ones:
-                            for at in range(0, 2 * page_tokens, line):
-                                k.prefetch(kpages, address + pair * (2 * page_tokens) + at, level=2)
-                        for odd in range(2):
-                            d = pair * 2 + odd
-                            keys = [
-                                k.let(cast("float32", kpages.load(a + d * page_tokens, LANES), LANES), "key")
-                                for a in addresses
-                            ]
+                    addresses = [page_address("k", start + p + j) for j in range(several)]
+                    next_ones = [page_ahead("k", p + several + j) for j in range(several)]
+                    for address in next_ones if quantised else ():
+                        k.prefetch(kpages, address + numbers, level=2)
+                    for part in range(hp // dims):
+                        sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in addresses] for _ in range(n)]
+                        with k.loop(part * dims // unroll, (part + 1) * dims // unroll) as some:
+                            for address in next_ones:
+                                for at in range(0, unroll * page_tokens, line):
+                                    k.prefetch(kpages, address + some * (unroll * page_tokens) + at, level=2)
+                            for u in range(unroll):
+                                d = some * unroll + u
+                                keys = [
+                                    k.let(cast("float32", kpages.load(a + d * page_tokens, LANES), LANES), "key")
+                                    for a in addresses
+                                ]
+                                for i in range(n):
+                                    element = k.let(broadcast(q.load(q_at + (r0 + i) * hp + d), LANES), "q")
+                                    for total, key in zip(sums[i], keys, strict=True):
+                                        total.set(fma(key, element, total.get(), LANES))
+                        for j, address in enumerate(addresses):
+                            scale = scales(key_scales, address, part) if key_scales is not None else None
                             for i in range(n):
-                                element = k.let(broadcast(q.load(q_at + (r0 + i) * hp + d), LANES), "q")
-                                for total, key in zip(sums[i], keys, strict=True):
-                                    total.set(fma(key, element, total.get(), LANES))
-                    for i in range(n):
-                        for j, total in enumerate(sums[i]):
-                            value = total.get()
-                            if spec.softcap is not None:
-                                value = vmath.softcap(k, value, spec.softcap, LANES)
-                            k.store(memory, (r0 + i) * width + (p + j) * page_tokens, k.let(value, "score"))
+                                at = k.let((r0 + i) * width + (p + j) * page_tokens, "at")
+                                value = sums[i][j].get()
+                                if scale is not None:
+                                    before = memory.load(at, LANES) if part > 0 else f32(0.0, LANES)
+                                    value = k.let(fma(value, scale, before, LANES), "score")
+                                if spec.softcap is not None and part == hp // dims - 1:
+                                    value = vmath.softcap(k, value, spec.softcap, LANES)
+                                k.store(memory, at, k.let(value, "score"))
 
                 several = _power_of_two(min(isa.float_tile[1] // n, MOST_PAGES))
                 with k.loop(0, tirx.floordiv(pages, i64(several))) as p:
@@ -191,8 +210,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     with k.loop(0, k.let(tirx.min(tirx.max(before, i64(0)), pages), "before")) as p:
                         mask(p, lambda token: token > broadcast(cast("int32", position - spec.window), LANES))
 
-            def weigh(r: Expr, pages: Expr = pages) -> None:
-                """Scores of row r become weights, relative to their maximum."""
+            def weigh(r: Expr, pages: Expr = pages, start: Expr = start) -> None:
+                """Scores of row r become weights, relative to their maximum (times the scales of the values)."""
                 peak = k.register("float32", LANES, f32(MINUS_INFINITY, LANES))
                 with k.loop(0, pages) as p:
                     peak.set(tirx.max(peak.get(), memory.load(r * width + p * page_tokens, LANES)))
@@ -203,8 +222,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     score = k.let(memory.load(r * width + p * page_tokens, LANES), "score")
                     weight = vmath.exp(k, score - origin, LANES)
                     weight = k.let(tirx.Select(score < f32(2 * UNSEEN, LANES), f32(0.0, LANES), weight), "weight")
-                    k.store(memory, r * width + p * page_tokens, weight)
                     total.set(total.get() + weight)
+                    if value_scales is not None:
+                        weight = weight * scales(value_scales, page_address("v", start + p))
+                    k.store(memory, r * width + p * page_tokens, k.let(weight, "weight"))
                 k.store(memory, part.peak + r, highest)
                 k.store(memory, part.total + r, vmath.reduce_sum(k, total.get(), LANES))
 
@@ -228,15 +249,15 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     full = tirx.min(pages, tirx.floordiv(filled, i64(page_tokens)) - start)
                     full = k.let(tirx.max(full, i64(0)), "full")
                     with k.loop(0, full) as p:
-                        address = page_address(start + p)
-                        ahead = page_ahead(p + PAGES_AHEAD) if v == 0 else None
-                        with k.loop(0, page_tokens // 2) as pair:
-                            for at in range(0, 2 * hp, line) if ahead is not None else ():
-                                k.prefetch(vpages, ahead + pair * (2 * hp) + at, level=2)
-                            for odd in range(2):
-                                add(sums, wide, p, address, pair * 2 + odd)
+                        address = page_address("v", start + p)
+                        ahead = page_ahead("v", p + PAGES_AHEAD) if v == 0 else None
+                        with k.loop(0, page_tokens // unroll) as some:
+                            for at in range(0, unroll * hp, line) if ahead is not None else ():
+                                k.prefetch(vpages, ahead + some * (unroll * hp) + at, level=2)
+                            for u in range(unroll):
+                                add(sums, wide, p, address, some * unroll + u)
                     with k.loop(full, pages) as p:
-                        address = page_address(start + p)
+                        address = page_address("v", start + p)
                         with k.loop(0, filled - (start + p) * page_tokens) as t:
                             add(sums, wide, p, address, t)
                     for i in range(n):
@@ -245,8 +266,8 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
 
             _by_rows(k, rows, group, isa.float_tile[0], scores)
             with k.loop(0, tirx.min(pages, i64(PAGES_AHEAD))) as p:
-                address = page_address(start + p)
-                with k.loop(0, hp * page_tokens // line) as at:
+                address = page_address("v", start + p)
+                with k.loop(0, -(-block["v"] // line)) as at:
                     k.prefetch(vpages, address + at * line, level=2)
             with k.loop(0, rows) as r:
                 hide(r)

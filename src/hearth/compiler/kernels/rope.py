@@ -5,17 +5,28 @@ Layouts (docs/architecture.md): `hp` is the head size rounded up to 16, padded w
     q out   f32 [kv_head][token][query head of the group][hp]     rows that share a KV head lie together
     K page  f16 [page][kv_head][hp][page_tokens]                  tokens innermost: scores are vectors over tokens
     V page  f16 [page][kv_head][page_tokens][hp]
+
+or f32, or int8 with scales behind each block (`model/kv_cache.py`). Some dimensions of keys are far larger than
+others, which a shared scale would serve badly: with int8, queries and keys are turned by a Hadamard matrix over the
+dimensions of each scale, which spreads what is large over all of them and changes no product of the two (Ashkboos et
+al., QuaRot, 2024).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, cast, f32, i64, in_name
+from hearth.compiler.kernels import vmath
+from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, i64, in_name, llvm, vec
 from hearth.compiler.kernels.norms import inverse_rms
+from hearth.model.kv_cache import SCALE_BYTES
+
+LANES = 16
+F16_MAX = 65504.0
 
 
 def rope_table(attention_factor: float) -> Kernel:
@@ -41,6 +52,7 @@ class RopeSpec:
     """Attributes:
     rotate: False for a layer without position embedding.
     norm: RMSNorm of q and k before the rotation, over each `head` or over the `full` projection.
+    key_group: dimensions of a key that share a scale, where the pages are int8.
     """
 
     rotate: bool
@@ -48,19 +60,23 @@ class RopeSpec:
     eps: float
     q_scale: float
     kv_dtype: str = "float16"
+    key_group: int = 0
 
     @property
     def name(self) -> str:
         parts = ["rope_append", "rot" if self.rotate else "nope"]
         if self.norm:
             parts += [self.norm, in_name(self.eps)]
-        return "_".join([*parts, in_name(self.q_scale), f"kv{self.kv_dtype[5:]}"])
+        parts += [in_name(self.q_scale), f"kv_{self.kv_dtype}"]
+        if self.key_group:
+            parts.append(f"g{self.key_group}")
+        return "_".join(parts)
 
 
 def rope_append(spec: RopeSpec) -> Kernel:
     """Buffers: q, k, v f32 (each with its own row stride and first column; they may be one buffer); [cos, sin f32
     [t][half]]; [q_norm, k_norm f32]; positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride];
-    Q out f32; K pages f16; V pages f16.
+    Q out f32; K pages, V pages of `kv_dtype`. Scratch: f32 [hp].
     Scalars: ldq, ldk, ldv, off_q, off_k, off_v, heads_per_kv, kv_heads, head_dim, hp, half, tokens, stride,
     page_tokens.
     Unit: one (token, KV head)."""
@@ -77,6 +93,7 @@ def rope_append(spec: RopeSpec) -> Kernel:
     names = ("ldq", "ldk", "ldv", "off_q", "off_k", "off_v", "group", "kv_heads", "head_dim", "hp", "half", "tokens",
              "stride", "page_tokens")  # fmt: skip
     s = {name: k.scalar(name) for name in names}
+    row = k.scratch("float32")
     head_dim, hp, half = s["head_dim"], s["hp"], s["half"]
 
     with k.loop(k.begin, k.end) as unit:
@@ -94,53 +111,132 @@ def rope_append(spec: RopeSpec) -> Kernel:
         )
         slot = k.let(tirx.floormod(position, s["page_tokens"]), "slot")
 
-        def head(x: Memory, row: Expr, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale:
-        float,
-                 out: Memory, out_at: Expr, out_step: Expr, token: Expr = token) -> None:  # fmt: skip
-            """Rotates one head of x into out[out_at + d * out_step] for d < hp."""
-            start = k.let(row * ld + offset + index * head_dim, "head")
+        def head(x: Memory, ld: Expr, offset: Expr, index: Expr, heads: Expr, norm: Memory | None, scale: float,
+                 out: Memory, out_at: Expr, token: Expr = token) -> None:  # fmt: skip
+            """Rotates one head of x into out[out_at + d] for d < hp."""
+            start = k.let(token * ld + offset + index * head_dim, "head")
             factor: Expr | None = None
             if norm is not None:
                 if spec.norm == "head":
                     factor = inverse_rms(k, x, start, head_dim, spec.eps)
                 else:
-                    factor = inverse_rms(k, x, k.let(row * ld + offset, "all"), heads * head_dim, spec.eps)
+                    factor = inverse_rms(k, x, k.let(token * ld + offset, "all"), heads * head_dim, spec.eps)
 
-            def value(d: Expr) -> Expr:
-                v = x.load(start + d)
+            def value(d: Expr, lanes: int) -> Expr:
+                v = x.load(start + d, lanes)
                 if norm is not None:
-                    v = v * factor * norm.load(d if spec.norm == "head" else index * head_dim + d)
+                    weight = norm.load(d if spec.norm == "head" else index * head_dim + d, lanes)
+                    v = v * broadcast(factor, lanes) * weight
                 return v
 
-            def put(d: Expr, v: Expr) -> None:
-                if scale != 1.0:
-                    v = v * f32(scale)
-                k.store(out, out_at + d * out_step, cast("float16", v) if out.dtype == "float16" else v)
+            def put(d: Expr, v: Expr, lanes: int) -> None:
+                k.store(out, out_at + d, k.let(v if scale == 1.0 else v * f32(scale, lanes), "x"))
 
             first: Expr = i64(0)
             if cos is not None and sin is not None:
-                with k.loop(0, half) as i:
-                    c, n = k.let(cos.load(token * half + i), "c"), k.let(sin.load(token * half + i), "s")
-                    a, b = k.let(value(i), "a"), k.let(value(i + half), "b")
-                    put(i, k.let(a * c - b * n, "x"))
-                    put(i + half, k.let(b * c + a * n, "y"))
-                first = half * 2
-            with k.loop(first, head_dim) as d:
-                put(d, k.let(value(d), "x"))
-            with k.loop(head_dim, hp) as d:
-                put(d, f32(0.0))
+                at = token * half
 
+                def rotate(i: Expr, lanes: int) -> None:
+                    c, n = k.let(cos.load(at + i, lanes), "c"), k.let(sin.load(at + i, lanes), "s")
+                    a, b = k.let(value(i, lanes), "a"), k.let(value(i + half, lanes), "b")
+                    put(i, a * c - b * n, lanes)
+                    put(i + half, b * c + a * n, lanes)
+
+                _over(k, i64(0), half, rotate)
+                first = half * 2
+            _over(k, first, head_dim, lambda d, lanes: put(d, value(d, lanes), lanes))
+            with k.loop(head_dim, hp) as d:
+                k.store(out, out_at + d, f32(0.0))
+            if spec.key_group:
+                with k.loop(0, tirx.floordiv(hp, i64(spec.key_group))) as g:
+                    _hadamard(k, out, k.let(out_at + g * spec.key_group, "at"), spec.key_group)
+
+        # The product of two turned vectors is `key_group` times that of the vectors.
+        q_scale = spec.q_scale / max(1, spec.key_group)
         with k.loop(0, s["group"]) as g:
             to = k.let(((kv * s["tokens"] + token) * s["group"] + g) * hp, "to")
-            head(qin, token, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm,
-            spec.q_scale,
-                 qout, to, i64(1))  # fmt: skip
-        page_at = k.let((page * s["kv_heads"] + kv) * hp * s["page_tokens"], "page_at")
-        head(kin, token, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, 1.0, kpages, page_at + slot, s["page_tokens"])
-        v_at = k.let(page_at + slot * hp, "v_at")
+            head(qin, s["ldq"], s["off_q"], kv * s["group"] + g, s["kv_heads"] * s["group"], q_norm, q_scale,
+                 qout, to)  # fmt: skip
+
+        head(kin, s["ldk"], s["off_k"], kv, s["kv_heads"], k_norm, 1.0, row, i64(0))
+        numbers = hp * s["page_tokens"]  # of a block, before its scales
+        if spec.kv_dtype == "int8":
+            groups = tirx.floordiv(hp, i64(spec.key_group))
+            size = numbers + SCALE_BYTES * s["page_tokens"] * groups
+            at = k.let((page * s["kv_heads"] + kv) * size, "k_at")
+            scales = k.view(kpages, "float16")
+            with k.loop(0, groups) as g:
+                where = tirx.floordiv(at + numbers, i64(2)) + g * s["page_tokens"] + slot
+                inverse = _scale(k, row, g * spec.key_group, (g + 1) * spec.key_group, scales, where)
+                with k.loop(g * spec.key_group, (g + 1) * spec.key_group) as d:
+                    k.store(kpages, at + slot + d * s["page_tokens"], _int8(k, row.load(d), inverse, 1))
+        else:
+            at = k.let((page * s["kv_heads"] + kv) * numbers + slot, "k_at")
+            with k.loop(0, hp) as d:
+                k.store(kpages, at + d * s["page_tokens"], _finite(spec.kv_dtype, row.load(d), 1))
+
         v_from = k.let(token * s["ldv"] + s["off_v"] + kv * head_dim, "v_from")
-        with k.loop(0, head_dim) as d:
-            k.store(vpages, v_at + d, cast(spec.kv_dtype, vin.load(v_from + d)))
+        _over(k, i64(0), head_dim, lambda d, lanes: k.store(row, d, vin.load(v_from + d, lanes)))
         with k.loop(head_dim, hp) as d:
-            k.store(vpages, v_at + d, tirx.const(0.0, spec.kv_dtype))
+            k.store(row, d, f32(0.0))
+        if spec.kv_dtype == "int8":
+            at = k.let((page * s["kv_heads"] + kv) * (numbers + SCALE_BYTES * s["page_tokens"]), "v_at")
+            where = tirx.floordiv(at + numbers, i64(2)) + slot
+            inverse = _scale(k, row, i64(0), hp, k.view(vpages, "float16"), where)
+        else:
+            at = k.let((page * s["kv_heads"] + kv) * numbers, "v_at")
+        with k.loop(0, tirx.floordiv(hp, i64(LANES))) as i:
+            x = row.load(i * LANES, LANES)
+            v = _int8(k, x, inverse, LANES) if spec.kv_dtype == "int8" else _finite(spec.kv_dtype, x, LANES)
+            k.store(vpages, at + slot * hp + i * LANES, k.let(v, "v"))
     return k
+
+
+def _over(k: Kernel, begin: Expr, end: Expr, body: Callable[[Expr, int], None]) -> None:
+    """body(index, lanes) over [begin, end): vectors, then single elements."""
+    vectors = k.let(tirx.floordiv(end - begin, i64(LANES)), "vectors")
+    with k.loop(0, vectors) as i:
+        body(k.let(begin + i * LANES, "d"), LANES)
+    with k.loop(begin + vectors * LANES, end) as d:
+        body(d, 1)
+
+
+def _hadamard(k: Kernel, x: Memory, at: Expr, size: int) -> None:
+    """Turns x[at : at + size], 16 or 32 elements, by the matrix of signs (-1)**popcount(i & j), in place."""
+    parts = [k.let(x.load(at + i, LANES), "part") for i in range(0, size, LANES)]
+    if size == 2 * LANES:
+        parts = [k.let(parts[0] + parts[1], "part"), k.let(parts[0] - parts[1], "part")]
+    lanes = tirx.Ramp(const("int32", 0), const("int32", 1), LANES)
+    for bit in (1, 2, 4, 8):
+        first = tirx.EQ(tirx.bitwise_and(lanes, const("int32", bit, LANES)), const("int32", 0, LANES))
+        for i, part in enumerate(parts):
+            other = tirx.Shuffle([part], [const("int32", lane ^ bit) for lane in range(LANES)])
+            parts[i] = k.let(other + tirx.Select(first, part, f32(0.0, LANES) - part), "part")
+    for i, part in enumerate(parts):
+        k.store(x, at + i * LANES, part)
+
+
+def _finite(dtype: str, x: Expr, lanes: int) -> Expr:
+    """As the pages keep it: what f16 cannot hold becomes its largest number, since infinity times no weight is NaN."""
+    if dtype == "float16":
+        x = tirx.max(tirx.min(x, f32(F16_MAX, lanes)), f32(-F16_MAX, lanes))
+    return cast(dtype, x, lanes)
+
+
+def _scale(k: Kernel, x: Memory, begin: Expr, end: Expr, scales: Memory, where: Expr) -> Expr:
+    """Stores the scale, in f16, with which x[begin:end] fits int8, and answers its inverse."""
+    largest = k.register("float32", LANES, f32(0.0, LANES))
+    with k.loop(0, tirx.floordiv(end - begin, i64(LANES))) as i:
+        largest.set(tirx.max(largest.get(), tirx.abs(x.load(begin + i * LANES, LANES))))
+    scale = k.let(vmath.reduce_max(largest.get()) * f32(1.0 / 127.0), "scale")
+    stored = k.let(cast("float16", tirx.min(scale, f32(F16_MAX))), "stored")
+    k.store(scales, where, stored)
+    kept = k.let(cast("float32", stored), "kept")
+    return k.let(tirx.Select(kept > f32(0.0), f32(1.0) / tirx.max(kept, f32(1e-8)), f32(0.0)), "inverse")
+
+
+def _int8(k: Kernel, x: Expr, inverse: Expr, lanes: int) -> Expr:
+    """x over its scale, to nearest even."""
+    y = tirx.max(tirx.min(x * broadcast(inverse, lanes), f32(127.0, lanes)), f32(-127.0, lanes))
+    y = k.let(llvm("llvm.rint", vec("float32", lanes), y), "y")
+    return cast("int8", cast("int32", y, lanes), lanes)

@@ -27,7 +27,8 @@ from hearth.compiler.targets import Isa
 from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.work import Work, role
 from hearth.model.config import DecoderConfig
-from hearth.model.decoder import PAGE_TOKENS, hearth_op, padded_head
+from hearth.model.decoder import hearth_op, padded_head
+from hearth.model.kv_cache import PAGE_TOKENS, key_group
 from hearth.quant.formats import round_up
 
 LANES = 16
@@ -252,9 +253,10 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
     group, hp = c.num_heads // c.num_kv_heads, padded_head(c.head_dim)
 
-    rope = RopeSpec(layer.rope is not None, c.qk_norm, c.norm_eps, c.attention_scale, s.kv_dtype)
+    dims = key_group(hp) if s.kv_dtype == "int8" else 0
+    rope = RopeSpec(layer.rope is not None, c.qk_norm, c.norm_eps, c.attention_scale, s.kv_dtype, dims)
     half = len(c.ropes[layer.rope].inv_freq) if layer.rope is not None else 0
-    append = s.use(rope.name, lambda isa: rope_append(rope))
+    append = s.use(rope.name, lambda isa: rope_append(rope), scratch_bytes=4 * hp)
     scalars = [*strides, *offsets, group, c.num_kv_heads, c.head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
     # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
     rotated = graph.emit(

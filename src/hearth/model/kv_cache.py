@@ -1,0 +1,35 @@
+"""Number formats of the KV pages: how keys and values of a page and KV head lie in memory (docs/architecture.md).
+
+`float16` and `float32` are plain numbers. `int8` has scales: keys one for each token and `key_group` dimensions, since
+some dimensions of keys are far larger than others; values one for each token.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+KvDtype = Literal["float16", "float32", "int8"]
+KvFormat = Literal["f16", "q8"]
+"""As people choose it; with `precision="high"` f32 unless they do."""
+KV_DTYPES: dict[str, KvDtype] = {"f16": "float16", "q8": "int8", "f32": "float32"}
+PAGE_TOKENS = 16
+ITEM_BYTES: dict[str, int] = {"float16": 2, "float32": 4, "int8": 1}
+SCALE_BYTES = 2
+
+
+def kv_format(kv: KvFormat | None, precision: str) -> str:
+    """The format's name: a key of `KV_DTYPES`."""
+    return kv or ("f32" if precision == "high" else "f16")
+
+
+def key_group(hp: int) -> int:
+    """Dimensions of a key that share a scale."""
+    return 32 if hp % 32 == 0 else 16
+
+
+def block_bytes(kind: str, kv_dtype: str, hp: int) -> int:
+    """Bytes of the keys ("k") or values ("v") of one page and KV head; `hp` the padded head size."""
+    size = hp * PAGE_TOKENS * ITEM_BYTES[kv_dtype]
+    if kv_dtype == "int8":
+        size += PAGE_TOKENS * SCALE_BYTES * (hp // key_group(hp) if kind == "k" else 1)
+    return size
