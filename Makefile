@@ -25,11 +25,11 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile,dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile,serve,dev]'
 	@touch $(VENV)/.run $@
 
 clean:
