@@ -19,28 +19,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import Manifest
 from hearth.chat.answer import AnswerStream, Completion, Totals
-from hearth.chat.choose import ChosenTemplate, choose_template
-from hearth.chat.conversation import Message, checked_messages
-from hearth.chat.sampling import sampling_params
-from hearth.chat.stop import StopStrings
-from hearth.chat.thinking import ThinkingSplitter
+from hearth.chat.conversation import Message
+from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import Engine, SamplingParams, pages_for
-from hearth.errors import ContextFull, TokenizerMissing, UsageError
+from hearth.engine import Engine, Generation, SamplingParams, pages_for
+from hearth.errors import ContextFull, UsageError
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare, start_loading
 from hearth.runtime import Model, Session, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
 
-GENERATE_TOKENS = 256
-"""`max_tokens` of `LLM.generate` where none is given: plain text has no natural end."""
-
 _CONTEXT_HINT = (
     "Shorten it, open the model with a larger context (--context), or let the oldest turns go:"
     " context_overflow='slide' (--context-overflow slide)."
 )
-ContextOverflow = Literal["error", "slide"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,8 @@ class LLMInfo:
 
 
 class LLM:
-    """A language model on this machine. Compiled on first use, then opened from the cache. Use from one thread.
+    """A language model on this machine. Compiled on first use, then opened from the cache. Use from one thread, but
+    for `prepare_chat`, `prepare_text`, `tokenize` and `detokenize`.
 
     Args:
         model: `starter`, `owner/name` on the hub, `hf:owner/name:file.gguf`, a folder, a `.gguf` file, or a bundle.
@@ -137,9 +131,6 @@ class LLM:
             progress=progress,
             offline=offline,
         )
-        self._overflow = context_overflow
-        self._wanted_template = template
-        self._template: ChosenTemplate | None = None
         self.stats = Totals()
         self._guesser = Guesser(None)
         loading = start_loading(self._opened, mmap=mmap)
@@ -147,8 +138,15 @@ class LLM:
             # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
             spec = load_tokenizer(self._opened.bundle.path)
             self._tokenizer = Tokenizer(spec) if spec else None
+            self._requests = Requests(
+                self._opened.name,
+                self._tokenizer,
+                published=self._opened.sampling,
+                wanted_template=template,
+                overflow=context_overflow,
+            )
             if template is not None:
-                self._chosen_template()  # a wrong name is told without waiting for the weights
+                self._requests.template()  # a wrong name is told without waiting for the weights
             drafting = None
             if draft is not None:
                 drafting = prepare_draft(
@@ -175,24 +173,64 @@ class LLM:
         self, messages: Sequence[Mapping[str, Any] | Message], *, stream: Literal[True], **settings: Any
     ) -> AnswerStream: ...
     def chat(
-        self,
-        messages: Sequence[Mapping[str, Any] | Message],
-        *,
-        stream: bool = False,
-        thinking: bool | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        template_variables: Mapping[str, Any] | None = None,
-        **sampling: Any,
+        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: bool = False, **settings: Any
     ) -> Completion | AnswerStream:
         """Answers a conversation, in the model's own chat format.
 
         Control tokens that stand in a message are read as plain text: nobody can end a turn by writing `<|im_end|>`.
 
         Args:
-            messages: `{"role": "system" | "user" | "assistant", "content": "..."}` in order.
+            messages: `{"role": "system" | "user" | "assistant" | "tool", "content": "..."}` in order.
             stream: return an iterator over `Chunk`s instead of the whole answer.
+            **settings: as `prepare_chat`.
+
+        Raises:
+            TokenizerMissing, TemplateError, ContextFull, UsageError.
+        """
+        answer = self._stream(self.prepare_chat(messages, **settings))
+        return answer if stream else answer.read()
+
+    @overload
+    def generate(self, prompt: str | None = None, *, stream: Literal[False] = False, **settings: Any) -> Completion: ...
+    @overload
+    def generate(self, prompt: str | None = None, *, stream: Literal[True], **settings: Any) -> AnswerStream: ...
+    def generate(
+        self, prompt: str | None = None, *, stream: bool = False, **settings: Any
+    ) -> Completion | AnswerStream:
+        """Carries on a text as it is, without a chat format.
+
+        Args:
+            prompt: the text. Or give `prompt_ids`, which also works for a model without a tokenizer.
+            stream: return an iterator over `Chunk`s instead of the whole answer.
+            **settings: as `prepare_text`.
+
+        Raises:
+            TokenizerMissing, ContextFull, UsageError.
+        """
+        answer = self._stream(self.prepare_text(prompt, **settings))
+        return answer if stream else answer.read()
+
+    def prepare_chat(
+        self,
+        messages: Sequence[Mapping[str, Any] | Message],
+        *,
+        thinking: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = True,
+        response_format: Mapping[str, Any] | None = None,
+        template_variables: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> Prepared:
+        """What `chat` would do, ready for the engine but not begun. May be called from any thread.
+
+        Args:
+            messages: as `chat`.
             thinking: switch a reasoning model's thinking on or off where its template offers that; None leaves it.
-            tools: descriptions of tools, as the template takes them.
+            tools: what the model may call, in OpenAI's form: see docs/tools.md.
+            tool_choice: "auto", "none", "required", or `{"type": "function", "function": {"name": ...}}`.
+            parallel_tool_calls: whether one answer may hold several calls.
+            response_format: what the answer must keep to: see docs/structured.md.
             template_variables: whatever else the template knows.
             **sampling: `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
                 `frequency_penalty`, `logit_bias`, `seed`, `max_tokens`, `stop` (strings), `stop_token_ids`, `logprobs`,
@@ -201,60 +239,49 @@ class LLM:
         Raises:
             TokenizerMissing, TemplateError, ContextFull, UsageError.
         """
-        chosen = self._chosen_template()
-        variables = dict(template_variables or {})
-        if thinking is not None:
-            variables["enable_thinking"] = thinking
-        data = checked_messages(messages)
-        prompt = chosen.template.render(data, tools=tools, **variables)
-        ids = self._with_tokenizer().encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
-        keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
-        answer = self._start(
-            ids, sampling, chosen=chosen, splitter=ThinkingSplitter(prompt.text[-200:]), keep_tokens=keep
+        prepared = self._requests.chat(
+            messages,
+            sampling,
+            thinking=thinking,
+            tools=tools,
+            template_variables=template_variables,
         )
-        return answer if stream else answer.read()
+        return self._checked(prepared)
 
-    @overload
-    def generate(self, prompt: str | None = None, *, stream: Literal[False] = False, **settings: Any) -> Completion: ...
-    @overload
-    def generate(self, prompt: str | None = None, *, stream: Literal[True], **settings: Any) -> AnswerStream: ...
-    def generate(
+    def prepare_text(
         self,
         prompt: str | None = None,
         *,
         prompt_ids: Sequence[int] | None = None,
-        stream: bool = False,
+        response_format: Mapping[str, Any] | None = None,
         parse_special: bool = False,
         **sampling: Any,
-    ) -> Completion | AnswerStream:
-        """Carries on a text as it is, without a chat format.
+    ) -> Prepared:
+        """What `generate` would do, ready for the engine but not begun. May be called from any thread.
 
         Args:
-            prompt: the text. Or give `prompt_ids`, which also works for a model without a tokenizer.
+            prompt, prompt_ids: as `generate`.
+            response_format: what the text must keep to: see docs/structured.md.
             parse_special: let the text write control tokens. Only for text you trust as you trust your program.
-            **sampling: as `chat`; `max_tokens` is 256 unless given.
+            **sampling: as `prepare_chat`; `max_tokens` is 256 unless given.
 
         Raises:
             TokenizerMissing, ContextFull, UsageError.
         """
-        if (prompt is None) == (prompt_ids is None):
-            raise UsageError("Give either a prompt or prompt_ids.")
-        ids = list(prompt_ids) if prompt_ids is not None else self._prompt_ids(prompt or "", parse_special)
-        settings = {"max_tokens": GENERATE_TOKENS, **sampling}
-        answer = self._start(ids, settings)
-        return answer if stream else answer.read()
+        prepared = self._requests.text(sampling, prompt, prompt_ids=prompt_ids, parse_special=parse_special)
+        return self._checked(prepared)
 
     def check_chat(self) -> None:
         """Raises what `chat` would raise for want of a tokenizer or a template; `notices` then tells of a guess."""
-        self._chosen_template()
+        self._requests.template()
 
     def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text; see `Tokenizer.encode`. Raises TokenizerMissing."""
-        return self._with_tokenizer().encode(text, add_special=add_special, parse_special=parse_special)
+        return self._requests.tokenizer().encode(text, add_special=add_special, parse_special=parse_special)
 
     def detokenize(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of token ids; see `Tokenizer.decode`. Raises TokenizerMissing."""
-        return self._with_tokenizer().decode(ids, skip_special=skip_special)
+        return self._requests.tokenizer().decode(ids, skip_special=skip_special)
 
     # -- numbers -------------------------------------------------------------------------------------------------
 
@@ -290,7 +317,9 @@ class LLM:
     def info(self) -> LLMInfo:
         """What this model is and needs."""
         described = self._model.info
-        template = self._template.template.name if self._template else ("own" if self._has_own_template else None)
+        chosen = self._requests.template_so_far
+        has_own = self._tokenizer is not None and self._tokenizer.spec.chat_template
+        template = chosen.template.name if chosen else ("own" if has_own else None)
         return LLMInfo(
             name=self._opened.name,
             bundle=self._opened.bundle.path,
@@ -303,19 +332,19 @@ class LLM:
             weights_bytes=described.weights_bytes,
             session_bytes=described.session_bytes(self._session.num_pages, self._session.threads),
             template=template,
-            sampling=sampling_params(self._opened.sampling, {}),
+            sampling=self._requests.defaults(),
         )
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know about how the model was opened."""
-        chosen = (self._template.notice,) if self._template and self._template.notice else ()
-        return (*self._opened.notices, *chosen)
+        chosen = self._requests.template_so_far
+        return (*self._opened.notices, *((chosen.notice,) if chosen and chosen.notice else ()))
 
     @property
     def tokenizer(self) -> Tokenizer:
         """Raises TokenizerMissing where the model came without one."""
-        return self._with_tokenizer()
+        return self._requests.tokenizer()
 
     @property
     def has_tokenizer(self) -> bool:
@@ -379,81 +408,17 @@ class LLM:
         )
         return Engine(self._session, context=size, eos_ids=eos_ids, speculation=self._guesser.speculation)
 
-    def _start(
-        self,
-        ids: Sequence[int],
-        settings: Mapping[str, Any],
-        *,
-        chosen: ChosenTemplate | None = None,
-        splitter: ThinkingSplitter | None = None,
-        keep_tokens: int = 0,
-    ) -> AnswerStream:
-        """Queues a request; `chosen` is given for a chat, and left out where a text is carried on."""
-        stop = settings.get("stop") or ()
-        stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *(chosen.stops if chosen else ())])
-        if self._tokenizer is None and stop:
-            self._with_tokenizer()
-        end_ids = chosen.end_ids if chosen else frozenset[int]()
-        given = {**settings, "stop_token_ids": (*(settings.get("stop_token_ids") or ()), *sorted(end_ids))}
-        if settings.get("ignore_eos"):
-            given["stop_token_ids"] = settings.get("stop_token_ids")
-        params = sampling_params(self._opened.sampling, given)
-        overflow: Literal["stop", "slide"] = "slide" if self._overflow == "slide" else "stop"
+    def _checked(self, prepared: Prepared) -> Prepared:
+        """Raises what the engine would raise on taking the request."""
         try:
-            generation = self._engine.generate(ids, params, overflow=overflow, keep_tokens=keep_tokens)
+            self._engine.check(prepared.request)
         except ContextFull as error:
-            raise ContextFull(error.what, why=error.why, hint=_CONTEXT_HINT if overflow == "stop" else "") from error
-        return AnswerStream(
-            generation,
-            self._tokenizer,
-            end_ids=self._engine.eos_ids | set(params.stop_token_ids),
-            stops=stops,
-            splitter=splitter,
-            continues=chosen is None,
-            on_end=self.stats.add,
-        )
+            hint = _CONTEXT_HINT if prepared.request.overflow == "stop" else ""
+            raise ContextFull(error.what, why=error.why, hint=hint) from error
+        return prepared
 
-    def _prompt_ids(self, prompt: str, parse_special: bool) -> list[int]:
-        tokenizer = self._with_tokenizer()
-        ids = tokenizer.encode(prompt, parse_special=parse_special)
-        if ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
-            ids.pop()  # the text is to be carried on, not ended
-        if not ids and tokenizer.bos_id is not None:
-            ids = [tokenizer.bos_id]
-        return ids
-
-    def _chosen_template(self) -> ChosenTemplate:
-        if self._template is None:
-            self._template = choose_template(self._with_tokenizer(), self._opened.name, self._wanted_template)
-        return self._template
-
-    @property
-    def _has_own_template(self) -> bool:
-        return self._tokenizer is not None and bool(self._tokenizer.spec.chat_template)
-
-    def _with_tokenizer(self) -> Tokenizer:
-        if self._tokenizer is None:
-            raise TokenizerMissing(
-                f"{self._opened.name} came without a tokenizer, so it takes and gives token ids only.",
-                why="Its folder has no tokenizer.json or tokenizer.model.",
-                hint="Use LLM.logits(ids) or LLM.generate(prompt_ids=...), or put the tokenizer's files beside it.",
-            )
-        return self._tokenizer
-
-    def _shared_prefix(
-        self, chosen: ChosenTemplate, data: list[dict[str, Any]], ids: list[int], variables: dict[str, Any]
-    ) -> int:
-        """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
-        never drops."""
-        head = [m for m in data[:1] if m["role"] in ("system", "developer")]
-        other = chosen.template.render([*head, {"role": "user", "content": "\N{BULLET}"}], **variables)
-        shared = 0
-        other_ids = self._with_tokenizer().encode_prompt(other, ensure_bos=chosen.ensure_bos)
-        for a, b in zip(ids, other_ids, strict=False):
-            if a != b:
-                break
-            shared += 1
-        return shared
+    def _stream(self, prepared: Prepared) -> AnswerStream:
+        return AnswerStream(Generation(self._engine, prepared.request), prepared.answer, on_end=self.stats.add)
 
 
 __all__ = ["LLM", "AnswerStream", "Completion", "LLMInfo", "Progress", "Totals"]

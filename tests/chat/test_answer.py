@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from hearth.chat.answer import AnswerStream, Completion, Totals
+from hearth.chat.answer import AnswerBuilder, AnswerStream, Completion, Totals
 from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
@@ -47,13 +47,13 @@ def events(text: str, last: dict[str, Any] | None = None) -> list[TokenEvent | B
 def stream(
     script: Script, *, stops: tuple[str, ...] = (), thinking: bool = True, tokenizer: Tokenizer | None = TOKENIZER
 ) -> AnswerStream:
-    return AnswerStream(
-        cast(Generation, script),
+    builder = AnswerBuilder(
         tokenizer,
         end_ids=frozenset({END}),
         stops=StopStrings(stops),
         splitter=ThinkingSplitter() if thinking else None,
     )
+    return AnswerStream(cast(Generation, script), builder)
 
 
 def read(text: str, **options: Any) -> Completion:

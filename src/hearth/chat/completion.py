@@ -1,0 +1,147 @@
+"""What an answer is: the `Chunk`s that stream, the `Completion` that is left, and their account.
+
+Plain data. How the engine's tokens become these is `answer.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hearth.chat.tools.types import ToolCall, ToolCallDelta
+
+ChunkKind = Literal["answer", "thinking", "tool"]
+FinishReason = Literal["stop", "length", "context", "tool_calls", "cancelled"]
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """The probability of one drawn token, as natural logarithm, and of the likeliest in its place."""
+
+    token_id: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a streamed answer.
+
+    Attributes:
+        text: whole characters. Empty for a piece of a tool call, and for a last chunk that only brings
+            log-probabilities.
+        kind: whether the model says it, thinks it, or calls a tool with it.
+        tool: the piece of a tool call; None for the other kinds.
+        logprobs: of the tokens drawn since the chunk before, where asked for. A token whose text waits (half a
+            character, what may become a stop string) or that has none goes with the next chunk. Those of all chunks
+            together are `Completion.logprobs`.
+    """
+
+    text: str
+    kind: ChunkKind = "answer"
+    tool: ToolCallDelta | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an answer cost, in tokens.
+
+    Attributes:
+        prompt_tokens: of the prompt.
+        cached_tokens: of these, not computed again: an earlier request began with the same.
+        completion_tokens: drawn, the end token included.
+        drafted_tokens: guesses that the model verified beside them.
+        accepted_tokens: of these, the ones that came true: each saved a step.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long an answer took, in seconds from the request.
+
+    Attributes:
+        first_token_s: until the first token.
+        total_s: until the last.
+    """
+
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer.
+
+    Attributes:
+        text: the answer; without a stop string, control tokens and thinking.
+        thinking: what the model thought before it; "" if it did not.
+        token_ids: drawn, without the token that ended the answer.
+        finish_reason: "stop": the model ended it, or a stop string. "tool_calls": the model ended it after calling
+            tools. "length": `max_tokens` reached. "context": the context is full. "cancelled": the stream was closed.
+        stop: the stop string that was found, or None.
+        logprobs: one for each of `token_ids` where asked for, else None.
+        tool_calls: the calls that the model asks for, in order. An answer cut short may leave the last one incomplete.
+        notices: what the user should know: "the oldest 128 tokens were dropped".
+    """
+
+    text: str
+    thinking: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    stop: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def prefill_tok_s(self) -> float:
+        """Prompt tokens computed a second."""
+        computed = self.usage.prompt_tokens - self.usage.cached_tokens
+        return computed / self.timings.first_token_s if self.timings.first_token_s else 0.0
+
+    @property
+    def decode_tok_s(self) -> float:
+        """Tokens a second after the first one; 0 where there was no second."""
+        seconds = self.timings.total_s - self.timings.first_token_s
+        return (self.usage.completion_tokens - 1) / seconds if self.usage.completion_tokens > 1 and seconds else 0.0
+
+
+@dataclass
+class Totals:
+    """What a model has done since it was opened.
+
+    Attributes:
+        cached_tokens: prompt tokens that earlier requests had computed.
+        drafted_tokens, accepted_tokens: guesses verified, guesses that came true.
+        prefill_s, decode_s: seconds until first tokens, and after them.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+
+    def add(self, done: Completion) -> None:
+        """Counts one more answer."""
+        self.requests += 1
+        self.prompt_tokens += done.usage.prompt_tokens
+        self.cached_tokens += done.usage.cached_tokens
+        self.completion_tokens += done.usage.completion_tokens
+        self.drafted_tokens += done.usage.drafted_tokens
+        self.accepted_tokens += done.usage.accepted_tokens
+        self.prefill_s += done.timings.first_token_s
+        self.decode_s += done.timings.total_s - done.timings.first_token_s
