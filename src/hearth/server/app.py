@@ -1,0 +1,84 @@
+"""The application: `create_app` puts the routes together and the layers around them.
+
+Outside in: `access` (log, counters, safe headers), `security` (names, other web pages), CORS for pages that are
+allowed, `security` (keys), `limits` (size, nesting, time), then the routes.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from hearth.server.access import Access
+from hearth.server.errors import add_error_handlers
+from hearth.server.limits import Limits, Traffic
+from hearth.server.metrics import CONTENT_TYPE, Metrics
+from hearth.server.security import HostGuard, KeyGuard
+from hearth.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from hearth.server.models import Models
+
+_ABOUT = "A private model server: OpenAI's and Anthropic's protocols on your own machine."
+
+
+def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | None = None) -> FastAPI:
+    """The server's application.
+
+    Routes find `models`, `settings`, `metrics` and `traffic` in `request.app.state`.
+
+    Args:
+        page: the routes of the private chat page (`hearth app`); None: a server without one.
+    """
+    # FastAPI's own pages of documentation load scripts from elsewhere; the document itself is served.
+    app = FastAPI(title="Hearth", version=version("hearth"), description=_ABOUT, docs_url=None, redoc_url=None)
+    app.state.models = models
+    app.state.settings = settings
+    app.state.metrics = metrics = Metrics(models)
+    app.state.traffic = traffic = Traffic()
+    add_error_handlers(app)
+    _add_own_routes(app)
+    if page is not None:
+        app.include_router(page)
+    # The last one added is the outermost.
+    app.add_middleware(Limits, settings=settings, traffic=traffic)
+    app.add_middleware(KeyGuard, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "request-id", "retry-after"],
+            allow_private_network=True,
+        )
+    app.add_middleware(HostGuard, settings=settings)
+    app.add_middleware(Access, settings=settings, metrics=metrics)
+    return app
+
+
+def _add_own_routes(app: FastAPI) -> None:
+    @app.get("/health", tags=["server"])
+    async def health(request: Request) -> JSONResponse:
+        """Whether the server lives and is ready: 200, or 503 while it stops. With a key, or where none is needed:
+        each model, too."""
+        state = request.app.state
+        ready = not state.traffic.stopping
+        body: dict[str, Any] = {"status": "ready" if ready else "stopping", "live": True, "ready": ready}
+        if not state.settings.keys:
+            body["models"] = [
+                {"id": card.id, "loaded": card.loaded, "running": card.running, "waiting": card.waiting}
+                for card in state.models.cards()
+            ]
+        return JSONResponse(body, 200 if ready else 503)
+
+    @app.get("/metrics", tags=["server"], response_class=Response)
+    async def metrics(request: Request) -> Response:
+        """Counters and gauges in Prometheus' text format."""
+        return Response(request.app.state.metrics.render(), headers={"content-type": CONTENT_TYPE})
