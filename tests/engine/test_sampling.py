@@ -22,8 +22,12 @@ def logits_row(seed: int = 0, size: int = VOCAB) -> np.ndarray:
     return row
 
 
+def unmasked(logits, mask, out):
+    raise AssertionError("nothing is to be masked")
+
+
 def draw(sampler: Sampler, row: np.ndarray) -> int:
-    return sampler.sample(row, int(row.argmax()), np.empty_like(row)).token
+    return sampler.sample(row, int(row.argmax()), np.empty_like(row), unmasked).token
 
 
 def expected_distribution(row: np.ndarray, params: SamplingParams, prompt: list[int], output: list[int]) -> np.ndarray:
@@ -140,7 +144,7 @@ def test_plain_greedy_touches_no_logits():
     sampler = Sampler(SamplingParams(temperature=0), PROMPT)
     assert not sampler.needs_logits
     nan = np.full(VOCAB, np.nan, np.float32)
-    assert sampler.sample(nan, 17, np.empty_like(nan)).token == 17
+    assert sampler.sample(nan, 17, np.empty_like(nan), unmasked).token == 17
 
 
 def test_the_logits_of_the_session_are_left_as_they_are():
@@ -176,7 +180,7 @@ def test_huge_but_finite_logits_are_no_error():
 def test_an_argmax_outside_of_the_vocabulary_is_an_error():
     row = logits_row()
     with pytest.raises(HearthError, match="outside of its vocabulary"):
-        Sampler(SamplingParams(temperature=0), []).sample(row, -1, np.empty_like(row))
+        Sampler(SamplingParams(temperature=0), []).sample(row, -1, np.empty_like(row), unmasked)
 
 
 def test_logprobs_are_of_the_raw_distribution_whatever_was_drawn_from():
@@ -184,7 +188,7 @@ def test_logprobs_are_of_the_raw_distribution_whatever_was_drawn_from():
     exact = row.astype(np.float64) - np.log(np.exp(row.astype(np.float64)).sum())
     settings = {"temperature": 0.2, "top_k": 2, "logit_bias": {30: 100.0}}
     choice = Sampler(SamplingParams(seed=0, logprobs=4, **settings), PROMPT).sample(
-        row, int(row.argmax()), np.empty_like(row)
+        row, int(row.argmax()), np.empty_like(row), unmasked
     )
     assert choice.token == 30
     assert choice.logprob == pytest.approx(exact[30], abs=1e-5)
@@ -195,10 +199,12 @@ def test_logprobs_are_of_the_raw_distribution_whatever_was_drawn_from():
 
 def test_logprobs_without_alternatives_and_without_logprobs():
     row = logits_row()
-    chosen_only = Sampler(SamplingParams(temperature=0, logprobs=0), []).sample(row, int(row.argmax()), row.copy())
+    chosen_only = Sampler(SamplingParams(temperature=0, logprobs=0), []).sample(
+        row, int(row.argmax()), row.copy(), unmasked
+    )
     assert chosen_only.logprob is not None
     assert chosen_only.top_logprobs == ()
-    none = Sampler(SamplingParams(), []).sample(row, int(row.argmax()), row.copy())
+    none = Sampler(SamplingParams(), []).sample(row, int(row.argmax()), row.copy(), unmasked)
     assert none.logprob is None
     assert none.top_logprobs is None
 

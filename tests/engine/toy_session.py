@@ -78,6 +78,14 @@ class ToySession:
         logits.flags.writeable = False  # the session's own memory
         return ToyResult(logits, argmax, hidden.astype(np.float32))
 
+    def apply_mask(self, logits, mask, out):
+        size = self.info.vocab_size
+        assert mask.dtype == np.int32
+        assert mask.shape == (-(-size // 32),)
+        assert logits.shape == out.shape == (size,)
+        allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[:size].astype(bool)
+        out[:] = np.where(allowed, logits, -np.inf)
+
     def _token(self, token: int, position: int, table: np.ndarray) -> np.ndarray:
         page_tokens = self.info.page_tokens
         x = self.embedding[token] + self.position[position]

@@ -3,6 +3,7 @@
 Knows nothing of text, tokenizers, files or the compiler; synchronous.
 """
 
+from hearth.engine.constraint import Constraint, ConstraintFailed
 from hearth.engine.draft import Ask, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
 from hearth.engine.engine import Engine, pages_for
@@ -16,6 +17,8 @@ from hearth.engine.speculation import Speculation
 __all__ = [
     "MAX_LOGPROBS",
     "Ask",
+    "Constraint",
+    "ConstraintFailed",
     "Draft",
     "DraftModel",
     "Drafter",

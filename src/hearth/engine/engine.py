@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hearth.engine.batch import Batch
+from hearth.engine.constraint import ConstraintFailed
 from hearth.engine.draft import Ask, draft_limit
 from hearth.engine.evaluate import Evaluator, check_ids
 from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
@@ -274,7 +275,7 @@ class Engine:
 
     def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
         try:
-            choice = sequence.sampler.sample(logits, argmax, self._scratch)
+            choice = sequence.sampler.sample(logits, argmax, self._scratch, self._session.apply_mask)
         except HearthError as error:  # of this row alone: the others of the batch are sound
             self._finish(sequence, "error", error=error)
             return
@@ -314,7 +315,8 @@ class Engine:
     def _finish(self, sequence: Sequence, reason: FinishReason, *, error: BaseException | None = None) -> TokenEvent:
         """Ends a request without a token."""
         # After an error the keys and values themselves may be NaN: nobody else shall go on from them.
-        self._scheduler.remove(sequence, spoiled=error is not None)
+        spoiled = error is not None and not isinstance(error, ConstraintFailed)
+        self._scheduler.remove(sequence, spoiled=spoiled)
         event = TokenEvent(id=sequence.id, finish_reason=reason, error=error, usage=sequence.usage)
         self._deliver(event)
         return event

@@ -92,3 +92,13 @@ class Forward(Protocol):
             logit_rows: int32 (num_logit_rows,), indices of the tokens whose logits are wanted; may be empty.
         """
         ...
+
+    def apply_mask(self, logits: Float32s, mask: Int32s, out: Float32s) -> None:
+        """Writes a row of logits to `out` with minus infinity in the place of every token that may not come.
+
+        Args:
+            logits: float32 (vocab_size,).
+            mask: int32 (ceil(vocab_size / 32),); bit t % 32 of word t // 32 says whether token t may come.
+            out: float32 (vocab_size,), overwritten; may be `logits` itself.
+        """
+        ...

@@ -3,8 +3,8 @@
 Owns the order of the operations and the random numbers; knows nothing of batches, pages or text. The order is
 transformers':
 
-    repetition penalty -> frequency and presence penalty -> logit bias -> temperature -> top-k -> top-p -> min-p
-    -> softmax -> draw
+    repetition penalty -> frequency and presence penalty -> logit bias -> mask of the constraint -> temperature -> top-k
+    -> top-p -> min-p -> softmax -> draw
 
 (vLLM adds the bias before the penalties, llama.cpp divides by the temperature last; where only one of them is set the
 results are the same.) Log-probabilities are of the model's own distribution: log-softmax of the raw logits, before any
@@ -16,12 +16,14 @@ Nothing here sorts a whole vocabulary: top-k partitions, top-p sorts only the ca
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.engine.constraint import Constraint, ConstraintFailed, allows, ask_mask, tell
 from hearth.engine.forward import Float32s, Int32s
 from hearth.engine.params import SamplingParams
 from hearth.errors import HearthError
@@ -31,6 +33,9 @@ from hearth.errors import HearthError
 _NUCLEUS_FLOORS = (1e-3, 1e-6, 0.0)
 _SORTED_AT_ONCE = 2048
 _PICK_BLOCK = 512
+
+ApplyMask = Callable[[Float32s, Int32s, Float32s], None]
+"""`Forward.apply_mask`."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,12 @@ class Sampler:
     Args:
         params: the request's settings.
         prompt_ids: counted by the repetition penalty.
+        constraint: what may be drawn; None: anything.
     """
 
-    def __init__(self, params: SamplingParams, prompt_ids: Seq[int]) -> None:
+    def __init__(self, params: SamplingParams, prompt_ids: Seq[int], constraint: Constraint | None = None) -> None:
         self.params = params
+        self._constraint = constraint
         self._rng = np.random.Generator(np.random.PCG64(params.seed))
         self._counts = _TokenCounts(prompt_ids) if params.penalises else None
         self._bias_ids = np.fromiter(params.logit_bias.keys(), np.int64, len(params.logit_bias))
@@ -62,27 +69,44 @@ class Sampler:
         """False if the forward's own argmax is the answer, so that no row of logits has to be read."""
         return not self.params.greedy or self.params.changes_logits or self.params.logprobs is not None
 
-    def sample(self, logits: Float32s, argmax: int, scratch: Float32s) -> Choice:
+    def sample(self, logits: Float32s, argmax: int, scratch: Float32s, apply_mask: ApplyMask) -> Choice:
         """Draws the next token and counts it.
 
         Args:
-            logits: float32 (vocab_size,), is not changed. Not read unless `needs_logits`.
+            logits: float32 (vocab_size,), is not changed. Not read unless `needs_logits`, or the constraint forbids
+                `argmax`.
             argmax: index of its largest value.
             scratch: float32 (vocab_size,), overwritten.
+            apply_mask: the session's.
 
         Raises:
+            ConstraintFailed: no token may come, or the constraint broke.
             HearthError: the logits hold NaN or infinity, or `argmax` is no token.
         """
         if not 0 <= argmax < scratch.shape[0]:
             raise HearthError(f"The model's likeliest token is {argmax}, outside of its vocabulary.", hint=_BROKEN)
-        if not self.needs_logits:
+        mask = None if self._constraint is None else ask_mask(self._constraint)
+        choice = self._choose(logits, argmax, scratch, mask, apply_mask)
+        if self._constraint is not None:
+            tell(self._constraint, choice.token)
+        return choice
+
+    def _choose(
+        self, logits: Float32s, argmax: int, scratch: Float32s, mask: Int32s | None, apply_mask: ApplyMask
+    ) -> Choice:
+        if not self.needs_logits and (mask is None or allows(mask, argmax)):
             return Choice(argmax)
         check_finite(logits)
         row = self._changed(logits, scratch) if self.params.changes_logits else logits
+        if mask is not None:
+            apply_mask(row, mask, scratch)
+            row = scratch
         if not self.params.greedy:
             token = self._draw(row, scratch)
         else:
             token = int(row.argmax()) if row is not logits else argmax
+            if row[token] == -np.inf:
+                raise _nothing_allowed()
         if self._counts is not None:
             self._counts.add(token)
         if self.params.logprobs is None:
@@ -108,6 +132,8 @@ class Sampler:
         params = self.params
         vocab_size = row.shape[0]
         largest = row.max()
+        if largest == -np.inf:
+            raise _nothing_allowed()
         ids: NDArray[np.intp] | None = None  # of the candidates left; None: all, in order
         if 0 < params.top_k < vocab_size:
             if params.top_k == 1:
@@ -132,6 +158,13 @@ class Sampler:
         # One uniform number a token, whatever the settings: the generator's state depends on the token count alone.
         index = _pick(weights, self._rng.random())
         return index if ids is None else int(ids[index])
+
+
+def _nothing_allowed() -> ConstraintFailed:
+    return ConstraintFailed(
+        "The answer cannot go on: no token of the vocabulary is allowed here.",
+        hint="The grammar has a dead end, or asks for text that this tokenizer cannot write.",
+    )
 
 
 def check_finite(logits: Float32s) -> None:
@@ -176,19 +209,27 @@ def _largest(values: Float32s, count: int) -> NDArray[np.intp]:
     """Indices of the `count` largest values, and of those equal to the last of them, ascending. 0 < count < size.
 
     Partitioning a vocabulary costs a millisecond. The maxima of groups of it cost little, and `count` of them are a
-    lower bound of what is sought: only what reaches it is partitioned.
+    lower bound of what is sought: only what reaches it is partitioned. Values of minus infinity, masked, never count:
+    there may be fewer than `count` others.
     """
     size = values.shape[0]
     num_groups = 8 * count
     if num_groups * 8 > size:
-        return np.flatnonzero(values >= np.partition(values, size - count)[size - count])
+        return _at_least(values, np.partition(values, size - count)[size - count])
     maxima = values[: size - size % num_groups].reshape(-1, num_groups).max(axis=0)
     bound = np.partition(maxima, num_groups - count)[num_groups - count]
-    candidates = np.flatnonzero(values >= bound)
+    candidates = _at_least(values, bound)
     found = values[candidates]
+    if found.shape[0] <= count:
+        return candidates
     place = found.shape[0] - count
     smallest: np.float32 = np.partition(found, place)[place]
     return candidates[found >= smallest]
+
+
+def _at_least(values: Float32s, bound: np.float32) -> NDArray[np.intp]:
+    """Indices of the values that reach the bound, without those of minus infinity."""
+    return np.flatnonzero(values >= bound if bound > -np.inf else values > bound)
 
 
 def _nucleus(weights: Float32s, top_p: float) -> NDArray[np.intp]:

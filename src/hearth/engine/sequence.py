@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from hearth.engine.constraint import Constraint
 from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import PagePool, Prefix
 from hearth.engine.params import SamplingParams
@@ -40,6 +41,7 @@ class Request:
             answer goes on; an event says so.
         keep_tokens: leading tokens (the system prompt) that "slide" never drops.
         speculate: whether the engine, if it has the means, may guess tokens. The answer is the same either way.
+        constraint: what the answer may be; None: anything. It has a state: one for each request, used once.
     """
 
     prompt_ids: tuple[int, ...]
@@ -47,6 +49,7 @@ class Request:
     overflow: Overflow = "stop"
     keep_tokens: int = 0
     speculate: bool = True
+    constraint: Constraint | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         ids: Iterable[int] = self.prompt_ids
@@ -129,7 +132,7 @@ class Sequence(PagedTokens):
         self.id = sequence_id
         self.request = request
         self.status = Status.WAITING
-        self.sampler = Sampler(request.params, request.prompt_ids)
+        self.sampler = Sampler(request.params, request.prompt_ids, request.constraint)
         self._was_admitted = False
         self.cached_tokens = 0
         self.computed_tokens = 0

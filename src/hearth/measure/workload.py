@@ -119,6 +119,7 @@ class _Watched:
         self.num_pages = session.num_pages
         self.assumes = False
         self.left = 0.0
+        self.apply_mask = session.apply_mask
         self._session = session
         self._on_forward = on_forward
 

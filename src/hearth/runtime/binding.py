@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_double, c_int32, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,6 +103,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_session_free": (None, [c_void_p]),
     "hearth_session_bytes": (c_uint64, [c_void_p]),
     "hearth_forward": (c_int32, [c_void_p, POINTER(Batch), POINTER(Output)]),
+    "hearth_apply_mask": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "hearth_profile": (None, [c_void_p, c_int32]),
     "hearth_profile_read": (c_int32, [c_void_p, c_uint32, POINTER(StepProfileRecord)]),
     "hearth_read_bandwidth": (c_int32, [c_uint32, c_uint64, c_uint32, POINTER(c_double)]),

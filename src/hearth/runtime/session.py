@@ -171,6 +171,35 @@ class Session:
         binding.check(handle.library, status, "The batch cannot be run.")
         return ForwardResult(handle, output)
 
+    def apply_mask(self, logits: NDArray[np.float32], mask: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+        """Writes a row of logits to `out` with minus infinity in the place of every token that may not come.
+
+        Args:
+            logits: float32 (vocab_size,), in one piece.
+            mask: int32 (ceil(vocab_size / 32),); bit t % 32 of word t // 32 says whether token t may come.
+            out: float32 (vocab_size,), overwritten; may be `logits` itself if that can be written.
+
+        Raises:
+            UsageError: an array has another shape or type, or is not in one piece.
+        """
+        handle = self._open_handle()
+        count = logits.size
+        words = -(-count // 32)
+        for name, array, dtype, size in (
+            ("logits", logits, _F32, count),
+            ("mask", mask, _I32, words),
+            ("out", out, _F32, count),
+        ):
+            if array.dtype != dtype or array.shape != (size,) or not array.flags.c_contiguous:
+                raise UsageError(
+                    f"{name} must be {dtype} ({size},), in one piece, not {array.dtype} {array.shape}.",
+                    why=f"There are {count} logits, and a word of the mask has 32 tokens.",
+                )
+        if not out.flags.writeable:
+            raise UsageError("out cannot be written.")
+        status = handle.library.hearth_apply_mask(_address(logits), _address(mask), count, _address(out))
+        binding.check(handle.library, status, "The mask cannot be applied.")
+
     def clear_kv(self) -> None:
         """Writes zeros to the whole KV cache, so that all of it is in memory: to measure decoding behind a context that
         was never computed."""
@@ -245,7 +274,7 @@ def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(array, np.int32)
 
 
-def _address(array: NDArray[np.int32]) -> int:
+def _address(array: NDArray[Any]) -> int:
     """As `array.ctypes.data`, in a quarter of its time."""
     address: int = array.__array_interface__["data"][0]
     return address

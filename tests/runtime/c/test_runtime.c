@@ -116,6 +116,37 @@ static int32_t stop_at_once(void *user, uint64_t done, uint64_t total) {
     return 1;
 }
 
+/* Every length of the last word, every word of the mask, and no byte beyond the row. */
+static void masks_rows(void) {
+    enum { MOST = 97 };
+    for (int64_t count = 1; count <= MOST; ++count) {
+        for (uint32_t seed = 0; seed < 6; ++seed) {
+            const int32_t words = (int32_t)((count + 31) / 32);
+            int32_t *mask = malloc((size_t)words * sizeof *mask);
+            float *logits = malloc((size_t)count * sizeof *logits), *out = malloc((size_t)count * sizeof *out);
+            CHECK(mask != NULL && logits != NULL && out != NULL);
+            for (int32_t w = 0; w < words; ++w) {
+                const uint32_t mixed = (seed + 1) * 2654435761u * (uint32_t)(w + 1);
+                const uint32_t word = seed == 0 ? 0 : seed == 1 ? 0xffffffffu : mixed;
+                memcpy(&mask[w], &word, sizeof word);
+            }
+            for (int64_t t = 0; t < count; ++t) logits[t] = (float)t - 40;
+            CHECK(hearth_apply_mask(logits, mask, count, out) == HEARTH_OK);
+            CHECK(hearth_apply_mask(logits, mask, count, logits) == HEARTH_OK); /* over itself */
+            for (int64_t t = 0; t < count; ++t) {
+                const int allowed = (int)(((uint32_t)mask[t / 32] >> (t % 32)) & 1u);
+                CHECK(allowed ? out[t] == (float)t - 40 : out[t] < -1e30f);
+                CHECK(out[t] == logits[t]);
+            }
+            free(mask), free(logits), free(out);
+        }
+    }
+    float row = 0;
+    const int32_t word = 1;
+    CHECK(hearth_apply_mask(&row, NULL, 1, &row) == HEARTH_INVALID);
+    CHECK(hearth_apply_mask(&row, &word, 0, &row) == HEARTH_INVALID);
+}
+
 int main(int count, char **arguments) {
     CHECK(count == 2);
     for (uint32_t use_mmap = 0; use_mmap < 2; ++use_mmap) {
@@ -131,6 +162,7 @@ int main(int count, char **arguments) {
         (void)decode(last, 1, 0);
         hearth_session_free(last);
     }
+    masks_rows();
     int asked = 0;
     const hearth_open_options options = {
         .struct_size = sizeof options, .progress = stop_at_once, .progress_user = &asked};

@@ -155,6 +155,14 @@ typedef struct hearth_output {
 /* Checks the batch, copies its arrays, runs the plan. `output` is filled on HEARTH_OK. */
 HEARTH_API hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch, hearth_output *output);
 
+/* ---- drawing ---- */
+
+/* Writes a row of logits to `out` with minus infinity in the place of every token that may not come: bit t % 32 of
+ * mask[t / 32], counted from the lowest, says whether token t may. `count` is the number of logits, (count + 31) / 32 that
+ * of the mask's words; bits beyond `count` do not matter. `out` may be `logits`, and must not overlap it otherwise. Needs
+ * neither a model nor a session; any number of threads may call it. */
+HEARTH_API hearth_status hearth_apply_mask(const float *logits, const int32_t *mask, int64_t count, float *out);
+
 /* ---- measuring ---- */
 
 typedef struct hearth_step_profile {
