@@ -98,3 +98,9 @@ class TemplateError(HearthError):
     """A chat template is missing, broken, or went past its limits."""
 
     exit_code = 13
+
+
+class AddressInUse(HearthError):
+    """Another program listens at the address that a server was to have."""
+
+    exit_code = 14

@@ -26,6 +26,7 @@ EXIT_BROKEN_PIPE = 1  # click's own choice where the pipe breaks inside it
 VERBS = {
     "chat": "Talk with a model.",
     "ask": "Ask one question; works in pipes.",
+    "serve": "Serve models to programs that speak OpenAI's or Anthropic's protocol.",
     "pull": "Download a model.",
     "list": "Show which models are here.",
     "show": "Show what a model is and what memory it needs.",

@@ -41,7 +41,7 @@ class Metrics:
     """Counters and histograms of one server, in a registry of its own."""
 
     def __init__(self, models: Models) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no annotation there
         self.registry = CollectorRegistry()
         self.requests = self._counter(
             "hearth_http_requests", "Requests by route, method and status.", "route", "method", "status"

@@ -70,7 +70,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(self, events: AsyncIterator[Event], *, named: bool, done: str | None, limited: bool) -> None:
-        super().__init__(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        super().__init__((), headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         self._events = events
         self._named = named
         self._done = done
