@@ -21,6 +21,7 @@ from hearth.bundle import Manifest
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.conversation import Message
 from hearth.chat.request import ContextOverflow, Prepared, Requests
+from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, Generation, SamplingParams, pages_for
@@ -142,6 +143,7 @@ class LLM:
                 self._opened.name,
                 self._tokenizer,
                 published=self._opened.sampling,
+                vocab_size=self._opened.bundle.manifest.facts.vocab_size,
                 wanted_template=template,
                 overflow=context_overflow,
             )
@@ -244,6 +246,7 @@ class LLM:
             sampling,
             thinking=thinking,
             tools=tools,
+            response_format=response_format,
             template_variables=template_variables,
         )
         return self._checked(prepared)
@@ -268,7 +271,9 @@ class LLM:
         Raises:
             TokenizerMissing, ContextFull, UsageError.
         """
-        prepared = self._requests.text(sampling, prompt, prompt_ids=prompt_ids, parse_special=parse_special)
+        prepared = self._requests.text(
+            sampling, prompt, prompt_ids=prompt_ids, response_format=response_format, parse_special=parse_special
+        )
         return self._checked(prepared)
 
     def check_chat(self) -> None:
@@ -349,6 +354,11 @@ class LLM:
     @property
     def has_tokenizer(self) -> bool:
         return self._tokenizer is not None
+
+    @property
+    def chat_template(self) -> ChatTemplate:
+        """What `chat` writes prompts with. Raises TokenizerMissing, TemplateError."""
+        return self._requests.template().template
 
     @property
     def engine(self) -> Engine:

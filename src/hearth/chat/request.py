@@ -15,8 +15,11 @@ from typing import Any, Literal
 from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import ChosenTemplate, choose_template
 from hearth.chat.conversation import Message, checked_messages
+from hearth.chat.grammar import Grammars
+from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
+from hearth.chat.structured import Structure, checked_format
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.engine import Request, SamplingParams
@@ -41,6 +44,20 @@ class Prepared:
     answer: AnswerBuilder
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """What a chat has that a text has not.
+
+    Attributes:
+        prompt_end: the last characters of the prompt: an opening tag may stand there.
+        keep_tokens: leading tokens that a sliding window never drops.
+    """
+
+    chosen: ChosenTemplate
+    prompt_end: str
+    keep_tokens: int
+
+
 class Requests:
     """Prepares the requests to one model.
 
@@ -48,6 +65,7 @@ class Requests:
         name: of the model, for messages and to guess its template.
         tokenizer: None for a model without one: then only ids can be carried on.
         published: the sampling settings that the model's authors recommend.
+        vocab_size: columns of its logits.
         wanted_template: name of a known format or a `.jinja` file; None: the model's own, else a guess.
         overflow: "slide" lets the oldest tokens go where prompt and answer outgrow the context.
     """
@@ -58,15 +76,18 @@ class Requests:
         tokenizer: Tokenizer | None,
         *,
         published: Mapping[str, float],
+        vocab_size: int,
         wanted_template: str | None = None,
         overflow: ContextOverflow = "error",
     ) -> None:
         self._name = name
         self._tokenizer = tokenizer
         self._published = published
+        self._vocab_size = vocab_size
         self._wanted_template = wanted_template
         self._overflow: Literal["stop", "slide"] = "slide" if overflow == "slide" else "stop"
         self._template: ChosenTemplate | None = None
+        self._grammars: Grammars | None = None
         self._lock = threading.Lock()
 
     def chat(
@@ -76,10 +97,12 @@ class Requests:
         *,
         thinking: bool | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
     ) -> Prepared:
         """See `LLM.prepare_chat`."""
         chosen = self.template()
+        structure = checked_format(response_format)
         variables = dict(template_variables or {})
         if thinking is not None:
             variables["enable_thinking"] = thinking
@@ -87,8 +110,7 @@ class Requests:
         prompt = chosen.template.render(data, tools=tools, **variables)
         ids = self.tokenizer().encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
-        splitter = ThinkingSplitter(prompt.text[-200:])
-        return self._prepared(ids, settings, chosen=chosen, splitter=splitter, keep_tokens=keep)
+        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep))
 
     def text(
         self,
@@ -96,13 +118,15 @@ class Requests:
         prompt: str | None = None,
         *,
         prompt_ids: Sequence[int] | None = None,
+        response_format: Mapping[str, Any] | None = None,
         parse_special: bool = False,
     ) -> Prepared:
         """See `LLM.prepare_text`."""
         if (prompt is None) == (prompt_ids is None):
             raise UsageError("Give either a prompt or prompt_ids.")
+        structure = checked_format(response_format)
         ids = list(prompt_ids) if prompt_ids is not None else self._prompt_ids(prompt or "", parse_special)
-        return self._prepared(ids, {"max_tokens": GENERATE_TOKENS, **settings})
+        return self._prepared(ids, {"max_tokens": GENERATE_TOKENS, **settings}, structure)
 
     def template(self) -> ChosenTemplate:
         """The chat template, chosen when it is first needed.
@@ -141,34 +165,55 @@ class Requests:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _prepared(
-        self,
-        ids: Sequence[int],
-        settings: Mapping[str, Any],
-        *,
-        chosen: ChosenTemplate | None = None,
-        splitter: ThinkingSplitter | None = None,
-        keep_tokens: int = 0,
+        self, ids: Sequence[int], settings: Mapping[str, Any], structure: Structure | None, turn: _Turn | None = None
     ) -> Prepared:
-        """`chosen` is given for a chat, and left out where a text is carried on."""
+        """`turn` is given for a chat, and left out where a text is carried on."""
         stop = settings.get("stop") or ()
-        stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *(chosen.stops if chosen else ())])
+        template_stops = turn.chosen.stops if turn else ()
+        stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *template_stops])
         if stop:
             self.tokenizer()
-        end_ids = chosen.end_ids if chosen else frozenset[int]()
-        given = {**settings, "stop_token_ids": (*(settings.get("stop_token_ids") or ()), *sorted(end_ids))}
+        turn_ends = turn.chosen.end_ids if turn else frozenset[int]()
+        given = {**settings, "stop_token_ids": (*(settings.get("stop_token_ids") or ()), *sorted(turn_ends))}
         if settings.get("ignore_eos"):
             given["stop_token_ids"] = settings.get("stop_token_ids")
         params = sampling_params(self._published, given)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
+        constraint = None
+        if structure is not None:
+            if params.ignore_eos:
+                raise UsageError("ignore_eos does not go with response_format: a whole answer must be able to end.")
+            constraint = self._constraint(structure, eos_ids | turn_ends, turn)
         answer = AnswerBuilder(
             self._tokenizer,
             end_ids=eos_ids | set(params.stop_token_ids),
             stops=stops,
-            splitter=splitter,
-            continues=chosen is None,
+            splitter=ThinkingSplitter(turn.prompt_end) if turn else None,
+            continues=turn is None,
         )
-        request = Request(prompt_ids=tuple(ids), params=params, overflow=self._overflow, keep_tokens=keep_tokens)
+        request = Request(
+            prompt_ids=tuple(ids),
+            params=params,
+            overflow=self._overflow,
+            keep_tokens=turn.keep_tokens if turn else 0,
+            constraint=constraint,
+        )
         return Prepared(request, answer)
+
+    def _constraint(self, structure: Structure, end_ids: frozenset[int], turn: _Turn | None) -> AnswerConstraint:
+        tokenizer = self.tokenizer()
+        with self._lock:
+            if self._grammars is None:
+                self._grammars = Grammars(tokenizer, self._vocab_size)
+            grammars = self._grammars
+        inside, may_open = thinking_of(turn.prompt_end, turn.chosen.template.source) if turn else (None, ())
+        return AnswerConstraint(
+            structure.matcher(grammars),
+            end_ids=end_ids,
+            inside=inside,
+            may_open=may_open,
+            continues=turn is None,
+        )
 
     def _prompt_ids(self, prompt: str, parse_special: bool) -> list[int]:
         tokenizer = self.tokenizer()

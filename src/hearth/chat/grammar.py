@@ -1,0 +1,161 @@
+"""Grammars of one model: `Grammars` compiles them, and hands each request a matcher of its own.
+
+Owns the tokenizer as llguidance knows it, the cache of compiled grammars and the limits of what a grammar may cost.
+A grammar may come from a stranger: it is bounded in size before it is compiled (`structured.py`), and here in the work
+that compiling it and each of its steps may take.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+
+import llguidance
+import numpy as np
+from llguidance.numpy import fill_next_token_bitmask
+
+from hearth.chat.grammar_tokens import Mask, TokenTable, set_bit
+from hearth.chat.tokenizer import Tokenizer
+from hearth.errors import HearthError, Unsupported, UsageError
+
+MAX_CACHED = 32
+# The work of one step is half of llguidance's default, some 10 ms; its messages shall not repeat the grammar.
+_LIMITS = llguidance.LLParserLimits(
+    max_items_in_row=2_000,
+    initial_lexer_fuel=1_000_000,
+    step_lexer_fuel=100_000,
+    step_max_items=25_000,
+    max_lexer_states=50_000,
+    max_grammar_size=200_000,
+    verbose_errors=False,
+)
+_CANNOT = "This model's answers cannot be kept to a grammar:"
+
+
+class Grammars:
+    """Compiles grammars for one model. May be used from several threads at once.
+
+    Args:
+        tokenizer: the model's.
+        vocab_size: columns of the model's logits; may be padded past the tokenizer's vocabulary.
+
+    Attributes:
+        end_id: the token that stands in a matcher's mask for all that end an answer.
+
+    Raises:
+        Unsupported: llguidance does not know this kind of tokenizer, or it has no token that could end an answer.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
+        self.table = TokenTable(tokenizer, vocab_size)
+        self.table.prepare()
+        self.end_id = min(tokenizer.eos_ids or tokenizer.control_ids, default=-1)
+        if self.end_id < 0:
+            raise Unsupported(_CANNOT, why="its tokenizer has no control token that could end one.")
+        try:
+            self._known = llguidance.LLTokenizer(
+                _with_control(tokenizer), n_vocab=self.table.size, eos_token=self.end_id
+            )
+        except ValueError as error:
+            raise Unsupported(_CANNOT, why=f"its tokenizer is of an unknown kind ({error}).") from error
+        # Control tokens that llguidance takes for plain text all the same: drawn inside of a string they would vanish.
+        unmarked = [i for i in sorted(tokenizer.control_ids) if not self._known.is_special_token(i)]
+        self.never = self.table.mask_of(unmarked) if unmarked else None
+        self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def matcher(self, grammar: str, what: str) -> Matcher:
+        """A matcher that stands at the beginning of a grammar.
+
+        Args:
+            grammar: as `llguidance.LLMatcher.grammar_from_...` gives it.
+            what: names it in messages.
+
+        Raises:
+            UsageError: it has a mistake, matches nothing, or is too complex.
+        """
+        with self._lock:
+            found = self._compiled.get(grammar)
+            if found is not None:
+                self._compiled.move_to_end(grammar)
+                return Matcher(self, found.deep_copy())
+        compiled = llguidance.LLMatcher(self._known, grammar, log_level=0, limits=_LIMITS)
+        if compiled.is_error():
+            raise UsageError(f"{what} cannot be used:", why=_sentence(compiled.get_error()))
+        fill_next_token_bitmask(compiled, np.zeros((1, self.table.num_words), np.int32))  # fails where nothing matches
+        if compiled.is_error():
+            raise UsageError(f"{what} cannot be used:", why=f"no text keeps to it ({_first_line(compiled)}).")
+        with self._lock:
+            self._compiled[grammar] = compiled
+            while len(self._compiled) > MAX_CACHED:
+                self._compiled.popitem(last=False)
+            return Matcher(self, compiled.deep_copy())
+
+    def fault_of(self, grammar: str) -> str:
+        """What keeps a grammar from being compiled; "" if nothing."""
+        fault = llguidance.LLMatcher.validate_grammar(grammar, self._known, limits=_LIMITS)
+        return "" if not fault or fault.startswith("WARNING") else _sentence(fault)
+
+
+class Matcher:
+    """Where one text stands in a grammar. Use from one thread at a time.
+
+    Attributes:
+        table, end_id: as `Grammars` has them.
+    """
+
+    def __init__(self, grammars: Grammars, inner: llguidance.LLMatcher) -> None:
+        self._inner = inner
+        self._never = grammars.never
+        self.table = grammars.table
+        self.end_id = grammars.end_id
+        self._rows = np.zeros((1, grammars.table.num_words), np.int32)
+
+    def mask(self) -> Mask:
+        """The tokens that may come; `end_id` where the text may end. Valid until the next call, and the
+        caller's to change."""
+        fill_next_token_bitmask(self._inner, self._rows)
+        if self._inner.is_error():
+            raise HearthError("The grammar broke:", why=_first_line(self._inner))
+        mask: Mask = self._rows[0]
+        if self._never is not None:
+            mask &= ~self._never
+            if self._inner.is_accepting():
+                set_bit(mask, self.end_id)
+        return mask
+
+    def takes(self, token: int) -> bool:
+        """Whether the token may come."""
+        return bool(self._inner.validate_tokens([token]) == 1)
+
+    def may_end(self) -> bool:
+        """Whether the text so far is whole."""
+        return bool(self._inner.is_accepting())
+
+    def take(self, token: int) -> None:
+        """Goes on by a token. Raises HearthError if it may not come."""
+        if not self._inner.consume_token(token):
+            raise HearthError(f"The grammar does not allow token {token} here:", why=_first_line(self._inner))
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        self._inner.reset()
+
+
+def _with_control(tokenizer: Tokenizer) -> str:
+    """The tokenizer's JSON with all of its control tokens declared special: no text can be matched by one."""
+    data = json.loads(tokenizer.spec.json)
+    for token in data.get("added_tokens") or []:
+        if token["content"] in tokenizer.control:
+            token["special"] = True
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _sentence(error: str) -> str:
+    text = error.replace("<non-verbose/>", "").strip()
+    return text if text.endswith(".") or "\n" in text else text + "."
+
+
+def _first_line(matcher: llguidance.LLMatcher) -> str:
+    return str(matcher.get_error()).partition("\n")[0].strip()
