@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hearth.chat.tools.detect import DEFAULT_FORMAT, tool_format_for
 from hearth.chat.tools.types import (
     Choice,
     Tool,
@@ -15,6 +16,7 @@ from hearth.chat.tools.types import (
 )
 
 __all__ = [
+    "DEFAULT_FORMAT",
     "Choice",
     "Tool",
     "ToolCall",
@@ -24,4 +26,5 @@ __all__ = [
     "checked_choice",
     "checked_tools",
     "new_call_id",
+    "tool_format_for",
 ]

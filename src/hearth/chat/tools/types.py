@@ -115,13 +115,21 @@ class ToolFormat(Protocol):
     def markers(self) -> tuple[str, ...]: ...
 
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
-        """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas."""
+        """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas.
+
+        Raises:
+            UsageError: a schema is not supported; names the tool.
+        """
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""
 
-    def prepare(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """A conversation in OpenAI's form, calls and results included, as the model's template wants it."""
+    def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[dict[str, Any]]:
+        """A conversation in OpenAI's form, calls and results included, as the model's template wants it.
+
+        Raises:
+            UsageError: a call in it is malformed.
+        """
 
     def describe(self, tools: Sequence[Tool]) -> str:
         """Text for the system prompt that tells of the tools; "" where the template itself does."""
