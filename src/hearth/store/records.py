@@ -1,0 +1,137 @@
+"""What the store hands out: conversations, messages, attachments; field by field as the chat page gets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hearth.errors import UsageError
+
+Role = Literal["user", "assistant"]
+State = Literal["done", "running", "stopped", "interrupted", "error"]
+AttachmentKind = Literal["text", "pdf"]
+
+
+class NotFound(UsageError):
+    """There is no conversation, message or attachment of that id, or not any more."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an answer cost, in tokens; zeros where it is not known."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long an answer took, in seconds from the request.
+
+    Attributes:
+        tok_s: tokens a second after the first.
+        thinking_s: from the first token of its thinking to the first of what it says; 0 where it did not think.
+    """
+
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+    tok_s: float = 0.0
+    thinking_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file whose text goes along with a message. The file itself is not kept.
+
+    Attributes:
+        tokens: of its text, as the model counted that was there when it was attached; 0 where none counted.
+        pages: of a PDF file, else 0.
+    """
+
+    id: str
+    name: str
+    kind: AttachmentKind
+    tokens: int
+    chars: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn; messages form a tree.
+
+    Attributes:
+        parent: id of the message before it; None for a first one.
+        model: who answered; "" for the user.
+        state: "running" while the answer comes; "stopped" by the user; "interrupted" when Hearth was killed meanwhile.
+        error, hint: what went wrong in state "error", and what to do.
+        finish_reason: why the answer ended: "stop", "length", "context", "cancelled"; "" where it is not known.
+    """
+
+    id: str
+    parent: str | None
+    role: Role
+    content: str
+    thinking: str = ""
+    model: str = ""
+    state: State = "done"
+    error: str = ""
+    hint: str = ""
+    finish_reason: str = ""
+    created: str = ""
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation with all its branches.
+
+    Attributes:
+        system: instructions for the whole conversation; "" for none.
+        settings: sampling settings that were chosen for it, by name.
+        created, updated: ISO 8601, UTC.
+        leaf: id of the last message of the branch that is shown.
+        messages: all branches, in the order in which they were written: a parent stands before its children.
+    """
+
+    id: str
+    title: str
+    model: str
+    system: str
+    settings: dict[str, Any]
+    created: str
+    updated: str
+    leaf: str | None
+    messages: tuple[Message, ...] = ()
+
+    def branch(self, leaf: str | None) -> list[Message]:
+        """The messages from the first one to `leaf`."""
+        by_id = {message.id: message for message in self.messages}
+        path: list[Message] = []
+        while leaf is not None:
+            path.append(by_id[leaf])
+            leaf = path[-1].parent
+        return path[::-1]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One line of the list of conversations.
+
+    Attributes:
+        snippet: a piece of text that shows what was found, or the beginning of the last message.
+        hits, title_hits: where the words that were searched stand in snippet and title, as [start, end] in UTF-16
+            code units, which is what JavaScript counts.
+    """
+
+    id: str
+    title: str
+    model: str
+    created: str
+    updated: str
+    snippet: str
+    hits: list[tuple[int, int]] = field(default_factory=list)
+    title_hits: list[tuple[int, int]] = field(default_factory=list)

@@ -1,0 +1,223 @@
+"""What happens to conversations when the process is killed, the disk is full, or the file is not what it should be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hearth.errors import CorruptFile, StorageError, Unsupported
+from hearth.store import Store
+from hearth.store.migrations import APPLICATION_ID, MIGRATIONS
+from store.samples import talk
+
+_WRITER = """
+import sys
+from pathlib import Path
+from hearth.store import Store
+store = Store(Path(sys.argv[1]))
+made = store.create()
+running = store.begin_answer(made.id, store.add_user_message(made.id, None, "Count for me").id, "starter")
+for i in range(10**9):
+    store.append(running.id, [("answer", f"{i} ")])
+    print(i, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_a_kill_in_the_middle_of_an_answer_loses_nothing_that_was_shown(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= 1500:  # past a checkpoint of the log
+                break
+        process.send_signal(signal.SIGKILL)
+        shown = int((process.stdout.read().split() or [line])[-1])
+    with Store(tmp_path) as store:
+        (line,), _ = store.conversations()
+        answer = store.conversation(line.id).messages[-1]
+        assert answer.state == "interrupted"
+        numbers = [int(number) for number in answer.content.split()]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) in (shown + 1, shown + 2)
+        assert store.conversations("count 1234")[0] == []
+        assert [found.id for found in store.conversations("1234")[0]] == [line.id]
+
+
+def test_an_answer_that_nobody_ends_is_interrupted(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        id = store.create().id
+        asked = store.add_user_message(id, None, "hello")
+        running = store.begin_answer(id, asked.id, "starter")
+        store.append(running.id, [("answer", "Hel")])
+        assert store.conversation(id).messages[-1].state == "running"
+        assert store.conversation(id).messages[-1].content == "Hel"
+        assert store.conversations()[0][0].snippet == "Hel"
+        store.abandon_answer(running.id)
+        assert store.conversation(id).messages[-1].state == "interrupted"
+        store.begin_answer(id, asked.id, "starter")
+    with Store(tmp_path) as store:
+        assert [message.state for message in store.conversation(id).messages[1:]] == ["interrupted"] * 2
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with Store(tmp_path), pytest.raises(StorageError, match="open in another Hearth"):
+        Store(tmp_path)
+    Store(tmp_path).close()
+    other = threading.Thread(target=Store(tmp_path).close)  # closed in another thread than it was opened in
+    other.start()
+    other.join()
+    Store(tmp_path).close()
+
+
+def _fill(store: Store, answer: str) -> None:
+    for _ in range(2000):
+        store.append(answer, [("answer", "word " * 1000)])
+
+
+def test_a_full_disk_is_an_error_and_what_was_there_stays(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        id = talk(store, "before", "It was there before.")
+        pages = store._database._writer.execute("PRAGMA page_count").fetchone()[0]
+        # SQLite says the same as on a full disk: SQLITE_FULL.
+        store._database._writer.execute(f"PRAGMA max_page_count = {pages + 12}")
+        running = store.begin_answer(id, store.conversation(id).messages[0].id, "starter")
+        store.append(running.id, [("answer", "It came.")])
+        with pytest.raises(StorageError, match="disk is full"):
+            _fill(store, running.id)
+        with pytest.raises(StorageError, match="disk is full"):
+            store.end_answer(running.id)
+        store.abandon_answer(running.id)
+        assert store.conversation(id).messages[1].content == "It was there before."
+        assert store.conversation(id).messages[2].content.startswith("It came.")
+        assert store.conversations("before")[0]
+        store._database._writer.execute("PRAGMA max_page_count = 1000000")
+        store.begin_answer(id, store.conversation(id).messages[0].id, "starter")
+        states = [message.state for message in store.conversation(id).messages]
+        assert states == ["done", "done", "interrupted", "running"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_really_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount")
+    try:
+        with Store(disk) as store:
+            id = talk(store, "before", "It was there before.")
+            asked = store.conversation(id).messages[0].id
+            running = store.begin_answer(id, asked, "starter")
+            with pytest.raises(StorageError, match="full"):
+                _fill(store, running.id)
+            assert store.conversation(id).messages[1].content == "It was there before."
+        with Store(disk) as store:
+            assert store.conversation(id).messages[1].content == "It was there before."
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+def test_a_store_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    connection = sqlite3.connect(tmp_path / "chats.db", isolation_level=None)
+    for steps in MIGRATIONS[:version]:
+        for step in steps:
+            assert isinstance(step, str)
+            connection.execute(step)
+    if version:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("INSERT INTO conversations VALUES (1, 'c', 'Old title', '', '', '{}', '2024', '2024', NULL)")
+        for number, state in enumerate(("done", "running"), start=1):
+            connection.execute(
+                "INSERT INTO messages (number, id, conversation, role, content, thinking, model, state, error, hint,"
+                " finish_reason, created) VALUES (?, ?, 1, 'assistant', ?, '', '', ?, '', '', '', '2024')",
+                (number, f"m{number}", "Old words" * (state == "done"), state),
+            )
+        connection.execute("INSERT INTO pieces VALUES (2, 0, 'answer', 'Half an answer')")
+    connection.close()
+    with Store(tmp_path) as store:
+        if version:
+            assert [line.id for line in store.conversations("words")[0]] == ["c"]
+            assert [line.id for line in store.conversations("half")[0]] == ["c"]
+            assert [line.id for line in store.conversations("title")[0]] == ["c"]
+            assert [m.content for m in store.conversation("c").messages] == ["Old words", "Half an answer"]
+        talk(store, "new", "new")
+        if version:
+            store.delete("c")
+        assert [line.title for line in store.conversations()[0]] == ["new"]
+
+
+def test_a_migration_that_is_cut_off_leaves_the_version_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path) as store:
+        talk(store, "kept", "kept")
+
+    def power_cut(connection: sqlite3.Connection) -> None:
+        raise KeyboardInterrupt
+
+    steps = ("CREATE TABLE more (x) STRICT".replace("(x)", "(x TEXT)"), power_cut)
+    monkeypatch.setattr("hearth.store.migrations.MIGRATIONS", (*MIGRATIONS, steps))
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path)
+    monkeypatch.undo()
+    with Store(tmp_path) as store:
+        assert store.conversations("kept")[0]
+
+
+def _damage(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 20000)
+
+
+@pytest.mark.parametrize(
+    ("harm", "error", "says"),
+    [
+        (lambda path: path.write_bytes(b"not a database at all" * 1000), CorruptFile, "damaged"),
+        (_damage, CorruptFile, "damaged"),
+        (lambda path: os.truncate(path, path.stat().st_size // 2), CorruptFile, "damaged"),
+        (lambda path: _execute(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}"), Unsupported, "newer Hearth"),
+        (lambda path: _execute(path, "PRAGMA application_id = 5"), CorruptFile, "another program"),
+    ],
+)
+def test_a_file_that_is_not_ours_or_damaged_is_left_as_it_is(
+    tmp_path: Path, harm: object, error: type[Exception], says: str
+) -> None:
+    with Store(tmp_path) as store:
+        for i in range(50):
+            talk(store, f"question {i}", "answer " * 100)
+    path = tmp_path / "chats.db"
+    assert callable(harm)
+    harm(path)
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(error, match=says):
+            Store(tmp_path)
+    assert path.read_bytes() == before
+
+
+def _execute(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be opened"):
+        Store(tmp_path / "file" / "data")
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.close()
+    store.close()
+    with pytest.raises(StorageError, match="closed"):
+        store.conversations()
