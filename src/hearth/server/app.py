@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from hearth.server import anthropic, openai, tokens
 from hearth.server.access import Access
 from hearth.server.errors import add_error_handlers
 from hearth.server.limits import Limits, Traffic
@@ -43,6 +44,8 @@ def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | No
     app.state.metrics = metrics = Metrics(models)
     app.state.traffic = traffic = Traffic()
     add_error_handlers(app)
+    for protocol in (openai, anthropic, tokens):
+        app.include_router(protocol.router)
     _add_own_routes(app)
     if page is not None:
         app.include_router(page)

@@ -174,7 +174,7 @@ def _invalid(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Validation errors, named by field: the first three; the first is `param`."""
     told = [_field_error(error) for error in errors[:3]]
     more = f" And {len(errors) - 3} more." if len(errors) > 3 else ""
-    unknown = any(error["type"] == "extra_forbidden" for error in errors[:1])
+    unknown = any(error["type"] in ("extra_forbidden", "unsupported") for error in errors[:1])
     return ApiError(
         400,
         " ".join(message for _, message in told) + more,
@@ -194,6 +194,8 @@ def _field_error(error: Mapping[str, Any]) -> tuple[str | None, str]:
             return None, f"The body is not valid JSON: {detail} at character {error['loc'][-1]}."
         case "extra_forbidden":
             return name, f"{name} is not supported."
+        case "unsupported":  # `wire.Unsupported` says why
+            return name or None, f"{name} {error['msg']}".strip()
         case "missing":
             return name or None, f"{name} is missing." if name else "The body is missing."
         case _:

@@ -1,0 +1,159 @@
+"""From Anthropic's messages to what `LLM.prepare_chat` takes, and from an answer to Anthropic's content blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from hearth.chat.answer import Completion
+from hearth.chat.request import Prepared
+from hearth.chat.template import ChatTemplate
+from hearth.llm import LLM
+from hearth.server.anthropic.schema import CountRequest, Message, TextBlock, ToolResultBlock, ToolUseBlock
+from hearth.server.prompts import can_switch_thinking, for_template, no_switch, thinks
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
+
+
+def prepare(llm: LLM, body: CountRequest, **settings: Any) -> Prepared:
+    """The request for the engine. Runs in a thread."""
+    template = llm.chat_template
+    choice, parallel = tool_choice(body)
+    shape = body.output_config.format if body.output_config else None
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
+    return llm.prepare_chat(
+        for_template(as_messages(body), template),
+        thinking=wanted_thinking(body, template),
+        tools=[_tool(tool.name, tool.description, tool.input_schema) for tool in body.tools] if body.tools else None,
+        tool_choice=choice,
+        parallel_tool_calls=parallel,
+        response_format=wanted,
+        **settings,
+    )
+
+
+def as_messages(body: CountRequest) -> list[dict[str, Any]]:
+    """The conversation as templates know it. Turns of one role that follow each other are one turn."""
+    result: list[dict[str, Any]] = []
+    if body.system:
+        result.append({"role": "system", "content": _joined(body.system)})
+    for message in body.messages:
+        for part in _parts(message):
+            last = result[-1] if result else None
+            if last is not None and last["role"] == part["role"] and set(last) == set(part) == {"role", "content"}:
+                last["content"] += "\n" + part["content"]
+            else:
+                result.append(part)
+    return result
+
+
+def tool_choice(body: CountRequest) -> tuple[str | dict[str, Any], bool]:
+    """As `LLM.prepare_chat` takes it, and whether one answer may hold several calls."""
+    choice = body.tool_choice
+    if choice is None:
+        return "auto", True
+    if choice.type == "none":
+        return "none", True
+    parallel = not choice.disable_parallel_tool_use
+    if choice.type == "tool":
+        return {"type": "function", "function": {"name": choice.name}}, parallel
+    return ("required" if choice.type == "any" else "auto"), parallel
+
+
+def wanted_thinking(body: CountRequest, template: ChatTemplate) -> bool | None:
+    """Whether the model is to think first; None where it does what it always does.
+
+    Raises:
+        ApiError: the template cannot do what is wanted.
+    """
+    kind = body.thinking.type if body.thinking else None
+    if kind == "adaptive":
+        return None
+    if can_switch_thinking(template):
+        return kind == "enabled"
+    if kind is not None and thinks(template) != (kind == "enabled"):
+        raise no_switch("thinking")
+    return None
+
+
+def content_of(done: Completion) -> list[dict[str, Any]]:
+    """The blocks of an answer. A call that was cut short is left out: its input is no object."""
+    blocks: list[dict[str, Any]] = []
+    if done.thinking:
+        blocks.append({"type": "thinking", "thinking": done.thinking, "signature": ""})
+    if done.text:
+        blocks.append({"type": "text", "text": done.text})
+    for call in done.tool_calls:
+        try:
+            arguments = json.loads(call.arguments)
+        except ValueError:
+            continue
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
+    return blocks
+
+
+def stop_of(done: Completion, wanted: Sequence[str]) -> tuple[StopReason, str | None]:
+    """Why an answer ended, in Anthropic's words, and the stop sequence that ended it."""
+    match done.finish_reason:
+        case "tool_calls":
+            return "tool_use", None
+        case "length":
+            return "max_tokens", None
+        case "context":
+            return "model_context_window_exceeded", None
+        case _:
+            found = done.stop if done.stop in wanted else None  # else a stop string of the template
+            return ("stop_sequence", found) if found is not None else ("end_turn", None)
+
+
+def usage_of(done: Completion) -> dict[str, int]:
+    """What a request cost."""
+    cost = done.usage
+    return {
+        "input_tokens": cost.prompt_tokens - cost.cached_tokens,
+        "cache_read_input_tokens": cost.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": cost.completion_tokens,
+    }
+
+
+def _tool(name: str, description: str | None, schema: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": name, "parameters": schema} | ({"description": description} if description else {})
+    return {"type": "function", "function": function}
+
+
+def _joined(content: str | Sequence[TextBlock] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(block.text for block in content)
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """A turn as one or several messages: each result of a tool is one of its own, in its place."""
+    if isinstance(message.content, str):
+        return [{"role": message.role, "content": message.content}]
+    parts: list[dict[str, Any]] = []
+    texts: list[str] = []
+    fields: dict[str, Any] = {}
+
+    def end_text() -> None:
+        if texts or fields:
+            parts.append({"role": message.role, "content": "\n".join(texts), **fields})
+            texts.clear()
+            fields.clear()
+
+    for block in message.content:
+        if isinstance(block, TextBlock):
+            texts.append(block.text)
+        elif isinstance(block, ToolResultBlock):
+            end_text()
+            content = ("Error: " if block.is_error else "") + _joined(block.content)
+            parts.append({"role": "tool", "content": content, "tool_call_id": block.tool_use_id})
+        elif isinstance(block, ToolUseBlock):
+            function = {"name": block.name, "arguments": json.dumps(block.input, ensure_ascii=False)}
+            fields.setdefault("tool_calls", []).append({"id": block.id, "type": "function", "function": function})
+        else:
+            fields["reasoning_content"] = fields.get("reasoning_content", "") + block.thinking
+    end_text()
+    return parts

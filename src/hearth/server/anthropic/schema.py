@@ -1,0 +1,340 @@
+"""Requests and answers of `POST /v1/messages` and `POST /v1/messages/count_tokens`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from hearth.server.openai.fields import ToolName, refuse_kind
+from hearth.server.wire import (
+    MAX_MESSAGES,
+    MAX_TOKENS,
+    Body,
+    JsonObject,
+    ModelName,
+    Probability,
+    ShortText,
+    StopString,
+    Temperature,
+    Text,
+    TokenCount,
+    Unsupported,
+    shape,
+    tagged,
+)
+
+MAX_BLOCKS = 4096
+
+
+class CacheControl(Body):
+    """Where to cache a prompt. Without effect: every prompt is cached by itself."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class TextBlock(Body):
+    """A text."""
+
+    type: Literal["text"]
+    text: Text
+    cache_control: CacheControl | None = None
+    citations: Annotated[Any, Unsupported("nothing is cited.", neutral=([],))] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        refuse_kind(value, "text")
+        return value
+
+
+class ThinkingBlock(Body):
+    """What the model thought before, as an earlier answer gave it."""
+
+    type: Literal["thinking"]
+    thinking: Text
+    signature: Text = ""
+
+
+class DirectCaller(Body):
+    """A call that the model made by itself."""
+
+    type: Literal["direct"]
+
+
+class ToolUseBlock(Body):
+    """A call that the model made before."""
+
+    type: Literal["tool_use"]
+    id: ShortText
+    name: ToolName
+    input: JsonObject
+    cache_control: CacheControl | None = None
+    caller: DirectCaller | None = None
+    toolset_name: Annotated[Any, Unsupported("there are no tool sets.")] = None
+
+
+TextOrBlocks = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[TextBlock], Field(max_length=MAX_BLOCKS), Tag("(blocks)")],
+    shape(text=str, blocks=list),
+]
+
+
+class ToolResultBlock(Body):
+    """The result of a call."""
+
+    type: Literal["tool_result"]
+    tool_use_id: ShortText
+    content: TextOrBlocks | None = None
+    is_error: Annotated[bool, Field(description='The model then reads "Error: " before the content.')] | None = None
+    cache_control: CacheControl | None = None
+    toolset_name: Annotated[Any, Unsupported("there are no tool sets.")] = None
+
+
+_KINDS = "is of a kind that is not supported; a block is text, thinking, tool_use or tool_result"
+Block = Annotated[
+    Annotated[TextBlock, Tag("(text)")]
+    | Annotated[ThinkingBlock, Tag("(thinking)")]
+    | Annotated[ToolUseBlock, Tag("(tool_use)")]
+    | Annotated[ToolResultBlock, Tag("(tool_result)")],
+    tagged("type", _KINDS),
+]
+
+
+class Message(Body):
+    """One turn."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[
+        Annotated[Text, Tag("(text)")]
+        | Annotated[list[Block], Field(min_length=1, max_length=MAX_BLOCKS), Tag("(blocks)")],
+        shape(text=str, blocks=list),
+    ]
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        allowed = {"user": ("text", "tool_result"), "assistant": ("text", "thinking", "tool_use"), "system": ("text",)}
+        for block in self.content if isinstance(self.content, list) else ():
+            if block.type not in allowed[self.role]:
+                raise PydanticCustomError(
+                    "misplaced",
+                    "a block of type {type} cannot be in a message of the {role}",
+                    {"type": block.type, "role": self.role},
+                )
+        return self
+
+
+class Tool(Body):
+    """A tool that the client runs."""
+
+    type: Literal["custom"] | None = None
+    name: ToolName
+    description: Text | None = None
+    input_schema: JsonObject
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    input_examples: Annotated[Any, Unsupported("put examples into the description.")] = None
+    defer_loading: Annotated[Any, Unsupported("all tools are told at once.", neutral=(False,))] = None
+    eager_input_streaming: bool | None = None
+    allowed_callers: Annotated[Any, Unsupported("the model calls.", neutral=(["direct"],))] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_custom(cls, value: Any) -> Any:
+        refuse_kind(value, "custom")
+        return value
+
+
+class AutoChoice(Body):
+    """The model decides (auto), or must call something (any)."""
+
+    type: Literal["auto", "any"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class ToolChoice(Body):
+    """This tool and no other."""
+
+    type: Literal["tool"]
+    name: ToolName
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoChoice(Body):
+    """No tool."""
+
+    type: Literal["none"]
+
+
+Choice = Annotated[
+    Annotated[AutoChoice, Tag("(auto)")]
+    | Annotated[AutoChoice, Tag("(any)")]
+    | Annotated[ToolChoice, Tag("(tool)")]
+    | Annotated[NoChoice, Tag("(none)")],
+    tagged("type"),
+]
+
+
+class ThinkingOn(Body):
+    """Thinking is wanted. It ends where the model ends it, or with `max_tokens`."""
+
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, description="Checked, but no limit by itself.")] | None = (
+        None
+    )
+    display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
+
+
+class ThinkingOff(Body):
+    """No thinking."""
+
+    type: Literal["disabled"]
+
+
+class ThinkingAdaptive(Body):
+    """As the model does by itself."""
+
+    type: Literal["adaptive"]
+    display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
+
+
+Thinking = Annotated[
+    Annotated[ThinkingOn, Tag("(enabled)")]
+    | Annotated[ThinkingOff, Tag("(disabled)")]
+    | Annotated[ThinkingAdaptive, Tag("(adaptive)")],
+    tagged("type"),
+]
+
+
+class JsonOutput(Body):
+    """The answer is JSON that follows this schema."""
+
+    type: Literal["json_schema"]
+    schema_: JsonObject = Field(alias="schema")
+
+
+class OutputConfig(Body):
+    """What the answer must look like."""
+
+    format: JsonOutput | None = None
+    effort: Annotated[Any, Unsupported("use thinking.")] = None
+
+
+class RequestMetadata(Body):
+    """Who asks. Without effect."""
+
+    user_id: ShortText | None = None
+
+
+class CountRequest(Body):
+    """What both routes take."""
+
+    model: ModelName
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    system: TextOrBlocks | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: Choice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    cache_control: CacheControl | None = None
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_user(cls, value: list[Message]) -> list[Message]:
+        if value[-1].role == "assistant":
+            raise PydanticCustomError("prefill", "the last one cannot be the assistant's: an answer is begun anew")
+        return value
+
+
+class MessageRequest(CountRequest):
+    """The fields of Anthropic's request that Hearth has."""
+
+    max_tokens: TokenCount
+    stop_sequences: Annotated[list[StopString], Field(max_length=16)] | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    stream: bool | None = None
+    metadata: RequestMetadata | None = None
+    service_tier: Annotated[Any, Unsupported("there is one tier.", neutral=("auto", "standard_only"))] = None
+    container: Annotated[Any, Unsupported("no code runs here.")] = None
+    inference_geo: Annotated[Any, Unsupported("answers are made on this machine.")] = None
+    mcp_servers: Annotated[Any, Unsupported("nothing leaves this machine.", neutral=([],))] = None
+
+    @field_validator("max_tokens")
+    @classmethod
+    def _holds_budget(cls, value: int, others: ValidationInfo) -> int:
+        thinking = others.data.get("thinking")
+        budget = thinking.budget_tokens if isinstance(thinking, ThinkingOn) else None
+        if budget is not None and budget >= value:
+            raise PydanticCustomError("budget", "must be more than thinking.budget_tokens")
+        return value
+
+
+class AnswerText(BaseModel):
+    """What the model says."""
+
+    type: Literal["text"]
+    text: str
+    citations: None = None
+
+
+class AnswerThinking(BaseModel):
+    """What it thought before."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str
+
+
+class AnswerToolUse(BaseModel):
+    """A call that it asks for."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class Usage(BaseModel):
+    """What a request cost. The prompt's tokens are the sum of the first three."""
+
+    input_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    output_tokens: int
+
+
+class Answer(BaseModel):
+    """The answer, as a whole."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[Annotated[AnswerText | AnswerThinking | AnswerToolUse, Field(discriminator="type")]]
+    stop_reason: Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
+    stop_sequence: str | None
+    usage: Usage
+
+
+class TokenCounted(BaseModel):
+    """Tokens of the prompt that these messages make."""
+
+    input_tokens: int
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    type: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """An error in Anthropic's form."""
+
+    type: Literal["error"]
+    error: ErrorDetail

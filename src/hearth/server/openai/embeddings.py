@@ -1,0 +1,133 @@
+"""`POST /v1/embeddings`: texts as vectors of length 1. Request, answer and route."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from numpy.typing import NDArray
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from hearth.llm import LLM
+from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
+from hearth.server.errors import ApiError
+from hearth.server.openai.parts import ERRORS
+from hearth.server.streaming import until_gone
+from hearth.server.wire import Body, ModelName, ShortText, Text, TokenIds
+
+if TYPE_CHECKING:
+    from hearth.server.models import Models, OpenModel
+
+router = APIRouter(tags=["OpenAI"])
+MAX_INPUTS = 2048
+FilledText = Annotated[Text, Field(min_length=1)]
+
+
+def _kind(value: Any) -> str:
+    """Which of the four forms an input has, by its first element."""
+    if isinstance(value, str):
+        return "(text)"
+    first = value[0] if isinstance(value, list) and value else None
+    return {int: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
+
+
+class EmbeddingRequest(Body):
+    """The fields of OpenAI's request."""
+
+    model: ModelName
+    input: Annotated[
+        Annotated[FilledText, Tag("(text)")]
+        | Annotated[TokenIds, Tag("(tokens)")]
+        | Annotated[list[FilledText], Field(min_length=1, max_length=MAX_INPUTS), Tag("(texts)")]
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_INPUTS), Tag("(token lists)")],
+        Discriminator(_kind),
+    ]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=1 << 20, description="Must be the model's own.")] | None = None
+    user: ShortText | None = None
+
+    def inputs(self) -> list[str | list[int]]:
+        """One or several: a text or token ids each."""
+        if isinstance(self.input, str):
+            return [self.input]
+        tokens = [one for one in self.input if isinstance(one, int)]
+        return [tokens] if tokens else [one for one in self.input if not isinstance(one, int)]
+
+
+class Embedding(BaseModel):
+    """One input's vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(BaseModel):
+    """What a request cost."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(BaseModel):
+    """The answer."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+
+
+@router.post("/v1/embeddings", response_model=Embeddings, responses=ERRORS)
+async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
+    """The mean of the last hidden states over each input's tokens, scaled to length 1."""
+    settings = settings_of(request)
+    inputs = body.inputs()
+    check_limit("input", len(inputs), settings.max_inputs)
+    models: Models = request.app.state.models
+    async with models.use(body.model) as opened:
+        size = opened.llm.info.hidden_size
+        if body.dimensions not in (None, size):
+            raise ApiError(
+                400,
+                f"dimensions is not supported, except {size}: this model's vectors are not made to be cut.",
+                code="unsupported_parameter",
+                param="dimensions",
+            )
+        ids = await run_sync(lambda: [_ids(opened.llm, one) for one in inputs])
+        check_prompt_tokens(max(map(len, ids)), settings)
+        vectors = await until_gone(request, _embed(opened, ids))
+    count = sum(map(len, ids))
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
+            for index, vector in enumerate(vectors)
+        ],
+        "model": opened.name,
+        "usage": {"prompt_tokens": count, "total_tokens": count},
+    }
+
+
+def _ids(llm: LLM, one: str | list[int]) -> list[int]:
+    return one if isinstance(one, list) else llm.tokenize(one)
+
+
+async def _embed(opened: OpenModel, inputs: list[list[int]]) -> list[NDArray[np.float32]]:
+    """Between steps of the engine, one input at a time, so that running answers wait for one at most."""
+    vectors = []
+    for ids in inputs:
+        vector = await opened.worker.call(lambda llm, ids=ids: llm.embed(ids))
+        length = float(np.linalg.norm(vector))
+        vectors.append(vector / np.float32(length) if length else vector)
+    return vectors
+
+
+def _encoded(vector: NDArray[np.float32], encoding: str | None) -> list[float] | str:
+    if encoding == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    numbers: list[float] = vector.tolist()
+    return numbers

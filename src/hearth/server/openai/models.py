@@ -1,0 +1,87 @@
+"""`/v1/models`: what this server can answer with; loading and unloading, which OpenAI's protocol does not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from hearth.errors import ModelNotFound
+from hearth.server.openai.parts import ERRORS
+
+if TYPE_CHECKING:
+    from hearth.server.models import ModelCard, Models
+
+router = APIRouter(tags=["models"], responses=ERRORS)
+
+
+class Model(BaseModel):
+    """A model that this server knows. What follows `owned_by` is an extension."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["hearth"]
+    loaded: bool
+    context: int | None
+    size_bytes: int | None
+
+
+class ModelList(BaseModel):
+    """All models that this server knows."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+@router.get("/v1/models", response_model=ModelList)
+async def list_models(request: Request) -> Any:
+    """All models that a request may name."""
+    return {"object": "list", "data": [_model(card) for card in _models(request).cards()]}
+
+
+@router.get("/v1/models/{model_id:path}", response_model=Model)
+async def retrieve_model(model_id: str, request: Request) -> Any:
+    """One model."""
+    return _found(request, model_id)
+
+
+@router.post("/v1/models/{model_id:path}/load", response_model=Model)
+async def load_model(model_id: str, request: Request) -> Any:
+    """Extension: brings a model into memory, so that its first answer need not wait for that."""
+    await _models(request).load(model_id)
+    return _found(request, model_id)
+
+
+@router.post("/v1/models/{model_id:path}/unload", response_model=Model)
+async def unload_model(model_id: str, request: Request) -> Any:
+    """Extension: gives a model's memory back, once its running answers have ended."""
+    await _models(request).unload(model_id)
+    return _found(request, model_id)
+
+
+def _models(request: Request) -> Models:
+    models: Models = request.app.state.models
+    return models
+
+
+def _found(request: Request, model_id: str) -> dict[str, Any]:
+    cards = _models(request).cards()
+    found = next((card for card in cards if card.id == model_id), None)
+    if found is None:
+        known = ", ".join(card.id for card in cards)
+        raise ModelNotFound(f"There is no model {model_id!r} on this server.", hint=f"Known: {known}.")
+    return _model(found)
+
+
+def _model(card: ModelCard) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "object": "model",
+        "created": card.created,
+        "owned_by": "hearth",
+        "loaded": card.loaded,
+        "context": card.context,
+        "size_bytes": card.size_bytes,
+    }
