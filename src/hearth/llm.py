@@ -24,10 +24,19 @@ from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import Engine, Generation, SamplingParams, pages_for
+from hearth.engine import Engine, Generation, SamplingParams
 from hearth.errors import ContextFull, UsageError
 from hearth.model.kv_cache import KvFormat
-from hearth.prepare import Opened, Progress, ProgressCallback, choose_context, open_model, prepare, start_loading
+from hearth.prepare import (
+    Opened,
+    Progress,
+    ProgressCallback,
+    choose_context,
+    choose_pages,
+    open_model,
+    prepare,
+    start_loading,
+)
 from hearth.runtime import Model, Session, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
 
@@ -83,6 +92,8 @@ class LLM:
             ends an answer with `finish_reason` "context"; "slide" drops the oldest tokens after the system prompt and
             says so in `Completion.notices`.
         max_seqs: requests whose keys and values are held at the same time.
+        kv_bytes: memory for keys and values, but at least one full context; None: `max_seqs` full contexts. With less,
+            requests wait for room, or give it up and are computed again.
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
@@ -108,6 +119,7 @@ class LLM:
         template: str | None = None,
         context_overflow: ContextOverflow = "error",
         max_seqs: int = 1,
+        kv_bytes: int | None = None,
         speculate: Speculate = "lookup",
         draft: str | os.PathLike[str] | None = None,
         mmap: bool = False,
@@ -159,7 +171,7 @@ class LLM:
             loading.cancel()
             raise
         try:
-            self._engine = self._make_engine(context, max_seqs, threads, speculate, drafting, mmap, progress)
+            self._engine = self._make_engine(context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, progress)
         except BaseException:
             self.close()
             raise
@@ -218,7 +230,7 @@ class LLM:
         *,
         thinking: bool | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] = "auto",
+        tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
@@ -230,7 +242,7 @@ class LLM:
             messages: as `chat`.
             thinking: switch a reasoning model's thinking on or off where its template offers that; None leaves it.
             tools: what the model may call, in OpenAI's form: see docs/tools.md.
-            tool_choice: "auto", "none", "required", or `{"type": "function", "function": {"name": ...}}`.
+            tool_choice: "auto" (as None), "none", "required", or `{"type": "function", "function": {"name": ...}}`.
             parallel_tool_calls: whether one answer may hold several calls.
             response_format: what the answer must keep to: see docs/structured.md.
             template_variables: whatever else the template knows.
@@ -246,6 +258,8 @@ class LLM:
             sampling,
             thinking=thinking,
             tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
             response_format=response_format,
             template_variables=template_variables,
         )
@@ -393,6 +407,7 @@ class LLM:
         self,
         context: int | None,
         max_seqs: int,
+        kv_bytes: int | None,
         threads: int | None,
         speculate: Speculate,
         draft: Opened | None,
@@ -401,10 +416,11 @@ class LLM:
     ) -> Engine:
         info = self._model.info
         workers = default_threads() if threads is None else threads
-        size = choose_context(info, context, max_seqs=max_seqs, threads=workers, name=self._opened.name)
-        self._session = Session(
-            self._model, num_pages=pages_for(size, max_seqs, page_tokens=info.page_tokens), threads=workers
+        size = choose_context(
+            info, context, max_seqs=max_seqs, threads=workers, name=self._opened.name, kv_bytes=kv_bytes
         )
+        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
+        self._session = Session(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(
             speculate,

@@ -17,6 +17,7 @@ from hearth.chat.choose import ChosenTemplate, choose_template
 from hearth.chat.conversation import Message, checked_messages
 from hearth.chat.grammar import Grammars
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
+from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
 from hearth.chat.structured import Structure, checked_format
@@ -51,11 +52,13 @@ class _Turn:
     Attributes:
         prompt_end: the last characters of the prompt: an opening tag may stand there.
         keep_tokens: leading tokens that a sliding window never drops.
+        use: of tools; None where there are none.
     """
 
     chosen: ChosenTemplate
     prompt_end: str
     keep_tokens: int
+    use: ToolUse | None
 
 
 class Requests:
@@ -97,20 +100,35 @@ class Requests:
         *,
         thinking: bool | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
     ) -> Prepared:
         """See `LLM.prepare_chat`."""
-        chosen = self.template()
+        chosen, tokenizer = self.template(), self.tokenizer()
         structure = checked_format(response_format)
         variables = dict(template_variables or {})
         if thinking is not None:
             variables["enable_thinking"] = thinking
         data = checked_messages(messages)
-        prompt = chosen.template.render(data, tools=tools, **variables)
-        ids = self.tokenizer().encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
+        source = chosen.template.source
+        use = tools_of_chat(
+            data, tools, tool_choice, parallel=parallel_tool_calls, template_source=source, tokenizer=tokenizer
+        )
+        if use is not None:
+            data, variables["tools"] = use.messages(data), use.for_template()
+            if use.callable and structure is not None:
+                raise UsageError(
+                    "response_format and tools do not go together: an answer in that form could call none.",
+                    hint="Leave one out, or set tool_choice to 'none'.",
+                )
+            structure = structure or use.structure()
+            settings = {**settings, "logit_bias": {**(settings.get("logit_bias") or {}), **use.forbidden(tokenizer)}}
+        prompt = chosen.template.render(data, **variables)
+        ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
-        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep))
+        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use))
 
     def text(
         self,
@@ -182,13 +200,15 @@ class Requests:
         constraint = None
         if structure is not None:
             if params.ignore_eos:
-                raise UsageError("ignore_eos does not go with response_format: a whole answer must be able to end.")
+                raise UsageError("ignore_eos goes neither with response_format nor with tools: answers must end.")
             constraint = self._constraint(structure, eos_ids | turn_ends, turn)
         answer = AnswerBuilder(
             self._tokenizer,
             end_ids=eos_ids | set(params.stop_token_ids),
             stops=stops,
             splitter=ThinkingSplitter(turn.prompt_end) if turn else None,
+            tools=turn.use.parser() if turn and turn.use else None,
+            markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None,
         )
         request = Request(

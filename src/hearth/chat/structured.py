@@ -6,6 +6,7 @@ Everything in it is a stranger's: it is bounded in size before anything is compi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,7 @@ def checked_format(response_format: object) -> Structure | None:
             return _from_schema(given, f"{where}.json_schema")
         case "grammar":
             lark = _checked_text(given, f"{where}.grammar", MAX_GRAMMAR_CHARS)
+            _check_schemas_in(lark, f"{where}.grammar")
             return Structure(LLMatcher.grammar_from_lark(lark), f"{where}.grammar")
         case _:
             regex = _checked_text(given, f"{where}.regex", MAX_REGEX_CHARS)
@@ -111,6 +113,17 @@ def _from_schema(given: object, where: str) -> Structure:
     if "schema" not in given:
         raise UsageError(f"{where}.schema is missing.", hint=_HINT)
     return json_structure(checked_schema(given["schema"], f"{where}.schema"), f"{where}.schema")
+
+
+def _check_schemas_in(lark: str, where: str) -> None:
+    """The schemas that a grammar holds are bounded as any other."""
+    for found in re.finditer(r"%json\s*", lark):
+        try:
+            schema, _ = json.JSONDecoder().raw_decode(lark, found.end())
+        except (ValueError, RecursionError):
+            continue  # no JSON: the grammar's own mistake, or a comment
+        line = lark.count("\n", 0, found.start()) + 1
+        checked_schema(schema, f"{where}, %json in line {line}")
 
 
 def _checked_text(given: object, where: str, limit: int) -> str:

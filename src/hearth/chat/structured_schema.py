@@ -15,7 +15,10 @@ from hearth.errors import UsageError
 
 MAX_SCHEMA_BYTES = 256 << 10
 MAX_DEPTH = 64  # of JSON, objects and lists alike
-MAX_PROPERTIES = 2_000  # in all of its objects together: compiling one object takes the square of its properties
+# In all of its objects together: compiling takes the square of these, of the last the cube.
+MAX_PROPERTIES = 2_000
+MAX_REQUIRED = 2_000
+MAX_PATTERN_PROPERTIES = 64
 MAX_ENUM = 10_000
 MAX_PATTERN_CHARS = 2_000
 _MAX_BLAMED = 200
@@ -39,7 +42,20 @@ _REFUSED = {
 
 @dataclass
 class _Sizes:
+    """What there is in all of a schema together."""
+
     properties: int = 0
+    required: int = 0
+    pattern_properties: int = 0
+
+    def check(self, place: str) -> None:
+        for count, limit, name in (
+            (self.properties, MAX_PROPERTIES, "properties"),
+            (self.required, MAX_REQUIRED, "required names"),
+            (self.pattern_properties, MAX_PATTERN_PROPERTIES, "patternProperties"),
+        ):
+            if count > limit:
+                raise UsageError(f"{place}: the schema has more than {limit} {name} in all.")
 
 
 def checked_schema(raw: object, where: str) -> Schema:
@@ -113,11 +129,12 @@ def _check(schema: Mapping[str, Any], where: str, sizes: _Sizes) -> None:
             _check_type(value, place)
         elif key == "properties":
             sizes.properties += len(value)
-            if sizes.properties > MAX_PROPERTIES:
-                raise UsageError(f"{place}: the schema has more than {MAX_PROPERTIES} properties in all.")
+            sizes.check(place)
         elif key == "required":
             if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                 raise UsageError(f"{place} is {_shown(value)}, but must be a list of names.")
+            sizes.required += len(value)
+            sizes.check(place)
         elif key == "enum":
             if not isinstance(value, list) or not value:
                 raise UsageError(f"{place} is {_shown(value)}, but must be a list of values.")
@@ -126,6 +143,8 @@ def _check(schema: Mapping[str, Any], where: str, sizes: _Sizes) -> None:
         elif key in ("pattern", "format", "$ref", "$anchor"):
             _check_text(key, value, place)
         elif key == "patternProperties":
+            sizes.pattern_properties += len(value)
+            sizes.check(place)
             for pattern in value:
                 _check_text("pattern", pattern, f"{place}.{pattern[:100]}")
         elif key in _COUNTS:

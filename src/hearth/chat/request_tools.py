@@ -1,0 +1,118 @@
+"""Tools in one chat: how the model is told of them, what its answer may hold, and who reads its calls.
+
+Ties the format of the model's family (`chat/tools`) to a request; knows none of the formats itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llguidance import LLMatcher
+
+from hearth.chat.structured import Structure
+from hearth.chat.structured_schema import checked_schema
+from hearth.chat.tokenizer import Tokenizer
+from hearth.chat.tools import (
+    DEFAULT_FORMAT,
+    Choice,
+    Tool,
+    ToolFormat,
+    ToolParser,
+    checked_choice,
+    checked_tools,
+    tool_format_for,
+)
+from hearth.errors import UsageError
+
+_FORBIDDEN = -100.0
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """The tools of one chat.
+
+    Attributes:
+        tools: all that the model is told of.
+        choice: which of them it may or must call.
+        format: how its family writes calls.
+        parallel: whether one answer may hold several.
+    """
+
+    tools: tuple[Tool, ...]
+    choice: Choice
+    format: ToolFormat
+    parallel: bool
+
+    @property
+    def callable(self) -> bool:
+        """Whether the answer may hold calls."""
+        return bool(self.tools) and self.choice.mode != "none"
+
+    def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The conversation as the model's template wants it, tools described where the template does not do so."""
+        prepared = self.format.prepare(messages, self.tools)
+        description = self.format.describe(self.tools) if self.tools else ""
+        return _with_system(prepared, description) if description else prepared
+
+    def for_template(self) -> list[dict[str, Any]] | None:
+        """What the template is given as `tools`; None where it gets none."""
+        if not self.tools or self.format.describe(self.tools):
+            return None
+        return [tool.for_template() for tool in self.tools]
+
+    def structure(self) -> Structure | None:
+        """What the answer must keep to; None where it may hold no calls."""
+        if not self.callable:
+            return None
+        lark = self.format.grammar(self.tools, self.choice, parallel=self.parallel)
+        return Structure(LLMatcher.grammar_from_lark(lark), "The schemas of the tools, together,")
+
+    def parser(self) -> ToolParser | None:
+        """Reads the calls; None where there may be none."""
+        return self.format.parser(self.tools) if self.callable else None
+
+    def forbidden(self, tokenizer: Tokenizer) -> dict[int, float]:
+        """A bias against the tokens that begin calls, where there may be none."""
+        if not self.tools or self.callable:
+            return {}
+        return dict.fromkeys(tokenizer.ids_of(self.format.markers), _FORBIDDEN)
+
+
+def tools_of_chat(
+    messages: Sequence[Mapping[str, Any]],
+    tools: object,
+    choice: object,
+    *,
+    parallel: bool,
+    template_source: str,
+    tokenizer: Tokenizer,
+) -> ToolUse | None:
+    """The tools of a chat; None where there are none, and no call in its earlier turns.
+
+    Raises:
+        UsageError: a tool or the choice is wrong; names which and where.
+    """
+    checked = checked_tools(tools)
+    chosen = checked_choice(choice, checked)
+    for i, tool in enumerate(checked):
+        checked_schema(tool.parameters, f"tools[{i}].function.parameters")
+    if not isinstance(parallel, bool):
+        raise UsageError(f"parallel_tool_calls is {parallel!r}, but must be true or false.")
+    if not checked and not any(m.get("tool_calls") or m.get("role") == "tool" for m in messages):
+        return None
+    tool_format = tool_format_for(template_source, tokenizer) or DEFAULT_FORMAT
+    return ToolUse(checked, chosen, tool_format, parallel)
+
+
+def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """The messages with a text at the end of the system prompt."""
+    if not messages or messages[0]["role"] not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *messages]
+    first, content = messages[0], messages[0].get("content") or ""
+    if isinstance(content, list):
+        content = [*content, {"type": "text", "text": text}]
+    else:
+        content = f"{content}\n\n{text}" if content else text
+    return [{**first, "content": content}, *messages[1:]]
