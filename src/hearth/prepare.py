@@ -137,12 +137,24 @@ def open_model(opened: Opened, progress: ProgressCallback | None, loading: Loadi
         raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or _MEMORY_HINT) from error
 
 
-def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str) -> int:
+def choose_pages(info: ModelInfo, context: int, *, max_seqs: int, kv_bytes: int | None) -> int:
+    """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
+    `kv_bytes` do not hold so many."""
+    full = pages_for(context, max_seqs, page_tokens=info.page_tokens)
+    if kv_bytes is None:
+        return full
+    return min(full, max(pages_for(context, page_tokens=info.page_tokens), kv_bytes // info.kv_bytes_per_page))
+
+
+def choose_context(
+    info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None
+) -> int:
     """How many tokens of prompt and answer a sequence may have.
 
     Args:
         wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
             memory holds.
+        kv_bytes: as `choose_pages`.
 
     Raises:
         UsageError: `wanted` or `max_seqs` is out of range.
@@ -157,7 +169,7 @@ def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, thread
         )
 
     def needed(tokens: int) -> int:
-        return info.session_bytes(pages_for(tokens, max_seqs, page_tokens=info.page_tokens), threads)
+        return info.session_bytes(choose_pages(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes), threads)
 
     def halved(tokens: int, limit_bytes: int) -> int:
         while tokens > LEAST_CONTEXT and needed(tokens) > limit_bytes:
@@ -168,6 +180,10 @@ def choose_context(info: ModelInfo, wanted: int | None, *, max_seqs: int, thread
     context = wanted or min(info.max_position, MAX_DEFAULT_CONTEXT)
     if wanted is None and free is not None:
         context = halved(context, free // 2)
+    if wanted is None and kv_bytes is not None:
+        page_bytes, page_tokens = info.kv_bytes_per_page, info.page_tokens
+        while context > LEAST_CONTEXT and pages_for(context, page_tokens=page_tokens) * page_bytes > kv_bytes:
+            context //= 2
     fits = halved(context, free) if free is not None else context
     hint = f"About {fits} tokens would fit: context={fits}, or --context {fits}." if fits < context else ""
     require(needed(context), f"A context of {context} tokens", hint=hint)

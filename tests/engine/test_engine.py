@@ -260,22 +260,63 @@ def test_after_a_failed_forward_the_engine_goes_on(error, after_writing):
     assert ids_of(engine.generate(PROMPTS[4], greedy(20))) == greedy_reference(session, PROMPTS[4], 20)
 
 
-def test_a_failed_forward_is_told_to_every_request_of_its_batch_and_to_no_other():
-    session = ToySession(max_seqs=2)
+@pytest.mark.parametrize("after_writing", [False, True])
+@pytest.mark.parametrize("failing_step", [2, 3, 5, 9, 14])
+def test_a_forward_that_fails_once_harms_no_request_of_its_batch(failing_step, after_writing):
+    session = ToySession()
+    engine = Engine(session, context=100, chunk_tokens=5)
+    ids = [engine.add(Request(prompt_ids=prompt, params=greedy(8))) for prompt in PROMPTS]
+    events = [event for _ in range(failing_step) for event in engine.step()]
+    assert engine.num_running > 1
+    session.fail_next, session.fail_after_writing = RuntimeError("out of luck"), after_writing
+    with pytest.raises(RuntimeError):
+        engine.step()
+    while engine.num_running or engine.num_waiting:
+        events += engine.step()
+    for request_id, prompt in zip(ids, PROMPTS, strict=True):
+        assert ids_of(e for e in events if e.id == request_id) == greedy_reference(session, prompt, 8)
+    assert engine.num_available_pages == session.num_pages
+
+
+def test_the_request_at_fault_for_a_failed_forward_is_found_and_the_others_go_on():
+    class Picky(ToySession):
+        def forward(self, token_ids, *others):
+            if 60 in token_ids:
+                raise RuntimeError("out of luck")
+            return super().forward(token_ids, *others)
+
+    session = Picky(num_pages=30)
     engine = Engine(session, context=100)
-    ids = [engine.add(Request(prompt_ids=PROMPTS[place], params=greedy(6))) for place in (1, 2, 4)]
+    params = greedy(8, logit_bias={60: -100.0})
+    ids = [engine.add(Request(prompt_ids=p, params=params)) for p in (PROMPTS[1], [*PROMPTS[2], 60], PROMPTS[4])]
+    events = []
+    while engine.num_running or engine.num_waiting:
+        try:
+            events += engine.step()
+        except RuntimeError:
+            continue
+    told = [event for event in engine.step() + events if event.error is not None]
+    assert [(event.id, event.finish_reason) for event in told] == [(ids[1], "error")]
+    assert isinstance(told[0].error, RuntimeError)
+    for request_id, prompt in ((ids[0], PROMPTS[1]), (ids[2], PROMPTS[4])):
+        assert ids_of(e for e in events if e.id == request_id) == greedy_reference(session, prompt, 8)
+    assert engine.num_available_pages == session.num_pages
+
+
+def test_a_request_that_is_cancelled_while_its_forward_is_looked_into_is_forgotten():
+    session = ToySession()
+    engine = Engine(session, context=100)
+    ids = [engine.add(Request(prompt_ids=prompt, params=greedy(6))) for prompt in PROMPTS[:3]]
     engine.step()
     session.fail_next = RuntimeError("out of luck")
     with pytest.raises(RuntimeError):
         engine.step()
-    told = engine.step()
-    assert [(event.id, event.finish_reason) for event in told] == [(ids[0], "error"), (ids[1], "error")]
-    assert all(isinstance(event.error, RuntimeError) for event in told)
-    tokens = []
+    engine.cancel(ids[0])
+    events = []
     while engine.num_running or engine.num_waiting:
-        tokens += engine.step()
-    assert {event.id for event in tokens} == {ids[2]}
-    assert ids_of(tokens) == greedy_reference(session, PROMPTS[4], 6)
+        events += engine.step()
+    assert [e.finish_reason for e in events if e.id == ids[0]] == ["cancelled"]
+    assert {e.id for e in events if e.finish_reason == "length"} == set(ids[1:])
 
 
 def test_nan_logits_fail_their_own_request_only_and_leave_nothing_in_the_cache():

@@ -30,7 +30,7 @@ from hearth.engine.params import SamplingParams
 from hearth.engine.scheduler import Scheduler, Slice
 from hearth.engine.sequence import FinishReason, Overflow, Request, Sequence, Status, TokenEvent
 from hearth.engine.speculation import Speculation
-from hearth.errors import ContextFull, HearthError, NotEnoughMemory, UsageError
+from hearth.errors import ContextFull, NotEnoughMemory, UsageError
 
 
 def pages_for(context: int, max_seqs: int = 1, *, page_tokens: int) -> int:
@@ -93,6 +93,8 @@ class Engine:
         self._evaluator = Evaluator(session, self._batch, self._scheduler, context=context)
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
+        self._suspects: deque[Sequence] = deque()  # of a failed step: each goes on alone until it has drawn
+        self._drawing = False  # the forward of this step is done
         self._next_id = 0
         self._undelivered: deque[TokenEvent] = deque()  # for the next `step`
         self._inboxes: dict[int, deque[TokenEvent]] = {}  # for the iterators of `generate`, by id
@@ -174,6 +176,21 @@ class Engine:
         return len(self._scheduler.running)
 
     @property
+    def max_running(self) -> int:
+        """Requests that are computed at the same time, at most; others wait."""
+        return self._scheduler.max_running
+
+    def limit_running(self, count: int) -> None:
+        """Computes at most `count` requests at the same time from now on. Otherwise as many as a forward takes.
+
+        Raises:
+            UsageError: there would be none.
+        """
+        if count < 1:
+            raise UsageError(f"{count} requests at the same time are none.")
+        self._scheduler.max_running = min(count, self._scheduler.max_running)
+
+    @property
     def num_available_pages(self) -> int:
         """Pages that no sequence holds."""
         return self._pool.num_available
@@ -187,8 +204,10 @@ class Engine:
         of a prompt makes no event.
 
         Raises:
-            Whatever the forward raised. The sequences of that batch are dropped, and the next step returns their last
-            events ("error", or "cancelled" for a KeyboardInterrupt); the engine stays usable and others go on.
+            Whatever the forward raised; the engine stays usable. A sequence that was alone in it is dropped, and the
+            next step returns its last event ("error"). Of several nobody knows which was at fault: each is computed
+            again alone, up to its next token, and who fails then is dropped. After a KeyboardInterrupt the sequences of
+            that batch are dropped ("cancelled").
         """
         if not self._undelivered:
             self.advance()
@@ -199,7 +218,11 @@ class Engine:
     def advance(self) -> None:
         """Computes one batch and puts the events where `step` and the iterators of `generate` find them."""
         slices: list[Slice[Sequence]] | None = None
+        self._drawing = False
         try:
+            if self._suspects:
+                self._try_alone()
+                return
             slices = self._scheduler.schedule()
             if slices and self._speculation is not None and all(p.count == 1 and p.wants_logits for p in slices):
                 self._speculate(slices, self._speculation)
@@ -208,8 +231,30 @@ class Engine:
                 self._take(slices, self._batch.run(self._session))
         except BaseException as error:
             dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
-            self._recover(list(dropped), error)
+            if isinstance(error, Exception) and len(dropped) > 1 and not self._drawing:
+                self._recover([], error)
+                self._suspects.extend(dropped)
+            else:
+                self._recover(list(dropped), error)
             raise
+
+    def _try_alone(self) -> None:
+        """One step of the first suspect: once it has drawn a token, it is none any more."""
+        suspect = self._suspects[0]
+        if suspect.status is Status.FINISHED:  # cancelled meanwhile
+            self._suspects.popleft()
+            return
+        try:
+            part = self._scheduler.schedule_alone(suspect)
+            draws = part.wants_logits
+            self._batch.fill([part])
+            self._take([part], self._batch.run(self._session))
+        except BaseException as error:
+            self._suspects.popleft()
+            self._recover([suspect], error)
+            raise
+        if draws:
+            self._suspects.popleft()
 
     def _speculate(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
         """A step in which every sequence goes on by one token: guesses of the next ones may go along."""
@@ -241,6 +286,7 @@ class Engine:
 
     def _take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
         """What the forward has computed: each sequence whose last token was among it draws."""
+        self._drawing = True
         for part in slices:
             part.sequence.commit(self._pool, part.count)
         drawing = [part for part in slices if part.wants_logits]
@@ -276,7 +322,7 @@ class Engine:
     def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
         try:
             choice = sequence.sampler.sample(logits, argmax, self._scratch, self._session.apply_mask)
-        except HearthError as error:  # of this row alone: the others of the batch are sound
+        except Exception as error:  # of this row alone: the others of the batch are sound
             self._finish(sequence, "error", error=error)
             return
         sequence.append(choice.token)

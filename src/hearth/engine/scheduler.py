@@ -52,6 +52,9 @@ class Scheduler:
         info: bounds of a forward.
         pool: pages; must be able to hold the longest sequence alone.
         chunk_tokens: prompt tokens in one step.
+
+    Attributes:
+        max_running: sequences that hold pages at the same time.
     """
 
     def __init__(self, info: ForwardInfo, pool: PagePool, *, chunk_tokens: int) -> None:
@@ -111,6 +114,16 @@ class Scheduler:
         if len(self.waiting) == num_waiting:  # else one has just been preempted: there is no room for another
             self._admit(budget, slices)
         return list(slices.values())
+
+    def schedule_alone(self, sequence: Sequence) -> Slice[Sequence]:
+        """The next step of one unfinished sequence, as if there were no other; it counts as the oldest meanwhile."""
+        if sequence.status is Status.WAITING:
+            self.waiting.remove(sequence)
+            sequence.start(self.pool, self.pool.find(sequence.chain))
+            self.running.insert(0, sequence)
+        slices: dict[int, Slice[Sequence]] = {}
+        self._place(sequence, min(sequence.num_pending, self.chunk_tokens), slices)
+        return slices[sequence.id]
 
     def with_draft(self, part: Slice[Sequence], draft: Seq[int]) -> Slice[Sequence]:
         """The same slice and as much of the draft as there are pages for. A guess never takes a page from a sequence

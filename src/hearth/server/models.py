@@ -1,0 +1,429 @@
+"""Which models a server has, and which of them are in memory: `Models`.
+
+Owns opening and closing: within a memory budget, one load at a time, the longest unused one closed first, none closed
+that somebody uses. What a model does while it is open is its worker's (`worker.py`). Only names that were given at the
+start, or added by whoever runs the server, are known; a name out of a request is looked up among these and is nothing
+else, neither a path nor something to download.
+
+All methods belong to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from hearth.chat.tools import tool_format_for
+from hearth.errors import HearthError, ModelNotFound, NotEnoughMemory, UsageError
+from hearth.hub.names import LocalPath, parse
+from hearth.llm import LLM
+from hearth.model.kv_cache import KvFormat
+from hearth.prepare import Progress, prepare
+from hearth.runtime import available_bytes
+from hearth.runtime.memory import format_bytes
+from hearth.server.worker import Closing, Worker
+
+log = logging.getLogger("hearth.server")
+
+_BUDGET_SHARE = 0.7  # of the memory that is free at the start
+_KV_SHARE = 0.25  # of the budget, for the keys and values of one model
+_UNLOAD_DRAIN_S = 30.0
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How a server opens its models.
+
+    Attributes:
+        memory_bytes: for all open models together, weights and sessions; None: 70 % of what is free at the start.
+        max_seqs: requests that one model computes at the same time.
+        max_waiting: requests that may wait for one model.
+        context, threads, quant, head, kv, precision, offline: as `LLM`.
+    """
+
+    memory_bytes: int | None = None
+    context: int | None = None
+    threads: int | None = None
+    max_seqs: int = 16
+    max_waiting: int = 64
+    quant: str | None = None
+    head: str | None = None
+    kv: KvFormat | None = None
+    precision: Literal["default", "high"] = "default"
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is {value}, but must be at least {least}.")
+
+
+@dataclass(eq=False)
+class OpenModel:
+    """A model in memory.
+
+    Attributes:
+        name: by which requests know it.
+        created: when the server came to know it, in seconds since 1970.
+    """
+
+    name: str
+    llm: LLM
+    worker: Worker
+    created: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is told of a model, open or not.
+
+    Attributes:
+        id: its name in requests.
+        created: when the server came to know it, in seconds since 1970.
+        running, waiting: requests.
+        context: tokens of prompt and answer together; None until it has been open.
+        size_bytes: memory it takes, or took when it was open; None until then.
+        template: name of its chat template; None: it has none, or has not been open.
+        thinking: whether the template can switch thinking on and off, or begins it.
+        tools: whether it was trained to call tools, in a format that is known.
+    """
+
+    id: str
+    created: int
+    loaded: bool = False
+    running: int = 0
+    waiting: int = 0
+    context: int | None = None
+    size_bytes: int | None = None
+    template: str | None = None
+    thinking: bool = False
+    tools: bool = False
+
+
+@dataclass(eq=False)
+class _Slot:
+    """A known model.
+
+    Attributes:
+        source: the name that opens it.
+        users: who hold it, or wait for it to open.
+        last_used: a number that grows from use to use.
+        free: set while there are no users.
+    """
+
+    source: str
+    card: ModelCard
+    opened: OpenModel | None = None
+    users: int = 0
+    last_used: int = 0
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    loading: asyncio.Task[OpenModel] | None = None
+    closing: asyncio.Task[None] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it takes now."""
+        return self.card.size_bytes or 0 if self.opened else 0
+
+    @property
+    def idle(self) -> bool:
+        """Open, and nobody's."""
+        return self.opened is not None and self.users == 0 and self.closing is None
+
+
+class Models:
+    """The models of one server.
+
+    Args:
+        names: as `LLM` takes them; the first one answers requests that name none.
+
+    Raises:
+        UsageError: two of them have the same name in requests.
+    """
+
+    def __init__(self, names: Sequence[str], settings: ModelSettings) -> None:
+        self._settings = settings
+        self._budget_bytes = settings.memory_bytes or int(_BUDGET_SHARE * (available_bytes() or 1 << 62))
+        self._slots: dict[str, _Slot] = {}  # by the name in requests
+        self._clock = itertools.count(1)
+        self._one_load = asyncio.Lock()
+        self._shutting_down = False
+        for name in names:
+            if self.add(name).source != name:
+                raise UsageError(f"Two models are called {model_id(name)} in requests.", hint="Rename one of them.")
+
+    def add(self, name: str) -> _Slot:
+        """Makes a model known. One that is known under this name already stays."""
+        known = model_id(name)
+        return self._slots.setdefault(known, _Slot(name, ModelCard(known, created=int(time.time()))))
+
+    def forget(self, name: str) -> None:
+        """Makes a model unknown again, if it is not in use, open or about to be."""
+        slot = self._slots.get(model_id(name))
+        if slot is not None and not (slot.users or slot.opened or slot.loading):
+            del self._slots[slot.card.id]
+
+    @property
+    def default(self) -> str | None:
+        """The model of requests that name none."""
+        return next(iter(self._slots), None)
+
+    def cards(self) -> list[ModelCard]:
+        """All known models."""
+        return [self._card(slot) for slot in self._slots.values()]
+
+    def opened(self) -> list[OpenModel]:
+        """Those in memory."""
+        return [slot.opened for slot in self._slots.values() if slot.opened is not None]
+
+    @asynccontextmanager
+    async def use(self, name: str | None) -> AsyncIterator[OpenModel]:
+        """The open model, which stays open while it is used; opened first where it is not.
+
+        Raises:
+            ModelNotFound: no model is known by this name. NotEnoughMemory: the budget has no room for it, and no idle
+            model can go. Closing: the server shuts down. Whatever `LLM` raises.
+        """
+        slot = self._find(name)
+        slot.users += 1
+        slot.free.clear()
+        try:
+            yield await self._open(slot)
+        finally:
+            slot.users -= 1
+            slot.last_used = next(self._clock)
+            if slot.users == 0:
+                slot.free.set()
+
+    async def load(self, name: str, progress: OnProgress | None = None) -> OpenModel:
+        """Opens a known model if it is not open.
+
+        Args:
+            progress: told of download, compilation and loading, in another thread, if this call begins them.
+
+        Raises:
+            As `use`.
+        """
+        slot = self._find(name)
+        slot.last_used = next(self._clock)
+        return await self._open(slot, progress)
+
+    async def unload(self, name: str, drain_s: float = _UNLOAD_DRAIN_S) -> None:
+        """Closes a model. Its users may finish for `drain_s` seconds, then their streams are cancelled; who asks for it
+        meanwhile waits, and opens it again."""
+        slot = self._find(name)
+        if slot.loading is not None:
+            await asyncio.wait([slot.loading])
+        await self._close(slot, drain_s)
+
+    async def close(self, drain_s: float) -> None:
+        """Shuts down: nothing is opened any more, streams may end for `drain_s` seconds, then all is closed."""
+        self._shutting_down = True
+        loading = [slot.loading for slot in self._slots.values() if slot.loading is not None]
+        if loading:
+            await asyncio.wait(loading)
+        await asyncio.gather(*(self._close(slot, drain_s) for slot in self._slots.values()))
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _find(self, name: str | None) -> _Slot:
+        if name is None:
+            name = self.default
+        slot = self._slots.get(name or "")
+        if slot is None:
+            slot = next((slot for slot in self._slots.values() if slot.source == name), None)
+        if slot is None:
+            known = ", ".join(self._slots) or "none"
+            raise ModelNotFound(f"This server has no model {(name or '')[:100]!r}.", hint=f"It has: {known}.")
+        return slot
+
+    def _card(self, slot: _Slot) -> ModelCard:
+        if slot.opened is None or slot.opened.worker.broken is not None:
+            return replace(slot.card, loaded=False)
+        worker = slot.opened.worker
+        return replace(slot.card, loaded=True, running=worker.num_running, waiting=worker.num_waiting)
+
+    async def _open(self, slot: _Slot, progress: OnProgress | None = None) -> OpenModel:
+        while True:
+            if slot.closing is not None:
+                await asyncio.wait([slot.closing])
+                continue
+            if self._shutting_down:
+                raise Closing("The server is shutting down.")
+            if slot.opened is not None and slot.opened.worker.broken is None:
+                return slot.opened
+            if slot.loading is None:
+                slot.loading = asyncio.create_task(self._load(slot, progress))
+            # A caller who goes away does not end the loading: others may wait for it too.
+            return await asyncio.shield(slot.loading)
+
+    async def _load(self, slot: _Slot, progress: OnProgress | None) -> OpenModel:
+        begin = time.monotonic()
+        try:
+            async with self._one_load:
+                if slot.opened is not None:  # broken
+                    await self._close(slot, 0.0)
+                kv_bytes = await self._make_room(slot, progress)
+                llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
+                card = await asyncio.to_thread(_described, slot.card, llm)
+                try:
+                    await self._fit(slot, card)
+                except BaseException:
+                    llm.close()
+                    raise
+                worker = Worker(llm, max_running=self._settings.max_seqs, max_waiting=self._settings.max_waiting)
+                slot.card = card
+                slot.opened = OpenModel(card.id, llm, worker, card.created)
+                log.info(
+                    "model %s opened in %.1f s: %s, context %d",
+                    card.id,
+                    time.monotonic() - begin,
+                    format_bytes(slot.size_bytes),
+                    card.context,
+                )
+                return slot.opened
+        finally:
+            slot.loading = None
+
+    def _open_llm(self, slot: _Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
+        settings = self._settings
+        return LLM(
+            slot.source,
+            quant=settings.quant,
+            head=settings.head,
+            precision=settings.precision,
+            kv=settings.kv,
+            threads=settings.threads,
+            context=settings.context,
+            max_seqs=settings.max_seqs,
+            kv_bytes=kv_bytes,
+            offline=settings.offline,
+            progress=self._watched(progress),
+        )
+
+    async def _make_room(self, slot: _Slot, progress: OnProgress | None) -> int:
+        """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.
+
+        Raises:
+            NotEnoughMemory: it does not fit. What `prepare` raises.
+        """
+        settings = self._settings
+        opened = await asyncio.to_thread(
+            prepare,
+            slot.source,
+            quant=settings.quant,
+            head=settings.head,
+            precision=settings.precision,
+            kv=settings.kv,
+            context=settings.context,
+            progress=self._watched(progress),
+            offline=settings.offline,
+        )
+        facts = opened.bundle.manifest.facts
+        fixed_bytes, kv_bytes = facts.weights_bytes + facts.arena_bytes, int(_KV_SHARE * self._budget_bytes)
+        await self._evict(fixed_bytes + kv_bytes)
+        left_bytes = self._budget_bytes - self._used_bytes() - fixed_bytes
+        if left_bytes <= 0:
+            raise self._no_room(slot, fixed_bytes)
+        return min(kv_bytes, left_bytes)
+
+    async def _fit(self, slot: _Slot, card: ModelCard) -> None:
+        """The same, now that its size is known."""
+        size_bytes = card.size_bytes or 0
+        await self._evict(size_bytes)
+        if self._used_bytes() + size_bytes > self._budget_bytes:
+            raise self._no_room(slot, size_bytes)
+
+    async def _evict(self, wanted_bytes: int) -> None:
+        """Closes the longest unused idle models until so much of the budget is free, or none is left."""
+        while self._used_bytes() + wanted_bytes > self._budget_bytes:
+            idle = [slot for slot in self._slots.values() if slot.idle]
+            if not idle:
+                return
+            oldest = min(idle, key=lambda slot: slot.last_used)
+            log.info("model %s is closed to make room", oldest.card.id)
+            await self._close(oldest, 0.0)
+
+    def _used_bytes(self) -> int:
+        return sum(slot.size_bytes for slot in self._slots.values())
+
+    def _no_room(self, slot: _Slot, size_bytes: int) -> NotEnoughMemory:
+        busy = [other.card.id for other in self._slots.values() if other.opened is not None]
+        return NotEnoughMemory(
+            f"{slot.card.id} takes {format_bytes(size_bytes)}; the models of this server may take"
+            f" {format_bytes(self._budget_bytes)} together.",
+            why=f"In use: {', '.join(busy)}." if busy else "",
+            hint="Try again later, or start the server with more --memory."
+            if busy
+            else "Start it with more --memory, or take a smaller model, format or context.",
+        )
+
+    async def _close(self, slot: _Slot, drain_s: float) -> None:
+        if slot.closing is None and slot.opened is not None:
+            slot.closing = asyncio.create_task(self._close_now(slot, slot.opened, drain_s))
+        if slot.closing is not None:
+            await asyncio.shield(slot.closing)
+
+    async def _close_now(self, slot: _Slot, opened: OpenModel, drain_s: float) -> None:
+        try:
+            if opened.worker.broken is None:
+                await _until(slot.free, slot.users, drain_s)
+            await opened.worker.close(drain_s=0.0)
+            opened.llm.close()
+            slot.opened = None
+            log.info("model %s closed", slot.card.id)
+        finally:
+            slot.closing = None
+
+    def _watched(self, progress: OnProgress | None) -> OnProgress:
+        """Tells of progress, and ends the opening when the server shuts down."""
+
+        def report(step: Progress) -> None:
+            if self._shutting_down:
+                raise Closing("The server is shutting down.")
+            if progress is not None:
+                progress(step)
+
+        return report
+
+
+def model_id(name: str) -> str:
+    """What a model is called in requests: its name, or for a path the last part of it."""
+    parsed = parse(name)
+    if not isinstance(parsed, LocalPath):
+        return name.strip()
+    path = parsed.path
+    return path.stem if path.suffix.lower() == ".gguf" else path.name
+
+
+async def _until(free: asyncio.Event, users: int, timeout_s: float) -> None:
+    if users and timeout_s > 0:
+        try:
+            await asyncio.wait_for(free.wait(), timeout_s)
+        except TimeoutError:
+            log.warning("%d users of a model did not finish in %.0f s", users, timeout_s)
+
+
+def _described(card: ModelCard, llm: LLM) -> ModelCard:
+    """The card of an open model."""
+    info = llm.info
+    card = replace(card, context=info.context, size_bytes=info.weights_bytes + info.session_bytes)
+    try:
+        template = llm.chat_template
+    except HearthError:  # it only carries on texts
+        return replace(card, template=None, thinking=False, tools=False)
+    return replace(
+        card,
+        template=template.name,
+        thinking=template.uses("enable_thinking") or "<think>" in template.source,
+        tools=tool_format_for(template.source, llm.tokenizer) is not None,
+    )
