@@ -30,8 +30,8 @@ _BETWEEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2
 class AnswerStream(Protocol):
     """A running answer, as `server.worker` gives it."""
 
-    completion: Completion | None
-
+    @property
+    def completion(self) -> Completion | None: ...
     def __aiter__(self) -> AsyncIterator[list[Chunk]]: ...
     async def __anext__(self) -> list[Chunk]: ...
     async def aclose(self) -> None: ...
@@ -47,7 +47,6 @@ class Metrics:
             "hearth_http_requests", "Requests by route, method and status.", "route", "method", "status"
         )
         self.request_seconds = self._histogram("hearth_http_request_seconds", "Whole requests.", _SECONDS, "route")
-        self.refused = self._counter("hearth_requests_refused", "Requests that no model saw, by reason.", "reason")
         self.answers = self._counter("hearth_answers", "Answers by how they ended.", "model", "finish_reason")
         self.client_gone = self._counter("hearth_clients_gone", "Clients that left before their answer ended.", "route")
         self.prompt_tokens = self._counter("hearth_prompt_tokens", "Prompt tokens.", "model")
@@ -146,6 +145,16 @@ class _ModelState(Collector):
             ("hearth_requests_waiting", "Requests in the queue.", "waiting"),
         ):
             family = GaugeMetricFamily(name, about, labels=["model"])
-            for card in cards:
+            for card in cards:  # labels are names that were given at the start: few
                 family.add_metric([card.id], float(getattr(card, field)))
             yield family
+        memory = GaugeMetricFamily("hearth_model_memory_bytes", "Weights, keys and values.", labels=["model"])
+        pages = GaugeMetricFamily("hearth_kv_pages", "Pages for keys and values.", labels=["model"])
+        used = GaugeMetricFamily("hearth_kv_pages_used", "Pages that running requests hold.", labels=["model"])
+        for card in cards:
+            memory.add_metric([card.id], float(card.size_bytes or 0) if card.loaded else 0.0)
+        for opened in self._models.opened():
+            total = opened.llm.session.num_pages
+            pages.add_metric([opened.name], float(total))
+            used.add_metric([opened.name], float(total - opened.llm.engine.num_available_pages))
+        yield from (memory, pages, used)

@@ -13,7 +13,7 @@ from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.anthropic.convert import content_of, prepare, stop_of, usage_of
-from hearth.server.anthropic.schema import Answer, CountRequest, ErrorBody, MessageRequest, TokenCounted
+from hearth.server.anthropic.schema import Answer, AnthropicError, CountRequest, MessageRequest, TokenCounted
 from hearth.server.openai.parts import STREAM
 from hearth.server.streaming import sse
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hearth.server.models import Models
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorBody, "description": "The request is at fault, or (429) the queue is full."},
-    "5XX": {"model": ErrorBody, "description": "The server cannot answer."},
+    "4XX": {"model": AnthropicError, "description": "The request is at fault, or (429) the queue is full."},
+    "5XX": {"model": AnthropicError, "description": "The server cannot answer."},
 }
 router = APIRouter(tags=["Anthropic"])
 

@@ -298,7 +298,7 @@ class AnswerToolUse(BaseModel):
     input: dict[str, Any]
 
 
-class Usage(BaseModel):
+class MessageUsage(BaseModel):
     """What a request cost. The prompt's tokens are the sum of the first three."""
 
     input_tokens: int
@@ -317,7 +317,7 @@ class Answer(BaseModel):
     content: list[Annotated[AnswerText | AnswerThinking | AnswerToolUse, Field(discriminator="type")]]
     stop_reason: Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
     stop_sequence: str | None
-    usage: Usage
+    usage: MessageUsage
 
 
 class TokenCounted(BaseModel):
@@ -326,15 +326,15 @@ class TokenCounted(BaseModel):
     input_tokens: int
 
 
-class ErrorDetail(BaseModel):
+class AnthropicErrorDetail(BaseModel):
     """What went wrong."""
 
     type: str
     message: str
 
 
-class ErrorBody(BaseModel):
+class AnthropicError(BaseModel):
     """An error in Anthropic's form."""
 
     type: Literal["error"]
-    error: ErrorDetail
+    error: AnthropicErrorDetail

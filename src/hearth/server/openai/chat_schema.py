@@ -177,7 +177,7 @@ class ReasoningTokens(BaseModel):
     reasoning_tokens: int
 
 
-class Usage(BaseModel):
+class CompletionUsage(BaseModel):
     """What a request cost."""
 
     prompt_tokens: int
@@ -233,7 +233,7 @@ class AnswerMessage(BaseModel):
     tool_calls: list[AnswerCall] | None = None
 
 
-class Choice(BaseModel):
+class ChatChoice(BaseModel):
     """One answer."""
 
     index: int
@@ -249,7 +249,7 @@ class ChatCompletion(BaseModel):
     object: Literal["chat.completion"]
     created: int
     model: str
-    choices: list[Choice]
-    usage: Usage
+    choices: list[ChatChoice]
+    usage: CompletionUsage
     system_fingerprint: str | None = None
     service_tier: Literal["default"] | None = None

@@ -15,7 +15,7 @@ from hearth.chat.answer import Completion, TokenLogprob
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, nth_seed, settings_of
-from hearth.server.openai.chat_schema import Usage
+from hearth.server.openai.chat_schema import CompletionUsage
 from hearth.server.openai.fields import Harmless, StreamOptions, Structured, needs_stream
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, finish_reason, finite, usage_of
 from hearth.server.streaming import sse
@@ -93,7 +93,7 @@ class Logprobs(BaseModel):
     text_offset: list[int]
 
 
-class Choice(BaseModel):
+class TextChoice(BaseModel):
     """One answer."""
 
     index: int
@@ -109,8 +109,8 @@ class TextCompletion(BaseModel):
     object: Literal["text_completion"]
     created: int
     model: str
-    choices: list[Choice]
-    usage: Usage
+    choices: list[TextChoice]
+    usage: CompletionUsage
 
 
 @router.post("/v1/completions", response_model=TextCompletion, responses=STREAM | ERRORS)

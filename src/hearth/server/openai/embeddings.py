@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -120,7 +121,7 @@ async def _embed(opened: OpenModel, inputs: list[list[int]]) -> list[NDArray[np.
     """Between steps of the engine, one input at a time, so that running answers wait for one at most."""
     vectors = []
     for ids in inputs:
-        vector = await opened.worker.call(lambda llm, ids=ids: llm.embed(ids))
+        vector = await opened.worker.call(partial(LLM.embed, text_or_ids=ids))
         length = float(np.linalg.norm(vector))
         vectors.append(vector / np.float32(length) if length else vector)
     return vectors

@@ -26,6 +26,9 @@ class Model(BaseModel):
     loaded: bool
     context: int | None
     size_bytes: int | None
+    template: str | None
+    thinking: bool
+    tools: bool
 
 
 class ModelList(BaseModel):
@@ -50,15 +53,16 @@ async def retrieve_model(model_id: str, request: Request) -> Any:
 @router.post("/v1/models/{model_id:path}/load", response_model=Model)
 async def load_model(model_id: str, request: Request) -> Any:
     """Extension: brings a model into memory, so that its first answer need not wait for that."""
-    await _models(request).load(model_id)
-    return _found(request, model_id)
+    opened = await _models(request).load(model_id)
+    return _found(request, opened.name)
 
 
 @router.post("/v1/models/{model_id:path}/unload", response_model=Model)
 async def unload_model(model_id: str, request: Request) -> Any:
     """Extension: gives a model's memory back, once its running answers have ended."""
-    await _models(request).unload(model_id)
-    return _found(request, model_id)
+    found = _found(request, model_id)
+    await _models(request).unload(found["id"])
+    return _found(request, found["id"])
 
 
 def _models(request: Request) -> Models:
@@ -84,4 +88,7 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "loaded": card.loaded,
         "context": card.context,
         "size_bytes": card.size_bytes,
+        "template": card.template,
+        "thinking": card.thinking,
+        "tools": card.tools,
     }

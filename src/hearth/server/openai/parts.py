@@ -19,7 +19,7 @@ LEAST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot hold (OpenAI's own stand-in)."""
 
 
-class ErrorDetail(BaseModel):
+class OpenAIErrorDetail(BaseModel):
     """What went wrong."""
 
     message: str
@@ -28,15 +28,15 @@ class ErrorDetail(BaseModel):
     code: str | None
 
 
-class ErrorBody(BaseModel):
+class OpenAIError(BaseModel):
     """An error in OpenAI's form."""
 
-    error: ErrorDetail
+    error: OpenAIErrorDetail
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorBody, "description": "The request is at fault, or (429) the queue is full."},
-    "5XX": {"model": ErrorBody, "description": "The server cannot answer."},
+    "4XX": {"model": OpenAIError, "description": "The request is at fault, or (429) the queue is full."},
+    "5XX": {"model": OpenAIError, "description": "The server cannot answer."},
 }
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {

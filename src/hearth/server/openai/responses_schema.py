@@ -128,7 +128,7 @@ Item = Annotated[
 ]
 
 
-class FunctionTool(Body):
+class ResponseTool(Body):
     """A function that the model may call; other kinds of tools are not supported."""
 
     type: Literal["function"]
@@ -144,7 +144,7 @@ class FunctionTool(Body):
         return value
 
 
-class NamedChoice(Body):
+class NamedResponseTool(Body):
     """This tool and no other."""
 
     type: Literal["function"]
@@ -152,12 +152,12 @@ class NamedChoice(Body):
 
 
 ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("(word)")] | Annotated[NamedChoice, Tag("(object)")],
+    Annotated[Literal["none", "auto", "required"], Tag("(word)")] | Annotated[NamedResponseTool, Tag("(object)")],
     shape(word=str, object=dict),
 ]
 
 
-class JsonSchemaFormat(Body):
+class JsonSchemaOutput(Body):
     """JSON that follows a schema."""
 
     type: Literal["json_schema"]
@@ -167,7 +167,7 @@ class JsonSchemaFormat(Body):
     strict: bool | None = None
 
 
-class GrammarFormat(Body):
+class GrammarOutput(Body):
     """Extension: text that follows a grammar (Lark-style)."""
 
     type: Literal["grammar"]
@@ -177,8 +177,8 @@ class GrammarFormat(Body):
 Format = Annotated[
     Annotated[TextFormat, Tag("(text)")]
     | Annotated[JsonObjectFormat, Tag("(json_object)")]
-    | Annotated[JsonSchemaFormat, Tag("(json_schema)")]
-    | Annotated[GrammarFormat, Tag("(grammar)")],
+    | Annotated[JsonSchemaOutput, Tag("(json_schema)")]
+    | Annotated[GrammarOutput, Tag("(grammar)")],
     tagged("type"),
 ]
 
@@ -198,7 +198,7 @@ class Reasoning(Body):
     generate_summary: Annotated[Any, Unsupported("thinking is given as it is.")] = None
 
 
-class StreamOptions(Body):
+class ResponseStreamOptions(Body):
     """Nothing that Hearth has."""
 
     include_obfuscation: Annotated[Any, Unsupported("streams are not padded.", neutral=(False,))] = None
@@ -215,7 +215,7 @@ class ResponseRequest(Sampling, Harmless):
     ]
     instructions: Text | None = None
     max_output_tokens: TokenCount | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[ResponseTool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
@@ -223,7 +223,7 @@ class ResponseRequest(Sampling, Harmless):
     include: Annotated[list[Literal["message.output_text.logprobs"]], Field(max_length=8)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: ResponseStreamOptions | None = None
 
     store: Annotated[Any, Unsupported("nothing is kept on this server; send store: false.", neutral=(False,))] = None
     previous_response_id: Annotated[Any, Unsupported("nothing is kept on this server; send the whole input.")] = None
@@ -241,7 +241,7 @@ class ResponseRequest(Sampling, Harmless):
     def wanted_format(self) -> dict[str, Any] | None:
         """As `LLM.prepare_chat` takes it."""
         shape = self.text.format if self.text else None
-        if isinstance(shape, JsonSchemaFormat):
+        if isinstance(shape, JsonSchemaOutput):
             fields = shape.model_dump(by_alias=True, exclude_none=True, exclude={"type"})
             return {"type": "json_schema", "json_schema": fields}
         return None if shape is None else shape.model_dump()

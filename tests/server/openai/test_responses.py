@@ -1,0 +1,178 @@
+"""`/v1/responses` through OpenAI's own client, on the real starter model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openai import BadRequestError, OpenAI
+from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
+
+from hearth import LLM
+
+from .test_chat import CITY, WEATHER, City
+
+QUESTION = "What is the capital of France?"
+MESSAGES = [{"role": "user", "content": QUESTION}]
+TOOL: dict[str, Any] = {"type": "function", "strict": True, **WEATHER["function"]}
+
+
+def test_the_answer_is_what_the_model_says(client: OpenAI, starter: LLM) -> None:
+    expected = starter.chat(MESSAGES)
+    answer = client.responses.create(model="starter", input=QUESTION)
+    assert answer.output_text == expected.text
+    assert answer.status == "completed"
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == expected.usage.prompt_tokens
+    assert answer.usage.output_tokens == expected.usage.completion_tokens
+
+
+def test_the_events_of_a_stream_in_their_order(client: OpenAI, starter: LLM) -> None:
+    events = list(client.responses.create(model="starter", input=QUESTION, stream=True))
+    kinds = [event.type for event in events]
+    assert kinds[:4] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    ]
+    assert kinds[-4:] == [
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert set(kinds[4:-4]) == {"response.output_text.delta"}
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == starter.chat(MESSAGES).text
+
+
+def test_the_clients_own_accumulator_understands_the_stream(client: OpenAI, starter: LLM) -> None:
+    with client.responses.stream(model="starter", input=QUESTION) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_response()
+    assert final.output_text == starter.chat(MESSAGES).text
+
+
+def test_an_answer_that_is_cut_says_so(client: OpenAI) -> None:
+    answer = client.responses.create(model="starter", input=QUESTION, max_output_tokens=3)
+    assert answer.status == "incomplete"
+    assert answer.incomplete_details is not None
+    assert answer.incomplete_details.reason == "max_output_tokens"
+    events = list(client.responses.create(model="starter", input=QUESTION, max_output_tokens=3, stream=True))
+    assert events[-1].type == "response.incomplete"
+    assert events[-1].response.output_text == answer.output_text
+
+
+def test_instructions_and_items(client: OpenAI, starter: LLM) -> None:
+    items: Any = [
+        {"role": "user", "content": [{"type": "input_text", "text": "What is the capital of Spain?"}]},
+        {
+            "type": "message",
+            "role": "assistant",
+            "id": "msg_1",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "Madrid.", "annotations": []}],
+        },
+        {"role": "user", "content": "And of Italy?"},
+    ]
+    answer = client.responses.create(model="starter", input=items, instructions="Be brief.", store=False)
+    expected = starter.chat(
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What is the capital of Spain?"},
+            {"role": "assistant", "content": "Madrid."},
+            {"role": "user", "content": "And of Italy?"},
+        ]
+    )
+    assert answer.output_text == expected.text
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == expected.usage.prompt_tokens
+
+
+def test_an_earlier_answer_can_be_sent_back_as_it_came(client: OpenAI) -> None:
+    first = client.responses.create(model="starter", input=QUESTION)
+    items: Any = [{"role": "user", "content": QUESTION}, *(item.model_dump() for item in first.output)]
+    answer = client.responses.create(model="starter", input=[*items, {"role": "user", "content": "And of Italy?"}])
+    assert answer.status == "completed"
+
+
+def test_a_required_tool_streamed_and_its_result(client: OpenAI) -> None:
+    settings: dict[str, Any] = {
+        "model": "starter",
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "name": "weather"},
+        "parallel_tool_calls": False,
+        "max_output_tokens": 200,
+    }
+    whole = client.responses.create(input=QUESTION, **settings)
+    call = whole.output[0]
+    assert isinstance(call, ResponseFunctionToolCall)
+    assert json.loads(call.arguments)["city"] in ("Paris", "Rome")
+    events = list(client.responses.create(input=QUESTION, stream=True, **settings))
+    kinds = list(dict.fromkeys(event.type for event in events))
+    assert kinds == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    deltas = "".join(e.delta for e in events if e.type == "response.function_call_arguments.delta")
+    assert deltas == call.arguments
+    back: Any = [
+        {"role": "user", "content": QUESTION},
+        call.model_dump(),
+        {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny."},
+    ]
+    answer = client.responses.create(model="starter", input=back, tools=[TOOL], tool_choice="none", max_output_tokens=4)  # type: ignore[list-item]
+    assert isinstance(answer.output[0], ResponseOutputMessage)
+
+
+def test_an_answer_follows_its_schema(client: OpenAI) -> None:
+    wanted: Any = {"format": {"type": "json_schema", "name": "city", "schema": CITY, "strict": True}}
+    answer = client.responses.create(
+        model="starter", input=QUESTION, text=wanted, max_output_tokens=200, temperature=1.0, extra_body={"seed": 3}
+    )
+    City.model_validate_json(answer.output_text, strict=True)
+
+
+def test_logprobs(client: OpenAI, starter: LLM) -> None:
+    answer = client.responses.create(
+        model="starter", input=QUESTION, include=["message.output_text.logprobs"], top_logprobs=1
+    )
+    message = answer.output[0]
+    assert isinstance(message, ResponseOutputMessage)
+    part = message.content[0]
+    assert part.type == "output_text"
+    expected = starter.chat(MESSAGES, logprobs=1).logprobs
+    assert part.logprobs is not None
+    assert expected is not None
+    assert [t.token for t in part.logprobs] == [t.text for t in expected]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("store", True),
+        ("previous_response_id", "resp_1"),
+        ("conversation", "conv_1"),
+        ("background", True),
+        ("include", ["reasoning.encrypted_content"]),
+        ("truncation", "auto"),
+        ("prompt", {"id": "p"}),
+        ("max_tool_calls", 1),
+        ("reasoning", {"effort": "low"}),
+        ("tools", [{"type": "web_search"}]),
+        ("input", [{"type": "item_reference", "id": "x"}]),
+        ("input", [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]),
+    ],
+)
+def test_what_is_not_supported_is_named(client: OpenAI, field: str, value: Any) -> None:
+    with pytest.raises(BadRequestError) as error:
+        client.responses.create(model="starter", input=QUESTION, extra_body={field: value})
+    assert str(error.value.param).startswith(field)

@@ -1,0 +1,43 @@
+"""`/tokenize` and `/detokenize`: a text is what the model makes of it."""
+
+from __future__ import annotations
+
+from hearth import LLM
+
+from .running import Running
+
+
+def test_a_text_and_back(served: Running, starter: LLM) -> None:
+    text = "Paris, Łódź and 東京"
+    ids = served.http.post("/tokenize", json={"content": text}).json()["tokens"]
+    assert ids == starter.tokenize(text)
+    assert served.http.post("/detokenize", json={"tokens": ids}).json()["content"].endswith(text)
+    bare = served.http.post("/tokenize", json={"content": text, "add_special": False, "model": "starter"}).json()
+    assert bare["tokens"] == starter.tokenize(text, add_special=False)
+
+
+def test_pieces_are_the_text(served: Running) -> None:
+    tokens = served.http.post("/tokenize", json={"content": "é 東", "add_special": False, "with_pieces": True}).json()
+    data = b"".join(t["piece"].encode() if isinstance(t["piece"], str) else bytes(t["piece"]) for t in tokens["tokens"])
+    assert data.decode().strip() == "é 東"
+
+
+def test_messages_are_written_by_the_template(served: Running, starter: LLM) -> None:
+    messages = [{"role": "user", "content": "Hello <|im_end|>"}]
+    ids = served.http.post("/tokenize", json={"messages": messages}).json()["tokens"]
+    assert tuple(ids) == starter.prepare_chat(messages).request.prompt_ids
+
+
+def test_what_makes_no_sense_is_refused(served: Running) -> None:
+    for body in (
+        {},
+        {"content": "a", "messages": [{"role": "user", "content": "a"}]},
+        {"content": 5},
+        {"content": "a", "model": "nobody"},
+        {"content": "a", "foo": 1},
+    ):
+        answer = served.http.post("/tokenize", json=body)
+        assert answer.status_code in (400, 404)
+        assert answer.json()["error"]["message"]
+    assert served.http.post("/detokenize", json={"tokens": [1, 10**9]}).status_code == 400
+    assert served.http.post("/detokenize", json={"tokens": [-1]}).status_code == 400
