@@ -1,58 +1,8 @@
-"""The starter model, compiled once for all tests of this room, and the command as a user's shell runs it."""
+"""What the tests of the commands share: the type of the `hearth` fixture."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
-
-from hearth import LLM
+from collections.abc import Callable
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of bundles for these tests. HEARTH_TEST_CACHE names one to keep between runs."""
-    kept = os.environ.get("HEARTH_TEST_CACHE")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("hearth-cache")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HEARTH_CACHE", str(folder))
-    yield folder
-    patch.undo()
-
-
-@pytest.fixture(scope="session")
-def starter(cache: Path) -> Iterator[LLM]:
-    with LLM("starter", threads=2) as llm:
-        yield llm
-
-
-@pytest.fixture(scope="session")
-def hearth(starter: LLM, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs `hearth ARGUMENTS` in a process of its own, without network, and with no terminal."""
-    home = tmp_path_factory.mktemp("home")
-
-    def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", "from hearth.cli.main import main; main()", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={
-                **os.environ,
-                "HEARTH_CACHE": str(cache),
-                "XDG_STATE_HOME": str(home),
-                "HF_HOME": str(home / "hf"),
-                "HF_HUB_OFFLINE": "1",
-                **(env or {}),
-            },
-        )
-
-    return run

@@ -24,6 +24,9 @@ class NoModels:
     def cards(self) -> list[Any]:
         return []
 
+    def opened(self) -> list[Any]:
+        return []
+
     async def load(self, name: str) -> None:
         raise AssertionError("there is none")
 

@@ -26,7 +26,8 @@ EXIT_BROKEN_PIPE = 1  # click's own choice where the pipe breaks inside it
 VERBS = {
     "chat": "Talk with a model.",
     "ask": "Ask one question; works in pipes.",
-    "serve": "Serve models to programs that speak OpenAI's or Anthropic's protocol.",
+    "serve": "Serve models to OpenAI and Anthropic clients.",
+    "batch": "Answer a file of requests; goes on where it was stopped.",
     "pull": "Download a model.",
     "list": "Show which models are here.",
     "show": "Show what a model is and what memory it needs.",

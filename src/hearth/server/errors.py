@@ -10,6 +10,7 @@ import logging
 import re
 import traceback
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -28,6 +29,8 @@ from hearth.errors import (
     Unsupported,
     UsageError,
 )
+from hearth.server.worker import Busy, Closing, ModelBroken
+from hearth.store import NotFound
 
 log = logging.getLogger("hearth.server")
 
@@ -47,12 +50,15 @@ _ANTHROPIC_TYPES: Final = {
 # Kind of error -> status and OpenAI's `code`; the first that fits.
 _KINDS: Final[tuple[tuple[type[HearthError], int, str | None], ...]] = (
     (ContextFull, 400, "context_length_exceeded"),
+    (NotFound, 404, "not_found"),
     (UsageError, 400, None),
     (TemplateError, 400, None),
     (TokenizerMissing, 400, None),
     (Unsupported, 400, None),
     (ModelNotFound, 404, "model_not_found"),
     (NotEnoughMemory, 503, "not_enough_memory"),
+    (Closing, 503, "stopping"),
+    (ModelBroken, 503, "model_broken"),
 )
 
 
@@ -102,9 +108,8 @@ def as_api_error(error: BaseException) -> ApiError:
     if not isinstance(error, HearthError):
         return ApiError(500, "Something went wrong inside the server; its log says what.", code="internal_error")
     message = " ".join(part for part in (error.what, error.why) if part)
-    retry_after_s = getattr(error, "retry_after_s", None)
-    if retry_after_s is not None:  # server.worker.Busy
-        headers = {"retry-after": str(max(1, round(retry_after_s)))}
+    if isinstance(error, Busy):
+        headers = {"retry-after": str(max(1, round(error.retry_after_s)))}
         return ApiError(429, message, type="rate_limit_error", code="queue_full", hint=error.hint, headers=headers)
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
@@ -156,14 +161,19 @@ def log_fault(where: str, error: BaseException, *, quote: bool = False) -> None:
     else:
         log.error("%s failed: %s", where, type(error).__name__)
     if not isinstance(error, HearthError):
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if not _FRAMEWORK.search(f.filename)]
-        log.error("%s", "".join(traceback.format_list(frames)).rstrip())
+        log.error("%s", places(error.__traceback__))
+
+
+def places(trace: TracebackType | None) -> str:
+    """Where something failed, without the frames of the web framework and without the exception's text."""
+    frames = [frame for frame in traceback.extract_tb(trace) if not _FRAMEWORK.search(frame.filename)]
+    return "".join(traceback.format_list(frames)).rstrip()
 
 
 def _http(error: HTTPException) -> ApiError:
     """What the framework itself refuses: an unknown route, a wrong method, a body that is no JSON."""
     messages = {
-        404: "There is nothing at this path.",
+        404: "There is nothing at this path; /openapi.json lists what there is.",
         405: "This path does not take this method.",
     }
     message = messages.get(error.status_code, str(error.detail))

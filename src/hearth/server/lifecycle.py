@@ -138,6 +138,7 @@ class Server(uvicorn.Server):
         try:
             await super().startup(sockets)
         except OSError as error:  # another program has begun to listen since `take_port`
+            await self.lifespan.shutdown()
             raise _not_free(self._settings.host, self._settings.port, error) from error
         for taken in sockets or []:
             self._on_open(url_of(self._settings, taken))

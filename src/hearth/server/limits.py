@@ -23,6 +23,7 @@ UPLOAD_PATHS: Final = frozenset({"/api/attachments"})
 TIME_LIMIT: Final = "hearth.time_limit"
 """Key of the scope: the request's `asyncio.Timeout`."""
 
+STOPPING: Final = "The server is stopping."
 _DISCARD_FACTOR = 8
 _DISCARD_S = 2.0
 # Strings are skipped: a bracket inside of one opens nothing. One that is not closed reaches to the end. Nothing is
@@ -35,11 +36,24 @@ class ClientGone(Exception):
 
 
 class Traffic:
-    """What the whole server is doing: for the limit on requests at once, and for its end."""
+    """What the whole server is doing: for the limit on requests at once, and for its end.
+
+    Attributes:
+        in_flight: requests that are being answered.
+        stopping: no further ones.
+    """
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.stopping = False
+
+    def cut_off(self) -> bool:
+        """Whether a CancelledError of this task is the server's end. If so the task may go on, for its last words."""
+        task = asyncio.current_task()
+        if not self.stopping or task is None:
+            return False
+        task.uncancel()
+        return True
 
 
 class Limits:
@@ -55,7 +69,7 @@ class Limits:
             await self._app(scope, receive, send)
             return
         try:
-            self._admit()
+            self._admit(scope)
             self._traffic.in_flight += 1
             try:
                 await self._limited(scope, receive, send)
@@ -66,9 +80,14 @@ class Limits:
         except ClientGone:
             pass
 
-    def _admit(self) -> None:
+    def _admit(self, scope: Scope) -> None:
+        # What arrives in one piece is parsed before it is measured.
+        size = len(scope["raw_path"]) + len(scope["query_string"])
+        size += sum(len(name) + len(value) for name, value in scope["headers"])
+        if size > self._settings.max_header_bytes:
+            raise ApiError(431, f"The headers are larger than {self._settings.max_header_bytes} bytes.")
         if self._traffic.stopping:
-            raise ApiError(503, "The server is stopping.", code="stopping", headers={"connection": "close"})
+            raise ApiError(503, STOPPING, code="stopping", headers={"connection": "close"})
         if self._traffic.in_flight >= self._settings.max_connections:
             raise ApiError(
                 503,
@@ -96,6 +115,10 @@ class Limits:
             raise ApiError(
                 504, f"The answer took longer than {self._settings.timeout_s:g} seconds.", code="timeout"
             ) from error
+        except asyncio.CancelledError:
+            if started or not self._traffic.cut_off():
+                raise
+            raise ApiError(503, STOPPING, code="stopping") from None
 
     async def _receiver(self, scope: Scope, receive: Receive) -> Receive:
         """What the application reads the body from."""
@@ -120,25 +143,24 @@ class Limits:
             ApiError: too long, or too slow. ClientGone.
         """
         most = self._settings.max_body_bytes
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()
+        more = True
         limit = asyncio.timeout(self._settings.body_timeout_s)
         try:
             async with limit:
-                more = True
-                while more:
+                while more and len(body) <= most:
                     part, more = await _next_part(receive)
-                    parts.append(part)
-                    size += len(part)
-                    if size > most:
-                        parts.clear()
-                        await _discard(receive, most * _DISCARD_FACTOR)
-                        raise _too_large(most)
+                    body += part
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise _too_slow(self._settings.body_timeout_s) from error
-        return b"".join(parts)
+        if len(body) > most:
+            body.clear()
+            if more:
+                await _discard(receive, most * _DISCARD_FACTOR)
+            raise _too_large(most)
+        return bytes(body)
 
 
 class _Replayed:
@@ -175,8 +197,9 @@ class _Counted:
         self._size += len(message.get("body", b""))
         self._done = not message.get("more_body", False)
         if self._size > self._most:
+            if not self._done:
+                await _discard(self._receive, self._most * _DISCARD_FACTOR)
             self._done = True
-            await _discard(self._receive, self._most * _DISCARD_FACTOR)
             raise _too_large(self._most)
         return message
 

@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from hearth.server.access import Aborted
+from hearth.server.errors import places
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -26,10 +27,10 @@ def configure_log(level: str = "info") -> None:
 
 def _without_content(record: logging.LogRecord) -> bool:
     """Leaves out what is told elsewhere, and the text of exceptions: it may quote a request."""
-    if record.exc_info and record.exc_info[0] is not None:
-        kind = record.exc_info[0]
+    if record.exc_info is not None and record.exc_info[0] is not None:
+        kind, _, trace = record.exc_info
         if issubclass(kind, (Aborted, asyncio.CancelledError)):
             return False
-        record.msg, record.args = f"{record.getMessage().strip()}: {kind.__name__}", ()
-        record.exc_info = record.exc_text = None
+        record.msg, record.args = f"{record.getMessage().strip()} ({kind.__name__})", ()
+        record.exc_info, record.exc_text = None, places(trace)
     return True

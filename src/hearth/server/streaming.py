@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hearth.server.errors import ApiError, as_api_error, error_body, log_fault
-from hearth.server.limits import TIME_LIMIT, ClientGone
+from hearth.server.limits import STOPPING, TIME_LIMIT, ClientGone
 
 T = TypeVar("T")
 Event = str | Mapping[str, Any]
@@ -60,8 +60,8 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
         _count_gone(request.scope)
         raise ClientGone
     finally:
-        await _cancel(task)
-        await _cancel(gone)
+        await cancelled(task)
+        await cancelled(gone)
 
 
 class EventStream(StreamingResponse):
@@ -88,8 +88,10 @@ class EventStream(StreamingResponse):
         finally:
             if gone.done() and not pump.done():
                 _count_gone(scope)
-            await _cancel(pump)
-            await _cancel(gone)
+            await cancelled(pump)
+            await cancelled(gone)
+            if not buffer.ended:  # cancelled before it had begun
+                await self._close()
 
     def _take_over_time_limit(self, scope: Scope) -> float | None:
         limit = scope.get(TIME_LIMIT)
@@ -108,12 +110,14 @@ class EventStream(StreamingResponse):
         except Exception as error:
             buffer.error = error
         finally:
-            # The iterator has ended, failed or been cancelled where it waited; a generator that has never run has not.
-            close = getattr(self._events, "aclose", None)
-            if close is not None:
-                await close()
+            await self._close()
             buffer.ended = True
             buffer.wake()
+
+    async def _close(self) -> None:
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
 
     async def _send(
         self,
@@ -154,6 +158,10 @@ class EventStream(StreamingResponse):
             if not limit.expired():
                 raise
             error = ApiError(504, "The answer took longer than the server's time limit.", code="timeout")
+        except asyncio.CancelledError:
+            if not scope["app"].state.traffic.cut_off():
+                raise
+            error = ApiError(503, STOPPING, code="stopping")
         if gone.done():
             return
         if error is not None and not started:
@@ -229,7 +237,7 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-async def _cancel(task: asyncio.Future[Any]) -> None:
+async def cancelled(task: asyncio.Future[Any]) -> None:
     """Cancels a task and waits until it has ended."""
     if not task.done():
         task.cancel()
