@@ -112,10 +112,12 @@ static hearth_status prepare_steps(hearth_session *session) {
         const hth_plan_kernel *kernel = &plan->kernels[step->kernel];
         session->steps[i] = (hth_team_step){
             .run = model->kernels[step->kernel]->fn, .buffers = pointer, .scalars = scalar, .grain = step->grain};
+        /* Units that are rows of the weight, not tokens: an embedding's table is read here and there. */
+        const bool spread = plan->scalars[step->units].symbol == HTH_ONE;
         for (uint32_t a = 0; a < kernel->num_buffers; ++a) {
             const hth_buffer *buffer = &plan->buffers[plan->args[step->first_arg + a]];
             *pointer = buffer_pointer(session, buffer);
-            if (buffer->kind == HTH_WEIGHT && buffer->size >= WORTH_FETCHING) {
+            if (buffer->kind == HTH_WEIGHT && buffer->size >= WORTH_FETCHING && spread) {
                 session->steps[i].weights = *pointer;
                 session->steps[i].weights_bytes = buffer->size;
             }
@@ -137,6 +139,7 @@ static hearth_status build(hearth_session *session) {
     if (session->team == NULL) {
         return hth_fail(HEARTH_MEMORY, "a team of %u threads cannot be had", session->threads);
     }
+    hth_team_expect(session->team, session->steps, h->num_steps);
     return HEARTH_OK;
 }
 

@@ -19,9 +19,11 @@ enum {
 /* All that the threads agree on is one word: the number of the published step in its high half, which counts on through
  * all runs; in its low half how many of the step's grains nobody has taken yet, or ENDED when the run is over. A claim is
  * one compare-and-swap of that word, so it can only succeed on the step it was made for. */
-/* What a waiting thread fetches of the weights that it will read next: about as much as memory can bring while the others
- * end their chunks and one of them runs the small steps in between, when it would else have nothing to do. */
-enum { AHEAD_BYTES = 128 * 1024, CACHE_LINE = 64, LINES_BETWEEN_LOOKS = 4 };
+/* What a waiting thread fetches of the weights that it will read next. Within a run about as much as memory can bring
+ * while the others end their chunks and one of them runs the small steps in between, when it would else have nothing to
+ * do. After a run what the next one reads first: the caller is choosing a token meanwhile, and takes a tenth of a
+ * millisecond for it, since the weights have driven its own code out of the caches. */
+enum { AHEAD_BYTES = 128 * 1024, IDLE_AHEAD_BYTES = 1024 * 1024, CACHE_LINE = 64, LINES_BETWEEN_LOOKS = 4 };
 
 #define ENDED 0x80000000u
 #define REMAINING(word) ((uint32_t)(word) & ~ENDED)
@@ -43,6 +45,8 @@ struct hth_team {
     _Alignas(128) _Atomic uint32_t finished; /* grains of the published step that are done */
     _Atomic int32_t failure;
     _Atomic(const char *) ahead; /* a hint: what to fetch while waiting, or NULL */
+    _Atomic(const hth_team_step *) expected; /* steps of the next run, or NULL, ... */
+    size_t num_expected;                     /* ... and how many: written before the pointer to them is */
 
     /* The published step. Written before it is published, read only by holders of a claim. */
     _Alignas(128) hth_team_step *steps;
@@ -163,21 +167,58 @@ static uint64_t take_part(hth_team *team, void *scratch) {
     return word;
 }
 
+/* What to fetch, some lines at a time. */
+typedef struct {
+    const char *line;
+    uint64_t left;             /* bytes from `line` on */
+    const hth_team_step *step; /* then the weights of these, up to `budget` bytes */
+    size_t steps;
+    uint64_t budget;
+} fetching;
+
+static fetching what_to_fetch(hth_team *team, bool ended) {
+    fetching answer = {.line = NULL};
+    if (ended) {
+        answer.step = atomic_load_explicit(&team->expected, memory_order_acquire);
+        answer.steps = answer.step != NULL ? team->num_expected : 0;
+        answer.budget = IDLE_AHEAD_BYTES;
+    } else {
+        answer.line = atomic_load_explicit(&team->ahead, memory_order_relaxed);
+        answer.left = answer.line != NULL ? AHEAD_BYTES : 0;
+    }
+    return answer;
+}
+
+/* Fetches a few lines; false if nothing is left to fetch. */
+static bool fetch_some(fetching *f) {
+    for (; f->left < CACHE_LINE && f->steps > 0; ++f->step, --f->steps) {
+        f->line = f->step->weights;
+        f->left = f->line == NULL ? 0 : f->step->weights_bytes < f->budget ? f->step->weights_bytes : f->budget;
+        f->budget -= f->left;
+    }
+    for (int line = 0; line < LINES_BETWEEN_LOOKS && f->left >= CACHE_LINE; ++line) {
+        hth_prefetch(f->line);
+        f->line += CACHE_LINE;
+        f->left -= CACHE_LINE;
+    }
+    return f->left >= CACHE_LINE || f->steps > 0;
+}
+
 /* Waits until something else than `seen` is published. */
 static void wait_for_news(hth_team *team, uint64_t seen) {
-    const uint64_t patience_ns =
-        (seen & ENDED) != 0 ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed) : YIELD_NS;
-    const char *ahead = (seen & ENDED) == 0 ? atomic_load_explicit(&team->ahead, memory_order_relaxed) : NULL;
-    size_t fetched = ahead != NULL ? 0 : AHEAD_BYTES;
+    const bool ended = (seen & ENDED) != 0;
+    const uint64_t patience_ns = ended ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed) : YIELD_NS;
+    fetching coming = what_to_fetch(team, ended);
+    bool fetches = true;
     uint64_t started = 0;
     for (;;) {
         for (int i = 0; i < SPINS_BETWEEN_CLOCKS; ++i) {
             if (SEQUENCE(atomic_load_explicit(&team->word, memory_order_acquire)) != SEQUENCE(seen)) return;
-            if (fetched == AHEAD_BYTES) {
+            if (fetches) {
+                fetches = fetch_some(&coming);
+            } else {
                 hth_relax();
-                continue;
             }
-            for (int line = 0; line < LINES_BETWEEN_LOOKS; ++line, fetched += CACHE_LINE) hth_prefetch(ahead + fetched);
         }
         const uint64_t now = hth_now_ns();
         if (started == 0) started = now;
@@ -224,6 +265,11 @@ int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool pr
     }
     team->ended_ns = hth_now_ns();
     return atomic_load_explicit(&team->failure, memory_order_relaxed);
+}
+
+void hth_team_expect(hth_team *team, const hth_team_step *steps, size_t count) {
+    team->num_expected = count;
+    atomic_store_explicit(&team->expected, steps, memory_order_release);
 }
 
 hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes) {

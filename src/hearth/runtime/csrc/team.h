@@ -31,6 +31,10 @@ typedef struct {
 hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes);
 void hth_team_free(hth_team *team);
 
+/* Says, once, which steps runs begin with: of their weights, which must not change any more, threads fetch the first
+ * while they wait for a run. They and the steps must stay until the team is freed. */
+void hth_team_expect(hth_team *team, const hth_team_step *steps, size_t count);
+
 /* Runs the steps one after the other. Answers 0, or the first answer of a kernel that was not 0 (all steps still run).
  * Only one thread may call it at a time. */
 int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool profile);
