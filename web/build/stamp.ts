@@ -1,0 +1,64 @@
+// What the build adds to Vite's: a stamp that names the sources it was made of, the licences of what is in it, and
+// KaTeX's fonts in the one format that every browser of today reads.
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Plugin } from "vite";
+
+/** Everything the built page depends on, relative to web/. tests/web/test_build.py hashes the same. */
+export const SOURCES = ["build", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
+
+function filesUnder(root: string, path: string): string[] {
+  if (!statSync(join(root, path)).isDirectory()) return [path];
+  return readdirSync(join(root, path)).flatMap((name) => filesUnder(root, `${path}/${name}`));
+}
+
+/** SHA-256 over each file's path and content, in the order of their paths. */
+export function sourceHash(root: string): string {
+  const hash = createHash("sha256");
+  const paths = SOURCES.flatMap((path) => filesUnder(root, path)).filter((path) => !path.includes(".test."));
+  for (const path of paths.sort()) {
+    const content = readFileSync(join(root, path));
+    hash.update(`${path}\n${content.length}\n`).update(content);
+  }
+  return hash.digest("hex");
+}
+
+function licences(root: string): string {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
+  // Signals' core comes with its Preact binding and is not named in package.json.
+  const names = [...Object.keys(dependencies), "@preact/signals-core"].sort();
+  const parts = names.map((name) => {
+    const folder = join(root, "node_modules", name);
+    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string; license: string };
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry) && !/apache/i.test(entry));
+    if (!file) throw new Error(`${name} has no licence file.`);
+    const text = readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim();
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  return ["This page contains the following works.\n", ...parts].join(`\n${"-".repeat(72)}\n\n`);
+}
+
+export function stamp(root: string): Plugin {
+  return {
+    name: "hearth-stamp",
+    apply: "build",
+    generateBundle() {
+      if (!existsSync(join(root, "node_modules"))) throw new Error("Run npm ci first.");
+      this.emitFile({ type: "asset", fileName: "build.json", source: `${JSON.stringify({ sources_sha256: sourceHash(root) })}\n` });
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licences(root) });
+    },
+  };
+}
+
+export function woff2Only(): Plugin {
+  return {
+    name: "hearth-woff2-only",
+    enforce: "pre",
+    transform(code, id) {
+      if (!id.includes("katex") || !id.endsWith(".css")) return null;
+      return code.replace(/,\s*url\([^)]*\.(?:woff|ttf)\)\s*format\("[a-z]+"\)/g, "");
+    },
+  };
+}

@@ -1,0 +1,124 @@
+// The app's API, typed. Nothing here knows of state or views; every failure is an ApiError.
+
+import { eventData } from "./sse";
+import type {
+  AnswerEvent,
+  Attachment,
+  Conversation,
+  ConversationCard,
+  ConversationChange,
+  Message,
+  Model,
+  PullEvent,
+  Settings,
+  Status,
+} from "./types";
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly hint: string | null,
+    /** The HTTP status; 0 where no answer came at all. */
+    readonly status: number,
+  ) {
+    super(message);
+  }
+
+  get unreachable(): boolean {
+    return this.status === 0;
+  }
+}
+
+async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+  const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
+  if (signal) init.signal = signal;
+  if (body instanceof FormData) init.body = body;
+  else if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { "content-type": "application/json" };
+  }
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError("", null, 0);
+  }
+  if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  try {
+    const { error } = (await response.json()) as { error: { message: string; hint?: string | null } };
+    return new ApiError(error.message, error.hint ?? null, response.status);
+  } catch {
+    return new ApiError(`${response.status} ${response.statusText}`, null, response.status);
+  }
+}
+
+async function json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  return (await send(method, path, body, signal)).json() as Promise<T>;
+}
+
+async function* events<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await send("POST", path, body, signal);
+  if (!response.body) return;
+  try {
+    for await (const data of eventData(response.body)) {
+      const event = JSON.parse(data) as { error?: { message: string; hint?: string | null } };
+      if (event.error) throw new ApiError(event.error.message, event.error.hint ?? null, 500);
+      yield event as T;
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof ApiError) throw error;
+    throw new ApiError("", null, 0); // the connection broke in the middle
+  }
+}
+
+const at = (id: string): string => `/api/conversations/${encodeURIComponent(id)}`;
+
+export const api = {
+  status: (): Promise<Status> => json("GET", "/api/status"),
+  models: async (): Promise<Model[]> => (await json<{ models: Model[] }>("GET", "/api/models")).models,
+  pull: (name: string, signal: AbortSignal): AsyncGenerator<PullEvent> => events("/api/models/pull", { name }, signal),
+
+  conversations(query: string, before: string | null, signal?: AbortSignal): Promise<{ conversations: ConversationCard[]; more: boolean }> {
+    const parameters = new URLSearchParams({ limit: "50" });
+    if (query) parameters.set("query", query);
+    if (before) parameters.set("before", before);
+    return json("GET", `/api/conversations?${parameters}`, undefined, signal);
+  },
+  create: (start: { model?: string; system?: string; settings?: Settings }): Promise<Conversation> =>
+    json("POST", "/api/conversations", start),
+  conversation: (id: string): Promise<Conversation> => json("GET", at(id)),
+  change: (id: string, change: ConversationChange): Promise<Conversation> => json("PATCH", at(id), change),
+  async remove(id: string): Promise<void> {
+    await send("DELETE", at(id));
+  },
+  exportUrl: (id: string, format: "json" | "markdown"): string => `${at(id)}/export?format=${format}`,
+  import: (file: unknown): Promise<Conversation> => json("POST", "/api/conversations/import", file),
+
+  say: (id: string, parent: string | null, content: string, attachments: string[]): Promise<Message> =>
+    json("POST", `${at(id)}/messages`, { parent, content, attachments }),
+  answer: (id: string, parent: string, signal: AbortSignal): AsyncGenerator<AnswerEvent> =>
+    events(`${at(id)}/answer`, { parent }, signal),
+  async stop(id: string): Promise<void> {
+    await send("POST", `${at(id)}/stop`);
+  },
+  count: (
+    id: string,
+    draft: { parent: string | null; content: string; attachments: string[] },
+    signal: AbortSignal,
+  ): Promise<{ tokens: number; context: number }> => json("POST", `${at(id)}/count`, draft, signal),
+  /** `model` counts its tokens. */
+  attach(file: File, model: string | null, signal: AbortSignal): Promise<Attachment> {
+    const form = new FormData();
+    form.append("file", file, file.name);
+    return json("POST", `/api/attachments${model ? `?${new URLSearchParams({ model })}` : ""}`, form, signal);
+  },
+  attachment: (id: string): Promise<Attachment & { text: string }> => json("GET", `/api/attachments/${encodeURIComponent(id)}`),
+  async detach(id: string): Promise<void> {
+    await send("DELETE", `/api/attachments/${encodeURIComponent(id)}`);
+  },
+};

@@ -1,0 +1,31 @@
+// Starts the page: styles, state, shortcuts, views.
+
+import { render } from "preact";
+import "./styles/base.css";
+import "./styles/controls.css";
+import "./styles/sidebar.css";
+import "./styles/thread.css";
+import "./styles/markdown.css";
+import "./styles/composer.css";
+import "./styles/panels.css";
+import { listenForShortcuts } from "./keyboard";
+import { onListChange, reload } from "./state/chat";
+import { watchConnection } from "./state/connection";
+import { loadList } from "./state/library";
+import { loadModels } from "./state/models";
+import { inform } from "./state/notices";
+import { text } from "./i18n";
+import { App } from "./views/App";
+
+render(<App />, document.getElementById("app")!);
+
+onListChange(() => void loadList());
+void loadList();
+void loadModels();
+void watchConnection(() => {
+  inform(text.peek().reconnected);
+  reload();
+  void loadList();
+  void loadModels();
+});
+listenForShortcuts();

@@ -1,0 +1,151 @@
+// What is being written: a draft and its files for each conversation, and how much of the context they will take.
+
+import { computed, effect, signal } from "@preact/signals";
+import { api } from "../api/client";
+import type { Attachment } from "../api/types";
+import { text } from "../i18n";
+import { ask, answering, conversation, currentModel, path, isWaiting } from "./chat";
+import { connected } from "./connection";
+import { modelNamed } from "./models";
+import { describe, type Failure } from "./notices";
+import { openId } from "./route";
+
+export const MAX_FILE_BYTES = 20 * 1024 * 1024;
+
+/** A file on its way into a message. */
+export interface Chip {
+  key: number;
+  name: string;
+  attachment: Attachment | null;
+  failure: Failure | null;
+}
+
+interface Writing {
+  content: string;
+  chips: Chip[];
+}
+
+const EMPTY: Writing = { content: "", chips: [] };
+const writings = signal<ReadonlyMap<string | null, Writing>>(new Map());
+const uploads = new Map<number, AbortController>();
+let nextKey = 1;
+
+export const writing = computed<Writing>(() => writings.value.get(openId.value) ?? EMPTY);
+export const sending = signal(false);
+
+function write(id: string | null, change: (writing: Writing) => Writing): void {
+  const all = new Map(writings.peek());
+  all.set(id, change(all.get(id) ?? EMPTY));
+  writings.value = all;
+}
+
+export function setContent(content: string): void {
+  write(openId.peek(), (w) => ({ ...w, content }));
+}
+
+// ---- files ----
+
+export function attachFiles(files: Iterable<File>): void {
+  const id = openId.peek();
+  for (const file of files) void attach(id, file);
+}
+
+async function attach(id: string | null, file: File): Promise<void> {
+  const key = nextKey++;
+  const chip: Chip = { key, name: file.name, attachment: null, failure: null };
+  write(id, (w) => ({ ...w, chips: [...w.chips, chip] }));
+  const settle = (change: Partial<Chip>): void =>
+    write(id, (w) => ({ ...w, chips: w.chips.map((other) => (other.key === key ? { ...other, ...change } : other)) }));
+  if (file.size > MAX_FILE_BYTES) return settle({ failure: { message: text.peek().tooLarge, hint: null } });
+  const abort = new AbortController();
+  uploads.set(key, abort);
+  try {
+    settle({ attachment: await api.attach(file, currentModel.peek(), abort.signal) });
+  } catch (error) {
+    if (!abort.signal.aborted) settle({ failure: describe(error) });
+  } finally {
+    uploads.delete(key);
+  }
+}
+
+export function removeChip(key: number): void {
+  uploads.get(key)?.abort();
+  const sent = writing.peek().chips.find((chip) => chip.key === key)?.attachment;
+  if (sent) void api.detach(sent.id).catch(() => undefined); // else Hearth clears it away later
+  write(openId.peek(), (w) => ({ ...w, chips: w.chips.filter((chip) => chip.key !== key) }));
+}
+
+// ---- sending ----
+
+export const canSend = computed<boolean>(() => {
+  const { content, chips } = writing.value;
+  const pending = chips.some((chip) => !chip.attachment && !chip.failure);
+  const something = content.trim() !== "" || chips.some((chip) => chip.attachment);
+  return something && !pending && !answering.value && !sending.value && connected.value && currentModel.value !== null;
+});
+
+export async function send(): Promise<void> {
+  if (!canSend.peek()) return;
+  const id = openId.peek();
+  const { content, chips } = writing.peek();
+  sending.value = true;
+  write(id, () => EMPTY);
+  const attachments = chips.flatMap((chip) => (chip.attachment ? [chip.attachment] : []));
+  const said = await ask(content.trim(), attachments);
+  sending.value = false;
+  // What could not be said is not lost: it goes back into the box (of the chat that may have begun meanwhile).
+  if (!said) write(openId.peek(), (w) => (w.content ? w : { content, chips }));
+}
+
+// ---- the context ----
+
+export interface Context {
+  used: number;
+  /** null: not known before the model is opened. */
+  of: number | null;
+}
+
+const counted = signal<{ key: string; tokens: number; context: number } | null>(null);
+
+const countKey = computed(() => {
+  const { content, chips } = writing.value;
+  const ids = chips.flatMap((chip) => (chip.attachment ? [chip.attachment.id] : []));
+  const last = path.value.findLast((turn) => !isWaiting(turn));
+  return JSON.stringify([openId.value, last?.id ?? null, last?.state === "running", currentModel.value, content, ids]);
+});
+
+/** How much of the context is used: by what was said so far, and by what is being written. */
+export const contextUse = computed<Context>(() => {
+  const of = modelNamed(currentModel.value)?.context || null;
+  const fresh = counted.value;
+  if (fresh && JSON.parse(fresh.key)[0] === openId.value && openId.value) return { used: fresh.tokens, of: fresh.context };
+  const files = writing.value.chips.reduce((sum, chip) => sum + (chip.attachment?.tokens ?? 0), 0);
+  const last = path.value.findLast((turn) => turn.role === "assistant" && turn.usage.prompt_tokens > 0);
+  return { used: files + (last ? last.usage.prompt_tokens + last.usage.completion_tokens : 0), of };
+});
+
+export const contextFull = computed(() => {
+  const { used, of } = contextUse.value;
+  return of !== null && used >= of;
+});
+
+effect(() => {
+  const key = countKey.value;
+  const id = openId.value;
+  if (!id || !conversation.value || answering.value || !connected.value) return;
+  const abort = new AbortController();
+  const timer = setTimeout(async () => {
+    const { content, chips } = writing.peek();
+    const parent = path.peek().findLast((turn) => !isWaiting(turn))?.id ?? null;
+    const attachments = chips.flatMap((chip) => (chip.attachment ? [chip.attachment.id] : []));
+    try {
+      counted.value = { key, ...(await api.count(id, { parent, content, attachments }, abort.signal)) };
+    } catch {
+      // The meter falls back to what the last answer said; sending tells what is wrong.
+    }
+  }, 350);
+  return () => {
+    clearTimeout(timer);
+    abort.abort();
+  };
+});

@@ -1,0 +1,119 @@
+// An answer of the model: as it comes, and what there is to know and to do about it.
+
+import { CircleAlert, Copy, RefreshCw } from "lucide";
+import { memo } from "preact/compat";
+import type { Message } from "../api/types";
+import { text } from "../i18n";
+import { answering, regenerate, type Running } from "../state/chat";
+import { connected } from "../state/connection";
+import { BranchSwitch } from "./BranchSwitch";
+import { IconButton } from "./Button";
+import { Icon } from "./Icon";
+import { copy, Markdown } from "./Markdown";
+import { shortName } from "./ModelPicker";
+import { Thinking } from "./Thinking";
+
+export const AnswerMessage = memo(function AnswerMessage({ message, last }: { message: Message; last: boolean }) {
+  const t = text.value;
+  const live = message.state === "running";
+  const run = answering.value?.message === message.id ? answering.value : null;
+  return (
+    <article class={last ? "message answer last" : "message answer"} aria-label={t.assistant}>
+      <div class="answer-name">
+        <span class={live ? "ember" : "ember out"} />
+        {message.model ? shortName(message.model) : t.assistant}
+      </div>
+      {message.thinking && <Thinking message={message} />}
+      {live && !message.content && !message.thinking && <Waiting run={run} />}
+      {message.content && <Markdown source={message.content} live={live} />}
+      {message.state === "done" && !message.content && <p class="answer-note">{t.emptyAnswer}</p>}
+      <Ending message={message} />
+      {!live && <Actions message={message} />}
+    </article>
+  );
+});
+
+function Waiting({ run }: { run: Running | null }) {
+  const t = text.value;
+  return (
+    <p class="waiting">
+      <span class="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      {run?.promptTokens ? t.readingTokens(run.promptTokens) : t.reading}
+    </p>
+  );
+}
+
+/** How it ended, where that was not of itself. */
+function Ending({ message }: { message: Message }) {
+  const t = text.value;
+  if (message.state === "error") {
+    return (
+      <div class="answer-failure" role="alert">
+        <Icon of={CircleAlert} />
+        <div>
+          <strong>{message.error || t.failed}</strong>
+          {message.hint && <span>{message.hint}</span>}
+          <Retry message={message} />
+        </div>
+      </div>
+    );
+  }
+  const note = {
+    stopped: t.stopped,
+    interrupted: message.error || t.interrupted,
+    running: "",
+    done: message.finish_reason === "length" || message.finish_reason === "context" ? t.lengthCut : "",
+  }[message.state];
+  if (!note) return null;
+  return (
+    <p class="answer-note">
+      {note} {message.state === "interrupted" && <Retry message={message} />}
+    </p>
+  );
+}
+
+function Retry({ message }: { message: Message }) {
+  return (
+    <button type="button" class="button small" disabled={answering.value !== null || !connected.value} onClick={() => regenerate(message)}>
+      <Icon of={RefreshCw} size={14} />
+      {text.value.retry}
+    </button>
+  );
+}
+
+function Actions({ message }: { message: Message }) {
+  const t = text.value;
+  return (
+    <div class="message-actions">
+      <BranchSwitch message={message} />
+      {message.content && <IconButton icon={Copy} size={15} label={t.copy} onClick={() => void copy(message.content)} />}
+      <IconButton
+        icon={RefreshCw}
+        size={15}
+        label={t.regenerate}
+        disabled={answering.value !== null || !connected.value}
+        onClick={() => regenerate(message)}
+      />
+      <Figures message={message} />
+    </div>
+  );
+}
+
+function Figures({ message: { usage, timings } }: { message: Message }) {
+  const t = text.value;
+  if (!usage.completion_tokens) return null;
+  const details = [
+    t.answerDetails(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens),
+    timings.first_token_s ? t.firstToken(t.seconds(timings.first_token_s)) : "",
+  ].filter(Boolean);
+  return (
+    <span class="figures" title={details.join("\n")}>
+      {timings.tok_s > 0 && <span>{t.tokensPerSecond(timings.tok_s)}</span>}
+      <span>{t.tokens(usage.completion_tokens)}</span>
+    </span>
+  );
+}

@@ -1,0 +1,117 @@
+// The page: conversations on the left, the open one in the middle, its settings on the right.
+
+import { useEffect, useState } from "preact/hooks";
+import { text } from "../i18n";
+import { conversation } from "../state/chat";
+import { attachFiles } from "../state/composer";
+import { cards } from "../state/library";
+import { announcement } from "../state/notices";
+import { prefs } from "../state/prefs";
+import { openId } from "../state/route";
+import { closeDrawer, deleting, drawerOpen, helpOpen, isNarrow, settingsOpen, targets } from "../state/ui";
+import { Composer } from "./Composer";
+import { DeleteDialog } from "./DeleteDialog";
+import { Header } from "./Header";
+import { HelpDialog } from "./HelpDialog";
+import { Notices } from "./Notices";
+import { Offline } from "./Offline";
+import { SettingsPanel } from "./SettingsPanel";
+import { Sidebar } from "./Sidebar";
+import { Thread } from "./Thread";
+
+export function App() {
+  const sidebarShown = isNarrow.value ? drawerOpen.value : prefs.value.sidebar;
+  const dragging = useFileDrop();
+  useTitle();
+  return (
+    <div class={`app ${sidebarShown ? "with-sidebar" : ""} ${settingsOpen.value ? "with-settings" : ""}`}>
+      <a
+        class="skip"
+        href="#input"
+        onClick={(event) => {
+          event.preventDefault();
+          targets.input?.focus();
+        }}
+      >
+        {text.value.skipToInput}
+      </a>
+      {sidebarShown && <Sidebar />}
+      {isNarrow.value && (drawerOpen.value || settingsOpen.value) && (
+        <div
+          class="scrim"
+          onClick={() => {
+            closeDrawer();
+            settingsOpen.value = false;
+          }}
+        />
+      )}
+      <main class="main" inert={isNarrow.value && (drawerOpen.value || settingsOpen.value)}>
+        <Header sidebarShown={sidebarShown} />
+        <Offline />
+        <Thread />
+        <Composer />
+      </main>
+      {settingsOpen.value && <SettingsPanel key={openId.value ?? "new"} />}
+      {helpOpen.value && <HelpDialog />}
+      {deleting.value && <DeleteDialog />}
+      {dragging && <div class="drop-hint">{text.value.dropHere}</div>}
+      <Notices />
+      <div class="visually-hidden" role="status" aria-live="polite">
+        {announcement.value}
+      </div>
+    </div>
+  );
+}
+
+/** The title of the open conversation: the list hears of a new one first. */
+export function openTitle(): string {
+  const id = openId.value;
+  if (!id) return "";
+  return cards.value.find((card) => card.id === id)?.title || conversation.value?.title || text.value.untitled;
+}
+
+function useTitle(): void {
+  const title = openTitle();
+  useEffect(() => {
+    document.title = title ? `${title} · ${text.peek().appName}` : text.peek().appName;
+  }, [title]);
+}
+
+/** Files dropped anywhere on the page are attached; pasted ones too. */
+function useFileDrop(): boolean {
+  const [dragging, setDragging] = useState(false);
+  useEffect(() => {
+    const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+    const over = (event: DragEvent): void => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      setDragging(true);
+    };
+    const leave = (event: DragEvent): void => {
+      if (!event.relatedTarget) setDragging(false);
+    };
+    const drop = (event: DragEvent): void => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      setDragging(false);
+      attachFiles(event.dataTransfer!.files);
+    };
+    const paste = (event: ClipboardEvent): void => {
+      const files = event.clipboardData?.files;
+      if (!files?.length || event.clipboardData?.types.includes("text/plain")) return;
+      event.preventDefault();
+      attachFiles(files);
+    };
+    addEventListener("dragover", over);
+    addEventListener("dragleave", leave);
+    addEventListener("drop", drop);
+    addEventListener("paste", paste);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("dragleave", leave);
+      removeEventListener("drop", drop);
+      removeEventListener("paste", paste);
+    };
+  }, []);
+  return dragging;
+}

@@ -1,0 +1,93 @@
+// The open conversation's system prompt and sampling. What is changed is kept as it is typed, with a short delay.
+
+import { RotateCcw, X } from "lucide";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Settings } from "../api/types";
+import { text } from "../i18n";
+import { change, currentModel, currentSettings, currentSystem } from "../state/chat";
+import { modelNamed } from "../state/models";
+import { focusInput, settingsOpen } from "../state/ui";
+import { IconButton } from "./Button";
+import { Icon } from "./Icon";
+import { NumberField } from "./NumberField";
+import { NUMBERS } from "../state/sampling";
+
+export function SettingsPanel() {
+  const t = text.value;
+  const root = useRef<HTMLElement>(null);
+  const [system, setSystem] = useState(currentSystem.value);
+  useEffect(() => root.current?.querySelector("textarea")?.focus(), []);
+
+  const systemSaved = useDelayed((value: string) => void change({ system: value }));
+  const settings = currentSettings.value;
+  const set = (name: keyof Settings, value: number | boolean | null): void => {
+    const { [name]: _, ...rest } = currentSettings.peek();
+    void change({ settings: value === null ? rest : { ...rest, [name]: value } });
+  };
+  const close = (): void => {
+    settingsOpen.value = false;
+    focusInput();
+  };
+
+  return (
+    <aside class="settings" aria-label={t.settings} ref={root}>
+      <header class="settings-head">
+        <h2>{t.settingsShort}</h2>
+        <IconButton icon={X} label={t.close} onClick={close} />
+      </header>
+      <div class="settings-body" tabIndex={-1}>
+        <label class="settings-label" for="system-prompt">
+          {t.systemPrompt}
+        </label>
+        <textarea
+          id="system-prompt"
+          class="field"
+          rows={6}
+          dir="auto"
+          value={system}
+          placeholder={t.systemPlaceholder}
+          onInput={(event) => {
+            setSystem(event.currentTarget.value);
+            systemSaved.soon(event.currentTarget.value);
+          }}
+          onBlur={systemSaved.now}
+        />
+        <div class="settings-section">
+          <h3>{t.sampling}</h3>
+          <p class="menu-note">{t.samplingNote}</p>
+        </div>
+        {modelNamed(currentModel.value)?.thinking && (
+          <label class="check">
+            <input type="checkbox" checked={settings.thinking !== false} onChange={(event) => set("thinking", event.currentTarget.checked)} />
+            {t.thinkingToggle}
+          </label>
+        )}
+        {NUMBERS.map((spec) => (
+          <NumberField key={spec.name} spec={spec} value={settings[spec.name] ?? null} onChange={(value) => set(spec.name, value)} />
+        ))}
+        <button type="button" class="button quiet" disabled={Object.keys(settings).length === 0} onClick={() => void change({ settings: {} })}>
+          <Icon of={RotateCcw} size={15} />
+          {t.resetSampling}
+        </button>
+      </div>
+    </aside>
+  );
+}
+
+/** Calls `act` a moment after the last change; at once when the field is left or taken away. */
+function useDelayed(act: (value: string) => void): { soon: (value: string) => void; now: () => void } {
+  const pending = useRef<{ value: string; timer: ReturnType<typeof setTimeout> } | null>(null);
+  const now = (): void => {
+    if (!pending.current) return;
+    clearTimeout(pending.current.timer);
+    const { value } = pending.current;
+    pending.current = null;
+    act(value);
+  };
+  const soon = (value: string): void => {
+    if (pending.current) clearTimeout(pending.current.timer);
+    pending.current = { value, timer: setTimeout(now, 500) };
+  };
+  useEffect(() => now, []);
+  return { soon, now };
+}
