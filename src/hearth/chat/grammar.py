@@ -7,7 +7,6 @@ that compiling it and each of its steps may take.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 
@@ -15,7 +14,7 @@ import llguidance
 import numpy as np
 from llguidance.numpy import fill_next_token_bitmask
 
-from hearth.chat.grammar_tokens import Mask, TokenTable, set_bit
+from hearth.chat.grammar_tokens import Mask, TokenTable, Vocabulary
 from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import HearthError, Unsupported, UsageError
 
@@ -30,7 +29,6 @@ _LIMITS = llguidance.LLParserLimits(
     max_grammar_size=200_000,
     verbose_errors=False,
 )
-_CANNOT = "This model's answers cannot be kept to a grammar:"
 
 
 class Grammars:
@@ -44,7 +42,7 @@ class Grammars:
         end_id: the token that stands in a matcher's mask for all that end an answer.
 
     Raises:
-        Unsupported: llguidance does not know this kind of tokenizer, or it has no token that could end an answer.
+        Unsupported: the tokenizer has no token that could end an answer.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
@@ -52,16 +50,13 @@ class Grammars:
         self.table.prepare()
         self.end_id = min(tokenizer.eos_ids or tokenizer.control_ids, default=-1)
         if self.end_id < 0:
-            raise Unsupported(_CANNOT, why="its tokenizer has no control token that could end one.")
-        try:
-            self._known = llguidance.LLTokenizer(
-                _with_control(tokenizer), n_vocab=self.table.size, eos_token=self.end_id
+            raise Unsupported(
+                "This model's answers cannot be kept to a grammar:",
+                why="its tokenizer has no control token that could end one.",
             )
-        except ValueError as error:
-            raise Unsupported(_CANNOT, why=f"its tokenizer is of an unknown kind ({error}).") from error
-        # Control tokens that llguidance takes for plain text all the same: drawn inside of a string they would vanish.
-        unmarked = [i for i in sorted(tokenizer.control_ids) if not self._known.is_special_token(i)]
-        self.never = self.table.mask_of(unmarked) if unmarked else None
+        self._known = llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(Vocabulary(self.table, self.end_id)), eos_token=self.end_id
+        )
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -107,7 +102,6 @@ class Matcher:
 
     def __init__(self, grammars: Grammars, inner: llguidance.LLMatcher) -> None:
         self._inner = inner
-        self._never = grammars.never
         self.table = grammars.table
         self.end_id = grammars.end_id
         self._rows = np.zeros((1, grammars.table.num_words), np.int32)
@@ -119,10 +113,6 @@ class Matcher:
         if self._inner.is_error():
             raise HearthError("The grammar broke:", why=_first_line(self._inner))
         mask: Mask = self._rows[0]
-        if self._never is not None:
-            mask &= ~self._never
-            if self._inner.is_accepting():
-                set_bit(mask, self.end_id)
         return mask
 
     def takes(self, token: int) -> bool:
@@ -141,15 +131,6 @@ class Matcher:
     def reset(self) -> None:
         """Back to the beginning."""
         self._inner.reset()
-
-
-def _with_control(tokenizer: Tokenizer) -> str:
-    """The tokenizer's JSON with all of its control tokens declared special: no text can be matched by one."""
-    data = json.loads(tokenizer.spec.json)
-    for token in data.get("added_tokens") or []:
-        if token["content"] in tokenizer.control:
-            token["special"] = True
-    return json.dumps(data, ensure_ascii=False)
 
 
 def _sentence(error: str) -> str:

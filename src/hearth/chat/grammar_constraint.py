@@ -68,7 +68,7 @@ class AnswerConstraint:
             case _Where.BETWEEN:
                 mask = self._mask_of_answer(self._table.after_space)
                 if self._spaces < _MAX_SPACES:
-                    mask |= self._table.spaces
+                    mask |= self._table.after_space.nothing
             case _Where.ANSWER:
                 mask = self._mask_of_answer(None)
         return mask[: self._table.vocab_words]
@@ -108,10 +108,13 @@ class AnswerConstraint:
     @property
     def _first_twins(self) -> Twins | None:
         twins = self._table.as_first
-        return twins if self._first and twins.twin_of else None
+        return twins if self._first and twins.all.any() else None
 
     def _mask_at_beginning(self) -> Mask:
-        mask = self._mask_of_answer(self._first_twins) if self._answering else self._table.mask_of(())
+        twins = self._first_twins
+        mask = self._mask_of_answer(twins) if self._answering else self._table.mask_of(())
+        if twins is not None:
+            mask |= twins.nothing
         for tags in self._may_open:
             if tags.open.encode().startswith(self._begun):
                 mask |= self._opening(tags)
@@ -127,6 +130,8 @@ class AnswerConstraint:
         return mask
 
     def _begin(self, token: int) -> None:
+        if self._first and has_bit(self._table.as_first.nothing, token):
+            return
         begun = self._begun + self._shown(token)
         opened = next((tags for tags in self._may_open if begun.startswith(tags.open.encode())), None)
         if opened is not None:

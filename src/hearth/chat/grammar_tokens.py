@@ -19,6 +19,8 @@ from hearth.chat.tokenizer import Tokenizer
 Mask = NDArray[np.int32]
 """int32 (ceil(size / 32),): bit t % 32 of word t // 32 stands for token t."""
 
+_LONGEST = 32
+
 
 @dataclass(frozen=True)
 class Twins:
@@ -26,10 +28,12 @@ class Twins:
 
     Attributes:
         all: the tokens, with those that have no twin.
+        nothing: of these, the ones that show nothing.
         twin_of: token -> its twin.
     """
 
     all: Mask
+    nothing: Mask
     twin_of: dict[int, int]
 
     @cached_property
@@ -77,14 +81,14 @@ class TokenTable:
         return [b"" if i in hidden else tokenizer.token_bytes(i) for i in range(tokenizer.vocab_size)]
 
     @cached_property
+    def by_text(self) -> dict[bytes, int]:
+        """A token for each text that is one."""
+        return {text: i for i, text in enumerate(self.texts) if text}
+
+    @cached_property
     def any(self) -> Mask:
         """Every token of the tokenizer."""
         return self.mask_of(range(self.tokenizer.vocab_size))
-
-    @cached_property
-    def spaces(self) -> Mask:
-        """Tokens of nothing but white space."""
-        return self.mask_of(i for i, text in enumerate(self.texts) if text and not text.strip())
 
     @cached_property
     def after_space(self) -> Twins:
@@ -129,6 +133,17 @@ class TokenTable:
         ids = {tag: self.tokenizer.id_of(tag) for tag in ALL_TAGS}
         return {i: tag.encode() for tag, i in ids.items() if i is not None}
 
+    def spell(self, data: bytes) -> list[int]:
+        """Some tokens that write these bytes, long ones first; what no token writes is left out."""
+        ids, at = [], 0
+        while at < len(data):
+            longest = range(min(len(data), at + _LONGEST), at, -1)
+            end = next((end for end in longest if data[at:end] in self.by_text), None)
+            if end is not None:
+                ids.append(self.by_text[data[at:end]])
+            at = end or at + 1
+        return ids
+
     def _cached(self, key: bytes, fits: Callable[[bytes], bool]) -> Mask:
         """There are few tags, and few pieces of each."""
         found = self._found.get(key)
@@ -139,10 +154,35 @@ class TokenTable:
     def _twins(self, shown: list[bytes]) -> Twins:
         texts = self.texts
         changed = [i for i, text in enumerate(texts) if text != shown[i]]
-        wanted = {shown[i] for i in changed} - {b""}
-        by_text = {text: i for i, text in enumerate(texts) if text in wanted}
-        twins = {i: by_text[shown[i]] for i in changed if shown[i] in by_text}
-        return Twins(self.mask_of(changed), twins)
+        twins = {i: self.by_text[shown[i]] for i in changed if shown[i] in self.by_text}
+        return Twins(self.mask_of(changed), self.mask_of(i for i in changed if not shown[i]), twins)
+
+
+class Vocabulary:
+    """A model's tokens as llguidance wants to know them: what its `TokenizerWrapper` takes.
+
+    The bytes are those that `TextStream` writes, and special is what it does not write: a grammar sees the very text
+    that an answer shows. (From `tokenizer.json` llguidance would take every added token of the shape `<...>` for a
+    special one, such as `<think>` and `<tool_call>`, which many models have as text.)
+    """
+
+    def __init__(self, table: TokenTable, end_id: int) -> None:
+        tokenizer = table.tokenizer
+        names = {i: text for text, i in tokenizer.control.items()}
+        self._table = table
+        self.eos_token_id = end_id
+        self.bos_token_id = tokenizer.bos_id
+        self.special_token_ids = sorted(tokenizer.control_ids)
+        self.tokens = list(table.texts) + [b""] * (table.size - len(table.texts))
+        for i in self.special_token_ids:
+            self.tokens[i] = (names.get(i) or tokenizer.token_text(i)).encode()
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        """The tokens that the model's own tokenizer writes a text with, somewhere in the middle of another."""
+        data = text.encode() if isinstance(text, str) else bytes(text)
+        table = self._table
+        ids = table.tokenizer.encode_inner(data.decode("utf-8", "replace"))
+        return ids if b"".join(table.text(i) for i in ids) == data else table.spell(data)
 
 
 def set_bits(mask: Mask, tokens: NDArray[np.int64]) -> None:

@@ -22,7 +22,10 @@ MAX_REGEX_CHARS = 10_000
 
 # Between the tokens of JSON: what pretty-printers write, a blank line at most, but no endless row of blanks, where
 # small models end up.
-_JSON_OPTIONS: Any = {"whitespace_pattern": r"[\x20\x09]{1,40}|(\x0D?\x0A){1,2}[\x20\x09]{0,40}"}
+_JSON_OPTIONS: Any = {
+    "whitespace_pattern": r"[\x20\x09]{1,40}|(\x0D?\x0A){1,2}[\x20\x09]{0,40}",
+    "json_allow_general_unicode_escapes": True,
+}
 _HINT = (
     'Known: {"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {...}}},'
     ' {"type": "grammar", "grammar": "..."}, {"type": "regex", "regex": "..."}.'

@@ -110,6 +110,14 @@ class Tokenizer:
             ids.insert(0, self.bos_id)
         return ids
 
+    def encode_inner(self, text: str) -> list[int]:
+        """Token ids of a text that follows on another: without the space that SentencePiece puts before a beginning."""
+        before = self._raw.encode("\n", add_special_tokens=False).ids
+        whole = self._raw.encode("\n" + text, add_special_tokens=False).ids
+        if whole[: len(before)] == before:
+            return list(whole[len(before) :])
+        return list(self._raw.encode(text, add_special_tokens=False).ids)
+
     def decode(self, ids: Iterable[int], *, skip_special: bool = True, continues: bool = False) -> str:
         """The text of some ids. Bytes that are no UTF-8 become U+FFFD.
 
