@@ -6,11 +6,13 @@ import re
 
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.gemma import Gemma3
+from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
 from hearth.chat.tools.granite import Granite
 from hearth.chat.tools.hermes import DescribedHermes, Hermes
 from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.phi import Phi4Mini
+from hearth.chat.tools.qwen_coder import QwenCoder
 from hearth.chat.tools.types import ToolFormat
 
 DEFAULT_FORMAT: ToolFormat = DescribedHermes()
@@ -22,10 +24,15 @@ def tool_format_for(template_source: str, tokenizer: Tokenizer) -> ToolFormat | 
     Then `DEFAULT_FORMAT` works, whose `describe` tells the model of the tools in the system prompt.
     """
     source, control = template_source, tokenizer.control
+    for name, tokens in (("function-gemma", FUNCTION_GEMMA), ("gemma4", GEMMA_4)):
+        if tokens.begin + "call:" in source:
+            return GemmaCalls(name, tokens, control)
     if "[TOOL_CALLS]" in source:
         if "[ARGS]" in source:
             return MistralNamed(control, with_id="[CALL_ID]" in source)
         return MistralList(control)
+    if "<function=" in source and "<parameter=" in source:
+        return QwenCoder(control)
     if "</tool_call>" in source and re.search(r"\btools\b", source):
         return Hermes(control)
     if "<|start_of_role|>" in source and ("<|tool_call|>" in source or "available_tools" in source):

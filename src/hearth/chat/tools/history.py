@@ -43,6 +43,17 @@ def result_text(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
+def with_names(messages: Sequence[Message]) -> list[Message]:
+    """The same with the name of its tool in each result."""
+    names: dict[object, str] = {}
+    result = []
+    for message in messages:
+        names |= {call.get("id"): call["function"]["name"] for call in message.get("tool_calls", ())}
+        name = names.get(message.get("tool_call_id"))
+        result.append({**message, "name": name} if message["role"] == "tool" and name else message)
+    return result
+
+
 def one_call_each(messages: Sequence[Message]) -> list[Message]:
     """The same with one call in a message, each followed by its own result, for templates that take no more."""
     result: list[Message] = []

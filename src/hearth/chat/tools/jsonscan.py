@@ -43,7 +43,7 @@ class JsonScanner:
             if char in _ATOM_CHARS:
                 self._atom += char
                 return True
-            if not _is_atom(self._atom):
+            if not is_atom(self._atom):
                 return self._fail()
             if not self._value_ends():
                 return False
@@ -51,7 +51,7 @@ class JsonScanner:
 
     def finish(self) -> None:
         """There is no more text: a number that stands alone is complete now."""
-        if self._state == "atom" and not self._open and _is_atom(self._atom):
+        if self._state == "atom" and not self._open and is_atom(self._atom):
             self.done = True
 
     def _step(self, char: str) -> bool:
@@ -136,5 +136,6 @@ class JsonScanner:
         return False
 
 
-def _is_atom(text: str) -> bool:
+def is_atom(text: str) -> bool:
+    """Whether the text is a number, true, false or null."""
     return text in ("true", "false", "null") or _NUMBER.fullmatch(text) is not None

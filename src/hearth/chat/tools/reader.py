@@ -150,6 +150,10 @@ class CallReader(ABC):
         self._in_call = False
         self._after_call = True
 
+    def hold(self, text: str) -> None:
+        """This, and nothing before it, has been read and not passed on."""
+        self._held = text
+
     def drop(self) -> None:
         """What has been read since the call is punctuation."""
         self._held = ""
@@ -217,6 +221,11 @@ def _may_begin(text: str, markers: Sequence[str]) -> bool:
     """Whether the text is white space and the beginning of a marker. White space before a call belongs to it."""
     begin = text.lstrip(SPACE)
     return any(marker.startswith(begin) for marker in markers)
+
+
+def in_string(text: str) -> str:
+    """Text as it stands within a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def raw_name(text: str) -> str:

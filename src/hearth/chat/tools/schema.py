@@ -16,6 +16,11 @@ from hearth.errors import UsageError
 _COMPACT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 # By the specification `format` only annotates. These are enforced; others (OpenAPI's int32, password...) are left out.
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+# Keywords that say nothing of what is valid.
+ANNOTATIONS = frozenset(
+    {"type", "title", "description", "default", "examples", "format", "deprecated", "nullable", "$schema", "$id"}
+    | {"$comment", "readOnly", "writeOnly", "$defs", "definitions"}
+)
 _COMBINING = ("allOf", "anyOf", "oneOf", "not", "if", "$ref", "$dynamicRef", "dependentSchemas", "patternProperties")
 # Keywords whose value is a schema, a list of schemas, schemas by name; what else there is, is data (`enum`, `const`).
 _ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "additionalItems")
@@ -44,6 +49,12 @@ def arguments_schema(tool: Tool) -> Mapping[str, Any]:
     if problem:
         raise UsageError(f"The parameters of the tool {tool.name!r} cannot be used:", why=problem)
     return schema
+
+
+def bounded(schema: Mapping[str, Any], low: str, high: str) -> tuple[int, int | None]:
+    """Two keywords that bound a length; 0 and None where they are missing."""
+    least, most = schema.get(low, 0), schema.get(high)
+    return (least if isinstance(least, int) else 0), (most if isinstance(most, int) else None)
 
 
 @lru_cache(maxsize=256)
