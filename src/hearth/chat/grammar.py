@@ -19,9 +19,10 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import HearthError, Unsupported, UsageError
 
 MAX_CACHED = 32
-# The work of one step is half of llguidance's default, some 10 ms; its messages shall not repeat the grammar.
+# Rows are longer than llguidance's default: an object of 2,000 optional properties has four times as many. The work of
+# one step is half of it, some 10 ms. Messages shall not repeat the grammar.
 _LIMITS = llguidance.LLParserLimits(
-    max_items_in_row=2_000,
+    max_items_in_row=10_000,
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=100_000,
     step_max_items=25_000,
@@ -29,6 +30,7 @@ _LIMITS = llguidance.LLParserLimits(
     max_grammar_size=200_000,
     verbose_errors=False,
 )
+_MAX_LINES, _MAX_LINE = 8, 160
 
 
 class Grammars:
@@ -134,9 +136,11 @@ class Matcher:
 
 
 def _sentence(error: str) -> str:
-    text = error.replace("<non-verbose/>", "").strip()
+    """A message of llguidance's, bounded: it quotes the grammar's lines, which may be long."""
+    lines = error.replace("<non-verbose/>", "").rstrip().splitlines()[:_MAX_LINES]
+    text = "\n".join(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + " ..." for line in lines).lstrip()
     return text if text.endswith(".") or "\n" in text else text + "."
 
 
 def _first_line(matcher: llguidance.LLMatcher) -> str:
-    return str(matcher.get_error()).partition("\n")[0].strip()
+    return _sentence(str(matcher.get_error()).partition("\n")[0]).removesuffix(".")
