@@ -6,7 +6,7 @@ import type { Settings } from "../api/types";
 import { text } from "../i18n";
 import { change, currentModel, currentSettings, currentSystem } from "../state/chat";
 import { modelNamed } from "../state/models";
-import { focusInput, settingsOpen } from "../state/ui";
+import { focusInput, isNarrow, settingsOpen } from "../state/ui";
 import { IconButton } from "./Button";
 import { Icon } from "./Icon";
 import { NumberField } from "./NumberField";
@@ -29,10 +29,11 @@ export function SettingsPanel() {
     focusInput();
   };
 
+  const Heading = isNarrow.value ? "h1" : "h2"; // on a phone it is the page: all else is inert
   return (
     <aside class="settings" aria-label={t.settings} ref={root}>
       <header class="settings-head">
-        <h2>{t.settingsShort}</h2>
+        <Heading>{t.settingsShort}</Heading>
         <IconButton icon={X} label={t.close} onClick={close} />
       </header>
       <div class="settings-body" tabIndex={-1}>

@@ -24,13 +24,14 @@ export function Sidebar() {
     root.current?.querySelector<HTMLElement>("button")?.focus();
     return () => before?.isConnected && before.focus();
   }, []);
+  const Brand = isNarrow.value ? "h1" : "span"; // as a drawer it is the page: all else is inert
   return (
     <aside class="sidebar" aria-label={t.conversations} ref={root}>
       <div class="sidebar-head">
-        <span class="brand">
+        <Brand class="brand">
           <Hearth size={26} />
           {t.appName}
-        </span>
+        </Brand>
         <IconButton icon={isNarrow.value ? X : PanelLeftClose} label={t.closeSidebar} keys={shortcut("sidebar")} onClick={toggleSidebar} />
       </div>
       <button

@@ -1,0 +1,138 @@
+"""The chat page in a real browser, before a real server with the real starter model.
+
+Every test's page is watched: a request to anywhere else, an error in the console or a breach of the
+Content-Security-Policy fails the test.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hearth import LLM
+from hearth.engine.engine import Engine
+from hearth.server.chatpage import page_router
+from hearth.server.models import Models, ModelSettings
+from hearth.store import Store
+from server.running import Running, running
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+
+# Nothing that the browser does of its own accord: updates, experiments, a GPU that is not there.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    # Not for the whole session: while it is open no other test of this thread can run an event loop.
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(tmp_path_factory.mktemp("conversations"))
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="package")
+def app(starter: LLM, cache: Path, store: Store) -> Iterator[Running]:
+    models = Models(["starter"], ModelSettings(threads=2, offline=True))
+    with running(models, load=["starter"], routes=lambda app: app.include_router(page_router(store))) as server:
+        yield server
+
+
+@dataclass
+class Window:
+    """A browser window that is watched.
+
+    Attributes:
+        requests: addresses outside of the page's origin that were asked for.
+        complaints: errors that the page wrote to its console.
+        forgive: words of complaints that a test expects.
+    """
+
+    page: Any
+    requests: list[str]
+    complaints: list[str]
+    forgive: list[str]
+
+    def check(self) -> None:
+        assert self.requests == []
+        assert [text for text in self.complaints if not any(word in text for word in self.forgive)] == []
+
+
+OpenWindow = Callable[..., Window]
+
+
+@pytest.fixture
+def open_window(browser: Any, app: Running) -> Iterator[OpenWindow]:
+    """Opens the page in a browser profile of its own; keywords are those of Playwright's contexts."""
+    windows: list[Window] = []
+
+    def open_one(address: str = "/", *, url: str | None = None, **options: Any) -> Window:
+        options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US", "reduced_motion": "reduce"} | options
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        origin = urlsplit(url or app.url).netloc
+        window = Window(context.new_page(), [], [], [])
+
+        def watch(route: Any) -> None:
+            if urlsplit(route.request.url).netloc == origin:
+                route.continue_()
+            else:
+                window.requests.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", watch)
+        window.page.on("console", lambda m: window.complaints.append(m.text) if m.type == "error" else None)
+        window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        windows.append(window)
+        window.page.goto((url or app.url) + address)
+        window.page.get_by_label("Message", exact=True).or_(
+            window.page.get_by_label("消息", exact=True)
+        ).first.wait_for()
+        return window
+
+    yield open_one
+    for window in windows:
+        window.check()
+        window.page.context.close()
+
+
+@pytest.fixture
+def page(open_window: OpenWindow) -> Any:
+    return open_window().page
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The starter model writes a thousand tokens a second: too fast to press a button in between."""
+    step = Engine.step
+
+    def paced(self: Engine) -> Any:
+        time.sleep(0.15)
+        return step(self)
+
+    monkeypatch.setattr(Engine, "step", paced)
