@@ -9,7 +9,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class Clock:
-    """Goes on from the latest time that is in the store, so that the order stays when the system's clock is set back."""
+    """Goes on from the latest time in the store, so that the order stays when the system's clock is set back."""
 
     def __init__(self, latest: str | None) -> None:
         self._lock = threading.Lock()

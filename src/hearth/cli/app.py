@@ -1,0 +1,118 @@
+"""`hearth app [MODEL...]`: a private chat in the browser, served by this machine for this machine."""
+
+from __future__ import annotations
+
+import socket
+import webbrowser
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import click
+
+from hearth.cli.options import examples, format_options, offline_option
+from hearth.cli.serving import Size, check_installed, run_server
+from hearth.errors import UsageError
+
+DEFAULT_PORT = 8484
+_PORTS_TRIED = 20
+_MAX_BODY_BYTES = 64 << 20  # a conversation that comes in from a file
+_DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has come of it is kept
+
+
+@click.command(
+    "app",
+    epilog=examples(
+        "hearth app",
+        "hearth app Qwen/Qwen3-0.6B",
+        "hearth app --no-browser --port 9000 --data ~/work-chats",
+    ),
+)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where conversations are kept [the user's data folder].",
+)
+@click.option("--port", type=int, help=f"Port; 0 is any free one [{DEFAULT_PORT}, or the next that is free].")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
+@click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192].")
+@click.option("--threads", type=int, help="Threads that compute [physical cores this process may use].")
+@click.option("--memory", type=Size(), help="What all open models may take together [most of what is free].")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", hidden=True)
+@format_options
+@offline_option
+def command(
+    models: tuple[str, ...],
+    data: Path | None,
+    port: int | None,
+    no_browser: bool,
+    memory: int | None,
+    log_level: str,
+    **options: Any,
+) -> None:
+    """Chat with MODELs in the browser; without one, with the starter model.
+
+    Models that are installed can be chosen on the page, too. Conversations are kept in one file on this machine.
+    The page and all that is said on it stay here: nothing listens beyond this machine, nothing is asked of the network
+    unless you get a model. Ctrl-C ends it; an answer that is being written is kept as far as it has come.
+    """
+    check_installed()
+    from hearth.server.app import create_app
+    from hearth.server.chatpage import page_router
+    from hearth.server.models import Models, ModelSettings
+    from hearth.server.settings import ServerSettings
+    from hearth.store import Store, default_folder
+
+    settings = ServerSettings(
+        port=_free_port() if port is None else port, max_body_bytes=_MAX_BODY_BYTES, drain_timeout_s=_DRAIN_S
+    )
+    named = list(dict.fromkeys(models)) or ["starter"]
+    # One person has few answers at a time: memory is better spent on their context.
+    served = Models(named, ModelSettings(memory_bytes=memory, max_seqs=4, **options))
+    _add_installed(served)
+    with Store(data or default_folder()) as store:
+        run_server(
+            served,
+            settings,
+            create_app(served, settings, page=page_router(store)),
+            load=named[:1],
+            log_level=log_level,
+            on_open=lambda url: _greet(url, store.path, open_browser=not no_browser),
+        )
+
+
+def _add_installed(models: Any) -> None:
+    """What is on this disk can be chosen; what cannot be listed is no reason to refuse to chat."""
+    from hearth.errors import HearthError
+    from hearth.hub import list_models
+
+    try:
+        installed = [model.name for model in list_models() if model.complete]
+    except HearthError as error:
+        click.echo(f"Note: installed models cannot be listed: {error}", err=True)
+        return
+    for name in installed:
+        models.add(name)
+
+
+def _free_port() -> int:
+    """The usual port, so that the page's address stays the same, or one of the next."""
+    for port in range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED):
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise UsageError(
+        f"Ports {DEFAULT_PORT} to {DEFAULT_PORT + _PORTS_TRIED - 1} are all in use.", hint="Choose one with --port."
+    )
+
+
+def _greet(url: str, path: Path, *, open_browser: bool) -> None:
+    click.echo(f"Hearth is at {url}\nConversations are kept in {path}\nCtrl-C ends it.")
+    if open_browser:
+        # In a thread: some browsers return when they are closed.
+        Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -1,0 +1,117 @@
+"""What the page sends and gets, beside the records of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from hearth.errors import UsageError
+from hearth.server.wire import Body
+from hearth.store import Attachment, Found
+from hearth.store.exchange import checked_settings
+from hearth.store.text import MAX_CONTENT, MAX_TITLE
+
+MAX_ATTACHED = 20
+"""Files of one message."""
+
+
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return checked_settings(given)
+    except UsageError as error:
+        raise PydanticCustomError("settings", "{what}", {"what": str(error)}) from None
+
+
+Settings = Annotated[dict[str, Any], AfterValidator(_settings)]
+Id = Annotated[str, Field(min_length=1, max_length=100)]
+Title = Annotated[str, Field(max_length=MAX_TITLE)]
+ModelName = Annotated[str, Field(max_length=500)]
+System = Annotated[str, Field(max_length=200_000)]
+Attached = Annotated[list[Id], Field(max_length=MAX_ATTACHED)]
+
+
+class NewConversation(Body):
+    model: ModelName = ""
+    title: Title = ""
+    system: System = ""
+    settings: Settings = Field(default_factory=dict)
+
+
+class Change(Body):
+    """What is not given, or null, stays as it is."""
+
+    title: Title | None = None
+    model: ModelName | None = None
+    system: System | None = None
+    settings: Settings | None = None
+    leaf: Id | None = None
+
+
+class Said(Body):
+    """What the user says after a message; null: at the beginning."""
+
+    parent: Id | None = None
+    content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
+    attachments: Attached = Field(default_factory=list)
+
+
+class Asked(Body):
+    """The user's message that is to be answered."""
+
+    parent: Id
+
+
+class Wanted(Body):
+    """A model on the hub."""
+
+    name: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Listed(BaseModel):
+    conversations: list[Found]
+    more: bool
+
+
+class Counted(BaseModel):
+    """Tokens of the prompt that would be sent, and of prompt and answer at most."""
+
+    tokens: int
+    context: int
+
+
+@dataclass(frozen=True)
+class AttachedFile(Attachment):
+    """An attached file and the beginning of its text."""
+
+    preview: str = ""
+
+
+@dataclass(frozen=True)
+class AttachedText(Attachment):
+    """An attached file and its text."""
+
+    text: str = ""
+
+
+class ModelLine(BaseModel):
+    """A model that can be chosen; context and size are null where it has not been opened yet."""
+
+    name: str
+    loaded: bool
+    context: int | None
+    size_bytes: int | None
+    thinking: bool
+    tools: bool
+
+
+class ModelLines(BaseModel):
+    models: list[ModelLine]
+
+
+class Status(BaseModel):
+    version: str
+    default_model: str | None
+    read_only: bool

@@ -1,0 +1,79 @@
+"""The page's own files, as the build of `web/` left them beside this package. Only these: no path is ever opened."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from hearth.errors import StorageError
+
+FOLDER: Final = Path(__file__).parent.parent / "page"
+# Nothing from elsewhere, no script or style that does not come as a file, no frame around the page.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+    " object-src 'none'; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+_KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+}
+_HASHED: Final = re.compile(r"assets/.+-[\w-]{8}\.\w+")
+
+
+def routes(folder: Path = FOLDER) -> APIRouter:
+    """A route for each file that is there now; `/` is index.html.
+
+    Raises:
+        StorageError: the page has not been built.
+    """
+    if not (folder / "index.html").is_file():
+        raise StorageError(
+            f"The chat page is not there: {folder} has no index.html.",
+            why="This Hearth was installed from sources without its page.",
+            hint="Build it: npm ci && npm run build in web/.",
+        )
+    router = APIRouter(include_in_schema=False)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in _KINDS:
+            name = path.relative_to(folder).as_posix()
+            address = "/" if name == "index.html" else f"/{name}"
+            router.add_api_route(address, _file(path, name), methods=["GET", "HEAD"])
+    return router
+
+
+def _file(path: Path, name: str) -> Callable[[Request], Awaitable[Response]]:
+    data = path.read_bytes()
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    # A file whose name holds its hash never changes; others are asked for again, and answered briefly.
+    cache = "public, max-age=31536000, immutable" if _HASHED.fullmatch(name) else "no-cache"
+    headers = {**_HEADERS, "cache-control": cache, "etag": tag}
+
+    async def send(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(data, media_type=_KINDS[path.suffix], headers=headers)
+
+    return send
