@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
-from hearth.chat.answer import AnswerBuilder, AnswerStream, Completion, Totals
+from hearth.chat.answer import AnswerBuilder, AnswerStream, Chunk, Completion, Totals
 from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
+from hearth.chat.tools import DEFAULT_FORMAT, checked_tools
 from hearth.engine import Generation, TokenEvent
 from hearth.engine import Usage as EngineUsage
+from hearth.errors import HearthError
 
 from .samples import byte_level, make_spec
 
@@ -135,3 +138,93 @@ def test_totals_add_up() -> None:
     for _ in range(3):
         totals.add(read("abc"))
     assert (totals.requests, totals.prompt_tokens, totals.cached_tokens) == (3, 30, 12)
+
+
+# -- log-probabilities and calls on the chunks -------------------------------------------------------------------------
+
+
+def build(**options: Any) -> AnswerBuilder:
+    return AnswerBuilder(TOKENIZER, **{"end_ids": frozenset({END}), **options})
+
+
+def told(builder: AnswerBuilder, text: str) -> list[Chunk]:
+    """The chunks of an answer whose tokens all have a log-probability."""
+    ids = [*TOKENIZER.encode(text, parse_special=True), END]
+    chunks: list[Chunk] = []
+    for i, token in enumerate(ids):
+        reason: Any = "stop" if token == END else None
+        chunks += builder.push(TokenEvent(id=0, token=token, logprob=-float(i), finish_reason=reason))
+    return chunks
+
+
+@pytest.mark.parametrize(
+    "text", ["one two", "<think>hm</think> yes", "日本語", "", "one STOP two", "ends in ST", "tail<|im_start|>"]
+)
+def test_the_chunks_bring_every_log_probability_once(text: str) -> None:
+    """Also those of tokens without a text of their own: parts of characters, tags, what a stop string cuts."""
+    builder = build(stops=StopStrings(["STOP"]), splitter=ThinkingSplitter())
+    chunks = told(builder, text)
+    done = builder.completion
+    assert done is not None
+    assert tuple(p for chunk in chunks for p in chunk.logprobs) == (done.logprobs or ())
+    assert [p.token_id for p in done.logprobs or ()] == list(done.token_ids)
+    assert all(chunk.text for chunk in chunks[:-1])
+    assert "".join(chunk.text for chunk in chunks if chunk.kind == "answer") == done.text
+
+
+TOOLS = checked_tools([{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}])
+CALLS = """Well.
+<tool_call>
+{"name": "add", "arguments": {"a": 1, "s": "STOP }"}}
+</tool_call>
+<tool_call>
+{"name": "add", "arguments": {}}
+</tool_call>"""
+
+
+def test_calls_come_in_pieces_that_make_json_and_end_the_answer_as_such() -> None:
+    builder = build(stops=StopStrings(["STOP"]), tools=DEFAULT_FORMAT.parser(TOOLS))
+    chunks = told(builder, CALLS)
+    done = builder.completion
+    assert done is not None
+    assert (done.finish_reason, done.stop) == ("tool_calls", None), "a stop string in an argument does not count"
+    assert [json.loads(call.arguments) for call in done.tool_calls] == [{"a": 1, "s": "STOP }"}, {}]
+    assert len({call.id for call in done.tool_calls}) == 2
+    assert done.text.strip() == "Well."
+    for index, call in enumerate(done.tool_calls):
+        deltas = [c.tool for c in chunks if c.tool is not None and c.tool.index == index]
+        assert (deltas[0].id, deltas[0].name, deltas[0].arguments) == (call.id, "add", "")
+        assert "".join(delta.arguments for delta in deltas) == call.arguments
+        assert not any(delta.id or delta.name for delta in deltas[1:])
+    assert tuple(p for chunk in chunks for p in chunk.logprobs) == done.logprobs
+
+
+def test_a_call_that_was_cut_is_no_reason_to_stop() -> None:
+    builder = build(tools=DEFAULT_FORMAT.parser(TOOLS))
+    for token in TOKENIZER.encode(CALLS[: CALLS.index("STOP")]):
+        builder.push(TokenEvent(id=0, token=token))
+    builder.push(TokenEvent(id=0, token=TOKENIZER.encode("x")[0], finish_reason="length"))
+    assert builder.completion is not None
+    assert builder.completion.finish_reason == "length"
+    assert builder.completion.tool_calls[0].arguments.startswith('{"a": 1')
+
+
+def test_a_failed_request_raises_and_keeps_what_was_said() -> None:
+    builder = build()
+    for token in TOKENIZER.encode("half"):
+        builder.push(TokenEvent(id=0, token=token))
+    with pytest.raises(HearthError, match="broken"):
+        builder.push(TokenEvent(id=0, finish_reason="error", error=HearthError("broken")))
+    assert builder.completion is not None
+    assert builder.completion.text == "half"
+
+
+def test_the_account_of_an_answer_that_a_stop_string_ended_comes_later() -> None:
+    builder = build(stops=StopStrings(["b"]))
+    for token in TOKENIZER.encode("abc"):
+        builder.push(TokenEvent(id=0, token=token))
+    assert builder.completion is not None
+    assert builder.completion.usage.prompt_tokens == 0
+    assert builder.push(TokenEvent(id=0, finish_reason="cancelled", usage=EngineUsage(10, 4, 6, 0, 0))) == []
+    assert (builder.completion.finish_reason, builder.completion.usage.prompt_tokens) == ("stop", 10)
+    assert builder.cancel() == []
