@@ -28,6 +28,7 @@ VERBS = {
     "ask": "Ask one question; works in pipes.",
     "serve": "Serve models to OpenAI and Anthropic clients.",
     "batch": "Answer a file of requests; goes on where it was stopped.",
+    "app": "Chat in the browser, everything on this machine.",
     "pull": "Download a model.",
     "list": "Show which models are here.",
     "show": "Show what a model is and what memory it needs.",
