@@ -225,6 +225,18 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(server: Runn
     assert echo(server, "{}").status_code == 200
 
 
+def test_a_client_that_breaks_http_in_its_body_is_no_fault(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    for host in (b"", b"host: evil.example\r\n"):
+        answer = server.raw(
+            head.replace(b"host: localhost\r\n", host or b"host: localhost\r\n")
+            + b"transfer-encoding: chunked\r\n\r\nno length\r\n"
+        )
+        assert b" 400 " in answer.split(b"\r\n")[0]
+    assert "failed" not in caplog.text
+    assert echo(server, "{}").status_code == 200
+
+
 def test_an_expected_body_is_asked_for(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         connection.sendall(

@@ -11,6 +11,7 @@ import secrets
 import time
 from typing import Final
 
+import h11
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -121,7 +122,11 @@ class _Seen:
             message = {**message, "headers": headers.raw}
         elif self._keep and len(self.answered) < _MAX_LOGGED:
             self.answered += message.get("body", b"")
-        await self._send(message)
+        try:
+            await self._send(message)
+        except h11.LocalProtocolError as error:  # it broke HTTP after its headers, and has been told so
+            self.status = None
+            raise ClientGone from error
 
 
 def _printable(path: str) -> str:
