@@ -16,7 +16,7 @@ from hearth.server.openai.chat import as_dict
 from hearth.server.openai.chat_schema import Message
 from hearth.server.openai.parts import ERRORS
 from hearth.server.prompts import for_template
-from hearth.server.wire import MAX_MESSAGES, MAX_TOKENS, Body, ModelName, Text, TokenId
+from hearth.server.wire import MAX_MESSAGES, Body, ModelName, Text, TokenList
 
 if TYPE_CHECKING:
     from hearth.server.models import Models
@@ -58,7 +58,7 @@ class Tokens(BaseModel):
 class DetokenizeRequest(Body):
     """Token ids."""
 
-    tokens: Annotated[list[TokenId], Field(max_length=MAX_TOKENS)]
+    tokens: TokenList
     model: Annotated[ModelName, Field(description="The server's first unless given.")] | None = None
 
 

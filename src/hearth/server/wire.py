@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -112,6 +113,17 @@ def _plain_json(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """1.0 is a whole number in JSON, and an integer in a JSON schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _all_whole(value: Any) -> Any:
+    """The same for a list, which may be long."""
+    has_float = isinstance(value, list) and any(isinstance(item, float) for item in value)
+    return [_whole(item) for item in value] if has_float else value
+
+
 JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 """An object of any content, of bounded size: a JSON schema, the arguments of a call."""
 
@@ -120,10 +132,13 @@ ShortText = Annotated[str, Field(max_length=1024)]
 """A name, an id, a label."""
 
 ModelName = Annotated[str, Field(min_length=1, max_length=512, description="One of GET /v1/models.")]
+WHOLE = BeforeValidator(_whole)
 TokenId = Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]
-TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKENS)]
-TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+TokenList = Annotated[list[TokenId], Field(max_length=MAX_TOKENS), BeforeValidator(_all_whole)]
+TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKENS), BeforeValidator(_all_whole)]
+TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
+TopK = Annotated[int, Field(ge=0, le=1_000_000, description="0 is off."), WHOLE]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]

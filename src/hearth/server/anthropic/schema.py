@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,6 +11,7 @@ from hearth.server.openai.fields import ToolName, refuse_kind
 from hearth.server.wire import (
     MAX_MESSAGES,
     MAX_TOKENS,
+    WHOLE,
     Body,
     JsonObject,
     ModelName,
@@ -20,6 +21,7 @@ from hearth.server.wire import (
     Temperature,
     Text,
     TokenCount,
+    TopK,
     Unsupported,
     shape,
     tagged,
@@ -93,37 +95,52 @@ class ToolResultBlock(Body):
     toolset_name: Annotated[Any, Unsupported("there are no tool sets.")] = None
 
 
-_KINDS = "is of a kind that is not supported; a block is text, thinking, tool_use or tool_result"
-Block = Annotated[
+UserBlock = Annotated[
+    Annotated[TextBlock, Tag("(text)")] | Annotated[ToolResultBlock, Tag("(tool_result)")],
+    tagged("type", "a user's block is of type text or tool_result"),
+]
+AssistantBlock = Annotated[
     Annotated[TextBlock, Tag("(text)")]
     | Annotated[ThinkingBlock, Tag("(thinking)")]
-    | Annotated[ToolUseBlock, Tag("(tool_use)")]
-    | Annotated[ToolResultBlock, Tag("(tool_result)")],
-    tagged("type", _KINDS),
+    | Annotated[ToolUseBlock, Tag("(tool_use)")],
+    tagged("type", "an assistant's block is of type text, thinking or tool_use"),
 ]
+Blocks = Field(min_length=1, max_length=MAX_BLOCKS)
 
 
-class Message(Body):
-    """One turn."""
+class UserTurn(Body):
+    """What the user says, and what tools returned."""
 
-    role: Literal["user", "assistant", "system"]
+    role: Literal["user"]
     content: Annotated[
-        Annotated[Text, Tag("(text)")]
-        | Annotated[list[Block], Field(min_length=1, max_length=MAX_BLOCKS), Tag("(blocks)")],
+        Annotated[Text, Tag("(text)")] | Annotated[list[UserBlock], Blocks, Tag("(blocks)")],
         shape(text=str, blocks=list),
     ]
 
-    @model_validator(mode="after")
-    def _blocks_fit(self) -> Self:
-        allowed = {"user": ("text", "tool_result"), "assistant": ("text", "thinking", "tool_use"), "system": ("text",)}
-        for block in self.content if isinstance(self.content, list) else ():
-            if block.type not in allowed[self.role]:
-                raise PydanticCustomError(
-                    "misplaced",
-                    "a block of type {type} cannot be in a message of the {role}",
-                    {"type": block.type, "role": self.role},
-                )
-        return self
+
+class AssistantTurn(Body):
+    """What the model answered before."""
+
+    role: Literal["assistant"]
+    content: Annotated[
+        Annotated[Text, Tag("(text)")] | Annotated[list[AssistantBlock], Blocks, Tag("(blocks)")],
+        shape(text=str, blocks=list),
+    ]
+
+
+class SystemTurn(Body):
+    """Instructions in the course of a conversation."""
+
+    role: Literal["system"]
+    content: TextOrBlocks
+
+
+Message = Annotated[
+    Annotated[UserTurn, Tag("(user)")]
+    | Annotated[AssistantTurn, Tag("(assistant)")]
+    | Annotated[SystemTurn, Tag("(system)")],
+    tagged("role"),
+]
 
 
 class Tool(Body):
@@ -181,9 +198,9 @@ class ThinkingOn(Body):
     """Thinking is wanted. It ends where the model ends it, or with `max_tokens`."""
 
     type: Literal["enabled"]
-    budget_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, description="Checked, but no limit by itself.")] | None = (
-        None
-    )
+    budget_tokens: (
+        Annotated[int, Field(ge=1, le=MAX_TOKENS, description="Checked, but no limit by itself."), WHOLE] | None
+    ) = None
     display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
 
 
@@ -255,7 +272,7 @@ class MessageRequest(CountRequest):
     stop_sequences: Annotated[list[StopString], Field(max_length=16)] | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    top_k: TopK | None = None
     stream: bool | None = None
     metadata: RequestMetadata | None = None
     service_tier: Annotated[Any, Unsupported("there is one tier.", neutral=("auto", "standard_only"))] = None

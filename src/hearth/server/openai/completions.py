@@ -19,7 +19,7 @@ from hearth.server.openai.chat_schema import CompletionUsage
 from hearth.server.openai.fields import Harmless, StreamOptions, Structured, needs_stream
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, finish_reason, finite, usage_of
 from hearth.server.streaming import sse
-from hearth.server.wire import MAX_CHOICES, ModelName, Text, TokenCount, TokenIds, Unsupported
+from hearth.server.wire import MAX_CHOICES, WHOLE, ModelName, Text, TokenCount, TokenIds, Unsupported
 
 router = APIRouter(tags=["OpenAI"])
 MAX_PROMPTS = 64
@@ -34,7 +34,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "(text)"
     first = value[0] if isinstance(value, list) and value else None
-    return {int: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
+    return {int: "(tokens)", float: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
 
 
 class CompletionRequest(Structured, Harmless):
@@ -48,11 +48,11 @@ class CompletionRequest(Structured, Harmless):
         | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS), Tag("(token lists)")],
         Discriminator(_kind),
     ]
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=MAX_CHOICES, description="Must be n.")] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None
+    best_of: Annotated[int, Field(ge=1, le=MAX_CHOICES, description="Must be n."), WHOLE] | None = None
     max_tokens: TokenCount | None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     suffix: Annotated[Any, Unsupported("a text is carried on at its end only.", neutral=("",))] = None

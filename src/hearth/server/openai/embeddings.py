@@ -17,7 +17,7 @@ from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
 from hearth.server.openai.parts import ERRORS
 from hearth.server.streaming import until_gone
-from hearth.server.wire import Body, ModelName, ShortText, Text, TokenIds
+from hearth.server.wire import WHOLE, Body, ModelName, ShortText, Text, TokenIds
 
 if TYPE_CHECKING:
     from hearth.server.models import Models, OpenModel
@@ -32,7 +32,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "(text)"
     first = value[0] if isinstance(value, list) and value else None
-    return {int: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
+    return {int: "(tokens)", float: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
 
 
 class EmbeddingRequest(Body):
@@ -47,7 +47,7 @@ class EmbeddingRequest(Body):
         Discriminator(_kind),
     ]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1, le=1 << 20, description="Must be the model's own.")] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=1 << 20, description="Must be the model's own."), WHOLE] | None = None
     user: ShortText | None = None
 
     def inputs(self) -> list[str | list[int]]:

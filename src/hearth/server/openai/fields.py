@@ -19,6 +19,7 @@ from hearth.server.wire import (
     StopString,
     Temperature,
     Text,
+    TopK,
     Unsupported,
     shape,
     tagged,
@@ -58,9 +59,9 @@ class Sampling(Body):
 
     temperature: Temperature | None = None
     top_p: Probability | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000, description="Extension; 0 is off.")] | None = None
+    top_k: Annotated[TopK, Field(description="Extension; 0 is off.")] | None = None
     min_p: Annotated[float, Field(ge=0, le=1, description="Extension; 0 is off.")] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10, description="Extension; 1 is off.")] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.1, le=10, description="Extension; 1 is off.")] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: Annotated[dict[Digits, Bias], Field(max_length=1024)] | None = None

@@ -20,6 +20,7 @@ from hearth.server.openai.fields import (
 )
 from hearth.server.wire import (
     MAX_MESSAGES,
+    WHOLE,
     Body,
     JsonObject,
     ModelName,
@@ -221,7 +222,7 @@ class ResponseRequest(Sampling, Harmless):
     text: TextSettings | None = None
     reasoning: Reasoning | None = None
     include: Annotated[list[Literal["message.output_text.logprobs"]], Field(max_length=8)] | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
 
