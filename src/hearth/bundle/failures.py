@@ -24,10 +24,10 @@ _WORDS = {
 
 
 @contextmanager
-def storage_errors(doing: str, path: Path) -> Iterator[None]:
+def storage_errors(doing: str, path: Path, *, hint: str = HINT) -> Iterator[None]:
     """Turn any OSError inside into a StorageError: "Cannot DOING PATH: reason"."""
     try:
         yield
     except OSError as error:
         reason = _WORDS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"Cannot {doing} {path}: {reason}.", hint=HINT) from error
+        raise StorageError(f"Cannot {doing} {path}: {reason}.", hint=hint) from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from hearth.cli.cluster import autoscale_option, ray_options
 from hearth.cli.options import examples
 from hearth.cli.serving import check_installed, model_settings, run_server, server_settings, serving_options
 
@@ -17,30 +18,62 @@ from hearth.cli.serving import check_installed, model_settings, run_server, serv
         "hearth serve Qwen/Qwen3-0.6B --port 8080",
         "hearth serve MODEL OTHER --load-on-demand --memory 8GB",
         "HEARTH_API_KEY=... hearth serve MODEL --host 0.0.0.0",
+        "hearth serve MODEL --ray --autoscale 1:4",
     ),
 )
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @serving_options
-def command(models: tuple[str, ...], load_on_demand: bool, log_level: str, **options: Any) -> None:
+@ray_options
+@autoscale_option
+def command(
+    models: tuple[str, ...],
+    load_on_demand: bool,
+    log_level: str,
+    ray: bool,
+    replicas: int | None,
+    autoscale: tuple[int, int] | None,
+    ray_address: str | None,
+    **options: Any,
+) -> None:
     """Serve MODELs to programs that speak OpenAI's or Anthropic's protocol; without one, the starter model.
 
     Listens on this machine only, unless --host says otherwise; then clients need a key. Nothing that is asked or
     answered leaves the machine or is written to the log. Ctrl-C stops it after the running answers.
     """
     check_installed()
+    from hearth.errors import UsageError
     from hearth.server.app import create_app
     from hearth.server.models import Models
+    from hearth.server.ray.cluster import prepare_ray
 
     settings = server_settings(options)
     names = tuple(dict.fromkeys(models)) or ("starter",)
+    load = () if load_on_demand else names
+
+    def on_open(url: str) -> None:
+        _greet(url, names, with_key=bool(settings.keys))
+
+    if ray:
+        prepare_ray(ray_address)
+        from hearth.server.log import configure_log
+        from hearth.server.ray.serving import RaySettings, serve_on_ray
+
+        if replicas and autoscale:
+            raise UsageError("--replicas and --autoscale contradict each other.")
+        configure_log(log_level)
+        spread = RaySettings(ray_address, autoscale or replicas or 2)
+        serve_on_ray(names, load, model_settings(options), settings, spread, on_open=on_open)
+        return
+    if replicas or autoscale or ray_address:
+        raise UsageError("--replicas, --autoscale and --ray-address go with --ray.")
     served = Models(names, model_settings(options))
     run_server(
         served,
         settings,
         create_app(served, settings),
-        load=() if load_on_demand else names,
+        load=load,
         log_level=log_level,
-        on_open=lambda url: _greet(url, names, with_key=bool(settings.keys)),
+        on_open=on_open,
     )
 
 

@@ -41,16 +41,22 @@ def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | No
     app = FastAPI(title="Hearth", version=version("hearth"), description=_ABOUT, docs_url=None, redoc_url=None)
     app.state.models = models
     app.state.settings = settings
-    app.state.metrics = metrics = Metrics(models)
-    app.state.traffic = traffic = Traffic()
+    app.state.metrics = Metrics(models)
+    app.state.traffic = Traffic()
     add_error_handlers(app)
     for protocol in (openai, anthropic, tokens):
         app.include_router(protocol.router)
-    _add_own_routes(app)
+    add_own_routes(app)
     if page is not None:
         app.include_router(page)
+    add_guards(app, settings)
+    return app
+
+
+def add_guards(app: FastAPI, settings: ServerSettings) -> None:
+    """The layers around the routes. `app.state` has `traffic` and `metrics`."""
     # The last one added is the outermost.
-    app.add_middleware(Limits, settings=settings, traffic=traffic)
+    app.add_middleware(Limits, settings=settings, traffic=app.state.traffic)
     app.add_middleware(KeyGuard, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
@@ -62,11 +68,12 @@ def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | No
             allow_private_network=True,
         )
     app.add_middleware(HostGuard, settings=settings)
-    app.add_middleware(Access, settings=settings, metrics=metrics)
-    return app
+    app.add_middleware(Access, settings=settings, metrics=app.state.metrics)
 
 
-def _add_own_routes(app: FastAPI) -> None:
+def add_own_routes(app: FastAPI) -> None:
+    """`/health` and `/metrics`."""
+
     @app.get("/health", tags=["server"])
     async def health(request: Request) -> JSONResponse:
         """Whether the server lives and is ready: 200, or 503 while it stops. With a key, or where none is needed:
