@@ -24,7 +24,7 @@ from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import Engine, Generation, SamplingParams
+from hearth.engine import Engine, Generation, Pace, SamplingParams
 from hearth.errors import ContextFull, UsageError
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import (
@@ -432,7 +432,8 @@ class LLM:
             mmap=mmap,
             progress=progress,
         )
-        return Engine(self._session, context=size, eos_ids=eos_ids, speculation=self._guesser.speculation)
+        speculation = self._guesser.speculation
+        return Engine(self._session, context=size, eos_ids=eos_ids, speculation=speculation, pace=Pace())
 
     def _checked(self, prepared: Prepared) -> Prepared:
         """Raises what the engine would raise on taking the request."""

@@ -10,6 +10,7 @@ from hearth.engine.engine import Engine, pages_for
 from hearth.engine.forward import Forward, ForwardInfo, ForwardResult
 from hearth.engine.generation import Generation
 from hearth.engine.lookup import PromptLookup
+from hearth.engine.pace import Pace
 from hearth.engine.params import MAX_LOGPROBS, SamplingParams
 from hearth.engine.sequence import FinishReason, Overflow, Request, TokenEvent, Usage
 from hearth.engine.speculation import Speculation
@@ -29,6 +30,7 @@ __all__ = [
     "ForwardResult",
     "Generation",
     "Overflow",
+    "Pace",
     "PromptLookup",
     "Request",
     "SamplingParams",

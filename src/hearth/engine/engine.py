@@ -25,6 +25,7 @@ from hearth.engine.draft import Ask, draft_limit
 from hearth.engine.evaluate import Evaluator, check_ids
 from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
 from hearth.engine.generation import Generation
+from hearth.engine.pace import Pace
 from hearth.engine.pages import PagePool, pages_for_tokens
 from hearth.engine.params import SamplingParams
 from hearth.engine.scheduler import Scheduler, Slice
@@ -53,6 +54,7 @@ class Engine:
         prefix_cache: whether a request goes on from pages that earlier ones left.
         speculation: which guesses to verify, several tokens at once, where that is faster; changes no token. It belongs
             to this engine alone.
+        pace: how many prompt tokens a step may carry while other sequences decode; None: `chunk_tokens` of them.
 
     Raises:
         UsageError: a value is out of range.
@@ -68,6 +70,7 @@ class Engine:
         chunk_tokens: int | None = None,
         prefix_cache: bool = True,
         speculation: Speculation | None = None,
+        pace: Pace | None = None,
     ) -> None:
         info = session.info
         if not 2 <= context <= info.max_position:
@@ -87,9 +90,10 @@ class Engine:
         self._info = info
         self._table_stride = stride
         self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
-        self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens)
+        self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens, pace=pace)
         self._batch = Batch(info, stride)
         self._speculation = speculation
+        self._pace = pace
         self._evaluator = Evaluator(session, self._batch, self._scheduler, context=context)
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
@@ -227,8 +231,7 @@ class Engine:
             if slices and self._speculation is not None and all(p.count == 1 and p.wants_logits for p in slices):
                 self._speculate(slices, self._speculation)
             elif slices:
-                self._batch.fill(slices)
-                self._take(slices, self._batch.run(self._session))
+                self._compute(slices)
         except BaseException as error:
             dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
             if isinstance(error, Exception) and len(dropped) > 1 and not self._drawing:
@@ -237,6 +240,17 @@ class Engine:
             else:
                 self._recover(list(dropped), error)
             raise
+
+    def _compute(self, slices: list[Slice[Sequence]]) -> None:
+        """A step without guesses."""
+        self._batch.fill(slices)
+        begin = time.perf_counter_ns()
+        result = self._batch.run(self._session)
+        if self._pace is not None:
+            taken = time.perf_counter_ns() - begin
+            decoding = sum(part.count == 1 and part.wants_logits for part in slices)
+            self._pace.observe(decoding, sum(part.count for part in slices) - decoding, taken)
+        self._take(slices, result)
 
     def _try_alone(self) -> None:
         """One step of the first suspect: once it has drawn a token, it is none any more."""
@@ -263,7 +277,10 @@ class Engine:
         self._batch.fill(slices)
         begin = time.perf_counter_ns()
         result = self._batch.run(self._session)
-        speculation.observe(self._batch.num_rows, time.perf_counter_ns() - begin)
+        taken = time.perf_counter_ns() - begin
+        speculation.observe(self._batch.num_rows, taken)
+        if self._pace is not None:
+            self._pace.observe(self._batch.num_rows, 0, taken)
         self._take(slices, result)
 
     def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:

@@ -3,7 +3,8 @@
 Owns the queue and the order; knows nothing of the forward itself, of logits or of events. A step is filled like this:
 
 1. every running sequence that waits for its next token gets it: streams never starve behind a long prompt;
-2. sequences in the middle of their prompt go on, oldest first, up to `chunk_tokens` in all;
+2. sequences in the middle of their prompt go on, oldest first, up to `chunk_tokens` in all, or as many as `pace.py`
+   allows so that the others' next tokens are not late;
 3. waiting sequences are admitted first come, first served, while there is room in the chunk and in the pages.
 
 If the pages do not suffice, the youngest running sequence gives up its own and waits at the head of the queue; it is
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from hearth.engine.forward import ForwardInfo
+from hearth.engine.pace import Pace
 from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import PagePool, pages_for_tokens
 from hearth.engine.sequence import Sequence, Status
@@ -52,14 +54,16 @@ class Scheduler:
         info: bounds of a forward.
         pool: pages; must be able to hold the longest sequence alone.
         chunk_tokens: prompt tokens in one step.
+        pace: how many of them while others decode; None: all.
 
     Attributes:
         max_running: sequences that hold pages at the same time.
     """
 
-    def __init__(self, info: ForwardInfo, pool: PagePool, *, chunk_tokens: int) -> None:
+    def __init__(self, info: ForwardInfo, pool: PagePool, *, chunk_tokens: int, pace: Pace | None = None) -> None:
         self.pool = pool
         self.chunk_tokens = chunk_tokens
+        self._pace = pace
         self.max_tokens = info.max_tokens
         # Each running sequence may want one token and one row of logits in the same step.
         self.max_running = min(info.max_seqs, info.max_logit_rows, info.max_tokens)
@@ -107,13 +111,17 @@ class Scheduler:
         for sequence in tuple(self.running):
             if sequence.status is Status.RUNNING and sequence.num_pending == 1:
                 self._place(sequence, 1, slices)
-        budget = min(self.chunk_tokens, self.max_tokens - len(slices))
+        budget = min(self.chunk_tokens, self.max_tokens - len(slices), self._pace_limit(len(slices)))
         for sequence in tuple(self.running):
             if sequence.status is Status.RUNNING and sequence.num_pending > 1 and budget > 0:
                 budget -= self._place(sequence, min(sequence.num_pending, budget), slices)
         if len(self.waiting) == num_waiting:  # else one has just been preempted: there is no room for another
             self._admit(budget, slices)
         return list(slices.values())
+
+    def _pace_limit(self, decoding: int) -> int:
+        limit = None if self._pace is None else self._pace.limit(decoding)
+        return self.max_tokens if limit is None else limit
 
     def schedule_alone(self, sequence: Sequence) -> Slice[Sequence]:
         """The next step of one unfinished sequence, as if there were no other; it counts as the oldest meanwhile."""
