@@ -46,14 +46,16 @@ class JsonFormat(ABC):
         chosen = callable_tools(tools, choice)
         markers, starts = self.syntax.markers, self.syntax.starts
         rules = [self.calls(parallel=parallel), call_rules(chosen, named_object(self.key))]
+        # The greedy lexer of llguidance would never end a call that is also the beginning of some free text.
+        but = no_call_at_start(chosen, starts) if starts else ""
         if choice.mode in ("auto", "none") and markers:
-            rules.append(self._mark.after_text(markers))
+            rules.append(self._mark.after_text(markers, but=but))
         return whole_answer(
             choice,
             must="" if starts else self._mark(markers[0]),
             may=["BREAK"] * bool(starts) + ["opening"] * bool(markers),
             rules=rules,
-            text=no_call_at_start(chosen, starts) if starts else "",
+            but=but,
         )
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:

@@ -37,14 +37,19 @@ class Markers:
         """One marker."""
         return f"<[{self._control[text]}]>" if text in self._control else quoted(text)
 
-    def after_text(self, texts: Sequence[str]) -> str:
-        """Rules `opening`: any text, then one of some markers."""
-        ways, rules = [], []
+    def after_text(self, texts: Sequence[str], *, but: str = "") -> str:
+        """Rules `opening`: any text, then one of some markers.
+
+        Args:
+            but: the rest of a terminal, which says what the text may not be.
+        """
+        ways, rules = [], [f"ANY: {_ANY}{but}"]
         for i, text in enumerate(texts):
             if text in self._control:
                 ways.append(f"ANY {self(text)}")
-            ways.append(f"opening_{i}")
-            rules.append(f"opening_{i}[lazy]: /(?s:.*){pattern(text)}/")
+            ways.append(f"spelled_{i}")
+            rules.append(f"spelled_{i}[lazy]: SPELLED_{i}")
+            rules.append(f"SPELLED_{i}: /(?s:.*){pattern(text)}/{but}")
         return "\n".join([f"opening: {' | '.join(ways)}", *rules])
 
 
@@ -77,28 +82,28 @@ def named_object(key: str) -> Callable[[Tool, str], str]:
     return one
 
 
-def whole_answer(choice: Choice, *, must: str, may: Sequence[str], rules: Sequence[str], text: str = "") -> str:
+def whole_answer(choice: Choice, *, must: str, may: Sequence[str], rules: Sequence[str], but: str = "") -> str:
     """The grammar of an answer.
 
     Args:
         must: what begins calls that must come; "" for nothing.
         may: ways to begin calls that may come.
         rules: `calls`, which come after the beginning, and what else is used.
-        text: a terminal for an answer without calls; "" for any text.
+        but: the rest of a terminal, which says what an answer without calls may not be.
     """
     if choice.mode in ("required", "named"):
         start = [f"start: BREAK {must} calls"]
     else:
-        start = ["start: TEXT | (" + " | ".join(may) + ") calls", f"TEXT: {text or _ANY}"]
-    return "\n".join([*start, "BREAK: /\\n{0,2}/", f"ANY: {_ANY}", *rules])
+        start = ["start: TEXT | (" + " | ".join(may) + ") calls", f"TEXT: {_ANY}{but}"]
+    return "\n".join([*start, "BREAK: /\\n{0,2}/", *rules])
 
 
 def no_call_at_start(tools: Sequence[Tool], starts: Sequence[str]) -> str:
-    """A terminal: any text but one that begins with one of some texts, and then as the call of a tool does."""
+    """The rest of a terminal: but not what begins with one of some texts, and then as the call of a tool does."""
     space = "[ \\t\\n\\r]*"
     begins = "|".join(pattern(start.removesuffix("{")) for start in starts)
     names = "|".join(pattern(tool.name) for tool in tools)
-    return f'{_ANY} & ~/{space}({begins}){space}\\{{{space}"name"{space}:{space}"({names})"(?s:.*)/'
+    return f' & ~/{space}({begins}){space}\\{{{space}"name"{space}:{space}"({names})"(?s:.*)/'
 
 
 def callable_tools(tools: Sequence[Tool], choice: Choice) -> tuple[Tool, ...]:

@@ -184,7 +184,8 @@ class CallReader(ABC):
             known = self._markers + self._starts if self._beginning else self._markers
             if begin in known:
                 return begin
-            keep = next(i for i in range(len(self._held) + 1) if _may_begin(self._held[i:], known))
+            size = len(self._held)
+            keep = next((i for i in range(size) if _may_begin(self._held[i:], known)), size)
             if keep:
                 self._say(self._held[:keep])
                 self._held = self._held[keep:]

@@ -1,0 +1,270 @@
+"""The families, and what their makers show of answers with calls: data for all tests of formats.
+
+The examples are the published forms with the tools below put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hearth.chat.tools import ToolFormat, checked_tools
+from hearth.chat.tools.detect import DEFAULT_FORMAT
+from hearth.chat.tools.gemma import Gemma3
+from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
+from hearth.chat.tools.granite import Granite
+from hearth.chat.tools.hermes import Hermes
+from hearth.chat.tools.llama3 import Llama3
+from hearth.chat.tools.mistral import MistralList, MistralNamed
+from hearth.chat.tools.phi import Phi4Mini
+from hearth.chat.tools.qwen_coder import QwenCoder
+
+
+def tool(name: str, properties: dict[str, object], required: tuple[str, ...] = ()) -> dict[str, object]:
+    """One tool in OpenAI's form."""
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"type": "function", "function": {"name": name, "description": f"Does {name}.", "parameters": schema}}
+
+
+RAW_TOOLS = [
+    tool(
+        "get_weather",
+        {
+            "location": {"type": "string", "description": "City and country"},
+            "unit": {"enum": ["celsius", "fahrenheit"]},
+            "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        },
+        ("location",),
+    ),
+    tool("get_time", {}),
+    tool("get", {"ids": {"type": "array", "items": {"type": "integer"}, "maxItems": 2}, "deep": {"type": "boolean"}}),
+]
+TOOLS = checked_tools(RAW_TOOLS)
+
+# What a reader made of an answer: texts, and calls as (name, arguments).
+Read = list[str | tuple[str, dict[str, object]]]
+PARIS: tuple[str, dict[str, object]] = ("get_weather", {"location": "Paris, France", "unit": "celsius"})
+TIME: tuple[str, dict[str, object]] = ("get_time", {})
+
+
+@dataclass(frozen=True)
+class Example:
+    """An answer.
+
+    Attributes:
+        text: what the model writes.
+        read: what it amounts to.
+        source: where this form is documented.
+        strict: the grammar writes it so as well; False for what is only read.
+    """
+
+    text: str
+    read: Read
+    source: str
+    strict: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """One format.
+
+    Attributes:
+        make: the format, given the control tokens.
+        template: a line with which a template of the family is told.
+        control: the markers are control tokens in the family's vocabulary; else they are spelled out.
+    """
+
+    id: str
+    make: Callable[[Mapping[str, int]], ToolFormat]
+    examples: tuple[Example, ...]
+    template: str = ""
+    control: bool = False
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        return self.make({}).markers
+
+    @property
+    def begin(self) -> str:
+        """With what a call begins."""
+        return self.markers[0] if self.markers else '{"name": "get'
+
+
+_HERMES_CALL = (
+    '<tool_call>\n{"name": "get_weather", "arguments": {"location": "Paris, France", "unit": "celsius"}}\n</tool_call>'
+)
+_HERMES_TIME = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
+_QWEN_DOCS = "https://qwen.readthedocs.io/en/latest/framework/function_call.html"
+_HERMES = (
+    Example(_HERMES_CALL, [PARIS], _QWEN_DOCS),
+    Example(f"I look it up.\n{_HERMES_CALL}\n{_HERMES_TIME}", ["I look it up.", PARIS, TIME], _QWEN_DOCS),
+    Example("It is 20 degrees.", ["It is 20 degrees."], _QWEN_DOCS),
+    Example(
+        '<tool_call>\n{"arguments": {}, "name": "get_time"}\n</tool_call>',
+        [TIME],
+        "https://github.com/NousResearch/Hermes-Function-Calling",
+        strict=False,
+    ),
+)
+_LIST_CALL = '{"name": "get_weather", "arguments": {"location": "Paris, France", "unit": "celsius"}}'
+_LIST_TIME = '{"name": "get_time", "arguments": {}}'
+_LLAMA_CALL = '{"name": "get_weather", "parameters": {"location": "Paris, France", "unit": "celsius"}}'
+_LLAMA_TIME = '{"name": "get_time", "parameters": {}}'
+_META = "https://www.llama.com/docs/model-cards-and-prompt-formats/llama3_1/"
+_GOOGLE_3 = "https://ai.google.dev/gemma/docs/capabilities/function-calling"
+_GOOGLE_F = "https://ai.google.dev/gemma/docs/functiongemma/formatting-and-best-practices"
+_GOOGLE_4 = "https://ai.google.dev/gemma/docs/capabilities/text/function-calling-gemma4"
+_MISTRAL = "https://github.com/mistralai/mistral-common"
+_CODER_CALL = (
+    "<tool_call>\n<function=get_weather>\n<parameter=location>\nParis, France\n</parameter>\n<parameter=unit>\n"
+    "celsius\n</parameter>\n</function>\n</tool_call>"
+)
+
+FAMILIES = (
+    Family("hermes", Hermes, _HERMES, "{% if tools %}<tool_call>\n</tool_call>{% endif %}"),
+    Family("default", lambda _: DEFAULT_FORMAT, _HERMES),
+    Family(
+        "llama3",
+        Llama3,
+        (
+            Example(_LLAMA_CALL, [PARIS], _META),
+            Example(f"<|python_tag|>{_LLAMA_CALL}", [PARIS], _META),
+            Example(
+                f"{_LLAMA_CALL}; {_LLAMA_TIME}", [PARIS, TIME], "https://docs.vllm.ai/en/latest/features/tool_calling"
+            ),
+            Example('{"a": 1}', ['{"a": 1}'], _META),
+            Example(
+                '{"name": "get_time", "arguments": {}}',
+                [TIME],
+                "https://github.com/meta-llama/llama-models",
+                strict=False,
+            ),
+        ),
+        '{% if tools %}<|start_header_id|>{"name": 1, "parameters": 2}{% endif %}',
+        control=True,
+    ),
+    Family(
+        "mistral",
+        MistralList,
+        (
+            Example(f"[TOOL_CALLS] [{_LIST_CALL}]", [PARIS], _MISTRAL),
+            Example(f"[TOOL_CALLS][{_LIST_CALL}, {_LIST_TIME}]", [PARIS, TIME], _MISTRAL),
+            Example(
+                '[TOOL_CALLS] [{"name": "get_time", "arguments": {}, "id": "VvvODy9mT"}]',
+                [TIME],
+                _MISTRAL,
+                strict=False,
+            ),
+        ),
+        "[TOOL_CALLS] [AVAILABLE_TOOLS]",
+        control=True,
+    ),
+    Family(
+        "mistral-named",
+        MistralNamed,
+        (
+            Example('[TOOL_CALLS]get_weather[ARGS]{"location": "Paris, France", "unit": "celsius"}', [PARIS], _MISTRAL),
+            Example(
+                'Both.[TOOL_CALLS]get_time[ARGS]{}[TOOL_CALLS]get_weather[ARGS]{"location": "Paris, France", "unit":'
+                ' "celsius"}',
+                ["Both.", TIME, PARIS],
+                _MISTRAL,
+            ),
+            Example("[TOOL_CALLS]get_time{}", [TIME], _MISTRAL, strict=False),
+        ),
+        "[TOOL_CALLS]name[ARGS]",
+        control=True,
+    ),
+    Family(
+        "mistral-id",
+        lambda control: MistralNamed(control, with_id=True),
+        (Example("[TOOL_CALLS]get_time[CALL_ID]VvvODy9mT[ARGS]{}", [TIME], _MISTRAL),),
+        "[TOOL_CALLS]name[CALL_ID]id[ARGS]",
+        control=True,
+    ),
+    Family(
+        "granite",
+        Granite,
+        (
+            Example(f"<|tool_call|>[{_LIST_CALL}]", [PARIS], "https://www.ibm.com/granite/docs/models/granite"),
+            Example(
+                f"<tool_call>[{_LIST_CALL}, {_LIST_TIME}]",
+                [PARIS, TIME],
+                "https://docs.vllm.ai/en/latest/features/tool_calling",
+            ),
+        ),
+        "<|start_of_role|>available_tools",
+        control=True,
+    ),
+    Family(
+        "phi4-mini",
+        Phi4Mini,
+        (
+            Example(
+                f"<|tool_call|>[{_LIST_CALL}, {_LIST_TIME}]<|/tool_call|>",
+                [PARIS, TIME],
+                "https://github.com/guidance-ai/llguidance/blob/main/docs/toolcalls.md",
+            ),
+        ),
+        "<|tool|> <|/tool|>",
+        control=True,
+    ),
+    Family(
+        "gemma3",
+        Gemma3,
+        (
+            Example(_LLAMA_CALL, [PARIS], _GOOGLE_3),
+            Example(f"```tool_code\n{_LLAMA_CALL}\n```", [PARIS], _GOOGLE_3, strict=False),
+            Example("```json\n[1, 2]\n```", ["```json\n[1, 2]\n```"], _GOOGLE_3),
+        ),
+        "<start_of_turn>",
+    ),
+    Family(
+        "function-gemma",
+        lambda control: GemmaCalls("function-gemma", FUNCTION_GEMMA, control),
+        (
+            Example(
+                "<start_function_call>call:get_weather{location:<escape>Paris, France<escape>,unit:<escape>celsius"
+                "<escape>}<end_function_call>",
+                [PARIS],
+                _GOOGLE_F,
+            ),
+            Example(
+                "<start_function_call>call:get_time{}<end_function_call><start_function_call>call:get{deep:true,ids:[1,2]}"
+                "<end_function_call>",
+                [TIME, ("get", {"deep": True, "ids": [1, 2]})],
+                _GOOGLE_F,
+            ),
+        ),
+        "<start_function_call>call:",
+        control=True,
+    ),
+    Family(
+        "gemma4",
+        lambda control: GemmaCalls("gemma4", GEMMA_4, control),
+        (
+            Example(
+                '<|tool_call>call:get_weather{location:<|"|>Paris, France<|"|>,unit:<|"|>celsius<|"|>}<tool_call|>',
+                [PARIS],
+                _GOOGLE_4,
+            ),
+        ),
+        "<|tool_call>call:",
+        control=True,
+    ),
+    Family(
+        "qwen-coder",
+        QwenCoder,
+        (
+            Example(_CODER_CALL, [PARIS], "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct"),
+            Example(
+                "<tool_call>\n<function=get>\n<parameter=ids>\n[1]\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n"
+                "<function=get_time>\n</function>\n</tool_call>",
+                [("get", {"ids": [1]}), TIME],
+                "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct",
+            ),
+        ),
+        "tools <function=a> <parameter=b> </tool_call>",
+    ),
+)
+EXAMPLES = [(family, example) for family in FAMILIES for example in family.examples]
