@@ -8,6 +8,7 @@ import select
 import stat
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 2.0
 MAX_STDIN_CHARS = 64 << 20
+MAX_FORMAT_CHARS = 1 << 20  # what is longer is refused anyway
 
 
 @click.command(
@@ -38,6 +40,7 @@ MAX_STDIN_CHARS = 64 << 20
         'hearth ask starter "What is the capital of France?" --stats',
         'cat notes.txt | hearth ask Qwen/Qwen3-0.6B "Summarise these notes:"',
         'hearth ask ./model.gguf "Name three rivers." --json --temperature 0',
+        'hearth ask Qwen/Qwen3-0.6B "Ada, 36, London" --json-schema person.json',
     ),
 )
 @click.argument("model")
@@ -45,6 +48,8 @@ MAX_STDIN_CHARS = 64 << 20
 @click.option("--system", metavar="TEXT", help="Instructions that stand before the question.")
 @click.option("--raw", is_flag=True, help="Carry the text on as it is, without a chat format.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming text.")
+@click.option("--json-schema", metavar="FILE", help="Keep the answer to the JSON schema in FILE.")
+@click.option("--grammar", metavar="FILE", help="Keep the answer to the grammar (Lark) in FILE.")
 @click.option("--stats", is_flag=True, help="Say on standard error how many tokens it took and how fast.")
 @sampling_options
 @thinking_options
@@ -52,7 +57,15 @@ MAX_STDIN_CHARS = 64 << 20
 @speculation_options
 @open_options
 def command(
-    model: str, prompt: tuple[str, ...], system: str | None, raw: bool, as_json: bool, stats: bool, **options: Any
+    model: str,
+    prompt: tuple[str, ...],
+    system: str | None,
+    raw: bool,
+    as_json: bool,
+    json_schema: str | None,
+    grammar: str | None,
+    stats: bool,
+    **options: Any,
 ) -> None:
     """Ask MODEL one question and print its answer.
 
@@ -62,10 +75,11 @@ def command(
     text = _question(prompt)
     if raw and system:
         raise UsageError("--raw carries a text on as it is: there is no place for --system.")
+    wanted = response_format(json_schema, grammar)
     with open_llm(model, options, to_chat=not raw) as llm:
         if model == "starter" and (stats or sys.stderr.isatty()):
             _banner()
-        done = _answer(llm, text, system, raw, as_json, options)
+        done = _answer(llm, text, system, raw, as_json, wanted, options)
     if stats:
         from hearth.cli.printer import stats_line
 
@@ -77,10 +91,51 @@ def command(
         )
 
 
-def _answer(llm: LLM, text: str, system: str | None, raw: bool, as_json: bool, options: dict[str, Any]) -> Completion:
+def response_format(json_schema: str | None, grammar: str | None) -> dict[str, Any] | None:
+    """What the files say that the answer must keep to; checked without a model.
+
+    Raises:
+        UsageError: both are given, or one cannot be read or used.
+    """
+    if json_schema is None and grammar is None:
+        return None
+    if json_schema is not None and grammar is not None:
+        raise UsageError("--json-schema and --grammar are both given.", hint="Leave one of them out.")
+    wanted: dict[str, Any]
+    if json_schema is not None:
+        try:
+            schema = json.loads(_read(json_schema))
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{json_schema} is not JSON:", why=f"{error}.") from error
+        wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    else:
+        wanted = {"type": "grammar", "grammar": _read(grammar or "")}
+    from hearth.chat.structured import checked_format
+
+    checked_format(wanted)
+    return wanted
+
+
+def _read(name: str) -> str:
+    try:
+        with Path(name).open(encoding="utf-8") as file:
+            return file.read(MAX_FORMAT_CHARS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} cannot be read:", why=f"{error}.") from error
+
+
+def _answer(
+    llm: LLM,
+    text: str,
+    system: str | None,
+    raw: bool,
+    as_json: bool,
+    wanted: dict[str, Any] | None,
+    options: dict[str, Any],
+) -> Completion:
     from hearth.cli.printer import AnswerPrinter, tell_ending
 
-    settings = sampling(options)
+    settings = {**sampling(options), "response_format": wanted}
     if raw:
         stream = llm.generate(text, stream=True, **{k: v for k, v in settings.items() if v is not None})
     else:
