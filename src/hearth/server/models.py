@@ -33,6 +33,7 @@ log = logging.getLogger("hearth.server")
 
 _BUDGET_SHARE = 0.7  # of the memory that is free at the start
 _KV_SHARE = 0.25  # of the budget, for the keys and values of one model
+_BATCH_BYTES, _TABLE_BYTES_PER_TOKEN = 1 << 20, 16  # of a session beside its arena, roughly, until it is open
 _UNLOAD_DRAIN_S = 30.0
 
 OnProgress = Callable[[Progress], None]
@@ -329,7 +330,9 @@ class Models:
             offline=settings.offline,
         )
         facts = opened.bundle.manifest.facts
-        fixed_bytes, kv_bytes = facts.weights_bytes + facts.arena_bytes, int(_KV_SHARE * self._budget_bytes)
+        batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * facts.context_max
+        fixed_bytes = facts.weights_bytes + facts.arena_bytes + batch_bytes
+        kv_bytes = int(_KV_SHARE * self._budget_bytes)
         await self._evict(fixed_bytes + kv_bytes)
         left_bytes = self._budget_bytes - self._used_bytes() - fixed_bytes
         if left_bytes <= 0:

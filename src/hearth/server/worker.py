@@ -278,6 +278,7 @@ class Worker:
             else:
                 if not had_news:
                     self._num_failures = 0
+                self._num_running = self._engine.num_running
                 self._tell([(self._jobs[event.id], event) for event in events])
         self._num_running = self._engine.num_running
 
