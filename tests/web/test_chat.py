@@ -109,6 +109,30 @@ def test_a_prompt_too_long_says_so_and_can_be_mended(open_window: OpenWindow) ->
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
+def test_a_question_that_was_left_without_an_answer_can_be_answered(open_window: OpenWindow, app: Running) -> None:
+    id = app.http.post("/api/conversations", json={}).json()["id"]
+    app.http.post(f"/api/conversations/{id}/messages", json={"parent": None, "content": QUESTION}).raise_for_status()
+    page = open_window(f"/#/c/{id}").page
+    expect(page.get_by_text("This was not answered.")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(answers(page)).to_contain_text(ANSWER)
+    expect(page.get_by_text("This was not answered.")).to_have_count(0)
+
+
+def test_a_model_that_cannot_be_had_is_explained(open_window: OpenWindow) -> None:
+    window = open_window()
+    window.forgive.append("404")
+    page = window.page
+    page.get_by_role("button", name="Model: starter").click()
+    expect(page.locator(".model-item[aria-pressed=true]")).to_contain_text("starter")
+    page.get_by_label("Name of a model on Hugging Face").fill("nobody/nothing")
+    page.get_by_role("button", name="Get", exact=True).click()
+    failure = page.get_by_role("dialog", name="Choose a model").get_by_role("alert")
+    expect(failure).to_contain_text("nobody/nothing")
+    failure.get_by_role("button", name="Dismiss").click()
+    expect(failure).to_have_count(0)
+
+
 def test_system_prompt_and_sampling_belong_to_the_conversation(page: Any, app: Running) -> None:
     page.get_by_role("button", name="Settings of this conversation").click()
     page.get_by_label("System prompt").fill("Answer briefly.")

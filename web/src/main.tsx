@@ -28,4 +28,9 @@ void watchConnection(() => {
   void loadList();
   void loadModels();
 });
+// Another window may have changed things meanwhile.
+addEventListener("focus", () => {
+  reload();
+  void loadList();
+});
 listenForShortcuts();

@@ -35,6 +35,8 @@ export const draft = signal<Draft>(NO_DRAFT);
 /** How long a message was thought about, in seconds, for as long as the page is open. */
 export const thoughtSeconds = new Map<string, number>();
 
+/** How often a conversation has changed here: what was asked for before a change is out of date when it comes. */
+const changes = new Map<string, number>();
 const streams = new Map<string, AbortController>();
 const listeners = new Set<() => void>();
 
@@ -72,6 +74,7 @@ function put(conversation: Conversation): void {
 
 function update(id: string, change: (conversation: Conversation) => Conversation): void {
   const found = known.peek().get(id);
+  changes.set(id, (changes.get(id) ?? 0) + 1);
   if (found) put(change(found));
 }
 
@@ -80,9 +83,10 @@ function putMessage(id: string, message: Message, leaf = false): void {
 }
 
 export async function load(id: string): Promise<void> {
+  const before = changes.get(id);
   try {
     const loaded = await api.conversation(id);
-    if (running.peek().has(id)) return; // what comes in meanwhile is newer
+    if (running.peek().has(id) || changes.get(id) !== before) return;
     put(loaded);
     if (loadFailure.peek() && openId.peek() === id) loadFailure.value = null;
     followElsewhere(loaded);

@@ -132,7 +132,8 @@ export const contextFull = computed(() => {
 effect(() => {
   const key = countKey.value;
   const id = openId.value;
-  if (!id || !conversation.value || answering.value || !connected.value) return;
+  // Counting needs the model; only to count, none is opened.
+  if (!id || !conversation.value || answering.value || !connected.value || !modelNamed(currentModel.value)?.loaded) return;
   const abort = new AbortController();
   const timer = setTimeout(async () => {
     const { content, chips } = writing.peek();

@@ -76,6 +76,15 @@ function Ending({ message }: { message: Message }) {
   );
 }
 
+/** Under a question that has no answer: Hearth was closed in between. */
+export function Unanswered({ question }: { question: Message }) {
+  return (
+    <p class="answer-note">
+      {text.value.unanswered} <Retry message={question} />
+    </p>
+  );
+}
+
 function Retry({ message }: { message: Message }) {
   return (
     <button type="button" class="button small" disabled={answering.value !== null || !connected.value} onClick={() => regenerate(message)}>

@@ -1,6 +1,6 @@
 // The message box, with its files, the thinking switch and the context meter.
 
-import { ArrowUp, Brain, Paperclip, Square } from "lucide";
+import { ArrowUp, Lightbulb, Paperclip, Square } from "lucide";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { shortcut } from "../keys";
 import { text } from "../i18n";
@@ -119,7 +119,7 @@ function ThinkingSwitch() {
   const on = settings.thinking !== false;
   return (
     <button type="button" class="toggle" aria-pressed={on} onClick={() => void change({ settings: { ...settings, thinking: !on } })}>
-      <Icon of={Brain} size={16} />
+      <Icon of={Lightbulb} size={16} />
       {text.value.thinkingToggle}
     </button>
   );

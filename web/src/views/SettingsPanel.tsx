@@ -19,6 +19,10 @@ export function SettingsPanel() {
   useEffect(() => root.current?.querySelector("textarea")?.focus(), []);
 
   const systemSaved = useDelayed((value: string) => void change({ system: value }));
+  // The conversation may come after the panel; what is being typed goes first.
+  useEffect(() => {
+    if (!systemSaved.pending()) setSystem(currentSystem.value);
+  }, [currentSystem.value]);
   const settings = currentSettings.value;
   const set = (name: keyof Settings, value: number | boolean | null): void => {
     const { [name]: _, ...rest } = currentSettings.peek();
@@ -76,7 +80,7 @@ export function SettingsPanel() {
 }
 
 /** Calls `act` a moment after the last change; at once when the field is left or taken away. */
-function useDelayed(act: (value: string) => void): { soon: (value: string) => void; now: () => void } {
+function useDelayed(act: (value: string) => void): { soon: (value: string) => void; now: () => void; pending: () => boolean } {
   const pending = useRef<{ value: string; timer: ReturnType<typeof setTimeout> } | null>(null);
   const now = (): void => {
     if (!pending.current) return;
@@ -90,5 +94,5 @@ function useDelayed(act: (value: string) => void): { soon: (value: string) => vo
     pending.current = { value, timer: setTimeout(now, 500) };
   };
   useEffect(() => now, []);
-  return { soon, now };
+  return { soon, now, pending: () => pending.current !== null };
 }

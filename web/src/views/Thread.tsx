@@ -4,8 +4,10 @@ import { ArrowDown } from "lucide";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { text } from "../i18n";
 import { answering, conversation, load, loadFailure, path } from "../state/chat";
+import { sending } from "../state/composer";
 import { go, openId } from "../state/route";
-import { AnswerMessage } from "./AnswerMessage";
+import { editing } from "../state/ui";
+import { AnswerMessage, Unanswered } from "./AnswerMessage";
 import { Icon } from "./Icon";
 import { UserMessage } from "./UserMessage";
 import { Welcome } from "./Welcome";
@@ -15,6 +17,7 @@ const NEAR_PX = 80;
 export function Thread() {
   const { scroller, content, away, toEnd } = useStickyEnd();
   const messages = path.value;
+  const last = messages.at(-1);
   const failure = loadFailure.value;
   const t = text.value;
   return (
@@ -42,6 +45,7 @@ export function Thread() {
             <AnswerMessage key={message.id} message={message} last={index === messages.length - 1} />
           ),
         )}
+        {last?.role === "user" && !answering.value && !sending.value && editing.value !== last.id && <Unanswered question={last} />}
       </div>
       {away && (
         <button type="button" class="to-end" onClick={toEnd}>
