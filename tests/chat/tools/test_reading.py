@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.chat.tools import ToolCallDelta
@@ -39,6 +39,7 @@ _FRAGMENTS = sorted(
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_text_in_any_pieces_gives_the_same_and_loses_nothing(family: Family, data: st.DataObject) -> None:
     example = data.draw(st.sampled_from(family.examples)).text

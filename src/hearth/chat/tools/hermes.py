@@ -43,16 +43,15 @@ class DescribedHermes(Hermes):
         lines = [json.dumps(tool.for_template()["function"], ensure_ascii=False) for tool in tools]
         return "\n".join(
             [
-                "You can call tools. Each is described by one line of JSON; `parameters` is the JSON schema of its"
-                " arguments:",
+                "You can call tools; `parameters` is the JSON schema of the arguments.",
                 "<tools>",
                 *lines,
                 "</tools>",
-                "To call a tool, write a block of this form, and nothing after the last block:",
+                "To call a tool, write one such block, or several:",
                 "<tool_call>",
-                '{"name": "<name of the tool>", "arguments": {<its arguments>}}',
+                '{"name": "<name>", "arguments": {<arguments>}}',
                 "</tool_call>",
-                "What it returns is sent to you in a <tool_response> block.",
+                "What it returns comes back as a <tool_response> block.",
             ]
         )
 

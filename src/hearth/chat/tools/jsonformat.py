@@ -53,7 +53,7 @@ class JsonFormat(ABC):
         return whole_answer(
             choice,
             must="" if starts else self._mark(markers[0]),
-            may=["BREAK"] * bool(starts) + ["opening"] * bool(markers),
+            may=[""] * bool(starts) + ["opening"] * bool(markers),
             rules=rules,
             but=but,
         )

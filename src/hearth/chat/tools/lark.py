@@ -87,15 +87,15 @@ def whole_answer(choice: Choice, *, must: str, may: Sequence[str], rules: Sequen
 
     Args:
         must: what begins calls that must come; "" for nothing.
-        may: ways to begin calls that may come.
+        may: ways to begin calls that may come; "" for nothing.
         rules: `calls`, which come after the beginning, and what else is used.
         but: the rest of a terminal, which says what an answer without calls may not be.
     """
     if choice.mode in ("required", "named"):
-        start = [f"start: BREAK {must} calls"]
+        start = [f"start: {must} calls"]
     else:
-        start = ["start: TEXT | (" + " | ".join(may) + ") calls", f"TEXT: {_ANY}{but}"]
-    return "\n".join([*start, "BREAK: /\\n{0,2}/", *rules])
+        start = ["start: " + " | ".join(["TEXT", *(f"{way} calls" for way in may)]), f"TEXT: {_ANY}{but}"]
+    return "\n".join([*start, *rules])
 
 
 def no_call_at_start(tools: Sequence[Tool], starts: Sequence[str]) -> str:

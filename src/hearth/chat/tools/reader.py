@@ -173,22 +173,27 @@ class CallReader(ABC):
 
     def _text(self) -> Chars:
         """Passes text on until a marker has come; returns that."""
+        begun = ""  # of a marker: the end of what is held, without the white space before it
         while True:
             char = yield from self.next()
             if char == END:
                 if not (self._after_call and self._held.isspace()):
                     self._say(self._held)
-                self._held = ""
+                self._held = begun = ""
                 continue
-            begin = self._held.lstrip(SPACE)
             known = self._markers + self._starts if self._beginning else self._markers
-            if begin in known:
-                return begin
-            size = len(self._held)
-            keep = next((i for i in range(size) if _may_begin(self._held[i:], known)), size)
-            if keep:
-                self._say(self._held[:keep])
-                self._held = self._held[keep:]
+            begun = (begun + char).lstrip(SPACE)
+            if begun in known:
+                return begun
+            if any(marker.startswith(begun) for marker in known):
+                continue
+            # White space before a call belongs to it, so it is held as well.
+            ends = (begun[i:] for i in range(1, len(begun)))
+            rest = next((end for end in ends if any(marker.startswith(end.lstrip(SPACE)) for marker in known)), "")
+            settled = len(self._held) - len(rest)
+            self._say(self._held[:settled])
+            self._held = rest
+            begun = rest.lstrip(SPACE)
 
     def _give_back(self, marker: str) -> None:
         """What was taken for a call is text; a true one may begin within it."""
@@ -216,12 +221,6 @@ class CallReader(ABC):
     def _taken(self) -> list[str | ToolCallDelta]:
         taken, self._out = self._out, []
         return taken
-
-
-def _may_begin(text: str, markers: Sequence[str]) -> bool:
-    """Whether the text is white space and the beginning of a marker. White space before a call belongs to it."""
-    begin = text.lstrip(SPACE)
-    return any(marker.startswith(begin) for marker in markers)
 
 
 def in_string(text: str) -> str:
