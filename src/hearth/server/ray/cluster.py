@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +32,8 @@ def prepare_ray(address: str | None) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
+        # Ray's switch for "this machine only": without it, it listens on all addresses whatever address it is given.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -58,8 +62,13 @@ def connected(address: str | None) -> Iterator[None]:
         options["address"] = address
     import ray
 
+    # Ray takes SIGTERM for itself; whoever runs decides what it means.
+    on_main = threading.current_thread() is threading.main_thread()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
+        if on_main and on_sigterm is not None:
+            signal.signal(signal.SIGTERM, on_sigterm)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise HearthError(f"Ray cannot be used{f' at {address}' if address else ''}.", why=str(error)) from error
     try:
