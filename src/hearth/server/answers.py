@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hearth.server.models import Models, OpenModel
 
 T = TypeVar("T")
+SHARED_TOKENS = 64
+"""A prompt at least this long is computed once for all answers to it: the others find it in the prefix cache."""
+
 SHUTTING_DOWN = "The server is shutting down; this answer is not finished."
 
 
@@ -54,13 +57,13 @@ class Answers:
         prepared: one for each answer.
     """
 
-    def __init__(
-        self, model: OpenModel, prepared: Sequence[Prepared], streams: Sequence[Followed], stack: AsyncExitStack
-    ) -> None:
+    def __init__(self, model: OpenModel, prepared: Sequence[Prepared], metrics: Metrics, stack: AsyncExitStack) -> None:
         self.model = model
         self.prepared = prepared
-        self._streams = streams
+        self._metrics = metrics
         self._stack = stack
+        self._streams: dict[int, Followed] = {}
+        self._followers = _followers(prepared)
 
     @classmethod
     async def begin(cls, request: Request, model: str | None, prepare: Callable[[LLM], Sequence[Prepared]]) -> Answers:
@@ -79,11 +82,13 @@ class Answers:
             opened = await stack.enter_async_context(models.use(model))
             prepared = await run_sync(prepare, opened.llm)
             check_prompt_tokens(max(len(one.request.prompt_ids) for one in prepared), settings_of(request))
-            streams: list[Followed] = []
-            for one in prepared:
-                streams.append(metrics.follow(await opened.worker.submit(one), opened.name))
-                stack.push_async_callback(streams[-1].aclose)
-            return cls(opened, prepared, streams, stack.pop_all())
+            answers = cls(opened, prepared, metrics, stack.pop_all())
+        try:
+            await answers._submit(list(answers._followers))
+        except BaseException:
+            await answers.aclose()
+            raise
+        return answers
 
     @property
     def prompt_tokens(self) -> int:
@@ -96,18 +101,21 @@ class Answers:
         Raises:
             HearthError: the engine failed. ApiError: the server shuts down.
         """
-        if len(self._streams) == 1:  # the common case, without a task for each step
+        if len(self.prepared) == 1:  # the common case, without a task for each step
             async for batch in self._streams[0]:
                 yield Piece(0, batch)
             yield Piece(0, (), _finished(self._streams[0].completion))
             return
-        waiting = {self._next(index): index for index in range(len(self._streams))}
+        waiting = {self._next(index): index for index in self._streams}
         try:
             while waiting:
                 ready, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in sorted(ready, key=waiting.__getitem__):
                     index = waiting.pop(task)
                     chunks = task.result()
+                    later = self._followers.pop(index, [])  # the prompt is computed now
+                    await self._submit(later)
+                    waiting |= {self._next(follower): follower for follower in later}
                     if chunks is None:
                         yield Piece(index, (), _finished(self._streams[index].completion))
                     else:
@@ -137,7 +145,7 @@ class Answers:
             await until_gone(request, all_pieces())
         finally:
             await self.aclose()
-        return [done[index] for index in range(len(self._streams))]
+        return [done[index] for index in range(len(self.prepared))]
 
     def events(self, source: AsyncGenerator[T, None]) -> EventSource[T]:
         """A stream of events made of these answers, which closes them however it ends."""
@@ -151,7 +159,16 @@ class Answers:
 
     async def aclose(self) -> None:
         """Cancels what is not computed yet and lets the model go."""
-        await self._stack.aclose()
+        try:
+            # Together: each takes a step of the model to let go.
+            await asyncio.gather(*(stream.aclose() for stream in self._streams.values()))
+        finally:
+            await self._stack.aclose()
+
+    async def _submit(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            stream = await self.model.worker.submit(self.prepared[index])
+            self._streams[index] = self._metrics.follow(stream, self.model.name)
 
     def _next(self, index: int) -> asyncio.Task[list[Chunk] | None]:
         async def take() -> list[Chunk] | None:
@@ -205,6 +222,19 @@ def new_id(prefix: str) -> str:
 def nth_seed(seed: int | None, index: int) -> int | None:
     """The seed of one of several answers: the first has the one that was given, each next one the next number."""
     return None if seed is None else (seed + index) % 2**64
+
+
+def _followers(prepared: Sequence[Prepared]) -> dict[int, list[int]]:
+    """Answers that begin at once -> those that wait for the first token of one, since they have its long prompt."""
+    first: dict[tuple[int, ...], int] = {}
+    followers: dict[int, list[int]] = {}
+    for index, one in enumerate(prepared):
+        ids = one.request.prompt_ids
+        leader = first.setdefault(ids, index) if len(ids) >= SHARED_TOKENS else index
+        followers.setdefault(leader, [])
+        if leader != index:
+            followers[leader].append(index)
+    return followers
 
 
 def _finished(done: Completion | None) -> Completion:

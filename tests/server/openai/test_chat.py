@@ -171,6 +171,22 @@ def test_a_repeated_prompt_is_found_in_the_cache(client: OpenAI) -> None:
     assert answer.usage.prompt_tokens / 2 < cached < answer.usage.prompt_tokens
 
 
+def test_a_long_prompt_is_computed_once_for_all_its_answers(served: Running, client: OpenAI) -> None:
+    def cached() -> float:
+        return served.metric("hearth_cached_prompt_tokens_total", model="starter")
+
+    before = cached()
+    messages: list[Any] = [{"role": "user", "content": "Tell me of " + "the mountains and lakes of Asia, " * 12}]
+    stream = client.chat.completions.create(
+        model="starter", messages=messages, n=4, seed=1, stream=True, stream_options={"include_usage": True}, **CREATIVE
+    )
+    chunks = list(stream)
+    assert {c.choices[0].index for c in chunks if c.choices} == {0, 1, 2, 3}
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert cached() - before > 3 * usage.prompt_tokens / 2
+
+
 def test_a_conversation_with_system_prompt_parts_and_history(client: OpenAI, starter: LLM) -> None:
     answer = client.chat.completions.create(
         model="starter",

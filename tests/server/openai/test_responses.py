@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -10,6 +13,11 @@ from openai import BadRequestError, OpenAI
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
 
 from hearth import LLM
+from hearth.chat.answer import Chunk
+from hearth.server.answers import Answers, Piece
+from hearth.server.models import OpenModel
+from hearth.server.openai.responses import Frame, events
+from hearth.server.openai.responses_schema import Response, ResponseRequest
 
 from .test_chat import CITY, WEATHER, City
 
@@ -176,3 +184,25 @@ def test_what_is_not_supported_is_named(client: OpenAI, field: str, value: Any) 
     with pytest.raises(BadRequestError) as error:
         client.responses.create(model="starter", input=QUESTION, extra_body={field: value})
     assert str(error.value.param).startswith(field)
+
+
+def test_a_failure_in_the_middle_is_the_last_event(starter: LLM) -> None:
+    class Failing(Answers):
+        async def pieces(self) -> AsyncIterator[Piece]:
+            yield Piece(0, [Chunk("The capital")])
+            raise RuntimeError("a secret of the prompt")
+
+    async def read() -> list[dict[str, Any]]:
+        nothing: Any = None
+        model = OpenModel("starter", starter, nothing, 0)
+        answers = Failing(model, [starter.prepare_chat(MESSAGES)], nothing, AsyncExitStack())
+        body = ResponseRequest(model="starter", input=QUESTION)
+        return [event async for event in events(answers, Frame(body, answers), "/v1/responses")]
+
+    told = asyncio.run(read())
+    assert told[-1]["type"] == "response.failed"
+    failed = Response.model_validate(told[-1]["response"])
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert "secret" not in failed.error.message
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
