@@ -40,7 +40,13 @@ _DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has c
 @click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192].")
 @click.option("--threads", type=int, help="Threads that compute [physical cores this process may use].")
 @click.option("--memory", type=Size(), help="What all open models may take together [most of what is free].")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", hidden=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="How much the log tells; never what is said.",
+)
 @format_options
 @offline_option
 def command(

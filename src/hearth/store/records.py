@@ -108,10 +108,12 @@ class Conversation:
     messages: tuple[Message, ...] = ()
 
     def branch(self, leaf: str | None) -> list[Message]:
-        """The messages from the first one to `leaf`."""
+        """The messages from the first one to `leaf`. Raises NotFound."""
         by_id = {message.id: message for message in self.messages}
         path: list[Message] = []
         while leaf is not None:
+            if leaf not in by_id:
+                raise NotFound(f"There is no message {leaf!r} in this conversation.")
             path.append(by_id[leaf])
             leaf = path[-1].parent
         return path[::-1]

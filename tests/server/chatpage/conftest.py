@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from hearth import LLM
+from hearth.engine.engine import Engine
 from hearth.server.chatpage import page_router
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
@@ -44,3 +47,15 @@ def page(app: App) -> Page:
 @pytest.fixture
 def http(app: App) -> httpx.Client:
     return app.server.http
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The starter ends its longest answer in a fraction of a second: too soon to do anything in between."""
+    step = Engine.step
+
+    def paced(self: Engine) -> Any:
+        time.sleep(0.02)
+        return step(self)
+
+    monkeypatch.setattr(Engine, "step", paced)

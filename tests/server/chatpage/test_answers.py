@@ -28,6 +28,7 @@ def _until(page: Page, id: str, *states: str) -> dict[str, Any]:
     return _stored(page, id)
 
 
+@pytest.mark.usefixtures("slow")
 def test_stop_ends_the_stream_and_keeps_what_has_come(page: Page) -> None:
     id = page.create(settings=LONG)
     texts, last = [], {}
@@ -45,6 +46,7 @@ def test_stop_ends_the_stream_and_keeps_what_has_come(page: Page) -> None:
     page.post(f"/conversations/{id}/stop")  # nothing to stop: nothing happens
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_page_that_goes_away_stops_its_answer(page: Page, app: App) -> None:
     id = page.create(settings=LONG)
     shown = ""
@@ -62,6 +64,7 @@ def test_a_page_that_goes_away_stops_its_answer(page: Page, app: App) -> None:
     raise AssertionError("the model goes on for nobody")
 
 
+@pytest.mark.usefixtures("slow")
 def test_an_answer_that_is_deleted_while_it_is_written_is_gone(page: Page, app: App) -> None:
     id = page.create(settings=LONG)
     for number, _ in enumerate(page.events(id, page.say(id, "Talk"))):
@@ -70,6 +73,7 @@ def test_an_answer_that_is_deleted_while_it_is_written_is_gone(page: Page, app: 
     assert page.http.get(f"/api/conversations/{id}").status_code == 404
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_second_answer_stops_the_first(page: Page) -> None:
     id = page.create(settings=LONG)
     asked = page.say(id, "Talk")
@@ -143,6 +147,7 @@ def test_a_full_disk_ends_the_answer_and_nothing_else(page: Page, app: App, monk
     assert done["type"] == "done"
 
 
+@pytest.mark.usefixtures("slow")
 def test_two_conversations_answer_at_the_same_time(page: Page) -> None:
     ids = [page.create(settings=LONG) for _ in range(2)]
     streams = [page.events(id, page.say(id, "Talk")) for id in ids]

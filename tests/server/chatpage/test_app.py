@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -61,46 +63,64 @@ def _page_of(process: subprocess.Popen[str]) -> Iterator[Page]:
     raise AssertionError("".join(lines))
 
 
-def _read_some(page: Page) -> tuple[str, Iterator[dict[str, str]], str]:
-    id = page.create(settings=LONG)
-    events = page.events(id, page.say(id, "Talk"))
-    shown = ""
-    for event in events:
-        shown += event.get("text", "")
-        if len(shown) > 50:
-            return id, events, shown
-    raise AssertionError("the answer has ended")
+@dataclass
+class Talk:
+    """A conversation whose answer is being written, and what the page has shown of it."""
+
+    id: str
+    events: Iterator[dict[str, Any]]
+    shown: str = ""
+
+    def read(self, chars: int) -> None:
+        for event in self.events:
+            self.shown += event.get("text", "")
+            if len(self.shown) > chars:
+                return
 
 
-def test_kill_9_in_the_middle_of_an_answer_keeps_all_that_was_shown(start: Start, tmp_path: Path) -> None:
+def _talks(page: Page) -> list[Talk]:
+    """More of them than are answered at a time, so that some are in their middle and some not begun."""
+    talks = []
+    for _ in range(10):
+        id = page.create(settings=LONG)
+        talks.append(Talk(id, page.events(id, page.say(id, "Talk"))))
+        next(talks[-1].events)
+    talks[0].read(50)
+    talks[1].read(20)
+    return talks
+
+
+def test_kill_9_in_the_middle_of_answers_keeps_all_that_was_shown(start: Start, tmp_path: Path) -> None:
     process = start("--port", "0", "--data", str(tmp_path / "data"))
     with _page_of(process) as page:
-        id, _, shown = _read_some(page)
+        talks = _talks(page)
         process.send_signal(signal.SIGKILL)
         process.wait()
     with Store(tmp_path / "data") as store:
-        answer = store.conversation(id).messages[-1]
-        assert answer.state == "interrupted"
-        assert answer.content.startswith(shown)
+        answers = [store.conversation(talk.id).messages[-1] for talk in talks]
+    assert all(answer.content.startswith(talk.shown) for talk, answer in zip(talks, answers, strict=True))
+    assert talks[0].shown
+    assert {answer.state for answer in answers} in ({"interrupted"}, {"interrupted", "done"})
     again = start("--port", "0", "--data", str(tmp_path / "data"))
     with _page_of(again) as page:
-        assert page.get(f"/conversations/{id}")["messages"][-1]["content"] == answer.content
+        assert page.get(f"/conversations/{talks[0].id}")["messages"][-1]["content"] == answers[0].content
 
 
-def test_ctrl_c_ends_it_and_keeps_the_answer_as_stopped(start: Start, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_and_keeps_the_answers_as_stopped(start: Start, tmp_path: Path) -> None:
     process = start("--port", "0", "--data", str(tmp_path / "data"))
     with _page_of(process) as page:
         assert page.http.get("/").status_code == 200
-        id, events, shown = _read_some(page)
+        talks = _talks(page)
         process.send_signal(signal.SIGINT)
-        rest = "".join(event.get("text", "") for event in events)
+        for talk in talks:
+            talk.read(10**9)
     assert process.wait(30) == 0
     assert process.stdout is not None
     assert "Traceback" not in process.stdout.read()
     with Store(tmp_path / "data") as store:
-        answer = store.conversation(id).messages[-1]
-        assert answer.state == "stopped"
-        assert answer.content.startswith(shown + rest)
+        answers = [store.conversation(talk.id).messages[-1] for talk in talks]
+    assert all(answer.content.startswith(talk.shown) for talk, answer in zip(talks, answers, strict=True))
+    assert {answer.state for answer in answers} in ({"stopped"}, {"stopped", "done"})
 
 
 def test_a_second_one_on_the_same_conversations_is_refused(start: Start, tmp_path: Path) -> None:

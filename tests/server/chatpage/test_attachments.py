@@ -84,7 +84,8 @@ def _file_of(*objects: bytes) -> bytes:
 def _drawn(stream: bytes, *, pages: int = 1, filters: bytes = b"/FlateDecode") -> bytes:
     """A PDF file with one content stream for all its pages."""
     kids = b" ".join(b"%d 0 R" % number for number in range(4, 4 + pages))
-    page = b"<</Type/Page/Parent 2 0 R/Contents 3 0 R/MediaBox[0 0 9 9]/Resources<<>>>>"
+    font = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+    page = b"<</Type/Page/Parent 2 0 R/Contents 3 0 R/MediaBox[0 0 9 9]/Resources%s>>" % font
     return _file_of(
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, pages),
@@ -117,7 +118,7 @@ _HOSTILE = {
 def test_a_file_that_is_no_text_or_hostile_is_refused(
     page: Page, data: bytes, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extracting, "PDF_TIME_S", 10.0)
+    monkeypatch.setattr(extracting, "PDF_TIME_S", 4.0)
     refused = page.attach("file.pdf", data)
     assert refused.status_code == 400, refused.text
     assert says in refused.json()["error"]["message"] or "too long" in refused.json()["error"]["message"]

@@ -160,6 +160,7 @@ def test_messages_and_answers_of_other_places_are_refused(page: Page) -> None:
     other = page.create()
     for path, body in (("messages", {"parent": message["id"], "content": "x"}), ("answer", {"parent": message["id"]})):
         assert page.http.post(f"/api/conversations/{other}/{path}", json=body).status_code == 404
+    assert page.http.post(f"/api/conversations/{other}/count", json={"parent": message["id"]}).status_code == 404
     refused = page.http.post(f"/api/conversations/{id}/answer", json={"parent": message["id"]})
     assert refused.status_code == 400
     assert len(page.get(f"/conversations/{id}")["messages"]) == 2

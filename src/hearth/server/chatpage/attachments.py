@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -10,14 +11,15 @@ from fastapi import APIRouter, File, Query, Request, UploadFile
 
 from hearth.errors import HearthError
 from hearth.server.chatpage.extract import extract
-from hearth.server.chatpage.schema import AttachedFile, AttachedText
+from hearth.server.chatpage.schema import ERRORS, AttachedFile, AttachedText
 from hearth.store import Store
 
 _PREVIEW = 400
 
 
 def routes(store: Store) -> APIRouter:
-    router = APIRouter(prefix="/api/attachments", tags=["chat page"])
+    router = APIRouter(prefix="/api/attachments", tags=["chat page"], responses=ERRORS)
+    one_at_a_time = asyncio.Semaphore(1)  # a PDF file may take a gigabyte
 
     @router.post("")
     async def attach(
@@ -26,7 +28,8 @@ def routes(store: Store) -> APIRouter:
         model: Annotated[str | None, Query(max_length=500)] = None,
     ) -> AttachedFile:
         """Takes the text out of a file and counts its tokens."""
-        found = await extract(file.filename or "file", await file.read())
+        async with one_at_a_time:
+            found = await extract(file.filename or "file", await file.read())
         tokens = await _tokens(request, model, found.text)
         kept = await run_sync(
             lambda: store.add_attachment(found.name, found.kind, found.text, tokens=tokens, pages=found.pages)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hearth.errors import CorruptFile, UsageError
 from hearth.server.chatpage.running import RunningAnswers
-from hearth.server.chatpage.schema import Change, Listed, NewConversation
+from hearth.server.chatpage.schema import ERRORS, Change, Listed, NewConversation
 from hearth.store import Conversation, Store
 from hearth.store.exchange import from_json, to_json, to_markdown
 
@@ -19,7 +19,7 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')  # for a file's name, on one 
 
 
 def routes(store: Store, running: RunningAnswers) -> APIRouter:
-    router = APIRouter(prefix="/api/conversations", tags=["chat page"])
+    router = APIRouter(prefix="/api/conversations", tags=["chat page"], responses=ERRORS)
 
     @router.get("", response_model=Listed)
     async def conversations(

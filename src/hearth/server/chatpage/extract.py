@@ -22,7 +22,6 @@ MAX_BYTES = 20_000_000
 MAX_CHARS = 2_000_000
 PDF_TIME_S = 60.0
 _READER = Path(__file__).with_name("pdf_reader.py")
-_AT_ONCE = asyncio.Semaphore(2)
 # Longer marks first: UTF-32's begins as UTF-16's does.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -53,8 +52,7 @@ async def extract(name: str, data: bytes) -> Extracted:
     if len(data) > MAX_BYTES:
         raise UsageError(f"{name!r} is too large:", why=f"at most {MAX_BYTES // 10**6} MB can be attached.")
     if b"%PDF-" in data[:1024]:
-        async with _AT_ONCE:
-            text, pages = await _pdf(name, data)
+        text, pages = await _pdf(name, data)
         return Extracted(name, "pdf", text, pages)
     text = decode(name, data)
     if len(text) > MAX_CHARS:

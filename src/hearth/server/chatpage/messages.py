@@ -10,13 +10,13 @@ from fastapi.responses import StreamingResponse
 
 from hearth.server.chatpage.prompt import chat_messages
 from hearth.server.chatpage.running import RunningAnswers, count_tokens
-from hearth.server.chatpage.schema import Asked, Counted, Said
+from hearth.server.chatpage.schema import ERRORS, Asked, Counted, Said
 from hearth.server.streaming import sse
 from hearth.store import Message, Store
 
 
 def routes(store: Store, running: RunningAnswers) -> APIRouter:
-    router = APIRouter(prefix="/api/conversations/{id}", tags=["chat page"])
+    router = APIRouter(prefix="/api/conversations/{id}", tags=["chat page"], responses=ERRORS)
 
     @router.post("/messages")
     async def say(id: str, body: Said) -> Message:

@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 
 from hearth.hub.names import HubName, LocalPath, parse
 from hearth.prepare import Progress
-from hearth.server.chatpage.schema import ModelLine, ModelLines, Status, Wanted
+from hearth.server.chatpage.schema import ERRORS, ModelLine, ModelLines, Status, Wanted
 from hearth.server.models import Models, OpenModel
 from hearth.server.streaming import sse
 from hearth.store import Store
@@ -27,7 +27,7 @@ _LEAST_FREE_BYTES = 1 << 20
 
 
 def routes(store: Store) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["chat page"])
+    router = APIRouter(prefix="/api", tags=["chat page"], responses=ERRORS)
     pulls: dict[str, _Pull] = {}
 
     @router.get("/status", response_model=Status)

@@ -36,6 +36,7 @@ def limit() -> None:
             resource.setrlimit(kind, (most, most))
         except (ValueError, OSError):  # not every system has every limit
             continue
+    os.nice(10)  # answers that are being written go first
 
 
 def read(data: bytes, max_chars: int) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,24 @@ from hearth.store import Attachment, Found
 from hearth.store.exchange import checked_settings
 from hearth.store.text import MAX_CONTENT, MAX_TITLE
 
+
+class Wrong(BaseModel):
+    """What is wrong, and what to do; empty where there is nothing to do."""
+
+    message: str
+    hint: str
+
+
+class Problem(BaseModel):
+    """The body of every error."""
+
+    error: Wrong
+
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"model": Problem, "description": "The request is at fault, or there is no such thing."},
+    "5XX": {"model": Problem, "description": "The disk is full, a model cannot be opened, or a fault."},
+}
 MAX_ATTACHED = 20
 """Files of one message."""
 
