@@ -54,12 +54,12 @@ def command(
         _greet(url, names, with_key=bool(settings.keys))
 
     if ray:
+        if replicas and autoscale:
+            raise UsageError("--replicas and --autoscale contradict each other.")
         prepare_ray(ray_address)
         from hearth.server.log import configure_log
         from hearth.server.ray.serving import RaySettings, serve_on_ray
 
-        if replicas and autoscale:
-            raise UsageError("--replicas and --autoscale contradict each other.")
         configure_log(log_level)
         spread = RaySettings(ray_address, autoscale or replicas or 2)
         serve_on_ray(names, load, model_settings(options), settings, spread, on_open=on_open)

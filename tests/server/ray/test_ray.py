@@ -43,6 +43,7 @@ def served(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
             raise AssertionError(log.read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(90) == 0, log.read_text()
+        assert "Traceback" not in log.read_text()
 
 
 def hearth(arguments: list[str], cache: Path, **options: Any) -> subprocess.Popen[str]:
@@ -85,10 +86,10 @@ def ask(url: str, **more: Any) -> httpx.Response:
     return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120)
 
 
-def streamed(url: str, index: int, seen: Counter[int], ends: dict[int, str]) -> None:
+def streamed(url: str, index: int, seen: Counter[int], ends: dict[int, str], tokens: int = 3000) -> None:
     """How many events a long stream had, and how it ended."""
     messages = [{"role": "user", "content": f"Story number {index}"}]
-    body = {"model": "starter", "messages": messages, "max_tokens": 3000, "ignore_eos": True, "stream": True}
+    body = {"model": "starter", "messages": messages, "max_tokens": tokens, "ignore_eos": True, "stream": True}
     last = ""
     with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=120) as response:
         for line in response.iter_lines():
@@ -154,6 +155,21 @@ def test_a_replica_that_is_killed_takes_only_its_own_streams_and_comes_back(serv
     assert set(ends.values()) == {"lost", "whole"}
     wait_until(lambda: len(engines_of(process.pid, "ServeReplica")) == 2, "the replica does not come back")
     assert ask(url).status_code == 200
+
+
+def test_a_stop_lets_running_answers_end(served: tuple[str, Any]) -> None:
+    url, process = served
+    seen: Counter[int] = Counter()
+    ends: dict[int, str] = {}
+    threads = [threading.Thread(target=streamed, args=(url, index, seen, ends, 1000)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(seen) == 4, "the streams do not begin")
+    process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(60)
+    assert list(ends.values()) == ["whole"] * 4
+    assert process.wait(60) == 0
 
 
 def test_a_batch_survives_the_end_of_one_of_its_engines(cache: Path, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def deploy(
                 target_ongoing_requests=models.max_seqs,
                 upscale_delay_s=_UPSCALE_S,
                 downscale_delay_s=_DOWNSCALE_S,
+                look_back_period_s=2 * _UPSCALE_S,
             )
         }
     router: dict[str, Any] = {"request_router_class": PrefixRouter}
