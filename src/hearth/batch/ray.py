@@ -21,7 +21,7 @@ from hearth.batch.local import LocalAnswerer, local_answerer
 from hearth.errors import HearthError
 from hearth.server.inprocess import Answer
 from hearth.server.models import ModelSettings
-from hearth.server.ray.cluster import connected, shares
+from hearth.server.ray.cluster import connected, from_anywhere, shares
 
 _RETRIES = 5
 
@@ -90,7 +90,7 @@ async def ray_answerer(model: str, settings: ModelSettings, count: int, address:
             max_task_retries=_RETRIES,
             max_concurrency=2 * settings.max_seqs + 2,
         )
-        engines = [actor.remote(model, settings) for _ in range(count)]
+        engines = [actor.remote(from_anywhere(model), settings) for _ in range(count)]
         try:
             # The first one compiles the model where that is needed; the others find it.
             fingerprint = await engines[0].fingerprint.remote()

@@ -130,12 +130,17 @@ async def _answerer(name: str, settings: ModelSettings, options: dict[str, Any])
     from hearth.cli.progress import showing_progress
 
     if options["ray"]:
-        from hearth.server.ray.cluster import prepare_ray
+        from hearth.server.ray.cluster import compile_first, prepare_ray
 
         prepare_ray(options["ray_address"])
         from hearth.batch.ray import ray_answerer
 
-        async with ray_answerer(name, settings, options["replicas"] or 2, options["ray_address"]) as spread:
+        count, address = options["replicas"] or 2, options["ray_address"]
+        if address is None:
+            with showing_progress() as progress:
+                compile_first([name], settings, progress)
+        click.echo(f"Starting {count} engines ...", err=True)
+        async with ray_answerer(name, settings, count, address) as spread:
             yield spread
         return
     with showing_progress() as progress:

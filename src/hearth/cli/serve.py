@@ -41,10 +41,11 @@ def command(
     answered leaves the machine or is written to the log. Ctrl-C stops it after the running answers.
     """
     check_installed()
+    from hearth.cli.progress import showing_progress
     from hearth.errors import UsageError
     from hearth.server.app import create_app
     from hearth.server.models import Models
-    from hearth.server.ray.cluster import prepare_ray
+    from hearth.server.ray.cluster import compile_first, prepare_ray
 
     settings = server_settings(options)
     names = tuple(dict.fromkeys(models)) or ("starter",)
@@ -60,9 +61,13 @@ def command(
         from hearth.server.log import configure_log
         from hearth.server.ray.serving import RaySettings, serve_on_ray
 
+        wanted = model_settings(options)
+        if ray_address is None:
+            with showing_progress() as progress:
+                compile_first(load, wanted, progress)
         configure_log(log_level)
         spread = RaySettings(ray_address, autoscale or replicas or 2)
-        serve_on_ray(names, load, model_settings(options), settings, spread, on_open=on_open)
+        serve_on_ray(names, load, wanted, settings, spread, on_open=on_open)
         return
     if replicas or autoscale or ray_address:
         raise UsageError("--replicas, --autoscale and --ray-address go with --ray.")

@@ -7,12 +7,17 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hearth.errors import HearthError, UsageError
+from hearth.hub.names import LocalPath, parse
+from hearth.prepare import Progress, prepare
 from hearth.runtime.memory import available_bytes
+
+if TYPE_CHECKING:
+    from hearth.server.models import ModelSettings
 
 _OBJECT_STORE_BYTES = 128 << 20  # messages are small and do not go through it
 _MODELS_SHARE = 0.7  # of the memory that is free
@@ -75,6 +80,31 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def compile_first(names: Iterable[str], settings: ModelSettings, progress: Callable[[Progress], None]) -> None:
+    """Downloads and compiles what is not here yet, once, before several engines want it at the same time.
+
+    Raises:
+        HearthError: a model cannot be had, as `prepare` says.
+    """
+    for name in names:
+        prepare(
+            name,
+            quant=settings.quant,
+            head=settings.head,
+            precision=settings.precision,
+            kv=settings.kv,
+            context=settings.context,
+            progress=progress,
+            offline=settings.offline,
+        )
+
+
+def from_anywhere(name: str) -> str:
+    """The same model for a process whose working directory is another one."""
+    parsed = parse(name)
+    return str(parsed.path.absolute()) if isinstance(parsed, LocalPath) else name
 
 
 def shares(count: int, threads: int | None, memory_bytes: int | None, *, local: bool) -> tuple[int, int | None]:

@@ -15,7 +15,7 @@ from hearth.errors import HearthError
 from hearth.server.lifecycle import Server, take_port
 from hearth.server.lifecycle import serve as serve_until_signal
 from hearth.server.models import ModelSettings
-from hearth.server.ray.cluster import connected, shares
+from hearth.server.ray.cluster import connected, from_anywhere, shares
 from hearth.server.ray.gateway import NoModelsHere, create_gateway
 from hearth.server.ray.replica import Replica
 from hearth.server.ray.router import PrefixRouter
@@ -104,7 +104,8 @@ def deploy(
         health_check_period_s=_HEALTH_S,
         **scale,
     )
-    application = deployment.bind(list(names), list(load), models, settings)
+    names, load = [from_anywhere(name) for name in names], [from_anywhere(name) for name in load]
+    application = deployment.bind(names, load, models, settings)
     try:
         handle = serve.run(application, name=APPLICATION, route_prefix=None, logging_config={"log_level": "WARNING"})
     except RuntimeError as error:
