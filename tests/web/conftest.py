@@ -23,7 +23,6 @@ from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 from server.running import Running, running
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 
 # Nothing that the browser does of its own accord: updates, experiments, a GPU that is not there.
@@ -43,7 +42,9 @@ def browser() -> Iterator[Any]:
     # Not for the whole session: while it is open no other test of this thread can run an event loop.
     if CHROMIUM is None:
         pytest.skip("needs Chromium (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import expect
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (pip install playwright)")
+expect = playwright.expect
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris."

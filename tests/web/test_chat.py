@@ -6,12 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 from server.running import Running
 
 from .conftest import OpenWindow
-from .steps import ANSWER, QUESTION, answers, ask, conversation_id, questions, wait_for_end
+from .steps import ANSWER, QUESTION, answers, ask, conversation_id, expect, questions, wait_for_end
 
 
 def test_a_question_is_answered_and_the_conversation_is_kept(page: Any) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from playwright.sync_api import expect
-
 from server.running import Running
 
 from .conftest import OpenWindow
-from .steps import ANSWER, answers, ask, choose, conversation_id, questions
+from .steps import ANSWER, answers, ask, choose, conversation_id, expect, questions
 
 
 def conversation(app: Running, title: str, said: str = "Hello") -> str:

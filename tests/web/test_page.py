@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 from hearth import LLM
 from hearth.server.chatpage import page_router
@@ -16,7 +15,7 @@ from hearth.store import Store
 from server.running import Running, running
 
 from .conftest import OpenWindow
-from .steps import ANSWER, QUESTION, answers, ask, choose, questions
+from .steps import ANSWER, QUESTION, answers, ask, choose, expect, questions
 
 RICH = """\
 A **rainbow** forms at about $42^\\circ$:

@@ -13,7 +13,7 @@ export const KEYS: Record<Action | "send" | "newline", string[]> = {
   newline: ["Shift", "Enter"],
   stop: ["Esc"],
   editLast: ["↑"],
-  regenerate: ["mod", "Shift", "R"],
+  regenerate: ["mod", "Shift", "Enter"],
   settings: ["mod", ","],
   sidebar: ["mod", "B"],
   help: ["?"],
@@ -44,7 +44,7 @@ interface Press {
 export function actionOf({ key, mod, shift, alt, typing, emptyInput }: Press): Action | null {
   if (alt) return null;
   const lower = key.toLowerCase();
-  if (mod && shift) return lower === "o" ? "newChat" : lower === "r" ? "regenerate" : null;
+  if (mod && shift) return lower === "o" ? "newChat" : key === "Enter" ? "regenerate" : null;
   if (mod) return lower === "k" ? "search" : lower === "b" ? "sidebar" : key === "," ? "settings" : null;
   if (key === "Escape") return shift ? "focus" : "stop";
   if (key === "ArrowUp" && emptyInput && !shift) return "editLast";

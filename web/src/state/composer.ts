@@ -6,7 +6,7 @@ import type { Attachment } from "../api/types";
 import { text } from "../i18n";
 import { ask, answering, conversation, currentModel, path, isWaiting } from "./chat";
 import { connected } from "./connection";
-import { modelNamed } from "./models";
+import { modelNamed, models } from "./models";
 import { describe, type Failure } from "./notices";
 import { openId } from "./route";
 
@@ -81,7 +81,9 @@ export const canSend = computed<boolean>(() => {
   const { content, chips } = writing.value;
   const pending = chips.some((chip) => !chip.attachment && !chip.failure);
   const something = content.trim() !== "" || chips.some((chip) => chip.attachment);
-  return something && !pending && !answering.value && !sending.value && connected.value && currentModel.value !== null;
+  // Right after the page has opened it is not known yet which models there are; Hearth knows.
+  const model = currentModel.value !== null || models.value === null;
+  return something && !pending && !answering.value && !sending.value && connected.value && model;
 });
 
 export async function send(): Promise<void> {
