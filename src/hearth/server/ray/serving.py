@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,6 +93,7 @@ def deploy(
     router: dict[str, Any] = {"request_router_class": PrefixRouter}
     # Ray's own web servers are not started: the gateway is the only door.
     serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING", "enable_access_log": False})
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     deployment: Any = serve.deployment(
         Replica,
         name="replica",
