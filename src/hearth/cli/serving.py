@@ -152,6 +152,7 @@ def run_server(
     Raises:
         HearthError: the port is taken, a model cannot be opened.
     """
+    from hearth.cli.progress import showing_progress
     from hearth.server.lifecycle import Server, serve, take_port
     from hearth.server.log import configure_log
 
@@ -159,7 +160,8 @@ def run_server(
 
     async def load_all() -> None:
         for name in load:
-            await models.load(name)
+            with showing_progress() as progress:
+                await models.load(name, progress)
 
     taken = take_port(settings)
     asyncio.run(serve(Server(app, models, settings, on_open=on_open), taken, load_all))

@@ -42,7 +42,7 @@ def limit() -> None:
 def read(data: bytes, max_chars: int) -> dict[str, object]:
     """The text of all pages, or why there is none."""
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
+    from pypdf.errors import DependencyError, PyPdfError
 
     try:
         reader = PdfReader(BytesIO(data))
@@ -58,6 +58,11 @@ def read(data: bytes, max_chars: int) -> dict[str, object]:
             chars += len(texts[-1])
             if chars > max_chars:
                 return {"error": f"it has more than {max_chars:,} characters."}
+    except DependencyError:
+        return {
+            "error": "it is encrypted, or packed in a way that is not read here.",
+            "hint": "Save it in another way.",
+        }
     except RecursionError:
         return {"error": "its parts stand too deep inside of each other."}
     except MemoryError:
