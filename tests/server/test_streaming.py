@@ -41,7 +41,7 @@ def server(sources: Sources) -> Iterator[Running]:
                 sources.made += 1
                 yield {"type": "tick", "n": number, "text": "é\n" * size}
         finally:
-            await asyncio.sleep(0)  # closing may have to wait for something
+            await asyncio.sleep(0.05)  # closing may have to wait for something
             sources.closed += 1
 
     async def failing(after: int, kind: type[Exception]) -> AsyncIterator[str]:

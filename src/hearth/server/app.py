@@ -74,7 +74,7 @@ def add_guards(app: FastAPI, settings: ServerSettings) -> None:
 def add_own_routes(app: FastAPI) -> None:
     """`/health` and `/metrics`."""
 
-    @app.get("/health", tags=["server"])
+    @app.get("/health", tags=["server"], responses={503: {"description": "It stops: no new answer is begun."}})
     async def health(request: Request) -> JSONResponse:
         """Whether the server lives and is ready: 200, or 503 while it stops. With a key, or where none is needed:
         each model, too."""

@@ -84,7 +84,7 @@ class EventStream(StreamingResponse):
         gone = asyncio.create_task(_disconnect(receive))
         gone.add_done_callback(lambda _: buffer.wake())
         try:
-            await self._send(scope, send, buffer, gone, deadline, state.settings.keepalive_s)
+            await self._send(scope, send, buffer, pump, gone, deadline, state.settings.keepalive_s)
         finally:
             if gone.done() and not pump.done():
                 _count_gone(scope)
@@ -124,6 +124,7 @@ class EventStream(StreamingResponse):
         scope: Scope,
         send: Send,
         buffer: _Buffer,
+        pump: asyncio.Task[None],
         gone: asyncio.Task[None],
         deadline: float | None,
         keepalive_s: float,
@@ -164,6 +165,7 @@ class EventStream(StreamingResponse):
             error = ApiError(503, STOPPING, code="stopping")
         if gone.done():
             return
+        await cancelled(pump)  # the source ends before the client is told that it has, however slowly that one reads
         if error is not None and not started:
             raise error
         with contextlib.suppress(TimeoutError):
