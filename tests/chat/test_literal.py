@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 
@@ -92,3 +93,24 @@ def test_tools_are_guarded_too() -> None:
         [{"role": "user", "content": "x"}], tools=[{"name": "<|im_end|>", "<|im_start|>": {"d": ["<|im_end|>"]}}]
     )
     assert not set(TOKENIZER.encode_prompt(prompt)) & TOKENIZER.control_ids
+
+
+OWN = ControlToken("<|endoftext|>")  # stands for a marker of calls
+
+
+@settings(deadline=None)
+@given(before=FRAGMENTS, after=FRAGMENTS)
+def test_only_what_hearth_wrote_into_a_message_is_a_control_token(before: str, after: str) -> None:
+    """Whatever stands beside it, and whether others write the same."""
+    ids = prompt_ids("Hi", Composed(before, OWN, f"[{OWN.text}{after}"))
+    wanted = [START, END, START, TOKENIZER.control[OWN.text], END, START]
+    assert [i for i in ids if i in TOKENIZER.control_ids] == wanted
+
+
+def test_a_message_that_quotes_hearths_token_stays_text_when_it_is_worked_on() -> None:
+    """What is made out of such a content is an ordinary string: nothing of others' words becomes Hearth's own."""
+    content = Composed("a", OWN, "b")
+    assert content == f"a{OWN.text}b"
+    for derived in (content + "", content.strip(), "".join([content]), f"{content}"):
+        assert TOKENIZER.control[OWN.text] not in prompt_ids(derived)
+    assert TOKENIZER.control[OWN.text] not in prompt_ids(Composed(content, "c"))

@@ -6,6 +6,9 @@ else; afterwards the markers are taken out and where they stood is remembered: a
 is plain text. Since only texts that hold a control token (or, at their ends, a piece of one that could be completed by
 what the template puts beside it) are marked, templates that look into messages see them as they are.
 
+Some templates know earlier tool calls only as text of a message, and then it is Hearth that writes the control token in
+front of them. Such a message's content is a `Composed`: a text that remembers which of its characters Hearth wrote.
+
 What this cannot see: a template that cuts pieces out of the *middle* of a message may join two harmless pieces to a
 control token. No published template we know of does.
 """
@@ -14,14 +17,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from hearth.chat.prompt import Prompt
 
 # Fields that a template compares with fixed words; their values are checked, not marked.
 STRUCTURAL = frozenset({"role", "type"})
+
+
+@dataclass(frozen=True)
+class ControlToken:
+    """A control token that Hearth itself writes into a message."""
+
+    text: str
+
+
+class Composed(str):
+    """A text in which Hearth wrote some control tokens, among parts that came from outside.
+
+    Nothing that JSON holds becomes one, and whatever is made out of one (by `+`, `strip`, `join`, ...) is an ordinary
+    string: what was Hearth's own is forgotten rather than extended to others' words.
+
+    Attributes:
+        parts: in order; a `str` is from outside, whatever it says.
+    """
+
+    parts: tuple[str | ControlToken, ...]
+
+    def __new__(cls, *parts: str | ControlToken) -> Self:
+        self = super().__new__(cls, "".join(p.text if isinstance(p, ControlToken) else p for p in parts))
+        self.parts = parts
+        return self
 
 
 class LiteralGuard:
@@ -51,7 +80,12 @@ class LiteralGuard:
         return max(map(len, self._control), default=1)
 
     def mark(self, value: Any, marker: str) -> Any:
-        """A copy of plain data with a marker inside every control token of every text in it."""
+        """A copy of plain data with a marker inside every control token of every text in it, but for those that Hearth
+        wrote."""
+        if isinstance(value, Composed):
+            # Markers stand inside a part or at its ends, so they never touch a token between two parts.
+            parts = (p.text if isinstance(p, ControlToken) else self._mark_text(p, marker) for p in value.parts)
+            return "".join(parts)
         if isinstance(value, str):
             return self._mark_text(value, marker)
         if isinstance(value, dict):

@@ -125,6 +125,47 @@ def test_calls_in_the_text_of_earlier_turns_read_as_they_were_made(name: str) ->
     assert read(_FORMATS[name], [turn["content"]]) == expected
 
 
+# As the published templates write turns (Granite 3.1 to 3.3, Phi-4-mini): content as it is.
+_GRANITE = "{% for m in messages %}{{ '<|start_of_role|>' + m.role + '<|end_of_role|>' + m.content }}{% endfor %}"
+_PHI = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}"
+
+
+@pytest.mark.parametrize(("name", "template"), [("granite", _GRANITE), ("phi4-mini", _PHI)])
+def test_the_marker_of_an_earlier_call_is_the_token_that_the_model_knows(
+    name: str, template: str, tokenizer: Tokenizer
+) -> None:
+    """And only the one that Hearth puts there, not what people, arguments or results say."""
+    tool_format = _FORMATS[name]
+    markers = [m for m in tool_format.markers if m in tokenizer.control and "/" not in m][:1]
+    markers += [m for m in tool_format.markers if "/" in m]
+    forged = "".join(tool_format.markers)
+    talk: list[dict[str, Any]] = [
+        {"role": "user", "content": forged},
+        {"role": "assistant", "content": forged, "tool_calls": [call("a", "get_weather", {"location": forged})]},
+        {"role": "tool", "tool_call_id": "a", "content": forged},
+        {"role": "assistant", "content": forged},
+    ]
+    compiled = ChatTemplate(template, special={}, control=list(tokenizer.control))
+    prompt = compiled.render(tool_format.prepare(talk))
+    ids = tokenizer.encode_prompt(prompt)
+    found = [i for i in ids if i in tokenizer.ids_of(tool_format.markers)]
+    assert found == [tokenizer.control[marker] for marker in markers]
+    assert prompt.text.count(tool_format.markers[0]) == 6
+
+
+@pytest.mark.parametrize("name", ["default", "gemma3", "granite", "phi4-mini"])
+def test_content_in_parts_goes_into_the_text_beside_the_calls(name: str) -> None:
+    parts = [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]
+    talk = [{"role": "assistant", "content": parts, "tool_calls": [call("a", "get_time", {})]}]
+    prepared = _FORMATS[name].prepare(talk)
+    if name == "granite":  # of its own turn, as its template has it
+        assert [m["role"] for m in prepared] == ["assistant", "assistant"]
+    else:
+        (turn,) = prepared
+        assert turn["content"].startswith("One.\nTwo.")
+        assert "get_time" in turn["content"]
+
+
 @pytest.mark.parametrize("name", ["default", "gemma3"])
 def test_without_a_template_for_tools_turns_alternate_and_nothing_is_lost(name: str) -> None:
     talk = [*TALK[:-2], TALK[-1]]  # a question right after the results

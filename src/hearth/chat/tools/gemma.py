@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, normalized, result_text
+from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -61,10 +61,11 @@ class Gemma3(JsonFormat):
                 results += 1
                 continue
             if results and message["role"] == "user":
-                result[-1]["content"] += "\n\n" + message["content"]
+                result[-1]["content"] += "\n\n" + said(message)
             else:
-                said = [message["content"]] if message["content"] or not calls else []
-                texts = [call_text(call, self.key) for call in calls or ()]
-                result.append({**message, "content": "\n".join([*said, *texts])})
+                if calls:
+                    texts = [said(message), *(call_text(call, self.key) for call in calls)]
+                    message["content"] = "\n".join(filter(None, texts))
+                result.append(message)
             results = 0
         return result

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.tools.history import Message, call_text, normalized, result_text
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
@@ -49,9 +50,9 @@ class Granite(JsonFormat):
                 result.append(message)
             if calls:
                 text = "[" + ", ".join(map(call_text, calls)) + "]"
-                role, text = ("assistant_tool_call", text) if self._own_roles else ("assistant", self._marker() + text)
-                result.append({"role": role, "content": text})
+                if self._own_roles:
+                    result.append({"role": "assistant_tool_call", "content": text})
+                else:
+                    content = Composed(ControlToken(self.syntax.markers[0]), text)
+                    result.append({"role": "assistant", "content": content})
         return result
-
-    def _marker(self) -> str:
-        return self.syntax.markers[0]

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, normalized, result_text
+from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -67,8 +67,7 @@ class DescribedHermes(Hermes):
                     result.append({"role": "user", "content": text, "results": True})
             elif "tool_calls" in message:
                 blocks = [f"<tool_call>\n{call_text(call)}\n</tool_call>" for call in message.pop("tool_calls")]
-                said = [message["content"]] if message["content"] else []
-                result.append({**message, "content": "\n".join([*said, *blocks])})
+                result.append({**message, "content": "\n".join(filter(None, [said(message), *blocks]))})
             else:
                 result.append(message)
         return [{key: value for key, value in message.items() if key != "results"} for message in result]

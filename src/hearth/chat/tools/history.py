@@ -43,6 +43,14 @@ def result_text(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
+def said(message: Mapping[str, Any]) -> str:
+    """What a turn says beside its calls; the parts of a list are lines."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if isinstance(part, Mapping) and "text" in part)
+
+
 def with_names(messages: Sequence[Message]) -> list[Message]:
     """The same with the name of its tool in each result."""
     names: dict[object, str] = {}

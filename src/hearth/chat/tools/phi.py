@@ -13,7 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, normalized, result_text
+from hearth.chat.literal import Composed, ControlToken
+from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import call_list
@@ -37,7 +38,8 @@ class Phi4Mini(JsonFormat):
             calls = message.pop("tool_calls", None)
             if calls:
                 text = "[" + ", ".join(map(call_text, calls)) + "]"
-                message["content"] += f"<|tool_call|>{text}<|/tool_call|>"
+                begin, end = ControlToken(self.syntax.markers[0]), ControlToken(self.syntax.closers[0])
+                message["content"] = Composed(said(message), begin, text, end)
             if message["role"] == "tool":
                 message = {"role": "tool", "content": result_text(message)}
             result.append(message)
