@@ -10,9 +10,12 @@ import jsonschema_rs
 import pytest
 
 from hearth import LLM
-from hearth.errors import ContextFull, UsageError
+from hearth.chat.request import Requests
+from hearth.chat.tokenizer import Tokenizer
+from hearth.errors import ContextFull, TemplateError, UsageError
 
 from .grammar_samples import SCHEMAS, schema_format
+from .samples import byte_level, make_spec
 
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
 PARAMETERS = {
@@ -87,6 +90,43 @@ def test_a_template_without_tools_is_told_of_them_in_the_system_prompt(starter: 
         {"role": "tool", "tool_call_id": "call_1", "content": "21 degrees"},
     ]
     assert "21 degrees" in prompt(history)
+
+
+NO_SYSTEM = {
+    "refuses": "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}<start_of_turn>{{ m.role }} {{ m.content }}{% endfor %}",
+    "forgets": "{% for m in messages if m.role != 'system' %}<start_of_turn>{{ m.role }} {{ m.content }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("kind", NO_SYSTEM)
+def test_a_template_without_a_system_role_gets_it_before_the_first_question(kind: str) -> None:
+    """Gemma 2 refuses a system message: neither its tools nor a system prompt may fail or get lost."""
+    requests = Requests(
+        "gemma", Tokenizer(make_spec(byte_level(), chat_template=NO_SYSTEM[kind])), published={}, vocab_size=400
+    )
+
+    def prompt(*messages: dict[str, Any], **more: Any) -> str:
+        ids = requests.chat(messages, {}, **more).request.prompt_ids
+        return requests.tokenizer().decode(ids, skip_special=False)
+
+    system, said = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"}
+    assert prompt(said) == "<start_of_turn>user Weather?"
+    assert prompt(system, said) == "<start_of_turn>user Be brief.\n\nWeather?"
+    described = prompt(said, tools=TOOLS)
+    assert described.startswith("<start_of_turn>user You have access")
+    assert described.endswith("\n\nWeather?")
+    assert prompt(system, said, tools=TOOLS) == described.replace("user You", "user Be brief.\n\nYou")
+    parts = prompt(system, {"role": "user", "content": [{"type": "text", "text": "Weather?"}]})
+    assert parts.index("Be brief.") < parts.index("Weather?")
+
+
+def test_what_a_template_without_a_system_role_cannot_take_is_told_by_it() -> None:
+    requests = Requests(
+        "gemma", Tokenizer(make_spec(byte_level(), chat_template=NO_SYSTEM["refuses"])), published={}, vocab_size=400
+    )
+    with pytest.raises(TemplateError, match="System role not supported"):
+        requests.chat([{"role": "system", "content": "Alone."}], {})
 
 
 def test_tools_and_a_format_at_once_are_refused(starter: LLM) -> None:

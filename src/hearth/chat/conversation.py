@@ -144,6 +144,27 @@ def _message(turn: Any, where: str) -> Message:
         raise CorruptFile(f"{where} is damaged:", why=error.what) from error
 
 
+def joined_contents(first: Any, second: Any) -> Any:
+    """Two contents of messages as one, with a blank line between them: texts, or lists of parts."""
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    lists = [[{"type": "text", "text": one}] if isinstance(one, str) else list(one) for one in (first, second)]
+    return [*lists[0], {"type": "text", "text": "\n\n"}, *lists[1]]
+
+
+def without_system(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the system prompt before what the user says first, as Gemma 3's own template does it.
+
+    Unchanged where that is not what follows on the system prompt.
+    """
+    if len(messages) < 2 or messages[0]["role"] != "system" or messages[1]["role"] != "user":
+        return [dict(message) for message in messages]
+    content = joined_contents(messages[0].get("content"), messages[1].get("content"))
+    return [{**messages[1], "content": content}, *(dict(message) for message in messages[2:])]
+
+
 def checked_messages(messages: Sequence[Mapping[str, Any] | Message]) -> list[dict[str, Any]]:
     """Messages from a program, as a template takes them.
 

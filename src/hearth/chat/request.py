@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import ChosenTemplate, choose_template
-from hearth.chat.conversation import Message, checked_messages
+from hearth.chat.conversation import Message, checked_messages, without_system
 from hearth.chat.grammar import Grammars
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
+from hearth.chat.prompt import Prompt
 from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
@@ -125,7 +126,7 @@ class Requests:
                 )
             structure = structure or use.structure()
             settings = {**settings, "logit_bias": {**(settings.get("logit_bias") or {}), **use.forbidden(tokenizer)}}
-        prompt = chosen.template.render(data, **variables)
+        prompt = _rendered(chosen, data, variables)
         ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
         return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use))
@@ -250,7 +251,7 @@ class Requests:
         """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
         never drops."""
         head = [m for m in data[:1] if m["role"] in ("system", "developer")]
-        other = chosen.template.render([*head, {"role": "user", "content": "\N{BULLET}"}], **variables)
+        other = _rendered(chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], variables)
         shared = 0
         other_ids = self.tokenizer().encode_prompt(other, ensure_bos=chosen.ensure_bos)
         for a, b in zip(ids, other_ids, strict=False):
@@ -258,3 +259,10 @@ class Requests:
                 break
             shared += 1
         return shared
+
+
+def _rendered(chosen: ChosenTemplate, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> Prompt:
+    """The prompt; a system prompt that the template has no place for stands before what the user says first."""
+    if messages[0]["role"] == "system" and not chosen.template.takes_system:
+        messages = without_system(messages)
+    return chosen.template.render(messages, **variables)

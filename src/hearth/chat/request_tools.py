@@ -11,6 +11,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
+from hearth.chat.conversation import joined_contents
 from hearth.chat.structured import Structure
 from hearth.chat.structured_schema import checked_schema
 from hearth.chat.tokenizer import Tokenizer
@@ -110,9 +111,5 @@ def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, An
     """The messages with a text at the end of the system prompt."""
     if not messages or messages[0]["role"] not in ("system", "developer"):
         return [{"role": "system", "content": text}, *messages]
-    first, content = messages[0], messages[0].get("content") or ""
-    if isinstance(content, list):
-        content = [*content, {"type": "text", "text": text}]
-    else:
-        content = f"{content}\n\n{text}" if content else text
-    return [{**first, "content": content}, *messages[1:]]
+    first = messages[0]
+    return [{**first, "content": joined_contents(first.get("content"), text)}, *messages[1:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import jinja2
@@ -77,6 +78,19 @@ class ChatTemplate:
         with metered(Meter(extra_chars=4 * sum(map(len, texts)))):
             text = _guarded_call(lambda: self._compiled.render(variables))
         return unmark(text, marker)
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template has a place for a system message: it neither refuses one nor leaves it out."""
+        user, system = {"role": "user", "content": "Hello."}, {"role": "system", "content": "Probe of a system prompt."}
+        try:
+            return system["content"] in self.render([system, user]).text
+        except TemplateError:
+            try:
+                self.render([user])
+            except TemplateError:
+                return True  # it fails anyway, and its own error says why
+            return False
 
     def uses(self, variable: str) -> bool:
         """Whether the template mentions a variable (`enable_thinking`)."""
