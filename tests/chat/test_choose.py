@@ -55,6 +55,15 @@ def test_the_end_of_a_turn_ends_an_answer_even_where_the_file_forgot_it() -> Non
     assert forgetful.control["<|im_end|>"] in choose_template(forgetful, "any").end_ids
 
 
+def test_an_answer_with_calls_ends_where_the_result_follows() -> None:
+    """FunctionGemma ends its calls with the token that opens the result, not with the end of a turn."""
+    token = "<start_function_response>"
+    raw = byte_level()
+    raw.add_special_tokens([token])
+    made = Tokenizer(make_spec(raw, chat_template="{{ '" + token + "' }}"))
+    assert choose_template(made, "x").end_ids == made.ids_of([token]) != frozenset()
+
+
 def test_formats_without_a_token_for_it_end_at_a_text() -> None:
     chosen = choose_template(tokenizer(), "any", "vicuna")
     assert chosen.stops == ("USER:",)

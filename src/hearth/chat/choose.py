@@ -37,6 +37,9 @@ _TURN_ENDS = (
     "<|eot_id|>",
     "<|eom_id|>",
     "<end_of_turn>",
+    "<start_function_response>",  # FunctionGemma's and Gemma 4's ends after calls: there the result follows
+    "<|tool_response>",
+    "<turn|>",
     "<|end|>",
     "<|end_of_text|>",
     "<|endoftext|>",
