@@ -16,6 +16,7 @@ from hearth.chat.grammar_tokens import has_bit
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools import Choice, ToolFormat, checked_tools
 from hearth.chat.tools.hermes import Hermes
+from hearth.chat.tools.qwen_coder import QwenCoder
 from hearth.errors import UsageError
 
 from .families import EXAMPLES, FAMILIES, RAW_TOOLS, TOOLS, Example, Family, tool
@@ -190,3 +191,19 @@ def test_as_many_tools_as_are_accepted_make_a_grammar(model: Model, grammars: Gr
         lark = model.format.grammar(many, choice)
         matcher = grammars.matcher(LLMatcher.grammar_from_lark(lark), "tools")
         assert matcher.mask().any()
+
+
+def test_qwen_coder_writes_a_text_with_a_pattern_in_quotes(tokenizer: Tokenizer, grammars: Grammars) -> None:
+    tools = checked_tools([tool("look", {"code": {"type": "string", "pattern": "^[A-Z]{2}$"}}, ("code",))])
+    lark = QwenCoder({}).grammar(tools, _REQUIRED)
+
+    def takes(value: str) -> bool:
+        text = f"<tool_call>\n<function=look>\n<parameter=code>\n{value}\n</parameter>\n</function>\n</tool_call>"
+        matcher = grammars.matcher(LLMatcher.grammar_from_lark(lark), "tools")
+        for token in tokenizer.encode(text):
+            if not has_bit(matcher.mask(), token):
+                return False
+            matcher.take(token)
+        return matcher.may_end()
+
+    assert [takes(value) for value in ('"FR"', "FR", '"fr"')] == [True, False, False]
