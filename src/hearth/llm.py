@@ -77,7 +77,7 @@ class LLMInfo:
 
 class LLM:
     """A language model on this machine. Compiled on first use, then opened from the cache. Use from one thread, but
-    for `prepare_chat`, `prepare_text`, `tokenize` and `detokenize`.
+    for `prepare_chat`, `prepare_text`, `prompt_ids`, `tokenize` and `detokenize`.
 
     Args:
         model: `starter`, `owner/name` on the hub, `hf:owner/name:file.gguf`, a folder, a `.gguf` file, or a bundle.
@@ -264,6 +264,16 @@ class LLM:
             template_variables=template_variables,
         )
         return self._checked(prepared)
+
+    def prompt_ids(self, messages: Sequence[Mapping[str, Any] | Message], **settings: Any) -> tuple[int, ...]:
+        """The prompt that `prepare_chat` makes, also one longer than the context. May be called from any thread.
+
+        Raises:
+            TokenizerMissing, TemplateError, UsageError.
+        """
+        names = ("thinking", "tools", "tool_choice", "parallel_tool_calls", "response_format", "template_variables")
+        shaping = {name: settings.pop(name) for name in names if name in settings}
+        return self._requests.chat(messages, settings, **shaping).request.prompt_ids
 
     def prepare_text(
         self,

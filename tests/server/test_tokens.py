@@ -28,6 +28,11 @@ def test_messages_are_written_by_the_template(served: Running, starter: LLM) -> 
     assert tuple(ids) == starter.prepare_chat(messages).request.prompt_ids
 
 
+def test_messages_longer_than_the_context_have_tokens_too(served: Running) -> None:
+    messages = [{"role": "user", "content": "word " * 20_000}]
+    assert len(served.http.post("/tokenize", json={"messages": messages}).json()["tokens"]) > 20_000
+
+
 def test_what_makes_no_sense_is_refused(served: Running) -> None:
     for body in (
         {},

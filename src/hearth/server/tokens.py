@@ -91,7 +91,7 @@ def _models(request: Request) -> Models:
 def _tokens(llm: LLM, body: TokenizeRequest) -> list[int] | list[dict[str, Any]]:
     if body.messages is not None:
         messages = for_template([as_dict(message) for message in body.messages], llm.chat_template)
-        ids = list(llm.prepare_chat(messages).request.prompt_ids)
+        ids = list(llm.prompt_ids(messages))
     else:
         ids = llm.tokenize(body.content or "", add_special=body.add_special)
     if not body.with_pieces:

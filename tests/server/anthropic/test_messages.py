@@ -137,6 +137,14 @@ def test_tokens_are_counted_as_they_will_be_used(anthropic: Anthropic) -> None:
     assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
 
 
+def test_a_prompt_that_is_too_long_is_counted_and_then_refused(anthropic: Anthropic) -> None:
+    """A client counts to find out whether it must shorten a conversation."""
+    long: list[MessageParam] = [{"role": "user", "content": "word " * 20_000}]
+    assert anthropic.messages.count_tokens(model="starter", messages=long).input_tokens > 20_000
+    with pytest.raises(BadRequestError, match="context"):
+        anthropic.messages.create(model="starter", messages=long, max_tokens=1)
+
+
 def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
     async def ask_all() -> list[str]:
         async with AsyncAnthropic(base_url=served.url, api_key="any", max_retries=0) as one:

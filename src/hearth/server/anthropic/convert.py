@@ -18,19 +18,30 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "mod
 
 def prepare(llm: LLM, body: CountRequest, **settings: Any) -> Prepared:
     """The request for the engine. Runs in a thread."""
+    messages, shaping = asked(llm, body)
+    return llm.prepare_chat(messages, **shaping, **settings)
+
+
+def count(llm: LLM, body: CountRequest) -> int:
+    """Tokens of the prompt, also of one that is longer than the context. Runs in a thread."""
+    messages, shaping = asked(llm, body)
+    return len(llm.prompt_ids(messages, **shaping))
+
+
+def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The messages, and what shapes prompt and answer, as `LLM.prepare_chat` takes them."""
     template = llm.chat_template
     choice, parallel = tool_choice(body)
     shape = body.output_config.format if body.output_config else None
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
-    return llm.prepare_chat(
-        for_template(as_messages(body), template),
-        thinking=wanted_thinking(body, template),
-        tools=[_tool(tool.name, tool.description, tool.input_schema) for tool in body.tools] if body.tools else None,
-        tool_choice=choice,
-        parallel_tool_calls=parallel,
-        response_format=wanted,
-        **settings,
-    )
+    tools = [_tool(tool.name, tool.description, tool.input_schema) for tool in body.tools or ()]
+    return for_template(as_messages(body), template), {
+        "thinking": wanted_thinking(body, template),
+        "tools": tools or None,
+        "tool_choice": choice,
+        "parallel_tool_calls": parallel,
+        "response_format": wanted,
+    }
 
 
 def as_messages(body: CountRequest) -> list[dict[str, Any]]:

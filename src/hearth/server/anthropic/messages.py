@@ -12,7 +12,7 @@ from hearth.chat.answer import Chunk
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
-from hearth.server.anthropic.convert import content_of, prepare, stop_of, usage_of
+from hearth.server.anthropic.convert import content_of, count, prepare, stop_of, usage_of
 from hearth.server.anthropic.schema import Answer, AnthropicError, CountRequest, MessageRequest, TokenCounted
 from hearth.server.openai.parts import STREAM
 from hearth.server.streaming import sse
@@ -47,8 +47,7 @@ async def count_tokens(body: CountRequest, request: Request) -> Any:
     _check_limits(body, request)
     models: Models = request.app.state.models
     async with models.use(body.model) as opened:
-        prepared = await run_sync(lambda: prepare(opened.llm, body))
-    return {"input_tokens": len(prepared.request.prompt_ids)}
+        return {"input_tokens": await run_sync(count, opened.llm, body)}
 
 
 async def events(answers: Answers, stops: list[str]) -> AsyncGenerator[dict[str, Any], None]:

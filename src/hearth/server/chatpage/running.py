@@ -233,12 +233,7 @@ def prepare(llm: LLM, messages: Sequence[dict[str, Any]], settings: dict[str, An
 
 def count_tokens(llm: LLM, messages: Sequence[dict[str, Any]], settings: dict[str, Any]) -> int:
     """Tokens of the prompt, also of one that is longer than the context."""
-    try:
-        return len(prepare(llm, messages, settings).request.prompt_ids)
-    except ContextFull:
-        thinking = settings.get("thinking")
-        variables = {} if thinking is None else {"enable_thinking": thinking}
-        return len(llm.tokenizer.encode_prompt(llm.chat_template.render(list(messages), **variables)))
+    return len(llm.prompt_ids(messages, **settings))
 
 
 def _is_cancelled() -> bool:
