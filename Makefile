@@ -10,7 +10,7 @@ demo: $(VENV)/.run
 	@$(BIN)/hearth ask starter "What is the capital of France?" --stats < /dev/null
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
