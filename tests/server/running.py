@@ -14,6 +14,7 @@ import httpx
 from fastapi import FastAPI
 
 from hearth.server.app import create_app
+from hearth.server.chatpage import ChatPage
 from hearth.server.lifecycle import Server, serve, take_port
 from hearth.server.settings import ServerSettings
 
@@ -80,18 +81,20 @@ def running(
     settings: ServerSettings | None = None,
     *,
     load: Sequence[str] = (),
+    page: ChatPage | None = None,
     routes: Callable[[FastAPI], None] = lambda app: None,
     **changed: Any,
 ) -> Iterator[Running]:
     """A server on a free port, for as long as the block lasts.
 
     Args:
+        page: the chat page, as `hearth app` serves it.
         routes: adds further routes.
         **changed: settings.
     """
     settings = settings or replace(ServerSettings(port=0, drain_timeout_s=2), **changed)
     models = models or NoModels()
-    app = create_app(models, settings)
+    app = create_app(models, settings, page=page)
     routes(app)
     taken = take_port(settings)
     opened = threading.Event()

@@ -18,7 +18,7 @@ import pytest
 
 from hearth import LLM
 from hearth.engine.engine import Engine
-from hearth.server.chatpage import page_router
+from hearth.server.chatpage import Entry, chat_page
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 from server.running import Running, running
@@ -58,10 +58,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="package")
-def app(starter: LLM, cache: Path, store: Store) -> Iterator[Running]:
+def entry(store: Store) -> Entry:
+    return Entry(store.path.parent)
+
+
+@pytest.fixture(scope="package")
+def app(starter: LLM, cache: Path, store: Store, entry: Entry) -> Iterator[Running]:
+    """`hearth app`; its client `http` holds the token."""
     models = Models(["starter"], ModelSettings(threads=2, offline=True))
-    with running(models, load=["starter"], routes=lambda app: app.include_router(page_router(store))) as server:
+    with running(models, load=["starter"], page=chat_page(store, entry), keys=entry.keys) as server:
+        server.http.headers["authorization"] = f"Bearer {token_of(entry)}"
         yield server
+
+
+def token_of(entry: Entry) -> str:
+    return entry.link("").rpartition("=")[2]
 
 
 @dataclass
@@ -88,15 +99,19 @@ OpenWindow = Callable[..., Window]
 
 
 @pytest.fixture
-def open_window(browser: Any, app: Running) -> Iterator[OpenWindow]:
-    """Opens the page in a browser profile of its own; keywords are those of Playwright's contexts."""
+def open_window(browser: Any, app: Running, entry: Entry) -> Iterator[OpenWindow]:
+    """Opens the page in a browser profile of its own; keywords are those of Playwright's contexts.
+
+    The profile has been let in with `link`, by default that of `app`; None: it has not.
+    """
     windows: list[Window] = []
 
-    def open_one(address: str = "/", *, url: str | None = None, **options: Any) -> Window:
+    def open_one(address: str = "/", *, link: str | None = entry.link(app.url), **options: Any) -> Window:
+        url = link.partition("/#")[0] if link else app.url
         options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US", "reduced_motion": "reduce"} | options
         context = browser.new_context(**options)
         context.set_default_timeout(15_000)
-        origin = urlsplit(url or app.url).netloc
+        origin = urlsplit(url).netloc
         window = Window(context.new_page(), [], [], [])
 
         def watch(route: Any) -> None:
@@ -110,10 +125,12 @@ def open_window(browser: Any, app: Running) -> Iterator[OpenWindow]:
         window.page.on("console", lambda m: window.complaints.append(m.text) if m.type == "error" else None)
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
         windows.append(window)
-        window.page.goto((url or app.url) + address)
-        window.page.get_by_label("Message", exact=True).or_(
-            window.page.get_by_label("消息", exact=True)
-        ).first.wait_for()
+        box = window.page.get_by_label("Message", exact=True).or_(window.page.get_by_label("消息", exact=True)).first
+        window.page.goto(link or url)
+        box.wait_for()
+        if address != "/":
+            window.page.goto(url + address)
+            box.wait_for()
         return window
 
     yield open_one

@@ -52,26 +52,31 @@ def main() -> None:
         server = subprocess.Popen([sys.executable, "-c", command, *arguments], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
-            url = next(line for line in server.stdout if "http" in line).split()[-1]
-            take(url, [add(url, question, answer) for question, answer in TALKS][-1])
+            link = next(line for line in server.stdout if "http" in line).split()[-1]
+            take(link, [add(link, question, answer) for question, answer in TALKS][-1])
         finally:
             server.terminate()
             server.wait()
 
 
-def add(url: str, question: str, answer: str) -> str:
+def add(link: str, question: str, answer: str) -> str:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     talk = {"format": "hearth-conversation", "version": 1, "model": "starter", "system": "", "messages": messages}
-    return str(httpx.post(f"{url}/api/conversations/import", json=talk).raise_for_status().json()["id"])
+    url, token = link.split("/#token=")
+    headers = {"authorization": f"Bearer {token}"}
+    response = httpx.post(f"{url}/api/conversations/import", json=talk, headers=headers)
+    return str(response.raise_for_status().json()["id"])
 
 
-def take(url: str, talk: str) -> None:
+def take(link: str, talk: str) -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
 
         def window(**options: Any) -> Any:
             page = browser.new_context(**options).new_page()
-            page.goto(f"{url}/#/c/{talk}")
+            page.goto(link)
+            page.get_by_label("Message", exact=True).wait_for()
+            page.goto(f"{link.partition('#')[0]}#/c/{talk}")
             page.locator(".katex").first.wait_for()
             page.wait_for_timeout(500)
             return page

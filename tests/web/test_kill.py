@@ -42,8 +42,8 @@ def hearth_app(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Po
 def test_what_was_on_the_screen_is_still_there_and_can_be_asked_again(
     open_window: OpenWindow, starter: LLM, tmp_path: Path
 ) -> None:
-    with hearth_app(tmp_path) as (url, process):
-        window = open_window(url=url)
+    with hearth_app(tmp_path) as (link, process):
+        window = open_window(link=link)
         page = window.page
         window.forgive += ["ERR_"]
         ask(page, QUESTION, wait=False)
@@ -54,7 +54,7 @@ def test_what_was_on_the_screen_is_still_there_and_can_be_asked_again(
         assert ANSWER.startswith(shown)
         assert shown != ANSWER
         expect(page.get_by_role("button", name="Try again")).to_be_disabled()
-    with hearth_app(tmp_path, urlsplit(url).port or 0):
+    with hearth_app(tmp_path, urlsplit(link).port or 0):
         expect(page.get_by_text("Hearth is not running.")).to_have_count(0)
         page.reload()
         expect(answers(page)).to_contain_text("Interrupted")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hearth import LLM
-from hearth.server.chatpage import page_router
+from hearth.server.chatpage import Entry, chat_page
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 from server.running import Running, running
@@ -190,14 +190,14 @@ def test_the_page_comes_back_when_hearth_does(
     open_window: OpenWindow, starter: LLM, cache: Path, tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
+    entry = Entry(tmp_path)
 
     def serve(port: int = 0) -> Any:
         models = Models(["starter"], ModelSettings(threads=1, offline=True))
-        routes = lambda app: app.include_router(page_router(store))  # noqa: E731
-        return running(models, load=["starter"], routes=routes, port=port)
+        return running(models, load=["starter"], page=chat_page(store, entry), keys=entry.keys, port=port)
 
     with serve() as first:
-        window = open_window(url=first.url)
+        window = open_window(link=entry.link(first.url))
         page = window.page
         window.forgive += ["ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "503"]
         ask(page, QUESTION)

@@ -8,6 +8,7 @@ import "./styles/thread.css";
 import "./styles/markdown.css";
 import "./styles/composer.css";
 import "./styles/panels.css";
+import { enter } from "./api/entry";
 import { listenForShortcuts } from "./keyboard";
 import { onListChange, reload } from "./state/chat";
 import { watchConnection } from "./state/connection";
@@ -17,6 +18,7 @@ import { inform } from "./state/notices";
 import { text } from "./i18n";
 import { App } from "./views/App";
 
+await enter();
 render(<App />, document.getElementById("app")!);
 
 onListChange(() => void loadList());

@@ -6,13 +6,16 @@ import socket
 import webbrowser
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hearth.cli.options import examples, format_options, offline_option
 from hearth.cli.serving import Size, check_installed, run_server
 from hearth.errors import UsageError
+
+if TYPE_CHECKING:
+    from hearth.server.chatpage import Entry
 
 DEFAULT_PORT = 8484
 _PORTS_TRIED = 20
@@ -36,7 +39,8 @@ _DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has c
     help="Where conversations are kept [the user's data folder].",
 )
 @click.option("--port", type=int, help=f"Port; 0 is any free one [{DEFAULT_PORT}, or the next that is free].")
-@click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser; print the link only.")
+@click.option("--new-token", is_flag=True, help="Make links and open pages from before stop working.")
 @click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192].")
 @click.option("--threads", type=int, help="Threads that compute [physical cores this process may use].")
 @click.option("--memory", type=Size(), help="What all open models may take together [most of what is free].")
@@ -54,6 +58,7 @@ def command(
     data: Path | None,
     port: int | None,
     no_browser: bool,
+    new_token: bool,
     memory: int | None,
     log_level: str,
     **options: Any,
@@ -62,30 +67,36 @@ def command(
 
     Models that are installed can be chosen on the page, too. Conversations are kept in one file on this machine.
     The page and all that is said on it stay here: nothing listens beyond this machine, nothing is asked of the network
-    unless you get a model. Ctrl-C ends it; an answer that is being written is kept as far as it has come.
+    unless you get a model. Other users of this machine cannot open it: the link that is printed holds a token. Ctrl-C
+    ends it; an answer that is being written is kept as far as it has come.
     """
     check_installed()
     from hearth.server.app import create_app
-    from hearth.server.chatpage import page_router
+    from hearth.server.chatpage import Entry, chat_page
     from hearth.server.models import Models, ModelSettings
     from hearth.server.settings import ServerSettings
     from hearth.store import Store, default_folder
 
-    settings = ServerSettings(
-        port=_free_port() if port is None else port, max_body_bytes=_MAX_BODY_BYTES, drain_timeout_s=_DRAIN_S
-    )
     named = list(dict.fromkeys(models)) or ["starter"]
     # One person has few answers at a time: memory is better spent on their context.
     served = Models(named, ModelSettings(memory_bytes=memory, max_seqs=4, **options))
     _add_installed(served)
-    with Store(data or default_folder()) as store:
+    folder = data or default_folder()
+    with Store(folder) as store:
+        entry = Entry(folder, new=new_token)
+        settings = ServerSettings(
+            port=_free_port() if port is None else port,
+            keys=entry.keys,
+            max_body_bytes=_MAX_BODY_BYTES,
+            drain_timeout_s=_DRAIN_S,
+        )
         run_server(
             served,
             settings,
-            create_app(served, settings, page=page_router(store)),
+            create_app(served, settings, page=chat_page(store, entry)),
             load=named[:1],
             log_level=log_level,
-            on_open=lambda url: _greet(url, store.path, open_browser=not no_browser),
+            on_open=lambda url: _greet(entry, url, store.path, open_browser=not no_browser),
         )
 
 
@@ -117,8 +128,8 @@ def _free_port() -> int:
     )
 
 
-def _greet(url: str, path: Path, *, open_browser: bool) -> None:
-    click.echo(f"Hearth is at {url}\nConversations are kept in {path}\nCtrl-C ends it.")
+def _greet(entry: Entry, url: str, path: Path, *, open_browser: bool) -> None:
+    click.echo(f"Hearth is at {entry.link(url)}\nConversations are kept in {path}\nCtrl-C ends it.")
     if open_browser:
         # In a thread: some browsers return when they are closed.
-        Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        Thread(target=webbrowser.open, args=(entry.ticket_link(url),), daemon=True).start()

@@ -22,20 +22,19 @@ from hearth.server.security import HostGuard, KeyGuard
 from hearth.server.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from fastapi import APIRouter
-
+    from hearth.server.chatpage import ChatPage
     from hearth.server.models import Models
 
 _ABOUT = "A private model server: OpenAI's and Anthropic's protocols on your own machine."
 
 
-def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | None = None) -> FastAPI:
+def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | None = None) -> FastAPI:
     """The server's application.
 
     Routes find `models`, `settings`, `metrics` and `traffic` in `request.app.state`.
 
     Args:
-        page: the routes of the private chat page (`hearth app`); None: a server without one.
+        page: the private chat page (`hearth app`); None: a server without one.
     """
     # FastAPI's own pages of documentation load scripts from elsewhere; the document itself is served.
     app = FastAPI(title="Hearth", version=version("hearth"), description=_ABOUT, docs_url=None, redoc_url=None)
@@ -48,16 +47,20 @@ def create_app(models: Models, settings: ServerSettings, *, page: APIRouter | No
         app.include_router(protocol.router)
     add_own_routes(app)
     if page is not None:
-        app.include_router(page)
-    add_guards(app, settings)
+        app.include_router(page.router)
+    add_guards(app, settings, public_paths=page.public_paths if page is not None else frozenset())
     return app
 
 
-def add_guards(app: FastAPI, settings: ServerSettings) -> None:
-    """The layers around the routes. `app.state` has `traffic` and `metrics`."""
+def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozenset[str] = frozenset()) -> None:
+    """The layers around the routes. `app.state` has `traffic` and `metrics`.
+
+    Args:
+        public_paths: what is answered without a key, beside `/health`.
+    """
     # The last one added is the outermost.
     app.add_middleware(Limits, settings=settings, traffic=app.state.traffic)
-    app.add_middleware(KeyGuard, settings=settings)
+    app.add_middleware(KeyGuard, settings=settings, public_paths=public_paths)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -27,6 +27,7 @@ def connection_class(settings: ServerSettings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
             super().connection_made(transport)
+            self.access_log = False  # uvicorn's has query strings in it, and comes with any handler of its logger
             if len(self.connections) > settings.max_connections + SPARE_CONNECTIONS:
                 transport.abort()
                 return

@@ -90,30 +90,38 @@ class HostGuard:
 
 
 class KeyGuard:
-    """Wants one of the keys, as `Authorization: Bearer KEY` (OpenAI's clients) or `x-api-key: KEY` (Anthropic's)."""
+    """Wants one of the keys, as `Authorization: Bearer KEY` (OpenAI's clients) or `x-api-key: KEY` (Anthropic's).
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    The chat page sends the token of `hearth app` in the same way.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, public_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._keys = settings.keys
+        self._public = PUBLIC_PATHS | public_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._keys and scope["path"] not in PUBLIC_PATHS:
-            error = self._checked(Headers(scope=scope))
+        if scope["type"] == "http" and self._keys and scope["path"] not in self._public:
+            error = self._checked(Headers(scope=scope), scope["path"])
             if error is not None:
                 await refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _checked(self, headers: Headers) -> ApiError | None:
+    def _checked(self, headers: Headers, path: str) -> ApiError | None:
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         given = [headers.get("x-api-key", ""), bearer.strip() if kind.lower() == "bearer" else ""]
         if any(self._keys.accepts(key) for key in given if key):
             return None
         message = "This API key is not known here." if any(given) else "This server wants an API key."
+        hint = "Send it as Authorization: Bearer KEY or x-api-key: KEY."
+        if path.startswith("/api/"):
+            message = "This browser may not open these conversations."
+            hint = "Open the link that `hearth app` printed."
         return ApiError(
             401,
             message,
             code="invalid_api_key",
-            hint="Send it as Authorization: Bearer KEY or x-api-key: KEY.",
+            hint=hint,
             headers={"www-authenticate": "Bearer"},
         )

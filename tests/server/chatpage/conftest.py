@@ -13,7 +13,7 @@ import pytest
 
 from hearth import LLM
 from hearth.engine.engine import Engine
-from hearth.server.chatpage import page_router
+from hearth.server.chatpage import chat_page
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 
@@ -34,7 +34,7 @@ def app(starter: LLM, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     models = Models(["starter"], ModelSettings(threads=2, offline=True))
     with (
         Store(tmp_path_factory.mktemp("chats")) as store,
-        running(models, load=["starter"], routes=lambda app: app.include_router(page_router(store))) as server,
+        running(models, load=["starter"], page=chat_page(store)) as server,
     ):
         yield App(server, store)
 

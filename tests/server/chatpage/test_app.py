@@ -55,9 +55,10 @@ def _page_of(process: subprocess.Popen[str]) -> Iterator[Page]:
     lines = []
     for line in process.stdout:
         lines.append(line)
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/#token=(\S+)", line)
         if found:
-            with httpx.Client(base_url=found[0], timeout=60, trust_env=False) as http:
+            headers = {"authorization": f"Bearer {found[2]}"}
+            with httpx.Client(base_url=found[1], headers=headers, timeout=60, trust_env=False) as http:
                 yield Page(http)
             return
     raise AssertionError("".join(lines))

@@ -1,5 +1,6 @@
 // The app's API, typed. Nothing here knows of state or views; every failure is an ApiError.
 
+import { authorization } from "./entry";
 import { eventData } from "./sse";
 import type {
   AnswerEvent,
@@ -27,15 +28,21 @@ export class ApiError extends Error {
   get unreachable(): boolean {
     return this.status === 0;
   }
+
+  /** This browser has no token, or an old one. */
+  get locked(): boolean {
+    return this.status === 401;
+  }
 }
 
 async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
-  const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
+  const headers = authorization();
+  const init: RequestInit = { method, headers, credentials: "omit", cache: "no-store" };
   if (signal) init.signal = signal;
   if (body instanceof FormData) init.body = body;
   else if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { "content-type": "application/json" };
+    headers["content-type"] = "application/json";
   }
   let response: Response;
   try {
@@ -96,7 +103,12 @@ export const api = {
   async remove(id: string): Promise<void> {
     await send("DELETE", at(id));
   },
-  exportUrl: (id: string, format: "json" | "markdown"): string => `${at(id)}/export?format=${format}`,
+  /** A file and its name. A link would not carry the token. */
+  async export(id: string, format: "json" | "markdown"): Promise<File> {
+    const response = await send("GET", `${at(id)}/export?format=${format}`);
+    const name = /filename\*=UTF-8''([^;]+)/i.exec(response.headers.get("content-disposition") ?? "")?.[1];
+    return new File([await response.blob()], name ? decodeURIComponent(name) : `conversation.${format === "json" ? "json" : "md"}`);
+  },
   import: (file: unknown): Promise<Conversation> => json("POST", "/api/conversations/import", file),
 
   say: (id: string, parent: string | null, content: string, attachments: string[]): Promise<Message> =>

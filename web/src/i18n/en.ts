@@ -180,6 +180,8 @@ export const en = {
   offlineTitle: "Hearth is not running.",
   offlineHint: "Start it again with",
   offlineRetry: "This page connects by itself.",
+  lockedTitle: "This browser may not open these conversations yet.",
+  lockedHint: ["Open the link that", "printed."] as [string, string],
   reconnected: "Connected again.",
   readOnly: "The disk cannot be written to: conversations can be read, but nothing new is kept.",
   loadFailed: "This conversation could not be opened.",

@@ -174,6 +174,8 @@ export const zh: Dictionary = {
   offlineTitle: "Hearth 没有运行。",
   offlineHint: "请重新启动：",
   offlineRetry: "本页会自动重新连接。",
+  lockedTitle: "此浏览器尚未获准打开这些对话。",
+  lockedHint: ["请打开", "启动时显示的链接。"],
   reconnected: "已重新连接。",
   readOnly: "磁盘无法写入：可以阅读对话，但新内容不会保存。",
   loadFailed: "无法打开这个对话。",

@@ -1,4 +1,4 @@
-// The list of conversations: what the sidebar shows, with search, rename, delete and import.
+// The list of conversations: what the sidebar shows, with search, rename, delete, import and export.
 
 import { signal } from "@preact/signals";
 import { api } from "../api/client";
@@ -97,6 +97,21 @@ export async function importFile(file: File): Promise<void> {
     await loadList();
     go(conversation.id);
     inform(text.peek().imported);
+  } catch (error) {
+    suspect(error);
+    complain(error);
+  }
+}
+
+/** Hands a conversation to the browser as a file to save. */
+export async function exportFile(id: string, format: "json" | "markdown"): Promise<void> {
+  try {
+    const file = await api.export(id, format);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = file.name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
     suspect(error);
     complain(error);

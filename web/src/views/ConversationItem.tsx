@@ -2,11 +2,10 @@
 
 import { Braces, Ellipsis, FileText, Pencil, Trash2 } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api } from "../api/client";
 import type { ConversationCard } from "../api/types";
 import { text } from "../i18n";
 import { running } from "../state/chat";
-import { rename } from "../state/library";
+import { exportFile, rename } from "../state/library";
 import { go, openId } from "../state/route";
 import { closeDrawer, deleting } from "../state/ui";
 import { IconButton } from "./Button";
@@ -68,8 +67,22 @@ export function ConversationItem({ card, searching }: { card: ConversationCard; 
         {(close) => (
           <>
             <MenuItem icon={Pencil} label={t.rename} onClick={() => setRenaming(true)} />
-            <DownloadItem icon={FileText} label={t.exportMarkdown} href={api.exportUrl(card.id, "markdown")} onClick={close} />
-            <DownloadItem icon={Braces} label={t.exportJson} href={api.exportUrl(card.id, "json")} onClick={close} />
+            <MenuItem
+              icon={FileText}
+              label={t.exportMarkdown}
+              onClick={() => {
+                close();
+                void exportFile(card.id, "markdown");
+              }}
+            />
+            <MenuItem
+              icon={Braces}
+              label={t.exportJson}
+              onClick={() => {
+                close();
+                void exportFile(card.id, "json");
+              }}
+            />
             <MenuItem
               icon={Trash2}
               label={t.deleteAction}
@@ -94,15 +107,6 @@ function MenuItem({ icon, label, onClick, danger = false }: { icon: IconNode; la
       <Icon of={icon} size={16} />
       {label}
     </button>
-  );
-}
-
-function DownloadItem({ icon, label, href, onClick }: { icon: IconNode; label: string; href: string; onClick: () => void }) {
-  return (
-    <a role="menuitem" class="menu-item" href={href} download onClick={onClick}>
-      <Icon of={icon} size={16} />
-      {label}
-    </a>
   );
 }
 

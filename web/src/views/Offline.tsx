@@ -1,10 +1,20 @@
-// Says that Hearth is not there, or that nothing can be kept; goes away by itself.
+// Says that Hearth is not there, lets nobody in, or can keep nothing; goes away by itself.
 
 import { text } from "../i18n";
-import { connected, status } from "../state/connection";
+import { connected, locked, status } from "../state/connection";
 
 export function Offline() {
   const t = text.value;
+  if (locked.value) {
+    return (
+      <div class="banner" role="alert">
+        <span class="ember out" />
+        <span>
+          <strong>{t.lockedTitle}</strong> {t.lockedHint[0]} <code>hearth app</code> {t.lockedHint[1]}
+        </span>
+      </div>
+    );
+  }
   if (!connected.value) {
     return (
       <div class="banner" role="alert">
