@@ -6,7 +6,8 @@ The starter knows no closing tag, so that all it says is a thought; what follows
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from anthropic import Anthropic
@@ -14,10 +15,15 @@ from openai import BadRequestError, OpenAI
 
 from hearth import LLM
 from hearth.chat.answer import Chunk, Completion, Timings, Usage
+from hearth.chat.template import ChatTemplate
 from hearth.chat.tools.types import ToolCallDelta
+from hearth.server.anthropic.convert import asked
 from hearth.server.anthropic.messages import Blocks
+from hearth.server.anthropic.schema import CountRequest
+from hearth.server.errors import ApiError
 from hearth.server.models import Models, ModelSettings
 from hearth.server.openai.response_output import Output
+from hearth.server.prompts import variables_of_effort
 
 from .running import Running, running
 
@@ -84,6 +90,22 @@ def test_effort_and_template_variables_switch_it(openai: OpenAI, starter: LLM) -
             model="starter", messages=FRANCE, extra_body={"chat_template_kwargs": {"messages": "x"}}
         )
     assert error.value.param == "chat_template_kwargs.messages"
+
+
+def test_an_effort_reaches_a_template_that_knows_efforts_and_is_no_error_where_the_model_does_so_anyway() -> None:
+    knows, thinks, plain = (
+        ChatTemplate(source, special={}) for source in ("{{ reasoning_effort }}", "{{ '<think>' }}", "{{ messages }}")
+    )
+    body = CountRequest.model_validate(
+        {"model": "m", "messages": FRANCE, "output_config": {"effort": "low"}, "thinking": {"type": "enabled"}}
+    )
+    for template, variables in ((knows, {"reasoning_effort": "low"}), (thinks, None), (plain, None)):
+        assert asked(cast("LLM", SimpleNamespace(chat_template=template)), body)[1]["template_variables"] == variables
+    assert variables_of_effort("low", knows, field="f") == ({"reasoning_effort": "low"}, None)
+    assert variables_of_effort("low", thinks, field="f") == variables_of_effort("none", plain, field="f") == ({}, None)
+    for effort, template in (("none", thinks), ("low", plain)):
+        with pytest.raises(ApiError, match="cannot switch"):
+            variables_of_effort(effort, template, field="f")
 
 
 def test_a_thought_is_a_reasoning_item(openai: OpenAI, starter: LLM) -> None:

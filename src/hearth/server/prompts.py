@@ -69,15 +69,18 @@ def variables_of_effort(
     """What an effort is for this template: variables for it, and whether the model is to think.
 
     Raises:
-        ApiError: the template knows no effort and no switch.
+        ApiError: the template knows no effort and no switch, and does otherwise by itself.
     """
     if effort is None:
         return {}, None
     if template.uses("reasoning_effort"):
         return {"reasoning_effort": effort}, None
+    wanted = effort not in ("none", "minimal")
     if can_switch_thinking(template):
-        return {}, effort not in ("none", "minimal")
-    raise no_switch(field)
+        return {}, wanted
+    if thinks(template) != wanted:
+        raise no_switch(field)
+    return {}, None  # it does so by itself
 
 
 def can_switch_thinking(template: ChatTemplate) -> bool:

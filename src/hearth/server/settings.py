@@ -70,7 +70,7 @@ class ServerSettings:
     max_n: int = 16
     max_messages: int = 2048
     max_tools: int = 128
-    max_inputs: int = 256
+    max_inputs: int = 2048
     max_connections: int = 512
     timeout_s: float = 600.0
     body_timeout_s: float = 30.0

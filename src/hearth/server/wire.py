@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,15 @@ class Body(BaseModel):
     """A request body or a part of one: no unknown fields, no conversion between types, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CacheControl(Body):
+    """Where to cache a prompt (Anthropic's; some clients send it to everybody). Without effect: every prompt is cached
+    by itself."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+    scope: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Unsupported:
@@ -142,4 +151,5 @@ TopK = Annotated[int, Field(ge=0, le=1_000_000, description="0 is off."), WHOLE]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+MAX_STOPS = 64
 StopString = Annotated[str, Field(min_length=1, max_length=4096)]

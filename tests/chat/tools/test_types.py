@@ -47,7 +47,7 @@ def _function(**fields: Any) -> list[dict[str, Any]]:
         ([{"type": "web_search"}], r"tools\[0\]\.type is 'web_search'"),
         ([{"type": "function"}], r"tools\[0\]\.function is missing"),
         ([{"type": "function", "function": {"name": "a b"}}], r"tools\[0\]\.function\.name is 'a b'"),
-        ([{"type": "function", "function": {"name": "x" * 65}}], r"function\.name"),
+        ([{"type": "function", "function": {"name": "x" * 129}}], r"function\.name"),
         ([{"type": "function", "function": {"name": "name\n"}}], r"function\.name"),
         ([{"type": "function", "function": {"name": "f"}, "x": 1}], r"tools\[0\] has a field 'x'"),
         (_function(returns={}), r"tools\[0\]\.function \(f\) has a field 'returns'"),

@@ -145,6 +145,60 @@ def test_a_prompt_that_is_too_long_is_counted_and_then_refused(anthropic: Anthro
         anthropic.messages.create(model="starter", messages=long, max_tokens=1)
 
 
+def test_a_conversation_that_ends_with_an_answer_is_counted(anthropic: Anthropic) -> None:
+    said: MessageParam = {"role": "assistant", "content": "Paris."}
+    both = anthropic.messages.count_tokens(model="starter", messages=[*FRANCE, said]).input_tokens
+    assert both > anthropic.messages.count_tokens(model="starter", messages=FRANCE).input_tokens
+
+
+def test_what_coding_agents_send_to_every_model(anthropic: Anthropic, starter: LLM) -> None:
+    """Claude Code: thinking, efforts, caching, edits that clear nothing, long names of tools, a large max_tokens."""
+    cached = {"type": "ephemeral", "ttl": "1h", "scope": "global"}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"path": {"type": "string", "description": "A file"}},
+        "required": ["path"],
+        "additionalProperties": False,
+    }
+    tool = {"name": "mcp__" + "x" * 100, "description": "Reads.", "input_schema": schema, "cache_control": cached}
+    blocks = [{"type": "text", "text": "What is the capital of France?", "cache_control": cached}]
+    history = [
+        {"role": "user", "content": [{"type": "text", "text": "Hello."}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"},
+                {"type": "text", "text": "Hello!", "citations": None},
+            ],
+        },
+    ]
+    body: dict[str, Any] = {
+        "system": [{"type": "text", "text": "Be brief.", "cache_control": cached}],
+        "metadata": {"user_id": "user_" + "0" * 64},
+        "tools": [tool],
+        "tool_choice": {"type": "none"},
+        "thinking": {"type": "enabled", "budget_tokens": 31_999},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "output_config": {"effort": "high"},
+        "temperature": 1,
+        "top_p": None,
+        "top_k": None,
+        "stop_sequences": None,
+    }
+    answer = anthropic.messages.create(
+        model="starter",
+        max_tokens=32_000,
+        messages=[*history, {"role": "user", "content": blocks}],  # type: ignore[list-item]
+        extra_body=body,
+        extra_query={"beta": "true"},
+        timeout=60,  # else the client insists on a stream
+        extra_headers={"anthropic-beta": "interleaved-thinking-2025-05-14,context-management-2025-06-27"},
+    )
+    assert text_of(answer)
+    assert {block.type for block in answer.content} == {"text"}
+
+
 def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
     async def ask_all() -> list[str]:
         async with AsyncAnthropic(base_url=served.url, api_key="any", max_retries=0) as one:
@@ -159,7 +213,8 @@ def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("thinking", {"type": "enabled", "budget_tokens": 1024}),
+        ("context_management", {"edits": [{"type": "clear_tool_uses_20250919"}]}),
+        ("output_config", {"effort": "enormous"}),
         ("service_tier", "batch"),
         ("container", "c"),
         ("mcp_servers", [{"name": "x", "url": "http://localhost"}]),

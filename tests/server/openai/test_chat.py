@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from openai import APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
+from openai import APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, pydantic_function_tool
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from hearth import LLM
+from hearth.server.openai.chat_schema import ChatRequest
 
 from ..running import Running
 
@@ -346,7 +347,9 @@ def test_eight_clients_at_once_get_what_one_gets(served: Running, client: OpenAI
         ("logit_bias", {"x": 1}),
         ("logit_bias", {"5": 101}),
         ("top_logprobs", 21),
-        ("stop", ["a", "b", "c", "d", "e"]),
+        ("stop", ["a"] * 65),
+        ("include_reasoning", True),
+        ("reasoning_effort", "high"),
         ("max_tokens", 0),
         ("stream_options", {"include_usage": True}),
         ("response_format", {"type": "yaml"}),
@@ -378,8 +381,72 @@ def test_what_asks_for_nothing_is_accepted(client: OpenAI, starter: LLM) -> None
         parallel_tool_calls=True,
         prompt_cache_key="k",
         safety_identifier="s",
+        logit_bias={},
+        stop=[],
+        tools=[],
+        tool_choice="auto",
+        top_logprobs=0,
+        reasoning_effort="none",
+        extra_body={"functions": [], "function_call": "none", "prompt_cache_retention": "in-memory"},
     )
     assert answer.choices[0].message.content == starter.chat(FRANCE).text
+
+
+def test_null_is_as_if_left_out(client: OpenAI, starter: LLM) -> None:
+    fields = set(ChatRequest.model_fields) - {"model", "messages"}
+    nothing: dict[str, Any] = dict.fromkeys(fields)
+    answer = client.chat.completions.create(model="starter", messages=FRANCE, extra_body=nothing)
+    assert answer.choices[0].message.content == starter.chat(FRANCE).text
+
+
+def test_many_stop_strings_as_editors_send_them(client: OpenAI) -> None:
+    stops = [*(f"<file_{i}>" for i in range(16)), "of Fra"]
+    answer = client.chat.completions.create(model="starter", messages=FRANCE, stop=stops)
+    assert answer.choices[0].message.content == "The capital "
+
+
+def test_history_as_clients_keep_it(client: OpenAI, starter: LLM) -> None:
+    """With the nulls, indices and parsed values that they put beside what the server said."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    kept = {**call, "index": 0, "function": {**call["function"], "parsed_arguments": {"city": "Rome"}}}  # type: ignore[dict-item]
+    nulls = dict.fromkeys(("refusal", "audio", "function_call", "annotations", "name", "reasoning_content", "parsed"))
+    cached = {"type": "text", "text": "What is the capital of France?", "cache_control": {"type": "ephemeral"}}
+    sent: list[Any] = [
+        {"role": "system", "content": []},
+        {"role": "user", "content": [cached]},
+        {"role": "assistant", **nulls, "content": None, "tool_calls": [kept]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Sunny."},
+        {"role": "assistant", **nulls, "content": None, "reasoning_content": "Hm.", "tool_calls": []},
+        {"role": "assistant", **nulls, "content": "Sunny.", "tool_calls": None, "parsed": {"sky": "sunny"}},
+        {"role": "user", "content": "And of Spain?"},
+    ]
+    plain: list[dict[str, Any]] = [
+        {"role": "system", "content": ""},
+        *FRANCE,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Sunny."},
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": "Sunny."},
+        {"role": "user", "content": "And of Spain?"},
+    ]
+    answer = client.chat.completions.create(model="starter", messages=sent, max_tokens=8)
+    assert answer.choices[0].message.content == starter.chat(plain, max_tokens=8).text
+
+
+def test_a_parsed_answer_is_sent_back_by_the_clients_own_means(client: OpenAI) -> None:
+    class Weather(BaseModel):
+        city: Literal["Paris", "Rome"]
+
+    tool = pydantic_function_tool(Weather, name="weather")
+    done = client.chat.completions.parse(
+        model="starter", messages=FRANCE, tools=[tool], tool_choice="required", max_tokens=200
+    )
+    message = done.choices[0].message
+    assert message.tool_calls
+    results: list[Any] = [{"role": "tool", "tool_call_id": c.id, "content": "Sunny."} for c in message.tool_calls]
+    again: list[Any] = [*FRANCE, message, *results]
+    answer = client.chat.completions.create(model="starter", messages=again, tools=[tool], max_tokens=4)
+    assert answer.choices[0].finish_reason
 
 
 def test_a_picture_is_refused_by_its_place(client: OpenAI) -> None:

@@ -37,6 +37,12 @@ def test_several_inputs_in_each_of_their_forms(client: OpenAI, starter: LLM) -> 
         assert np.allclose(answer.data[0].embedding, one, atol=1e-4)
 
 
+def test_as_many_inputs_as_clients_send_at_once(client: OpenAI) -> None:
+    """LangChain's default is 1000."""
+    answer = client.embeddings.create(model="starter", input=["Rome"] * 1000, user="someone")
+    assert len(answer.data) == 1000
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("input", ""), ("input", []), ("input", ["a", ""]), ("dimensions", 3), ("encoding_format", "hex"), ("foo", 1)],

@@ -163,6 +163,31 @@ def test_logprobs(client: OpenAI, starter: LLM) -> None:
     assert [t.token for t in part.logprobs] == [t.text for t in expected]
 
 
+def test_what_asks_for_nothing_is_accepted(client: OpenAI, starter: LLM) -> None:
+    answer = client.responses.create(
+        model="starter",
+        input=[{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}],
+        include=["reasoning.encrypted_content", "web_search_call.action.sources"],
+        truncation="disabled",
+        text={"verbosity": "medium"},
+        prompt_cache_key="k",
+        safety_identifier="s",
+        background=False,
+        store=False,
+        tools=[],
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        reasoning={"effort": "none", "summary": "auto"},
+    )
+    assert answer.output_text == starter.chat(MESSAGES).text
+    message = answer.output[0]
+    assert isinstance(message, ResponseOutputMessage)
+    assert message.content[0].logprobs == []  # type: ignore[union-attr]
+    nothing: dict[str, Any] = dict.fromkeys(set(ResponseRequest.model_fields) - {"model", "input"})
+    again = client.responses.create(model="starter", input=QUESTION, extra_body=nothing)
+    assert again.output_text == answer.output_text
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -170,7 +195,7 @@ def test_logprobs(client: OpenAI, starter: LLM) -> None:
         ("previous_response_id", "resp_1"),
         ("conversation", "conv_1"),
         ("background", True),
-        ("include", ["reasoning.encrypted_content"]),
+        ("include", ["everything"]),
         ("truncation", "auto"),
         ("prompt", {"id": "p"}),
         ("max_tool_calls", 1),

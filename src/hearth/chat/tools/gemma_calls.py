@@ -89,7 +89,7 @@ class _Reader(NotationReader):
         char = yield from self.space()
         yield from self.literal(("call:",), char)
         name, char = "", (yield from self.next())
-        while char not in (END, "{") and len(name) <= 64:
+        while char not in (END, "{") and len(name) <= 128:
             name += char
             char = yield from self.next()
         if char != "{" or name not in self.tools:

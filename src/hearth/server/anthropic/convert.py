@@ -33,6 +33,7 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     template = llm.chat_template
     choice, parallel = tool_choice(body)
     shape = body.output_config.format if body.output_config else None
+    effort = body.output_config.effort if body.output_config else None
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
     tools = [_tool(tool.name, tool.description, tool.input_schema) for tool in body.tools or ()]
     return for_template(as_messages(body), template), {
@@ -41,6 +42,7 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
         "tool_choice": choice,
         "parallel_tool_calls": parallel,
         "response_format": wanted,
+        "template_variables": {"reasoning_effort": effort} if effort and template.uses("reasoning_effort") else None,
     }
 
 
@@ -76,16 +78,16 @@ def wanted_thinking(body: CountRequest, template: ChatTemplate) -> bool | None:
     """Whether the model is to think first; None where it does what it always does.
 
     Raises:
-        ApiError: the template cannot do what is wanted.
+        ApiError: the model thinks always, and is not to.
     """
     kind = body.thinking.type if body.thinking else None
     if kind == "adaptive":
         return None
     if can_switch_thinking(template):
         return kind == "enabled"
-    if kind is not None and thinks(template) != (kind == "enabled"):
+    if kind == "disabled" and thinks(template):
         raise no_switch("thinking")
-    return None
+    return None  # clients that know only Claude ask every model to think: one that cannot answers without
 
 
 def content_of(done: Completion) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ from pydantic_core import PydanticCustomError
 from hearth.server.openai.fields import ToolName, refuse_kind
 from hearth.server.wire import (
     MAX_MESSAGES,
+    MAX_STOPS,
     MAX_TOKENS,
     WHOLE,
     Body,
+    CacheControl,
     JsonObject,
     ModelName,
     Probability,
@@ -28,13 +30,6 @@ from hearth.server.wire import (
 )
 
 MAX_BLOCKS = 4096
-
-
-class CacheControl(Body):
-    """Where to cache a prompt. Without effect: every prompt is cached by itself."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
 
 
 class TextBlock(Body):
@@ -195,7 +190,7 @@ Choice = Annotated[
 
 
 class ThinkingOn(Body):
-    """Thinking is wanted. It ends where the model ends it, or with `max_tokens`."""
+    """Thinking is wanted, where the model can. It ends where the model ends it, or with `max_tokens`."""
 
     type: Literal["enabled"]
     budget_tokens: (
@@ -217,6 +212,7 @@ class ThinkingAdaptive(Body):
     display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
 
 
+NO_EDITS: tuple[JsonObject, ...] = ({}, {"edits": []}, {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]})
 Thinking = Annotated[
     Annotated[ThinkingOn, Tag("(enabled)")]
     | Annotated[ThinkingOff, Tag("(disabled)")]
@@ -236,7 +232,13 @@ class OutputConfig(Body):
     """What the answer must look like."""
 
     format: JsonOutput | None = None
-    effort: Annotated[Any, Unsupported("use thinking.")] = None
+    effort: (
+        Annotated[
+            Literal["low", "medium", "high", "xhigh", "max"],
+            Field(description="For a template that knows efforts; without effect on others."),
+        ]
+        | None
+    ) = None
 
 
 class RequestMetadata(Body):
@@ -256,20 +258,14 @@ class CountRequest(Body):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     cache_control: CacheControl | None = None
-
-    @field_validator("messages")
-    @classmethod
-    def _ends_with_user(cls, value: list[Message]) -> list[Message]:
-        if value[-1].role == "assistant":
-            raise PydanticCustomError("prefill", "the last one cannot be the assistant's: an answer is begun anew")
-        return value
+    context_management: Annotated[Any, Unsupported("no part of a conversation is left out.", neutral=NO_EDITS)] = None
 
 
 class MessageRequest(CountRequest):
     """The fields of Anthropic's request that Hearth has."""
 
     max_tokens: TokenCount
-    stop_sequences: Annotated[list[StopString], Field(max_length=16)] | None = None
+    stop_sequences: Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     top_k: TopK | None = None
@@ -279,6 +275,13 @@ class MessageRequest(CountRequest):
     container: Annotated[Any, Unsupported("no code runs here.")] = None
     inference_geo: Annotated[Any, Unsupported("answers are made on this machine.")] = None
     mcp_servers: Annotated[Any, Unsupported("nothing leaves this machine.", neutral=([],))] = None
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_user(cls, value: list[Message]) -> list[Message]:
+        if value[-1].role == "assistant":
+            raise PydanticCustomError("prefill", "the last one cannot be the assistant's: an answer is begun anew")
+        return value
 
     @field_validator("max_tokens")
     @classmethod

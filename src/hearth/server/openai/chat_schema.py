@@ -33,9 +33,13 @@ from hearth.server.wire import (
 )
 
 Content = Annotated[
-    Annotated[Text, Tag("(text)")]
-    | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_MESSAGES), Tag("(parts)")],
+    Annotated[Text, Tag("(text)")] | Annotated[list[TextPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     shape(text=str, parts=list),
+]
+
+
+Derived = Annotated[
+    Any, Field(exclude=True, description="What clients add to an answer that they have read; without effect.")
 ]
 
 
@@ -60,6 +64,7 @@ class CalledFunction(Body):
 
     name: ShortText
     arguments: Text
+    parsed_arguments: Derived = None
 
 
 class ToolCall(Body):
@@ -68,6 +73,7 @@ class ToolCall(Body):
     id: ShortText
     type: Literal["function"]
     function: CalledFunction
+    index: Derived = None
 
 
 class AssistantMessage(Body):
@@ -78,6 +84,7 @@ class AssistantMessage(Body):
     name: ShortText | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=128)] | None = None
     reasoning_content: Annotated[Text, Field(description="Extension: what it thought.")] | None = None
+    parsed: Derived = None
     refusal: Annotated[Any, Unsupported("a model here does not refuse apart from its text.")] = None
     audio: Annotated[Any, Unsupported("models here take and give text only.")] = None
     function_call: Annotated[Any, Unsupported("use tool_calls.")] = None
@@ -85,7 +92,7 @@ class AssistantMessage(Body):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.content is None and not self.tool_calls:
+        if self.content is None and not self.tool_calls and self.reasoning_content is None:
             raise PydanticCustomError("no_content", "has neither content nor tool_calls")
         return self
 
@@ -142,14 +149,14 @@ class ChatRequest(Structured, Harmless):
     audio: Annotated[Any, Unsupported("models here take and give text only.")] = None
     prediction: Annotated[Any, Unsupported("guessing ahead is the server's business (--speculate, --draft).")] = None
     web_search_options: Annotated[Any, Unsupported("nothing leaves this machine.")] = None
-    functions: Annotated[Any, Unsupported("use tools.")] = None
-    function_call: Annotated[Any, Unsupported("use tool_choice.")] = None
+    functions: Annotated[Any, Unsupported("use tools.", neutral=([],))] = None
+    function_call: Annotated[Any, Unsupported("use tool_choice.", neutral=("none",))] = None
     verbosity: Verbosity = None
 
     @field_validator("top_logprobs")
     @classmethod
     def _has_logprobs(cls, value: int | None, others: ValidationInfo) -> int | None:
-        if value is not None and not others.data.get("logprobs"):
+        if value and not others.data.get("logprobs"):
             raise PydanticCustomError("needs", "needs logprobs: true")
         return value
 

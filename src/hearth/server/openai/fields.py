@@ -9,8 +9,10 @@ from pydantic import Field, StringConstraints, Tag, ValidationInfo, field_valida
 from pydantic_core import PydanticCustomError
 
 from hearth.server.wire import (
+    MAX_STOPS,
     MAX_TEXT,
     Body,
+    CacheControl,
     JsonObject,
     Penalty,
     Probability,
@@ -27,7 +29,7 @@ from hearth.server.wire import (
 
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,10}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
-ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
@@ -40,6 +42,7 @@ class TextPart(Body):
 
     type: Literal["text"]
     text: Text
+    cache_control: CacheControl | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -49,7 +52,7 @@ class TextPart(Body):
 
 
 Stop = Annotated[
-    Annotated[StopString, Tag("(text)")] | Annotated[list[StopString], Field(max_length=4), Tag("(list)")],
+    Annotated[StopString, Tag("(text)")] | Annotated[list[StopString], Field(max_length=MAX_STOPS), Tag("(list)")],
     shape(text=str, list=list),
 ]
 
@@ -213,7 +216,7 @@ class Harmless(Body):
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
     prompt_cache_retention: Annotated[
-        Any, Unsupported("prompts are kept in memory while there is room.", neutral=("in_memory",))
+        Any, Unsupported("prompts are kept in memory while there is room.", neutral=("in_memory", "in-memory"))
     ] = None
     prompt_cache_options: Annotated[Any, Unsupported("every prompt is cached by itself.")] = None
     moderation: Annotated[Any, Unsupported("nothing is moderated.")] = None

@@ -38,10 +38,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": OpenAIError, "description": "The request is at fault, or (429) the queue is full."},
     "5XX": {"model": OpenAIError, "description": "The server cannot answer."},
 }
+_EVENT = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` its events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     }
 }
 

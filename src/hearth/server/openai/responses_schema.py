@@ -52,8 +52,7 @@ class TextContent(Body):
 
 
 Content = Annotated[
-    Annotated[Text, Tag("(text)")]
-    | Annotated[list[TextContent], Field(min_length=1, max_length=MAX_MESSAGES), Tag("(parts)")],
+    Annotated[Text, Tag("(text)")] | Annotated[list[TextContent], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     shape(text=str, parts=list),
 ]
 
@@ -205,6 +204,22 @@ class ResponseStreamOptions(Body):
     include_obfuscation: Annotated[Any, Unsupported("streams are not padded.", neutral=(False,))] = None
 
 
+LOGPROBS = "message.output_text.logprobs"
+Included = Annotated[
+    Literal[
+        "message.output_text.logprobs",
+        "reasoning.encrypted_content",
+        "message.input_image.image_url",
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "computer_call_output.output.image_url",
+        "code_interpreter_call.outputs",
+    ],
+    Field(description="Log-probabilities; of the rest there is nothing to include, since thinking is given as it is."),
+]
+
+
 class ResponseRequest(Sampling, Harmless):
     """The fields of OpenAI's request that Hearth has, and Hearth's extensions."""
 
@@ -221,7 +236,7 @@ class ResponseRequest(Sampling, Harmless):
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
     reasoning: Reasoning | None = None
-    include: Annotated[list[Literal["message.output_text.logprobs"]], Field(max_length=8)] | None = None
+    include: Annotated[list[Included], Field(max_length=16)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
@@ -237,7 +252,7 @@ class ResponseRequest(Sampling, Harmless):
 
     @property
     def wants_logprobs(self) -> bool:
-        return bool(self.include) or self.top_logprobs is not None
+        return LOGPROBS in (self.include or ()) or self.top_logprobs is not None
 
     def wanted_format(self) -> dict[str, Any] | None:
         """As `LLM.prepare_chat` takes it."""
