@@ -17,12 +17,16 @@ NUM_GRADES = 8
 """How many kinds of guesses are told apart by how often they come true."""
 
 
-def draft_limit(*, left: int | None, room: int) -> int:
+def draft_limit(*, left: int | None, room: int, streams: int = 1) -> int:
     """Most tokens to guess where `left` may still be drawn (None: any number) and `room` more fit the context.
 
-    A step draws one token more than were guessed.
+    A step draws one token more than were guessed. Sequences that decode together share what a draft may be: their rows
+    make the step longer for all, and among many none shall come on more than twice as fast as another.
+
+    Args:
+        streams: sequences that decode together.
     """
-    limit = min(MAX_DRAFT, room - 1)
+    limit = min(max(1, MAX_DRAFT // streams), room - 1)
     return limit if left is None else min(limit, left - 1)
 
 

@@ -290,7 +290,7 @@ class Engine:
             sequence = part.sequence
             left = sequence.params.max_tokens
             left = None if left is None else left - sequence.output_tokens
-            limit = draft_limit(left=left, room=self.context - len(sequence.tokens))
+            limit = draft_limit(left=left, room=self.context - len(sequence.tokens), streams=len(slices))
             if limit > 0 and sequence.request.speculate:
                 asks.append(Ask(sequence.id, sequence.tokens, limit))
                 places.append(place)
