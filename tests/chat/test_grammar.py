@@ -11,12 +11,15 @@ from typing import Any
 import jsonschema_rs
 import numpy as np
 import pytest
+from llguidance import LLMatcher
 
 from hearth.chat.answer import AnswerBuilder
 from hearth.chat.grammar import Grammars
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.thinking import TAGS, ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
+from hearth.chat.tools import Choice, checked_tools
+from hearth.chat.tools.hermes import Hermes
 from hearth.engine import TokenEvent
 from hearth.errors import HearthError, Unsupported
 
@@ -244,6 +247,26 @@ def test_where_a_chat_may_think() -> None:
     assert thinking_of("<|im_start|>assistant\n", template) == (None, (THINK,))
     assert thinking_of("<|im_start|>assistant\n<think>\n\n</think>\n\n", template) == (None, ())
     assert thinking_of("<|im_start|>assistant\n", "{{ messages }}") == (None, ())
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_a_marker_that_is_a_token_of_plain_text_begins_a_call(choice: Any) -> None:
+    """As Qwen has it: `<tool_call>` is one token, but not declared a control token."""
+    raw = byte_level()
+    raw.add_tokens(["<tool_call>", "</tool_call>"])
+    tokenizer = Tokenizer(make_spec(raw))
+    tools = checked_tools([{"type": "function", "function": {"name": "f", "parameters": SCHEMAS["person"]}}])
+    lark = Hermes(tokenizer.control).grammar(tools, Choice(choice))
+    found = Grammars(tokenizer, tokenizer.vocab_size)
+    matcher = found.matcher(LLMatcher.grammar_from_lark(lark), "tools")
+    walker = AnswerConstraint(matcher, end_ids=tokenizer.eos_ids)
+    call = '{"name": "f", "arguments": {"name": "a", "age": 7, "tags": ["red"]}}'
+    ids = tokenizer.encode(f"<tool_call>\n{call}\n</tool_call>")
+    assert ids[0] == tokenizer.id_of("<tool_call>")
+    for token in ids:
+        assert token in allowed(walker), tokenizer.token_text(token)
+        walker.accept(token)
+    assert allowed(walker) & tokenizer.eos_ids
 
 
 # -- one model, many requests ------------------------------------------------------------------------------------------
