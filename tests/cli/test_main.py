@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,16 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.Ca
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"--{parameter.name} says nothing"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_the_options_that_it_offers(verb: str) -> None:
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None
+    assert command.callback is not None
+    takes = inspect.signature(command.callback).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+        assert {parameter.name for parameter in command.params if parameter.expose_value} == set(takes)
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,13 @@ from hearth.compiler.pipeline import lower
 from hearth.compiler.plan import Limits
 from hearth.compiler.targets import Isa
 from hearth.model import load_family
-from hearth.model.kv_cache import KV_DTYPES, kv_format
+from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
 
 
 def model_products(
-    source: Path, isa: Isa, *, quant: str | None, head: str | None, precision: Precision, context: int | None
-) -> list[Product]:
+    source: Path, isa: Isa, *, quant: str | None, head: str | None, precision: Precision, kv: KvFormat | None,
+    context: int | None,
+) -> list[Product]:  # fmt: skip
     """The product of every step that is one, in the order of the plan, computed as by default.
 
     Args: as `compile_model`.
@@ -28,7 +29,7 @@ def model_products(
         model_formats(checkpoint, model, quant, head),
         [isa],
         high_precision=precision == "high",
-        kv_dtype=KV_DTYPES[kv_format(None, precision)],
+        kv_dtype=KV_DTYPES[kv_format(kv, precision)],
         limits=Limits(max_position=model.config.max_position),
     )
     return lowered.products

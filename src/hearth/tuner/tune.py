@@ -16,6 +16,7 @@ from hearth.compiler.targets import choose_isas
 from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.tuning_record import Entry, TuningRecord, read_record, write_record
 from hearth.errors import CompileError, UsageError
+from hearth.model.kv_cache import KvFormat
 from hearth.prepare import COMPILE_HINT, Progress, ProgressCallback, compile_progress
 from hearth.runtime import default_threads
 from hearth.tuner.decide import Gain
@@ -86,6 +87,7 @@ def tune(
     quant: str | None = None,
     head: str | None = None,
     precision: Literal["default", "high"] = "default",
+    kv: KvFormat | None = None,
     context: int | None = None,
     isa: str | None = None,
     threads: int | None = None,
@@ -99,7 +101,8 @@ def tune(
     What is found is kept only after the model compiled with it has given the same logits, bit for bit, as without.
 
     Args:
-        source: a Hugging Face folder or a GGUF file; name, quant, head, precision, context: as `compile_model`.
+        source: a Hugging Face folder or a GGUF file; name, quant, head, precision, kv, context: as
+            `compile_model`.
         isa: one instruction set of this processor; None: the best.
         threads: as many as the model will be run with; None: the physical cores this process may use.
         budget_s: seconds for the search; the proof after it takes as long as compiling the model and a minute.
@@ -126,7 +129,7 @@ def tune(
         raise UsageError(f"'{isa}' cannot be tuned here.", hint="Name one instruction set that this processor has.")
     workers = default_threads() if threads is None else threads
     record = read_record()
-    settings: dict[str, Any] = {"quant": quant, "head": head, "precision": precision, "context": context}
+    settings: dict[str, Any] = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
 
     begin = time.monotonic()
     told = _search_progress(progress, budget_s)
