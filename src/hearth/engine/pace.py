@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hearth.engine.speculation import StepCosts
 
-_STRETCH = 2.1  # how many times as long as a step without them a step with prompt tokens may take; below 3 with noise
+_STRETCH = 1.7  # how many times as long as a step without them a step with prompt tokens may take; below 3 with noise
 _LEAST_TOKENS = 4  # a prompt gets on in any case
 _FIRST_TOKENS = 8  # of the first prompt, to measure with
 _GRAIN = 8  # of many: products are computed in blocks of rows
