@@ -36,13 +36,14 @@ class OpenVino:
     """One pipeline, with the default settings for one user: latency before throughput."""
 
     def __init__(self, job: Job) -> None:
+        exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f16"} if job.precision == "f32" else {}
         self._pipeline = openvino_genai.LLMPipeline(
-            job.path, "CPU", INFERENCE_NUM_THREADS=job.threads, PERFORMANCE_HINT="LATENCY"
+            job.path, "CPU", INFERENCE_NUM_THREADS=job.threads, PERFORMANCE_HINT="LATENCY", **exact
         )
         about = Path(job.path, "config.json").read_text()
         self.vocab_size: int = json.loads(about)["vocab_size"]
         self.facts: dict[str, Any] = {}
-        self.description = f"openvino-genai {openvino_genai.__version__.partition('-')[0]}"
+        self.description = f"openvino-genai {openvino_genai.__version__.partition('-')[0]}" + (" f32" if exact else "")
 
     def run(self, prompts: list[list[int]], num_generated: int) -> tuple[float, float, list[list[int]]]:
         (prompt,) = prompts

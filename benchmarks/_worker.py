@@ -34,6 +34,7 @@ class Job:
         mmap: whether weights are mapped rather than read into memory (llama.cpp's default).
         flash: llama.cpp's flash attention: `auto`, `on` or `off`.
         kv: keys and values: `f16` or `q8_0`.
+        precision: of openvino: `default`, or `f32` with keys and values of 16 bits.
         quant, head: number formats of weights, and of embedding and head, that Hearth compiles to; None: its defaults.
     """
 
@@ -44,6 +45,7 @@ class Job:
     mmap: bool = True
     flash: str = "auto"
     kv: str = "f16"
+    precision: str = "default"
     quant: str | None = None
     head: str | None = None
 

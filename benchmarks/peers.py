@@ -39,11 +39,15 @@ class Peer:
         whole: a file that the exporter writes late.
         export: the exporter's command, given the interpreter, the shape's name, the Hugging Face folder and where to
             export to.
+        folder: the name of what is exported.
+        precision: of what is not a product with weights, where it can be chosen.
     """
 
     script: str
     whole: str
     export: Callable[[str, str, Path, Path], list[str]]
+    folder: str
+    precision: str = "default"
 
 
 def onnxruntime_export(python: str, name: str, source: Path, target: Path) -> list[str]:
@@ -63,14 +67,16 @@ def openvino_export(python: str, name: str, source: Path, target: Path) -> list[
 
 
 PEERS = {
-    "onnxruntime": Peer("_onnxruntime_worker.py", "tokenizer_config.json", onnxruntime_export),
-    "openvino": Peer("_openvino_worker.py", "openvino_config.json", openvino_export),
+    "onnxruntime": Peer("_onnxruntime_worker.py", "tokenizer_config.json", onnxruntime_export, "onnxruntime"),
+    "openvino": Peer("_openvino_worker.py", "openvino_config.json", openvino_export, "openvino"),
+    # As exact as Hearth is by default: by its own default it computes in bfloat16 where the processor can.
+    "openvino-f32": Peer("_openvino_worker.py", "openvino_config.json", openvino_export, "openvino", "f32"),
 }
 
 
 def exported(python: str, name: str, peer: str, source: Path, out: Path) -> Path:
     """The folder that the peer runs, exported now if it is not there. A broken run leaves none under this name."""
-    target = out / f"{name}-{peer}"
+    target = out / f"{name}-{PEERS[peer].folder}"
     if not (target / PEERS[peer].whole).is_file():
         part = target.with_name(target.name + ".part")
         for folder in (part, target):
@@ -99,7 +105,8 @@ def measure_shape(name: str, arguments: argparse.Namespace) -> Row:
     try:
         workers["hearth"] = Worker(sys.executable, "_hearth_worker.py", job).open()
         for peer, folder in folders.items():
-            workers[peer] = Worker(python, PEERS[peer].script, Job(str(folder), arguments.threads, context)).open()
+            theirs = Job(str(folder), arguments.threads, context, precision=PEERS[peer].precision)
+            workers[peer] = Worker(python, PEERS[peer].script, theirs).open()
         points = [Point("prefill", arguments.prompt), Point("decode", arguments.context, 1, arguments.gen)]
         rows = [measure_point(workers, point, arguments) for point in points]
         sides = {side: worker.about["description"] for side, worker in workers.items()}
@@ -130,7 +137,7 @@ def table_of(result: Row) -> str:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description="Compare Hearth with onnxruntime-genai and openvino-genai.")
     result.add_argument("--shape", nargs="+", choices=[*shapes.SHAPES, "all"], default=["all"], help="default: all")
-    result.add_argument("--peer", nargs="+", choices=list(PEERS), default=list(PEERS), help="default: both")
+    result.add_argument("--peer", nargs="+", choices=list(PEERS), default=["onnxruntime", "openvino"], help="default: as they are")
     result.add_argument("--peers-python", default=sys.executable, help="a Python that has the peers")
     result.add_argument(
         "--out", type=Path, default=Path(".cache/shapes"), help="folder of models; default: %(default)s"
