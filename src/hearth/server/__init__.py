@@ -1,1 +1,1 @@
-"""HTTP: the routes that OpenAI's and Anthropic's clients speak, and the private chat page. One process, this machine."""
+"""HTTP: the routes that OpenAI's and Anthropic's clients speak, and the private chat page. One process, one machine."""
