@@ -137,7 +137,9 @@ def table_of(result: Row) -> str:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description="Compare Hearth with onnxruntime-genai and openvino-genai.")
     result.add_argument("--shape", nargs="+", choices=[*shapes.SHAPES, "all"], default=["all"], help="default: all")
-    result.add_argument("--peer", nargs="+", choices=list(PEERS), default=["onnxruntime", "openvino"], help="default: as they are")
+    result.add_argument(
+        "--peer", nargs="+", choices=list(PEERS), default=["onnxruntime", "openvino"], help="default: as they are"
+    )
     result.add_argument("--peers-python", default=sys.executable, help="a Python that has the peers")
     result.add_argument(
         "--out", type=Path, default=Path(".cache/shapes"), help="folder of models; default: %(default)s"
