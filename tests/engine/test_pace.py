@@ -51,7 +51,7 @@ def test_steps_with_prompt_tokens_take_about_twice_as_long(decoding, token_ns, j
     plain_ns = BASE_NS * (1 + 0.1 * decoding)
     stretches = [(plain_ns + jump_ns + count * token_ns) / plain_ns for count in counts if count]
     assert np.percentile(stretches, 95) < 3
-    assert np.median(stretches) > 1.6, "the prompt gets on as fast as that allows"
+    assert np.median(stretches) > 1.45, "the prompt gets on as fast as that allows"
     assert counts.count(0) < 0.05 * len(counts)
 
 
@@ -72,7 +72,7 @@ def test_the_pace_follows_a_machine_that_changes():
     run(pace, Machine(0.1 * BASE_NS), 1, 100)
     fast = np.median(run(pace, Machine(0.01 * BASE_NS), 1, 200)[100:])
     slow = np.median(run(pace, Machine(0.1 * BASE_NS), 1, 200)[100:])
-    assert fast > 100
+    assert fast > 75
     assert slow < 30
 
 
