@@ -126,6 +126,17 @@ def test_it_says_how_to_use_it_and_stops_with_0(serve: Serve) -> None:
     assert "Traceback" not in log
 
 
+def test_what_it_says_of_a_model_in_a_folder_can_be_typed_as_it_stands(serve: Serve, starter: LLM) -> None:
+    server = serve(str(starter.info.bundle))
+    body = re.search(r"-d '(.*)'", server.greeting)
+    assert body
+    asked = {**json.loads(body[1]), "max_tokens": 4}
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as http:
+        assert http.post("/v1/chat/completions", json=asked).status_code == 200
+    server.signal(signal.SIGTERM)
+    assert server.end()[0] == 0
+
+
 def test_no_model_means_the_starter_and_a_key_from_the_environment_is_wanted(serve: Serve) -> None:
     server = serve("--load-on-demand", HEARTH_API_KEY="sk-from-the-environment")
     assert "$HEARTH_API_KEY" in server.greeting

@@ -44,7 +44,7 @@ def command(
     from hearth.cli.progress import showing_progress
     from hearth.errors import UsageError
     from hearth.server.app import create_app
-    from hearth.server.models import Models
+    from hearth.server.models import Models, model_id
     from hearth.server.ray.cluster import compile_first, prepare_ray
 
     settings = server_settings(options)
@@ -52,7 +52,7 @@ def command(
     load = () if load_on_demand else names
 
     def on_open(url: str) -> None:
-        _greet(url, names, with_key=bool(settings.keys))
+        _greet(url, [model_id(name) for name in names], with_key=bool(settings.keys))
 
     if ray:
         if replicas and autoscale:
@@ -82,7 +82,7 @@ def command(
     )
 
 
-def _greet(url: str, names: tuple[str, ...], *, with_key: bool) -> None:
+def _greet(url: str, names: list[str], *, with_key: bool) -> None:
     key = "YOUR KEY" if with_key else "none"
     header = ' -H "authorization: Bearer $HEARTH_API_KEY"' if with_key else ""
     click.echo(f"""\
