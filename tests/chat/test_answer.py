@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -145,6 +146,27 @@ def test_totals_add_up() -> None:
 
 def build(**options: Any) -> AnswerBuilder:
     return AnswerBuilder(TOKENIZER, **{"end_ids": frozenset({END}), **options})
+
+
+def test_speed_is_told_from_when_tokens_were_computed_not_from_when_they_were_read() -> None:
+    begin = time.perf_counter()
+    times = [begin + 0.5, begin + 0.5, begin + 0.5, begin + 1.0, begin + 1.5]  # three came in one step
+    one = build()
+    for at in times[:-1]:
+        one.push(TokenEvent(id=0, token=TOKENIZER.encode("a")[0], computed_s=at))
+    one.push(TokenEvent(id=0, token=END, finish_reason="stop", computed_s=times[-1]))
+    assert one.completion is not None
+    assert one.completion.decode_tok_s == pytest.approx(2.0)
+    assert one.completion.timings.first_token_s == pytest.approx(0.5, abs=0.2)
+
+
+def test_an_answer_of_a_single_step_has_no_speed_to_tell() -> None:
+    one = build()
+    for _ in range(3):
+        one.push(TokenEvent(id=0, token=TOKENIZER.encode("a")[0], computed_s=1.0))
+    one.push(TokenEvent(id=0, token=END, finish_reason="stop", computed_s=1.0))
+    assert one.completion is not None
+    assert one.completion.decode_tok_s == 0.0
 
 
 def told(builder: AnswerBuilder, text: str) -> list[Chunk]:

@@ -92,6 +92,7 @@ class AnswerBuilder:
         self._usage: EngineUsage | None = None
         self._begin = time.perf_counter()
         self._first = self._last = self._begin
+        self._with_first = 1
 
     def push(self, event: TokenEvent) -> list[Chunk]:
         """The chunks that this event settles; after the end none.
@@ -144,10 +145,13 @@ class AnswerBuilder:
         return chunks
 
     def _take(self, event: TokenEvent, token: int) -> None:
-        self._last = time.perf_counter()
+        # Not when it is read: events of several steps may come here together.
+        self._last = event.computed_s or time.perf_counter()
         if not self._drawn.count:
             self._first = self._last
         self._drawn.count += 1
+        if self._last == self._first:
+            self._with_first = self._drawn.count
         if event.finish_reason == "stop" and token in self._end_ids:
             return
         self._drawn.ids.append(token)
@@ -215,7 +219,7 @@ class AnswerBuilder:
             token_ids=tuple(drawn.ids),
             finish_reason=reason,
             usage=_usage(self._usage, drawn.count),
-            timings=Timings(self._first - self._begin, self._last - self._begin),
+            timings=Timings(self._first - self._begin, self._last - self._begin, self._with_first),
             stop=self._stops.found,
             logprobs=tuple(drawn.logprobs) if drawn.logprobs else None,
             tool_calls=calls,

@@ -70,10 +70,12 @@ class Timings:
     Attributes:
         first_token_s: until the first token.
         total_s: until the last.
+        first_tokens: tokens that came with the first: where guesses come true, one step gives several.
     """
 
     first_token_s: float = 0.0
     total_s: float = 0.0
+    first_tokens: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,10 @@ class Completion:
 
     @property
     def decode_tok_s(self) -> float:
-        """Tokens a second after the first one; 0 where there was no second."""
+        """Tokens a second after those of the first step; 0 where there was no second step."""
         seconds = self.timings.total_s - self.timings.first_token_s
-        return (self.usage.completion_tokens - 1) / seconds if self.usage.completion_tokens > 1 and seconds else 0.0
+        tokens = self.usage.completion_tokens - self.timings.first_tokens
+        return tokens / seconds if tokens > 0 and seconds > 0 else 0.0
 
 
 @dataclass

@@ -98,7 +98,8 @@ class Engine:
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
         self._suspects: deque[Sequence] = deque()  # of a failed step: each goes on alone until it has drawn
-        self._drawing = False  # the forward of this step is done
+        self._drawing = False  # the forward of this step is done, ...
+        self._computed_s = 0.0  # ... and was at this time
         self._next_id = 0
         self._undelivered: deque[TokenEvent] = deque()  # for the next `step`
         self._inboxes: dict[int, deque[TokenEvent]] = {}  # for the iterators of `generate`, by id
@@ -304,6 +305,7 @@ class Engine:
     def _take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
         """What the forward has computed: each sequence whose last token was among it draws."""
         self._drawing = True
+        self._computed_s = time.perf_counter()
         for part in slices:
             part.sequence.commit(self._pool, part.count)
         drawing = [part for part in slices if part.wants_logits]
@@ -370,6 +372,7 @@ class Engine:
                 finish_reason=reason,
                 context_full=full,
                 usage=sequence.usage if reason is not None else None,
+                computed_s=self._computed_s,
             )
         )
 

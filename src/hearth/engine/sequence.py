@@ -107,6 +107,8 @@ class TokenEvent:
         context_full: the answer ended because prompt and answer fill the context.
         error: why the request failed.
         usage: given with the last event of a request.
+        computed_s: when the token's step had computed it, as `time.perf_counter` tells; the same for all tokens of a
+            step. None where there is no token.
     """
 
     id: int
@@ -118,6 +120,7 @@ class TokenEvent:
     context_full: bool = False
     error: BaseException | None = None
     usage: Usage | None = None
+    computed_s: float | None = None
 
 
 class Sequence(PagedTokens):
