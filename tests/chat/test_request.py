@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from hearth import LLM
+from hearth.chat.answer import Completion
 from hearth.chat.request import Requests
 from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import ContextFull, TemplateError, UsageError
@@ -129,7 +130,28 @@ def test_what_a_template_without_a_system_role_cannot_take_is_told_by_it() -> No
         requests.chat([{"role": "system", "content": "Alone."}], {})
 
 
-def test_tools_and_a_format_at_once_are_refused(starter: LLM) -> None:
+@pytest.mark.parametrize("seed", range(6))
+def test_with_tools_and_a_schema_an_answer_is_one_or_the_other(starter: LLM, seed: int) -> None:
+    holds = jsonschema_rs.validator_for(SCHEMAS["person"])
+    settings: dict[str, Any] = {"temperature": 1.2, "seed": seed, "max_tokens": 400, "tools": TOOLS}
+    settings["response_format"] = schema_format(SCHEMAS["person"])
+
+    def check(**further: Any) -> Completion:
+        done = starter.chat(FRANCE, **settings, **further)
+        if done.finish_reason == "tool_calls":
+            assert done.text == ""
+            assert all(call.name == "weather" for call in done.tool_calls)
+        elif done.finish_reason == "stop":
+            holds.validate(json.loads(done.text))
+        return done
+
+    check()
+    marker = starter.tokenizer.encode("<")[-1]
+    assert not check(logit_bias={marker: -100}).tool_calls
+    assert check(tool_choice="required").tool_calls
+
+
+def test_tools_and_a_form_that_is_no_json_at_once_are_refused(starter: LLM) -> None:
     wanted = {"type": "regex", "regex": "yes|no"}
     with pytest.raises(UsageError, match="do not go together"):
         starter.chat(FRANCE, tools=TOOLS, response_format=wanted)

@@ -119,12 +119,7 @@ class Requests:
         )
         if use is not None:
             data, variables["tools"] = use.messages(data), use.for_template()
-            if use.callable and structure is not None:
-                raise UsageError(
-                    "response_format and tools do not go together: an answer in that form could call none.",
-                    hint="Leave one out, or set tool_choice to 'none'.",
-                )
-            structure = structure or use.structure()
+            structure = use.structure(structure)
             settings = {**settings, "logit_bias": {**(settings.get("logit_bias") or {}), **use.forbidden(tokenizer)}}
         prompt = _rendered(chosen, data, variables)
         ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)

@@ -5,6 +5,7 @@ Ties the format of the model's family (`chat/tools`) to a request; knows none of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from llguidance import LLMatcher
 
 from hearth.chat.conversation import joined_contents
-from hearth.chat.structured import Structure
+from hearth.chat.structured import Structure, json_rule
 from hearth.chat.structured_schema import checked_schema
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools import (
@@ -28,6 +29,8 @@ from hearth.chat.tools import (
 from hearth.errors import UsageError
 
 _FORBIDDEN = -100.0
+# How a grammar of calls that must come begins, where JSON cannot begin so: by a control token, or a spelled out tag.
+_MARKED = re.compile(r'start: (<\[\d+\]>|"<.*) calls')
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,33 @@ class ToolUse:
             return None
         return [tool.for_template() for tool in self.tools]
 
-    def structure(self) -> Structure | None:
-        """What the answer must keep to; None where it may hold no calls."""
+    def structure(self, wanted: Structure | None) -> Structure | None:
+        """What the answer must keep to; None where it may be anything.
+
+        Args:
+            wanted: what an answer without calls shall keep to, if the caller asked for a form.
+
+        Raises:
+            UsageError: the form and calls of this family cannot be told apart.
+        """
         if not self.callable:
-            return None
-        lark = self.format.grammar(self.tools, self.choice, parallel=self.parallel)
+            return wanted
+        if wanted is None or self.choice.mode in ("required", "named"):
+            return self._grammar(self.format.grammar(self.tools, self.choice, parallel=self.parallel))
+        calls = self.format.grammar(self.tools, Choice("required"), parallel=self.parallel)
+        begin, _, rules = calls.partition("\n")
+        marked = _MARKED.fullmatch(begin)
+        if wanted.schema is None or not marked:
+            why = "no control token or tag begins its calls" if not marked else "the form is no JSON"
+            raise UsageError(
+                "response_format and tools do not go together here:",
+                why=f"an answer is either, and could not be told apart, since {why}.",
+                hint="Leave one out, or set tool_choice to 'none'.",
+            )
+        formatted = json_rule(wanted.schema)
+        return self._grammar(f"start: called | formatted\ncalled: {marked[1]} calls\nformatted: {formatted}\n{rules}")
+
+    def _grammar(self, lark: str) -> Structure:
         return Structure(LLMatcher.grammar_from_lark(lark), "The schemas of the tools, together,")
 
     def parser(self) -> ToolParser | None:

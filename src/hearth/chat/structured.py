@@ -99,6 +99,12 @@ def json_structure(schema: Schema, what: str) -> Structure:
     return Structure(_json_grammar(schema), what, schema)
 
 
+def json_rule(schema: Schema) -> str:
+    """The same as the right side of a rule in a larger grammar."""
+    fields = schema if isinstance(schema, Mapping) else {} if schema else {"enum": []}
+    return "%json " + json.dumps({**fields, "x-guidance": _JSON_OPTIONS})
+
+
 def _json_grammar(schema: Schema) -> str:
     return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON_OPTIONS)
 
