@@ -98,8 +98,7 @@ class Engine:
         self._scratch: Float32s = np.empty(info.vocab_size, np.float32)
         self._sequences: dict[int, Sequence] = {}  # all that are not finished, by id; oldest first
         self._suspects: deque[Sequence] = deque()  # of a failed step: each goes on alone until it has drawn
-        self._drawing = False  # the forward of this step is done, ...
-        self._computed_s = 0.0  # ... and was at this time
+        self._computed_s: float | None = None  # when the forward of this step was done; None before
         self._next_id = 0
         self._undelivered: deque[TokenEvent] = deque()  # for the next `step`
         self._inboxes: dict[int, deque[TokenEvent]] = {}  # for the iterators of `generate`, by id
@@ -223,7 +222,7 @@ class Engine:
     def advance(self) -> None:
         """Computes one batch and puts the events where `step` and the iterators of `generate` find them."""
         slices: list[Slice[Sequence]] | None = None
-        self._drawing = False
+        self._computed_s = None
         try:
             if self._suspects:
                 self._try_alone()
@@ -232,26 +231,31 @@ class Engine:
             if slices and self._speculation is not None and all(p.count == 1 and p.wants_logits for p in slices):
                 self._speculate(slices, self._speculation)
             elif slices:
-                self._compute(slices)
+                self._take(slices, self._forward(slices)[0])
         except BaseException as error:
             dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
-            if isinstance(error, Exception) and len(dropped) > 1 and not self._drawing:
+            if isinstance(error, Exception) and len(dropped) > 1 and self._computed_s is None:
                 self._recover([], error)
                 self._suspects.extend(dropped)
             else:
                 self._recover(list(dropped), error)
             raise
 
-    def _compute(self, slices: list[Slice[Sequence]]) -> None:
-        """A step without guesses."""
+    def _forward(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, int]:
+        """Computes the slices, and tells the pace of it; the nanoseconds it took besides."""
         self._batch.fill(slices)
         begin = time.perf_counter_ns()
         result = self._batch.run(self._session)
+        taken_ns = time.perf_counter_ns() - begin
         if self._pace is not None:
-            taken = time.perf_counter_ns() - begin
-            decoding = sum(part.count == 1 and part.wants_logits for part in slices)
-            self._pace.observe(decoding, sum(part.count for part in slices) - decoding, taken)
-        self._take(slices, result)
+            decoding = prompt = 0
+            for part in slices:
+                if part.count == 1 and part.wants_logits:
+                    decoding += 1 + len(part.draft)
+                else:
+                    prompt += part.count
+            self._pace.observe(decoding, prompt, taken_ns)
+        return result, taken_ns
 
     def _try_alone(self) -> None:
         """One step of the first suspect: once it has drawn a token, it is none any more."""
@@ -275,13 +279,8 @@ class Engine:
         """A step in which every sequence goes on by one token: guesses of the next ones may go along."""
         if not speculation.rests():
             self._guess(slices, speculation)
-        self._batch.fill(slices)
-        begin = time.perf_counter_ns()
-        result = self._batch.run(self._session)
-        taken = time.perf_counter_ns() - begin
-        speculation.observe(self._batch.num_rows, taken)
-        if self._pace is not None:
-            self._pace.observe(self._batch.num_rows, 0, taken)
+        result, taken_ns = self._forward(slices)
+        speculation.observe(self._batch.num_rows, taken_ns)
         self._take(slices, result)
 
     def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
@@ -304,7 +303,6 @@ class Engine:
 
     def _take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
         """What the forward has computed: each sequence whose last token was among it draws."""
-        self._drawing = True
         self._computed_s = time.perf_counter()
         for part in slices:
             part.sequence.commit(self._pool, part.count)
