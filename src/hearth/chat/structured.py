@@ -99,10 +99,10 @@ def json_structure(schema: Schema, what: str) -> Structure:
     return Structure(_json_grammar(schema), what, schema)
 
 
-def json_rule(schema: Schema) -> str:
-    """The same as the right side of a rule in a larger grammar."""
+def json_rule(schema: Schema, options: Mapping[str, Any] = _JSON_OPTIONS) -> str:
+    """The same as the right side of a rule in a larger grammar, written as llguidance's `options` say."""
     fields = schema if isinstance(schema, Mapping) else {} if schema else {"enum": []}
-    return "%json " + json.dumps({**fields, "x-guidance": _JSON_OPTIONS})
+    return "%json " + json.dumps({**fields, "x-guidance": options})
 
 
 def _json_grammar(schema: Schema) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import llguidance
 
+from hearth.chat import structured
 from hearth.chat.tools.types import Tool
 from hearth.errors import UsageError
 
@@ -30,7 +30,7 @@ _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentS
 
 def json_rule(schema: Mapping[str, Any]) -> str:
     """The right side of a Lark rule for JSON text that follows a schema."""
-    return "%json " + json.dumps({**_without_formats(schema), "x-guidance": _COMPACT})
+    return structured.json_rule(_without_formats(schema), _COMPACT)
 
 
 def arguments_schema(tool: Tool) -> Mapping[str, Any]:
