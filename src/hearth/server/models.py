@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from hearth.chat.tools import tool_format_for
 from hearth.errors import HearthError, ModelNotFound, NotEnoughMemory, UsageError
@@ -66,6 +66,11 @@ class ModelSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} is {value}, but must be at least {least}.")
+
+    @property
+    def preparing(self) -> dict[str, Any]:
+        """What `prepare` and `LLM` are told alike."""
+        return {name: getattr(self, name) for name in ("quant", "head", "kv", "precision", "context", "offline")}
 
 
 @dataclass(eq=False)
@@ -299,16 +304,11 @@ class Models:
         settings = self._settings
         return LLM(
             slot.source,
-            quant=settings.quant,
-            head=settings.head,
-            precision=settings.precision,
-            kv=settings.kv,
             threads=settings.threads,
-            context=settings.context,
             max_seqs=settings.max_seqs,
             kv_bytes=kv_bytes,
-            offline=settings.offline,
             progress=self._watched(progress),
+            **settings.preparing,
         )
 
     async def _make_room(self, slot: _Slot, progress: OnProgress | None) -> int:
@@ -317,17 +317,8 @@ class Models:
         Raises:
             NotEnoughMemory: it does not fit. What `prepare` raises.
         """
-        settings = self._settings
         opened = await asyncio.to_thread(
-            prepare,
-            slot.source,
-            quant=settings.quant,
-            head=settings.head,
-            precision=settings.precision,
-            kv=settings.kv,
-            context=settings.context,
-            progress=self._watched(progress),
-            offline=settings.offline,
+            prepare, slot.source, progress=self._watched(progress), **self._settings.preparing
         )
         facts = opened.bundle.manifest.facts
         batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * facts.context_max
