@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server.openai.fields import ToolName, refuse_kind
+from hearth.server.openai.fields import ToolName, only_kind
 from hearth.server.wire import (
     MAX_MESSAGES,
     MAX_STOPS,
@@ -40,11 +40,7 @@ class TextBlock(Body):
     cache_control: CacheControl | None = None
     citations: Annotated[Any, Unsupported("nothing is cited.", neutral=([],))] = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        refuse_kind(value, "text")
-        return value
+    _is_text = only_kind("text")
 
 
 class ThinkingBlock(Body):
@@ -152,11 +148,7 @@ class Tool(Body):
     eager_input_streaming: bool | None = None
     allowed_callers: Annotated[Any, Unsupported("the model calls.", neutral=(["direct"],))] = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_custom(cls, value: Any) -> Any:
-        refuse_kind(value, "custom")
-        return value
+    _is_custom = only_kind("custom")
 
 
 class AutoChoice(Body):

@@ -37,6 +37,22 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Annotated[Any, Unsupported("a model here has no such setting.", neutral=("medium",))]
 
 
+def only_kind(*known: str) -> Any:
+    """A validator for a class with a `type`: one error that names the kind, instead of one for each of its fields."""
+
+    def check(value: Any) -> Any:
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        if isinstance(kind, str) and kind not in known:
+            raise PydanticCustomError(
+                "kind",
+                "type {kind} is not supported, only {known}",
+                {"kind": repr(kind[:64]), "known": " and ".join(known)},
+            )
+        return value
+
+    return model_validator(mode="before")(check)
+
+
 class TextPart(Body):
     """A piece of text: the only kind of content that models here take."""
 
@@ -44,11 +60,7 @@ class TextPart(Body):
     text: Text
     cache_control: CacheControl | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        refuse_kind(value, "text")
-        return value
+    _is_text = only_kind("text")
 
 
 Stop = Annotated[
@@ -228,17 +240,6 @@ def needs_stream(value: StreamOptions | None, others: ValidationInfo) -> StreamO
     if value is not None and not others.data.get("stream"):
         raise PydanticCustomError("needs", "needs stream: true")
     return value
-
-
-def refuse_kind(value: Any, *known: str) -> None:
-    """One error that names the kind, instead of one for each of its fields."""
-    kind = value.get("type") if isinstance(value, Mapping) else None
-    if isinstance(kind, str) and kind not in known:
-        raise PydanticCustomError(
-            "kind",
-            "type {kind} is not supported, only {known}",
-            {"kind": repr(kind[:64]), "known": " and ".join(known)},
-        )
 
 
 class HasText(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from hearth.server.openai.chat_schema import TokenLogprob
 from hearth.server.openai.fields import (
@@ -16,7 +16,7 @@ from hearth.server.openai.fields import (
     TextFormat,
     ToolName,
     Verbosity,
-    refuse_kind,
+    only_kind,
 )
 from hearth.server.wire import (
     MAX_MESSAGES,
@@ -44,11 +44,7 @@ class TextContent(Body):
     annotations: Annotated[Any, NO_ANNOTATIONS] = None
     logprobs: Annotated[list[JsonObject] | None, Field(description="Of an earlier answer; without effect.")] = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        refuse_kind(value, "input_text", "output_text")
-        return value
+    _is_text = only_kind("input_text", "output_text")
 
 
 Content = Annotated[
@@ -137,11 +133,7 @@ class ResponseTool(Body):
     parameters: JsonObject | None = None
     strict: bool | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_function(cls, value: Any) -> Any:
-        refuse_kind(value, "function")
-        return value
+    _is_function = only_kind("function")
 
 
 class NamedResponseTool(Body):
