@@ -108,6 +108,8 @@ def test_titles(content: str, title: str) -> None:
         ('"quoted" AND (NEAR', False),
         ("...", False),
         ("text: * ^ -", False),
+        ("comp\0regis", True),
+        ("\0", False),
     ],
 )
 def test_search(store: Store, query: str, found: bool) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 _CUT = "\x1f"  # separates words for the tokenizer, and is taken out again
 _OPEN, _CLOSE = "\x02", "\x03"
+_NO_WORD = {ord('"'): " ", 0: " "}  # of a query: they would end its expression; no stored text holds NUL
 _CONTROLS = dict.fromkeys(map(ord, _CUT + _OPEN + _CLOSE), " ")
 # Han, kana, Thai, Lao, Burmese, Khmer, Hangul.
 _UNSPACED = re.compile(
@@ -39,7 +40,7 @@ def words_of(text: str) -> str:
 def match_of(query: str) -> str | None:
     """What a user typed as an expression of FTS5: all words must be there. None where nothing can be searched."""
     parts = []
-    for word in query[:_MAX_QUERY].replace('"', " ").split()[:_MAX_WORDS]:
+    for word in query[:_MAX_QUERY].translate(_NO_WORD).split()[:_MAX_WORDS]:
         if _WORDLIKE.search(word):
             prefix = "" if _UNSPACED.match(word[-1]) else "*"
             parts.append(f'"{words_of(word)}"{prefix}')
