@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from constraints import VOCAB_SIZE, Automaton, mask_of, rounds
 from drafters import Certain, Eager, garbage, oracle
+from run_all import run_all
 from toy_session import ToySession, greedy_reference
 
 from hearth.engine import ConstraintFailed, Engine, PromptLookup, Request, SamplingParams, TokenEvent
@@ -31,17 +32,6 @@ SETTINGS = {
 def request(prompt: list[int], constraint: Automaton | None, max_tokens: int = 20, **settings) -> Request:
     params = SamplingParams(**{"max_tokens": max_tokens, **settings})
     return Request(prompt_ids=prompt, params=params, constraint=constraint)
-
-
-def run_all(engine: Engine, requests: list[Request]) -> list[list[TokenEvent]]:
-    ids = [engine.add(each) for each in requests]
-    events: dict[int, list[TokenEvent]] = {request_id: [] for request_id in ids}
-    for _ in range(10_000):
-        for event in engine.step():
-            events[event.id].append(event)
-        if not engine.num_running and not engine.num_waiting:
-            return [events[request_id] for request_id in ids]
-    raise AssertionError("the engine does not come to an end")
 
 
 def tokens_of(events: list[TokenEvent]) -> list[int]:

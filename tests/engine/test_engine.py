@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from run_all import run_all
 from toy_session import ToySession, greedy_reference
 
-from hearth.engine import Engine, Request, SamplingParams, TokenEvent, pages_for
+from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.errors import ContextFull, HearthError, NotEnoughMemory, UsageError
 
 RNG = np.random.default_rng(3)
@@ -19,18 +20,6 @@ def greedy(max_tokens: int, **settings) -> SamplingParams:
 
 def ids_of(events) -> list[int]:
     return [event.token for event in events if event.token is not None]
-
-
-def run_all(engine: Engine, requests: list[Request]) -> dict[int, list[TokenEvent]]:
-    """Events of each request, by its place in the list."""
-    ids = [engine.add(request) for request in requests]
-    events: dict[int, list[TokenEvent]] = {request_id: [] for request_id in ids}
-    for _ in range(10_000):
-        for event in engine.step():
-            events[event.id].append(event)
-        if not engine.num_running and not engine.num_waiting:
-            return {place: events[request_id] for place, request_id in enumerate(ids)}
-    raise AssertionError("the engine does not come to an end")
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 3, 4, 7, 32])
@@ -68,7 +57,7 @@ def test_first_come_first_served():
     answers = run_all(engine, [Request(prompt_ids=[place], params=greedy(3)) for place in range(5)])
     order = [engine_id for engine_id in range(5) for _ in answers[engine_id]]
     assert order == sorted(order)
-    assert all(len(events) == 3 for events in answers.values())
+    assert all(len(events) == 3 for events in answers)
 
 
 def test_too_few_pages_preempt_the_youngest_and_change_no_token():
@@ -80,7 +69,7 @@ def test_too_few_pages_preempt_the_youngest_and_change_no_token():
     for place, prompt in enumerate(prompts):
         assert ids_of(answers[place]) == greedy_reference(session, prompt, 40)
     assert answers[0][-1].usage.preemptions == 0
-    assert sum(events[-1].usage.preemptions for events in answers.values()) > 0
+    assert sum(events[-1].usage.preemptions for events in answers) > 0
     assert engine.num_available_pages == 20
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drafters import Certain, Eager, Guesses, garbage, oracle
+from run_all import run_all
 from toy_session import ToySession, greedy_reference
 
 from hearth.engine import DraftModel, Engine, PromptLookup, Request, SamplingParams, Speculation, TokenEvent
@@ -28,17 +29,6 @@ SETTINGS = {
 def told(events: list[TokenEvent]) -> list[tuple]:
     """Everything a user sees of an answer."""
     return [(e.token, e.logprob, e.top_logprobs, e.slid, e.finish_reason, e.context_full) for e in events]
-
-
-def run_all(engine: Engine, requests: list[Request]) -> list[list[TokenEvent]]:
-    ids = [engine.add(request) for request in requests]
-    events: dict[int, list[TokenEvent]] = {request_id: [] for request_id in ids}
-    for _ in range(10_000):
-        for event in engine.step():
-            events[event.id].append(event)
-        if not engine.num_running and not engine.num_waiting:
-            return [events[request_id] for request_id in ids]
-    raise AssertionError("the engine does not come to an end")
 
 
 def drafters(requests: list[Request], plain: list[list[TokenEvent]]) -> dict[str, Speculation]:

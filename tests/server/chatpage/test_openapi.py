@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from .. import documented
 from .conftest import App
 from .page import Page
 
@@ -41,8 +40,6 @@ WITH_BODY = (
     "POST /api/conversations/{id}/answer",
     "POST /api/conversations/{id}/count",
 )
-# A conversation that is there, a message of it and a model on this disk are not in the document.
-SKIPPED = [positive_data_acceptance]
 
 
 @pytest.fixture(scope="session")
@@ -68,20 +65,10 @@ def test_what_the_document_forbids_is_refused(described: Any, route: str) -> Non
 
 
 def ask(described: Any, route: str, mode: GenerationMode, conversation: str = "") -> list[int]:
-    """Sends made-up requests, about a conversation where one is given, and checks each answer. Returns the statuses."""
-    method, path = route.split()
-    statuses: list[int] = []
+    """Half of the requests about a conversation are about this one, where one is given."""
 
-    @given(case=described[path][method].as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
-    def send(case: Case) -> None:
-        if conversation and "conversations/{id}" in path and len(statuses) % 2:
+    def mend(case: Case, number: int) -> None:
+        if conversation and "conversations/{id}" in route and number % 2:
             case.path_parameters["id"] = conversation
-        response = case.call()
-        statuses.append(response.status_code)
-        case.validate_response(response, excluded_checks=SKIPPED)
 
-    send()
-    return statuses
+    return documented.ask(described, route, mode, EXAMPLES, mend)
