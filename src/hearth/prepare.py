@@ -14,6 +14,7 @@ from typing import Literal
 from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle, tuning_dir
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
+from hearth.distribution import install_command
 from hearth.engine import pages_for
 from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
 from hearth.hub import Progress as HubProgress
@@ -26,7 +27,7 @@ MAX_DEFAULT_CONTEXT = 8192
 """Tokens of context where none is asked for and the model has more: keys and values take memory."""
 LEAST_CONTEXT = 256
 _MEMORY_HINT = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
-COMPILE_HINT = "Install the compiler: pip install 'hearth[compile]'. Or run a bundle that was compiled elsewhere."
+COMPILE_HINT = f"Install the compiler: {install_command('compile')}. Or run a bundle that was compiled elsewhere."
 
 
 @dataclass(frozen=True)

@@ -146,4 +146,4 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(h
         "bench", "starter", "--roofline", "x.svg", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     )
     assert done.returncode == 2
-    assert "hearth[plot]" in done.stderr
+    assert "hearth-run[plot]" in done.stderr

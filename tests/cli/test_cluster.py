@@ -31,4 +31,4 @@ def test_where_ray_is_not_installed_the_command_that_installs_it_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert run(["serve", "--ray"]) == 2
-    assert "pip install 'hearth[serve,ray]'" in capsys.readouterr().err
+    assert "pip install 'hearth-run[serve,ray]'" in capsys.readouterr().err

@@ -227,14 +227,14 @@ def test_a_model_without_a_tokenizer_takes_ids_and_says_so(mute: Path, starter: 
 
 
 def test_a_bundle_runs_where_the_compiler_is_not(starter: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pip install hearth` without the compile extra runs what was compiled elsewhere."""
+    """An installation without the compile extra runs what was compiled elsewhere."""
     monkeypatch.setitem(__import__("sys").modules, "tvm", None)
     monkeypatch.setitem(__import__("sys").modules, "hearth.compiler", None)
     with LLM(starter.info.bundle, threads=2) as llm:
         assert "Paris" in llm.chat(FRANCE).text
     with LLM("starter", threads=2) as llm:
         assert any("compiler is not installed" in notice for notice in llm.notices)
-    with pytest.raises(HearthError, match=r"pip install 'hearth\[compile\]'"):
+    with pytest.raises(HearthError, match=r"pip install 'hearth-run\[compile\]'"):
         LLM("starter", quant="q4a", head="f16", precision="high")
 
 

@@ -78,7 +78,7 @@ def test_an_unknown_target_names_the_known_ones(tmp_path: Path) -> None:
 
 def test_without_ziglang_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CompileError, match=r"pip install 'hearth\[compile\]'"):
+    with pytest.raises(CompileError, match=r"pip install 'hearth-run\[compile\]'"):
         link_library([], [], tmp_path / library_name(), cache_dir=CACHE)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from hearth import distribution
 from hearth.errors import HearthError
 
 DEBUG = "HEARTH_DEBUG"
@@ -68,7 +69,7 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="hearth", prog_name="hearth")
+@click.version_option(package_name=distribution.NAME, prog_name="hearth")
 def cli() -> None:
     """Language models on your own machine: private, compiled for it, no cloud.
 

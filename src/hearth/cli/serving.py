@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.options import F, format_options, offline_option
+from hearth.distribution import install_command
 from hearth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def check_installed() -> None:
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"The server's libraries are not installed: {', '.join(missing)}.", hint="pip install 'hearth[serve]'"
+            f"The server's libraries are not installed: {', '.join(missing)}.", hint=install_command("serve")
         )
 
 

@@ -7,7 +7,6 @@ is not installed at all.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +38,7 @@ from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_n
 from hearth.compiler.targets import Isa, choose_isas
 from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.tuning_record import usable_tunings
+from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
 from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
@@ -164,19 +164,12 @@ def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None,
 def _toolchain() -> str:
     """Hash of everything that shapes a bundle besides the model: our compiler's sources, and its tools' versions."""
     package = Path(__file__).parent.parent
-    digest = hashlib.sha256(f"{_version('apache-tvm')} {_version('ziglang')}".encode())
+    digest = hashlib.sha256(f"{version_of('apache-tvm')} {version_of('ziglang')}".encode())
     for room in ("model", "quant", "compiler", "runtime/csrc"):
         for file in sorted((package / room).rglob("*")):
             if file.suffix in (".py", ".c", ".h"):
                 digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:20]
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _compile(
@@ -267,8 +260,8 @@ def _manifest(
     return Manifest(
         format_version=FORMAT_VERSION,
         abi_version=ABI_VERSION,
-        hearth_version=_version("hearth"),
-        compilers={"tvm": _version("apache-tvm"), "zig": _version("ziglang")},
+        hearth_version=version(),
+        compilers={"tvm": version_of("apache-tvm") or "unknown", "zig": version_of("ziglang") or "unknown"},
         target=target,
         instruction_sets=tuple(InstructionSet(isa.name, isa.features) for isa in isas),
         source_name=name,

@@ -7,7 +7,6 @@ itself is compiled once for each target and kept in a cache folder; for a new mo
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearth.distribution import install_command, version_of
 from hearth.errors import CompileError, StorageError, UsageError
 
 CSRC = Path(__file__).parent.parent / "runtime" / "csrc"
@@ -218,7 +218,7 @@ class _Compiler:
             raise CompileError(
                 "The C compiler is not installed.",
                 why="The Python package ziglang is missing.",
-                hint="Install it with: pip install 'hearth[compile]'",
+                hint=f"Install it with: {install_command('compile')}",
             )
         self._target = target
         self._cache_dir = cache_dir
@@ -230,7 +230,7 @@ class _Compiler:
     def runtime_object(self) -> Path:
         """The compiled runtime, from the cache if these very sources were compiled with these flags before."""
         sources = sorted(CSRC.glob("*.c"))
-        digest = hashlib.sha256(repr((self._flags, _zig_version())).encode())
+        digest = hashlib.sha256(repr((self._flags, (version_of("ziglang") or "unknown"))).encode())
         for source in [*sources, *sorted(CSRC.glob("*.h"))]:
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
         cached = self._cache_dir / "runtime" / f"{digest.hexdigest()[:24]}.o"
@@ -264,10 +264,3 @@ class _Compiler:
                 f"The C compiler failed for {self._target} (exit code {done.returncode}).",
                 why="\n".join(done.stderr.strip().splitlines()[-20:]),
             )
-
-
-def _zig_version() -> str:
-    try:
-        return importlib.metadata.version("ziglang")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ from hearth.bundle import cache_dir, cpu
 from hearth.compiler.targets import ISAS
 from hearth.compiler.tuning import DEFAULT_TUNING
 from hearth.compiler.tuning_record import read_record
+from hearth.distribution import NAME, install_command, version_of
 from hearth.errors import CorruptFile
 from hearth.hub.settings import cache_dir as hub_cache_dir
 from hearth.hub.settings import is_offline
@@ -118,7 +118,7 @@ def _memory() -> list[Finding]:
 
 
 def _compiler() -> list[Finding]:
-    tvm, zig = _version("apache-tvm"), _version("ziglang")
+    tvm, zig = version_of("apache-tvm"), version_of("ziglang")
     if tvm and zig:
         return [Finding("ok", "compiler", f"TVM {tvm}, zig {zig}", "models are compiled here")]
     return [
@@ -126,7 +126,7 @@ def _compiler() -> list[Finding]:
             "note",
             "compiler",
             "not installed",
-            "bundles that were compiled elsewhere run; to compile here: pip install 'hearth[compile]'",
+            f"bundles that were compiled elsewhere run; to compile here: {install_command('compile')}",
         )
     ]
 
@@ -161,13 +161,6 @@ def _folders() -> list[Finding]:
 
 
 def _versions() -> list[Finding]:
-    names = ("hearth", "numpy", "tokenizers", "huggingface-hub", "jinja2")
-    text = ", ".join(f"{name} {_version(name) or '?'}" for name in names)
+    names = (NAME, "numpy", "tokenizers", "huggingface-hub", "jinja2")
+    text = ", ".join(f"{name} {version_of(name) or '?'}" for name in names)
     return [Finding("ok", "versions", f"python {platform.python_version()} ({sys.platform}), {text}")]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -1,7 +1,7 @@
 """The roofline picture of a profile: operations a second over operations a byte, under the roofs that were measured.
 
 A kernel's point lies under the slope where the memory binds it and under a level roof where arithmetic does; how far
-below says what is left. matplotlib is an extra (`hearth[plot]`), imported only here and only when a picture is drawn.
+below says what is left. matplotlib is the extra `plot`, imported only here and only when a picture is drawn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.bundle.failures import storage_errors
+from hearth.distribution import install_command
 from hearth.errors import UsageError
 from hearth.measure.profile import KernelProfile, PhaseProfile, Profile
 
@@ -29,9 +30,7 @@ def check_can_draw(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is no name for a picture.", hint=f"It must end in {' or '.join(SUFFIXES)}.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError(
-            "A picture is drawn with matplotlib, which is not installed.", hint="pip install 'hearth[plot]'"
-        )
+        raise UsageError("A picture is drawn with matplotlib, which is not installed.", hint=install_command("plot"))
 
 
 def draw_roofline(profile: Profile, path: Path) -> None:

@@ -6,13 +6,13 @@ allowed, `security` (keys), `limits` (size, nesting, time), then the routes.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from hearth.distribution import version
 from hearth.server import anthropic, openai, tokens
 from hearth.server.access import Access
 from hearth.server.errors import add_error_handlers
@@ -37,7 +37,7 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
         page: the private chat page (`hearth app`); None: a server without one.
     """
     # FastAPI's own pages of documentation load scripts from elsewhere; the document itself is served.
-    app = FastAPI(title="Hearth", version=version("hearth"), description=_ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Hearth", version=version(), description=_ABOUT, docs_url=None, redoc_url=None)
     app.state.models = models
     app.state.settings = settings
     app.state.metrics = Metrics(models)

@@ -21,7 +21,7 @@ def test_a_missing_ray_is_told_with_the_command_that_installs_it(monkeypatch: py
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError) as caught:
         prepare_ray(None)
-    assert caught.value.hint == "pip install 'hearth[serve,ray]'"
+    assert caught.value.hint == "pip install 'hearth-run[serve,ray]'"
 
 
 def test_a_ray_of_its_own_stays_on_this_machine_wants_a_secret_and_reports_nothing() -> None:

@@ -9,12 +9,12 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncGenerator
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from hearth.distribution import version
 from hearth.hub.names import HubName, LocalPath, parse
 from hearth.prepare import Progress
 from hearth.server.chatpage.schema import ERRORS, ModelLine, ModelLines, Status, Wanted
@@ -33,7 +33,7 @@ def routes(store: Store) -> APIRouter:
     @router.get("/status", response_model=Status)
     def status(request: Request) -> Any:
         """What this server is; `read_only` where there is no room for further messages."""
-        return Status(version=version("hearth"), default_model=_models(request).default, read_only=not _has_room(store))
+        return Status(version=version(), default_model=_models(request).default, read_only=not _has_room(store))
 
     @router.get("/models", response_model=ModelLines)
     async def models(request: Request) -> Any:

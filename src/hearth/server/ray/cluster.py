@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hearth.distribution import install_command
 from hearth.errors import HearthError, UsageError
 from hearth.hub.names import LocalPath, parse
 from hearth.prepare import Progress, prepare
@@ -33,7 +34,7 @@ def prepare_ray(address: str | None) -> None:
         UsageError: Ray is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise UsageError("Ray is not installed.", hint="pip install 'hearth[serve,ray]'")
+        raise UsageError("Ray is not installed.", hint=install_command("serve", "ray"))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
