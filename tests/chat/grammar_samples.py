@@ -51,7 +51,7 @@ SCHEMAS: dict[str, Any] = {
         "oneOf": [
             {
                 "type": "object",
-                "properties": {"kind": {"const": kind}, "size": {"type": "number", "minimum": 0, "maximum": 9}},
+                "properties": {"kind": {"const": kind}, "size": {"type": "integer", "minimum": 0, "maximum": 9}},
                 "required": ["kind", "size"],
                 "additionalProperties": False,
             }
@@ -72,8 +72,8 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-def schema_format(schema: Any) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": "test", "schema": schema}}
+def schema_format(schema: Any, **others: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "test", "schema": schema, **others}}
 
 
 def ends_of(grammars: Grammars) -> frozenset[int]:

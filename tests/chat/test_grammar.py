@@ -295,14 +295,14 @@ def test_requests_do_not_disturb_each_other(small: Grammars) -> None:
 
 
 def test_valid_json_stays_as_it_is(grammars: Grammars) -> None:
-    """What a model would have said anyway is allowed token for token, compact or pretty-printed."""
+    """What a model would have said anyway is allowed token for token: compact, or pretty-printed where asked."""
     tokenizer = grammars.table.tokenizer
     value = {"name": 'Zoë \\ "x"', "age": 7, "tags": ["red", "blau ü"]}
     for indent in (None, 2, 4, "\t"):
         text = json.dumps(value, indent=indent, ensure_ascii=indent == 4)
-        free = {"type": "json_object"}
+        free: dict[str, Any] = {"type": "json_object"}
         for wanted in (schema_format(SCHEMAS["person"]), free) if indent != 4 else (free,):
-            found = constraint(grammars, wanted)
+            found = constraint(grammars, wanted if indent is None else {**wanted, "whitespace": "pretty"})
             for token in tokenizer.encode(text, add_special=False):
                 assert token in allowed(found), (text, tokenizer.token_text(token))
                 found.accept(token)

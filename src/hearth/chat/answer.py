@@ -8,7 +8,7 @@ the end is a `Completion`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -58,6 +58,7 @@ class AnswerBuilder:
         tools: finds tool calls in the answer; None where none may be.
         markers: texts of the control tokens that `tools` must see.
         continues: the answer carries on a text, so that its first space counts.
+        notices: what the completion shall tell besides.
 
     Attributes:
         completion: the whole answer; None until it has ended: by the engine, by `cancel`, or by a stop string, of which
@@ -75,6 +76,7 @@ class AnswerBuilder:
         tools: ToolParser | None = None,
         markers: Collection[str] = (),
         continues: bool = False,
+        notices: Iterable[str] = (),
     ) -> None:
         self.completion: Completion | None = None
         self._tokenizer = tokenizer
@@ -86,7 +88,7 @@ class AnswerBuilder:
         tags = (*(ALL_TAGS if splitter else ()), *(markers if tools else ()))
         keep = tokenizer.ids_of(tags) if tokenizer else frozenset()
         self._text = tokenizer.stream(keep=keep, continues=continues) if tokenizer else None
-        self._drawn = _Drawn()
+        self._drawn = _Drawn(notices=list(notices))
         self._ready: list[Chunk] = []
         self._told = 0  # log-probabilities that went out with a chunk
         self._usage: EngineUsage | None = None

@@ -21,7 +21,7 @@ from hearth.errors import HearthError, Unsupported, UsageError
 MAX_CACHED = 32
 # Rows are longer than llguidance's default: an object of 2,000 optional properties has four times as many. The work of
 # one step is half of it, some 10 ms. Messages shall not repeat the grammar.
-_LIMITS = llguidance.LLParserLimits(
+LIMITS = llguidance.LLParserLimits(
     max_items_in_row=10_000,
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=100_000,
@@ -77,9 +77,9 @@ class Grammars:
             if found is not None:
                 self._compiled.move_to_end(grammar)
                 return Matcher(self, found.deep_copy())
-        compiled = llguidance.LLMatcher(self._known, grammar, log_level=0, limits=_LIMITS)
+        compiled = llguidance.LLMatcher(self._known, grammar, log_level=0, limits=LIMITS)
         if compiled.is_error():
-            raise UsageError(f"{what} cannot be used:", why=_sentence(compiled.get_error()))
+            raise UsageError(f"{what} cannot be used:", why=sentence(compiled.get_error()))
         fill_next_token_bitmask(compiled, np.zeros((1, self.table.num_words), np.int32))  # fails where nothing matches
         if compiled.is_error():
             raise UsageError(f"{what} cannot be used:", why=f"no text keeps to it ({_first_line(compiled)}).")
@@ -91,8 +91,8 @@ class Grammars:
 
     def fault_of(self, grammar: str) -> str:
         """What keeps a grammar from being compiled; "" if nothing."""
-        fault = llguidance.LLMatcher.validate_grammar(grammar, self._known, limits=_LIMITS)
-        return "" if not fault or fault.startswith("WARNING") else _sentence(fault)
+        fault = llguidance.LLMatcher.validate_grammar(grammar, self._known, limits=LIMITS)
+        return "" if not fault or fault.startswith("WARNING") else sentence(fault)
 
 
 class Matcher:
@@ -135,7 +135,7 @@ class Matcher:
         self._inner.reset()
 
 
-def _sentence(error: str) -> str:
+def sentence(error: str) -> str:
     """A message of llguidance's, bounded: it quotes the grammar's lines, which may be long."""
     lines = error.replace("<non-verbose/>", "").rstrip().splitlines()[:_MAX_LINES]
     text = "\n".join(line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + " ..." for line in lines).lstrip()
@@ -143,4 +143,4 @@ def _sentence(error: str) -> str:
 
 
 def _first_line(matcher: llguidance.LLMatcher) -> str:
-    return _sentence(str(matcher.get_error()).partition("\n")[0]).removesuffix(".")
+    return sentence(str(matcher.get_error()).partition("\n")[0]).removesuffix(".")

@@ -40,10 +40,13 @@ class Prepared:
     Attributes:
         request: token ids, settings and what the answer must keep to.
         answer: to be given the request's events in order.
+        notices: what the caller should know before there is an answer: which parts of a schema are not enforced. The
+            answer's completion has them too.
     """
 
     request: Request
     answer: AnswerBuilder
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class Requests:
             tools=turn.use.parser() if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None,
+            notices=structure.notices if structure else (),
         )
         request = Request(
             prompt_ids=tuple(ids),
@@ -214,7 +218,7 @@ class Requests:
             keep_tokens=turn.keep_tokens if turn else 0,
             constraint=constraint,
         )
-        return Prepared(request, answer)
+        return Prepared(request, answer, structure.notices if structure else ())
 
     def _constraint(self, structure: Structure, end_ids: frozenset[int], turn: _Turn | None) -> AnswerConstraint:
         tokenizer = self.tokenizer()

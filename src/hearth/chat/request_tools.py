@@ -13,7 +13,8 @@ from typing import Any
 from llguidance import LLMatcher
 
 from hearth.chat.conversation import joined_contents
-from hearth.chat.structured import Structure, json_rule
+from hearth.chat.structured import Structure
+from hearth.chat.structured_keep import kept_schema
 from hearth.chat.structured_schema import checked_schema
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools import (
@@ -42,12 +43,14 @@ class ToolUse:
         choice: which of them it may or must call.
         format: how its family writes calls.
         parallel: whether one answer may hold several.
+        notices: what of the tools' schemas is not kept to.
     """
 
     tools: tuple[Tool, ...]
     choice: Choice
     format: ToolFormat
     parallel: bool
+    notices: tuple[str, ...] = ()
 
     @property
     def callable(self) -> bool:
@@ -82,18 +85,19 @@ class ToolUse:
         calls = self.format.grammar(self.tools, Choice("required"), parallel=self.parallel)
         begin, _, rules = calls.partition("\n")
         marked = _MARKED.fullmatch(begin)
-        if wanted.schema is None or not marked:
+        if not wanted.rule or not marked:
             why = "no control token or tag begins its calls" if not marked else "the form is no JSON"
             raise UsageError(
                 "response_format and tools do not go together here:",
                 why=f"an answer is either, and could not be told apart, since {why}.",
                 hint="Leave one out, or set tool_choice to 'none'.",
             )
-        formatted = json_rule(wanted.schema)
-        return self._grammar(f"start: called | formatted\ncalled: {marked[1]} calls\nformatted: {formatted}\n{rules}")
+        both = f"start: called | formatted\ncalled: {marked[1]} calls\nformatted: {wanted.rule}\n{rules}"
+        return self._grammar(both, wanted.notices)
 
-    def _grammar(self, lark: str) -> Structure:
-        return Structure(LLMatcher.grammar_from_lark(lark), "The schemas of the tools, together,")
+    def _grammar(self, lark: str, notices: tuple[str, ...] = ()) -> Structure:
+        what = "The schemas of the tools, together,"
+        return Structure(LLMatcher.grammar_from_lark(lark), what, notices=(*notices, *self.notices))
 
     def parser(self) -> ToolParser | None:
         """Reads the calls; None where there may be none."""
@@ -122,14 +126,17 @@ def tools_of_chat(
     """
     checked = checked_tools(tools)
     chosen = checked_choice(choice, checked)
+    notices: list[str] = []
     for i, tool in enumerate(checked):
-        checked_schema(tool.parameters, f"tools[{i}].function.parameters")
+        place = f"tools[{i}].function.parameters"
+        kept = kept_schema(checked_schema(tool.parameters, place), place, strict=tool.strict)
+        notices.extend(kept.notices)
     if not isinstance(parallel, bool):
         raise UsageError(f"parallel_tool_calls is {parallel!r}, but must be true or false.")
     if not checked and not any(m.get("tool_calls") or m.get("role") == "tool" for m in messages):
         return None
     tool_format = tool_format_for(template_source, tokenizer) or DEFAULT_FORMAT
-    return ToolUse(checked, chosen, tool_format, parallel)
+    return ToolUse(checked, chosen, tool_format, parallel, tuple(notices))
 
 
 def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:

@@ -14,23 +14,31 @@ from typing import Any
 from llguidance import LLMatcher
 
 from hearth.chat.grammar import Grammars, Matcher
-from hearth.chat.structured_schema import Schema, blame, checked_schema
+from hearth.chat.structured_keep import Kept, kept_schema
+from hearth.chat.structured_schema import checked_schema
 from hearth.errors import UsageError
 
 MAX_GRAMMAR_CHARS = 64 << 10
 MAX_REGEX_CHARS = 10_000
 
-# Between the tokens of JSON: what pretty-printers write, a blank line at most, but no endless row of blanks, where
-# small models end up.
-_JSON_OPTIONS: Any = {
-    "whitespace_pattern": r"[\x20\x09]{1,40}|(\x0D?\x0A){1,2}[\x20\x09]{0,40}",
-    "json_allow_general_unicode_escapes": True,
+# Between the tokens of JSON, for llguidance. "compact": a blank after a comma or colon, as models write it, or none;
+# small models do not stop writing blanks where they may. "pretty": what pretty-printers write, a blank line at most.
+WHITESPACE: Mapping[str, Mapping[str, Any]] = {
+    "compact": {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"},
+    "pretty": {"whitespace_pattern": r"[\x20\x09]{1,40}|(\x0D?\x0A){1,2}[\x20\x09]{0,40}"},
 }
+_JSON_OPTIONS = {"json_allow_general_unicode_escapes": True}
 _HINT = (
     'Known: {"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {...}}},'
     ' {"type": "grammar", "grammar": "..."}, {"type": "regex", "regex": "..."}.'
 )
-_FIELDS = {"text": "", "json_object": "", "json_schema": "json_schema", "grammar": "grammar", "regex": "regex"}
+_FIELDS = {
+    "text": (),
+    "json_object": ("whitespace",),
+    "json_schema": ("json_schema", "whitespace"),
+    "grammar": ("grammar",),
+    "regex": ("regex",),
+}
 
 
 @dataclass(frozen=True)
@@ -40,24 +48,18 @@ class Structure:
     Attributes:
         grammar: for `Grammars.matcher`.
         what: names it in messages.
-        schema: where it is a JSON schema; None where not.
+        rule: the right side of a rule that says the same in a larger grammar, where it is JSON; "" where not.
+        notices: what the caller should know: which parts of a schema are not kept to.
     """
 
     grammar: str
     what: str
-    schema: Schema | None = None
+    rule: str = ""
+    notices: tuple[str, ...] = ()
 
     def matcher(self, grammars: Grammars) -> Matcher:
-        """Raises UsageError where it has a mistake, names its place; see `Grammars.matcher`."""
-        try:
-            return grammars.matcher(self.grammar, self.what)
-        except UsageError as error:
-            if self.schema is None:
-                raise
-            place, fault = blame(self.schema, self.what, lambda part: grammars.fault_of(_json_grammar(part)))
-            if place == self.what or not fault:
-                raise
-            raise UsageError(f"{place} cannot be used:", why=fault) from error
+        """Raises UsageError where it has a mistake, or is too complex; see `Grammars.matcher`."""
+        return grammars.matcher(self.grammar, self.what)
 
 
 def checked_format(response_format: object) -> Structure | None:
@@ -75,16 +77,19 @@ def checked_format(response_format: object) -> Structure | None:
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise UsageError(f"{where}.type is {str(kind)[:100]!r}.", hint=_HINT)
     for key in response_format:
-        if key not in ("type", _FIELDS[kind]):
+        if key != "type" and key not in _FIELDS[kind]:
             raise UsageError(f"{where} has a field {str(key)[:100]!r}, which {kind!r} does not have.", hint=_HINT)
-    given = response_format.get(_FIELDS[kind])
+    given = response_format.get(kind)
+    whitespace = response_format.get("whitespace", "compact")
+    if whitespace not in WHITESPACE:
+        raise UsageError(f"{where}.whitespace is {str(whitespace)[:100]!r}.", hint=f"Known: {', '.join(WHITESPACE)}.")
     match kind:
         case "text":
             return None
         case "json_object":
-            return json_structure({"type": "object"}, where)
+            return _json_structure(Kept({"type": "object"}), where, whitespace)
         case "json_schema":
-            return _from_schema(given, f"{where}.json_schema")
+            return _from_schema(given, f"{where}.json_schema", whitespace)
         case "grammar":
             lark = _checked_text(given, f"{where}.grammar", MAX_GRAMMAR_CHARS)
             _check_schemas_in(lark, f"{where}.grammar")
@@ -94,22 +99,17 @@ def checked_format(response_format: object) -> Structure | None:
             return Structure(LLMatcher.grammar_from_regex(regex), f"{where}.regex")
 
 
-def json_structure(schema: Schema, what: str) -> Structure:
-    """JSON that a schema holds for; the schema is checked already."""
-    return Structure(_json_grammar(schema), what, schema)
+def json_rule(schema: Mapping[str, Any], whitespace: str = "compact") -> str:
+    """The right side of a rule for JSON that a kept schema holds for."""
+    return "%json " + json.dumps({**schema, "x-guidance": {**_JSON_OPTIONS, **WHITESPACE[whitespace]}})
 
 
-def json_rule(schema: Schema, options: Mapping[str, Any] = _JSON_OPTIONS) -> str:
-    """The same as the right side of a rule in a larger grammar, written as llguidance's `options` say."""
-    fields = schema if isinstance(schema, Mapping) else {} if schema else {"enum": []}
-    return "%json " + json.dumps({**fields, "x-guidance": options})
+def _json_structure(kept: Kept, what: str, whitespace: str) -> Structure:
+    rule = json_rule(kept.schema, whitespace)
+    return Structure(LLMatcher.grammar_from_lark(f"start: {rule}"), what, rule, kept.notices)
 
 
-def _json_grammar(schema: Schema) -> str:
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON_OPTIONS)
-
-
-def _from_schema(given: object, where: str) -> Structure:
+def _from_schema(given: object, where: str, whitespace: str) -> Structure:
     if not isinstance(given, Mapping):
         raise UsageError(f"{where} is missing, or no object.", hint=_HINT)
     for key, value in given.items():
@@ -121,18 +121,21 @@ def _from_schema(given: object, where: str) -> Structure:
             raise UsageError(f"{where}.strict is of type {type(value).__name__}, but must be true or false.")
     if "schema" not in given:
         raise UsageError(f"{where}.schema is missing.", hint=_HINT)
-    return json_structure(checked_schema(given["schema"], f"{where}.schema"), f"{where}.schema")
+    schema = checked_schema(given["schema"], f"{where}.schema")
+    kept = kept_schema(schema, f"{where}.schema", strict=bool(given.get("strict")))
+    return _json_structure(kept, f"{where}.schema", whitespace)
 
 
 def _check_schemas_in(lark: str, where: str) -> None:
-    """The schemas that a grammar holds are bounded as any other."""
+    """The schemas that a grammar holds are bounded as any other, and kept to wholly: they stay as they are written."""
     for found in re.finditer(r"%json\s*", lark):
+        place = f"{where}, %json in line {lark.count(chr(10), 0, found.start()) + 1}"
         try:
             schema, _ = json.JSONDecoder().raw_decode(lark, found.end())
-        except (ValueError, RecursionError):
-            continue  # no JSON: the grammar's own mistake, or a comment
-        line = lark.count("\n", 0, found.start()) + 1
-        checked_schema(schema, f"{where}, %json in line {line}")
+        except (ValueError, RecursionError) as error:
+            # Whatever another parser would make of it: what cannot be checked is not compiled, be it in a comment.
+            raise UsageError(f"{place} is not followed by a JSON schema.") from error
+        kept_schema(checked_schema(schema, place), place, strict=True)
 
 
 def _checked_text(given: object, where: str, limit: int) -> str:

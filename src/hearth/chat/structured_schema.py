@@ -7,10 +7,12 @@ first and name their place, and `blame` finds the place of the others.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hearth.chat.schema_walk import Schema, shown, subschemas
 from hearth.errors import UsageError
 
 MAX_SCHEMA_BYTES = 256 << 10
@@ -22,22 +24,13 @@ MAX_PATTERN_PROPERTIES = 64
 MAX_ENUM = 10_000
 MAX_PATTERN_CHARS = 2_000
 _MAX_BLAMED = 200
-
-Schema = Mapping[str, Any] | bool
+_LARGEST_DIGITS = 308  # what a double holds
+_LARGEST = 10**_LARGEST_DIGITS
 
 _TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
-# Keywords by what they hold.
-_ONE = ("items", "additionalProperties", "additionalItems", "contains", "propertyNames", "not", "if", "then", "else",
-        "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
-_MANY = ("anyOf", "oneOf", "allOf", "prefixItems")
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-_REFUSED = {
-    "x-guidance": "is no keyword of JSON Schema",
-    "$dynamicRef": "is not supported",
-    "$recursiveRef": "is not supported",
-}
+_REFUSED = {"x-guidance": "is no keyword of JSON Schema"}
 
 
 @dataclass
@@ -80,29 +73,6 @@ def checked_schema(raw: object, where: str) -> Schema:
     return schema
 
 
-def subschemas(schema: object, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All schemas inside of a schema, outer ones first, each with its place."""
-    if not isinstance(schema, Mapping):
-        if not isinstance(schema, bool):
-            raise UsageError(f"{where} is {_shown(schema)}, but must be a schema: an object, true or false.")
-        return
-    yield where, schema
-    for key, value in schema.items():
-        place = f"{where}.{key}"
-        if key in _NAMED:
-            if not isinstance(value, Mapping):
-                raise UsageError(f"{place} is {_shown(value)}, but must be an object of schemas.")
-            for name, inner in value.items():
-                yield from subschemas(inner, f"{place}.{name}")
-        elif key in _MANY or (key == "items" and isinstance(value, list)):
-            if not isinstance(value, list) or not value:
-                raise UsageError(f"{place} is {_shown(value)}, but must be a list of schemas.")
-            for i, inner in enumerate(value):
-                yield from subschemas(inner, f"{place}[{i}]")
-        elif key in _ONE:
-            yield from subschemas(value, place)
-
-
 def blame(schema: Schema, where: str, fault_of: Callable[[Schema], str]) -> tuple[str, str]:
     """The innermost schema that cannot be compiled, and what is wrong with it.
 
@@ -127,49 +97,58 @@ def _check(schema: Mapping[str, Any], where: str, sizes: _Sizes) -> None:
             raise UsageError(f"{place} {_REFUSED[key]}.")
         elif key == "type":
             _check_type(value, place)
-        elif key == "properties":
-            sizes.properties += len(value)
-            sizes.check(place)
+        elif key in ("properties", "patternProperties"):
+            _check_names(key, value, place, sizes)
         elif key == "required":
             if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-                raise UsageError(f"{place} is {_shown(value)}, but must be a list of names.")
+                raise UsageError(f"{place} is {shown(value)}, but must be a list of names.")
             sizes.required += len(value)
             sizes.check(place)
         elif key == "enum":
             if not isinstance(value, list) or not value:
-                raise UsageError(f"{place} is {_shown(value)}, but must be a list of values.")
+                raise UsageError(f"{place} is {shown(value)}, but must be a list of values.")
             if len(value) > MAX_ENUM:
                 raise UsageError(f"{place} has {len(value)} values; at most {MAX_ENUM} are accepted.")
         elif key in ("pattern", "format", "$ref", "$anchor"):
             _check_text(key, value, place)
-        elif key == "patternProperties":
-            sizes.pattern_properties += len(value)
-            sizes.check(place)
-            for pattern in value:
-                _check_text("pattern", pattern, f"{place}.{pattern[:100]}")
         elif key in _COUNTS:
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise UsageError(f"{place} is {_shown(value)}, but must be a whole number, 0 or more.")
-        elif key in _NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
-            raise UsageError(f"{place} is {_shown(value)}, but must be a number.")
+            if not _is_number(value) or value < 0 or value != int(value):
+                raise UsageError(f"{place} is {shown(value)}, but must be a whole number, 0 or more.")
+        elif key in _NUMBERS:
+            if not _is_number(value) and not (key.startswith("exclusive") and isinstance(value, bool)):  # draft 4
+                raise UsageError(f"{place} is {shown(value)}, but must be a number.")
+            if key == "multipleOf" and value <= 0:
+                raise UsageError(f"{place} is {shown(value)}, but must be above 0.")
+
+
+def _check_names(key: str, value: object, place: str, sizes: _Sizes) -> None:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{place} is {shown(value)}, but must be an object of schemas.")
+    if key == "properties":
+        sizes.properties += len(value)
+    else:
+        sizes.pattern_properties += len(value)
+        for pattern in value:
+            _check_text("pattern", pattern, f"{place}.{pattern[:100]}")
+    sizes.check(place)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_type(value: object, place: str) -> None:
     names = value if isinstance(value, list) else [value]
     wrong = [name for name in names if name not in _TYPES]
     if wrong or not names:
-        raise UsageError(f"{place} is {_shown(wrong[0] if wrong else value)}.", hint=f"Types: {', '.join(_TYPES)}.")
+        raise UsageError(f"{place} is {shown(wrong[0] if wrong else value)}.", hint=f"Types: {', '.join(_TYPES)}.")
 
 
 def _check_text(key: str, value: object, place: str) -> None:
     if not isinstance(value, str):
-        raise UsageError(f"{place} is {_shown(value)}, but must be text.")
+        raise UsageError(f"{place} is {shown(value)}, but must be text.")
     if len(value) > MAX_PATTERN_CHARS:
         raise UsageError(f"{place} is {len(value)} characters long; at most {MAX_PATTERN_CHARS} are accepted.")
-    if key == "$ref" and not value.startswith("#"):
-        raise UsageError(
-            f"{place} is {_shown(value)}: nothing outside of the schema is read.", hint='Refer to "#/$defs/...".'
-        )
 
 
 def _check_depth(value: object, where: str) -> None:
@@ -179,6 +158,9 @@ def _check_depth(value: object, where: str) -> None:
         depth += 1
         if depth > MAX_DEPTH:
             raise UsageError(f"{where} is nested deeper than {MAX_DEPTH} levels.")
+        for value in level:
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise UsageError(f"{where} holds a number of more than {_LARGEST_DIGITS} digits.")
         level = [inner for outer in level for inner in _inner(outer)]
 
 
@@ -187,7 +169,3 @@ def _inner(value: object) -> Iterator[object]:
         yield from value.values()
     elif isinstance(value, list | tuple):
         yield from value
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:100]

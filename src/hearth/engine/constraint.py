@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.errors import HearthError
+from hearth.errors import UsageError
 
 
 class Constraint(Protocol):
@@ -30,8 +30,9 @@ class Constraint(Protocol):
         ...
 
 
-class ConstraintFailed(HearthError):
-    """A constraint allows no token at all, or broke. The model is sound, and so is what it has computed."""
+class ConstraintFailed(UsageError):
+    """A constraint allows no token at all, or broke: what its caller asked for cannot be kept to. The model is sound,
+    and so is what it has computed."""
 
 
 def allows(mask: NDArray[np.int32], token: int) -> bool:

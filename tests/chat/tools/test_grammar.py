@@ -178,8 +178,8 @@ def test_formats_of_openapi_are_notes_not_rules() -> None:
     assert '"format"' in lark
 
 
-def test_a_schema_that_no_grammar_can_keep_names_its_tool() -> None:
-    tools = checked_tools([*RAW_TOOLS, tool("odd", {"x": {"not": {"type": "string"}}})])
+def test_a_schema_that_nothing_can_meet_names_its_tool() -> None:
+    tools = checked_tools([*RAW_TOOLS, tool("odd", {"x": {"not": {}}}, ("x",))])
     with pytest.raises(UsageError, match="odd"):
         Hermes().grammar(tools, _AUTO)
 
