@@ -262,6 +262,6 @@ class Requests:
 
 def _rendered(chosen: ChosenTemplate, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> Prompt:
     """The prompt; a system prompt that the template has no place for stands before what the user says first."""
-    if messages[0]["role"] == "system" and not chosen.template.takes_system:
+    if messages[0]["role"] == "system" and not chosen.template.probe.takes_system:
         messages = without_system(messages)
     return chosen.template.render(messages, **variables)

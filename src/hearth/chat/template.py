@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 
 from hearth.chat.literal import LiteralGuard, free_marker, unmark
 from hearth.chat.meter import LimitExceeded, Meter, metered
+from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
 from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
 from hearth.errors import TemplateError, UsageError
@@ -80,17 +82,16 @@ class ChatTemplate:
         return unmark(text, marker)
 
     @cached_property
-    def takes_system(self) -> bool:
-        """Whether the template has a place for a system message: it neither refuses one nor leaves it out."""
-        user, system = {"role": "user", "content": "Hello."}, {"role": "system", "content": "Probe of a system prompt."}
-        try:
-            return system["content"] in self.render([system, user]).text
-        except TemplateError:
-            try:
-                self.render([user])
-            except TemplateError:
-                return True  # it fails anyway, and its own error says why
-            return False
+    def probe(self) -> Probe:
+        """What the template does, asked of it."""
+        return Probe(self)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables that the template reads and does not set itself."""
+        with metered(Meter()):
+            tree = _guarded_call(lambda: ChatEnvironment().parse(self.source))
+            return frozenset(_guarded_call(lambda: meta.find_undeclared_variables(tree)))
 
     def uses(self, variable: str) -> bool:
         """Whether the template mentions a variable (`enable_thinking`)."""
