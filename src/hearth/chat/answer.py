@@ -191,6 +191,8 @@ class AnswerBuilder:
                 self._emit(self._stops.push(piece), "answer")
                 continue
             self._emit(self._stops.finish(), "answer")  # what may have begun a stop string did not go on
+            if self._stops.found is not None:
+                return
             if piece.index == len(self._drawn.calls):
                 self._drawn.calls.append([])
             self._drawn.calls[piece.index].append(piece)

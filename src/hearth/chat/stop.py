@@ -14,7 +14,8 @@ class StopStrings:
     """Watches one answer for its stop strings.
 
     Text that may turn out to be the beginning of a stop string is held back until that is decided, so nothing of a stop
-    string is ever shown. Where several match, the one that begins first counts.
+    string is ever shown. Where several match, the one that begins first counts, and of two that begin together the
+    shorter: so a text ends at the same place however it was cut into pieces.
 
     Args:
         stops: the strings; neither they nor what follows them belong to the answer.
@@ -40,15 +41,31 @@ class StopStrings:
         if not self._stops:
             return text
         self._held += text
-        hits = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if hits:
-            at, self.found = min(hits, key=lambda hit: hit[0])
-            return self._release(at, keep=False)
-        return self._release(len(self._held) - self._undecided())
+        settled = len(self._held) - self._undecided()
+        hit = self._earliest()
+        if hit is None:
+            return self._release(settled)
+        at, stop = hit
+        if settled < at:  # another may have begun before it
+            return self._release(settled)
+        self.found = stop
+        return self._release(at, keep=False)
 
     def finish(self) -> str:
-        """What was held back and became no stop string."""
-        return self._release(len(self._held))
+        """What was held back and became no stop string; may find one that waited for another."""
+        hit = self._earliest() if self.found is None else None
+        if hit is None:
+            return self._release(len(self._held))
+        at, self.found = hit
+        return self._release(at, keep=False)
+
+    def _earliest(self) -> tuple[int, str] | None:
+        """Where the first whole stop string begins, and which it is."""
+        hits = [(at, len(stop), stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if not hits:
+            return None
+        at, _, stop = min(hits)
+        return at, stop
 
     def _release(self, count: int, *, keep: bool = True) -> str:
         settled, rest = self._held[:count], self._held[count:]
@@ -56,10 +73,10 @@ class StopStrings:
         return settled
 
     def _undecided(self) -> int:
-        """Length of the longest end of the text that some stop string begins with."""
-        longest = min(len(self._held), max(map(len, self._stops)) - 1)
+        """Length of the longest end of the text that some stop string begins with and goes on after."""
+        longest = min(len(self._held), max(map(len, self._stops), default=0) - 1)
         for length in range(longest, 0, -1):
             tail = self._held[-length:]
-            if any(stop.startswith(tail) for stop in self._stops):
+            if any(len(stop) > length and stop.startswith(tail) for stop in self._stops):
                 return length
         return 0
