@@ -190,13 +190,17 @@ class AnswerBuilder:
             if isinstance(piece, str):
                 self._emit(self._stops.push(piece), "answer")
                 continue
-            self._emit(self._stops.finish(), "answer")  # what may have begun a stop string did not go on
-            if self._stops.found is not None:
+            if self._stopped():
                 return
             if piece.index == len(self._drawn.calls):
                 self._drawn.calls.append([])
             self._drawn.calls[piece.index].append(piece)
             self._ready.append(Chunk("", "tool", piece))
+
+    def _stopped(self) -> bool:
+        """Gives out what may have begun a stop string and did not go on; whether it held a whole one."""
+        self._emit(self._stops.finish(), "answer")
+        return self._stops.found is not None
 
     def _emit(self, text: str, kind: ChunkKind) -> None:
         if text:

@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hearth.chat.utf8 import check_text
 from hearth.errors import CorruptFile, StorageError, UsageError
 
 FORMAT = "hearth-conversation"
 VERSION = 1
 ROLES = ("system", "developer", "user", "assistant", "tool")
+SYSTEM_ROLES = frozenset({"system", "developer"})
+REASONING = ("reasoning_content", "thinking", "reasoning")
+"""Names under which programs and templates know what a model thought before an answer."""
 MAX_FILE_BYTES = 64 << 20
 
 
@@ -150,38 +154,46 @@ def joined_contents(first: Any, second: Any) -> Any:
         return first or second
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n\n{second}"
-    lists = [[{"type": "text", "text": one}] if isinstance(one, str) else list(one) for one in (first, second)]
-    return [*lists[0], {"type": "text", "text": "\n\n"}, *lists[1]]
-
-
-def without_system(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with the system prompt before what the user says first, as Gemma 3's own template does it.
-
-    Unchanged where that is not what follows on the system prompt.
-    """
-    if len(messages) < 2 or messages[0]["role"] != "system" or messages[1]["role"] != "user":
-        return [dict(message) for message in messages]
-    content = joined_contents(messages[0].get("content"), messages[1].get("content"))
-    return [{**messages[1], "content": content}, *(dict(message) for message in messages[2:])]
+    one, two = ([{"type": "text", "text": c}] if isinstance(c, str) else list(c) for c in (first, second))
+    last, begin = one[-1], two[0]
+    if "text" in last and "text" in begin:  # in one part: templates trim each
+        return [*one[:-1], {**begin, "text": f"{last['text']}\n\n{begin['text']}"}, *two[1:]]
+    return [*one, {"type": "text", "text": "\n\n"}, *two]
 
 
 def checked_messages(messages: Sequence[Mapping[str, Any] | Message]) -> list[dict[str, Any]]:
-    """Messages from a program, as a template takes them.
+    """Messages from a program, as a template takes them. Fields that are None, as programs like to write what is not
+    there, are left out.
 
     Raises:
-        UsageError: there are none, or one has no role or no content that JSON could hold.
+        UsageError: there are none, or one has no role or no content that JSON and UTF-8 could hold.
     """
     if isinstance(messages, (str, Mapping)) or not messages:
         raise UsageError("There are no messages.", hint="Give a list such as [{'role': 'user', 'content': 'Hello'}].")
     result: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
+        where = f"Message {position + 1}"
         if isinstance(message, Message):
-            result.append(dict(message.for_template()))
-            continue
-        if not isinstance(message, Mapping) or "role" not in message:
-            raise UsageError(f"Message {position + 1} has no role.", hint="Each is {'role': ..., 'content': ...}.")
-        content = message.get("content")
-        if not isinstance(content, (str, list)) and not message.get("tool_calls"):
-            raise UsageError(f"Message {position + 1} has no content: {type(content).__name__} is not text.")
-        result.append(dict(message))
+            checked: dict[str, Any] = dict(message.for_template())
+        elif isinstance(message, Mapping) and "role" in message:
+            checked = {key: value for key, value in message.items() if value is not None}
+        else:
+            raise UsageError(f"{where} has no role.", hint="Each is {'role': ..., 'content': ...}.")
+        content = checked.get("content")
+        if not isinstance(content, (str, list)) and not checked.get("tool_calls"):
+            raise UsageError(f"{where} has no content: {type(content).__name__} is not text.")
+        if not isinstance(checked.get("role"), str):
+            raise UsageError(f"{where} has a role of type {type(checked.get('role')).__name__}; it must be a word.")
+        if isinstance(content, list) and checked["role"] != "tool":
+            _check_parts(content, where)
+        check_text(checked, where)
+        result.append(checked)
     return result
+
+
+def _check_parts(parts: Sequence[Any], where: str) -> None:
+    for part in parts:
+        if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+            raise UsageError(f"{where} has a part without a type.", hint="A part is {'type': 'text', 'text': ...}.")
+        if part["type"] == "text" and not isinstance(part.get("text"), str):
+            raise UsageError(f"{where} has a part of type 'text' without one.")

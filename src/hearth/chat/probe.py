@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from hearth.chat.prompt import Prompt
 from hearth.errors import TemplateError
 
 USER: Final[Mapping[str, Any]] = {"role": "user", "content": "Probe of a question."}
+ASSISTANT: Final[Mapping[str, Any]] = {"role": "assistant", "content": "Probe of an answer."}
 SYSTEM: Final[Mapping[str, Any]] = {"role": "system", "content": "Probe of a system prompt."}
+FURTHER: Final[Mapping[str, Any]] = {"role": "system", "content": "Probe of a further one."}
 
 TOOL_NAME: Final = "probe_weather"
 ARGUMENT: Final = "probe_city"
@@ -48,6 +50,9 @@ _TOOLS_FIRST: Final = ("tools", "xml_tools", "json_tools")
 _MAX_NAMES = 16
 
 
+Contents = Literal["text", "parts", "both"]
+
+
 class Renders(Protocol):
     """What a probe needs of a template."""
 
@@ -64,6 +69,7 @@ class Probe:
 
     def __init__(self, template: Renders) -> None:
         self._template = template
+        self._contents: dict[str, Contents] = {}
 
     def text(self, *messages: Mapping[str, Any], **variables: Any) -> str | None:
         """What the template makes of a conversation."""
@@ -72,13 +78,36 @@ class Probe:
         except TemplateError:
             return None
 
+    def takes(self, role: str) -> Contents:
+        """In which forms contents of a role reach the model: as a text, or as a list of parts. "text" where neither
+        does."""
+        if role not in self._contents:
+            self._contents[role] = self._takes(role)
+        return self._contents[role]
+
+    @cached_property
+    def user(self) -> Mapping[str, Any]:
+        """A question in the form that the template takes."""
+        return _as_parts(USER) if self.takes("user") == "parts" else USER
+
     @cached_property
     def takes_system(self) -> bool:
         """Whether there is a place for a system message: it is neither refused nor left out."""
-        text = self.text(SYSTEM, USER)
+        text = self.text(self._fit(SYSTEM), self.user)
         if text is None:
-            return self.text(USER) is None  # then it fails anyway, and its own error says why
+            return self.text(self.user) is None  # then it fails anyway, and its own error says why
         return SYSTEM["content"] in text
+
+    @cached_property
+    def takes_two_systems(self) -> bool:
+        """Whether two system messages at the beginning both reach the model."""
+        text = self.text(self._fit(SYSTEM), self._fit(FURTHER), self.user) or ""
+        return SYSTEM["content"] in text and FURTHER["content"] in text
+
+    @cached_property
+    def takes_late_system(self) -> bool:
+        """Whether a system message in the middle of a conversation reaches the model."""
+        return FURTHER["content"] in (self.text(self.user, self._fit(ASSISTANT), self._fit(FURTHER), self.user) or "")
 
     @cached_property
     def tools_variable(self) -> str | None:
@@ -86,7 +115,7 @@ class Probe:
         named = sorted(n for n in self._template.variables if "tool" in n or "function" in n)
         known = [n for n in _TOOLS_FIRST if n in named]
         for name in (*known, *(n for n in named[:_MAX_NAMES] if n not in known)):
-            if TOOL_NAME in (self.text(USER, **{name: [TOOL]}) or ""):
+            if TOOL_NAME in (self.text(self.user, **{name: [TOOL]}) or ""):
                 return name
         return None
 
@@ -94,7 +123,7 @@ class Probe:
     def tools(self) -> str | None:
         """A question with one tool, `TOOL`; None where the template does not show it."""
         name = self.tools_variable
-        return self.text(USER, **{name: [TOOL]}) if name else None
+        return self.text(self.user, **{name: [TOOL]}) if name else None
 
     @cached_property
     def call(self) -> str | None:
@@ -102,12 +131,37 @@ class Probe:
         it shows no call."""
         given = {self.tools_variable: [TOOL]} if self.tools_variable else {}
         for variables in ({}, given):  # without tools first: what tells of them may show how a call looks
-            text = self.text(*HISTORY, add_generation_prompt=False, **variables)
+            text = self.text(self.user, *HISTORY[1:], add_generation_prompt=False, **variables)
             if text is not None and TOOL_NAME in text and VALUE in text:
-                before = self.text(USER, add_generation_prompt=False, **variables) or ""
+                before = self.text(self.user, add_generation_prompt=False, **variables) or ""
                 written = text[_common(text, before) :]
                 return written if TOOL_NAME in written and VALUE in written else text
         return None
+
+    def _fit(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _as_parts(message) if self.takes(message["role"]) == "parts" else message
+
+    def _takes(self, role: str) -> Contents:
+        around: dict[str, tuple[list[Mapping[str, Any]], Mapping[str, Any], list[Mapping[str, Any]]]] = {
+            "user": ([], USER, []),
+            "assistant": ([USER], ASSISTANT, [USER]),
+            "tool": (list(HISTORY[:2]), HISTORY[2], []),
+        }
+        before, message, after = around.get(role, ([], SYSTEM, [USER]))
+        if role != "user":
+            before, after = ([self.user if m is USER else m for m in part] for part in (before, after))
+        text = self.text(*before, message, *after) or ""
+        parts = self.text(*before, _as_parts(message), *after) or ""
+        content = message["content"]
+        # A list that is printed shows its notation.
+        as_parts = content in parts and all(parts.count(key) <= text.count(key) for key in ("'text'", '"text"'))
+        if content in text:
+            return "both" if as_parts else "text"
+        return "parts" if as_parts else "text"
+
+
+def _as_parts(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**message, "content": [{"type": "text", "text": message["content"]}]}
 
 
 def _common(a: str, b: str) -> int:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import ChosenTemplate, choose_template
-from hearth.chat.conversation import Message, checked_messages, without_system
+from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
+from hearth.chat.fit import fitted, with_text
 from hearth.chat.grammar import Grammars
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.prompt import Prompt
@@ -115,7 +116,7 @@ class Requests:
         variables = dict(template_variables or {})
         if thinking is not None:
             variables["enable_thinking"] = thinking
-        data = checked_messages(messages)
+        data = with_text(checked_messages(messages), chosen.template.probe)
         source = chosen.template.source
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template_source=source, tokenizer=tokenizer
@@ -249,7 +250,7 @@ class Requests:
     ) -> int:
         """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
         never drops."""
-        head = [m for m in data[:1] if m["role"] in ("system", "developer")]
+        head = [m for m in data[:1] if m["role"] in SYSTEM_ROLES]
         other = _rendered(chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], variables)
         shared = 0
         other_ids = self.tokenizer().encode_prompt(other, ensure_bos=chosen.ensure_bos)
@@ -261,7 +262,5 @@ class Requests:
 
 
 def _rendered(chosen: ChosenTemplate, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> Prompt:
-    """The prompt; a system prompt that the template has no place for stands before what the user says first."""
-    if messages[0]["role"] == "system" and not chosen.template.probe.takes_system:
-        messages = without_system(messages)
-    return chosen.template.render(messages, **variables)
+    """The prompt, with everything that the template would otherwise leave out."""
+    return chosen.template.render(fitted(messages, chosen.template), **variables)
