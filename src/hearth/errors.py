@@ -59,7 +59,7 @@ class NetworkError(HearthError):
 
 
 class StorageError(HearthError):
-    """A folder cannot be written, or the disk is full."""
+    """A file cannot be read, a folder cannot be written, or the disk is full."""
 
     exit_code = 7
 

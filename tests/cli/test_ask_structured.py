@@ -24,13 +24,13 @@ def test_a_file_that_cannot_be_used_is_told_before_the_model_is_opened(hearth: R
     broken, wrong = tmp_path / "broken.json", tmp_path / "wrong.json"
     broken.write_text("{")
     wrong.write_text(json.dumps({"properties": {"a": {"type": "strin"}}}))
-    for file, why in (
-        (broken, "is not JSON"),
-        (wrong, "properties.a.type is 'strin'"),
-        (tmp_path / "no", "cannot be read"),
+    for file, why, code in (
+        (broken, "is not JSON", 2),
+        (wrong, "properties.a.type is 'strin'", 2),
+        (tmp_path / "no", "cannot be read", 7),
     ):
         done = hearth("ask", "no/such-model", "Hello", "--json-schema", str(file))
-        assert done.returncode == 2
+        assert done.returncode == code
         assert why in done.stderr
     both = hearth(*QUESTION, "--json-schema", str(wrong), "--grammar", str(wrong))
     assert both.returncode == 2

@@ -102,7 +102,7 @@ def test_an_interrupt_exits_as_shells_expect(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["frob"], "No such command"),
+        (["frob"], "There is no verb"),
         (["ask"], "Missing argument"),
         (["ask", "m", "--temperature", "hot"], "not a valid float"),
         (["ask", "m", "x", "--quant", "q3"], "q4a"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -67,10 +68,51 @@ def test_leaving(starter: LLM, word: str) -> None:
     assert not Talk(starter, AnswerPrinter()).handle(word)
 
 
-def test_a_new_system_prompt_begins_anew(starter: LLM) -> None:
+def test_a_new_system_prompt_keeps_the_conversation(starter: LLM) -> None:
     talk = Talk(starter, AnswerPrinter(), system="Be brief.")
     talk.handle("hello")
     talk.handle("/system Be long.")
-    assert (talk.conversation.system, talk.conversation.messages) == ("Be long.", [])
+    assert (talk.conversation.system, len(talk.conversation.messages)) == ("Be long.", 2)
     talk.handle("/system -")
     assert talk.conversation.system == ""
+
+
+def test_an_answer_is_asked_for_again_and_a_turn_taken_back(starter: LLM, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Talk(starter, AnswerPrinter())
+    for command in ("/retry", "/undo"):
+        talk.handle(command)
+    assert talk.conversation.messages == []
+    talk.handle("What is the capital of France?")
+    talk.handle("What is the capital of Italy?")
+    before = [m.content for m in talk.conversation.messages]
+    talk.handle("/retry")
+    assert [m.content for m in talk.conversation.messages][:3] == before[:3]
+    assert len(talk.conversation.messages) == 4
+    talk.handle("/undo")
+    assert [m.content for m in talk.conversation.messages] == before[:2]
+
+
+def test_settings_change_in_the_middle(starter: LLM, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Talk(starter, AnswerPrinter(), sampling={"temperature": 0.5})
+    talk.handle("/set max_tokens 1")
+    talk.handle("What is the capital of France?")
+    assert "Note: The answer was cut" in capsys.readouterr().err
+    talk.handle("/set")
+    assert capsys.readouterr().err == "temperature 0.5, max_tokens 1\n"
+    talk.handle("/set max-tokens default")
+    talk.handle("/set temperature hot")
+    talk.handle("/set colour blue")
+    talk.handle("/sytem x")
+    err = capsys.readouterr().err
+    for said in ("temperature takes a number", "There is no setting 'colour'", "Did you mean /system?"):
+        assert said in err
+
+
+def test_a_file_is_replaced_only_when_told_so(starter: LLM, tmp_path: Path) -> None:
+    path = tmp_path / "talk.json"
+    path.write_text("mine")
+    talk = Talk(starter, AnswerPrinter())
+    talk.handle(f"/save {path}")
+    assert path.read_text() == "mine"
+    talk.handle(f"/save! {path}")
+    assert path.read_text() != "mine"

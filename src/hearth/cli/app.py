@@ -12,6 +12,7 @@ import click
 
 from hearth.cli.options import examples, format_options, offline_option
 from hearth.cli.serving import Size, check_installed, run_server
+from hearth.cli.terminal import note
 from hearth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def command(
             served,
             settings,
             create_app(served, settings, page=chat_page(store, entry)),
+            verb="app",
             load=named[:1],
             log_level=log_level,
             on_open=lambda url: _greet(entry, url, store.path, open_browser=not no_browser),
@@ -108,7 +110,7 @@ def _add_installed(models: Any) -> None:
     try:
         installed = [model.name for model in list_models() if model.complete]
     except HearthError as error:
-        click.echo(f"Note: installed models cannot be listed: {error}", err=True)
+        note(f"Installed models cannot be listed: {error}")
         return
     for name in installed:
         models.add(name)

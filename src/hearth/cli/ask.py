@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import select
-import stat
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hearth.cli.inputs import piped_text, read_file, readable
 from hearth.cli.options import (
     examples,
     open_llm,
@@ -23,14 +20,13 @@ from hearth.cli.options import (
     template_options,
     thinking_options,
 )
+from hearth.cli.terminal import tell
 from hearth.errors import ContextFull, UsageError
 
 if TYPE_CHECKING:
     from hearth.chat.answer import Completion
     from hearth.llm import LLM
 
-_PATIENCE_S = 2.0
-MAX_STDIN_CHARS = 64 << 20
 MAX_FORMAT_CHARS = 1 << 20  # what is longer is refused anyway
 
 
@@ -104,24 +100,16 @@ def response_format(json_schema: str | None, grammar: str | None) -> dict[str, A
     wanted: dict[str, Any]
     if json_schema is not None:
         try:
-            schema = json.loads(_read(json_schema))
+            schema = json.loads(read_file(json_schema, limit=MAX_FORMAT_CHARS))
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{json_schema} is not JSON:", why=f"{error}.") from error
         wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
     else:
-        wanted = {"type": "grammar", "grammar": _read(grammar or "")}
+        wanted = {"type": "grammar", "grammar": read_file(grammar or "", limit=MAX_FORMAT_CHARS)}
     from hearth.chat.structured import checked_format
 
     checked_format(wanted)
     return wanted
-
-
-def _read(name: str) -> str:
-    try:
-        with Path(name).open(encoding="utf-8") as file:
-            return file.read(MAX_FORMAT_CHARS)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name} cannot be read:", why=f"{error}.") from error
 
 
 def _answer(
@@ -139,7 +127,7 @@ def _answer(
     if raw:
         stream = llm.generate(text, stream=True, **{k: v for k, v in settings.items() if v is not None})
     else:
-        messages = [{"role": "system", "content": system}] if system else []
+        messages = [{"role": "system", "content": readable(system, "--system")}] if system else []
         messages.append({"role": "user", "content": text})
         thinking = False if options["no_thinking"] else None
         stream = llm.chat(messages, stream=True, thinking=thinking, **settings)
@@ -171,28 +159,12 @@ def _as_json(llm: LLM, done: Completion) -> dict[str, Any]:
 def _banner() -> None:
     from hearth.cli.printer import STARTER_BANNER
 
-    click.echo(click.style(STARTER_BANNER, dim=True), err=True)
+    tell(STARTER_BANNER, dim=True)
 
 
 def _question(words: tuple[str, ...]) -> str:
-    parts = [" ".join(words), _piped(wait=not words)]
+    parts = [readable(" ".join(words), "The question"), piped_text(wait=not words)]
     text = "\n\n".join(part for part in parts if part.strip())
     if not text:
         raise UsageError("There is no question.", hint='Give one: hearth ask starter "What is the capital of France?"')
     return text
-
-
-def _piped(*, wait: bool) -> str:
-    """What comes through standard input; "" from a terminal."""
-    if sys.stdin is None or sys.stdin.isatty():
-        return ""
-    try:
-        kind = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):  # no real file: a test's
-        return sys.stdin.read(MAX_STDIN_CHARS)
-    if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind) or stat.S_ISSOCK(kind)):
-        return ""  # /dev/null
-    if not wait and not stat.S_ISREG(kind) and not select.select([sys.stdin], [], [], _PATIENCE_S)[0]:
-        # A program that started us may have left a pipe open that nobody will ever write to.
-        click.echo("Waiting for standard input to end ... (add < /dev/null if there is nothing to read)", err=True)
-    return sys.stdin.read(MAX_STDIN_CHARS)

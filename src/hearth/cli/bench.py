@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from hearth.cli.options import examples, format_options, offline_option, open_ll
 if TYPE_CHECKING:
     from hearth.measure import BenchResult
     from hearth.measure.bench import Spread
+
+_PROMPT = 512
 
 
 class Numbers(click.ParamType[list[int]]):
@@ -40,7 +43,7 @@ class Numbers(click.ParamType[list[int]]):
     ),
 )
 @click.argument("model")
-@click.option("--prompt", type=Numbers(), default="512", show_default=True, help="Tokens in.")
+@click.option("--prompt", type=Numbers(), help=f"Tokens in [{_PROMPT}, or what the model's context has room for].")
 @click.option("--gen", type=int, default=128, show_default=True, help="Tokens out.")
 @click.option("--context", type=Numbers(), help="Decode with so many tokens in the cache already [as --prompt].")
 @click.option("--batch", type=Numbers(), default="1", show_default=True, help="Sequences that decode at once.")
@@ -60,7 +63,7 @@ class Numbers(click.ParamType[list[int]]):
 @offline_option
 def command(
     model: str,
-    prompt: list[int],
+    prompt: list[int] | None,
     gen: int,
     context: list[int] | None,
     batch: list[int],
@@ -83,6 +86,7 @@ def command(
     if by_kernel or roofline:
         _profile(model, prompt, gen, context, batch, threads, repeat, roofline, as_json, options)
         return
+    prompt = prompt or [_default_prompt(model, gen, options)]
     # One more than is computed: a sequence that fills its context ends.
     options["context"] = max([*prompt, *(n + gen for n in context or prompt)]) + 1
     options["threads"] = threads[-1] if threads else None
@@ -96,14 +100,24 @@ def command(
         _print(result)
 
 
+def _default_prompt(model: str, gen: int, options: Mapping[str, Any]) -> int:
+    """As long a prompt as is usual, or as a model with a small context can take before it writes `gen` tokens."""
+    from hearth.cli.progress import showing_progress
+    from hearth.prepare import prepare
+
+    with showing_progress() as progress:
+        opened = prepare(model, progress=progress, **options)
+    return max(1, min(_PROMPT, opened.bundle.manifest.facts.context_max - gen - 2))
+
+
 def _told(done: int, total: int) -> None:
     if sys.stderr.isatty():
         click.echo(f"\rrun {done}/{total}", nl=done == total, err=True)
 
 
 def _profile(
-    model: str, prompt: list[int], gen: int, context: list[int] | None, batch: list[int], threads: list[int] | None,
-    repeat: int, roofline: Path | None, as_json: bool, options: dict[str, Any],
+    model: str, prompt: list[int] | None, gen: int, context: list[int] | None, batch: list[int],
+    threads: list[int] | None, repeat: int, roofline: Path | None, as_json: bool, options: dict[str, Any],
 ) -> None:  # fmt: skip
     """`--profile` and `--roofline`: one prefill and one kind of decode step."""
     from hearth.cli.profile import print_profile
@@ -116,11 +130,12 @@ def _profile(
             raise UsageError(f"A profile is of one run: --{name} takes one number here, not {len(given)}.")
     if roofline:
         check_can_draw(roofline)
+    tokens = prompt[0] if prompt else _default_prompt(model, gen, options)
     behind = context[0] if context else None
-    options["context"] = max(prompt[0], (prompt[0] if behind is None else behind) + gen) + 2
+    options["context"] = max(tokens, (tokens if behind is None else behind) + gen) + 2
     options["threads"] = threads[0] if threads else None
     with open_llm(model, options) as llm:
-        result = profile(llm, prompt=prompt[0], gen=gen, repeat=repeat, context=behind, batch=batch[0], told=_told)
+        result = profile(llm, prompt=tokens, gen=gen, repeat=repeat, context=behind, batch=batch[0], told=_told)
     if as_json:
         click.echo(json.dumps(result.to_json(), ensure_ascii=False))
     else:

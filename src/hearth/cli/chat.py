@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hearth.cli.inputs import readable
 from hearth.cli.options import (
     examples,
     open_llm,
@@ -18,6 +19,7 @@ from hearth.cli.options import (
     template_options,
     thinking_options,
 )
+from hearth.cli.terminal import tell
 
 
 @click.command(
@@ -52,7 +54,7 @@ def command(model: str, system: str, load: Path | None, stats: bool, **options: 
         talk = Talk(
             llm,
             AnswerPrinter(options["thinking"]),
-            system=system,
+            system=readable(system, "--system"),
             sampling=sampling(options),
             thinking=False if options["no_thinking"] else None,
             show_stats=stats,
@@ -64,9 +66,9 @@ def command(model: str, system: str, load: Path | None, stats: bool, **options: 
         info = llm.info
         click.echo(f"{info.name} ({info.manifest.quant}), context {info.context} tokens. /help for help.", err=True)
         if model == "starter":
-            click.echo(click.style(STARTER_BANNER, dim=True), err=True)
-        for line in lines():
-            if not talk.handle(line):
+            tell(STARTER_BANNER, dim=True)
+        for line in lines(talk.commands):
+            if not talk.handle(readable(line, "Your message")):
                 break
         if sys.stdin.isatty():
             click.echo("Good-bye.", err=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import click
 
 from hearth.cli.options import examples
+from hearth.cli.terminal import columns, styled, wrapped
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("PROBLEM", "red")}
 
@@ -25,9 +27,11 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(f) for f in diagnosis.findings], ensure_ascii=False))
     else:
+        width = columns(sys.stdout)
         for finding in diagnosis.findings:
             mark, color = _MARKS[finding.state]
             why = f"  ({finding.why})" if finding.why else ""
-            click.echo(f"{click.style(mark.ljust(8), fg=color)}{finding.what.ljust(17)}{finding.value}{why}")
+            text = wrapped(f"{finding.value}{why}", width, indent=8 + 17)
+            click.echo(f"{styled(mark.ljust(8), sys.stdout, fg=color)}{finding.what.ljust(17)}{text}")
     if not diagnosis.healthy:
         raise click.exceptions.Exit(1)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hearth.cli.inputs import read_file
 from hearth.cli.options import FORMATS, examples, open_llm, open_options
-from hearth.errors import StorageError, UsageError
+from hearth.cli.terminal import note
 
 if TYPE_CHECKING:
     from hearth.llm import LLM
@@ -65,7 +66,7 @@ def command(
     """
     from hearth.measure import compare, perplexity
 
-    text = _read(file, max_chars)
+    text = read_file(file, limit=max_chars)
 
     def told(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -82,6 +83,11 @@ def command(
                 one.window,
                 one.stride,
             )
+            if one.perplexity > llm.info.vocab_size:
+                note(
+                    f"That is worse than guessing: {llm.info.vocab_size} would be the perplexity of any token being as"
+                    " likely as any other. The model was not made for this kind of text."
+                )
             return
         other: dict[str, Any] = {} if against is None else {"quant": against, "head": against}
         if against_precision is not None:
@@ -122,13 +128,3 @@ def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], wi
         click.echo(json.dumps(data, ensure_ascii=False))
     else:
         print_facts([*facts, ("window", f"{window} tokens, stride {stride}")])
-
-
-def _read(file: Path, max_chars: int | None) -> str:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no UTF-8 text.", why=f"Byte {error.start} does not belong there.") from error
-    except OSError as error:
-        raise StorageError(f"{file} cannot be read:", why=f"{error.strerror or error}.") from error
-    return text if max_chars is None else text[:max_chars]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,13 @@ def without_marks(text: str) -> str:
     return text.replace("\\\n", "\n").rstrip("\n")
 
 
-def lines() -> Iterator[str]:
-    """The user's inputs, until they leave."""
-    yield from _typed() if sys.stdin.isatty() and sys.stdout.isatty() else _piped()
+def lines(commands: Sequence[str] = ()) -> Iterator[str]:
+    """The user's inputs, until they leave.
+
+    Args:
+        commands: what can be typed after a slash; Tab completes them.
+    """
+    yield from _typed(commands) if sys.stdin.isatty() and sys.stdout.isatty() else _piped()
 
 
 def _piped() -> Iterator[str]:
@@ -50,8 +54,8 @@ def _piped() -> Iterator[str]:
         yield without_marks(text)
 
 
-def _typed() -> Iterator[str]:
-    session = _session()
+def _typed(commands: Sequence[str]) -> Iterator[str]:
+    session = _session(commands)
     interrupted = False
     while True:
         try:
@@ -68,8 +72,9 @@ def _typed() -> Iterator[str]:
         yield without_marks(text)
 
 
-def _session() -> PromptSession[str]:
+def _session(commands: Sequence[str]) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.history import FileHistory, History, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
@@ -98,7 +103,13 @@ def _session() -> PromptSession[str]:
     path = history_file()
     history: History = FileHistory(str(path)) if path else InMemoryHistory()
     return PromptSession(
-        history=history, key_bindings=keys, multiline=True, prompt_continuation="  ", reserve_space_for_menu=0
+        history=history,
+        key_bindings=keys,
+        multiline=True,
+        prompt_continuation="  ",
+        reserve_space_for_menu=0,
+        completer=WordCompleter([f"/{name}" for name in commands], sentence=True),
+        complete_while_typing=False,
     )
 
 

@@ -16,7 +16,10 @@ from typing import Any
 import click
 
 from hearth import distribution
-from hearth.errors import HearthError
+from hearth.cli.inputs import prepare_streams
+from hearth.cli.suggest import for_option, for_verb
+from hearth.cli.terminal import tell_error
+from hearth.errors import HearthError, UsageError
 
 DEBUG = "HEARTH_DEBUG"
 EXIT_UNEXPECTED = 70
@@ -32,6 +35,7 @@ VERBS = {
     "app": "Chat in the browser, everything on this machine.",
     "pull": "Download a model.",
     "list": "Show which models are here.",
+    "ps": "Show which servers run here.",
     "show": "Show what a model is and what memory it needs.",
     "rm": "Remove a model.",
     "compile": "Compile a model for this machine or another.",
@@ -39,7 +43,10 @@ VERBS = {
     "bench": "Measure how fast a model is here.",
     "eval": "Measure how well a model predicts a text.",
     "doctor": "Show what this machine offers to Hearth.",
+    "run": "Ask or chat, as other programs call it.",
+    "help": "Show what a verb does.",
 }
+ALIASES = {"ls": "list", "remove": "rm", "delete": "rm", "download": "pull", "info": "show", "server": "serve"}
 _EXAMPLES = """\
 \b
 Example:
@@ -57,19 +64,40 @@ class _Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             return None
         command = import_module(f"hearth.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        verb = args[0]
+        if not verb.startswith("-") and self.get_command(ctx, verb) is None:
+            raise UsageError(f"There is no verb '{verb}'.", hint=for_verb(verb, [*VERBS, *ALIASES]))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    import platform
+
+    compiler = [f"{name} {found}" for name, of in (("TVM", "apache-tvm"), ("zig", "ziglang"))
+                if (found := distribution.version_of(of))]  # fmt: skip
+    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    click.echo(f"hearth {distribution.version()} ({machine}; {', '.join(compiler) or 'no compiler'})")
+    ctx.exit()
+
+
 @click.group(cls=_Verbs, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name=distribution.NAME, prog_name="hearth")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 def cli() -> None:
     """Language models on your own machine: private, compiled for it, no cloud.
 
@@ -89,22 +117,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # click's answer to a broken pipe
         return stop.code if isinstance(stop.code, int) else EXIT_BROKEN_PIPE
     except click.ClickException as error:
-        error.show()
+        tell_error(*_of_click(error))
         return error.exit_code
     except HearthError as error:
         _debug()
-        _say(error.what, error.why, error.hint)
+        tell_error(error.what, error.why, error.hint)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read the output has left (`hearth ... | head`). Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped. Nothing half-written is left; what was downloaded is kept and used next time.", err=True)
+        click.echo("\nStopped. Nothing half-written is left.", err=True)
         return EXIT_INTERRUPTED
     except Exception as error:  # a mistake of Hearth's own
         _debug()
-        _say(
+        tell_error(
             f"Something unexpected went wrong: {type(error).__name__}: {error}",
             "This is a mistake in Hearth, not in what you did.",
             f"Run it again with {DEBUG}=1 to see where, and please report it.",
@@ -112,10 +140,14 @@ def run(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNEXPECTED
 
 
-def _say(what: str, why: str, hint: str) -> None:
-    for name, text, color in (("Error", what, "red"), ("Why", why, None), ("Try", hint, "green")):
-        if text:
-            click.echo(click.style(f"{name}: ", fg=color, bold=True) + text, err=True)
+def _of_click(error: click.ClickException) -> tuple[str, str, str]:
+    """What click found wrong with the arguments, in our form."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "hearth"
+    if isinstance(error, click.NoSuchOption):
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        return f"{command} has no option {error.option_name}.", "", for_option(error.option_name, known, command)
+    return error.format_message(), "", f"`{command} --help` shows how it is used."
 
 
 def _debug() -> None:
@@ -125,8 +157,5 @@ def _debug() -> None:
 
 def main() -> None:
     """Entry point of the `hearth` command."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another one; an answer must not end in an exception.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     sys.exit(run())

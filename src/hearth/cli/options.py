@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hearth.cli.inputs import readable
+from hearth.cli.terminal import note
+
 if TYPE_CHECKING:
     from hearth.llm import LLM
 
@@ -122,7 +125,9 @@ thinking_options = _adds(_THINKING)
 
 def sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling settings among a verb's options; those not given are None, which means the model's default."""
-    return {key: options[key] or None if key == "stop" else options[key] for key in _SAMPLING_KEYS if key in options}
+    settings = {key: options[key] for key in _SAMPLING_KEYS if key in options}
+    stops = [readable(text, "--stop") for text in settings.get("stop") or ()]
+    return {**settings, "stop": stops or None}
 
 
 def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, **overrides: Any) -> LLM:
@@ -139,7 +144,7 @@ def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, *
     if to_chat:
         llm.check_chat()
     for notice in llm.notices:
-        click.echo(f"Note: {notice}", err=True)
+        note(notice)
     return llm
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from hearth.cli.terminal import columns, has_color, note, without_controls
+from hearth.cli.waiting import Waiting
+from hearth.cli.wrap import StreamWrap
+
 if TYPE_CHECKING:
     from hearth.chat.answer import Chunk, Completion
 
 ThinkingMode = Literal["show", "fold", "hide"]
-# Everything that a terminal could take for a command: a model may have been made to say it.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DIM, _RESET = "\x1b[2m", "\x1b[0m"
 
 
@@ -27,30 +28,39 @@ class AnswerPrinter:
 
     def __init__(self, thinking: ThinkingMode | None = None) -> None:
         self._terminal = sys.stdout.isatty()
-        self._color = sys.stderr.isatty()
+        self._color = has_color()
+        self._wrap: StreamWrap | None = None
         self._mode: ThinkingMode = thinking or ("show" if self._terminal else "hide")
         self._in_thinking = False
         self._words = 0
         self._at_line_start = True
 
     def print(self, chunks: Iterable[Chunk]) -> None:
-        """Prints the chunks as they come, and ends the line even when interrupted."""
+        """Prints the chunks as they come, and ends the line even when interrupted. Until the first comes, the prompt is
+        read, which a terminal is told."""
         self._in_thinking, self._words, self._at_line_start = False, 0, True
+        width = columns(sys.stdout)
+        self._wrap = StreamWrap(width) if width else None
+        waiting = Waiting("Reading the prompt")
         try:
             for chunk in chunks:
+                waiting.end()
                 if chunk.kind == "thinking":
                     self._think(chunk.text)
                 else:
                     self._answer(chunk.text)
         finally:
+            waiting.end()
             self._end_thinking()
+            if self._wrap:
+                sys.stdout.write(self._wrap.finish())
             if not self._at_line_start:
                 click.echo()
 
     def _answer(self, text: str) -> None:
         self._end_thinking()
         # Written without click, which would take colour codes out of text that is none of ours when piped.
-        sys.stdout.write(_CONTROLS.sub("", text) if self._terminal else text)
+        sys.stdout.write(self._wrap.push(without_controls(text)) if self._wrap else text)
         sys.stdout.flush()
         self._at_line_start = text.endswith("\n")
 
@@ -64,7 +74,7 @@ class AnswerPrinter:
                 self._error("thinking ...")
         self._words += len(text.split())
         if self._mode == "show":
-            self._error(_CONTROLS.sub("", text))
+            self._error(without_controls(text))
 
     def _end_thinking(self) -> None:
         if not self._in_thinking:
@@ -94,9 +104,9 @@ def stats_line(done: Completion) -> str:
 def tell_ending(done: Completion) -> None:
     """Says on standard error what the user should know about how an answer ended."""
     for notice in done.notices:
-        click.echo(f"Note: {notice}", err=True)
+        note(notice)
     if done.finish_reason == "length":
-        click.echo("Note: The answer was cut at --max-tokens.", err=True)
+        note("The answer was cut at --max-tokens.")
 
 
 STARTER_BANNER = (

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hearth.cli.terminal import note
 from hearth.prepare import Progress
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
@@ -30,6 +32,11 @@ def showing_progress() -> Iterator[Callable[[Progress], None]]:
     bars = _Bars()
     try:
         yield bars
+    except KeyboardInterrupt:
+        bars.close()
+        if bars.stage == "download":
+            note("What was downloaded is kept, and the next download goes on from there.")
+        raise
     finally:
         bars.close()
 
@@ -38,13 +45,13 @@ class _Lines:
     """For logs and pipes: a line when a stage begins to take long, and one every ten seconds."""
 
     def __init__(self) -> None:
-        self._stage = ""
+        self.stage = ""
         self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if progress.stage != self._stage:
-            self._stage, self._next = progress.stage, now + _QUIET_S
+        if progress.stage != self.stage:
+            self.stage, self._next = progress.stage, now + _QUIET_S
         if now < self._next:
             return
         self._next = now + _LINE_EVERY_S
@@ -53,17 +60,21 @@ class _Lines:
 
 
 class _Bars:
-    """For terminals: one bar a stage, gone when all is done."""
+    """For terminals: one bar a stage, gone when all is done.
+
+    Attributes:
+        stage: what it was told of last.
+    """
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
         self._bars: RichProgress | None = None
         self._task: TaskID | None = None
-        self._stage = ""
+        self.stage = ""
 
     def __call__(self, progress: Progress) -> None:
-        if progress.stage != self._stage:
-            self._stage, self._begin = progress.stage, time.monotonic()
+        if progress.stage != self.stage:
+            self.stage, self._begin = progress.stage, time.monotonic()
             self.close()
         if time.monotonic() - self._begin < _QUIET_S:
             return
@@ -76,29 +87,39 @@ class _Bars:
 
     def _open(self, progress: Progress) -> None:
         from rich.console import Console
-        from rich.markup import escape
         from rich.progress import (
             BarColumn,
             DownloadColumn,
             ProgressColumn,
             TaskProgressColumn,
-            TextColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
         from rich.progress import (
             Progress as RichProgress,
         )
+        from rich.table import Column
+        from rich.text import Text
 
-        columns: list[ProgressColumn] = [
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-        ]
+        # The text has a line of its own, folded where it must be, so that the bar and its numbers keep theirs.
+        whole = Column(no_wrap=True, overflow="ignore")
+        bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4))
+        columns: list[ProgressColumn] = [bar, TaskProgressColumn(table_column=whole)]
         if progress.stage == "download":
-            columns += [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-        self._bars = RichProgress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bars.add_task(escape(progress.label), total=None)
+            columns += [
+                DownloadColumn(table_column=whole),
+                TransferSpeedColumn(table_column=whole),
+                TimeRemainingColumn(compact=True, table_column=whole),
+            ]
+
+        class TwoLines(RichProgress):
+            def get_renderables(self) -> Iterator[RenderableType]:
+                for task in self.tasks:
+                    yield Text(task.description, overflow="fold")
+                    yield self.make_tasks_table([task])
+
+        self._bars = TwoLines(*columns, console=Console(stderr=True), transient=True, expand=True)
+        self._task = self._bars.add_task("", total=None)
         self._bars.start()
 
     def close(self) -> None:

@@ -76,6 +76,7 @@ def command(
         served,
         settings,
         create_app(served, settings),
+        verb="serve",
         load=load,
         log_level=log_level,
         on_open=on_open,

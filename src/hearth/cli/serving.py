@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,11 +145,12 @@ def run_server(
     settings: ServerSettings,
     app: FastAPI,
     *,
+    verb: str,
     load: Sequence[str],
     log_level: str,
     on_open: Callable[[str], None],
 ) -> None:
-    """Serves until a signal comes. Models in `load` are open before the port is.
+    """Serves until a signal comes; `hearth ps` shows it meanwhile. Models in `load` are open before the port is.
 
     Raises:
         HearthError: the port is taken, a model cannot be opened.
@@ -156,6 +158,8 @@ def run_server(
     from hearth.cli.progress import showing_progress
     from hearth.server.lifecycle import Server, serve, take_port
     from hearth.server.log import configure_log
+    from hearth.server.models import model_id
+    from hearth.server.presence import announced
 
     configure_log(log_level)
 
@@ -164,5 +168,12 @@ def run_server(
             with showing_progress() as progress:
                 await models.load(name, progress)
 
+    known = [card.id for card in models.cards()]
     taken = take_port(settings)
-    asyncio.run(serve(Server(app, models, settings, on_open=on_open), taken, load_all))
+    with ExitStack() as noted:
+
+        def opened(url: str) -> None:
+            noted.enter_context(announced(verb, url, [model_id(name) for name in load] or known))
+            on_open(url)
+
+        asyncio.run(serve(Server(app, models, settings, on_open=opened), taken, load_all))

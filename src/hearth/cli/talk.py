@@ -10,7 +10,9 @@ import click
 
 from hearth.chat.conversation import Conversation
 from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
-from hearth.errors import ContextFull, HearthError
+from hearth.cli.suggest import closest
+from hearth.cli.terminal import note, tell, tell_error
+from hearth.errors import ContextFull, HearthError, UsageError
 
 if TYPE_CHECKING:
     from hearth.chat.answer import Completion
@@ -18,14 +20,30 @@ if TYPE_CHECKING:
 
 HELP = """\
 /help           this
+/retry          answer the last message again
+/undo           take the last message and its answer back
 /reset          forget the conversation, keep the system prompt
-/system [TEXT]  show or set the system prompt (begins anew); "/system -" removes it
-/save FILE      write the conversation to a file
+/system [TEXT]  show or set the system prompt; "/system -" removes it
+/set NAME VALUE set temperature, top_p, seed, max_tokens, ...; /set alone shows them
+/save FILE      write the conversation to a new file; /save! FILE replaces one
 /load FILE      go on with a conversation from a file
 /stats          tokens and speed so far
 /exit           leave (also Ctrl-D)
 Several lines: Alt+Enter, or a backslash at the end of a line, or text between two lines of three double quotes.
 Ctrl-C stops an answer."""
+
+# What /set knows, and how each is read.
+SETTINGS: dict[str, Callable[[str], float]] = {
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "min_p": float,
+    "repetition_penalty": float,
+    "presence_penalty": float,
+    "frequency_penalty": float,
+    "seed": int,
+    "max_tokens": int,
+}
 
 
 class Talk:
@@ -55,12 +73,21 @@ class Talk:
         self._show_stats = show_stats
         self._commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: click.echo(HELP, err=True),
+            "retry": self._retry,
+            "undo": self._undo,
             "reset": self._reset,
             "system": self._system,
+            "set": self._set,
             "save": self._save,
+            "save!": lambda name: self._save(name, replace=True),
             "load": self._load,
             "stats": self._stats,
         }
+
+    @property
+    def commands(self) -> list[str]:
+        """What can be typed after a slash."""
+        return [*self._commands, "exit"]
 
     def handle(self, line: str) -> bool:
         """Does what one input says: a command or a message. False when it says to leave."""
@@ -76,13 +103,15 @@ class Talk:
                 self._answer(text.removeprefix("/") if text.startswith("//") else line)
         except HearthError as error:
             # A conversation survives a mistake; what cannot be mended shows again at the next one.
-            click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+            tell_error(error.what, error.why, error.hint)
         return True
 
     def _command(self, text: str) -> None:
         name, _, argument = text[1:].partition(" ")
         if name not in self._commands:
-            click.echo(f"There is no command /{name}. /help lists them; // at the beginning sends a slash.", err=True)
+            near = closest(name, self._commands)
+            meant = f"Did you mean /{near[0]}? " if near else ""
+            tell(f"There is no command /{name}. {meant}/help lists them; // at the beginning sends a slash.")
             return
         self._commands[name](argument.strip())
 
@@ -118,9 +147,44 @@ class Talk:
             return
         tell_ending(done)
         if done.finish_reason == "context":
-            click.echo("Note: The context is full, the answer was cut. /reset begins anew.", err=True)
+            note("The context is full, the answer was cut. /reset begins anew.")
         if self._show_stats:
-            click.echo(click.style(stats_line(done), dim=True), err=True)
+            tell(stats_line(done), dim=True)
+
+    def _retry(self, _: str) -> None:
+        asked = self._last_question()
+        if asked is None:
+            tell("There is no message yet.")
+            return
+        self.conversation.drop_last_turn()
+        self._answer(asked)
+
+    def _undo(self, _: str) -> None:
+        asked = self._last_question()
+        if asked is None:
+            tell("There is no message to take back.")
+            return
+        self.conversation.drop_last_turn()
+        begin = asked if len(asked) <= 40 else asked[:40] + "..."
+        tell(f"Taken back: {begin}")
+
+    def _last_question(self) -> str | None:
+        return next((m.content for m in reversed(self.conversation.messages) if m.role == "user"), None)
+
+    def _set(self, text: str) -> None:
+        name, _, value = text.partition(" ")
+        name = name.replace("-", "_")
+        if not text:
+            given = ", ".join(f"{key} {value}" for key, value in self._sampling.items() if value is not None)
+            tell(given or "Everything is as the model's authors set it.")
+            return
+        if name not in SETTINGS:
+            raise UsageError(f"There is no setting {name!r}.", hint=f"Settings: {', '.join(SETTINGS)}.")
+        try:
+            self._sampling[name] = None if value in ("", "-", "default") else SETTINGS[name](value)
+        except ValueError as error:
+            hint = f"/set {name} default undoes it."
+            raise UsageError(f"{name} takes a number, not {value!r}.", hint=hint) from error
 
     def _reset(self, _: str) -> None:
         self.conversation.reset()
@@ -130,14 +194,17 @@ class Talk:
         if not text:
             click.echo(self.conversation.system or "There is no system prompt.", err=True)
             return
-        self.conversation = Conversation("" if text == "-" else text)
-        click.echo("The conversation begins anew.", err=True)
+        self.conversation.system = "" if text == "-" else text
+        tell("The system prompt is set; the conversation goes on. /reset begins anew.")
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, *, replace: bool = False) -> None:
         if not name:
             click.echo("To which file? /save FILE", err=True)
             return
         path = Path(name).expanduser()
+        if path.exists() and not replace:
+            tell(f"{path} exists already. To replace it: /save! {name}")
+            return
         self.conversation.save(path, model=self._llm.info.name)
         click.echo(f"Saved {len(self.conversation.messages)} messages to {path}.", err=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.options import examples, format_options
+from hearth.cli.terminal import note
 from hearth.errors import CompileError, UsageError
 
 if TYPE_CHECKING:
@@ -123,13 +124,13 @@ def _print(result: TuneResult, dry_run: bool) -> None:
     print_table(heads, rows)
     click.echo(f"{result.processor}, {result.isa}, {result.threads} threads, {result.search_s:.0f} s", err=True)
     if not result.complete:
-        click.echo("Note: The budget ended the search; a larger --budget may find more.", err=True)
+        note("The budget ended the search; a larger --budget may find more.")
     if result.proof is not None:
         proof = result.proof
         click.echo(f"{proof.tokens} tokens predicted from the same bits, tuned and untuned.", err=True)
         click.echo(f"The model: decode {_percent(proof.decode)}, prefill {_percent(proof.prefill)}.", err=True)
         if result.record is None:
-            click.echo("Note: The model got slower as a whole, so nothing is kept.", err=True)
+            note("The model got slower as a whole, so nothing is kept.")
     elif not dry_run:
         click.echo("Nothing is clearly faster than the default.", err=True)
     if result.record is not None:

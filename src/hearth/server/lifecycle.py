@@ -52,16 +52,7 @@ def take_port(settings: ServerSettings) -> socket.socket:
         taken.bind(address)
     except OSError as error:
         taken.close()
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(
-                f"Port {port} on {host} is in use.",
-                why="Another program, perhaps another Hearth, is listening there.",
-                hint="Stop it, or take another port: --port 8001 (--port 0 is any free one).",
-            ) from error
-        hint = (
-            "Ports below 1024 need rights that a model server should not have." if error.errno == errno.EACCES else ""
-        )
-        raise UsageError(f"Cannot listen on {host}, port {port}.", why=str(error), hint=hint) from error
+        raise _not_free(host, port, error) from error
     taken.setblocking(False)
     return taken
 
@@ -71,7 +62,8 @@ def _not_free(host: str, port: int, error: OSError) -> HearthError:
         return AddressInUse(
             f"Port {port} on {host} is in use.",
             why="Another program, perhaps another Hearth, is listening there.",
-            hint="Stop it, or take another port: --port 8001 (--port 0 is any free one).",
+            hint=f"Stop it (`hearth ps` shows yours), or take another port: --port {port % 65535 + 1}"
+            " (--port 0 is any free one).",
         )
     hint = "Ports below 1024 need rights that a model server should not have." if error.errno == errno.EACCES else ""
     return UsageError(f"Cannot listen on {host}, port {port}.", why=str(error), hint=hint)

@@ -1,0 +1,85 @@
+"""What somebody may have meant: verbs and options that are misspelt, or known from other programs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_CLOSE = 0.6
+
+# Verbs of other programs -> what to do here.
+FOREIGN_VERBS = {
+    "stop": "Ctrl-C in its terminal, or `kill PID` with the PID that `hearth ps` shows",
+    "create": "the settings of `hearth chat --help` (--system, --temperature, ...)",
+    "cp": "the model's own name; there are no copies to make",
+    "push": "`hf upload`; Hearth only downloads",
+    "login": "`hf auth login`, whose token Hearth uses",
+    "search": "`hearth models` for what fits this machine, or huggingface.co/models",
+    "update": "`pip install --upgrade hearth-run`",
+    "upgrade": "`pip install --upgrade hearth-run`",
+    "uninstall": "`pip uninstall hearth-run`; `hearth doctor` names the folders that stay",
+    "quantize": "`hearth compile MODEL --quant q4`",
+    "convert": "`hearth compile MODEL`, which reads models as they were published",
+    "embed": "`hearth serve MODEL` and its /v1/embeddings",
+    "generate": "`hearth ask MODEL --raw`",
+    "config": "options and environment variables; `hearth doctor` shows what is set",
+    "web": "`hearth app`",
+    "ui": "`hearth app`",
+}
+# Options of other programs -> ours.
+FOREIGN_OPTIONS = {
+    "--temp": "--temperature",
+    "--ctx-size": "--context",
+    "--num-ctx": "--context",
+    "--n-ctx": "--context",
+    "--ctx": "--context",
+    "--max-model-len": "--context",
+    "--n-predict": "--max-tokens",
+    "--num-predict": "--max-tokens",
+    "--max-new-tokens": "--max-tokens",
+    "--repeat-penalty": "--repetition-penalty",
+    "--system-prompt": "--system",
+    "--chat-template": "--template",
+    "--format": "--json-schema",
+    "--schema": "--json-schema",
+    "--verbose": "--stats",
+    "--served-model-name": "--alias",
+    "--think": "--thinking",
+    "--dtype": "--quant",
+    "--cache-type-k": "--kv",
+    "--kv-cache-dtype": "--kv",
+    "--num-threads": "--threads",
+    "--model-draft": "--draft",
+    "--yes-to-all": "--yes",
+}
+_NO_MODEL_OPTION = ("--model", "-m", "--hf-repo", "--hf")
+_NO_GPU = ("--ngl", "--n-gpu-layers", "--gpu", "--gpu-layers", "--device", "--cuda")
+
+
+def closest(word: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the known words that are like this one, the likest first."""
+    return difflib.get_close_matches(word.lower(), list(known), n=3, cutoff=_CLOSE)
+
+
+def for_verb(word: str, known: Iterable[str]) -> str:
+    """What to do instead of a verb that there is not."""
+    if word in FOREIGN_VERBS:
+        return f"Here that is {FOREIGN_VERBS[word]}."
+    near = closest(word, known)
+    return f"Did you mean {_listed([f'hearth {verb}' for verb in near])}?" if near else "`hearth help` lists the verbs."
+
+
+def for_option(option: str, known: Iterable[str], command: str) -> str:
+    """What to do instead of an option that a command does not have."""
+    known = list(known)
+    name = option.partition("=")[0]
+    if name in _NO_MODEL_OPTION:
+        return f"The model stands behind the verb, without an option: {command} MODEL"
+    if name in _NO_GPU:
+        return "Leave it out: Hearth computes on the processor."
+    near = [FOREIGN_OPTIONS[name]] if FOREIGN_OPTIONS.get(name) in known else closest(name, known)
+    return f"Did you mean {_listed(near)}?" if near else f"`{command} --help` lists the options."
+
+
+def _listed(names: list[str]) -> str:
+    return " or ".join(names)
