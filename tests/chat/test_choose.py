@@ -14,7 +14,7 @@ from hearth.chat.sampling import sampling_params
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint import Checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling, save_sampling
-from hearth.errors import StorageError, UsageError
+from hearth.errors import StorageError, TemplateError, UsageError
 
 from .samples import byte_level, make_spec
 
@@ -47,6 +47,33 @@ def test_the_user_decides(tmp_path: Path) -> None:
         choose_template(own, "any", "chatlm")
     with pytest.raises(StorageError, match=r"none\.jinja"):
         choose_template(own, "any", str(tmp_path / "none.jinja"))
+
+
+def test_a_model_with_a_template_for_tools_uses_it_where_there_are_tools() -> None:
+    named = tokenizer("own", named_templates={"tool_use": "for tools", "rag": "for documents"})
+    assert choose_template(named, "any").template.source == "own"
+    assert choose_template(named, "any", tools=True).template.source == "for tools"
+    assert choose_template(named, "any", "rag", tools=True).template.source == "for documents"
+    assert choose_template(named, "any", "default", tools=True).template.source == "own"
+    assert choose_template(named, "any", "chatml").template.name == "chatml"
+    with pytest.raises(UsageError, match=r"default, rag, tool_use, alpaca"):
+        choose_template(named, "any", "ragg")
+
+
+def test_several_templates_and_no_default_is_an_error_that_names_them() -> None:
+    named = tokenizer(named_templates={"tool_use": "for tools", "rag": "for documents"})
+    with pytest.raises(TemplateError, match=r"rag, tool_use.*--template NAME"):
+        choose_template(named, "any")
+    assert choose_template(named, "any", tools=True).template.source == "for tools"
+
+
+def test_special_tokens_are_what_the_authors_name() -> None:
+    """Qwen 2 names no BOS, though its configuration has an id for one: its template must not write it."""
+    source = "[{{ bos_token }}{{ image_token }}{{ additional_special_tokens | join(',') }}{{ sep_token }}]"
+    names = {"eos_token": "</s>", "image_token": "<image>"}
+    unnamed = tokenizer(source, special=names, additional_special=("<a>", "<b>"))
+    assert unnamed.bos_id is not None
+    assert choose_template(unnamed, "any").template.render(MESSAGES).text == "[<image><a>,<b>]"
 
 
 def test_the_end_of_a_turn_ends_an_answer_even_where_the_file_forgot_it() -> None:

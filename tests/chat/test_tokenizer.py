@@ -108,7 +108,14 @@ def test_a_damaged_tokenizer_is_refused(source: str) -> None:
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    spec = make_spec(byte_level(), chat_template="{{ messages }}", add_bos=True)
+    named, further = {"tool_use": "{{ tools }}"}, ("<a>",)
+    spec = make_spec(
+        byte_level(),
+        chat_template="{{ messages }}",
+        add_bos=True,
+        named_templates=named,
+        additional_special=further,
+    )
     save_tokenizer(spec, tmp_path)
     assert load_tokenizer(tmp_path) == spec
 
@@ -118,7 +125,7 @@ def test_no_tokenizer_is_not_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "meta", ["", "[]", "{}", '{"version": 9}', '{"version": 1, "bos_id": -1}', '{"version": 1, "eos_ids": [true]}']
+    "meta", ["", "[]", "{}", '{"version": 9}', '{"version": 2, "bos_id": -1}', '{"version": 2, "eos_ids": [true]}']
 )
 def test_damaged_tokenizer_files_are_refused(tmp_path: Path, meta: str) -> None:
     save_tokenizer(make_spec(byte_level()), tmp_path)

@@ -116,6 +116,17 @@ def test_settings_in_the_file_count(tmp_path: Path) -> None:
     assert "pad_token" not in spec.special  # files write 2^32 - 1 for "none"
 
 
+def test_templates_with_names_come_beside_the_default_one(tmp_path: Path) -> None:
+    templates = {
+        "tokenizer.chat_templates": ["tool_use"],
+        "tokenizer.chat_template.tool_use": "TOOLS",
+        "tokenizer.chat_template": "HI",
+        "tokenizer.chat_template.default": "old",
+    }
+    spec = spec_of(tmp_path, byte_level_metadata() | templates)
+    assert (spec.chat_template, spec.named_templates) == ("HI", {"tool_use": "TOOLS"})
+
+
 def test_what_the_pre_tokenizer_implies_counts_where_the_file_is_silent(tmp_path: Path) -> None:
     assert spec_of(tmp_path, byte_level_metadata(pre="llama-bpe", bos_token_id=5)).add_bos
     assert not spec_of(tmp_path, byte_level_metadata(pre="qwen2", bos_token_id=5)).add_bos

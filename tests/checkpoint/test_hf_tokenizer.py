@@ -94,6 +94,62 @@ def test_the_chat_template_is_found_wherever_it_stands(tmp_path: Path, files: di
     assert spec_of(tmp_path, tokenizer__json=small_tokenizer(), **files).chat_template == "HI"
 
 
+NAMED = {"default": "HI", "rag": "DOCUMENTS", "tool_use": "TOOLS"}
+IN_A_LIST = [{"name": name, "template": text} for name, text in NAMED.items()]
+
+
+@pytest.mark.parametrize("kind", ["list", "json file", "folder"])
+def test_templates_with_names_are_found_wherever_they_stand(tmp_path: Path, kind: str) -> None:
+    files: dict[str, Any] = {
+        "list": {"tokenizer_config__json": {"chat_template": IN_A_LIST}},
+        "json file": {"chat_template__json": {"chat_template": NAMED}},
+        "folder": {"chat_template__jinja": NAMED["default"], "tokenizer_config__json": {"chat_template": "old"}},
+    }[kind]
+    if kind == "folder":
+        folder = tmp_path / "additional_chat_templates"
+        folder.mkdir()
+        for name in ("rag", "tool_use"):
+            (folder / f"{name}.jinja").write_text(NAMED[name])
+    spec = spec_of(tmp_path, tokenizer__json=small_tokenizer(), **files)
+    assert spec.chat_template == "HI"
+    assert spec.named_templates == {"rag": "DOCUMENTS", "tool_use": "TOOLS"}
+
+
+def test_a_template_with_a_name_is_part_of_what_a_model_is(tmp_path: Path) -> None:
+    """Or a bundle would keep the one that its folder had before."""
+    folder = model_folder(tmp_path)
+    first = open_checkpoint(folder).fingerprint()
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text("TOOLS")
+    assert open_checkpoint(folder).fingerprint() != first
+
+
+def test_all_special_tokens_with_a_name_are_known_by_it(tmp_path: Path) -> None:
+    """As templates use them: `image_token` and whatever else authors name."""
+    spec = spec_of(
+        tmp_path,
+        tokenizer__json=small_tokenizer(),
+        tokenizer_config__json={
+            "add_bos_token": True,
+            "bos_token": "<s>",
+            "mask_token": {"content": "<mask>"},
+            "image_token": "<image>",
+            "extra_special_tokens": {"boi_token": "<boi>"},
+            "additional_special_tokens": ["<a>", {"content": "<b>"}],
+        },
+        special_tokens_map__json={"cls_token": "<cls>", "sep_token": "<sep>", "image_token": "<other>"},
+    )
+    assert spec.special == {
+        "bos_token": "<s>",
+        "mask_token": "<mask>",
+        "image_token": "<image>",
+        "boi_token": "<boi>",
+        "cls_token": "<cls>",
+        "sep_token": "<sep>",
+    }
+    assert spec.additional_special == ("<a>", "<b>")
+
+
 def test_special_tokens_map_fills_in(tmp_path: Path) -> None:
     spec = spec_of(
         tmp_path,

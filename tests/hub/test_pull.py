@@ -30,6 +30,16 @@ def test_pull_brings_the_needed_files_and_no_others(hub: FakeHub, cache: Path) -
     assert source.path.is_relative_to(cache)
 
 
+def test_chat_templates_with_names_come_along(hub: FakeHub, cache: Path) -> None:
+    """Models keep the one for chats with tools in a folder beside the others."""
+    name = "additional_chat_templates/tool_use.jinja"
+    files = model_files() | {name: b"{{ tools }}", "additional_chat_templates/deeper/x.jinja": b""}
+    hub.publish(REPO, files)
+    source = models.pull(REPO)
+    found = {str(p.relative_to(source.path)): p.read_bytes() for p in source.path.rglob("*") if p.is_file()}
+    assert found == {wanted: files[wanted] for wanted in {*NEEDED, name}}
+
+
 def test_huggingface_hub_finds_what_hearth_pulled(hub: FakeHub, cache: Path) -> None:
     """The cache is shared: other tools must not download it again."""
     from huggingface_hub import hf_hub_download

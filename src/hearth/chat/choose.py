@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hearth.chat.known_templates import NAMES, KnownTemplate, guess_template, known_template
 from hearth.chat.template import MAX_TEMPLATE_CHARS, ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
-from hearth.errors import StorageError, UsageError
+from hearth.errors import StorageError, TemplateError, UsageError
 
 
 @dataclass(frozen=True)
@@ -50,31 +52,59 @@ _TURN_ENDS = (
 )
 
 
-def choose_template(tokenizer: Tokenizer, model_name: str, wanted: str | None = None) -> ChosenTemplate:
+TOOL_TEMPLATE = "tool_use"
+"""The name under which models keep a template of its own for chats with tools."""
+
+
+def choose_template(
+    tokenizer: Tokenizer, model_name: str, wanted: str | None = None, *, tools: bool = False
+) -> ChosenTemplate:
     """The template for a model.
 
     Args:
-        wanted: name of a known format, or path of a `.jinja` file; None: the model's own, else a guess.
+        wanted: name of one of the model's own templates or of a known format, or path of a `.jinja` file; None: the
+            model's own, else a guess.
+        tools: it is for a chat with tools; some models have a template of its own for these.
 
     Raises:
-        TemplateError: there is none, and none can be guessed; or it is broken.
-        UsageError: `wanted` is neither.
+        TemplateError: there is none, and none can be guessed; or it is broken; or the model has several, none of them
+            the default.
+        UsageError: `wanted` is none of these.
         StorageError: the file cannot be read.
     """
+    spec = tokenizer.spec
+    own = {**spec.named_templates, **({"default": spec.chat_template} if spec.chat_template else {})}
     if wanted is not None:
+        if wanted in own:
+            return _own(tokenizer, own[wanted], wanted)
         if wanted in NAMES:
             return _known(tokenizer, known_template(wanted))
-        return _with_ends(tokenizer, _compile(tokenizer, _read(wanted), Path(wanted).name))
-    own = tokenizer.spec.chat_template
+        return _own(tokenizer, _read(wanted, own), Path(wanted).name)
+    if tools and TOOL_TEMPLATE in own:
+        return _own(tokenizer, own[TOOL_TEMPLATE], TOOL_TEMPLATE)
+    if "default" in own:
+        return _own(tokenizer, own["default"], "own")
     if own:
-        return _with_ends(tokenizer, _compile(tokenizer, own, "own"))
+        raise TemplateError(
+            "The model has several chat templates, and none of them is the default:",
+            why=f"they are named {', '.join(sorted(own))}.",
+            hint="Choose one with `--template NAME`.",
+        )
     known = guess_template(lambda token: tokenizer.id_of(token) is not None, model_name)
     notice = f"The model has no chat template: using '{known.name}'. Choose another with --template NAME."
     return _known(tokenizer, known, notice)
 
 
+def _own(tokenizer: Tokenizer, source: str, name: str) -> ChosenTemplate:
+    return _with_ends(tokenizer, _compile(tokenizer, source, name, _special(tokenizer)))
+
+
 def _known(tokenizer: Tokenizer, known: KnownTemplate, notice: str = "") -> ChosenTemplate:
-    template = _compile(tokenizer, known.source, known.name)
+    special = _special(tokenizer)
+    for token, ids in (("bos_token", [tokenizer.bos_id]), ("eos_token", list(tokenizer.spec.eos_ids))):
+        if not special[token] and ids and ids[0] is not None:  # known formats are written for models that have them
+            special[token] = tokenizer.token_text(ids[0])
+    template = _compile(tokenizer, known.source, known.name, special)
     return replace(_with_ends(tokenizer, template, known.stops), ensure_bos=True, notice=notice)
 
 
@@ -88,25 +118,21 @@ def _with_ends(tokenizer: Tokenizer, template: ChatTemplate, stops: tuple[str, .
     )
 
 
-def _compile(tokenizer: Tokenizer, source: str, name: str) -> ChatTemplate:
-    return ChatTemplate(source, special=_special(tokenizer), control=list(tokenizer.control), name=name)
+def _compile(tokenizer: Tokenizer, source: str, name: str, special: Mapping[str, Any]) -> ChatTemplate:
+    return ChatTemplate(source, special=special, control=list(tokenizer.control), name=name)
 
 
-def _special(tokenizer: Tokenizer) -> dict[str, str]:
-    """`bos_token` and `eos_token` exist always: the known formats write them, as most published templates do."""
-    special = {"bos_token": "", "eos_token": "", **tokenizer.spec.special}
-    for name, ids in (("bos_token", [tokenizer.bos_id]), ("eos_token", list(tokenizer.spec.eos_ids))):
-        if not special[name] and ids and ids[0] is not None:
-            special[name] = tokenizer.token_text(ids[0])
-    return special
+def _special(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The special tokens as a model's own template knows them: "" where its authors name none."""
+    additional = {"additional_special_tokens": list(tokenizer.spec.additional_special)}
+    return {"bos_token": "", "eos_token": "", **additional, **tokenizer.spec.special}
 
 
-def _read(wanted: str) -> str:
+def _read(wanted: str, own: Collection[str]) -> str:
     path = Path(wanted)
     if path.suffix not in (".jinja", ".jinja2", ".j2"):
-        raise UsageError(
-            f"There is no chat template named {wanted!r}.", hint=f"Known: {', '.join(NAMES)}; or give a .jinja file."
-        )
+        names = ", ".join([*sorted(own), *NAMES])
+        raise UsageError(f"There is no chat template named {wanted!r}.", hint=f"Known: {names}; or give a .jinja file.")
     try:
         if path.stat().st_size > 4 * MAX_TEMPLATE_CHARS:
             raise UsageError(f"{path} is too large for a chat template.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hearth.chat.answer import AnswerBuilder
-from hearth.chat.choose import ChosenTemplate, choose_template
+from hearth.chat.choose import TOOL_TEMPLATE, ChosenTemplate, choose_template
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
 from hearth.chat.fit import fitted, with_text
 from hearth.chat.grammar import Grammars
@@ -94,7 +94,7 @@ class Requests:
         self._vocab_size = vocab_size
         self._wanted_template = wanted_template
         self._overflow: Literal["stop", "slide"] = "slide" if overflow == "slide" else "stop"
-        self._template: ChosenTemplate | None = None
+        self._templates: dict[bool, ChosenTemplate] = {}
         self._grammars: Grammars | None = None
         self._lock = threading.Lock()
 
@@ -111,7 +111,7 @@ class Requests:
         template_variables: Mapping[str, Any] | None = None,
     ) -> Prepared:
         """See `LLM.prepare_chat`."""
-        chosen, tokenizer = self.template(), self.tokenizer()
+        chosen, tokenizer = self.template(tools=bool(tools)), self.tokenizer()
         structure = checked_format(response_format)
         variables = dict(template_variables or {})
         if thinking is not None:
@@ -146,21 +146,27 @@ class Requests:
         ids = list(prompt_ids) if prompt_ids is not None else self._prompt_ids(prompt or "", parse_special)
         return self._prepared(ids, {"max_tokens": GENERATE_TOKENS, **settings}, structure)
 
-    def template(self) -> ChosenTemplate:
+    def template(self, *, tools: bool = False) -> ChosenTemplate:
         """The chat template, chosen when it is first needed.
+
+        Args:
+            tools: for chats with tools.
 
         Raises:
             TokenizerMissing, TemplateError, UsageError, StorageError.
         """
+        tokenizer = self.tokenizer()
         with self._lock:
-            if self._template is None:
-                self._template = choose_template(self.tokenizer(), self._name, self._wanted_template)
-            return self._template
+            tools = tools and TOOL_TEMPLATE in tokenizer.spec.named_templates
+            if tools not in self._templates:
+                chosen = choose_template(tokenizer, self._name, self._wanted_template, tools=tools)
+                self._templates[tools] = chosen
+            return self._templates[tools]
 
     @property
     def template_so_far(self) -> ChosenTemplate | None:
         """The template if it has been needed yet."""
-        return self._template
+        return self._templates.get(False)
 
     @property
     def has_tokenizer(self) -> bool:

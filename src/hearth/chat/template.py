@@ -36,7 +36,7 @@ class ChatTemplate:
     """
 
     def __init__(
-        self, source: str, *, special: Mapping[str, str], control: Sequence[str] = (), name: str = "own"
+        self, source: str, *, special: Mapping[str, Any], control: Sequence[str] = (), name: str = "own"
     ) -> None:
         self.source = source
         self.name = name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
 from hearth.checkpoint.safetensors import Located, read_header
-from hearth.checkpoint.tokenizer.hf import hf_tokenizer
+from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
 
@@ -92,6 +92,7 @@ class SafetensorsCheckpoint:
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""
         present = [self.path / name for name in _IDENTITY_FILES if (self.path / name).is_file()]
+        present += [file for file in template_files(self.path) if file.is_file()]
         whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [(file.name, map_file(file)) for file in present]
         whole += [(f"{name}:header", map_file(self.path / name)[:size]) for name, size in self._headers]
         return fingerprint_files(whole, self._files)

@@ -15,7 +15,7 @@ from hearth.errors import CorruptFile
 
 TOKENIZER_FILE = "tokenizer.json"
 META_FILE = "tokenizer_meta.json"
-META_VERSION = 1
+META_VERSION = 2
 MAX_TOKENIZER_BYTES = 256 << 20  # the largest published (Gemma 3) is 33 MB
 MAX_META_BYTES = 8 << 20
 
@@ -31,6 +31,8 @@ def save_tokenizer(spec: TokenizerSpec, folder: Path) -> list[Path]:
         "added_by_json": spec.added_by_json,
         "special": dict(spec.special),
         "chat_template": spec.chat_template,
+        "named_templates": dict(spec.named_templates),
+        "additional_special": list(spec.additional_special),
     }
     tokenizer_path, meta_path = folder / TOKENIZER_FILE, folder / META_FILE
     tokenizer_path.write_text(spec.json, encoding="utf-8")
@@ -57,6 +59,8 @@ def load_tokenizer(folder: Path) -> TokenizerSpec | None:
         special=_strings(meta, "special", meta_path),
         chat_template=_field(meta, "chat_template", str, meta_path, optional=True),
         added_by_json=_field(meta, "added_by_json", bool, meta_path),
+        named_templates=_strings(meta, "named_templates", meta_path),
+        additional_special=tuple(_texts(meta, "additional_special", meta_path)),
     )
 
 
@@ -103,6 +107,13 @@ def _ids(meta: dict[str, Any], key: str, path: Path) -> list[int]:
     values = _field(meta, key, list, path)
     if not all(_is_id(v) for v in values):
         raise _corrupt(path, f"{key!r} holds something that is no token id")
+    return list(values)
+
+
+def _texts(meta: dict[str, Any], key: str, path: Path) -> list[str]:
+    values = _field(meta, key, list, path)
+    if not all(isinstance(v, str) for v in values):
+        raise _corrupt(path, f"{key!r} holds something that is no text")
     return list(values)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -36,7 +36,8 @@ class TokenizerSpec:
         json: content of a `tokenizer.json` that the `tokenizers` library loads.
         bos_id: token put before a text when `add_bos`.
         eos_ids: tokens that end an answer (end of sequence, end of turn).
-        special: the named special tokens a chat template may use: `bos_token`, `eos_token`, `unk_token`, `pad_token`.
+        special: the named special tokens a chat template may use: `bos_token`, `eos_token`, `unk_token`, `pad_token`,
+            and whatever else the authors name (`image_token`).
         chat_template: Jinja source, or None.
         added_by_json: True where `json` has a post-processor that adds BOS (or EOS) itself; then `add_bos` is False.
     """
@@ -49,6 +50,10 @@ class TokenizerSpec:
     special: Mapping[str, str]
     chat_template: str | None
     added_by_json: bool = False
+    named_templates: Mapping[str, str] = field(default_factory=dict)
+    """Further chat templates by their names (`tool_use`, `rag`): Jinja source."""
+    additional_special: tuple[str, ...] = ()
+    """Special tokens without a name of their own: the `additional_special_tokens` of a chat template."""
 
 
 class Checkpoint(Protocol):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from hearth.errors import ModelNotFound, Unsupported, UsageError
 
+# Chat templates beside the default one, in a folder of their own.
+_TEMPLATE = re.compile(r"additional_chat_templates/[^/]+\.jinja")
 # Configuration and tokenizer: small, taken wherever they exist. They stand at the top of a repository.
 _CONFIG_FILES = frozenset(
     {
@@ -69,6 +71,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None) -> lis
     top = [f for f in files if "/" not in f.path]
     weights = _pick_safetensors(top)
     configs = [f for f in top if f.path in _CONFIG_FILES]
+    configs += [f for f in files if _TEMPLATE.fullmatch(f.path)]
     if weights and any(f.path == "config.json" for f in configs):
         return sorted(configs + weights, key=lambda f: f.size_bytes)
     if ggufs:

@@ -96,7 +96,7 @@ def describe(
         context=size,
         weights_bytes=weights_bytes,
         kv_bytes=size * kv_bytes_per_token(config),
-        chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
+        chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
     )
 
 

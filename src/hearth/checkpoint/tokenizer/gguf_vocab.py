@@ -34,6 +34,8 @@ _DEFAULTS: dict[str, tuple[int | None, int | None, int | None, bool, bool]] = {
 # this goes by the model's name.
 _PHI3_KEEPS_SPACE = frozenset({"<unk>", "<s>", "<|endoftext|>"})
 
+_MAX_TEMPLATES = 32
+
 
 def gguf_tokenizer(metadata: Mapping[str, Any], source: str) -> TokenizerSpec | None:
     """The tokenizer of a GGUF file; None where it has none.
@@ -89,7 +91,7 @@ class _GgufVocabulary:
         if self.kind == "gpt2":
             add_bos = self.pre_tokenizer.add_bos
         add_bos = self.kind == "gemma4" or self._flag("add_bos_token", add_bos)
-        template = self.metadata.get("tokenizer.chat_template")
+        templates = self._chat_templates()
         named = {"bos_token": bos, "eos_token": eos, "unk_token": unk, "pad_token": pad}
         return TokenizerSpec(
             json=text,
@@ -98,8 +100,16 @@ class _GgufVocabulary:
             add_bos=add_bos and bos is not None,
             add_eos=self._flag("add_eos_token", add_eos) and eos is not None,
             special={name: self.pieces[number].text for name, number in named.items() if number is not None},
-            chat_template=template if isinstance(template, str) else None,
+            chat_template=templates.pop("default", None),
+            named_templates=templates,
         )
+
+    def _chat_templates(self) -> dict[str, str]:
+        """By name; `tokenizer.chat_template` is the default one, `tokenizer.chat_template.NAME` a further one."""
+        prefix = "tokenizer.chat_template"
+        keys = [key for key in self.metadata if key == prefix or key.startswith(f"{prefix}.")][:_MAX_TEMPLATES]
+        named = {key[len(prefix) + 1 :] or "default": self.metadata[key] for key in sorted(keys, reverse=True)}
+        return {name: text for name, text in named.items() if isinstance(text, str)}
 
     def _mark_special(self, number: int) -> None:
         """Some files call a special token an ordinary one, or give no types at all. Its brackets give it away."""

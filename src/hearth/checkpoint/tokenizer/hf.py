@@ -10,12 +10,16 @@ from typing import Any
 from hearth.checkpoint.mapped import MAX_TOKENIZER_BYTES, PULL_AGAIN, cannot_read, read_json_object, read_text
 from hearth.checkpoint.tokenizer.byte_level import LLAMA3_BOS, LLAMA3_EOS, llama3_document
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
-from hearth.checkpoint.tokenizer.spec import SPECIAL_NAMES, parse_tokenizer, to_json
+from hearth.checkpoint.tokenizer.spec import parse_tokenizer, to_json
 from hearth.checkpoint.tokenizer.spm import spm_document
 from hearth.checkpoint.types import TokenizerSpec
 from hearth.errors import CorruptFile
 
+DEFAULT_TEMPLATE = "default"
+TEMPLATES_FOLDER = "additional_chat_templates"
 _MAX_TEMPLATE_BYTES = 1 << 20
+_MAX_TEMPLATES = 32
+_MAX_SPECIAL = 1024
 
 
 def hf_tokenizer(folder: Path, config: Mapping[str, Any]) -> TokenizerSpec | None:
@@ -50,6 +54,7 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any]) -> TokenizerSpec | Non
     named_eos = tokenizer.token_to_id(special["eos_token"]) if "eos_token" in special else None
     bos = tokenizer.token_to_id(special["bos_token"]) if "bos_token" in special else _first_id(config, "bos_token_id")
     add_bos = _flag(settings, "add_bos_token", defaults.add_bos)
+    templates = _chat_templates(folder, settings)
     return TokenizerSpec(
         json=text,
         bos_id=bos,
@@ -57,8 +62,10 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any]) -> TokenizerSpec | Non
         add_bos=add_bos and bos is not None and not added_by_json,
         add_eos=_flag(settings, "add_eos_token", False) and named_eos is not None and not added_by_json,
         special=special,
-        chat_template=_chat_template(folder, settings),
+        chat_template=templates.pop(DEFAULT_TEMPLATE, None),
         added_by_json=added_by_json,
+        named_templates=templates,
+        additional_special=_additional_special(folder, settings),
     )
 
 
@@ -137,29 +144,60 @@ def _without_overruled_post_processor(text: str, settings: Mapping[str, Any], fo
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
-    sources = (settings, _optional_json(folder / "special_tokens_map.json"))
+    """The special tokens with a name: `bos_token` and its like, `image_token` and whatever else authors name so."""
     result: dict[str, str] = {}
-    for name in SPECIAL_NAMES:
-        for source in sources:
-            value = source.get(name)
-            if isinstance(value, dict):  # a serialised AddedToken
-                value = value.get("content")
-            if isinstance(value, str):
-                result[name] = value
-                break
+    for source in (settings, _optional_json(folder / "special_tokens_map.json")):
+        extra = source.get("extra_special_tokens")
+        for name, value in {**(extra if isinstance(extra, dict) else {}), **source}.items():
+            text = _token_text(value)
+            if name.endswith("_token") and name.isidentifier() and text is not None and len(result) < _MAX_SPECIAL:
+                result.setdefault(name, text)
     return result
 
 
-def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
+def _additional_special(folder: Path, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    for source in (settings, _optional_json(folder / "special_tokens_map.json")):
+        for name in ("additional_special_tokens", "extra_special_tokens"):
+            values = source.get(name)
+            if isinstance(values, list):
+                texts = (_token_text(value) for value in values[:_MAX_SPECIAL])
+                return tuple(text for text in texts if text is not None)
+    return ()
+
+
+def _token_text(value: Any) -> str | None:
+    if isinstance(value, dict):  # a serialised AddedToken
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def template_files(folder: Path) -> list[Path]:
+    """The files of a model folder that hold further chat templates; a file's stem is the template's name."""
+    try:
+        return sorted((folder / TEMPLATES_FOLDER).glob("*.jinja"))[:_MAX_TEMPLATES]
+    except OSError:
+        return []
+
+
+def _chat_templates(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """All chat templates of a folder by name; the one that is meant where none is asked for is "default".
+
+    Files of their own go before what tokenizer_config.json says.
+    """
+    files = {path.stem: path for path in template_files(folder) if path.is_file()}
     if (folder / "chat_template.jinja").is_file():
-        return read_text(folder / "chat_template.jinja", _MAX_TEMPLATE_BYTES)
+        files[DEFAULT_TEMPLATE] = folder / "chat_template.jinja"
+    if files:
+        return {name: read_text(path, _MAX_TEMPLATE_BYTES) for name, path in files.items()}
     template = settings.get("chat_template")
     if template is None:
         template = _optional_json(folder / "chat_template.json").get("chat_template")
     if isinstance(template, list):  # several, by name
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
+        template = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+    if isinstance(template, dict):
+        named = {name: text for name, text in template.items() if isinstance(name, str) and isinstance(text, str)}
+        return dict(list(named.items())[:_MAX_TEMPLATES])
+    return {DEFAULT_TEMPLATE: template} if isinstance(template, str) else {}
 
 
 def _optional_json(path: Path) -> dict[str, Any]:

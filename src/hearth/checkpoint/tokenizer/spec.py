@@ -1,4 +1,4 @@
-"""The last step of every conversion: does the `tokenizers` library load it, and which tokens have names."""
+"""The last step of every conversion: does the `tokenizers` library load it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from tokenizers import Tokenizer
 
 from hearth.checkpoint.mapped import PULL_AGAIN
 from hearth.errors import CorruptFile
-
-SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def parse_tokenizer(text: str, source: str) -> Tokenizer:
