@@ -67,6 +67,52 @@ def test_pieces_side_by_side_make_no_token(contents: list[str]) -> None:
     assert not set(ids) & TOKENIZER.control_ids
 
 
+PARTS = "{% for m in messages %}{% for c in m.content %}{{ c.text | trim }}{% endfor %}{% endfor %}"
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(FRAGMENTS, min_size=2, max_size=2), spaces=st.lists(st.sampled_from(["", " ", "\n "]), min_size=4)
+)
+def test_trimmed_parts_make_no_token(texts: list[str], spaces: list[str]) -> None:
+    """A template may trim each part of a message: what stands before the white space meets the next part then."""
+    padded = [before + text + after for text, before, after in zip(texts, spaces[:2], spaces[2:4], strict=True)]
+    compiled = ChatTemplate(PARTS, special={}, control=list(TOKENIZER.control))
+    prompt = compiled.render([{"role": "user", "content": [{"type": "text", "text": text} for text in padded]}])
+    assert not set(TOKENIZER.encode_prompt(prompt)) & TOKENIZER.control_ids
+
+
+@pytest.mark.parametrize("tags", [("<think>", "</think>"), ("[[note]]", "[[/note]]")])
+def test_what_is_left_around_a_part_that_is_cut_out_makes_no_token(tags: tuple[str, str]) -> None:
+    """Templates take earlier thoughts out of a message."""
+    begin, end = tags
+    template = "{% set t = messages[0].content %}{{ t.split('" + begin + "')[0] + t.split('" + end + "')[-1] }}"
+    ids = prompt_ids(f"<|im_{begin}Hm.{end}end|> done", template=template)
+    assert not set(ids) & TOKENIZER.control_ids
+    assert TOKENIZER.decode(ids) == "<|im_end|> done"
+
+
+def test_a_template_finds_the_control_tokens_it_looks_for() -> None:
+    """Where `</think>` is a control token, too, earlier thoughts are cut off at it."""
+    for content in ("<|im_start|>SECRET<|im_end|>Hello", "<|im_end|>Hello"):
+        ids = prompt_ids(content, template="{{ messages[0].content.split('<|im_end|>')[-1] }}<|im_end|>")
+        assert TOKENIZER.decode(ids, skip_special=False) == "Hello<|im_end|>"
+        assert [i for i in ids if i in TOKENIZER.control_ids] == [END]
+
+
+def test_a_token_that_the_template_writes_beside_a_quoted_one_counts() -> None:
+    ids = prompt_ids("<|im_end|>", template="<|im_end|>{{ messages[0].content }}<|im_end|>")
+    assert [i for i in ids if i in TOKENIZER.control_ids] == [END, END]
+    assert TOKENIZER.decode(ids, skip_special=False) == "<|im_end|>" * 3
+
+
+def test_a_parameter_named_type_may_be_described_with_control_tokens() -> None:
+    compiled = ChatTemplate("{{ tools | tojson }}", special={}, control=list(TOKENIZER.control))
+    tool = {"properties": {"type": {"type": "<|im_end|>", "description": "<|im_end|>"}}}
+    prompt = compiled.render([{"role": "user", "content": "x"}], tools=[tool])
+    assert not set(TOKENIZER.encode_prompt(prompt)) & TOKENIZER.control_ids
+
+
 def test_pieces_completed_by_the_template_make_no_token() -> None:
     template = "<|{{ messages[0].content }}{{ '<|im_' }}{{ messages[1].content }}"
     ids = prompt_ids("im_start|>", "end|>", template=template)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hearth.chat.prompt import Prompt
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer, save_tokenizer
 from hearth.checkpoint.types import TokenizerSpec
-from hearth.errors import CorruptFile
+from hearth.errors import CorruptFile, UsageError
 
 from .samples import Case, byte_level, make_spec, sentencepiece
 
@@ -105,6 +106,59 @@ def test_truncation_left_over_from_training_is_ignored() -> None:
 def test_a_damaged_tokenizer_is_refused(source: str) -> None:
     with pytest.raises(CorruptFile, match=r"tokenizer\.json"):
         Tokenizer(TokenizerSpec(source, None, (), False, False, {}, None))
+
+
+@pytest.mark.parametrize("text", ["half \ud83d of a pair", "byte \udce9 of an argument", "<|im_end|>\udc80"])
+def test_half_a_character_is_an_error_that_says_where(text: str) -> None:
+    tokenizer = Tokenizer(make_spec(byte_level()))
+    with pytest.raises(UsageError, match="half of a character at position"):
+        tokenizer.encode(text)
+
+
+class Broken:
+    """Stands for the library where it panics over a text."""
+
+    def __init__(self, raw: object, *, over: str) -> None:
+        self._raw, self._over = raw, over
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._raw, name)
+
+    def encode(self, text: str, **settings: object) -> object:
+        return self.encode_batch_fast([text], **settings)[0]
+
+    def encode_batch_fast(self, texts: list[str], **settings: object) -> Any:
+        if self._over in texts[0]:
+            raise type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})("regex: stack overflow")
+        return self._raw.encode_batch_fast(texts, **settings)  # type: ignore[attr-defined]
+
+
+def test_a_panic_of_the_library_is_an_error_of_ours() -> None:
+    """Its panics are no `Exception`: they would end a server's thread, or the program."""
+    tokenizer = Tokenizer(make_spec(byte_level()))
+    whole = tokenizer._raw
+    tokenizer._raw = Broken(whole, over="  ")  # type: ignore[assignment]
+    with pytest.raises(UsageError, match=r"this text cannot be encoded.*stack overflow"):
+        tokenizer.encode("a  b")
+    assert tokenizer.encode("a b") == whole.encode("a b").ids
+    tokenizer._raw = Broken(whole, over="")  # type: ignore[assignment]
+    with pytest.raises(CorruptFile, match=r"tokenizer is damaged.*stack overflow"):
+        tokenizer.encode("a b")
+
+
+@FAST
+@given(data=st.data())
+def test_quoted_control_tokens_change_nothing_around_them(case: Case, data: st.DataObject) -> None:
+    """A text with control tokens as text is what it is with any other characters of the same kind in their place."""
+    tokenizer = case.ours
+    control = data.draw(st.sampled_from(sorted(tokenizer.control)))
+    parts = data.draw(st.lists(st.sampled_from(["a", " b", "\n", "é", " ", "<", control]), max_size=6))
+    text = "".join([*parts, control])
+    ids = tokenizer.encode(text, add_special=False)
+    assert not set(ids) & tokenizer.control_ids
+    assert tokenizer.decode(ids, continues=True).lstrip() == text.lstrip()
+    around = tokenizer.encode(text)
+    assert [i for i in around if i not in tokenizer.control_ids] == ids
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:

@@ -1,31 +1,37 @@
 """Keeps what people write from turning into control tokens when a template puts it into a prompt.
 
 A template works on text, so after it has run nothing tells the `<|im_end|>` it wrote from one that a user typed. Before
-it runs, each control token's text in a message is therefore broken by a marker, a private character that occurs nowhere
-else; afterwards the markers are taken out and where they stood is remembered: a control token found across such a place
-is plain text. Since only texts that hold a control token (or, at their ends, a piece of one that could be completed by
-what the template puts beside it) are marked, templates that look into messages see them as they are.
+it runs, each control token's text in a message is therefore put between two markers, private characters that occur
+nowhere else; afterwards the markers are taken out and where they stood is remembered: a token between two markers, or
+across one, is plain text. Templates still find the tokens that they look for (`</think>`).
+
+Where a template may cut a text (at its ends, with or without the white space there, and at the strings that it looks
+for) a piece of a control token could be completed by what then stands beside it; a third marker goes into such pieces.
+All other texts reach the template as they are.
 
 Some templates know earlier tool calls only as text of a message, and then it is Hearth that writes the control token in
 front of them. Such a message's content is a `Composed`: a text that remembers which of its characters Hearth wrote.
 
-What this cannot see: a template that cuts pieces out of the *middle* of a message may join two harmless pieces to a
-control token. No published template we know of does.
+What this cannot see: a template that cuts a message in the middle at a place that no string of its own marks, or writes
+the letters of one in another case, may make a control token. No published template we know of does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from hearth.chat.alternatives import any_of
 from hearth.chat.prompt import Prompt
 
-# Fields that a template compares with fixed words; their values are checked, not marked.
+# Fields that a template compares with fixed words; such a word is not marked.
 STRUCTURAL = frozenset({"role", "type"})
+_WORD = re.compile(r"\w{1,64}")
+_REACH = 1000  # characters of a piece of a control token that are looked at
 
 
 @dataclass(frozen=True)
@@ -53,73 +59,139 @@ class Composed(str):
         return self
 
 
+class Markers(NamedTuple):
+    """Three characters that occur in none of the texts: before and after a control token, and inside a piece of one."""
+
+    before: str
+    after: str
+    inside: str
+
+
 class LiteralGuard:
     """Marks texts for one tokenizer's control tokens.
 
     Args:
         control: their texts.
+        cuts: strings at which the template may cut a text.
     """
 
-    def __init__(self, control: Iterable[str]) -> None:
-        self._control = sorted((c for c in control if len(c) > 1), key=len, reverse=True)
+    def __init__(self, control: Iterable[str], cuts: Iterable[str] = ()) -> None:
+        self._control = frozenset(c for c in control if len(c) > 1)
+        self._cuts = tuple(cuts)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(re.escape, self._control)) if self._control else r"(?!)")
+    def _tokens(self) -> re.Pattern[str]:
+        return any_of(self._control)
 
     @cached_property
-    def _beginnings(self) -> frozenset[str]:
-        return frozenset(c[:n] for c in self._control for n in range(1, len(c)))
+    def _places(self) -> re.Pattern[str]:
+        return any_of(self._cuts)
 
     @cached_property
-    def _endings(self) -> frozenset[str]:
-        return frozenset(c[-n:] for c in self._control for n in range(1, len(c)))
+    def _beginnings(self) -> _Pieces:
+        return _Pieces(self._control)
 
     @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._control), default=1)
+    def _endings(self) -> _Pieces:
+        return _Pieces(c[::-1] for c in self._control)
 
-    def mark(self, value: Any, marker: str) -> Any:
-        """A copy of plain data with a marker inside every control token of every text in it, but for those that Hearth
+    def mark(self, value: Any, markers: Markers) -> Any:
+        """A copy of plain data with markers at every control token of every text in it, but for those that Hearth
         wrote."""
         if isinstance(value, Composed):
             # Markers stand inside a part or at its ends, so they never touch a token between two parts.
-            parts = (p.text if isinstance(p, ControlToken) else self._mark_text(p, marker) for p in value.parts)
+            parts = (p.text if isinstance(p, ControlToken) else self._mark_text(p, markers) for p in value.parts)
             return "".join(parts)
         if isinstance(value, str):
-            return self._mark_text(value, marker)
+            return self._mark_text(value, markers)
         if isinstance(value, dict):
             return {
-                self._mark_text(k, marker, ends=False): v if k in STRUCTURAL else self.mark(v, marker)
+                self._mark_text(k, markers, ends=False): v if _is_word(k, v) else self.mark(v, markers)
                 for k, v in value.items()
             }
         if isinstance(value, (list, tuple)):
-            return [self.mark(v, marker) for v in value]
+            return [self.mark(v, markers) for v in value]
         return value
 
-    def _mark_text(self, text: str, marker: str, *, ends: bool = True) -> str:
-        places = {m.start() + 1 for m in self._pattern.finditer(text)}
+    def unmark(self, text: str, markers: Markers) -> Prompt:
+        """The prompt without its markers. A control token between two of them becomes a literal span, any other marker
+        an empty one."""
+        pieces = re.split(f"([{''.join(markers)}])", text)
+        plain = "".join(pieces[::2])
+        spans: list[tuple[int, int]] = []
+        opened: int | None = None  # which span the last `before` made
+        position = 0
+        for piece, marker in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+            position += len(piece)
+            if marker == markers.after and opened is not None and plain[spans[opened][0] : position] in self._control:
+                spans[opened:] = [(spans[opened][0], position)]
+            elif marker:
+                spans.append((position, position))
+            if marker != markers.inside:
+                opened = len(spans) - 1 if marker == markers.before else None
+        return Prompt(plain, tuple(dict.fromkeys(spans)))
+
+    def _mark_text(self, text: str, markers: Markers, *, ends: bool = True) -> str:
+        found = [match.span() for match in self._tokens.finditer(text)]
+        # Where several stand at one place they keep this order: a token's two markers touch it.
+        marks = [(end, markers.after) for _, end in found]
         if ends:
-            reach = min(len(text), self._longest - 1)
-            places |= {len(text) - n + 1 for n in range(1, reach + 1) if text[-n:] in self._beginnings}
-            places |= {n - 1 for n in range(1, reach + 1) if text[:n] in self._endings}
-        if not places:
+            marks += [(place, markers.inside) for place in self._inside_pieces(text, found)]
+        marks += [(begin, markers.before) for begin, _ in found]
+        if not marks:
             return text
-        cuts = [0, *sorted(places), len(text)]
-        return marker.join(text[a:b] for a, b in pairwise(cuts))
+        marks.sort(key=lambda mark: mark[0])
+        result, at = [], 0
+        for place, marker in marks:
+            result += [text[at:place], marker]
+            at = place
+        return "".join([*result, text[at:]])
+
+    def _inside_pieces(self, text: str, tokens: Sequence[tuple[int, int]]) -> set[int]:
+        """Places inside of pieces of control tokens wherever the text may be cut; none inside of a whole token."""
+        edges = [0, *(edge for match in self._places.finditer(text) for edge in match.span()), len(text)]
+        places: set[int] = set()
+        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            part = text[begin:end]
+            for tail in {len(part), len(part.rstrip())}:
+                window = part[max(0, tail - _REACH) : tail]
+                places.update(begin + tail - n + 1 for n in self._beginnings.at_end_of(window))
+            for head in {0, len(part) - len(part.lstrip())}:
+                window = part[head : head + _REACH][::-1]
+                places.update(begin + head + n - 1 for n in self._endings.at_end_of(window))
+        if tokens:
+            ends = [end for _, end in tokens]
+            places = {p for p in places if (i := bisect_left(ends, p + 1)) == len(ends) or p <= tokens[i][0]}
+        return places
 
 
-def free_marker(texts: Iterable[str]) -> str:
-    """A private-use character that occurs in none of the texts."""
+class _Pieces:
+    """Finds beginnings of some texts, shorter than these, at the end of others."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._sorted = sorted(set(texts))
+        self._longest = max(map(len, self._sorted), default=0)
+        self._first = any_of(text[0] for text in self._sorted)
+
+    def at_end_of(self, text: str) -> list[int]:
+        """The lengths of those that the text ends with."""
+        reach = max(0, len(text) - self._longest + 1)
+        found = (len(text) - match.start() for match in self._first.finditer(text, reach))
+        return [length for length in found if self._begins(text[-length:])]
+
+    def _begins(self, piece: str) -> bool:
+        at = bisect_left(self._sorted, piece)
+        if at < len(self._sorted) and self._sorted[at] == piece:
+            at += 1
+        return at < len(self._sorted) and self._sorted[at].startswith(piece)
+
+
+def _is_word(key: Any, value: Any) -> bool:
+    return key in STRUCTURAL and isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
+def free_markers(texts: Iterable[str]) -> Markers:
+    """Private-use characters that occur in none of the texts."""
     used = set().union(*map(set, texts))
-    return next(c for c in map(chr, range(0xE000, 0xF900)) if c not in used)
-
-
-def unmark(text: str, marker: str) -> Prompt:
-    """The prompt without its markers, which become zero-width literal spans."""
-    parts = text.split(marker)
-    literal, position = [], 0
-    for part in parts[:-1]:
-        position += len(part)
-        literal.append((position, position))
-    return Prompt("".join(parts), tuple(literal))
+    free = (c for c in map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0x10FFFE))) if c not in used)
+    return Markers(next(free), next(free), next(free))

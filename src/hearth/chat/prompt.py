@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -11,7 +14,8 @@ class Prompt:
 
     Attributes:
         text: as the model shall read it.
-        literal: spans `[begin, end)` of characters. A control token's text that touches one is plain text.
+        literal: spans `[begin, end)` of characters, in order and apart. A control token's text that touches one is
+            plain text; so is one that has an empty span in its middle.
     """
 
     text: str
@@ -19,4 +23,16 @@ class Prompt:
 
     def is_literal(self, begin: int, end: int) -> bool:
         """Whether the characters `[begin, end)` touch a literal span."""
-        return any(b < end and begin < e for b, e in self.literal)
+        first = bisect_left(self.literal, begin + 1, key=lambda span: span[1])
+        return first < len(self.literal) and self.literal[first][0] < end
+
+    def matches(self, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bool]]:
+        """The matches of a pattern for control tokens in order, and whether each is plain text.
+
+        What is plain text takes nothing from a token that begins within it.
+        """
+        at = 0
+        while (match := pattern.search(self.text, at)) is not None:
+            plain = self.is_literal(*match.span())
+            yield match, plain
+            at = match.start() + 1 if plain else match.end()

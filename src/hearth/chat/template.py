@@ -8,16 +8,19 @@ from functools import cached_property
 from typing import Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 
-from hearth.chat.literal import LiteralGuard, free_marker, unmark
+from hearth.chat.literal import LiteralGuard, free_markers
 from hearth.chat.meter import LimitExceeded, Meter, metered
 from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
 from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
+from hearth.chat.thinking import ALL_TAGS
 from hearth.errors import TemplateError, UsageError
 
 MAX_TEMPLATE_CHARS = 100_000  # the longest published ones have some 20,000; compiling this many takes 2 s
+_SHORTEST_CUT = 3
+_NO_WORD = re.compile(r"[^\w\s]")
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _OWN_TEMPLATE_HINT = "Choose another with `--template NAME` (known names: `hearth chat --help`)."
 
@@ -41,14 +44,15 @@ class ChatTemplate:
         self.source = source
         self.name = name
         self._special = dict(special)
-        self._guard = LiteralGuard(control)
         if len(source) > MAX_TEMPLATE_CHARS:
             raise TemplateError(
                 f"The chat template is {len(source)} characters long; at most {MAX_TEMPLATE_CHARS} are accepted.",
                 hint=_OWN_TEMPLATE_HINT,
             )
         with metered(Meter()):
-            self._compiled = _guarded_call(lambda: ChatEnvironment().from_string(source))
+            self._tree = _guarded_call(lambda: ChatEnvironment().parse(source))
+            self._compiled = _guarded_call(lambda: ChatEnvironment().from_string(self._tree))
+        self._guard = LiteralGuard(control, _cuts(self._tree))
 
     def render(
         self,
@@ -74,12 +78,12 @@ class ChatTemplate:
                 raise UsageError(f"A message's role is {message.get('role')!r}; it must be a word such as 'user'.")
         data = {"messages": [dict(m) for m in messages], "tools": list(tools) if tools else None, **variables}
         texts = list(_texts(data))
-        marker = free_marker([self.source, *texts])
-        marked = self._guard.mark(data, marker)
+        markers = free_markers([self.source, *texts])
+        marked = self._guard.mark(data, markers)
         variables = {**self._special, **marked, "add_generation_prompt": add_generation_prompt}
         with metered(Meter(extra_chars=4 * sum(map(len, texts)))):
             text = _guarded_call(lambda: self._compiled.render(variables))
-        return unmark(text, marker)
+        return self._guard.unmark(text, markers)
 
     @cached_property
     def probe(self) -> Probe:
@@ -90,12 +94,17 @@ class ChatTemplate:
     def variables(self) -> frozenset[str]:
         """The variables that the template reads and does not set itself."""
         with metered(Meter()):
-            tree = _guarded_call(lambda: ChatEnvironment().parse(self.source))
-            return frozenset(_guarded_call(lambda: meta.find_undeclared_variables(tree)))
+            return frozenset(_guarded_call(lambda: meta.find_undeclared_variables(self._tree)))
 
     def uses(self, variable: str) -> bool:
         """Whether the template mentions a variable (`enable_thinking`)."""
         return re.search(rf"\b{re.escape(variable)}\b", self.source) is not None
+
+
+def _cuts(tree: nodes.Template) -> set[str]:
+    """Strings at which a template may cut a message: its own that are no words, and the tags of thinking."""
+    strings = (node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
+    return {*ALL_TAGS, *(s for s in strings if len(s) >= _SHORTEST_CUT and _NO_WORD.search(s))}
 
 
 def _texts(value: Any) -> Iterator[str]:

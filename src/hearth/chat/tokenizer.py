@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import tokenizers
 
+from hearth.chat.alternatives import any_of
 from hearth.chat.pieces import PieceTable, decoder_rule
 from hearth.chat.prompt import Prompt
 from hearth.chat.stream import TextStream
+from hearth.chat.twin import Twin
+from hearth.chat.utf8 import check_text
 from hearth.checkpoint.types import TokenizerSpec
-from hearth.errors import CorruptFile
+from hearth.errors import CorruptFile, UsageError
 
 # Some publishers mark tokens of this shape as ordinary; no text needs them as one token.
 _CONTROL_SHAPE = re.compile(r"<\|[^|>]*\|>|<｜[^｜>]*｜>")
+_PANICS = "pyo3_runtime"  # where the exceptions of the library's Rust come from, which are no `Exception`
 
 
 class Tokenizer:
@@ -74,8 +78,7 @@ class Tokenizer:
     @cached_property
     def control_pattern(self) -> re.Pattern[str]:
         """Matches the text of any control token, the longest first; never matches where there are none."""
-        texts = sorted((t for t in self.control if t), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")
+        return any_of(self.control)
 
     @cached_property
     def adds_bos(self) -> bool:
@@ -112,11 +115,10 @@ class Tokenizer:
 
     def encode_inner(self, text: str) -> list[int]:
         """Token ids of a text that follows on another: without the space that SentencePiece puts before a beginning."""
-        before = self._raw.encode("\n", add_special_tokens=False).ids
-        whole = self._raw.encode("\n" + text, add_special_tokens=False).ids
+        before, whole = (self._ids(self._raw, t, add_special=False) for t in ("\n", "\n" + text))
         if whole[: len(before)] == before:
-            return list(whole[len(before) :])
-        return list(self._raw.encode(text, add_special_tokens=False).ids)
+            return whole[len(before) :]
+        return self._ids(self._raw, text, add_special=False)
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True, continues: bool = False) -> str:
         """The text of some ids. Bytes that are no UTF-8 become U+FFFD.
@@ -151,58 +153,65 @@ class Tokenizer:
         return frozenset(i for i in map(self.id_of, tokens) if i is not None)
 
     def _encode(self, prompt: Prompt, *, add_special: bool) -> list[int]:
-        matches = list(self.control_pattern.finditer(prompt.text))
-        if not any(prompt.is_literal(*m.span()) for m in matches):
+        check_text(prompt.text, "The text")
+        written: list[re.Match[str]] = []
+        any_plain = False
+        for match, plain in prompt.matches(self.control_pattern):
+            any_plain |= plain
+            if not plain:
+                written.append(match)
+        if not any_plain:
             # The common case: the text writes no control token, or may write all that it does.
-            return list(self._raw.encode(prompt.text, add_special_tokens=add_special).ids)
+            return self._ids(self._raw, prompt.text, add_special=add_special)
         with self._lock:
             twin = self._twin
         pieces, end = [], 0
-        for m in matches:
-            if not prompt.is_literal(*m.span()):
-                pieces += [prompt.text[end : m.start()], twin.stand_in[m[0]]]
-                end = m.end()
-        ids = twin.raw.encode("".join([*pieces, prompt.text[end:]]), add_special_tokens=add_special).ids
-        return [twin.id_of.get(i, i) for i in ids]
+        for match in written:
+            pieces += [prompt.text[end : match.start()], twin.stand_in[match[0]]]
+            end = match.end()
+        ids = self._ids(twin.raw, "".join([*pieces, prompt.text[end:]]), add_special=False)
+        before, after = self._around if add_special else ([], [])
+        return [*before, *(twin.id_of.get(i, i) for i in ids), *after]
+
+    def _ids(self, raw: tokenizers.Tokenizer, text: str, *, add_special: bool) -> list[int]:
+        """What the library makes of a text. In a batch of one, since only batches let other threads run meanwhile."""
+        with self._panics("this text cannot be encoded"):
+            return list(raw.encode_batch_fast([text], add_special_tokens=add_special)[0].ids)
+
+    @contextmanager
+    def _panics(self, what: str) -> Iterator[None]:
+        """Makes whatever the library raises an error of ours."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__module__ != _PANICS:
+                raise
+            why = f"the tokenizers library says: {str(error)[:300]}."
+            if self._works:
+                raise UsageError(f"With this model's tokenizer {what}:", why=why) from error
+            raise CorruptFile("The tokenizer is damaged:", why=why) from error
+
+    @property
+    def _works(self) -> bool:
+        try:
+            return bool(self._raw.encode("a").ids)
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__module__ != _PANICS:
+                raise
+            return False
 
     @cached_property
-    def _twin(self) -> _Twin:
-        return _Twin(self.spec.json, self.control)
+    def _around(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer itself puts before and after a text."""
+        plain, whole = (self._ids(self._raw, "a", add_special=flag) for flag in (False, True))
+        starts = (n for n in range(len(whole) - len(plain) + 1) if whole[n : n + len(plain)] == plain)
+        begin = next(starts, len(whole))
+        return whole[:begin], whole[begin + len(plain) :]
 
-
-class _Twin:
-    """The same tokenizer with its control tokens renamed to strings that no text can guess.
-
-    In it `<|im_end|>` is ten ordinary characters; where the template really wrote the token, the stand-in is put. One
-    call to the library then treats both as it should, with the spaces and normalisation around them. Made once, when a
-    text first holds a control token: it costs as much as loading the tokenizer.
-    """
-
-    def __init__(self, source: str, control: dict[str, int]) -> None:
-        secret = secrets.token_hex(8)
-        self.stand_in = {text: f"\U000f0000{secret}{token_id:x}\U000f0001" for text, token_id in control.items()}
-        data = json.loads(source)
-        for token in data.get("added_tokens") or []:
-            if token["content"] in self.stand_in:
-                token["content"] = self.stand_in[token["content"]]
-                token["normalized"] = False  # the stand-in must be found before a normalizer changes it
-        model = data["model"]
-        if isinstance(model.get("vocab"), dict):
-            model["vocab"] = {self.stand_in.get(text, text): i for text, i in model["vocab"].items()}
-        elif isinstance(model.get("vocab"), list):
-            model["vocab"] = [[self.stand_in.get(text, text), score] for text, score in model["vocab"]]
-        if model.get("merges"):  # a rule that builds a control token out of ordinary ones would name a missing token
-            model["merges"] = [m for m in model["merges"] if not self._builds_control(m)]
-        if model.get("unk_token") in self.stand_in:
-            model["unk_token"] = self.stand_in[model["unk_token"]]
-        self.raw = _load(json.dumps(data, ensure_ascii=False))
-        # The library numbers added tokens anew where the model's vocabulary lacks them: map back, whatever it chose.
-        renumbered = {self.raw.token_to_id(self.stand_in[text]): token_id for text, token_id in control.items()}
-        self.id_of = {new: old for new, old in renumbered.items() if new is not None and new != old}
-
-    def _builds_control(self, merge: str | list[str]) -> bool:
-        left, _, right = merge.partition(" ") if isinstance(merge, str) else (merge[0], "", merge[1])
-        return any(text in self.stand_in for text in (left, right, left + right))
+    @cached_property
+    def _twin(self) -> Twin:
+        with self._panics("control tokens cannot be told from text"):
+            return Twin(self._raw, self.spec.json, self.control)
 
 
 def _load(source: str) -> tokenizers.Tokenizer:

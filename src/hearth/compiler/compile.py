@@ -162,10 +162,11 @@ def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None,
 
 @cache
 def _toolchain() -> str:
-    """Hash of everything that shapes a bundle besides the model: our compiler's sources, and its tools' versions."""
+    """Hash of everything that shapes a bundle besides the model: our sources that read and compile one, and the tools'
+    versions."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256(f"{version_of('apache-tvm')} {version_of('ziglang')}".encode())
-    for room in ("model", "quant", "compiler", "runtime/csrc"):
+    for room in ("checkpoint", "model", "quant", "compiler", "runtime/csrc"):
         for file in sorted((package / room).rglob("*")):
             if file.suffix in (".py", ".c", ".h"):
                 digest.update(file.name.encode() + b"\0" + file.read_bytes())
