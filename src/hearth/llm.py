@@ -167,6 +167,7 @@ class LLM(Asking):
             raise
         try:
             self._engine = self._make_engine(context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, progress)
+            self._requests.context = self._engine.context
         except BaseException:
             self.close()
             raise

@@ -52,6 +52,16 @@ def test_what_the_engine_would_refuse_is_refused_before(starter: LLM) -> None:
         starter.prepare_text(prompt_ids=[10**6])
 
 
+def test_what_cannot_fit_is_refused_before_it_is_read(starter: LLM) -> None:
+    """Reading many megabytes takes seconds in which nobody else is served."""
+    long = "word " * 400_000
+    with pytest.raises(ContextFull, match=r"2000\d\d\d characters"):
+        starter.prepare_chat([{"role": "user", "content": long}])
+    with pytest.raises(ContextFull, match="2000000 characters"):
+        starter.prepare_text(long)
+    assert len(starter.prompt_ids([{"role": "user", "content": long[:200_000]}])) > starter.info.context
+
+
 def test_prepared_requests_run_side_by_side(starter: LLM) -> None:
     """Each answer is made of its own events, as a server does it."""
     wanted = [starter.chat(FRANCE).text, starter.generate("The capital of Spain is", max_tokens=8).text]

@@ -10,14 +10,9 @@ from typing import Any, Literal, overload
 
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.conversation import Message
-from hearth.chat.request import Prepared, Requests
+from hearth.chat.request import CONTEXT_HINT, Prepared, Requests
 from hearth.engine import Engine, Generation
 from hearth.errors import ContextFull
-
-_CONTEXT_HINT = (
-    "Shorten it, open the model with a larger context (--context), or let the oldest turns go:"
-    " context_overflow='slide' (--context-overflow slide)."
-)
 
 
 class Asking:
@@ -126,7 +121,7 @@ class Asking:
         """
         names = ("thinking", "tools", "tool_choice", "parallel_tool_calls", "response_format", "template_variables")
         shaping = {name: settings.pop(name) for name in names if name in settings}
-        return self._requests.chat(messages, settings, **shaping).request.prompt_ids
+        return self._requests.chat(messages, settings, any_length=True, **shaping).request.prompt_ids
 
     def prepare_text(
         self,
@@ -172,7 +167,7 @@ class Asking:
         try:
             self._engine.check(prepared.request)
         except ContextFull as error:
-            hint = _CONTEXT_HINT if prepared.request.overflow == "stop" else ""
+            hint = CONTEXT_HINT if prepared.request.overflow == "stop" else ""
             raise ContextFull(error.what, why=error.why, hint=hint) from error
         return prepared
 

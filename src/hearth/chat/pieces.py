@@ -8,8 +8,9 @@ kind is left to the `tokenizers` library (`PieceTable.exact` is False then).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,36 @@ def decoder_rule(decoder: Any) -> DecoderRule | None:
             case _:
                 return None
     return rule
+
+
+# What happens to a text before it is cut into tokens, and into how much less it may make it.
+_SHRINK = {"NFC": 4, "NFD": 1, "Prepend": 1, "ByteLevel": 1, "Metaspace": 1, "Digits": 1}
+
+
+def shrink_factor(raw: tokenizers.Tokenizer) -> int | None:
+    """How many times longer than what a tokenizer's tokens hold a text may be; None where that is not known."""
+    factor = 1
+    for part in (raw.normalizer, raw.pre_tokenizer):
+        for step in _steps(json.loads(part.__getstate__()) if part is not None else {"type": "Prepend"}):
+            match step:
+                case {"type": "Replace", "pattern": {"String": str(old)}, "content": str(new)} if len(new) >= len(old):
+                    continue
+                case {"type": "Split", "behavior": str(behavior)} if behavior != "Removed":
+                    continue
+                case {"type": str(kind)} if kind in _SHRINK:
+                    factor *= _SHRINK[kind]
+                case _:
+                    return None
+    return factor
+
+
+def _steps(part: Any) -> Iterator[Any]:
+    for name in ("normalizers", "pretokenizers"):
+        if isinstance(part, dict) and part.get("type") == "Sequence" and name in part:
+            for inner in part[name]:
+                yield from _steps(inner)
+            return
+    yield part
 
 
 def _flatten(decoder: Any) -> list[Mapping[str, Any]] | None:

@@ -26,10 +26,15 @@ from hearth.chat.structured import Structure, checked_format
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
 from hearth.engine import Request, SamplingParams
-from hearth.errors import TokenizerMissing, UsageError
+from hearth.errors import ContextFull, TokenizerMissing, UsageError
 
 GENERATE_TOKENS = 256
 """`max_tokens` of a text that is carried on, where none is given: plain text has no natural end."""
+
+CONTEXT_HINT = (
+    "Shorten it, open the model with a larger context (--context), or let the oldest turns go:"
+    " context_overflow='slide' (--context-overflow slide)."
+)
 
 ContextOverflow = Literal["error", "slide"]
 
@@ -76,6 +81,9 @@ class Requests:
         vocab_size: columns of its logits.
         wanted_template: name of a known format or a `.jinja` file; None: the model's own, else a guess.
         overflow: "slide" lets the oldest tokens go where prompt and answer outgrow the context.
+
+    Attributes:
+        context: tokens of prompt and answer together, where that is known: what cannot fit is refused unread.
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class Requests:
         self._vocab_size = vocab_size
         self._wanted_template = wanted_template
         self._overflow: Literal["stop", "slide"] = "slide" if overflow == "slide" else "stop"
+        self.context: int | None = None
         self._templates: dict[bool, ChosenTemplate] = {}
         self._grammars: Grammars | None = None
         self._lock = threading.Lock()
@@ -109,8 +118,13 @@ class Requests:
         parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
+        any_length: bool = False,
     ) -> Prepared:
-        """See `LLM.prepare_chat`."""
+        """See `LLM.prepare_chat`.
+
+        Args:
+            any_length: also make a prompt that is longer than the context.
+        """
         chosen, tokenizer = self.template(tools=bool(tools)), self.tokenizer()
         structure = checked_format(response_format)
         variables = dict(template_variables or {})
@@ -126,6 +140,8 @@ class Requests:
             structure = use.structure(structure)
             settings = {**settings, "logit_bias": {**(settings.get("logit_bias") or {}), **use.forbidden(tokenizer)}}
         prompt = _rendered(chosen, data, variables)
+        if not any_length:
+            self._check_length(prompt.text)
         ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
         return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use))
@@ -244,12 +260,25 @@ class Requests:
 
     def _prompt_ids(self, prompt: str, parse_special: bool) -> list[int]:
         tokenizer = self.tokenizer()
+        self._check_length(prompt)
         ids = tokenizer.encode(prompt, parse_special=parse_special)
         if ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
             ids.pop()  # the text is to be carried on, not ended
         if not ids and tokenizer.bos_id is not None:
             ids = [tokenizer.bos_id]
         return ids
+
+    def _check_length(self, text: str) -> None:
+        """Refuses a text that cannot fit whatever its tokens are: reading many megabytes takes seconds."""
+        if self.context is None or self._overflow == "slide" or len(text) <= self.context:
+            return
+        longest = self.tokenizer().longest
+        if longest is not None and len(text) > self.context * longest:
+            raise ContextFull(
+                f"The prompt has {len(text)} characters; the context holds {self.context} tokens, prompt and answer"
+                f" together, of at most {longest} characters each.",
+                hint=CONTEXT_HINT,
+            )
 
     def _shared_prefix(
         self, chosen: ChosenTemplate, data: list[dict[str, Any]], ids: list[int], variables: dict[str, Any]

@@ -19,7 +19,7 @@ from typing import Any
 import tokenizers
 
 from hearth.chat.alternatives import any_of
-from hearth.chat.pieces import PieceTable, decoder_rule
+from hearth.chat.pieces import PieceTable, decoder_rule, shrink_factor
 from hearth.chat.prompt import Prompt
 from hearth.chat.stream import TextStream
 from hearth.chat.twin import Twin
@@ -79,6 +79,16 @@ class Tokenizer:
     def control_pattern(self) -> re.Pattern[str]:
         """Matches the text of any control token, the longest first; never matches where there are none."""
         return any_of(self.control)
+
+    @cached_property
+    def longest(self) -> int | None:
+        """The most characters of a text that one token holds; None where there is no such number: some tokenizers drop
+        white space, or make one token of any number of unknown characters."""
+        rule = decoder_rule(_decoder_of(self._raw))
+        if rule is None or not (rule.byte_level or rule.byte_fallback):
+            return None
+        shrinks = shrink_factor(self._raw)
+        return shrinks and shrinks * max(map(len, self.vocabulary), default=1)
 
     @cached_property
     def adds_bos(self) -> bool:
