@@ -62,7 +62,7 @@ def start(engine: Engine, rng: np.random.Generator, vocab_size: int, length: int
 
 
 def is_there(engine: Engine, request_id: int) -> bool:
-    return request_id in engine._sequences
+    return request_id in engine._ledger.sequences
 
 
 def gaps(engine: Engine, streams: list[int], done: object) -> np.ndarray:

@@ -79,10 +79,8 @@ class Crowd:
         engine = self.engine
         assert engine.num_available_pages == self.session.num_pages
         assert all(engine._pool.refs(page) == 0 for page in range(self.session.num_pages))
-        assert not engine._sequences
-        assert not engine._inboxes
-        assert not engine._suspects
-        assert not engine._undelivered
+        assert engine._ledger.is_empty
+        assert not engine._recovery._suspects
 
 
 @pytest.mark.parametrize("num_pages", [40, 200], ids=["few pages", "many pages"])

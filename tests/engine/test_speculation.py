@@ -149,7 +149,8 @@ def test_after_a_failed_step_the_others_go_on(error, after_writing):
 @pytest.mark.parametrize("error", [RuntimeError("out of luck"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
 def test_a_draft_model_that_fails_is_told_and_mended(error):
     small = ToySession(seed=8)
-    engine = Engine(ToySession(), context=100, speculation=Eager(DraftModel(small, context=100, vocab_size=61)))
+    session = ToySession()
+    engine = Engine(session, context=100, speculation=Eager(DraftModel(small, context=100, vocab_size=61)))
     answer = engine.generate(PROMPTS[4], SamplingParams(**GREEDY, max_tokens=20))
     for _ in range(3):
         next(answer)
@@ -158,7 +159,7 @@ def test_a_draft_model_that_fails_is_told_and_mended(error):
         list(answer)
     for prompt in PROMPTS:
         got = [event.token for event in engine.generate(prompt, SamplingParams(**GREEDY, max_tokens=20))]
-        assert got == greedy_reference(engine._session, prompt, 20)
+        assert got == greedy_reference(session, prompt, 20)
 
 
 def test_nan_after_a_guess_fails_only_the_answer_that_gets_there():

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from hearth import LLM
+from hearth.engine.batch import Batch
 from hearth.hub import resolve
 from hearth.server.models import Models, ModelSettings
 
@@ -89,15 +90,14 @@ def test_a_client_that_vanishes_ends_its_own_request_alone(server: Running, long
 def test_a_step_that_fails_fails_its_requests_and_the_next_one_works(
     server: Running, long: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = server.models.opened()[0].llm.engine._batch
-    sound, failures = batch.run, iter([RuntimeError("what a prompt said")])
+    sound, failures = Batch.run, iter([RuntimeError("what a prompt said")])
 
-    def run(session: Any) -> Any:
+    def run(batch: Batch, session: Any) -> Any:
         for failure in failures:
             raise failure
-        return sound(session)
+        return sound(batch, session)
 
-    monkeypatch.setattr(batch, "run", run)
+    monkeypatch.setattr(Batch, "run", run)
     failed = ask(server, long)
     assert failed.status_code == 500
     assert "what a prompt said" not in failed.text
@@ -111,10 +111,16 @@ def test_a_model_that_cannot_go_on_is_opened_anew(
 ) -> None:
     expected = text_of(ask(server, long))
 
-    def run(session: Any) -> Any:
-        raise RuntimeError("broken for good")
+    sound = Batch.run
+    broken: list[Batch] = []
 
-    monkeypatch.setattr(server.models.opened()[0].llm.engine._batch, "run", run)
+    def run(batch: Batch, session: Any) -> Any:
+        broken.append(batch)
+        if batch is broken[0]:  # the one of the model that is open now
+            raise RuntimeError("broken for good")
+        return sound(batch, session)
+
+    monkeypatch.setattr(Batch, "run", run)
     with ThreadPoolExecutor(4) as pool:
         failed = [answer.status_code for answer in pool.map(lambda _: ask(server, long), range(6))]
     assert set(failed) <= {500, 503, 200}

@@ -9,12 +9,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from hearth.engine.sequence import Request, TokenEvent, Usage
 
-if TYPE_CHECKING:
-    from hearth.engine.engine import Engine
+
+class Driver(Protocol):
+    """What computes a generation's request: `Engine`."""
+
+    def begin(self, request: Request, inbox: deque[TokenEvent]) -> int:
+        """Takes a request, whose events go into `inbox`; returns its id."""
+        ...
+
+    def advance(self) -> None:
+        """Computes one step."""
+        ...
+
+    def end(self, request_id: int) -> None:
+        """Ends the request if it has not ended; nothing goes into its inbox afterwards."""
+        ...
 
 
 class Generation(Iterator[TokenEvent]):
@@ -27,8 +40,8 @@ class Generation(Iterator[TokenEvent]):
         Whatever made the request fail.
     """
 
-    def __init__(self, engine: Engine, request: Request) -> None:
-        self._engine = engine
+    def __init__(self, driver: Driver, request: Request) -> None:
+        self._driver = driver
         self._request = request
         self._id: int | None = None
         self._inbox: deque[TokenEvent] = deque()
@@ -40,9 +53,9 @@ class Generation(Iterator[TokenEvent]):
             raise StopIteration
         try:
             if self._id is None:
-                self._id, self._inbox = self._engine.open_inbox(self._request)
+                self._id = self._driver.begin(self._request, self._inbox)
             while not self._inbox:
-                self._engine.advance()
+                self._driver.advance()
         except BaseException:
             self.close()
             raise
@@ -60,7 +73,7 @@ class Generation(Iterator[TokenEvent]):
         if self._id is None:
             return
         request_id, self._id = self._id, None
-        self._engine.close_inbox(request_id)
+        self._driver.end(request_id)
         while self._inbox:
             self.usage = self._inbox.popleft().usage or self.usage
 

@@ -1,0 +1,114 @@
+"""From what a forward has computed to tokens and their events: `Drawing`.
+
+Owns when an answer ends and how guesses are verified; which token it is, is the sampler's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from collections.abc import Sequence as Seq
+
+import numpy as np
+
+from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
+from hearth.engine.ledger import Ledger
+from hearth.engine.scheduler import Scheduler, Slice
+from hearth.engine.sequence import FinishReason, Sequence, Status, TokenEvent
+
+
+class Drawing:
+    """Draws for all sequences of a step, one after the other.
+
+    Args:
+        context: tokens that one sequence may have.
+        eos_ids: tokens that end an answer.
+
+    Attributes:
+        computed_s: when the forward of this step was done, as `time.perf_counter` tells; None before.
+    """
+
+    def __init__(
+        self, session: Forward, scheduler: Scheduler, ledger: Ledger, *, context: int, eos_ids: Collection[int]
+    ) -> None:
+        self.computed_s: float | None = None
+        self._session = session
+        self._scheduler = scheduler
+        self._ledger = ledger
+        self._context = context
+        self._eos_ids = frozenset(eos_ids)
+        self._scratch: Float32s = np.empty(session.info.vocab_size, np.float32)
+
+    def take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
+        """What the forward has computed: each sequence whose last token was among it draws."""
+        self.computed_s = time.perf_counter()
+        pool = self._scheduler.pool
+        for part in slices:
+            part.sequence.commit(pool, part.count)
+        drawing = [part for part in slices if part.wants_logits]
+        if not drawing:
+            return
+        logits, argmax = result.logits, result.argmax
+        row = 0
+        for part in drawing:
+            if part.draft:
+                self._verify(part.sequence, part.draft, logits[row:], argmax[row:])
+            else:
+                self._draw(part.sequence, logits[row], int(argmax[row]))
+            row += 1 + len(part.draft)
+
+    def _verify(self, sequence: Sequence, draft: Seq[int], logits: Float32s, argmax: Int32s) -> None:
+        """Draws a token after the last one, and after each guess as long as the guesses are what was drawn.
+
+        Each row of logits is that of the very same tokens without a guess, and each draw takes its random number as
+        ever: so the tokens are the same. A wrong guess has left its keys and values behind the computed tokens, where
+        the next token's will overwrite them.
+
+        Args:
+            logits: float32 (1 + len(draft), vocab_size) and more rows of others; argmax: int32, the same rows.
+        """
+        sequence.drafted_tokens += len(draft)
+        for row, guess in enumerate(draft):
+            self._draw(sequence, logits[row], int(argmax[row]), guess)
+            if sequence.status is not Status.RUNNING or sequence.tokens[-1] != guess:
+                return
+            sequence.commit(self._scheduler.pool, 1)
+        self._draw(sequence, logits[len(draft)], int(argmax[len(draft)]))
+
+    def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
+        try:
+            choice = sequence.sampler.sample(logits, argmax, self._scratch, self._session.apply_mask)
+        except Exception as error:  # of this row alone: the others of the batch are sound
+            self._ledger.finish(sequence, "error", error=error)
+            return
+        sequence.append(choice.token)
+        sequence.accepted_tokens += choice.token == guess
+        params = sequence.params
+        reason: FinishReason | None = None
+        slid, full = 0, False
+        is_end = choice.token in self._eos_ids and not params.ignore_eos
+        if is_end or choice.token in params.stop_token_ids:
+            reason = "stop"
+        elif sequence.output_tokens == params.max_tokens:
+            reason = "length"
+        elif len(sequence.tokens) >= self._context:
+            if sequence.request.overflow == "slide":
+                self._scheduler.restart(sequence)
+                slid = sequence.slide(self._context)
+            else:
+                reason, full = "length", True
+        if reason is not None:
+            self._scheduler.remove(sequence)
+        self._ledger.tell(
+            TokenEvent(
+                id=sequence.id,
+                token=choice.token,
+                logprob=choice.logprob,
+                top_logprobs=choice.top_logprobs,
+                slid=slid,
+                finish_reason=reason,
+                context_full=full,
+                usage=sequence.usage if reason is not None else None,
+                computed_s=self.computed_s,
+            )
+        )

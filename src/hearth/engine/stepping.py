@@ -1,0 +1,99 @@
+"""One step: the scheduler says which tokens, the batch lays them out, the forward computes them, `drawing.py` draws.
+
+Owns whether guesses go along. An exception leaves the mending to `recovery.py`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hearth.engine.batch import Batch
+from hearth.engine.draft import Ask, draft_limit
+from hearth.engine.drawing import Drawing
+from hearth.engine.forward import Forward, ForwardResult
+from hearth.engine.pace import Pace
+from hearth.engine.scheduler import Scheduler, Slice
+from hearth.engine.sequence import Sequence
+from hearth.engine.speculation import Speculation
+
+
+class Stepping:
+    """Runs batches of whatever the scheduler has.
+
+    Args: as `Engine`.
+    """
+
+    def __init__(
+        self,
+        session: Forward,
+        batch: Batch,
+        scheduler: Scheduler,
+        drawing: Drawing,
+        *,
+        context: int,
+        speculation: Speculation | None,
+        pace: Pace | None,
+    ) -> None:
+        self._session = session
+        self._batch = batch
+        self._scheduler = scheduler
+        self._drawing = drawing
+        self._context = context
+        self._speculation = speculation
+        self._pace = pace
+        info = session.info
+        self._max_rows = min(info.max_tokens, info.max_logit_rows)
+
+    def run(self, slices: list[Slice[Sequence]]) -> None:
+        """Computes the slices of a step, and draws."""
+        speculation = self._speculation
+        if speculation is None or not all(part.count == 1 and part.wants_logits for part in slices):
+            self._drawing.take(slices, self._forward(slices)[0])
+            return
+        # Every sequence goes on by one token: guesses of the next ones may go along.
+        if not speculation.rests():
+            self._guess(slices, speculation)
+        result, taken_ns = self._forward(slices)
+        speculation.observe(self._batch.num_rows, taken_ns)
+        self._drawing.take(slices, result)
+
+    def run_alone(self, sequence: Sequence) -> bool:
+        """The next step of one sequence, as if there were no other. Returns whether it has drawn a token."""
+        part = self._scheduler.schedule_alone(sequence)
+        draws = part.wants_logits
+        self._batch.fill([part])
+        self._drawing.take([part], self._batch.run(self._session))
+        return draws
+
+    def _forward(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, int]:
+        """Computes the slices, and tells the pace of it; the nanoseconds it took besides."""
+        self._batch.fill(slices)
+        begin = time.perf_counter_ns()
+        result = self._batch.run(self._session)
+        taken_ns = time.perf_counter_ns() - begin
+        if self._pace is not None:
+            decoding = prompt = 0
+            for part in slices:
+                if part.count == 1 and part.wants_logits:
+                    decoding += 1 + len(part.draft)
+                else:
+                    prompt += part.count
+            self._pace.observe(decoding, prompt, taken_ns)
+        return result, taken_ns
+
+    def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
+        """Puts guesses behind the tokens of those slices for which it pays."""
+        asks, places = [], []
+        for place, part in enumerate(slices):
+            sequence = part.sequence
+            left = sequence.params.max_tokens
+            left = None if left is None else left - sequence.output_tokens
+            limit = draft_limit(left=left, room=self._context - len(sequence.tokens), streams=len(slices))
+            if limit > 0 and sequence.request.speculate:
+                asks.append(Ask(sequence.id, sequence.tokens, limit))
+                places.append(place)
+        if not asks:
+            return
+        for place, draft in zip(places, speculation.plan(asks, len(slices), self._max_rows), strict=True):
+            if draft:
+                slices[place] = self._scheduler.with_draft(slices[place], draft)
