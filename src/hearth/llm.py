@@ -24,7 +24,7 @@ from hearth.chat.request import ContextOverflow, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import Engine, Pace, SamplingParams
+from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
 from hearth.errors import UsageError
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import (
@@ -70,9 +70,17 @@ class LLMInfo:
     sampling: SamplingParams
 
 
+def _closed() -> UsageError:
+    return UsageError(
+        "This LLM was closed, perhaps by its `with` block.", hint="Ask it within the block, or open the model anew."
+    )
+
+
 class LLM(Asking):
-    """A language model on this machine. Compiled on first use, then opened from the cache. Use from one thread, but
-    for `prepare_chat`, `prepare_text`, `prompt_ids`, `tokenize` and `detokenize`.
+    """A language model on this machine. Compiled on first use, then opened from the cache.
+
+    Any number of threads may ask it, at the same time: they are computed together, each with the answer that it would
+    get alone.
 
     Args:
         model: `starter`, `owner/name` on the hub, `hf:owner/name:file.gguf`, a folder, a `.gguf` file, or a bundle.
@@ -169,8 +177,9 @@ class LLM(Asking):
             self._engine = self._make_engine(context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, progress)
             self._requests.context = self._engine.context
         except BaseException:
-            self.close()
+            self._give_back()
             raise
+        self._shared = SharedEngine(self._engine)
 
     # -- numbers -------------------------------------------------------------------------------------------------
 
@@ -186,7 +195,7 @@ class LLM(Asking):
         Raises:
             ContextFull, UsageError.
         """
-        return self._engine.logits(ids)
+        return self._shared.run(lambda engine: engine.logits(ids))
 
     def embed(self, text_or_ids: str | Sequence[int]) -> NDArray[np.float32]:
         """Mean over the tokens of the hidden states after the final norm.
@@ -198,7 +207,7 @@ class LLM(Asking):
             TokenizerMissing, ContextFull, UsageError.
         """
         ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else text_or_ids
-        return self._engine.embed(list(ids))
+        return self._shared.run(lambda engine: engine.embed(list(ids)))
 
     # -- about ---------------------------------------------------------------------------------------------------
 
@@ -259,9 +268,10 @@ class LLM(Asking):
         return self._session
 
     def close(self) -> None:
-        """Gives the memory back. The object must not be used afterwards."""
-        self._guesser.close()
-        self._model.close()
+        """Gives the memory back. Answers that are not finished end with an error, and so does whatever is asked
+        afterwards. May be called from any thread; waits for a step that is being computed."""
+        self._shared.close(_closed)
+        self._give_back()
 
     def __enter__(self) -> Self:
         return self
@@ -272,6 +282,10 @@ class LLM(Asking):
         self.close()
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _give_back(self) -> None:
+        self._guesser.close()
+        self._model.close()
 
     def _make_engine(
         self,

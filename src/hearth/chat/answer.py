@@ -7,6 +7,7 @@ the end is a `Completion`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -238,6 +239,8 @@ class AnswerBuilder:
 class AnswerStream(Iterator[Chunk]):
     """Iterates over the chunks of one answer. Leaving the loop, or `close`, cancels what is not computed yet.
 
+    Any thread may read it or close it; of several that read, each chunk goes to one.
+
     Args:
         generation: the engine's events.
         builder: makes the answer out of them.
@@ -255,13 +258,15 @@ class AnswerStream(Iterator[Chunk]):
         self._builder = builder
         self._on_end = on_end
         self._ready: list[Chunk] = []
+        self._reading = threading.RLock()  # reentrant: a signal handler may close what its thread reads
 
     def __next__(self) -> Chunk:
-        while not self._ready:
-            if self.completion is not None:
-                raise StopIteration
-            self._advance()
-        return self._ready.pop(0)
+        with self._reading:
+            while not self._ready:
+                if self.completion is not None:
+                    raise StopIteration
+                self._advance()
+            return self._ready.pop(0)
 
     def read(self) -> Completion:
         """Runs to the end and returns the whole answer."""
@@ -272,8 +277,10 @@ class AnswerStream(Iterator[Chunk]):
 
     def close(self) -> None:
         """Cancels what is not computed yet; what has come stays in `completion`."""
-        if self.completion is None:
-            self._end()
+        self._generation.close()  # whoever is reading it comes to its end
+        with self._reading:
+            if self.completion is None:
+                self._end()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.conversation import Message
 from hearth.chat.request import CONTEXT_HINT, Prepared, Requests
-from hearth.engine import Engine, Generation
+from hearth.engine import Engine, Generation, SharedEngine
 from hearth.errors import ContextFull
 
 
@@ -25,6 +25,7 @@ class Asking:
     stats: Totals
     _requests: Requests
     _engine: Engine
+    _shared: SharedEngine
 
     @overload
     def chat(
@@ -49,6 +50,7 @@ class Asking:
         Raises:
             TokenizerMissing, TemplateError, ContextFull, UsageError.
         """
+        self._shared.check_open()
         answer = self._stream(self.prepare_chat(messages, **settings))
         return answer if stream else answer.read()
 
@@ -69,6 +71,7 @@ class Asking:
         Raises:
             TokenizerMissing, ContextFull, UsageError.
         """
+        self._shared.check_open()
         answer = self._stream(self.prepare_text(prompt, **settings))
         return answer if stream else answer.read()
 
@@ -172,4 +175,4 @@ class Asking:
         return prepared
 
     def _stream(self, prepared: Prepared) -> AnswerStream:
-        return AnswerStream(Generation(self._engine, prepared.request), prepared.answer, on_end=self.stats.add)
+        return AnswerStream(Generation(self._shared, prepared.request), prepared.answer, on_end=self.stats.add)

@@ -5,12 +5,14 @@ Plain data. How the engine's tokens become these is `answer.py`'s.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
 from hearth.chat.tools.types import ToolCall, ToolCallDelta
 
 ChunkKind = Literal["answer", "thinking", "tool"]
+_counting = threading.Lock()
 FinishReason = Literal["stop", "length", "context", "tool_calls", "cancelled"]
 
 
@@ -139,12 +141,13 @@ class Totals:
     decode_s: float = 0.0
 
     def add(self, done: Completion) -> None:
-        """Counts one more answer."""
-        self.requests += 1
-        self.prompt_tokens += done.usage.prompt_tokens
-        self.cached_tokens += done.usage.cached_tokens
-        self.completion_tokens += done.usage.completion_tokens
-        self.drafted_tokens += done.usage.drafted_tokens
-        self.accepted_tokens += done.usage.accepted_tokens
-        self.prefill_s += done.timings.first_token_s
-        self.decode_s += done.timings.total_s - done.timings.first_token_s
+        """Counts one more answer. May be called from any thread."""
+        with _counting:
+            self.requests += 1
+            self.prompt_tokens += done.usage.prompt_tokens
+            self.cached_tokens += done.usage.cached_tokens
+            self.completion_tokens += done.usage.completion_tokens
+            self.drafted_tokens += done.usage.drafted_tokens
+            self.accepted_tokens += done.usage.accepted_tokens
+            self.prefill_s += done.timings.first_token_s
+            self.decode_s += done.timings.total_s - done.timings.first_token_s

@@ -1,6 +1,7 @@
 """Token ids in, token ids out: sequences, pages of keys and values, prefix cache, scheduler, sampling.
 
-Knows nothing of text, tokenizers, files or the compiler; synchronous.
+Knows nothing of text, tokenizers, files or the compiler; synchronous. An `Engine` belongs to one thread; a
+`SharedEngine` lets many take turns.
 """
 
 from hearth.engine.constraint import Constraint, ConstraintFailed
@@ -13,6 +14,7 @@ from hearth.engine.lookup import PromptLookup
 from hearth.engine.pace import Pace
 from hearth.engine.params import MAX_LOGPROBS, SamplingParams
 from hearth.engine.sequence import FinishReason, Overflow, Request, TokenEvent, Usage
+from hearth.engine.shared import SharedEngine
 from hearth.engine.speculation import Speculation
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "PromptLookup",
     "Request",
     "SamplingParams",
+    "SharedEngine",
     "Speculation",
     "TokenEvent",
     "Usage",

@@ -26,12 +26,14 @@ class Drawing:
 
     Attributes:
         computed_s: when the forward of this step was done, as `time.perf_counter` tells; None before.
+        sequence: that is drawing now; None between two draws.
     """
 
     def __init__(
         self, session: Forward, scheduler: Scheduler, ledger: Ledger, *, context: int, eos_ids: Collection[int]
     ) -> None:
         self.computed_s: float | None = None
+        self.sequence: Sequence | None = None
         self._session = session
         self._scheduler = scheduler
         self._ledger = ledger
@@ -76,10 +78,12 @@ class Drawing:
         self._draw(sequence, logits[len(draft)], int(argmax[len(draft)]))
 
     def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
+        self.sequence = sequence
         try:
             choice = sequence.sampler.sample(logits, argmax, self._scratch, self._session.apply_mask)
         except Exception as error:  # of this row alone: the others of the batch are sound
             self._ledger.finish(sequence, "error", error=error)
+            self.sequence = None
             return
         sequence.append(choice.token)
         sequence.accepted_tokens += choice.token == guess
@@ -112,3 +116,4 @@ class Drawing:
                 computed_s=self.computed_s,
             )
         )
+        self.sequence = None

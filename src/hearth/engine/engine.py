@@ -13,7 +13,7 @@ in one step. What fails on the way is `recovery.py`'s.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as Seq
 
 from numpy.typing import ArrayLike
@@ -100,6 +100,7 @@ class Engine:
             session, batch, self._scheduler, drawing, context=context, speculation=speculation, pace=pace
         )
         self._recovery = Recovery(self._scheduler, self._ledger, drawing, stepping, speculation)
+        self._unexplained = 0  # steps that failed, one after the other, by no request's fault
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -206,22 +207,56 @@ class Engine:
             that batch are dropped ("cancelled").
         """
         if not self._ledger.has_news:
-            self.advance()
+            self._recovery.advance()
         return self._ledger.take_news()
 
-    def advance(self) -> None:
-        """Computes one batch and puts the events where `step` and the iterators of `generate` find them."""
-        self._recovery.advance()
+    # -- for iterators (`generation.Driver`) -----------------------------------------------------------------------
 
     def begin(self, request: Request, inbox: deque[TokenEvent]) -> int:
-        """`add` for an iterator: the request's events go into `inbox` instead of out of `step`."""
+        """`add`, but the request's events go into `inbox` instead of out of `step`."""
         self.check(request)
         return self._ledger.add(request, inbox)
+
+    def advance_until(self, request_id: int, inbox: deque[TokenEvent]) -> None:
+        """Computes until there is something in the inbox, or the request has ended."""
+        while not inbox and self.is_unfinished(request_id):
+            self.advance_for(request_id)
+
+    def advance_for(self, request_id: int) -> None:
+        """One step on behalf of a request.
+
+        Raises:
+            What failed, where it is no request's fault; else the request at fault is told in its last event. After an
+            exception that is no Exception (Ctrl-C) this request has ended ("cancelled"), and the others go on.
+        """
+        unfinished = len(self._ledger.sequences)
+        try:
+            self._recovery.advance(request_id)
+        except Exception:
+            # Of several sequences each is tried alone after the first failure, so that the second one tells.
+            self._unexplained = 0 if len(self._ledger.sequences) < unfinished else self._unexplained + 1
+            if self._unexplained > 1:
+                raise
+        else:
+            self._unexplained = 0
+
+    def is_unfinished(self, request_id: int) -> bool:
+        """Whether the request's last event is still to come."""
+        return request_id in self._ledger.sequences
 
     def end(self, request_id: int) -> None:
         """`cancel` for an iterator, which sees the last event; nothing goes into its inbox afterwards."""
         self.cancel(request_id)
         self._ledger.close_inbox(request_id)
+
+    def end_soon(self, request_id: int) -> None:
+        """`end`: one engine belongs to one thread."""
+        self.end(request_id)
+
+    def fail_everything(self, error: Callable[[], BaseException]) -> None:
+        """Ends all requests; their last events have an error made for each."""
+        for sequence in list(self._ledger.sequences.values()):
+            self._ledger.finish(sequence, "error", error=error())
 
     # -- without drawing -----------------------------------------------------------------------------------------
 

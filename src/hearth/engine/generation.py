@@ -1,7 +1,7 @@
 """One request as an iterator: `Generation`.
 
 Owns the life of a request that is watched by a `for` loop: it starts with the first event asked for and is cancelled
-when the loop is left. What a step does is the engine's.
+when the loop is left. Who computes it is a `Driver`'s business.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from hearth.engine.sequence import Request, TokenEvent, Usage
 
 
 class Driver(Protocol):
-    """What computes a generation's request: `Engine`."""
+    """What computes a generation's request: an `Engine`, or a `SharedEngine` for many threads."""
 
     def begin(self, request: Request, inbox: deque[TokenEvent]) -> int:
         """Takes a request, whose events go into `inbox`; returns its id."""
         ...
 
-    def advance(self) -> None:
-        """Computes one step."""
+    def advance_until(self, request_id: int, inbox: deque[TokenEvent]) -> None:
+        """Computes until there is something in the inbox, or the request has ended."""
         ...
 
     def end(self, request_id: int) -> None:
         """Ends the request if it has not ended; nothing goes into its inbox afterwards."""
+        ...
+
+    def end_soon(self, request_id: int) -> None:
+        """`end` as a finaliser may call it, which runs in any thread and anywhere: it waits for nobody."""
         ...
 
 
@@ -52,14 +56,16 @@ class Generation(Iterator[TokenEvent]):
         if self._ended:
             raise StopIteration
         try:
-            if self._id is None:
-                self._id = self._driver.begin(self._request, self._inbox)
-            while not self._inbox:
-                self._driver.advance()
+            self.begin()
+            if self._id is not None and not self._inbox:
+                self._driver.advance_until(self._id, self._inbox)
         except BaseException:
             self.close()
             raise
-        event = self._inbox.popleft()
+        try:
+            event = self._inbox.popleft()
+        except IndexError:  # another thread has closed it, or taken the last one
+            raise StopIteration from None
         if event.finish_reason is not None:
             self.usage = event.usage
             self.close()
@@ -67,15 +73,22 @@ class Generation(Iterator[TokenEvent]):
             raise event.error
         return event
 
+    def begin(self) -> None:
+        """Queues the request if that is still to be done: it is computed with others from now on."""
+        if self._id is None and not self._is_closed():
+            self._id = self._driver.begin(self._request, self._inbox)
+            if self._is_closed():  # meanwhile, by another thread
+                self._driver.end(self._id)
+
     def close(self) -> None:
-        """Cancels the request if it has not ended."""
+        """Cancels the request if it has not ended. A thread that waits for its next event gets the last one."""
+        if self._id is not None and not self._ended:
+            self._driver.end(self._id)
+            self.usage = next((event.usage for event in list(self._inbox) if event.usage), self.usage)
         self._ended = True
-        if self._id is None:
-            return
-        request_id, self._id = self._id, None
-        self._driver.end(request_id)
-        while self._inbox:
-            self.usage = self._inbox.popleft().usage or self.usage
+
+    def _is_closed(self) -> bool:
+        return self._ended
 
     def __enter__(self) -> Self:
         return self
@@ -87,4 +100,5 @@ class Generation(Iterator[TokenEvent]):
 
     def __del__(self) -> None:
         # A loop that was left with `break` or by an exception does not call `close`.
-        self.close()
+        if self._id is not None and not self._ended:
+            self._driver.end_soon(self._id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class SessionHandle:
         self.library = owner.library
         self.pointer = pointer
         # Refers to the model's handle, so that model and library outlive the session.
-        weakref.finalize(self, _free, owner, pointer.value).atexit = False
+        weakref.finalize(self, _free, owner, pointer.value, os.getpid()).atexit = False
 
 
 class Session:
@@ -280,5 +281,7 @@ def _address(array: NDArray[Any]) -> int:
     return address
 
 
-def _free(owner: ModelHandle, pointer: int | None) -> None:
-    owner.library.hearth_session_free(pointer)
+def _free(owner: ModelHandle, pointer: int | None, process: int) -> None:
+    # A forked process has the memory but none of the threads, which freeing waits for.
+    if os.getpid() == process:
+        owner.library.hearth_session_free(pointer)
