@@ -287,25 +287,25 @@ def test_ctrl_c_at_any_moment_leaves_the_other_threads_answers_whole(shared, ses
         return count
 
     interrupted = 0
+    chance = random.Random(1)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    pool = ThreadPoolExecutor(3)
+    counts = [pool.submit(others, thread) for thread in range(3)]
     try:
-        with ThreadPoolExecutor(3) as pool:
-            counts = [pool.submit(others, thread) for thread in range(3)]
-            chance = random.Random(1)
-            for place in range(60):
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-4, 8e-3))
-                    for _ in generation(shared, PROMPTS[place % len(PROMPTS)], 40):
-                        pass
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except KeyboardInterrupt:
-                    interrupted += 1
-            stop.set()
-            assert all(count.result(timeout=60) for count in counts)
+        for place in range(60):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-4, 8e-3))
+                for _ in generation(shared, PROMPTS[place % len(PROMPTS)], 40):
+                    pass
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         stop.set()
+        pool.shutdown()
+    assert all(count.result() for count in counts)
     assert interrupted > 5
     gc.collect()
     assert is_idle(shared, session)

@@ -15,7 +15,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import get_ident
 from typing import TypeVar
@@ -35,15 +34,34 @@ class _Waiter:
         is_served: whether it needs none any more.
     """
 
-    def __init__(self, lock: threading.Lock, is_served: Callable[[], bool]) -> None:
-        self.wake = threading.Condition(lock)
+    def __init__(self, is_served: Callable[[], bool]) -> None:
         self.is_served = is_served
         self.thread = get_ident()
-        self.has_turn = False
+        # Not a Condition, which Ctrl-C can leave without its lock.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def sleep(self) -> None:
+        """Until somebody wakes it; at once if that has happened."""
+        self._asleep.acquire()
+
+    def wake(self) -> None:
+        """One thread at a time may call it."""
+        if self._asleep.locked():
+            self._asleep.release()
 
 
 def _never() -> bool:
     return False
+
+
+def _even_if_interrupted(change: Callable[[], None]) -> None:
+    """Makes a change of the turns, without which nobody could ever go on; it can be made twice."""
+    try:
+        change()
+    except BaseException:  # Ctrl-C
+        change()
+        raise
 
 
 class SharedEngine:
@@ -171,24 +189,35 @@ class SharedEngine:
         Raises:
             What `close` was given.
         """
-        with self._lock:
-            if not always:
-                self.check_open()
-            if self._holder is None:
-                self._holder = get_ident()
-                return True
-            waiter = _Waiter(self._lock, is_served or _never)
-            queue = self._callers if is_served is None else self._readers
-            queue.append(waiter)
+        if not self._claim():
+            waiter = _Waiter(is_served or _never)
             try:
-                while not (waiter.has_turn or waiter.is_served()):
+                with self._lock:
+                    (self._callers if is_served is None else self._readers).append(waiter)
+                while not self._claim():
+                    if waiter.is_served():
+                        return False
                     if not always:
                         self.check_open()
-                    waiter.wake.wait()
+                    waiter.sleep()
             finally:
-                with suppress(ValueError):  # whoever gave it the turn has taken it out
+                _even_if_interrupted(lambda: self._forget(waiter))
+        if not always:
+            self.check_open()
+        return True
+
+    def _claim(self) -> bool:
+        """Whether it is this thread's turn: it is free, or was passed on to it."""
+        with self._lock:
+            if self._holder is None:
+                self._holder = get_ident()
+            return self._holder == get_ident()
+
+    def _forget(self, waiter: _Waiter) -> None:
+        with self._lock:
+            for queue in (self._callers, self._readers):
+                if waiter in queue:
                     queue.remove(waiter)
-            return waiter.has_turn
 
     def _step(self, request_id: int, is_served: Callable[[], bool]) -> None:
         """Runs steps until the request's reader is served, or somebody else wants a turn."""
@@ -208,11 +237,7 @@ class SharedEngine:
 
     def _pass_turn(self) -> None:
         """Ends this thread's turn, if it has it."""
-        try:
-            self._pass_on()
-        except BaseException:  # Ctrl-C in these few lines: nobody else could ever go on
-            self._pass_on()
-            raise
+        _even_if_interrupted(self._pass_on)
 
     def _pass_on(self) -> None:
         with self._lock:
@@ -222,22 +247,19 @@ class SharedEngine:
                 self._holder = None
                 return
             self._wake_served()
-            waiting = next((reader for reader in self._readers if not reader.is_served()), None)
-            if self._callers and not (self._was_call and waiting):
-                waiting = self._callers[0]
-                self._was_call = True
-            else:
-                self._was_call = False
-            self._holder = None if waiting is None else waiting.thread
-            if waiting is not None:
-                (self._callers if self._was_call else self._readers).remove(waiting)
-                waiting.has_turn = True
-                waiting.wake.notify()
+            reader = next((waiter for waiter in self._readers if not waiter.is_served()), None)
+            caller = next(iter(self._callers), None)
+            chosen = reader if caller is None or (reader is not None and self._was_call) else caller
+            if chosen is None:
+                self._holder = None
+                return
+            chosen.wake()  # it looks for its turn once the lock is free
+            self._holder, self._was_call = chosen.thread, chosen is caller
 
     def _wake_served(self) -> None:
         for waiter in [*self._readers, *self._callers] if self._refusal else self._readers:
             if self._refusal is not None or waiter.is_served():
-                waiter.wake.notify()
+                waiter.wake()
 
     def _bury(self) -> None:
         """Ends the requests that nobody can read any more."""
