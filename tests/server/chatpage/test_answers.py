@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hearth import LLM
 from hearth.errors import StorageError
+from hearth.server.chatpage import chat_page
+from hearth.server.models import Models, ModelSettings
+from hearth.server.worker import Worker
+from hearth.store import Store
 
+from ..running import running
 from .conftest import App
 from .page import LONG, Page
 
@@ -62,6 +69,29 @@ def test_a_page_that_goes_away_stops_its_answer(page: Page, app: App) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the model goes on for nobody")
+
+
+@pytest.mark.parametrize("moment", ["the model is asked for", "the prompt is queued"])
+def test_an_answer_that_has_just_begun_when_the_server_ends_counts_as_stopped(
+    starter: LLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    models = Models(["starter"], ModelSettings(threads=1, offline=True))
+    with Store(tmp_path) as store, running(models, load=["starter"], page=chat_page(store)) as server:
+        page = Page(server.http)
+        id = page.create()
+        parent = page.say(id, "Talk")
+        owner: Any = Models if moment == "the model is asked for" else Worker
+        name = "_open" if owner is Models else "submit"
+        at_last = getattr(owner, name)
+
+        async def after_the_end(self: Any, *arguments: Any) -> Any:
+            await models.close(0.0)
+            return await at_last(self, *arguments)
+
+        monkeypatch.setattr(owner, name, after_the_end)
+        *_, last = page.events(id, parent)
+        assert (last["type"], last["message"]["state"]) == ("done", "stopped")
+        assert _stored(page, id)["state"] == "stopped"
 
 
 @pytest.mark.usefixtures("slow")

@@ -1,8 +1,8 @@
 """Answers that are being written: each step's text goes to the store first and to the page then.
 
 So whatever the page has shown is on disk when the process is killed. An answer ends in one of these ways, and the
-store knows which: the model ended it, the user stopped it or closed the page, something failed, or the process was
-killed (the store finds out at its next start).
+store knows which: the model ended it, the user stopped it, closed the page or ended Hearth, something failed, or the
+process was killed (the store finds out at its next start).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hearth.llm import LLM
 from hearth.server.chatpage.prompt import chat_messages
 from hearth.server.errors import as_api_error, log_fault
 from hearth.server.metrics import Followed
+from hearth.server.worker import Closing
 from hearth.store import Conversation, Message, NotFound, Store, Timings, Usage
 from hearth.store.records import State
 
@@ -115,6 +116,8 @@ class _Answer:
         except asyncio.CancelledError:
             if not self._stopped or _is_cancelled():
                 raise
+            yield {"type": "done", "message": jsonable_encoder(await self.end("stopped"))}
+        except Closing:  # the server ends, and this answer with it, however far it had come
             yield {"type": "done", "message": jsonable_encoder(await self.end("stopped"))}
         except Exception as error:
             told = as_api_error(error)
