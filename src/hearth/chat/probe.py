@@ -134,7 +134,7 @@ class Probe:
             text = self.text(self.user, *HISTORY[1:], add_generation_prompt=False, **variables)
             if text is not None and TOOL_NAME in text and VALUE in text:
                 before = self.text(self.user, add_generation_prompt=False, **variables) or ""
-                written = text[_common(text, before) :]
+                written = text[common_length(text, before) :]
                 return written if TOOL_NAME in written and VALUE in written else text
         return None
 
@@ -164,6 +164,6 @@ def _as_parts(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "content": [{"type": "text", "text": message["content"]}]}
 
 
-def _common(a: str, b: str) -> int:
+def common_length(a: str, b: str) -> int:
     """How many characters two texts begin with alike."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

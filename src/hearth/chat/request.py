@@ -131,9 +131,8 @@ class Requests:
         if thinking is not None:
             variables["enable_thinking"] = thinking
         data = with_text(checked_messages(messages), chosen.template.probe)
-        source = chosen.template.source
         use = tools_of_chat(
-            data, tools, tool_choice, parallel=parallel_tool_calls, template_source=source, tokenizer=tokenizer
+            data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
         if use is not None:
             data, variables["tools"] = use.messages(data), use.for_template()

@@ -16,6 +16,7 @@ from hearth.chat.conversation import joined_contents
 from hearth.chat.structured import Structure
 from hearth.chat.structured_keep import kept_schema
 from hearth.chat.structured_schema import checked_schema
+from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools import (
     DEFAULT_FORMAT,
@@ -25,8 +26,10 @@ from hearth.chat.tools import (
     ToolParser,
     checked_choice,
     checked_tools,
+    takes_any_arguments,
     tool_format_for,
 )
+from hearth.chat.tools.history import has_cut_calls, normalized, with_objects
 from hearth.errors import UsageError
 
 _FORBIDDEN = -100.0
@@ -43,6 +46,7 @@ class ToolUse:
         choice: which of them it may or must call.
         format: how its family writes calls.
         parallel: whether one answer may hold several.
+        template: what shows all this to the model.
         notices: what of the tools' schemas is not kept to.
     """
 
@@ -50,6 +54,7 @@ class ToolUse:
     choice: Choice
     format: ToolFormat
     parallel: bool
+    template: ChatTemplate
     notices: tuple[str, ...] = ()
 
     @property
@@ -59,7 +64,10 @@ class ToolUse:
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The conversation as the model's template wants it, tools described where the template does not do so."""
-        prepared = self.format.prepare(messages, self.tools)
+        calls = normalized(messages)
+        if has_cut_calls(calls) and not takes_any_arguments(self.template, self.format):
+            calls = with_objects(calls)
+        prepared = self.format.prepare(calls, self.tools)
         description = self.format.describe(self.tools) if self.tools else ""
         return _with_system(prepared, description) if description else prepared
 
@@ -116,7 +124,7 @@ def tools_of_chat(
     choice: object,
     *,
     parallel: bool,
-    template_source: str,
+    template: ChatTemplate,
     tokenizer: Tokenizer,
 ) -> ToolUse | None:
     """The tools of a chat; None where there are none, and no call in its earlier turns.
@@ -135,8 +143,8 @@ def tools_of_chat(
         raise UsageError(f"parallel_tool_calls is {parallel!r}, but must be true or false.")
     if not checked and not any(m.get("tool_calls") or m.get("role") == "tool" for m in messages):
         return None
-    tool_format = tool_format_for(template_source, tokenizer) or DEFAULT_FORMAT
-    return ToolUse(checked, chosen, tool_format, parallel, tuple(notices))
+    tool_format = tool_format_for(template, tokenizer) or DEFAULT_FORMAT
+    return ToolUse(checked, chosen, tool_format, parallel, template, tuple(notices))
 
 
 def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:

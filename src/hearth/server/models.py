@@ -419,5 +419,5 @@ def _described(card: ModelCard, llm: LLM) -> ModelCard:
         card,
         template=template.name,
         thinking=template.uses("enable_thinking") or "<think>" in template.source,
-        tools=tool_format_for(template.source, llm.tokenizer) is not None,
+        tools=tool_format_for(template, llm.tokenizer) is not None,
     )

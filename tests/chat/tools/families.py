@@ -70,7 +70,8 @@ class Family:
 
     Attributes:
         make: the format, given the control tokens.
-        template: a line with which a template of the family is told.
+        template: a small template of our own that tells of tools and writes calls as the family's do; "" where the
+            family is told by the absence of one.
         control: the markers are control tokens in the family's vocabulary; else they are spelled out.
     """
 
@@ -89,6 +90,45 @@ class Family:
         """With what a call begins."""
         return self.markers[0] if self.markers else '{"name": "get'
 
+
+def template(call: str, *, tools: str = "{{ tools | tojson }}", before: str = "", after: str = "") -> str:
+    """A chat template: turns, tools where they are given, and a turn's calls `c` of functions `f` between two texts."""
+    return (
+        "{% if tools %}[system]"
+        + tools
+        + "[end]{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.tool_calls %}"
+        + before
+        + "{% for c in m.tool_calls %}{% set f = c.function %}"
+        + call
+        + "{% endfor %}"
+        + after
+        + "{% endif %}[end]{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+
+
+# In a template of the family
+HERMES_TEMPLATE = template('<tool_call>\n{{ {"name": f.name, "arguments": f.arguments} | tojson }}\n</tool_call>')
+_LIST = '{{ {"name": f.name, "arguments": f.arguments, "id": c.id} | tojson }}{% if not loop.last %}, {% endif %}'
+_NOTATION = (
+    "%scall:{{ f.name }}{{ '{' }}{%% for k, v in f.arguments | items %%}{{ k }}:%s{{ v }}%s"
+    "{%% if not loop.last %%},{%% endif %%}{%% endfor %%}{{ '}' }}%s"
+)
+_CODER = (
+    "<tool_call>\n<function={{ f.name }}>\n{% for k, v in f.arguments | items %}"
+    "<parameter={{ k }}>\n{{ v }}\n</parameter>\n{% endfor %}</function>\n</tool_call>"
+)
+_AS_TEXT = "{%% for m in messages %%}<|start_of_role|>{{ m.role }}<|end_of_role|>%s{{ m.content }}{%% endfor %%}"
+GRANITE_TEMPLATE = (
+    "{% if tools %}When you need a tool, respond with <|tool_call|> followed by a JSON list of calls."
+    "{{ tools | tojson }}{% endif %}" + _AS_TEXT % ""
+)
+GRANITE_ROLES_TEMPLATE = "{% if tools %}{{ tools | tojson }}{% endif %}" + _AS_TEXT % (
+    "{% if m.role == 'assistant_tool_call' %}<|tool_call|>{% endif %}"
+)
+PHI_TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% if m.tools %}<|tool|>{{ m.tools }}<|/tool|>{% endif %}<|end|>{% endfor %}"
+)
 
 _HERMES_CALL = (
     '<tool_call>\n{"name": "get_weather", "arguments": {"location": "Paris, France", "unit": "celsius"}}\n</tool_call>'
@@ -121,7 +161,7 @@ _CODER_CALL = (
 )
 
 FAMILIES = (
-    Family("hermes", Hermes, _HERMES, "{% if tools %}<tool_call>\n</tool_call>{% endif %}"),
+    Family("hermes", Hermes, _HERMES, HERMES_TEMPLATE),
     Family("default", lambda _: DEFAULT_FORMAT, _HERMES),
     Family(
         "llama3",
@@ -140,7 +180,7 @@ FAMILIES = (
                 strict=False,
             ),
         ),
-        '{% if tools %}<|start_header_id|>{"name": 1, "parameters": 2}{% endif %}',
+        template('{{ {"name": f.name, "parameters": f.arguments} | tojson }}'),
         control=True,
     ),
     Family(
@@ -156,7 +196,7 @@ FAMILIES = (
                 strict=False,
             ),
         ),
-        "[TOOL_CALLS] [AVAILABLE_TOOLS]",
+        template(_LIST, before="[TOOL_CALLS] [", after="]"),
         control=True,
     ),
     Family(
@@ -172,14 +212,14 @@ FAMILIES = (
             ),
             Example("[TOOL_CALLS]get_time{}", [TIME], _MISTRAL, strict=False),
         ),
-        "[TOOL_CALLS]name[ARGS]",
+        template("[TOOL_CALLS]{{ f.name }}[ARGS]{{ f.arguments | tojson }}"),
         control=True,
     ),
     Family(
         "mistral-id",
         lambda control: MistralNamed(control, with_id=True),
         (Example("[TOOL_CALLS]get_time[CALL_ID]VvvODy9mT[ARGS]{}", [TIME], _MISTRAL),),
-        "[TOOL_CALLS]name[CALL_ID]id[ARGS]",
+        template("[TOOL_CALLS]{{ f.name }}[CALL_ID]{{ c.id }}[ARGS]{{ f.arguments | tojson }}"),
         control=True,
     ),
     Family(
@@ -193,7 +233,7 @@ FAMILIES = (
                 "https://docs.vllm.ai/en/latest/features/tool_calling",
             ),
         ),
-        "<|start_of_role|>available_tools",
+        GRANITE_TEMPLATE,
         control=True,
     ),
     Family(
@@ -206,7 +246,7 @@ FAMILIES = (
                 "https://github.com/guidance-ai/llguidance/blob/main/docs/toolcalls.md",
             ),
         ),
-        "<|tool|> <|/tool|>",
+        PHI_TEMPLATE,
         control=True,
     ),
     Family(
@@ -217,7 +257,7 @@ FAMILIES = (
             Example(f"```tool_code\n{_LLAMA_CALL}\n```", [PARIS], _GOOGLE_3, strict=False),
             Example("```json\n[1, 2]\n```", ["```json\n[1, 2]\n```"], _GOOGLE_3),
         ),
-        "<start_of_turn>",
+        "{% for m in messages %}<start_of_turn>{{ m.role }}{{ m.content }}<end_of_turn>{% endfor %}",
     ),
     Family(
         "function-gemma",
@@ -236,7 +276,7 @@ FAMILIES = (
                 _GOOGLE_F,
             ),
         ),
-        "<start_function_call>call:",
+        template(_NOTATION % ("<start_function_call>", "<escape>", "<escape>", "<end_function_call>")),
         control=True,
     ),
     Family(
@@ -249,7 +289,7 @@ FAMILIES = (
                 _GOOGLE_4,
             ),
         ),
-        "<|tool_call>call:",
+        template(_NOTATION % ("<|tool_call>", '<|"|>', '<|"|>', "<tool_call|>")),
         control=True,
     ),
     Family(
@@ -264,7 +304,7 @@ FAMILIES = (
                 "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct",
             ),
         ),
-        "tools <function=a> <parameter=b> </tool_call>",
+        template(_CODER),
     ),
 )
 EXAMPLES = [(family, example) for family in FAMILIES for example in family.examples]

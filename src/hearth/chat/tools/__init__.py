@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hearth.chat.tools.detect import DEFAULT_FORMAT, tool_format_for
+from hearth.chat.tools.detect import DEFAULT_FORMAT, takes_any_arguments, tool_format_for
 from hearth.chat.tools.types import (
     Choice,
     Tool,
@@ -26,5 +26,6 @@ __all__ = [
     "checked_choice",
     "checked_tools",
     "new_call_id",
+    "takes_any_arguments",
     "tool_format_for",
 ]

@@ -1,47 +1,137 @@
-"""Which family's format a chat template writes, told from the template's own text."""
+"""Which format a model writes calls in, told by what its chat template renders for small conversations.
+
+Words in a template's source say little: `</tool_call>` stands in those of a dozen formats. So a format is taken only
+where all of it holds together: the template shows the tool, an earlier call stands in the prompt so that the format's
+own reader reads that very call, and its result stands there too. What the prompt teaches, what the grammar forces and
+what is read are then the same. Any other template is described to: it gets no tools, and Hearth's own words instead.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from hearth.chat.probe import ARGUMENT, CALL, HISTORY, RESULT, TOOL, TOOL_NAME, USER, VALUE, common_length
+from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.gemma import Gemma3
 from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
 from hearth.chat.tools.granite import Granite
-from hearth.chat.tools.hermes import DescribedHermes, Hermes
+from hearth.chat.tools.hermes import DescribedHermes, Hermes, HermesInText
 from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.phi import Phi4Mini
 from hearth.chat.tools.qwen_coder import QwenCoder
-from hearth.chat.tools.types import ToolFormat
+from hearth.chat.tools.types import ToolFormat, checked_tools
+from hearth.errors import UsageError
 
 DEFAULT_FORMAT: ToolFormat = DescribedHermes()
 
+_TOOLS = checked_tools([TOOL])
+_SAID: Final = {"role": "assistant", "content": "\N{BULLET}"}  # which begins as no call does
+_CUT: Final = VALUE[:-3]  # what is left of the argument where a call was cut
+_Make = Callable[[Mapping[str, int], str], ToolFormat]
 
-def tool_format_for(template_source: str, tokenizer: Tokenizer) -> ToolFormat | None:
-    """The format of a template's family; None where the template knows no tools or an unknown format.
+# Formats whose calls templates write themselves, made of the control tokens and what a template writes of a call. Of
+# two that could read the same text the stricter comes first.
+_WRITTEN: tuple[_Make, ...] = (
+    lambda control, _: GemmaCalls("function-gemma", FUNCTION_GEMMA, control),
+    lambda control, _: GemmaCalls("gemma4", GEMMA_4, control),
+    lambda control, _: GemmaCalls("gemma4", GEMMA_4, control, results_in_calls=True),
+    lambda control, call: MistralNamed(control, with_id="[CALL_ID]" in call),
+    lambda control, _: MistralList(control),
+    lambda control, _: QwenCoder(control),
+    lambda control, _: Hermes(control),
+    lambda control, _: Llama3(control),
+    lambda control, _: Granite(control, own_roles=True),
+)
+# Formats whose calls Hearth writes as text of a turn, by how a template that leaves that to it teaches them.
+_TAUGHT: tuple[tuple[re.Pattern[str], _Make], ...] = (
+    (re.compile(r"<\|tool_call\|> followed by a JSON list"), lambda control, _: Granite(control)),
+    (re.compile(r"<\|tool\|>.*<\|/tool\|>", re.DOTALL), lambda control, _: Phi4Mini(control)),
+    (
+        re.compile(r'<tool_call>\s*\{+"name": .*"arguments": .*</tool_call>', re.DOTALL),
+        lambda control, _: HermesInText(control),
+    ),
+)
+_found: WeakKeyDictionary[ChatTemplate, ToolFormat | None] = WeakKeyDictionary()
+
+
+def tool_format_for(template: ChatTemplate, tokenizer: Tokenizer) -> ToolFormat | None:
+    """The format of a template's family; None where the template knows no tools or writes calls in another form.
 
     Then `DEFAULT_FORMAT` works, whose `describe` tells the model of the tools in the system prompt.
     """
-    source, control = template_source, tokenizer.control
-    for name, tokens in (("function-gemma", FUNCTION_GEMMA), ("gemma4", GEMMA_4)):
-        if tokens.begin + "call:" in source:
-            return GemmaCalls(name, tokens, control)
-    if "[TOOL_CALLS]" in source:
-        if "[ARGS]" in source:
-            return MistralNamed(control, with_id="[CALL_ID]" in source)
-        return MistralList(control)
-    if "<function=" in source and "<parameter=" in source:
-        return QwenCoder(control)
-    if "</tool_call>" in source and re.search(r"\btools\b", source):
-        return Hermes(control)
-    if "<|start_of_role|>" in source and ("<|tool_call|>" in source or "available_tools" in source):
-        return Granite(control, own_roles="assistant_tool_call" in source)
-    if "<|/tool_call|>" in source or "<|/tool|>" in source:
-        return Phi4Mini(control)
-    if re.search(r"\btools\b", source):
-        if '"parameters"' in source and ("<|start_header_id|>" in source or "<|header_start|>" in source):
-            return Llama3(control)
-    elif "<start_of_turn>" in source:
-        return Gemma3(control)
-    return None
+    if template not in _found:
+        _found[template] = _Trial(template, tokenizer).format()
+    return _found[template]
+
+
+def takes_any_arguments(template: ChatTemplate, tool_format: ToolFormat) -> bool:
+    """Whether an earlier call may have arguments that are no JSON, since the template writes them as they are."""
+    cut = json.dumps({ARGUMENT: VALUE}).partition(VALUE)[0] + _CUT
+    call = {**CALL, "function": {"name": TOOL_NAME, "arguments": cut}}
+    text = _render(template, tool_format, [USER, {**HISTORY[1], "tool_calls": [call]}, *HISTORY[2:]])
+    return text is not None and _CUT in text
+
+
+class _Trial:
+    """One template, tried with one format after the other."""
+
+    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
+        self._template = template
+        self._tokenizer = tokenizer
+
+    def format(self) -> ToolFormat | None:
+        """The first that holds; None where none does."""
+        control, call = self._tokenizer.control, self._template.probe.call or ""
+        for make in _WRITTEN:
+            made = make(control, call)
+            if self._holds(made):
+                return made
+        for lesson, make in _TAUGHT:
+            made = make(control, call)
+            if lesson.search(_render(self._template, made, [USER]) or "") and self._holds(made):
+                return made
+        knows_tools = self._template.probe.tools_variable is not None
+        gemma = "<start_of_turn>" in (self._template.probe.text(USER) or "")
+        return Gemma3() if gemma and not knows_tools else None
+
+    def _holds(self, tool_format: ToolFormat) -> bool:
+        asked = _render(self._template, tool_format, [USER])
+        called = _render(self._template, tool_format, HISTORY)
+        if asked is None or called is None or TOOL_NAME not in asked or RESULT not in called:
+            return False
+        # Where the answer begins: after what stands before one in words, or, where that shares a tag's first letters
+        # with a call (`<think>`, `<tool_call>`), at least after the question.
+        others = (_render(self._template, tool_format, [USER, _SAID]), asked.partition(USER["content"])[0])
+        answers = (called[common_length(called, other) :] for other in others if other)
+        return any(self._first_call(tool_format, one) == (TOOL_NAME, {ARGUMENT: VALUE}) for one in answers)
+
+    def _first_call(self, tool_format: ToolFormat, text: str) -> tuple[str, Any] | None:
+        """What the format's reader finds in a text that reaches it as a model's answer would."""
+        seen = tool_format.markers
+        text = self._tokenizer.control_pattern.sub(lambda m: m[0] if m[0] in seen else "", text)
+        parser = tool_format.parser(_TOOLS)
+        pieces = [piece for piece in [*parser.push(text), *parser.finish()] if not isinstance(piece, str)]
+        name = next((piece.name for piece in pieces), None)
+        if name is None:
+            return None
+        try:
+            return name, json.loads("".join(piece.arguments for piece in pieces if piece.index == 0))
+        except ValueError:
+            return None
+
+
+def _render(template: ChatTemplate, tool_format: ToolFormat, messages: Any) -> str | None:
+    """What a conversation with the probe's tool becomes; None where template or format refuse it."""
+    name = template.probe.tools_variable
+    given = {name: [tool.for_template() for tool in _TOOLS]} if name and not tool_format.describe(_TOOLS) else {}
+    try:
+        prepared = tool_format.prepare(messages, _TOOLS)
+    except UsageError:
+        return None
+    return template.probe.text(*prepared, **given)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
+from hearth.chat.tools.history import Message, call_text, in_turns, normalized
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -48,24 +48,8 @@ class Gemma3(JsonFormat):
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Calls become text of the model, results in a row text of one user's turn: turns must alternate."""
-        result: list[Message] = []
-        results = 0  # messages in a row that were results
-        for message in normalized(messages):
-            calls = message.pop("tool_calls", None)
-            if message["role"] == "tool":
-                text = f"Result of the call: {result_text(message)}"
-                if results:
-                    result[-1]["content"] += "\n" + text
-                else:
-                    result.append({"role": "user", "content": text})
-                results += 1
-                continue
-            if results and message["role"] == "user":
-                result[-1]["content"] += "\n\n" + said(message)
-            else:
-                if calls:
-                    texts = [said(message), *(call_text(call, self.key) for call in calls)]
-                    message["content"] = "\n".join(filter(None, texts))
-                result.append(message)
-            results = 0
-        return result
+
+        def lines(calls: Sequence[Message]) -> str:
+            return "\n".join(call_text(call, self.key) for call in calls)
+
+        return in_turns(normalized(messages), lines, "Result of the call: {}".format)

@@ -41,13 +41,22 @@ class GemmaCalls:
 
     Args:
         control: text -> id of the model's control tokens.
+        results_in_calls: the template takes results within the message that made the calls (Gemma 4's first ones).
     """
 
-    def __init__(self, name: str, tokens: Tokens, control: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokens: Tokens,
+        control: Mapping[str, int] | None = None,
+        *,
+        results_in_calls: bool = False,
+    ) -> None:
         self.name = name
         self.markers = (tokens.begin, tokens.end, tokens.quote)
         self._tokens = tokens
         self._mark = Markers(control or {})
+        self._results_in_calls = results_in_calls
 
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
         """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas."""
@@ -69,9 +78,9 @@ class GemmaCalls:
         return _Reader(tools, self._tokens)
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
-        """Results carry the tool's name; Gemma 4 wants them in the message of the calls."""
+        """Results carry the tool's name."""
         named = with_names(normalized(messages))
-        return _with_responses(named) if self._tokens is GEMMA_4 else named
+        return _with_responses(named) if self._results_in_calls else named
 
     def describe(self, tools: Sequence[Tool]) -> str:
         """Nothing: the template tells of the tools."""

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
+from hearth.chat.tools.history import Message, call_text, in_turns, normalized, said
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -33,6 +33,19 @@ class Hermes(JsonFormat):
         begin, end = self._mark("<tool_call>"), self._mark("</tool_call>")
         more = f'("\\n" {begin} block){MORE_CALLS}' if parallel else ""
         return f'calls: block {more}\nblock: "\\n" call "\\n" {end}'
+
+
+class HermesInText(Hermes):
+    """For templates that tell of tools in this form, but leave earlier calls out (SmolLM 3)."""
+
+    def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
+        """Calls become text of the assistant."""
+        result = normalized(messages)
+        for message in result:
+            calls = message.pop("tool_calls", None)
+            if calls:
+                message["content"] = "\n".join(filter(None, [said(message), blocks_of(calls)]))
+        return result
 
 
 class DescribedHermes(Hermes):
@@ -57,17 +70,9 @@ class DescribedHermes(Hermes):
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Calls become text of the assistant, results in a row text of one user's turn."""
-        result: list[Message] = []
-        for message in normalized(messages):
-            if message["role"] == "tool":
-                text = f"<tool_response>\n{result_text(message)}\n</tool_response>"
-                if result and result[-1].get("results"):
-                    result[-1]["content"] += "\n" + text
-                else:
-                    result.append({"role": "user", "content": text, "results": True})
-            elif "tool_calls" in message:
-                blocks = [f"<tool_call>\n{call_text(call)}\n</tool_call>" for call in message.pop("tool_calls")]
-                result.append({**message, "content": "\n".join(filter(None, [said(message), *blocks]))})
-            else:
-                result.append(message)
-        return [{key: value for key, value in message.items() if key != "results"} for message in result]
+        return in_turns(normalized(messages), blocks_of, "<tool_response>\n{}\n</tool_response>".format)
+
+
+def blocks_of(calls: Sequence[Message]) -> str:
+    """Calls as a model writes them."""
+    return "\n".join(f"<tool_call>\n{call_text(call)}\n</tool_call>" for call in calls)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hearth.chat.tools.repair import completed_object, loaded
 from hearth.errors import UsageError
 
 Message = dict[str, Any]
@@ -14,7 +15,8 @@ Message = dict[str, Any]
 def normalized(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """A copy in which no content is None, calls have their arguments as objects, and no empty list of calls is left.
 
-    Templates ask whether `tool_calls` is there, and concatenate `content`.
+    Templates ask whether `tool_calls` is there, and concatenate `content`. Arguments that are no object, since a limit
+    cut the call or the model wrote something else, stay the text that they are.
 
     Raises:
         UsageError: a call is malformed; says which.
@@ -62,6 +64,54 @@ def with_names(messages: Sequence[Message]) -> list[Message]:
     return result
 
 
+def has_cut_calls(messages: Sequence[Message]) -> bool:
+    """Whether a call has arguments that are no object."""
+    return any(
+        isinstance(call["function"]["arguments"], str) for message in messages for call in message.get("tool_calls", ())
+    )
+
+
+def with_objects(messages: Sequence[Message]) -> list[Message]:
+    """The same where arguments that are no object have become what can be kept of them as one."""
+    result = []
+    for message in messages:
+        calls = [_with_object(call) for call in message.get("tool_calls", ())]
+        result.append({**message, "tool_calls": calls} if calls else message)
+    return result
+
+
+def in_turns(
+    messages: Sequence[Message],
+    write_calls: Callable[[Sequence[Message]], str],
+    write_result: Callable[[str], str],
+) -> list[Message]:
+    """The same for templates that know no tools: calls become text of the assistant, results text of the user.
+
+    Results in a row, and what the user says next, are one turn: such templates often want turns to alternate.
+    """
+    result: list[Message] = []
+    after_results = False
+    for message in messages:
+        calls = message.get("tool_calls")
+        if message["role"] == "tool":
+            text = write_result(result_text(message))
+            if after_results:
+                result[-1]["content"] += "\n" + text
+            else:
+                result.append({"role": "user", "content": text})
+            after_results = True
+            continue
+        if after_results and message["role"] == "user":
+            result[-1]["content"] += "\n\n" + said(message)
+        elif calls:
+            kept = {key: value for key, value in message.items() if key != "tool_calls"}
+            result.append({**kept, "content": "\n".join(filter(None, [said(message), write_calls(calls)]))})
+        else:
+            result.append(dict(message))
+        after_results = False
+    return result
+
+
 def one_call_each(messages: Sequence[Message]) -> list[Message]:
     """The same with one call in a message, each followed by its own result, for templates that take no more."""
     result: list[Message] = []
@@ -85,6 +135,13 @@ def one_call_each(messages: Sequence[Message]) -> list[Message]:
     return result
 
 
+def _with_object(call: Message) -> Message:
+    function = call["function"]
+    arguments = function["arguments"]
+    kept = completed_object(arguments) if isinstance(arguments, str) else arguments
+    return {**call, "function": {**function, "arguments": kept}}
+
+
 def _checked_calls(calls: object, where: str) -> list[Message]:
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         raise UsageError(f"{where} must be a list.")
@@ -98,13 +155,23 @@ def _checked_call(call: object, where: str) -> Message:
             f"{where} is no call.",
             hint='A call is {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
         )
-    arguments = function.get("arguments") or {}
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where}.function.arguments is not JSON:", why=f"{error}.") from error
-    if not isinstance(arguments, Mapping):
-        raise UsageError(f"{where}.function.arguments must be the JSON text of an object.")
+    arguments = _parsed(function.get("arguments"), f"{where}.function.arguments")
     kept = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
-    return {**kept, "type": "function", "function": {"name": function["name"], "arguments": dict(arguments)}}
+    return {**kept, "type": "function", "function": {"name": function["name"], "arguments": arguments}}
+
+
+def _parsed(arguments: object, where: str) -> Message | str:
+    """An object, or the text where it is none; none at all are an empty object."""
+    if isinstance(arguments, Mapping):
+        return dict(arguments)
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, str):
+        raise UsageError(f"{where} is of type {type(arguments).__name__}, but must be the JSON text of an object.")
+    try:
+        value = loaded(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else arguments

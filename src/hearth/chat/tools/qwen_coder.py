@@ -61,16 +61,8 @@ class QwenCoder:
         return _Reader(tools, [_BEGIN])
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
-        """The template takes OpenAI's form, with arguments as objects; values that are no text are written as JSON."""
-        result = normalized(messages)
-        for message in result:
-            for call in message.get("tool_calls", ()):
-                arguments = call["function"]["arguments"]
-                call["function"]["arguments"] = {
-                    key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                    for key, value in arguments.items()
-                }
-        return result
+        """The template takes OpenAI's form, with arguments as objects, and writes values in its own way."""
+        return normalized(messages)
 
     def describe(self, tools: Sequence[Tool]) -> str:
         """Nothing: the template tells of the tools."""
