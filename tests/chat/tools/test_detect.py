@@ -162,6 +162,26 @@ def test_where_a_template_teaches_calls_but_writes_none_they_stand_in_the_text(
     assert '"arguments": {"location": "Paris, France", "unit": "celsius"}' in prompt(use, TALK)
 
 
+_BARE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("lesson", "name"),
+    [
+        ("<tool_call>\n<function=NAME>\n<parameter=KEY>\nvalue\n</parameter>\n</function>\n</tool_call>", "qwen-coder"),
+        ('Write {"name": function name, "parameters": dictionary of argument name and its value}.', "llama3"),
+        ('<tool_call>\n{"name": <name>, "arguments": <arguments>}\n</tool_call>', "hermes"),
+    ],
+)
+def test_a_template_that_teaches_a_form_but_leaves_calls_out_gets_them_in_that_form(
+    lesson: str, name: str, tokenizer: Tokenizer
+) -> None:
+    use = use_of("{% if tools %}{{ tools | tojson }} " + lesson + "{% endif %}" + _BARE, tokenizer)
+    assert (use.format.name, use.format.describe(TOOLS)) == (name, "")
+    answer = prompt(use, TALK).partition("[assistant]")[2].partition("[")[0]
+    assert read(use.format, [answer]) == [PARIS]
+
+
 @pytest.mark.parametrize(
     "arguments", ['{"location": "Par', '{"location": "Par"', '{"location": "Par", "un', "Par", '["Par"]']
 )

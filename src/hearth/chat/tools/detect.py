@@ -2,8 +2,9 @@
 
 Words in a template's source say little: `</tool_call>` stands in those of a dozen formats. So a format is taken only
 where all of it holds together: the template shows the tool, an earlier call stands in the prompt so that the format's
-own reader reads that very call, and its result stands there too. What the prompt teaches, what the grammar forces and
-what is read are then the same. Any other template is described to: it gets no tools, and Hearth's own words instead.
+own reader reads that very call, and its result stands there too. Or, where a template leaves calls to others, it
+teaches the form in words. What the prompt teaches, what the grammar forces and what is read are then the same. Any
+other template is described to: it gets no tools, and Hearth's own words instead.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.gemma import Gemma3
 from hearth.chat.tools.gemma_calls import FUNCTION_GEMMA, GEMMA_4, GemmaCalls
 from hearth.chat.tools.granite import Granite
-from hearth.chat.tools.hermes import DescribedHermes, Hermes, HermesInText
+from hearth.chat.tools.hermes import DescribedHermes, Hermes
+from hearth.chat.tools.intext import CallsInText
 from hearth.chat.tools.llama3 import Llama3
 from hearth.chat.tools.mistral import MistralList, MistralNamed
 from hearth.chat.tools.phi import Phi4Mini
@@ -33,7 +35,8 @@ DEFAULT_FORMAT: ToolFormat = DescribedHermes()
 _TOOLS = checked_tools([TOOL])
 _SAID: Final = {"role": "assistant", "content": "\N{BULLET}"}  # which begins as no call does
 _CUT: Final = VALUE[:-3]  # what is left of the argument where a call was cut
-_Make = Callable[[Mapping[str, int], str], ToolFormat]
+_Control = Mapping[str, int]
+_Make = Callable[[_Control, str], ToolFormat]
 
 # Formats whose calls templates write themselves, made of the control tokens and what a template writes of a call. Of
 # two that could read the same text the stricter comes first.
@@ -48,14 +51,17 @@ _WRITTEN: tuple[_Make, ...] = (
     lambda control, _: Llama3(control),
     lambda control, _: Granite(control, own_roles=True),
 )
-# Formats whose calls Hearth writes as text of a turn, by how a template that leaves that to it teaches them.
-_TAUGHT: tuple[tuple[re.Pattern[str], _Make], ...] = (
-    (re.compile(r"<\|tool_call\|> followed by a JSON list"), lambda control, _: Granite(control)),
-    (re.compile(r"<\|tool\|>.*<\|/tool\|>", re.DOTALL), lambda control, _: Phi4Mini(control)),
+# Formats that templates teach in words, which stand in a prompt with tools, but do not write as they would be read:
+# first for those that write something of a call nevertheless, then for those that leave it out.
+_TAUGHT: tuple[tuple[str, tuple[Callable[[_Control], ToolFormat], ...]], ...] = (
+    (r"<\|tool_call\|> followed by a JSON list", (Granite,)),
+    (r"<\|tool\|>.*<\|/tool\|>", (Phi4Mini,)),
     (
-        re.compile(r'<tool_call>\s*\{+"name": .*"arguments": .*</tool_call>', re.DOTALL),
-        lambda control, _: HermesInText(control),
+        r"<tool_call>\s*<function=.*<parameter=.*</tool_call>",
+        (QwenCoder, lambda control: CallsInText(QwenCoder(control))),
     ),
+    (r'<tool_call>\s*\{+"name": .*</tool_call>', (Hermes, lambda control: CallsInText(Hermes(control)))),
+    (r'\{"name": function name, "parameters": ', (Llama3, lambda control: CallsInText(Llama3(control)))),
 )
 _found: WeakKeyDictionary[ChatTemplate, ToolFormat | None] = WeakKeyDictionary()
 
@@ -90,21 +96,27 @@ class _Trial:
         control, call = self._tokenizer.control, self._template.probe.call or ""
         for make in _WRITTEN:
             made = make(control, call)
-            if self._holds(made):
+            if self._reads_back(made):
                 return made
-        for lesson, make in _TAUGHT:
-            made = make(control, call)
-            if lesson.search(_render(self._template, made, [USER]) or "") and self._holds(made):
-                return made
+        for lesson, makes in _TAUGHT:
+            for make_taught in makes:
+                made = make_taught(control)
+                asked, called = self._shown(made)
+                if re.search(lesson, asked, re.DOTALL) and VALUE in called:
+                    return made
         knows_tools = self._template.probe.tools_variable is not None
         gemma = "<start_of_turn>" in (self._template.probe.text(USER) or "")
         return Gemma3() if gemma and not knows_tools else None
 
-    def _holds(self, tool_format: ToolFormat) -> bool:
-        asked = _render(self._template, tool_format, [USER])
-        called = _render(self._template, tool_format, HISTORY)
-        if asked is None or called is None or TOOL_NAME not in asked or RESULT not in called:
-            return False
+    def _shown(self, tool_format: ToolFormat) -> tuple[str, str]:
+        """A question with a tool, and a call and its result; empty where one of these is not shown."""
+        asked = _render(self._template, tool_format, [USER]) or ""
+        called = _render(self._template, tool_format, HISTORY) or ""
+        return (asked, called) if TOOL_NAME in asked and RESULT in called else ("", "")
+
+    def _reads_back(self, tool_format: ToolFormat) -> bool:
+        """Whether the format reads the call that the template writes."""
+        asked, called = self._shown(tool_format)
         # Where the answer begins: after what stands before one in words, or, where that shares a tag's first letters
         # with a call (`<think>`, `<tool_call>`), at least after the question.
         others = (_render(self._template, tool_format, [USER, _SAID]), asked.partition(USER["content"])[0])

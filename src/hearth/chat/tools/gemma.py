@@ -34,6 +34,10 @@ class Gemma3(JsonFormat):
         """Rule `calls`: an object a line."""
         return f'calls: call ("\\n" call){MORE_CALLS}' if parallel else "calls: call"
 
+    def write(self, calls: Sequence[Message]) -> str:
+        """Calls as a model writes them."""
+        return "\n".join(call_text(call, self.key) for call in calls)
+
     def describe(self, tools: Sequence[Tool]) -> str:
         """The tools, and how to call them."""
         functions = [tool.for_template()["function"] for tool in tools]
@@ -48,8 +52,4 @@ class Gemma3(JsonFormat):
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Calls become text of the model, results in a row text of one user's turn: turns must alternate."""
-
-        def lines(calls: Sequence[Message]) -> str:
-            return "\n".join(call_text(call, self.key) for call in calls)
-
-        return in_turns(normalized(messages), lines, "Result of the call: {}".format)
+        return in_turns(normalized(messages), self.write, "Result of the call: {}".format)

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, call_text, in_turns, normalized, said
+from hearth.chat.tools.history import Message, call_text, in_turns, normalized
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -34,18 +34,9 @@ class Hermes(JsonFormat):
         more = f'("\\n" {begin} block){MORE_CALLS}' if parallel else ""
         return f'calls: block {more}\nblock: "\\n" call "\\n" {end}'
 
-
-class HermesInText(Hermes):
-    """For templates that tell of tools in this form, but leave earlier calls out (SmolLM 3)."""
-
-    def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
-        """Calls become text of the assistant."""
-        result = normalized(messages)
-        for message in result:
-            calls = message.pop("tool_calls", None)
-            if calls:
-                message["content"] = "\n".join(filter(None, [said(message), blocks_of(calls)]))
-        return result
+    def write(self, calls: Sequence[Message]) -> str:
+        """Calls as a model writes them."""
+        return "\n".join(f"<tool_call>\n{call_text(call)}\n</tool_call>" for call in calls)
 
 
 class DescribedHermes(Hermes):
@@ -70,9 +61,4 @@ class DescribedHermes(Hermes):
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Calls become text of the assistant, results in a row text of one user's turn."""
-        return in_turns(normalized(messages), blocks_of, "<tool_response>\n{}\n</tool_response>".format)
-
-
-def blocks_of(calls: Sequence[Message]) -> str:
-    """Calls as a model writes them."""
-    return "\n".join(f"<tool_call>\n{call_text(call)}\n</tool_call>" for call in calls)
+        return in_turns(normalized(messages), self.write, "<tool_response>\n{}\n</tool_response>".format)

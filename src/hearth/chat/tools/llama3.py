@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearth.chat.tools.history import Message, normalized, one_call_each
+from hearth.chat.tools.history import Message, call_text, normalized, one_call_each
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
 from hearth.chat.tools.lark import MORE_CALLS
@@ -30,6 +30,10 @@ class Llama3(JsonFormat):
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: objects."""
         return f'calls: call ("; " call){MORE_CALLS}' if parallel else "calls: call"
+
+    def write(self, calls: Sequence[Message]) -> str:
+        """Calls as a model writes them."""
+        return "; ".join(call_text(call, self.key) for call in calls)
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """The templates take one call in a message, and refuse more."""

@@ -22,6 +22,7 @@ from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.jsonscan import JsonScanner
 from hearth.chat.tools.lark import MORE_CALLS, Markers, callable_tools, pattern, quoted, whole_answer
 from hearth.chat.tools.reader import END, CallReader, NotACall, in_string
+from hearth.chat.tools.repair import completed_object
 from hearth.chat.tools.schema import ANNOTATIONS, arguments_schema, json_rule
 from hearth.chat.tools.types import Choice, Tool, ToolParser
 from hearth.errors import UsageError
@@ -64,9 +65,22 @@ class QwenCoder:
         """The template takes OpenAI's form, with arguments as objects, and writes values in its own way."""
         return normalized(messages)
 
+    def write(self, calls: Sequence[Message]) -> str:
+        """Calls as a model writes them."""
+        return "\n".join(map(_written, calls))
+
     def describe(self, tools: Sequence[Tool]) -> str:
         """Nothing: the template tells of the tools."""
         return ""
+
+
+def _written(call: Message) -> str:
+    function = call["function"]
+    arguments = function["arguments"]
+    values = arguments if isinstance(arguments, Mapping) else completed_object(arguments)
+    texts = ((key, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for key, v in values.items())
+    parameters = "".join(f"<parameter={key}>\n{text}{_VALUE_END}\n" for key, text in texts)
+    return f"{_BEGIN}\n<function={function['name']}>\n{parameters}</function>\n{_END}"
 
 
 def _tool_rules(tool: Tool, number: int) -> list[str]:
