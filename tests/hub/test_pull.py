@@ -289,7 +289,7 @@ def test_a_disk_too_small_is_said_before_the_download(
     usage = disk_usage("/")._replace(free=100_000)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
     hub.publish(REPO, model_files())
-    with pytest.raises(StorageError, match="kB free"):
+    with pytest.raises(StorageError, match="KiB free"):
         models.pull(REPO)
     assert not hub.gets("config.json")
 
@@ -325,25 +325,18 @@ GGUFS = {"tiny-q4_0.gguf": noise(70_000, 5), "tiny-q8_0.gguf": noise(130_000, 6)
 def test_one_gguf_file_of_a_repository(hub: FakeHub, cache: Path) -> None:
     hub.publish(REPO, GGUFS)
     source = models.pull(f"hf:{REPO}:tiny-q4_0.gguf")
-    assert (source.kind, source.name) == ("gguf", f"hf:{REPO}:tiny-q4_0.gguf")
+    assert (source.kind, source.name) == ("gguf", f"{REPO}:Q4_0")
     assert source.path.read_bytes() == GGUFS["tiny-q4_0.gguf"]
     assert not hub.gets("tiny-q8_0.gguf")
     assert models.resolve(REPO, offline=True) == source
 
 
-def test_several_gguf_files_are_a_question_with_commands_as_answers(hub: FakeHub, cache: Path) -> None:
-    hub.publish(REPO, GGUFS)
-    with pytest.raises(UsageError) as caught:
-        models.resolve(REPO)
-    assert f"hearth pull hf:{REPO}:tiny-q4_0.gguf   (70.0 kB)" in caught.value.hint
-    assert "mmproj" not in caught.value.hint
-
-
 def test_a_gguf_file_that_is_not_there(hub: FakeHub, cache: Path) -> None:
     hub.publish(REPO, GGUFS)
     with pytest.raises(ModelNotFound, match="no file") as caught:
-        models.resolve(f"hf:{REPO}:tiny-q3.gguf")
-    assert "tiny-q4_0.gguf" in caught.value.hint
+        models.resolve(f"{REPO}:tiny-q3.gguf")
+    assert f"hearth pull {REPO}:Q4_0   (68 KiB)" in caught.value.hint
+    assert "mmproj" not in caught.value.hint
 
 
 def test_a_repository_with_a_single_gguf_needs_no_file_name(hub: FakeHub, cache: Path) -> None:
@@ -357,6 +350,7 @@ def test_a_repository_with_a_single_gguf_needs_no_file_name(hub: FakeHub, cache:
         ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "pickle"),
         ({"model.safetensors": b"x"}, "config.json"),
         ({"tiny-00001-of-00002.gguf": b"x"}, "split"),
+        ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, "adapter"),
         ({}, "no weights"),
     ],
 )
@@ -367,3 +361,11 @@ def test_what_hearth_cannot_read_is_not_downloaded(
     with pytest.raises(Unsupported, match=why):
         models.pull(REPO)
     assert not any(hub.gets(file) for file in files)
+
+
+@pytest.mark.parametrize("path", ["/abs/x.gguf", "../x.gguf", "a/../../x.gguf", "C:/x.gguf", "a\\x.gguf"])
+def test_a_hub_that_names_files_outside_of_the_repository_is_refused(hub: FakeHub, cache: Path, path: str) -> None:
+    hub.publish(REPO, {path: b"x"})
+    with pytest.raises(NetworkError, match="does not describe"):
+        models.pull(REPO)
+    assert not list(cache.rglob("*.gguf"))

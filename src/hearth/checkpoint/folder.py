@@ -54,7 +54,7 @@ class SafetensorsCheckpoint:
                 hint="Give the folder that the model was published as, or a .gguf file.",
             )
         self.config: Mapping[str, Any] = read_json_object(config_path)
-        self.architecture: str = _model_type(self.config)
+        self.architecture: str = model_type_of(self.config)
         self._located: dict[str, Located] = {}
         self._headers: list[tuple[str, int]] = []
         self._files = _weight_files(path)
@@ -102,7 +102,8 @@ class SafetensorsCheckpoint:
         return hf_tokenizer(self.path, self.config)
 
 
-def _model_type(config: Mapping[str, Any]) -> str:
+def model_type_of(config: Mapping[str, Any]) -> str:
+    """Which architecture a config.json says that its model has. Raises Unsupported where it does not say."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise Unsupported(

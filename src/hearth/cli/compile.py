@@ -58,7 +58,7 @@ def command(
     from hearth.cli.progress import showing_progress
     from hearth.hub import resolve
     from hearth.prepare import COMPILE_HINT, compile_progress, hub_progress
-    from hearth.runtime.memory import format_bytes
+    from hearth.units import format_bytes
 
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already.", hint="Name a new folder, or remove that one.")

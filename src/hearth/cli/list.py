@@ -51,7 +51,7 @@ def command(as_json: bool) -> None:
         }
         click.echo(json.dumps(data, ensure_ascii=False))
         return
-    from hearth.runtime.memory import format_bytes
+    from hearth.units import format_bytes
 
     rows = [
         (

@@ -22,7 +22,7 @@ def command(model: str, revision: str | None) -> None:
     from hearth.hub import Progress as HubProgress
     from hearth.hub import pull
     from hearth.prepare import Progress
-    from hearth.runtime.memory import format_bytes
+    from hearth.units import format_bytes
 
     with showing_progress() as progress:
 

@@ -23,7 +23,7 @@ def command(model: str, compiled: bool, yes: bool) -> None:
     from hearth.bundle import list_bundles, remove_bundle
     from hearth.errors import ModelNotFound
     from hearth.hub import remove
-    from hearth.runtime.memory import format_bytes
+    from hearth.units import format_bytes
 
     bundles = [b for b in list_bundles() if b.key == model or (b.manifest and b.manifest.source_name == model)]
     only_bundles = compiled or any(b.key == model for b in bundles)

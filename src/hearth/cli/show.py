@@ -25,7 +25,8 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
     from hearth.errors import UsageError
     from hearth.hub import resolve
     from hearth.measure import describe
-    from hearth.runtime.memory import available_bytes, format_bytes
+    from hearth.runtime.memory import available_bytes
+    from hearth.units import format_bytes
 
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")

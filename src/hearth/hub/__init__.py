@@ -4,17 +4,25 @@ The room knows the Hugging Face hub and its cache; it knows nothing of what stan
 It never prints: progress goes to a callback, trouble is a `HearthError`.
 """
 
+from hearth.hub.download import complete
 from hearth.hub.installed import list_models, remove
-from hearth.hub.resolve import pull, resolve
-from hearth.hub.types import Installed, Progress, ProgressCallback, Source, SourceKind
+from hearth.hub.remote import Remote
+from hearth.hub.resolve import canonical_name, installed, preview, pull, resolve
+from hearth.hub.types import Inspect, Installed, Progress, ProgressCallback, Source, SourceKind
 
 __all__ = [
+    "Inspect",
     "Installed",
     "Progress",
     "ProgressCallback",
+    "Remote",
     "Source",
     "SourceKind",
+    "canonical_name",
+    "complete",
+    "installed",
     "list_models",
+    "preview",
     "pull",
     "remove",
     "resolve",

@@ -8,15 +8,16 @@ names) and `refs/REVISION` (the commit a branch or tag pointed to when it was la
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearth.errors import UsageError
+from hearth.hub import ggufs
 from hearth.hub.files import INDEX_FILE, SHARD
-from hearth.hub.names import STARTER, HubName
+from hearth.hub.names import HubName
 from hearth.hub.settings import cache_dir
 from hearth.hub.types import Source
 
@@ -81,35 +82,54 @@ def repos() -> Iterator[Repo]:
             yield Repo(path.name.removeprefix(_PREFIX).replace("--", "/"), path)
 
 
-def find(name: HubName) -> Source | None:
-    """The model on this disk if all of its files are; None otherwise. Never touches the network."""
+def find(name: HubName, memory_bytes: int | None = None) -> Source | None:
+    """The model on this disk if all of its files are; None otherwise. Never touches the network.
+
+    Args:
+        memory_bytes: where `name` leaves open which of several GGUF files is meant, one that fits in these is taken.
+
+    Raises:
+        UsageError: `name.file` can mean several of the files that are here.
+    """
     repo = Repo.of(name.repo_id)
     commit = repo.commit(name.revision or DEFAULT_REVISION)
     if commit is None:
         return None
     snapshot = repo.snapshot(commit)
-    if name.file is not None:
-        return _gguf(name, snapshot, name.file, commit)
-    if is_whole(snapshot):
-        size_bytes = sum(p.stat().st_size for p in snapshot.iterdir() if p.is_file())
+    if name.file is None and is_whole(snapshot):
+        size_bytes = sum(p.stat().st_size for p in snapshot.rglob("*") if p.is_file())
         return Source(str(name), snapshot, "folder", name.repo_id, commit, size_bytes)
-    # One GGUF file that was pulled is what its repository's name stands for from then on; several are a question.
-    files = ggufs(snapshot)
-    return _gguf(name, snapshot, files[0], commit) if len(files) == 1 else None
-
-
-def _gguf(name: HubName, snapshot: Path, file: str, commit: str) -> Source | None:
-    path = snapshot / file
-    if not path.is_file():
+    # What is here is what a name stands for, whatever else its repository has: nothing is asked of the network.
+    files = gguf_files(snapshot)
+    if name.file is None:
+        chosen = ggufs.best(files, memory_bytes)
+    else:
+        found = ggufs.matching(name.repo_id, list(files), name.file)
+        if len(found) > 1:
+            raise UsageError(
+                f"{name} can be {len(found)} files.",
+                hint=f"Say which: {' or '.join(full_name(name, path) for path in found)}",
+            )
+        chosen = found[0] if found else None
+    if chosen is None:
         return None
-    full_name = str(HubName(name.repo_id, name.revision, file))
-    return Source(full_name, path, "gguf", name.repo_id, commit, path.stat().st_size)
+    notices: tuple[str, ...] = ()
+    if name.file is None and len(files) > 1:
+        notices = (f"{len(files)} files of {name} are here; {full_name(name, chosen)} is taken.",)
+    return Source(
+        full_name(name, chosen), snapshot / chosen, "gguf", name.repo_id, commit, files[chosen], notices=notices
+    )
 
 
-def ggufs(snapshot: Path) -> list[str]:
-    """The GGUF files of a snapshot that are models of their own, as paths inside it."""
-    paths = (p.relative_to(snapshot).as_posix() for p in sorted(snapshot.rglob("*.gguf")) if p.is_file())
-    return [p for p in paths if "mmproj" not in p.lower() and not SHARD.fullmatch(p)]
+def full_name(name: HubName, path: str) -> str:
+    """The one name that a GGUF file goes by everywhere: in lists, in a server, on the page."""
+    return str(HubName(name.repo_id, name.revision, ggufs.short_name(name.repo_id, path)))
+
+
+def gguf_files(snapshot: Path) -> dict[str, int]:
+    """The GGUF models of a snapshot: path inside it -> bytes. Parts of split ones are none."""
+    sizes = {p.relative_to(snapshot).as_posix(): p.stat().st_size for p in snapshot.rglob("*") if p.is_file()}
+    return {path: sizes[path] for path in ggufs.models_among(sizes) if not ggufs.is_part(path)}
 
 
 def is_whole(folder: Path) -> bool:
@@ -138,7 +158,7 @@ def _siblings_present(name: str, names: list[str]) -> bool:
 
 
 def names_of(repo: Repo) -> list[str]:
-    """What to type for each whole model of a repository: `owner/name`, `owner/name@tag`, `hf:owner/name:file.gguf`."""
+    """What to type for each whole model of a repository: `owner/name`, `owner/name@tag`, `owner/name:Q4_K_M`."""
     found: list[str] = []
     seen: set[str] = set()
     for revision in repo.revisions():
@@ -146,24 +166,9 @@ def names_of(repo: Repo) -> list[str]:
         if commit is None or commit in seen:  # a tag of the very commit that a branch has is no other model
             continue
         seen.add(commit)
-        shown = None if revision == DEFAULT_REVISION else revision
+        name = HubName(repo.repo_id, None if revision == DEFAULT_REVISION else revision)
         snapshot = repo.snapshot(commit)
         if is_whole(snapshot):
-            found.append(str(HubName(repo.repo_id, shown)))
-        found += [str(HubName(repo.repo_id, shown, file)) for file in ggufs(snapshot)]
+            found.append(str(name))
+        found += [full_name(name, path) for path in gguf_files(snapshot)]
     return found
-
-
-def close_names(name: str, limit: int = 3) -> list[str]:
-    """Names of installed models that look like `name`, the closest first."""
-    wanted = name.removeprefix("hf:").lower()
-    known: dict[str, str] = {STARTER: STARTER}
-    with contextlib.suppress(OSError):  # a proposal in an error must not become another error
-        for repo in repos():
-            for full in names_of(repo):
-                # Both the whole name and its last part count, so that `qwen3-0.6b` finds `Qwen/Qwen3-0.6B`.
-                bare = full.removeprefix("hf:").lower()
-                known[bare] = full
-                known.setdefault(bare.split("/", 1)[-1], full)
-    matches = difflib.get_close_matches(wanted, known, n=limit * 2, cutoff=0.6)
-    return list(dict.fromkeys(known[match] for match in matches))[:limit]

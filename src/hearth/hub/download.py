@@ -1,26 +1,29 @@
 """Downloads a model from the hub into the Hugging Face cache.
 
 The order is what makes an interruption harmless: contents first (each checked, see transfer.py), then the links of the
-snapshot, and the name of the revision last. Until then the revision means what it meant before.
+snapshot, and the name of the revision last. Until then the revision means what it meant before. And it is what makes a
+refusal cheap: a model is looked at before the first byte of it is kept.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-import re
 import shutil
-import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from hearth.errors import CorruptFile, NetworkError, StorageError
+from hearth.errors import CorruptFile, HearthError, NetworkError, StorageError
 from hearth.hub import transfer
 from hearth.hub.cache import DEFAULT_REVISION, Repo, find
 from hearth.hub.failures import translated
-from hearth.hub.files import RemoteFile, format_size, select
+from hearth.hub.files import RemoteFile
 from hearth.hub.names import HubName
+from hearth.hub.remote import Remote, look
 from hearth.hub.settings import cache_dir, endpoint, prefers_xet
-from hearth.hub.types import Progress, ProgressCallback, Source
+from hearth.hub.types import Inspect, Progress, ProgressCallback, Source
+from hearth.units import format_bytes
 
 # The hub gives larger files by its Xet protocol only, which huggingface_hub speaks.
 MAX_HTTP_BYTES = 50 * 10**9
@@ -28,70 +31,79 @@ MAX_HTTP_BYTES = 50 * 10**9
 _DISK_MARGIN_BYTES = 64 << 20
 # Callbacks come no more often than this.
 _REPORT_EVERY_BYTES = 1 << 20
-_API_TIMEOUT_S = 15.0
-_API_ATTEMPTS = 3
-_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def download(name: HubName, progress: ProgressCallback | None) -> Source:
+def download(
+    name: HubName,
+    progress: ProgressCallback | None,
+    *,
+    inspect: Inspect | None = None,
+    memory_bytes: int | None = None,
+) -> Source:
     """Brings all that is needed of a model to this disk, and returns where it is.
 
-    Raises: see `hearth.hub.resolve`.
+    Args:
+        inspect: called with what is to come before any of it is kept, unless its weights are here already; raises to
+            refuse it.
+        memory_bytes: as `look`.
+
+    Raises: see `hearth.hub.resolve`. Whatever `inspect` raises.
     """
     revision = name.revision or DEFAULT_REVISION
     repo = Repo.of(name.repo_id)
     with translated(name.repo_id, revision):
-        commit, files = _describe(name.repo_id, revision)
-        needed = select(name.repo_id, files, name.file)
+        remote = look(name, memory_bytes)
+        commit, needed = remote.commit, remote.selection.files
         missing = [f for f in needed if not _is_here(repo, commit, f)]
         _check_space(name.repo_id, repo, missing)
-        report = _Report(name.repo_id, needed, missing, repo, progress)
-        by_library = [f for f in missing if f.size_bytes > MAX_HTTP_BYTES or (f.is_lfs and prefers_xet())]
-        for file in missing:
-            if file not in by_library:
-                _fetch(repo, commit, file, report)
-        _link_snapshot(repo, commit, needed, report)
-        for file in missing:
-            _check_link(repo, commit, file, fetched=file not in by_library)
-            report.finish(file)
+        if inspect is not None and any(f in missing for f in remote.selection.weights):
+            inspect(remote)
+        _fetch_all(repo, remote, missing, progress)
         _write_ref(repo, revision, commit)
-    wanted = needed[0].path if len(needed) == 1 else None
-    source = find(HubName(name.repo_id, name.revision, wanted))
+    gguf = remote.selection.gguf
+    source = find(HubName(name.repo_id, name.revision, gguf.path if gguf else None))
     if source is None:
         raise CorruptFile(
             f"{name.repo_id!r} is not whole on the hub: its index names weight files that are not there.",
             hint="Its authors have to mend that; another revision (`owner/name@revision`) may be whole.",
         )
-    return source
+    return replace(source, notices=remote.notices)
 
 
-def _describe(repo_id: str, revision: str) -> tuple[str, list[RemoteFile]]:
-    """The commit that a revision is now, and its files."""
-    from huggingface_hub import HfApi
+def complete(source: Source) -> bool:
+    """Fetches what is missing of a model in the cache beside its weights, such as a tokenizer that another tool did
+    not need; of the very commit that is here.
 
-    api = HfApi(endpoint=endpoint(), library_name="hearth")
-    for attempt in range(1, _API_ATTEMPTS + 1):
-        try:
-            info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=_API_TIMEOUT_S)
-            break
-        except OSError as error:  # an answer of the server; no connection at all is not worth another attempt here
-            if attempt == _API_ATTEMPTS or not transfer.is_transient(error):
-                raise
-            time.sleep(transfer.pause_s(error, attempt))
-    files = [
-        RemoteFile(
-            path=sibling.rfilename,
-            size_bytes=sibling.lfs.size if sibling.lfs else sibling.size or 0,
-            oid=(sibling.lfs.sha256 if sibling.lfs else sibling.blob_id) or "",
-            is_lfs=sibling.lfs is not None,
-        )
-        for sibling in info.siblings or []
-    ]
-    # Both become names of files in the cache.
-    if not _COMMIT.fullmatch(info.sha or "") or not all(_OID.fullmatch(f.oid) for f in files):
-        raise NetworkError(f"{endpoint()} does not describe {repo_id!r} as the hub does.", hint="Check HF_ENDPOINT.")
-    return info.sha or "", files
+    Returns:
+        Whether anything came. False too where the hub cannot be reached: the model is as it was.
+    """
+    if source.repo_id is None or source.commit is None or source.kind != "folder":
+        return False
+    repo = Repo.of(source.repo_id)
+    try:
+        with translated(source.repo_id, source.commit):
+            remote = look(HubName(source.repo_id, source.commit))
+            missing = [f for f in remote.selection.files if not _is_here(repo, source.commit, f)]
+            missing = [f for f in missing if f not in remote.selection.weights]
+            if missing:
+                _fetch_all(repo, remote, missing, None)
+    except HearthError:
+        return False
+    return bool(missing)
+
+
+def _fetch_all(repo: Repo, remote: Remote, missing: Sequence[RemoteFile], progress: ProgressCallback | None) -> None:
+    """Brings the missing files of a model, and makes the snapshot of all that is here."""
+    needed = remote.selection.files
+    report = _Report(remote.repo_id, needed, missing, repo, progress)
+    by_library = [f for f in missing if f.size_bytes > MAX_HTTP_BYTES or (f.is_lfs and prefers_xet())]
+    for file in missing:
+        if file not in by_library:
+            _fetch(repo, remote.commit, file, report)
+    _link_snapshot(repo, remote.commit, needed, report)
+    for file in missing:
+        _check_link(repo, remote.commit, file, fetched=file not in by_library)
+        report.finish(file)
 
 
 def _is_here(repo: Repo, commit: str, file: RemoteFile) -> bool:
@@ -101,7 +113,7 @@ def _is_here(repo: Repo, commit: str, file: RemoteFile) -> bool:
     )
 
 
-def _check_space(repo_id: str, repo: Repo, missing: list[RemoteFile]) -> None:
+def _check_space(repo_id: str, repo: Repo, missing: Sequence[RemoteFile]) -> None:
     """Raises StorageError if the disk cannot take what is missing."""
     needed_bytes = sum(f.size_bytes - min(transfer.part_size(repo.blobs / f.oid), f.size_bytes) for f in missing)
     folder = repo.path
@@ -110,8 +122,8 @@ def _check_space(repo_id: str, repo: Repo, missing: list[RemoteFile]) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if missing and needed_bytes + _DISK_MARGIN_BYTES > free_bytes:
         raise StorageError(
-            f"{repo_id!r} needs {format_size(needed_bytes)} more, and the disk of {cache_dir()} has "
-            f"{format_size(free_bytes)} free.",
+            f"{repo_id!r} needs {format_bytes(needed_bytes)} more, and the disk of {cache_dir()} has "
+            f"{format_bytes(free_bytes)} free.",
             hint="Free space (`hearth list`, `hearth rm MODEL`), or set HF_HOME to a folder on a larger disk.",
         )
 
@@ -125,7 +137,7 @@ def _fetch(repo: Repo, commit: str, file: RemoteFile, report: _Report) -> None:
     report.finish(file)
 
 
-def _link_snapshot(repo: Repo, commit: str, needed: list[RemoteFile], report: _Report) -> None:
+def _link_snapshot(repo: Repo, commit: str, needed: Sequence[RemoteFile], report: _Report) -> None:
     """Lets huggingface_hub make the snapshot of the contents that are here, and fetch those that are not."""
     from huggingface_hub import snapshot_download
 
@@ -173,8 +185,8 @@ class _Report:
     def __init__(
         self,
         repo_id: str,
-        needed: list[RemoteFile],
-        missing: list[RemoteFile],
+        needed: Sequence[RemoteFile],
+        missing: Sequence[RemoteFile],
         repo: Repo,
         callback: ProgressCallback | None,
     ) -> None:

@@ -7,9 +7,10 @@ import errno
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 from hearth.errors import HearthError, ModelNotFound, NetworkError, StorageError
-from hearth.hub.cache import close_names
+from hearth.hub.propose import close_names
 from hearth.hub.settings import cache_dir, endpoint
 
 INSTALLED_STILL_WORK = "Models that are installed (`hearth list`) work without a network."
@@ -75,7 +76,7 @@ def _translate(error: Exception, repo_id: str, revision: str | None) -> HearthEr
     if isinstance(error, hub.EntryNotFoundError) and isinstance(error, hub.HfHubHTTPError):
         return ModelNotFound(f"A file of {repo_id!r} is gone from the hub: {error}")
     if isinstance(error, hub.OfflineModeIsEnabled):
-        return offline_refusal(repo_id)
+        return not_installed(repo_id, offline="environment")
     if isinstance(error, hub.HfHubHTTPError):
         return refused(repo_id, error.response.status_code, error.server_message)
     if isinstance(error, hub.LocalEntryNotFoundError):
@@ -125,13 +126,22 @@ def not_on_hub(repo_id: str) -> ModelNotFound:
     )
 
 
-def offline_refusal(name: str) -> ModelNotFound:
-    """Not here, and the network is forbidden."""
+def not_installed(name: str, *, offline: Literal["option", "environment"] | None = None) -> ModelNotFound:
+    """Not here.
+
+    Args:
+        offline: what forbids to look on the hub; None: nobody wanted to look there.
+    """
     close = close_names(name)
+    forbids = {
+        None: ("", ""),
+        "option": (", and --offline forbids to download it", "Leave out --offline, or "),
+        "environment": (", and HF_HUB_OFFLINE forbids to download it", "Unset HF_HUB_OFFLINE, then "),
+    }
+    why, first = forbids[offline]
     return ModelNotFound(
-        f"{name!r} is not installed, and offline mode is on.",
-        hint=(f"Did you mean {' or '.join(close)}? " if close else "")
-        + f"Unset HF_HUB_OFFLINE or leave out --offline, then `hearth pull {name}`.",
+        f"{name!r} is not installed{why}.",
+        hint=(f"Did you mean {' or '.join(close)}? " if close else "") + f"{first}`hearth pull {name}`.",
     )
 
 

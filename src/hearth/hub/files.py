@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hearth.errors import ModelNotFound, Unsupported, UsageError
+from hearth.hub import ggufs
+from hearth.units import format_bytes
 
 # Chat templates beside the default one, in a folder of their own.
 _TEMPLATE = re.compile(r"additional_chat_templates/[^/]+\.jinja")
-# Configuration and tokenizer: small, taken wherever they exist. They stand at the top of a repository.
+# Configuration and tokenizer: small, taken wherever they exist.
 _CONFIG_FILES = frozenset(
     {
         "config.json",
@@ -25,10 +27,13 @@ _CONFIG_FILES = frozenset(
         "merges.txt",
         "chat_template.jinja",
         "chat_template.json",
+        # How a folder of sentence-transformers makes one vector of a text.
+        "modules.json",
+        "1_Pooling/config.json",
     }
 )
 INDEX_FILE = "model.safetensors.index.json"
-SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.gguf)", re.IGNORECASE)
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors)")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")
 _PICKLE_WEIGHTS = ("*.bin", "*.pth", "*.pt", "*.ckpt")
@@ -52,34 +57,64 @@ class RemoteFile:
     is_lfs: bool
 
 
-def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None) -> list[RemoteFile]:
-    """The files to download, small ones first so that trouble shows early.
+@dataclass(frozen=True)
+class Selection:
+    """What of a repository is to be downloaded.
+
+    Attributes:
+        files: small ones first, so that trouble shows early.
+        gguf: the one of them that is the model; None: it is a folder of several files.
+        choices: paths of the GGUF files that could be chosen instead of `gguf`, itself among them.
+        was_chosen: nobody named it: it is the one that fits best.
+    """
+
+    files: tuple[RemoteFile, ...]
+    gguf: RemoteFile | None = None
+    choices: tuple[RemoteFile, ...] = ()
+    was_chosen: bool = False
+
+    @property
+    def weights(self) -> tuple[RemoteFile, ...]:
+        """The large ones."""
+        return tuple(f for f in self.files if ggufs.is_gguf(f.path) or f.path.endswith(".safetensors"))
+
+
+def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory_bytes: int | None = None) -> Selection:
+    """The files to download.
 
     Args:
         repo_id: `owner/name`, for messages.
         files: all files of the repository.
-        wanted: one GGUF file of it, or None for the model as a whole.
+        wanted: one GGUF file of it, as `HubName.file`, or None for the model as a whole.
+        memory_bytes: where there are several GGUF files and none is named, one that fits in these is taken.
 
     Raises:
         ModelNotFound: `wanted` is not there.
-        UsageError: there are several GGUF files and nothing else to choose.
+        UsageError: `wanted` can mean several files.
         Unsupported: no weights in a form that Hearth reads.
     """
-    ggufs = [f for f in files if f.path.lower().endswith(".gguf")]
+    models = ggufs.models_among(f.path for f in files)
+    choices = tuple(sorted((f for f in files if f.path in models), key=lambda f: (f.size_bytes, f.path)))
     if wanted is not None:
-        return [_pick_gguf(repo_id, ggufs, wanted)]
+        named = _named_gguf(repo_id, choices, wanted)
+        return Selection((named,), named, choices)
     top = [f for f in files if "/" not in f.path]
     weights = _pick_safetensors(top)
-    configs = [f for f in top if f.path in _CONFIG_FILES]
-    configs += [f for f in files if _TEMPLATE.fullmatch(f.path)]
+    configs = [f for f in files if f.path in _CONFIG_FILES or _TEMPLATE.fullmatch(f.path)]
     if weights and any(f.path == "config.json" for f in configs):
-        return sorted(configs + weights, key=lambda f: f.size_bytes)
-    if ggufs:
-        return [_only_gguf(repo_id, ggufs)]
+        return Selection(tuple(sorted(configs + weights, key=lambda f: f.size_bytes)))
+    if choices:
+        chosen = _best_gguf(choices, memory_bytes)
+        return Selection((chosen,), chosen, choices, was_chosen=len(choices) > 1)
+    if any(f.path == "adapter_config.json" for f in top):
+        raise Unsupported(
+            f"{repo_id!r} is an adapter: a change to another model, which it does not hold.",
+            hint="Look for the same model with the adapter merged into it.",
+        )
     if weights:
         raise Unsupported(
             f"{repo_id!r} holds weights but no config.json.",
-            why="It is an adapter, or a model in a layout of its authors' own.",
+            why="It is a model in a layout of its authors' own.",
             hint="Hearth needs the full model in the Hugging Face layout, or a GGUF file.",
         )
     pickles = [f.path for f in files if any(fnmatch.fnmatch(f.path, p) for p in _PICKLE_WEIGHTS)]
@@ -105,49 +140,30 @@ def _pick_safetensors(top: Sequence[RemoteFile]) -> list[RemoteFile]:
     return whole or weights
 
 
-def _pick_gguf(repo_id: str, ggufs: Sequence[RemoteFile], wanted: str) -> RemoteFile:
-    for file in ggufs:
-        if file.path == wanted:
-            refuse_split(wanted)
-            return file
-    raise ModelNotFound(f"{repo_id!r} has no file {wanted!r}.", hint=_choices(repo_id, ggufs))
+def _named_gguf(repo_id: str, choices: Sequence[RemoteFile], wanted: str) -> RemoteFile:
+    found = ggufs.matching(repo_id, [f.path for f in choices], wanted)
+    if not found:
+        raise ModelNotFound(f"{repo_id!r} has no file {wanted!r}.", hint=_commands(repo_id, choices))
+    if len(found) > 1:
+        meant = [f for f in choices if f.path in found]
+        raise UsageError(f"{wanted!r} can be {len(found)} files of {repo_id!r}.", hint=_commands(repo_id, meant))
+    ggufs.refuse_part(found[0])
+    return next(f for f in choices if f.path == found[0])
 
 
-def refuse_split(path: str) -> None:
-    """Raises Unsupported for one part of a GGUF that was split over several files."""
-    match = SHARD.fullmatch(path)
-    if match is not None and int(match["count"]) > 1:
-        raise Unsupported(
-            f"{path!r} is one of {int(match['count'])} parts of a split GGUF file, which Hearth does not read.",
-            hint="Take a GGUF that is one file, or merge the parts (llama.cpp: llama-gguf-split --merge).",
-        )
+def _best_gguf(choices: Sequence[RemoteFile], memory_bytes: int | None) -> RemoteFile:
+    path = ggufs.best({f.path: f.size_bytes for f in choices}, memory_bytes)
+    if path is None:
+        ggufs.refuse_part(choices[0].path)
+    return next(f for f in choices if f.path == path)
 
 
-def _only_gguf(repo_id: str, ggufs: Sequence[RemoteFile]) -> RemoteFile:
-    # `mmproj` files are vision towers that go with a language model, never one themselves.
-    whole = [f for f in ggufs if "mmproj" not in f.path.lower()]
-    if len(whole) == 1:
-        refuse_split(whole[0].path)
-        return whole[0]
-    raise UsageError(f"{repo_id!r} holds {len(whole)} GGUF files: say which.", hint=_choices(repo_id, whole))
-
-
-def _choices(repo_id: str, ggufs: Sequence[RemoteFile]) -> str:
-    single = [f for f in ggufs if not SHARD.fullmatch(f.path)]
+def _commands(repo_id: str, files: Sequence[RemoteFile]) -> str:
+    """What to type for each of some GGUF files."""
+    single = [f for f in files if not ggufs.is_part(f.path)]
     if not single:
         return "It has no GGUF that is a single file."
     lines = [
-        f"  hearth pull hf:{repo_id}:{f.path}   ({format_size(f.size_bytes)})"
-        for f in sorted(single, key=lambda f: f.size_bytes)
+        f"  hearth pull {repo_id}:{ggufs.short_name(repo_id, f.path)}   ({format_bytes(f.size_bytes)})" for f in single
     ]
     return "One of:\n" + "\n".join(lines)
-
-
-def format_size(size_bytes: int) -> str:
-    """Bytes for people, in powers of 1000 as the hub's pages show them."""
-    value = float(size_bytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

@@ -9,13 +9,16 @@ from pathlib import Path
 from hearth.errors import ModelNotFound, StorageError, UsageError
 from hearth.hub import cache, local
 from hearth.hub.cache import Repo
-from hearth.hub.failures import storage_failure
-from hearth.hub.names import STARTER, HubName, LocalPath, parse
+from hearth.hub.failures import not_installed, storage_failure
+from hearth.hub.names import STARTER, BuiltIn, HubName, LocalPath, parse_hub_name
+from hearth.hub.packaged import PACKAGED
+from hearth.hub.propose import parse_or_propose
 from hearth.hub.types import Installed
 
 
 def list_models() -> list[Installed]:
-    """The starter, then every model in the Hugging Face cache that Hearth reads, by name; the cut downloads among them.
+    """The starter, models in installed packages, then every model in the Hugging Face cache that Hearth reads, by name;
+    the cut downloads among them.
 
     Raises:
         StorageError: the cache cannot be read.
@@ -24,6 +27,10 @@ def list_models() -> list[Installed]:
     with contextlib.suppress(ModelNotFound):
         starter = local.starter()
         models.append(Installed(STARTER, "starter", starter.size_bytes, starter.path))
+    for name in PACKAGED:
+        with contextlib.suppress(ModelNotFound):
+            source = local.built_in(BuiltIn(name))
+            models.append(Installed(name, "gguf", source.size_bytes, source.path, _last_used(source.path)))
     try:
         for repo in cache.repos():
             models += _models_of(repo)
@@ -35,8 +42,7 @@ def list_models() -> list[Installed]:
 def _models_of(repo: Repo) -> list[Installed]:
     models: list[Installed] = []
     for name in cache.names_of(repo):
-        parsed = parse(f"hf:{name.removeprefix('hf:')}")
-        source = cache.find(parsed) if isinstance(parsed, HubName) else None
+        source = cache.find(parse_hub_name(name))
         if source is not None:
             models.append(Installed(name, source.kind, source.size_bytes, source.path, _last_used(source.path)))
     parts = repo.parts()
@@ -65,41 +71,44 @@ def remove(name: str) -> int:
         ModelNotFound: it is not installed.
         StorageError: it cannot be deleted.
     """
-    parsed = parse(name)
-    if parsed is None:
-        raise UsageError("The starter model is part of Hearth and cannot be removed by itself.")
+    parsed = parse_or_propose(name, None, None)
+    if isinstance(parsed, BuiltIn):
+        raise _built_in(parsed)
     if isinstance(parsed, LocalPath):
         parsed = _refuse_path(parsed, name)
     repo = Repo.of(parsed.repo_id)
     if not repo.path.is_dir():
-        raise _not_installed(name)
+        raise not_installed(name)
     try:
         if parsed.file is not None:
             return _remove_file(repo, parsed, name)
         if parsed.revision is not None:
             commit = repo.commit(parsed.revision)
             if commit is None:
-                raise _not_installed(name)
+                raise not_installed(name)
             return _remove_revisions(repo, {commit})
         return _remove_repo(repo)
     except OSError as error:
         raise StorageError(f"{name!r} cannot be removed.", why=str(error)) from error
 
 
+def _built_in(model: BuiltIn) -> UsageError:
+    if model.name == STARTER:
+        return UsageError("The starter model is part of Hearth and cannot be removed by itself.")
+    distribution = PACKAGED[model.name].distribution
+    return UsageError(
+        f"{model.name} is in the Python package {distribution}.", hint=f"Remove that: pip uninstall {distribution}"
+    )
+
+
 def _refuse_path(parsed: LocalPath, name: str) -> HubName:
     """A path is the user's own, unless it only happens to be called as an installed model is."""
     if not parsed.path.exists():
-        raise _not_installed(name)
+        raise not_installed(name)
     raise UsageError(
         f"{parsed.path} is a file or folder of your own: Hearth does not remove it.",
         hint="Delete it yourself if you want to; for the hub's model of that name: hearth rm hf:OWNER/NAME",
     )
-
-
-def _not_installed(name: str) -> ModelNotFound:
-    close = cache.close_names(name)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "`hearth list` shows what is."
-    return ModelNotFound(f"{name!r} is not installed.", hint=hint)
 
 
 def _remove_repo(repo: Repo) -> int:
@@ -132,7 +141,7 @@ def _remove_file(repo: Repo, parsed: HubName, name: str) -> int:
     """Deletes one GGUF file; the whole repository's folder when it was the last model in it."""
     source = cache.find(parsed)
     if source is None:
-        raise _not_installed(name)
+        raise not_installed(name)
     if len(cache.names_of(repo)) == 1 and not repo.parts():
         return _remove_repo(repo)
     blob = source.path.resolve()

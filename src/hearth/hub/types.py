@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from hearth.hub.remote import Remote
 
 # A folder as published, one GGUF file, a bundle that Hearth compiled, or the model that ships with Hearth.
 SourceKind = Literal["folder", "gguf", "bundle", "starter"]
@@ -16,12 +19,14 @@ class Source:
     """A model on this disk.
 
     Attributes:
-        name: what to type to get it again: `starter`, `owner/name`, `hf:owner/name:file.gguf`, or an absolute path.
+        name: what to type to get it again, always the same for the same files: `starter`, `owner/name`,
+            `owner/name:Q4_K_M`, or an absolute path.
         path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` file.
         kind: what lies at `path`.
         repo_id: `owner/name` on the hub; None for what is local.
         commit: the hub's commit that the files are of; None for what is local.
         size_bytes: sum of the sizes of the model's files.
+        notices: what the user should know: which of several files was chosen.
     """
 
     name: str
@@ -30,6 +35,7 @@ class Source:
     repo_id: str | None = None
     commit: str | None = None
     size_bytes: int = 0
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Installed:
     """One line of `hearth list`.
 
     Attributes:
-        name: what to type to use it.
+        name: what to type to use it, and what it is called everywhere: in lists, in a server, on the page.
         kind: `folder`, `gguf` or `starter`.
         size_bytes: on this disk; for an incomplete model, what has come so far.
         path: folder or file; for an incomplete model, the cache folder of its repository.
@@ -73,3 +79,4 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+Inspect = Callable[["Remote"], None]

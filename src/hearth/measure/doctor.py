@@ -19,8 +19,8 @@ from hearth.errors import CorruptFile
 from hearth.hub.settings import cache_dir as hub_cache_dir
 from hearth.hub.settings import is_offline
 from hearth.runtime import available_bytes, default_threads
-from hearth.runtime.memory import format_bytes
 from hearth.runtime.threads import usable_processors
+from hearth.units import format_bytes
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 

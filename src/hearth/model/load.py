@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     """
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
-    family = _family_of(checkpoint)
+    family = _family_of(checkpoint.architecture, checkpoint.kind)
     if checkpoint.kind == "gguf":
         settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
         family.refuse_unknown(settings)
@@ -65,9 +66,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
             raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
         return LoadedModel(config, sources, unused)
 
-    settings = _json_settings(checkpoint, family, context)
-    family.refuse_unknown(settings)
-    config = family.configure(settings)
+    config = load_config(checkpoint.config, checkpoint.architecture, context=context)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
     ignored = (*family.ignored, *(("lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else ()))
@@ -75,28 +74,39 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     return LoadedModel(config, sources, unused)
 
 
-def _family_of(checkpoint: Checkpoint) -> Family:
+def load_config(config: Mapping[str, Any], model_type: str, *, context: int | None = None) -> DecoderConfig:
+    """What a config.json says of a model, without its weights: for a look at it before they are here.
+
+    Raises: as `load_family`, as far as the configuration goes.
+    """
+    family = _family_of(model_type, "safetensors")
+    settings = _json_settings(config, family, context)
+    family.refuse_unknown(settings)
+    return family.configure(settings)
+
+
+def _family_of(architecture: str, kind: str) -> Family:
     def names(family: Family) -> tuple[str, ...]:
-        return family.architectures if checkpoint.kind == "gguf" else family.model_types
+        return family.architectures if kind == "gguf" else family.model_types
 
     for family in FAMILIES:
-        if checkpoint.architecture in names(family):
+        if architecture in names(family):
             return family
-    key = "general.architecture" if checkpoint.kind == "gguf" else "config.json: model_type"
+    key = "general.architecture" if kind == "gguf" else "config.json: model_type"
     known = sorted(name for family in FAMILIES for name in names(family))
     raise Unsupported(
-        f"The architecture {checkpoint.architecture!r} ({key}) is not supported.", hint=f"Known: {', '.join(known)}."
+        f"The architecture {architecture!r} ({key}) is not supported.", hint=f"Known: {', '.join(known)}."
     )
 
 
-def _json_settings(checkpoint: Checkpoint, family: Family, context: int | None) -> Settings:
-    settings = Settings(checkpoint.config, where="config.json", defaults=family.assumed("safetensors"), context=context)
+def _json_settings(config: Mapping[str, Any], family: Family, context: int | None) -> Settings:
+    settings = Settings(config, where="config.json", defaults=family.assumed("safetensors"), context=context)
     inner = settings.table(family.text_config) if family.text_config else {}
     if not inner:
         return settings
     # How the weights are stored is said outside, how the text model computes inside.
     outside = ("quantization_config", "tie_word_embeddings")
-    values = {**inner, **{key: checkpoint.config[key] for key in outside if key in checkpoint.config}}
+    values = {**inner, **{key: config[key] for key in outside if key in config}}
     where = f"config.json, {family.text_config}"
     return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
 

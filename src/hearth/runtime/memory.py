@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hearth.errors import NotEnoughMemory
 from hearth.runtime.threads import cgroup_folders
+from hearth.units import format_bytes
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -45,16 +46,6 @@ def require(size_bytes: int, what: str, *, hint: str = "") -> None:
         or "Use a smaller context (--context), a smaller number format (--quant q4), a smaller model, or close "
         "other programs.",
     )
-
-
-def format_bytes(size_bytes: int) -> str:
-    """`1.5 GiB`, `12 MiB`: as people say it."""
-    value, unit = float(size_bytes), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.1f} {unit}" if unit in ("GiB", "TiB") else f"{value:.0f} {unit}"
 
 
 def _linux_available(meminfo: Path) -> int | None:

@@ -26,8 +26,8 @@ from hearth.llm import LLM
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import Progress, prepare
 from hearth.runtime import available_bytes
-from hearth.runtime.memory import format_bytes
 from hearth.server.worker import Closing, Worker
+from hearth.units import format_bytes
 
 log = logging.getLogger("hearth.server")
 

@@ -1,0 +1,123 @@
+"""The GGUF files of a repository: which are models, what each is called for short, which is meant, which to take.
+
+A repository of GGUF files holds one model in several number formats. People name them as other programs do, by the
+format (`owner/name:Q4_K_M`), by the file, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from hearth.errors import Unsupported
+
+PREFERRED = "Q4_K_M"
+"""What is taken where nothing is said: the smallest format that costs little."""
+# Files beside a language model that are none: vision towers, statistics that quantising used.
+_COMPANIONS = ("mmproj", "imatrix")
+_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+# A number format at the end of a file's name, as converters write them: Q4_K_M, IQ3_XXS, BF16, UD-Q4_K_XL.
+_FORMAT = r"(?:UD-)?(?:I?Q[1-9]|TQ[12]|MXFP4|BF16|F?P?16|F?P?32)(?:_[A-Z0-9]+)*"
+_ENDS_WITH_FORMAT = re.compile(rf"(?:(?P<base>.*)[-._])?(?P<format>{_FORMAT})", re.IGNORECASE)
+_UNREADABLE = re.compile(r"(?:UD-)?(?:IQ|TQ|MXFP|Q[123]_)", re.IGNORECASE)
+_GGUF_SUFFIX = re.compile(r"[-_.]gguf$", re.IGNORECASE)
+
+
+def is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf")
+
+
+def is_part(path: str) -> bool:
+    """Whether it is one of several parts of a file; the only part of one is a whole."""
+    match = _PART.fullmatch(path)
+    return match is not None and int(match["count"]) > 1
+
+
+def refuse_part(path: str) -> None:
+    """Raises Unsupported for one part of a GGUF that was split over several files."""
+    match = _PART.fullmatch(path)
+    if match is not None and int(match["count"]) > 1:
+        raise Unsupported(
+            f"{path!r} is one of {int(match['count'])} parts of a split GGUF file, which Hearth does not read.",
+            hint="Take a GGUF that is one file, or merge the parts (llama.cpp: llama-gguf-split --merge).",
+        )
+
+
+def models_among(paths: Iterable[str]) -> list[str]:
+    """Those of a repository's files that are GGUF models of their own, sorted; parts of split ones among them."""
+    return sorted(path for path in paths if is_gguf(path) and not any(word in path.lower() for word in _COMPANIONS))
+
+
+def format_of(path: str) -> str | None:
+    """The number format that a file's name ends with, in capitals: `Q4_K_M`."""
+    match = _ENDS_WITH_FORMAT.fullmatch(_stem(PurePosixPath(path).name))
+    return match["format"].upper() if match else None
+
+
+def is_readable(path: str) -> bool:
+    """Whether Hearth reads the number format in a file's name, as far as the name tells."""
+    return _UNREADABLE.match(format_of(path) or "") is None
+
+
+def short_name(repo_id: str, path: str) -> str:
+    """What stands behind the colon in the one name that a file has.
+
+    The format alone where the file is called as its repository is (`acme/tiny-GGUF` and `tiny-Q4_K_M.gguf`), so that no
+    other file of the repository can take the name away; else the file's path.
+    """
+    match = _ENDS_WITH_FORMAT.fullmatch(_stem(path))
+    base = _GGUF_SUFFIX.sub("", repo_id.partition("/")[2])
+    if match and (match["base"] or "").lower() == base.lower():
+        return match["format"].upper()
+    return path
+
+
+def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
+    """The files that `wanted` can mean: a path, a file's name, a format, or a part of a name. One is an answer."""
+    wanted = wanted.lower()
+    rules = (
+        lambda path: path.lower() == wanted,
+        lambda path: PurePosixPath(path).name.lower() == wanted,
+        lambda path: short_name(repo_id, path).lower() == wanted,
+        lambda path: _ends_with(_stem(path).lower(), wanted),
+        lambda path: wanted in _stem(path).lower(),
+    )
+    for rule in rules:
+        found = [path for path in paths if rule(path)]
+        if found:
+            return found
+    return []
+
+
+def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
+    """The file to take where none is named: Q4_K_M, or else the largest, that fits in memory and can be read.
+
+    Args:
+        files: path -> bytes.
+        memory_bytes: what there is; None where that is not known.
+
+    Returns:
+        Where nothing fits the smallest, which is refused with numbers; None where every file is a part of one.
+    """
+    whole = {path: size for path, size in files.items() if not is_part(path)}
+    readable = {path: size for path, size in whole.items() if is_readable(path)} or whole
+    fits = [path for path, size in readable.items() if memory_bytes is None or size < memory_bytes]
+    preferred = [path for path in fits if format_of(path) == PREFERRED]
+    if preferred:
+        return min(preferred)
+    if memory_bytes is None:  # nothing speaks for a larger one
+        return min(fits, key=lambda path: (readable[path], path), default=None)
+    return max(fits, key=lambda path: (readable[path], path), default=None) or min(
+        readable, key=lambda path: (readable[path], path), default=None
+    )
+
+
+def _stem(path: str) -> str:
+    """Without `.gguf`, and without the count of a file that is its only part."""
+    match = _PART.fullmatch(path)
+    return match["stem"] if match else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)
+
+
+def _ends_with(stem: str, wanted: str) -> bool:
+    return stem == wanted or (stem.endswith(wanted) and stem[-len(wanted) - 1] in "-._/")

@@ -1,0 +1,76 @@
+"""How much memory a model takes, from its configuration alone: before it is compiled, loaded, or even downloaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from hearth.model.config import DecoderConfig
+from hearth.model.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
+from hearth.model.weights import parameter_shapes
+from hearth.quant import choose_format, packed_size
+from hearth.quant.formats import round_up
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Memory of a compiled model.
+
+    Attributes:
+        weights_bytes: of all packed weights.
+        kv_bytes_per_token: of keys and values, all layers together.
+        formats: the number formats of the body, and of embedding and head, for people.
+    """
+
+    weights_bytes: int
+    kv_bytes_per_token: int
+    formats: str
+
+    def memory_bytes(self, context: int) -> int:
+        """With keys and values of `context` tokens; the workspace adds some ten MiB."""
+        return self.weights_bytes + context * self.kv_bytes_per_token
+
+
+def size_of(
+    config: DecoderConfig,
+    dtype_of: Callable[[str], str],
+    kind: Literal["safetensors", "gguf"],
+    *,
+    quant: str | None = None,
+    head: str | None = None,
+    kv: str = "f16",
+) -> ModelSize:
+    """The size of a model.
+
+    Args:
+        dtype_of: the type of the tensor that a parameter is made of.
+        kind: of the checkpoint.
+        quant, head: as they would be asked for; None: as `quant.policy`.
+        kv: number format of keys and values, as `kv_cache.kv_format` gives it.
+
+    Raises:
+        UsageError, Unsupported: as `quant.choose_format`.
+    """
+    total = 0
+    body: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
+    for name, shape in parameter_shapes(config).items():
+        fmt = choose_format(name, dtype_of(name), kind, quant, head)
+        if len(shape) < 2:
+            total += 4 * prod(shape)
+            continue
+        total += packed_size(fmt, shape[0], shape[1])
+        (ends if name in ("embed", "head") else body)[fmt.name] += prod(shape)
+    names = ", ".join(name for name, _ in body.most_common())
+    head_names = ", ".join(name for name, _ in ends.most_common())
+    return ModelSize(total, kv_bytes_per_token(config, kv), f"{names}; embedding and head {head_names}")
+
+
+def kv_bytes_per_token(config: DecoderConfig, kv: str = "f16") -> int:
+    """Memory of keys and values of one token, all layers together."""
+    hp = round_up(config.head_dim, 16)
+    page_bytes = sum(block_bytes(kind, KV_DTYPES[kv], hp) for kind in ("k", "v"))
+    return page_bytes * config.num_kv_heads * len(config.layers) // PAGE_TOKENS
