@@ -17,14 +17,14 @@ from hearth.bundle import (
     bundle_key,
     bundle_path,
     cache_dir,
+    clear_unfinished,
     find_bundle,
     list_bundles,
+    list_unfinished,
     open_bundle,
     remove_bundle,
 )
-from hearth.bundle import (
-    writer as writer_module,
-)
+from hearth.bundle import unfinished as unfinished_module
 from hearth.errors import ModelNotFound, StorageError, UsageError
 
 from .samples import fill, manifest, write_bundle
@@ -128,15 +128,55 @@ def test_a_killed_process_leaves_no_bundle(cache: Path, where: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert list_bundles() == []
     assert find_bundle("killed") is None
-    # The next writer works, and sweeps the remains away once they are a day old.
-    write_bundle(bundle_path("killed"))
-    (remains,) = (cache / "bundles").glob(".unfinished-*")
-    yesterday = time.time() - 25 * 3600
-    for path in [*remains.iterdir(), remains]:
-        os.utime(path, (yesterday, yesterday))
+    # It is told of, and the next writer sweeps it away.
+    (left,) = list_unfinished(cache / "bundles")
+    assert (left.name, left.in_use) == ("killed", False)
+    assert left.size_bytes > 4096
     write_bundle(bundle_path("other"))
-    assert not remains.exists()
-    assert [stored.key for stored in list_bundles()] == ["killed", "other"]
+    assert list_unfinished(cache / "bundles") == []
+    assert [path.name for path in (cache / "bundles").iterdir()] == ["other"]
+
+
+def test_what_another_process_is_writing_is_left_alone(cache: Path) -> None:
+    code = (
+        "import sys; from hearth.bundle import BundleWriter, bundle_path\n"
+        "with BundleWriter(bundle_path('slow')) as w:\n"
+        "    w.write('plan.bin', b'half')\n"
+        "    print('writing', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert clear_unfinished(cache / "bundles") == 0
+        write_bundle(bundle_path("other"))
+        (busy,) = list_unfinished(cache / "bundles")
+        assert (busy.name, busy.in_use) == ("slow", True)
+        assert (busy.path / "plan.bin").read_bytes() == b"half"
+        process.kill()
+    assert clear_unfinished(cache / "bundles") > 0
+    assert list_unfinished(cache / "bundles") == []
+
+
+def test_only_what_is_named_as_hearth_names_it_is_swept_away(tmp_path: Path) -> None:
+    """With --output the folder is a user's."""
+    for name in (".unfinished-novel", ".unfinished-novel-1-draft", "unfinished-a-1-00000000"):
+        (tmp_path / name).mkdir()
+    write_bundle(tmp_path / "b")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_without_locks_age_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished_module, "_lock", lambda *_, **__: None)
+    left = tmp_path / ".unfinished-b-123-0123abcd"
+    left.mkdir()
+    (left / "weights.bin").write_bytes(bytes(9000))
+    write_bundle(tmp_path / "b")
+    assert left.exists()
+    yesterday = time.time() - 25 * 3600
+    for path in [*left.iterdir(), left]:
+        os.utime(path, (yesterday, yesterday))
+    write_bundle(tmp_path / "c")
+    assert not left.exists()
 
 
 def test_who_finishes_first_wins(tmp_path: Path) -> None:
@@ -208,9 +248,10 @@ def test_what_the_disk_refuses_is_said(
     if not hasattr(os, function):
         pytest.skip(f"this system has no {function}")
     monkeypatch.setattr(os, function, refuse)
-    with pytest.raises(StorageError, match=rf"{words}.*HEARTH_CACHE") as caught:
+    with pytest.raises(StorageError, match=words) as caught:
         write_bundle(tmp_path / "b")
     assert caught.value.exit_code == 7
+    assert "HEARTH_CACHE" not in caught.value.hint, "that moves the cache, and not the folder that was named"
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
 
@@ -240,5 +281,5 @@ def test_stale_folders_that_are_in_use_stay(tmp_path: Path) -> None:
         old = time.time() - 30 * 3600
         folder = writer.path("plan.bin").parent
         os.utime(writer.path("plan.bin"), (old, old))
-        writer_module.remove_stale(tmp_path)
+        clear_unfinished(tmp_path)
         assert folder.exists()

@@ -21,6 +21,7 @@ from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir,
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
 from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
+from hearth.bundle.unfinished import Unfinished, clear_unfinished, list_unfinished
 from hearth.bundle.writer import BundleWriter
 
 __all__ = [
@@ -42,12 +43,15 @@ __all__ = [
     "ModelFacts",
     "StepCost",
     "StoredBundle",
+    "Unfinished",
     "bundle_key",
     "bundle_path",
     "bundles_dir",
     "cache_dir",
+    "clear_unfinished",
     "find_bundle",
     "list_bundles",
+    "list_unfinished",
     "memory_of",
     "open_bundle",
     "read_costs",

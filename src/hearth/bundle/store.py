@@ -9,7 +9,8 @@ from hearth.bundle.failures import storage_errors
 from hearth.bundle.manifest import MANIFEST, Manifest
 from hearth.bundle.paths import bundle_path, bundles_dir
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
-from hearth.bundle.writer import TEMPORARY, discard
+from hearth.bundle.unfinished import PREFIX
+from hearth.bundle.writer import discard
 from hearth.errors import BundleMismatch, CorruptFile, HearthError, ModelNotFound
 
 
@@ -38,7 +39,7 @@ def list_bundles() -> list[StoredBundle]:
     with storage_errors("read the folder", bundles_dir()):
         folders = sorted(bundles_dir().iterdir()) if bundles_dir().is_dir() else []
         for folder in folders:
-            if folder.name.startswith(TEMPORARY) or not (folder / MANIFEST).is_file():
+            if folder.name.startswith(PREFIX) or not (folder / MANIFEST).is_file():
                 continue
             size_bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
             try:

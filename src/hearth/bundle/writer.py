@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +18,15 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.bundle.failures import storage_errors
+from hearth.bundle.failures import HINT, storage_errors
 from hearth.bundle.manifest import MANIFEST, FileEntry, Manifest, is_file_name
+from hearth.bundle.paths import bundles_dir
 from hearth.bundle.reader import Bundle, open_bundle, sha256_of
+from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished, doomed_name
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, StorageError
+from hearth.units import format_bytes
 
-TEMPORARY = ".unfinished-"
-"""How the names of unfinished and of dying folders begin."""
-STALE_AFTER_S = 24 * 3600
+_ELSEWHERE_HINT = "Free some space there, or name a folder on another disk."
 
 
 class BundleWriter:
@@ -51,16 +50,23 @@ class BundleWriter:
     def __init__(self, destination: Path, *, replace_existing: bool = False) -> None:
         self.destination = destination
         self.replace_existing = replace_existing
-        self._folder = destination.parent / f"{TEMPORARY}{destination.name}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._claimed: ClaimedFolder | None = None
+        # Only what lies in the cache is moved by HEARTH_CACHE.
+        self._hint = HINT if destination.parent == bundles_dir() else _ELSEWHERE_HINT
         self._maps: list[np.memmap[tuple[int, ...], np.dtype[np.uint8]]] = []
 
     def __enter__(self) -> BundleWriter:
-        with storage_errors("make the folder", self.destination.parent):
+        with storage_errors("make the folder", self.destination.parent, hint=self._hint):
             self.destination.parent.mkdir(parents=True, exist_ok=True)
             self._refuse_foreign()
-            remove_stale(self.destination.parent)
-            self._folder.mkdir()
+            clear_unfinished(self.destination.parent)
+            self._claimed = ClaimedFolder(self.destination)
         return self
+
+    @property
+    def _folder(self) -> Path:
+        assert self._claimed is not None, "a BundleWriter is a context manager"
+        return self._claimed.path
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -68,6 +74,8 @@ class BundleWriter:
         self._maps.clear()
         # After commit the folder has another name and there is nothing to remove.
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._claimed is not None:
+            self._claimed.release()
 
     def path(self, name: str) -> Path:
         """Where to write the file `name` now (another program may do it)."""
@@ -78,7 +86,7 @@ class BundleWriter:
     def write(self, name: str, content: bytes | str) -> None:
         """Write a whole file."""
         file = self.path(name)
-        with storage_errors("write", file):
+        with storage_errors("write", file, hint=self._hint):
             file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def allocate(self, name: str, size_bytes: int) -> NDArray[np.uint8]:
@@ -88,7 +96,7 @@ class BundleWriter:
         the process later.
         """
         file = self.path(name)
-        with storage_errors(f"reserve {size_bytes / 1e6:.0f} MB for", file):
+        with storage_errors(f"reserve {format_bytes(size_bytes)} for", file, hint=self._hint):
             _reserve(file, size_bytes)
             if size_bytes == 0:  # cannot be mapped
                 return np.empty(0, np.uint8)
@@ -105,7 +113,7 @@ class BundleWriter:
         Returns:
             The bundle at the destination: this one, or one that another process finished first.
         """
-        with storage_errors("write the bundle", self.destination):
+        with storage_errors("write the bundle", self.destination, hint=self._hint):
             for mapped in self._maps:
                 mapped.flush()
             self._maps.clear()
@@ -152,7 +160,7 @@ class BundleWriter:
 
 def discard(path: Path) -> None:
     """Remove a bundle, or what has its place: first its name, then its content."""
-    doomed = path.parent / f"{TEMPORARY}{path.name}-removed-{secrets.token_hex(4)}"
+    doomed = doomed_name(path)
     try:
         path.rename(doomed)
     except FileNotFoundError:
@@ -161,18 +169,6 @@ def discard(path: Path) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
     else:
         doomed.unlink(missing_ok=True)
-
-
-def remove_stale(parent: Path, older_than_s: float = STALE_AFTER_S) -> None:
-    """Remove unfinished folders that nobody has touched for a day: their writer was killed."""
-    limit = time.time() - older_than_s
-    for folder in parent.glob(f"{TEMPORARY}*"):
-        try:
-            touched = max([folder.stat().st_mtime, *(file.stat().st_mtime for file in folder.iterdir())])
-        except OSError:
-            continue  # gone meanwhile, or not ours to look into
-        if touched < limit:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reserve(file: Path, size_bytes: int) -> None:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Show the models on this disk, and which of them are compiled."""
-    from hearth.bundle import list_bundles
+    from hearth.bundle import bundles_dir, list_bundles, list_unfinished
     from hearth.hub import list_models
 
-    models, bundles = list_models(), list_bundles()
+    models, bundles, unfinished = list_models(), list_bundles(), list_unfinished(bundles_dir())
     if as_json:
         data: dict[str, Any] = {
             "models": [
@@ -48,6 +48,9 @@ def command(as_json: bool) -> None:
                 }
                 for b in bundles
             ],
+            "unfinished": [
+                {"key": u.name, "size_bytes": u.size_bytes, "path": str(u.path), "in_use": u.in_use} for u in unfinished
+            ],
         }
         click.echo(json.dumps(data, ensure_ascii=False))
         return
@@ -67,6 +70,13 @@ def command(as_json: bool) -> None:
         click.echo()
         compiled = [_compiled_row(stored, format_bytes(stored.size_bytes)) for stored in bundles]
         print_table(("COMPILED", "FORMAT", "SIZE", "CONTEXT"), compiled)
+    if unfinished:
+        click.echo()
+        states = {True: "being compiled", False: "left by a killed compilation"}
+        left = [(u.name, states[u.in_use], format_bytes(u.size_bytes)) for u in unfinished]
+        print_table(("UNFINISHED", "STATE", "SIZE"), left)
+        if not all(u.in_use for u in unfinished):
+            click.echo("The next compilation clears it away, or: hearth rm --unfinished", err=True)
     if sys.stdout.isatty():
         click.echo("\nhearth show MODEL tells more; hearth pull gets another.", err=True)
 

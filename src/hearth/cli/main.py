@@ -7,11 +7,12 @@ when they are used, so that `hearth --help` does not wait for numpy.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -24,6 +25,7 @@ from hearth.errors import HearthError, UsageError
 DEBUG = "HEARTH_DEBUG"
 EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 EXIT_BROKEN_PIPE = 1  # click's own choice where the pipe breaks inside it
 
 # Verb -> what it does, in the order in which a new user meets them.
@@ -114,7 +116,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except SystemExit as stop:  # click's answer to a broken pipe
+    except SystemExit as stop:  # click's answer to a broken pipe; SIGTERM
         return stop.code if isinstance(stop.code, int) else EXIT_BROKEN_PIPE
     except click.ClickException as error:
         tell_error(*_of_click(error))
@@ -155,7 +157,13 @@ def _debug() -> None:
         traceback.print_exc()
 
 
+def _end(*_: Any) -> NoReturn:
+    # As an exception, so that whoever is at something clears up after itself.
+    raise SystemExit(EXIT_TERMINATED)
+
+
 def main() -> None:
     """Entry point of the `hearth` command."""
+    signal.signal(signal.SIGTERM, _end)
     prepare_streams()
     sys.exit(run())

@@ -58,10 +58,13 @@ def _last_used(path: Path) -> float | None:
     return max((max(s.st_atime, s.st_mtime) for s in (p.stat() for p in files)), default=None)
 
 
-def remove(name: str) -> int:
+def remove(name: str, *, dry_run: bool = False) -> int:
     """Removes a model from the Hugging Face cache, with all its revisions and parts of downloads.
 
     `owner/name` removes the repository, `owner/name@revision` that revision, `hf:owner/name:file.gguf` that file.
+
+    Args:
+        dry_run: remove nothing, only say what would be freed.
 
     Returns:
         Bytes freed.
@@ -81,13 +84,13 @@ def remove(name: str) -> int:
         raise not_installed(name)
     try:
         if parsed.file is not None:
-            return _remove_file(repo, parsed, name)
+            return _remove_file(repo, parsed, name, dry_run)
         if parsed.revision is not None:
             commit = repo.commit(parsed.revision)
             if commit is None:
                 raise not_installed(name)
-            return _remove_revisions(repo, {commit})
-        return _remove_repo(repo)
+            return _remove_revisions(repo, {commit}, dry_run)
+        return _remove_repo(repo, dry_run)
     except OSError as error:
         raise StorageError(f"{name!r} cannot be removed.", why=str(error)) from error
 
@@ -111,20 +114,22 @@ def _refuse_path(parsed: LocalPath, name: str) -> HubName:
     )
 
 
-def _remove_repo(repo: Repo) -> int:
+def _remove_repo(repo: Repo, dry_run: bool) -> int:
     commits = {p.name for p in (repo.path / "snapshots").glob("*") if p.is_dir()}
     contents = [p for folder in ("blobs", "snapshots") for p in (repo.path / folder).rglob("*") if not p.is_symlink()]
     size_bytes = sum(p.stat().st_size for p in contents if p.is_file())
+    if dry_run:
+        return size_bytes
     # huggingface_hub forgets the revisions (and its shared blobs) first; what it does not know of, parts of downloads
     # and a folder that it finds inconsistent, goes after it.
-    _remove_revisions(repo, commits)
+    _remove_revisions(repo, commits, dry_run)
     if repo.path.exists():
         shutil.rmtree(repo.path)
     shutil.rmtree(repo.path.parent / ".locks" / repo.path.name, ignore_errors=True)
     return size_bytes
 
 
-def _remove_revisions(repo: Repo, commits: set[str]) -> int:
+def _remove_revisions(repo: Repo, commits: set[str], dry_run: bool) -> int:
     """Deletes snapshots and the blobs that no other snapshot uses. Returns bytes freed."""
     from huggingface_hub import scan_cache_dir
 
@@ -133,20 +138,24 @@ def _remove_revisions(repo: Repo, commits: set[str]) -> int:
     if not commits & known:
         return 0
     strategy = info.delete_revisions(*(commits & known))
-    strategy.execute()
+    if not dry_run:
+        strategy.execute()
     return strategy.expected_freed_size
 
 
-def _remove_file(repo: Repo, parsed: HubName, name: str) -> int:
+def _remove_file(repo: Repo, parsed: HubName, name: str, dry_run: bool) -> int:
     """Deletes one GGUF file; the whole repository's folder when it was the last model in it."""
     source = cache.find(parsed)
     if source is None:
         raise not_installed(name)
     if len(cache.names_of(repo)) == 1 and not repo.parts():
-        return _remove_repo(repo)
+        return _remove_repo(repo, dry_run)
     blob = source.path.resolve()
+    links = [p for p in (repo.path / "snapshots").rglob("*") if p.is_symlink() and p != source.path]
+    still_used = any(p.resolve() == blob for p in links)
+    if dry_run:
+        return 0 if still_used else source.size_bytes
     source.path.unlink()
-    still_used = any(p.resolve() == blob for p in (repo.path / "snapshots").rglob("*") if p.is_symlink())
     if blob.is_relative_to(repo.blobs.resolve()) and not still_used:
         blob.unlink(missing_ok=True)
     return 0 if still_used else source.size_bytes

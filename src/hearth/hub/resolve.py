@@ -119,6 +119,8 @@ def canonical_name(name: str) -> str:
         if isinstance(parsed, HubName):
             found = _here(parsed, None)
             return found.name if found is not None else str(parsed)
+        if isinstance(parsed, LocalPath):
+            return str(parsed.path)
     return name.strip()
 
 
