@@ -146,6 +146,7 @@ class LLM(Asking):
             context=context,
             progress=progress,
             offline=offline,
+            mmap=mmap,
         )
         self.stats = Totals()
         self._guesser = Guesser(None)

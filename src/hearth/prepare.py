@@ -6,7 +6,7 @@ The compiler is imported only when something has to be compiled: where TVM is no
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,15 +17,17 @@ from hearth.checkpoint.generation import load_sampling, published_sampling
 from hearth.distribution import install_command
 from hearth.engine import pages_for
 from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
+from hearth.fit import LEAST_CONTEXT, inspector, require_fit
 from hearth.hub import Progress as HubProgress
-from hearth.hub import Source, resolve
+from hearth.hub import Source, complete, resolve
+from hearth.model import load_family
 from hearth.model.kv_cache import KvFormat, kv_format
 from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
+from hearth.sizes import ModelSize, size_of
 
 MANIFEST = "manifest.json"
 MAX_DEFAULT_CONTEXT = 8192
 """Tokens of context where none is asked for and the model has more: keys and values take memory."""
-LEAST_CONTEXT = 256
 _MEMORY_HINT = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
 COMPILE_HINT = f"Install the compiler: {install_command('compile')}. Or run a bundle that was compiled elsewhere."
 
@@ -77,30 +79,94 @@ def prepare(
     context: int | None = None,
     progress: ProgressCallback | None = None,
     offline: bool = False,
+    mmap: bool = False,
+    memory_bytes: int | None = None,
 ) -> Opened:
     """Finds a model's bundle, and makes it where there is none yet.
 
     Args: as `LLM`.
+        memory_bytes: what the model may take; None: what is free.
 
     Raises:
         ModelNotFound, NetworkError, ...: as `hub.resolve`, `open_checkpoint` and `compile_model`.
+        NotEnoughMemory: it is too large, which is found before it is downloaded where the hub tells its size, and
+            before it is compiled. With `mmap` any size will do.
         CompileError: it must be compiled, and the compiler is not installed or fails.
     """
     if (Path(name) / MANIFEST).is_file():
         return _from_bundle(name, Path(name), quant, head, precision, kv)
-    source = resolve(name, offline=offline, progress=hub_progress(progress))
+    limit_bytes = None if mmap else memory_bytes or available_bytes()
+    source = fetch(
+        name,
+        quant=quant,
+        head=head,
+        kv=kv_format(kv, precision),
+        context=context,
+        progress=progress,
+        offline=offline,
+        memory_bytes=limit_bytes,
+    )
     if source.kind == "bundle":
         return _from_bundle(name, source.path, quant, head, precision, kv)
     wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
-    memory = memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
+    memory = _memory_of(source, wanted)
     bundle = _remembered(memory)
     if bundle is not None:
-        return Opened(name, bundle, load_sampling(bundle.path))
+        return Opened(name, bundle, load_sampling(bundle.path), source.notices)
+    if not offline and complete(source):
+        memory = _memory_of(source, wanted)
+    check_fit(source, quant=quant, head=head, kv=kv_format(kv, precision), context=context, memory_bytes=limit_bytes)
     bundle, notices = _compiled(source, quant, head, precision, kv, context, progress)
     if not notices:
         memory.remember(bundle.path)
     sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))
-    return Opened(name, bundle, sampling, notices)
+    return Opened(name, bundle, sampling, (*source.notices, *notices))
+
+
+def fetch(
+    name: str,
+    *,
+    quant: str | None = None,
+    head: str | None = None,
+    kv: str = "f16",
+    context: int | None = None,
+    progress: ProgressCallback | None = None,
+    offline: bool = False,
+    memory_bytes: int | None = None,
+) -> Source:
+    """Finds a model, or downloads it after a look at what it is and whether it fits.
+
+    Args: as `LLM`; `kv` as `kv_format` gives it.
+        memory_bytes: what it may take; None: any size.
+
+    Raises: as `hub.resolve`; Unsupported, CorruptFile, NotEnoughMemory: it would be refused when it is here.
+    """
+    inspect = inspector(quant=quant, head=head, kv=kv, context=context, memory_bytes=memory_bytes)
+    return resolve(name, offline=offline, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes)
+
+
+def check_fit(
+    source: Source, *, quant: str | None, head: str | None, kv: str, context: int | None, memory_bytes: int | None
+) -> None:
+    """Refuses a model on this disk that is too large, before time goes into compiling it.
+
+    Raises:
+        NotEnoughMemory: as `fit.require_fit`. Unsupported, CorruptFile: it cannot be compiled.
+    """
+    checkpoint = open_checkpoint(source.path)
+    model = load_family(checkpoint, context=context)
+
+    def sizes(quant: str | None) -> ModelSize:
+        def dtype_of(parameter: str) -> str:
+            return checkpoint.tensors[model.sources[parameter].tensor].dtype
+
+        return size_of(model.config, dtype_of, checkpoint.kind, quant=quant, head=head, kv=kv)
+
+    require_fit(source.name, sizes, quant, memory_bytes)
+
+
+def _memory_of(source: Source, wanted: Mapping[str, object]) -> Memory:
+    return memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
 
 
 def start_loading(opened: Opened, *, mmap: bool = False) -> Loading:

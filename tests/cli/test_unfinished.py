@@ -1,4 +1,4 @@
-"""What a compilation leaves that is ended from outside: nothing after SIGTERM; after SIGKILL what is told and cleared."""
+"""What a compilation leaves that is ended from outside: SIGTERM nothing, SIGKILL what is told of and cleared away."""
 
 from __future__ import annotations
 

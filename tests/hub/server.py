@@ -196,13 +196,16 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 return self._error(fault.status, fault.error_code, fault.headers)
             extra = dict(extra or {})
             start, status = 0, 200
-            match = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+            stop_at = len(content)
+            match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
             if match and not fault.ignore_range:
                 start, status = int(match[1]), 206
+                stop_at = min(int(match[2]) + 1, stop_at) if match[2] else stop_at
                 if start >= len(content):
                     return self._error(416, "")
-                extra["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            body = bytes(b ^ 0x55 for b in content[start:]) if fault.flip else content[start:]
+                extra["Content-Range"] = f"bytes {start}-{stop_at - 1}/{len(content)}"
+            body = content[start:stop_at]
+            body = bytes(b ^ 0x55 for b in body) if fault.flip else body
             self._head(status, len(body), extra)
             if self.command == "HEAD":
                 return None

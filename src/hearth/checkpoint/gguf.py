@@ -94,8 +94,13 @@ class GgufCheckpoint:
                 why=f"From GGUF files Hearth reads {', '.join(sorted(READABLE))}.",
                 hint="Look for the same model as Q4_K_M, Q5_K_M, Q6_K, Q8_0 or F16.",
             )
+        begin, end = self.span(name)
+        return self._data[begin:end]
+
+    def span(self, name: str) -> tuple[int, int]:
+        """Where the bytes of a tensor stand in the file: `[begin, end)`."""
         begin = self._data_start + self._offsets[name]
-        return self._data[begin : begin + info.size_bytes]
+        return begin, begin + self.tensors[name].size_bytes
 
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""
@@ -104,6 +109,25 @@ class GgufCheckpoint:
     def tokenizer(self) -> TokenizerSpec | None:
         """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
         return gguf_tokenizer(self.config, self.path.name)
+
+
+def header_size(beginning: bytes) -> int | None:
+    """Bytes of a file's header, of whose content only the beginning is at hand; None where the header goes on.
+
+    Raises:
+        Unsupported: another version or byte order.
+    """
+    cursor = Cursor(memoryview(beginning), "")
+    try:
+        require_version(cursor)
+        tensor_count, metadata_count = cursor.u64(), cursor.u64()
+        GgufMetadata(cursor, metadata_count)
+        for _ in range(tensor_count):
+            cursor.string(MAX_NAME_BYTES)
+            cursor.position += 8 * cursor.u32() + 12  # dimensions; type, offset
+    except CorruptFile:
+        return None
+    return cursor.position if cursor.remaining >= 0 else None
 
 
 def _describe(cursor: Cursor, alignment: int) -> _Described:

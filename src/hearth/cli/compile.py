@@ -56,17 +56,30 @@ def command(
     """
     from hearth.bundle import open_bundle
     from hearth.cli.progress import showing_progress
-    from hearth.hub import resolve
-    from hearth.prepare import COMPILE_HINT, compile_progress, hub_progress
+    from hearth.hub import complete
+    from hearth.model.kv_cache import kv_format
+    from hearth.prepare import COMPILE_HINT, check_fit, compile_progress, fetch
+    from hearth.runtime import available_bytes
     from hearth.units import format_bytes
 
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already.", hint="Name a new folder, or remove that one.")
     begin = time.monotonic()
     with showing_progress() as progress:
-        source = resolve(model, offline=offline, progress=hub_progress(progress))
+        # A bundle that goes elsewhere need not fit here.
+        limits: dict[str, Any] = {
+            "quant": quant,
+            "head": head,
+            "kv": kv_format(kv, precision),
+            "context": context,
+            "memory_bytes": available_bytes() if output is None and target is None else None,
+        }
+        source = fetch(model, offline=offline, progress=progress, **limits)
         if source.kind == "bundle":
             raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
+        if not offline:
+            complete(source)
+        check_fit(source, **limits)
         try:
             from hearth.compiler import compile_model
 

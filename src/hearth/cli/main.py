@@ -35,6 +35,7 @@ VERBS = {
     "serve": "Serve models to OpenAI and Anthropic clients.",
     "batch": "Answer a file of requests; goes on where it was stopped.",
     "app": "Chat in the browser, everything on this machine.",
+    "models": "Show which models fit this machine.",
     "pull": "Download a model.",
     "list": "Show which models are here.",
     "ps": "Show which servers run here.",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import click
 
 from hearth.cli.options import examples
@@ -9,26 +12,40 @@ from hearth.cli.options import examples
 
 @click.command(
     "pull",
-    epilog=examples("hearth pull Qwen/Qwen3-0.6B", "hearth pull hf:owner/name-GGUF:name-Q4_K_M.gguf"),
+    epilog=examples(
+        "hearth pull Qwen/Qwen3-0.6B",
+        "hearth pull owner/name-GGUF:Q4_K_M",
+        "hearth pull https://huggingface.co/owner/name-GGUF",
+    ),
 )
 @click.argument("model")
 @click.option("--revision", help="Branch, tag or commit [main].")
-def command(model: str, revision: str | None) -> None:
+@click.option("--any-size", is_flag=True, help="Download it even if this machine's memory cannot hold it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: name, kind, path, size_bytes, commit.")
+def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> None:
     """Download MODEL from the hub into the Hugging Face cache.
 
-    Only the files that are needed come. An interrupted download goes on where it stopped when asked for again.
+    Only the files that are needed come, after a look at what the model is and whether it fits. Of a repository of GGUF
+    files the best that fits this machine is taken where none is named. An interrupted download goes on where it stopped
+    when asked for again.
     """
     from hearth.cli.progress import showing_progress
-    from hearth.hub import Progress as HubProgress
+    from hearth.fit import inspector, usable_bytes
     from hearth.hub import pull
-    from hearth.prepare import Progress
+    from hearth.prepare import hub_progress
     from hearth.units import format_bytes
 
+    memory_bytes = None if any_size else usable_bytes()
+    inspect = inspector(quant=None, head=None, kv="f16", context=None, memory_bytes=memory_bytes)
     with showing_progress() as progress:
-
-        def told(now: HubProgress) -> None:
-            progress(Progress("download", f"{now.repo_id}: {now.file}", now.done_bytes, now.total_bytes))
-
-        source = pull(model, revision=revision, progress=told)
+        source = pull(
+            model, revision=revision, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes
+        )
+    for notice in source.notices:
+        click.echo(f"Note: {notice}", err=True)
+    if as_json:
+        data = {name: getattr(source, name) for name in ("name", "kind", "size_bytes", "commit")}
+        click.echo(json.dumps(data | {"path": str(source.path)}, ensure_ascii=False))
+        return
     click.echo(f"{source.name} is here: {format_bytes(source.size_bytes)}.", err=True)
-    click.echo(str(source.path))
+    click.echo(f"Next: hearth chat {shlex.quote(source.name)}", err=True)

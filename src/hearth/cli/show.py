@@ -17,34 +17,41 @@ from hearth.cli.options import FORMATS, examples
 @click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
-    """Show what MODEL is: family, parameters, formats, context, and the memory that it needs.
+    """Show what MODEL is: family, parameters, formats, context, the memory that it needs, and whether it fits.
 
-    The model must be on this disk; nothing is downloaded.
+    A model that is not on this disk is looked at on the hub: how much would have to be downloaded, under which licence,
+    which files there are. Nothing is downloaded but the beginning of a file.
     """
     from hearth.cli.table import print_facts
-    from hearth.errors import UsageError
-    from hearth.hub import resolve
+    from hearth.errors import ModelNotFound
+    from hearth.hub import installed
     from hearth.measure import describe
     from hearth.runtime.memory import available_bytes
     from hearth.units import format_bytes
 
-    if context is not None and context < 1:
-        raise UsageError(f"A context of {context} tokens is not possible.")
-    about = describe(resolve(model, offline=True), context=context, quant=quant, head=head)
+    memory_bytes = available_bytes()
+    try:
+        source = installed(model, memory_bytes=memory_bytes)
+    except ModelNotFound:
+        _show_remote(model, context, quant, head, as_json)
+        return
+    for notice in source.notices:
+        click.echo(f"Note: {notice}", err=True)
+    about = describe(source, context=context, quant=quant, head=head)
     if as_json:
         data = asdict(about) | {"path": str(about.path), "memory_bytes": about.memory_bytes}
         click.echo(json.dumps(data, ensure_ascii=False))
         return
-    source = ", ".join(f"{name} {100 * share:.0f}%" for name, share in about.source_formats.items())
+    published = ", ".join(f"{name} {100 * share:.0f}%" for name, share in about.source_formats.items())
     template = {True: "its own", False: "none: a known format is guessed", None: "no tokenizer"}[about.chat_template]
-    free = available_bytes()
+    free = memory_bytes
     facts = [
         ("model", about.name),
         ("path", str(about.path)),
         ("kind", about.kind),
         ("family", about.family),
         ("parameters", f"{_count(about.parameters)} in {about.layers} layers, vocabulary {about.vocab_size}"),
-        ("published as", f"{source} ({format_bytes(about.source_bytes)})" if source else ""),
+        ("published as", f"{published} ({format_bytes(about.source_bytes)})" if published else ""),
         ("compiled as", about.formats),
         ("chat template", template),
         ("context", f"{about.context_max} tokens at most"),
@@ -56,6 +63,38 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
         ("free memory", format_bytes(free) if free is not None else ""),
     ]
     print_facts([fact for fact in facts if fact[1]])
+
+
+def _show_remote(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
+    from hearth.cli.table import print_facts, print_table
+    from hearth.measure import describe_remote
+    from hearth.units import format_bytes
+
+    about = describe_remote(model, context=context, quant=quant, head=head)
+    if as_json:
+        click.echo(json.dumps(asdict(about), ensure_ascii=False))
+        return
+    command = f"hearth pull {about.name}"
+    facts = [
+        ("model", about.name),
+        ("on the hub", f"{format_bytes(about.download_bytes)} to download"),
+        ("licence", about.license or "its page says none"),
+        ("terms", "its owners ask you to accept theirs first, on the model's page" if about.gated else ""),
+    ]
+    if about.family is not None:
+        facts += [
+            ("family", about.family),
+            ("parameters", f"{_count(about.parameters)} in {about.layers} layers"),
+            ("compiled as", about.formats),
+            ("context", f"{about.context_max} tokens at most"),
+            ("memory", f"{format_bytes(about.memory_bytes)} with {about.context} tokens of context"),
+        ]
+    facts += [("here", about.fit or ""), ("to get it", command if about.fit != "too large" else "")]
+    print_facts([fact for fact in facts if fact[1]])
+    if len(about.files) > 1:
+        click.echo()
+        rows = [(f.name, format_bytes(f.size_bytes), f.fit or "") for f in about.files]
+        print_table(("FILES", "SIZE", "HERE"), rows)
 
 
 def _count(number: int) -> str:

@@ -60,11 +60,13 @@ def command(
     if model is None:
         raise UsageError("No model is named.", hint="For example: hearth tune starter")
     from hearth.cli.progress import showing_progress
-    from hearth.hub import resolve
-    from hearth.prepare import COMPILE_HINT, hub_progress
+    from hearth.prepare import COMPILE_HINT, fetch
+    from hearth.runtime import available_bytes
 
     with showing_progress() as progress:
-        source = resolve(model, offline=offline, progress=hub_progress(progress))
+        source = fetch(
+            model, quant=quant, head=head, offline=offline, progress=progress, memory_bytes=available_bytes()
+        )
         if source.kind == "bundle":
             raise UsageError(f"{model} is compiled already.", hint="Tune the model that it was made of.")
         try:

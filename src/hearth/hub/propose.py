@@ -27,9 +27,8 @@ def parse_or_propose(name: str, revision: str | None, memory_bytes: int | None) 
         if entries:
             lines = [f"  hearth pull {e.name}   ({e.summary(memory_bytes)})" for e in entries[:_MOST]]
             raise ModelNotFound(
-                f"{name.strip()!r} is a short name, and Hearth takes models from their owners:"
-                f" {'one' if len(entries) == 1 else 'these'} of the hub can be meant.",
-                hint="\n".join(lines) if len(entries) > 1 else lines[0].strip(),
+                f"{name.strip()!r} is a short name: Hearth takes a model by its owner's name for it.",
+                hint="\n".join(["one of", *lines]) if len(entries) > 1 else lines[0].strip(),
             ) from error
         close = close_names(name)
         if close:

@@ -103,7 +103,7 @@ def preview(name: str, *, memory_bytes: int | None = None) -> Remote:
     """
     parsed = parse_or_propose(name, None, memory_bytes)
     if not isinstance(parsed, HubName):
-        raise UsageError(f"{name!r} is no name on the hub.")
+        raise UsageError(f"{_local(parsed).name} is on this disk.")
     if is_offline():
         raise not_installed(str(parsed), offline="environment")
     return look(parsed, memory_bytes)

@@ -6,6 +6,7 @@ Returns numbers; it never prints.
 
 from hearth.measure.bench import BenchResult, Decode, MemoryRead, Prefill, Spread, bench
 from hearth.measure.describe import Description, describe
+from hearth.measure.describe_remote import RemoteDescription, RemoteFileLine, describe_remote
 from hearth.measure.doctor import Diagnosis, Finding, diagnose
 from hearth.measure.profile import KernelProfile, PhaseProfile, Profile, profile
 from hearth.measure.quality import Comparison, Perplexity, compare, perplexity
@@ -24,10 +25,13 @@ __all__ = [
     "PhaseProfile",
     "Prefill",
     "Profile",
+    "RemoteDescription",
+    "RemoteFileLine",
     "Spread",
     "bench",
     "compare",
     "describe",
+    "describe_remote",
     "diagnose",
     "draw_roofline",
     "perplexity",

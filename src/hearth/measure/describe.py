@@ -9,14 +9,11 @@ from math import prod
 from pathlib import Path
 
 from hearth.bundle import open_bundle
-from hearth.checkpoint import Checkpoint, open_checkpoint
+from hearth.checkpoint import open_checkpoint
+from hearth.errors import UsageError
 from hearth.hub import Source
-from hearth.model.config import DecoderConfig
 from hearth.model.load import load_family
-from hearth.model.weights import WeightSource, parameter_shapes
-from hearth.quant import choose_format, packed_size
-
-KV_BYTES = 2  # keys and values are kept in f16
+from hearth.sizes import size_of
 
 
 @dataclass(frozen=True)
@@ -73,13 +70,14 @@ def describe(
     checkpoint = open_checkpoint(source.path)
     loaded = load_family(checkpoint, context=context)
     config = loaded.config
-    size = context or min(config.max_position, 8192)
+    size = context_of(source.name, context, config.max_position)
     used = [checkpoint.tensors[name] for name in {s.tensor for s in loaded.sources.values()}]
     counts = Counter({t.dtype: 0 for t in used})
     for tensor in used:
         counts[tensor.dtype] += prod(tensor.shape)
     parameters = sum(counts.values())
-    weights_bytes, formats = _packed(checkpoint, loaded.sources, config, quant, head)
+    dtypes = {name: checkpoint.tensors[source.tensor].dtype for name, source in loaded.sources.items()}
+    needed = size_of(config, dtypes.__getitem__, checkpoint.kind, quant=quant, head=head)
     tokenizer = checkpoint.tokenizer()
     return Description(
         name=source.name,
@@ -90,48 +88,31 @@ def describe(
         layers=len(config.layers),
         vocab_size=config.vocab_size,
         source_formats={dtype: count / parameters for dtype, count in counts.most_common()},
-        formats=formats,
+        formats=needed.formats,
         source_bytes=source.size_bytes,
         context_max=config.max_position,
         context=size,
-        weights_bytes=weights_bytes,
-        kv_bytes=size * kv_bytes_per_token(config),
+        weights_bytes=needed.weights_bytes,
+        kv_bytes=size * needed.kv_bytes_per_token,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
     )
 
 
-def kv_bytes_per_token(config: DecoderConfig) -> int:
-    """Memory for keys and values of one token, all layers together."""
-    return 2 * KV_BYTES * config.num_kv_heads * config.head_dim * len(config.layers)
-
-
-def _packed(
-    checkpoint: Checkpoint,
-    sources: Mapping[str, WeightSource],
-    config: DecoderConfig,
-    quant: str | None,
-    head: str | None,
-) -> tuple[int, str]:
-    """Bytes of all packed weights, and the formats of the body and of embedding and head."""
-    total = 0
-    body: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
-    for name, shape in parameter_shapes(config).items():
-        tensor = checkpoint.tensors[sources[name].tensor]
-        fmt = choose_format(name, tensor.dtype, checkpoint.kind, quant, head)
-        if len(shape) < 2:
-            total += 4 * prod(shape)
-            continue
-        total += packed_size(fmt, shape[0], shape[1])
-        (ends if name in ("embed", "head") else body)[fmt.name] += prod(shape)
-    names = ", ".join(name for name, _ in body.most_common())
-    return total, f"{names}; embedding and head {', '.join(name for name, _ in ends.most_common())}"
+def context_of(name: str, wanted: int | None, most: int) -> int:
+    """Tokens to compute a model's memory for. Raises UsageError where it has not so many."""
+    if wanted is None:
+        return min(most, 8192)
+    if not 1 <= wanted <= most:
+        raise UsageError(
+            f"A context of {wanted} tokens is asked for; {name} takes {most} at most.", hint="Leave --context out."
+        )
+    return wanted
 
 
 def _bundle(source: Source, context: int | None) -> Description:
     bundle = open_bundle(source.path, for_this_machine=False)
     made, facts = bundle.manifest, bundle.manifest.facts
-    size = context or min(made.context, 8192)
+    size = context_of(source.name, context, made.context)
     return Description(
         name=source.name,
         path=source.path,

@@ -31,6 +31,17 @@ def available_bytes() -> int | None:
     return min(known, default=None)
 
 
+def total_bytes() -> int | None:
+    """Memory that this machine or container has, whoever uses it now; None if the system does not tell."""
+    if sys.platform not in ("linux", "darwin"):
+        return None
+    known = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for folder in cgroup_folders(_OWN_CGROUP, _CGROUPS, "memory") if sys.platform == "linux" else ():
+        limits = (_read(folder / name).strip() for name in ("memory.max", "memory.limit_in_bytes"))
+        known += [int(limit) for limit in limits if limit.isdigit()]
+    return min(known)
+
+
 def require(size_bytes: int, what: str, *, hint: str = "") -> None:
     """Checks that `size_bytes` are available for `what` (a noun: "The model's weights").
 

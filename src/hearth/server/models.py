@@ -318,7 +318,11 @@ class Models:
             NotEnoughMemory: it does not fit. What `prepare` raises.
         """
         opened = await asyncio.to_thread(
-            prepare, slot.source, progress=self._watched(progress), **self._settings.preparing
+            prepare,
+            slot.source,
+            progress=self._watched(progress),
+            memory_bytes=self._budget_bytes,
+            **self._settings.preparing,
         )
         facts = opened.bundle.manifest.facts
         batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * facts.context_max

@@ -1,0 +1,95 @@
+"""A model on the hub, looked into before its weights come: what it is and how large it will be.
+
+A folder says it in config.json. A GGUF file says it in its header, of which a few MiB are fetched; the rest is a hole.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from hearth.checkpoint.folder import model_type_of
+from hearth.checkpoint.gguf import GgufCheckpoint, header_size
+from hearth.checkpoint.mapped import parse_json_object
+from hearth.hub import Remote
+from hearth.hub.files import RemoteFile
+from hearth.model import DecoderConfig, load_family, parameter_shapes
+from hearth.model.load import load_config
+from hearth.sizes import ModelSize, size_of
+
+# Headers hold the vocabulary, which decides their length: half a MiB to some ten.
+_HEADER_STEPS = (1 << 20, 4 << 20, 16 << 20, 64 << 20)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a model is, as far as that can be known without its weights.
+
+    Attributes:
+        dtypes: the tensor type of each parameter.
+    """
+
+    config: DecoderConfig
+    kind: Literal["safetensors", "gguf"]
+    dtypes: Mapping[str, str]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all weights."""
+        return sum(prod(shape) for shape in parameter_shapes(self.config).values())
+
+    def size(self, *, quant: str | None = None, head: str | None = None, kv: str = "f16") -> ModelSize:
+        """How large it is when it is compiled, as `sizes.size_of`."""
+        return size_of(self.config, self.dtypes.__getitem__, self.kind, quant=quant, head=head, kv=kv)
+
+
+def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
+    """Reads a model's configuration.
+
+    Args:
+        context: tokens to prepare for, as `load_family`.
+
+    Returns:
+        None where the server sends only whole files, so that a GGUF file has to be downloaded to be read.
+
+    Raises:
+        Unsupported, CorruptFile: it is of a kind that Hearth does not run, or damaged. NetworkError: it does not come.
+    """
+    if remote.selection.gguf is not None:
+        return _gguf(remote, remote.selection.gguf, context)
+    config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
+    decoder = load_config(config, model_type_of(config), context=context)
+    return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"))
+
+
+def _gguf(remote: Remote, file: RemoteFile, context: int | None) -> Preview | None:
+    beginning = b""
+    for step in _HEADER_STEPS:
+        more = remote.read(file.path, len(beginning), step)
+        if more is None:
+            return None
+        beginning += more
+        if header_size(beginning) is not None or len(beginning) == file.size_bytes:
+            break
+    with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
+        path = Path(folder) / PurePosixPath(file.path).name
+        with path.open("wb") as stream:
+            stream.write(beginning)
+            stream.truncate(file.size_bytes)
+        checkpoint = GgufCheckpoint(path)
+        # Factors of the rotation are tensors in this format, and a part of what the model is.
+        with path.open("r+b") as stream:
+            for name in (name for name in checkpoint.tensors if name.startswith("rope_")):
+                begin, end = checkpoint.span(name)
+                values = remote.read(file.path, begin, end) if end > len(beginning) else None
+                if values is not None:
+                    stream.seek(begin)
+                    stream.write(values)
+        model = load_family(checkpoint, context=context)
+    return Preview(
+        model.config, "gguf", {name: checkpoint.tensors[s.tensor].dtype for name, s in model.sources.items()}
+    )
