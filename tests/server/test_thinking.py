@@ -23,7 +23,7 @@ from hearth.server.anthropic.schema import CountRequest
 from hearth.server.errors import ApiError
 from hearth.server.models import Models, ModelSettings
 from hearth.server.openai.response_output import Output
-from hearth.server.prompts import variables_of_effort
+from hearth.server.prompts import variables_of_thinking
 
 from .running import Running, running
 
@@ -101,11 +101,13 @@ def test_an_effort_reaches_a_template_that_knows_efforts_and_is_no_error_where_t
     )
     for template, variables in ((knows, {"reasoning_effort": "low"}), (thinks, None), (plain, None)):
         assert asked(cast("LLM", SimpleNamespace(chat_template=template)), body)[1]["template_variables"] == variables
-    assert variables_of_effort("low", knows, field="f") == ({"reasoning_effort": "low"}, None)
-    assert variables_of_effort("low", thinks, field="f") == variables_of_effort("none", plain, field="f") == ({}, None)
+    assert variables_of_thinking("low", knows, field="f") == ({"reasoning_effort": "low"}, None)
+    assert (
+        variables_of_thinking("low", thinks, field="f") == variables_of_thinking("none", plain, field="f") == ({}, None)
+    )
     for effort, template in (("none", thinks), ("low", plain)):
         with pytest.raises(ApiError, match="cannot switch"):
-            variables_of_effort(effort, template, field="f")
+            variables_of_thinking(effort, template, field="f")
 
 
 def test_a_thought_is_a_reasoning_item(openai: OpenAI, starter: LLM) -> None:

@@ -66,6 +66,7 @@ _LIMITS = (
     click.option(
         "--drain-timeout", type=float, default=30, show_default=True, help="Seconds for running answers when it stops."
     ),
+    click.option("--strict-fields", is_flag=True, help="Refuse unknown fields of a request instead of ignoring them."),
     click.option("--log-requests", is_flag=True, help="Write what is asked and answered to the log."),
     click.option(
         "--log-level",
@@ -125,6 +126,7 @@ def server_settings(options: Mapping[str, Any]) -> ServerSettings:
         timeout_s=options["timeout"],
         drain_timeout_s=options["drain_timeout"],
         log_requests=options["log_requests"],
+        strict_fields=options["strict_fields"],
     )
 
 

@@ -219,11 +219,6 @@ def new_id(prefix: str) -> str:
     return f"{prefix}{secrets.token_hex(12)}"
 
 
-def nth_seed(seed: int | None, index: int) -> int | None:
-    """The seed of one of several answers: the first has the one that was given, each next one the next number."""
-    return None if seed is None else (seed + index) % 2**64
-
-
 def _followers(prepared: Sequence[Prepared]) -> dict[int, list[int]]:
     """Answers that begin at once -> those that wait for the first token of one, since they have its long prompt."""
     first: dict[tuple[int, ...], int] = {}

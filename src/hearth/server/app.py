@@ -1,7 +1,7 @@
 """The application: `create_app` puts the routes together and the layers around them.
 
 Outside in: `access` (log, counters, safe headers), `security` (names, other web pages), CORS for pages that are
-allowed, `security` (keys), `limits` (size, nesting, time), then the routes.
+allowed, `security` (keys), `limits` (size, nesting, time), `warning` (what a request is told), then the routes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hearth.server.limits import Limits, Traffic
 from hearth.server.metrics import CONTENT_TYPE, Metrics
 from hearth.server.security import HostGuard, KeyGuard
 from hearth.server.settings import ServerSettings
+from hearth.server.warning import HEADER, Warned
 
 if TYPE_CHECKING:
     from hearth.server.chatpage import ChatPage
@@ -46,6 +47,7 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
     for protocol in (openai, anthropic, tokens):
         app.include_router(protocol.router)
     add_own_routes(app)
+    app.add_middleware(Warned, strict=settings.strict_fields)  # the innermost layer: also of a replica
     if page is not None:
         app.include_router(page.router)
     add_guards(app, settings, public_paths=page.public_paths if page is not None else frozenset())
@@ -67,7 +69,7 @@ def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozense
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "request-id", "retry-after"],
+            expose_headers=["x-request-id", "request-id", "retry-after", HEADER],
             allow_private_network=True,
         )
     app.add_middleware(HostGuard, settings=settings)

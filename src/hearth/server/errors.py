@@ -29,6 +29,8 @@ from hearth.errors import (
     Unsupported,
     UsageError,
 )
+from hearth.server.fields import FAULT
+from hearth.server.warning import told as told_of_request
 from hearth.server.worker import Busy, Closing, ModelBroken
 from hearth.store import NotFound
 
@@ -182,9 +184,10 @@ def _http(error: HTTPException) -> ApiError:
 
 def _invalid(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Validation errors, named by field: the first three; the first is `param`."""
+    errors = [one for error in errors for one in _one_by_one(error)]
     told = [_field_error(error) for error in errors[:3]]
     more = f" And {len(errors) - 3} more." if len(errors) > 3 else ""
-    unknown = any(error["type"] in ("extra_forbidden", "unsupported") for error in errors[:1])
+    unknown = any(error["type"] in ("extra_forbidden", "unsupported", FAULT) for error in errors[:1])
     return ApiError(
         400,
         " ".join(message for _, message in told) + more,
@@ -193,19 +196,30 @@ def _invalid(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     )
 
 
+def _one_by_one(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An error of an object that names several of its fields, as one for each of them."""
+    if error["type"] != FAULT:
+        return [error]
+    return [{"type": FAULT, "loc": (*error["loc"], name), "msg": why} for name, why in error["ctx"]["refused"]]
+
+
 def _field_error(error: Mapping[str, Any]) -> tuple[str | None, str]:
     place = [part for part in error["loc"] if not _is_noise(part)]
     if place and place[0] in ("body", "query", "path", "header"):
         place = place[1:]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")[:200]
+    current = told_of_request()
+    name = current.renamed.get(name, name) if current is not None else name
     match error["type"]:
         case "json_invalid":
             detail = error.get("ctx", {}).get("error", error["msg"])
             return None, f"The body is not valid JSON: {detail} at character {error['loc'][-1]}."
         case "extra_forbidden":
             return name, f"{name} is not supported."
-        case "unsupported":  # `wire.Unsupported` says why
+        case "unsupported":
             return name or None, f"{name} {error['msg']}".strip()
+        case str(kind) if kind == FAULT:
+            return name, f"{name} is not supported: {error['msg']}" if error["msg"] else f"{name} is not supported."
         case "missing":
             return name or None, f"{name} is missing." if name else "The body is missing."
         case _:

@@ -12,8 +12,10 @@ from typing import Any, Final
 from hearth.chat.template import ChatTemplate
 from hearth.chat.thinking import ALL_TAGS
 from hearth.server.errors import ApiError
+from hearth.server.warning import warn
 
 _USES_NAME = re.compile(r"""\bm(?:essage|sg)?(?:\.name\b|\[['"]name['"]\]|\.get\(['"]name)""")
+_SWITCHES: Final = ("enable_thinking", "thinking")
 # Not for a request to set: what the template is given anyway, or what other fields of the request say.
 _TAKEN: Final = {
     "messages": "use messages",
@@ -27,24 +29,38 @@ _TAKEN: Final = {
 
 
 def for_template(messages: Sequence[dict[str, Any]], template: ChatTemplate) -> list[dict[str, Any]]:
-    """Messages as this template knows them.
+    """Messages as this template knows them: without names where it has no place for any, with roles that it has, and
+    with ids by which calls and results find each other."""
+    roles = {"function": "tool"} if template.uses("developer") else {"function": "tool", "developer": "system"}
+    knows_names = _USES_NAME.search(template.source) is not None
+    result: list[dict[str, Any]] = []
+    for message in messages:
+        message = {**message, "role": roles.get(message["role"], message["role"])}
+        if "name" in message and message["role"] != "tool" and not knows_names:
+            warn("ignored", "messages[].name")
+            del message["name"]
+        result.append(message)
+    return _with_call_ids(result)
 
-    Raises:
-        ApiError: a message has a name, and the template has no place for one.
-    """
-    knows_developer = template.uses("developer")
-    result = []
-    for index, message in enumerate(messages):
-        named = message.get("name") is not None and message["role"] != "tool"
-        if named and not _USES_NAME.search(template.source):
-            raise ApiError(
-                400,
-                f"messages[{index}].name: this model's chat template has no place for a name.",
-                code="unsupported_parameter",
-                param=f"messages[{index}].name",
+
+def _with_call_ids(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A call without an id gets one. A result without is that of the next call of its name that has none yet."""
+    waiting: list[tuple[str, str]] = []  # ids and names of calls without a result
+    result: list[dict[str, Any]] = []
+    for message in messages:
+        if message.get("tool_calls"):
+            calls = [
+                {**call, "id": call.get("id") or f"call{index:05d}"}  # nine letters and digits: some templates insist
+                for index, call in enumerate(message["tool_calls"], len(result))
+            ]
+            waiting = [(call["id"], call["function"]["name"]) for call in calls]
+            message = {**message, "tool_calls": calls}
+        elif message["role"] == "tool":
+            found = message.get("tool_call_id") or next(
+                (one for one, name in waiting if message.get("name") in (None, name)), f"call{len(result):05d}"
             )
-        if message["role"] == "developer" and not knows_developer:
-            message = {**message, "role": "system"}
+            waiting = [call for call in waiting if call[0] != found]
+            message = {**message, "tool_call_id": found}
         result.append(message)
     return result
 
@@ -55,7 +71,9 @@ def checked_variables(given: Mapping[str, Any] | None, template: ChatTemplate) -
     Raises:
         ApiError: the template does not know one, or it is not the request's to set.
     """
-    for name in given or {}:
+    for name, value in (given or {}).items():
+        if name in _SWITCHES and not template.uses(name) and value is thinks(template):
+            continue  # it does so by itself
         reason = _TAKEN.get(name) or (None if template.uses(name) else "this model's chat template does not know it")
         if reason is not None:
             field = f"chat_template_kwargs.{name}"
@@ -63,19 +81,22 @@ def checked_variables(given: Mapping[str, Any] | None, template: ChatTemplate) -
     return dict(given or {})
 
 
-def variables_of_effort(
-    effort: str | None, template: ChatTemplate, *, field: str
+def variables_of_thinking(
+    wish: str | bool | None, template: ChatTemplate, *, field: str
 ) -> tuple[dict[str, Any], bool | None]:
-    """What an effort is for this template: variables for it, and whether the model is to think.
+    """What a wish is for this template: variables for it, and whether the model is to think.
+
+    Args:
+        wish: an effort, or on and off.
 
     Raises:
         ApiError: the template knows no effort and no switch, and does otherwise by itself.
     """
-    if effort is None:
+    if wish is None:
         return {}, None
-    if template.uses("reasoning_effort"):
-        return {"reasoning_effort": effort}, None
-    wanted = effort not in ("none", "minimal")
+    if isinstance(wish, str) and template.uses("reasoning_effort"):
+        return {"reasoning_effort": wish}, None
+    wanted = wish if isinstance(wish, bool) else wish not in ("none", "minimal")
     if can_switch_thinking(template):
         return {}, wanted
     if thinks(template) != wanted:

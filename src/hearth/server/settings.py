@@ -54,6 +54,7 @@ class ServerSettings:
         drain_timeout_s: what running answers get when the server stops.
         keepalive_s: a stream that is silent for so long sends a comment.
         log_requests: write what is asked and answered to the log.
+        strict_fields: refuse fields of a request that would be ignored with a warning.
     """
 
     host: str = "127.0.0.1"
@@ -79,6 +80,7 @@ class ServerSettings:
     drain_timeout_s: float = 30.0
     keepalive_s: float = 15.0
     log_requests: bool = False
+    strict_fields: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, most, unit) in _RANGES.items():

@@ -12,11 +12,12 @@ from pydantic_core import PydanticCustomError
 from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import UsageError
 from hearth.llm import LLM
+from hearth.server import fields
 from hearth.server.openai.chat import as_dict
 from hearth.server.openai.chat_schema import Message
 from hearth.server.openai.parts import ERRORS
 from hearth.server.prompts import for_template
-from hearth.server.wire import MAX_MESSAGES, Body, ModelName, Text, TokenList
+from hearth.server.wire import MAX_MESSAGES, ClientBody, ModelName, Text, TokenList
 
 if TYPE_CHECKING:
     from hearth.server.models import Models
@@ -24,21 +25,20 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["tokens"], responses=ERRORS)
 
 
-class TokenizeRequest(Body):
+class TokenizeRequest(ClientBody):
     """A text, or messages, which are written as the model's chat template writes them."""
 
+    rules = fields.TOKENS
     content: Text | None = None
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
     model: Annotated[ModelName, Field(description="The server's first unless given.")] | None = None
-    add_special: Annotated[bool, Field(description="With the tokens that the model expects around a text.")] = True
+    add_special: Annotated[bool, Field(description="With the tokens that the model expects around a text.")] = False
     with_pieces: Annotated[bool, Field(description="Each token with its text.")] = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.content is None) == (self.messages is None):
             raise PydanticCustomError("one_of_two", "give either content or messages")
-        if self.messages is not None and not self.add_special:
-            raise PydanticCustomError("one_of_two", "add_special is for content: a template writes what it writes")
         return self
 
 
@@ -55,7 +55,7 @@ class Tokens(BaseModel):
     tokens: list[int] | list[TokenPiece]
 
 
-class DetokenizeRequest(Body):
+class DetokenizeRequest(ClientBody):
     """Token ids."""
 
     tokens: TokenList

@@ -1,7 +1,7 @@
-"""What the request bodies of all protocols share: strict models, sizes, fields that are refused by name, plain JSON.
+"""What the request bodies of all protocols share: strict models, sizes, plain JSON.
 
-A body is a stranger's. Whatever is in it is known by name, of its exact type, within its range and of bounded size, or
-the request is answered with an error that names the field.
+A body is a stranger's. What its schema knows is of its exact type, within its range and of bounded size, or the request
+is answered with an error that names the field; what becomes of the rest is told in `fields`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -18,11 +19,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from hearth.server.fields import FieldRules, Refused, Renamed, sorted_out
 
 MAX_TEXT = 4_000_000
 """Characters of one text: past any context, and what a template may hold."""
@@ -41,39 +44,53 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class CacheControl(Body):
-    """Where to cache a prompt (Anthropic's; some clients send it to everybody). Without effect: every prompt is cached
-    by itself."""
+class ClientBody(Body):
+    """A body or a part of one that somebody else's program wrote: what its schema does not have goes by `rules`.
 
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-    scope: Annotated[str, Field(max_length=64)] | None = None
-
-
-class Unsupported:
-    """Marks a field that the protocol has and Hearth has not: `Annotated[Any, Unsupported("why")] = None`.
-
-    Null, and the values that ask for nothing, are accepted, since clients send them by themselves.
-
-    Args:
-        why: one sentence for the client.
-        neutral: values besides null that ask for nothing.
+    Attributes:
+        rules: see `fields`.
     """
 
-    def __init__(self, why: str, *, neutral: tuple[Any, ...] = ()) -> None:
-        self.why = why
-        self.accepted = (None, *neutral)
+    model_config = ConfigDict(extra="ignore")
+    rules: ClassVar[FieldRules] = FieldRules()
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._check)
+    @model_validator(mode="before")
+    @classmethod
+    def _sort_out(cls, value: Any) -> Any:
+        return sorted_out(value, _names(cls), cls.rules) if isinstance(value, Mapping) else value
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"enum": list(self.accepted), "description": f"Not supported: {self.why}"}
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The document says what is taken: null for whatever may be left out, and of refused fields the values that
+        ask for nothing."""
+        described = handler.resolve_ref_schema(handler(schema))
+        fields = described.setdefault("properties", {})
+        for name, field in fields.items():
+            if name not in described.get("required", ()):
+                fields[name] = _or_values(field, (None, *cls.rules.absent.get(name, ())))
+        for name, rule in cls.rules.rules.items():
+            match rule:
+                case Refused(why, neutral):
+                    fields[name] = {"enum": [None, *neutral], "description": f"Not supported: {why}"}
+                case Renamed(to) if to in fields:
+                    fields[name] = {**fields[to], "description": f"Another name of {to}."}
+        return described
 
-    def _check(self, value: Any) -> Any:
-        if not any(type(value) is type(known) and value == known for known in self.accepted):
-            raise PydanticCustomError("unsupported", "is not supported: {why}", {"why": self.why})
-        return value
+
+def _or_values(field: JsonSchemaValue, values: tuple[Any, ...]) -> JsonSchemaValue:
+    """A field that may also be one of these."""
+    forms = field.get("anyOf")
+    if forms is None:
+        about: JsonSchemaValue = {key: field[key] for key in ("title", "description", "default") if key in field}
+        forms = [{key: value for key, value in field.items() if key not in about}]
+        field = {"anyOf": forms, **about}
+    missing = [value for value in values if value is not None or {"type": "null"} not in forms]
+    return {**field, "anyOf": [*forms, {"enum": missing}]} if missing else field
+
+
+@cache
+def _names(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
 def tagged(field: str, message: str = "") -> Discriminator:
@@ -88,16 +105,16 @@ def tagged(field: str, message: str = "") -> Discriminator:
 
 def shape(**tags: type) -> Discriminator:
     """Chooses a member of a union by the type of the JSON value: `shape(text=str, parts=list)`."""
+    by_type = {kind: f"({name})" for name, kind in tags.items()}
 
     def tag(value: Any) -> str | None:
-        fits = (name for name, kind in tags.items() if isinstance(value, kind) and not isinstance(value, bool))
-        return next((f"({name})" for name in fits), None)
+        return by_type.get(type(value))
 
     known = " or ".join(tags)
     return Discriminator(tag, custom_error_type="shape", custom_error_message=f"must be {known}")
 
 
-def _plain_json(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Refuses what JSON text could not hold again, or what is too deep or too large. Without recursion."""
     depth, level = 0, [value]
     while level:
@@ -133,7 +150,7 @@ def _all_whole(value: Any) -> Any:
     return [_whole(item) for item in value] if has_float else value
 
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(plain_json)]
 """An object of any content, of bounded size: a JSON schema, the arguments of a call."""
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -146,10 +163,10 @@ TokenId = Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]
 TokenList = Annotated[list[TokenId], Field(max_length=MAX_TOKENS), BeforeValidator(_all_whole)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKENS), BeforeValidator(_all_whole)]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
-TopK = Annotated[int, Field(ge=0, le=1_000_000, description="0 is off."), WHOLE]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE]
+TopK = Annotated[int, Field(ge=-1, le=1_000_000, description="0 and -1 are off."), WHOLE]
 Temperature = Annotated[float, Field(ge=0, le=2)]
-Probability = Annotated[float, Field(gt=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 MAX_STOPS = 64
 StopString = Annotated[str, Field(min_length=1, max_length=4096)]

@@ -213,14 +213,14 @@ def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("context_management", {"edits": [{"type": "clear_tool_uses_20250919"}]}),
         ("output_config", {"effort": "enormous"}),
-        ("service_tier", "batch"),
         ("container", "c"),
         ("mcp_servers", [{"name": "x", "url": "http://localhost"}]),
         ("temperature", 3),
-        ("top_k", -1),
-        ("foo", 1),
+        ("top_k", -2),
+        ("stop", ["a"]),
+        ("response_format", {"type": "json_object"}),
+        ("n", 2),
         ("tools", [{"type": "web_search_20250305", "name": "web_search"}]),
         ("messages", [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]),
         ("messages", [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "I"}]),

@@ -98,7 +98,7 @@ def test_a_text_follows_a_grammar(client: OpenAI) -> None:
         ("prompt", [1.5]),
         ("prompt", None),
         ("prompt", [-1]),
-        ("tools", []),
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
     ],
 )
 def test_what_is_not_supported_is_named(client: OpenAI, field: str, value: Any) -> None:

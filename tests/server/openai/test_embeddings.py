@@ -45,7 +45,14 @@ def test_as_many_inputs_as_clients_send_at_once(client: OpenAI) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("input", ""), ("input", []), ("input", ["a", ""]), ("dimensions", 3), ("encoding_format", "hex"), ("foo", 1)],
+    [
+        ("input", ""),
+        ("input", []),
+        ("input", ["a", ""]),
+        ("dimensions", 3),
+        ("encoding_format", "hex"),
+        ("input_type", "query"),
+    ],
 )
 def test_what_is_not_supported_is_named(client: OpenAI, field: str, value: Any) -> None:
     with pytest.raises(BadRequestError) as error:

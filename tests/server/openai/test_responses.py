@@ -16,6 +16,7 @@ from hearth import LLM
 from hearth.chat.answer import Chunk
 from hearth.server.answers import Answers, Piece
 from hearth.server.models import OpenModel
+from hearth.server.openai.response_tools import Toolbox
 from hearth.server.openai.responses import Frame, events
 from hearth.server.openai.responses_schema import Response, ResponseRequest
 
@@ -191,16 +192,15 @@ def test_what_asks_for_nothing_is_accepted(client: OpenAI, starter: LLM) -> None
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("store", True),
         ("previous_response_id", "resp_1"),
         ("conversation", "conv_1"),
         ("background", True),
-        ("include", ["everything"]),
-        ("truncation", "auto"),
         ("prompt", {"id": "p"}),
-        ("max_tool_calls", 1),
         ("reasoning", {"effort": "low"}),
-        ("tools", [{"type": "web_search"}]),
+        ("tool_choice", {"type": "web_search"}),
+        ("messages", [{"role": "user", "content": "x"}]),
+        ("response_format", {"type": "json_object"}),
+        ("n", 2),
         ("input", [{"type": "item_reference", "id": "x"}]),
         ("input", [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]),
     ],
@@ -222,7 +222,7 @@ def test_a_failure_in_the_middle_is_the_last_event(starter: LLM) -> None:
         model = OpenModel("starter", starter, nothing, 0)
         answers = Failing(model, [starter.prepare_chat(MESSAGES)], nothing, AsyncExitStack())
         body = ResponseRequest(model="starter", input=QUESTION)
-        return [event async for event in events(answers, Frame(body, answers), "/v1/responses")]
+        return [event async for event in events(answers, Frame(body, answers, Toolbox((), None)), "/v1/responses")]
 
     told = asyncio.run(read())
     assert told[-1]["type"] == "response.failed"

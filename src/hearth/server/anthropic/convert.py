@@ -10,8 +10,18 @@ from hearth.chat.answer import Completion
 from hearth.chat.request import Prepared
 from hearth.chat.template import ChatTemplate
 from hearth.llm import LLM
-from hearth.server.anthropic.schema import CountRequest, Message, TextBlock, ToolResultBlock, ToolUseBlock
+from hearth.server.anthropic.schema import (
+    CountRequest,
+    Message,
+    TextBlock,
+    ThinkingBlock,
+    Tool,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+from hearth.server.openai.fields import HasText
 from hearth.server.prompts import can_switch_thinking, for_template, no_switch, thinks
+from hearth.server.warning import warn
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
 
@@ -35,7 +45,7 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     shape = body.output_config.format if body.output_config else None
     effort = body.output_config.effort if body.output_config else None
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
-    tools = [_tool(tool.name, tool.description, tool.input_schema) for tool in body.tools or ()]
+    tools = [_tool(tool) for tool in body.tools or ()]
     return for_template(as_messages(body), template), {
         "thinking": wanted_thinking(body, template),
         "tools": tools or None,
@@ -131,12 +141,19 @@ def usage_of(done: Completion) -> dict[str, int]:
     }
 
 
-def _tool(name: str, description: str | None, schema: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": name, "parameters": schema} | ({"description": description} if description else {})
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = [tool.description] if tool.description else []
+    if tool.input_examples:
+        described += ["Examples of its input:", *(json.dumps(one, ensure_ascii=False) for one in tool.input_examples)]
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
+    if described:
+        function["description"] = "\n".join(described)
+    if tool.strict is not None:
+        function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 
-def _joined(content: str | Sequence[TextBlock] | None) -> str:
+def _joined(content: str | Sequence[HasText] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(block.text for block in content)
@@ -166,7 +183,9 @@ def _parts(message: Message) -> list[dict[str, Any]]:
         elif isinstance(block, ToolUseBlock):
             function = {"name": block.name, "arguments": json.dumps(block.input, ensure_ascii=False)}
             fields.setdefault("tool_calls", []).append({"id": block.id, "type": "function", "function": function})
-        else:
+        elif isinstance(block, ThinkingBlock):
             fields["reasoning_content"] = fields.get("reasoning_content", "") + block.thinking
+        else:
+            warn("left out", "redacted_thinking")
     end_text()
     return parts

@@ -126,13 +126,7 @@ class Blocks:
 
 
 def _prepare(llm: LLM, body: MessageRequest) -> list[Prepared]:
-    settings = {
-        "max_tokens": body.max_tokens,
-        "stop": body.stop_sequences,
-        "temperature": body.temperature,
-        "top_p": body.top_p,
-        "top_k": body.top_k,
-    }
+    settings = body.settings(max_tokens=body.max_tokens, stop=body.stop_sequences)
     return [prepare(llm, body, **settings)]
 
 

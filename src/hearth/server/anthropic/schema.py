@@ -7,24 +7,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server.openai.fields import ToolName, only_kind
+from hearth.server import fields
+from hearth.server.openai.fields import Sampling, ToolName, only_kind
+from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_MESSAGES,
     MAX_STOPS,
     MAX_TOKENS,
     WHOLE,
-    Body,
-    CacheControl,
+    ClientBody,
     JsonObject,
     ModelName,
-    Probability,
     ShortText,
     StopString,
-    Temperature,
     Text,
     TokenCount,
-    TopK,
-    Unsupported,
     shape,
     tagged,
 )
@@ -32,41 +29,58 @@ from hearth.server.wire import (
 MAX_BLOCKS = 4096
 
 
-class TextBlock(Body):
+class TextBlock(ClientBody):
     """A text."""
 
+    rules = fields.BLOCK
     type: Literal["text"]
     text: Text
-    cache_control: CacheControl | None = None
-    citations: Annotated[Any, Unsupported("nothing is cited.", neutral=([],))] = None
 
     _is_text = only_kind("text")
 
 
-class ThinkingBlock(Body):
+class ThinkingBlock(ClientBody):
     """What the model thought before, as an earlier answer gave it."""
 
+    rules = fields.BLOCK
     type: Literal["thinking"]
     thinking: Text
     signature: Text = ""
 
 
-class DirectCaller(Body):
-    """A call that the model made by itself."""
+class HiddenThinkingBlock(ClientBody):
+    """What another model thought, in a form that only its makers read: left out."""
 
-    type: Literal["direct"]
+    rules = fields.BLOCK
+    type: Literal["redacted_thinking"]
+    data: Text = ""
 
 
-class ToolUseBlock(Body):
+class ToolUseBlock(ClientBody):
     """A call that the model made before."""
 
+    rules = fields.BLOCK
     type: Literal["tool_use"]
     id: ShortText
     name: ToolName
     input: JsonObject
-    cache_control: CacheControl | None = None
-    caller: DirectCaller | None = None
-    toolset_name: Annotated[Any, Unsupported("there are no tool sets.")] = None
+
+
+class SearchResult(ClientBody):
+    """What a search found, as a tool returns it."""
+
+    rules = fields.BLOCK
+    type: Literal["search_result"]
+    source: ShortText = ""
+    title: Text = ""
+    content: Annotated[list[TextBlock], Field(max_length=4096)] | None = None
+
+    @property
+    def text(self) -> str:
+        """As the model reads it."""
+        return "\n".join(
+            part for part in (self.title, self.source, *(block.text for block in self.content or ())) if part
+        )
 
 
 TextOrBlocks = Annotated[
@@ -75,15 +89,28 @@ TextOrBlocks = Annotated[
 ]
 
 
-class ToolResultBlock(Body):
+ResultPart = Annotated[
+    Annotated[TextBlock, Tag("(text)")]
+    | Annotated[SearchResult, Tag("(search_result)")]
+    | Annotated[LeftOut, Tag("(other)")],
+    text_or("text", "search_result"),
+]
+
+
+class ToolResultBlock(ClientBody):
     """The result of a call."""
 
+    rules = fields.BLOCK
     type: Literal["tool_result"]
     tool_use_id: ShortText
-    content: TextOrBlocks | None = None
+    content: (
+        Annotated[
+            Annotated[Text, Tag("(text)")] | Annotated[list[ResultPart], Field(max_length=MAX_BLOCKS), Tag("(blocks)")],
+            shape(text=str, blocks=list),
+        ]
+        | None
+    ) = None
     is_error: Annotated[bool, Field(description='The model then reads "Error: " before the content.')] | None = None
-    cache_control: CacheControl | None = None
-    toolset_name: Annotated[Any, Unsupported("there are no tool sets.")] = None
 
 
 UserBlock = Annotated[
@@ -93,13 +120,14 @@ UserBlock = Annotated[
 AssistantBlock = Annotated[
     Annotated[TextBlock, Tag("(text)")]
     | Annotated[ThinkingBlock, Tag("(thinking)")]
+    | Annotated[HiddenThinkingBlock, Tag("(redacted_thinking)")]
     | Annotated[ToolUseBlock, Tag("(tool_use)")],
     tagged("type", "an assistant's block is of type text, thinking or tool_use"),
 ]
 Blocks = Field(min_length=1, max_length=MAX_BLOCKS)
 
 
-class UserTurn(Body):
+class UserTurn(ClientBody):
     """What the user says, and what tools returned."""
 
     role: Literal["user"]
@@ -109,7 +137,7 @@ class UserTurn(Body):
     ]
 
 
-class AssistantTurn(Body):
+class AssistantTurn(ClientBody):
     """What the model answered before."""
 
     role: Literal["assistant"]
@@ -119,7 +147,7 @@ class AssistantTurn(Body):
     ]
 
 
-class SystemTurn(Body):
+class SystemTurn(ClientBody):
     """Instructions in the course of a conversation."""
 
     role: Literal["system"]
@@ -134,31 +162,28 @@ Message = Annotated[
 ]
 
 
-class Tool(Body):
+class Tool(ClientBody):
     """A tool that the client runs."""
 
+    rules = fields.TOOL
     type: Literal["custom"] | None = None
     name: ToolName
     description: Text | None = None
     input_schema: JsonObject
     strict: bool | None = None
-    cache_control: CacheControl | None = None
-    input_examples: Annotated[Any, Unsupported("put examples into the description.")] = None
-    defer_loading: Annotated[Any, Unsupported("all tools are told at once.", neutral=(False,))] = None
-    eager_input_streaming: bool | None = None
-    allowed_callers: Annotated[Any, Unsupported("the model calls.", neutral=(["direct"],))] = None
+    input_examples: Annotated[list[JsonObject], Field(max_length=64)] | None = None
 
     _is_custom = only_kind("custom")
 
 
-class AutoChoice(Body):
+class AutoChoice(ClientBody):
     """The model decides (auto), or must call something (any)."""
 
     type: Literal["auto", "any"]
     disable_parallel_tool_use: bool | None = None
 
 
-class ToolChoice(Body):
+class ToolChoice(ClientBody):
     """This tool and no other."""
 
     type: Literal["tool"]
@@ -166,7 +191,7 @@ class ToolChoice(Body):
     disable_parallel_tool_use: bool | None = None
 
 
-class NoChoice(Body):
+class NoChoice(ClientBody):
     """No tool."""
 
     type: Literal["none"]
@@ -181,30 +206,29 @@ Choice = Annotated[
 ]
 
 
-class ThinkingOn(Body):
+class ThinkingOn(ClientBody):
     """Thinking is wanted, where the model can. It ends where the model ends it, or with `max_tokens`."""
 
+    rules = fields.THINKING
     type: Literal["enabled"]
     budget_tokens: (
         Annotated[int, Field(ge=1, le=MAX_TOKENS, description="Checked, but no limit by itself."), WHOLE] | None
     ) = None
-    display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
 
 
-class ThinkingOff(Body):
+class ThinkingOff(ClientBody):
     """No thinking."""
 
     type: Literal["disabled"]
 
 
-class ThinkingAdaptive(Body):
+class ThinkingAdaptive(ClientBody):
     """As the model does by itself."""
 
+    rules = fields.THINKING
     type: Literal["adaptive"]
-    display: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("summarized",))] = None
 
 
-NO_EDITS: tuple[JsonObject, ...] = ({}, {"edits": []}, {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]})
 Thinking = Annotated[
     Annotated[ThinkingOn, Tag("(enabled)")]
     | Annotated[ThinkingOff, Tag("(disabled)")]
@@ -213,14 +237,14 @@ Thinking = Annotated[
 ]
 
 
-class JsonOutput(Body):
+class JsonOutput(ClientBody):
     """The answer is JSON that follows this schema."""
 
     type: Literal["json_schema"]
     schema_: JsonObject = Field(alias="schema")
 
 
-class OutputConfig(Body):
+class OutputConfig(ClientBody):
     """What the answer must look like."""
 
     format: JsonOutput | None = None
@@ -233,15 +257,10 @@ class OutputConfig(Body):
     ) = None
 
 
-class RequestMetadata(Body):
-    """Who asks. Without effect."""
-
-    user_id: ShortText | None = None
-
-
-class CountRequest(Body):
+class CountRequest(ClientBody):
     """What both routes take."""
 
+    rules = fields.MESSAGES
     model: ModelName
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     system: TextOrBlocks | None = None
@@ -249,24 +268,14 @@ class CountRequest(Body):
     tool_choice: Choice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-    cache_control: CacheControl | None = None
-    context_management: Annotated[Any, Unsupported("no part of a conversation is left out.", neutral=NO_EDITS)] = None
 
 
-class MessageRequest(CountRequest):
-    """The fields of Anthropic's request that Hearth has."""
+class MessageRequest(CountRequest, Sampling):
+    """The fields of Anthropic's request that Hearth has, and Hearth's extensions."""
 
     max_tokens: TokenCount
     stop_sequences: Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    top_k: TopK | None = None
     stream: bool | None = None
-    metadata: RequestMetadata | None = None
-    service_tier: Annotated[Any, Unsupported("there is one tier.", neutral=("auto", "standard_only"))] = None
-    container: Annotated[Any, Unsupported("no code runs here.")] = None
-    inference_geo: Annotated[Any, Unsupported("answers are made on this machine.")] = None
-    mcp_servers: Annotated[Any, Unsupported("nothing leaves this machine.", neutral=([],))] = None
 
     @field_validator("messages")
     @classmethod
@@ -290,7 +299,6 @@ class AnswerText(BaseModel):
 
     type: Literal["text"]
     text: str
-    citations: None = None
 
 
 class AnswerThinking(BaseModel):

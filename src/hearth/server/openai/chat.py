@@ -12,11 +12,11 @@ from fastapi.responses import StreamingResponse
 from hearth.chat.answer import Chunk, Completion
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
-from hearth.server.answers import Answers, check_limit, new_id, nth_seed, settings_of
+from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import AssistantMessage, ChatCompletion, ChatRequest, Message
-from hearth.server.openai.fields import joined
+from hearth.server.openai.fields import joined, nth_seed
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, chat_logprobs, finish_reason, usage_of
-from hearth.server.prompts import checked_variables, for_template, variables_of_effort
+from hearth.server.prompts import checked_variables, for_template, variables_of_thinking
 from hearth.server.streaming import sse
 
 router = APIRouter(tags=["OpenAI"])
@@ -34,25 +34,27 @@ async def create_chat_completion(body: ChatRequest, request: Request) -> Any:
     answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body))
     if body.stream:
         return stream(body, answers)
-    return await whole(await answers.read(request), answers)
+    return await whole(await answers.read(request), answers, shows_thinking=not body.hides_thinking)
 
 
 def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
     """One request for each answer that is asked for. Runs in a thread."""
     template = llm.chat_template
     variables = checked_variables(body.chat_template_kwargs, template)
-    efforts, thinking = variables_of_effort(body.reasoning_effort, template, field="reasoning_effort")
+    field, wish = body.wanted_thinking() or ("", None)
+    efforts, thinking = variables_of_thinking(wish, template, field=field)
     messages = for_template([as_dict(message) for message in body.messages], template)
     return [
         llm.prepare_chat(
             messages,
             thinking=thinking,
-            tools=[tool.model_dump(exclude_none=True) for tool in body.tools] if body.tools else None,
+            tools=[tool.model_dump(exclude_none=True) for tool in body.tools or ()] or None,
             tool_choice=tool_choice(body),
             parallel_tool_calls=body.parallel_tool_calls is not False,
             response_format=body.wanted_format(),
             template_variables=variables | efforts,
             **body.settings(
+                stop=body.stop,
                 seed=nth_seed(body.seed, index),
                 max_tokens=body.max_completion_tokens or body.max_tokens,
                 logprobs=(body.top_logprobs or 0) if body.logprobs else None,
@@ -64,21 +66,27 @@ def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
 
 def as_dict(message: Message) -> dict[str, Any]:
     """A message as templates know it."""
-    fields = message.model_dump(exclude_none=True, exclude={"refusal", "audio", "function_call", "annotations"})
+    fields = message.model_dump(exclude_none=True, exclude={"refusal", "function_call"})
     fields["content"] = joined(message.content) if message.content is not None else ""
-    if isinstance(message, AssistantMessage) and not message.tool_calls:
-        fields.pop("tool_calls", None)
+    if isinstance(message, AssistantMessage):
+        fields["content"] = fields["content"] or message.refusal or ""
+        if message.function_call is not None:
+            call = {"type": "function", "function": message.function_call.model_dump()}
+            fields["tool_calls"] = [*fields.get("tool_calls", ()), call]
+        if not fields.get("tool_calls"):
+            fields.pop("tool_calls", None)
     return fields
 
 
 def tool_choice(body: ChatRequest) -> Any:
     """As `LLM.prepare_chat` takes it."""
-    if body.tool_choice is None or isinstance(body.tool_choice, str):
-        return body.tool_choice or "auto"
-    return body.tool_choice.model_dump()
+    choice = body.tool_choice or "auto"
+    if isinstance(choice, str):
+        return "required" if choice == "any" else choice
+    return choice.model_dump()
 
 
-async def whole(completions: Sequence[Completion], answers: Answers) -> ChatCompletion:
+async def whole(completions: Sequence[Completion], answers: Answers, *, shows_thinking: bool) -> ChatCompletion:
     """The answers at once."""
     tokenizer = answers.model.llm.tokenizer
     choices = []
@@ -86,7 +94,7 @@ async def whole(completions: Sequence[Completion], answers: Answers) -> ChatComp
         message: dict[str, Any] = {"role": "assistant", "content": done.text or None, "refusal": None}
         if not done.text and not done.tool_calls:
             message["content"] = ""
-        if done.thinking:
+        if done.thinking and shows_thinking:
             message["reasoning_content"] = done.thinking
         if done.tool_calls:
             message["tool_calls"] = [
@@ -110,10 +118,15 @@ async def whole(completions: Sequence[Completion], answers: Answers) -> ChatComp
 def stream(body: ChatRequest, answers: Answers) -> StreamingResponse:
     """The answers as they come."""
     wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return sse(answers.events(chunks(answers, wants_usage=wants_usage, logprobs=bool(body.logprobs))), done=DONE)
+    events = chunks(
+        answers, wants_usage=wants_usage, logprobs=bool(body.logprobs), shows_thinking=not body.hides_thinking
+    )
+    return sse(answers.events(events), done=DONE)
 
 
-async def chunks(answers: Answers, *, wants_usage: bool, logprobs: bool) -> AsyncGenerator[dict[str, Any], None]:
+async def chunks(
+    answers: Answers, *, wants_usage: bool, logprobs: bool, shows_thinking: bool = True
+) -> AsyncGenerator[dict[str, Any], None]:
     """The events of a stream."""
     head = {
         "id": new_id("chatcmpl-"),
@@ -135,6 +148,8 @@ async def chunks(answers: Answers, *, wants_usage: bool, logprobs: bool) -> Asyn
             begun.add(piece.index)
             yield event(piece.index, {"role": "assistant", "content": "", "refusal": None})
         for chunk in piece.chunks:
+            if chunk.kind == "thinking" and not shows_thinking:
+                continue
             probs = chat_logprobs(tokenizer, chunk.logprobs) if logprobs and chunk.logprobs else None
             yield event(piece.index, delta_of(chunk), probs=probs)
         if piece.done is not None:

@@ -2,107 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server.openai.fields import (
-    Effort,
-    FunctionTool,
-    Harmless,
-    StreamOptions,
-    Structured,
-    TextPart,
-    ToolChoice,
-    Verbosity,
-    needs_stream,
-)
+from hearth.server import fields
+from hearth.server.openai.fields import Effort, FunctionTool, StreamOptions, TextPart, ToolChoice, needs_stream
+from hearth.server.openai.formats import Structured
+from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_CHOICES,
     MAX_MESSAGES,
     WHOLE,
-    Body,
+    ClientBody,
     ModelName,
     ShortText,
     Text,
     TokenCount,
-    Unsupported,
     shape,
     tagged,
 )
+
+
+class RefusalPart(ClientBody):
+    """What the model said when it refused."""
+
+    rules = fields.PART
+    type: Literal["refusal"]
+    text: Text = Field(alias="refusal")
+
 
 Content = Annotated[
     Annotated[Text, Tag("(text)")] | Annotated[list[TextPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     shape(text=str, parts=list),
 ]
-
-
-Derived = Annotated[
-    Any, Field(exclude=True, description="What clients add to an answer that they have read; without effect.")
+AnswerPart = Annotated[
+    Annotated[TextPart, Tag("(text)")] | Annotated[RefusalPart, Tag("(refusal)")],
+    tagged("type", "a part of an answer is of type text or refusal"),
+]
+AnswerContent = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[AnswerPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    shape(text=str, parts=list),
 ]
 
 
-class SystemMessage(Body):
+ResultPart = Annotated[Annotated[TextPart, Tag("(text)")] | Annotated[LeftOut, Tag("(other)")], text_or("text")]
+ResultContent = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[ResultPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    shape(text=str, parts=list),
+]
+
+
+class SystemMessage(ClientBody):
     """Instructions."""
 
+    rules = fields.CHAT_MESSAGE
     role: Literal["system", "developer"]
     content: Content
     name: ShortText | None = None
 
 
-class UserMessage(Body):
+class UserMessage(ClientBody):
     """What the user says."""
 
+    rules = fields.CHAT_MESSAGE
     role: Literal["user"]
     content: Content
     name: ShortText | None = None
 
 
-class CalledFunction(Body):
+class CalledFunction(ClientBody):
     """The function of a call, its arguments as JSON text."""
 
+    rules = fields.CALLED_FUNCTION
     name: ShortText
-    arguments: Text
-    parsed_arguments: Derived = None
+    arguments: Text = ""
 
 
-class ToolCall(Body):
+class ToolCall(ClientBody):
     """A call that the model made before."""
 
-    id: ShortText
-    type: Literal["function"]
+    rules = fields.TOOL_CALL
+    id: ShortText | None = None
+    type: Literal["function"] = "function"
     function: CalledFunction
-    index: Derived = None
 
 
-class AssistantMessage(Body):
+class AssistantMessage(ClientBody):
     """What the model answered before."""
 
+    rules = fields.CHAT_MESSAGE
     role: Literal["assistant"]
-    content: Content | None = None
+    content: AnswerContent | None = None
     name: ShortText | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=128)] | None = None
     reasoning_content: Annotated[Text, Field(description="Extension: what it thought.")] | None = None
-    parsed: Derived = None
-    refusal: Annotated[Any, Unsupported("a model here does not refuse apart from its text.")] = None
-    audio: Annotated[Any, Unsupported("models here take and give text only.")] = None
-    function_call: Annotated[Any, Unsupported("use tool_calls.")] = None
-    annotations: Annotated[Any, Unsupported("models here take and give text only.", neutral=([],))] = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.content is None and not self.tool_calls and self.reasoning_content is None:
-            raise PydanticCustomError("no_content", "has neither content nor tool_calls")
-        return self
+    refusal: Annotated[Text, Field(description="What it said where there is no content.")] | None = None
+    function_call: Annotated[CalledFunction, Field(description="The older form of tool_calls.")] | None = None
 
 
-class ToolMessage(Body):
-    """The result of a call."""
+class ToolMessage(ClientBody):
+    """The result of a call. Without an id it is of the next call that has none yet."""
 
-    role: Literal["tool"]
-    content: Content
-    tool_call_id: ShortText
+    rules = fields.CHAT_MESSAGE
+    role: Literal["tool", "function"]
+    content: ResultContent | None = None
+    tool_call_id: ShortText | None = None
     name: ShortText | None = None
 
 
@@ -111,15 +117,102 @@ Message = Annotated[
     | Annotated[SystemMessage, Tag("(developer)")]
     | Annotated[UserMessage, Tag("(user)")]
     | Annotated[AssistantMessage, Tag("(assistant)")]
-    | Annotated[ToolMessage, Tag("(tool)")],
+    | Annotated[ToolMessage, Tag("(tool)")]
+    | Annotated[ToolMessage, Tag("(function)")],
     tagged("role"),
 ]
 TemplateValue = bool | Annotated[str, Field(max_length=1000)]
 
 
-class ChatRequest(Structured, Harmless):
-    """The fields of OpenAI's request that Hearth has, and Hearth's extensions."""
+class ThinkingObject(ClientBody):
+    """Whether the model thinks, as Anthropic's, GLM's and DeepSeek's requests say it."""
 
+    rules = fields.THINKING
+    type: Literal["enabled", "disabled", "adaptive", "auto"]
+
+
+class ReasoningObject(ClientBody):
+    """How much the model thinks, as OpenRouter's requests say it."""
+
+    rules = fields.REASONING
+    effort: Effort | None = None
+    enabled: bool | None = None
+    exclude: Annotated[bool, Field(description="The answer comes without what the model thought.")] | None = None
+
+
+class Thinking(ClientBody):
+    """Whether and how much the model thinks, where its template can switch that: at most one of these."""
+
+    reasoning_effort: Annotated[Effort, Field(description="none and minimal are off.")] | None = None
+    reasoning: ReasoningObject | None = None
+    enable_thinking: Annotated[bool, Field(description="Extension: Qwen's and others'.")] | None = None
+    think: (
+        Annotated[
+            Annotated[bool, Tag("(switch)")] | Annotated[Effort, Tag("(effort)")],
+            shape(switch=bool, effort=str),
+            Field(description="Extension: Ollama's."),
+        ]
+        | None
+    ) = None
+    thinking: (
+        Annotated[
+            Annotated[bool, Tag("(switch)")] | Annotated[ThinkingObject, Tag("(object)")],
+            shape(switch=bool, object=dict),
+            Field(description="Extension: Anthropic's and others'."),
+        ]
+        | None
+    ) = None
+    include_reasoning: (
+        Annotated[bool, Field(description="Extension: false leaves out of the answer what the model thought.")] | None
+    ) = None
+
+    @property
+    def hides_thinking(self) -> bool:
+        """Whether what the model thought is no part of the answer."""
+        return self.include_reasoning is False or bool(self.reasoning and self.reasoning.exclude)
+
+    def wanted_thinking(self) -> tuple[str, Effort | bool] | None:
+        """The field that says so, and an effort or on and off; None where none does.
+
+        Raises:
+            PydanticCustomError: two of them contradict each other.
+        """
+        wishes: dict[str, Effort | bool | None] = {
+            "reasoning_effort": self.reasoning_effort,
+            "reasoning.effort": self.reasoning.effort if self.reasoning else None,
+            "reasoning.enabled": self.reasoning.enabled if self.reasoning else None,
+            "enable_thinking": self.enable_thinking,
+            "think": self.think,
+            "thinking": _switch(self.thinking),
+        }
+        given = [(name, wish) for name, wish in wishes.items() if wish is not None]
+        for name, wish in given[1:]:
+            if _is_on(wish) != _is_on(given[0][1]):
+                raise PydanticCustomError(
+                    fields.FAULT, "contradicts", {"refused": [(name, f"it contradicts {given[0][0]}.")]}
+                )
+        return given[0] if given else None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Thinking:
+        self.wanted_thinking()
+        return self
+
+
+def _switch(value: ThinkingObject | bool | None) -> bool | None:
+    if isinstance(value, ThinkingObject):
+        return {"enabled": True, "disabled": False}.get(value.type)
+    return value
+
+
+def _is_on(wish: Effort | bool) -> bool:
+    return wish if isinstance(wish, bool) else wish not in ("none", "minimal")
+
+
+class ChatRequest(Structured, Thinking):
+    """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
+
+    rules = fields.CHAT
     model: ModelName
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None
@@ -132,10 +225,6 @@ class ChatRequest(Structured, Harmless):
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    reasoning_effort: (
-        Annotated[Effort, Field(description="For models whose template can switch thinking: none and minimal are off.")]
-        | None
-    ) = None
     chat_template_kwargs: (
         Annotated[
             dict[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")], TemplateValue],
@@ -143,15 +232,6 @@ class ChatRequest(Structured, Harmless):
         ]
         | None
     ) = None
-
-    store: Annotated[Any, Unsupported("nothing is kept.", neutral=(False,))] = None
-    modalities: Annotated[Any, Unsupported("models here take and give text only.", neutral=(["text"],))] = None
-    audio: Annotated[Any, Unsupported("models here take and give text only.")] = None
-    prediction: Annotated[Any, Unsupported("guessing ahead is the server's business (--speculate, --draft).")] = None
-    web_search_options: Annotated[Any, Unsupported("nothing leaves this machine.")] = None
-    functions: Annotated[Any, Unsupported("use tools.", neutral=([],))] = None
-    function_call: Annotated[Any, Unsupported("use tool_choice.", neutral=("none",))] = None
-    verbosity: Verbosity = None
 
     @field_validator("top_logprobs")
     @classmethod

@@ -14,12 +14,14 @@ from pydantic_core import PydanticCustomError
 from hearth.chat.answer import Completion, TokenLogprob
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
-from hearth.server.answers import Answers, check_limit, new_id, nth_seed, settings_of
+from hearth.server import fields
+from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import CompletionUsage
-from hearth.server.openai.fields import Harmless, StreamOptions, Structured, needs_stream
+from hearth.server.openai.fields import StreamOptions, needs_stream, nth_seed
+from hearth.server.openai.formats import Structured
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, finish_reason, finite, usage_of
 from hearth.server.streaming import sse
-from hearth.server.wire import MAX_CHOICES, WHOLE, ModelName, Text, TokenCount, TokenIds, Unsupported
+from hearth.server.wire import MAX_CHOICES, WHOLE, ModelName, Text, TokenCount, TokenIds
 
 router = APIRouter(tags=["OpenAI"])
 MAX_PROMPTS = 64
@@ -37,9 +39,10 @@ def _kind(value: Any) -> str:
     return {int: "(tokens)", float: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
 
 
-class CompletionRequest(Structured, Harmless):
-    """The fields of OpenAI's request that Hearth has, and Hearth's extensions."""
+class CompletionRequest(Structured):
+    """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
+    rules = fields.COMPLETION
     model: ModelName
     prompt: Annotated[
         Annotated[Text, Tag("(text)")]
@@ -55,7 +58,6 @@ class CompletionRequest(Structured, Harmless):
     logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    suffix: Annotated[Any, Unsupported("a text is carried on at its end only.", neutral=("",))] = None
 
     @field_validator("best_of")
     @classmethod
@@ -132,7 +134,10 @@ def prepare(llm: LLM, body: CompletionRequest) -> list[Prepared]:
         ids = {"prompt_ids": prompt} if isinstance(prompt, list) else {"prompt": prompt}
         for index in range(body.n or 1):
             settings = body.settings(
-                seed=nth_seed(body.seed, index), max_tokens=body.max_tokens or DEFAULT_TOKENS, logprobs=body.logprobs
+                stop=body.stop,
+                seed=nth_seed(body.seed, index),
+                max_tokens=body.max_tokens or DEFAULT_TOKENS,
+                logprobs=body.logprobs,
             )
             result.append(llm.prepare_text(**ids, response_format=body.wanted_format(), **settings))
     return result

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from hearth.llm import LLM
+from hearth.server import fields
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
 from hearth.server.openai.parts import ERRORS
 from hearth.server.streaming import until_gone
-from hearth.server.wire import WHOLE, Body, ModelName, ShortText, Text, TokenIds
+from hearth.server.wire import WHOLE, ClientBody, ModelName, Text, TokenIds
 
 if TYPE_CHECKING:
     from hearth.server.models import Models, OpenModel
@@ -35,9 +36,10 @@ def _kind(value: Any) -> str:
     return {int: "(tokens)", float: "(tokens)", list: "(token lists)"}.get(type(first), "(texts)")
 
 
-class EmbeddingRequest(Body):
+class EmbeddingRequest(ClientBody):
     """The fields of OpenAI's request."""
 
+    rules = fields.EMBEDDING
     model: ModelName
     input: Annotated[
         Annotated[FilledText, Tag("(text)")]
@@ -48,7 +50,6 @@ class EmbeddingRequest(Body):
     ]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=1 << 20, description="Must be the model's own."), WHOLE] | None = None
-    user: ShortText | None = None
 
     def inputs(self) -> list[str | list[int]]:
         """One or several: a text or token ids each."""

@@ -1,40 +1,35 @@
-"""Fields that several of OpenAI's requests have in common, and what their values mean to Hearth."""
+"""Fields that several requests have in common, most of them OpenAI's, and what their values mean to Hearth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, StringConstraints, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, Tag, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from hearth.server import fields
 from hearth.server.wire import (
     MAX_STOPS,
-    MAX_TEXT,
-    Body,
-    CacheControl,
+    ClientBody,
     JsonObject,
     Penalty,
     Probability,
     Seed,
-    ShortText,
     StopString,
     Temperature,
     Text,
+    TokenId,
     TopK,
-    Unsupported,
     shape,
-    tagged,
 )
 
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,10}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
-]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-Verbosity = Annotated[Any, Unsupported("a model here has no such setting.", neutral=("medium",))]
+LEAST_TOP_P = 1e-9
+"""Stands for 0: the likeliest token alone."""
 
 
 def only_kind(*known: str) -> Any:
@@ -53,12 +48,12 @@ def only_kind(*known: str) -> Any:
     return model_validator(mode="before")(check)
 
 
-class TextPart(Body):
+class TextPart(ClientBody):
     """A piece of text: the only kind of content that models here take."""
 
+    rules = fields.PART
     type: Literal["text"]
     text: Text
-    cache_control: CacheControl | None = None
 
     _is_text = only_kind("text")
 
@@ -69,123 +64,59 @@ Stop = Annotated[
 ]
 
 
-class Sampling(Body):
+class Sampling(ClientBody):
     """How tokens are drawn. Null or absent: as the model's authors recommend."""
 
     temperature: Temperature | None = None
-    top_p: Probability | None = None
-    top_k: Annotated[TopK, Field(description="Extension; 0 is off.")] | None = None
+    top_p: Annotated[Probability, Field(description="0 takes the likeliest token.")] | None = None
+    top_k: Annotated[TopK, Field(description="Extension; 0 and -1 are off.")] | None = None
     min_p: Annotated[float, Field(ge=0, le=1, description="Extension; 0 is off.")] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.1, le=10, description="Extension; 1 is off.")] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: Annotated[dict[Digits, Bias], Field(max_length=1024)] | None = None
-    seed: Seed | None = None
-    stop: Stop | None = None
+    seed: Annotated[Seed, Field(description="A negative one is a seed as any other.")] | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=1024, description="Extension.")] | None = None
     ignore_eos: Annotated[bool, Field(description="Extension: go on after the model's end tokens.")] | None = None
 
     def settings(self, **others: Any) -> dict[str, Any]:
         """As `LLM.prepare_chat` and `LLM.prepare_text` take them."""
         return {
             "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": self.top_k,
+            "top_p": None if self.top_p is None else max(self.top_p, LEAST_TOP_P),
+            "top_k": None if self.top_k is None else max(self.top_k, 0),
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,
             "logit_bias": {int(token): bias for token, bias in self.logit_bias.items()} if self.logit_bias else None,
-            "seed": self.seed,
-            "stop": self.stop,
+            "seed": nth_seed(self.seed, 0),
+            "stop_token_ids": tuple(self.stop_token_ids) if self.stop_token_ids else None,
             "ignore_eos": self.ignore_eos,
             **others,
         }
 
 
-class StreamOptions(Body):
+def nth_seed(seed: int | None, index: int) -> int | None:
+    """The seed of one of several answers, as the engine takes it: the first has the one that was given, each next one
+    the next number."""
+    return None if seed is None else (seed + index) % 2**64
+
+
+class Stopping(ClientBody):
+    """What ends an answer besides the model."""
+
+    stop: Stop | None = None
+
+
+class StreamOptions(ClientBody):
     """What a stream brings besides the text."""
 
+    rules = fields.STREAM_OPTIONS
     include_usage: bool | None = None
-    include_obfuscation: Annotated[Any, Unsupported("streams are not padded.", neutral=(False,))] = None
 
 
-class TextFormat(Body):
-    """Free text."""
-
-    type: Literal["text"]
-
-
-class JsonObjectFormat(Body):
-    """Any JSON object."""
-
-    type: Literal["json_object"]
-
-
-class JsonSchema(Body):
-    """A schema with its name."""
-
-    name: ToolName
-    description: Text | None = None
-    schema_: JsonObject = Field(alias="schema")
-    strict: bool | None = None
-
-
-class JsonSchemaFormat(Body):
-    """JSON that follows a schema."""
-
-    type: Literal["json_schema"]
-    json_schema: JsonSchema
-
-
-class GrammarFormat(Body):
-    """Extension: text that follows a grammar (Lark-style)."""
-
-    type: Literal["grammar"]
-    grammar: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-
-
-class RegexFormat(Body):
-    """Extension: text that matches a regular expression."""
-
-    type: Literal["regex"]
-    regex: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-
-
-ResponseFormat = Annotated[
-    Annotated[TextFormat, Tag("(text)")]
-    | Annotated[JsonObjectFormat, Tag("(json_object)")]
-    | Annotated[JsonSchemaFormat, Tag("(json_schema)")]
-    | Annotated[GrammarFormat, Tag("(grammar)")]
-    | Annotated[RegexFormat, Tag("(regex)")],
-    tagged("type"),
-]
-Grammar = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="Extension: a Lark-style grammar.")]
-
-
-class Structured(Sampling):
-    """What the answer must look like."""
-
-    response_format: ResponseFormat | None = None
-    grammar: Grammar | None = None
-
-    @field_validator("grammar")
-    @classmethod
-    def _one_shape(cls, value: str | None, others: ValidationInfo) -> str | None:
-        shape = others.data.get("response_format")
-        if value is not None and shape is not None and shape.type != "text":
-            raise PydanticCustomError("two_shapes", "cannot be given together with response_format")
-        return value
-
-    def wanted_format(self) -> dict[str, Any] | None:
-        """As `LLM.prepare_chat` takes it."""
-        if self.grammar is not None:
-            return {"type": "grammar", "grammar": self.grammar}
-        if self.response_format is None:
-            return None
-        return self.response_format.model_dump(by_alias=True, exclude_none=True)
-
-
-class Function(Body):
+class Function(ClientBody):
     """A function that the model may call."""
 
     name: ToolName
@@ -194,20 +125,21 @@ class Function(Body):
     strict: bool | None = None
 
 
-class FunctionTool(Body):
+class FunctionTool(ClientBody):
     """A tool; only functions are supported."""
 
+    rules = fields.TOOL
     type: Literal["function"]
     function: Function
 
 
-class NamedFunction(Body):
+class NamedFunction(ClientBody):
     """The name of a tool."""
 
     name: ToolName
 
 
-class NamedChoice(Body):
+class NamedChoice(ClientBody):
     """This tool and no other."""
 
     type: Literal["function"]
@@ -215,24 +147,10 @@ class NamedChoice(Body):
 
 
 ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("(word)")] | Annotated[NamedChoice, Tag("(object)")],
+    Annotated[Literal["none", "auto", "required", "any"], Tag("(word)")] | Annotated[NamedChoice, Tag("(object)")],
     shape(word=str, object=dict),
 ]
-
-
-class Harmless(Body):
-    """Fields that change nothing about an answer: accepted, and without effect on a server that keeps nothing."""
-
-    user: ShortText | None = None
-    metadata: Metadata | None = None
-    safety_identifier: ShortText | None = None
-    prompt_cache_key: ShortText | None = None
-    prompt_cache_retention: Annotated[
-        Any, Unsupported("prompts are kept in memory while there is room.", neutral=("in_memory", "in-memory"))
-    ] = None
-    prompt_cache_options: Annotated[Any, Unsupported("every prompt is cached by itself.")] = None
-    moderation: Annotated[Any, Unsupported("nothing is moderated.")] = None
-    service_tier: Annotated[Any, Unsupported("there is one tier.", neutral=("auto", "default"))] = None
+"""`any` is Mistral's and Anthropic's word for `required`."""
 
 
 def needs_stream(value: StreamOptions | None, others: ValidationInfo) -> StreamOptions | None:
@@ -245,7 +163,8 @@ def needs_stream(value: StreamOptions | None, others: ValidationInfo) -> StreamO
 class HasText(Protocol):
     """A part of a message."""
 
-    text: str
+    @property
+    def text(self) -> str: ...
 
 
 def joined(content: str | Sequence[HasText]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hearth.chat.answer import Chunk, Completion, TokenLogprob
 from hearth.server.answers import new_id
+from hearth.server.openai.response_tools import Called, custom_input
 
 Event = dict[str, Any]
 
@@ -16,22 +17,30 @@ class Output:
 
     Args:
         logprob: a token's log-probability as the client reads it.
+        called: what a call of the model's is in the protocol.
 
     Attributes:
         items: those that have begun, in order.
     """
 
-    def __init__(self, logprob: Callable[[TokenLogprob], dict[str, Any]]) -> None:
+    def __init__(
+        self, logprob: Callable[[TokenLogprob], dict[str, Any]], called: Callable[[str], Called] = Called
+    ) -> None:
         self.items: list[dict[str, Any]] = []
         self._logprob = logprob
+        self._called = called
+        self._arguments = ""  # of the custom tool's call that is open
         self._open: str | None = None
 
     def push(self, chunk: Chunk) -> Iterator[Event]:
         """The events of one more chunk."""
         if chunk.tool is not None:
             if chunk.tool.id:
-                yield from self._begin(f"call {chunk.tool.index}", _call(chunk.tool.id, chunk.tool.name))
-            if chunk.tool.arguments:
+                item = _call(chunk.tool.id, self._called(chunk.tool.name))
+                yield from self._begin(f"call {chunk.tool.index}", item)
+            if chunk.tool.arguments and self._item["type"] == "custom_tool_call":
+                self._arguments += chunk.tool.arguments
+            elif chunk.tool.arguments:
                 self._item["arguments"] += chunk.tool.arguments
                 yield self._event("response.function_call_arguments.delta", delta=chunk.tool.arguments)
         elif chunk.kind == "thinking" and chunk.text:
@@ -70,7 +79,8 @@ class Output:
         self._open = name
         self.items.append(item)
         index = len(self.items) - 1
-        if item["type"] == "function_call":
+        if item["type"] in ("function_call", "custom_tool_call"):
+            self._arguments = ""
             yield {"type": "response.output_item.added", "output_index": index, "item": dict(item)}
             return
         yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "content": []}}
@@ -84,6 +94,10 @@ class Output:
         item["status"] = status
         if item["type"] == "function_call":
             yield self._event("response.function_call_arguments.done", name=item["name"], arguments=item["arguments"])
+        elif item["type"] == "custom_tool_call":
+            item["input"] = custom_input(self._arguments)
+            yield self._event("response.custom_tool_call_input.delta", delta=item["input"])
+            yield self._event("response.custom_tool_call_input.done", input=item["input"])
         else:
             text = {"content_index": 0, "text": self._part["text"]}
             if item["type"] == "message":
@@ -99,9 +113,12 @@ def is_cut(done: Completion) -> bool:
     return done.finish_reason in ("length", "context")
 
 
-def _call(call_id: str, name: str) -> dict[str, Any]:
-    head = {"type": "function_call", "id": new_id("fc_"), "status": "in_progress"}
-    return {**head, "call_id": call_id, "name": name, "arguments": ""}
+def _call(call_id: str, called: Called) -> dict[str, Any]:
+    kind, prefix, given = (
+        ("custom_tool_call", "ctc_", "input") if called.custom else ("function_call", "fc_", "arguments")
+    )
+    head = {"type": kind, "id": new_id(prefix), "status": "in_progress", "call_id": call_id, "name": called.name}
+    return {**head, given: ""} | ({"namespace": called.namespace} if called.namespace else {})
 
 
 def _reasoning() -> dict[str, Any]:

@@ -16,28 +16,32 @@ from hearth.server.errors import as_api_error, log_fault
 from hearth.server.openai.fields import joined
 from hearth.server.openai.parts import ERRORS, STREAM, token_logprob
 from hearth.server.openai.response_output import Event, Output, is_cut
+from hearth.server.openai.response_tools import OtherTool, Toolbox, custom_arguments, flat_name
 from hearth.server.openai.responses_schema import (
     CallItem,
     CallOutputItem,
+    CustomCallItem,
+    CustomOutputItem,
     MessageItem,
     ReasoningItem,
     Response,
     ResponseRequest,
 )
-from hearth.server.prompts import for_template, variables_of_effort
+from hearth.server.prompts import for_template, variables_of_thinking
 from hearth.server.streaming import sse
 
 router = APIRouter(tags=["OpenAI"])
 
 
-@router.post("/v1/responses", response_model=Response, responses=STREAM | ERRORS)
+@router.post("/v1/responses", response_model=Response, response_model_exclude_unset=True, responses=STREAM | ERRORS)
 async def create_response(body: ResponseRequest, request: Request) -> Any:
     """Answers a conversation."""
     settings = settings_of(request)
     check_limit("input", 1 if isinstance(body.input, str) else len(body.input), settings.max_messages)
     check_limit("tools", len(body.tools or ()), settings.max_tools)
-    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body))
-    frame = Frame(body, answers)
+    tools = Toolbox(body.tools or (), body.tool_choice)
+    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body, tools))
+    frame = Frame(body, answers, tools)
     if body.stream:
         return sse(answers.events(events(answers, frame, request.url.path)), named=True)
 
@@ -49,27 +53,24 @@ async def create_response(body: ResponseRequest, request: Request) -> Any:
     return await frame.ended()
 
 
-def prepare(llm: LLM, body: ResponseRequest) -> list[Prepared]:
+def prepare(llm: LLM, body: ResponseRequest, tools: Toolbox) -> list[Prepared]:
     """The request for the engine. Runs in a thread."""
     template = llm.chat_template
     effort = body.reasoning.effort if body.reasoning else None
-    variables, thinking = variables_of_effort(effort, template, field="reasoning.effort")
-    tools = [
-        {"type": "function", "function": tool.model_dump(exclude_none=True, exclude={"type"})}
-        for tool in body.tools or ()
-    ]
-    choice = body.tool_choice or "auto"
+    variables, thinking = variables_of_thinking(effort, template, field="reasoning.effort")
     return [
         llm.prepare_chat(
             for_template(as_messages(body), template),
             thinking=thinking,
-            tools=tools or None,
-            tool_choice=choice if isinstance(choice, str) else {"type": "function", "function": {"name": choice.name}},
+            tools=tools.functions or None,
+            tool_choice=tools.choice,
             parallel_tool_calls=body.parallel_tool_calls is not False,
             response_format=body.wanted_format(),
             template_variables=variables,
             **body.settings(
-                max_tokens=body.max_output_tokens, logprobs=(body.top_logprobs or 0) if body.wants_logprobs else None
+                stop=body.stop,
+                max_tokens=body.max_output_tokens,
+                logprobs=(body.top_logprobs or 0) if body.wants_logprobs else None,
             ),
         )
     ]
@@ -95,12 +96,13 @@ def as_messages(body: ResponseRequest) -> list[dict[str, Any]]:
         match item:
             case ReasoningItem():
                 turn = None
-                the_turn()["reasoning_content"] = joined(item.content or [])
-            case CallItem():
-                function = {"name": item.name, "arguments": item.arguments}
+                the_turn()["reasoning_content"] = joined(item.content or item.summary or [])
+            case CallItem() | CustomCallItem():
+                arguments = item.arguments if isinstance(item, CallItem) else custom_arguments(item.input)
+                function = {"name": flat_name(item.name, item.namespace or ""), "arguments": arguments}
                 call = {"id": item.call_id, "type": "function", "function": function}
                 the_turn().setdefault("tool_calls", []).append(call)
-            case CallOutputItem():
+            case CallOutputItem() | CustomOutputItem():
                 turn = None
                 result.append({"role": "tool", "tool_call_id": item.call_id, "content": joined(item.output)})
             case MessageItem(role="assistant"):
@@ -116,14 +118,14 @@ def as_messages(body: ResponseRequest) -> list[dict[str, Any]]:
 class Frame:
     """The response around its output: what it is at each moment."""
 
-    def __init__(self, body: ResponseRequest, answers: Answers) -> None:
+    def __init__(self, body: ResponseRequest, answers: Answers, tools: Toolbox) -> None:
         self._body = body
         self._answers = answers
         self._id = new_id("resp_")
         self._created = int(time.time())
         self._done: Completion | None = None
         tokenizer = answers.model.llm.tokenizer
-        self._output = Output(lambda one: token_logprob(tokenizer, one))
+        self._output = Output(lambda one: token_logprob(tokenizer, one), tools.called)
 
     def push(self, piece: Piece) -> list[Event]:
         """The events of one more piece."""
@@ -181,7 +183,7 @@ class Frame:
             "temperature": params.temperature,
             "top_p": params.top_p,
             "top_logprobs": body.top_logprobs or 0,
-            "tools": [tool.model_dump() for tool in body.tools or ()],
+            "tools": [tool.model_dump() for tool in body.tools or () if not isinstance(tool, OtherTool)],
             "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
             "parallel_tool_calls": body.parallel_tool_calls is not False,
             "text": {"format": shape.model_dump(by_alias=True) if shape else {"type": "text"}},

@@ -4,109 +4,133 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from hearth.server.openai.chat_schema import TokenLogprob
-from hearth.server.openai.fields import (
-    Effort,
-    Grammar,
-    Harmless,
-    JsonObjectFormat,
-    Sampling,
-    TextFormat,
-    ToolName,
-    Verbosity,
-    only_kind,
-)
+from hearth.server import fields
+from hearth.server.openai.chat_schema import RefusalPart, TokenLogprob
+from hearth.server.openai.fields import Effort, Sampling, Stopping, ToolName
+from hearth.server.openai.formats import FormatName, Grammar, JsonObjectFormat, TextFormat
+from hearth.server.openai.response_tools import ResponseTool, ToolChoice, check_names
+from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_MESSAGES,
     WHOLE,
-    Body,
+    ClientBody,
     JsonObject,
     ModelName,
     ShortText,
     Text,
     TokenCount,
-    Unsupported,
     shape,
     tagged,
 )
 
 Status = Literal["in_progress", "completed", "incomplete"]
-NO_ANNOTATIONS = Unsupported("nothing is annotated.", neutral=([],))
 
 
-class TextContent(Body):
+class TextContent(ClientBody):
     """A piece of text: the only kind of content that models here take."""
 
-    type: Literal["input_text", "output_text"]
+    rules = fields.PART
+    type: Literal["input_text", "output_text", "text"]
     text: Text
-    annotations: Annotated[Any, NO_ANNOTATIONS] = None
-    logprobs: Annotated[list[JsonObject] | None, Field(description="Of an earlier answer; without effect.")] = None
-
-    _is_text = only_kind("input_text", "output_text")
 
 
+_TEXT_KINDS = ("input_text", "output_text", "text")
+Part = Annotated[
+    Annotated[TextContent, Tag("(input_text)")]
+    | Annotated[TextContent, Tag("(output_text)")]
+    | Annotated[TextContent, Tag("(text)")]
+    | Annotated[RefusalPart, Tag("(refusal)")],
+    tagged("type", "must be of type input_text or output_text"),
+]
 Content = Annotated[
-    Annotated[Text, Tag("(text)")] | Annotated[list[TextContent], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    Annotated[Text, Tag("(text)")] | Annotated[list[Part], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    shape(text=str, parts=list),
+]
+ResultPart = Annotated[
+    Annotated[TextContent, Tag("(input_text)")]
+    | Annotated[TextContent, Tag("(output_text)")]
+    | Annotated[TextContent, Tag("(text)")]
+    | Annotated[LeftOut, Tag("(other)")],
+    text_or(*_TEXT_KINDS),
+]
+ResultContent = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[ResultPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
     shape(text=str, parts=list),
 ]
 
 
-class MessageItem(Body):
+class MessageItem(ClientBody):
     """A turn: the user's, the instructions', or an earlier answer of the model."""
 
+    rules = fields.ITEM
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Content
-    id: ShortText | None = None
-    status: Status | None = None
-    phase: Annotated[Any, Unsupported("answers have one phase.")] = None
 
 
-class CallItem(Body):
+class CallItem(ClientBody):
     """A call that the model made before."""
 
+    rules = fields.ITEM
     type: Literal["function_call"]
     call_id: ShortText
     name: ToolName
     arguments: Text
-    id: ShortText | None = None
-    status: Status | None = None
-    caller: Annotated[Any, Unsupported("the model calls.")] = None
-    namespace: Annotated[Any, Unsupported("tools have no namespaces.")] = None
+    namespace: ToolName | None = None
 
 
-class CallOutputItem(Body):
+class CallOutputItem(ClientBody):
     """The result of a call."""
 
+    rules = fields.ITEM
     type: Literal["function_call_output"]
     call_id: ShortText
-    output: Content
-    id: ShortText | None = None
-    status: Status | None = None
+    output: ResultContent
 
 
-class ReasoningText(Body):
+class CustomCallItem(ClientBody):
+    """A call of a custom tool that the model made before."""
+
+    rules = fields.ITEM
+    type: Literal["custom_tool_call"]
+    call_id: ShortText
+    name: ToolName
+    input: Text
+    namespace: ToolName | None = None
+
+
+class CustomOutputItem(ClientBody):
+    """The result of a custom tool's call."""
+
+    rules = fields.ITEM
+    type: Literal["custom_tool_call_output"]
+    call_id: ShortText
+    output: ResultContent
+
+
+class ReasoningText(ClientBody):
     """What the model thought."""
 
-    type: Literal["reasoning_text"]
+    type: Literal["reasoning_text", "text", "summary_text"]
     text: Text
 
 
-class ReasoningItem(Body):
+class ReasoningItem(ClientBody):
     """What the model thought before an earlier answer."""
 
+    rules = fields.ITEM
     type: Literal["reasoning"]
-    id: ShortText | None = None
-    summary: Annotated[Any, Unsupported("thinking is given as it is.", neutral=([],))] = None
+    summary: (
+        Annotated[list[ReasoningText], Field(max_length=MAX_MESSAGES, description="Read where there is no content.")]
+        | None
+    ) = None
     content: Annotated[list[ReasoningText], Field(max_length=MAX_MESSAGES)] | None = None
-    encrypted_content: Annotated[Any, Unsupported("thinking is given as it is.")] = None
-    status: Status | None = None
 
 
 def _kind(value: Any) -> str | None:
-    kind = value.get("type", "message") if isinstance(value, dict) else None
+    kind = (value.get("type") or "message") if isinstance(value, dict) else None
     return f"({kind})" if isinstance(kind, str) else None
 
 
@@ -114,56 +138,44 @@ Item = Annotated[
     Annotated[MessageItem, Tag("(message)")]
     | Annotated[CallItem, Tag("(function_call)")]
     | Annotated[CallOutputItem, Tag("(function_call_output)")]
+    | Annotated[CustomCallItem, Tag("(custom_tool_call)")]
+    | Annotated[CustomOutputItem, Tag("(custom_tool_call_output)")]
     | Annotated[ReasoningItem, Tag("(reasoning)")],
     Discriminator(
         _kind,
         custom_error_type="kind",
         custom_error_message="is of a type that is not supported; an item is message, function_call,"
-        " function_call_output or reasoning",
+        " function_call_output, custom_tool_call, custom_tool_call_output or reasoning",
     ),
 ]
 
 
-class ResponseTool(Body):
-    """A function that the model may call; other kinds of tools are not supported."""
-
-    type: Literal["function"]
-    name: ToolName
-    description: Text | None = None
-    parameters: JsonObject | None = None
-    strict: bool | None = None
-
-    _is_function = only_kind("function")
-
-
-class NamedResponseTool(Body):
-    """This tool and no other."""
-
-    type: Literal["function"]
-    name: ToolName
-
-
-ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("(word)")] | Annotated[NamedResponseTool, Tag("(object)")],
-    shape(word=str, object=dict),
-]
-
-
-class JsonSchemaOutput(Body):
+class JsonSchemaOutput(ClientBody):
     """JSON that follows a schema."""
 
     type: Literal["json_schema"]
-    name: ToolName
+    name: FormatName | None = None
     schema_: JsonObject = Field(alias="schema")
     description: Text | None = None
     strict: bool | None = None
 
+    def wanted(self) -> dict[str, Any]:
+        """As `LLM.prepare_chat` takes it."""
+        return {
+            "type": "json_schema",
+            "json_schema": self.model_dump(by_alias=True, exclude_none=True, exclude={"type"}),
+        }
 
-class GrammarOutput(Body):
+
+class GrammarOutput(ClientBody):
     """Extension: text that follows a grammar (Lark-style)."""
 
     type: Literal["grammar"]
     grammar: Grammar
+
+    def wanted(self) -> dict[str, Any]:
+        """As `LLM.prepare_chat` takes it."""
+        return self.model_dump()
 
 
 Format = Annotated[
@@ -175,46 +187,41 @@ Format = Annotated[
 ]
 
 
-class TextSettings(Body):
+class TextSettings(ClientBody):
     """What the answer must look like."""
 
+    rules = fields.TEXT_SETTINGS
     format: Format | None = None
-    verbosity: Verbosity = None
 
 
-class Reasoning(Body):
+class Reasoning(ClientBody):
     """How much the model thinks, where its template can switch that."""
 
+    rules = fields.REASONING
     effort: Effort | None = None
-    summary: Annotated[Any, Unsupported("thinking is given as it is.", neutral=("auto",))] = None
-    generate_summary: Annotated[Any, Unsupported("thinking is given as it is.")] = None
 
 
-class ResponseStreamOptions(Body):
+class ResponseStreamOptions(ClientBody):
     """Nothing that Hearth has."""
 
-    include_obfuscation: Annotated[Any, Unsupported("streams are not padded.", neutral=(False,))] = None
+    rules = fields.STREAM_OPTIONS
 
 
 LOGPROBS = "message.output_text.logprobs"
 Included = Annotated[
-    Literal[
-        "message.output_text.logprobs",
-        "reasoning.encrypted_content",
-        "message.input_image.image_url",
-        "file_search_call.results",
-        "web_search_call.results",
-        "web_search_call.action.sources",
-        "computer_call_output.output.image_url",
-        "code_interpreter_call.outputs",
-    ],
-    Field(description="Log-probabilities; of the rest there is nothing to include, since thinking is given as it is."),
+    list[ShortText],
+    Field(
+        max_length=64,
+        description=f"{LOGPROBS}: log-probabilities. Of the rest there is nothing to include, since thinking is given"
+        " as it is.",
+    ),
 ]
 
 
-class ResponseRequest(Sampling, Harmless):
-    """The fields of OpenAI's request that Hearth has, and Hearth's extensions."""
+class ResponseRequest(Sampling, Stopping):
+    """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
+    rules = fields.RESPONSE
     model: ModelName
     input: Annotated[
         Annotated[Text, Tag("(text)")]
@@ -223,24 +230,17 @@ class ResponseRequest(Sampling, Harmless):
     ]
     instructions: Text | None = None
     max_output_tokens: TokenCount | None = None
-    tools: Annotated[list[ResponseTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[ResponseTool], Field(max_length=128), AfterValidator(check_names)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
     reasoning: Reasoning | None = None
-    include: Annotated[list[Included], Field(max_length=16)] | None = None
+    include: Included | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
-
-    store: Annotated[Any, Unsupported("nothing is kept on this server; send store: false.", neutral=(False,))] = None
-    previous_response_id: Annotated[Any, Unsupported("nothing is kept on this server; send the whole input.")] = None
-    conversation: Annotated[Any, Unsupported("nothing is kept on this server; send the whole input.")] = None
-    background: Annotated[Any, Unsupported("nothing is kept on this server.", neutral=(False,))] = None
-    prompt: Annotated[Any, Unsupported("nothing is kept on this server; send the prompt itself.")] = None
-    truncation: Annotated[Any, Unsupported("no part of an input is left out.", neutral=("disabled",))] = None
-    max_tool_calls: Annotated[Any, Unsupported("tools are run by the client.")] = None
-    context_management: Annotated[Any, Unsupported("no part of an input is left out.")] = None
+    metadata: Annotated[JsonObject, Field(description="Without effect; repeated in the answer.")] | None = None
+    user: Annotated[ShortText, Field(description="Without effect; repeated in the answer.")] | None = None
 
     @property
     def wants_logprobs(self) -> bool:
@@ -249,10 +249,7 @@ class ResponseRequest(Sampling, Harmless):
     def wanted_format(self) -> dict[str, Any] | None:
         """As `LLM.prepare_chat` takes it."""
         shape = self.text.format if self.text else None
-        if isinstance(shape, JsonSchemaOutput):
-            fields = shape.model_dump(by_alias=True, exclude_none=True, exclude={"type"})
-            return {"type": "json_schema", "json_schema": fields}
-        return None if shape is None else shape.model_dump()
+        return None if shape is None else shape.wanted()
 
 
 class OutputText(BaseModel):
@@ -300,6 +297,19 @@ class OutputCall(BaseModel):
     call_id: str
     name: str
     arguments: str
+    namespace: str | None = None
+
+
+class OutputCustomCall(BaseModel):
+    """A call of a custom tool that it asks for."""
+
+    type: Literal["custom_tool_call"]
+    id: str
+    status: Status
+    call_id: str
+    name: str
+    input: str
+    namespace: str | None = None
 
 
 class InputTokens(BaseModel):
@@ -349,7 +359,9 @@ class Response(BaseModel):
     error: ResponseError | None
     incomplete_details: IncompleteDetails | None
     model: str
-    output: list[Annotated[OutputMessage | OutputReasoning | OutputCall, Field(discriminator="type")]]
+    output: list[
+        Annotated[OutputMessage | OutputReasoning | OutputCall | OutputCustomCall, Field(discriminator="type")]
+    ]
     usage: ResponseUsage | None
     instructions: str | None
     max_output_tokens: int | None
@@ -361,7 +373,7 @@ class Response(BaseModel):
     parallel_tool_calls: bool
     text: dict[str, Any]
     reasoning: dict[str, Any]
-    metadata: dict[str, str]
+    metadata: dict[str, Any]
     store: Literal[False]
     background: Literal[False]
     previous_response_id: None
