@@ -71,9 +71,21 @@ class NotEnoughMemory(HearthError):
 
 
 class ContextFull(HearthError):
-    """The prompt, or prompt and answer, are longer than the context."""
+    """The prompt, or prompt and answer, are longer than the context.
+
+    Args:
+        tokens: of the prompt, at least so many; None where that is not what is too long.
+        limit: tokens that there is room for.
+    """
 
     exit_code = 9
+
+    def __init__(
+        self, what: str, *, why: str = "", hint: str = "", tokens: int | None = None, limit: int | None = None
+    ) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.tokens = tokens
+        self.limit = limit
 
 
 class TokenizerMissing(HearthError):

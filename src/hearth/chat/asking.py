@@ -171,7 +171,7 @@ class Asking:
             self._engine.check(prepared.request)
         except ContextFull as error:
             hint = CONTEXT_HINT if prepared.request.overflow == "stop" else ""
-            raise ContextFull(error.what, why=error.why, hint=hint) from error
+            raise ContextFull(error.what, why=error.why, hint=hint, tokens=error.tokens, limit=error.limit) from error
         return prepared
 
     def _stream(self, prepared: Prepared) -> AnswerStream:

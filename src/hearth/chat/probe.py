@@ -34,6 +34,7 @@ TOOL: Final[Mapping[str, Any]] = {
         },
     },
 }
+_NAME: Final = "Probe_of_a_name"
 _ID: Final = "probe0001"  # some templates take nothing but nine letters and digits
 CALL: Final[Mapping[str, Any]] = {
     "id": _ID,
@@ -70,6 +71,7 @@ class Probe:
     def __init__(self, template: Renders) -> None:
         self._template = template
         self._contents: dict[str, Contents] = {}
+        self._names: dict[str, bool] = {}
 
     def text(self, *messages: Mapping[str, Any], **variables: Any) -> str | None:
         """What the template makes of a conversation."""
@@ -84,6 +86,15 @@ class Probe:
         if role not in self._contents:
             self._contents[role] = self._takes(role)
         return self._contents[role]
+
+    def shows_name(self, role: str) -> bool:
+        """Whether the `name` of a message of this role reaches the model."""
+        if role not in self._names:
+            said = {**self._fit({"role": role, "content": USER["content"]}), "name": _NAME}
+            before = [self.user] if role == "assistant" else []
+            after = [self.user] if role not in ("assistant", "user") else []
+            self._names[role] = _NAME in (self.text(*before, said, *after) or "")
+        return self._names[role]
 
     @cached_property
     def user(self) -> Mapping[str, Any]:

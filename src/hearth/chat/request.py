@@ -277,6 +277,8 @@ class Requests:
                 f"The prompt has {len(text)} characters; the context holds {self.context} tokens, prompt and answer"
                 f" together, of at most {longest} characters each.",
                 hint=CONTEXT_HINT,
+                tokens=-(-len(text) // longest),
+                limit=self.context,
             )
 
     def _shared_prefix(

@@ -131,6 +131,8 @@ class Engine:
             raise ContextFull(
                 f"The prompt has {length} tokens; the context holds {self.context}, prompt and answer together.",
                 hint="Shorten the prompt, use a larger context, or let the oldest tokens go: overflow 'slide'.",
+                tokens=length,
+                limit=self.context,
             )
 
     def generate(

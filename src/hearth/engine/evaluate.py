@@ -48,6 +48,8 @@ class Evaluator:
             raise ContextFull(
                 f"{array.shape[0]} tokens were given; the context holds {self._context}.",
                 hint="Give fewer tokens or use a larger context.",
+                tokens=array.shape[0],
+                limit=self._context,
             )
         check_ids("ids", (int(array.min()), int(array.max())), self._session.info.vocab_size)
         return array.astype(np.int32)

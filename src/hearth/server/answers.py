@@ -19,10 +19,12 @@ from fastapi import Request
 from hearth.chat.answer import Chunk, Completion
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
-from hearth.server.errors import ApiError
+from hearth.server.errors import ApiError, PromptTooLong
 from hearth.server.metrics import Followed, Metrics
+from hearth.server.places import Places, in_places, renamed
 from hearth.server.settings import ServerSettings
 from hearth.server.streaming import until_gone
+from hearth.server.warning import warn
 
 if TYPE_CHECKING:
     from hearth.server.models import Models, OpenModel
@@ -66,12 +68,20 @@ class Answers:
         self._followers = _followers(prepared)
 
     @classmethod
-    async def begin(cls, request: Request, model: str | None, prepare: Callable[[LLM], Sequence[Prepared]]) -> Answers:
+    async def begin(
+        cls,
+        request: Request,
+        model: str | None,
+        prepare: Callable[[LLM], Sequence[Prepared]],
+        *,
+        places: Places = (),
+    ) -> Answers:
         """Opens the model, prepares in a thread and queues.
 
         Args:
             model: as the client names it.
             prepare: makes the request, once for each answer; touches no session.
+            places: what the client calls the places that errors and notices name.
 
         Raises:
             HearthError: as the model, `prepare` or the queue says. ApiError: the prompt is too long for this server.
@@ -80,7 +90,11 @@ class Answers:
         metrics: Metrics = request.app.state.metrics
         async with AsyncExitStack() as stack:
             opened = await stack.enter_async_context(models.use(model))
-            prepared = await run_sync(prepare, opened.llm)
+            with in_places(places):
+                prepared = await run_sync(prepare, opened.llm)
+            for notice in prepared[0].notices:
+                what, _, rest = renamed(notice, places).partition(": ")
+                warn(what.lower(), rest.rstrip("."))
             check_prompt_tokens(max(len(one.request.prompt_ids) for one in prepared), settings_of(request))
             answers = cls(opened, prepared, metrics, stack.pop_all())
         try:
@@ -210,8 +224,7 @@ def check_prompt_tokens(count: int, settings: ServerSettings) -> None:
     """Refuses a prompt that is longer than this server takes, whatever the context holds."""
     limit = settings.max_prompt_tokens
     if limit is not None and count > limit:
-        message = f"The prompt has {count} tokens, but this server takes at most {limit}."
-        raise ApiError(400, message, code="context_length_exceeded")
+        raise PromptTooLong(count, limit)
 
 
 def new_id(prefix: str) -> str:

@@ -1,7 +1,8 @@
 """How the server says no: `ApiError`, and the form each protocol's clients read.
 
 Whatever goes wrong becomes an `ApiError` first and a body second: OpenAI's form by default, Anthropic's under
-`/v1/messages`, the chat page's under `/api`.
+`/v1/messages`, the chat page's under `/api`. The page is the owner's; clients are told neither where files are nor
+what to type at the server's machine.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hearth.errors import (
     ContextFull,
     HearthError,
     ModelNotFound,
+    NetworkError,
     NotEnoughMemory,
     TemplateError,
     TokenizerMissing,
@@ -30,6 +32,7 @@ from hearth.errors import (
     UsageError,
 )
 from hearth.server.fields import FAULT
+from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.warning import told as told_of_request
 from hearth.server.worker import Busy, Closing, ModelBroken
 from hearth.store import NotFound
@@ -49,6 +52,11 @@ _ANTHROPIC_TYPES: Final = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+# Route -> the field that holds its prompt.
+_PROMPTS: Final = {"/v1/responses": "input", "/v1/embeddings": "input", "/v1/completions": "prompt"}
+_PATH: Final = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?(?:[\\/][^\s'\"\\/:,;]+)*[\\/](?P<name>[^\s'\"\\/:,;]+)")
+# Kinds whose text and advice are made for whoever sends requests; the advice of others is for the command line.
+_FOR_CLIENTS: Final = (UsageError, NotFound, ModelNotFound, NoRoom, Closing, ModelBroken)
 # Kind of error -> status and OpenAI's `code`; the first that fits.
 _KINDS: Final[tuple[tuple[type[HearthError], int, str | None], ...]] = (
     (ContextFull, 400, "context_length_exceeded"),
@@ -74,6 +82,7 @@ class ApiError(HTTPException):
         code: OpenAI's machine-readable reason.
         param: the field of the request that is at fault.
         hint: what to do, where it is apart from the message.
+        owner: message and hint for whoever runs the server, where these differ.
     """
 
     def __init__(
@@ -85,6 +94,7 @@ class ApiError(HTTPException):
         code: str | None = None,
         param: str | None = None,
         hint: str = "",
+        owner: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, message, headers=dict(headers or {}))
@@ -94,9 +104,41 @@ class ApiError(HTTPException):
         self.code = code
         self.param = param
         self.hint = hint
+        self.owner = owner or (message, hint)
 
     def __str__(self) -> str:
         return self.message
+
+    def told(self, path: str) -> tuple[str, str | None]:
+        """Message and field at fault, as clients of this path read them."""
+        return f"{self.message} {self.hint}".strip(), self.param
+
+
+class PromptTooLong(ApiError):
+    """A prompt that the context, or this server, has no room for, in the words that each protocol's agents look for:
+    they shorten the conversation and go on.
+
+    Args:
+        tokens: of the prompt.
+        limit: tokens that there is room for.
+    """
+
+    def __init__(self, tokens: int, limit: int, *, owner: tuple[str, str] | None = None) -> None:
+        super().__init__(
+            400, f"The prompt has {tokens} tokens; {limit} fit.", code="context_length_exceeded", owner=owner
+        )
+        self._tokens = tokens
+        self._limit = limit
+
+    def told(self, path: str) -> tuple[str, str | None]:
+        if _is_anthropic(path):
+            return f"prompt is too long: {self._tokens} tokens > {self._limit} maximum", None
+        param = _PROMPTS.get(path, "messages")
+        return (
+            f"This model's maximum context length is {self._limit} tokens. However, your {param} resulted in"
+            f" {self._tokens} tokens. Please reduce the length of the {param}.",
+            param,
+        )
 
 
 def as_api_error(error: BaseException) -> ApiError:
@@ -110,24 +152,45 @@ def as_api_error(error: BaseException) -> ApiError:
     if not isinstance(error, HearthError):
         return ApiError(500, "Something went wrong inside the server; its log says what.", code="internal_error")
     message = " ".join(part for part in (error.what, error.why) if part)
+    owner = (message, error.hint)
+    if isinstance(error, ContextFull) and error.tokens is not None and error.limit is not None:
+        return PromptTooLong(error.tokens, min(error.limit, error.tokens - 1), owner=owner)
+    if isinstance(error, Unopened):
+        cause = " ".join(part for part in (error.cause.what, error.cause.why) if part)
+        owner = (cause, error.cause.hint)
+        status = 503 if isinstance(error.cause, NotEnoughMemory | NetworkError) else 500
+        return ApiError(status, error.what, code="model_unavailable", owner=owner)
     if isinstance(error, Busy):
         headers = {"retry-after": str(max(1, round(error.retry_after_s)))}
         return ApiError(429, message, type="rate_limit_error", code="queue_full", hint=error.hint, headers=headers)
+    hint = error.hint if isinstance(error, _FOR_CLIENTS) else ""
+    told = message if isinstance(error, _FOR_CLIENTS) else without_paths(message)
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
-            return ApiError(status, message, code=code, hint=error.hint, param=getattr(error, "param", None))
-    return ApiError(500, message, hint=error.hint)
+            param = getattr(error, "param", None)
+            return ApiError(status, told, code=code, hint=hint, param=param, owner=owner)
+    return ApiError(500, told, owner=owner)
+
+
+def without_paths(text: str) -> str:
+    """A message with nothing left of absolute paths but the last name."""
+    return _PATH.sub(r"\g<name>", text)
 
 
 def error_body(path: str, error: ApiError) -> dict[str, Any]:
     """The body of an error, in the form that the clients of this path read."""
     if path.startswith("/api/"):
-        return {"error": {"message": error.message, "hint": error.hint}}
-    message = f"{error.message} {error.hint}".strip()
-    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+        message, hint = error.owner
+        return {"error": {"message": message, "hint": hint}}
+    message, param = error.told(path)
+    if _is_anthropic(path):
         kind = _ANTHROPIC_TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
-    return {"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}}
+    return {"error": {"message": message, "type": error.type, "param": param, "code": error.code}}
+
+
+def _is_anthropic(path: str) -> bool:
+    return path == "/v1/messages" or path.startswith("/v1/messages/")
 
 
 def error_response(path: str, error: ApiError) -> JSONResponse:

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hearth.chat.tools import tool_format_for
-from hearth.errors import HearthError, ModelNotFound, NotEnoughMemory, UsageError
+from hearth.errors import HearthError, ModelNotFound, UsageError
 from hearth.hub.names import LocalPath, parse
 from hearth.llm import LLM
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import Progress, prepare
 from hearth.runtime import available_bytes
+from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.worker import Closing, Worker
 from hearth.units import format_bytes
 
@@ -196,14 +197,21 @@ class Models:
         """The open model, which stays open while it is used; opened first where it is not.
 
         Raises:
-            ModelNotFound: no model is known by this name. NotEnoughMemory: the budget has no room for it, and no idle
-            model can go. Closing: the server shuts down. Whatever `LLM` raises.
+            ModelNotFound: no model is known by this name. NoRoom: the budget has no room for it, and no idle model can
+            go. Closing: the server shuts down. Unopened: anything else that keeps it from opening.
         """
         slot = self._find(name)
         slot.users += 1
         slot.free.clear()
         try:
-            yield await self._open(slot)
+            try:
+                opened = await self._open(slot)
+            except (Closing, NoRoom):
+                raise
+            except HearthError as error:
+                log.error("model %s cannot be opened: %s", slot.card.id, error)
+                raise Unopened(slot.card.id, error) from error
+            yield opened
         finally:
             slot.users -= 1
             slot.last_used = next(self._clock)
@@ -217,7 +225,7 @@ class Models:
             progress: told of download, compilation and loading, in another thread, if this call begins them.
 
         Raises:
-            As `use`.
+            As `use`, but for Unopened: what `LLM` raises as it is.
         """
         slot = self._find(name)
         slot.last_used = next(self._clock)
@@ -315,7 +323,7 @@ class Models:
         """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.
 
         Raises:
-            NotEnoughMemory: it does not fit. What `prepare` raises.
+            NoRoom: it does not fit. What `prepare` raises.
         """
         opened = await asyncio.to_thread(
             prepare,
@@ -354,9 +362,9 @@ class Models:
     def _used_bytes(self) -> int:
         return sum(slot.size_bytes for slot in self._slots.values())
 
-    def _no_room(self, slot: _Slot, size_bytes: int) -> NotEnoughMemory:
+    def _no_room(self, slot: _Slot, size_bytes: int) -> NoRoom:
         busy = [other.card.id for other in self._slots.values() if other.opened is not None]
-        return NotEnoughMemory(
+        return NoRoom(
             f"{slot.card.id} takes {format_bytes(size_bytes)}; the models of this server may take"
             f" {format_bytes(self._budget_bytes)} together.",
             why=f"In use: {', '.join(busy)}." if busy else "",

@@ -5,7 +5,6 @@ What a client asks for and the template cannot do is refused here by the name of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from hearth.chat.thinking import ALL_TAGS
 from hearth.server.errors import ApiError
 from hearth.server.warning import warn
 
-_USES_NAME = re.compile(r"""\bm(?:essage|sg)?(?:\.name\b|\[['"]name['"]\]|\.get\(['"]name)""")
 _SWITCHES: Final = ("enable_thinking", "thinking")
 # Not for a request to set: what the template is given anyway, or what other fields of the request say.
 _TAKEN: Final = {
@@ -29,14 +27,12 @@ _TAKEN: Final = {
 
 
 def for_template(messages: Sequence[dict[str, Any]], template: ChatTemplate) -> list[dict[str, Any]]:
-    """Messages as this template knows them: without names where it has no place for any, with roles that it has, and
-    with ids by which calls and results find each other."""
-    roles = {"function": "tool"} if template.uses("developer") else {"function": "tool", "developer": "system"}
-    knows_names = _USES_NAME.search(template.source) is not None
+    """Messages as this template takes them: without names where it has no place for any, and calls and results with the
+    ids by which they find each other."""
     result: list[dict[str, Any]] = []
     for message in messages:
-        message = {**message, "role": roles.get(message["role"], message["role"])}
-        if "name" in message and message["role"] != "tool" and not knows_names:
+        message = {**message, "role": "tool" if message["role"] == "function" else message["role"]}
+        if "name" in message and message["role"] != "tool" and not template.probe.shows_name(message["role"]):
             warn("ignored", "messages[].name")
             del message["name"]
         result.append(message)

@@ -194,9 +194,11 @@ class EventStream(StreamingResponse):
 def stream_error(path: str, error: ApiError) -> dict[str, Any]:
     """The event that ends a stream that failed, as this path's clients read it."""
     if path.startswith("/api/"):
-        return {"type": "error", "message": error.message, "hint": error.hint}
+        message, hint = error.owner
+        return {"type": "error", "message": message, "hint": hint}
     if path == "/v1/responses":
-        return {"type": "error", "code": error.code or error.type, "message": error.message, "param": error.param}
+        message, param = error.told(path)
+        return {"type": "error", "code": error.code or error.type, "message": message, "param": param}
     return error_body(path, error)
 
 

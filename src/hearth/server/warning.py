@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER: Final = "x-hearth-warning"
 _MAX_HEADER: Final = 1000
-_MAX_NAME: Final = 80
+_MAX_NAME: Final = 300
 _MAX_NAMES: Final = 200  # of one request; the header holds fewer
-_STRANGE: Final = re.compile(r"[^A-Za-z0-9_.,:()\[\]/ -]")
+_STRANGE: Final = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from hearth.chat.answer import Completion
 from hearth.chat.request import Prepared
@@ -20,8 +21,17 @@ from hearth.server.anthropic.schema import (
     ToolUseBlock,
 )
 from hearth.server.openai.fields import HasText
+from hearth.server.places import Places
 from hearth.server.prompts import can_switch_thinking, for_template, no_switch, thinks
 from hearth.server.warning import warn
+
+PLACES: Final[Places] = (
+    (re.compile(r"\.function\.parameters\b"), ".input_schema"),
+    (re.compile(r"\b(tools\[\d+\])\.function\b"), r"\1"),
+    (re.compile(r"\bresponse_format\.json_schema\b"), "output_config.format"),
+    (re.compile(r"\bresponse_format\b"), "output_config.format"),
+)
+"""What this protocol calls the places that `chat` names."""
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"]
 

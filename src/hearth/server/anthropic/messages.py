@@ -12,9 +12,10 @@ from hearth.chat.answer import Chunk
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
-from hearth.server.anthropic.convert import content_of, count, prepare, stop_of, usage_of
+from hearth.server.anthropic.convert import PLACES, content_of, count, prepare, stop_of, usage_of
 from hearth.server.anthropic.schema import Answer, AnthropicError, CountRequest, MessageRequest, TokenCounted
 from hearth.server.openai.parts import STREAM
+from hearth.server.places import in_places
 from hearth.server.streaming import sse
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ router = APIRouter(tags=["Anthropic"])
 async def create_message(body: MessageRequest, request: Request) -> Any:
     """Answers a conversation."""
     _check_limits(body, request)
-    answers = await Answers.begin(request, body.model, lambda llm: _prepare(llm, body))
+    answers = await Answers.begin(request, body.model, lambda llm: _prepare(llm, body), places=PLACES)
     stops = body.stop_sequences or []
     if body.stream:
         return sse(answers.events(events(answers, stops)), named=True)
@@ -47,7 +48,8 @@ async def count_tokens(body: CountRequest, request: Request) -> Any:
     _check_limits(body, request)
     models: Models = request.app.state.models
     async with models.use(body.model) as opened:
-        return {"input_tokens": await run_sync(count, opened.llm, body)}
+        with in_places(PLACES):
+            return {"input_tokens": await run_sync(count, opened.llm, body)}
 
 
 async def events(answers: Answers, stops: list[str]) -> AsyncGenerator[dict[str, Any], None]:

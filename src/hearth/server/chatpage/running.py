@@ -123,9 +123,11 @@ class _Answer:
             told = as_api_error(error)
             if told.status >= 500:
                 log_fault(f"POST {self._request.url.path} (answering)", error)
-            hint = _CONTEXT_HINT if isinstance(error, ContextFull) else told.hint
-            stored = await self.end("error", error=told.message, hint=hint)
-            yield {"type": "error", "message": told.message, "hint": hint, "answer": jsonable_encoder(stored)}
+            message, hint = told.owner
+            if isinstance(error, ContextFull):
+                hint = _CONTEXT_HINT
+            stored = await self.end("error", error=message, hint=hint)
+            yield {"type": "error", "message": message, "hint": hint, "answer": jsonable_encoder(stored)}
 
     async def _begin(self, stack: AsyncExitStack) -> Followed:
         """Opens the model, makes the prompt and queues it."""

@@ -15,6 +15,7 @@ from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import AssistantMessage, ChatCompletion, ChatRequest, Message
 from hearth.server.openai.fields import joined, nth_seed
+from hearth.server.openai.formats import places_of
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, chat_logprobs, finish_reason, usage_of
 from hearth.server.prompts import checked_variables, for_template, variables_of_thinking
 from hearth.server.streaming import sse
@@ -31,7 +32,7 @@ async def create_chat_completion(body: ChatRequest, request: Request) -> Any:
     check_limit("n", body.n or 1, settings.max_n)
     check_limit("messages", len(body.messages), settings.max_messages)
     check_limit("tools", len(body.tools or ()), settings.max_tools)
-    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body))
+    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body), places=places_of(body))
     if body.stream:
         return stream(body, answers)
     return await whole(await answers.read(request), answers, shows_thinking=not body.hides_thinking)

@@ -18,7 +18,7 @@ from hearth.server import fields
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import CompletionUsage
 from hearth.server.openai.fields import StreamOptions, needs_stream, nth_seed
-from hearth.server.openai.formats import Structured
+from hearth.server.openai.formats import Structured, places_of
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, finish_reason, finite, usage_of
 from hearth.server.streaming import sse
 from hearth.server.wire import MAX_CHOICES, WHOLE, ModelName, Text, TokenCount, TokenIds
@@ -121,7 +121,7 @@ async def create_completion(body: CompletionRequest, request: Request) -> Any:
     settings = settings_of(request)
     check_limit("n", body.n or 1, settings.max_n)
     check_limit("prompt", len(body.prompts()), settings.max_inputs)
-    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body))
+    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body), places=places_of(body))
     if body.stream:
         return sse(answers.events(chunks(answers, body)), done=DONE)
     return await whole(await answers.read(request), answers, body)

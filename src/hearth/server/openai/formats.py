@@ -12,11 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from hearth.server import fields
 from hearth.server.openai.fields import Sampling, Stopping
+from hearth.server.places import Places
 from hearth.server.wire import MAX_TEXT, ClientBody, JsonObject, Text, plain_json, shape, tagged
 
 FormatName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 Filled = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 _META = re.compile(r"[\\.+*?()|\[\]{}^$#&~/-]")
+_FORMAT: Final = re.compile(r"\bresponse_format(?:\.(?:json_schema(?:\.schema)?|regex|grammar))?\b")
 _GBNF = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 
 
@@ -33,6 +35,11 @@ def _no_gbnf(value: str) -> str:
 Grammar = Annotated[Filled, Field(description="Extension: a Lark-style grammar."), AfterValidator(_no_gbnf)]
 
 
+Whitespace = Annotated[
+    Literal["compact", "pretty"], Field(description="Extension: a blank at most between JSON's tokens, or lines.")
+]
+
+
 class TextFormat(ClientBody):
     """Free text."""
 
@@ -47,10 +54,12 @@ class JsonObjectFormat(ClientBody):
 
     type: Literal["json_object"]
     schema_: JsonObject | None = Field(default=None, alias="schema")
+    whitespace: Whitespace | None = None
 
     def wanted(self) -> dict[str, Any]:
         """As `LLM.prepare_chat` takes it."""
-        return _of_schema(self.schema_) if self.schema_ is not None else {"type": "json_object"}
+        form = {"type": "json_object"} if self.schema_ is None else _of_schema(self.schema_)
+        return form | ({"whitespace": self.whitespace} if self.whitespace else {})
 
 
 class JsonSchema(ClientBody):
@@ -67,10 +76,11 @@ class JsonSchemaFormat(ClientBody):
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
+    whitespace: Whitespace | None = None
 
     def wanted(self) -> dict[str, Any]:
         """As `LLM.prepare_chat` takes it."""
-        return {"type": "json_schema", "json_schema": self.json_schema.model_dump(by_alias=True, exclude_none=True)}
+        return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class GrammarFormat(ClientBody):
@@ -187,6 +197,12 @@ class Structured(Sampling, Stopping):
             if wanted is not None:
                 return wanted
         return None
+
+
+def places_of(body: Structured) -> Places:
+    """What this request calls the places that `chat` names."""
+    name = next((name for name in list(_SHAPES)[1:] if getattr(body, name) is not None), None)
+    return ((_FORMAT, name),) if name else ()
 
 
 def _of_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ async def retrieve_model(model_id: str, request: Request) -> Any:
 @router.post("/v1/models/{model_id:path}/load", response_model=Model)
 async def load_model(model_id: str, request: Request) -> Any:
     """Extension: brings a model into memory, so that its first answer need not wait for that."""
-    opened = await _models(request).load(model_id)
-    return _found(request, opened.name)
+    async with _models(request).use(model_id) as opened:
+        return _found(request, opened.name)
 
 
 @router.post("/v1/models/{model_id:path}/unload", response_model=Model)

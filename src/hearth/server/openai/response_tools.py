@@ -7,6 +7,7 @@ tool, whose input is any text, becomes a function with one argument `input`; too
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -16,12 +17,16 @@ from pydantic_core import PydanticCustomError
 
 from hearth.server import fields
 from hearth.server.openai.fields import ToolName
+from hearth.server.places import Places
 from hearth.server.results import text_or
 from hearth.server.warning import warn
 from hearth.server.wire import Body, ClientBody, JsonObject, ShortText, Text, shape, tagged
 
 INPUT: Final = "input"
 """The one argument of a custom tool as the model knows it."""
+
+_TOOL: Final = re.compile(r"\btools\[(\d+)\]\.function\b")
+_FORMAT: Final = re.compile(r"\bresponse_format(?:\.json_schema)?\b")
 
 
 class ResponseFunction(ClientBody):
@@ -148,15 +153,22 @@ class Toolbox:
     Attributes:
         functions: as `LLM.prepare_chat` takes them.
         choice: the same.
+        places: what the protocol calls the places that `chat` names.
     """
 
     def __init__(self, tools: Sequence[Any], choice: Any) -> None:
         self._called: dict[str, Called] = {}
         self.functions: list[dict[str, Any]] = []
-        for called, function in _unfolded(tools):
+        origins: list[str] = []
+        for place, called, function in _unfolded(tools, "tools"):
+            origins.append(place)
             self._called[function["name"]] = called
             self.functions.append({"type": "function", "function": function})
         self.choice = self._chosen(choice)
+        self.places: Places = (
+            (_TOOL, lambda found: origins[int(found[1])] if int(found[1]) < len(origins) else found[0]),
+            (_FORMAT, "text.format"),
+        )
 
     def called(self, name: str) -> Called:
         """What a call of the model's is."""
@@ -210,17 +222,19 @@ def check_names(tools: Sequence[Any] | None) -> Sequence[Any] | None:
     return tools
 
 
-def _unfolded(tools: Sequence[Any], namespace: Namespace | None = None) -> Iterator[tuple[Called, dict[str, Any]]]:
-    space = namespace.name if namespace else ""
-    for tool in tools:
+def _unfolded(tools: Sequence[Any], where: str, space: str = "") -> Iterator[tuple[str, Called, dict[str, Any]]]:
+    """Place, meaning in the protocol, and function of each tool."""
+    for index, tool in enumerate(tools):
+        place = f"{where}[{index}]"
         match tool:
             case Namespace():
-                yield from _unfolded(tool.tools or (), tool)
+                yield from _unfolded(tool.tools or (), f"{place}.tools", tool.name)
             case ResponseFunction():
                 function = tool.model_dump(exclude_none=True, exclude={"type"})
-                yield Called(tool.name, namespace=space), {**function, "name": flat_name(tool.name, space)}
+                yield place, Called(tool.name, namespace=space), {**function, "name": flat_name(tool.name, space)}
             case CustomTool():
                 yield (
+                    place,
                     Called(tool.name, custom=True, namespace=space),
                     {
                         "name": flat_name(tool.name, space),

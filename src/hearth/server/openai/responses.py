@@ -40,7 +40,7 @@ async def create_response(body: ResponseRequest, request: Request) -> Any:
     check_limit("input", 1 if isinstance(body.input, str) else len(body.input), settings.max_messages)
     check_limit("tools", len(body.tools or ()), settings.max_tools)
     tools = Toolbox(body.tools or (), body.tool_choice)
-    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body, tools))
+    answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body, tools), places=tools.places)
     frame = Frame(body, answers, tools)
     if body.stream:
         return sse(answers.events(events(answers, frame, request.url.path)), named=True)
