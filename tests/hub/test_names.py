@@ -100,6 +100,8 @@ def test_a_hub_name_can_be_typed_as_it_is_shown() -> None:
         "https://huggingface.co/acme/tiny/resolve/main/..%2F..%2Fx.gguf",
         "hf:https://evil.example/acme/tiny",
         "acme/tiny:Q4_K_M:x",
+        "https://[acme/tiny",
+        "[x]/tiny",
     ],
 )
 def test_what_is_no_name_is_refused_before_any_network(

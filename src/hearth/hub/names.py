@@ -141,8 +141,11 @@ def _from_address(name: str) -> str | None:
     """
     name = name.removeprefix("hf:")
     has_scheme = re.match(r"https?://", name, re.IGNORECASE) is not None
-    address = urlsplit(name if has_scheme else f"https://{name}")
     hosts = (*_HUB_HOSTS, urlsplit(endpoint()).netloc)
+    try:
+        address = urlsplit(name if has_scheme else f"https://{name}")
+    except ValueError:  # brackets that hold no IPv6 address
+        address = urlsplit("")
     if address.netloc.lower() not in hosts:
         if has_scheme:
             raise ModelNotFound(f"{name[:200]!r} is no address of a model on {endpoint()}.", hint=FORMS)
