@@ -53,12 +53,13 @@ class Request:
 
 
 class FakeHub:
-    """Holds repositories and a log of requests. Use as a context manager: it serves meanwhile."""
+    """Holds repositories (`about`: what else is told of them) and a log of requests. Serves inside a `with` block."""
 
     def __init__(self) -> None:
         self.revisions: dict[tuple[str, str], str] = {}
         self.files: dict[tuple[str, str], dict[str, bytes]] = {}
         self.faults: list[Fault] = []
+        self.about: dict[str, dict[str, Any]] = {}
         self.log: list[Request] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -163,7 +164,9 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             if what == "tree":
                 return self._json([_tree_entry(path, content) for path, content in files.items()])
             siblings = [_sibling(path, content) for path, content in files.items()]
-            return self._json({"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings})
+            return self._json(
+                {"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings} | hub.about.get(repo_id, {})
+            )
 
         def _commit(self, repo_id: str, revision: str) -> str | None:
             commit = hub.revisions.get((repo_id, revision))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,33 @@ def test_a_cut_download_is_listed_as_such_until_it_is_finished_or_removed(hub: F
     assert models.remove(REPO) == model.size_bytes
     assert listed() == {}
     assert not list(cache.rglob("*.incomplete"))
+
+
+def test_a_pull_that_was_killed_between_two_shards_is_listed(hub: FakeHub, cache: Path) -> None:
+    """The first is whole, of the second there is nothing yet: no part of a file tells of it."""
+    shards = {f"model-0000{n}-of-00002.safetensors": noise(50_000 * n, n) for n in (1, 2)}
+    index = json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}).encode()
+    hub.publish(REPO, {"config.json": b"{}", "model.safetensors.index.json": index, **shards})
+    hub.faults.append(Fault(list(shards)[1], status=403))
+    with pytest.raises(NetworkError):
+        models.pull(REPO)
+    for part in cache.rglob("*.incomplete"):
+        part.unlink()
+    assert not listed()[REPO].complete
+    assert listed()[REPO].size_bytes > 50_000
+    hub.faults.clear()
+    models.pull(REPO)
+    assert listed()[REPO].complete
+    assert len(hub.gets(next(iter(shards)))) == 1
+
+
+def test_what_a_removal_would_free_can_be_known_before(hub: FakeHub, cache: Path) -> None:
+    hub.publish(REPO, {"a.gguf": noise(100, 1), "b.gguf": noise(200, 2)})
+    models.pull(f"{REPO}:a.gguf")
+    models.pull(f"{REPO}:b.gguf")
+    assert models.remove(f"{REPO}:b.gguf", dry_run=True) == 200
+    assert models.remove(REPO, dry_run=True) == 300
+    assert set(listed()) == {f"{REPO}:a.gguf", f"{REPO}:b.gguf"}
 
 
 def test_remove_takes_all_of_a_repository_and_nothing_else(hub: FakeHub, cache: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hearth import hub as models
-from hearth.errors import ModelNotFound, Unsupported, UsageError
+from hearth.errors import HearthError, ModelNotFound, Unsupported, UsageError
 from hearth.hub import local
-from hearth.hub.names import BuiltIn, HubName, LocalPath, Parsed, parse
+from hearth.hub.names import BuiltIn, HubName, LocalPath, Parsed, parse, parse_hub_name
 
 from .server import FakeHub
 
@@ -111,6 +114,17 @@ def test_what_is_no_name_is_refused_before_any_network(
     with pytest.raises(ModelNotFound) as caught:
         parse(typed)
     assert caught.value.hint or caught.value.what
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"(hf:|https?://)?(huggingface\.co|hf\.co|\[x)?/?[a-z]{1,3}/[a-z./%@:]{1,9}", fullmatch=True)
+)
+def test_whatever_is_typed_is_a_name_or_a_clear_refusal(typed: str) -> None:
+    with contextlib.suppress(HearthError):
+        parsed = parse_hub_name(typed)
+        assert parse_hub_name(str(parsed)) == parsed
+        assert ".." not in (parsed.repo_id + (parsed.file or "")).split("/")
 
 
 def test_an_empty_name_is_a_usage_error() -> None:

@@ -118,6 +118,48 @@ def test_revision(hub: FakeHub, cache: Path) -> None:
         models.pull(f"{REPO}@v1", revision="main")
 
 
+# --- a cache that another tool filled in part
+
+
+def weights_only(hub: FakeHub) -> models.Source:
+    """A model as a tool leaves it that needs no tokenizer."""
+    from huggingface_hub import hf_hub_download
+
+    hub.publish(REPO, model_files())
+    for file in ("config.json", "model.safetensors"):
+        hf_hub_download(REPO, file)
+    return models.resolve(REPO, offline=True)
+
+
+def test_what_another_tool_left_out_is_completed_at_its_own_commit(hub: FakeHub, cache: Path) -> None:
+    source = weights_only(hub)
+    hub.publish(REPO, model_files(seed=8) | {"tokenizer.json": b'{"version": "2.0"}'})
+    hub.log.clear()
+    assert models.complete(source)
+    assert {p.name for p in source.path.iterdir()} == NEEDED
+    assert (source.path / "tokenizer.json").read_bytes() == model_files()["tokenizer.json"]
+    assert not hub.gets("model.safetensors")
+    assert models.resolve(REPO, offline=True).commit == source.commit
+    hub.log.clear()
+    assert not models.complete(source), "nothing is missing any more"
+    assert hub.log == []
+
+
+def test_a_pull_completes_it_too(hub: FakeHub, cache: Path) -> None:
+    weights_only(hub)
+    hub.log.clear()
+    assert {p.name for p in models.pull(REPO).path.iterdir()} == NEEDED
+    assert not hub.gets("model.safetensors")
+
+
+def test_what_cannot_be_completed_is_as_it_was(hub: FakeHub, use_hub) -> None:  # type: ignore[no-untyped-def]
+    use_hub(hub.url)
+    source = weights_only(hub)
+    use_hub("http://127.0.0.1:1")  # nothing listens there
+    assert not models.complete(source)
+    assert models.resolve(REPO, offline=True) == source
+
+
 # --- a broken line
 
 

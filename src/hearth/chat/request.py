@@ -193,7 +193,8 @@ class Requests:
             raise TokenizerMissing(
                 f"{self._name} came without a tokenizer, so it takes and gives token ids only.",
                 why="Its folder has no tokenizer.json or tokenizer.model.",
-                hint="Use LLM.logits(ids) or LLM.generate(prompt_ids=...), or put the tokenizer's files beside it.",
+                hint=f"Of a model on the hub, `hearth pull {self._name}` brings what is missing; else put the"
+                " tokenizer's files beside it, or use LLM.logits(ids) or LLM.generate(prompt_ids=...).",
             )
         return self._tokenizer
 

@@ -72,13 +72,15 @@ def command(
     ends it; an answer that is being written is kept as far as it has come.
     """
     check_installed()
+    from hearth.hub import canonical_name
     from hearth.server.app import create_app
     from hearth.server.chatpage import Entry, chat_page
     from hearth.server.models import Models, ModelSettings
     from hearth.server.settings import ServerSettings
     from hearth.store import Store, default_folder
 
-    named = list(dict.fromkeys(models)) or ["starter"]
+    # By the names under which they are listed, so that none is there twice and conversations find them again.
+    named = list(dict.fromkeys(canonical_name(model) for model in models)) or ["starter"]
     # One person has few answers at a time: memory is better spent on their context.
     served = Models(named, ModelSettings(memory_bytes=memory, max_seqs=4, **options))
     _add_installed(served)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hearth.cli.options import examples
+from hearth.cli.terminal import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hearth.hub.catalogue import Entry
 
 _BRISK_BYTES = 3 << 30  # weights that an ordinary machine reads ten times a second or more: a token each time
-_WIDE = 100  # columns of a terminal from which on there is room for words
+_WIDE = 124  # columns of a terminal from which on there is room for words
 
 
 @click.command(
@@ -66,16 +66,16 @@ def _print(shown: Sequence[tuple[Entry, str | None]], here: set[str], context: i
     from hearth.units import format_bytes
 
     # A pipe has room for everything; a narrow terminal for names and what decides.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-    columns = {
+    width = columns(sys.stdout) or _WIDE
+    shown_columns = {
         "MODEL": [e.name + "*" * e.gated for e, _ in shown],
         "SIZE": [e.size.upper() for e, _ in shown],
         "MEMORY": [format_bytes(e.memory_bytes(context)) for e, _ in shown],
     }
     if width >= 76:
-        columns["DOWNLOAD"] = ["is here" if e.name in here else format_bytes(e.download_bytes) for e, _ in shown]
+        shown_columns["DOWNLOAD"] = ["is here" if e.name in here else format_bytes(e.download_bytes) for e, _ in shown]
     if marks:
-        columns["FITS"] = [{"fits": "yes", "too large": "no", None: "?"}.get(fit, "later") for _, fit in shown]
+        shown_columns["FITS"] = [{"fits": "yes", "too large": "no", None: "?"}.get(fit, "later") for _, fit in shown]
     if width >= _WIDE:
-        columns["GOOD AT"] = [e.good_at for e, _ in shown]
-    print_table(tuple(columns), list(zip(*columns.values(), strict=True)))
+        shown_columns["GOOD AT"] = [e.good_at for e, _ in shown]
+    print_table(tuple(shown_columns), list(zip(*shown_columns.values(), strict=True)))

@@ -8,6 +8,7 @@ import shlex
 import click
 
 from hearth.cli.options import examples
+from hearth.cli.terminal import note
 
 
 @click.command(
@@ -42,7 +43,7 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
             model, revision=revision, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes
         )
     for notice in source.notices:
-        click.echo(f"Note: {notice}", err=True)
+        note(notice)
     if as_json:
         data = {name: getattr(source, name) for name in ("name", "kind", "size_bytes", "commit")}
         click.echo(json.dumps(data | {"path": str(source.path)}, ensure_ascii=False))

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from hearth.cli.options import FORMATS, examples
+from hearth.cli.terminal import note
 
 
 @click.command("show", epilog=examples("hearth show starter", "hearth show Qwen/Qwen3-0.6B --context 32768 --quant q8"))
@@ -36,7 +37,7 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
         _show_remote(model, context, quant, head, as_json)
         return
     for notice in source.notices:
-        click.echo(f"Note: {notice}", err=True)
+        note(notice)
     about = describe(source, context=context, quant=quant, head=head)
     if as_json:
         data = asdict(about) | {"path": str(about.path), "memory_bytes": about.memory_bytes}

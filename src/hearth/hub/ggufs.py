@@ -116,7 +116,7 @@ def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
 def _stem(path: str) -> str:
     """Without `.gguf`, and without the count of a file that is its only part."""
     match = _PART.fullmatch(path)
-    return match["stem"] if match else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)
+    return match["stem"] if match and not is_part(path) else re.sub(r"\.gguf$", "", path, flags=re.IGNORECASE)
 
 
 def _ends_with(stem: str, wanted: str) -> bool:

@@ -45,11 +45,21 @@ def _models_of(repo: Repo) -> list[Installed]:
         source = cache.find(parse_hub_name(name))
         if source is not None:
             models.append(Installed(name, source.kind, source.size_bytes, source.path, _last_used(source.path)))
-    parts = repo.parts()
-    if not models and any(part.name.endswith(cache.PART_SUFFIX) for part in parts):
+    if not models and _was_begun(repo):
         size_bytes = sum(p.stat().st_size for p in repo.blobs.iterdir() if p.is_file())
         models.append(Installed(repo.repo_id, "folder", size_bytes, repo.path, _last_used(repo.blobs), complete=False))
     return models
+
+
+def _was_begun(repo: Repo) -> bool:
+    """Whether a download of Hearth's was cut: in the middle of a file, or after one that no snapshot has yet."""
+    if any(part.name.endswith(cache.PART_SUFFIX) for part in repo.parts()):
+        return True
+    linked = {path.resolve() for path in (repo.path / "snapshots").rglob("*") if path.is_symlink()}
+    return repo.blobs.is_dir() and any(
+        blob.is_file() and not blob.name.endswith(".incomplete") and blob.resolve() not in linked
+        for blob in repo.blobs.iterdir()
+    )
 
 
 def _last_used(path: Path) -> float | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hearth.errors import ModelNotFound, UsageError
+from hearth.hub import ggufs
 from hearth.hub.packaged import PACKAGED
 from hearth.hub.settings import endpoint
 
@@ -48,6 +49,14 @@ class HubName:
 
     def __str__(self) -> str:
         return self.repo_id + (f"@{self.revision}" if self.revision else "") + (f":{self.file}" if self.file else "")
+
+
+def can_mean(asked: HubName, model: HubName) -> bool:
+    """Whether `asked` is another name of `model`: of a GGUF file its path, its format, or its repository alone."""
+    if (asked.repo_id, asked.revision) != (model.repo_id, model.revision):
+        return False
+    names = {ggufs.short_name(name.repo_id, name.file).lower() for name in (asked, model) if name.file is not None}
+    return asked.file is None or (model.file is not None and len(names) == 1)
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hearth.chat.tools import tool_format_for
 from hearth.errors import HearthError, ModelNotFound, UsageError
-from hearth.hub.names import LocalPath, parse
+from hearth.hub.names import LocalPath, can_mean, parse, parse_hub_name
 from hearth.llm import LLM
-from hearth.model.kv_cache import KvFormat
-from hearth.prepare import Progress, prepare
+from hearth.model.kv_cache import KvFormat, kv_format
+from hearth.prepare import Progress, fetch, prepare
 from hearth.runtime import available_bytes
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.worker import Closing, Worker
@@ -231,6 +231,29 @@ class Models:
         slot.last_used = next(self._clock)
         return await self._open(slot, progress)
 
+    async def fetch(self, name: str, progress: OnProgress | None = None) -> str:
+        """Finds a model of the hub, or downloads it.
+
+        Returns:
+            The one name that it goes by when it is here: which of several GGUF files was taken.
+
+        Raises:
+            As `prepare.fetch`.
+        """
+        settings = self._settings
+        source = await asyncio.to_thread(
+            fetch,
+            name,
+            quant=settings.quant,
+            head=settings.head,
+            kv=kv_format(settings.kv, settings.precision),
+            context=settings.context,
+            progress=self._watched(progress),
+            offline=settings.offline,
+            memory_bytes=self._budget_bytes,
+        )
+        return source.name
+
     async def unload(self, name: str, drain_s: float = _UNLOAD_DRAIN_S) -> None:
         """Closes a model. Its users may finish for `drain_s` seconds, then their streams are cancelled; who asks for it
         meanwhile waits, and opens it again."""
@@ -256,9 +279,24 @@ class Models:
         if slot is None:
             slot = next((slot for slot in self._slots.values() if slot.source == name), None)
         if slot is None:
+            slot = self._by_another_name(name or "")
+        if slot is None:
             known = ", ".join(self._slots) or "none"
             raise ModelNotFound(f"This server has no model {(name or '')[:100]!r}.", hint=f"It has: {known}.")
         return slot
+
+    def _by_another_name(self, name: str) -> _Slot | None:
+        """The one known model of the hub that a name can mean: a GGUF file by its path, or by its repository alone."""
+        try:
+            asked = parse_hub_name(name)
+        except HearthError:
+            return None
+        found = []
+        for slot in self._slots.values():
+            with suppress(HearthError):
+                if can_mean(asked, parse_hub_name(slot.card.id)):
+                    found.append(slot)
+        return found[0] if len(found) == 1 else None
 
     def _card(self, slot: _Slot) -> ModelCard:
         if slot.opened is None or slot.opened.worker.broken is not None:

@@ -51,3 +51,44 @@ def test_a_model_of_the_hub_is_got_with_progress_and_then_answers(
         again = server.http.post("/api/models/pull", json={"name": NAME})
         assert '"done"' in again.text
         assert len(hub.gets("model.safetensors")) == 1, "what is here is not got again"
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_gguf_from_the_page_has_the_name_that_it_is_listed_by(
+    use_hub: Callable[[str], Path],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Else its conversations would not find it after the next start."""
+    models = Models(["starter"], ModelSettings(threads=2))
+    twin = (Path(__file__).parents[2] / "golden" / "llama3" / "twin.gguf").read_bytes()
+    with FakeHub() as hub, Store(tmp_path / "chats") as store, running(models, page=chat_page(store)) as server:
+        use_hub(hub.url)
+        hub.publish("someone/twin-GGUF", {"twin-F16.gguf": twin, "mmproj.gguf": b"x"})
+        page = Page(server.http)
+        for typed in ("someone/twin-GGUF", f"{hub.url}/someone/twin-GGUF", "someone/twin-GGUF:f16"):
+            with server.http.stream("POST", "/api/models/pull", json={"name": typed}) as response:
+                *_, last = events_of(response)
+            assert last == {"type": "done", "name": "someone/twin-GGUF:F16"}
+        shown = [model["name"] for model in page.get("/models")["models"]]
+        listed = [model.name for model in hearth.hub.list_models() if model.path.is_relative_to(tmp_path)]
+        assert shown == ["starter", *listed] == ["starter", "someone/twin-GGUF:F16"]
+        for asked in ("someone/twin-GGUF", "hf:someone/twin-GGUF:twin-F16.gguf"):
+            body = {"model": asked, "prompt": [1, 2, 3], "max_tokens": 1}
+            answer = server.http.post("/v1/completions", json=body)
+            assert answer.status_code != 404, answer.text
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_page_is_told_before_the_download_what_cannot_be_had(
+    use_hub: Callable[[str], Path],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    models = Models(["starter"], ModelSettings(threads=2))
+    with FakeHub() as hub, Store(tmp_path / "chats") as store, running(models, page=chat_page(store)) as server:
+        use_hub(hub.url)
+        hub.publish("someone/moe", {"config.json": b'{"model_type": "mixtral"}', "model.safetensors": bytes(1000)})
+        answer = server.http.post("/api/models/pull", json={"name": "someone/moe"})
+        assert answer.status_code == 400
+        assert "mixtral" in answer.text
+        assert not hub.gets("model.safetensors")
+        assert [model["name"] for model in Page(server.http).get("/models")["models"]] == ["starter"]

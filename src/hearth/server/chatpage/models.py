@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from hearth.distribution import version
-from hearth.hub.names import HubName, LocalPath, parse
+from hearth.hub.names import LocalPath, parse, parse_hub_name
 from hearth.prepare import Progress
 from hearth.server.chatpage.schema import ERRORS, ModelLine, ModelLines, Status, Wanted
 from hearth.server.models import Models, OpenModel
@@ -70,9 +70,7 @@ def hub_name(name: str) -> str:
     Raises:
         ModelNotFound: it is no name that a model on the hub can have.
     """
-    parsed = parse(f"hf:{name.strip().removeprefix('hf:')}")
-    assert isinstance(parsed, HubName)
-    plain = str(parsed)
+    plain = str(parse_hub_name(name))
     return f"hf:{plain}" if isinstance(parse(plain), LocalPath) else plain
 
 
@@ -86,13 +84,15 @@ class _Pull:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> OpenModel:
-        was_known = any(card.id == self._name for card in self._models.cards())
-        self._models.add(self._name)
+        # It goes by the name that it has after the next start, too: of a repository of GGUF files, that of one of them.
+        name = hub_name(await self._models.fetch(self._name, self._tell))
+        was_known = any(card.id == name for card in self._models.cards())
+        self._models.add(name)
         try:
-            return await self._models.load(self._name, self._tell)
+            return await self._models.load(name, self._tell)
         except BaseException:
             if not was_known:
-                self._models.forget(self._name)
+                self._models.forget(name)
             raise
 
     def _tell(self, progress: Progress) -> None:
