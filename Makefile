@@ -1,13 +1,14 @@
-# Two commands: `make demo` asks the starter model a question, `make test` passes the tests.
+# Two commands: `make demo` asks a small model two questions, `make test` passes the tests.
 # Both set everything up in .venv first; they need Python 3.11+ and make, nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint setup clean
 
 demo: $(VENV)/.run
-	@$(BIN)/hearth ask starter "What is the capital of France?" --stats < /dev/null
+	@$(BIN)/python -m tools.demo --installed-in "$$(cat $(VENV)/.seconds 2>/dev/null)"
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -25,11 +26,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile,serve]'
+	@echo "Setting up $(VENV): about 930 MB on the disk, most of it a C compiler and TVM. That takes some minutes, once."
+	@begin=$$(date +%s); $(PIP) -e '.[compile,serve]' && echo $$(($$(date +%s) - begin)) > $(VENV)/.seconds
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[compile,serve,dev]'
+	@$(PIP) -e '.[compile,serve,dev]'
 	@touch $(VENV)/.run $@
 
 clean:
