@@ -238,7 +238,8 @@ class LLM(Asking):
     def notices(self) -> tuple[str, ...]:
         """What the user should know about how the model was opened."""
         chosen = self._requests.template_so_far
-        return (*self._opened.notices, *((chosen.notice,) if chosen and chosen.notice else ()))
+        of_tokenizer = self._tokenizer.spec.notices if self._tokenizer else ()
+        return (*self._opened.notices, *of_tokenizer, *((chosen.notice,) if chosen and chosen.notice else ()))
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -72,3 +72,14 @@ def test_a_cache_that_cannot_be_written_is_no_error(watched: list[Path]) -> None
     memory = memory_of(REQUEST, watched)
     memory.remember(Path("/bundles/one"))
     assert memory.recall() is None
+
+
+def test_links_to_folders_are_not_followed(watched: list[Path], tmp_path: Path) -> None:
+    _, folder, _ = watched
+    beyond = tmp_path / "disk" / "beyond"
+    beyond.mkdir(parents=True)
+    for name, target in (("circle", folder), ("itself", Path("itself")), ("disk", tmp_path / "disk")):
+        (folder / name).symlink_to(target)
+    memory_of(REQUEST, watched).remember(Path("/bundles/one"))
+    (beyond / "new").touch()
+    assert memory_of(REQUEST, watched).recall() == Path("/bundles/one")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from hearth.checkpoint.tokenizer.guard import load_tokenizer
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
-from hearth.checkpoint.tokenizer.spec import parse_tokenizer, to_json
+from hearth.checkpoint.tokenizer.spec import to_json
 from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece
 from hearth.errors import CorruptFile, HearthError, Unsupported
@@ -44,7 +45,7 @@ ODD_TEXTS = [
 
 def build(data: bytes) -> Tokenizer:
     model, _, _ = read_sentencepiece(data, "tokenizer.model")
-    tokenizer = parse_tokenizer(to_json(spm_document(model, "tokenizer.model")), "tokenizer.model")
+    tokenizer = load_tokenizer(to_json(spm_document(model, "tokenizer.model")), "tokenizer.model")
     tokenizer.encode_special_tokens = True  # text that spells a control token is text, as for SentencePiece
     return tokenizer
 
@@ -69,7 +70,7 @@ def test_merges_take_the_steps_that_scores_ask_for(words: list[str], texts: list
     scores = {word: -float(rank) for rank, word in enumerate([*words, "a", "b"])}
     pieces = [Piece(word, score, Kind.NORMAL) for word, score in scores.items()]
     model = SpmModel(pieces, "bpe", add_dummy_prefix=False)
-    tokenizer = parse_tokenizer(to_json(spm_document(model, "test")), "test")
+    tokenizer = load_tokenizer(to_json(spm_document(model, "test")), "test")
     for text in texts:
         assert tokenizer.encode(text).tokens == join_best_pairs(text, scores)
 

@@ -82,16 +82,20 @@ def _state(path: Path) -> Iterator[str]:
 
 def _folder_state(folder: str) -> Iterator[str]:
     # With no `Path` for each file: this stands between every start of Hearth and its first token.
-    try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
-    except OSError:
-        yield f"{folder} -"
-        return
-    for entry in entries:
-        if not entry.is_dir():
-            yield _file_state(entry.path, entry.stat)
-        elif entry.name != "__pycache__":  # Python writes there as it pleases
-            yield from _folder_state(entry.path)
+    folders = [folder]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        except OSError:
+            yield f"{folder} -"
+            continue
+        for entry in entries:
+            # A link to a folder is not followed: it may lead round in a circle, or to the whole disk.
+            if not entry.is_dir(follow_symlinks=False):
+                yield _file_state(entry.path, entry.stat)
+            elif entry.name != "__pycache__":  # Python writes there as it pleases
+                folders.append(entry.path)
 
 
 def _file_state(path: str, stat: Callable[[], os.stat_result]) -> str:

@@ -27,6 +27,8 @@ _IDENTITY_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
     _INDEX,
@@ -99,7 +101,15 @@ class SafetensorsCheckpoint:
 
     def tokenizer(self) -> TokenizerSpec | None:
         """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
-        return hf_tokenizer(self.path, self.config)
+        return hf_tokenizer(self.path, self.config, self._num_rows())
+
+    def _num_rows(self) -> int | None:
+        """Rows of the embedding, or of the head where that is all there is of the two."""
+        for ending in ("embed_tokens.weight", "lm_head.weight"):
+            for name, info in self.tensors.items():
+                if name.endswith(ending) and len(info.shape) == 2:
+                    return info.shape[0]
+        return None
 
 
 def model_type_of(config: Mapping[str, Any]) -> str:

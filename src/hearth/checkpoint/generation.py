@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hearth.checkpoint.mapped import read_json_object
 from hearth.checkpoint.types import Checkpoint
+from hearth.errors import HearthError
 
 GENERATION_FILE = "generation.json"
 _NAMES = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
@@ -62,9 +64,6 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return {}
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path, _MAX_BYTES)
+    except HearthError:
         return {}
-    return content if isinstance(content, dict) else {}

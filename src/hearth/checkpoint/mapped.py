@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from hearth.errors import CorruptFile, StorageError
 PULL_AGAIN = "Download it again (`hearth pull`), or copy it again from its source."
 MAX_JSON_BYTES = 16 << 20
 MAX_TOKENIZER_BYTES = 256 << 20
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def map_file(path: Path) -> NDArray[np.uint8]:
@@ -52,7 +56,7 @@ def truncated(path: Path, expected: int, actual: int, what: str) -> CorruptFile:
 
 
 def read_text(path: Path, limit_bytes: int) -> str:
-    """A small UTF-8 text file.
+    """A small UTF-8 text file; a byte order mark at its beginning does not count.
 
     Raises:
         CorruptFile: larger than `limit_bytes`, or not UTF-8.
@@ -66,15 +70,24 @@ def read_text(path: Path, limit_bytes: int) -> str:
                 why=f"Such a file has at most {limit_bytes:,} bytes.",
                 hint=PULL_AGAIN,
             )
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise cannot_read(path, error) from error
+    if data.startswith(_UTF16_MARKS):
+        raise CorruptFile(
+            f"{path.name} is UTF-16 text.",
+            why="Such files are UTF-8; some Windows editors and shells save them anew like this.",
+            hint="Save it as UTF-8, or download it again.",
+        )
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorruptFile(f"{path.name} is not UTF-8 text.", why=f"{error}.", hint=PULL_AGAIN) from error
 
 
 def parse_json_object(text: str | bytes, name: str) -> dict[str, Any]:
-    """A JSON object, strictly: no duplicate keys, no nesting that exhausts the stack. `name` is for messages.
+    """A JSON object, strictly: no duplicate keys, no nesting that exhausts the stack, no text with half a character.
+    `name` is for messages.
 
     Raises:
         CorruptFile: anything else.
@@ -88,8 +101,11 @@ def parse_json_object(text: str | bytes, name: str) -> dict[str, Any]:
             result[key] = item
         return result
 
+    data = text.encode() if isinstance(text, str) else text
     try:
-        value = json.loads(text, object_pairs_hook=unique)
+        value = json.loads(data, object_pairs_hook=unique)
+        if _SURROGATE_ESCAPE.search(data):  # half of a pair would be an error wherever the text goes later
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise CorruptFile(f"{name} is not valid JSON.", why="It is nested too deeply.", hint=PULL_AGAIN) from error
     except ValueError as error:  # also JSONDecodeError and UnicodeDecodeError

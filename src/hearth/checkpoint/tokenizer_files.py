@@ -33,6 +33,7 @@ def save_tokenizer(spec: TokenizerSpec, folder: Path) -> list[Path]:
         "chat_template": spec.chat_template,
         "named_templates": dict(spec.named_templates),
         "additional_special": list(spec.additional_special),
+        "notices": list(spec.notices),
     }
     tokenizer_path, meta_path = folder / TOKENIZER_FILE, folder / META_FILE
     tokenizer_path.write_text(spec.json, encoding="utf-8")
@@ -61,6 +62,7 @@ def load_tokenizer(folder: Path) -> TokenizerSpec | None:
         added_by_json=_field(meta, "added_by_json", bool, meta_path),
         named_templates=_strings(meta, "named_templates", meta_path),
         additional_special=tuple(_texts(meta, "additional_special", meta_path)),
+        notices=tuple(_texts(meta, "notices", meta_path)),
     )
 
 

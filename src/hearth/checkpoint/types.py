@@ -36,10 +36,11 @@ class TokenizerSpec:
         json: content of a `tokenizer.json` that the `tokenizers` library loads.
         bos_id: token put before a text when `add_bos`.
         eos_ids: tokens that end an answer (end of sequence, end of turn).
-        special: the named special tokens a chat template may use: `bos_token`, `eos_token`, `unk_token`, `pad_token`,
-            and whatever else the authors name (`image_token`).
+        special: the named special tokens a chat template may use: `bos_token`, `eos_token`, `sep_token`, ..., and
+            those that only this model has (`image_token`).
         chat_template: Jinja source, or None.
         added_by_json: True where `json` has a post-processor that adds BOS (or EOS) itself; then `add_bos` is False.
+        notices: what a user of this tokenizer should know.
     """
 
     json: str
@@ -54,6 +55,7 @@ class TokenizerSpec:
     """Further chat templates by their names (`tool_use`, `rag`): Jinja source."""
     additional_special: tuple[str, ...] = ()
     """Special tokens without a name of their own: the `additional_special_tokens` of a chat template."""
+    notices: tuple[str, ...] = ()
 
 
 class Checkpoint(Protocol):

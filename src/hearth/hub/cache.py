@@ -138,8 +138,8 @@ def is_whole(folder: Path) -> bool:
         return False
     index = folder / INDEX_FILE
     if index.exists():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            shards = set(json.loads(index.read_text("utf-8-sig"))["weight_map"].values())
             return bool(shards) and all((folder / shard).is_file() for shard in shards)
         return False
     names = [p.name for p in folder.glob("*.safetensors") if p.is_file()]

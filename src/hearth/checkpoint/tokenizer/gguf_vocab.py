@@ -12,8 +12,9 @@ import numpy as np
 from hearth.checkpoint.mapped import PULL_AGAIN
 from hearth.checkpoint.tokenizer.byte_level import byte_level_document
 from hearth.checkpoint.tokenizer.end_tokens import end_ids
+from hearth.checkpoint.tokenizer.guard import load_tokenizer
 from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS, PreTokenizer
-from hearth.checkpoint.tokenizer.spec import added_token, document, parse_tokenizer, to_json
+from hearth.checkpoint.tokenizer.spec import added_token, document, to_json
 from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece, check_pieces
 from hearth.checkpoint.tokenizer.wordpiece import wordpiece_document
@@ -87,7 +88,7 @@ class _GgufVocabulary:
             "bert": self._wordpiece,
         }
         text = to_json(builders[self.kind](unk))
-        parse_tokenizer(text, self.source)
+        load_tokenizer(text, self.source)
         if self.kind == "gpt2":
             add_bos = self.pre_tokenizer.add_bos
         add_bos = self.kind == "gemma4" or self._flag("add_bos_token", add_bos)

@@ -1,33 +1,10 @@
-"""The last step of every conversion: does the `tokenizers` library load it."""
+"""What a tokenizer.json is made of: the document around a model, and its entries."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-from tokenizers import Tokenizer
-
-from hearth.checkpoint.mapped import PULL_AGAIN
-from hearth.errors import CorruptFile
-
-
-def parse_tokenizer(text: str, source: str) -> Tokenizer:
-    """A `tokenizers.Tokenizer` from the text of a tokenizer.json; `source` is for messages.
-
-    Raises:
-        CorruptFile: the library refuses it.
-    """
-    try:
-        return Tokenizer.from_str(text)
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # the library's Rust panics are no `Exception`
-        raise CorruptFile(
-            f"The tokenizer in {source} cannot be loaded.",
-            why=f"The tokenizers library says: {str(error)[:300]}.",
-            hint=PULL_AGAIN,
-        ) from None
 
 
 def to_json(document: Mapping[str, Any]) -> str:

@@ -1,0 +1,71 @@
+"""Calls into the `tokenizers` library that end in an error of ours, whatever a tokenizer.json or a text does to it.
+
+The library is Rust: where it gives up (a regular expression that tries too many ways, a post-processor that names a
+token it lacks) it panics, and Python sees a `PanicException`, which is no `Exception`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tokenizers import Tokenizer
+
+from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.errors import CorruptFile, HearthError, UsageError
+
+_SHOWN_CHARS = 300
+
+
+@contextmanager
+def guarded(error: Callable[[str], HearthError]) -> Iterator[None]:
+    """Raises `error(why)` in place of whatever the library raises inside of the block; `why` are its own words."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, MemoryError, HearthError):
+        raise
+    except BaseException as panic:
+        raise error(f"The tokenizers library says: {str(panic)[:_SHOWN_CHARS]}.") from None
+
+
+def load_tokenizer(text: str, source: str) -> Tokenizer:
+    """A `tokenizers.Tokenizer` from the text of a tokenizer.json; `source` is for messages.
+
+    Published files sometimes keep the padding and the truncation of a training run. Both are switched off: cutting a
+    prompt or filling it up silently is never right.
+
+    Raises:
+        CorruptFile: the library refuses it.
+    """
+
+    def damaged(why: str) -> CorruptFile:
+        return CorruptFile(f"The tokenizer in {source} cannot be loaded.", why=why, hint=PULL_AGAIN)
+
+    with guarded(damaged):
+        tokenizer = Tokenizer.from_str(text)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, text: str, *, add_special: bool) -> list[int]:
+    """Token ids of a text. Other threads run meanwhile.
+
+    Args:
+        add_special: let the post-processor put its tokens around the text.
+
+    Raises:
+        UsageError: the tokenizer gives up on this text.
+    """
+
+    def too_hard(why: str) -> UsageError:
+        return UsageError(
+            f"A text of {len(text):,} characters cannot be cut into tokens.",
+            why=why,
+            hint="Shorten long runs of spaces or of one character, or give the text in parts.",
+        )
+
+    with guarded(too_hard):
+        # A batch of one: unlike `encode` it does not keep Python's lock, and it reckons no offsets.
+        ids: list[int] = tokenizer.encode_batch_fast([text], add_special_tokens=add_special)[0].ids
+    return ids
