@@ -20,9 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from hearth.bundle import Manifest
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.asking import Asking
-from hearth.chat.request import ContextOverflow, Requests
+from hearth.chat.embedding import Embedder, EmbeddingInput
+from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
+from hearth.checkpoint.embedding import load_embedding
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
 from hearth.errors import UsageError
@@ -155,6 +157,7 @@ class LLM(Asking):
             # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
             spec = load_tokenizer(self._opened.bundle.path)
             self._tokenizer = Tokenizer(spec) if spec else None
+            self._embedder = Embedder(self._opened.name, load_embedding(self._opened.bundle.path))
             self._requests = Requests(
                 self._opened.name,
                 self._tokenizer,
@@ -194,21 +197,45 @@ class LLM(Asking):
             float32 (n, vocab_size).
 
         Raises:
-            ContextFull, UsageError.
+            ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
+        self._embedder.check_text()
         return self._shared.run(lambda engine: engine.logits(ids))
 
-    def embed(self, text_or_ids: str | Sequence[int]) -> NDArray[np.float32]:
-        """Mean over the tokens of the hidden states after the final norm.
+    def embed(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> NDArray[np.float32]:
+        """One vector of a text, made as the model's authors say; where they say nothing, the mean over the tokens of
+        the hidden states after the final norm.
+
+        Args:
+            text_or_ids: a text; or token ids, which are taken as they are.
+            prompt: name of one of the model's own prompts ("query"), which is put before the text; None: its default.
 
         Returns:
-            float32 (hidden_size,).
+            float32 (embedding_size,).
 
         Raises:
+            Unsupported: the authors ask for something that Hearth does not compute.
             TokenizerMissing, ContextFull, UsageError.
         """
-        ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else text_or_ids
-        return self._shared.run(lambda engine: engine.embed(list(ids)))
+        return self.embed_prepared(self.prepare_embedding(text_or_ids, prompt=prompt))
+
+    def prepare_embedding(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> EmbeddingInput:
+        """What `embed` would give to the engine. May be called from any thread. Raises as `embed`."""
+        self._embedder.check()
+        if isinstance(text_or_ids, str):
+            return self._embedder.prepare(text_or_ids, self._requests.tokenizer(), prompt)
+        if prompt is not None:
+            raise UsageError("A prompt is put before a text, but token ids were given.", hint="Leave one of them out.")
+        return EmbeddingInput(list(text_or_ids))
+
+    def embed_prepared(self, prepared: EmbeddingInput) -> NDArray[np.float32]:
+        """The vector of a text that `prepare_embedding` has seen."""
+        return self._shared.run(lambda engine: self._embedder.vector(engine, prepared))
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in a vector of `embed`."""
+        return self._embedder.spec.size(self._model.info.hidden_size)
 
     # -- about ---------------------------------------------------------------------------------------------------
 
@@ -288,6 +315,10 @@ class LLM(Asking):
     def _give_back(self) -> None:
         self._guesser.close()
         self._model.close()
+
+    def _checked(self, prepared: Prepared) -> Prepared:
+        self._embedder.check_text()
+        return super()._checked(prepared)
 
     def _make_engine(
         self,

@@ -35,6 +35,12 @@ class Edited:
         self.tensors = {**self.tensors, name: TensorInfo(name, values.shape, dtype, values.nbytes)}
         self.data[name] = np.frombuffer(values.tobytes(), np.uint8)
 
+    def rename(self, old: str, new: str) -> None:
+        info = self.tensors[old]
+        self.data[new] = self.raw(old)
+        self.remove(old)
+        self.tensors = {**self.tensors, new: TensorInfo(new, info.shape, info.dtype, info.size_bytes)}
+
     def remove(self, name: str) -> None:
         self.tensors = {n: info for n, info in self.tensors.items() if n != name}
 

@@ -49,6 +49,80 @@ def test_gguf_and_folder_mean_the_same_shapes_and_layers(case: Case):
         assert getattr(gguf, field) == getattr(folder, field)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_checkpoint_saved_from_the_base_model_is_the_same_model(case: Case):
+    edited, expected = Edited(case.name), load_family(open_checkpoint(case.path), context=case.context)
+    for name in list(edited.tensors):
+        if "model." in name:
+            edited.rename(name, name.replace("model.", "", 1))
+    found = load_family(edited, context=case.context)
+    assert found.config == expected.config
+    for parameter, source in expected.sources.items():
+        assert np.array_equal(edited.raw(found.sources[parameter].tensor), edited.source.raw(source.tensor))
+
+
+def test_the_one_matrix_of_tied_embeddings_may_have_either_name():
+    edited = Edited("llama3")
+    edited.rename("model.embed_tokens.weight", "lm_head.weight")
+    model = load_family(edited)
+    assert model.config.tied_embeddings
+    assert model.sources["embed"].tensor == "lm_head.weight"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "most", "longest"),
+    [
+        ({"rope_type": "linear", "factor": 4.0}, 512, 2048),
+        ({"rope_type": "yarn", "factor": 4.0}, 512, 2048),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 400}, 512, 1600),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}, 512, 512),
+        ({"rope_type": "linear", "factor": 2.5}, 512, 1280),
+        ({"rope_type": "linear", "factor": 1e6}, 1 << 20, 1 << 30),
+        (
+            {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+            | {"original_max_position_embeddings": 64},
+            512,
+            512,
+        ),
+    ],
+)
+def test_scaling_makes_the_context_longer(scaling: dict[str, Any], most: int, longest: int):
+    """As vLLM derives the longest context of a model."""
+    edited = Edited("llama1")
+    edited.config |= {"rope_scaling": scaling, "max_position_embeddings": most}
+    assert load_family(edited).config.max_position == longest
+
+
+def test_gemma3_counts_its_scaling_already():
+    edited = Edited("gemma3")
+    edited.config["rope_parameters"] = {
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
+    assert load_family(edited).config.max_position == edited.config["max_position_embeddings"]
+
+
+def test_scaling_makes_the_context_of_a_gguf_file_longer():
+    edited = Edited("llama1", gguf=True)
+    edited.config |= {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}
+    length = edited.config["llama.context_length"]
+    assert load_family(edited).config.max_position == 4 * length
+    edited.config["llama.rope.scaling.original_context_length"] = length // 4
+    assert load_family(edited).config.max_position == length
+
+
+def test_dynamic_scaling_begins_beyond_the_original_context():
+    """Within it, `transformers` computes a text without scaling; beyond, Hearth takes the frequencies of the longest
+    text: transformers 5.24's for 2048 tokens."""
+    edited, plain = Edited("llama1"), load_family(Edited("llama1")).config
+    edited.config |= {"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}, "max_position_embeddings": 512}
+    within, beyond = (load_family(edited, context=context).config for context in (512, 513))
+    assert (within.max_position, beyond.max_position) == (512, 2048)
+    assert within.ropes == plain.ropes
+    expected = [1.0, 0.2993839, 0.08963075, 0.02683401, 0.00803367, 0.002405152, 0.0007200638, 0.0002155756]
+    assert beyond.ropes[0].inv_freq[:8] == pytest.approx(expected, rel=1e-6)
+
+
 def test_context_asked_for_decides_the_factors_of_longrope():
     checkpoint = open_checkpoint(BY_NAME["phi3-long"].path)
     short, at_limit, long = (load_family(checkpoint, context=context).config for context in (None, 24, 25))

@@ -95,14 +95,17 @@ class Tokenizer:
         """Whether the model expects BOS at the beginning of a text."""
         return self.bos_id is not None and self.encode("")[:1] == [self.bos_id]
 
-    def encode(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+    def encode(self, text: str | Prompt, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text.
 
         Args:
+            text: a `Prompt` says itself where it may write control tokens.
             add_special: put the tokens around it that the model expects (BOS, for some EOS).
             parse_special: let the text write control tokens. Only for text you trust as you trust your program.
         """
-        marked = Prompt(text) if parse_special else Prompt(text, literal=((0, len(text)),))
+        marked = text
+        if not isinstance(marked, Prompt):
+            marked = Prompt(marked) if parse_special else Prompt(marked, literal=((0, len(marked)),))
         ids = self._encode(marked, add_special=add_special and self.spec.added_by_json)
         if add_special and not self.spec.added_by_json:
             if self.spec.add_bos and self.bos_id is not None:

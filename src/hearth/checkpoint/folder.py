@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
 from hearth.checkpoint.safetensors import Located, read_header
+from hearth.checkpoint.sentence_modules import identity_files
 from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
@@ -95,7 +96,10 @@ class SafetensorsCheckpoint:
         """See `Checkpoint.fingerprint`."""
         present = [self.path / name for name in _IDENTITY_FILES if (self.path / name).is_file()]
         present += [file for file in template_files(self.path) if file.is_file()]
-        whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [(file.name, map_file(file)) for file in present]
+        present += identity_files(self.path)
+        whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [
+            (file.relative_to(self.path).as_posix(), map_file(file)) for file in present
+        ]
         whole += [(f"{name}:header", map_file(self.path / name)[:size]) for name, size in self._headers]
         return fingerprint_files(whole, self._files)
 

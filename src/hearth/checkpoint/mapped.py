@@ -92,6 +92,13 @@ def parse_json_object(text: str | bytes, name: str) -> dict[str, Any]:
     Raises:
         CorruptFile: anything else.
     """
+    value = _parse_json(text, name)
+    if not isinstance(value, dict):
+        raise CorruptFile(f"{name} is not a JSON object.", why=f"It holds a {type(value).__name__}.", hint=PULL_AGAIN)
+    return value
+
+
+def _parse_json(text: str | bytes, name: str) -> Any:
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -110,14 +117,20 @@ def parse_json_object(text: str | bytes, name: str) -> dict[str, Any]:
         raise CorruptFile(f"{name} is not valid JSON.", why="It is nested too deeply.", hint=PULL_AGAIN) from error
     except ValueError as error:  # also JSONDecodeError and UnicodeDecodeError
         raise CorruptFile(f"{name} is not valid JSON.", why=f"{error}.", hint=PULL_AGAIN) from error
-    if not isinstance(value, dict):
-        raise CorruptFile(f"{name} is not a JSON object.", why=f"It holds a {type(value).__name__}.", hint=PULL_AGAIN)
     return value
 
 
 def read_json_object(path: Path, limit_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """A JSON object from a file. Raises CorruptFile or StorageError."""
     return parse_json_object(read_text(path, limit_bytes), path.name)
+
+
+def read_json_objects(path: Path, limit_bytes: int = MAX_JSON_BYTES) -> list[dict[str, Any]]:
+    """A JSON list of objects from a file. Raises CorruptFile or StorageError."""
+    value = _parse_json(read_text(path, limit_bytes), path.name)
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise CorruptFile(f"{path.name} is not a JSON list of objects.", hint=PULL_AGAIN)
+    return value
 
 
 def fingerprint_files(whole: Iterable[tuple[str, bytes | NDArray[np.uint8]]], weights: Iterable[Path]) -> str:

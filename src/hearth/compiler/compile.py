@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -31,7 +31,9 @@ from hearth.bundle import (
     write_costs,
 )
 from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.embedding import EmbeddingSpec, save_embedding
 from hearth.checkpoint.generation import published_sampling, save_sampling
+from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
@@ -232,6 +234,10 @@ def _compile(
         if tokenizer is not None:
             save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)
         save_sampling(published_sampling(checkpoint), writer.path("tokenizer.json").parent)
+        embedding = published_embedding(checkpoint)
+        if model.no_head:
+            embedding = replace(embedding or EmbeddingSpec(), no_head=True)
+        save_embedding(embedding, writer.path("tokenizer.json").parent)
         report("writing the bundle", 0, 0)
         writer.commit(_manifest(checkpoint, model, formats, isas, target, name, precision, kv, plan.kv_bytes_per_token,
                                 plan.weights_bytes, plan.arena_bytes))  # fmt: skip

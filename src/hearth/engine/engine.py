@@ -18,6 +18,7 @@ from collections.abc import Sequence as Seq
 
 from numpy.typing import ArrayLike
 
+from hearth.checkpoint.embedding import Pooling
 from hearth.engine.batch import Batch
 from hearth.engine.drawing import Drawing
 from hearth.engine.evaluate import Evaluator, check_ids
@@ -278,18 +279,20 @@ class Engine:
         with self._recovery.mending():
             return self._evaluator.logits(tokens)
 
-    def embed(self, ids: ArrayLike) -> Float32s:
-        """Mean over the tokens of the hidden states after the final norm.
+    def embed(self, ids: ArrayLike, *, pooling: Seq[Pooling] = ("mean",), skip: int = 0) -> Float32s:
+        """The hidden states after the final norm, pooled over the tokens.
 
         Args:
             ids: n token ids.
+            pooling: how; the vectors of several ways are joined.
+            skip: tokens at the beginning that do not count for pooling.
 
         Returns:
-            float32 (hidden_size,).
+            float32 (len(pooling) * hidden_size,).
 
         Raises:
             ContextFull: more tokens than the context. UsageError: none, or one outside of the vocabulary.
         """
         tokens = self._evaluator.checked(ids)
         with self._recovery.mending():
-            return self._evaluator.embed(tokens)
+            return self._evaluator.embed(tokens, pooling, skip)

@@ -6,15 +6,17 @@ the youngest requests give up theirs and are computed again afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hearth.checkpoint.embedding import Pooling
 from hearth.engine.batch import Batch
 from hearth.engine.forward import Float32s, Forward, Int32s
 from hearth.engine.pages import pages_for_tokens
+from hearth.engine.pooling import Pool
 from hearth.engine.scheduler import Scheduler
 from hearth.errors import ContextFull, Unsupported, UsageError
 
@@ -66,9 +68,9 @@ class Evaluator:
                 result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
         return result
 
-    def embed(self, tokens: Int32s) -> Float32s:
-        """float32 (hidden_size,), the mean over the tokens."""
-        total = np.zeros(self._session.info.hidden_size, np.float64)
+    def embed(self, tokens: Int32s, pooling: Sequence[Pooling], skip: int) -> Float32s:
+        """float32 (len(pooling) * hidden_size,), pooled over the tokens but the first `skip`."""
+        pool = Pool(self._session.info.hidden_size, skip)
         chunk = self._scheduler.chunk_tokens
         with self._borrowed_table(tokens.shape[0]) as table:
             for start in range(0, tokens.shape[0], chunk):
@@ -77,9 +79,8 @@ class Evaluator:
                 hidden = self._batch.run(self._session).hidden[: part.shape[0]]
                 if hidden.shape[0] != part.shape[0]:
                     raise Unsupported("This bundle gives no hidden states.", hint="Compile the model anew.")
-                total += hidden.sum(axis=0, dtype=np.float64)
-        mean: Float32s = (total / tokens.shape[0]).astype(np.float32)
-        return mean
+                pool.add(hidden, start)
+        return pool.result(pooling)
 
     @contextmanager
     def _borrowed_table(self, num_tokens: int) -> Iterator[Int32s]:

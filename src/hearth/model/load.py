@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
 from hearth.model.config import DecoderConfig
 from hearth.model.families import FAMILIES, Family
 from hearth.model.metadata import gguf_settings
 from hearth.model.settings import Settings
-from hearth.model.tensors import map_tensors
+from hearth.model.tensors import Rule, map_tensors
 from hearth.model.weights import WeightSource
 
 
@@ -27,11 +28,14 @@ class LoadedModel:
         sources: for every parameter of `parameter_shapes(config)`, the rows of the tensor that it is.
         unused: tensors of the checkpoint that a rule leaves out, by name: a vision tower, a head that is a copy of the
             embedding, frequencies that follow from the configuration.
+        no_head: the file has no head and needs none: the model makes vectors, and what comes out as logits means
+            nothing.
     """
 
     config: DecoderConfig
     sources: Mapping[str, WeightSource]
     unused: tuple[str, ...]
+    no_head: bool = False
 
 
 def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> LoadedModel:
@@ -69,9 +73,16 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     config = load_config(checkpoint.config, checkpoint.architecture, context=context)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
-    ignored = (*family.ignored, *(("lm_head.weight", "*.lm_head.weight") if config.tied_embeddings else ()))
-    sources, unused = map_tensors(checkpoint, config, family.hf_tensors, prefixes=family.hf_prefixes, ignored=ignored)
-    return LoadedModel(config, sources, unused)
+    no_head = not config.tied_embeddings and _is_published_without_head(checkpoint)
+    if no_head:  # what is computed of the embedding is not used
+        config = replace(config, tied_embeddings=True)
+    rules, ignored = family.hf_tensors, family.ignored
+    if config.tied_embeddings:
+        # A file may keep the one matrix under the one name, the other, or both.
+        rules = {**rules, "embed": (_only(rules["embed"]), _only(rules["head"]))}
+        ignored = (*ignored, "lm_head.weight", "*.lm_head.weight")
+    sources, unused = map_tensors(checkpoint, config, rules, prefixes=family.hf_prefixes, ignored=ignored)
+    return LoadedModel(config, sources, unused, no_head)
 
 
 def load_config(config: Mapping[str, Any], model_type: str, *, context: int | None = None) -> DecoderConfig:
@@ -109,6 +120,22 @@ def _json_settings(config: Mapping[str, Any], family: Family, context: int | Non
     values = {**inner, **{key: config[key] for key in outside if key in config}}
     where = f"config.json, {family.text_config}"
     return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
+
+
+def _only(rule: Rule) -> str:
+    """The name in a rule that is one name."""
+    assert isinstance(rule, str)
+    return rule
+
+
+def _is_published_without_head(checkpoint: Checkpoint) -> bool:
+    """Whether the authors left out the head on purpose: they saved the base model (`LlamaModel`), or an embedding
+    model."""
+    if any(name.endswith("lm_head.weight") for name in checkpoint.tensors):
+        return False
+    classes = checkpoint.config.get("architectures")
+    is_base = isinstance(classes, list) and len(classes) == 1 and str(classes[0]).endswith("Model")
+    return is_base or (checkpoint.path / MODULES_FILE).is_file()
 
 
 def _head_is_embedding(checkpoint: Checkpoint) -> bool:

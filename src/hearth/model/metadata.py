@@ -57,7 +57,13 @@ _ROPE: Mapping[str, str] = {
     "dimension_count": "rotary_dim",
 }
 # Keys that say nothing a decoder needs, or something that follows from the tensors.
-_HARMLESS = {"vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "attention.layer_norm_epsilon"}
+_HARMLESS = {
+    "vocab_size",
+    "tensor_data_layout",
+    "rope.scaling.finetuned",
+    "attention.layer_norm_epsilon",
+    "pooling_type",  # what follows the model: checkpoint.sentence_modules
+}
 _HARMLESS_BEGINNINGS = ("vision.", "mm.")
 # Keys with the values under which they change nothing.
 _OFF: Mapping[str, tuple[Any, ...]] = {

@@ -50,14 +50,27 @@ def complete(settings: Settings, parameters: dict[str, object], theta_key: str =
 
 def rope_type(parameters: Settings) -> str:
     name = parameters.get("rope_type") or parameters.get("type") or "default"
-    if not isinstance(name, str) or name not in _SCALINGS:
-        why = "Its frequencies change with the length of the text." if name == "dynamic" else ""
+    if not isinstance(name, str) or name not in _SCALINGS or (parameters.kind == "gguf" and name == "dynamic"):
         raise Unsupported(
             f"{parameters.where}: rope_type {shown(name)} is not supported.",
-            why=why,
             hint=f"Known: {', '.join(sorted(_SCALINGS))}.",
         )
     return name
+
+
+def longest_context(parameters: Settings) -> int:
+    """Tokens that a model with these parameters is good for: scaling makes more of what it was trained for.
+
+    As vLLM has it, for `linear`, `yarn` and `dynamic` it is the length before scaling times the factor. With the other
+    types `max_position_embeddings` is the scaled length, and so it is in some files with these.
+    """
+    most = parameters.count("max_position_embeddings", most=MAX_POSITIONS)
+    kind = rope_type(parameters)
+    if kind not in ("linear", "yarn", "dynamic") or (kind == "dynamic" and not beyond_original(parameters)):
+        return most
+    original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
+    factor = parameters.optional_number("factor", high=1e6) or 1.0
+    return min(max(most, int(original * factor)), MAX_POSITIONS)
 
 
 def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> RopeConfig:
@@ -94,9 +107,10 @@ def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> 
     return RopeConfig(tuple(float(f) for f in inv_freq), attention_factor)
 
 
-def uses_long_factors(parameters: Settings) -> bool:
-    """Whether a longrope model at the context asked for needs its long factors. No context asked for: the short ones,
-    with the original length as the limit, as `transformers` computes any text that fits it."""
+def beyond_original(parameters: Settings) -> bool:
+    """Whether the context asked for is longer than the original one, and so needs longrope's long factors, or dynamic
+    frequencies for a longer text. No context asked for: it is not, and the original length is the limit, within which
+    `transformers` computes any text so."""
     original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
     return parameters.context is not None and parameters.context > original
 
@@ -107,6 +121,21 @@ def _default(parameters: Settings, periods: Float32Array) -> tuple[Float32Array,
 
 def _linear(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
     return np.float32(1) / periods / np.float32(parameters.number("factor", high=1e6)), 1.0
+
+
+def _dynamic(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
+    """Unscaled within the original context. `transformers` scales a longer text by its length, so that frequencies
+    change as it grows; like vLLM, Hearth takes those of the longest text, whatever the length."""
+    if not beyond_original(parameters):
+        return _default(parameters, periods)
+    factor = parameters.number("factor", high=1e6)
+    rotary_dim = 2 * len(periods)
+    if rotary_dim < 4:
+        raise Unsupported(f"{parameters.where}: rope_type 'dynamic' with {rotary_dim} rotated dimensions a head.")
+    scale = (factor * factor - (factor - 1)) ** (rotary_dim / (rotary_dim - 2))
+    theta = np.float32(parameters.number("rope_theta") * scale)
+    exponents = np.arange(0, rotary_dim, 2).astype(np.float32) / np.float32(rotary_dim)
+    return np.float32(1) / (theta**exponents).astype(np.float32), 1.0
 
 
 def _llama3(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
@@ -173,7 +202,7 @@ def _yarn_attention_factor(parameters: Settings, factor: float) -> float:
 def _longrope(parameters: Settings, periods: Float32Array) -> tuple[Float32Array, float]:
     """A factor a pair, one set for texts within the original context and one for longer ones."""
     original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
-    key = "long_factor" if uses_long_factors(parameters) else "short_factor"
+    key = "long_factor" if beyond_original(parameters) else "short_factor"
     factors = np.array(parameters.factors(key, length=len(periods)), np.float32)
     attention_factor = parameters.optional_number("attention_factor", high=1e6)
     if attention_factor is None:
@@ -186,6 +215,7 @@ def _longrope(parameters: Settings, periods: Float32Array) -> tuple[Float32Array
 
 _SCALINGS: dict[str, Callable[[Settings, Float32Array], tuple[Float32Array, float]]] = {
     "default": _default,
+    "dynamic": _dynamic,
     "linear": _linear,
     "llama3": _llama3,
     "yarn": _yarn,

@@ -30,7 +30,8 @@ class Fused:
 Rule = str | Fused | tuple[str | Fused, ...]
 Rules = Mapping[str, Rule]
 
-_HF_LAYER = "model.layers.N."
+_HF_MODEL = "model."
+_HF_LAYER = _HF_MODEL + "layers.N."
 LLAMA_HF: Rules = {
     "embed": "model.embed_tokens.weight",
     "layers.N.attn_norm": _HF_LAYER + "input_layernorm.weight",
@@ -92,6 +93,9 @@ def map_tensors(
         Unsupported: the file has a tensor that no rule knows.
     """
     names = {_renamed(name, prefixes): name for name in checkpoint.tensors}
+    if checkpoint.kind == "safetensors" and not any(name.startswith(_HF_MODEL) for name in names):
+        # Saved from the base model, whose tensors lack the name that it has inside of the whole.
+        names = {n if n.startswith("lm_head.") else _HF_MODEL + n: name for n, name in names.items()}
     shapes = parameter_shapes(config)
     sources: dict[str, WeightSource] = {}
     for parameter, shape in shapes.items():

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hearth.errors import Unsupported
-from hearth.model.config import Activation, DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.rope import flat_rope_parameters, make_rope
+from hearth.model.config import Activation, DecoderConfig, LayerConfig
+from hearth.model.rope import flat_rope_parameters, longest_context, make_rope
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Rules
 
-MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 4096
+MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 1024
 
 ACTIVATIONS: Mapping[str, Activation] = {
     "silu": "silu",
@@ -137,7 +137,9 @@ def llama_config(settings: Settings, family: str, **differences: Any) -> Decoder
     if "layers" not in fields:
         fields["layers"] = full_layers(settings)
     if "ropes" not in fields:
-        fields["ropes"] = (flat_rope(settings),)
+        parameters = flat_rope_parameters(settings)
+        fields["ropes"] = (make_rope(parameters, head_dim=size),)
+        fields["max_position"] = longest_context(parameters)
     return DecoderConfig(family=family, **fields)
 
 
@@ -158,11 +160,6 @@ def head_dim(settings: Settings) -> int:
     if hidden % heads:
         raise settings.corrupt("hidden_size", f"a multiple of the {heads} attention heads, or a head_dim")
     return hidden // heads
-
-
-def flat_rope(settings: Settings) -> RopeConfig:
-    """The one rotation of a model whose layers all rotate alike."""
-    return make_rope(flat_rope_parameters(settings), head_dim=head_dim(settings))
 
 
 def activation(settings: Settings, key: str = "hidden_act") -> Activation:

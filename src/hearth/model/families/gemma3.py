@@ -76,6 +76,7 @@ FAMILY = Family(
         ("language_model.model.", "model."),
         ("language_model.lm_head.", "lm_head."),
         ("model.language_model.", "model."),
+        ("language_model.", "model."),  # of the base model
     ),
     # The other half; some GGUF files (of Ollama's) hold it too.
     ignored=("*vision_tower.*", "*multi_modal_projector.*", "v.*", "mm.*"),

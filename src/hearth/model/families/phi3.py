@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hearth.model.config import DecoderConfig
 from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
-from hearth.model.rope import flat_rope_parameters, make_rope, rope_type, uses_long_factors
+from hearth.model.rope import beyond_original, flat_rope_parameters, make_rope, rope_type
 from hearth.model.settings import MAX_POSITIONS, Settings
 from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Fused, Rules
 
@@ -25,7 +25,7 @@ def configure(settings: Settings) -> DecoderConfig:
         output_bias=False,
         mlp_bias=False,
     )
-    if rope_type(parameters) == "longrope" and not uses_long_factors(parameters):
+    if rope_type(parameters) == "longrope" and not beyond_original(parameters):
         # With the short factors the model is good for its original context; a longer one has to be asked for.
         original = parameters.count("original_max_position_embeddings", most=MAX_POSITIONS)
         config = replace(config, max_position=min(original, config.max_position))

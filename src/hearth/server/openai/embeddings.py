@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Discriminator, Field, Tag
 
+from hearth.chat.embedding import EmbeddingInput, normalized
 from hearth.llm import LLM
 from hearth.server import fields
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
@@ -85,13 +86,13 @@ class Embeddings(BaseModel):
 
 @router.post("/v1/embeddings", response_model=Embeddings, responses=ERRORS)
 async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
-    """The mean of the last hidden states over each input's tokens, scaled to length 1."""
+    """A vector of each input, made as the model's authors say, else the mean over its tokens; scaled to length 1."""
     settings = settings_of(request)
     inputs = body.inputs()
     check_limit("input", len(inputs), settings.max_inputs)
     models: Models = request.app.state.models
     async with models.use(body.model) as opened:
-        size = opened.llm.info.hidden_size
+        size = opened.llm.embedding_size
         if body.dimensions not in (None, size):
             raise ApiError(
                 400,
@@ -99,10 +100,10 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
                 code="unsupported_parameter",
                 param="dimensions",
             )
-        ids = await run_sync(lambda: [_ids(opened.llm, one) for one in inputs])
-        check_prompt_tokens(max(map(len, ids)), settings)
-        vectors = await until_gone(request, _embed(opened, ids))
-    count = sum(map(len, ids))
+        prepared = await run_sync(lambda: [opened.llm.prepare_embedding(one) for one in inputs])
+        check_prompt_tokens(max(len(one.ids) for one in prepared), settings)
+        vectors = await until_gone(request, _embed(opened, prepared))
+    count = sum(len(one.ids) for one in prepared)
     return {
         "object": "list",
         "data": [
@@ -114,17 +115,11 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
     }
 
 
-def _ids(llm: LLM, one: str | list[int]) -> list[int]:
-    return one if isinstance(one, list) else llm.tokenize(one)
-
-
-async def _embed(opened: OpenModel, inputs: list[list[int]]) -> list[NDArray[np.float32]]:
+async def _embed(opened: OpenModel, inputs: list[EmbeddingInput]) -> list[NDArray[np.float32]]:
     """Between steps of the engine, one input at a time, so that running answers wait for one at most."""
     vectors = []
-    for ids in inputs:
-        vector = await opened.worker.call(partial(LLM.embed, text_or_ids=ids))
-        length = float(np.linalg.norm(vector))
-        vectors.append(vector / np.float32(length) if length else vector)
+    for one in inputs:
+        vectors.append(normalized(await opened.worker.call(partial(LLM.embed_prepared, prepared=one))))
     return vectors
 
 
