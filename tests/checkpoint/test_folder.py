@@ -148,7 +148,7 @@ def test_an_empty_tensor_is_sound(tmp_path: Path) -> None:
 def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
     model_folder(tmp_path, pytorch_model__bin=b"\x80\x02")
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(Unsupported, match=r"pytorch_model.bin.*pickle.*safetensors"):
+    with pytest.raises(Unsupported, match=r"pickle.*pytorch_model.bin.*safetensors"):
         open_checkpoint(tmp_path)
 
 
@@ -210,3 +210,32 @@ def test_reads_what_the_reference_library_writes(tmp_path: Path) -> None:
     for name, tensor in tensors.items():
         assert checkpoint.tensors[name].shape == tuple(tensor.shape)
         assert checkpoint.raw(name).tobytes() == tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1234567\n"
+    for name in ("model__safetensors", "config__json"):
+        with pytest.raises(CorruptFile, match=r"Git LFS.*git lfs pull"):
+            open_checkpoint(model_folder(tmp_path / name, **{name: pointer}))
+    (tmp_path / "model.gguf").write_bytes(pointer)
+    with pytest.raises(CorruptFile, match="Git LFS"):
+        open_checkpoint(tmp_path / "model.gguf")
+
+
+def test_shards_need_no_index(tmp_path: Path) -> None:
+    weights = (model_folder(tmp_path) / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(weights)
+    with pytest.raises(ModelNotFound, match="no weights"):
+        open_checkpoint(tmp_path)
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(
+        safetensors_bytes({"v": entry("F32", (1,), 0, 4)}, bytes(4))
+    )
+    assert list(open_checkpoint(tmp_path).tensors) == ["w", "v"]
+
+
+def test_an_adapter_beside_a_configuration_is_named(tmp_path: Path) -> None:
+    model_folder(tmp_path, adapter_config__json='{"base_model_name_or_path": "example-org/base-1b"}')
+    (tmp_path / "model.safetensors").rename(tmp_path / "adapter_model.safetensors")
+    with pytest.raises(Unsupported, match=r"adapter.*example-org/base-1b"):
+        open_checkpoint(tmp_path)

@@ -251,3 +251,18 @@ def test_reads_a_real_file_as_the_reference_does(shared_data: Path) -> None:
     for key, field in reference.fields.items():
         if not key.startswith("GGUF."):
             assert checkpoint.config[key] == field.contents()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"),
+    [
+        ({"general.type": "adapter", "adapter.type": "lora"}, "LoRA adapter"),
+        ({"general.type": "imatrix", "general.architecture": ""}, "importance matrix"),
+        ({"general.type": "mmproj"}, "mmproj"),
+        ({"general.architecture": "clip"}, "mmproj"),
+    ],
+)
+def test_a_file_that_is_no_model_is_named_for_what_it_is(tmp_path: Path, metadata: dict[str, str], what: str) -> None:
+    (tmp_path / "other.gguf").write_bytes(gguf_bytes(metadata))
+    with pytest.raises(Unsupported, match=what):
+        open_checkpoint(tmp_path / "other.gguf")

@@ -102,6 +102,15 @@ def test_gemma3_counts_its_scaling_already():
     assert load_family(edited).config.max_position == edited.config["max_position_embeddings"]
 
 
+def test_gemma3_as_ollama_converts_it_is_the_same_model():
+    edited = Edited("gemma3", gguf=True)
+    expected = load_family(edited).config
+    edited.config["gemma3.rope.local.freq_base"] = edited.config.pop("gemma3.rope.freq_base_swa", 10000.0)
+    assert load_family(edited).config == expected
+    edited.config["gemma3.rope.local.freq_base"] = 500.0
+    assert load_family(edited).config.ropes[1] != expected.ropes[1]
+
+
 def test_scaling_makes_the_context_of_a_gguf_file_longer():
     edited = Edited("llama1", gguf=True)
     edited.config |= {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}

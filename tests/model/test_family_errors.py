@@ -11,6 +11,7 @@ import pytest
 from edited import Edited
 
 from golden import CASES
+from hearth.checkpoint.types import TensorInfo
 from hearth.errors import CorruptFile, HearthError, Unsupported, UsageError
 from hearth.model import load_family
 
@@ -30,6 +31,63 @@ def test_unknown_gguf_architecture_is_named_with_the_known_ones():
     edited = Edited("llama1", gguf=True)
     edited.architecture = "rwkv7"
     with pytest.raises(Unsupported, match=r"'rwkv7'.*general.architecture.*Known:.*gemma3.*qwen3"):
+        load_family(edited)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"),
+    [
+        ("bert", "an encoder"),
+        ("nomic-bert", "an encoder"),
+        ("qwen3_moe", "a mixture of experts"),
+        ("gpt-oss", "a mixture of experts"),
+        ("mamba2", "recurrent state"),
+        ("qwen2_5_vl", "sees"),
+        ("whisper", "an encoder with a decoder"),
+        ("flux", "diffusion"),
+    ],
+)
+def test_other_kinds_of_models_are_named(architecture: str, kind: str):
+    edited = Edited("llama1")
+    edited.architecture = architecture
+    with pytest.raises(Unsupported, match=f"{architecture}.*It is .*{kind}.*not run yet"):
+        load_family(edited)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "how"),
+    [
+        ("model.layers.0.self_attn.q_proj.qweight", "GPTQ or AWQ"),
+        ("model.layers.0.self_attn.q_proj.biases", "MLX"),
+        ("model.layers.0.self_attn.q_proj.weight_scale", "FP8"),
+        ("model.layers.0.self_attn.q_proj.weight.absmax", "bitsandbytes"),
+    ],
+)
+def test_quantised_folders_are_named_by_their_tensors(tensor: str, how: str):
+    edited = Edited("llama1")
+    edited.add(tensor, np.ones(4, np.float32))
+    with pytest.raises(Unsupported, match=f"quantised by {how}.*GGUF"):
+        load_family(edited)
+
+
+@pytest.mark.parametrize("tensor", ["score.weight", "classifier.dense.weight"])
+def test_heads_of_other_tasks_are_named(tensor: str):
+    edited = Edited("llama1")
+    edited.remove("lm_head.weight")
+    edited.add(tensor, np.ones((2, 60), np.float32))
+    with pytest.raises(Unsupported, match=f"classifier.*{tensor}"):
+        load_family(edited)
+
+
+def test_a_gguf_mixture_of_experts_and_unread_types_are_named():
+    edited = Edited("llama1", gguf=True)
+    edited.config["llama.expert_count"] = 8
+    with pytest.raises(Unsupported, match=r"expert_count = 8.*mixture of experts"):
+        load_family(edited)
+    edited = Edited("llama1", gguf=True)
+    info = edited.tensors["blk.0.ffn_up.weight"]
+    edited.tensors = {**edited.tensors, info.name: TensorInfo(info.name, info.shape, "iq4_nl", info.size_bytes)}
+    with pytest.raises(Unsupported, match=r"blk.0.ffn_up.weight.*iq4_nl.*Q4_K_M"):
         load_family(edited)
 
 
@@ -64,7 +122,9 @@ def test_frequencies_saved_by_old_versions_are_left_out():
     ("name", "change", "message"),
     [
         ("llama1", {"hidden_act": "relu2"}, "hidden_act = 'relu2'"),
-        ("llama1", {"quantization_config": {"quant_method": "gptq"}}, "quantization_config.*gptq"),
+        ("llama1", {"quantization_config": {"quant_method": "gptq"}}, "quantised by gptq.*quantization_config.*GGUF"),
+        ("llama1", {"quantization": {"group_size": 64, "bits": 4}}, "quantised by MLX"),
+        ("llama1", {"architectures": ["LlamaForSequenceClassification"]}, "classifier.*LlamaForSequenceClassification"),
         ("llama1", {"num_local_experts": 8}, "num_local_experts = 8"),
         ("llama1", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping = 30.0"),
         ("llama1", {"residual_multiplier": 0.2}, "residual_multiplier = 0.2"),
@@ -127,7 +187,9 @@ def test_setting_out_of_range_is_named(name: str, change: dict[str, Any], messag
         ("llama.attention.head_count", [3, 4]),
         ("llama.attention.value_length", 24),
         ("llama.rope.scaling.type", "dynamic"),
-        ("llama.never_heard_of", 1),
+        ("llama.attention.never_heard_of", 1),
+        ("llama.rope.never_heard_of", 1),
+        ("llama.use_parallel_residual", True),
     ],
 )
 def test_gguf_metadata_that_would_change_the_result_is_refused(key: str, value: Any):
@@ -146,6 +208,8 @@ def test_gguf_metadata_that_changes_nothing_is_accepted():
         "llama.tensor_data_layout": "Meta AI original pth",
         "llama.rope.scaling.finetuned": False,
         "llama.attention.head_count": [3, 3],
+        "llama.pooling_type": 3,
+        "llama.never_heard_of": "a word about the file",
     }
     assert load_family(edited).config == plain
 

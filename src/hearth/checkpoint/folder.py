@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
@@ -10,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
+from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.safetensors import Located, read_header
 from hearth.checkpoint.sentence_modules import identity_files
 from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
+from hearth.hub.foreign import names_in, refuse_foreign
 
-READABLE = frozenset({"f32", "f16", "bf16"})
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 # Everything besides the weights that decides what a model says.
 _IDENTITY_FILES = (
     "config.json",
@@ -42,7 +45,7 @@ class SafetensorsCheckpoint:
     Raises:
         ModelNotFound: the folder has no config.json or no weights.
         CorruptFile: a file is damaged, truncated or missing.
-        Unsupported: weights only as pickle files, or an unknown tensor type.
+        Unsupported: weights only in a form that Hearth does not read, or an unknown tensor type.
     """
 
     kind: Literal["safetensors", "gguf"] = "safetensors"
@@ -51,6 +54,8 @@ class SafetensorsCheckpoint:
         self.path = path
         config_path = path / "config.json"
         if not config_path.is_file():
+            if path.is_dir():
+                refuse_foreign(str(path), names_in(path), path)
             raise ModelNotFound(
                 f"{path} has no config.json.",
                 why="A model folder holds config.json, model.safetensors (or its shards) and a tokenizer.",
@@ -81,12 +86,7 @@ class SafetensorsCheckpoint:
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
         tensor = self._located[name]
-        if tensor.info.dtype not in READABLE:
-            raise Unsupported(
-                f"Tensor {name!r} has the type {tensor.info.dtype}.",
-                why="From safetensors files Hearth reads f32, f16 and bf16.",
-                hint="Look for the same model in BF16 or F16, or as a GGUF file.",
-            )
+        require_readable(tensor.info, self.kind)
         data = self._maps.get(tensor.file)
         if data is None:
             data = self._maps[tensor.file] = map_file(tensor.file)
@@ -133,19 +133,22 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / _SINGLE]
     if (folder / _INDEX).is_file():
         return _shards(folder)
-    pickles = sorted(p.name for pattern in ("*.bin", "*.pth", "*.pt") for p in folder.glob(pattern))
-    if pickles:
-        raise Unsupported(
-            f"{folder} has its weights only as {pickles[0]}.",
-            why="That is a Python pickle: opening one can run any program hidden in it, so Hearth does not.",
-            hint="Look for the same model with model.safetensors (most have one in another revision), or convert it "
-            "on a machine you trust: transformers' save_pretrained writes safetensors.",
-        )
+    if loose := _loose_shards(folder):
+        return loose
+    refuse_foreign(str(folder), names_in(folder), folder)
     raise ModelNotFound(
         f"{folder} has no weights.",
         why=f"Neither {_SINGLE} nor {_INDEX} is there.",
         hint=PULL_AGAIN,
     )
+
+
+def _loose_shards(folder: Path) -> list[Path]:
+    """All shards of a model whose index is not there; the numbers in their names say how many they are."""
+    paths = sorted(path for path in folder.glob("model-*.safetensors") if _SHARD.search(path.name))
+    parts = [match.groups() for path in paths if (match := _SHARD.search(path.name))]
+    count = int(parts[0][1]) if parts else 0
+    return paths if [int(number) for number, _ in parts] == list(range(1, count + 1)) else []
 
 
 def _shards(folder: Path) -> list[Path]:

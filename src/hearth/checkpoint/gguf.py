@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.checkpoint.ggml_types import GGML_TYPES, READABLE
+from hearth.checkpoint.ggml_types import GGML_TYPES
 from hearth.checkpoint.gguf_metadata import MAX_NAME_BYTES, Cursor, GgufMetadata, require_version
-from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file
+from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, refuse_pointer
+from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.tokenizer.gguf_vocab import gguf_tokenizer
 from hearth.checkpoint.types import TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
@@ -47,6 +48,7 @@ class GgufCheckpoint:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._data = map_file(path)
+        refuse_pointer(path, self._data)
         cursor = Cursor(self._data.data, path.name)
         require_version(cursor)
         tensor_count, metadata_count = cursor.u64(), cursor.u64()
@@ -54,6 +56,7 @@ class GgufCheckpoint:
             cursor.fail(f"{tensor_count:,} tensors are announced where {cursor.remaining:,} bytes are left.")
         metadata = GgufMetadata(cursor, metadata_count)
         _refuse_split(path, metadata)
+        _refuse_other_kinds(path, metadata)
         self.config: Mapping[str, Any] = metadata
         self.architecture: str = _architecture(cursor, metadata)
         alignment = _alignment(cursor, metadata)
@@ -88,12 +91,7 @@ class GgufCheckpoint:
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
         info = self.tensors[name]
-        if info.dtype not in READABLE:
-            raise Unsupported(
-                f"Tensor {name!r} has the type {info.dtype}.",
-                why=f"From GGUF files Hearth reads {', '.join(sorted(READABLE))}.",
-                hint="Look for the same model as Q4_K_M, Q5_K_M, Q6_K, Q8_0 or F16.",
-            )
+        require_readable(info, self.kind)
         begin, end = self.span(name)
         return self._data[begin:end]
 
@@ -172,6 +170,34 @@ def _architecture(cursor: Cursor, metadata: GgufMetadata) -> str:
     if not isinstance(architecture, str) or not architecture:
         cursor.fail("the file does not say which architecture it has.", "general.architecture is missing.")
     return architecture
+
+
+# By `general.type`; and `general.architecture` of what llama.cpp's converter makes of the eyes of a model.
+_OTHER_KINDS = {
+    "adapter": (
+        "a LoRA adapter, which changes another model and is none by itself",
+        "Look for the model with the adapter merged in (llama.cpp's `llama-export-lora` merges them).",
+    ),
+    "mmproj": (
+        "the part of a model that sees or hears (mmproj), which goes with a language model",
+        "Use the language model beside it; pictures and sound are not read yet.",
+    ),
+    "imatrix": (
+        "an importance matrix: notes for quantising a model",
+        "Use the model that it was made for.",
+    ),
+    "vocab": ("a vocabulary without weights", "Use the model that it belongs to."),
+}
+_OTHER_ARCHITECTURES = {"clip": "mmproj"}
+
+
+def _refuse_other_kinds(path: Path, metadata: GgufMetadata) -> None:
+    kind, architecture = metadata.get("general.type"), metadata.get("general.architecture")
+    if isinstance(architecture, str):
+        kind = _OTHER_ARCHITECTURES.get(architecture, kind)
+    if isinstance(kind, str) and kind in _OTHER_KINDS:
+        what, hint = _OTHER_KINDS[kind]
+        raise Unsupported(f"{path.name} is {what}.", hint=hint)
 
 
 def _refuse_split(path: Path, metadata: GgufMetadata) -> None:

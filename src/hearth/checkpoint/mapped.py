@@ -46,6 +46,19 @@ def cannot_read(path: Path, error: OSError) -> StorageError:
     )
 
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def refuse_pointer(path: Path, data: bytes | NDArray[np.uint8]) -> None:
+    """Raises CorruptFile where a file holds not its content but Git LFS's note where that is."""
+    if bytes(data[: len(_LFS_POINTER)]) == _LFS_POINTER:
+        raise CorruptFile(
+            f"{path.name} is not here: the file only says where Git LFS keeps it.",
+            why="The repository was cloned without Git LFS.",
+            hint="Run `git lfs pull` in the folder, or bring the model with `hearth pull`.",
+        )
+
+
 def truncated(path: Path, expected: int, actual: int, what: str) -> CorruptFile:
     """The error for a file that ends before what it announces; sizes in bytes."""
     return CorruptFile(
@@ -79,6 +92,7 @@ def read_text(path: Path, limit_bytes: int) -> str:
             why="Such files are UTF-8; some Windows editors and shells save them anew like this.",
             hint="Save it as UTF-8, or download it again.",
         )
+    refuse_pointer(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

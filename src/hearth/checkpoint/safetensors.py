@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from hearth.checkpoint.mapped import PULL_AGAIN, map_file, parse_json_object, truncated
+from hearth.checkpoint.mapped import PULL_AGAIN, map_file, parse_json_object, refuse_pointer, truncated
 from hearth.checkpoint.types import TensorInfo
 from hearth.errors import CorruptFile, Unsupported
 
@@ -46,6 +46,7 @@ def read_header(path: Path) -> tuple[dict[str, Located], int]:
     """
     data = map_file(path)
     size = len(data)
+    refuse_pointer(path, data)
     if size < 8:
         raise truncated(path, 8, size, "the header's length")
     header_size = int.from_bytes(data[:8].tobytes(), "little")

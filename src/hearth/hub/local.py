@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hearth.errors import ModelNotFound, StorageError, Unsupported
 from hearth.hub.cache import is_whole
+from hearth.hub.foreign import names_in, refuse_foreign
 from hearth.hub.ggufs import is_gguf, models_among, refuse_part
 from hearth.hub.names import STARTER, BuiltIn
 from hearth.hub.packaged import PACKAGED, packaged_file
@@ -89,13 +90,10 @@ def _open_folder(path: Path) -> Source:
     if (path / "config.json").is_file():
         if any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json")):
             raise ModelNotFound(f"The model in {path} is not whole: some of its *.safetensors files are missing.")
-        raise Unsupported(f"{path} holds a config.json but no *.safetensors weights.", hint=_pickle_hint(path))
+        refuse_foreign(str(path), names_in(path), path)
+        raise ModelNotFound(f"{path} holds a config.json but no *.safetensors weights.")
+    refuse_foreign(str(path), names_in(path), path)
     raise ModelNotFound(f"{path} holds no model.", why="There is no config.json and no .gguf file in it.")
-
-
-def _pickle_hint(path: Path) -> str:
-    pickles = sorted(p.name for suffix in ("*.bin", "*.pth", "*.pt") for p in path.glob(suffix))
-    return f"{pickles[0]} is a Python pickle, which can run code when opened: convert it first." if pickles else ""
 
 
 def _neighbours(path: Path) -> str:

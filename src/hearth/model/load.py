@@ -14,7 +14,8 @@ from hearth.errors import Unsupported, UsageError
 from hearth.model.config import DecoderConfig
 from hearth.model.families import FAMILIES, Family
 from hearth.model.metadata import gguf_settings
-from hearth.model.settings import Settings
+from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
+from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Rule, map_tensors
 from hearth.model.weights import WeightSource
 
@@ -54,6 +55,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
     family = _family_of(checkpoint.architecture, checkpoint.kind)
+    refuse_other_heads(checkpoint.path.name, checkpoint.config, checkpoint.tensors)
     if checkpoint.kind == "gguf":
         settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
         family.refuse_unknown(settings)
@@ -70,6 +72,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
             raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
         return LoadedModel(config, sources, unused)
 
+    refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
     config = load_config(checkpoint.config, checkpoint.architecture, context=context)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
@@ -91,6 +94,8 @@ def load_config(config: Mapping[str, Any], model_type: str, *, context: int | No
     Raises: as `load_family`, as far as the configuration goes.
     """
     family = _family_of(model_type, "safetensors")
+    refuse_other_heads("The model", config)
+    refuse_quantised("The model", config)
     settings = _json_settings(config, family, context)
     family.refuse_unknown(settings)
     return family.configure(settings)
@@ -105,8 +110,11 @@ def _family_of(architecture: str, kind: str) -> Family:
             return family
     key = "general.architecture" if kind == "gguf" else "config.json: model_type"
     known = sorted(name for family in FAMILIES for name in names(family))
+    what = kind_of_architecture(architecture)
     raise Unsupported(
-        f"The architecture {architecture!r} ({key}) is not supported.", hint=f"Known: {', '.join(known)}."
+        f"The architecture {shown(architecture)} ({key}) is not supported.",
+        why=f"It is {what}, which Hearth does not run yet." if what else "",
+        hint=f"Known: {', '.join(known)}.",
     )
 
 
@@ -115,9 +123,10 @@ def _json_settings(config: Mapping[str, Any], family: Family, context: int | Non
     inner = settings.table(family.text_config) if family.text_config else {}
     if not inner:
         return settings
-    # How the weights are stored is said outside, how the text model computes inside.
-    outside = ("quantization_config", "tie_word_embeddings")
-    values = {**inner, **{key: config[key] for key in outside if key in config}}
+    # Whether the head is the embedding is said outside, how the text model computes inside.
+    values = dict(inner)
+    if "tie_word_embeddings" in config:
+        values["tie_word_embeddings"] = config["tie_word_embeddings"]
     where = f"config.json, {family.text_config}"
     return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
 

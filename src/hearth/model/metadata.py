@@ -1,6 +1,7 @@
 """GGUF metadata restated in the key names of `config.json`, so that a family reads both with one function.
 
-Every `{architecture}.*` key is accounted for: translated, known to change nothing, or refused by name.
+Every `{architecture}.*` key is accounted for: translated, known to change nothing, refused by name where it could, or
+of a kind that says nothing of how a model computes.
 Source: the GGUF specification (ggml, docs/gguf.md) and the names that llama.cpp's converter writes.
 """
 
@@ -34,6 +35,8 @@ _SAME: Mapping[str, str] = {
     "logit_scale": "logits_scaling",
     "rope.freq_base": "rope_theta",
     "rope.freq_base_swa": "rope_local_base_freq",
+    "rope.local.freq_base": "rope_local_base_freq",  # as Ollama's converter calls it
+    "rope.global.freq_base": "rope_theta",
 }
 # A zero in these is how the format says "none".
 _ZERO_IS_NONE = {
@@ -68,9 +71,25 @@ _HARMLESS_BEGINNINGS = ("vision.", "mm.")
 # Keys with the values under which they change nothing.
 _OFF: Mapping[str, tuple[Any, ...]] = {
     "attention.causal": (True,),
+    "expert_count": (0, 1),
+    "expert_used_count": (0, 1),
     "rope.scaling.yarn_ext_factor": (1.0, -1.0),
 }
 _OFF_VALUES: tuple[Any, ...] = (0, "", None)
+# What of the rest says how a model computes: whatever begins so, and these. A key of any other name says something
+# about the file (llama.cpp does not read it either).
+_COMPUTES_BEGINNINGS = (
+    "attention.", "rope.", "expert", "moe", "swiglu", "ssm.", "shortconv.", "kda.", "wkv.", "time_", "xielu", "dense_",
+    "hyper_connection.", "indexer.", "posnet.", "convnext.", "classifier.", "altup.", "laurel.",
+)  # fmt: skip
+_COMPUTES = {
+    "activation_sparsity_scale", "decoder_block_count", "decoder_start_token_id", "deepstack_mapping",
+    "embedding_length_out", "embedding_length_per_layer_input", "features_length", "full_attention_interval",
+    "hash_layer_count", "hidden_act", "hidden_activation", "interleave_moe_layer_step", "leading_dense_block_count",
+    "logit_softcapping", "n_deepstack_layers", "nextn_predict_layers", "norm_before_residual",
+    "rescale_every_n_layers", "router_logit_softcapping", "swin_norm", "target_hidden_size", "target_layers",
+    "token_shift_count", "use_parallel_residual",
+}  # fmt: skip
 
 
 def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], context: int | None) -> Settings:
@@ -81,7 +100,8 @@ def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], contex
         CorruptFile: no embedding matrix, or a damaged table of rope factors.
     """
     prefix = checkpoint.architecture + "."
-    given = {k.removeprefix(prefix): v for k, v in checkpoint.config.items() if k.startswith(prefix)}
+    # Only these keys are decoded: a file may hold long arrays under others.
+    given = {k.removeprefix(prefix): checkpoint.config[k] for k in checkpoint.config if k.startswith(prefix)}
     values: dict[str, Any] = {}
     scaling: dict[str, Any] = {}
     spelled: dict[str, str] = {}
@@ -97,9 +117,12 @@ def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], contex
         elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern"):
             pass  # read below
         elif not _changes_nothing(key, value, given):
+            mixture = key.startswith(("expert", "moe"))
             raise Unsupported(
-                f"{checkpoint.path.name}: the metadata key {prefix + key} is not known.",
-                why="Leaving it out could change what the model computes.",
+                f"{checkpoint.path.name}: Hearth does not compute {shown(prefix + key)[1:-1]} = {shown(value)}.",
+                why="It is a mixture of experts, which Hearth does not run yet."
+                if mixture
+                else "Leaving it out could change what the model computes.",
             )
     if "rope.scale_linear" in given and "factor" not in scaling:  # its name before `rope.scaling.*`
         scaling |= {"rope_type": "linear", "factor": given["rope.scale_linear"]}
@@ -126,6 +149,8 @@ def _one_for_all_layers(key: str, value: Any) -> Any:
 
 def _changes_nothing(key: str, value: Any, given: Mapping[str, Any]) -> bool:
     if key in _HARMLESS or key.startswith(_HARMLESS_BEGINNINGS):
+        return True
+    if key not in _COMPUTES and not key.startswith(_COMPUTES_BEGINNINGS):
         return True
     if key == "attention.value_length":  # heads of v are as long as those of q and k
         hidden, heads = given.get("embedding_length"), given.get("attention.head_count")

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.config import DecoderConfig
@@ -90,7 +91,7 @@ def map_tensors(
 
     Raises:
         CorruptFile: a tensor is missing or has another shape than the configuration says.
-        Unsupported: the file has a tensor that no rule knows.
+        Unsupported: the file has a tensor that no rule knows, or one of a type that Hearth cannot use.
     """
     names = {_renamed(name, prefixes): name for name in checkpoint.tensors}
     if checkpoint.kind == "safetensors" and not any(name.startswith(_HF_MODEL) for name in names):
@@ -110,6 +111,7 @@ def map_tensors(
                 f"The tensor {info.name!r} has the shape {list(info.shape)}.",
                 why=f"The configuration of this {config.family} model says {list(stored)}.",
             )
+        require_readable(info, checkpoint.kind)
         permutation = None
         if interleaved and parameter.rpartition(".")[2] in ("q", "k", "q_bias", "k_bias"):
             permutation = uninterleave(shape[0], config.head_dim)

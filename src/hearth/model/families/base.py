@@ -28,8 +28,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
 # Keys that change what a model computes, with the values that mean "off". A family that computes one says so in
 # `Family.honours`; anywhere else a value that is not off is refused.
 CHANGES_THE_RESULT: Mapping[str, tuple[Any, ...]] = {
-    "quantization_config": (),
-    "compression_config": (),
     "num_experts": (0,),
     "num_local_experts": (0,),
     "n_routed_experts": (0,),

@@ -1,0 +1,26 @@
+"""Which tensor types Hearth computes with, by file format."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hearth.checkpoint.ggml_types import READABLE
+from hearth.checkpoint.types import TensorInfo
+from hearth.errors import Unsupported
+
+_READABLE = {"safetensors": frozenset({"f32", "f16", "bf16"}), "gguf": READABLE}
+_NAMES = {"safetensors": "safetensors", "gguf": "GGUF"}
+_HINTS = {
+    "safetensors": "Look for the same model in BF16 or F16, or as a GGUF file (Q4_K_M, Q8_0, F16).",
+    "gguf": "Look for the same model as Q4_K_M, Q5_K_M, Q6_K, Q8_0 or F16.",
+}
+
+
+def require_readable(info: TensorInfo, kind: Literal["safetensors", "gguf"]) -> None:
+    """Raises Unsupported for a tensor of a type that Hearth cannot use."""
+    if info.dtype not in _READABLE[kind]:
+        raise Unsupported(
+            f"Tensor {info.name[:200]!r} has the type {info.dtype}.",
+            why=f"From {_NAMES[kind]} files Hearth reads {', '.join(sorted(_READABLE[kind]))}.",
+            hint=_HINTS[kind],
+        )

@@ -1,0 +1,48 @@
+"""A folder that is no model for Hearth is named for what it is, with what to look for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hearth import hub
+from hearth.errors import Unsupported
+from hearth.hub.foreign import refuse_foreign
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "diffusion pipeline"),
+        (["config.json", "onnx/model.onnx"], "ONNX"),
+        (["config.json", "openvino_model.xml", "openvino_model.bin"], "OpenVINO"),
+        (["config.json", "tf_model.h5"], "TensorFlow"),
+        (["config.json", "flax_model.msgpack"], "Flax"),
+        (["gemma.task"], "LiteRT"),
+        (["params.json", "consolidated.00.pth", "tokenizer.model"], "authors' own layout"),
+        (["config.json", "pytorch_model.bin"], "pickles"),
+        (["adapter_config.json", "adapter_model.safetensors"], "adapter"),
+        (["mlc-chat-config.json", "params_shard_0.bin"], "MLC"),
+    ],
+)
+def test_what_a_folder_holds_instead_of_a_model_is_named(tmp_path: Path, names: list[str], what: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(Unsupported, match=what):
+        hub.resolve(str(tmp_path), offline=True)
+    with pytest.raises(Unsupported, match=what):
+        refuse_foreign("owner/name", names)
+
+
+def test_an_adapter_names_the_model_that_it_changes(tmp_path: Path) -> None:
+    config = {"base_model_name_or_path": "example-org/base-1b", "peft_type": "LORA"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(Unsupported, match=r"adapter.*made for example-org/base-1b.*merge"):
+        hub.resolve(str(tmp_path), offline=True)
+
+
+def test_what_is_not_known_is_not_refused_here(tmp_path: Path) -> None:
+    refuse_foreign("owner/name", ["README.md", "config.json"])
