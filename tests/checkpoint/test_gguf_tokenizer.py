@@ -14,7 +14,7 @@ from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS
 from hearth.checkpoint.tokenizer.vocabulary import byte_level
 from hearth.errors import CorruptFile, HearthError, Unsupported
 
-from .builders import I32, U8, Typed, gguf_bytes, model_folder, spm_metadata, spm_vocabulary
+from .builders import I32, U8, RawTensor, Typed, gguf_bytes, model_folder, spm_metadata, spm_vocabulary
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4
 CASE_SEPARATOR = "\n__ggml_vocab_test__\n"
@@ -187,6 +187,10 @@ def test_every_pre_tokenizer_in_the_table_loads(tmp_path: Path) -> None:
         ("deepseek-v3", "1234中文 x", ["123", "4", "ä¸Ńæĸĩ", "Ġx"]),
         ("superbpe", "x 1234567", ["xĠ", "1", "234", "567"]),
         ("default", "a+1234", ["a", "+", "123", "4"]),
+        ("afmoe", "x 1234567", ["x", "Ġ", "1", "234", "567"]),
+        ("exaone-moe", "a b 12", ["aĠb", "Ġ", "1", "2"]),
+        ("chameleon", "a  b12", ["a", "ĠĠ", "b", "1", "2"]),
+        ("granite-embed-multi-97m", "HelloWorld's 1234", ["Hello", "World's", "Ġ", "123", "4"]),
     ],
 )
 def test_text_is_cut_into_words_as_the_named_pre_tokenizer_does(tmp_path: Path, pre: str, text: str, words) -> None:
@@ -194,9 +198,8 @@ def test_text_is_cut_into_words_as_the_named_pre_tokenizer_does(tmp_path: Path, 
     assert [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)] == words
 
 
-def test_a_file_that_names_no_pre_tokenizer_says_so_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    spec_of(tmp_path, byte_level_metadata(pre=None))
-    assert "tokenizer.ggml.pre" in caplog.text
+def test_a_file_that_names_no_pre_tokenizer_says_so(tmp_path: Path) -> None:
+    assert "tokenizer.ggml.pre" in spec_of(tmp_path, byte_level_metadata(pre=None)).notices[0]
 
 
 @pytest.mark.parametrize(
@@ -233,3 +236,34 @@ def test_special_tokens_are_recognised_in_a_file_that_gives_no_types(tmp_path: P
 def test_an_end_token_that_is_a_plain_character_stays_one(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, byte_level_metadata(eos_token_id=ord("a")))
     assert Tokenizer.from_str(spec.json).encode("ab").ids == [256]
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 8, 6])
+def test_a_normalisation_table_that_announces_too_much_is_refused(tmp_path: Path, size: int) -> None:
+    table = size.to_bytes(4, "little") + b"ab"
+    pieces = [*spm_vocabulary("▁a")]
+    metadata = spm_metadata(pieces) | {"tokenizer.ggml.model": "t5"}
+    with pytest.raises(CorruptFile, match="normalisation table"):
+        spec_of(tmp_path, metadata | {"tokenizer.ggml.precompiled_charsmap": Typed(U8, list(table))})
+
+
+def test_spaces_of_sentencepiece_in_a_byte_pair_vocabulary(tmp_path: Path) -> None:
+    tokens = ["<unk>", "▁", "a", "b", "ab", "▁ab", *(f"<0x{value:02X}>" for value in range(256))]
+    types = Typed(I32, [2, *[NORMAL] * 5, *[6] * 256])
+    changes: dict[str, Any] = {"tokens": tokens, "token_type": types, "merges": ["a b", "▁ ab"], "unknown_token_id": 0}
+    spec = spec_of(tmp_path, byte_level_metadata(pre="gemma4", eos_token_id=None, **changes))
+    assert as_text(spec).encode("ab ab").tokens == ["ab", "▁ab"]
+    assert as_text(spec).encode("é").tokens == ["<0xC3>", "<0xA9>"]
+
+
+def test_tokens_without_a_row_are_found_in_gguf_files_too(tmp_path: Path) -> None:
+    metadata = byte_level_metadata()
+    rows = len(metadata["tokenizer.ggml.tokens"])
+    for count, refused in ((rows, False), (rows - 3, True)):
+        tensors = [RawTensor("token_embd.weight", (1, count), 0, 0)]
+        (tmp_path / "model.gguf").write_bytes(gguf_bytes(metadata, tensors, bytes(4 * count)))
+        if refused:
+            with pytest.raises(CorruptFile, match="rows"):
+                open_checkpoint(tmp_path / "model.gguf").tokenizer()
+        else:
+            assert open_checkpoint(tmp_path / "model.gguf").tokenizer() is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +18,7 @@ from hearth.checkpoint.tokenizer.guard import load_tokenizer
 from hearth.checkpoint.tokenizer.sentencepiece_model import read_sentencepiece
 from hearth.checkpoint.tokenizer.spec import to_json
 from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
-from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece
+from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece, merges_by_score
 from hearth.errors import CorruptFile, HearthError, Unsupported
 
 from .builders import BYTE_PIECES, SPECIAL_PIECES, proto_field, sentencepiece_bytes, spm_vocabulary
@@ -217,3 +219,16 @@ def random_texts(count: int) -> list[str]:
     return [
         "".join(rng.choice(parts) * rng.choice([1, 1, 2, 7]) for _ in range(rng.randint(1, 20))) for _ in range(count)
     ]
+
+
+def test_a_vocabulary_of_long_entries_is_refused_before_it_costs_time() -> None:
+    scores = {f"{number:04d}" + "a" * 1000: 0.0 for number in range(2000)}
+    with pytest.raises(CorruptFile, match="too many long entries"):
+        merges_by_score(scores, "tokenizer.model")
+
+
+def test_a_normalisation_table_that_announces_too_much_is_refused() -> None:
+    table = base64.b64encode(b"\xff\xff\xff\xff" + bytes(8)).decode()
+    text = json.dumps({"normalizer": {"type": "Precompiled", "precompiled_charsmap": table}})
+    with pytest.raises(CorruptFile, match="normalisation table"):
+        load_tokenizer(text, "tokenizer.json")

@@ -106,7 +106,9 @@ class GgufCheckpoint:
 
     def tokenizer(self) -> TokenizerSpec | None:
         """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
-        return gguf_tokenizer(self.config, self.path.name)
+        embedding = self.tensors.get("token_embd.weight")
+        rows = embedding.shape[0] if embedding is not None and len(embedding.shape) == 2 else None
+        return gguf_tokenizer(self.config, self.path.name, rows)
 
 
 def header_size(beginning: bytes) -> int | None:

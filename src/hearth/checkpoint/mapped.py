@@ -127,6 +127,8 @@ def _parse_json(text: str | bytes, name: str) -> Any:
         value = json.loads(data, object_pairs_hook=unique)
         if _SURROGATE_ESCAPE.search(data):  # half of a pair would be an error wherever the text goes later
             json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise CorruptFile(f"{name} holds half of a character.", why=f"{error.reason}.", hint=PULL_AGAIN) from error
     except RecursionError as error:
         raise CorruptFile(f"{name} is not valid JSON.", why="It is nested too deeply.", hint=PULL_AGAIN) from error
     except ValueError as error:  # also JSONDecodeError and UnicodeDecodeError

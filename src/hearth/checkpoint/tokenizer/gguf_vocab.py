@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -13,15 +12,14 @@ from hearth.checkpoint.mapped import PULL_AGAIN
 from hearth.checkpoint.tokenizer.byte_level import byte_level_document
 from hearth.checkpoint.tokenizer.end_tokens import end_ids
 from hearth.checkpoint.tokenizer.guard import load_tokenizer
-from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from hearth.checkpoint.tokenizer.pretokenizers import PRE_TOKENIZERS, SPACES_ESCAPED, PreTokenizer
+from hearth.checkpoint.tokenizer.rows import fit_to_rows
 from hearth.checkpoint.tokenizer.spec import added_token, document, to_json
 from hearth.checkpoint.tokenizer.spm import SpmModel, spm_document
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece, check_pieces
 from hearth.checkpoint.tokenizer.wordpiece import wordpiece_document
 from hearth.checkpoint.types import TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
-
-_log = logging.getLogger("hearth")
 
 # By `tokenizer.ggml.model`: BOS, EOS and unknown ids and add_bos, add_eos where the file does not say (llama.cpp).
 _DEFAULTS: dict[str, tuple[int | None, int | None, int | None, bool, bool]] = {
@@ -38,18 +36,19 @@ _PHI3_KEEPS_SPACE = frozenset({"<unk>", "<s>", "<|endoftext|>"})
 _MAX_TEMPLATES = 32
 
 
-def gguf_tokenizer(metadata: Mapping[str, Any], source: str) -> TokenizerSpec | None:
+def gguf_tokenizer(metadata: Mapping[str, Any], source: str, rows: int | None = None) -> TokenizerSpec | None:
     """The tokenizer of a GGUF file; None where it has none.
 
     Args:
         metadata: the key-value pairs of the file.
         source: its name, for messages.
+        rows: of the model's embedding, where it has one.
 
     Raises:
         CorruptFile: vocabulary, scores, types or merges contradict each other.
         Unsupported: a kind of tokenizer or pre-tokenizer that Hearth does not know.
     """
-    return _GgufVocabulary(metadata, source).spec() if _kind(metadata) else None
+    return _GgufVocabulary(metadata, source).spec(rows) if _kind(metadata) else None
 
 
 def _kind(metadata: Mapping[str, Any]) -> str | None:
@@ -69,8 +68,9 @@ class _GgufVocabulary:
                 hint="Use the original model folder with its tokenizer.json.",
             )
         self.pieces = self._read_pieces()
+        self.notices: list[str] = []
 
-    def spec(self) -> TokenizerSpec:
+    def spec(self, rows: int | None) -> TokenizerSpec:
         bos, eos, unk, add_bos, add_eos = _DEFAULTS[self.kind]
         bos, eos, unk = self._id("bos", bos), self._id("eos", eos), self._id("unknown", unk)
         if self.kind == "bert":  # a text stands between [CLS] and [SEP]
@@ -87,14 +87,17 @@ class _GgufVocabulary:
             "gemma4": self._gemma4,
             "bert": self._wordpiece,
         }
-        text = to_json(builders[self.kind](unk))
-        load_tokenizer(text, self.source)
-        if self.kind == "gpt2":
+        spaces_escaped = self.kind == "gpt2" and self.metadata.get("tokenizer.ggml.pre") in SPACES_ESCAPED
+        text = to_json((self._gemma4 if spaces_escaped else builders[self.kind])(unk))
+        tokenizer = load_tokenizer(text, self.source)
+        if self.kind == "gpt2" and not spaces_escaped:
             add_bos = self.pre_tokenizer.add_bos
         add_bos = self.kind == "gemma4" or self._flag("add_bos_token", add_bos)
         templates = self._chat_templates()
         named = {"bos_token": bos, "eos_token": eos, "unk_token": unk, "pad_token": pad}
-        return TokenizerSpec(
+        named |= {f"{name}_token": self._id(name, None) for name in ("cls", "mask")}
+        named["sep_token"] = self._id("seperator", None)
+        spec = TokenizerSpec(
             json=text,
             bos_id=bos,
             eos_ids=ends,
@@ -103,7 +106,9 @@ class _GgufVocabulary:
             special={name: self.pieces[number].text for name, number in named.items() if number is not None},
             chat_template=templates.pop("default", None),
             named_templates=templates,
+            notices=tuple(self.notices),
         )
+        return spec if rows is None else fit_to_rows(spec, tokenizer, rows, self.source)
 
     def _chat_templates(self) -> dict[str, str]:
         """By name; `tokenizer.chat_template` is the default one, `tokenizer.chat_template.NAME` a further one."""
@@ -164,10 +169,9 @@ class _GgufVocabulary:
     def pre_tokenizer(self) -> PreTokenizer:
         pre = self.metadata.get("tokenizer.ggml.pre")
         if not isinstance(pre, str) or not pre:
-            _log.warning(
-                "%s does not say how its tokenizer cuts text into words (tokenizer.ggml.pre); the default way may cost "
-                "quality. A newer conversion of the model says it.",
-                self.source,
+            self.notices.append(
+                f"{self.source} does not say how its tokenizer cuts text into words (tokenizer.ggml.pre); the default "
+                "way may cost quality. A newer conversion of the model says it."
             )
             pre = "default"
         if pre not in PRE_TOKENIZERS:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from tokenizers import Tokenizer
 
 from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.checkpoint.tokenizer.charsmap import check_charsmaps_in
 from hearth.errors import CorruptFile, HearthError, UsageError
 
 _SHOWN_CHARS = 300
@@ -35,12 +36,13 @@ def load_tokenizer(text: str, source: str) -> Tokenizer:
     prompt or filling it up silently is never right.
 
     Raises:
-        CorruptFile: the library refuses it.
+        CorruptFile: the library refuses it, or would try to take absurd amounts of memory for it.
     """
 
     def damaged(why: str) -> CorruptFile:
         return CorruptFile(f"The tokenizer in {source} cannot be loaded.", why=why, hint=PULL_AGAIN)
 
+    check_charsmaps_in(text, source)
     with guarded(damaged):
         tokenizer = Tokenizer.from_str(text)
         tokenizer.no_truncation()

@@ -85,6 +85,28 @@ _JAIS2 = rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1,3}}|{_OTHER}|\s*[\r\n]+|{_CASC
 
 _BAILING = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 
+# Digits in threes from the right.
+_AFMOE_DIGITS = r"\p{N}{1,3}?(?=(?:\p{N}{3})*(?!\p{N}))"
+_AFMOE_ASIAN = r"[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+"
+_EXAONE_MOE = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+_SPARK = (
+    r"\p{N}{1,3}",
+    _CJK_KANA,
+    rf"{_PUNCTUATED_WORDS}| ?[\p{{P}}\p{{S}}]+|[\r\n]|\s+(?!\S)|\s+",
+    r"\p{N}",
+)
+_CHAMELEON = (
+    r"<sentinel:[0-9]+>",
+    r"(?:IMGIMG)(?:(?:A|B|C|D|E|F|G|H|I){1,4})Z",
+    r"[\t\n]|    |  ",
+    r"\p{N}",
+    r"[\p{P}!-/:-@\[-`{-~]",
+    _GPT2,
+)
+
 _DEFAULT = PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"))
 _DIGITS_GPT2 = PreTokenizer((r"\p{N}", _GPT2))
 
@@ -114,6 +136,11 @@ _GROUPS: tuple[tuple[PreTokenizer, str], ...] = (
     (PreTokenizer((_BLOOM,)), "poro-chat bloom gpt3-finnish"),
     (PreTokenizer((_BLOOM, r"\p{N}")), "viking"),
     (PreTokenizer((_TEKKEN,), ignore_merges=True, add_bos=True), "tekken"),
+    (PreTokenizer((_GPT4O,), ignore_merges=True), "granite-embed-multi-97m"),
+    (PreTokenizer((_AFMOE_DIGITS, _AFMOE_ASIAN, _DEEPSEEK_V3[2])), "afmoe"),
+    (PreTokenizer((_EXAONE_MOE,)), "exaone-moe"),
+    (PreTokenizer(_SPARK), "spark2_5"),
+    (PreTokenizer(_CHAMELEON), "chameleon"),
     (PreTokenizer((_GPT4O,)), "gpt-4o llama4 kanana2 talkie minimax-m2"),
     (PreTokenizer((r"\d{1,3}(?=(?:\d{3})*\b)", _GPT4O)), "tiny_aya cohere2moe"),
     (PreTokenizer((_KIMI,)), "kimi-k2"),
@@ -132,5 +159,9 @@ _GROUPS: tuple[tuple[PreTokenizer, str], ...] = (
 
 PRE_TOKENIZERS: dict[str, PreTokenizer] = {name: pre for pre, names in _GROUPS for name in names.split()}
 """By the value of `tokenizer.ggml.pre`."""
+
+SPACES_ESCAPED = frozenset({"gemma4", "granite-embed-multi-311m", "sarvam-moe"})
+"""Values of `tokenizer.ggml.pre` that say the vocabulary is of SentencePiece's kind: letters are not spelled byte by
+byte, and a space is U+2581."""
 
 LLAMA3 = PRE_TOKENIZERS["llama-bpe"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.checkpoint.tokenizer.charsmap import check_charsmap
 from hearth.checkpoint.tokenizer.spm import SpmModel
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece
 from hearth.errors import CorruptFile, Unsupported
@@ -64,6 +65,9 @@ def _read(data: bytes, source: str) -> tuple[SpmModel, int | None, int | None]:
             why="Hearth runs BPE and unigram models that keep spaces at the front of words.",
             hint="Look for the same model with a tokenizer.json.",
         )
+    charsmap = _as_bytes(normalizer.get(_CHARSMAP, b""))
+    if charsmap:
+        check_charsmap(charsmap, source)
     model = SpmModel(
         pieces,
         algorithm,
@@ -71,7 +75,7 @@ def _read(data: bytes, source: str) -> tuple[SpmModel, int | None, int | None]:
         add_dummy_prefix=bool(normalizer.get(_DUMMY_PREFIX, 1)),
         remove_extra_whitespaces=bool(normalizer.get(_REMOVE_SPACES, 1)),
         escape_whitespaces=bool(normalizer.get(_ESCAPE_SPACES, 1)),
-        charsmap=_as_bytes(normalizer.get(_CHARSMAP, b"")),
+        charsmap=charsmap,
     )
     return model, _control_id(pieces, trainer.get(_BOS_ID, 1)), _control_id(pieces, trainer.get(_EOS_ID, 2))
 

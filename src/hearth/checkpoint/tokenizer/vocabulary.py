@@ -12,6 +12,8 @@ from hearth.errors import CorruptFile
 MAX_PIECE_CHARS = 1024
 # Characters of all merges together, for each character of the vocabulary: 2.0 to 2.5 in published ones.
 _MAX_MERGED = 6
+# Looking for the merges of a piece takes the square of its length; published vocabularies have 30 million in all.
+_MAX_SQUARES = 1 << 30
 
 
 class Kind(IntEnum):
@@ -70,6 +72,12 @@ def merges_by_score(scores: Mapping[str, float], source: str) -> list[tuple[str,
         scores: the pieces that merging may produce or use, and their scores.
         source: for messages.
     """
+    if sum(len(text) ** 2 for text in scores) > _MAX_SQUARES:
+        raise CorruptFile(
+            f"The vocabulary in {source} has too many long entries.",
+            why="Published ones have far fewer; it is damaged, or was made to exhaust time.",
+            hint=PULL_AGAIN,
+        )
     ranked: list[tuple[float, int, int, str, str]] = []
     budget = 100_000 + _MAX_MERGED * sum(map(len, scores))
     for number, (text, score) in enumerate(scores.items()):
