@@ -304,7 +304,7 @@ def test_utf_16_is_refused_by_name(tmp_path: Path, mark: str) -> None:
 
 @pytest.mark.parametrize("name", ["tokenizer_config__json", "special_tokens_map__json"])
 def test_half_a_character_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CorruptFile, match="half of a character.*surrogates"):
+    with pytest.raises(CorruptFile, match=r"half of a character.*surrogates"):
         spec_of(tmp_path, tokenizer__json=small_tokenizer(), **{name: '{"eos_token": "\\ud800"}'})
     whole = spec_of(tmp_path, tokenizer__json=small_tokenizer(), **{name: '{"eos_token": "\\ud83d\\ude00"}'})
     assert whole.special["eos_token"] == "\U0001f600"

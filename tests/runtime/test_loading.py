@@ -123,6 +123,18 @@ def test_a_session_needs_little_until_its_pages_are_used(make_bundle: BundleMake
             assert resident_bytes() - before < 64 << 20
 
 
+def test_a_session_needs_memory_for_its_pages_and_not_for_the_longest_context(make_bundle: BundleMaker) -> None:
+    plan = tiny_model.plan()
+    plan.limits["max_position"] = 1 << 30
+    with (
+        Model(make_bundle(plan, tiny_model.weights_bytes())) as model,
+        Session(model, num_pages=8, threads=1) as session,
+    ):
+        assert session.size_bytes <= model.info.session_bytes(8, 1) < 1 << 20
+        with pytest.raises(UsageError, match="position 64 needs 9 pages, the session has 8"):
+            session.forward([1], [64], [0], [[0] * 9], [0])
+
+
 def resident_bytes() -> int:
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,18 +19,19 @@ class Lifetime:
 def assign_offsets(lifetimes: Mapping[int, Lifetime]) -> tuple[dict[int, int], int]:
     """Offsets by key, and the arena's size. Largest first, each into the lowest gap that fits: within a few percent of
     the lower bound on the graphs we have (the largest sum of live sizes)."""
-    placed: list[tuple[int, Lifetime]] = []  # (offset, lifetime)
+    in_use: defaultdict[int, set[int]] = defaultdict(set)  # by step: keys of what is placed
     offsets: dict[int, int] = {}
     total = 0
     for key, life in sorted(lifetimes.items(), key=lambda item: -item[1].size):
+        steps = range(life.first, life.last + 1)
+        others = sorted({(offsets[k], lifetimes[k].size) for step in steps for k in in_use[step]})
         at = 0
-        for offset, other in sorted(
-            ((o, p) for o, p in placed if p.first <= life.last and life.first <= p.last), key=lambda pair: pair[0]
-        ):
+        for offset, size in others:
             if at + life.size <= offset:
                 break
-            at = max(at, offset + other.size)
-        placed.append((at, life))
+            at = max(at, offset + size)
+        for step in steps:
+            in_use[step].add(key)
         offsets[key] = at
         total = max(total, at + life.size)
     return offsets, total

@@ -76,7 +76,7 @@ class ModelInfo:
             11 * self.max_tokens
             + 12 * self.max_partials
             + self.max_logit_rows
-            + self.max_seqs * self.max_block_table_stride
+            + self.max_seqs * min(self.max_block_table_stride, num_pages)
         )
         alignment = 64 * (self.num_kv + 10)
         scratch = self.scratch_bytes_per_thread * threads

@@ -37,6 +37,10 @@ static hearth_status check_pages(const hearth_session *session, const hearth_bat
         return INVALID("sequence %d: position %d needs %u pages, block_table has %u columns", seq, last_position, pages,
                        batch->block_table_stride);
     }
+    if (pages > session->table_stride) {
+        return INVALID("sequence %d: position %d needs %u pages, the session has %u", seq, last_position, pages,
+                       session->num_pages);
+    }
     const int32_t *row = batch->block_table + (size_t)seq * batch->block_table_stride;
     for (uint32_t i = 0; i < pages; ++i) {
         if (row[i] < 0 || (uint32_t)row[i] >= session->num_pages) {
@@ -144,8 +148,8 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
     if (batch->num_logit_rows > 0) {
         memcpy(session->inputs[HTH_LOGIT_ROWS], batch->logit_rows, (size_t)batch->num_logit_rows * 4);
     }
-    /* Columns past max_position can never be needed: they are left out, so the copy always fits. */
-    const uint32_t most = plan->max_block_table_stride;
+    /* Further columns can never be needed: they are left out, so the copy always fits. */
+    const uint32_t most = session->table_stride;
     const uint32_t stride = batch->block_table_stride < most ? batch->block_table_stride : most;
     for (uint32_t s = 0; s < batch->num_seqs; ++s) {
         memcpy(session->inputs[HTH_BLOCK_TABLE] + (size_t)s * stride,

@@ -10,14 +10,14 @@
 /* Smaller weights (norms, biases) stay in the caches anyway. */
 enum { WORTH_FETCHING = 64 * 1024 };
 
-/* Elements of each input at the plan's limits. */
-static void input_elements(const hth_plan *plan, uint64_t elements[HTH_NUM_INPUTS]) {
-    const hth_plan_header *h = plan->header;
+/* Elements of each input at the limits of the plan and the session. */
+static void input_elements(const hearth_session *session, uint64_t elements[HTH_NUM_INPUTS]) {
+    const hth_plan_header *h = session->model->plan.header;
     elements[HTH_TOKEN_IDS] = h->max_tokens;
     elements[HTH_POSITIONS] = h->max_tokens;
     elements[HTH_TOKEN_SEQ] = h->max_tokens;
     elements[HTH_ITEMS] = sizeof(hth_item) / 4 * (uint64_t)hth_plan_max_items(h);
-    elements[HTH_BLOCK_TABLE] = (uint64_t)h->max_seqs * plan->max_block_table_stride;
+    elements[HTH_BLOCK_TABLE] = (uint64_t)h->max_seqs * session->table_stride;
     elements[HTH_LOGIT_ROWS] = h->max_logit_rows;
     elements[HTH_MERGES] = sizeof(hth_merge) / 4 * (uint64_t)h->max_partials;
 }
@@ -47,7 +47,7 @@ static hearth_status take_memory(hearth_session *session) {
     const hth_plan *plan = &session->model->plan;
     const hth_plan_header *h = plan->header;
     uint64_t elements[HTH_NUM_INPUTS], inputs = hth_align64(h->max_seqs), kv = 0, total = 0;
-    input_elements(plan, elements);
+    input_elements(session, elements);
     for (int i = 0; i < HTH_NUM_INPUTS; ++i) {
         if (elements[i] > INT64_MAX / 64) return hth_fail(HEARTH_MEMORY, "the inputs leave 64 bits");
         inputs += hth_align64(elements[i] * 4);
@@ -161,6 +161,8 @@ hearth_status hearth_session_create(hearth_model *model, const hearth_session_op
     hth_model_retain(model);
     made->model = model;
     made->num_pages = (uint32_t)known.num_pages;
+    const uint32_t longest = model->plan.max_block_table_stride;
+    made->table_stride = made->num_pages < longest ? made->num_pages : longest;
     made->threads = known.threads > 0 ? known.threads : hth_processor_count();
     status = build(made);
     if (status == HEARTH_OK) {

@@ -10,6 +10,7 @@ struct hearth_session {
     hearth_model *model;
     hth_team *team;
     uint32_t num_pages, threads;
+    uint32_t table_stride; /* most pages of one sequence: of the longest context, and no more than there are */
     uint64_t reserved_bytes;
 
     hth_memory arena;
