@@ -9,6 +9,7 @@ import pytest
 
 from hearth import hub
 from hearth.errors import Unsupported
+from hearth.hub.files import RemoteFile, select
 from hearth.hub.foreign import refuse_foreign
 
 
@@ -46,3 +47,23 @@ def test_an_adapter_names_the_model_that_it_changes(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_not_refused_here(tmp_path: Path) -> None:
     refuse_foreign("owner/name", ["README.md", "config.json"])
+
+
+def remote(*paths: str) -> list[RemoteFile]:
+    return [RemoteFile(path, 1, "0" * 40, False) for path in paths]
+
+
+def test_a_pull_brings_what_makes_vectors_of_an_embedding_model() -> None:
+    model = ("config.json", "model.safetensors", "tokenizer.json")
+    modules = ("modules.json", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
+    prompts = ("config_sentence_transformers.json", "sentence_bert_config.json")
+    others = ("onnx/model.onnx", "openvino/config.json", "2_Dense/pytorch_model.bin", "README.md")
+    brought = {file.path for file in select("owner/name", remote(*model, *modules, *prompts, *others), None).files}
+    assert brought == {*model, *modules, *prompts}
+
+
+def test_a_repository_that_holds_something_else_is_named() -> None:
+    with pytest.raises(Unsupported, match=r"'owner/name' is an adapter"):
+        select("owner/name", remote("adapter_config.json", "adapter_model.safetensors"), None)
+    with pytest.raises(Unsupported, match=r"'owner/name' is a diffusion pipeline"):
+        select("owner/name", remote("model_index.json", "vae/diffusion_pytorch_model.safetensors"), None)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +23,12 @@ from hearth.chat.prompt import Prompt
 from hearth.chat.stream import TextStream
 from hearth.chat.twin import Twin
 from hearth.chat.utf8 import check_text
+from hearth.checkpoint.tokenizer.guard import encode, guarded, load_tokenizer
 from hearth.checkpoint.types import TokenizerSpec
-from hearth.errors import CorruptFile, UsageError
+from hearth.errors import CorruptFile, HearthError, UsageError
 
 # Some publishers mark tokens of this shape as ordinary; no text needs them as one token.
 _CONTROL_SHAPE = re.compile(r"<\|[^|>]*\|>|<｜[^｜>]*｜>")
-_PANICS = "pyo3_runtime"  # where the exceptions of the library's Rust come from, which are no `Exception`
 
 
 class Tokenizer:
@@ -49,7 +48,7 @@ class Tokenizer:
         self.spec = spec
         self.bos_id = spec.bos_id
         self.eos_ids = frozenset(spec.eos_ids)
-        self._raw = _load(spec.json)
+        self._raw = load_tokenizer(spec.json, "tokenizer.json")
         added = self._raw.get_added_tokens_decoder()
         named = set(spec.special.values())
         self.control: dict[str, int] = {
@@ -188,29 +187,24 @@ class Tokenizer:
 
     def _ids(self, raw: tokenizers.Tokenizer, text: str, *, add_special: bool) -> list[int]:
         """What the library makes of a text. In a batch of one, since only batches let other threads run meanwhile."""
-        with self._panics("this text cannot be encoded"):
+        with guarded(self._fault("this text cannot be encoded")):
             return list(raw.encode_batch_fast([text], add_special_tokens=add_special)[0].ids)
 
-    @contextmanager
-    def _panics(self, what: str) -> Iterator[None]:
-        """Makes whatever the library raises an error of ours."""
-        try:
-            yield
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__module__ != _PANICS:
-                raise
-            why = f"the tokenizers library says: {str(error)[:300]}."
+    def _fault(self, what: str) -> Callable[[str], HearthError]:
+        """The error for a text that the library gives up on, or for a tokenizer that takes none."""
+
+        def error(why: str) -> HearthError:
             if self._works:
-                raise UsageError(f"With this model's tokenizer {what}:", why=why) from error
-            raise CorruptFile("The tokenizer is damaged:", why=why) from error
+                return UsageError(f"With this model's tokenizer {what}:", why=why)
+            return CorruptFile("The tokenizer is damaged:", why=why)
+
+        return error
 
     @property
     def _works(self) -> bool:
         try:
-            return bool(self._raw.encode("a").ids)
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__module__ != _PANICS:
-                raise
+            return bool(encode(self._raw, "a", add_special=True))
+        except UsageError:
             return False
 
     @cached_property
@@ -223,21 +217,8 @@ class Tokenizer:
 
     @cached_property
     def _twin(self) -> Twin:
-        with self._panics("control tokens cannot be told from text"):
+        with guarded(self._fault("control tokens cannot be told from text")):
             return Twin(self._raw, self.spec.json, self.control)
-
-
-def _load(source: str) -> tokenizers.Tokenizer:
-    try:
-        raw = tokenizers.Tokenizer.from_str(source)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # the library's Rust panics are no `Exception`
-        raise CorruptFile("The tokenizer is damaged:", why=f"tokenizer.json cannot be loaded ({error}).") from error
-    # Published files sometimes keep the settings of a training run; silently cutting a prompt is never right.
-    raw.no_truncation()
-    raw.no_padding()
-    return raw
 
 
 def _decoder_of(raw: tokenizers.Tokenizer) -> Any:

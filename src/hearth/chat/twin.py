@@ -13,6 +13,8 @@ from typing import Any
 
 import tokenizers
 
+from hearth.checkpoint.tokenizer.guard import load_tokenizer
+
 
 class Twin:
     """The twin of one tokenizer.
@@ -35,9 +37,7 @@ class Twin:
         self.raw = _sharing(raw, added, self.stand_in)
         self.id_of = self._renumbered(added)
         if not self._holds(control):
-            self.raw = tokenizers.Tokenizer.from_str(_renamed(source, self.stand_in))
-            self.raw.no_truncation()
-            self.raw.no_padding()
+            self.raw = load_tokenizer(_renamed(source, self.stand_in), "tokenizer.json")
             self.id_of = self._renumbered(added)
 
     def _renumbered(self, added: Mapping[int, Any]) -> dict[int, int]:

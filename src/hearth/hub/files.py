@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hearth.errors import ModelNotFound, Unsupported, UsageError
 from hearth.hub import ggufs
+from hearth.hub.foreign import refuse_foreign
 from hearth.units import format_bytes
 
 # Chat templates beside the default one, in a folder of their own.
@@ -27,18 +28,20 @@ _CONFIG_FILES = frozenset(
         "merges.txt",
         "chat_template.jinja",
         "chat_template.json",
-        # How a folder of sentence-transformers makes one vector of a text.
+        # How a folder of sentence-transformers makes one vector of a text; and see _MODULE.
         "modules.json",
-        "1_Pooling/config.json",
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
     }
 )
+# The folders of the modules that follow such a model: pooling, dense layers.
+_MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors)")
 # One of these a folder must have to turn text into tokens.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 INDEX_FILE = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors)")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")
-_PICKLE_WEIGHTS = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
 
 @dataclass(frozen=True)
@@ -103,26 +106,22 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
     top = [f for f in files if "/" not in f.path]
     weights = _pick_safetensors(top)
     configs = [f for f in files if f.path in _CONFIG_FILES or _TEMPLATE.fullmatch(f.path)]
+    if any(f.path == "modules.json" for f in configs):
+        configs += [f for f in files if _MODULE.fullmatch(f.path)]
     if weights and any(f.path == "config.json" for f in configs):
         return Selection(tuple(sorted(configs + weights, key=lambda f: f.size_bytes)))
     if choices:
         chosen = _best_gguf(choices, memory_bytes)
         return Selection((chosen,), chosen, choices, was_chosen=len(choices) > 1)
-    if any(f.path == "adapter_config.json" for f in top):
-        raise Unsupported(
-            f"{repo_id!r} is an adapter: a change to another model, which it does not hold.",
-            hint="Look for the same model with the adapter merged into it.",
-        )
+    refuse_foreign(repr(repo_id), [f.path for f in files])
     if weights:
         raise Unsupported(
             f"{repo_id!r} holds weights but no config.json.",
             why="It is a model in a layout of its authors' own.",
             hint="Hearth needs the full model in the Hugging Face layout, or a GGUF file.",
         )
-    pickles = [f.path for f in files if any(fnmatch.fnmatch(f.path, p) for p in _PICKLE_WEIGHTS)]
     raise Unsupported(
         f"{repo_id!r} holds no weights that Hearth reads (*.safetensors or *.gguf).",
-        why=f"Its weights are Python pickles ({pickles[0]}), which can run code when opened." if pickles else "",
         hint="Look for a conversion of it to safetensors or GGUF.",
     )
 

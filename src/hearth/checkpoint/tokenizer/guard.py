@@ -16,6 +16,7 @@ from hearth.checkpoint.tokenizer.charsmap import check_charsmaps_in
 from hearth.errors import CorruptFile, HearthError, UsageError
 
 _SHOWN_CHARS = 300
+_PANICS = "pyo3_runtime"  # the module of what a panic becomes
 
 
 @contextmanager
@@ -23,10 +24,12 @@ def guarded(error: Callable[[str], HearthError]) -> Iterator[None]:
     """Raises `error(why)` in place of whatever the library raises inside of the block; `why` are its own words."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, MemoryError, HearthError):
+    except (MemoryError, HearthError):
         raise
     except BaseException as panic:
-        raise error(f"The tokenizers library says: {str(panic)[:_SHOWN_CHARS]}.") from None
+        if not isinstance(panic, Exception) and type(panic).__module__ != _PANICS:
+            raise
+        raise error(f"The tokenizers library says: {str(panic)[:_SHOWN_CHARS]}.") from panic
 
 
 def load_tokenizer(text: str, source: str) -> Tokenizer:
