@@ -116,3 +116,9 @@ class AddressInUse(HearthError):
     """Another program listens at the address that a server was to have."""
 
     exit_code = 14
+
+
+class UntrustedBundle(HearthError):
+    """A bundle is a program, and nobody has said that this one may be run."""
+
+    exit_code = 15

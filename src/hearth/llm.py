@@ -106,6 +106,7 @@ class LLM(Asking):
             again; decodes slower where the system has no huge pages for files.
         progress: told of download, compilation and loading.
         offline: never use the network.
+        trust_bundle: run `model` or `draft` where it is a bundle that was not compiled here: it is a program.
 
     Raises:
         HearthError: one of its kinds, each saying what happened, why and what to do.
@@ -130,6 +131,7 @@ class LLM(Asking):
         mmap: bool = False,
         progress: ProgressCallback | None = None,
         offline: bool = False,
+        trust_bundle: bool = False,
     ) -> None:
         if speculate not in SPECULATE:
             raise UsageError(f"speculate is {speculate!r}, but must be {' or '.join(map(repr, SPECULATE))}.")
@@ -149,6 +151,7 @@ class LLM(Asking):
             progress=progress,
             offline=offline,
             mmap=mmap,
+            trust_bundle=trust_bundle,
         )
         self.stats = Totals()
         self._guesser = Guesser(None)
@@ -171,7 +174,12 @@ class LLM(Asking):
             drafting = None
             if draft is not None:
                 drafting = prepare_draft(
-                    os.fspath(draft), self._opened, self._tokenizer, progress=progress, offline=offline
+                    os.fspath(draft),
+                    self._opened,
+                    self._tokenizer,
+                    progress=progress,
+                    offline=offline,
+                    trust_bundle=trust_bundle,
                 )
             self._model = open_model(self._opened, progress, loading)
         except BaseException:

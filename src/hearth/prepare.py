@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hearth.bundle import Bundle, Memory, list_bundles, memory_of, open_bundle, tuning_dir
+from hearth.bundle import (
+    Bundle,
+    Memory,
+    list_bundles,
+    memory_of,
+    open_bundle,
+    require_own_cache,
+    require_trusted,
+    tuning_dir,
+)
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
 from hearth.distribution import install_command
@@ -25,7 +34,6 @@ from hearth.model.kv_cache import KvFormat, kv_format
 from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
 from hearth.sizes import ModelSize, size_of
 
-MANIFEST = "manifest.json"
 MAX_DEFAULT_CONTEXT = 8192
 """Tokens of context where none is asked for and the model has more: keys and values take memory."""
 _MEMORY_HINT = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
@@ -81,6 +89,7 @@ def prepare(
     offline: bool = False,
     mmap: bool = False,
     memory_bytes: int | None = None,
+    trust_bundle: bool = False,
 ) -> Opened:
     """Finds a model's bundle, and makes it where there is none yet.
 
@@ -92,9 +101,8 @@ def prepare(
         NotEnoughMemory: it is too large, which is found before it is downloaded where the hub tells its size, and
             before it is compiled. With `mmap` any size will do.
         CompileError: it must be compiled, and the compiler is not installed or fails.
+        UntrustedBundle: it is a bundle that was compiled elsewhere, and `trust_bundle` does not say to run it.
     """
-    if (Path(name) / MANIFEST).is_file():
-        return _from_bundle(name, Path(name), quant, head, precision, kv)
     limit_bytes = None if mmap else memory_bytes or available_bytes()
     source = fetch(
         name,
@@ -107,16 +115,22 @@ def prepare(
         memory_bytes=limit_bytes,
     )
     if source.kind == "bundle":
-        return _from_bundle(name, source.path, quant, head, precision, kv)
+        opened = _from_bundle(name, source.path, quant, head, precision, kv)
+        if not trust_bundle:
+            require_trusted(opened.bundle)
+        return opened
+    require_own_cache()
     wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
     memory = _memory_of(source, wanted)
     bundle = _remembered(memory)
     if bundle is not None:
+        require_trusted(bundle)
         return Opened(name, bundle, load_sampling(bundle.path), source.notices)
     if not offline and complete(source):
         memory = _memory_of(source, wanted)
     check_fit(source, quant=quant, head=head, kv=kv_format(kv, precision), context=context, memory_bytes=limit_bytes)
     bundle, notices = _compiled(source, quant, head, precision, kv, context, progress)
+    require_trusted(bundle)
     if not notices:
         memory.remember(bundle.path)
     sampling = load_sampling(bundle.path) or published_sampling(open_checkpoint(source.path))

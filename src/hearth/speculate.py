@@ -78,7 +78,13 @@ def open_guesser(
 
 
 def prepare_draft(
-    draft: str, model: Opened, tokenizer: Tokenizer | None, *, progress: ProgressCallback | None, offline: bool
+    draft: str,
+    model: Opened,
+    tokenizer: Tokenizer | None,
+    *,
+    progress: ProgressCallback | None,
+    offline: bool,
+    trust_bundle: bool,
 ) -> Opened:
     """Finds or compiles the draft model, and checks that its vocabulary is that of `model`.
 
@@ -88,7 +94,7 @@ def prepare_draft(
     Raises:
         UsageError: its vocabulary is another. Else as `prepare`.
     """
-    opened = prepare(draft, progress=progress, offline=offline)
+    opened = prepare(draft, progress=progress, offline=offline, trust_bundle=trust_bundle)
     spec = load_tokenizer(opened.bundle.path)
     sizes = [opened_model.bundle.manifest.facts.vocab_size for opened_model in (model, opened)]
     why = vocabulary_difference(tokenizer, Tokenizer(spec) if spec else None, *sizes)

@@ -32,8 +32,8 @@ def test_round_trip() -> None:
 
 def test_other_format_version_is_no_damage() -> None:
     """A newer Hearth may have other fields: the message is about versions, not about them."""
-    with pytest.raises(BundleMismatch, match=r"format 4; this Hearth reads format 3.*hearth compile"):
-        Manifest.from_json('{"format_version": 4, "something": "new"}')
+    with pytest.raises(BundleMismatch, match=r"format 99; this Hearth reads format .*hearth compile"):
+        Manifest.from_json('{"format_version": 99, "something": "new"}')
 
 
 @pytest.mark.parametrize(

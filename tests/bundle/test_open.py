@@ -39,11 +39,19 @@ def test_cut_off_files_are_seen_at_once(tmp_path: Path, name: str) -> None:
         open_bundle(path)
 
 
-def test_changed_files_are_seen_when_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "content"), [("plan.bin", b"HRTHPLAM"), ("libhearth.so", b"\x7fELG")])
+def test_a_changed_program_is_never_opened(tmp_path: Path, name: str, content: bytes) -> None:
     path = write_bundle(tmp_path / "b").path
-    (path / "plan.bin").write_bytes(b"HRTHPLAM")
+    (path / name).write_bytes(content)
+    with pytest.raises(BundleMismatch, match=rf"{name} was changed"):
+        open_bundle(path)
+
+
+def test_changed_weights_are_seen_when_asked(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "b").path
+    (path / "weights.bin").write_bytes(b"\x08" * 4096)
     open_bundle(path)
-    with pytest.raises(BundleMismatch, match=r"plan\.bin was changed"):
+    with pytest.raises(BundleMismatch, match=r"weights\.bin was changed"):
         open_bundle(path, verify="full")
 
 

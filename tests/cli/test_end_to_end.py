@@ -124,6 +124,17 @@ def test_compile_to_a_folder_that_runs(hearth: Run, tmp_path: Path) -> None:
     assert '"bundle"' in hearth("show", str(folder), "--json").stdout
 
 
+def test_a_bundle_from_elsewhere_runs_only_when_the_user_says_so(hearth: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "starter.bundle"
+    assert hearth("compile", "starter", "--output", str(folder)).returncode == 0
+    elsewhere = {"HEARTH_CACHE": str(tmp_path / "another user's cache")}
+    question = "What is the capital of France?"
+    refused = hearth("ask", str(folder), question, env=elsewhere)
+    assert (refused.returncode, refused.stdout) == (15, "")
+    assert "--trust-bundle" in refused.stderr
+    assert "Paris" in hearth("ask", str(folder), question, "--trust-bundle", env=elsewhere).stdout
+
+
 def test_list_and_show(hearth: Run) -> None:
     assert "starter" in hearth("list").stdout
     data = json.loads(hearth("list", "--json").stdout)

@@ -154,7 +154,17 @@ def test_local_folder_file_and_bundle(tmp_path: Path) -> None:
     file = folder(tmp_path / "files", "a.gguf") / "a.gguf"
     assert models.resolve(str(file)).kind == "gguf"
     assert models.resolve(str(file.parent)).path == file
-    assert models.resolve(str(folder(tmp_path / "bundle", "manifest.json", "config.json"))).kind == "bundle"
+    assert models.resolve(str(folder(tmp_path / "bundle", "manifest.json", "libhearth.so"))).kind == "bundle"
+
+
+def test_a_published_model_that_brings_a_library_is_still_only_a_model(tmp_path: Path) -> None:
+    program = ("manifest.json", "plan.bin", "libhearth.so", "weights.bin")
+    published = folder(tmp_path / "published", "config.json", "model.safetensors", *program)
+    assert models.resolve(str(published)).kind == "folder"
+    assert models.resolve(str(folder(tmp_path / "gguf", "a.gguf", *program))).kind == "gguf"
+    for name in ("config.json", "model-00001-of-00002.safetensors"):
+        with pytest.raises(HearthError):
+            models.resolve(str(folder(tmp_path / name, name, *program)))
 
 
 def test_a_local_path_that_is_not_there_is_never_looked_for_on_the_hub(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hearth.bundle.reader import Bundle, open_bundle, read_manifest
 from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
 from hearth.bundle.unfinished import Unfinished, clear_unfinished, list_unfinished
+from hearth.bundle.trust import mark_compiled_here, require_own_cache, require_trusted
 from hearth.bundle.writer import BundleWriter
 
 __all__ = [
@@ -52,11 +53,14 @@ __all__ = [
     "find_bundle",
     "list_bundles",
     "list_unfinished",
+    "mark_compiled_here",
     "memory_of",
     "open_bundle",
     "read_costs",
     "read_manifest",
     "remove_bundle",
+    "require_own_cache",
+    "require_trusted",
     "tuning_dir",
     "write_costs",
 ]

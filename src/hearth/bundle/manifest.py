@@ -15,7 +15,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hearth.errors import BundleMismatch, CorruptFile
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Of the bundle folder and its manifest."""
 ABI_VERSION = 2
 """Of the C API in `hearth.h`, which a bundle's library carries."""

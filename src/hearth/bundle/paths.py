@@ -36,6 +36,12 @@ def tuning_dir() -> Path:
     return cache_dir() / "tuning"
 
 
+def make_folder(folder: Path) -> None:
+    """A folder of the cache, and those above it that are missing: for others to read at most, whatever the umask."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o755, exist_ok=True)
+
+
 def bundle_key(name: str, identity: Mapping[str, object]) -> str:
     """A folder name for what was compiled: a readable part, and a hash of everything that shapes the result.
 

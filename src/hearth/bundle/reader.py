@@ -60,13 +60,13 @@ class Bundle:
         return self.path / name if name in self.manifest.files else None
 
 
-def open_bundle(path: Path, *, verify: Literal["sizes", "full"] = "sizes", for_this_machine: bool = True) -> Bundle:
+def open_bundle(path: Path, *, verify: Literal["program", "full"] = "program", for_this_machine: bool = True) -> Bundle:
     """Open a bundle folder after checking it.
 
     Args:
         path: the folder.
-        verify: `sizes` looks at the size of each file, which catches what was cut off; `full` also at the SHA-256 of
-            each, which reads it all (about a second for each GB).
+        verify: `program` looks at the size of each file, which catches what was cut off, and at the SHA-256 of plan and
+            library; `full` at that of every file, which reads it all (about a second for each GB).
         for_this_machine: also refuse what this machine or this version cannot run. False to look at a bundle that was
             compiled for another machine.
 
@@ -79,6 +79,7 @@ def open_bundle(path: Path, *, verify: Literal["sizes", "full"] = "sizes", for_t
     again = f"Compile it again: hearth compile {shlex.quote(manifest.source_name)} (hearth rm removes this one)."
     if for_this_machine:
         _check_machine(manifest, again)
+    program = (PLAN, manifest.library)
     for name, entry in manifest.files.items():
         file = path / name
         # A link could lead out of the bundle, to something that its hash does not cover later.
@@ -87,7 +88,7 @@ def open_bundle(path: Path, *, verify: Literal["sizes", "full"] = "sizes", for_t
         size = file.stat().st_size
         if size != entry.size_bytes:
             raise CorruptFile(f"{file} has {size} bytes, not {entry.size_bytes}: it is damaged.", hint=again)
-        if verify == "full" and sha256_of(file) != entry.sha256:
+        if (verify == "full" or name in program) and sha256_of(file) != entry.sha256:
             raise BundleMismatch(f"{file} was changed since the bundle was made.", why="Its hash differs.", hint=again)
     return Bundle(path, manifest)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.bundle import cpu
-from hearth.bundle.paths import cache_dir
+from hearth.bundle.paths import cache_dir, make_folder
 
 FOLDER = "recall"
 _MAX_BYTES = 1 << 16
@@ -48,7 +48,7 @@ class Memory:
         text = json.dumps({"state": self.state, "bundle": str(bundle)})
         staged = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         with suppress(OSError):
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent)
             staged.write_text(text + "\n", encoding="utf-8")
             staged.replace(self.file)
             return

@@ -45,7 +45,7 @@ class ClaimedFolder:
     def __init__(self, destination: Path) -> None:
         while True:
             self.path = destination.parent / f"{PREFIX}{destination.name}-{os.getpid()}-{secrets.token_hex(4)}"
-            self.path.mkdir()
+            self.path.mkdir(mode=0o755)  # whatever the umask: a program is to lie in it
             self._descriptor: int | None = os.open(self.path, os.O_RDONLY)
             _lock(self._descriptor, wait=True)
             # Between the two steps it looked like nobody's, and may have been cleared away.

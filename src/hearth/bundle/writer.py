@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hearth.bundle.failures import HINT, storage_errors
 from hearth.bundle.manifest import MANIFEST, FileEntry, Manifest, is_file_name
-from hearth.bundle.paths import bundles_dir
+from hearth.bundle.paths import bundles_dir, make_folder
 from hearth.bundle.reader import Bundle, open_bundle, sha256_of
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished, doomed_name
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, StorageError
@@ -57,7 +57,7 @@ class BundleWriter:
 
     def __enter__(self) -> BundleWriter:
         with storage_errors("make the folder", self.destination.parent, hint=self._hint):
-            self.destination.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.destination.parent)
             self._refuse_foreign()
             clear_unfinished(self.destination.parent)
             self._claimed = ClaimedFolder(self.destination)

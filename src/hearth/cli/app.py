@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import examples, format_options, offline_option
+from hearth.cli.options import examples, format_options, source_options
 from hearth.cli.serving import Size, check_installed, run_server
 from hearth.cli.terminal import note
 from hearth.errors import UsageError
@@ -53,7 +53,7 @@ _DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has c
     help="How much the log tells; never what is said.",
 )
 @format_options
-@offline_option
+@source_options
 def command(
     models: tuple[str, ...],
     data: Path | None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.cluster import ray_options
-from hearth.cli.options import examples, format_options, offline_option
+from hearth.cli.options import examples, format_options, source_options
 from hearth.cli.serving import Size, check_installed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--memory", type=Size(), help="What the model may take [what is free].")
 @click.option("--restart", is_flag=True, help="Drop what OUT.jsonl holds, and begin anew.")
 @format_options
-@offline_option
+@source_options
 @ray_options
 def command(source: Path, target: Path, model: str | None, restart: bool, **options: Any) -> int:
     """Answer a batch of requests in OpenAI's batch format.
@@ -72,6 +72,7 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
         max_seqs=options["max_seqs"],
         threads=options["threads"],
         offline=options["offline"],
+        trust_bundle=options["trust_bundle"],
         **formats,
     )
     record = RunRecord(batch.sha256, model_id(name), formats)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import examples, format_options, offline_option, open_llm
+from hearth.cli.options import examples, format_options, open_llm, source_options
 
 if TYPE_CHECKING:
     from hearth.measure import BenchResult
@@ -60,7 +60,7 @@ class Numbers(click.ParamType[list[int]]):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @format_options
-@offline_option
+@source_options
 def command(
     model: str,
     prompt: list[int] | None,

@@ -31,13 +31,18 @@ _FORMAT = (
         help="Number format of keys and values; q8 has half the bytes [f16, f32 with high precision].",
     ),
 )
-_OFFLINE = (click.option("--offline", is_flag=True, help="Never use the network."),)
+_SOURCE = (
+    click.option("--offline", is_flag=True, help="Never use the network."),
+    click.option(
+        "--trust-bundle", is_flag=True, help="Run MODEL where it is a bundle compiled elsewhere: it is a program."
+    ),
+)
 _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
-    *_OFFLINE,
+    *_SOURCE,
 )
 _SPECULATION = (
     click.option(
@@ -98,6 +103,7 @@ _OPEN_KEYS = [
     "threads",
     "mmap",
     "offline",
+    "trust_bundle",
     "template",
     "context_overflow",
     "speculate",
@@ -115,7 +121,7 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 
 format_options = _adds(_FORMAT)
-offline_option = _adds(_OFFLINE)
+source_options = _adds(_SOURCE)
 open_options = _adds(_OPEN)
 speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)

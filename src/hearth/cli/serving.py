@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import F, format_options, offline_option
+from hearth.cli.options import F, format_options, source_options
 from hearth.distribution import install_command
 from hearth.errors import UsageError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hearth.server.settings import ServerSettings
 
 API_KEY = "HEARTH_API_KEY"
+_PREPARING = ("context", "threads", "quant", "head", "precision", "kv", "offline", "trust_bundle")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -88,7 +89,7 @@ _MODELS = (
 
 def serving_options(function: F) -> F:
     """All options of a server."""
-    function = offline_option(format_options(function))
+    function = source_options(format_options(function))
     for option in reversed((*_LISTEN, *_MODELS, *_LIMITS)):
         function = option(function)
     return function
@@ -138,7 +139,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         memory_bytes=options["memory"],
         max_seqs=options["max_seqs"],
         max_waiting=options["max_waiting"],
-        **{name: options[name] for name in ("context", "threads", "quant", "head", "precision", "kv", "offline")},
+        **{name: options[name] for name in _PREPARING},
     )
 
 

@@ -19,6 +19,7 @@ from hearth.bundle import (
     ABI_VERSION,
     COSTS,
     FORMAT_VERSION,
+    PLAN,
     WEIGHTS,
     BundleWriter,
     InstructionSet,
@@ -27,6 +28,7 @@ from hearth.bundle import (
     bundle_key,
     bundle_path,
     cache_dir,
+    mark_compiled_here,
     open_bundle,
     write_costs,
 )
@@ -129,6 +131,7 @@ def compile_model(
         checkpoint, model, formats, isas, triple, tunings, name, precision, kv_format(kv, precision), folder, dump_ir,
         threads, report, again,
     )  # fmt: skip
+    mark_compiled_here(open_bundle(folder, for_this_machine=False))
     return folder
 
 
@@ -216,7 +219,9 @@ def _compile(
             symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars, isa.symbol(k.name)) for k in kernels]
             sets.append(KernelSet(isa.name, isa.features, symbols))
         report("linking", 0, 0)
-        link_library(objects, sets, writer.path(library_name(target)), target=target, cache_dir=cache_dir() / "zig")
+        plan_bytes = plan.to_bytes()
+        library = writer.path(library_name(target))
+        link_library(objects, sets, library, plan=plan_bytes, target=target, cache_dir=cache_dir() / "zig")
 
         done = 0
 
@@ -228,7 +233,7 @@ def _compile(
         pack_all(
             plan, lowered.parameters, config, model.sources, checkpoint, weights, threads=threads, progress=written
         )
-        writer.write("plan.bin", plan.to_bytes())
+        writer.write(PLAN, plan_bytes)
         writer.write(COSTS, write_costs([step.cost for step in plan.steps]))
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:

@@ -104,9 +104,9 @@ def library_name(target: str | None = None) -> str:
     return "libhearth.dll" if "windows" in target else "libhearth.so"
 
 
-def kernel_table(sets: Sequence[KernelSet]) -> str:
+def kernel_table(sets: Sequence[KernelSet], plan: bytes | None = None) -> str:
     """C source of the kernel tables, one for each set, best first: for each kernel a trampoline from the runtime's one
-    signature to its own."""
+    signature to its own; and of the hash of the plan."""
     lines = ['#include "kernels.h"', ""]
     for number, each in enumerate(sets):
         lines += _trampolines(number, each)
@@ -117,6 +117,12 @@ def kernel_table(sets: Sequence[KernelSet]) -> str:
     for number, each in enumerate(sets):
         lines += [f'    {{"{each.isa}", "{" ".join(each.features)}", {len(each.kernels)}, kernels{number}}},']
     lines += ["    {0, 0, 0, 0}};", f"const uint32_t hearth_num_kernel_sets = {len(sets)};", ""]
+    if plan is None:
+        lines += ["const uint8_t *const hearth_plan_sha256 = 0;", ""]
+    else:
+        digest = ", ".join(map(str, hashlib.sha256(plan).digest()))
+        lines += [f"static const uint8_t plan_sha256[32] = {{{digest}}};"]
+        lines += ["const uint8_t *const hearth_plan_sha256 = plan_sha256;", ""]
     return "\n".join(lines)
 
 
@@ -142,6 +148,7 @@ def link_library(
     sets: Sequence[KernelSet],
     output: Path,
     *,
+    plan: bytes | None = None,
     target: str | None = None,
     cpu: str | None = None,
     sanitize: bool = False,
@@ -153,6 +160,7 @@ def link_library(
         objects: relocatable object files for `target` (ELF or Mach-O).
         sets: the functions in them that the plan may call, for each instruction set, best first.
         output: the library to write; it appears complete or not at all.
+        plan: the `plan.bin` that the library will run, and no other; None: whatever plan its maker gives it.
         target: `None` for this machine, or one of the known triples, such as `aarch64-linux-gnu`.
         cpu: processor to compile the runtime itself for, as zig spells it; `None` is the oldest of the architecture.
             The kernels bring their own choice.
@@ -170,7 +178,7 @@ def link_library(
         runtime = compiler.runtime_object()
         with tempfile.TemporaryDirectory(prefix="link-", dir=cache_dir) as folder:
             table = Path(folder) / "table.c"
-            table.write_text(kernel_table(sets), encoding="utf-8")
+            table.write_text(kernel_table(sets, plan), encoding="utf-8")
             library = Path(folder) / output.name
             compiler.link([table, runtime, *objects], library)
             _move(library, output)

@@ -76,8 +76,7 @@ def _open_file(path: Path) -> Source:
 
 
 def _open_folder(path: Path) -> Source:
-    # A bundle's manifest is written last: without one the folder is an unfinished compilation, and no bundle.
-    if (path / "manifest.json").is_file():
+    if _is_bundle(path):
         return Source(str(path), path, "bundle", size_bytes=_folder_size(path))
     if is_whole(path):
         return Source(str(path), path, "folder", size_bytes=_folder_size(path))
@@ -95,6 +94,12 @@ def _open_folder(path: Path) -> Source:
     refuse_foreign(str(path), names_in(path), path)
     raise ModelNotFound(f"{path} holds no model.", why="There is no config.json and no .gguf file in it.")
 
+
+def _is_bundle(path: Path) -> bool:
+    """A bundle's manifest is written last: without one the folder is an unfinished compilation, and no bundle. A folder
+    with a model as it was published is that model, whatever lies beside it: only what the user asked for is run."""
+    published = ("config.json", "*.safetensors", "*.gguf")
+    return (path / "manifest.json").is_file() and not any(any(path.glob(name)) for name in published)
 
 def _neighbours(path: Path) -> str:
     """The GGUF files and model folders beside a path that is not there."""

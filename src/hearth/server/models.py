@@ -48,7 +48,7 @@ class ModelSettings:
         memory_bytes: for all open models together, weights and sessions; None: 70 % of what is free at the start.
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
-        context, threads, quant, head, kv, precision, offline: as `LLM`.
+        context, threads, quant, head, kv, precision, offline, trust_bundle: as `LLM`.
     """
 
     memory_bytes: int | None = None
@@ -61,6 +61,7 @@ class ModelSettings:
     kv: KvFormat | None = None
     precision: Literal["default", "high"] = "default"
     offline: bool = False
+    trust_bundle: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
@@ -71,7 +72,8 @@ class ModelSettings:
     @property
     def preparing(self) -> dict[str, Any]:
         """What `prepare` and `LLM` are told alike."""
-        return {name: getattr(self, name) for name in ("quant", "head", "kv", "precision", "context", "offline")}
+        names = ("quant", "head", "kv", "precision", "context", "offline", "trust_bundle")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(eq=False)

@@ -26,4 +26,8 @@ typedef struct {
 extern const hearth_kernel_set hearth_kernel_sets[];
 extern const uint32_t hearth_num_kernel_sets;
 
+/* SHA-256 of the one plan that the kernels were compiled for; NULL for any, where plans are made by the library's maker
+ * while it runs, as when kernels are measured. */
+extern const uint8_t *const hearth_plan_sha256;
+
 #endif

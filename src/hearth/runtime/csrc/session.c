@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "options.h"
 #include "platform.h"
 
 /* Smaller weights (norms, biases) stay in the caches anyway. */
@@ -58,7 +59,7 @@ static hearth_status take_memory(hearth_session *session) {
         !hth_add_product(&total, h->arena_bytes, 1) || !hth_add_product(&total, h->scratch_bytes, session->threads)) {
         return hth_fail(HEARTH_MEMORY, "the session's memory leaves 64 bits");
     }
-    status = hth_model_reserve(session->model, total, "a session");
+    status = hth_budget_take(&session->model->budget, total, "a session");
     if (status != HEARTH_OK) return status;
     session->reserved_bytes = total;
     if (!hth_memory_allocate(&session->arena, h->arena_bytes) || !hth_memory_allocate(&session->kv, kv) ||
@@ -81,7 +82,7 @@ static void *buffer_pointer(const hearth_session *session, const hth_buffer *buf
         return session->arena.data + buffer->offset;
     case HTH_WEIGHT:
         /* Kernels read weights through the pointer type that all buffers share; they never write to them. */
-        return (void *)((uintptr_t)model->weights_data + model->plan.weights[buffer->index].offset + buffer->offset);
+        return (void *)((uintptr_t)model->weights.data + model->plan.weights[buffer->index].offset + buffer->offset);
     case HTH_KV:
         return session->kv_regions[buffer->index];
     default:
@@ -149,7 +150,7 @@ hearth_status hearth_session_create(hearth_model *model, const hearth_session_op
     if (session == NULL) return hth_fail(HEARTH_INVALID, "hearth_session_create: session is NULL");
     *session = NULL;
     if (model == NULL || options == NULL) return hth_fail(HEARTH_INVALID, "hearth_session_create: an argument is NULL");
-    hearth_status status = hth_read_options(&known, sizeof known, options, "hearth_session_options");
+    hearth_status status = hth_options_read(&known, sizeof known, options, "hearth_session_options");
     if (status != HEARTH_OK) return status;
     if (known.num_pages < 1 || known.num_pages > INT32_MAX) {
         return hth_fail(HEARTH_INVALID, "num_pages is %llu, must be 1 to 2147483647",
@@ -183,7 +184,7 @@ void hearth_session_free(hearth_session *session) {
     free(session->steps);
     free(session->pointers);
     free(session->scalars);
-    atomic_fetch_sub(&session->model->used_bytes, session->reserved_bytes);
+    hth_budget_give_back(&session->model->budget, session->reserved_bytes);
     hearth_close(session->model);
     free(session);
 }
@@ -249,7 +250,7 @@ hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch,
     if (session == NULL || batch == NULL || output == NULL) {
         return hth_fail(HEARTH_INVALID, "hearth_forward: an argument is NULL");
     }
-    hearth_status status = hth_read_options(&known_batch, sizeof known_batch, batch, "hearth_batch");
+    hearth_status status = hth_options_read(&known_batch, sizeof known_batch, batch, "hearth_batch");
     if (status != HEARTH_OK) return status;
     const uint32_t output_size = output->struct_size;
     if (output_size < sizeof output_size || output_size > sizeof known_output) {

@@ -1,9 +1,9 @@
-/* Places weights.bin: read by several threads into huge pages, or mapped. */
-#include <stdlib.h>
+#include "weights.h"
+
+#include <stdatomic.h>
 #include <string.h>
 
 #include "error.h"
-#include "model.h"
 #include "platform.h"
 
 enum { BLOCK_BYTES = 8 << 20, DEFAULT_LOAD_THREADS = 4, MAX_LOAD_THREADS = 64 };
@@ -52,8 +52,8 @@ static void reader(void *pointer) {
     }
 }
 
-static hearth_status load(hth_file *file, hearth_model *model, const hearth_open_options *options) {
-    loading load = {.file = file, .to = model->weights.data, .size = model->plan.header->weights_bytes};
+static hearth_status load(hth_file *file, const hth_memory *memory, const hearth_open_options *options) {
+    loading load = {.file = file, .to = memory->data, .size = memory->size};
     if (load.size > 0) load.source = hth_file_map(file, load.size);
     hth_thread *threads[MAX_LOAD_THREADS] = {NULL};
     uint32_t count = options->load_threads > 0 ? options->load_threads : DEFAULT_LOAD_THREADS;
@@ -82,44 +82,48 @@ static hearth_status load(hth_file *file, hearth_model *model, const hearth_open
     return cancelled ? hth_fail(HEARTH_CANCELLED, "loading was cancelled") : HEARTH_OK;
 }
 
-static hearth_status place(hth_file *file, uint64_t file_size, hearth_model *model,
-                           const hearth_open_options *options) {
-    const uint64_t size = model->plan.header->weights_bytes;
-    if (file_size != size) {
-        return hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, plan.bin expects %llu",
-                        (unsigned long long)file_size, (unsigned long long)size);
-    }
-    if (options->use_mmap != 0 && size > 0) {
-        char *pages = size <= SIZE_MAX ? hth_file_map(file, size) : NULL;
-        if (pages == NULL) return hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
-        hth_pages_want_huge(pages, (size_t)size);
-        hth_pages_read_ahead(pages, (size_t)size);
-        model->weights_data = pages;
-        model->weights_mapped = true;
-        return HEARTH_OK;
-    }
-    hearth_status status = hth_model_reserve(model, size, "the weights");
-    if (status != HEARTH_OK) return status;
-    if (!hth_memory_allocate(&model->weights, size)) {
-        return hth_fail(HEARTH_MEMORY, "%llu bytes for the weights cannot be had", (unsigned long long)size);
-    }
-    model->weights_data = model->weights.data;
-    return load(file, model, options);
+static hearth_status map(hth_file *file, hth_weights *weights) {
+    char *pages = weights->size <= SIZE_MAX ? hth_file_map(file, weights->size) : NULL;
+    if (pages == NULL) return hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
+    hth_pages_want_huge(pages, (size_t)weights->size);
+    hth_pages_read_ahead(pages, (size_t)weights->size);
+    weights->data = pages;
+    weights->mapped = true;
+    return HEARTH_OK;
 }
 
-hearth_status hth_weights_open(hearth_model *model, const char *path, const hearth_open_options *options) {
+static hearth_status place(hth_file *file, hth_weights *weights, hth_budget *budget,
+                           const hearth_open_options *options) {
+    if (options->use_mmap != 0 && weights->size > 0) return map(file, weights);
+    hearth_status status = hth_budget_take(budget, weights->size, "the weights");
+    if (status != HEARTH_OK) return status;
+    if (!hth_memory_allocate(&weights->memory, weights->size)) {
+        return hth_fail(HEARTH_MEMORY, "%llu bytes for the weights cannot be had", (unsigned long long)weights->size);
+    }
+    weights->data = weights->memory.data;
+    return load(file, &weights->memory, options);
+}
+
+hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, hth_budget *budget,
+                               const hearth_open_options *options) {
     const char *reason = NULL;
     uint64_t file_size = 0;
     hth_file *file = hth_file_open(path, &file_size, &reason);
     if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
-    const hearth_status status = place(file, file_size, model, options);
+    weights->size = size;
+    const hearth_status status =
+        file_size == size ? place(file, weights, budget, options)
+                          : hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, plan.bin expects %llu",
+                                     (unsigned long long)file_size, (unsigned long long)size);
     hth_file_close(file);
     return status;
 }
 
-void hth_weights_close(hearth_model *model) {
-    if (model->weights_mapped) {
-        hth_pages_free((void *)(uintptr_t)model->weights_data, (size_t)model->plan.header->weights_bytes);
-    }
-    hth_memory_free(&model->weights);
+void hth_weights_close(hth_weights *weights) {
+    if (weights->mapped) hth_pages_free((void *)(uintptr_t)weights->data, (size_t)weights->size);
+    hth_memory_free(&weights->memory);
+}
+
+uint64_t hth_weights_huge_bytes(const hth_weights *weights) {
+    return weights->data != NULL ? hth_pages_huge_bytes(weights->data, (size_t)weights->size) : 0;
 }

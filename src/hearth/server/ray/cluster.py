@@ -92,13 +92,8 @@ def compile_first(names: Iterable[str], settings: ModelSettings, progress: Calla
     for name in names:
         prepare(
             name,
-            quant=settings.quant,
-            head=settings.head,
-            precision=settings.precision,
-            kv=settings.kv,
-            context=settings.context,
             progress=progress,
-            offline=settings.offline,
+            **settings.preparing,
         )
 
 
