@@ -52,7 +52,7 @@ def test_the_models_that_the_bodies_name_are_known(tmp_path: Path) -> None:
     [
         ("{", "is not JSON"),
         ("[1]", "is not an object"),
-        ("[" * 5000, "nests too deep"),
+        ("[" * 5000, "nests deeper"),
         ({"custom_id": "b", "url": "/v1/completions"}, "has no body"),
         (line("b", url="/v1/audio/speech"), "url must be one of"),
         (line("b", method="GET"), "method must be POST"),

@@ -16,9 +16,10 @@ import pytest
 from fastapi import FastAPI, UploadFile
 
 from hearth.errors import UsageError
+from hearth.server import errors
 from hearth.server.connection import SPARE_CONNECTIONS
 from hearth.server.errors import ApiError
-from hearth.server.limits import check_depth
+from hearth.server.limits import check_json
 from hearth.server.settings import ServerSettings
 
 from .running import Running, read_all, running
@@ -118,11 +119,51 @@ def test_deep_nesting_is_refused(server: Running) -> None:
     assert echo(server, json.dumps({"code": ['\\"[' * 30] * 30})).status_code == 200
 
 
+def test_bodies_that_take_long_to_parse_are_refused_before(server: Running) -> None:
+    with running(routes=add_routes) as large:
+        for body in (
+            b'{"a": [' + b",".join([b"[]"] * 200_000) + b"]}",
+            b"{" + b",".join(b'"k%d":1' % i for i in range(200_000)) + b"}",
+            b'{"a": [' + b"1," * 1_200_000 + b"1]}",
+        ):
+            refused = large.http.post("/v1/echo", content=body, headers=JSON)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_values")
+        text = json.dumps({"a": "one, two: [three], " * 100_000})
+        assert large.http.post("/v1/echo", content=text, headers=JSON).status_code == 200, "a text may hold anything"
+        tokens = json.dumps({"a": list(range(1_000_000))})
+        assert large.http.post("/v1/echo", content=tokens, headers=JSON).status_code == 200, "a million tokens"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {f"k{i}": 1 for i in range(5000)}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x", "a": 1, "b": 2}] * 4000}),
+        ("/v1/chat/completions", {"messages": [], "logit_bias": {f"x{i}": "y" for i in range(5000)}}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{}] * 4000}]}),
+        ("/v1/completions", {"prompt": [-1] * 100_000}),
+        ("/v1/embeddings", {"input": [[-1] * 1000] * 100}),
+        ("/v1/messages", {"messages": [{}] * 4000}),
+        ("/v1/responses", {"input": [{}] * 4000}),
+    ],
+)
+def test_a_thousand_mistakes_are_not_told_a_thousand_times(
+    path: str, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    invalid = errors._invalid
+    monkeypatch.setattr(errors, "_invalid", lambda found: told.append(len(found)) or invalid(found))
+    with running(max_body_bytes=8 << 20) as server:
+        refused = server.http.post(path, json={"model": "m", **body})
+        assert refused.status_code == 400
+        assert max(told, default=0) < 120
+
+
 def test_nesting_is_found_in_linear_time() -> None:
     for body in (b'"' + b'\\"' * 4_000_000, b"[]" * 4_000_000, b'"[' * 4_000_000, b'{"a":"\\' + b"[" * 8_000_000):
         begin = time.process_time()
         with suppress(ApiError):
-            check_depth(body, 64)
+            check_json(body, 64)
         assert time.process_time() - begin < 20, "quadratic would be hours"
 
 
@@ -175,6 +216,65 @@ def test_a_body_that_does_not_come_is_given_up(server: Running, head: bytes) -> 
     answer = server.raw(request, timeout_s=20)
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert b"did not come within" in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v1/echo HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 9999\r\n\r\n",
+        b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n",
+        b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: gzip\r\ncontent-length: 9999\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9999\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n",
+    ],
+)
+def test_whoever_is_answered_before_its_body_has_come_cannot_hold_the_connection(server: Running, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(head)
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 ")
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        connection.settimeout(0.1)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:  # a byte now and then keeps nothing open
+            try:
+                connection.sendall(b" ")
+                if connection.recv(100) == b"":
+                    connection.sendall(b" ")
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("the connection was kept")
+    wait_for(lambda: len(server.server.server_state.connections) <= 2)
+
+
+def test_a_body_has_one_length(server: Running) -> None:
+    smuggled = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    answer = server.raw(
+        b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 4\r\n"
+        b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled
+    )
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b" 400 " in answer.split(b"\r\n")[0]
+
+
+def test_large_bodies_have_a_common_limit_and_small_ones_are_still_taken() -> None:
+    head = b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    # Four of the largest bodies are let in whatever the limit.
+    with running(routes=add_routes, max_body_bytes=1 << 20, max_bodies_bytes=1 << 20, max_attachment_bytes=1024) as few:
+        held = [socket.create_connection(("127.0.0.1", few.port)) for _ in range(4)]
+        for connection in held:
+            connection.sendall(head + b"content-length: 1048576\r\n\r\n" + b" " * 1_040_000)
+        wait_for(lambda: few.app.state.traffic.body_bytes > 3_800_000)
+        refused = echo(few, b'{"a": "' + b"x" * 900_000 + b'"}')
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert echo(few, b"{}").status_code == 200
+        for connection in held:
+            connection.close()
+        wait_for(lambda: few.app.state.traffic.body_bytes == 0)
+        assert echo(few, b'{"a": "' + b"x" * 900_000 + b'"}').status_code == 200
 
 
 def test_a_request_that_takes_too_long_is_ended(server: Running) -> None:

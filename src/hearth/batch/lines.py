@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 from hearth.bundle.failures import storage_errors
 from hearth.errors import UsageError
 from hearth.server.errors import ApiError
-from hearth.server.limits import check_depth
+from hearth.server.limits import check_json
 
 URLS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 MAX_LINE_BYTES: Final = 64 << 20
@@ -151,13 +151,15 @@ def _parsed(data: bytes) -> Mapping[str, Any]:
     if len(data) > MAX_LINE_BYTES:
         raise _Problem(f"is longer than {MAX_LINE_BYTES >> 20} MiB.")
     try:
-        check_depth(data, _MAX_DEPTH)
+        check_json(data, _MAX_DEPTH)
         line = json.loads(data.decode())
     except UnicodeDecodeError as error:
         raise _Problem(f"is not UTF-8 (byte {error.start + 1}).") from error
     except json.JSONDecodeError as error:
         raise _Problem(f"is not JSON: {error.msg} at character {error.pos + 1}.") from error
-    except (ApiError, RecursionError) as error:
+    except ApiError as error:
+        raise _Problem(error.message.removeprefix("The body ")) from error
+    except RecursionError as error:
         raise _Problem("nests too deep.") from error
     except ValueError as error:  # a number of thousands of digits
         raise _Problem("is not JSON: a number in it is too long.") from error

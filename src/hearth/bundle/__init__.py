@@ -21,8 +21,8 @@ from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir,
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
 from hearth.bundle.recall import Memory, memory_of
 from hearth.bundle.store import StoredBundle, find_bundle, list_bundles, remove_bundle
-from hearth.bundle.unfinished import Unfinished, clear_unfinished, list_unfinished
 from hearth.bundle.trust import mark_compiled_here, require_own_cache, require_trusted
+from hearth.bundle.unfinished import Unfinished, clear_unfinished, list_unfinished
 from hearth.bundle.writer import BundleWriter
 
 __all__ = [

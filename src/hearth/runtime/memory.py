@@ -6,10 +6,12 @@ container that would be killed, gets a clear message instead.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from hearth.errors import NotEnoughMemory
@@ -57,6 +59,12 @@ def require(size_bytes: int, what: str, *, hint: str = "") -> None:
         or "Use a smaller context (--context), a smaller number format (--quant q4), a smaller model, or close "
         "other programs.",
     )
+
+
+def give_memory_back() -> None:
+    """Returns to the system what this process has freed: after much was in use, the C library keeps most of it."""
+    with suppress(OSError, AttributeError):  # glibc's; others return it by themselves
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _linux_available(meminfo: Path) -> int | None:

@@ -15,7 +15,8 @@ import h11
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hearth.server.errors import as_api_error, log_fault, refuse
+from hearth.server.connection import BODY_ARRIVES
+from hearth.server.errors import ApiError, as_api_error, log_fault, refuse
 from hearth.server.limits import ClientGone
 from hearth.server.metrics import Metrics
 from hearth.server.settings import ServerSettings
@@ -48,9 +49,10 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Seen(receive, send, keep=self._settings.log_requests)
+        request = _Seen(scope, receive, send, keep=self._settings.log_requests)
         begin = time.perf_counter()
         try:
+            _check_framing(scope)
             await self._app(scope, request.receive, request.send)
         except ClientGone:
             pass
@@ -97,11 +99,12 @@ _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "O
 class _Seen:
     """One request as it passes by."""
 
-    def __init__(self, receive: Receive, send: Send, *, keep: bool) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, keep: bool) -> None:
         self.id = f"req_{secrets.token_hex(8)}"
         self.status: int | None = None
         self.asked = bytearray()
         self.answered = bytearray()
+        self._body_arrives = scope.get("state", {}).get(BODY_ARRIVES, lambda: False)
         self._receive = receive
         self._send = send
         self._keep = keep
@@ -119,6 +122,8 @@ class _Seen:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers["x-request-id"] = headers["request-id"] = self.id  # as OpenAI's and Anthropic's clients look for it
+            if self._body_arrives():
+                headers["connection"] = "close"
             message = {**message, "headers": headers.raw}
         elif self._keep and len(self.answered) < _MAX_LOGGED:
             self.answered += message.get("body", b"")
@@ -127,6 +132,19 @@ class _Seen:
         except h11.LocalProtocolError as error:  # it broke HTTP after its headers, and has been told so
             self.status = None
             raise ClientGone from error
+
+
+def _check_framing(scope: Scope) -> None:
+    """Two lengths for one body: a proxy in front may have believed the other one, and takes the rest for a request.
+
+    Raises:
+        ApiError: there are two.
+    """
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise ApiError(
+            400, "A request has Content-Length or Transfer-Encoding, not both.", headers={"connection": "close"}
+        )
 
 
 def _printable(path: str) -> str:

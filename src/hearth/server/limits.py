@@ -8,14 +8,18 @@ a last event.
 from __future__ import annotations
 
 import asyncio
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hearth.runtime.memory import give_memory_back
 from hearth.server.errors import ApiError, refuse
+from hearth.server.json_shape import measure
 from hearth.server.settings import ServerSettings
+from hearth.server.wire import MAX_TOKENS
 
 UPLOAD_PATHS: Final = frozenset({"/api/attachments"})
 """Routes that take multipart/form-data instead of JSON."""
@@ -23,12 +27,14 @@ UPLOAD_PATHS: Final = frozenset({"/api/attachments"})
 TIME_LIMIT: Final = "hearth.time_limit"
 """Key of the scope: the request's `asyncio.Timeout`."""
 
+_TRIM_ABOVE_BYTES: Final = 32 << 20
+_TRIM_AFTER_S: Final = 1.0
 STOPPING: Final = "The server is stopping."
-_DISCARD_FACTOR = 8
-_DISCARD_S = 2.0
-# Strings are skipped: a bracket inside of one opens nothing. One that is not closed reaches to the end. Nothing is
-# tried twice (possessive), so the time is linear.
-_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+# What an honest body may hold: a list of a million tokens, thousands of messages, a hundred schemas. Beyond that
+# parsing would keep everybody else waiting for seconds, since parsers hold Python's lock.
+MAX_JSON_ITEMS: Final = MAX_TOKENS + 100_000
+MAX_JSON_BRANCHES: Final = 100_000
+_SMALL_BYTES: Final = 64 << 10
 
 
 class ClientGone(Exception):
@@ -36,16 +42,37 @@ class ClientGone(Exception):
 
 
 class Traffic:
-    """What the whole server is doing: for the limit on requests at once, and for its end.
+    """What the whole server is doing: for the limits on what there is at once, and for its end.
 
     Attributes:
         in_flight: requests that are being answered.
+        body_bytes: of those of their bodies that are large, as far as these have come.
         stopping: no further ones.
     """
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.body_bytes = 0
         self.stopping = False
+        self._largest_bytes = 0  # of `body_bytes` since memory was given back
+
+    @contextmanager
+    def request(self) -> Iterator[_Share]:
+        """A request, for as long as it is answered."""
+        share = _Share(self)
+        self.in_flight += 1
+        try:
+            yield share
+        finally:
+            self.in_flight -= 1
+            self.body_bytes -= share.size_bytes
+            if self.in_flight == 0 and self._largest_bytes > _TRIM_ABOVE_BYTES:
+                self._largest_bytes = 0
+                asyncio.get_running_loop().call_later(_TRIM_AFTER_S, give_memory_back)
+
+    def count(self, size_bytes: int) -> None:
+        self.body_bytes += size_bytes
+        self._largest_bytes = max(self._largest_bytes, self.body_bytes)
 
     def cut_off(self) -> bool:
         """Whether a CancelledError of this task is the server's end. If so the task may go on, for its last words."""
@@ -70,11 +97,8 @@ class Limits:
             return
         try:
             self._admit(scope)
-            self._traffic.in_flight += 1
-            try:
-                await self._limited(scope, receive, send)
-            finally:
-                self._traffic.in_flight -= 1
+            with self._traffic.request() as share:
+                await self._limited(scope, receive, send, share)
         except ApiError as error:
             await refuse(error, scope, receive, send)
         except ClientGone:
@@ -96,7 +120,7 @@ class Limits:
                 headers={"retry-after": "1"},
             )
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, share: _Share) -> None:
         started = False
 
         async def sending(message: Message) -> None:
@@ -108,7 +132,7 @@ class Limits:
         try:
             async with limit:
                 scope[TIME_LIMIT] = limit
-                await self._app(scope, await self._receiver(scope, receive), sending)
+                await self._app(scope, await self._receiver(scope, receive, share), sending)
         except TimeoutError as error:
             if not limit.expired() or started:
                 raise
@@ -120,7 +144,7 @@ class Limits:
                 raise
             raise ApiError(503, STOPPING, code="stopping") from None
 
-    async def _receiver(self, scope: Scope, receive: Receive) -> Receive:
+    async def _receiver(self, scope: Scope, receive: Receive, share: _Share) -> Receive:
         """What the application reads the body from."""
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return receive
@@ -129,20 +153,26 @@ class Limits:
             raise ApiError(415, "A compressed body is not taken.", param="content-encoding")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["path"] in UPLOAD_PATHS and kind == "multipart/form-data":
-            return _Counted(receive, self._settings).receive
-        body = await self._read(receive)
+            return _Counted(receive, self._settings, share).receive
+        body = await self._read(receive, headers, share)
         if body and kind != "application/json":
             raise ApiError(415, f"The body must be application/json, but is {kind[:100] or 'of no kind'!r}.")
-        check_depth(body, self._settings.max_json_depth)
+        if len(body) > _SMALL_BYTES:
+            await asyncio.to_thread(check_json, body, self._settings.max_json_depth)
+        else:
+            check_json(body, self._settings.max_json_depth)
         return _Replayed(body, receive).receive
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, headers: Headers, share: _Share) -> bytes:
         """The whole body.
 
         Raises:
-            ApiError: too long, or too slow. ClientGone.
+            ApiError: too long, too slow, or too much with those of all others. ClientGone.
         """
         most = self._settings.max_body_bytes
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) > most:
+            raise _too_large(most)
         body = bytearray()
         more = True
         limit = asyncio.timeout(self._settings.body_timeout_s)
@@ -150,15 +180,13 @@ class Limits:
             async with limit:
                 while more and len(body) <= most:
                     part, more = await _next_part(receive)
+                    share.take(len(part), self._settings)
                     body += part
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise _too_slow(self._settings.body_timeout_s) from error
         if len(body) > most:
-            body.clear()
-            if more:
-                await _discard(receive, most * _DISCARD_FACTOR)
             raise _too_large(most)
         return bytes(body)
 
@@ -180,8 +208,10 @@ class _Replayed:
 class _Counted:
     """Passes a long body on piece by piece, no more than is allowed, and none that comes too late."""
 
-    def __init__(self, receive: Receive, settings: ServerSettings) -> None:
+    def __init__(self, receive: Receive, settings: ServerSettings, share: _Share) -> None:
         self._receive = receive
+        self._settings = settings
+        self._share = share
         self._most = settings.max_attachment_bytes
         self._silence_s = settings.body_timeout_s
         self._size = 0
@@ -194,33 +224,61 @@ class _Counted:
             message = await asyncio.wait_for(self._receive(), self._silence_s)
         except TimeoutError as error:
             raise _too_slow(self._silence_s) from error
-        self._size += len(message.get("body", b""))
+        part = len(message.get("body", b""))
+        self._size += part
         self._done = not message.get("more_body", False)
         if self._size > self._most:
-            if not self._done:
-                await _discard(self._receive, self._most * _DISCARD_FACTOR)
             self._done = True
             raise _too_large(self._most)
+        self._share.take(part, self._settings)
         return message
 
 
-def check_depth(body: bytes, most: int) -> None:
-    """Refuses JSON whose objects and lists stand deeper inside of each other than `most`: parsers recurse.
+class _Share:
+    """One request's part of what large bodies may take together. Small ones are taken at all times: their number is
+    limited."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._come_bytes = 0
+        self.size_bytes = 0
+
+    def take(self, size_bytes: int, settings: ServerSettings) -> None:
+        """Counts what has come.
+
+        Raises:
+            ApiError: there is no room for it now.
+        """
+        self._come_bytes += size_bytes
+        more = max(0, self._come_bytes - _SMALL_BYTES) - self.size_bytes
+        if more > 0 and self._traffic.body_bytes + more > settings.bodies_budget_bytes:
+            raise ApiError(
+                503,
+                "The server holds as many large requests as it may.",
+                code="too_many_requests",
+                headers={"retry-after": "2", "connection": "close"},
+            )
+        self.size_bytes += more
+        self._traffic.count(more)
+
+
+def check_json(body: bytes, max_depth: int) -> None:
+    """Refuses JSON that would take long to parse: parsers recurse, and keep everybody else waiting.
 
     Raises:
-        ApiError: it is deeper.
+        ApiError: it nests deeper than `max_depth`, or holds too many values.
     """
-    if body.count(b"[") + body.count(b"{") <= most:
+    if len(body) <= _SMALL_BYTES and body.count(b"[") + body.count(b"{") <= max_depth:
         return
-    depth = 0
-    for match in _STRUCTURE.finditer(body):
-        first = body[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > most:
-                raise ApiError(400, f"The body nests deeper than {most} levels.", code="too_deep")
-        elif first in b"]}":
-            depth -= 1
+    shape = measure(body)
+    if shape.depth > max_depth:
+        raise ApiError(400, f"The body nests deeper than {max_depth} levels.", code="too_deep")
+    if shape.branches > MAX_JSON_BRANCHES or shape.items > MAX_JSON_ITEMS:
+        raise ApiError(
+            400,
+            f"The body holds more than {MAX_JSON_BRANCHES} names, objects and lists, or {MAX_JSON_ITEMS} values.",
+            code="too_many_values",
+        )
 
 
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:
@@ -228,18 +286,6 @@ async def _next_part(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message.get("body", b""), message.get("more_body", False)
-
-
-async def _discard(receive: Receive, most: int) -> None:
-    """Reads what a client is still sending, for a while: one that is cut off in the middle never sees the answer."""
-    try:
-        async with asyncio.timeout(_DISCARD_S):
-            more = True
-            while more and most > 0:
-                part, more = await _next_part(receive)
-                most -= len(part)
-    except TimeoutError:
-        pass
 
 
 def _too_large(most: int) -> ApiError:

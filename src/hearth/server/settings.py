@@ -16,6 +16,7 @@ _RANGES: Final[dict[str, tuple[float, float, str]]] = {
     "port": (0, 65535, ""),
     "max_body_bytes": (1024, 1 << 30, " bytes"),
     "max_attachment_bytes": (1024, 1 << 30, " bytes"),
+    "max_bodies_bytes": (1024, 1 << 40, " bytes"),
     "max_json_depth": (8, 512, " levels"),
     "max_header_bytes": (4096, 1 << 20, " bytes"),
     "max_prompt_tokens": (1, 1 << 24, " tokens"),
@@ -44,6 +45,7 @@ class ServerSettings:
         keys: who may use it; empty: everybody who reaches it.
         insecure: may listen beyond this machine without a key.
         max_body_bytes, max_attachment_bytes: of one request; of one with a file.
+        max_bodies_bytes: of the large ones among the requests that are being answered, together.
         max_json_depth: objects and lists inside of each other.
         max_header_bytes: request line and headers together.
         max_prompt_tokens: of one request; None: what the context holds.
@@ -65,6 +67,7 @@ class ServerSettings:
     insecure: bool = False
     max_body_bytes: int = 8 << 20
     max_attachment_bytes: int = 21 << 20
+    max_bodies_bytes: int = 128 << 20
     max_json_depth: int = 64
     max_header_bytes: int = 32 << 10
     max_prompt_tokens: int | None = None
@@ -105,6 +108,11 @@ class ServerSettings:
                 f"Listening on {self.host} lets other machines use this server, and no API key is set.",
                 hint="Add --api-key-file FILE (or set HEARTH_API_KEY); --insecure if everybody may use it.",
             )
+
+    @property
+    def bodies_budget_bytes(self) -> int:
+        """`max_bodies_bytes`, but room for a few of the largest."""
+        return max(self.max_bodies_bytes, 4 * self.max_body_bytes, 2 * self.max_attachment_bytes)
 
     @property
     def is_local(self) -> bool:

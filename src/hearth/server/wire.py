@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
@@ -19,11 +19,12 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from hearth.server.fields import FieldRules, Refused, Renamed, sorted_out
 
@@ -34,14 +35,55 @@ MAX_MESSAGES = 4096
 MAX_TOKENS = 1_000_000
 MAX_TOKEN_ID = 2**31 - 1
 MAX_CHOICES = 16
+MAX_NAMES = 100
 MAX_JSON_DEPTH = 64
 MAX_JSON_CHARS = 256 << 10
 
 
+def _bound_errors(schema: Any) -> None:
+    """Has lists within a schema end with their first error, and dictionaries tell their length before any."""
+    for inner in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(inner, (dict, list, tuple)):
+            _bound_errors(inner)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") == "list":
+        schema["fail_fast"] = True
+    elif schema.get("type") == "dict" and "max_length" in schema:
+        unbounded = dict(schema)
+        schema.clear()
+        schema.update(core_schema.no_info_before_validator_function(_not_longer(unbounded["max_length"]), unbounded))
+
+
+def _few_names(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > MAX_NAMES:
+        raise PydanticCustomError("too_many_names", "has more than {limit} names", {"limit": MAX_NAMES})
+    return value
+
+
+def _not_longer(most: int) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > most:
+            raise PydanticCustomError("too_long", "has more than {limit} entries", {"limit": most})
+        return value
+
+    return check
+
+
 class Body(BaseModel):
-    """A request body or a part of one: no unknown fields, no conversion between types, no NaN."""
+    """A request body or a part of one: no unknown fields, no conversion between types, no NaN.
+
+    What is wrong with it is told, but not a million times: a list ends with its first wrong item, and an object with
+    more names than any has is one error. Each error costs more than the rest of a request.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _bound_errors(schema)
+        return core_schema.no_info_before_validator_function(_few_names, schema)
 
 
 class ClientBody(Body):
@@ -115,7 +157,17 @@ def shape(**tags: type) -> Discriminator:
 
 
 def plain_json(value: Any) -> Any:
-    """Refuses what JSON text could not hold again, or what is too deep or too large. Without recursion."""
+    """Refuses what JSON text could not hold again, or what is too deep or too large."""
+    try:
+        size = len(json.dumps(value, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        raise PydanticCustomError("not_unicode", "holds half of a surrogate pair") from None
+    except RecursionError:
+        raise PydanticCustomError(
+            "too_deep", "is nested deeper than {limit} levels", {"limit": MAX_JSON_DEPTH}
+        ) from None
+    if size > MAX_JSON_CHARS:
+        raise PydanticCustomError("too_large", "is larger than {limit} bytes", {"limit": MAX_JSON_CHARS})
     depth, level = 0, [value]
     while level:
         depth += 1
@@ -130,12 +182,6 @@ def plain_json(value: Any) -> Any:
             elif isinstance(item, float) and not math.isfinite(item):
                 raise PydanticCustomError("not_finite", "holds a number that is not finite")
         level = inner
-    try:
-        size = len(json.dumps(value, ensure_ascii=False).encode())
-    except UnicodeEncodeError:
-        raise PydanticCustomError("not_unicode", "holds half of a surrogate pair") from None
-    if size > MAX_JSON_CHARS:
-        raise PydanticCustomError("too_large", "is larger than {limit} bytes", {"limit": MAX_JSON_CHARS})
     return value
 
 
@@ -146,7 +192,7 @@ def _whole(value: Any) -> Any:
 
 def _all_whole(value: Any) -> Any:
     """The same for a list, which may be long."""
-    has_float = isinstance(value, list) and any(isinstance(item, float) for item in value)
+    has_float = isinstance(value, list) and float in set(map(type, value))
     return [_whole(item) for item in value] if has_float else value
 
 
