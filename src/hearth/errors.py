@@ -6,9 +6,23 @@ Python callers catch `HearthError` or one of its kinds.
 
 from __future__ import annotations
 
+import re
+
+_MOST_CHARS = 2000
+# Everything that a terminal could take for a command, or that turns the order of what is read around.
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: str, *, most: int = _MOST_CHARS) -> str:
+    """Text that may hold a stranger's words (names of files, of tensors, of models), as it may stand in a terminal or a
+    log: control characters as escapes (`\\x1b`), and of what is longer than `most` characters its beginning and end."""
+    if len(text) > most:
+        text = f"{text[: most * 3 // 4]} ... ({len(text)} characters) ... {text[-most // 8 :]}"
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class HearthError(Exception):
-    """Base of all errors that Hearth raises on purpose.
+    """Base of all errors that Hearth raises on purpose. Their words are `shown`: they may quote a stranger's.
 
     Args:
         what: one sentence: what happened, naming the thing it happened to.
@@ -19,10 +33,8 @@ class HearthError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.why = why
-        self.hint = hint
+        self.what, self.why, self.hint = shown(what), shown(why), shown(hint)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.what, self.why, self.hint) if part)

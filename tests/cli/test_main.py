@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_an_interrupt_exits_as_shells_expect(
 def test_wrong_usage_exits_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["list"], ["doctor"], ["list", "--json"], ["--help"]])
+def test_an_output_that_cannot_be_written_is_no_mistake_of_hearths(arguments: list[str], tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "from hearth.cli.main import main; main()", *arguments]
+    environment = {**os.environ, "HEARTH_CACHE": str(tmp_path), "HF_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, "cannot be written" in done.stderr) == (7, True), done.stderr
+    assert "mistake in Hearth" not in done.stderr
+    assert "Traceback" not in done.stderr
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *program], stderr=subprocess.PIPE, text=True, check=False, env=environment
+    )
+    assert (closed.returncode, "is closed" in closed.stderr) == (7, True), closed.stderr
 
 
 def test_exit_codes_are_documented() -> None:

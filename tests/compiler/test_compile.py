@@ -174,6 +174,19 @@ def test_an_interrupted_kernel_is_not_taken_for_whole(cache: Path, monkeypatch: 
     assert list((cache / "kernels").iterdir()) == []
 
 
+def test_a_kernel_that_was_damaged_in_the_cache_is_compiled_anew(cache: Path) -> None:
+    (cache / "kernels").unlink()
+    compile_model(LLAMA.path, name="tiny", **EXACT)
+    kernel = next((cache / "kernels").glob("*.o"))
+    whole = kernel.read_bytes()
+    for damaged in (b"", whole[:100], whole[:-1] + b"?"):
+        kernel.write_bytes(damaged)
+        assert answers(compile_model(LLAMA.path, name="tiny", force=True, **EXACT))
+        assert kernel.read_bytes() == whole
+    kernel.with_name(f"{kernel.name}.sha256").unlink()
+    assert answers(compile_model(LLAMA.path, name="tiny", force=True, **EXACT))
+
+
 def cut(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         file = folder / name

@@ -95,3 +95,9 @@ def test_the_runtime_is_compiled_once(tmp_path: Path, monkeypatch: pytest.Monkey
     link_library([], [], tmp_path / library_name(), cache_dir=CACHE)
     assert len(commands) == 1
     assert "-shared" in commands[0]
+
+
+def test_a_disk_that_is_full_is_not_blamed_on_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "is_full", lambda folder: True)
+    with pytest.raises(StorageError, match="the disk is full"):
+        link_library([], sets(KernelSymbol("k_missing", 1, 1, "k_missing")), tmp_path / library_name(), cache_dir=CACHE)

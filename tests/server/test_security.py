@@ -244,3 +244,12 @@ def test_the_document_is_served_and_no_page_that_loads_scripts_from_elsewhere(op
     assert "/health" in document.json()["paths"]
     for path in ("/docs", "/redoc"):
         assert open_server.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["a", "secret", "0123456789abcde", "aaaaaaaaaaaaaaaaaaaaaaaa"])
+def test_a_key_that_can_be_guessed_is_not_enough_beyond_this_machine(key: str) -> None:
+    keys = ApiKeys(["a-long-secret-key-for-this-test", key])
+    with pytest.raises(UsageError, match="can be guessed"):
+        ServerSettings(host="0.0.0.0", keys=keys)
+    assert ServerSettings(keys=keys).is_local
+    assert ServerSettings(host="0.0.0.0", keys=keys, insecure=True).insecure

@@ -185,6 +185,9 @@ def _damage(path: Path) -> None:
         (lambda path: os.truncate(path, path.stat().st_size // 2), CorruptFile, "damaged"),
         (lambda path: _execute(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}"), Unsupported, "newer Hearth"),
         (lambda path: _execute(path, "PRAGMA application_id = 5"), CorruptFile, "another program"),
+        (lambda path: _execute(path, "PRAGMA user_version = 0"), CorruptFile, "damaged"),
+        (lambda path: _execute(path, "PRAGMA user_version = -1"), CorruptFile, "damaged"),
+        (lambda path: _execute(path, "PRAGMA user_version = 1"), CorruptFile, "damaged"),
     ],
 )
 def test_a_file_that_is_not_ours_or_damaged_is_left_as_it_is(
@@ -201,6 +204,30 @@ def test_a_file_that_is_not_ours_or_damaged_is_left_as_it_is(
         with pytest.raises(error, match=says):
             Store(tmp_path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE messages SET content = CAST(x'ff61' AS TEXT)",
+        "UPDATE conversations SET title = CAST(x'ff61' AS TEXT)",
+        "UPDATE conversations SET settings = '{'",
+        "ALTER TABLE messages DROP COLUMN hint",
+        "DROP TABLE message_attachments",
+    ],
+)
+def test_what_cannot_have_been_written_is_called_damage(tmp_path: Path, harm: str) -> None:
+    with Store(tmp_path) as store:
+        id = talk(store, "question", "answer")
+    _execute(tmp_path / "chats.db", harm)
+
+    def read() -> None:
+        with Store(tmp_path) as store:
+            store.conversations()
+            store.conversation(id)
+
+    with pytest.raises(CorruptFile, match="damaged"):
+        read()
 
 
 def _execute(path: Path, statement: str) -> None:

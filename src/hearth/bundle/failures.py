@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from hearth.errors import StorageError
 
 HINT = "Free some space or choose another folder with the environment variable HEARTH_CACHE."
+
+_LEAST_FREE_BYTES = 1 << 20
 
 _WORDS = {
     errno.ENOSPC: "the disk is full",
@@ -21,6 +24,18 @@ _WORDS = {
     errno.EFBIG: "the file is larger than the file system allows",
     errno.EIO: "the disk reports an error",
 }
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk that a folder lies on has no room left: for programs that fail and do not say why."""
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False
+
+
+def disk_full(doing: str, path: Path) -> StorageError:
+    return StorageError(f"Cannot {doing} {path}: {_WORDS[errno.ENOSPC]}.", hint=HINT)
 
 
 @contextmanager

@@ -6,12 +6,15 @@ when they are used, so that `hearth --help` does not wait for numpy.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -20,12 +23,13 @@ from hearth import distribution
 from hearth.cli.inputs import prepare_streams
 from hearth.cli.suggest import for_option, for_verb
 from hearth.cli.terminal import tell_error
-from hearth.errors import HearthError, UsageError
+from hearth.errors import HearthError, StorageError, UsageError, shown
 
 DEBUG = "HEARTH_DEBUG"
 EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG}
 EXIT_BROKEN_PIPE = 1  # click's own choice where the pipe breaks inside it
 
 # Verb -> what it does, in the order in which a new user meets them.
@@ -130,17 +134,30 @@ def run(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has left (`hearth ... | head`). Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in _CANNOT_WRITE:
+            return _unexpected(error)
+        _debug()
+        with suppress(OSError):
+            tell_error("What Hearth says cannot be written.", f"Standard output: {error.strerror}.", "")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return StorageError.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nStopped. Nothing half-written is left.", err=True)
         return EXIT_INTERRUPTED
-    except Exception as error:  # a mistake of Hearth's own
-        _debug()
-        tell_error(
-            f"Something unexpected went wrong: {type(error).__name__}: {error}",
-            "This is a mistake in Hearth, not in what you did.",
-            f"Run it again with {DEBUG}=1 to see where, and please report it.",
-        )
-        return EXIT_UNEXPECTED
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """A mistake of Hearth's own."""
+    _debug()
+    tell_error(
+        f"Something unexpected went wrong: {type(error).__name__}: {shown(str(error))}",
+        "This is a mistake in Hearth, not in what you did.",
+        f"Run it again with {DEBUG}=1 to see where, and please report it.",
+    )
+    return EXIT_UNEXPECTED
 
 
 def _of_click(error: click.ClickException) -> tuple[str, str, str]:
@@ -166,5 +183,16 @@ def _end(*_: Any) -> NoReturn:
 def main() -> None:
     """Entry point of the `hearth` command."""
     signal.signal(signal.SIGTERM, _end)
+    # Where one of these is closed, the next file that is opened takes its place, and what is said would go into it.
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process lasts
+    if sys.stdout is None:
+        tell_error(
+            "Standard output is closed.", "There is nowhere to write an answer to.", "> /dev/null throws it away."
+        )
+        sys.exit(StorageError.exit_code)
+    if not os.environ.get(DEBUG):
+        # Libraries in Rust would write a trace before, or into, what Hearth says.
+        os.environ["RUST_BACKTRACE"] = os.environ["RUST_LIB_BACKTRACE"] = "0"
     prepare_streams()
     sys.exit(run())

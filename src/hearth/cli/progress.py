@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hearth.cli.terminal import note
+from hearth.errors import shown
 from hearth.prepare import Progress
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _QUIET_S = 0.3  # what is done sooner than this shows nothing
+_MOST_CHARS = 200
 _LINE_EVERY_S = 10.0
 _STAGES = {"download": "Downloading", "compile": "Compiling:", "load": "Loading", "tune": "Tuning:"}
 
@@ -56,7 +58,7 @@ class _Lines:
             return
         self._next = now + _LINE_EVERY_S
         share = f" ({100 * progress.done // progress.total}%)" if progress.total else ""
-        click.echo(f"{_STAGES[progress.stage]} {progress.label}{share} ...", err=True)
+        click.echo(f"{_STAGES[progress.stage]} {shown(progress.label, most=_MOST_CHARS)}{share} ...", err=True)
 
 
 class _Bars:
@@ -82,7 +84,7 @@ class _Bars:
             self._open(progress)
         assert self._bars is not None
         assert self._task is not None
-        text = f"{_STAGES[progress.stage]} {progress.label}"
+        text = f"{_STAGES[progress.stage]} {shown(progress.label, most=_MOST_CHARS)}"
         self._bars.update(self._task, description=text, completed=progress.done, total=progress.total or None)
 
     def _open(self, progress: Progress) -> None:

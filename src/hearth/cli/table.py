@@ -11,12 +11,14 @@ from collections.abc import Sequence
 import click
 
 from hearth.cli.terminal import cells, columns, has_color, wrapped
+from hearth.errors import shown
 
 _BETWEEN = 2
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows under their heads, to standard output."""
+    """Prints rows under their heads, to standard output. Cells may hold a stranger's words."""
+    rows = [[shown(cell) for cell in row] for row in rows]
     widths = [max(cells(line[i]) for line in (heads, *rows)) for i in range(len(heads))]
     room = columns(sys.stdout)
     if room is not None and sum(widths) + _BETWEEN * (len(widths) - 1) > room:
@@ -32,7 +34,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Prints names and values, one a line, values aligned; long values go on under their beginning."""
     width = max(cells(name) for name, _ in facts)
     for name, value in facts:
-        click.echo(f"{_padded(name, width)}  {wrapped(value, columns(sys.stdout), indent=width + _BETWEEN)}")
+        click.echo(f"{_padded(name, width)}  {wrapped(shown(value), columns(sys.stdout), indent=width + _BETWEEN)}")
 
 
 def _print_blocks(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> None:

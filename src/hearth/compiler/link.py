@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearth.bundle.failures import disk_full, is_full
+from hearth.compiler.kept import is_sound, keep
 from hearth.distribution import install_command, version_of
 from hearth.errors import CompileError, StorageError, UsageError
 
@@ -242,13 +244,13 @@ class _Compiler:
         for source in [*sources, *sorted(CSRC.glob("*.h"))]:
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
         cached = self._cache_dir / "runtime" / f"{digest.hexdigest()[:24]}.o"
-        if not cached.is_file():
+        if not is_sound(cached):
             cached.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="compile-", dir=cached.parent) as work:
                 compiled = Path(work) / "runtime.o"
                 # With one -o for several sources zig joins their objects into one.
                 self._run(["-c", *map(str, sources), "-o", str(compiled)], cwd=Path(work))
-                compiled.replace(cached)
+                keep(compiled, cached)
         return cached
 
     def link(self, inputs: Sequence[Path], library: Path) -> None:
@@ -267,6 +269,8 @@ class _Compiler:
         environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
         command = [sys.executable, "-m", "ziglang", "cc", *self._flags, *arguments]
         done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0 and (is_full(cwd) or "NoSpaceLeft" in done.stderr):
+            raise disk_full("write", self._cache_dir)
         if done.returncode != 0:
             raise CompileError(
                 f"The C compiler failed for {self._target} (exit code {done.returncode}).",

@@ -15,7 +15,8 @@ from typing import Any
 import tvm
 from tvm_ffi import structural_hash
 
-from hearth.bundle.failures import storage_errors
+from hearth.bundle.failures import disk_full, is_full, storage_errors
+from hearth.compiler.kept import is_sound, keep
 from hearth.compiler.kernels import build
 from hearth.compiler.kernels.build import write_object
 from hearth.compiler.targets import Isa
@@ -58,14 +59,15 @@ def kernel_objects(
             progress(name)
         identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__} {lowering}"
         path = cache / f"{name[:80]}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.o"
-        if not path.is_file():
+        if not is_sound(path):
             # Written beside and renamed: a compile that is stopped leaves nothing that counts as whole.
             part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
             try:
                 write_object(tvm.IRModule({name: function}), machine, part)
-                with storage_errors("write", path):
-                    part.replace(path)
+                keep(part, path)
             except (tvm.error.InternalError, RuntimeError, ValueError) as error:
+                if is_full(cache):
+                    raise disk_full("write", path) from error
                 raise CompileError(f"Kernel {name} does not compile for {target}.", why=str(error)[-500:]) from error
             finally:
                 part.unlink(missing_ok=True)

@@ -38,7 +38,9 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
         page: the private chat page (`hearth app`); None: a server without one.
     """
     # FastAPI's own pages of documentation load scripts from elsewhere; the document itself is served.
-    app = FastAPI(title="Hearth", version=version(), description=_ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Hearth", version=version(), description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None
+    )
     app.state.models = models
     app.state.settings = settings
     app.state.metrics = Metrics(models)
@@ -48,6 +50,7 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
         app.include_router(protocol.router)
     add_own_routes(app)
     app.add_middleware(Warned, strict=settings.strict_fields)  # the innermost layer: also of a replica
+    _add_document(app)
     if page is not None:
         app.include_router(page.router)
     add_guards(app, settings, public_paths=page.public_paths if page is not None else frozenset())
@@ -74,6 +77,12 @@ def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozense
         )
     app.add_middleware(HostGuard, settings=settings)
     app.add_middleware(Access, settings=settings, metrics=app.state.metrics)
+
+
+def _add_document(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    def document() -> JSONResponse:  # in a thread: it takes half a second to make, the first time
+        return JSONResponse(app.openapi())
 
 
 def add_own_routes(app: FastAPI) -> None:

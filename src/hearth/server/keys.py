@@ -10,17 +10,24 @@ from pathlib import Path
 from hearth.errors import UsageError
 
 _MAX_FILE_BYTES = 1 << 20
+_LEAST_CHARS, _LEAST_DIFFERENT = 16, 6
+HINT = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 class ApiKeys:
     """The keys that a server takes. It holds their hashes only, and never shows them.
+
+    Attributes:
+        can_be_guessed: one of them is so short that a program could try them all.
 
     Raises:
         UsageError: a key is empty or holds what cannot stand in a header.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._hashes = tuple(dict.fromkeys(_hash(_checked(key)) for key in keys))
+        given = [_checked(key) for key in keys]
+        self._hashes = tuple(dict.fromkeys(map(_hash, given)))
+        self.can_be_guessed = any(len(key) < _LEAST_CHARS or len(set(key)) < _LEAST_DIFFERENT for key in given)
 
     @classmethod
     def read(cls, keys: Iterable[str], file: Path | None) -> ApiKeys:
@@ -52,7 +59,7 @@ def _checked(key: str) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
             "An API key is empty or holds a space, a control character or a letter beyond ASCII.",
-            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            hint=HINT,
         )
     return key
 

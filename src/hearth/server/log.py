@@ -7,8 +7,11 @@ import logging
 import sys
 from typing import Final
 
+from hearth.errors import shown
 from hearth.server.access import Aborted
 from hearth.server.errors import places
+
+_MOST_CHARS: Final = 256 << 10  # with --log-requests a line holds a request
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -16,13 +19,21 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 def configure_log(level: str = "info") -> None:
     """Sends what Hearth's server and uvicorn log to standard error, in one form."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_OneEvent("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.addFilter(_without_content)
     for name, least in (("hearth", level), ("uvicorn.error", "warning"), ("asyncio", "warning")):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(least.upper())
         logger.propagate = False
+
+
+class _OneEvent(logging.Formatter):
+    """What follows an event's first line stands indented, and commands to a terminal are escaped: the words of a
+    stranger make no line that looks like another event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record), most=_MOST_CHARS).replace("\n", "\n    ")
 
 
 def _without_content(record: logging.LogRecord) -> bool:

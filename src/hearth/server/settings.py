@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hearth.errors import UsageError
-from hearth.server.keys import ApiKeys
+from hearth.server.keys import HINT, ApiKeys
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -107,6 +107,13 @@ class ServerSettings:
             raise UsageError(
                 f"Listening on {self.host} lets other machines use this server, and no API key is set.",
                 hint="Add --api-key-file FILE (or set HEARTH_API_KEY); --insecure if everybody may use it.",
+            )
+
+        if not self.is_local and self.keys.can_be_guessed and not self.insecure:
+            raise UsageError(
+                f"Listening on {self.host} lets other machines try keys, and one of the API keys can be guessed.",
+                why="It has fewer than 16 characters, or fewer than 6 different ones.",
+                hint=HINT,
             )
 
     @property

@@ -6,6 +6,7 @@ does not hold up an answer that is being written. One process at a time has the 
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -145,6 +146,8 @@ class Database:
                         why="It is a database of another program.",
                         hint="Choose another folder with --data; this file was left as it is.",
                     )
+                if owner == application_id and version < 1:
+                    raise _damaged(self.path, f"format {version}, which never was")
                 if version > newest:
                     raise Unsupported(
                         f"{self.path} was written by a newer Hearth (format {version}; this one knows {newest}).",
@@ -182,6 +185,8 @@ class Database:
             if translated is None:
                 raise
             raise translated from error
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:  # what was written was a text, and JSON
+            raise _damaged(self.path, str(error)) from error
 
 
 def _translated(path: Path, error: sqlite3.Error) -> HearthError | None:
@@ -197,15 +202,17 @@ def _translated(path: Path, error: sqlite3.Error) -> HearthError | None:
         )
     if code in _BUSY:
         return StorageError(f"{path} is in use by another program.", hint="Close it and try again.")
-    if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
-        return StorageError(f"{path} cannot be read or written:", why=f"{error}.", hint="Look at the disk's health.")
-    return None
+    if not isinstance(error, sqlite3.OperationalError):
+        return None
+    if code in (0, sqlite3.SQLITE_ERROR):  # a text that is no UTF-8; a table or column that is not there
+        return _damaged(path, str(error))
+    return StorageError(f"{path} cannot be read or written:", why=f"{error}.", hint="Look at the disk's health.")
 
 
 def _damaged(path: Path, found: str) -> CorruptFile:
     return CorruptFile(
         f"{path} is damaged and was left as it is.",
-        why=f"SQLite says: {found}.",
+        why=f"Found in it: {found}.",
         hint="Put a copy in its place if you have one, or rename it to begin anew."
         " `sqlite3 chats.db .recover` saves what can be read.",
     )
