@@ -21,6 +21,7 @@ from hearth.bundle import Manifest
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.asking import Asking
 from hearth.chat.embedding import Embedder, EmbeddingInput
+from hearth.chat.grammar import Trial
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
@@ -303,6 +304,10 @@ class LLM(Asking):
     @property
     def session(self) -> Session:
         return self._session
+
+    def try_grammars(self, trial: Trial) -> None:
+        """For servers: has each grammar of a request tried before it is compiled here."""
+        self._requests.try_grammars(trial)
 
     def close(self) -> None:
         """Gives the memory back. Answers that are not finished end with an error, and so does whatever is asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 import llguidance
 import numpy as np
@@ -19,6 +20,8 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import HearthError, Unsupported, UsageError
 
 MAX_CACHED = 32
+Trial = Callable[[str, str, Vocabulary], None]
+"""Called with a grammar before it is compiled, what names it, and the model's tokens; raises UsageError to refuse."""
 # Rows are longer than llguidance's default: an object of 2,000 optional properties has four times as many. The work of
 # one step is half of it, some 10 ms. Messages shall not repeat the grammar.
 LIMITS = llguidance.LLParserLimits(
@@ -39,6 +42,7 @@ class Grammars:
     Args:
         tokenizer: the model's.
         vocab_size: columns of the model's logits; may be padded past the tokenizer's vocabulary.
+        trial: for grammars of strangers.
 
     Attributes:
         end_id: the token that stands in a matcher's mask for all that end an answer.
@@ -47,7 +51,8 @@ class Grammars:
         Unsupported: the tokenizer has no token that could end an answer.
     """
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, trial: Trial | None = None) -> None:
+        self._trial = trial
         self.table = TokenTable(tokenizer, vocab_size)
         self.table.prepare()
         self.end_id = min(tokenizer.eos_ids or tokenizer.control_ids, default=-1)
@@ -56,9 +61,8 @@ class Grammars:
                 "This model's answers cannot be kept to a grammar:",
                 why="its tokenizer has no control token that could end one.",
             )
-        self._known = llguidance.LLTokenizer(
-            llguidance.TokenizerWrapper(Vocabulary(self.table, self.end_id)), eos_token=self.end_id
-        )
+        self._vocabulary = Vocabulary(self.table, self.end_id)
+        self._known = llguidance.LLTokenizer(llguidance.TokenizerWrapper(self._vocabulary), eos_token=self.end_id)
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -77,6 +81,8 @@ class Grammars:
             if found is not None:
                 self._compiled.move_to_end(grammar)
                 return Matcher(self, found.deep_copy())
+        if self._trial is not None:
+            self._trial(grammar, what, self._vocabulary)
         compiled = llguidance.LLMatcher(self._known, grammar, log_level=0, limits=LIMITS)
         if compiled.is_error():
             raise UsageError(f"{what} cannot be used:", why=sentence(compiled.get_error()))

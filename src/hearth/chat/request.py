@@ -16,7 +16,7 @@ from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import TOOL_TEMPLATE, ChosenTemplate, choose_template
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
 from hearth.chat.fit import fitted, with_text
-from hearth.chat.grammar import Grammars
+from hearth.chat.grammar import Grammars, Trial
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.prompt import Prompt
 from hearth.chat.request_tools import ToolUse, tools_of_chat
@@ -105,7 +105,12 @@ class Requests:
         self.context: int | None = None
         self._templates: dict[bool, ChosenTemplate] = {}
         self._grammars: Grammars | None = None
+        self._trial: Trial | None = None
         self._lock = threading.Lock()
+
+    def try_grammars(self, trial: Trial) -> None:
+        """Has each grammar tried before it is compiled: for requests of strangers."""
+        self._trial = trial
 
     def chat(
         self,
@@ -247,7 +252,7 @@ class Requests:
         tokenizer = self.tokenizer()
         with self._lock:
             if self._grammars is None:
-                self._grammars = Grammars(tokenizer, self._vocab_size)
+                self._grammars = Grammars(tokenizer, self._vocab_size, self._trial)
             grammars = self._grammars
         inside, may_open = thinking_of(turn.prompt_end, turn.chosen.template.source) if turn else (None, ())
         return AnswerConstraint(

@@ -26,6 +26,7 @@ from hearth.llm import LLM
 from hearth.model.kv_cache import KvFormat, kv_format
 from hearth.prepare import Progress, fetch, prepare
 from hearth.runtime import available_bytes
+from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.worker import Closing, Worker
 from hearth.units import format_bytes
@@ -166,6 +167,7 @@ class Models:
         self._clock = itertools.count(1)
         self._one_load = asyncio.Lock()
         self._shutting_down = False
+        self._trial = GrammarTrial()
         for name in names:
             if self.add(name).source != name:
                 raise UsageError(f"Two models are called {model_id(name)} in requests.", hint="Rename one of them.")
@@ -271,6 +273,7 @@ class Models:
         if loading:
             await asyncio.wait(loading)
         await asyncio.gather(*(self._close(slot, drain_s) for slot in self._slots.values()))
+        await asyncio.to_thread(self._trial.close)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -350,7 +353,7 @@ class Models:
 
     def _open_llm(self, slot: _Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
         settings = self._settings
-        return LLM(
+        llm = LLM(
             slot.source,
             threads=settings.threads,
             max_seqs=settings.max_seqs,
@@ -358,6 +361,8 @@ class Models:
             progress=self._watched(progress),
             **settings.preparing,
         )
+        llm.try_grammars(self._trial)
+        return llm
 
     async def _make_room(self, slot: _Slot, progress: OnProgress | None) -> int:
         """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.

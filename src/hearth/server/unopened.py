@@ -14,6 +14,7 @@ from hearth.errors import (
     NotEnoughMemory,
     StorageError,
     Unsupported,
+    UntrustedBundle,
 )
 
 # Kind of error -> what a client is told of it.
@@ -25,6 +26,7 @@ _REASONS: Final[tuple[tuple[type[HearthError], str], ...]] = (
     (StorageError, "its files cannot be read or written"),
     (NotEnoughMemory, "it needs more memory than there is"),
     (BundleMismatch, "it was compiled for something else"),
+    (UntrustedBundle, "it was compiled elsewhere, and nobody said to trust it"),
     (CompileError, "it cannot be compiled"),
 )
 
