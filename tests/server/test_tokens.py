@@ -46,3 +46,12 @@ def test_what_makes_no_sense_is_refused(served: Running) -> None:
         assert answer.json()["error"]["message"]
     assert served.http.post("/detokenize", json={"tokens": [1, 10**9]}).status_code == 400
     assert served.http.post("/detokenize", json={"tokens": [-1]}).status_code == 400
+
+
+def test_a_long_answer_is_whole(served: Running, starter: LLM) -> None:
+    text = "word " * 5000
+    plain = served.http.post("/tokenize", json={"content": text}).json()["tokens"]
+    assert plain == starter.tokenize(text)
+    pieces = served.http.post("/tokenize", json={"content": text, "with_pieces": True}).json()["tokens"]
+    assert [piece["id"] for piece in pieces] == plain
+    assert served.http.post("/tokenize", json={"content": "", "add_special": False}).json() == {"tokens": []}

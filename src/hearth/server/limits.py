@@ -33,7 +33,8 @@ STOPPING: Final = "The server is stopping."
 # What an honest body may hold: a list of a million tokens, thousands of messages, a hundred schemas. Beyond that
 # parsing would keep everybody else waiting for seconds, since parsers hold Python's lock.
 MAX_JSON_ITEMS: Final = MAX_TOKENS + 100_000
-MAX_JSON_BRANCHES: Final = 100_000
+MAX_JSON_BRANCHES: Final = 100_000  # or one in so many bytes, where a server takes larger bodies than usual
+_BYTES_A_BRANCH: Final = 80
 _SMALL_BYTES: Final = 64 << 10
 
 
@@ -90,6 +91,7 @@ class Limits:
         self._app = app
         self._settings = settings
         self._traffic = traffic
+        self._most_branches = max(MAX_JSON_BRANCHES, settings.max_body_bytes // _BYTES_A_BRANCH)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] == "/health":
@@ -158,7 +160,7 @@ class Limits:
         if body and kind != "application/json":
             raise ApiError(415, f"The body must be application/json, but is {kind[:100] or 'of no kind'!r}.")
         if len(body) > _SMALL_BYTES:
-            await asyncio.to_thread(check_json, body, self._settings.max_json_depth)
+            await asyncio.to_thread(check_json, body, self._settings.max_json_depth, self._most_branches)
         else:
             check_json(body, self._settings.max_json_depth)
         return _Replayed(body, receive).receive
@@ -262,7 +264,7 @@ class _Share:
         self._traffic.count(more)
 
 
-def check_json(body: bytes, max_depth: int) -> None:
+def check_json(body: bytes, max_depth: int, max_branches: int = MAX_JSON_BRANCHES) -> None:
     """Refuses JSON that would take long to parse: parsers recurse, and keep everybody else waiting.
 
     Raises:
@@ -273,10 +275,10 @@ def check_json(body: bytes, max_depth: int) -> None:
     shape = measure(body)
     if shape.depth > max_depth:
         raise ApiError(400, f"The body nests deeper than {max_depth} levels.", code="too_deep")
-    if shape.branches > MAX_JSON_BRANCHES or shape.items > MAX_JSON_ITEMS:
+    if shape.branches > max_branches or shape.items > MAX_JSON_ITEMS:
         raise ApiError(
             400,
-            f"The body holds more than {MAX_JSON_BRANCHES} names, objects and lists, or {MAX_JSON_ITEMS} values.",
+            f"The body holds more than {max_branches} names, objects and lists, or {MAX_JSON_ITEMS} values.",
             code="too_many_values",
         )
 

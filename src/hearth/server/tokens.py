@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from anyio.to_thread import run_sync
@@ -13,6 +14,7 @@ from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import UsageError
 from hearth.llm import LLM
 from hearth.server import fields
+from hearth.server.long_lists import long_list
 from hearth.server.openai.chat import as_dict
 from hearth.server.openai.chat_schema import Message
 from hearth.server.openai.parts import ERRORS
@@ -72,7 +74,11 @@ class Content(BaseModel):
 async def tokenize(body: TokenizeRequest, request: Request) -> Any:
     """Token ids of a text or of a conversation."""
     async with _models(request).use(body.model) as opened:
-        return {"tokens": await run_sync(lambda: _tokens(opened.llm, body))}
+        ids = await run_sync(_ids, opened.llm, body)
+        if not body.with_pieces:
+            return await long_list("tokens", ids)
+        tokenizer = opened.llm.tokenizer
+        return await long_list("tokens", ({"id": token, "piece": _piece(tokenizer, token)} for token in ids))
 
 
 @router.post("/detokenize", response_model=Content)
@@ -88,15 +94,10 @@ def _models(request: Request) -> Models:
     return models
 
 
-def _tokens(llm: LLM, body: TokenizeRequest) -> list[int] | list[dict[str, Any]]:
-    if body.messages is not None:
-        messages = for_template([as_dict(message) for message in body.messages], llm.chat_template)
-        ids = list(llm.prompt_ids(messages))
-    else:
-        ids = llm.tokenize(body.content or "", add_special=body.add_special)
-    if not body.with_pieces:
-        return ids
-    return [{"id": token, "piece": _piece(llm.tokenizer, token)} for token in ids]
+def _ids(llm: LLM, body: TokenizeRequest) -> Sequence[int]:
+    if body.messages is None:
+        return llm.tokenize(body.content or "", add_special=body.add_special)
+    return llm.prompt_ids(for_template([as_dict(message) for message in body.messages], llm.chat_template))
 
 
 def _piece(tokenizer: Tokenizer, token: int) -> str | list[int]:

@@ -21,6 +21,7 @@ from hearth.store.text import MAX_NAME
 MAX_BYTES = 20_000_000
 MAX_CHARS = 2_000_000
 PDF_TIME_S = 60.0
+_MOST_BYTES_A_CHAR = 4
 _READER = Path(__file__).with_name("pdf_reader.py")
 # Longer marks first: UTF-32's begins as UTF-16's does.
 _MARKS = (
@@ -54,10 +55,16 @@ async def extract(name: str, data: bytes) -> Extracted:
     if b"%PDF-" in data[:1024]:
         text, pages = await _pdf(name, data)
         return Extracted(name, "pdf", text, pages)
-    text = decode(name, data)
+    if len(data) > _MOST_BYTES_A_CHAR * MAX_CHARS + len(codecs.BOM_UTF32_LE):
+        raise _too_long(name)
+    text = await asyncio.to_thread(decode, name, data)
     if len(text) > MAX_CHARS:
-        raise UsageError(f"{name!r} has {len(text):,} characters:", why=f"at most {MAX_CHARS:,} can be attached.")
+        raise _too_long(name)
     return Extracted(name, "text", text)
+
+
+def _too_long(name: str) -> UsageError:
+    return UsageError(f"{name!r} is too long:", why=f"at most {MAX_CHARS:,} characters can be attached.")
 
 
 def decode(name: str, data: bytes) -> str:

@@ -17,6 +17,7 @@ from hearth.llm import LLM
 from hearth.server import fields
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
+from hearth.server.long_lists import long_list
 from hearth.server.openai.parts import ERRORS
 from hearth.server.streaming import until_gone
 from hearth.server.wire import WHOLE, ClientBody, ModelName, Text, TokenIds
@@ -104,15 +105,16 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
         check_prompt_tokens(max(len(one.ids) for one in prepared), settings)
         vectors = await until_gone(request, _embed(opened, prepared))
     count = sum(len(one.ids) for one in prepared)
-    return {
-        "object": "list",
-        "data": [
+    return await long_list(
+        "data",
+        (
             {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
             for index, vector in enumerate(vectors)
-        ],
-        "model": opened.name,
-        "usage": {"prompt_tokens": count, "total_tokens": count},
-    }
+        ),
+        object="list",
+        model=opened.name,
+        usage={"prompt_tokens": count, "total_tokens": count},
+    )
 
 
 async def _embed(opened: OpenModel, inputs: list[EmbeddingInput]) -> list[NDArray[np.float32]]:
