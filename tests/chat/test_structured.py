@@ -97,6 +97,8 @@ def test_a_format_does_not_go_with_an_answer_that_never_ends(starter: LLM) -> No
         ({"type": "regex", "regex": "a" * (MAX_REGEX_CHARS + 1)}, "response_format.regex is 10001 characters"),
         ({"type": "grammar", "grammar": "a" * (MAX_GRAMMAR_CHARS + 1)}, "response_format.grammar is 65537"),
         ({"type": "regex", "regex": "a["}, "unclosed character class"),
+        ({"type": "regex", "regex": "a\ud800"}, "response_format.regex holds half of a surrogate pair"),
+        ({"type": "grammar", "grammar": 'start: "\udfff"'}, "response_format.grammar holds half of a surrogate pair"),
         ({"type": "grammar", "grammar": "start: foo"}, 'unknown name: "foo"'),
         ({"type": "grammar", "grammar": 'start: %json {"type": "strin"}'}, "%json in line 1.type is 'strin'"),
         ({"type": "grammar", "grammar": "start: a\na: %json nonsense"}, "%json in line 2 is not followed by"),

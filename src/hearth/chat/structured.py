@@ -143,4 +143,6 @@ def _checked_text(given: object, where: str, limit: int) -> str:
         raise UsageError(f"{where} is missing, empty or no text.", hint=_HINT)
     if len(given) > limit:
         raise UsageError(f"{where} is {len(given)} characters long; at most {limit} are accepted.")
+    if any("\ud800" <= character <= "\udfff" for character in given):
+        raise UsageError(f"{where} holds half of a surrogate pair, which no text can hold.")
     return given

@@ -101,6 +101,7 @@ def _is_bundle(path: Path) -> bool:
     published = ("config.json", "*.safetensors", "*.gguf")
     return (path / "manifest.json").is_file() and not any(any(path.glob(name)) for name in published)
 
+
 def _neighbours(path: Path) -> str:
     """The GGUF files and model folders beside a path that is not there."""
     parent = path.parent

@@ -1,0 +1,45 @@
+"""Each reader of what strangers send, with a few hundred inputs: an error of Hearth's comes out, or a sound answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import (
+    fuzz_batch_lines,
+    fuzz_bundle,
+    fuzz_chat_import,
+    fuzz_folder,
+    fuzz_gguf_settings,
+    fuzz_http,
+    fuzz_schemas,
+    fuzz_sentencepiece,
+    fuzz_store,
+    fuzz_templates,
+    fuzz_tokenizer_json,
+)
+from .harness import Target, try_one
+
+COUNTS: dict[Any, int] = {
+    fuzz_batch_lines: 400,
+    fuzz_bundle: 400,
+    fuzz_chat_import: 300,
+    fuzz_folder: 200,
+    fuzz_gguf_settings: 300,
+    fuzz_http: 150,
+    fuzz_schemas: 200,
+    fuzz_sentencepiece: 50,
+    fuzz_store: 200,
+    fuzz_templates: 150,
+    fuzz_tokenizer_json: 150,
+}
+
+
+@pytest.mark.parametrize("module", COUNTS, ids=lambda module: module.TARGET.name)
+def test_nothing_but_hearths_own_errors_comes_out(module: Any, tmp_path: Path, cache: Path) -> None:
+    target: Target[Any] = module.TARGET
+    with target.opened(tmp_path) as run:
+        for seed in range(COUNTS[module]):
+            try_one(target, run, seed)
