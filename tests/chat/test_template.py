@@ -47,6 +47,9 @@ IDIOMS = {
     "{% if tools %}T{% endif %}{% if unknown is defined %}U{% endif %}{{ unknown }}": "",
     "{{ messages[0].get('name', 'none') }}{{ messages[0].copy }}": "none",
     "{{ '%s-%d' % ('a', 3) }}{{ '{}{x}'.format(1, x=2) }}": "a-312",
+    "{{ '{:>5}|{{}}'.format(1) }}": "    1|{}",
+    "{{ [1, 2.5] | sum }}{{ [{'n': 1}, {'n': 2}] | sum(attribute='n') }}{{ 'a b' | title }}": "3.53A B",
+    "{{ 'a  b c'.split() | join('-') }}": "a-b-c",
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}": "<|assistant|>",
     "{% set x %}{% for m in messages %}{{ m.role[0] }}{% endfor %}{% endset %}{{ x | upper }}": "SUAU",
     "{{ 'thinking' if enable_thinking is not defined or enable_thinking else 'off' }}": "thinking",
@@ -100,6 +103,22 @@ HOSTILE = {
     "fill": "{{ [1] | batch(1000000000, 'x') | list }}",
     "format width": "{{ '%1000000000d' % 1 }}",
     "format method width": "{{ '{:1000000000}'.format(1) }}",
+    "format width as an argument": "{{ '{:{}}'.format('a', 2000000000) }}",
+    "format width as a named argument": "{{ '{:{w}}'.format('a', w=2000000000) }}",
+    "format width in a mapping": "{{ '{a:>{w}}'.format_map({'a': 1, 'w': 2000000000}) }}",
+    "format width after %": "{{ '%*d' % (2000000000, 1) }}",
+    "format filter": "{{ '%*d' | format(2000000000, 1) }}",
+    "sum of lists": (
+        "{% set n = namespace(x=[[0]]) %}{% for i in range(15) %}{% set n.x = n.x + n.x %}{% endfor %}"
+        "{{ n.x | sum(start=[]) | length }}"
+    ),
+    "sum of lists by place": "{{ [[1], [2]] | sum(none, []) }}",
+    "title of a long text": "{{ ('a ' * 2000000) | title | length }}",
+    "words of a long text": "{{ ('a ' * 2000000).split() | length }}",
+    "hoarding in variables": "".join("{% set x" + str(i) + " = 'a' * 4000000 %}" for i in range(300)),
+    "looking back for ever": (
+        "{% for a in range(9999) %}{% for b in range(9999) %}{{ messages[0].role == 'x' }}{% endfor %}{% endfor %}"
+    ),
     "json indent": "{{ [[[1]]] | tojson(indent=100000000) }}",
     "date width": "{{ strftime_now('%999999999Y') }}",
     "endless recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -149,6 +168,20 @@ def test_the_largest_template_compiles_in_reasonable_time() -> None:
 def test_a_refusal_is_passed_on() -> None:
     with pytest.raises(TemplateError, match="refuses this conversation: Roles must alternate"):
         render("{{ raise_exception('Roles must alternate') }}")
+
+
+BACKWARDS = (
+    "{% set ns = namespace(all='') %}{% for m in messages %}{% set seen = namespace(n=0) %}"
+    "{% for earlier in messages[:loop.index0] %}{% if earlier.role == m.role %}{% set seen.n = seen.n + 1 %}{% endif %}"
+    "{% endfor %}{% set ns.all = ns.all ~ seen.n ~ m.content ~ '\\n' %}{% endfor %}{{ ns.all }}"
+)
+
+
+def test_templates_may_look_back_from_each_of_many_turns() -> None:
+    """As published ones do that look for the call to each result."""
+    turns = [{"role": role, "content": "word " * 20} for _ in range(400) for role in ("user", "assistant")]
+    text = ChatTemplate(BACKWARDS, special={}).render(turns).text
+    assert text.splitlines()[-1] == "399" + "word " * 20
 
 
 def test_long_conversations_are_no_attack() -> None:

@@ -13,36 +13,65 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from jinja2.runtime import Undefined
 
-MAX_SECONDS = 3.0  # of processor time; published templates take milliseconds
+MAX_SECONDS = 3.0  # of processor time for a short conversation; published templates take milliseconds
+MORE_SECONDS = 6.0  # for a thousand messages, and by their square: templates look back from each of them
+MOST_SECONDS = 30.0
 MAX_CHARS = 4 << 20  # of one value, and of the prompt
 MAX_NODES = 200_000  # elements of one value, those of its elements included
 MAX_DEPTH = 64
 MAX_TOTAL_BYTES = 128 << 20  # of all values ever made in one rendering
+MOST_TOTAL_BYTES = 1 << 30
 MAX_INT_BITS = 4096
+_STEPS = 64  # after so many the clock is read, which costs more than most of them
+_CHARS_A_STEP = 1 << 14  # characters that take about as long as a step
 
 
 class LimitExceeded(Exception):
     """A template went past a limit; the text says which."""
 
 
+class Weight(NamedTuple):
+    """What a value is when it is written out: a list that holds one list twice counts it twice, or a few doublings
+    would make a value that takes a year to print."""
+
+    nodes: int
+    chars: int
+    depth: int
+
+
 class Meter:
-    """The account of one rendering. `extra_chars` widens the size limit by what the caller itself put in."""
+    """The account of one rendering.
 
-    def __init__(self, *, seconds: float = MAX_SECONDS, extra_chars: int = 0) -> None:
+    Args:
+        messages: how many there are; some templates take time by their square.
+        extra_chars: what the caller itself puts in.
+        extra_nodes: elements of what the caller puts in.
+    """
+
+    def __init__(self, *, messages: int = 0, extra_chars: int = 0, extra_nodes: int = 0) -> None:
         # Processor time of this thread, so that a busy machine fails no honest template.
-        self.seconds = seconds
-        self.deadline = time.thread_time() + seconds
-        self.max_chars = MAX_CHARS + extra_chars
-        self.bytes_left = MAX_TOTAL_BYTES + 16 * extra_chars
+        self.seconds = min(MAX_SECONDS + MORE_SECONDS * (messages / 1000) ** 2, MOST_SECONDS)
+        self.deadline = time.thread_time() + self.seconds
+        self.max_chars = MAX_CHARS + 4 * extra_chars
+        self.max_nodes = MAX_NODES + 4 * extra_nodes
+        # Templates that add to one text for each message make the whole of it anew each time.
+        again = messages * (extra_chars + 64 * messages)
+        self.bytes_left = max(MAX_TOTAL_BYTES + 64 * extra_chars, min(MAX_TOTAL_BYTES + 2 * again, MOST_TOTAL_BYTES))
+        self.total_bytes = self.bytes_left
+        self._steps = 0
+        self._known: dict[int, tuple[Any, Weight]] = {}  # values cannot change, so each is weighed once
 
-    def tick(self) -> bool:
+    def tick(self, steps: int = 1) -> bool:
         """Charges time only. True, so that it can stand in a condition."""
-        if time.thread_time() > self.deadline:
-            raise LimitExceeded(f"it computed for more than {self.seconds:g} s")
+        self._steps += steps
+        if self._steps >= _STEPS:
+            self._steps = 0
+            if time.thread_time() > self.deadline:
+                raise LimitExceeded(f"it computed for more than {self.seconds:.0f} s")
         return True
 
     def chars(self, count: int) -> None:
@@ -52,22 +81,25 @@ class Meter:
 
     def nodes(self, count: int) -> None:
         """Refuses a list of `count` elements that is too long."""
-        if count > MAX_NODES:
-            raise LimitExceeded(f"it makes a list of more than {MAX_NODES} elements")
+        if count > self.max_nodes:
+            raise LimitExceeded(f"it makes a list of more than {self.max_nodes} elements")
 
     def value(self, value: Any) -> Any:
         """Charges a new value with all that hangs on it, and returns it; lazy sequences as lists."""
-        self.tick()
         if isinstance(value, str):
-            self.chars(len(value))
+            count = len(value)
+            self.tick(1 + count // _CHARS_A_STEP)
+            self.chars(count)
             self._spend(sys.getsizeof(value))
-        elif isinstance(value, int):
+            return value
+        self.tick()
+        if isinstance(value, int):
             self.bits(value.bit_length())
-        elif isinstance(value, Iterable) and not isinstance(value, (list, tuple, dict, range, Undefined)):
+            return value
+        if isinstance(value, Iterable) and not isinstance(value, (list, tuple, dict, range, Undefined)):
             value = self.listed(value)
-            self._walk(value)
-        elif isinstance(value, (list, tuple, dict)):
-            self._walk(value)
+        if isinstance(value, (list, tuple, dict)):
+            self._weigh(value)
         return value
 
     def bits(self, count: int) -> None:
@@ -85,40 +117,46 @@ class Meter:
 
     def weight(self, value: Any) -> int:
         """Characters that a value has when it is written out, roughly."""
-        return len(value) if isinstance(value, str) else self._walk(value)
+        if isinstance(value, str):
+            return len(value)
+        weight = self._weigh(value)
+        return weight.chars + 8 * weight.nodes
 
     def _spend(self, size_bytes: int) -> None:
         self.bytes_left -= size_bytes
         if self.bytes_left < 0:
-            raise LimitExceeded(f"it makes more than {MAX_TOTAL_BYTES >> 20} MiB of values")
+            raise LimitExceeded(f"it makes more than {self.total_bytes >> 20} MiB of values")
 
-    def _walk(self, value: Any) -> int:
-        """Charges a nested value by its written-out size: a list that holds one list twice counts it twice, or a few
-        doublings would make a value that takes a year to print."""
-        nodes = chars = 0
-        stack: list[tuple[Any, int]] = [(value, 0)]
-        while stack:
-            item, depth = stack.pop()
-            nodes += 1
-            if isinstance(item, str):
-                chars += len(item)
-            elif isinstance(item, dict):
-                nodes += len(item)
-                stack.extend((v, depth + 1) for v in itertools.chain(item, item.values()))
-            elif isinstance(item, (list, tuple)):
-                nodes += len(item)
-                self.nodes(nodes)
-                stack.extend((v, depth + 1) for v in item)
-            elif isinstance(item, range):
-                nodes += len(item)
-            elif not isinstance(item, (int, float, Undefined, type(None))):
-                raise LimitExceeded(f"it puts a {type(item).__name__} into a list")
-            self.nodes(nodes)
-            self.chars(chars)
-            if depth > MAX_DEPTH:
-                raise LimitExceeded(f"it nests values more than {MAX_DEPTH} deep")
-        self._spend(16 * nodes)
-        return chars + 8 * nodes
+    def _weigh(self, value: Any) -> Weight:
+        """The weight of a value, which is refused where it is too large."""
+        if isinstance(value, str):
+            return Weight(1, len(value), 0)
+        if isinstance(value, (list, tuple, dict)):
+            known = self._known.get(id(value))
+            return known[1] if known is not None else self._weigh_container(value)
+        if isinstance(value, range):
+            return Weight(1 + len(value), 0, 0)
+        if isinstance(value, (int, float, Undefined, type(None))):
+            return Weight(1, 0, 0)
+        raise LimitExceeded(f"it puts a {type(value).__name__} into a list")
+
+    def _weigh_container(self, value: Any) -> Weight:
+        nodes, chars, depth = 1 + len(value), 0, 0
+        self.nodes(nodes)
+        self.tick(1 + len(value) // _STEPS)
+        self._spend(16 * (len(value) + 16))
+        for item in itertools.chain(value, value.values()) if isinstance(value, dict) else value:
+            weight = self._weigh(item)
+            nodes += weight.nodes
+            chars += weight.chars
+            depth = max(depth, weight.depth + 1)
+        self.nodes(nodes)
+        self.chars(chars)
+        if depth > MAX_DEPTH:
+            raise LimitExceeded(f"it nests values more than {MAX_DEPTH} deep")
+        weight = Weight(nodes, chars, depth)
+        self._known[id(value)] = (value, weight)  # which keeps it, and so its id
+        return weight
 
 
 _current: ContextVar[Meter | None] = ContextVar("hearth_template_meter", default=None)

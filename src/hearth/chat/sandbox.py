@@ -10,13 +10,16 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from string import Formatter
 from typing import Any
 
 import jinja2
 from jinja2 import ext, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.lexer import Token, TokenStream
 from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
@@ -110,10 +113,34 @@ def _own(name: str, at: nodes.Node, args: list[nodes.Expr] | None = None) -> nod
     return nodes.Call(target, args or [], [], None, None, lineno=at.lineno)
 
 
+class _Generator(CodeGenerator):
+    """Writes the environment's own calls, which need no check whether they may be made; looks at the clock."""
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+        current().tick()
+        return super().visit(node, *args, **kwargs)
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:
+        if not isinstance(node.node, nodes.EnvironmentAttribute):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write(f"environment.{node.node.name}(")
+        for arg in node.args:
+            self.visit(arg, frame)
+            self.write(", ")
+        self.write(")")
+
+
+def _timed(token: Token) -> Token:
+    current().tick()
+    return token
+
+
 class ChatEnvironment(ImmutableSandboxedEnvironment):
     """Jinja for chat templates."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+    code_generator_class = _Generator
 
     def __init__(self) -> None:
         super().__init__(
@@ -131,11 +158,16 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         self.finalize = self._printed
         # Blocks of output that a template keeps ({% set x %}...{% endset %}, macros) are joined by this.
         self.concat = self._concat  # type: ignore[method-assign]
-        self._own_calls = (self.tick, self.joined, self.charged, *self.globals.values())
+        self._own_calls = tuple(self.globals.values())
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree: nodes.Template = _Charge().visit(super()._parse(source, name, filename))
         return tree
+
+    def _tokenize(self, *args: Any, **kwargs: Any) -> TokenStream:
+        stream = super()._tokenize(*args, **kwargs)
+        stream._iter = map(_timed, stream._iter)
+        return stream
 
     # What `_Charge` calls.
 
@@ -254,22 +286,36 @@ def _precheck(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                     meter.chars(len(one) * len(other) + meter.weight(other))
         case "format":
             _check_format(str(value), "%{", rest)
-        case "split" | "rsplit" if isinstance(value, str) and rest and isinstance(rest[0], str) and rest[0]:
-            meter.nodes(value.count(rest[0]))
+        case "split" | "rsplit" if isinstance(value, str):
+            sep = rest[0] if rest and isinstance(rest[0], str) and rest[0] else None
+            meter.nodes(value.count(sep) if sep else len(value.split(None, meter.max_nodes + 1)))
+        case "sum":
+            start = kwargs["start"] if "start" in kwargs else args[2] if len(args) > 2 else 0
+            if not isinstance(start, (int, float)):
+                refuse("it sums up what are no numbers")
     if isinstance(value, str) and name in _LETTER_BY_LETTER and len(value) > MAX_NODES:
         refuse(f"it takes a text of {len(value)} characters apart with '{name}'")
 
 
 _LETTER_BY_LETTER = _words("""
-    batch join list map reject select slice sort sum unique
+    batch join list map reject select slice sort sum title unique wordcount
 """)
 
 
 def _check_format(template: str, marks: str, values: list[Any]) -> None:
     if len(template) > _WIDE or _LONG_NUMBER.search(template):
         refuse("it formats with a very long pattern or width")
+    if "{" in marks and any("{" in (field[2] or "") for field in _fields(template)):
+        refuse("it formats with a width that is an argument")
     slots = sum(template.count(mark) for mark in marks)
     current().chars(slots * (1000 + sum(current().weight(v) for v in values)))
+
+
+def _fields(template: str) -> Iterable[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(Formatter().parse(template))
+    except ValueError:  # no such pattern: formatting fails of itself
+        return []
 
 
 def tojson(

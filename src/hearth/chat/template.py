@@ -81,7 +81,7 @@ class ChatTemplate:
         markers = free_markers([self.source, *texts])
         marked = self._guard.mark(data, markers)
         variables = {**self._special, **marked, "add_generation_prompt": add_generation_prompt}
-        with metered(Meter(extra_chars=4 * sum(map(len, texts)))):
+        with metered(Meter(messages=len(messages), extra_chars=sum(map(len, texts)), extra_nodes=len(texts))):
             text = _guarded_call(lambda: self._compiled.render(variables))
         return self._guard.unmark(text, markers)
 
