@@ -49,6 +49,25 @@ def test_a_block_that_never_closes_is_thinking() -> None:
     assert split(["<think>on and on </th"]) == ("on and on </th", "")
 
 
+WRAPPED = "<think>\nIs it?\n</think>\n<response>\nIt <b>is</b>.\n</response>"
+
+
+@given(cuts=st.sets(st.integers(1, len(WRAPPED))))
+def test_tags_around_the_answer_after_a_block_belong_to_nobody(cuts: set[int]) -> None:
+    """Granite 3.3's prompt asks for them."""
+    edges = [0, *sorted(cuts), len(WRAPPED)]
+    parts = [WRAPPED[a:b] for a, b in pairwise(edges)]
+    assert split(parts) == ("Is it?", "It <b>is</b>.")
+
+
+def test_other_answers_keep_what_looks_like_such_tags() -> None:
+    assert split(["<response>x</response>"]) == ("", "<response>x</response>")
+    assert split(["<think>a</think>Say <response>x</response>."]) == ("a", "Say <response>x</response>.")
+    assert split(["<think>a</think>", "<resp"]) == ("a", "<resp")
+    assert split(["<think>a</think><response>cut </resp"]) == ("a", "cut </resp")
+    assert split(["<think>a</think><response>x</response> and more"]) == ("a", "x and more")
+
+
 def test_an_answer_is_not_held_back() -> None:
     splitter = ThinkingSplitter()
     assert [p.text for p in splitter.push("Pa")] == ["Pa"]

@@ -63,12 +63,14 @@ class _Turn:
         prompt_end: the last characters of the prompt: an opening tag may stand there.
         keep_tokens: leading tokens that a sliding window never drops.
         use: of tools; None where there are none.
+        notices: what of the request the template cannot do.
     """
 
     chosen: ChosenTemplate
     prompt_end: str
     keep_tokens: int
     use: ToolUse | None
+    notices: tuple[str, ...] = ()
 
 
 class Requests:
@@ -133,8 +135,11 @@ class Requests:
         chosen, tokenizer = self.template(tools=bool(tools)), self.tokenizer()
         structure = checked_format(response_format)
         variables = dict(template_variables or {})
+        notices: tuple[str, ...] = ()
         if thinking is not None:
-            variables["enable_thinking"] = thinking
+            switches = chosen.template.thinking
+            variables = switches.variables(thinking) | variables
+            notices = tuple(filter(None, [switches.notice(thinking)]))
         data = with_text(checked_messages(messages), chosen.template.probe)
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
@@ -148,7 +153,7 @@ class Requests:
             self._check_length(prompt.text)
         ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
         keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
-        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use))
+        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use, notices))
 
     def text(
         self,
@@ -229,6 +234,7 @@ class Requests:
             if params.ignore_eos:
                 raise UsageError("ignore_eos goes neither with response_format nor with tools: answers must end.")
             constraint = self._constraint(structure, eos_ids | turn_ends, turn)
+        notices = (*(structure.notices if structure else ()), *(turn.notices if turn else ()))
         answer = AnswerBuilder(
             self._tokenizer,
             end_ids=eos_ids | set(params.stop_token_ids),
@@ -237,7 +243,7 @@ class Requests:
             tools=turn.use.parser() if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None,
-            notices=structure.notices if structure else (),
+            notices=notices,
         )
         request = Request(
             prompt_ids=tuple(ids),
@@ -246,7 +252,7 @@ class Requests:
             keep_tokens=turn.keep_tokens if turn else 0,
             constraint=constraint,
         )
-        return Prepared(request, answer, structure.notices if structure else ())
+        return Prepared(request, answer, notices)
 
     def _constraint(self, structure: Structure, end_ids: frozenset[int], turn: _Turn | None) -> AnswerConstraint:
         tokenizer = self.tokenizer()

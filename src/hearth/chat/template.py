@@ -15,6 +15,7 @@ from hearth.chat.meter import LimitExceeded, Meter, metered
 from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
 from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
+from hearth.chat.switches import ThinkingSwitches
 from hearth.chat.thinking import ALL_TAGS
 from hearth.errors import TemplateError, UsageError
 
@@ -89,6 +90,12 @@ class ChatTemplate:
     def probe(self) -> Probe:
         """What the template does, asked of it."""
         return Probe(self)
+
+    @cached_property
+    def thinking(self) -> ThinkingSwitches:
+        """How the template is told whether and how much the model thinks."""
+        knows_tags = any(tag in self.source for tag in ALL_TAGS)
+        return ThinkingSwitches(self.probe, self.variables, knows_tags=knows_tags)
 
     @cached_property
     def variables(self) -> frozenset[str]:

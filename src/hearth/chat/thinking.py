@@ -15,15 +15,20 @@ Kind = Literal["answer", "thinking"]
 
 @dataclass(frozen=True)
 class Tags:
-    """The two strings around a thinking block, as a family writes them."""
+    """The two strings around a thinking block, as a family writes them.
+
+    Attributes:
+        answer: two strings around what follows on the block, which some of the family write.
+    """
 
     open: str
     close: str
+    answer: tuple[str, str] | None = None
 
 
-# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 4 and many more; Magistral; Seed; Granite 3.
+# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; others.
 TAGS = (
-    Tags("<think>", "</think>"),
+    Tags("<think>", "</think>", answer=("<response>", "</response>")),
     Tags("[THINK]", "[/THINK]"),
     Tags("<seed:think>", "</seed:think>"),
     Tags("<thinking>", "</thinking>"),
@@ -53,6 +58,8 @@ class ThinkingSplitter:
         self._at_start = not opened  # a block may still open
         self._skip_space = bool(opened)  # line ends beside the tags belong to neither part
         self._held = ""
+        self._around: tuple[str, str] | None = None  # what may stand around the answer that comes now
+        self._closer: str | None = None  # what ends the answer that has begun so
 
     @property
     def thinking(self) -> bool:
@@ -77,10 +84,34 @@ class ThinkingSplitter:
                 yield Part("thinking", thought)
             if self._inside is not None:
                 return
+        if self._around is not None and not self._try_around(self._around, final=final):
+            return
+        if self._closer is not None:
+            answer, closed = self._until(self._closer, final=final)
+            if answer:
+                yield Part("answer", answer)
+            if not closed:
+                return
+            self._closer, self._skip_space = None, False
         answer = self._without_leading_space()
         if answer:
             self._held = ""
             yield Part("answer", answer)
+
+    def _try_around(self, around: tuple[str, str], *, final: bool) -> bool:
+        """Decides whether the answer after a block stands between two strings of its own; False while that is open."""
+        text = self._without_leading_space()
+        if not final and around[0].startswith(text):
+            return text == around[0] and self._begin_answer(around)
+        if text.startswith(around[0]):
+            return self._begin_answer(around)
+        self._around = None
+        return True
+
+    def _begin_answer(self, around: tuple[str, str]) -> bool:
+        self._around, self._closer = None, around[1]
+        self._held, self._skip_space = self._held[len(around[0]) :], True
+        return True
 
     def _try_to_open(self, *, final: bool) -> bool:
         """Decides whether the answer begins with a block; False while that is open."""
@@ -97,16 +128,23 @@ class ThinkingSplitter:
 
     def _until_close(self, tags: Tags, *, final: bool) -> str:
         """Takes settled thinking from the text held, and leaves the block where its closing tag stands."""
-        text = self._without_leading_space()
-        at = text.find(tags.close)
-        if at >= 0:
-            self._inside, self._held, self._skip_space = None, text[at + len(tags.close) :], True
-            return text[:at].rstrip()
-        # White space waits too: before the closing tag it is dropped.
-        settled = len(text) if final else len(text) - _tail_of(text, tags.close)
-        thought = text[:settled].rstrip()
-        self._held = "" if final else text[len(thought) :]
+        thought, closed = self._until(tags.close, final=final)
+        if closed:
+            self._inside, self._around = None, tags.answer
         return thought
+
+    def _until(self, closer: str, *, final: bool) -> tuple[str, bool]:
+        """Takes what is settled before a closing tag from the text held, and whether that tag stood there."""
+        text = self._without_leading_space()
+        at = text.find(closer)
+        if at >= 0:
+            self._held, self._skip_space = text[at + len(closer) :], True
+            return text[:at].rstrip(), True
+        # White space waits too: before the closing tag it is dropped.
+        settled = len(text) if final else len(text) - _tail_of(text, closer)
+        taken = text[:settled].rstrip()
+        self._held = "" if final else text[len(taken) :]
+        return taken, False
 
     def _without_leading_space(self) -> str:
         text = self._held.lstrip() if self._skip_space else self._held
