@@ -131,6 +131,11 @@ class Probe:
         return None
 
     @cached_property
+    def needs_tools(self) -> bool:
+        """Whether the template fails without a list of tools, though it may be empty."""
+        return self.text(self.user) is None and self.text(self.user, tools=[]) is not None
+
+    @cached_property
     def tools(self) -> str | None:
         """A question with one tool, `TOOL`; None where the template does not show it."""
         name = self.tools_variable

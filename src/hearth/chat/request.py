@@ -8,7 +8,7 @@ may be used from several threads at once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,8 +25,9 @@ from hearth.chat.stop import StopStrings
 from hearth.chat.structured import Structure, checked_format
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
+from hearth.chat.told import untold
 from hearth.engine import Request, SamplingParams
-from hearth.errors import ContextFull, TokenizerMissing, UsageError
+from hearth.errors import ContextFull, TemplateError, TokenizerMissing, UsageError
 
 GENERATE_TOKENS = 256
 """`max_tokens` of a text that is carried on, where none is given: plain text has no natural end."""
@@ -71,6 +72,26 @@ class _Turn:
     keep_tokens: int
     use: ToolUse | None
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A chat as its template tells it.
+
+    Attributes:
+        use: of tools; None where there are none.
+        asked: the messages as they came, parts of text joined where the template takes text only.
+        messages: the same with tools, calls and results as the template takes them.
+        variables: what the template was given besides.
+        prompt: what it made of all that.
+    """
+
+    chosen: ChosenTemplate
+    use: ToolUse | None
+    asked: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
+    variables: Mapping[str, Any]
+    prompt: Prompt
 
 
 class Requests:
@@ -132,28 +153,25 @@ class Requests:
         Args:
             any_length: also make a prompt that is longer than the context.
         """
-        chosen, tokenizer = self.template(tools=bool(tools)), self.tokenizer()
+        tokenizer = self.tokenizer()
         structure = checked_format(response_format)
-        variables = dict(template_variables or {})
-        notices: tuple[str, ...] = ()
-        if thinking is not None:
-            switches = chosen.template.thinking
-            variables = switches.variables(thinking) | variables
-            notices = tuple(filter(None, [switches.notice(thinking)]))
-        data = with_text(checked_messages(messages), chosen.template.probe)
+        data = checked_messages(messages)
+        chosen = self.template(tools=bool(tools))
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
-        if use is not None:
-            data, variables["tools"] = use.messages(data), use.for_template()
-            structure = use.structure(structure)
-            settings = {**settings, "logit_bias": {**(settings.get("logit_bias") or {}), **use.forbidden(tokenizer)}}
-        prompt = _rendered(chosen, data, variables)
+        told = self._told(data, dict(template_variables or {}), thinking, list(self._ways(chosen, use)))
+        if told.use is not None:
+            structure = told.use.structure(structure)
+            bias = (settings.get("logit_bias") or {}) | told.use.forbidden(tokenizer)
+            settings = {**settings, "logit_bias": bias}
         if not any_length:
-            self._check_length(prompt.text)
-        ids = tokenizer.encode_prompt(prompt, ensure_bos=chosen.ensure_bos)
-        keep = self._shared_prefix(chosen, data, ids, variables) if self._overflow == "slide" else 0
-        return self._prepared(ids, settings, structure, _Turn(chosen, prompt.text[-200:], keep, use, notices))
+            self._check_length(told.prompt.text)
+        ids = tokenizer.encode_prompt(told.prompt, ensure_bos=told.chosen.ensure_bos)
+        keep = self._shared_prefix(told, ids) if self._overflow == "slide" else 0
+        notice = "" if thinking is None else told.chosen.template.thinking.notice(thinking)
+        turn = _Turn(told.chosen, told.prompt.text[-200:], keep, told.use, (notice,) if notice else ())
+        return self._prepared(ids, settings, structure, turn)
 
     def text(
         self,
@@ -293,20 +311,77 @@ class Requests:
                 limit=self.context,
             )
 
-    def _shared_prefix(
-        self, chosen: ChosenTemplate, data: list[dict[str, Any]], ids: list[int], variables: dict[str, Any]
-    ) -> int:
+    def _ways(self, chosen: ChosenTemplate, use: ToolUse | None) -> Iterator[tuple[ChosenTemplate, ToolUse | None]]:
+        """How a chat may be told, the best way first: with the template's own words for tools, then with Hearth's."""
+        for_tools = use is not None and chosen.template.name == TOOL_TEMPLATE
+        if use is None or not (for_tools and use.is_described and chosen.template.probe.call is not None):
+            yield chosen, use  # else it teaches a form of calls that nobody here reads
+        if use is not None and (for_tools or not use.is_described):
+            has_default = for_tools and self.tokenizer().spec.chat_template is not None
+            plain = self.template() if has_default else chosen
+            yield plain, use.described(plain.template)
+
+    def _told(
+        self,
+        messages: list[dict[str, Any]],
+        variables: Mapping[str, Any],
+        thinking: bool | None,
+        ways: Sequence[tuple[ChosenTemplate, ToolUse | None]],
+    ) -> _Told:
+        """The chat told in the first way that leaves nothing of tools, calls and results out; where each does, in the
+        first that the template takes.
+
+        Raises:
+            TemplateError: none is taken.
+        """
+        told: list[_Told] = []
+        refused: list[TemplateError] = []
+        for chosen, use in ways:
+            try:
+                told.append(_tell(chosen, use, messages, variables, thinking))
+            except TemplateError as error:
+                refused.append(error)
+                continue
+            names = [tool.name for tool in use.tools] if use is not None else []
+            if len(ways) == 1 or untold(told[-1].prompt.text, told[-1].asked, names) is None:
+                return told[-1]
+        if not told:
+            raise refused[0]
+        return told[0]
+
+    def _shared_prefix(self, told: _Told, ids: list[int]) -> int:
         """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
         never drops."""
-        head = [m for m in data[:1] if m["role"] in SYSTEM_ROLES]
-        other = _rendered(chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], variables)
+        head = [m for m in told.messages[:1] if m["role"] in SYSTEM_ROLES]
+        other = _rendered(told.chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], told.variables)
         shared = 0
-        other_ids = self.tokenizer().encode_prompt(other, ensure_bos=chosen.ensure_bos)
+        other_ids = self.tokenizer().encode_prompt(other, ensure_bos=told.chosen.ensure_bos)
         for a, b in zip(ids, other_ids, strict=False):
             if a != b:
                 break
             shared += 1
         return shared
+
+
+def _tell(
+    chosen: ChosenTemplate,
+    use: ToolUse | None,
+    messages: list[dict[str, Any]],
+    variables: Mapping[str, Any],
+    thinking: bool | None,
+) -> _Told:
+    template = chosen.template
+    given = {**(template.thinking.variables(thinking) if thinking is not None else {}), **variables}
+    asked = with_text(messages, template.probe)
+    prepared = asked
+    if use is not None:
+        prepared, shown = use.messages(asked), use.for_template()
+        if use.tools and shown is None and template.name == TOOL_TEMPLATE:
+            shown = [tool.for_template() for tool in use.tools]
+        given[template.probe.tools_variable or "tools"] = shown
+    if given.get("tools") is None and template.probe.needs_tools:
+        given["tools"] = []
+    return _Told(chosen, use, asked, prepared, given, _rendered(chosen, prepared, given))
 
 
 def _rendered(chosen: ChosenTemplate, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> Prompt:

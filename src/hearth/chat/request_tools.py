@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llguidance import LLMatcher
@@ -70,6 +70,15 @@ class ToolUse:
         prepared = self.format.prepare(calls, self.tools)
         description = self.format.describe(self.tools) if self.tools else ""
         return _with_system(prepared, description) if description else prepared
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the model is told of the tools in Hearth's own words, not in its template's."""
+        return self.format is DEFAULT_FORMAT
+
+    def described(self, template: ChatTemplate) -> ToolUse:
+        """The same told in Hearth's own words, with a template that need not know tools."""
+        return replace(self, format=DEFAULT_FORMAT, template=template)
 
     def for_template(self) -> list[dict[str, Any]] | None:
         """What the template is given as `tools`; None where it gets none."""

@@ -77,7 +77,7 @@ class ChatTemplate:
         for message in messages:
             if not isinstance(message.get("role"), str) or not _ROLE.fullmatch(message["role"]):
                 raise UsageError(f"A message's role is {message.get('role')!r}; it must be a word such as 'user'.")
-        data = {"messages": [dict(m) for m in messages], "tools": list(tools) if tools else None, **variables}
+        data = {"messages": [dict(m) for m in messages], "tools": None if tools is None else list(tools), **variables}
         texts = list(_texts(data))
         markers = free_markers([self.source, *texts])
         marked = self._guard.mark(data, markers)
