@@ -91,7 +91,8 @@ class Asking:
 
         Args:
             messages: as `chat`.
-            thinking: switch a reasoning model's thinking on or off where its template offers that; None leaves it.
+            thinking: switch a reasoning model's thinking on or off, under whatever name its template offers that; where
+                it does not, `Completion.notices` says so. None leaves it.
             tools: what the model may call, in OpenAI's form: see docs/tools.md.
             tool_choice: "auto" (as None), "none", "required", or `{"type": "function", "function": {"name": ...}}`.
             parallel_tool_calls: whether one answer may hold several calls.

@@ -475,6 +475,6 @@ def _described(card: ModelCard, llm: LLM) -> ModelCard:
     return replace(
         card,
         template=template.name,
-        thinking=template.uses("enable_thinking") or "<think>" in template.source,
+        thinking=template.thinking.can_switch or template.thinking.thinks,
         tools=tool_format_for(template, llm.tokenizer) is not None,
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hearth.chat.template import ChatTemplate
-from hearth.chat.thinking import ALL_TAGS
 from hearth.server.errors import ApiError
 from hearth.server.warning import warn
 
@@ -102,7 +101,7 @@ def variables_of_thinking(
 
 def can_switch_thinking(template: ChatTemplate) -> bool:
     """Whether the template lets a request say if the model thinks first."""
-    return template.uses("enable_thinking")
+    return template.thinking.can_switch
 
 
 def no_switch(field: str) -> ApiError:
@@ -116,5 +115,5 @@ def no_switch(field: str) -> ApiError:
 
 
 def thinks(template: ChatTemplate) -> bool:
-    """Whether the template knows of thinking at all: it writes or looks for one of the families' tags."""
-    return any(tag in template.source for tag in ALL_TAGS)
+    """Whether the model thinks where nothing is said, as far as its template tells."""
+    return template.thinking.thinks
