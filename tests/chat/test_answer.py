@@ -194,6 +194,29 @@ def test_the_chunks_bring_every_log_probability_once(text: str) -> None:
     assert "".join(chunk.text for chunk in chunks if chunk.kind == "answer") == done.text
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one two", "one two"),
+        ("<think>hm</think>", ""),
+        ("<think>hm</think> yes, indeed", "yes, indeed"),
+        ("<think>hm</think>\n\nyes", "yes"),
+        ("<think>never closed", ""),
+        ("<thin air", "<thin air"),
+    ],
+)
+def test_the_tokens_of_the_answer_are_told_from_those_of_thoughts_and_tags(text: str, said: str) -> None:
+    for prompt_end, drawn in (("", text), ("<think>\n", text.removeprefix("<think>"))):
+        if prompt_end and drawn == text:
+            continue
+        builder = build(splitter=ThinkingSplitter(prompt_end))
+        chunks = told(builder, drawn)
+        done = builder.completion
+        assert done is not None
+        for tokens in (done.logprobs or (), [p for chunk in chunks for p in chunk.logprobs]):
+            assert "".join(p.text for p in tokens if p.said).strip() == said
+
+
 TOOLS = checked_tools([{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}])
 CALLS = """Well.
 <tool_call>

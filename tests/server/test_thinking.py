@@ -68,6 +68,9 @@ def test_a_thought_is_reasoning_content(openai: OpenAI) -> None:
     message: Any = answer.choices[0].message
     assert message.reasoning_content
     assert message.content == ""
+    probed = openai.chat.completions.create(logprobs=True, **settings).choices[0].logprobs
+    assert probed is not None
+    assert probed.content == [], "they are the message's tokens"
     assert answer.usage is not None
     assert answer.usage.completion_tokens_details is not None
     assert answer.usage.completion_tokens_details.reasoning_tokens

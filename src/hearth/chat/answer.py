@@ -92,6 +92,8 @@ class AnswerBuilder:
         self._drawn = _Drawn(notices=list(notices))
         self._ready: list[Chunk] = []
         self._told = 0  # log-probabilities that went out with a chunk
+        self._spoken = 0 if splitter is None else None  # the first of them that belongs to the answer, once that begins
+        self._lengths: list[int] = []  # characters that each of these tokens settled
         self._usage: EngineUsage | None = None
         self._begin = time.perf_counter()
         self._first = self._last = self._begin
@@ -139,6 +141,8 @@ class AnswerBuilder:
     def _settled(self) -> list[Chunk]:
         """The chunks made since the last call, with the log-probabilities of their tokens."""
         chunks, self._ready = self._ready, []
+        if chunks:
+            self._mark_thoughts()
         untold = tuple(self._drawn.logprobs[self._told :])
         if untold and not chunks and self.completion is not None:
             chunks = [Chunk("")]
@@ -146,6 +150,13 @@ class AnswerBuilder:
             chunks[-1] = replace(chunks[-1], logprobs=untold)
             self._told += len(untold)
         return chunks
+
+    def _mark_thoughts(self) -> None:
+        """Of the tokens that are told now; what waits may still begin the answer."""
+        logprobs = self._drawn.logprobs
+        end = len(logprobs) if self._spoken is None else min(self._spoken, len(logprobs))
+        for i in range(self._told, end):
+            logprobs[i] = replace(logprobs[i], said=False)
 
     def _take(self, event: TokenEvent, token: int) -> None:
         # Not when it is read: events of several steps may come here together.
@@ -161,7 +172,10 @@ class AnswerBuilder:
         if event.logprob is not None:
             self._drawn.logprobs.append(self._logprob(event, token))
         if self._text is not None:
-            self._show(self._text.push(token))
+            text = self._text.push(token)
+            if event.logprob is not None:
+                self._lengths.append(len(text))
+            self._show(text)
 
     def _show(self, text: str, *, final: bool = False) -> None:
         """Sends settled text on its way: thinking as it is, the answer through the tool parser and stop strings."""
@@ -172,6 +186,8 @@ class AnswerBuilder:
             parts = self._splitter.push(text) if text else []
             parts += self._splitter.finish() if final else []
         for part in parts:
+            if part.kind == "answer" and self._spoken is None:
+                self._spoken = self._first_of(len(part.text))
             if part.kind == "thinking":
                 self._emit(part.text, "thinking")
             elif self._tools is None:
@@ -182,6 +198,17 @@ class AnswerBuilder:
             self._sort(self._tools.finish())
         if final and self._stops.found is None:
             self._emit(self._stops.finish(), "answer")
+
+    def _first_of(self, count: int) -> int:
+        """The first of the last tokens that hold so many characters. All that were drawn, where nothing stands before
+        them but blanks."""
+        if sum(self._lengths) == count:
+            return 0
+        first = len(self._lengths)
+        while first > 0 and count > 0:
+            first -= 1
+            count -= self._lengths[first]
+        return first
 
     def _sort(self, pieces: list[str | ToolCallDelta]) -> None:
         """What the tool parser found: text goes through the stop strings, calls do not."""
@@ -216,6 +243,7 @@ class AnswerBuilder:
     def _end(self, reason: FinishReason) -> None:
         if self._text is not None and self._stops.found is None:
             self._show(self._text.finish(), final=True)
+        self._mark_thoughts()
         drawn = self._drawn
         calls = drawn.tool_calls()
         if self._stops.found is not None:

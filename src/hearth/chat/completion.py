@@ -18,12 +18,17 @@ FinishReason = Literal["stop", "length", "context", "tool_calls", "cancelled"]
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """The probability of one drawn token, as natural logarithm, and of the likeliest in its place."""
+    """The probability of one drawn token, as natural logarithm, and of the likeliest in its place.
+
+    Attributes:
+        said: whether it is part of the answer, and not of what the model thought before, or of a tag around that.
+    """
 
     token_id: int
     text: str
     logprob: float
     top: tuple[tuple[int, str, float], ...] = ()
+    said: bool = True
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,8 @@ async def chunks(
         for chunk in piece.chunks:
             if chunk.kind == "thinking" and not shows_thinking:
                 continue
-            probs = chat_logprobs(tokenizer, chunk.logprobs) if logprobs and chunk.logprobs else None
+            said = any(one.said for one in chunk.logprobs)
+            probs = chat_logprobs(tokenizer, chunk.logprobs) if logprobs and said else None
             yield event(piece.index, delta_of(chunk), probs=probs)
         if piece.done is not None:
             ended[piece.index] = piece.done

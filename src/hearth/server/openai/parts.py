@@ -81,8 +81,8 @@ async def usage_of(answers: Answers, completions: Sequence[Completion], *, promp
 
 
 def chat_logprobs(tokenizer: Tokenizer, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
-    """Log-probabilities as the chat routes tell them."""
-    return {"content": [token_logprob(tokenizer, one) for one in logprobs], "refusal": None}
+    """Log-probabilities as the chat routes tell them: of the message's tokens, not of what was thought before."""
+    return {"content": [token_logprob(tokenizer, one) for one in logprobs if one.said], "refusal": None}
 
 
 def token_logprob(tokenizer: Tokenizer, one: TokenLogprob) -> dict[str, Any]:

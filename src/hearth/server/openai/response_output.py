@@ -49,7 +49,7 @@ class Output:
             yield self._event("response.reasoning_text.delta", content_index=0, delta=chunk.text)
         elif chunk.kind == "answer" and (chunk.text or chunk.logprobs):
             yield from self._begin("message", _message())
-            logprobs = [self._logprob(one) for one in chunk.logprobs]
+            logprobs = [self._logprob(one) for one in chunk.logprobs if one.said]
             self._part["text"] += chunk.text
             self._part["logprobs"] += logprobs
             yield self._event("response.output_text.delta", content_index=0, delta=chunk.text, logprobs=logprobs)
