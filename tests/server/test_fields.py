@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -92,6 +93,44 @@ def test_other_servers_names_mean_the_same(client: OpenAI, starter: LLM) -> None
     ):
         answer = client.chat.completions.create(model="starter", messages=FRANCE, extra_body=fields)  # type: ignore[arg-type]
         assert answer.choices[0].message.content == wanted
+
+
+def test_a_token_may_end_an_answer(client: OpenAI, starter: LLM) -> None:
+    ids = starter.chat(FRANCE).token_ids
+    answer = client.chat.completions.create(
+        model="starter",
+        messages=FRANCE,  # type: ignore[arg-type]
+        extra_body={"stop_token_ids": [ids[3]]},
+    )
+    assert answer.choices[0].message.content == starter.detokenize(ids[:3])
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_the_same_form_under_every_name(client: OpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"], "additionalProperties": False}
+    text = "a+b (c) [d]/e-f#g"
+    for fields, wanted in (
+        ({"json_schema": schema}, {"a": "x"}),
+        ({"guided_json": schema}, {"a": "x"}),
+        ({"guided_json": json.dumps(schema)}, {"a": "x"}),
+        ({"structured_outputs": {"json": schema}}, {"a": "x"}),
+        ({"response_format": {"type": "json_object", "schema": schema}}, {"a": "x"}),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}, {"a": "x"}),
+        ({"guided_choice": [text]}, text),
+        ({"structured_outputs": {"choice": [text]}}, text),
+        ({"guided_regex": "ok"}, "ok"),
+        ({"structured_outputs": {"regex": "ok"}}, "ok"),
+        ({"guided_grammar": 'start: "ok"'}, "ok"),
+        ({"structured_outputs": {"grammar": 'start: "ok"'}}, "ok"),
+    ):
+        answer = client.chat.completions.create(
+            model="starter",
+            messages=FRANCE,  # type: ignore[arg-type]
+            max_tokens=60,
+            extra_body=fields,
+        )
+        said = answer.choices[0].message.content or ""
+        assert (said if isinstance(wanted, str) else json.loads(said)) == wanted, fields
 
 
 def test_an_error_names_a_field_as_the_client_did(served: Running) -> None:
