@@ -169,6 +169,25 @@ CHAT: Final[dict[str, dict[str, Any]]] = {
         ],
         "tools": [{**_TOOL, "cache_control": _CACHED}],
     },
+    "an agent whose call was cut by max_tokens": {
+        "messages": [
+            _ASKED,
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{**_CALL, "index": 0, "function": {"name": "read", "arguments": '{"path": "a'}}],
+            },
+            {"role": "tool", "tool_call_id": "call_1", "content": "error: the arguments are no JSON"},
+        ],
+        "tools": [_TOOL],
+    },
+    "an agent whose call had no arguments": {
+        "messages": [
+            _ASKED,
+            {"role": "assistant", "tool_calls": [{**_CALL, "function": {"name": "read", "arguments": "null"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": ""},
+        ],
+    },
 }
 
 _CODEX: Final = {
@@ -204,8 +223,8 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
             {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]},
             {"type": "reasoning", "id": "rs_1", "summary": [], "content": None, "encrypted_content": ""},
-            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "shell", "arguments": "{}"},
-            {"type": "function_call_output", "id": "fco_1", "call_id": "c1", "output": "no command"},
+            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "shell", "arguments": '{"cmd": '},
+            {"type": "function_call_output", "id": "fco_1", "call_id": "c1", "output": "no JSON"},
             {"type": "function_call", "call_id": "c2", "name": "wait", "namespace": "agents", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "none"}]},
             {"type": "custom_tool_call", "call_id": "c3", "name": "patch", "input": "*** Begin Patch"},
