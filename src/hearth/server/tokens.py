@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from hearth.chat.tokenizer import Tokenizer
 from hearth.errors import UsageError
 from hearth.llm import LLM
-from hearth.server import fields
+from hearth.server import field_tables
 from hearth.server.long_lists import long_list
 from hearth.server.openai.chat import as_dict
 from hearth.server.openai.chat_schema import Message
@@ -30,7 +30,7 @@ router = APIRouter(tags=["tokens"], responses=ERRORS)
 class TokenizeRequest(ClientBody):
     """A text, or messages, which are written as the model's chat template writes them."""
 
-    rules = fields.TOKENS
+    rules = field_tables.TOKENS
     content: Text | None = None
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
     model: Annotated[ModelName, Field(description="The server's first unless given.")] | None = None

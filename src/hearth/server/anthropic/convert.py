@@ -20,7 +20,7 @@ from hearth.server.anthropic.schema import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from hearth.server.openai.fields import HasText
+from hearth.server.openai.common import HasText
 from hearth.server.places import Places
 from hearth.server.prompts import can_switch_thinking, for_template, no_switch, thinks
 from hearth.server.warning import warn

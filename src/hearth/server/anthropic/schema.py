@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server import fields
-from hearth.server.openai.fields import Sampling, ToolName, only_kind
+from hearth.server import field_tables
+from hearth.server.openai.common import Sampling, ToolName, only_kind
 from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_MESSAGES,
@@ -32,7 +32,7 @@ MAX_BLOCKS = 4096
 class TextBlock(ClientBody):
     """A text."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["text"]
     text: Text
 
@@ -42,7 +42,7 @@ class TextBlock(ClientBody):
 class ThinkingBlock(ClientBody):
     """What the model thought before, as an earlier answer gave it."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["thinking"]
     thinking: Text
     signature: Text = ""
@@ -51,7 +51,7 @@ class ThinkingBlock(ClientBody):
 class HiddenThinkingBlock(ClientBody):
     """What another model thought, in a form that only its makers read: left out."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["redacted_thinking"]
     data: Text = ""
 
@@ -59,7 +59,7 @@ class HiddenThinkingBlock(ClientBody):
 class ToolUseBlock(ClientBody):
     """A call that the model made before."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["tool_use"]
     id: ShortText
     name: ToolName
@@ -69,7 +69,7 @@ class ToolUseBlock(ClientBody):
 class SearchResult(ClientBody):
     """What a search found, as a tool returns it."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["search_result"]
     source: ShortText = ""
     title: Text = ""
@@ -100,7 +100,7 @@ ResultPart = Annotated[
 class ToolResultBlock(ClientBody):
     """The result of a call."""
 
-    rules = fields.BLOCK
+    rules = field_tables.BLOCK
     type: Literal["tool_result"]
     tool_use_id: ShortText
     content: (
@@ -165,7 +165,7 @@ Message = Annotated[
 class Tool(ClientBody):
     """A tool that the client runs."""
 
-    rules = fields.TOOL
+    rules = field_tables.TOOL
     type: Literal["custom"] | None = None
     name: ToolName
     description: Text | None = None
@@ -209,7 +209,7 @@ Choice = Annotated[
 class ThinkingOn(ClientBody):
     """Thinking is wanted, where the model can. It ends where the model ends it, or with `max_tokens`."""
 
-    rules = fields.THINKING
+    rules = field_tables.THINKING
     type: Literal["enabled"]
     budget_tokens: (
         Annotated[int, Field(ge=1, le=MAX_TOKENS, description="Checked, but no limit by itself."), WHOLE] | None
@@ -225,7 +225,7 @@ class ThinkingOff(ClientBody):
 class ThinkingAdaptive(ClientBody):
     """As the model does by itself."""
 
-    rules = fields.THINKING
+    rules = field_tables.THINKING
     type: Literal["adaptive"]
 
 
@@ -260,7 +260,7 @@ class OutputConfig(ClientBody):
 class CountRequest(ClientBody):
     """What both routes take."""
 
-    rules = fields.MESSAGES
+    rules = field_tables.MESSAGES
     model: ModelName
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     system: TextOrBlocks | None = None

@@ -14,7 +14,7 @@ from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import AssistantMessage, ChatCompletion, ChatRequest, Message
-from hearth.server.openai.fields import joined, nth_seed
+from hearth.server.openai.common import joined, nth_seed
 from hearth.server.openai.formats import places_of
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, chat_logprobs, finish_reason, usage_of
 from hearth.server.prompts import checked_variables, for_template, variables_of_thinking

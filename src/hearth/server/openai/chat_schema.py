@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, Tag, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server import fields
-from hearth.server.openai.fields import Effort, FunctionTool, StreamOptions, TextPart, ToolChoice, needs_stream
+from hearth.server import field_tables
+from hearth.server.fields import FAULT
+from hearth.server.openai.common import Effort, FunctionTool, StreamOptions, TextPart, ToolChoice, needs_stream
 from hearth.server.openai.formats import Structured
 from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
@@ -28,7 +29,7 @@ from hearth.server.wire import (
 class RefusalPart(ClientBody):
     """What the model said when it refused."""
 
-    rules = fields.PART
+    rules = field_tables.PART
     type: Literal["refusal"]
     text: Text = Field(alias="refusal")
 
@@ -57,7 +58,7 @@ ResultContent = Annotated[
 class SystemMessage(ClientBody):
     """Instructions."""
 
-    rules = fields.CHAT_MESSAGE
+    rules = field_tables.CHAT_MESSAGE
     role: Literal["system", "developer"]
     content: Content
     name: ShortText | None = None
@@ -66,7 +67,7 @@ class SystemMessage(ClientBody):
 class UserMessage(ClientBody):
     """What the user says."""
 
-    rules = fields.CHAT_MESSAGE
+    rules = field_tables.CHAT_MESSAGE
     role: Literal["user"]
     content: Content
     name: ShortText | None = None
@@ -75,7 +76,7 @@ class UserMessage(ClientBody):
 class CalledFunction(ClientBody):
     """The function of a call, its arguments as JSON text."""
 
-    rules = fields.CALLED_FUNCTION
+    rules = field_tables.CALLED_FUNCTION
     name: ShortText
     arguments: Text = ""
 
@@ -83,7 +84,7 @@ class CalledFunction(ClientBody):
 class ToolCall(ClientBody):
     """A call that the model made before."""
 
-    rules = fields.TOOL_CALL
+    rules = field_tables.TOOL_CALL
     id: ShortText | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
@@ -92,7 +93,7 @@ class ToolCall(ClientBody):
 class AssistantMessage(ClientBody):
     """What the model answered before."""
 
-    rules = fields.CHAT_MESSAGE
+    rules = field_tables.CHAT_MESSAGE
     role: Literal["assistant"]
     content: AnswerContent | None = None
     name: ShortText | None = None
@@ -105,7 +106,7 @@ class AssistantMessage(ClientBody):
 class ToolMessage(ClientBody):
     """The result of a call. Without an id it is of the next call that has none yet."""
 
-    rules = fields.CHAT_MESSAGE
+    rules = field_tables.CHAT_MESSAGE
     role: Literal["tool", "function"]
     content: ResultContent | None = None
     tool_call_id: ShortText | None = None
@@ -127,14 +128,14 @@ TemplateValue = bool | Annotated[str, Field(max_length=1000)]
 class ThinkingObject(ClientBody):
     """Whether the model thinks, as Anthropic's, GLM's and DeepSeek's requests say it."""
 
-    rules = fields.THINKING
+    rules = field_tables.THINKING
     type: Literal["enabled", "disabled", "adaptive", "auto"]
 
 
 class ReasoningObject(ClientBody):
     """How much the model thinks, as OpenRouter's requests say it."""
 
-    rules = fields.REASONING
+    rules = field_tables.REASONING
     effort: Effort | None = None
     enabled: bool | None = None
     exclude: Annotated[bool, Field(description="The answer comes without what the model thought.")] | None = None
@@ -188,9 +189,7 @@ class Thinking(ClientBody):
         given = [(name, wish) for name, wish in wishes.items() if wish is not None]
         for name, wish in given[1:]:
             if _is_on(wish) != _is_on(given[0][1]):
-                raise PydanticCustomError(
-                    fields.FAULT, "contradicts", {"refused": [(name, f"it contradicts {given[0][0]}.")]}
-                )
+                raise PydanticCustomError(FAULT, "contradicts", {"refused": [(name, f"it contradicts {given[0][0]}.")]})
         return given[0] if given else None
 
     @model_validator(mode="after")
@@ -212,7 +211,7 @@ def _is_on(wish: Effort | bool) -> bool:
 class ChatRequest(Structured, Thinking):
     """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
-    rules = fields.CHAT
+    rules = field_tables.CHAT
     model: ModelName
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None

@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 from hearth.chat.answer import Completion, TokenLogprob
 from hearth.chat.request import Prepared
 from hearth.llm import LLM
-from hearth.server import fields
+from hearth.server import field_tables
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import CompletionUsage
-from hearth.server.openai.fields import StreamOptions, needs_stream, nth_seed
+from hearth.server.openai.common import StreamOptions, needs_stream, nth_seed
 from hearth.server.openai.formats import Structured, places_of
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, finish_reason, finite, usage_of
 from hearth.server.streaming import sse
@@ -42,7 +42,7 @@ def _kind(value: Any) -> str:
 class CompletionRequest(Structured):
     """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
-    rules = fields.COMPLETION
+    rules = field_tables.COMPLETION
     model: ModelName
     prompt: Annotated[
         Annotated[Text, Tag("(text)")]

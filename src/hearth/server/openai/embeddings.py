@@ -14,7 +14,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from hearth.chat.embedding import EmbeddingInput, normalized
 from hearth.llm import LLM
-from hearth.server import fields
+from hearth.server import field_tables
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
 from hearth.server.long_lists import long_list
@@ -41,7 +41,7 @@ def _kind(value: Any) -> str:
 class EmbeddingRequest(ClientBody):
     """The fields of OpenAI's request."""
 
-    rules = fields.EMBEDDING
+    rules = field_tables.EMBEDDING
     model: ModelName
     input: Annotated[
         Annotated[FilledText, Tag("(text)")]

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server import fields
-from hearth.server.openai.fields import Sampling, Stopping
+from hearth.server import field_tables
+from hearth.server.fields import FAULT
+from hearth.server.openai.common import Sampling, Stopping
 from hearth.server.places import Places
 from hearth.server.wire import MAX_TEXT, ClientBody, JsonObject, Text, plain_json, shape, tagged
 
@@ -144,7 +145,7 @@ Schema = Annotated[SchemaOrText, AfterValidator(_schema_of)]
 class StructuredOutputs(ClientBody):
     """vLLM's form of all of it: one of these."""
 
-    rules = fields.STRUCTURED_OUTPUTS
+    rules = field_tables.STRUCTURED_OUTPUTS
     json_: Schema | None = Field(default=None, alias="json")
     regex: Filled | None = None
     choice: Choices | None = None
@@ -184,9 +185,7 @@ class Structured(Sampling, Stopping):
         if self.response_format is not None and self.response_format.type == "text":
             given.remove("response_format")
         if len(given) > 1:
-            raise PydanticCustomError(
-                fields.FAULT, "has two forms", {"refused": [(given[1], f"it contradicts {given[0]}.")]}
-            )
+            raise PydanticCustomError(FAULT, "has two forms", {"refused": [(given[1], f"it contradicts {given[0]}.")]})
         return self
 
     def wanted_format(self) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from hearth.server import fields
-from hearth.server.openai.fields import ToolName
+from hearth.server import field_tables
+from hearth.server.openai.common import ToolName
 from hearth.server.places import Places
 from hearth.server.results import text_or
 from hearth.server.warning import warn
@@ -32,7 +32,7 @@ _FORMAT: Final = re.compile(r"\bresponse_format(?:\.json_schema)?\b")
 class ResponseFunction(ClientBody):
     """A function that the model may call."""
 
-    rules = fields.TOOL
+    rules = field_tables.TOOL
     type: Literal["function"]
     name: ToolName
     description: Text | None = None
@@ -57,7 +57,7 @@ class GrammarInput(ClientBody):
 class CustomTool(ClientBody):
     """A tool that takes text instead of JSON arguments."""
 
-    rules = fields.TOOL
+    rules = field_tables.TOOL
     type: Literal["custom"]
     name: ToolName
     description: Text | None = None
@@ -88,7 +88,7 @@ InNamespace = Annotated[
 class Namespace(ClientBody):
     """Tools under a common name."""
 
-    rules = fields.TOOL
+    rules = field_tables.TOOL
     type: Literal["namespace"]
     name: ToolName
     description: Text | None = None

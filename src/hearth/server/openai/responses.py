@@ -13,7 +13,7 @@ from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, Piece, check_limit, new_id, settings_of
 from hearth.server.errors import as_api_error, log_fault
-from hearth.server.openai.fields import joined
+from hearth.server.openai.common import joined
 from hearth.server.openai.parts import ERRORS, STREAM, token_logprob
 from hearth.server.openai.response_output import Event, Output, is_cut
 from hearth.server.openai.response_tools import OtherTool, Toolbox, custom_arguments, flat_name

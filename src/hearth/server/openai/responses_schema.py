@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from hearth.server import fields
+from hearth.server import field_tables
 from hearth.server.openai.chat_schema import RefusalPart, TokenLogprob
-from hearth.server.openai.fields import Effort, Sampling, Stopping, ToolName
+from hearth.server.openai.common import Effort, Sampling, Stopping, ToolName
 from hearth.server.openai.formats import FormatName, Grammar, JsonObjectFormat, TextFormat
 from hearth.server.openai.response_tools import ResponseTool, ToolChoice, check_names
 from hearth.server.results import LeftOut, text_or
@@ -31,7 +31,7 @@ Status = Literal["in_progress", "completed", "incomplete"]
 class TextContent(ClientBody):
     """A piece of text: the only kind of content that models here take."""
 
-    rules = fields.PART
+    rules = field_tables.PART
     type: Literal["input_text", "output_text", "text"]
     text: Text
 
@@ -64,7 +64,7 @@ ResultContent = Annotated[
 class MessageItem(ClientBody):
     """A turn: the user's, the instructions', or an earlier answer of the model."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Content
@@ -73,7 +73,7 @@ class MessageItem(ClientBody):
 class CallItem(ClientBody):
     """A call that the model made before."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["function_call"]
     call_id: ShortText
     name: ToolName
@@ -84,7 +84,7 @@ class CallItem(ClientBody):
 class CallOutputItem(ClientBody):
     """The result of a call."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["function_call_output"]
     call_id: ShortText
     output: ResultContent
@@ -93,7 +93,7 @@ class CallOutputItem(ClientBody):
 class CustomCallItem(ClientBody):
     """A call of a custom tool that the model made before."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["custom_tool_call"]
     call_id: ShortText
     name: ToolName
@@ -104,7 +104,7 @@ class CustomCallItem(ClientBody):
 class CustomOutputItem(ClientBody):
     """The result of a custom tool's call."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["custom_tool_call_output"]
     call_id: ShortText
     output: ResultContent
@@ -120,7 +120,7 @@ class ReasoningText(ClientBody):
 class ReasoningItem(ClientBody):
     """What the model thought before an earlier answer."""
 
-    rules = fields.ITEM
+    rules = field_tables.ITEM
     type: Literal["reasoning"]
     summary: (
         Annotated[list[ReasoningText], Field(max_length=MAX_MESSAGES, description="Read where there is no content.")]
@@ -190,21 +190,21 @@ Format = Annotated[
 class TextSettings(ClientBody):
     """What the answer must look like."""
 
-    rules = fields.TEXT_SETTINGS
+    rules = field_tables.TEXT_SETTINGS
     format: Format | None = None
 
 
 class Reasoning(ClientBody):
     """How much the model thinks, where its template can switch that."""
 
-    rules = fields.REASONING
+    rules = field_tables.REASONING
     effort: Effort | None = None
 
 
 class ResponseStreamOptions(ClientBody):
     """Nothing that Hearth has."""
 
-    rules = fields.STREAM_OPTIONS
+    rules = field_tables.STREAM_OPTIONS
 
 
 LOGPROBS = "message.output_text.logprobs"
@@ -221,7 +221,7 @@ Included = Annotated[
 class ResponseRequest(Sampling, Stopping):
     """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
-    rules = fields.RESPONSE
+    rules = field_tables.RESPONSE
     model: ModelName
     input: Annotated[
         Annotated[Text, Tag("(text)")]

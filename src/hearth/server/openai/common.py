@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field, StringConstraints, Tag, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from hearth.server import fields
+from hearth.server import field_tables
 from hearth.server.wire import (
     MAX_STOPS,
     ClientBody,
@@ -51,7 +51,7 @@ def only_kind(*known: str) -> Any:
 class TextPart(ClientBody):
     """A piece of text: the only kind of content that models here take."""
 
-    rules = fields.PART
+    rules = field_tables.PART
     type: Literal["text"]
     text: Text
 
@@ -112,7 +112,7 @@ class Stopping(ClientBody):
 class StreamOptions(ClientBody):
     """What a stream brings besides the text."""
 
-    rules = fields.STREAM_OPTIONS
+    rules = field_tables.STREAM_OPTIONS
     include_usage: bool | None = None
 
 
@@ -128,7 +128,7 @@ class Function(ClientBody):
 class FunctionTool(ClientBody):
     """A tool; only functions are supported."""
 
-    rules = fields.TOOL
+    rules = field_tables.TOOL
     type: Literal["function"]
     function: Function
 
