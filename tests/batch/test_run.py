@@ -38,7 +38,8 @@ class Echo:
             return Answer(429, Headers({"retry-after": "0"}), b"{}")
         usage = {"prompt_tokens": 3, "completion_tokens": 5}
         status = 400 if body.get("bad") else 200
-        return Answer(status, Headers(), json.dumps({"usage": usage}).encode())
+        headers = {"x-hearth-warning": "ignored: odd"} if body.get("odd") else {}
+        return Answer(status, Headers(headers), json.dumps({"usage": usage}).encode())
 
 
 def batch_of(folder: Path, *bodies: dict[str, Any]) -> BatchInput:
@@ -108,3 +109,9 @@ def test_an_output_that_cannot_be_written_ends_the_run(tmp_path: Path, monkeypat
     with pytest.raises(StorageError):
         run(batch_of(tmp_path, *({"wait": 0.01 * i} for i in range(20))), echo)
     assert len(echo.asked) <= 5
+
+
+def test_what_a_request_is_told_beside_its_answer_stands_in_its_line(tmp_path: Path) -> None:
+    answers, _ = run(batch_of(tmp_path, {"odd": 1}, {}), Echo())
+    told = {answer["custom_id"]: answer["response"].get("warning") for answer in answers}
+    assert told == {"r0": "ignored: odd", "r1": None}

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 from hearth.batch.lines import BatchInput, Entry
 from hearth.batch.output import BatchOutput
 from hearth.server.inprocess import Answer
+from hearth.server.warning import HEADER
 
 _TRIES = 4
 _PASSING: Final = frozenset({429, 503})
@@ -148,14 +149,17 @@ async def _answered(answerer: Answerer, url: str, body: Mapping[str, Any]) -> An
 
 
 def _line(entry: Entry, answer: Answer, content: Any) -> dict[str, Any]:
+    response = {
+        "status_code": answer.status,
+        "request_id": answer.headers.get("x-request-id", ""),
+        "body": content,
+    }
+    if HEADER in answer.headers:
+        response["warning"] = answer.headers[HEADER]
     return {
         "id": f"batch_req_{secrets.token_hex(12)}",
         "custom_id": entry.custom_id,
-        "response": {
-            "status_code": answer.status,
-            "request_id": answer.headers.get("x-request-id", ""),
-            "body": content,
-        },
+        "response": response,
         "error": None,
     }
 
