@@ -151,10 +151,29 @@ def test_a_page_that_was_allowed_may_ask_and_read(keyed: Running) -> None:
     assert allowed.status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["*", "localhost:3000", "http://", "ftp://a", "http://a/b", "http://*.a"])
+@pytest.mark.parametrize(
+    "origin", ["*", "localhost:3000", "http://", "http://a/b", "http://*.a", "https://*", "a b://c"]
+)
 def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(UsageError, match="origin"):
         ServerSettings(cors_origins=(origin,))
+
+
+def test_extensions_and_apps_may_be_allowed_by_their_own_schemes() -> None:
+    allowed = ("chrome-extension://abcdef", "app://obsidian.md", "vscode-webview://*")
+    with running(cors_origins=allowed) as server:
+        for origin, status in (
+            ("chrome-extension://abcdef", 200),
+            ("app://obsidian.md", 200),
+            ("vscode-webview://1f2e-3d", 200),
+            ("chrome-extension://other", 403),
+            ("vscode-webview://a/b", 403),
+            ("http://localhost:3000", 403),
+            ("null", 403),
+        ):
+            answer = server.http.get("/health", headers={"origin": origin})
+            assert answer.status_code == status, origin
+            assert (answer.headers.get("access-control-allow-origin") == origin) is (status == 200)
 
 
 def test_no_answer_can_be_framed_sniffed_or_kept(open_server: Running) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import F, format_options, source_options
+from hearth.cli.options import F, format_options, source_options, template_options
 from hearth.distribution import install_command
 from hearth.errors import UsageError
 
@@ -42,6 +42,20 @@ class Size(click.ParamType[int]):
         return int(float(match[1]) * _UNITS[match[2]])
 
 
+class Alias(click.ParamType[tuple[str, str]]):
+    """A further name of a model: `NAME=MODEL`, or `NAME` for the first one."""
+
+    name = "alias"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        alias, _, model = str(value).partition("=")
+        if not alias.strip():
+            self.fail(f"'{value}' names nothing; write NAME or NAME=MODEL.", param, ctx)
+        return alias.strip(), model.strip()
+
+
 _LISTEN = (
     click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
     click.option("--port", type=int, default=8000, show_default=True, help="Port; 0 is any free one."),
@@ -49,7 +63,10 @@ _LISTEN = (
         "--allow-host", multiple=True, metavar="NAME", help="A further name that clients call this server by."
     ),
     click.option(
-        "--cors-origin", multiple=True, metavar="ORIGIN", help="A web page's origin that may call it from a browser."
+        "--cors-origin",
+        multiple=True,
+        metavar="ORIGIN",
+        help="A page, extension or app that may call it.",
     ),
     click.option(
         "--api-key", multiple=True, metavar="KEY", help=f"A key that clients need; others see it in `ps` [{API_KEY}]."
@@ -83,13 +100,20 @@ _MODELS = (
     click.option("--memory", type=Size(), help="What all open models may take together [what is free]."),
     click.option("--max-seqs", type=int, default=16, show_default=True, help="Answers computed at once, each model."),
     click.option("--max-waiting", type=int, default=64, show_default=True, help="Requests that may wait, each model."),
+    click.option(
+        "--alias",
+        type=Alias(),
+        multiple=True,
+        metavar="NAME[=MODEL]",
+        help="A further name of MODEL (of the first unless given) in requests; * and ? stand for any letters.",
+    ),
     click.option("--load-on-demand", is_flag=True, help="Open models when they are first asked for."),
 )
 
 
 def serving_options(function: F) -> F:
     """All options of a server."""
-    function = source_options(format_options(function))
+    function = source_options(template_options(format_options(function)))
     for option in reversed((*_LISTEN, *_MODELS, *_LIMITS)):
         function = option(function)
     return function
@@ -140,6 +164,8 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         max_seqs=options["max_seqs"],
         max_waiting=options["max_waiting"],
         **{name: options[name] for name in _PREPARING},
+        **{name: options[name] for name in ("template", "context_overflow") if name in options},
+        aliases=tuple(options.get("alias", ())),
     )
 
 

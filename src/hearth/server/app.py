@@ -1,7 +1,8 @@
 """The application: `create_app` puts the routes together and the layers around them.
 
-Outside in: `access` (log, counters, safe headers), `security` (names, other web pages), CORS for pages that are
-allowed, `security` (keys), `limits` (size, nesting, time), `warning` (what a request is told), then the routes.
+Outside in: `access` (log, counters, safe headers), `unprefixed` (short names of routes), `security` (names, other web
+pages), CORS for pages that are allowed, `security` (keys), `limits` (size, nesting, time), `warning` (what a request is
+told), then the routes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hearth.server.limits import Limits, Traffic
 from hearth.server.metrics import CONTENT_TYPE, Metrics
 from hearth.server.security import HostGuard, KeyGuard
 from hearth.server.settings import ServerSettings
+from hearth.server.unprefixed import WithoutPrefix
 from hearth.server.warning import HEADER, Warned
 
 if TYPE_CHECKING:
@@ -69,13 +71,14 @@ def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozense
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origin_regex=settings.origin_pattern,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "request-id", "retry-after", HEADER],
             allow_private_network=True,
         )
     app.add_middleware(HostGuard, settings=settings)
+    app.add_middleware(WithoutPrefix)
     app.add_middleware(Access, settings=settings, metrics=app.state.metrics)
 
 

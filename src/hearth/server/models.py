@@ -15,21 +15,23 @@ import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
 
-from hearth.chat.tools import tool_format_for
-from hearth.errors import HearthError, ModelNotFound, UsageError
-from hearth.hub.names import LocalPath, can_mean, parse, parse_hub_name
+from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
-from hearth.model.kv_cache import KvFormat, kv_format
+from hearth.model.kv_cache import kv_format
 from hearth.prepare import Progress, fetch, prepare
 from hearth.runtime import available_bytes
 from hearth.server.grammar_trial import GrammarTrial
+from hearth.server.model_card import ModelCard, described
+from hearth.server.model_names import ModelNames, model_id
+from hearth.server.model_settings import ModelSettings
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.worker import Closing, Worker
 from hearth.units import format_bytes
+
+__all__ = ["ModelCard", "ModelSettings", "Models", "OpenModel", "model_id"]
 
 log = logging.getLogger("hearth.server")
 
@@ -39,42 +41,6 @@ _BATCH_BYTES, _TABLE_BYTES_PER_TOKEN = 1 << 20, 16  # of a session beside its ar
 _UNLOAD_DRAIN_S = 30.0
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSettings:
-    """How a server opens its models.
-
-    Attributes:
-        memory_bytes: for all open models together, weights and sessions; None: 70 % of what is free at the start.
-        max_seqs: requests that one model computes at the same time.
-        max_waiting: requests that may wait for one model.
-        context, threads, quant, head, kv, precision, offline, trust_bundle: as `LLM`.
-    """
-
-    memory_bytes: int | None = None
-    context: int | None = None
-    threads: int | None = None
-    max_seqs: int = 16
-    max_waiting: int = 64
-    quant: str | None = None
-    head: str | None = None
-    kv: KvFormat | None = None
-    precision: Literal["default", "high"] = "default"
-    offline: bool = False
-    trust_bundle: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name} is {value}, but must be at least {least}.")
-
-    @property
-    def preparing(self) -> dict[str, Any]:
-        """What `prepare` and `LLM` are told alike."""
-        names = ("quant", "head", "kv", "precision", "context", "offline", "trust_bundle")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(eq=False)
@@ -90,33 +56,6 @@ class OpenModel:
     llm: LLM
     worker: Worker
     created: int
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is told of a model, open or not.
-
-    Attributes:
-        id: its name in requests.
-        created: when the server came to know it, in seconds since 1970.
-        running, waiting: requests.
-        context: tokens of prompt and answer together; None until it has been open.
-        size_bytes: memory it takes, or took when it was open; None until then.
-        template: name of its chat template; None: it has none, or has not been open.
-        thinking: whether the template can switch thinking on and off, or begins it.
-        tools: whether it was trained to call tools, in a format that is known.
-    """
-
-    id: str
-    created: int
-    loaded: bool = False
-    running: int = 0
-    waiting: int = 0
-    context: int | None = None
-    size_bytes: int | None = None
-    template: str | None = None
-    thinking: bool = False
-    tools: bool = False
 
 
 @dataclass(eq=False)
@@ -163,6 +102,7 @@ class Models:
     def __init__(self, names: Sequence[str], settings: ModelSettings) -> None:
         self._settings = settings
         self._budget_bytes = settings.memory_bytes or int(_BUDGET_SHARE * (available_bytes() or 1 << 62))
+        self._names = ModelNames(dict(settings.aliases))
         self._slots: dict[str, _Slot] = {}  # by the name in requests
         self._clock = itertools.count(1)
         self._one_load = asyncio.Lock()
@@ -171,6 +111,7 @@ class Models:
         for name in names:
             if self.add(name).source != name:
                 raise UsageError(f"Two models are called {model_id(name)} in requests.", hint="Rename one of them.")
+        self._names.check(self._known())
 
     def add(self, name: str) -> _Slot:
         """Makes a model known. One that is known under this name already stays."""
@@ -191,6 +132,15 @@ class Models:
     def cards(self) -> list[ModelCard]:
         """All known models."""
         return [self._card(slot) for slot in self._slots.values()]
+
+    def card(self, name: str) -> ModelCard:
+        """That of the model that a name means. Raises ModelNotFound."""
+        return self._card(self._find(name))
+
+    def aliases(self) -> list[ModelCard]:
+        """The cards again of models that have further names, under these."""
+        listed = self._names.listed(self._known())
+        return [replace(self._card(self._slots[name]), id=alias) for alias, name in listed.items()]
 
     def opened(self) -> list[OpenModel]:
         """Those in memory."""
@@ -278,30 +228,10 @@ class Models:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _find(self, name: str | None) -> _Slot:
-        if name is None:
-            name = self.default
-        slot = self._slots.get(name or "")
-        if slot is None:
-            slot = next((slot for slot in self._slots.values() if slot.source == name), None)
-        if slot is None:
-            slot = self._by_another_name(name or "")
-        if slot is None:
-            known = ", ".join(self._slots) or "none"
-            raise ModelNotFound(f"This server has no model {(name or '')[:100]!r}.", hint=f"It has: {known}.")
-        return slot
+        return self._slots[self._names.find(name, self._known())]
 
-    def _by_another_name(self, name: str) -> _Slot | None:
-        """The one known model of the hub that a name can mean: a GGUF file by its path, or by its repository alone."""
-        try:
-            asked = parse_hub_name(name)
-        except HearthError:
-            return None
-        found = []
-        for slot in self._slots.values():
-            with suppress(HearthError):
-                if can_mean(asked, parse_hub_name(slot.card.id)):
-                    found.append(slot)
-        return found[0] if len(found) == 1 else None
+    def _known(self) -> dict[str, str]:
+        return {name: slot.source for name, slot in self._slots.items()}
 
     def _card(self, slot: _Slot) -> ModelCard:
         if slot.opened is None or slot.opened.worker.broken is not None:
@@ -331,7 +261,7 @@ class Models:
                     await self._close(slot, 0.0)
                 kv_bytes = await self._make_room(slot, progress)
                 llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
-                card = await asyncio.to_thread(_described, slot.card, llm)
+                card = await asyncio.to_thread(described, slot.card, llm)
                 try:
                     await self._fit(slot, card)
                 except BaseException:
@@ -358,6 +288,8 @@ class Models:
             threads=settings.threads,
             max_seqs=settings.max_seqs,
             kv_bytes=kv_bytes,
+            template=settings.template,
+            context_overflow=settings.context_overflow,
             progress=self._watched(progress),
             **settings.preparing,
         )
@@ -447,34 +379,9 @@ class Models:
         return report
 
 
-def model_id(name: str) -> str:
-    """What a model is called in requests: its name, or for a path the last part of it."""
-    parsed = parse(name)
-    if not isinstance(parsed, LocalPath):
-        return name.strip()
-    path = parsed.path
-    return path.stem if path.suffix.lower() == ".gguf" else path.name
-
-
 async def _until(free: asyncio.Event, users: int, timeout_s: float) -> None:
     if users and timeout_s > 0:
         try:
             await asyncio.wait_for(free.wait(), timeout_s)
         except TimeoutError:
             log.warning("%d users of a model did not finish in %.0f s", users, timeout_s)
-
-
-def _described(card: ModelCard, llm: LLM) -> ModelCard:
-    """The card of an open model."""
-    info = llm.info
-    card = replace(card, context=info.context, size_bytes=info.weights_bytes + info.session_bytes)
-    try:
-        template = llm.chat_template
-    except HearthError:  # it only carries on texts
-        return replace(card, template=None, thinking=False, tools=False)
-    return replace(
-        card,
-        template=template.name,
-        thinking=template.thinking.can_switch or template.thinking.thinks,
-        tools=tool_format_for(template, llm.tokenizer) is not None,
-    )

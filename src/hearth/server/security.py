@@ -40,7 +40,7 @@ class HostGuard:
         self._names = LOOPBACK_NAMES | own - {"0.0.0.0", "::"}  # where it listens, but no name of a machine
         # Rebinding needs a DNS name. A server that others may reach is reached by any of the machine's addresses.
         self._any_address = not settings.is_local
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.cors_origins)
+        self._allows_origin = settings.allows_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -62,7 +62,7 @@ class HostGuard:
             )
         origin = headers.get("origin")
         if origin is not None:
-            if origin.lower() in self._origins or origin.lower() == f"{scheme}://{host.lower()}":
+            if self._allows_origin(origin) or origin.lower() == f"{scheme}://{host.lower()}":
                 return None
             return self._cross_site(origin)
         # Pages send no Origin with a plain GET; browsers say where it comes from all the same.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,8 @@ from hearth.server.keys import HINT, ApiKeys
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # Setting -> the least and the most that makes sense, and its unit.
+_WEB: Final = ("http", "https")
+_ORIGIN: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\*|[^\s/*@]+)/?")
 _RANGES: Final[dict[str, tuple[float, float, str]]] = {
     "port": (0, 65535, ""),
     "max_body_bytes": (1024, 1 << 30, " bytes"),
@@ -41,7 +44,8 @@ class ServerSettings:
     Attributes:
         host, port: where it listens; port 0 is any free one.
         allow_hosts: further names in a Host header that mean this server.
-        cors_origins: web pages (`https://host[:port]`) that may call it from a browser.
+        cors_origins: web pages, extensions and apps (`scheme://host[:port]`, RFC 6454) that may call it from a browser;
+            `scheme://*` is all of a scheme that is none of the web's.
         keys: who may use it; empty: everybody who reaches it.
         insecure: may listen beyond this machine without a key.
         max_body_bytes, max_attachment_bytes: of one request; of one with a file.
@@ -96,12 +100,12 @@ class ServerSettings:
                     f"--allow-host {name!r} is not a host name.", hint="Give it as it stands in the URL: my-machine.lan"
                 )
         for origin in self.cors_origins:
-            scheme, _, rest = origin.partition("://")
-            if scheme not in ("http", "https") or not rest or any(c in rest for c in "/*@ "):
+            match = _ORIGIN.fullmatch(origin)
+            if match is None or (match["host"] == "*" and match["scheme"].lower() in _WEB):
                 raise UsageError(
                     f"--cors-origin {origin!r} is not an origin.",
-                    why="An origin is scheme, host and port, without a path; * would open the server to every page.",
-                    hint="For example: --cors-origin http://localhost:3000",
+                    why="It is scheme, host and port, without a path; http://* would open the server to every page.",
+                    hint="For example: --cors-origin http://localhost:3000 or app://obsidian.md or vscode-webview://*",
                 )
         if not self.is_local and not self.keys and not self.insecure:
             raise UsageError(
@@ -120,6 +124,18 @@ class ServerSettings:
     def bodies_budget_bytes(self) -> int:
         """`max_bodies_bytes`, but room for a few of the largest."""
         return max(self.max_bodies_bytes, 4 * self.max_body_bytes, 2 * self.max_attachment_bytes)
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether a web page, an extension or an app of this origin may call the server from a browser."""
+        return re.fullmatch(self.origin_pattern, origin) is not None
+
+    @property
+    def origin_pattern(self) -> str:
+        """A regular expression for the origins that may; one for none where there are none."""
+        if not self.cors_origins:
+            return "(?!)"
+        forms = (re.escape(origin.lower().rstrip("/")).replace(r"\*", r"[\w.-]+") for origin in self.cors_origins)
+        return f"(?i:{'|'.join(forms)})"
 
     @property
     def is_local(self) -> bool:

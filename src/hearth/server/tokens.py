@@ -33,7 +33,7 @@ class TokenizeRequest(ClientBody):
     rules = field_tables.TOKENS
     content: Text | None = None
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
-    model: Annotated[ModelName, Field(description="The server's first unless given.")] | None = None
+    model: ModelName | None = None
     add_special: Annotated[bool, Field(description="With the tokens that the model expects around a text.")] = False
     with_pieces: Annotated[bool, Field(description="Each token with its text.")] = False
 
@@ -61,7 +61,7 @@ class DetokenizeRequest(ClientBody):
     """Token ids."""
 
     tokens: TokenList
-    model: Annotated[ModelName, Field(description="The server's first unless given.")] | None = None
+    model: ModelName | None = None
 
 
 class Content(BaseModel):

@@ -203,7 +203,10 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 ShortText = Annotated[str, Field(max_length=1024)]
 """A name, an id, a label."""
 
-ModelName = Annotated[str, Field(min_length=1, max_length=512, description="One of GET /v1/models.")]
+ModelName = Annotated[
+    str,
+    Field(max_length=512, description="One of GET /v1/models, or an alias; the server's first unless given."),
+]
 WHOLE = BeforeValidator(_whole)
 TokenId = Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]
 TokenList = Annotated[list[TokenId], Field(max_length=MAX_TOKENS), BeforeValidator(_all_whole)]

@@ -42,7 +42,7 @@ class EmbeddingRequest(ClientBody):
     """The fields of OpenAI's request."""
 
     rules = field_tables.EMBEDDING
-    model: ModelName
+    model: ModelName | None = None
     input: Annotated[
         Annotated[FilledText, Tag("(text)")]
         | Annotated[TokenIds, Tag("(tokens)")]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from hearth.errors import ModelNotFound
 from hearth.server.openai.parts import ERRORS
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ class ModelList(BaseModel):
 @router.get("/v1/models", response_model=ModelList)
 async def list_models(request: Request) -> Any:
     """All models that a request may name."""
-    return {"object": "list", "data": [_model(card) for card in _models(request).cards()]}
+    models = _models(request)
+    return {"object": "list", "data": [_model(card) for card in (*models.cards(), *models.aliases())]}
 
 
 @router.get("/v1/models/{model_id:path}", response_model=Model)
@@ -71,12 +71,7 @@ def _models(request: Request) -> Models:
 
 
 def _found(request: Request, model_id: str) -> dict[str, Any]:
-    cards = _models(request).cards()
-    found = next((card for card in cards if card.id == model_id), None)
-    if found is None:
-        known = ", ".join(card.id for card in cards)
-        raise ModelNotFound(f"There is no model {model_id!r} on this server.", hint=f"Known: {known}.")
-    return _model(found)
+    return _model(_models(request).card(model_id))
 
 
 def _model(card: ModelCard) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class ResponseRequest(Sampling, Stopping):
     """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
     rules = field_tables.RESPONSE
-    model: ModelName
+    model: ModelName | None = None
     input: Annotated[
         Annotated[Text, Tag("(text)")]
         | Annotated[list[Item], Field(min_length=1, max_length=MAX_MESSAGES), Tag("(items)")],

@@ -1,0 +1,50 @@
+"""How a server opens its models: `ModelSettings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hearth.chat.request import ContextOverflow
+from hearth.errors import UsageError
+from hearth.model.kv_cache import KvFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How a server opens its models.
+
+    Attributes:
+        memory_bytes: for all open models together, weights and sessions; None: 70 % of what is free at the start.
+        max_seqs: requests that one model computes at the same time.
+        max_waiting: requests that may wait for one model.
+        aliases: (alias, model) each: further names in requests; see `ModelNames`.
+        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle: as `LLM`.
+    """
+
+    memory_bytes: int | None = None
+    context: int | None = None
+    threads: int | None = None
+    max_seqs: int = 16
+    max_waiting: int = 64
+    quant: str | None = None
+    head: str | None = None
+    kv: KvFormat | None = None
+    precision: Literal["default", "high"] = "default"
+    template: str | None = None
+    context_overflow: ContextOverflow = "error"
+    aliases: tuple[tuple[str, str], ...] = ()
+    offline: bool = False
+    trust_bundle: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is {value}, but must be at least {least}.")
+
+    @property
+    def preparing(self) -> dict[str, Any]:
+        """What `prepare` and `LLM` are told alike."""
+        names = ("quant", "head", "kv", "precision", "context", "offline", "trust_bundle")
+        return {name: getattr(self, name) for name in names}
