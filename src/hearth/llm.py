@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from hearth.bundle import Manifest
 from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.asking import Asking
+from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import Embedder, EmbeddingInput
 from hearth.chat.grammar import Trial
 from hearth.chat.request import ContextOverflow, Prepared, Requests
@@ -210,6 +211,24 @@ class LLM(Asking):
         """
         self._embedder.check_text()
         return self._shared.run(lambda engine: engine.logits(ids))
+
+    def score(self, text_or_ids: str | Sequence[int], *, top: int = 0) -> list[TokenLogprob | None]:
+        """How likely each token of a text is after those before it.
+
+        Args:
+            text_or_ids: a text, which begins as the model expects it (BOS); or token ids, which are taken as they are.
+            top: how many of the likeliest to tell in each place.
+
+        Returns:
+            One for each token; None for the first, which nothing is before.
+
+        Raises:
+            TokenizerMissing, ContextFull, UsageError, Unsupported: a model that makes only vectors.
+        """
+        self._embedder.check_text()
+        ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else list(text_or_ids)
+        scores = self._shared.run(lambda engine: engine.score(ids, top=top))
+        return [None, *token_logprobs(self._tokenizer, ids, scores)]
 
     def embed(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> NDArray[np.float32]:
         """One vector of a text, made as the model's authors say; where they say nothing, the mean over the tokens of

@@ -14,6 +14,16 @@ from hearth.chat.request import CONTEXT_HINT, Prepared, Requests
 from hearth.engine import Engine, Generation, SharedEngine
 from hearth.errors import ContextFull
 
+_SHAPING = (
+    "thinking",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "template_variables",
+    "continue_final_message",
+)
+
 
 class Asking:
     """Answers in text.
@@ -85,6 +95,7 @@ class Asking:
         parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
+        continue_final_message: bool = False,
         **sampling: Any,
     ) -> Prepared:
         """What `chat` would do, ready for the engine but not begun. May be called from any thread.
@@ -98,6 +109,8 @@ class Asking:
             parallel_tool_calls: whether one answer may hold several calls.
             response_format: what the answer must keep to: see docs/structured.md.
             template_variables: whatever else the template knows.
+            continue_final_message: the last message is the assistant's and not finished: go on with it. The answer is
+                what comes after its text.
             **sampling: `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
                 `frequency_penalty`, `logit_bias`, `seed`, `max_tokens`, `stop` (strings), `stop_token_ids`, `logprobs`,
                 `ignore_eos`. None, or leaving one out, means the model's default (`info.sampling`).
@@ -114,6 +127,7 @@ class Asking:
             parallel_tool_calls=parallel_tool_calls,
             response_format=response_format,
             template_variables=template_variables,
+            continue_final_message=continue_final_message,
         )
         return self._checked(prepared)
 
@@ -123,8 +137,7 @@ class Asking:
         Raises:
             TokenizerMissing, TemplateError, UsageError.
         """
-        names = ("thinking", "tools", "tool_choice", "parallel_tool_calls", "response_format", "template_variables")
-        shaping = {name: settings.pop(name) for name in names if name in settings}
+        shaping = {name: settings.pop(name) for name in _SHAPING if name in settings}
         return self._requests.chat(messages, settings, any_length=True, **shaping).request.prompt_ids
 
     def prepare_text(
@@ -134,6 +147,8 @@ class Asking:
         prompt_ids: Sequence[int] | None = None,
         response_format: Mapping[str, Any] | None = None,
         parse_special: bool = False,
+        add_special: bool = True,
+        suffix: str | None = None,
         **sampling: Any,
     ) -> Prepared:
         """What `generate` would do, ready for the engine but not begun. May be called from any thread.
@@ -142,13 +157,21 @@ class Asking:
             prompt, prompt_ids: as `generate`.
             response_format: what the text must keep to: see docs/structured.md.
             parse_special: let the text write control tokens. Only for text you trust as you trust your program.
+            add_special: begin the text as the model expects it (BOS).
+            suffix: what comes behind; the answer is what fills in between, by a model of code.
             **sampling: as `prepare_chat`; `max_tokens` is 256 unless given.
 
         Raises:
-            TokenizerMissing, ContextFull, UsageError.
+            TokenizerMissing, ContextFull, UsageError. Unsupported: the model cannot fill in.
         """
         prepared = self._requests.text(
-            sampling, prompt, prompt_ids=prompt_ids, response_format=response_format, parse_special=parse_special
+            sampling,
+            prompt,
+            prompt_ids=prompt_ids,
+            response_format=response_format,
+            parse_special=parse_special,
+            add_special=add_special,
+            suffix=suffix,
         )
         return self._checked(prepared)
 

@@ -6,10 +6,13 @@ Plain data. How the engine's tokens become these is `answer.py`'s.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.tools.types import ToolCall, ToolCallDelta
+from hearth.engine import Scores
 
 ChunkKind = Literal["answer", "thinking", "tool"]
 _counting = threading.Lock()
@@ -29,6 +32,26 @@ class TokenLogprob:
     logprob: float
     top: tuple[tuple[int, str, float], ...] = ()
     said: bool = True
+
+
+def token_logprobs(tokenizer: Tokenizer | None, ids: Sequence[int], scores: Scores) -> list[TokenLogprob]:
+    """Of the tokens of a given text, all but the first; their texts are "" without a tokenizer."""
+
+    def text(token: int) -> str:
+        return tokenizer.token_text(token) if tokenizer else ""
+
+    return [
+        TokenLogprob(
+            ids[i],
+            text(ids[i]),
+            float(scores.logprobs[i]),
+            tuple(
+                (int(token), text(int(token)), float(logprob))
+                for token, logprob in zip(scores.top_ids[i], scores.top_logprobs[i], strict=True)
+            ),
+        )
+        for i in range(1, len(ids))
+    ]
 
 
 @dataclass(frozen=True)

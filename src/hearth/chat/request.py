@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import TOOL_TEMPLATE, ChosenTemplate, choose_template
+from hearth.chat.continuing import cut, marked, state_of
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
 from hearth.chat.fit import fitted, with_text
 from hearth.chat.grammar import Grammars, Trial
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
+from hearth.chat.infill import infill_form, infill_prompt
 from hearth.chat.prompt import Prompt
 from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
@@ -64,6 +66,7 @@ class _Turn:
         prompt_end: the last characters of the prompt: an opening tag may stand there.
         keep_tokens: leading tokens that a sliding window never drops.
         use: of tools; None where there are none.
+        continues: a message goes on in its middle.
         notices: what of the request the template cannot do.
     """
 
@@ -71,6 +74,7 @@ class _Turn:
     prompt_end: str
     keep_tokens: int
     use: ToolUse | None
+    continues: bool = False
     notices: tuple[str, ...] = ()
 
 
@@ -146,6 +150,7 @@ class Requests:
         parallel_tool_calls: bool = True,
         response_format: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Any] | None = None,
+        continue_final_message: bool = False,
         any_length: bool = False,
     ) -> Prepared:
         """See `LLM.prepare_chat`.
@@ -156,21 +161,31 @@ class Requests:
         tokenizer = self.tokenizer()
         structure = checked_format(response_format)
         data = checked_messages(messages)
+        variables = dict(template_variables or {})
+        if continue_final_message:
+            if structure is not None or tool_choice not in (None, "auto", "none"):
+                raise UsageError(
+                    "A message cannot be continued to a form:",
+                    why="response_format, and calls of tools that must come, are about an answer from its beginning.",
+                )
+            data, variables["add_generation_prompt"] = marked(with_text(data, self.template().template.probe)), False
         chosen = self.template(tools=bool(tools))
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
-        told = self._told(data, dict(template_variables or {}), thinking, list(self._ways(chosen, use)))
+        told = self._told(data, variables, thinking, list(self._ways(chosen, use)))
         if told.use is not None:
-            structure = told.use.structure(structure)
+            structure = None if continue_final_message else told.use.structure(structure)
             bias = (settings.get("logit_bias") or {}) | told.use.forbidden(tokenizer)
             settings = {**settings, "logit_bias": bias}
+        prompt = cut(told.prompt) if continue_final_message else told.prompt
         if not any_length:
-            self._check_length(told.prompt.text)
-        ids = tokenizer.encode_prompt(told.prompt, ensure_bos=told.chosen.ensure_bos)
+            self._check_length(prompt.text)
+        ids = tokenizer.encode_prompt(prompt, ensure_bos=told.chosen.ensure_bos)
         keep = self._shared_prefix(told, ids) if self._overflow == "slide" else 0
         notice = "" if thinking is None else told.chosen.template.thinking.notice(thinking)
-        turn = _Turn(told.chosen, told.prompt.text[-200:], keep, told.use, (notice,) if notice else ())
+        end = state_of(data[-1]["content"]) if continue_final_message else prompt.text[-200:]
+        turn = _Turn(told.chosen, end, keep, told.use, continue_final_message, (notice,) if notice else ())
         return self._prepared(ids, settings, structure, turn)
 
     def text(
@@ -181,13 +196,24 @@ class Requests:
         prompt_ids: Sequence[int] | None = None,
         response_format: Mapping[str, Any] | None = None,
         parse_special: bool = False,
+        add_special: bool = True,
+        suffix: str | None = None,
     ) -> Prepared:
         """See `LLM.prepare_text`."""
         if (prompt is None) == (prompt_ids is None):
             raise UsageError("Give either a prompt or prompt_ids.")
         structure = checked_format(response_format)
-        ids = list(prompt_ids) if prompt_ids is not None else self._prompt_ids(prompt or "", parse_special)
-        return self._prepared(ids, {"max_tokens": GENERATE_TOKENS, **settings}, structure)
+        settings = {"max_tokens": GENERATE_TOKENS, **settings}
+        if suffix is not None:
+            if prompt is None:
+                raise UsageError("A suffix goes with a prompt of text, not with prompt_ids.")
+            ids, ends = self._infill_ids(prompt, suffix)
+            settings["stop_token_ids"] = (*(settings.get("stop_token_ids") or ()), *ends)
+        elif prompt_ids is not None:
+            ids = list(prompt_ids)
+        else:
+            ids = self._prompt_ids(prompt or "", parse_special=parse_special, add_special=add_special)
+        return self._prepared(ids, settings, structure)
 
     def template(self, *, tools: bool = False) -> ChosenTemplate:
         """The chat template, chosen when it is first needed.
@@ -260,7 +286,7 @@ class Requests:
             splitter=ThinkingSplitter(turn.prompt_end) if turn else None,
             tools=turn.use.parser() if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),
-            continues=turn is None,
+            continues=turn is None or turn.continues,
             notices=notices,
         )
         request = Request(
@@ -287,12 +313,23 @@ class Requests:
             continues=turn is None,
         )
 
-    def _prompt_ids(self, prompt: str, parse_special: bool) -> list[int]:
+    def _infill_ids(self, prefix: str, suffix: str) -> tuple[list[int], list[int]]:
+        """The prompt of a text to be filled in, and the tokens that end it."""
+        tokenizer = self.tokenizer()
+        form = infill_form(tokenizer)
+        prompt = infill_prompt(form, prefix, suffix)
+        self._check_length(prompt.text)
+        ids = tokenizer.encode_prompt(prompt, ensure_bos=True)
+        return ids, sorted(tokenizer.ids_of((*form.tokens, *form.ends)))
+
+    def _prompt_ids(self, prompt: str, *, parse_special: bool, add_special: bool) -> list[int]:
         tokenizer = self.tokenizer()
         self._check_length(prompt)
-        ids = tokenizer.encode(prompt, parse_special=parse_special)
-        if ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
+        ids = tokenizer.encode(prompt, parse_special=parse_special, add_special=add_special)
+        if add_special and ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
             ids.pop()  # the text is to be carried on, not ended
+        if tokenizer.bos_id is not None and ids[:2] == [tokenizer.bos_id] * 2:
+            ids.pop(0)  # the text has written it, too
         if not ids and tokenizer.bos_id is not None:
             ids = [tokenizer.bos_id]
         return ids

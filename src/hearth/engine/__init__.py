@@ -8,6 +8,7 @@ from hearth.engine.constraint import Constraint, ConstraintFailed
 from hearth.engine.draft import Ask, Draft, Drafter
 from hearth.engine.draft_model import DraftModel
 from hearth.engine.engine import Engine, pages_for
+from hearth.engine.evaluate import Scores
 from hearth.engine.forward import Forward, ForwardInfo, ForwardResult
 from hearth.engine.generation import Generation
 from hearth.engine.lookup import PromptLookup
@@ -36,6 +37,7 @@ __all__ = [
     "PromptLookup",
     "Request",
     "SamplingParams",
+    "Scores",
     "SharedEngine",
     "Speculation",
     "TokenEvent",

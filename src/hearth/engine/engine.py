@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from hearth.checkpoint.embedding import Pooling
 from hearth.engine.batch import Batch
 from hearth.engine.drawing import Drawing
-from hearth.engine.evaluate import Evaluator, check_ids
+from hearth.engine.evaluate import Evaluator, Scores, check_ids
 from hearth.engine.forward import Float32s, Forward
 from hearth.engine.generation import Generation
 from hearth.engine.ledger import Ledger
@@ -278,6 +278,20 @@ class Engine:
         tokens = self._evaluator.checked(ids)
         with self._recovery.mending():
             return self._evaluator.logits(tokens)
+
+    def score(self, ids: ArrayLike, *, top: int = 0) -> Scores:
+        """How likely each token is after those before it.
+
+        Args:
+            ids: n token ids.
+            top: how many of the likeliest to tell in each place.
+
+        Raises:
+            As `logits`.
+        """
+        tokens = self._evaluator.checked(ids)
+        with self._recovery.mending():
+            return self._evaluator.score(tokens, top)
 
     def embed(self, ids: ArrayLike, *, pooling: Seq[Pooling] = ("mean",), skip: int = 0) -> Float32s:
         """The hidden states after the final norm, pooled over the tokens.

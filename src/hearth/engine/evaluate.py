@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,20 @@ def check_ids(name: str, ids: Collection[int], vocab_size: int) -> None:
     if ids and not (min(ids) >= 0 and max(ids) < vocab_size):
         bad = next(token for token in ids if not 0 <= token < vocab_size)
         raise UsageError(f"{name} has token id {bad}, but the vocabulary is 0 to {vocab_size - 1}.")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How likely a model holds the tokens of a text, each after those before it. Row 0 is zeros: nothing is before it.
+
+    Attributes:
+        logprobs: float32 (n,), natural logarithms.
+        top_ids, top_logprobs: int32 and float32 (n, top), the likeliest in each place, best first.
+    """
+
+    logprobs: Float32s
+    top_ids: Int32s
+    top_logprobs: Float32s
 
 
 class Evaluator:
@@ -67,6 +82,30 @@ class Evaluator:
                 self._batch.fill_one(part, start, table, logits=True)
                 result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
         return result
+
+    def score(self, tokens: Int32s, top: int) -> Scores:
+        """See `Engine.score`. Rows of logits are let go chunk by chunk: all of a long text would fill the memory."""
+        info = self._session.info
+        count = tokens.shape[0]
+        own = np.zeros(count, np.float32)
+        ids, logprobs = np.zeros((count, top), np.int32), np.zeros((count, top), np.float32)
+        chunk = min(info.max_logit_rows, self._scheduler.chunk_tokens)
+        with self._borrowed_table(count) as table:
+            for start in range(0, count - 1, chunk):
+                part = tokens[start : start + chunk]
+                self._batch.fill_one(part, start, table, logits=True)
+                targets = tokens[start + 1 : start + 1 + part.shape[0]]
+                rows = self._batch.run(self._session).logits[: targets.shape[0]].astype(np.float64)
+                highest = rows.max(axis=1, keepdims=True)
+                rows -= highest + np.log(np.exp(rows - highest).sum(axis=1, keepdims=True))
+                here = slice(start + 1, start + 1 + targets.shape[0])
+                own[here] = np.take_along_axis(rows, targets[:, None].astype(np.int64), axis=1)[:, 0]
+                if top:
+                    best = np.argpartition(-rows, top - 1, axis=1)[:, :top]
+                    order = np.argsort(-np.take_along_axis(rows, best, axis=1), axis=1, kind="stable")
+                    ids[here] = best = np.take_along_axis(best, order, axis=1)
+                    logprobs[here] = np.take_along_axis(rows, best, axis=1)
+        return Scores(own, ids, logprobs)
 
     def embed(self, tokens: Int32s, pooling: Sequence[Pooling], skip: int) -> Float32s:
         """float32 (len(pooling) * hidden_size,), pooled over the tokens but the first `skip`."""

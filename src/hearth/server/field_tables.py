@@ -132,8 +132,6 @@ CHAT: Final = FieldRules(
         "documents": Refused("put them into a message.", ([],)),
         "echo": Refused("an answer is what the model says.", (False,)),
         "add_special_tokens": Refused("a template writes what it writes.", (False,)),
-        "add_generation_prompt": Refused("the answer is always the assistant's next turn.", (True,)),
-        "continue_final_message": Refused("the answer is always the assistant's next turn.", (False,)),
         **_elsewhere(
             prompt="use messages.",
             input="use messages.",
@@ -154,8 +152,7 @@ COMPLETION: Final = FieldRules(
         **_HARMLESS,
         **_lengths("max_tokens"),
         "max_completion_tokens": Renamed("max_tokens"),
-        "suffix": Refused("a text is carried on at its end only.", ("",)),
-        "add_special_tokens": Refused("a text begins as the model expects it.", (True,)),
+        "add_special": Renamed("add_special_tokens"),
         "return_tokens_as_token_ids": Refused("tokens are told as their texts.", (False,)),
         "prompt_embeds": Refused("a prompt is text or token ids."),
         **_elsewhere(

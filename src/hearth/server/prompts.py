@@ -17,8 +17,8 @@ _SWITCHES: Final = ("enable_thinking", "thinking")
 _TAKEN: Final = {
     "messages": "use messages",
     "tools": "use tools",
-    "add_generation_prompt": "the answer is always the assistant's next turn",
-    "continue_final_message": "the answer is always the assistant's next turn",
+    "add_generation_prompt": "it is a field of the request itself",
+    "continue_final_message": "it is a field of the request itself",
     "bos_token": "it belongs to the model",
     "eos_token": "it belongs to the model",
     "documents": "put them into a message",

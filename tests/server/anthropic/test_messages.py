@@ -210,6 +210,13 @@ def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
     assert set(asyncio.run(ask_all())) == {starter.chat(list(FRANCE)).text}
 
 
+def test_an_answer_that_has_begun_goes_on(anthropic: Anthropic) -> None:
+    whole = anthropic.messages.create(model="starter", max_tokens=30, messages=FRANCE)
+    begun: MessageParam = {"role": "assistant", "content": "The capital"}
+    rest = anthropic.messages.create(model="starter", max_tokens=30, messages=[*FRANCE, begun])
+    assert "The capital" + text_of(rest) == text_of(whole)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -223,7 +230,6 @@ def test_eight_clients_at_once(served: Running, starter: LLM) -> None:
         ("n", 2),
         ("tools", [{"type": "web_search_20250305", "name": "web_search"}]),
         ("messages", [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]),
-        ("messages", [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "I"}]),
     ],
 )
 def test_what_is_not_supported_is_named(anthropic: Anthropic, field: str, value: Any) -> None:

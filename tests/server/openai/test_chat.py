@@ -496,3 +496,15 @@ def test_errors_are_the_clients_exceptions(client: OpenAI) -> None:
         client.chat.completions.create(model="starter", messages=[])
     assert error.value.status_code == 400
     assert error.value.type == "invalid_request_error"
+
+
+def test_a_message_that_has_begun_is_continued_where_asked(client: OpenAI) -> None:
+    whole = client.chat.completions.create(model="starter", messages=FRANCE).choices[0].message.content
+    begun: ChatCompletionMessageParam = {"role": "assistant", "content": "The capital"}
+    wish = {"continue_final_message": True, "add_generation_prompt": False}
+    rest = client.chat.completions.create(model="starter", messages=[*FRANCE, begun], extra_body=wish)
+    assert whole == f"The capital{rest.choices[0].message.content}"
+    for wrong in ({"continue_final_message": True}, {"add_generation_prompt": False}):
+        with pytest.raises(BadRequestError) as error:
+            client.chat.completions.create(model="starter", messages=FRANCE, extra_body=wrong)
+        assert error.value.param == next(iter(wrong))

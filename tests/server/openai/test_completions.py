@@ -83,6 +83,44 @@ def test_logprobs_and_where_each_token_stands(client: OpenAI, starter: LLM) -> N
     assert (streamed, offsets) == (told.tokens, told.text_offset)
 
 
+def test_the_prompt_repeated_tells_how_likely_it_was(client: OpenAI, starter: LLM) -> None:
+    """As lm-evaluation-harness asks for every multiple choice."""
+    ids = starter.tokenize(PROMPT)
+    settings: dict[str, Any] = {"model": "starter", "echo": True, "logprobs": 1, "temperature": 0, "seed": 1234}
+    for prompt in (PROMPT, ids):
+        answer = client.completions.create(prompt=prompt, max_tokens=1, **settings)
+        told = answer.choices[0].logprobs
+        assert told is not None
+        assert told.tokens is not None
+        scored = starter.score(ids, top=1)
+        assert told.token_logprobs is not None
+        assert told.token_logprobs[1 : len(ids)] == pytest.approx([one.logprob for one in scored[1:] if one], abs=1e-3)
+        assert told.token_logprobs[0] is None
+        assert len(told.tokens) == len(ids) + 1
+        nothing = client.completions.create(prompt=prompt, max_tokens=0, **settings)
+        assert nothing.choices[0].logprobs is not None
+        assert nothing.choices[0].logprobs.token_logprobs == told.token_logprobs[: len(ids)]
+        assert nothing.choices[0].text.lstrip() == PROMPT
+        assert nothing.usage is not None
+        assert nothing.usage.completion_tokens == 0
+    streamed: list[str] = []
+    for chunk in client.completions.create(prompt=PROMPT, max_tokens=1, stream=True, **settings):
+        part = chunk.choices[0].logprobs
+        streamed += (part.tokens or []) if part else []
+    assert streamed[: len(ids)] == told.tokens[: len(ids)]
+
+
+def test_a_raw_prompt_may_write_control_tokens_unless_told_not_to(client: OpenAI, starter: LLM) -> None:
+    """Programs that apply a chat format themselves send it as a text."""
+    raw = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+    answer = client.completions.create(model="starter", prompt=raw, max_tokens=20)
+    assert "Paris" in answer.choices[0].text
+    assert answer.usage is not None
+    plain = client.completions.create(model="starter", prompt=raw, max_tokens=1, extra_body={"parse_special": False})
+    assert plain.usage is not None
+    assert plain.usage.prompt_tokens > answer.usage.prompt_tokens
+
+
 def test_a_text_follows_a_grammar(client: OpenAI) -> None:
     answer = client.completions.create(model="starter", prompt="Is it? ", extra_body={"grammar": 'start: "yes" | "no"'})
     assert answer.choices[0].text in ("yes", "no")
@@ -91,7 +129,8 @@ def test_a_text_follows_a_grammar(client: OpenAI) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("suffix", "the end"),
+        ("suffix", "the end"),  # the starter is no model of code
+        ("max_tokens", 0),
         ("best_of", 3),
         ("logprobs", 21),
         ("prompt", []),

@@ -56,7 +56,9 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     effort = body.output_config.effort if body.output_config else None
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
     tools = [_tool(tool) for tool in body.tools or ()]
-    return for_template(as_messages(body), template), {
+    messages = for_template(as_messages(body), template)
+    return messages, {
+        "continue_final_message": messages[-1]["role"] == "assistant",  # what Anthropic calls prefilling an answer
         "thinking": wanted_thinking(body, template),
         "tools": tools or None,
         "tool_choice": choice,

@@ -261,7 +261,7 @@ class CountRequest(ClientBody):
     """What both routes take."""
 
     rules = field_tables.MESSAGES
-    model: ModelName
+    model: ModelName | None = None
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     system: TextOrBlocks | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
@@ -276,13 +276,6 @@ class MessageRequest(CountRequest, Sampling):
     max_tokens: TokenCount
     stop_sequences: Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     stream: bool | None = None
-
-    @field_validator("messages")
-    @classmethod
-    def _ends_with_user(cls, value: list[Message]) -> list[Message]:
-        if value[-1].role == "assistant":
-            raise PydanticCustomError("prefill", "the last one cannot be the assistant's: an answer is begun anew")
-        return value
 
     @field_validator("max_tokens")
     @classmethod

@@ -54,6 +54,7 @@ def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
             parallel_tool_calls=body.parallel_tool_calls is not False,
             response_format=body.wanted_format(),
             template_variables=variables | efforts,
+            continue_final_message=bool(body.continue_final_message),
             **body.settings(
                 stop=body.stop,
                 seed=nth_seed(body.seed, index),

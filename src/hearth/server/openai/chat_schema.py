@@ -212,7 +212,7 @@ class ChatRequest(Structured, Thinking):
     """The fields of OpenAI's request that Hearth has, and its and other servers' extensions."""
 
     rules = field_tables.CHAT
-    model: ModelName
+    model: ModelName | None = None
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None
     max_tokens: TokenCount | None = None
@@ -224,6 +224,12 @@ class ChatRequest(Structured, Thinking):
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    continue_final_message: (
+        Annotated[bool, Field(description="Extension: the last message is the assistant's; go on with it.")] | None
+    ) = None
+    add_generation_prompt: (
+        Annotated[bool, Field(description="Extension: false goes with continue_final_message.")] | None
+    ) = None
     chat_template_kwargs: (
         Annotated[
             dict[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")], TemplateValue],
@@ -250,6 +256,23 @@ class ChatRequest(Structured, Thinking):
     @classmethod
     def _is_stream(cls, value: StreamOptions | None, others: ValidationInfo) -> StreamOptions | None:
         return needs_stream(value, others)
+
+    @field_validator("continue_final_message")
+    @classmethod
+    def _has_begun(cls, value: bool | None, others: ValidationInfo) -> bool | None:
+        messages = others.data.get("messages")
+        if value and messages and messages[-1].role != "assistant":
+            raise PydanticCustomError("needs", "needs a last message of role assistant")
+        return value
+
+    @field_validator("add_generation_prompt")
+    @classmethod
+    def _is_turn(cls, value: bool | None, others: ValidationInfo) -> bool | None:
+        if value is not None and value == bool(others.data.get("continue_final_message")):
+            wanted = "false" if value else "true"
+            raise PydanticCustomError("differ", "must be {wanted} here: it is the opposite of continue_final_message",
+                                      {"wanted": wanted})  # fmt: skip
+        return value
 
 
 class CachedTokens(BaseModel):
