@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -107,7 +108,7 @@ def test_a_full_disk_is_an_error_and_what_was_there_stays(tmp_path: Path) -> Non
 def test_a_really_full_disk(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
         pytest.skip("may not mount")
     try:
@@ -120,6 +121,26 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
             assert store.conversation(id).messages[1].content == "It was there before."
         with Store(disk) as store:
             assert store.conversation(id).messages[1].content == "It was there before."
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_on_a_full_disk_a_conversation_can_be_deleted(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("may not mount")
+    try:
+        with Store(disk) as store:
+            ids = [talk(store, f"question {i}", "answer " * 1000) for i in range(20)]
+            (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+            with pytest.raises(StorageError, match="full"):
+                _fill(store, store.begin_answer(ids[0], store.conversation(ids[0]).messages[0].id, "starter").id)
+            for id in ids:
+                store.delete(id)
+            assert not store.conversations("question")[0]
+            talk(store, "again", "there is room")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

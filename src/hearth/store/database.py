@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from hearth.errors import CorruptFile, HearthError, StorageError, Unsupported
 
 BUSY_S = 5.0
+RESERVE_BYTES = 2 << 20
 MAX_CHECKED_BYTES = 64 << 20
 """Files up to this size are checked whole when they are opened; larger ones page by page as they are read."""
 _FULL = {sqlite3.SQLITE_FULL}
@@ -47,6 +48,7 @@ class Database:
         self._write_lock = threading.RLock()
         self._read_lock = threading.RLock()
         self._closed = False
+        self._reserve = _Reserve(path.with_name(f"{path.name}.reserve"))
         self._process_lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0, mode=0o600, thread_local=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -68,15 +70,22 @@ class Database:
             self._reader = self._connect()
             with self._errors():
                 self._reader.execute("PRAGMA query_only = ON")
+            self._reserve.take()
         except BaseException:
             self._process_lock.release()
             raise
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end of the block, or leaves everything as it was."""
+    def write(self, *, deleting: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed at the end of the block, or leaves everything as it was.
+
+        Args:
+            deleting: may use the room that is kept for it: deleting needs some, too, and is what a full disk asks for.
+        """
         with self._write_lock, self._errors():
             self._require_open()
+            if deleting:
+                self._reserve.give()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -99,10 +108,12 @@ class Database:
                 self._reader.execute("ROLLBACK")
 
     def forget(self) -> None:
-        """Moves the write-ahead log into the file and empties it: what was deleted is in neither."""
+        """Moves the write-ahead log into the file and empties it: what was deleted is in neither. Takes the room for
+        the next deletion."""
         with self._write_lock, self._read_lock, self._errors():
             self._require_open()
             busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        self._reserve.take()
         if busy:
             raise StorageError(
                 f"{self.path} is being read by another program.",
@@ -187,6 +198,22 @@ class Database:
             raise translated from error
         except (UnicodeDecodeError, json.JSONDecodeError) as error:  # what was written was a text, and JSON
             raise _damaged(self.path, str(error)) from error
+
+
+class _Reserve:
+    """A file that holds nothing but room on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self) -> None:
+        """Where there is no room, or none can be taken ahead, there is none for deleting either."""
+        with suppress(OSError, AttributeError), os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+
+    def give(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def _translated(path: Path, error: sqlite3.Error) -> HearthError | None:

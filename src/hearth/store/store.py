@@ -146,7 +146,7 @@ class Store:
 
     def delete(self, id: str) -> None:
         """Deletes a conversation for good: its text is in no file of the store any more. Raises NotFound."""
-        with self._database.write() as connection:
+        with self._database.write(deleting=True) as connection:
             number = rows.conversation_number(connection, id)
             title = connection.execute("SELECT title FROM conversations WHERE number = ?", (number,)).fetchone()[0]
             texts = connection.execute(
@@ -305,7 +305,7 @@ class Store:
 
     def delete_attachment(self, id: str) -> None:
         """Deletes a file that has not been sent. Raises NotFound; UsageError for one that a message carries."""
-        with self._database.write() as connection:
+        with self._database.write(deleting=True) as connection:
             row = connection.execute("SELECT number FROM attachments WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise NotFound(f"There is no attachment {id!r}.")
