@@ -58,7 +58,7 @@ def kept(place: Path) -> list[Path]:
         {"model_type": "qwen2_vl"},
         {"quantization_config": {"quant_method": "awq", "bits": 4}},
         {"num_local_experts": 8},
-        {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
+        {"rope_scaling": {"rope_type": "spiral", "factor": 2.0}},
         {"hidden_act": "relu6"},
         {"num_attention_heads": 0},
     ],

@@ -406,3 +406,39 @@ def test_a_class_that_cuts_text_otherwise_is_refused_by_name(tmp_path: Path) -> 
 def test_merges_that_name_unknown_tokens_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match=r"merges.txt, line 2: the merge 'a z'"):
         spec_of(tmp_path, vocab__json=VOCAB, merges__txt="#version: 0.2\na z\n")
+
+
+LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
+
+
+def tekken(**changes: Any) -> dict[str, Any]:
+    words = [bytes([value]) for value in range(256)] + [b"th", b"the", b" the", b" t", b"in", b"ing"]
+    vocab = [{"rank": rank, "token_bytes": base64.b64encode(word).decode()} for rank, word in enumerate(words)]
+    names = ("<unk>", "<s>", "</s>", "[INST]", "[/INST]")
+    special = [{"rank": rank, "token_str": name, "is_control": True} for rank, name in enumerate(names)]
+    config = {"pattern": LETTERS, "default_vocab_size": 20 + len(words) - 1, "default_num_special_tokens": 20}
+    return {"config": config, "vocab": vocab, "special_tokens": special} | changes
+
+
+def test_mistrals_tekken_json_is_a_tokenizer(tmp_path: Path) -> None:
+    """Ids: transformers 5.24, MistralConverter of the same file. Its last word lies beyond default_vocab_size."""
+    spec = spec_of(tmp_path, tekken__json=tekken())
+    assert (spec.bos_id, spec.eos_ids, spec.add_bos) == (1, (2,), True)
+    assert Tokenizer(spec).encode("the thing") == [1, 277, 52, 276, 280, 123]
+    assert Tokenizer(spec).encode("[INST]é[/INST]", parse_special=True) == [1, 3, 215, 189, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"special_tokens": None}, Unsupported),
+        ({"config": {"pattern": LETTERS, "default_num_special_tokens": 2}}, CorruptFile),
+        ({"config": {"pattern": "("}}, CorruptFile),
+        ({"vocab": [{"rank": 1, "token_bytes": "YQ=="}]}, CorruptFile),
+        ({"vocab": [{"rank": 0, "token_bytes": "?"}]}, CorruptFile),
+        ({"vocab": 3}, CorruptFile),
+    ],
+)
+def test_a_damaged_tekken_json_is_refused(tmp_path: Path, changes: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        spec_of(tmp_path, tekken__json=tekken(**changes))

@@ -232,3 +232,15 @@ def test_a_normalisation_table_that_announces_too_much_is_refused() -> None:
     text = json.dumps({"normalizer": {"type": "Precompiled", "precompiled_charsmap": table}})
     with pytest.raises(CorruptFile, match="normalisation table"):
         load_tokenizer(text, "tokenizer.json")
+
+
+def test_a_normalizer_that_blows_a_text_up_is_refused() -> None:
+    replace = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+    document = json.loads(to_json(spm_document(SpmModel([Piece("a", 0.0, Kind.NORMAL)], "bpe"), "test")))
+    for count, refused in ((1, False), (6, True)):
+        document["normalizer"] = {"type": "Sequence", "normalizers": [replace] * count}
+        if refused:
+            with pytest.raises(CorruptFile, match="1,000,000 characters of one"):
+                load_tokenizer(json.dumps(document), "tokenizer.json")
+        else:
+            load_tokenizer(json.dumps(document), "tokenizer.json")

@@ -31,6 +31,7 @@ _IDENTITY_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
+    "tekken.json",
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",

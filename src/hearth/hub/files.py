@@ -24,6 +24,7 @@ _CONFIG_FILES = frozenset(
         "tokenizer_config.json",
         "special_tokens_map.json",
         "added_tokens.json",
+        "tekken.json",
         "vocab.json",
         "merges.txt",
         "chat_template.jinja",
@@ -37,7 +38,7 @@ _CONFIG_FILES = frozenset(
 # The folders of the modules that follow such a model: pooling, dense layers.
 _MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors)")
 # One of these a folder must have to turn text into tokens.
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
 INDEX_FILE = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors)")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.

@@ -6,8 +6,11 @@ token it lacks) it panics, and Python sees a `PanicException`, which is no `Exce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -16,6 +19,7 @@ from hearth.checkpoint.tokenizer.charsmap import check_charsmaps_in
 from hearth.errors import CorruptFile, HearthError, UsageError
 
 _SHOWN_CHARS = 300
+_MAX_GROWTH = 100  # published normalizers replace a space by one character
 _PANICS = "pyo3_runtime"  # the module of what a panic becomes
 
 
@@ -50,7 +54,20 @@ def load_tokenizer(text: str, source: str) -> Tokenizer:
         tokenizer = Tokenizer.from_str(text)
         tokenizer.no_truncation()
         tokenizer.no_padding()
+    growth = _growth(json.loads(tokenizer.normalizer.__getstate__())) if tokenizer.normalizer is not None else 1
+    if growth > _MAX_GROWTH:
+        raise damaged(f"Its normalizer can make {growth:,} characters of one.")
     return tokenizer
+
+
+def _growth(normalizer: Mapping[str, Any]) -> int:
+    """How many times longer a text can become by the replacements of a normalizer."""
+    if normalizer.get("type") == "Sequence":
+        return math.prod(_growth(step) for step in normalizer["normalizers"])
+    if normalizer.get("type") == "Replace":
+        pattern = normalizer["pattern"].get("String", "?")  # an expression may match one character
+        return max(1, len(normalizer["content"]) // max(1, len(pattern)))
+    return 1
 
 
 def encode(tokenizer: Tokenizer, text: str, *, add_special: bool) -> list[int]:

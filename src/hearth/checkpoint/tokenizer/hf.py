@@ -15,6 +15,7 @@ from hearth.checkpoint.tokenizer.special_tokens import (
     num_added,
     post_processor_decides,
 )
+from hearth.checkpoint.tokenizer.tekken import convert_tekken
 from hearth.checkpoint.tokenizer.vocab_files import (
     Added,
     Converted,
@@ -33,8 +34,8 @@ def hf_tokenizer(folder: Path, config: Mapping[str, Any], rows: int | None = Non
     """The tokenizer of a model folder; None where it has none.
 
     Args:
-        folder: holds tokenizer.json, or tokenizer.model, or vocab.json and merges.txt, and beside them what says how
-            it is used.
+        folder: holds tokenizer.json, or tokenizer.model, tekken.json, vocab.json and merges.txt, and beside them what
+            says how it is used.
         config: content of config.json.
         rows: of the model's embedding, where that is known.
 
@@ -85,6 +86,8 @@ def _read(folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]) 
         return Converted(read_text(folder / "tokenizer.json", MAX_TOKENIZER_BYTES))
     if (folder / "tokenizer.model").is_file():
         return convert_tokenizer_model(folder / "tokenizer.model", _added_tokens(folder, settings))
+    if (folder / "tekken.json").is_file():
+        return convert_tekken(folder / "tekken.json")
     vocab, merges = folder / "vocab.json", folder / "merges.txt"
     if vocab.is_file() and merges.is_file():
         model_type = str(config.get("model_type", ""))
