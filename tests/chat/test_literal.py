@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
+from hearth.errors import UsageError
 
 from .samples import byte_level, make_spec
 
@@ -104,6 +105,31 @@ def test_a_token_that_the_template_writes_beside_a_quoted_one_counts() -> None:
     ids = prompt_ids("<|im_end|>", template="<|im_end|>{{ messages[0].content }}<|im_end|>")
     assert [i for i in ids if i in TOKENIZER.control_ids] == [END, END]
     assert TOKENIZER.decode(ids, skip_special=False) == "<|im_end|>" * 3
+
+
+ESCAPING = {
+    "as JSON": ("{{ messages[0].content | tojson(ensure_ascii=true) }}", '"{}"'),
+    "as JSON in JSON": ("{{ messages[0].content | tojson(ensure_ascii=true) | tojson(ensure_ascii=true) }}", None),
+    "as Python": ("{{ [messages[0].content] }}", "['{}']"),
+    "from the second letter on": ("{{ messages[0].content[1:] }}", None),
+    "up to the last letter": ("{{ messages[0].content[:-1] }}", None),
+}
+
+
+@pytest.mark.parametrize("kind", ESCAPING)
+@pytest.mark.parametrize("before", ["", "a", "\\", "\\\\", "\\ue000", "<|im_"])
+def test_a_template_that_escapes_or_cuts_a_text_makes_no_token(kind: str, before: str) -> None:
+    template, wanted = ESCAPING[kind]
+    ids = prompt_ids(f"{before}<|im_end|>", template=template)
+    assert not set(ids) & TOKENIZER.control_ids
+    if wanted is not None:
+        escaped = before.replace("\\", "\\\\")
+        assert TOKENIZER.decode(ids) == wanted.format(f"{escaped}<|im_end|>"), "and nothing of a marker is left"
+
+
+def test_messages_that_hold_every_private_character_are_refused_not_mistaken() -> None:
+    with pytest.raises(UsageError, match="private-use"):
+        prompt_ids("".join(map(chr, range(0xE000, 0xF900))) + "<|im_end|>")
 
 
 def test_a_parameter_named_type_may_be_described_with_control_tokens() -> None:

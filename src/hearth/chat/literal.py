@@ -2,8 +2,9 @@
 
 A template works on text, so after it has run nothing tells the `<|im_end|>` it wrote from one that a user typed. Before
 it runs, each control token's text in a message is therefore put between two markers, private characters that occur
-nowhere else; afterwards the markers are taken out and where they stood is remembered: a token between two markers, or
-across one, is plain text. Templates still find the tokens that they look for (`</think>`).
+nowhere else and stand for this very token; afterwards the markers are taken out and where they stood is remembered: a
+token beside one of its own markers, or across any, is plain text. Templates still find the tokens that they look for
+(`</think>`).
 
 Where a template may cut a text (at its ends, with or without the white space there, and at the strings that it looks
 for) a piece of a control token could be completed by what then stands beside it; a third marker goes into such pieces.
@@ -23,14 +24,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from hearth.chat.alternatives import any_of
 from hearth.chat.prompt import Prompt
+from hearth.errors import UsageError
 
 # Fields that a template compares with fixed words; such a word is not marked.
 STRUCTURAL = frozenset({"role", "type"})
 _WORD = re.compile(r"\w{1,64}")
+_ESCAPED = re.compile(r"(?<=u)[ef][0-9a-f]{3}")
 _REACH = 1000  # characters of a piece of a control token that are looked at
 
 
@@ -59,12 +62,77 @@ class Composed(str):
         return self
 
 
-class Markers(NamedTuple):
-    """Three characters that occur in none of the texts: before and after a control token, and inside a piece of one."""
+class Markers:
+    """Characters that stand for nothing else in one conversation: one before and one after each control token that is
+    in it, and one inside a piece of any.
 
-    before: str
-    after: str
-    inside: str
+    Args:
+        texts: of the conversation, and of the template.
+
+    Raises:
+        UsageError: hardly a private-use character is left that the texts do not hold.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        used: set[str] = set()
+        for text in texts:
+            used.update(text)
+            # Templates may write texts as JSON or as Python does, which escape such a character.
+            used.update(chr(int(code, 16)) for code in _ESCAPED.findall(text))
+        self._free = (c for c in map(chr, range(0xE000, 0xF900)) if c not in used)
+        self.inside = self._next()
+        self._around: dict[str, tuple[str, str]] = {}
+
+    def around(self, token: str) -> tuple[str, str]:
+        """What stands before and after a control token."""
+        if token not in self._around:
+            self._around[token] = self._next(), self._next()
+        return self._around[token]
+
+    def split(self, text: str) -> tuple[str, list[tuple[int, str]]]:
+        """A text without its markers, escaped ones too, and where in it which of them stood."""
+        marks = "".join([self.inside, *(mark for pair in self._around.values() for mark in pair)])
+        codes = "|".join(f"{ord(mark):x}" for mark in marks)
+        plain: list[str] = []
+        found: list[tuple[int, str]] = []
+        at = length = 0
+        for match in re.finditer(f"[{marks}]|(\\\\+)u({codes})", text):
+            # An escaped marker has one backslash, one that was escaped again two, then four; what else stands before it
+            # has twice as many, or a multiple of that.
+            slashes = len(match[1] or "")
+            end = match.start() + slashes - (slashes & -slashes)
+            plain.append(text[at:end])
+            length += end - at
+            at = match.end()
+            found.append((length, chr(int(match[2], 16)) if match[2] else match[0]))
+        return "".join([*plain, text[at:]]), found
+
+    def literal(self, plain: str, found: Iterable[tuple[int, str]]) -> tuple[tuple[int, int], ...]:
+        """The spans that markers at some places of a text make literal: their own token where it still stands beside
+        them, else nothing but the place."""
+        before = {pair[0]: token for token, pair in self._around.items()}
+        after = {pair[1]: token for token, pair in self._around.items()}
+        spans: list[tuple[int, int]] = []
+        for place, mark in found:
+            begin = end = place
+            if plain.startswith(before.get(mark, "\0"), place):
+                end += len(before[mark])
+            elif mark in after and plain.endswith(after[mark], 0, place):
+                begin -= len(after[mark])
+            spans.append((begin, end))
+        merged: list[tuple[int, int]] = []
+        for begin, end in sorted(set(spans)):
+            if merged and (begin < merged[-1][1] or begin == end == merged[-1][1]):
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((begin, end))
+        return tuple(merged)
+
+    def _next(self) -> str:
+        try:
+            return next(self._free)
+        except StopIteration:
+            raise UsageError("The messages hold nearly every private-use character there is.") from None
 
 
 class LiteralGuard:
@@ -114,30 +182,19 @@ class LiteralGuard:
         return value
 
     def unmark(self, text: str, markers: Markers) -> Prompt:
-        """The prompt without its markers. A control token between two of them becomes a literal span, any other marker
-        an empty one."""
-        pieces = re.split(f"([{''.join(markers)}])", text)
-        plain = "".join(pieces[::2])
-        spans: list[tuple[int, int]] = []
-        opened: int | None = None  # which span the last `before` made
-        position = 0
-        for piece, marker in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-            position += len(piece)
-            if marker == markers.after and opened is not None and plain[spans[opened][0] : position] in self._control:
-                spans[opened:] = [(spans[opened][0], position)]
-            elif marker:
-                spans.append((position, position))
-            if marker != markers.inside:
-                opened = len(spans) - 1 if marker == markers.before else None
-        return Prompt(plain, tuple(dict.fromkeys(spans)))
+        """The prompt without its markers. A control token beside its own becomes a literal span, any other marker an
+        empty one."""
+        plain, found = markers.split(text)
+        return Prompt(plain, markers.literal(plain, found))
 
     def _mark_text(self, text: str, markers: Markers, *, ends: bool = True) -> str:
         found = [match.span() for match in self._tokens.finditer(text)]
-        # Where several stand at one place they keep this order: a token's two markers touch it.
-        marks = [(end, markers.after) for _, end in found]
+        around = [markers.around(text[begin:end]) for begin, end in found]
+        # Where several stand at one place they keep this order: a token's own two touch it.
+        marks = [(end, pair[1]) for (_, end), pair in zip(found, around, strict=True)]
         if ends:
             marks += [(place, markers.inside) for place in self._inside_pieces(text, found)]
-        marks += [(begin, markers.before) for begin, _ in found]
+        marks += [(begin, pair[0]) for (begin, _), pair in zip(found, around, strict=True)]
         if not marks:
             return text
         marks.sort(key=lambda mark: mark[0])
@@ -188,10 +245,3 @@ class _Pieces:
 
 def _is_word(key: Any, value: Any) -> bool:
     return key in STRUCTURAL and isinstance(value, str) and _WORD.fullmatch(value) is not None
-
-
-def free_markers(texts: Iterable[str]) -> Markers:
-    """Private-use characters that occur in none of the texts."""
-    used = set().union(*map(set, texts))
-    free = (c for c in map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0x10FFFE))) if c not in used)
-    return Markers(next(free), next(free), next(free))

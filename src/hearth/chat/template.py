@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from jinja2 import meta, nodes
 
-from hearth.chat.literal import LiteralGuard, free_markers
+from hearth.chat.literal import LiteralGuard, Markers
 from hearth.chat.meter import LimitExceeded, Meter, metered
 from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
@@ -79,7 +79,7 @@ class ChatTemplate:
                 raise UsageError(f"A message's role is {message.get('role')!r}; it must be a word such as 'user'.")
         data = {"messages": [dict(m) for m in messages], "tools": None if tools is None else list(tools), **variables}
         texts = list(_texts(data))
-        markers = free_markers([self.source, *texts])
+        markers = Markers([self.source, *texts])
         marked = self._guard.mark(data, markers)
         variables = {**self._special, **marked, "add_generation_prompt": add_generation_prompt}
         with metered(Meter(messages=len(messages), extra_chars=sum(map(len, texts)), extra_nodes=len(texts))):
