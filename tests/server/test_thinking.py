@@ -108,7 +108,11 @@ def test_an_effort_reaches_a_template_that_knows_efforts_and_is_no_error_where_t
     assert (
         variables_of_thinking("low", thinks, field="f") == variables_of_thinking("none", plain, field="f") == ({}, None)
     )
-    for effort, template in (("none", thinks), ("low", plain)):
+    granite = ChatTemplate("{% if thinking %}<think>{% endif %}", special={})
+    assert variables_of_thinking("none", granite, field="f") == ({"thinking": False}, None)
+    assert variables_of_thinking("high", granite, field="f") == ({"thinking": True}, None)
+    assert variables_of_thinking("xhigh", knows, field="f") == ({"reasoning_effort": "high"}, None)
+    for effort, template in (("none", thinks), ("none", knows), ("low", plain)):
         with pytest.raises(ApiError, match="cannot switch"):
             variables_of_thinking(effort, template, field="f")
 

@@ -89,14 +89,16 @@ class ThinkingSwitches:
             return self.variables(False)
         if wanted == "none" and self.thinks:
             return None
-        given = self.variables(True)
-        for name in self._level_names:
-            level = self._level(name, wanted, given)
-            if level is not None:
-                return {**given, name: level}
         if self._both is None and not self._level_names and self.thinks != (wanted not in ("none", "minimal")):
             return None
-        return given
+        return self.variables(True) | self.level(wanted)
+
+    def level(self, wanted: str) -> dict[str, Any]:
+        """What a template that knows levels is given for one, while the model thinks; empty where it knows none, or
+        the level makes no difference."""
+        given = self.variables(True)
+        found = ((name, self._level(name, wanted, given)) for name in self._level_names)
+        return {name: level for name, level in found if level is not None}
 
     # -- inside --------------------------------------------------------------------------------------------------
 

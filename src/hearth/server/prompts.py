@@ -89,12 +89,14 @@ def variables_of_thinking(
     """
     if wish is None:
         return {}, None
-    if isinstance(wish, str) and template.uses("reasoning_effort"):
-        return {"reasoning_effort": wish}, None
-    wanted = wish if isinstance(wish, bool) else wish not in ("none", "minimal")
+    if isinstance(wish, str):
+        variables = template.thinking.effort(wish)
+        if variables is None:
+            raise no_switch(field)
+        return variables, None
     if can_switch_thinking(template):
-        return {}, wanted
-    if thinks(template) != wanted:
+        return {}, wish
+    if thinks(template) != wish:
         raise no_switch(field)
     return {}, None  # it does so by itself
 

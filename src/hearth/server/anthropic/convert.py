@@ -64,7 +64,7 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
         "tool_choice": choice,
         "parallel_tool_calls": parallel,
         "response_format": wanted,
-        "template_variables": {"reasoning_effort": effort} if effort and template.uses("reasoning_effort") else None,
+        "template_variables": (template.thinking.level(effort) if effort else None) or None,
     }
 
 

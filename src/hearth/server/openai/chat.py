@@ -53,7 +53,7 @@ def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
             tool_choice=tool_choice(body),
             parallel_tool_calls=body.parallel_tool_calls is not False,
             response_format=body.wanted_format(),
-            template_variables=variables | efforts,
+            template_variables=efforts | variables,
             continue_final_message=bool(body.continue_final_message),
             **body.settings(
                 stop=body.stop,
