@@ -87,7 +87,7 @@ class LLM(Asking):
     get alone.
 
     Args:
-        model: `starter`, `owner/name` on the hub, `hf:owner/name:file.gguf`, a folder, a `.gguf` file, or a bundle.
+        model: `starter`, `owner/name` on the hub, `owner/name:Q4_K_M`, a folder, a `.gguf` file, or a bundle.
         quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q4.
         head: the same for embedding and head; None: q8 where the body has 4 bits.
         precision: "default" computes with 8-bit activations, "high" with 32-bit floats.

@@ -108,7 +108,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def cli() -> None:
     """Language models on your own machine: private, compiled for it, no cloud.
 
-    MODEL is `starter`, a name on the hub (`owner/name`, `hf:owner/name:file.gguf`), a folder, a `.gguf` file or a
+    MODEL is `starter`, a name on the hub (`owner/name`, `owner/name:Q4_K_M`), a folder, a `.gguf` file or a
     compiled bundle. `hearth VERB --help` tells more.
     """
 
