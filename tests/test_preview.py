@@ -170,6 +170,14 @@ def test_of_a_repository_of_ggufs_the_file_that_fits_is_named(hub: FakeHub, plac
     assert kept(place) == []
 
 
+def test_without_a_look_the_size_of_a_gguf_decides(hub: FakeHub, place: Path) -> None:  # noqa: F811
+    hub.publish(REPO, {"tiny-Q4_0.gguf": big_gguf(10) + bytes(200_000)})
+    hub.faults.append(Fault("tiny-Q4_0.gguf", ignore_range=True))
+    with pytest.raises(NotEnoughMemory, match=f"{REPO}:Q4_0 takes"):
+        fetch(REPO, memory_bytes=100_000)
+    assert kept(place) == []
+
+
 def test_a_model_on_this_disk_is_refused_before_it_is_compiled(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,12 +72,14 @@ def inspector(
 
     def inspect(remote: Remote) -> None:
         preview = look_into(remote, context=context)
-        if preview is not None:
 
-            def sizes(quant: str | None) -> ModelSize:
+        def sizes(quant: str | None) -> ModelSize:
+            if preview is not None:
                 return preview.size(quant=quant, head=head, kv=kv)
+            # A GGUF file that cannot be looked into: as it is, it takes what it has.
+            return ModelSize(0 if quant else remote.size_bytes, 0, "")
 
-            require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
+        require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
 
     return inspect
 

@@ -79,6 +79,22 @@ def test_a_failed_update_leaves_the_installed_model_in_use(hub: FakeHub, cache: 
     assert models.resolve(REPO, offline=True) == old
 
 
+def test_what_has_come_of_a_cut_update_is_told(hub: FakeHub, cache: Path) -> None:
+    hub.publish(REPO, model_files())
+    models.pull(REPO)
+    (before,) = [m for m in models.list_models() if m.name == REPO]
+    hub.publish(REPO, model_files(seed=9))
+    hub.faults += [Fault("model.safetensors", cut_after=100_000, times=1), Fault("model.safetensors", status=500)]
+    with pytest.raises(NetworkError):
+        models.pull(REPO)
+    (model,) = [m for m in models.list_models() if m.name == REPO]
+    assert (before.update_bytes, model.update_bytes, model.complete) == (0, 100_000, True)
+    hub.faults.clear()
+    models.pull(REPO)
+    (model,) = [m for m in models.list_models() if m.name == REPO]
+    assert model.update_bytes == 0
+
+
 def test_sharded_weights_come_with_their_index(hub: FakeHub, cache: Path) -> None:
     shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
     index = {"weight_map": {"a": shards[0], "b": shards[1]}}
@@ -276,7 +292,7 @@ def test_a_blob_that_lost_its_tail_comes_again(hub: FakeHub, cache: Path) -> Non
 def test_files_too_large_for_http_are_left_to_the_library_and_checked(
     hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_HTTP_BYTES", 100_000)
+    monkeypatch.setattr(transfer, "MAX_HTTP_BYTES", 100_000)
     files = model_files()
     hub.publish(REPO, files)
     hub.faults.append(Fault("model.safetensors", flip=True, times=1))

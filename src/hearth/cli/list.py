@@ -14,6 +14,7 @@ from hearth.cli.table import print_table
 
 if TYPE_CHECKING:
     from hearth.bundle import StoredBundle
+    from hearth.hub import Installed
 
 
 @click.command("list", epilog=examples("hearth list", "hearth list --json"))
@@ -34,6 +35,7 @@ def command(as_json: bool) -> None:
                     "path": str(m.path),
                     "last_used": m.last_used,
                     "complete": m.complete,
+                    "update_bytes": m.update_bytes,
                 }
                 for m in models
             ],
@@ -60,7 +62,7 @@ def command(as_json: bool) -> None:
         (
             m.name,
             m.kind,
-            format_bytes(m.size_bytes) + ("" if m.complete else " (incomplete)"),
+            _size(m),
             datetime.fromtimestamp(m.last_used).strftime("%Y-%m-%d") if m.last_used else "",
         )
         for m in models
@@ -79,6 +81,15 @@ def command(as_json: bool) -> None:
             click.echo("The next compilation clears it away, or: hearth rm --unfinished", err=True)
     if sys.stdout.isatty():
         click.echo("\nhearth show MODEL tells more; hearth pull gets another.", err=True)
+
+
+def _size(model: Installed) -> str:
+    from hearth.units import format_bytes
+
+    size = format_bytes(model.size_bytes)
+    if not model.complete:
+        return f"{size} (incomplete)"
+    return f"{size} (and {format_bytes(model.update_bytes)} of a cut update)" if model.update_bytes else size
 
 
 def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str]:

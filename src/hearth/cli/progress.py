@@ -13,10 +13,12 @@ import click
 from hearth.cli.terminal import note
 from hearth.errors import shown
 from hearth.prepare import Progress
+from hearth.units import format_bytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
+    from rich.progress import Task as RichTask
     from rich.progress import TaskID
 
 _QUIET_S = 0.3  # what is done sooner than this shows nothing
@@ -95,7 +97,6 @@ class _Bars:
             ProgressColumn,
             TaskProgressColumn,
             TimeRemainingColumn,
-            TransferSpeedColumn,
         )
         from rich.progress import (
             Progress as RichProgress,
@@ -103,14 +104,18 @@ class _Bars:
         from rich.table import Column
         from rich.text import Text
 
+        class Speed(ProgressColumn):
+            def render(self, task: RichTask) -> Text:
+                return Text(f"{format_bytes(task.speed)}/s" if task.speed else "", style="progress.data.speed")
+
         # The text has a line of its own, folded where it must be, so that the bar and its numbers keep theirs.
         whole = Column(no_wrap=True, overflow="ignore")
         bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4))
         columns: list[ProgressColumn] = [bar, TaskProgressColumn(table_column=whole)]
         if progress.stage == "download":
             columns += [
-                DownloadColumn(table_column=whole),
-                TransferSpeedColumn(table_column=whole),
+                DownloadColumn(binary_units=True, table_column=whole),
+                Speed(table_column=whole),
                 TimeRemainingColumn(compact=True, table_column=whole),
             ]
 

@@ -25,8 +25,6 @@ from hearth.hub.settings import cache_dir, endpoint, is_offline, prefers_xet
 from hearth.hub.types import Inspect, Progress, ProgressCallback, Source
 from hearth.units import format_bytes
 
-# The hub gives larger files by its Xet protocol only, which huggingface_hub speaks.
-MAX_HTTP_BYTES = 50 * 10**9
 # Left free on the disk beside the model.
 _DISK_MARGIN_BYTES = 64 << 20
 # Callbacks come no more often than this.
@@ -98,7 +96,7 @@ def _fetch_all(repo: Repo, remote: Remote, missing: Sequence[RemoteFile], progre
     """Brings the missing files of a model, and makes the snapshot of all that is here."""
     needed = remote.selection.files
     report = _Report(remote.repo_id, needed, missing, repo, progress)
-    by_library = [f for f in missing if f.size_bytes > MAX_HTTP_BYTES or (f.is_lfs and prefers_xet())]
+    by_library = [f for f in missing if f.size_bytes > transfer.MAX_HTTP_BYTES or (f.is_lfs and prefers_xet())]
     for file in missing:
         if file not in by_library:
             _fetch(repo, remote.commit, file, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from hearth.errors import ModelNotFound, StorageError, UsageError
@@ -45,21 +46,26 @@ def _models_of(repo: Repo) -> list[Installed]:
         source = cache.find(parse_hub_name(name))
         if source is not None:
             models.append(Installed(name, source.kind, source.size_bytes, source.path, _last_used(source.path)))
-    if not models and _was_begun(repo):
+    begun = _begun(repo)
+    if models and begun:
+        models[0] = replace(models[0], update_bytes=sum(p.stat().st_size for p in begun))
+    elif begun:
         size_bytes = sum(p.stat().st_size for p in repo.blobs.iterdir() if p.is_file())
         models.append(Installed(repo.repo_id, "folder", size_bytes, repo.path, _last_used(repo.blobs), complete=False))
     return models
 
 
-def _was_begun(repo: Repo) -> bool:
-    """Whether a download of Hearth's was cut: in the middle of a file, or after one that no snapshot has yet."""
-    if any(part.name.endswith(cache.PART_SUFFIX) for part in repo.parts()):
-        return True
+def _begun(repo: Repo) -> list[Path]:
+    """Files of a download that was cut: parts of Hearth's, and whole ones that no snapshot has yet."""
+    if not repo.blobs.is_dir():
+        return []
     linked = {path.resolve() for path in (repo.path / "snapshots").rglob("*") if path.is_symlink()}
-    return repo.blobs.is_dir() and any(
-        blob.is_file() and not blob.name.endswith(".incomplete") and blob.resolve() not in linked
+    return [
+        blob
         for blob in repo.blobs.iterdir()
-    )
+        if blob.name.endswith(cache.PART_SUFFIX)
+        or (blob.is_file() and not blob.name.endswith(".incomplete") and blob.resolve() not in linked)
+    ]
 
 
 def _last_used(path: Path) -> float | None:

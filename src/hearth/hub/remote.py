@@ -91,6 +91,8 @@ class Remote:
             NetworkError: they do not come.
         """
         file = next(f for f in self.selection.files if f.path == path)
+        if file.size_bytes > transfer.MAX_HTTP_BYTES:
+            return None
         with translated(self.repo_id, self.commit):
             return transfer.fetch_range(self.repo_id, self.commit, file, begin, min(end, file.size_bytes))
 

@@ -8,7 +8,7 @@ from hearth.errors import HearthError, NetworkError, UsageError
 from hearth.hub import cache, local
 from hearth.hub.download import download
 from hearth.hub.failures import not_installed, translated
-from hearth.hub.names import BuiltIn, HubName, LocalPath, Parsed
+from hearth.hub.names import BuiltIn, HubName, LocalPath, Parsed, parse
 from hearth.hub.propose import parse_or_propose
 from hearth.hub.remote import Remote, look
 from hearth.hub.settings import is_offline
@@ -118,7 +118,9 @@ def canonical_name(name: str) -> str:
         parsed = parse_or_propose(name, None, None)
         if isinstance(parsed, HubName):
             found = _here(parsed, None)
-            return found.name if found is not None else str(parsed)
+            plain = found.name if found is not None else str(parsed)
+            # A folder of that name would win over the hub's.
+            return f"hf:{plain}" if isinstance(parse(plain), LocalPath) else plain
         if isinstance(parsed, LocalPath):
             return str(parsed.path)
     return name.strip()

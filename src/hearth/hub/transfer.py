@@ -22,6 +22,8 @@ from hearth.hub.files import RemoteFile
 from hearth.hub.settings import endpoint
 
 READ_BYTES = 1 << 20
+# The hub gives larger files by its Xet protocol only, which huggingface_hub speaks.
+MAX_HTTP_BYTES = 50 * 10**9
 # Pauses between attempts, in seconds. Only attempts that bring nothing new count; any new byte begins anew.
 RETRY_PAUSES_S: tuple[float, ...] = (1, 2, 4, 8)
 _LONGEST_PAUSE_S = 60.0

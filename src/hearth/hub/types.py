@@ -49,6 +49,7 @@ class Installed:
         path: folder or file; for an incomplete model, the cache folder of its repository.
         last_used: seconds since the epoch, as the file system recorded it; None where it is not known.
         complete: False when a download was cut: `hearth pull NAME` finishes it.
+        update_bytes: what has come of an update that was cut; the model is as it was before.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Installed:
     path: Path
     last_used: float | None = None
     complete: bool = True
+    update_bytes: int = 0
 
 
 @dataclass(frozen=True)
