@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from hearth.errors import NotEnoughMemory
+from hearth.errors import CorruptFile, NotEnoughMemory, Unsupported
 from hearth.hub import Inspect, Remote
 from hearth.hub.catalogue import fitting
 from hearth.preview import look_into
@@ -71,7 +71,11 @@ def inspector(
     """
 
     def inspect(remote: Remote) -> None:
-        preview = look_into(remote, context=context)
+        try:
+            preview = look_into(remote, context=context)
+        except (Unsupported, CorruptFile) as error:
+            why = f"{error.why} Nothing of {remote.name} was downloaded.".strip()
+            raise type(error)(error.what, why=why, hint=error.hint) from error
 
         def sizes(quant: str | None) -> ModelSize:
             if preview is not None:

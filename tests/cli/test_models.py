@@ -77,6 +77,7 @@ def test_what_is_not_supported_is_said_before_the_download(online: Run, hub: Fak
     done = online(*verb)
     assert done.returncode == 5
     assert "'mixtral'" in done.stderr
+    assert "Nothing of acme/moe was downloaded." in done.stderr
     assert not hub.gets("model.safetensors")
     assert "acme/moe" not in online("list").stdout
 

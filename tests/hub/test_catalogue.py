@@ -73,6 +73,8 @@ def test_best_first_is_the_largest_that_anybody_can_get() -> None:
         ("gemma-3-1b-it", "google/gemma-3-1b-it"),
         ("phi4-mini", "microsoft/Phi-4-mini-instruct"),
         ("smollm2:360m", "HuggingFaceTB/SmolLM2-360M-Instruct"),
+        ("https://ollama.com/library/qwen3:8b", "Qwen/Qwen3-8B"),
+        ("ollama.com/library/qwen3:8b", "Qwen/Qwen3-8B"),
         ("mistral-nemo", "mistralai/Mistral-Nemo-Instruct-2407"),
     ],
 )

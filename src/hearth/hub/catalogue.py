@@ -17,6 +17,7 @@ from hearth.units import format_bytes
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 USUAL_CONTEXT = 4096
 """Tokens of context that a model must have room for to count as one that fits."""
+_OLLAMAS_PAGE = re.compile(r"^(?:https?://)?(?:www\.)?ollama\.com/library/")
 # What follows the size in a name and says only that the model was trained to chat.
 _CHATS = ("", "it", "instruct", "chat")
 
@@ -82,7 +83,7 @@ def fitting(memory_bytes: int | None, context: int = USUAL_CONTEXT) -> list[Entr
 
 def by_short_name(name: str) -> list[Entry]:
     """What a name without an owner can mean, best first: `qwen3:0.6b`, `llama3.2`, `Qwen3-0.6B`, `phi-4-mini`."""
-    family, _, tag = name.strip().lower().removeprefix("hf:").partition(":")
+    family, _, tag = _OLLAMAS_PAGE.sub("", name.strip().lower().removeprefix("hf:")).partition(":")
     size = re.split(r"[-_]", tag)[0] if tag != "latest" else ""
     named = [e for e in catalogue() if _squeezed(family) in (_squeezed(e.name.split("/")[1]), *map(_squeezed, e.also))]
     if not named:  # the size may stand in the name: qwen3-0.6b
