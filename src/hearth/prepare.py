@@ -23,6 +23,7 @@ from hearth.bundle import (
 )
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import load_sampling, published_sampling
+from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.distribution import install_command
 from hearth.engine import pages_for
 from hearth.errors import CompileError, HearthError, NotEnoughMemory, UsageError
@@ -342,7 +343,8 @@ def _without_compiler(
             continue
         try:
             bundle = open_bundle(stored.path)
-        except HearthError:  # for another machine, or damaged: the next one may do
+            load_tokenizer(stored.path)
+        except HearthError:  # for another machine, of an older Hearth, or damaged: the next one may do
             continue
         return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
     raise CompileError(
