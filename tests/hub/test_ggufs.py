@@ -109,3 +109,21 @@ def test_files_not_called_as_their_repository_keep_their_names(hub: FakeHub, cac
         models.resolve("acme/both-GGUF:chat", offline=True)
     with pytest.raises(UsageError):
         models.pull("acme/both-GGUF:Q4_0")
+
+
+def test_files_that_differ_by_a_sign_only_are_told_apart(hub: FakeHub, cache: Path) -> None:
+    files = ["tiny-Q4_0.gguf", "tiny.Q4_0.gguf", "Tiny-Q4_0.GGUF"]
+    hub.publish("acme/tiny-GGUF", {path: noise(10 + n, n) for n, path in enumerate(files)})
+    for path in files:
+        assert models.pull(f"acme/tiny-GGUF:{path}").path.name == path
+    listed = {m.name: m for m in models.list_models() if m.path.is_relative_to(cache)}
+    assert len(listed) == 3
+    for name, model in listed.items():
+        assert models.resolve(name, offline=True).path == model.path
+
+
+def test_floats_are_taken_where_there_is_nothing_else(hub: FakeHub, cache: Path) -> None:
+    hub.publish("acme/tiny-GGUF", {"tiny-F16.gguf": noise(2000), "tiny-Q8_0.gguf": noise(1000)})
+    assert models.pull("acme/tiny-GGUF", memory_bytes=10**6).name == "acme/tiny-GGUF:Q8_0"
+    hub.publish("acme/floats-GGUF", {"floats-F16.gguf": noise(2000), "floats-F32.gguf": noise(4000)})
+    assert models.pull("acme/floats-GGUF", memory_bytes=3000).name == "acme/floats-GGUF:F16"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,22 +108,28 @@ def find(name: HubName, memory_bytes: int | None = None) -> Source | None:
         if len(found) > 1:
             raise UsageError(
                 f"{name} can be {len(found)} files.",
-                hint=f"Say which: {' or '.join(full_name(name, path) for path in found)}",
+                hint=f"Say which: {' or '.join(full_name(name, path, files) for path in found)}",
             )
         chosen = found[0] if found else None
     if chosen is None:
         return None
     notices: tuple[str, ...] = ()
     if name.file is None and len(files) > 1:
-        notices = (f"{len(files)} files of {name} are here; {full_name(name, chosen)} is taken.",)
+        notices = (f"{len(files)} files of {name} are here; {full_name(name, chosen, files)} is taken.",)
     return Source(
-        full_name(name, chosen), snapshot / chosen, "gguf", name.repo_id, commit, files[chosen], notices=notices
+        full_name(name, chosen, files), snapshot / chosen, "gguf", name.repo_id, commit, files[chosen], notices=notices
     )
 
 
-def full_name(name: HubName, path: str) -> str:
-    """The one name that a GGUF file goes by everywhere: in lists, in a server, on the page."""
-    return str(HubName(name.repo_id, name.revision, ggufs.short_name(name.repo_id, path)))
+def full_name(name: HubName, path: str, others: Collection[str]) -> str:
+    """The one name that a GGUF file goes by everywhere: in lists, in a server, on the page.
+
+    Args:
+        others: files that it must be told apart from.
+    """
+    short = ggufs.short_name(name.repo_id, path)
+    is_clear = ggufs.matching(name.repo_id, list(others), short) == [path]
+    return str(HubName(name.repo_id, name.revision, short if is_clear else path))
 
 
 def gguf_files(snapshot: Path) -> dict[str, int]:
@@ -170,5 +176,6 @@ def names_of(repo: Repo) -> list[str]:
         snapshot = repo.snapshot(commit)
         if is_whole(snapshot):
             found.append(str(name))
-        found += [full_name(name, path) for path in gguf_files(snapshot)]
+        files = gguf_files(snapshot)
+        found += [full_name(name, path, files) for path in files]
     return found

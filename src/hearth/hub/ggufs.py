@@ -75,8 +75,9 @@ def short_name(repo_id: str, path: str) -> str:
 
 def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
     """The files that `wanted` can mean: a path, a file's name, a format, or a part of a name. One is an answer."""
-    wanted = wanted.lower()
+    exactly, wanted = wanted, wanted.lower()
     rules = (
+        lambda path: path == exactly,
         lambda path: path.lower() == wanted,
         lambda path: PurePosixPath(path).name.lower() == wanted,
         lambda path: short_name(repo_id, path).lower() == wanted,
@@ -91,7 +92,8 @@ def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
 
 
 def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
-    """The file to take where none is named: Q4_K_M, or else the largest, that fits in memory and can be read.
+    """The file to take where none is named: Q4_K_M, or else the largest, that fits in memory and can be read. Floats only
+    where there is nothing else: 8 bits answer alike, in half the memory.
 
     Args:
         files: path -> bytes.
@@ -100,17 +102,23 @@ def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
     Returns:
         Where nothing fits the smallest, which is refused with numbers; None where every file is a part of one.
     """
-    whole = {path: size for path, size in files.items() if not is_part(path)}
-    readable = {path: size for path, size in whole.items() if is_readable(path)} or whole
-    fits = [path for path, size in readable.items() if memory_bytes is None or size < memory_bytes]
+
+    def by_size(path: str) -> tuple[int, str]:
+        return files[path], path
+
+    whole = [path for path in files if not is_part(path)]
+    readable = [path for path in whole if is_readable(path)] or whole
+    fits = [path for path in readable if memory_bytes is None or files[path] < memory_bytes]
     preferred = [path for path in fits if format_of(path) == PREFERRED]
     if preferred:
         return min(preferred)
-    if memory_bytes is None:  # nothing speaks for a larger one
-        return min(fits, key=lambda path: (readable[path], path), default=None)
-    return max(fits, key=lambda path: (readable[path], path), default=None) or min(
-        readable, key=lambda path: (readable[path], path), default=None
-    )
+    if not fits or memory_bytes is None:  # nothing speaks for a larger one
+        return min(readable, key=by_size, default=None)
+    return max([path for path in fits if not _is_float(path)] or fits, key=by_size)
+
+
+def _is_float(path: str) -> bool:
+    return re.fullmatch(r"B?F?P?(16|32)", format_of(path) or "") is not None
 
 
 def _stem(path: str) -> str:

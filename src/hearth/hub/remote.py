@@ -64,7 +64,8 @@ class Remote:
 
     def choice_name(self, file: RemoteFile) -> str:
         """What another of its GGUF files would be called."""
-        return full_name(HubName(self.repo_id, self.revision), file.path)
+        name = HubName(self.repo_id, self.revision)
+        return full_name(name, file.path, [f.path for f in self.selection.choices])
 
     def text(self, path: str) -> bytes | None:
         """The content of a small file, checked; None where there is none of that name.
@@ -137,7 +138,9 @@ def look(name: HubName, memory_bytes: int | None = None) -> Remote:
     selection = select(name.repo_id, files, name.file, memory_bytes)
     plain = HubName(name.repo_id, name.revision)
     return Remote(
-        name=full_name(plain, selection.gguf.path) if selection.gguf else str(plain),
+        name=full_name(plain, selection.gguf.path, [f.path for f in selection.choices])
+        if selection.gguf
+        else str(plain),
         repo_id=name.repo_id,
         revision=name.revision,
         commit=info.sha or "",
