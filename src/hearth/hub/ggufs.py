@@ -92,8 +92,8 @@ def matching(repo_id: str, paths: Sequence[str], wanted: str) -> list[str]:
 
 
 def best(files: Mapping[str, int], memory_bytes: int | None) -> str | None:
-    """The file to take where none is named: Q4_K_M, or else the largest, that fits in memory and can be read. Floats only
-    where there is nothing else: 8 bits answer alike, in half the memory.
+    """The file to take where none is named: Q4_K_M, or else the largest, that fits in memory and can be read. Floats
+    only where there is nothing else: 8 bits answer alike, in half the memory.
 
     Args:
         files: path -> bytes.
