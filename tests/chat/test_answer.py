@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from hearth.chat.answer import AnswerBuilder, AnswerStream, Chunk, Completion, Totals
+from hearth.chat.answer import AnswerBuilder, AnswerStream, Chunk, Completion, Timings, Totals, Usage
 from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
@@ -148,25 +148,30 @@ def build(**options: Any) -> AnswerBuilder:
     return AnswerBuilder(TOKENIZER, **{"end_ids": frozenset({END}), **options})
 
 
-def test_speed_is_told_from_when_tokens_were_computed_not_from_when_they_were_read() -> None:
-    begin = time.perf_counter()
-    times = [begin + 0.5, begin + 0.5, begin + 0.5, begin + 1.0, begin + 1.5]  # three came in one step
+def answered(times: list[float]) -> Completion:
+    """An answer of tokens that were computed at these times."""
     one = build()
     for at in times[:-1]:
         one.push(TokenEvent(id=0, token=TOKENIZER.encode("a")[0], computed_s=at))
     one.push(TokenEvent(id=0, token=END, finish_reason="stop", computed_s=times[-1]))
     assert one.completion is not None
-    assert one.completion.decode_tok_s == pytest.approx(2.0)
-    assert one.completion.timings.first_token_s == pytest.approx(0.5, abs=0.2)
+    return one.completion
 
 
-def test_an_answer_of_a_single_step_has_no_speed_to_tell() -> None:
-    one = build()
-    for _ in range(3):
-        one.push(TokenEvent(id=0, token=TOKENIZER.encode("a")[0], computed_s=1.0))
-    one.push(TokenEvent(id=0, token=END, finish_reason="stop", computed_s=1.0))
-    assert one.completion is not None
-    assert one.completion.decode_tok_s == 0.0
+def test_speed_is_told_from_when_tokens_were_computed_not_from_when_they_were_read() -> None:
+    begin = time.perf_counter()
+    first = [begin + 0.5] * 3  # in one step
+    done = answered(first + [begin + 0.5 + 0.25 * n for n in range(1, 41)])
+    assert done.decode_tok_s == pytest.approx(4.0)
+    assert done.timings.first_token_s == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_few_tokens_tell_no_speed() -> None:
+    assert answered([1.0] * 30).decode_tok_s is None, "a single step"
+    assert answered([1.0 + 0.1 * n for n in range(20)]).decode_tok_s is None, "19 tokens after the first"
+    assert answered([1.0 + 0.1 * n for n in range(21)]).decode_tok_s == pytest.approx(10.0)
+    short = Completion("", "", (), "stop", Usage(prompt_tokens=25, cached_tokens=10), Timings(first_token_s=0.1))
+    assert short.prefill_tok_s is None, "15 of its prompt were computed"
 
 
 def told(builder: AnswerBuilder, text: str) -> list[Chunk]:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from hearth.chat.answer import Chunk
-from hearth.cli.printer import AnswerPrinter
+from hearth.chat.answer import Chunk, Completion, Timings, Usage
+from hearth.cli.printer import AnswerPrinter, stats_line
 
 CHUNKS = [Chunk("I won", "thinking"), Chunk("der.", "thinking"), Chunk("Yes"), Chunk(", it is.")]
 
@@ -66,3 +66,12 @@ def test_an_interrupted_answer_ends_its_line(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(KeyboardInterrupt):
         AnswerPrinter().print(chunks())  # type: ignore[arg-type]
     assert out.getvalue() == "half\n"
+
+
+def test_statistics_tell_no_speed_that_a_few_tokens_would_have_to_tell() -> None:
+    def line(prompt: int, tokens: int) -> str:
+        done = Completion("", "", (), "stop", Usage(prompt, 0, tokens), Timings(first_token_s=0.5, total_s=2.5))
+        return stats_line(done)
+
+    assert line(12, 10) == "12 prompt tokens, first token after 0.50 s; 10 tokens"
+    assert line(120, 101) == "120 prompt tokens, first token after 0.50 s, 240 tok/s; 101 tokens, 50.0 tok/s"

@@ -15,6 +15,9 @@ from hearth.chat.tools.types import ToolCall, ToolCallDelta
 from hearth.engine import Scores
 
 ChunkKind = Literal["answer", "thinking", "tool"]
+RATED_TOKENS = 20
+"""Of fewer tokens no speed is told: one step that waits for the processor would halve or double it."""
+
 _counting = threading.Lock()
 FinishReason = Literal["stop", "length", "context", "tool_calls", "cancelled"]
 
@@ -136,17 +139,20 @@ class Completion:
     notices: tuple[str, ...] = ()
 
     @property
-    def prefill_tok_s(self) -> float:
-        """Prompt tokens computed a second."""
-        computed = self.usage.prompt_tokens - self.usage.cached_tokens
-        return computed / self.timings.first_token_s if self.timings.first_token_s else 0.0
+    def prefill_tok_s(self) -> float | None:
+        """Prompt tokens computed a second; None where they are too few to tell."""
+        return tokens_per_second(self.usage.prompt_tokens - self.usage.cached_tokens, self.timings.first_token_s)
 
     @property
-    def decode_tok_s(self) -> float:
-        """Tokens a second after those of the first step; 0 where there was no second step."""
+    def decode_tok_s(self) -> float | None:
+        """Tokens a second after those of the first step; None where they are too few to tell."""
         seconds = self.timings.total_s - self.timings.first_token_s
-        tokens = self.usage.completion_tokens - self.timings.first_tokens
-        return tokens / seconds if tokens > 0 and seconds > 0 else 0.0
+        return tokens_per_second(self.usage.completion_tokens - self.timings.first_tokens, seconds)
+
+
+def tokens_per_second(tokens: int, seconds: float) -> float | None:
+    """A speed, or None where so few tokens would tell the clock's moods instead."""
+    return tokens / seconds if tokens >= RATED_TOKENS and seconds > 0 else None
 
 
 @dataclass

@@ -150,10 +150,14 @@ def _as_json(llm: LLM, done: Completion) -> dict[str, Any]:
         "finish_reason": done.finish_reason,
         "usage": asdict(done.usage),
         "first_token_ms": round(done.timings.first_token_s * 1e3, 3),
-        "prefill_tok_s": round(done.prefill_tok_s, 3),
-        "decode_tok_s": round(done.decode_tok_s, 3),
+        "prefill_tok_s": _rounded(done.prefill_tok_s),
+        "decode_tok_s": _rounded(done.decode_tok_s),
         "notices": list(done.notices),
     }
+
+
+def _rounded(speed: float | None) -> float | None:
+    return None if speed is None else round(speed, 3)
 
 
 def _banner() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hearth.chat.completion import tokens_per_second
 from hearth.chat.conversation import Conversation
 from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
 from hearth.cli.suggest import closest
@@ -230,4 +231,5 @@ class Talk:
 
 
 def _rate(tokens: int, seconds: float) -> str:
-    return f"{tokens / seconds:.1f} tok/s" if seconds > 0 and tokens > 0 else "-"
+    speed = tokens_per_second(tokens, seconds)
+    return "-" if speed is None else f"{speed:.1f} tok/s"

@@ -30,7 +30,7 @@ class Timings:
     """How long an answer took, in seconds from the request.
 
     Attributes:
-        tok_s: tokens a second after the first.
+        tok_s: tokens a second after the first; 0 where they are too few to tell.
         thinking_s: from the first token of its thinking to the first of what it says; 0 where it did not think.
     """
 

@@ -222,7 +222,7 @@ class _Answer:
     def _timings(self, done: Completion | None) -> Timings:
         if done is None:
             return Timings()
-        return Timings(done.timings.first_token_s, done.timings.total_s, done.decode_tok_s, self._thinking_s)
+        return Timings(done.timings.first_token_s, done.timings.total_s, done.decode_tok_s or 0.0, self._thinking_s)
 
 
 def _usage(done: Completion | None) -> Usage:
