@@ -11,25 +11,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hearth.async_llm import AsyncAnswerStream, AsyncLLM
     from hearth.chat.answer import AnswerStream, Chunk, Completion
     from hearth.chat.conversation import Conversation, Message
+    from hearth.chat.many import SomeFailed
     from hearth.errors import HearthError
     from hearth.llm import LLM
 
+__version__: str
 # Imported when first used: `hearth --help` and `import hearth.errors` shall not wait for numpy.
 _HOMES = {
     "LLM": "hearth.llm",
     "AnswerStream": "hearth.chat.answer",
+    "AsyncAnswerStream": "hearth.async_llm",
+    "AsyncLLM": "hearth.async_llm",
     "Chunk": "hearth.chat.answer",
     "Completion": "hearth.chat.answer",
     "Conversation": "hearth.chat.conversation",
     "Message": "hearth.chat.conversation",
     "HearthError": "hearth.errors",
+    "SomeFailed": "hearth.chat.many",
 }
-__all__ = ["LLM", "AnswerStream", "Chunk", "Completion", "Conversation", "HearthError", "Message"]
+__all__ = [
+    "LLM",
+    "AnswerStream",
+    "AsyncAnswerStream",
+    "AsyncLLM",
+    "Chunk",
+    "Completion",
+    "Conversation",
+    "HearthError",
+    "Message",
+    "SomeFailed",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from hearth.distribution import version
+
+        return version()
     if name in _HOMES:
         from importlib import import_module
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +24,6 @@ from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import Embedder, EmbeddingInput
-from hearth.chat.grammar import Trial
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
@@ -41,8 +42,12 @@ from hearth.prepare import (
     prepare,
     start_loading,
 )
-from hearth.runtime import Model, Session, default_threads
+from hearth.progress import answering, displayed
+from hearth.runtime import Model, Session, available_bytes, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
+
+_SPARE_SHARE = 8
+"""This part of the free memory may hold keys and values of more requests than the one that must have room."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class LLMInfo:
     sampling: SamplingParams
 
 
-def _closed() -> UsageError:
+def closed() -> UsageError:
+    """What is raised after `close`."""
     return UsageError(
         "This LLM was closed, perhaps by its `with` block.", hint="Ask it within the block, or open the model anew."
     )
@@ -98,21 +104,29 @@ class LLM(Asking):
         context_overflow: what happens when a chat outgrows the context: "error" refuses a prompt that is too long and
             ends an answer with `finish_reason` "context"; "slide" drops the oldest tokens after the system prompt and
             says so in `Completion.notices`.
-        max_seqs: requests whose keys and values are held at the same time.
-        kv_bytes: memory for keys and values, but at least one full context; None: `max_seqs` full contexts. With less,
-            requests wait for room, or give it up and are computed again.
+        max_seqs: requests whose keys and values have room for a full context each at the same time. None: one, and
+            room for more as far as the model was compiled for and an eighth of the free memory holds.
+        kv_bytes: memory for keys and values, but at least one full context; None: as `max_seqs` says. With less than
+            all requests want, some wait for room, or give it up and are computed again.
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         mmap: map the weights instead of copying them: processes share them, and the system may drop and read them
             again; decodes slower where the system has no huge pages for files.
-        progress: told of download, compilation and loading.
+        progress: told of download, compilation and loading; True: shows them on standard error, in notebooks too.
         offline: never use the network.
         trust_bundle: run `model` or `draft` where it is a bundle that was not compiled here: it is a program.
 
     Raises:
         HearthError: one of its kinds, each saying what happened, why and what to do.
     """
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        llm = super().__new__(cls)
+        llm._arguments = (arguments, {name: value for name, value in options.items() if name != "progress"})
+        return llm
 
     def __init__(
         self,
@@ -126,12 +140,12 @@ class LLM(Asking):
         context: int | None = None,
         template: str | None = None,
         context_overflow: ContextOverflow = "error",
-        max_seqs: int = 1,
+        max_seqs: int | None = None,
         kv_bytes: int | None = None,
         speculate: Speculate = "lookup",
         draft: str | os.PathLike[str] | None = None,
         mmap: bool = False,
-        progress: ProgressCallback | None = None,
+        progress: ProgressCallback | bool | None = None,
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
@@ -143,56 +157,60 @@ class LLM(Asking):
             raise UsageError(f"context_overflow is {context_overflow!r}, but must be 'error' or 'slide'.")
         if context is not None and context < 2:
             raise UsageError(f"A context of {context} tokens is not possible; the least is 2.")
-        self._opened = prepare(
-            os.fspath(model),
-            quant=quant,
-            head=head,
-            precision=precision,
-            kv=kv,
-            context=context,
-            progress=progress,
-            offline=offline,
-            mmap=mmap,
-            trust_bundle=trust_bundle,
-        )
         self.stats = Totals()
         self._guesser = Guesser(None)
-        loading = start_loading(self._opened, mmap=mmap)
-        try:
-            # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
-            spec = load_tokenizer(self._opened.bundle.path)
-            self._tokenizer = Tokenizer(spec) if spec else None
-            self._embedder = Embedder(self._opened.name, load_embedding(self._opened.bundle.path))
-            self._requests = Requests(
-                self._opened.name,
-                self._tokenizer,
-                published=self._opened.sampling,
-                vocab_size=self._opened.bundle.manifest.facts.vocab_size,
-                wanted_template=template,
-                overflow=context_overflow,
+        self._showing = answering
+        with displayed() if progress is True else nullcontext(progress or None) as report:
+            self._opened = prepare(
+                os.fspath(model),
+                quant=quant,
+                head=head,
+                precision=precision,
+                kv=kv,
+                context=context,
+                progress=report,
+                offline=offline,
+                mmap=mmap,
+                trust_bundle=trust_bundle,
             )
-            if template is not None:
-                self._requests.template()  # a wrong name is told without waiting for the weights
-            drafting = None
-            if draft is not None:
-                drafting = prepare_draft(
-                    os.fspath(draft),
-                    self._opened,
+            loading = start_loading(self._opened, mmap=mmap)
+            try:
+                # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
+                spec = load_tokenizer(self._opened.bundle.path)
+                self._tokenizer = Tokenizer(spec) if spec else None
+                self._embedder = Embedder(self._opened.name, load_embedding(self._opened.bundle.path))
+                self._requests = Requests(
+                    self._opened.name,
                     self._tokenizer,
-                    progress=progress,
-                    offline=offline,
-                    trust_bundle=trust_bundle,
+                    published=self._opened.sampling,
+                    vocab_size=self._opened.bundle.manifest.facts.vocab_size,
+                    wanted_template=template,
+                    overflow=context_overflow,
                 )
-            self._model = open_model(self._opened, progress, loading)
-        except BaseException:
-            loading.cancel()
-            raise
-        try:
-            self._engine = self._make_engine(context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, progress)
-            self._requests.context = self._engine.context
-        except BaseException:
-            self._give_back()
-            raise
+                if template is not None:
+                    self._requests.template()  # a wrong name is told without waiting for the weights
+                drafting = None
+                if draft is not None:
+                    drafting = prepare_draft(
+                        os.fspath(draft),
+                        self._opened,
+                        self._tokenizer,
+                        progress=report,
+                        offline=offline,
+                        trust_bundle=trust_bundle,
+                    )
+                self._model = open_model(self._opened, report, loading)
+            except BaseException:
+                loading.cancel()
+                raise
+            try:
+                self._engine = self._make_engine(
+                    context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, report
+                )
+                self._requests.context = self._engine.context
+            except BaseException:
+                self._give_back()
+                raise
         self._shared = SharedEngine(self._engine)
 
     # -- numbers -------------------------------------------------------------------------------------------------
@@ -324,14 +342,20 @@ class LLM(Asking):
     def session(self) -> Session:
         return self._session
 
-    def try_grammars(self, trial: Trial) -> None:
-        """For servers: has each grammar of a request tried before it is compiled here."""
-        self._requests.try_grammars(trial)
+    def __repr__(self) -> str:
+        info, facts = self.info, self._opened.bundle.manifest
+        size = f"{info.weights_bytes / 2**20:.0f} MiB of {facts.quant}"
+        return f"<LLM {info.name!r}: {size}, context {info.context}, {info.threads} threads>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process opens the model anew, by its name and options. What was asked does not go along."""
+        arguments, options = self._arguments
+        return partial(type(self), *arguments, **options), ()
 
     def close(self) -> None:
         """Gives the memory back. Answers that are not finished end with an error, and so does whatever is asked
         afterwards. May be called from any thread; waits for a step that is being computed."""
-        self._shared.close(_closed)
+        self._shared.close(closed)
         self._give_back()
 
     def __enter__(self) -> Self:
@@ -355,7 +379,7 @@ class LLM(Asking):
     def _make_engine(
         self,
         context: int | None,
-        max_seqs: int,
+        max_seqs: int | None,
         kv_bytes: int | None,
         threads: int | None,
         speculate: Speculate,
@@ -365,10 +389,13 @@ class LLM(Asking):
     ) -> Engine:
         info = self._model.info
         workers = default_threads() if threads is None else threads
-        size = choose_context(
-            info, context, max_seqs=max_seqs, threads=workers, name=self._opened.name, kv_bytes=kv_bytes
-        )
-        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
+        least = max_seqs or 1
+        size = choose_context(info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes)
+        if max_seqs is None:
+            spare = (available_bytes() or 0) // _SPARE_SHARE if kv_bytes is None else kv_bytes
+            num_pages = choose_pages(info, size, max_seqs=info.max_seqs, kv_bytes=spare)
+        else:
+            num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
         self._session = Session(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(
@@ -376,7 +403,7 @@ class LLM(Asking):
             draft,
             vocab_size=info.vocab_size,
             context=size,
-            max_seqs=max_seqs,
+            max_seqs=least,
             threads=workers,
             mmap=mmap,
             progress=progress,

@@ -72,7 +72,9 @@ def test_a_failed_turn_is_taken_back() -> None:
     assert conversation.messages == []
 
 
-@pytest.mark.parametrize("messages", [[], "hello", [{"content": "x"}], [{"role": "user"}], [3], {"role": "user"}])
+@pytest.mark.parametrize(
+    "messages", [[], [{"content": "x"}], [{"role": "user"}], [3], {"role": "user"}, [{"role": "usr", "content": "x"}]]
+)
 def test_messages_of_a_program_are_checked(messages: object) -> None:
     with pytest.raises(UsageError, match=r"[Mm]essage"):
         checked_messages(messages)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import pytest
 from hearth import LLM
 from hearth.errors import HearthError, ModelNotFound, NotEnoughMemory, UsageError
 from hearth.server.models import ModelCard, Models, ModelSettings, OpenModel, model_id
-from hearth.server.worker import Closing, ModelBroken
+from hearth.worker import Closing, ModelBroken
 
 
 @pytest.fixture(scope="module")

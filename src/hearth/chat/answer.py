@@ -303,6 +303,24 @@ class AnswerStream(Iterator[Chunk]):
         assert self.completion is not None
         return self.completion
 
+    def begin(self) -> None:
+        """Queues the request if that is still to be done: it is computed with others from now on."""
+        self._generation.begin()
+
+    def wait(self) -> bool:
+        """Waits for the next token, whose text `__next__` will give; whether the answer is whole."""
+        with self._reading:
+            if self.completion is None:
+                self._advance()
+            return self.completion is not None
+
+    def poll(self) -> bool:
+        """Takes in what has been computed, without waiting; whether the answer is whole."""
+        with self._reading:
+            while self.completion is None and self._generation.has_news:
+                self._advance()
+            return self.completion is not None
+
     def close(self) -> None:
         """Cancels what is not computed yet; what has come stays in `completion`."""
         self._generation.close()  # whoever is reading it comes to its end

@@ -5,24 +5,18 @@ Knows requests and the engine that runs them, not how either came to be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, Literal, Unpack, overload
 
 from hearth.chat.answer import AnswerStream, Completion, Totals
-from hearth.chat.conversation import Message
+from hearth.chat.formats import as_response_format
+from hearth.chat.many import Result, all_or_raise, run_many
 from hearth.chat.request import CONTEXT_HINT, Prepared, Requests
+from hearth.chat.settings import ChatSettings, Messages, ResponseFormat, SamplingSettings, TextSettings
 from hearth.engine import Engine, Generation, SharedEngine
-from hearth.errors import ContextFull
-
-_SHAPING = (
-    "thinking",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "template_variables",
-    "continue_final_message",
-)
+from hearth.errors import ContextFull, UsageError
 
 
 class Asking:
@@ -36,24 +30,25 @@ class Asking:
     _requests: Requests
     _engine: Engine
     _shared: SharedEngine
+    _showing: Callable[[int], AbstractContextManager[Callable[[], None]]]
+    """Shows the progress of so many answers: gives what is to be called when one has ended."""
 
     @overload
     def chat(
-        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: Literal[False] = False, **settings: Any
+        self, messages: Messages, *, stream: Literal[False] = False, **settings: Unpack[ChatSettings]
     ) -> Completion: ...
     @overload
+    def chat(self, messages: Messages, *, stream: Literal[True], **settings: Unpack[ChatSettings]) -> AnswerStream: ...
     def chat(
-        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: Literal[True], **settings: Any
-    ) -> AnswerStream: ...
-    def chat(
-        self, messages: Sequence[Mapping[str, Any] | Message], *, stream: bool = False, **settings: Any
+        self, messages: Messages, *, stream: bool = False, **settings: Unpack[ChatSettings]
     ) -> Completion | AnswerStream:
         """Answers a conversation, in the model's own chat format.
 
         Control tokens that stand in a message are read as plain text: nobody can end a turn by writing `<|im_end|>`.
 
         Args:
-            messages: `{"role": "system" | "user" | "assistant" | "tool", "content": "..."}` in order.
+            messages: `{"role": "system" | "user" | "assistant" | "tool", "content": "..."}` in order, or a text: what
+                the user says.
             stream: return an iterator over `Chunk`s instead of the whole answer.
             **settings: as `prepare_chat`.
 
@@ -65,38 +60,117 @@ class Asking:
         return answer if stream else answer.read()
 
     @overload
-    def generate(self, prompt: str | None = None, *, stream: Literal[False] = False, **settings: Any) -> Completion: ...
+    def chat_many(
+        self,
+        conversations: Iterable[Messages],
+        *,
+        return_exceptions: Literal[False] = False,
+        progress: bool = False,
+        **settings: Unpack[ChatSettings],
+    ) -> list[Completion]: ...
     @overload
-    def generate(self, prompt: str | None = None, *, stream: Literal[True], **settings: Any) -> AnswerStream: ...
-    def generate(
-        self, prompt: str | None = None, *, stream: bool = False, **settings: Any
-    ) -> Completion | AnswerStream:
-        """Carries on a text as it is, without a chat format.
+    def chat_many(
+        self,
+        conversations: Iterable[Messages],
+        *,
+        return_exceptions: Literal[True],
+        progress: bool = False,
+        **settings: Unpack[ChatSettings],
+    ) -> list[Result]: ...
+    def chat_many(
+        self,
+        conversations: Iterable[Messages],
+        *,
+        return_exceptions: bool = False,
+        progress: bool = False,
+        **settings: Unpack[ChatSettings],
+    ) -> list[Completion] | list[Result]:
+        """Answers many conversations, several at the same time, each as `chat` would.
 
         Args:
-            prompt: the text. Or give `prompt_ids`, which also works for a model without a tokenizer.
-            stream: return an iterator over `Chunk`s instead of the whole answer.
+            conversations: each as the messages of `chat`.
+            return_exceptions: put what a failed one raised in its place, instead of raising when all have ended.
+            progress: show a bar on standard error.
+            **settings: of all, as `prepare_chat`.
+
+        Returns:
+            The answers in the order of the conversations.
+
+        Raises:
+            SomeFailed: some have no answer; its `results` have the others'.
+            TokenizerMissing, TemplateError, ContextFull, UsageError: none has.
+        """
+        begin = (partial(self._begin_chat, messages, settings) for messages in conversations)
+        return self._many(begin, _length(conversations), return_exceptions, progress)
+
+    @overload
+    def generate(
+        self, prompt: str | None = None, *, stream: Literal[False] = False, **settings: Unpack[TextSettings]
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self, prompt: str | None = None, *, stream: Literal[True], **settings: Unpack[TextSettings]
+    ) -> AnswerStream: ...
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | tuple[str, ...],
+        *,
+        return_exceptions: Literal[False] = False,
+        progress: bool = False,
+        **settings: Unpack[TextSettings],
+    ) -> list[Completion]: ...
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | tuple[str, ...],
+        *,
+        return_exceptions: Literal[True],
+        progress: bool = False,
+        **settings: Unpack[TextSettings],
+    ) -> list[Result]: ...
+    def generate(
+        self,
+        prompt: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        stream: bool = False,
+        return_exceptions: bool = False,
+        progress: bool = False,
+        **settings: Unpack[TextSettings],
+    ) -> Completion | AnswerStream | list[Completion] | list[Result]:
+        """Carries on a text as it is, without a chat format; or many texts, several at the same time.
+
+        Args:
+            prompt: the text, or a list of texts, which are answered in their order. Or give `prompt_ids`, which also
+                works for a model without a tokenizer.
+            stream: return an iterator over `Chunk`s instead of the whole answer. Not for a list.
+            return_exceptions, progress: of a list, as `chat_many`.
             **settings: as `prepare_text`.
 
         Raises:
-            TokenizerMissing, ContextFull, UsageError.
+            TokenizerMissing, ContextFull, UsageError. SomeFailed: as `chat_many`.
         """
+        if isinstance(prompt, (list, tuple)):
+            if stream or settings.get("prompt_ids") is not None:
+                raise UsageError("A list of prompts goes neither with stream nor with prompt_ids.")
+            begin = (partial(self._begin_text, one, settings) for one in prompt)
+            return self._many(begin, len(prompt), return_exceptions, progress)
         self._shared.check_open()
         answer = self._stream(self.prepare_text(prompt, **settings))
         return answer if stream else answer.read()
 
     def prepare_chat(
         self,
-        messages: Sequence[Mapping[str, Any] | Message],
+        messages: Messages,
         *,
         thinking: bool | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool = True,
-        response_format: Mapping[str, Any] | None = None,
+        response_format: ResponseFormat | None = None,
         template_variables: Mapping[str, Any] | None = None,
         continue_final_message: bool = False,
-        **sampling: Any,
+        **sampling: Unpack[SamplingSettings],
     ) -> Prepared:
         """What `chat` would do, ready for the engine but not begun. May be called from any thread.
 
@@ -107,7 +181,8 @@ class Asking:
             tools: what the model may call, in OpenAI's form: see docs/tools.md.
             tool_choice: "auto" (as None), "none", "required", or `{"type": "function", "function": {"name": ...}}`.
             parallel_tool_calls: whether one answer may hold several calls.
-            response_format: what the answer must keep to: see docs/structured.md.
+            response_format: what the answer must keep to: a form of docs/structured.md, a JSON schema, or a Pydantic
+                model's class.
             template_variables: whatever else the template knows.
             continue_final_message: the last message is the assistant's and not finished: go on with it. The answer is
                 what comes after its text.
@@ -125,31 +200,35 @@ class Asking:
             tools=tools,
             tool_choice=tool_choice,
             parallel_tool_calls=parallel_tool_calls,
-            response_format=response_format,
+            response_format=as_response_format(response_format),
             template_variables=template_variables,
             continue_final_message=continue_final_message,
         )
         return self._checked(prepared)
 
-    def prompt_ids(self, messages: Sequence[Mapping[str, Any] | Message], **settings: Any) -> tuple[int, ...]:
+    def prompt_ids(self, messages: Messages, **settings: Unpack[ChatSettings]) -> tuple[int, ...]:
         """The prompt that `prepare_chat` makes, also one longer than the context. May be called from any thread.
 
         Raises:
             TokenizerMissing, TemplateError, UsageError.
         """
-        shaping = {name: settings.pop(name) for name in _SHAPING if name in settings}
-        return self._requests.chat(messages, settings, any_length=True, **shaping).request.prompt_ids
+        given: dict[str, Any] = {**settings}
+        names = ChatSettings.__annotations__.keys() - SamplingSettings.__annotations__.keys()
+        shaping = {name: given.pop(name) for name in names if name in given}
+        if "response_format" in shaping:
+            shaping["response_format"] = as_response_format(shaping["response_format"])
+        return self._requests.chat(messages, given, any_length=True, **shaping).request.prompt_ids
 
     def prepare_text(
         self,
         prompt: str | None = None,
         *,
         prompt_ids: Sequence[int] | None = None,
-        response_format: Mapping[str, Any] | None = None,
+        response_format: ResponseFormat | None = None,
         parse_special: bool = False,
         add_special: bool = True,
         suffix: str | None = None,
-        **sampling: Any,
+        **sampling: Unpack[SamplingSettings],
     ) -> Prepared:
         """What `generate` would do, ready for the engine but not begun. May be called from any thread.
 
@@ -168,7 +247,7 @@ class Asking:
             sampling,
             prompt,
             prompt_ids=prompt_ids,
-            response_format=response_format,
+            response_format=as_response_format(response_format),
             parse_special=parse_special,
             add_special=add_special,
             suffix=suffix,
@@ -198,5 +277,24 @@ class Asking:
             raise ContextFull(error.what, why=error.why, hint=hint, tokens=error.tokens, limit=error.limit) from error
         return prepared
 
+    def _begin_chat(self, messages: Messages, settings: ChatSettings) -> AnswerStream:
+        return self._stream(self.prepare_chat(messages, **settings))
+
+    def _begin_text(self, prompt: str, settings: TextSettings) -> AnswerStream:
+        return self._stream(self.prepare_text(prompt, **settings))
+
+    def _many(
+        self, begin: Iterable[Callable[[], AnswerStream]], total: int, return_exceptions: bool, progress: bool
+    ) -> list[Completion] | list[Result]:
+        self._shared.check_open()
+        with self._showing(total) if progress else nullcontext(lambda: None) as on_done:
+            results = run_many(begin, at_once=2 * self._engine.max_running, on_done=on_done)
+        return results if return_exceptions else all_or_raise(results)
+
     def _stream(self, prepared: Prepared) -> AnswerStream:
         return AnswerStream(Generation(self._shared, prepared.request), prepared.answer, on_end=self.stats.add)
+
+
+def _length(items: Iterable[object]) -> int:
+    """How many there are; 0 where nobody knows."""
+    return len(items) if isinstance(items, Sized) else 0

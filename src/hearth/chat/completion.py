@@ -76,6 +76,10 @@ class Chunk:
     tool: ToolCallDelta | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
 
+    def __repr__(self) -> str:
+        what = repr(self.tool) if self.tool is not None else repr(self.text)
+        return f"Chunk({what})" if self.kind == "answer" else f"Chunk({what}, {self.kind!r})"
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -137,6 +141,16 @@ class Completion:
     logprobs: tuple[TokenLogprob, ...] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        calls = f", {len(self.tool_calls)} tool calls" if self.tool_calls else ""
+        tokens = self.usage.completion_tokens
+        return f"Completion({self.text!r}{calls}, finish_reason={self.finish_reason!r}, {tokens} tokens)"
+
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        calls = [f"```json\n{call.name}({call.arguments})\n```" for call in self.tool_calls]
+        return "\n\n".join([*([self.text] if self.text else []), *calls])
 
     @property
     def prefill_tok_s(self) -> float | None:

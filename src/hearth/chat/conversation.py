@@ -161,14 +161,16 @@ def joined_contents(first: Any, second: Any) -> Any:
     return [*one, {"type": "text", "text": "\n\n"}, *two]
 
 
-def checked_messages(messages: Sequence[Mapping[str, Any] | Message]) -> list[dict[str, Any]]:
-    """Messages from a program, as a template takes them. Fields that are None, as programs like to write what is not
-    there, are left out.
+def checked_messages(messages: str | Sequence[Mapping[str, Any] | Message]) -> list[dict[str, Any]]:
+    """Messages from a program, as a template takes them; a text alone is what the user says. Fields that are None, as
+    programs like to write what is not there, are left out.
 
     Raises:
         UsageError: there are none, or one has no role or no content that JSON and UTF-8 could hold.
     """
-    if isinstance(messages, (str, Mapping)) or not messages:
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    if isinstance(messages, Mapping) or not messages:
         raise UsageError("There are no messages.", hint="Give a list such as [{'role': 'user', 'content': 'Hello'}].")
     result: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
@@ -184,6 +186,8 @@ def checked_messages(messages: Sequence[Mapping[str, Any] | Message]) -> list[di
             raise UsageError(f"{where} has no content: {type(content).__name__} is not text.")
         if not isinstance(checked.get("role"), str):
             raise UsageError(f"{where} has a role of type {type(checked.get('role')).__name__}; it must be a word.")
+        if checked["role"] not in ROLES:
+            raise UsageError(f"{where} has the role {checked['role'][:100]!r}.", hint=f"Roles: {', '.join(ROLES)}.")
         if isinstance(content, list) and checked["role"] != "tool":
             _check_parts(content, where)
         check_text(checked, where)

@@ -141,7 +141,7 @@ class Requests:
 
     def chat(
         self,
-        messages: Sequence[Mapping[str, Any] | Message],
+        messages: str | Sequence[Mapping[str, Any] | Message],
         settings: Mapping[str, Any],
         *,
         thinking: bool | None = None,

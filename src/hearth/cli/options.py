@@ -144,7 +144,7 @@ def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, *
     from hearth.cli.progress import showing_progress
     from hearth.llm import LLM
 
-    settings = {key: options[key] for key in _OPEN_KEYS if key in options} | overrides
+    settings = {"max_seqs": 1} | {key: options[key] for key in _OPEN_KEYS if key in options} | overrides
     with showing_progress() as progress:
         llm = LLM(model, progress=progress, **settings)
     if to_chat:

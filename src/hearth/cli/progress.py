@@ -1,136 +1,22 @@
-"""Progress of downloads, compilation and loading on standard error: bars on a terminal, a few plain lines elsewhere."""
+"""Progress of downloads, compilation and loading on standard error, and what to know when it is interrupted."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-import click
 
 from hearth.cli.terminal import note
-from hearth.errors import shown
 from hearth.prepare import Progress
-from hearth.units import format_bytes
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.progress import Progress as RichProgress
-    from rich.progress import Task as RichTask
-    from rich.progress import TaskID
-
-_QUIET_S = 0.3  # what is done sooner than this shows nothing
-_MOST_CHARS = 200
-_LINE_EVERY_S = 10.0
-_STAGES = {"download": "Downloading", "compile": "Compiling:", "load": "Loading", "tune": "Tuning:"}
+from hearth.progress import displayed
 
 
 @contextmanager
 def showing_progress() -> Iterator[Callable[[Progress], None]]:
     """Gives a callback that shows what it is told, for as long as the block lasts."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    bars = _Bars()
     try:
-        yield bars
+        with displayed() as display:
+            yield display
     except KeyboardInterrupt:
-        bars.close()
-        if bars.stage == "download":
+        if display.stage == "download":
             note("What was downloaded is kept, and the next download goes on from there.")
         raise
-    finally:
-        bars.close()
-
-
-class _Lines:
-    """For logs and pipes: a line when a stage begins to take long, and one every ten seconds."""
-
-    def __init__(self) -> None:
-        self.stage = ""
-        self._next = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.stage != self.stage:
-            self.stage, self._next = progress.stage, now + _QUIET_S
-        if now < self._next:
-            return
-        self._next = now + _LINE_EVERY_S
-        share = f" ({100 * progress.done // progress.total}%)" if progress.total else ""
-        click.echo(f"{_STAGES[progress.stage]} {shown(progress.label, most=_MOST_CHARS)}{share} ...", err=True)
-
-
-class _Bars:
-    """For terminals: one bar a stage, gone when all is done.
-
-    Attributes:
-        stage: what it was told of last.
-    """
-
-    def __init__(self) -> None:
-        self._begin = time.monotonic()
-        self._bars: RichProgress | None = None
-        self._task: TaskID | None = None
-        self.stage = ""
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.stage != self.stage:
-            self.stage, self._begin = progress.stage, time.monotonic()
-            self.close()
-        if time.monotonic() - self._begin < _QUIET_S:
-            return
-        if self._bars is None:
-            self._open(progress)
-        assert self._bars is not None
-        assert self._task is not None
-        text = f"{_STAGES[progress.stage]} {shown(progress.label, most=_MOST_CHARS)}"
-        self._bars.update(self._task, description=text, completed=progress.done, total=progress.total or None)
-
-    def _open(self, progress: Progress) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            ProgressColumn,
-            TaskProgressColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as RichProgress,
-        )
-        from rich.table import Column
-        from rich.text import Text
-
-        class Speed(ProgressColumn):
-            def render(self, task: RichTask) -> Text:
-                return Text(f"{format_bytes(task.speed)}/s" if task.speed else "", style="progress.data.speed")
-
-        # The text has a line of its own, folded where it must be, so that the bar and its numbers keep theirs.
-        whole = Column(no_wrap=True, overflow="ignore")
-        bar = BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4))
-        columns: list[ProgressColumn] = [bar, TaskProgressColumn(table_column=whole)]
-        if progress.stage == "download":
-            columns += [
-                DownloadColumn(binary_units=True, table_column=whole),
-                Speed(table_column=whole),
-                TimeRemainingColumn(compact=True, table_column=whole),
-            ]
-
-        class TwoLines(RichProgress):
-            def get_renderables(self) -> Iterator[RenderableType]:
-                for task in self.tasks:
-                    yield Text(task.description, overflow="fold")
-                    yield self.make_tasks_table([task])
-
-        self._bars = TwoLines(*columns, console=Console(stderr=True), transient=True, expand=True)
-        self._task = self._bars.add_task("", total=None)
-        self._bars.start()
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._bars is not None:
-            self._bars.stop()
-        self._bars = self._task = None

@@ -80,6 +80,11 @@ class Generation(Iterator[TokenEvent]):
             if self._is_closed():  # meanwhile, by another thread
                 self._driver.end(self._id)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is an event that can be had without waiting."""
+        return bool(self._inbox)
+
     def close(self) -> None:
         """Cancels the request if it has not ended. A thread that waits for its next event gets the last one."""
         if self._id is not None and not self._ended:

@@ -34,8 +34,8 @@ from hearth.errors import (
 from hearth.server.fields import FAULT
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.server.warning import told as told_of_request
-from hearth.server.worker import Busy, Closing, ModelBroken
 from hearth.store import NotFound
+from hearth.worker import Busy, Closing, ModelBroken
 
 log = logging.getLogger("hearth.server")
 

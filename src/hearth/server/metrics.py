@@ -28,7 +28,7 @@ _BETWEEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2
 
 
 class AnswerStream(Protocol):
-    """A running answer, as `server.worker` gives it."""
+    """A running answer, as `hearth.worker` gives it."""
 
     @property
     def completion(self) -> Completion | None: ...

@@ -28,8 +28,8 @@ from hearth.server.model_card import ModelCard, described
 from hearth.server.model_names import ModelNames, model_id
 from hearth.server.model_settings import ModelSettings
 from hearth.server.unopened import NoRoom, Unopened
-from hearth.server.worker import Closing, Worker
 from hearth.units import format_bytes
+from hearth.worker import Closing, Worker
 
 __all__ = ["ModelCard", "ModelSettings", "Models", "OpenModel", "model_id"]
 

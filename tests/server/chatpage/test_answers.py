@@ -13,8 +13,8 @@ from hearth import LLM
 from hearth.errors import StorageError
 from hearth.server.chatpage import chat_page
 from hearth.server.models import Models, ModelSettings
-from hearth.server.worker import Worker
 from hearth.store import Store
+from hearth.worker import Worker
 
 from ..running import running
 from .conftest import App

@@ -26,9 +26,9 @@ from hearth.llm import LLM
 from hearth.server.chatpage.prompt import chat_messages
 from hearth.server.errors import as_api_error, log_fault
 from hearth.server.metrics import Followed
-from hearth.server.worker import Closing
 from hearth.store import Conversation, Message, NotFound, Store, Timings, Usage
 from hearth.store.records import State
+from hearth.worker import Closing
 
 log = logging.getLogger("hearth.server")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,7 +16,7 @@ from hearth.chat.request import Prepared
 from hearth.engine import Engine, pages_for
 from hearth.errors import ContextFull, UsageError
 from hearth.runtime import Session
-from hearth.server.worker import Busy, Closing, ModelBroken, Stream, Worker
+from hearth.worker import Busy, Closing, ModelBroken, Stream, Worker
 
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
 STORY = "Once upon a time"
@@ -50,7 +49,8 @@ def llm(starter: LLM) -> LLM:
     """The starter with an engine of its own over a session that can fail."""
     info = starter.model.info
     pages = pages_for(512, 4, page_tokens=info.page_tokens)
-    fresh = copy.copy(starter)
+    fresh = object.__new__(LLM)
+    fresh.__dict__.update(starter.__dict__)
     fresh._session = FailingSession(starter.model, num_pages=pages, threads=1)
     fresh._engine = Engine(fresh._session, context=512, eos_ids=starter.engine.eos_ids)
     return fresh

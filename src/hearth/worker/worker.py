@@ -26,10 +26,10 @@ from hearth.chat.request import Prepared
 from hearth.engine import TokenEvent
 from hearth.errors import HearthError
 from hearth.llm import LLM
-from hearth.server.inbox import Busy, Closing, Command, Inbox
+from hearth.worker.inbox import Busy, Closing, Command, Inbox
 
 T = TypeVar("T")
-log = logging.getLogger("hearth.server")
+log = logging.getLogger("hearth.worker")
 
 _MAX_FAILURES = 3  # steps that fail one after the other until the model counts as broken
 _LAST_STEP_S = 60.0  # that closing waits for a step to end
