@@ -24,6 +24,7 @@ from hearth.chat.answer import AnswerStream, Completion, Totals
 from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import Embedder, EmbeddingInput
+from hearth.chat.grammar import Trial
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
@@ -104,6 +105,8 @@ class LLM(Asking):
         context_overflow: what happens when a chat outgrows the context: "error" refuses a prompt that is too long and
             ends an answer with `finish_reason` "context"; "slide" drops the oldest tokens after the system prompt and
             says so in `Completion.notices`.
+        repetition_stop: end an answer that goes round in a circle, with `finish_reason` "repetition"; each request may
+            say otherwise.
         max_seqs: requests whose keys and values have room for a full context each at the same time. None: one, and
             room for more as far as the model was compiled for and an eighth of the free memory holds.
         kv_bytes: memory for keys and values, but at least one full context; None: as `max_seqs` says. With less than
@@ -140,6 +143,7 @@ class LLM(Asking):
         context: int | None = None,
         template: str | None = None,
         context_overflow: ContextOverflow = "error",
+        repetition_stop: bool = True,
         max_seqs: int | None = None,
         kv_bytes: int | None = None,
         speculate: Speculate = "lookup",
@@ -186,6 +190,7 @@ class LLM(Asking):
                     vocab_size=self._opened.bundle.manifest.facts.vocab_size,
                     wanted_template=template,
                     overflow=context_overflow,
+                    repetition_stop=repetition_stop,
                 )
                 if template is not None:
                     self._requests.template()  # a wrong name is told without waiting for the weights
@@ -341,6 +346,10 @@ class LLM(Asking):
     @property
     def session(self) -> Session:
         return self._session
+
+    def try_grammars(self, trial: Trial) -> None:
+        """For servers: has each grammar of a request tried before it is compiled here."""
+        self._requests.try_grammars(trial)
 
     def __repr__(self) -> str:
         info, facts = self.info, self._opened.bundle.manifest

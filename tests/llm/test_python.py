@@ -134,3 +134,20 @@ def test_opening_with_progress_prints_nothing_to_standard_output(
 ) -> None:
     LLM("starter", threads=1, progress=True).close()
     assert capsys.readouterr().out == ""
+
+
+def test_an_answer_that_goes_round_in_a_circle_is_ended_unless_told_otherwise(starter: LLM) -> None:
+    (letter,) = starter.tokenize("a", add_special=False)[-1:]
+    loop: dict[str, Any] = {"logit_bias": {letter: 100}, "temperature": 0, "max_tokens": 480}
+    done = starter.generate("A", **loop)
+    assert done.finish_reason == "repetition"
+    assert 400 <= len(done.token_ids) < 450
+    assert "the same 1 tokens" in done.notices[0]
+    assert starter.generate("A", repetition_stop=False, **loop).finish_reason == "length"
+    assert starter.generate("A", ignore_eos=True, **loop).finish_reason == "length"
+    assert starter.generate("A", response_format={"type": "regex", "regex": ".*"}, **loop).finish_reason == "length"
+    with LLM("starter", threads=1, repetition_stop=False) as llm:
+        assert llm.generate("A", **loop).finish_reason == "length"
+        assert llm.generate("A", repetition_stop=True, **loop).finish_reason == "repetition"
+    with pytest.raises(UsageError, match="repetition_stop is 'no'"):
+        starter.generate("A", repetition_stop="no")  # type: ignore[arg-type]

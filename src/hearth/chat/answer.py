@@ -24,6 +24,7 @@ from hearth.chat.completion import (
     Totals,
     Usage,
 )
+from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ALL_TAGS, Part, ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer
@@ -78,6 +79,7 @@ class AnswerBuilder:
         markers: Collection[str] = (),
         continues: bool = False,
         notices: Iterable[str] = (),
+        repetition: RepetitionWatch | None = None,
     ) -> None:
         self.completion: Completion | None = None
         self._tokenizer = tokenizer
@@ -85,6 +87,7 @@ class AnswerBuilder:
         self._stops = stops or StopStrings()
         self._splitter = splitter
         self._tools = tools
+        self._repetition = repetition
         # Tags that are control tokens would be left out of the text, and those who look for them could not see them.
         tags = (*(ALL_TAGS if splitter else ()), *(markers if tools else ()))
         keep = tokenizer.ids_of(tags) if tokenizer else frozenset()
@@ -122,6 +125,10 @@ class AnswerBuilder:
             self._end("stop")
         elif event.finish_reason is not None:
             self._end(_reason(event))
+        elif self._repetition is not None and self._repetition.found is not None:
+            tokens, times = self._repetition.found
+            self._drawn.notices.append(f"The answer was ended: it had said the same {tokens} tokens {times} times.")
+            self._end("repetition")
         return self._settled()
 
     def cancel(self) -> list[Chunk]:
@@ -169,6 +176,8 @@ class AnswerBuilder:
         if event.finish_reason == "stop" and token in self._end_ids:
             return
         self._drawn.ids.append(token)
+        if self._repetition is not None:
+            self._repetition.push(token)
         if event.logprob is not None:
             self._drawn.logprobs.append(self._logprob(event, token))
         if self._text is not None:

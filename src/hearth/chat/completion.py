@@ -19,7 +19,7 @@ RATED_TOKENS = 20
 """Of fewer tokens no speed is told: one step that waits for the processor would halve or double it."""
 
 _counting = threading.Lock()
-FinishReason = Literal["stop", "length", "context", "tool_calls", "cancelled"]
+FinishReason = Literal["stop", "length", "context", "repetition", "tool_calls", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ class Completion:
         thinking: what the model thought before it; "" if it did not.
         token_ids: drawn, without the token that ended the answer.
         finish_reason: "stop": the model ended it, or a stop string. "tool_calls": the model ended it after calling
-            tools. "length": `max_tokens` reached. "context": the context is full. "cancelled": the stream was closed.
+            tools. "length": `max_tokens` reached. "context": the context is full. "repetition": it went round in a
+            circle, see `repetition.py`. "cancelled": the stream was closed.
         stop: the stop string that was found, or None.
         logprobs: one for each of `token_ids` where asked for, else None.
         tool_calls: the calls that the model asks for, in order. An answer cut short may leave the last one incomplete.

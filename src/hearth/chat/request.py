@@ -21,6 +21,7 @@ from hearth.chat.grammar import Grammars, Trial
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.infill import infill_form, infill_prompt
 from hearth.chat.prompt import Prompt
+from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
@@ -107,6 +108,7 @@ class Requests:
         published: the sampling settings that the model's authors recommend.
         vocab_size: columns of its logits.
         wanted_template: name of a known format or a `.jinja` file; None: the model's own, else a guess.
+        repetition_stop: end answers that repeat themselves for ever, unless a request says otherwise.
         overflow: "slide" lets the oldest tokens go where prompt and answer outgrow the context.
 
     Attributes:
@@ -122,6 +124,7 @@ class Requests:
         vocab_size: int,
         wanted_template: str | None = None,
         overflow: ContextOverflow = "error",
+        repetition_stop: bool = True,
     ) -> None:
         self._name = name
         self._tokenizer = tokenizer
@@ -129,6 +132,7 @@ class Requests:
         self._vocab_size = vocab_size
         self._wanted_template = wanted_template
         self._overflow: Literal["stop", "slide"] = "slide" if overflow == "slide" else "stop"
+        self._repetition_stop = repetition_stop
         self.context: int | None = None
         self._templates: dict[bool, ChosenTemplate] = {}
         self._grammars: Grammars | None = None
@@ -288,6 +292,7 @@ class Requests:
             markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None or turn.continues,
             notices=notices,
+            repetition=self._watch(settings, structure, params),
         )
         request = Request(
             prompt_ids=tuple(ids),
@@ -297,6 +302,19 @@ class Requests:
             constraint=constraint,
         )
         return Prepared(request, answer, notices)
+
+    def _watch(
+        self, settings: Mapping[str, Any], structure: Structure | None, params: SamplingParams
+    ) -> RepetitionWatch | None:
+        """What ends an answer that repeats itself for ever; None where a grammar says what may come, or a benchmark."""
+        wanted = settings.get("repetition_stop")
+        if not isinstance(wanted, bool | None):
+            raise UsageError(f"repetition_stop is {wanted!r}, but must be true or false.")
+        tokenizer = self._tokenizer
+        on = self._repetition_stop if wanted is None else wanted
+        if not on or structure is not None or params.ignore_eos or tokenizer is None:
+            return None
+        return RepetitionWatch(lambda ids: any(map(str.isalpha, tokenizer.decode(ids, skip_special=False))))
 
     def _constraint(self, structure: Structure, end_ids: frozenset[int], turn: _Turn | None) -> AnswerConstraint:
         tokenizer = self.tokenizer()

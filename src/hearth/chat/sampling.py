@@ -16,7 +16,10 @@ from hearth.errors import UsageError
 ASSUMED: Mapping[str, float] = {"temperature": 0.7, "top_p": 0.95}
 """Where the authors recommend nothing. Mild: little is lost on models of any size."""
 
-KEYS = frozenset(f.name for f in fields(SamplingParams)) | {"stop"}
+OF_TEXT = frozenset({"stop", "repetition_stop"})
+"""Settings that end an answer by what it says, of which the engine knows nothing."""
+
+KEYS = frozenset(f.name for f in fields(SamplingParams)) | OF_TEXT
 
 
 def sampling_params(published: Mapping[str, float], given: Mapping[str, Any]) -> SamplingParams:
@@ -34,7 +37,7 @@ def sampling_params(published: Mapping[str, float], given: Mapping[str, Any]) ->
         close = difflib.get_close_matches(unknown[0], KEYS, 1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(KEYS))}."
         raise UsageError(f"There is no sampling setting {unknown[0]!r}.", hint=hint)
-    explicit = {name: value for name, value in given.items() if value is not None and name != "stop"}
+    explicit = {name: value for name, value in given.items() if value is not None and name not in OF_TEXT}
     return SamplingParams(**{**(usable(published) or ASSUMED), **explicit})
 
 

@@ -20,7 +20,8 @@ ResponseFormat = Mapping[str, Any] | type[Any]
 class SamplingSettings(TypedDict, total=False):
     """How an answer is drawn; None, or leaving one out, means the model's default (`info.sampling`).
 
-    See `SamplingParams` for each. `stop` are strings that end the answer and are cut.
+    See `SamplingParams` for each. `stop` are strings that end the answer and are cut; `repetition_stop` ends one that
+    goes round in a circle (`repetition.py`), as it does by default, except under a grammar and with `ignore_eos`.
     """
 
     temperature: float | None
@@ -37,6 +38,7 @@ class SamplingSettings(TypedDict, total=False):
     stop_token_ids: Sequence[int] | None
     logprobs: int | None
     ignore_eos: bool | None
+    repetition_stop: bool | None
 
 
 class TextSettings(SamplingSettings, total=False):

@@ -62,6 +62,11 @@ _TEMPLATE = (
         help="When a chat outgrows the context: stop, or drop the oldest turns and say so.",
     ),
 )
+REPETITION_STOP = click.option(
+    "--repetition-stop/--no-repetition-stop",
+    default=True,
+    help="Whether an answer that says the same over and over is ended [it is].",
+)
 _SAMPLING = (
     click.option("-t", "--temperature", type=float, help="0 is always the likeliest token [the model's, else 0.7]."),
     click.option("--top-p", type=float, help="Likeliest tokens that sum to this probability [the model's, else 0.95]."),
@@ -73,6 +78,7 @@ _SAMPLING = (
     click.option("--seed", type=int, help="The same seed gives the same text [random]."),
     click.option("-n", "--max-tokens", type=int, help="The answer ends after so many."),
     click.option("--stop", multiple=True, metavar="TEXT", help="The answer ends before this text. May be repeated."),
+    REPETITION_STOP,
 )
 _THINKING = (
     click.option(
@@ -93,6 +99,7 @@ _SAMPLING_KEYS = [
     "seed",
     "max_tokens",
     "stop",
+    "repetition_stop",
 ]
 _OPEN_KEYS = [
     "quant",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import F, format_options, source_options, template_options
+from hearth.cli.options import REPETITION_STOP, F, format_options, source_options, template_options
 from hearth.distribution import install_command
 from hearth.errors import UsageError
 
@@ -107,6 +107,7 @@ _MODELS = (
         metavar="NAME[=MODEL]",
         help="A further name of MODEL (of the first unless given) in requests; * and ? stand for any letters.",
     ),
+    REPETITION_STOP,
     click.option("--load-on-demand", is_flag=True, help="Open models when they are first asked for."),
 )
 
@@ -163,6 +164,7 @@ def model_settings(options: Mapping[str, Any]) -> ModelSettings:
         memory_bytes=options["memory"],
         max_seqs=options["max_seqs"],
         max_waiting=options["max_waiting"],
+        repetition_stop=options["repetition_stop"],
         **{name: options[name] for name in _PREPARING},
         **{name: options[name] for name in ("template", "context_overflow") if name in options},
         aliases=tuple(options.get("alias", ())),

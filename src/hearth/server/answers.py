@@ -249,4 +249,6 @@ def _finished(done: Completion | None) -> Completion:
     """The answer, unless the server had to cut it."""
     if done is None or done.finish_reason == "cancelled":
         raise ApiError(503, SHUTTING_DOWN, code="shutting_down")
+    if done.finish_reason == "repetition":  # no protocol has a word for it
+        warn("cut", "an answer that repeated itself (repetition_stop)")
     return done

@@ -19,7 +19,7 @@ class ModelSettings:
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
         aliases: (alias, model) each: further names in requests; see `ModelNames`.
-        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle: as `LLM`.
+        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle, repetition_stop: as `LLM`.
     """
 
     memory_bytes: int | None = None
@@ -36,6 +36,7 @@ class ModelSettings:
     aliases: tuple[tuple[str, str], ...] = ()
     offline: bool = False
     trust_bundle: bool = False
+    repetition_stop: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):

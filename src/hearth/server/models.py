@@ -287,6 +287,7 @@ class Models:
             slot.source,
             threads=settings.threads,
             max_seqs=settings.max_seqs,
+            repetition_stop=settings.repetition_stop,
             kv_bytes=kv_bytes,
             template=settings.template,
             context_overflow=settings.context_overflow,

@@ -23,6 +23,7 @@ FORMAT = "hearth-chat"
 VERSION = 1
 MAX_MESSAGES = 100_000
 MAX_ATTACHMENTS = 1000
+_FINISH_REASONS = ("", "stop", "length", "context", "repetition", "cancelled")
 _SETTINGS = {
     "temperature": float,
     "top_p": float,
@@ -208,7 +209,7 @@ def _message(item: dict[str, Any], place: str, files: Mapping[str, Attachment]) 
         state="interrupted" if state == "running" else state,
         error=_text(item, "error", place, limit=10_000),
         hint=_text(item, "hint", place, limit=10_000),
-        finish_reason=_choice(item, "finish_reason", place, ("", "stop", "length", "context", "cancelled"), ""),
+        finish_reason=_choice(item, "finish_reason", place, _FINISH_REASONS, ""),
         created=_time(item),
         usage=Usage(**{name: int(_number(item, "usage", name, place)) for name in Usage.__dataclass_fields__}),
         timings=Timings(**{name: _number(item, "timings", name, place) for name in Timings.__dataclass_fields__}),

@@ -66,7 +66,8 @@ class Message:
         model: who answered; "" for the user.
         state: "running" while the answer comes; "stopped" by the user; "interrupted" when Hearth was killed meanwhile.
         error, hint: what went wrong in state "error", and what to do.
-        finish_reason: why the answer ended: "stop", "length", "context", "cancelled"; "" where it is not known.
+        finish_reason: why the answer ended: "stop", "length", "context", "repetition", "cancelled"; "" where it is not
+            known.
     """
 
     id: str

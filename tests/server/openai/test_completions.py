@@ -33,6 +33,18 @@ def test_no_more_than_sixteen_tokens_unless_told(client: OpenAI) -> None:
     assert answer.choices[0].finish_reason == "length"
 
 
+def test_an_endless_repetition_is_cut_which_a_header_tells(client: OpenAI, starter: LLM) -> None:
+    letter = starter.tokenize("a", add_special=False)[-1]
+    raw = client.completions.with_raw_response.create(
+        model="starter", prompt="A", max_tokens=480, temperature=0, logit_bias={str(letter): 100}
+    )
+    answer = raw.parse()
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage is not None
+    assert 400 <= answer.usage.completion_tokens < 460
+    assert raw.headers["x-hearth-warning"] == "cut: an answer that repeated itself (repetition_stop)"
+
+
 def test_a_prompt_in_each_of_its_forms(client: OpenAI, starter: LLM) -> None:
     ids = starter.tokenize(PROMPT)
     text = starter.generate(PROMPT, max_tokens=8).text

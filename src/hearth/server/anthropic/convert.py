@@ -133,7 +133,7 @@ def stop_of(done: Completion, wanted: Sequence[str]) -> tuple[StopReason, str | 
     match done.finish_reason:
         case "tool_calls":
             return "tool_use", None
-        case "length":
+        case "length" | "repetition":
             return "max_tokens", None
         case "context":
             return "model_context_window_exceeded", None

@@ -57,7 +57,7 @@ def finish_reason(done: Completion) -> Literal["stop", "length", "tool_calls"]:
     match done.finish_reason:
         case "stop" | "tool_calls" as reason:
             return reason
-        case _:  # max_tokens reached or the context full
+        case _:  # max_tokens reached, the context full, or an endless repetition cut
             return "length"
 
 

@@ -110,7 +110,7 @@ class Output:
 
 def is_cut(done: Completion) -> bool:
     """Whether an answer ended before the model ended it."""
-    return done.finish_reason in ("length", "context")
+    return done.finish_reason in ("length", "context", "repetition")
 
 
 def _call(call_id: str, called: Called) -> dict[str, Any]:
