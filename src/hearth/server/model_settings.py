@@ -19,7 +19,8 @@ class ModelSettings:
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
         aliases: (alias, model) each: further names in requests; see `ModelNames`.
-        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle, repetition_stop: as `LLM`.
+        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle,
+            repetition_stop: as `LLM`.
     """
 
     memory_bytes: int | None = None
