@@ -134,9 +134,9 @@ class AsyncLLM:
 
     # -- the rest ------------------------------------------------------------------------------------------------
 
-    async def embed(self, text_or_ids: str | Sequence[int]) -> NDArray[np.float32]:
+    async def embed(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> NDArray[np.float32]:
         """As `LLM.embed`."""
-        return await self._call(lambda llm: llm.embed(text_or_ids))
+        return await self._call(lambda llm: llm.embed(text_or_ids, prompt=prompt))
 
     async def logits(self, ids: ArrayLike) -> NDArray[np.float32]:
         """As `LLM.logits`."""
