@@ -46,6 +46,7 @@ class AsyncLLM:
         self._llm: LLM | None = None
         self._worker: Worker | None = None
         self._closed = False
+        self._opening = asyncio.Lock()
 
     async def open(self) -> Self:
         """Opens the model, if it is not open.
@@ -53,17 +54,19 @@ class AsyncLLM:
         Raises:
             HearthError: as `LLM`.
         """
-        if self._worker is None:
-            self._llm = await asyncio.to_thread(self._open)
-            self._worker = Worker(self._llm, max_waiting=sys.maxsize)
+        async with self._opening:
+            if self._worker is None:
+                self._llm = await asyncio.to_thread(self._open)
+                self._worker = Worker(self._llm, max_waiting=sys.maxsize)
         return self
 
     async def close(self) -> None:
         """Gives the memory back. What is still running ends with an error."""
         self._closed = True
-        if self._worker is not None and self._llm is not None:
-            await self._worker.close(drain_s=0.0)
-            await asyncio.to_thread(self._llm.close)
+        async with self._opening:
+            if self._worker is not None and self._llm is not None:
+                await self._worker.close(drain_s=0.0)
+                await asyncio.to_thread(self._llm.close)
 
     async def __aenter__(self) -> Self:
         return await self.open()

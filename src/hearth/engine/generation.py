@@ -56,7 +56,8 @@ class Generation(Iterator[TokenEvent]):
         if self._ended:
             raise StopIteration
         try:
-            self.begin()
+            if self._id is None:
+                self.begin()
             if self._id is not None and not self._inbox:
                 self._driver.advance_until(self._id, self._inbox)
         except BaseException:

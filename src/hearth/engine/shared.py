@@ -55,15 +55,6 @@ def _never() -> bool:
     return False
 
 
-def _even_if_interrupted(change: Callable[[], None]) -> None:
-    """Makes a change of the turns, without which nobody could ever go on; it can be made twice."""
-    try:
-        change()
-    except BaseException:  # Ctrl-C
-        change()
-        raise
-
-
 class SharedEngine:
     """Takes requests and calls from any thread, at any time. A `Driver` of generations.
 
@@ -117,15 +108,19 @@ class SharedEngine:
 
     def advance_until(self, request_id: int, inbox: deque[TokenEvent]) -> None:
         """`Driver.advance_until`: by this thread if nobody else is at it."""
-
-        def is_served() -> bool:
-            return bool(inbox) or not self._engine.is_unfinished(request_id)
-
+        engine = self._engine
         self._refuse_nested()
-        while not is_served():
+        while not inbox and engine.is_unfinished(request_id):
             try:
-                if self._take_turn(is_served):
-                    self._step(request_id, is_served)
+                if self._take_turn(lambda: bool(inbox) or not engine.is_unfinished(request_id)):
+                    while True:
+                        if not self._orphans.empty():
+                            self._bury()
+                        engine.advance_for(request_id)
+                        if self._refusal is not None:
+                            engine.fail_everything(self._refusal)
+                        if inbox or not engine.is_unfinished(request_id) or self._is_wanted():
+                            break
             finally:
                 self._pass_turn()
 
@@ -189,22 +184,35 @@ class SharedEngine:
         Raises:
             What `close` was given.
         """
-        if not self._claim():
-            waiter = _Waiter(is_served or _never)
-            try:
-                with self._lock:
-                    (self._callers if is_served is None else self._readers).append(waiter)
-                while not self._claim():
-                    if waiter.is_served():
-                        return False
-                    if not always:
-                        self.check_open()
-                    waiter.sleep()
-            finally:
-                _even_if_interrupted(lambda: self._forget(waiter))
-        if not always:
+        with self._lock:  # the common case: nobody is at it
+            is_free = self._holder is None
+            if is_free:
+                self._holder = get_ident()
+        if not is_free and not self._wait(is_served, always):
+            return False
+        if self._refusal is not None and not always:
             self.check_open()
         return True
+
+    def _wait(self, is_served: Callable[[], bool] | None, always: bool) -> bool:
+        """The long way to a turn."""
+        waiter = _Waiter(is_served or _never)
+        try:
+            with self._lock:
+                (self._callers if is_served is None else self._readers).append(waiter)
+            while not self._claim():
+                if waiter.is_served():
+                    return False
+                if not always:
+                    self.check_open()
+                waiter.sleep()
+            return True
+        finally:
+            try:
+                self._forget(waiter)
+            except BaseException:  # Ctrl-C: nobody may pass its turn on to who does not wait
+                self._forget(waiter)
+                raise
 
     def _claim(self) -> bool:
         """Whether it is this thread's turn: it is free, or was passed on to it."""
@@ -219,16 +227,6 @@ class SharedEngine:
                 if waiter in queue:
                     queue.remove(waiter)
 
-    def _step(self, request_id: int, is_served: Callable[[], bool]) -> None:
-        """Runs steps until the request's reader is served, or somebody else wants a turn."""
-        while True:
-            self._bury()
-            self._engine.advance_for(request_id)
-            if self._refusal is not None:
-                self._engine.fail_everything(self._refusal)
-            if is_served() or self._is_wanted():
-                return
-
     def _is_wanted(self) -> bool:
         """Tells readers what the step has brought; whether somebody wants a turn between this step and the next."""
         with self._lock:
@@ -237,7 +235,11 @@ class SharedEngine:
 
     def _pass_turn(self) -> None:
         """Ends this thread's turn, if it has it."""
-        _even_if_interrupted(self._pass_on)
+        try:
+            self._pass_on()
+        except BaseException:  # Ctrl-C in these few lines: without them nobody could ever go on
+            self._pass_on()
+            raise
 
     def _pass_on(self) -> None:
         with self._lock:
