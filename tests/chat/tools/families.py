@@ -45,6 +45,7 @@ TOOLS = checked_tools(RAW_TOOLS)
 Read = list[str | tuple[str, dict[str, object]]]
 PARIS: tuple[str, dict[str, object]] = ("get_weather", {"location": "Paris, France", "unit": "celsius"})
 TIME: tuple[str, dict[str, object]] = ("get_time", {})
+OSLO: tuple[str, dict[str, object]] = ("get_weather", {"location": "Oslo", "unit": "celsius"})
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,19 @@ _HERMES_CALL = (
     '<tool_call>\n{"name": "get_weather", "arguments": {"location": "Paris, France", "unit": "celsius"}}\n</tool_call>'
 )
 _HERMES_TIME = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
+_LLAMA_CPP = "https://github.com/ggml-org/llama.cpp/blob/master/docs/function-calling.md"
 _QWEN_DOCS = "https://qwen.readthedocs.io/en/latest/framework/function_call.html"
 _HERMES = (
     Example(_HERMES_CALL, [PARIS], _QWEN_DOCS),
     Example(f"I look it up.\n{_HERMES_CALL}\n{_HERMES_TIME}", ["I look it up.", PARIS, TIME], _QWEN_DOCS),
     Example("It is 20 degrees.", ["It is 20 degrees."], _QWEN_DOCS),
+    Example('<tool_call>{"name":"get_time","arguments":{}}</tool_call>', [TIME], _LLAMA_CPP),
+    Example('<tool_call>\n{"name": "get_time", "arguments": null}\n</tool_call>', [TIME], _QWEN_DOCS),
+    Example(
+        '<tool_call>\n{"type": "function", "function": {"name": "get_time", "arguments": {}}}\n</tool_call>',
+        [TIME],
+        "https://platform.openai.com/docs/guides/function-calling",
+    ),
     Example(
         '<tool_call>\n{"arguments": {}, "name": "get_time"}\n</tool_call>',
         [TIME],
@@ -173,12 +182,12 @@ FAMILIES = (
                 f"{_LLAMA_CALL}; {_LLAMA_TIME}", [PARIS, TIME], "https://docs.vllm.ai/en/latest/features/tool_calling"
             ),
             Example('{"a": 1}', ['{"a": 1}'], _META),
-            Example(
-                '{"name": "get_time", "arguments": {}}',
-                [TIME],
-                "https://github.com/meta-llama/llama-models",
-                strict=False,
-            ),
+            Example('{"name": "get_time", "arguments": {}}', [TIME], "https://github.com/meta-llama/llama-models"),
+            Example(f'{{"type": "function", {_LLAMA_CALL[1:]}', [PARIS], _LLAMA_CPP),
+            Example(f'<|python_tag|>{{"type": "function", {_LLAMA_CALL[1:]}', [PARIS], _LLAMA_CPP),
+            Example(f"{_LLAMA_CALL}\n{_LLAMA_TIME}", [PARIS, TIME], _LLAMA_CPP),
+            Example(f"I look it up.\n\n{_LLAMA_CALL}", ["I look it up.", PARIS], _LLAMA_CPP),
+            Example('{\n  "name": "get_time",\n  "parameters": {}\n}', [TIME], _META),
         ),
         template('{{ {"name": f.name, "parameters": f.arguments} | tojson }}'),
         control=True,
@@ -189,12 +198,7 @@ FAMILIES = (
         (
             Example(f"[TOOL_CALLS] [{_LIST_CALL}]", [PARIS], _MISTRAL),
             Example(f"[TOOL_CALLS][{_LIST_CALL}, {_LIST_TIME}]", [PARIS, TIME], _MISTRAL),
-            Example(
-                '[TOOL_CALLS] [{"name": "get_time", "arguments": {}, "id": "VvvODy9mT"}]',
-                [TIME],
-                _MISTRAL,
-                strict=False,
-            ),
+            Example('[TOOL_CALLS] [{"name": "get_time", "arguments": {}, "id": "VvvODy9mT"}]', [TIME], _MISTRAL),
         ),
         template(_LIST, before="[TOOL_CALLS] [", after="]"),
         control=True,
@@ -211,6 +215,8 @@ FAMILIES = (
                 _MISTRAL,
             ),
             Example("[TOOL_CALLS]get_time{}", [TIME], _MISTRAL, strict=False),
+            Example(f"[TOOL_CALLS][{_LIST_CALL}, {_LIST_TIME}]", [PARIS, TIME], _MISTRAL),
+            Example(f"[TOOL_CALLS] [{_LIST_TIME}]", [TIME], _MISTRAL),
         ),
         template("[TOOL_CALLS]{{ f.name }}[ARGS]{{ f.arguments | tojson }}"),
         control=True,
@@ -254,7 +260,13 @@ FAMILIES = (
         Gemma3,
         (
             Example(_LLAMA_CALL, [PARIS], _GOOGLE_3),
-            Example(f"```tool_code\n{_LLAMA_CALL}\n```", [PARIS], _GOOGLE_3, strict=False),
+            Example(f"```tool_code\n{_LLAMA_CALL}\n```", [PARIS], _GOOGLE_3),
+            Example(f"```json\n[{_LLAMA_CALL}, {_LLAMA_TIME}]\n```", [PARIS, TIME], _GOOGLE_3),
+            Example(f"Let me see.\n```\n{_LLAMA_TIME}\n```", ["Let me see.", TIME], _GOOGLE_3),
+            Example('```tool_code\nget_weather(location="Paris, France", unit="celsius")\n```', [PARIS], _GOOGLE_3),
+            Example('```tool_code\nprint(get_weather(unit="celsius", location="Oslo"))\n```', [OSLO], _GOOGLE_3),
+            Example("```tool_code\nget_weather('Oslo', unit='celsius')\n```", [OSLO], _GOOGLE_3, strict=False),
+            Example("```python\nget_time()\n```", ["```python\nget_time()\n```"], _GOOGLE_3),
             Example("```json\n[1, 2]\n```", ["```json\n[1, 2]\n```"], _GOOGLE_3),
         ),
         "{% for m in messages %}<start_of_turn>{{ m.role }}{{ m.content }}<end_of_turn>{% endfor %}",

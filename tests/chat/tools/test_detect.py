@@ -90,7 +90,8 @@ def use_of(source: str, tokenizer: Tokenizer) -> ToolUse:
 
 
 def prompt(use: ToolUse, messages: list[dict[str, Any]]) -> str:
-    return use.template.render(use.messages(messages), tools=use.for_template()).text
+    name = use.template.probe.tools_variable or "tools"
+    return use.template.render(use.messages(messages), **{name: use.for_template()}).text
 
 
 _ALL = {

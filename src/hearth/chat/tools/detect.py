@@ -44,8 +44,8 @@ _WRITTEN: tuple[_Make, ...] = (
     lambda control, _: GemmaCalls("function-gemma", FUNCTION_GEMMA, control),
     lambda control, _: GemmaCalls("gemma4", GEMMA_4, control),
     lambda control, _: GemmaCalls("gemma4", GEMMA_4, control, results_in_calls=True),
-    lambda control, call: MistralNamed(control, with_id="[CALL_ID]" in call),
     lambda control, _: MistralList(control),
+    lambda control, call: MistralNamed(control, with_id="[CALL_ID]" in call),
     lambda control, _: QwenCoder(control),
     lambda control, _: Hermes(control),
     lambda control, _: Llama3(control),
@@ -124,11 +124,12 @@ class _Trial:
         return any(self._first_call(tool_format, one) == (TOOL_NAME, {ARGUMENT: VALUE}) for one in answers)
 
     def _first_call(self, tool_format: ToolFormat, text: str) -> tuple[str, Any] | None:
-        """What the format's reader finds in a text that reaches it as a model's answer would."""
-        seen = tool_format.markers
-        text = self._tokenizer.control_pattern.sub(lambda m: m[0] if m[0] in seen else "", text)
+        """What the format's reader finds in a text; without a marker only where it begins with the call."""
         parser = tool_format.parser(_TOOLS)
-        pieces = [piece for piece in [*parser.push(text), *parser.finish()] if not isinstance(piece, str)]
+        found = [*parser.push(text), *parser.finish()]
+        if not found or (isinstance(found[0], str) and not any(marker in text for marker in tool_format.markers)):
+            return None
+        pieces = [piece for piece in found if not isinstance(piece, str)]
         name = next((piece.name for piece in pieces), None)
         if name is None:
             return None

@@ -16,7 +16,6 @@ from typing import Any
 from hearth.chat.tools.history import Message, call_text, in_turns, normalized
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
-from hearth.chat.tools.lark import MORE_CALLS
 from hearth.chat.tools.types import Tool
 
 
@@ -24,15 +23,12 @@ class Gemma3(JsonFormat):
     """For templates with Gemma's turns and no word about tools."""
 
     name = "gemma3"
-    syntax = JsonSyntax(
-        starts=("{", "```json", "```tool_code", "```tool_call"), closers=("```",), separator=";", name_first=True
-    )
+    syntax = JsonSyntax(bare=True, fenced=True, separators=";")
     key = "parameters"
-    markers = ()
 
     def calls(self, *, parallel: bool) -> str:
-        """Rule `calls`: an object a line."""
-        return f'calls: call ("\\n" call){MORE_CALLS}' if parallel else "calls: call"
+        """None: no marker begins them."""
+        return ""
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

@@ -69,9 +69,9 @@ class GemmaCalls:
             body = notation.root(arguments_schema(tool))
             rules.append(f"call_{i}: {quoted('call:' + tool.name)} {body} {end}")
             rules += [f"{name}: {right}" for name, right in notation.rules.items()]
-        if choice.mode in ("auto", "none"):
+        if choice.free:
             rules.append(self._mark.after_text([self._tokens.begin]))
-        return whole_answer(choice, must=begin, may=["opening"], rules=rules)
+        return whole_answer(choice, begin, rules)
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""

@@ -16,7 +16,7 @@ from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.tools.history import Message, call_text, normalized, result_text
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
-from hearth.chat.tools.lark import call_list
+from hearth.chat.tools.jsongrammar import call_list
 from hearth.chat.tools.types import Tool
 
 
@@ -36,7 +36,7 @@ class Granite(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list."""
-        return call_list(parallel=parallel)
+        return f"calls: {call_list(parallel=parallel)}"
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """The templates know calls and results only as text, and results under a role of their own."""

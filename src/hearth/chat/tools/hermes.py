@@ -31,8 +31,8 @@ class Hermes(JsonFormat):
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a block, or several."""
         begin, end = self._mark("<tool_call>"), self._mark("</tool_call>")
-        more = f'("\\n" {begin} block){MORE_CALLS}' if parallel else ""
-        return f'calls: block {more}\nblock: "\\n" call "\\n" {end}'
+        more = f"(line? {begin} block){MORE_CALLS}" if parallel else ""
+        return f"calls: block {more}\nblock: line? call line? {end}\nline: /\\n{{1,2}}/"
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.jsoncalls import JsonCallReader, JsonSyntax
-from hearth.chat.tools.lark import Markers, call_rules, callable_tools, named_object, no_call_at_start, whole_answer
+from hearth.chat.tools.jsongrammar import BareCalls, call_rules
+from hearth.chat.tools.lark import Markers, callable_tools, whole_answer
 from hearth.chat.tools.types import Choice, Tool, ToolParser
 
 
@@ -20,8 +21,7 @@ class JsonFormat(ABC):
 
     Attributes:
         name: of the format.
-        syntax: what stands around the calls. The first marker is the one that the family writes; with `starts`, a call
-            needs none.
+        syntax: what stands around the calls. The first marker is the one that the family writes.
         key: of the arguments.
     """
 
@@ -39,24 +39,23 @@ class JsonFormat(ABC):
 
     @abstractmethod
     def calls(self, *, parallel: bool) -> str:
-        """Rule `calls`, after the marker: one or more of `call`."""
+        """Rule `calls`, after a marker: one or more of `call`."""
 
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
         """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas."""
-        chosen = callable_tools(tools, choice)
-        markers, starts = self.syntax.markers, self.syntax.starts
-        rules = [self.calls(parallel=parallel), call_rules(chosen, named_object(self.key))]
-        # The greedy lexer of llguidance would never end a call that is also the beginning of some free text.
-        but = no_call_at_start(chosen, starts) if starts else ""
-        if choice.mode in ("auto", "none") and markers:
-            rules.append(self._mark.after_text(markers, but=but))
-        return whole_answer(
-            choice,
-            must="" if starts else self._mark(markers[0]),
-            may=[""] * bool(starts) + ["opening"] * bool(markers),
-            rules=rules,
-            but=but,
-        )
+        chosen, markers = callable_tools(tools, choice), self.syntax.markers
+        if not self.syntax.starts:
+            rules = [self.calls(parallel=parallel), *call_rules(chosen)]
+            if choice.free:
+                rules.append(self._mark.after_text(markers))
+            return whole_answer(choice, self._mark(markers[0]), rules)
+        bare = BareCalls(chosen, self.syntax, parallel=parallel)
+        rules = call_rules(chosen, wrapped=False)
+        if not choice.free:
+            return "\n".join(["start: begin", *bare.required(), *rules])
+        if markers:
+            rules.append(self.calls(parallel=parallel))
+        return "\n".join(["start: begin", *bare.free(self._mark), *rules])
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""

@@ -7,14 +7,15 @@ spelled out in characters, is always followed by calls of known tools with argum
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hearth.chat.tools.schema import arguments_schema, json_rule
 from hearth.chat.tools.types import Choice, Tool
 
 MAX_CALLS = 16  # in one answer, so that a small model comes to an end
+_MAX_BITS = 64  # things that llguidance can tell apart in any order; those after them have their order
 MORE_CALLS = f"{{0,{MAX_CALLS - 1}}}"
-_ANY = "/(?s:.*)/"
+ANY = "/(?s:.*)/"
 
 
 def quoted(text: str) -> str:
@@ -37,73 +38,60 @@ class Markers:
         """One marker."""
         return f"<[{self._control[text]}]>" if text in self._control else quoted(text)
 
-    def after_text(self, texts: Sequence[str], *, but: str = "") -> str:
-        """Rules `opening`: any text, then one of some markers.
+    def is_token(self, text: str) -> bool:
+        """Whether it is a control token."""
+        return text in self._control
 
-        Args:
-            but: the rest of a terminal, which says what the text may not be.
-        """
-        ways, rules = [], [f"ANY: {_ANY}{but}"]
+    def after_text(self, texts: Sequence[str]) -> str:
+        """Rules `opening`: any text, then one of some markers."""
+        ways, rules = [], [f"ANY: {ANY}"]
         for i, text in enumerate(texts):
             if text in self._control:
                 ways.append(f"ANY {self(text)}")
             ways.append(f"spelled_{i}")
             rules.append(f"spelled_{i}[lazy]: SPELLED_{i}")
-            rules.append(f"SPELLED_{i}: /(?s:.*){pattern(text)}/{but}")
+            rules.append(f"SPELLED_{i}: /(?s:.*){pattern(text)}/")
         return "\n".join([f"opening: {' | '.join(ways)}", *rules])
 
 
-def call_rules(tools: Sequence[Tool], one: Callable[[Tool, str], str]) -> str:
-    """Rules `call`: a call of any of the tools.
+def arguments_rules(tools: Sequence[Tool]) -> list[str]:
+    """Rules `arguments_0`, `arguments_1`, ...: JSON that follows the schemas of the tools."""
+    return [f"arguments_{i}: {json_rule(arguments_schema(tool))}" for i, tool in enumerate(tools)]
+
+
+def any_order(
+    rule: str, items: Sequence[str], required: Collection[str], *, between: str = ""
+) -> tuple[str, list[str]]:
+    """Some rules in any order, each at most once and those that are required once: what names that, and its rules.
 
     Args:
-        one: the right side of a rule for one tool, given the name of the rule for its arguments.
+        rule: a name for them.
+        between: what stands between two of them.
     """
-    rules = ["call: " + " | ".join(f"call_{i}" for i in range(len(tools)))]
-    for i, tool in enumerate(tools):
-        rules.append(f"call_{i}: {one(tool, f'arguments_{i}')}")
-        rules.append(f"arguments_{i}: {json_rule(arguments_schema(tool))}")
-    return "\n".join(rules)
+    if not items:
+        return "", []
+    items = sorted(items, key=lambda item: item not in required)  # those required have the lowest bits
+    free, fixed = items[:_MAX_BITS], items[_MAX_BITS:]
+    needed = min(len(required), _MAX_BITS)
+    end = f'"" %if is_ones([0:{needed}])' if needed else '""'
+    following = f"{rule}_next" if between else rule
+    rules = []
+    for name, before in ((rule, ""), (following, between))[: 2 if between else 1]:
+        ways = (f"{before} {item} {following}::set_bit({bit}) %if bit_clear({bit})" for bit, item in enumerate(free))
+        rules.append(f"{name}::_: " + "\n  | ".join([end, *ways]))
+    rest = (f"({between} {item})" + "?" * (item not in required) for item in fixed)
+    return " ".join([f"{rule}::0x0", *rest]), rules
 
 
-def call_list(*, parallel: bool, before: str = "") -> str:
-    """Rule `calls`: a JSON list of calls."""
-    more = f'(", " call){MORE_CALLS}' if parallel else ""
-    return f'calls: {before} "[" call {more} "]"'
-
-
-def named_object(key: str) -> Callable[[Tool, str], str]:
-    """For `call_rules`: `{"name": ..., KEY: ...}`, spaced as Python and the templates' `tojson` do."""
-
-    def one(tool: Tool, arguments: str) -> str:
-        begin = f'{{"name": "{tool.name}", "{key}": '
-        return " ".join([quoted(begin), arguments, quoted("}")])
-
-    return one
-
-
-def whole_answer(choice: Choice, *, must: str, may: Sequence[str], rules: Sequence[str], but: str = "") -> str:
-    """The grammar of an answer.
+def whole_answer(choice: Choice, begin: str, rules: Sequence[str]) -> str:
+    """The grammar of an answer whose calls a marker begins.
 
     Args:
-        must: what begins calls that must come; "" for nothing.
-        may: ways to begin calls that may come; "" for nothing.
-        rules: `calls`, which come after the beginning, and what else is used.
-        but: the rest of a terminal, which says what an answer without calls may not be.
+        begin: the marker, where no text stands before it.
+        rules: `calls`, what comes after it; `opening`, text and then the marker; and what these are made of.
     """
-    if choice.mode in ("required", "named"):
-        start = [f"start: {must} calls"]
-    else:
-        start = ["start: " + " | ".join(["TEXT", *(f"{way} calls" for way in may)]), f"TEXT: {_ANY}{but}"]
+    start = ["start: TEXT | opening calls", f"TEXT: {ANY}"] if choice.free else [f"start: {begin} calls"]
     return "\n".join([*start, *rules])
-
-
-def no_call_at_start(tools: Sequence[Tool], starts: Sequence[str]) -> str:
-    """The rest of a terminal: but not what begins with one of some texts, and then as the call of a tool does."""
-    space = "[ \\t\\n\\r]*"
-    begins = "|".join(pattern(start.removesuffix("{")) for start in starts)
-    names = "|".join(pattern(tool.name) for tool in tools)
-    return f' & ~/{space}({begins}){space}\\{{{space}"name"{space}:{space}"({names})"(?s:.*)/'
 
 
 def callable_tools(tools: Sequence[Tool], choice: Choice) -> tuple[Tool, ...]:

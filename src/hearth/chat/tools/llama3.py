@@ -16,7 +16,6 @@ from typing import Any
 from hearth.chat.tools.history import Message, call_text, normalized, one_call_each
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
-from hearth.chat.tools.lark import MORE_CALLS
 from hearth.chat.tools.types import Tool
 
 
@@ -24,12 +23,12 @@ class Llama3(JsonFormat):
     """For templates that ask for `{"name": ..., "parameters": ...}`."""
 
     name = "llama3"
-    syntax = JsonSyntax(markers=("<|python_tag|>",), starts=("{",), separator=";", name_first=True)
+    syntax = JsonSyntax(markers=("<|python_tag|>", "<|python_end|>"), bare=True, separators=";")
     key = "parameters"
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: objects."""
-        return f'calls: call ("; " call){MORE_CALLS}' if parallel else "calls: call"
+        return "calls: call more"
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

@@ -19,10 +19,11 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from hearth.chat.tools.history import Message, normalized
-from hearth.chat.tools.jsoncalls import JsonSyntax
+from hearth.chat.tools.jsoncalls import JsonCallReader, JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
-from hearth.chat.tools.lark import MORE_CALLS, Markers, call_list, call_rules, callable_tools, quoted, whole_answer
-from hearth.chat.tools.reader import END, CallReader, NotACall
+from hearth.chat.tools.jsongrammar import call_list, call_rules
+from hearth.chat.tools.lark import MORE_CALLS, Markers, callable_tools, quoted, whole_answer
+from hearth.chat.tools.reader import END, NotACall
 from hearth.chat.tools.types import Choice, Tool, ToolParser
 
 _CALLS, _ID, _ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
@@ -38,7 +39,7 @@ class MistralList(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list, a space before it or none."""
-        return call_list(parallel=parallel, before="/ ?/")
+        return f'calls: " "? {call_list(parallel=parallel)}'
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Ids as the templates accept them."""
@@ -46,7 +47,7 @@ class MistralList(JsonFormat):
 
 
 class MistralNamed:
-    """For templates that write `[TOOL_CALLS]name[ARGS]{...}`; a `ToolFormat`.
+    """For templates that write `[TOOL_CALLS]name[ARGS]{...}`; a `ToolFormat`. The older form is read, too.
 
     Args:
         control: text -> id of the model's control tokens.
@@ -65,17 +66,18 @@ class MistralNamed:
         begin, between = self._mark(_CALLS), self._mark(_ARGS)
         if self._with_id:
             between = f"{self._mark(_ID)} /[a-zA-Z0-9]{{9}}/ {between}"
-        rules = [f"calls: call ({begin} call){MORE_CALLS}" if parallel else "calls: call"]
-        rules.append(
-            call_rules(callable_tools(tools, choice), lambda tool, rule: f"{quoted(tool.name)} {between} {rule}")
-        )
-        if choice.mode in ("auto", "none"):
+        chosen = callable_tools(tools, choice)
+        more = f"({begin} named){MORE_CALLS}" if parallel else ""
+        rules = [f'calls: named {more} | " "? {call_list(parallel=parallel)}', *call_rules(chosen)]
+        rules.append("named: " + " | ".join(f"named_{i}" for i in range(len(chosen))))
+        rules += [f"named_{i}: {quoted(tool.name)} {between} arguments_{i}" for i, tool in enumerate(chosen)]
+        if choice.free:
             rules.append(self._mark.after_text([_CALLS]))
-        return whole_answer(choice, must=begin, may=["opening"], rules=rules)
+        return whole_answer(choice, begin, rules)
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""
-        return _NamedReader(tools, [_CALLS])
+        return _NamedReader(tools, JsonSyntax(markers=(_CALLS,)))
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Ids as the templates accept them."""
@@ -86,10 +88,13 @@ class MistralNamed:
         return ""
 
 
-class _NamedReader(CallReader):
+class _NamedReader(JsonCallReader):
     def read_calls(self, marker: str) -> Generator[None, str, None]:
-        """One call; others have their own markers."""
+        """One call, others have their own markers; or a list."""
         char = yield from self.space()
+        if char in ("[", "{"):
+            yield from self.json_calls(char, bare=False)
+            return
         name = ""
         while char != END and char in _NAME_CHARS:
             name += char

@@ -17,7 +17,7 @@ from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.tools.history import Message, call_text, normalized, result_text, said
 from hearth.chat.tools.jsoncalls import JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
-from hearth.chat.tools.lark import call_list
+from hearth.chat.tools.jsongrammar import call_list
 from hearth.chat.tools.types import Tool
 
 
@@ -29,7 +29,7 @@ class Phi4Mini(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list."""
-        return f"{call_list(parallel=parallel)} {self._mark('<|/tool_call|>')}"
+        return f"calls: {call_list(parallel=parallel)} {self._mark('<|/tool_call|>')}"
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Tools go into the system message; calls and results become text."""

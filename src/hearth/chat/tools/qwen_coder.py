@@ -53,9 +53,9 @@ class QwenCoder:
         rules.append("call: " + " | ".join(f"call_{i}" for i in range(len(chosen))))
         for i, tool in enumerate(chosen):
             rules += _tool_rules(tool, i)
-        if choice.mode in ("auto", "none"):
+        if choice.free:
             rules.append(self._mark.after_text([_BEGIN]))
-        return whole_answer(choice, must=begin, may=["opening"], rules=rules)
+        return whole_answer(choice, begin, rules)
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""

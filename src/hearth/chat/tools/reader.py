@@ -29,7 +29,7 @@ class CallReader(ABC):
     Args:
         tools: only these can be called.
         markers: texts that begin a call wherever they stand.
-        starts: texts that begin a call at the beginning of the answer.
+        starts: texts that begin a call at the beginning of a line.
     """
 
     def __init__(self, tools: Sequence[Tool], markers: Sequence[str], starts: Sequence[str] = ()) -> None:
@@ -41,7 +41,7 @@ class CallReader(ABC):
         self._held = ""  # read, but not passed on: may belong to a call
         self._calls = 0
         self._in_call = False  # the call that is read now has been announced
-        self._beginning = True  # nothing but white space has been passed on
+        self._line_start = True  # nothing but blanks has been passed on since the last line end
         self._after_call = False  # no text since the last call
         self._steps = self._run()
         next(self._steps)
@@ -132,7 +132,7 @@ class CallReader(ABC):
         """From here on it is a call."""
         self._out.append(ToolCallDelta(self._calls, new_call_id(), name))
         self._held, self._in_call = "", True
-        self._beginning = False
+        self._line_start = False
 
     def pass_on(self, text: str) -> None:
         """A piece of the call's arguments."""
@@ -181,19 +181,32 @@ class CallReader(ABC):
                     self._say(self._held)
                 self._held = begun = ""
                 continue
-            known = self._markers + self._starts if self._beginning else self._markers
             begun = (begun + char).lstrip(SPACE)
-            if begun in known:
+            if self._known(begun, len(self._held) - len(begun), whole=True):
                 return begun
-            if any(marker.startswith(begun) for marker in known):
+            if begun and self._known(begun, len(self._held) - len(begun)):
                 continue
             # White space before a call belongs to it, so it is held as well.
-            ends = (begun[i:] for i in range(1, len(begun)))
-            rest = next((end for end in ends if any(marker.startswith(end.lstrip(SPACE)) for marker in known)), "")
-            settled = len(self._held) - len(rest)
+            begun = self._begun()
+            blanks = self._held[: len(self._held) - len(begun)]
+            settled = len(blanks.rstrip(SPACE))
             self._say(self._held[:settled])
-            self._held = rest
-            begun = rest.lstrip(SPACE)
+            self._held = self._held[settled:]
+
+    def _begun(self) -> str:
+        """The longest end of what is held that may become the beginning of a call; "" where there is none."""
+        reach = max(map(len, self._markers + self._starts), default=0)
+        first = max(len(self._held) - reach, 0)
+        return next((self._held[at:] for at in range(first, len(self._held)) if self._known(self._held[at:], at)), "")
+
+    def _known(self, begun: str, at: int, *, whole: bool = False) -> bool:
+        """Whether a text at a place in what is held is the beginning of a call, or all of one's first part."""
+        texts = self._markers
+        if self._starts:
+            before = self._held[:at].rstrip(" \t\r")
+            if before.endswith("\n") or (not before and self._line_start):
+                texts += self._starts
+        return begun in texts if whole else any(text.startswith(begun) for text in texts)
 
     def _give_back(self, marker: str) -> None:
         """What was taken for a call is text; a true one may begin within it."""
@@ -215,8 +228,10 @@ class CallReader(ABC):
             self._out[-1] += text
         else:
             self._out.append(text)
+        last = text.rpartition("\n")
+        self._line_start = not last[2].strip() and (bool(last[1]) or self._line_start)
         if not text.isspace():
-            self._beginning = self._after_call = False
+            self._after_call = False
 
     def _taken(self) -> list[str | ToolCallDelta]:
         taken, self._out = self._out, []
@@ -234,11 +249,13 @@ def raw_name(text: str) -> str:
 
 
 def decoded_object(text: str) -> str | None:
-    """The JSON object in the text of a JSON string or object, as text; None where there is none."""
+    """The JSON object in the text of a JSON string or object, as text; an empty one for null; else None."""
     try:
         value = json.loads(text)
         if isinstance(value, str):
             text, value = value, json.loads(value)
     except (ValueError, RecursionError):
         return None
+    if value is None:
+        return "{}"
     return text if isinstance(value, dict) else None

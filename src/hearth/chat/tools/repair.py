@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from hearth.chat.utf8 import clean_text
+
 MAX_DEPTH = 200
 # How a string may end that was cut: within an escape, or between the two that make one character.
 _ESCAPE_BEGUN = r"\\(?:u[0-9a-fA-F]{0,3})?"
@@ -20,9 +22,7 @@ def loaded(text: str) -> Any:
     """
     value = json.loads(text)
     if "\\ud" in text.lower():
-        # In UTF-16 the halves of a pair join; what is left over is replaced.
-        whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return json.loads(whole)
+        return json.loads(clean_text(json.dumps(value, ensure_ascii=False))[0])
     return value
 
 

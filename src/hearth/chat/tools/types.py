@@ -59,6 +59,11 @@ class Choice:
     mode: Literal["none", "auto", "required", "named"] = "auto"
     name: str = ""
 
+    @property
+    def free(self) -> bool:
+        """Whether an answer may be text."""
+        return self.mode in ("auto", "none")
+
 
 @dataclass(frozen=True)
 class ToolCall:

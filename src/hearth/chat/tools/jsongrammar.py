@@ -1,0 +1,158 @@
+"""Grammars of calls written as JSON objects with a name and arguments: rules in llguidance's Lark.
+
+What stands around the arguments may be spaced as pretty-printers do it, name them either way, and have an `id` or a
+`type`. Where no marker tells a call from other JSON, an object that begins a line with the name of a tool is one; text
+that begins like such a call, but does not go on as one, cannot be written, since it would be read as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hearth.chat.tools.jsoncalls import FENCE, FENCE_WORDS, JsonSyntax
+from hearth.chat.tools.lark import ANY, MORE_CALLS, Markers, any_order, arguments_rules, pattern
+from hearth.chat.tools.schema import arguments_schema, json_rule
+from hearth.chat.tools.types import Tool
+
+_GAP = r"( |\n {0,8})?"  # between two parts of an object
+_TYPE = rf'"type":{_GAP}"function",{_GAP}'
+_ARGUMENTS = '"(arguments|parameters)":'
+_WORDS = "|".join(FENCE_WORDS)
+# Up to the name as the reader takes it, which is more than what models write:
+_SPACE = r"[ \t\n\r]*"
+_NAMED = rf'{_SPACE}("type"{_SPACE}:{_SPACE}"function"{_SPACE},{_SPACE})?"name"{_SPACE}:{_SPACE}'
+_PRINTED = rf"(print{_SPACE}\({_SPACE})?"
+
+
+def call_rules(tools: Sequence[Tool], *, wrapped: bool = True) -> list[str]:
+    """Rules `call`: an object of any of the tools, as it stands after a marker or another object.
+
+    Args:
+        wrapped: OpenAI's form around it is possible, `{"type": "function", "function": {...}}`.
+    """
+    rules = [
+        _either("call", tools),
+        r"gap: / |\n {0,8}/",
+        rf'END: /({_GAP},{_GAP}"id":{_GAP}"[a-zA-Z0-9_-]{{1,64}}")?{_GAP}\}}/',
+    ]
+    for i, tool in enumerate(tools):
+        named = rf'"name":{_GAP}"{pattern(tool.name)}",{_GAP}{_ARGUMENTS}'
+        arguments = f"arguments_{i}" if tool.parameters.get("required") else f'(arguments_{i} | "null")'
+        ways = [rf"/\{{{_GAP}({_TYPE})?{named}/ gap? {arguments} END"]
+        if wrapped:
+            inner = rf'\{{{_GAP}{_TYPE}"function":{_GAP}\{{{_GAP}{named}'
+            ways.append(rf"/{inner}/ gap? {arguments} /{_GAP}\}}{_GAP}\}}/")
+        rules.append(f"call_{i}: {' | '.join(ways)}")
+    return rules + arguments_rules(tools)
+
+
+def call_list(*, parallel: bool) -> str:
+    """The right side of a rule for a JSON list of calls."""
+    more = rf"(/,{_GAP}/ call){MORE_CALLS}" if parallel else ""
+    return rf"/\[{_GAP}/ call {more} /{_GAP}\]/"
+
+
+class BareCalls:
+    """Rules for calls that no marker begins: they begin a line, as an object or in a fenced block.
+
+    Free text stops wherever a line begins with a brace or a fence. Then a call may follow, or text that does not go on
+    as the beginning of one. So the names of tools are told apart only there, and the expressions stay small.
+
+    Args:
+        tools: those that may be called.
+        syntax: of the family.
+        parallel: whether there may be several.
+    """
+
+    def __init__(self, tools: Sequence[Tool], syntax: JsonSyntax, *, parallel: bool) -> None:
+        self._tools = tools
+        self._syntax = syntax
+        self._names = "|".join(pattern(tool.name) for tool in tools)
+        more = r"(/; ?|;?\n{1,2}/ call)" + MORE_CALLS if parallel else '""'
+        self._rules = [f"more: {more}", rf"close: /\n?{FENCE}/"]
+        following = rf"(/,{_GAP}/ call){MORE_CALLS}" if parallel else ""
+        self._rest_of_list = rf"{following} /{_GAP}\]/"
+
+    def required(self) -> list[str]:
+        """Rules `begin`: calls alone."""
+        if not self._syntax.fenced:
+            return ["begin: call more", *self._rules]
+        fenced = rf"(fence (call more | /\[{_GAP}/ call {self._rest_of_list}) | python) close?"
+        fence = rf"{FENCE}({_WORDS})\n"
+        return [f"begin: call more | {fenced}", f"fence: /{fence}/", *self._python(fence), *self._rules]
+
+    def free(self, mark: Markers) -> list[str]:
+        """Rules `begin`: text, calls, or both.
+
+        Args:
+            mark: names the markers, after which rule `calls` comes.
+        """
+        rules = [*self._rules, *self._text("begin", "", mark), *self._objects("object", _NAMED)]
+        rules.append(f"in_object: object more {'close?' if self._syntax.fenced else ''} | after_object")
+        rules += self._text("after_object", f'{_NAMED}"({self._names})"', mark)
+        if self._syntax.fenced:
+            word = f"({_WORDS}){_SPACE}"
+            listed = rf"\[{_SPACE}\{{{_NAMED}"
+            rules += [*self._objects("listed", word + listed), *self._python(word)]
+            rules.append(f"in_fence: (listed {self._rest_of_list} | python) close? | after_fence")
+            calls = rf'(\{{{_NAMED}|{listed})"({self._names})"|{_PRINTED}({self._names}){_SPACE}\('
+            rules += self._text("after_fence", f"{word}({calls})", mark)
+        return rules
+
+    def _text(self, rule: str, but: str, mark: Markers) -> list[str]:
+        """Rules for text up to the end, or to where a call may begin.
+
+        Args:
+            but: with what the text may not begin; "" for the beginning of an answer, where a line begins as well.
+        """
+        terminal, no_call = rule.upper(), f" & ~/({but})(?s:.*)/" if but else ""
+        line = r"(?s:.*)\n[ \t\r]*" if but else rf"((?s:.*)\n)?{_SPACE}"
+        ends = [("brace", rf"{line}\{{", "in_object")]
+        if self._syntax.fenced:
+            ends.append(("fence", line + FENCE, "in_fence"))
+        ends += [(f"mark_{i}", f"(?s:.*){pattern(text)}", "calls") for i, text in enumerate(self._syntax.markers)]
+        ways = [f"{terminal}?"]
+        ways += [f"{terminal}? {mark(text)} calls" for text in self._syntax.markers if mark.is_token(text)]
+        ways += [f"{rule}_{name} {then}" for name, _, then in ends]
+        rules = [line for name, end, _ in ends for line in _lazy(f"{rule}_{name}", f"/{end}/{no_call}")]
+        return [f"{rule}: {' | '.join(ways)}", f"{terminal}: {ANY}{no_call}", *rules]
+
+    def _objects(self, rule: str, before: str) -> list[str]:
+        """Rules for an object from its brace on, or from what stands before the name of the tool."""
+        rules = [_either(rule, self._tools)]
+        for i, tool in enumerate(self._tools):
+            rules.append(f"{rule}_{i}: {rule}_name_{i} /,{_GAP}{_ARGUMENTS}/ gap? arguments_{i} END")
+            rules += _lazy(f"{rule}_name_{i}", f'/{before}"{pattern(tool.name)}"/')
+        return rules
+
+    def _python(self, before: str) -> list[str]:
+        """Rules for a call as Python writes it, each argument by its name and in JSON."""
+        rules = [_either("python", self._tools)]
+        for i, tool in enumerate(self._tools):
+            names, required, keywords = _keywords(f"keyword_{i}", tool)
+            arguments, order = any_order(f"keywords_{i}", names, required, between="/, ?/")
+            rules += [rf"python_{i}: called_{i} {arguments} /\)\)?/", *order, *keywords]
+            rules += _lazy(f"called_{i}", rf"/{before}{_PRINTED}{pattern(tool.name)}{_SPACE}\(/")
+        return rules
+
+
+def _keywords(rule: str, tool: Tool) -> tuple[list[str], list[str], list[str]]:
+    """Rules for the arguments of a tool, `name=value`: the names of all, of those that are required, and the rules."""
+    schema = arguments_schema(tool)
+    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    rules = []
+    items = {name: f"{rule}_{number}" for number, name in enumerate(schema.get("properties", {}))}
+    for name, item in items.items():
+        inner = schema["properties"][name]
+        value = {**shared, **inner} if isinstance(inner, Mapping) else {}
+        rules += [f"{item}: /{pattern(name)} ?= ?/ {item}_value", f"{item}_value: {json_rule(value)}"]
+    return list(items.values()), [items[name] for name in schema.get("required", ()) if name in items], rules
+
+
+def _lazy(rule: str, terminal: str) -> list[str]:
+    """A rule for the shortest text that ends as a terminal does. Where it ends, no other terminal can go on."""
+    return [f"{rule}[lazy]: {rule.upper()}", f"{rule.upper()}: {terminal}"]
+
+
+def _either(rule: str, tools: Sequence[Tool]) -> str:
+    return f"{rule}: {' | '.join(f'{rule}_{i}' for i in range(len(tools)))}"
