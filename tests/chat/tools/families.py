@@ -136,6 +136,7 @@ _HERMES_CALL = (
 )
 _HERMES_TIME = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
 _LLAMA_CPP = "https://github.com/ggml-org/llama.cpp/blob/master/docs/function-calling.md"
+_LLAMA_CPP_TESTS = "https://github.com/ggml-org/llama.cpp/blob/master/tests/test-chat.cpp"
 _QWEN_DOCS = "https://qwen.readthedocs.io/en/latest/framework/function_call.html"
 _HERMES = (
     Example(_HERMES_CALL, [PARIS], _QWEN_DOCS),
@@ -168,6 +169,7 @@ _CODER_CALL = (
     "<tool_call>\n<function=get_weather>\n<parameter=location>\nParis, France\n</parameter>\n<parameter=unit>\n"
     "celsius\n</parameter>\n</function>\n</tool_call>"
 )
+_CODER_CALL_ALONE = _CODER_CALL.removeprefix("<tool_call>\n")
 
 FAMILIES = (
     Family("hermes", Hermes, _HERMES, HERMES_TEMPLATE),
@@ -315,6 +317,23 @@ FAMILIES = (
                 [("get", {"ids": [1]}), TIME],
                 "https://huggingface.co/Qwen/Qwen3-Coder-30B-A3B-Instruct",
             ),
+            Example(_CODER_CALL.removeprefix("<tool_call>\n"), [PARIS], _LLAMA_CPP_TESTS),
+            Example(
+                f"I look.\n{_CODER_CALL.removeprefix('<tool_call>' + chr(10))}", ["I look.", PARIS], _LLAMA_CPP_TESTS
+            ),
+            Example(
+                "<tool_call>\n<function=get_weather>\n<parameter=location>Oslo</parameter>\n<parameter=unit>celsius"
+                "</parameter>\n</function>\n</tool_call>",
+                [OSLO],
+                _LLAMA_CPP_TESTS,
+            ),
+            Example(
+                "<tool_call>\n<function=get_weather>\n<parameter=days>\n3\n</parameter>\n<parameter=location>\nOslo\n"
+                "</parameter>\n</function>\n</tool_call>",
+                [("get_weather", {"days": 3, "location": "Oslo"})],
+                _LLAMA_CPP_TESTS,
+            ),
+            Example("See <function=get_time> in the list.", ["See <function=get_time> in the list."], _LLAMA_CPP_TESTS),
         ),
         template(_CODER),
     ),

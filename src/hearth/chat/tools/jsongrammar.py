@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hearth.chat.tools.jsoncalls import FENCE, FENCE_WORDS, JsonSyntax
-from hearth.chat.tools.lark import ANY, MORE_CALLS, Markers, any_order, arguments_rules, pattern
+from hearth.chat.tools.lark import (
+    MORE_CALLS,
+    End,
+    Markers,
+    any_order,
+    arguments_rules,
+    either,
+    free_text,
+    lazy,
+    pattern,
+)
 from hearth.chat.tools.schema import arguments_schema, json_rule
 from hearth.chat.tools.types import Tool
 
@@ -31,7 +41,7 @@ def call_rules(tools: Sequence[Tool], *, wrapped: bool = True) -> list[str]:
         wrapped: OpenAI's form around it is possible, `{"type": "function", "function": {...}}`.
     """
     rules = [
-        _either("call", tools),
+        either("call", tools),
         r"gap: / |\n {0,8}/",
         rf'END: /({_GAP},{_GAP}"id":{_GAP}"[a-zA-Z0-9_-]{{1,64}}")?{_GAP}\}}/',
     ]
@@ -87,52 +97,39 @@ class BareCalls:
         Args:
             mark: names the markers, after which rule `calls` comes.
         """
-        rules = [*self._rules, *self._text("begin", "", mark), *self._objects("object", _NAMED)]
-        rules.append(f"in_object: object more {'close?' if self._syntax.fenced else ''} | after_object")
-        rules += self._text("after_object", f'{_NAMED}"({self._names})"', mark)
-        if self._syntax.fenced:
+        fenced, markers = self._syntax.fenced, self._syntax.markers
+        ends = [End(r"\{", "in_object", at_line=True), *(End(pattern(marker), "calls") for marker in markers)]
+        ends += [End(FENCE, "in_fence", at_line=True)] * fenced
+        tokens = [(mark(marker), "calls") for marker in markers if mark.is_token(marker)]
+        rules = [*self._rules, *self._objects("object", _NAMED)]
+        rules += free_text("begin", ends, tokens=tokens)
+        rules.append(f"in_object: object more {'close?' if fenced else ''} | after_object")
+        rules += free_text("after_object", ends, tokens=tokens, but=f'{_NAMED}"({self._names})"')
+        if fenced:
             word = f"({_WORDS}){_SPACE}"
             listed = rf"\[{_SPACE}\{{{_NAMED}"
             rules += [*self._objects("listed", word + listed), *self._python(word)]
             rules.append(f"in_fence: (listed {self._rest_of_list} | python) close? | after_fence")
             calls = rf'(\{{{_NAMED}|{listed})"({self._names})"|{_PRINTED}({self._names}){_SPACE}\('
-            rules += self._text("after_fence", f"{word}({calls})", mark)
+            rules += free_text("after_fence", ends, tokens=tokens, but=f"{word}({calls})")
         return rules
-
-    def _text(self, rule: str, but: str, mark: Markers) -> list[str]:
-        """Rules for text up to the end, or to where a call may begin.
-
-        Args:
-            but: with what the text may not begin; "" for the beginning of an answer, where a line begins as well.
-        """
-        terminal, no_call = rule.upper(), f" & ~/({but})(?s:.*)/" if but else ""
-        line = r"(?s:.*)\n[ \t\r]*" if but else rf"((?s:.*)\n)?{_SPACE}"
-        ends = [("brace", rf"{line}\{{", "in_object")]
-        if self._syntax.fenced:
-            ends.append(("fence", line + FENCE, "in_fence"))
-        ends += [(f"mark_{i}", f"(?s:.*){pattern(text)}", "calls") for i, text in enumerate(self._syntax.markers)]
-        ways = [f"{terminal}?"]
-        ways += [f"{terminal}? {mark(text)} calls" for text in self._syntax.markers if mark.is_token(text)]
-        ways += [f"{rule}_{name} {then}" for name, _, then in ends]
-        rules = [line for name, end, _ in ends for line in _lazy(f"{rule}_{name}", f"/{end}/{no_call}")]
-        return [f"{rule}: {' | '.join(ways)}", f"{terminal}: {ANY}{no_call}", *rules]
 
     def _objects(self, rule: str, before: str) -> list[str]:
         """Rules for an object from its brace on, or from what stands before the name of the tool."""
-        rules = [_either(rule, self._tools)]
+        rules = [either(rule, self._tools)]
         for i, tool in enumerate(self._tools):
             rules.append(f"{rule}_{i}: {rule}_name_{i} /,{_GAP}{_ARGUMENTS}/ gap? arguments_{i} END")
-            rules += _lazy(f"{rule}_name_{i}", f'/{before}"{pattern(tool.name)}"/')
+            rules += lazy(f"{rule}_name_{i}", f'/{before}"{pattern(tool.name)}"/')
         return rules
 
     def _python(self, before: str) -> list[str]:
         """Rules for a call as Python writes it, each argument by its name and in JSON."""
-        rules = [_either("python", self._tools)]
+        rules = [either("python", self._tools)]
         for i, tool in enumerate(self._tools):
             names, required, keywords = _keywords(f"keyword_{i}", tool)
             arguments, order = any_order(f"keywords_{i}", names, required, between="/, ?/")
             rules += [rf"python_{i}: called_{i} {arguments} /\)\)?/", *order, *keywords]
-            rules += _lazy(f"called_{i}", rf"/{before}{_PRINTED}{pattern(tool.name)}{_SPACE}\(/")
+            rules += lazy(f"called_{i}", rf"/{before}{_PRINTED}{pattern(tool.name)}{_SPACE}\(/")
         return rules
 
 
@@ -147,12 +144,3 @@ def _keywords(rule: str, tool: Tool) -> tuple[list[str], list[str], list[str]]:
         value = {**shared, **inner} if isinstance(inner, Mapping) else {}
         rules += [f"{item}: /{pattern(name)} ?= ?/ {item}_value", f"{item}_value: {json_rule(value)}"]
     return list(items.values()), [items[name] for name in schema.get("required", ()) if name in items], rules
-
-
-def _lazy(rule: str, terminal: str) -> list[str]:
-    """A rule for the shortest text that ends as a terminal does. Where it ends, no other terminal can go on."""
-    return [f"{rule}[lazy]: {rule.upper()}", f"{rule.upper()}: {terminal}"]
-
-
-def _either(rule: str, tools: Sequence[Tool]) -> str:
-    return f"{rule}: {' | '.join(f'{rule}_{i}' for i in range(len(tools)))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from hearth.chat.tools.schema import arguments_schema, json_rule
 from hearth.chat.tools.types import Choice, Tool
@@ -52,6 +53,47 @@ class Markers:
             rules.append(f"spelled_{i}[lazy]: SPELLED_{i}")
             rules.append(f"SPELLED_{i}: /(?s:.*){pattern(text)}/")
         return "\n".join([f"opening: {' | '.join(ways)}", *rules])
+
+
+class End(NamedTuple):
+    """Where free text ends.
+
+    Attributes:
+        text: the regular expression at which it does, for the reader would begin to read something else there.
+        then: the rule of what follows on that.
+        at_line: it does so at the beginning of a line only.
+    """
+
+    text: str
+    then: str
+    at_line: bool = False
+
+
+def free_text(rule: str, ends: Sequence[End], *, tokens: Sequence[tuple[str, str]] = (), but: str = "") -> list[str]:
+    """Rules for text up to the end of the answer, or to where something else begins.
+
+    Args:
+        tokens: control tokens that end it, and the rules of what follows on these.
+        but: with what the text may not begin; "" for the beginning of an answer, where a line begins as well.
+    """
+    terminal, not_so = rule.upper(), f" & ~/({but})(?s:.*)/" if but else ""
+    line = r"(?s:.*)\n[ \t\r]*" if but else r"((?s:.*)\n)?[ \t\n\r]*"
+    ways = [f"{terminal}?", *(f"{terminal}? {token} {then}" for token, then in tokens)]
+    rules = [f"{terminal}: {ANY}{not_so}"]
+    for i, end in enumerate(ends):
+        ways.append(f"{rule}_{i} {end.then}")
+        rules += lazy(f"{rule}_{i}", f"/{line if end.at_line else '(?s:.*)'}{end.text}/{not_so}")
+    return [f"{rule}: {' | '.join(ways)}", *rules]
+
+
+def lazy(rule: str, terminal: str) -> list[str]:
+    """A rule for the shortest text that ends as a terminal does. Where it ends, no other terminal can go on."""
+    return [f"{rule}[lazy]: {rule.upper()}", f"{rule.upper()}: {terminal}"]
+
+
+def either(rule: str, tools: Sequence[Tool]) -> str:
+    """A rule for one of those that are numbered as some tools are."""
+    return f"{rule}: {' | '.join(f'{rule}_{i}' for i in range(len(tools)))}"
 
 
 def arguments_rules(tools: Sequence[Tool]) -> list[str]:

@@ -9,7 +9,8 @@
     </tool_call>
 
 A string stands there without quotes and escapes, anything else as JSON. Source: the format that the chat template of
-Qwen3-Coder-30B-A3B-Instruct describes to the model.
+Qwen3-Coder-30B-A3B-Instruct describes to the model. Models also leave the first tag out, or write a parameter in one
+line (llama.cpp, tests/test-chat.cpp, has cases of both).
 """
 
 from __future__ import annotations
@@ -19,16 +20,28 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from hearth.chat.tools.history import Message, normalized
-from hearth.chat.tools.jsonscan import JsonScanner
-from hearth.chat.tools.lark import MORE_CALLS, Markers, callable_tools, pattern, quoted, whole_answer
+from hearth.chat.tools.lark import (
+    MORE_CALLS,
+    End,
+    Markers,
+    any_order,
+    callable_tools,
+    either,
+    free_text,
+    lazy,
+    pattern,
+    quoted,
+)
 from hearth.chat.tools.reader import END, CallReader, NotACall, in_string
 from hearth.chat.tools.repair import completed_object
-from hearth.chat.tools.schema import ANNOTATIONS, arguments_schema, json_rule
+from hearth.chat.tools.schema import arguments_schema, json_rule
 from hearth.chat.tools.types import Choice, Tool, ToolParser
+from hearth.chat.tools.values import Values, values_of
 from hearth.errors import UsageError
 
 _BEGIN, _END = "<tool_call>", "</tool_call>"
-_VALUE_END = "\n</parameter>"
+_FUNCTION, _FUNCTION_END = "<function=", "</function>"
+_PARAMETER, _VALUE_END = "<parameter=", "</parameter>"
 
 
 class QwenCoder:
@@ -48,18 +61,29 @@ class QwenCoder:
         """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas."""
         begin, end = self._mark(_BEGIN), self._mark(_END)
         chosen = callable_tools(tools, choice)
-        more = f'("\\n" {begin} block){MORE_CALLS}' if parallel else ""
-        rules = [f"calls: block {more}", f'block: "\\n" call "</function>\\n" {end}']
-        rules.append("call: " + " | ".join(f"call_{i}" for i in range(len(chosen))))
+        names = "|".join(pattern(tool.name) for tool in chosen)
+        rules = [
+            r"line: /\n/",
+            f"calls: line? {quoted(_FUNCTION)} function more",
+            f"more: (line? {end} (line? {begin} line? {quoted(_FUNCTION)} function line? {end}){MORE_CALLS})?"
+            if parallel
+            else f"more: (line? {end})?",
+            either("function", chosen),
+        ]
         for i, tool in enumerate(chosen):
-            rules += _tool_rules(tool, i)
-        if choice.free:
-            rules.append(self._mark.after_text([_BEGIN]))
-        return whole_answer(choice, begin, rules)
+            rules += _function_rules(tool, i)
+        if not choice.free:
+            return "\n".join([f"start: {begin} calls", *rules])
+        ends = [End(pattern(_BEGIN), "calls"), End(pattern(_FUNCTION), "in_function", at_line=True)]
+        tokens = [(begin, "calls")] if self._mark.is_token(_BEGIN) else []
+        rules += free_text("begin", ends, tokens=tokens)
+        rules.append("in_function: function more | after_function")
+        rules += free_text("after_function", ends, tokens=tokens, but=f"({names})>")
+        return "\n".join(["start: begin", *rules])
 
     def parser(self, tools: Sequence[Tool]) -> ToolParser:
         """For one answer."""
-        return _Reader(tools, [_BEGIN])
+        return _Reader(tools, (_BEGIN,), (_FUNCTION,))
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """The template takes OpenAI's form, with arguments as objects, and writes values in its own way."""
@@ -79,11 +103,12 @@ def _written(call: Message) -> str:
     arguments = function["arguments"]
     values = arguments if isinstance(arguments, Mapping) else completed_object(arguments)
     texts = ((key, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for key, v in values.items())
-    parameters = "".join(f"<parameter={key}>\n{text}{_VALUE_END}\n" for key, text in texts)
-    return f"{_BEGIN}\n<function={function['name']}>\n{parameters}</function>\n{_END}"
+    parameters = "".join(f"{_PARAMETER}{key}>\n{text}\n{_VALUE_END}\n" for key, text in texts)
+    return f"{_BEGIN}\n{_FUNCTION}{function['name']}>\n{parameters}{_FUNCTION_END}\n{_END}"
 
 
-def _tool_rules(tool: Tool, number: int) -> list[str]:
+def _function_rules(tool: Tool, number: int) -> list[str]:
+    """Rules `function_N`: a call from its name on."""
     schema = arguments_schema(tool)
     properties = schema.get("properties", {})
     required = set(schema.get("required", ()))
@@ -94,60 +119,80 @@ def _tool_rules(tool: Tool, number: int) -> list[str]:
             f"The tool {tool.name!r}: parameters: {what} is not supported with this model.",
             why="It writes each argument by itself.",
         )
-    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    steps, rules = [], []
-    for i, (name, inner) in enumerate(properties.items()):
-        rule = f"p{number}_{i}"
-        steps.append(rule if name in required else f"{rule}?")
-        begin = quoted(f"<parameter={name}>\n")
-        if is_text(inner):
-            rules.append(f"{rule}: {begin} {rule}_text")
-            rules.append(f"{rule}_text[lazy]: /(?s:.*){pattern(_VALUE_END)}\\n/")
-        elif isinstance(inner, Mapping) and _is_choice(inner):
-            values = " | ".join(quoted(value + _VALUE_END + "\n") for value in inner["enum"])
-            rules.append(f"{rule}: {begin} ({values})")
-        else:
-            whole = {**shared, **inner} if isinstance(inner, Mapping) else inner
-            value = json_rule(whole) if isinstance(whole, Mapping) else json_rule({})
-            rules += [f"{rule}: {begin} {rule}_json {quoted(_VALUE_END + chr(10))}", f"{rule}_json: {value}"]
-    return [f"call_{number}: {quoted(f'<function={tool.name}>' + chr(10))} {' '.join(steps)}", *rules]
+    rules, items = [], {name: f"p{number}_{i}" for i, name in enumerate(properties)}
+    for name, rule in items.items():
+        values = values_of(properties[name], schema)
+        rules.append(f"{rule}: {quoted(f'{_PARAMETER}{name}>')} {rule}_value line?")
+        rules += _value_rules(f"{rule}_value", values, schema)
+    parameters, order = any_order(f"all{number}", list(items.values()), [items[name] for name in required])
+    body = f"name_{number} line? {parameters} {quoted(_FUNCTION_END)}"
+    return [f"function_{number}: {body}", *lazy(f"name_{number}", f"/{pattern(tool.name)}>/"), *order, *rules]
 
 
-def is_text(schema: object) -> bool:
-    """Whether values are any text, and so stand without quotes."""
-    return isinstance(schema, Mapping) and schema.get("type") == "string" and not schema.keys() - ANNOTATIONS
+def _value_rules(rule: str, values: Values, root: Mapping[str, Any]) -> list[str]:
+    """Rules for a value and the tag after it: on lines of its own, or right between the tags."""
+    end = pattern(_VALUE_END)
+    ways, rules = [], []
+    if values.text:
+        ways += [f"{rule}_lines", f"{rule}_inline"]
+        lines, inline = _text_terminals(values.length)
+        json_begins = "|".join(_JSON_BEGINS[kind] for kind in sorted(_types(values.schemas) & _JSON_BEGINS.keys()))
+        no_json = rf" & ~/[ \t\n\r]*({json_begins})(?s:.*)/" if json_begins else ""
+        rules += lazy(f"{rule}_lines", f"/{lines}{end}/ & ~/(?s:.*)\\n{end}(?s:.+)/{no_json}")
+        rules += lazy(f"{rule}_inline", f"/{inline}{end}/ & ~/(?s:.*){end}(?s:.+)/{no_json}")
+    if not values.text or values.length != (0, None):
+        words = [*values.choices, *values.words]
+        ways += [quoted(text) for word in words for text in (f"\n{word}\n{_VALUE_END}", word + _VALUE_END)]
+    shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
+    for i, schema in enumerate(values.schemas):
+        if values.text and not _types([schema]) & _JSON_BEGINS.keys():
+            continue  # any text will do
+        ways.append(f'"\\n" {rule}_{i} {quoted(chr(10) + _VALUE_END)} | {rule}_{i} {quoted(_VALUE_END)}')
+        rules.append(f"{rule}_{i}: {json_rule({**shared, **schema} if isinstance(schema, Mapping) else {})}")
+    return [f"{rule}: {' | '.join(ways)}", *rules]
 
 
-def _is_choice(schema: Mapping[str, Any]) -> bool:
-    """Whether values are one of some texts."""
-    values = schema.get("enum")
-    plain = not schema.keys() - ANNOTATIONS - {"enum"} and schema.get("type", "string") == "string"
-    return plain and isinstance(values, list) and all(isinstance(value, str) and value for value in values)
+_JSON_BEGINS = {"object": r"\{", "array": r"\["}
+
+
+def _types(schemas: Sequence[Any]) -> set[str]:
+    return {schema["type"] for schema in schemas if isinstance(schema, Mapping) and isinstance(schema.get("type"), str)}
+
+
+def _text_terminals(length: tuple[int, int | None]) -> tuple[str, str]:
+    """Regular expressions of a text on lines of its own, and of one that begins beside its tag."""
+    low, high = length
+    most = "" if high is None else high
+    lines = rf"\n(?s:.){{{low},{most}}}\n"
+    inline = rf"[^\n](?s:.){{{max(low - 1, 0)},{'' if high is None else high - 1}}}" if high != 0 else ""
+    if low:
+        return lines, inline
+    return rf"({lines}|\n)", f"({inline})?" if inline else ""
 
 
 class _Reader(CallReader):
     def read_calls(self, marker: str) -> Generator[None, str, None]:
         """One call; others have their own markers."""
-        yield from self.literal(("<function=",), (yield from self.space()))
+        if marker == _BEGIN:
+            yield from self.literal((_FUNCTION,), (yield from self.space()))
         name = yield from self._name()
         if name not in self.tools:
             raise NotACall
-        properties = self.tools[name].parameters.get("properties", {})
+        schema = arguments_schema(self.tools[name])
+        properties = schema.get("properties", {})
         self.announce(name)
         self.pass_on("{")
         seen: set[str] = set()
         while True:
-            found = yield from self.literal(("<parameter=", "</function>"), (yield from self.space()))
-            if found == "</function>":
+            found = yield from self.literal((_PARAMETER, _FUNCTION_END), (yield from self.space()))
+            if found == _FUNCTION_END:
                 break
             key = yield from self._name()
             if key in seen:
                 raise NotACall
             self.pass_on((", " if seen else "") + json.dumps(key, ensure_ascii=False) + ": ")
             seen.add(key)
-            schema = properties.get(key)
-            text = is_text(schema) or (isinstance(schema, Mapping) and _is_choice(schema))
-            yield from self._value(text=text)
+            yield from self._value(values_of(properties.get(key, True), schema))
         self.pass_on("}")
         self.settle()
         yield from self.closing((_END,), (yield from self.space()))
@@ -161,31 +206,33 @@ class _Reader(CallReader):
             name += char
         return name
 
-    def _value(self, *, text: bool) -> Generator[None, str, None]:
-        """Between line ends, up to the closing tag. Text is passed on as it comes, else the whole value decides."""
-        if (yield from self.next()) != "\n":
-            raise NotACall
-        if text:
+    def _value(self, values: Values) -> Generator[None, str, None]:
+        """Up to the closing tag. What is certainly text is passed on as it comes, else the whole value decides."""
+        char = yield from self.next()
+        on_lines = char == "\n"  # then the line ends beside the tags are no part of it
+        end = "\n" + _VALUE_END if on_lines else _VALUE_END
+        value = begun = ""  # what came of the value and is held; of the closing tag
+        passing = values.only_text
+        if passing:
             self.pass_on('"')
-        value = begun = ""
-        while begun != _VALUE_END:
-            char = yield from self.next()
-            if char == END:
-                self.pass_on(in_string(begun) if text else value + begun)
-                raise NotACall
+        while True:
             begun += char
-            while not _VALUE_END.startswith(begun):
-                if text:
-                    self.pass_on(in_string(begun[0]))
+            while not end.startswith(begun):
+                settled, begun = begun[0], begun[1:]
+                if on_lines:
+                    on_lines = False
+                elif passing:
+                    self.pass_on(in_string(settled))
                 else:
-                    value += begun[0]
-                begun = begun[1:]
-        self.pass_on('"' if text else _as_json(value))
-
-
-def _as_json(value: str) -> str:
-    """The value where it is JSON, else as a string."""
-    scanner = JsonScanner()
-    taken = all(scanner.push(char) for char in value)
-    scanner.finish()
-    return value if taken and scanner.done else json.dumps(value, ensure_ascii=False)
+                    value += settled
+                    if values.text and not values.schemas and not values.begins_word(value):
+                        passing = True
+                        self.pass_on('"' + in_string(value))
+            if begun == end:
+                break
+            if char == END:
+                begun = begun[on_lines:]
+                self.pass_on(in_string(begun) if passing else value + begun)
+                raise NotACall
+            char = yield from self.next()
+        self.pass_on('"' if passing else values.json_of(value))
