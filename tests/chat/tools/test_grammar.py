@@ -157,7 +157,7 @@ def test_whatever_is_drawn_reads_as_valid_calls(model: Model, choice: Choice) ->
 _BYTES = LLTokenizer("byte")
 _FRAGMENTS = sorted(
     {part for _, example in EXAMPLES for part in re.split(r"(?<=[\s{}\[\]<>:,;|\"=])", example.text) if part}
-    | set(['"parameters"', '"type"', '"function"', "```", "(", ")", "{", "}", "\n", "\t"])
+    | {'"parameters"', '"type"', '"function"', "```", "(", ")", "{", "}", "\n", "\t"}
 )
 
 
