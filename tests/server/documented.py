@@ -33,6 +33,8 @@ def ask(
     def send(case: Case) -> None:
         mend(case, len(statuses))
         response = case.call()
+        if response.status_code == 413:
+            return  # a list past its length can be past the limit of bytes, too, which no schema tells
         statuses.append(response.status_code)
         case.validate_response(response, excluded_checks=SKIPPED)
 
