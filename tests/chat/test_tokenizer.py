@@ -193,3 +193,10 @@ def test_half_a_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(CorruptFile):
         load_tokenizer(tmp_path)
+
+
+@FAST
+@given(token=st.integers(-(2**70), 2**70))
+def test_an_id_that_no_vocabulary_holds_leaves_no_text(case: Case, token: int) -> None:
+    if not 0 <= token < case.ours.vocab_size:
+        assert case.ours.decode([token]) == ""

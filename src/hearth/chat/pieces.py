@@ -16,6 +16,7 @@ from typing import Any
 
 import tokenizers
 
+_ID_LIMIT = 1 << 32  # of what the library takes
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -159,7 +160,7 @@ class PieceTable:
         rule = self.rule
         if rule is None:
             raise ValueError("this decoder has no per-token rule")
-        token = self.raw.id_to_token(token_id) if token_id >= 0 else None
+        token = self.raw.id_to_token(token_id) if 0 <= token_id < _ID_LIMIT else None
         if token is None:
             return b""
         if rule.byte_level:
@@ -176,5 +177,5 @@ class PieceTable:
 
     def decode_all(self, ids: Sequence[int], keep: frozenset[int]) -> str:
         """The library's own decoding, for decoders without a rule."""
-        shown = [i for i in ids if i >= 0 and (i in keep or i not in self.hidden)]
+        shown = [i for i in ids if 0 <= i < _ID_LIMIT and (i in keep or i not in self.hidden)]
         return self.raw.decode(shown, skip_special_tokens=False)
