@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.chat.thinking import TAGS, Tags, ThinkingSplitter
+from hearth.chat.thinking import TAGS, Tags, ThinkingSplitter, tags_for
 
 
 def split(parts: list[str], prompt_end: str = "") -> tuple[str, str]:
@@ -66,6 +66,17 @@ def test_other_answers_keep_what_looks_like_such_tags() -> None:
     assert split(["<think>a</think>", "<resp"]) == ("a", "<resp")
     assert split(["<think>a</think><response>cut </resp"]) == ("a", "cut </resp")
     assert split(["<think>a</think><response>x</response> and more"]) == ("a", "x and more")
+
+
+def test_words_around_thoughts_count_where_the_template_asks_for_them() -> None:
+    """As Granite 3.2's does, which has no tags."""
+    asks = "Write 'Here is my thought process:' and then 'Here is my response:' before the answer."
+    said = "Here is my thought process:\nHm.\n\nHere is my response:\n\nParis."
+    for template, wanted in ((asks, ("Hm.", "Paris.")), ("", ("", said))):
+        splitter = ThinkingSplitter(tags=tags_for(template))
+        pieces = [piece for char in said for piece in splitter.push(char)] + splitter.finish()
+        kinds = ("thinking", "answer")
+        assert tuple("".join(p.text for p in pieces if p.kind == kind) for kind in kinds) == wanted
 
 
 def test_an_answer_is_not_held_back() -> None:

@@ -26,7 +26,7 @@ from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
 from hearth.chat.structured import Structure, checked_format
-from hearth.chat.thinking import ThinkingSplitter
+from hearth.chat.thinking import ThinkingSplitter, tags_for
 from hearth.chat.tokenizer import Tokenizer
 from hearth.chat.told import untold
 from hearth.engine import Request, SamplingParams
@@ -287,7 +287,7 @@ class Requests:
             self._tokenizer,
             end_ids=eos_ids | set(params.stop_token_ids),
             stops=stops,
-            splitter=ThinkingSplitter(turn.prompt_end) if turn else None,
+            splitter=ThinkingSplitter(turn.prompt_end, tags_for(turn.chosen.template.source)) if turn else None,
             tools=turn.use.parser() if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None or turn.continues,

@@ -34,7 +34,14 @@ TAGS = (
     Tags("<thinking>", "</thinking>"),
     Tags("<thought>", "</thought>"),
 )
+# Blocks between words instead of tags count only for templates that ask for them: Granite 3.2.
+SPELLED = (Tags("Here is my thought process:", "Here is my response:"),)
 ALL_TAGS = tuple(text for tags in TAGS for text in (tags.open, tags.close))
+
+
+def tags_for(template_source: str) -> tuple[Tags, ...]:
+    """The tags that an answer to this template's prompt may hold."""
+    return (*TAGS, *(tags for tags in SPELLED if tags.open in template_source))
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,12 @@ class ThinkingSplitter:
 
     Args:
         prompt_end: the end of the prompt; where the template opened the block itself, the answer begins inside it.
+        tags: those that count.
     """
 
-    def __init__(self, prompt_end: str = "") -> None:
-        opened = [tags for tags in TAGS if prompt_end.rstrip().endswith(tags.open)]
+    def __init__(self, prompt_end: str = "", tags: tuple[Tags, ...] = TAGS) -> None:
+        self._tags = tags
+        opened = [tags for tags in self._tags if prompt_end.rstrip().endswith(tags.open)]
         self._inside: Tags | None = opened[0] if opened else None
         self._at_start = not opened  # a block may still open
         self._skip_space = bool(opened)  # line ends beside the tags belong to neither part
@@ -116,12 +125,12 @@ class ThinkingSplitter:
     def _try_to_open(self, *, final: bool) -> bool:
         """Decides whether the answer begins with a block; False while that is open."""
         begin = self._held.lstrip()
-        for tags in TAGS:
+        for tags in self._tags:
             if begin.startswith(tags.open):
                 self._inside, self._held, self._skip_space = tags, begin[len(tags.open) :], True
                 self._at_start = False
                 return True
-        if not final and any(tags.open.startswith(begin) for tags in TAGS):
+        if not final and any(tags.open.startswith(begin) for tags in self._tags):
             return False
         self._at_start = False
         return True
