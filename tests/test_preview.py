@@ -77,6 +77,36 @@ def test_what_hearth_does_not_run_is_refused_before_its_weights(
     assert kept(place) == []
 
 
+def safetensors_of(*names: str) -> bytes:
+    """A file of tensors, with so much after its header that a whole download would show."""
+    entries = {name: {"dtype": "I32", "shape": [1], "data_offsets": [4 * n, 4 * n + 4]} for n, name in enumerate(names)}
+    header = json.dumps(entries).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(300_000)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_what_only_the_tensors_tell_is_refused_before_them(
+    hub: FakeHub,  # noqa: F811
+    place: Path,
+    sharded: bool,
+) -> None:
+    """Early GPTQ models say nothing in config.json."""
+    names = ("model.layers.0.self_attn.q_proj.qweight", "model.layers.0.self_attn.q_proj.qzeros")
+    content = safetensors_of(*names)
+    if sharded:
+        shard = "model-00001-of-00001.safetensors"
+        index = json.dumps({"weight_map": dict.fromkeys(names, shard)}).encode()
+        files = {"model.safetensors.index.json": index, shard: content}
+    else:
+        files = {"model.safetensors": content}
+    hub.publish(REPO, {"config.json": json.dumps(LLAMA).encode(), "quantize_config.json": b"{}", **files})
+    with pytest.raises(Unsupported, match="GPTQ") as caught:
+        fetch(REPO)
+    assert f"Nothing of {REPO} was downloaded" in caught.value.why
+    assert all(r.range is not None for r in hub.log if r.method == "GET" and "/storage/" in r.path)
+    assert kept(place) == []
+
+
 def test_an_update_that_hearth_does_not_run_leaves_the_old_model(hub: FakeHub, place: Path) -> None:  # noqa: F811
     publish(hub, LLAMA)
     old = pull(REPO)

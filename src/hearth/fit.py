@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from hearth.errors import CorruptFile, NotEnoughMemory, Unsupported
 from hearth.hub import Inspect, Remote
 from hearth.hub.catalogue import fitting
-from hearth.preview import look_into
+from hearth.preview import look_into, refuse_by_tensors
 from hearth.runtime import available_bytes, total_bytes
 from hearth.sizes import ModelSize
 from hearth.units import format_bytes
@@ -71,11 +72,8 @@ def inspector(
     """
 
     def inspect(remote: Remote) -> None:
-        try:
+        with _nothing_came(remote):
             preview = look_into(remote, context=context)
-        except (Unsupported, CorruptFile) as error:
-            why = f"{error.why} Nothing of {remote.name} was downloaded.".strip()
-            raise type(error)(error.what, why=why, hint=error.hint) from error
 
         def sizes(quant: str | None) -> ModelSize:
             if preview is not None:
@@ -84,8 +82,20 @@ def inspector(
             return ModelSize(0 if quant else remote.size_bytes, 0, "")
 
         require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
+        with _nothing_came(remote):
+            refuse_by_tensors(remote)
 
     return inspect
+
+
+@contextmanager
+def _nothing_came(remote: Remote) -> Iterator[None]:
+    """Adds to a refusal what it has cost."""
+    try:
+        yield
+    except (Unsupported, CorruptFile) as error:
+        why = f"{error.why} Nothing of {remote.name} was downloaded.".strip()
+        raise type(error)(error.what, why=why, hint=error.hint) from error
 
 
 def _instead(sizes: Sizes, quant: str | None, memory_bytes: int, remote: Remote | None) -> str:

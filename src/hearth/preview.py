@@ -15,10 +15,12 @@ from typing import Literal
 from hearth.checkpoint.folder import model_type_of
 from hearth.checkpoint.gguf import GgufCheckpoint, header_size
 from hearth.checkpoint.mapped import parse_json_object
+from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
 from hearth.hub import Remote
-from hearth.hub.files import RemoteFile
+from hearth.hub.files import INDEX_FILE, RemoteFile
 from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.load import load_config
+from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
 from hearth.sizes import ModelSize, size_of
 
 # Headers hold the vocabulary, which decides their length: half a MiB to some ten.
@@ -64,6 +66,34 @@ def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
     config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
     decoder = load_config(config, model_type_of(config), context=context)
     return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"))
+
+
+def refuse_by_tensors(remote: Remote) -> None:
+    """Refuses a folder whose tensors tell what its configuration does not: numbers of a kind that Hearth does not read,
+    a head of another task.
+
+    Raises:
+        Unsupported: it is such a model. NetworkError: the names do not come.
+    """
+    if remote.selection.gguf is None:
+        config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
+        names = _tensor_names(remote)
+        refuse_other_heads("The model", config, names)
+        refuse_quantised("The model", config, names)
+
+
+def _tensor_names(remote: Remote) -> list[str]:
+    """Of the index, or of the header of the one file; none where neither can be had."""
+    index = remote.text(INDEX_FILE)
+    if index is not None:
+        named = parse_json_object(index, INDEX_FILE).get("weight_map")
+        return list(named) if isinstance(named, dict) else []
+    files = [file.path for file in remote.selection.weights if "/" not in file.path]
+    length = remote.read(files[0], 0, 8) if len(files) == 1 else None
+    if length is None or int.from_bytes(length, "little") > MAX_HEADER_BYTES:
+        return []  # what is damaged is told when it is here
+    header = remote.read(files[0], 8, 8 + int.from_bytes(length, "little"))
+    return list(parse_json_object(header, f"The header of {files[0]}")) if header is not None else []
 
 
 def _gguf(remote: Remote, file: RemoteFile, context: int | None) -> Preview | None:

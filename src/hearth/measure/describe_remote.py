@@ -8,7 +8,7 @@ from hearth.fit import Verdict, verdict
 from hearth.hub import Remote, preview
 from hearth.hub.ggufs import is_part, is_readable
 from hearth.measure.describe import context_of
-from hearth.preview import look_into
+from hearth.preview import look_into, refuse_by_tensors
 from hearth.runtime import available_bytes
 
 
@@ -88,6 +88,7 @@ def describe_remote(
             fit,
             _files(remote, 0),
         )
+    refuse_by_tensors(remote)
     size = inside.size(quant=quant, head=head)
     tokens = context_of(remote.name, context, inside.config.max_position)
     return RemoteDescription(
