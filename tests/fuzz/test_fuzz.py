@@ -30,7 +30,7 @@ COUNTS: dict[Any, int] = {
     fuzz_gguf_settings: 300,
     fuzz_http: 150,
     fuzz_schemas: 200,
-    fuzz_sentencepiece: 50,
+    fuzz_sentencepiece: 200,
     fuzz_store: 200,
     fuzz_templates: 150,
     fuzz_tokenizer_json: 150,
