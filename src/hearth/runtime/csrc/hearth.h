@@ -74,9 +74,10 @@ typedef struct hearth_open_options {
                                     best that this processor runs */
 } hearth_open_options;
 
-/* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. Every offset, size and index of the plan is
- * checked: a damaged file is refused with HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several
- * instruction sets; one that has none for this processor is refused with HEARTH_MISMATCH. On failure *model is NULL. */
+/* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. The plan has to be the one that the library was
+ * compiled with, and the weights of the size that it says: a damaged file, or one of another bundle, is refused with
+ * HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several instruction sets; one that has none for this
+ * processor is refused with HEARTH_MISMATCH. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* One JSON object, valid as long as the model:
