@@ -78,7 +78,7 @@ class SafetensorsCheckpoint:
         for name, tensor in tensors.items():
             if name in self._located:
                 raise CorruptFile(
-                    f"Tensor {name!r} stands in {self._located[name].file.name} and in {file.name}.",
+                    f"Tensor {name[:200]!r} stands in {self._located[name].file.name} and in {file.name}.",
                     why="Shards of a sound model share no tensor.",
                     hint=PULL_AGAIN,
                 )

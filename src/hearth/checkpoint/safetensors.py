@@ -111,7 +111,7 @@ def _refuse_overlap(path: Path, located: dict[str, Located]) -> None:
     for first, second in itertools.pairwise(occupied):
         if first.end > second.begin:
             raise CorruptFile(
-                f"{path.name}: tensors {first.info.name!r} and {second.info.name!r} overlap.",
+                f"{path.name}: tensors {first.info.name[:200]!r} and {second.info.name[:200]!r} overlap.",
                 why="Two tensors of a sound file never share bytes.",
                 hint=PULL_AGAIN,
             )

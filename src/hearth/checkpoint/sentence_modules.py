@@ -155,7 +155,9 @@ def _prompts(folder: Path) -> dict[str, Any]:
     given = config.get("prompts")
     prompts = {k: v for k, v in given.items() if isinstance(v, str)} if isinstance(given, dict) else {}
     default = config.get("default_prompt_name")
-    return {"prompts": prompts, "default_prompt": default if default in prompts else None}
+    if default is not None and (not isinstance(default, str) or default not in prompts):
+        return {"refused": f"its default prompt {str(default)[:40]!r} is not among its prompts"}
+    return {"prompts": prompts, "default_prompt": default}
 
 
 def _lowercase(folder: Path) -> bool:

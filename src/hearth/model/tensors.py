@@ -17,6 +17,7 @@ from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile, Unsupported
 from hearth.model.config import DecoderConfig
+from hearth.model.settings import shown
 from hearth.model.weights import WeightSource, parameter_shapes
 
 
@@ -125,7 +126,7 @@ def map_tensors(
     for name in unused:
         if not any(fnmatchcase(name, pattern) for pattern in patterns):
             raise Unsupported(
-                f"The tensor {name!r} has no place in a {config.family} model.",
+                f"The tensor {shown(name)} has no place in a {config.family} model.",
                 why="Leaving it out could change what the model computes.",
             )
     return sources, unused
