@@ -58,6 +58,7 @@ class AnswerBuilder:
         stops: stop strings; they apply to the answer's text, neither to thinking nor to the arguments of tools.
         splitter: tells thinking from answer; None where all is answer.
         tools: finds tool calls in the answer; None where none may be.
+        thoughts: finds those with which the model breaks off its thinking: they end it, as its closing tag does.
         markers: texts of the control tokens that `tools` must see.
         continues: the answer carries on a text, so that its first space counts.
         notices: what the completion shall tell besides.
@@ -76,6 +77,7 @@ class AnswerBuilder:
         stops: StopStrings | None = None,
         splitter: ThinkingSplitter | None = None,
         tools: ToolParser | None = None,
+        thoughts: ToolParser | None = None,
         markers: Collection[str] = (),
         continues: bool = False,
         notices: Iterable[str] = (),
@@ -88,6 +90,8 @@ class AnswerBuilder:
         self._splitter = splitter
         self._tools = tools
         self._repetition = repetition
+        self._thoughts = thoughts
+        self._broke_off = False  # a call ended the thinking
         # Tags that are control tokens would be left out of the text, and those who look for them could not see them.
         tags = (*(ALL_TAGS if splitter else ()), *(markers if tools else ()))
         keep = tokenizer.ids_of(tags) if tokenizer else frozenset()
@@ -195,18 +199,41 @@ class AnswerBuilder:
             parts = self._splitter.push(text) if text else []
             parts += self._splitter.finish() if final else []
         for part in parts:
-            if part.kind == "answer" and self._spoken is None:
+            if part.kind == "thinking" and not self._broke_off:
+                self._think(self._thoughts.push(part.text) if self._thoughts else [part.text])
+                continue
+            self._end_thoughts()
+            if self._spoken is None:
                 self._spoken = self._first_of(len(part.text))
-            if part.kind == "thinking":
-                self._emit(part.text, "thinking")
-            elif self._tools is None:
+            if self._tools is None:
                 self._emit(self._stops.push(part.text), "answer")
             else:
                 self._sort(self._tools.push(part.text))
+        if final:
+            self._end_thoughts()
         if final and self._tools is not None:
             self._sort(self._tools.finish())
         if final and self._stops.found is None:
             self._emit(self._stops.finish(), "answer")
+
+    def _think(self, pieces: list[str | ToolCallDelta]) -> None:
+        """Thoughts as they are, up to a call: what comes from there on is the answer."""
+        for i, piece in enumerate(pieces):
+            if isinstance(piece, str):
+                self._emit(piece, "thinking")
+                continue
+            assert self._splitter is not None
+            self._splitter.leave()
+            self._tools, self._thoughts, self._broke_off = self._thoughts, None, True
+            self._spoken = len(self._lengths) if self._spoken is None else self._spoken
+            self._sort(pieces[i:])
+            return
+
+    def _end_thoughts(self) -> None:
+        """Gives out what might have become a call in the thinking, which is over."""
+        if self._thoughts is not None:
+            self._think(self._thoughts.finish())
+            self._thoughts = None
 
     def _first_of(self, count: int) -> int:
         """The first of the last tokens that hold so many characters. All that were drawn, where nothing stands before

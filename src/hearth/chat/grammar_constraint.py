@@ -8,6 +8,7 @@ is the space that SentencePiece writes before a text's first word; so the gramma
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import Enum
 
 from hearth.chat.grammar import Matcher
@@ -21,8 +22,28 @@ _MAX_SPACES = 8  # tokens of white space between thinking and answer
 class _Where(Enum):
     BEGINNING = "beginning"  # nothing has come but what may become an opening tag
     THINKING = "thinking"
+    CALLING = "calling"  # the marker of a call has come among the thoughts, and nothing but white space since
     BETWEEN = "between"  # thinking has ended, and nothing but white space has come since
     ANSWER = "answer"
+
+
+@dataclass(frozen=True)
+class CallStart:
+    """How the calls of a family begin.
+
+    A model may call without having closed its thinking: the call ends it. A token that nothing but calls begins with
+    decides that at once. Texts may be spoken *about* (`within <tool_call> tags`): after one of these it is a call if it
+    goes on as one.
+
+    Attributes:
+        tokens: control tokens that begin calls.
+        texts: the texts that do so.
+        opens: with one of these a call goes on.
+    """
+
+    tokens: frozenset[int]
+    texts: tuple[str, ...]
+    opens: tuple[str, ...]
 
 
 class AnswerConstraint:
@@ -34,6 +55,7 @@ class AnswerConstraint:
         inside: tags of the thinking block that the prompt has opened; None where it has not.
         may_open: tags of the blocks that the model may open itself.
         continues: the answer carries on a text, so that its first space counts.
+        calls: how calls begin that may end the thinking; None where there may be none.
     """
 
     def __init__(
@@ -44,6 +66,7 @@ class AnswerConstraint:
         inside: Tags | None = None,
         may_open: Collection[Tags] = (),
         continues: bool = False,
+        calls: CallStart | None = None,
     ) -> None:
         self._table = matcher.table
         self._matcher = matcher
@@ -54,7 +77,9 @@ class AnswerConstraint:
         self._first = not continues  # the next token is the first of the text
         self._begun = b""  # of an opening tag, while it may become one
         self._answering = True  # what has come so far may be the answer's beginning
-        self._tail = b""  # of the thinking: as much as its closing tag is long
+        self._tail = b""  # of the thinking: as much as its closing tag and the markers of calls are long
+        self._calls = calls or CallStart(frozenset(), (), ())
+        self._markers = [text.encode() for text in self._calls.texts]
         self._spaces = 0
         self._thinking_mask = self._table.any & ~self._table.mask_of([*self._end_ids, matcher.end_id])
 
@@ -63,6 +88,8 @@ class AnswerConstraint:
         match self._where:
             case _Where.THINKING:
                 mask = self._mask_in_thinking()
+            case _Where.CALLING:
+                mask = self._mask_after_marker()
             case _Where.BEGINNING:
                 mask = self._mask_at_beginning()
             case _Where.BETWEEN:
@@ -77,7 +104,9 @@ class AnswerConstraint:
         """See `hearth.engine.Constraint`."""
         match self._where:
             case _Where.THINKING:
-                self._think(self._shown(token))
+                self._think_on(token)
+            case _Where.CALLING:
+                self._go_after_marker(token)
             case _Where.BEGINNING:
                 self._begin(token)
             case _Where.BETWEEN:
@@ -156,22 +185,63 @@ class AnswerConstraint:
     # -- thinking ------------------------------------------------------------------------------------------------
 
     def _mask_in_thinking(self) -> Mask:
-        """Anything but an end, and but a token that closes the block and goes on with something that is no white
-        space: the grammar could not be asked about a part of a token."""
+        """Anything but an end, and but a token that closes the block, or ends the marker of a call, and goes on with
+        something that is no white space: the grammar could not be asked about a part of a token."""
         assert self._tags is not None
-        close = self._tags.close.encode()
         mask = self._thinking_mask.copy()
-        for length in range(len(close)):
-            if self._tail.endswith(close[:length]):
-                mask &= ~self._table.past(close[length:])
+        for end in (self._tags.close.encode(), *self._markers):
+            for length in range(len(end)):
+                if self._tail.endswith(end[:length]):
+                    mask &= ~self._table.past(end[length:])
         return mask
+
+    def _think_on(self, token: int) -> None:
+        if token in self._calls.tokens and self._matcher.takes(token):
+            self._matcher.take(token)
+            self._where = _Where.ANSWER
+            return
+        self._think(self._shown(token))
+        for marker in self._markers if self._where is _Where.THINKING else ():
+            if self._tail.rstrip().endswith(marker):
+                # What the grammar has to say of white space here that has come already is not asked.
+                if self._takes_text(marker):
+                    self._where = _Where.CALLING
+                return
+
+    def _takes_text(self, text: bytes) -> bool:
+        """Goes on in the grammar by a text; back to its beginning where it does not allow that."""
+        for token in self._table.spell(text):
+            if not self._matcher.takes(token):
+                self._matcher.reset()
+                return False
+            self._matcher.take(token)
+        return True
+
+    def _mask_after_marker(self) -> Mask:
+        """A call as the grammar has it; or thoughts that go on otherwise than a call would."""
+        calls = self._matcher.mask().copy()
+        thoughts = self._mask_in_thinking() & ~self._table.after_space.nothing
+        for text in self._calls.opens:
+            thoughts &= ~self._table.opening(text.encode())
+        return calls | thoughts
+
+    def _go_after_marker(self, token: int) -> None:
+        is_call = self._matcher.takes(token)
+        if is_call:
+            self._matcher.take(token)
+            if self._table.text(token).strip():
+                self._where = _Where.ANSWER
+            return
+        self._matcher.reset()
+        self._where = _Where.THINKING
+        self._think_on(token)
 
     def _think(self, text: bytes) -> None:
         assert self._tags is not None
         close = self._tags.close.encode()
         tail = self._tail + text
         if close not in tail:
-            self._tail = tail[-len(close) :]
+            self._tail = tail[-max(map(len, (close, *self._markers))) - _MAX_SPACES :]
             return
         self._where = _Where.BETWEEN
         rest = tail.partition(close)[2].lstrip()

@@ -120,6 +120,12 @@ class TokenTable:
         texts = self._cached(b"+" + rest, lambda text: text != b"" and (rest.startswith(text) or text.startswith(rest)))
         return texts.copy()
 
+    def opening(self, text: bytes) -> Mask:
+        """Tokens that begin with a text or a part of its beginning, after white space or not."""
+        return self._cached(
+            b"^" + text, lambda one: (s := one.lstrip()) != b"" and (s.startswith(text) or text.startswith(s))
+        )
+
     def past(self, rest: bytes) -> Mask:
         """Tokens that go past `rest`, an end of a closing tag, with more than white space."""
         return self._cached(b"-" + rest, lambda text: text.startswith(rest) and text[len(rest) :].strip() != b"")

@@ -289,6 +289,7 @@ class Requests:
             stops=stops,
             splitter=ThinkingSplitter(turn.prompt_end, tags_for(turn.chosen.template.source)) if turn else None,
             tools=turn.use.parser() if turn and turn.use else None,
+            thoughts=turn.use.parser(marked=True) if turn and turn.use else None,
             markers=turn.use.format.markers if turn and turn.use else (),
             continues=turn is None or turn.continues,
             notices=notices,
@@ -329,6 +330,7 @@ class Requests:
             inside=inside,
             may_open=may_open,
             continues=turn is None,
+            calls=turn.use.call_start(tokenizer) if turn and turn.use else None,
         )
 
     def _infill_ids(self, prefix: str, suffix: str) -> tuple[list[int], list[int]]:

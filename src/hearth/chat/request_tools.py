@@ -13,6 +13,7 @@ from typing import Any
 from llguidance import LLMatcher
 
 from hearth.chat.conversation import joined_contents
+from hearth.chat.grammar_constraint import CallStart
 from hearth.chat.structured import Structure
 from hearth.chat.structured_keep import kept_schema
 from hearth.chat.structured_schema import checked_schema
@@ -116,9 +117,21 @@ class ToolUse:
         what = "The schemas of the tools, together,"
         return Structure(LLMatcher.grammar_from_lark(lark), what, notices=(*notices, *self.notices))
 
-    def parser(self) -> ToolParser | None:
-        """Reads the calls; None where there may be none."""
-        return self.format.parser(self.tools) if self.callable else None
+    def parser(self, *, marked: bool = False) -> ToolParser | None:
+        """Reads the calls; None where there may be none.
+
+        Args:
+            marked: only those that a marker begins, as among thoughts.
+        """
+        return self.format.parser(self.tools, marked=marked) if self.callable else None
+
+    def call_start(self, tokenizer: Tokenizer) -> CallStart | None:
+        """How the model may begin to call before it has closed its thinking; None where it may not call."""
+        if not self.callable:
+            return None
+        begins = self.format.begins
+        tokens = frozenset(tokenizer.control[text] for text in begins if text in tokenizer.control)
+        return CallStart(tokens, begins, self.format.opens)
 
     def forbidden(self, tokenizer: Tokenizer) -> dict[int, float]:
         """A bias against the tokens that begin calls, where there may be none."""

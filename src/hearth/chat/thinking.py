@@ -80,6 +80,11 @@ class ThinkingSplitter:
         self._held += text
         return list(self._settled(final=False))
 
+    def leave(self) -> None:
+        """The block ends here, without its tag: what has been given out last was no thought any more."""
+        self._inside = None
+        self._skip_space = False
+
     def finish(self) -> list[Part]:
         """What was held back. A block that never closed stays thinking."""
         return list(self._settled(final=True))

@@ -54,6 +54,7 @@ class GemmaCalls:
     ) -> None:
         self.name = name
         self.markers = (tokens.begin, tokens.end, tokens.quote)
+        self.begins, self.opens = (tokens.begin,), ("call:",)
         self._tokens = tokens
         self._mark = Markers(control or {})
         self._results_in_calls = results_in_calls
@@ -73,7 +74,7 @@ class GemmaCalls:
             rules.append(self._mark.after_text([self._tokens.begin]))
         return whole_answer(choice, begin, rules)
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""
         return _Reader(tools, self._tokens)
 

@@ -32,7 +32,7 @@ class Hermes(JsonFormat):
         """Rule `calls`: a block, or several."""
         begin, end = self._mark("<tool_call>"), self._mark("</tool_call>")
         more = f"(line? {begin} block){MORE_CALLS}" if parallel else ""
-        return f"calls: block {more}\nblock: line? call line? {end}\nline: /\\n{{1,2}}/"
+        return f"calls: block {more}\nblock: line? call line? {end}\nline: /[ \\n]{{1,2}}/"
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

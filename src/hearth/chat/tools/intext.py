@@ -26,15 +26,15 @@ class CallsInText:
     def __init__(self, native: WritingFormat) -> None:
         self._native = native
         self.name = native.name
-        self.markers = native.markers
+        self.markers, self.begins, self.opens = native.markers, native.begins, native.opens
 
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
         """As the format's own."""
         return self._native.grammar(tools, choice, parallel=parallel)
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """As the format's own."""
-        return self._native.parser(tools)
+        return self._native.parser(tools, marked=marked)
 
     def describe(self, tools: Sequence[Tool]) -> str:
         """As the format's own."""

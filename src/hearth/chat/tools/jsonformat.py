@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from hearth.chat.tools.history import Message, normalized
@@ -28,6 +29,7 @@ class JsonFormat(ABC):
     name: ClassVar[str]
     syntax: ClassVar[JsonSyntax]
     key: ClassVar[str] = "arguments"
+    opens: ClassVar[tuple[str, ...]] = ("{", "[")
 
     def __init__(self, control: Mapping[str, int] | None = None) -> None:
         self._mark = Markers(control or {})
@@ -36,6 +38,11 @@ class JsonFormat(ABC):
     def markers(self) -> tuple[str, ...]:
         """Control tokens that the parser must see as text."""
         return self.syntax.markers + self.syntax.closers
+
+    @property
+    def begins(self) -> tuple[str, ...]:
+        """Texts that begin calls."""
+        return self.syntax.markers
 
     @abstractmethod
     def calls(self, *, parallel: bool) -> str:
@@ -57,9 +64,9 @@ class JsonFormat(ABC):
             rules.append(self.calls(parallel=parallel))
         return "\n".join(["start: begin", *bare.free(self._mark), *rules])
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""
-        return JsonCallReader(tools, self.syntax)
+        return JsonCallReader(tools, replace(self.syntax, bare=False, fenced=False) if marked else self.syntax)
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """A conversation in OpenAI's form, calls and results included, as the model's template wants it."""

@@ -56,6 +56,8 @@ class MistralNamed:
 
     name = "mistral-named"
     markers = (_CALLS, _ID, _ARGS)
+    begins = (_CALLS,)
+    opens = tuple(_ALPHABET + "_{[")
 
     def __init__(self, control: Mapping[str, int] | None = None, *, with_id: bool = False) -> None:
         self._mark = Markers(control or {})
@@ -75,7 +77,7 @@ class MistralNamed:
             rules.append(self._mark.after_text([_CALLS]))
         return whole_answer(choice, begin, rules)
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""
         return _NamedReader(tools, JsonSyntax(markers=(_CALLS,)))
 

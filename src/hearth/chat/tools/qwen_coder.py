@@ -53,6 +53,8 @@ class QwenCoder:
 
     name = "qwen-coder"
     markers = (_BEGIN, _END)
+    begins = (_BEGIN,)
+    opens = (_FUNCTION,)
 
     def __init__(self, control: Mapping[str, int] | None = None) -> None:
         self._mark = Markers(control or {})
@@ -63,7 +65,7 @@ class QwenCoder:
         chosen = callable_tools(tools, choice)
         names = "|".join(pattern(tool.name) for tool in chosen)
         rules = [
-            r"line: /\n/",
+            r"line: /[ \n]{1,2}/",
             f"calls: line? {quoted(_FUNCTION)} function more",
             f"more: (line? {end} (line? {begin} line? {quoted(_FUNCTION)} function line? {end}){MORE_CALLS})?"
             if parallel
@@ -81,9 +83,9 @@ class QwenCoder:
         rules += free_text("after_function", ends, tokens=tokens, but=f"({names})>")
         return "\n".join(["start: begin", *rules])
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""
-        return _Reader(tools, (_BEGIN,), (_FUNCTION,))
+        return _Reader(tools, (_BEGIN,), () if marked else (_FUNCTION,))
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """The template takes OpenAI's form, with arguments as objects, and writes values in its own way."""

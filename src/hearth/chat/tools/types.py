@@ -111,6 +111,8 @@ class ToolFormat(Protocol):
     Attributes:
         name: of the format, for messages.
         markers: control tokens that belong to calls; the parser must see them as text.
+        begins: texts of which each begins calls wherever it stands; some of the markers.
+        opens: texts with one of which a call goes on after these, white space between them or not.
     """
 
     @property
@@ -119,6 +121,12 @@ class ToolFormat(Protocol):
     @property
     def markers(self) -> tuple[str, ...]: ...
 
+    @property
+    def begins(self) -> tuple[str, ...]: ...
+
+    @property
+    def opens(self) -> tuple[str, ...]: ...
+
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
         """llguidance grammar (Lark) of a whole answer, thinking excluded. Arguments follow the tools' schemas.
 
@@ -126,8 +134,12 @@ class ToolFormat(Protocol):
             UsageError: a schema is not supported; names the tool.
         """
 
-    def parser(self, tools: Sequence[Tool]) -> ToolParser:
-        """For one answer."""
+    def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
+        """For one answer.
+
+        Args:
+            marked: only what begins with one of `begins` is a call.
+        """
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[dict[str, Any]]:
         """A conversation in OpenAI's form, calls and results included, as the model's template wants it.
