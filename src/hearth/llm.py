@@ -44,11 +44,8 @@ from hearth.prepare import (
     start_loading,
 )
 from hearth.progress import answering, displayed
-from hearth.runtime import Model, Session, available_bytes, default_threads
+from hearth.runtime import Model, Session, default_threads
 from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
-
-_SPARE_SHARE = 8
-"""This part of the free memory may hold keys and values of more requests than the one that must have room."""
 
 
 @dataclass(frozen=True)
@@ -400,11 +397,7 @@ class LLM(Asking):
         workers = default_threads() if threads is None else threads
         least = max_seqs or 1
         size = choose_context(info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes)
-        if max_seqs is None:
-            spare = (available_bytes() or 0) // _SPARE_SHARE if kv_bytes is None else kv_bytes
-            num_pages = choose_pages(info, size, max_seqs=info.max_seqs, kv_bytes=spare)
-        else:
-            num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
+        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
         self._session = Session(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(

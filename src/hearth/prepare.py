@@ -219,10 +219,20 @@ def open_model(opened: Opened, progress: ProgressCallback | None, loading: Loadi
         raise NotEnoughMemory(error.what, why=error.why, hint=error.hint or _MEMORY_HINT) from error
 
 
-def choose_pages(info: ModelInfo, context: int, *, max_seqs: int, kv_bytes: int | None) -> int:
+_SPARE_SHARE = 8
+"""This part of the free memory may hold keys and values of more requests than the one that must have room."""
+
+
+def choose_pages(info: ModelInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None) -> int:
     """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
-    `kv_bytes` do not hold so many."""
-    full = pages_for(context, max_seqs, page_tokens=info.page_tokens)
+    `kv_bytes` do not hold so many.
+
+    Args:
+        max_seqs: None: as many as the model was compiled for, in `kv_bytes` or else a small part of the free memory.
+    """
+    if max_seqs is None and kv_bytes is None:
+        kv_bytes = (available_bytes() or 0) // _SPARE_SHARE
+    full = pages_for(context, info.max_seqs if max_seqs is None else max_seqs, page_tokens=info.page_tokens)
     if kv_bytes is None:
         return full
     return min(full, max(pages_for(context, page_tokens=info.page_tokens), kv_bytes // info.kv_bytes_per_page))

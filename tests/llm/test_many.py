@@ -40,6 +40,12 @@ def test_many_are_answered_in_order_as_each_would_be_alone_and_together(
     assert llm.engine.num_running == llm.engine.num_waiting == 0
 
 
+def test_what_the_prompts_have_in_common_is_computed_once(llm: LLM) -> None:
+    system = {"role": "system", "content": "Answer as a ship's cook would, and never mention the weather. " * 4}
+    done = llm.chat_many([[system, {"role": "user", "content": question}] for question in QUESTIONS], max_tokens=5)
+    assert all(one.usage.cached_tokens >= 64 for one in done[1:])
+
+
 def test_many_texts_are_carried_on(llm: LLM) -> None:
     prompts = ["Once upon a time", "The capital of", "One two three"]
     alone = [llm.generate(prompt, temperature=0, max_tokens=12).text for prompt in prompts]

@@ -1,7 +1,8 @@
 """Many requests through one engine: `run_many`. Results in order; one that fails takes no other along.
 
 As many are begun as are computed at the same time, and as many again wait behind them, so that there is always one to
-take a free place and never more prompts in memory than that.
+take a free place and never more prompts in memory than that. The first one begins alone: what the others' prompts have
+in common with its own, a system prompt say, is then computed once.
 """
 
 from __future__ import annotations
@@ -64,15 +65,17 @@ def run_many(
         running[place].begin()
         return False
 
+    limit = 1
     try:
         while True:
-            while len(running) < at_once and (following := next(waiting, None)) is not None:
+            while len(running) < limit and (following := next(waiting, None)) is not None:
                 place, make = following
                 take(place, lambda place=place, make=make: start(place, make))  # type: ignore[misc]
             if not running:
                 return [results[place] for place in range(len(results))]
             first = next(iter(running))
             take(first, running[first].wait)  # which computes the others' tokens too
+            limit = at_once
             for place in list(running):
                 take(place, running[place].poll)
     finally:
