@@ -1,8 +1,9 @@
 // Markdown into blocks of safe HTML. An answer that grows changes only its last block, so only that is drawn again.
 
 import DOMPurify from "dompurify";
-import { Marked, type Token, type Tokens, type TokensList } from "marked";
+import { Marked, type Token, type Tokens } from "marked";
 import { highlighted } from "./highlight";
+import { BoundedLexer } from "./lexer";
 import { math, openFormula } from "./math";
 
 export interface Block {
@@ -25,10 +26,20 @@ const PLAIN_TAG = /&lt;(\/?(?:abbr|b|blockquote|br|code|del|details|em|hr|i|ins|
 
 let labels: Labels = { copyCode: "Copy code", imageLink: (alt) => alt };
 
+/** Of a longer text, the rest is shown as it is; likewise what follows so many blocks. */
+const MAX_CHARS = 300_000;
+const MAX_BLOCKS = 3_000;
+/** Every row of a table is filled up to the width of its head: 40 kB can ask for a million cells. */
+const MAX_CELLS = 10_000;
+
 const marked = new Marked(
   { gfm: true, breaks: false },
   math,
   {
+    tokenizer: {
+      // `false`: as usual; nothing: no table.
+      table: (source: string): false | undefined => (cellsOf(source) > MAX_CELLS ? undefined : false),
+    },
     renderer: {
       code({ text, lang }: Tokens.Code): string {
         const language = /^[\w+#.-]+/.exec(lang ?? "")?.[0] ?? "";
@@ -80,18 +91,43 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "BUTTON" && !node.hasAttribute("data-copy")) node.remove();
 });
 
+/** Cells of the table that a text begins with, if it is one: columns of its first line times lines up to an empty one. */
+function cellsOf(source: string): number {
+  const [head = "", delimiters = ""] = source.split("\n", 2);
+  if (!/^[ |:-]*-[ |:-]*$/.test(delimiters)) return 0;
+  const end = /\n[ \t]*\n/.exec(source)?.index ?? source.length;
+  const lines = source.slice(0, end).split("\n").length;
+  return head.split("|").length * lines;
+}
+
 /** The blocks of a text; of one that still grows (`live`), without a formula whose end has not come. */
 export function blocksOf(markdown: string, live = false): Block[] {
-  const tokens: TokensList = marked.lexer(markdown);
+  const read = markdown.length > MAX_CHARS ? markdown.slice(0, markdown.lastIndexOf("\n", MAX_CHARS) + 1 || MAX_CHARS) : markdown;
+  const tokens = new BoundedLexer(marked.defaults).lex(read);
   const last = tokens.at(-1);
-  if (live && last?.type === "paragraph") {
+  if (live && last?.type === "paragraph" && read === markdown) {
     const at = openFormula(last.raw);
     if (at >= 0) return blocksOf(markdown.slice(0, markdown.length - last.raw.length + at).trimEnd());
   }
-  return tokens.filter((token) => token.type !== "space" && token.type !== "def").map((token) => ({ raw: token.raw, token }));
+  const rest = tokens.slice(MAX_BLOCKS).map((token) => token.raw).join("") + markdown.slice(read.length);
+  const blocks = tokens
+    .slice(0, MAX_BLOCKS)
+    .filter((token) => token.type !== "space" && token.type !== "def")
+    .map((token) => ({ raw: token.raw, token }));
+  return rest.trim() ? [...blocks, { raw: rest, token: { type: "plain", raw: rest } }] : blocks;
+}
+
+function plainText(source: string): DocumentFragment {
+  const fragment = document.createDocumentFragment();
+  const paragraph = document.createElement("p");
+  paragraph.className = "md-plain";
+  paragraph.textContent = source.trim();
+  fragment.append(paragraph);
+  return fragment;
 }
 
 export function renderBlock(block: Block, words: Labels): DocumentFragment {
+  if (block.token.type === "plain") return plainText(block.raw);
   labels = words;
   const html = marked.parser([block.token]);
   return DOMPurify.sanitize(html, {

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { HLJSApi } from "highlight.js";
 
-const MAX_CHARS = 30_000; // longer code stays plain: colouring it would hold up the page
+const MAX_CHARS = 15_000; // longer code stays plain: colouring it would hold up the page
 
 let highlighter: HLJSApi | null = null;
 let loading = false;

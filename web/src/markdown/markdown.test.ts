@@ -1,13 +1,19 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { blocksOf, renderBlock } from "./blocks";
+import { fillMath, katexVersion } from "./katex";
 import { openFormula } from "./math";
 import { morph } from "./morph";
 
-const words = { copyCode: "Copy code", imageLink: (alt: string): string => `Image: ${alt}` };
+const labels = { copyCode: "Copy code", imageLink: (alt: string): string => `Image: ${alt}` };
+
+/** What is to be read, without the signs that mean something in Markdown. */
+function letters(text: string): string {
+  return text.replace(/[^a-z]/g, "");
+}
 
 function html(markdown: string, live = false): string {
   const place = document.createElement("div");
-  for (const block of blocksOf(markdown, live)) place.append(renderBlock(block, words));
+  for (const block of blocksOf(markdown, live)) place.append(renderBlock(block, labels));
   return place.innerHTML;
 }
 
@@ -72,3 +78,55 @@ test("what is already there stays the same element", () => {
   expect(target.querySelector("p")).toBe(paragraph);
   expect(target.querySelector("li")).toBe(item);
 });
+
+test.each([
+  ["quotes in quotes", `${">".repeat(2_000)} x`, "x"],
+  ["lists in lists", `${"- ".repeat(2_000)}x`, "x"],
+  ["numbered lists in lists", `${"1. ".repeat(2_000)}x`, "x"],
+  ["a stair of lists", Array.from({ length: 400 }, (_, level) => `${"  ".repeat(level)}- a`).join("\n"), "a".repeat(400)],
+  ["emphasis in emphasis", "*a _b ".repeat(2_000) + "_ *".repeat(2_000), "ab".repeat(2_000)],
+  ["links in links", "[a".repeat(2_000) + "](b)".repeat(2_000), "a".repeat(2_000) + "b".repeat(2_000)],
+  ["dollars", "$a".repeat(40_000), "a".repeat(40_000)],
+  ["stars", "*a_".repeat(20_000), "a".repeat(20_000)],
+  ["rules and a word", `${"---\n".repeat(20_000)}word`, "word"],
+  ["paragraphs", "word\n\n".repeat(10_000), "word".repeat(10_000)],
+  ["one long word", "a".repeat(400_000), "a".repeat(400_000)],
+])("Markdown that goes too far is shown as text, and nothing of it is lost: %s", (_, markdown, words) => {
+  const place = document.createElement("div");
+  for (const block of blocksOf(markdown)) place.append(renderBlock(block, labels));
+  expect(letters(place.textContent!)).toBe(words);
+}, 60_000);
+
+test("a table that asks for a million cells is shown as text", () => {
+  const table = `${"|a".repeat(3_000)}|\n${"|-".repeat(3_000)}|\n${"|\n".repeat(9_000)}`;
+  expect(html(table)).not.toContain("<table");
+  expect(html("|a|b|\n|-|-|\n|c|d|\n")).toContain("<table");
+});
+
+test("what follows Markdown that went too far is Markdown again", () => {
+  expect(html(`${">".repeat(500)} x\n\n**bold**`)).toContain("<strong>bold</strong>");
+});
+
+test("a formula is drawn where a browser can lay it out, else its source is shown", async () => {
+  const drawn = async (tex: string): Promise<boolean> => {
+    const fragment = document.createDocumentFragment();
+    const place = document.createElement("span");
+    place.className = "md-math";
+    place.dataset["tex"] = tex;
+    fragment.append(place);
+    fillMath(fragment);
+    await vi.waitFor(() => expect(katexVersion.value).toBeGreaterThan(0));
+    fillMath(fragment);
+    if (place.dataset["drawn"] !== "true") expect(place.textContent).toBe(tex);
+    return place.dataset["drawn"] === "true";
+  };
+  const nested = (opening: string, levels: number): string => `${opening.repeat(levels)}x${"}".repeat(levels)}`;
+  for (const opening of ["\\frac{1}{", "\\sqrt{", "x^{", "\\overline{", "\\boxed{"]) {
+    expect(await drawn(nested(opening, 20)), opening).toBe(true);
+    expect(await drawn(nested(opening, 150)), opening).toBe(false);
+  }
+  expect(await drawn(`\\begin{matrix}${"a&".repeat(1_900)}\\end{matrix}`)).toBe(false);
+  expect(await drawn(`\\def\\a{${"x".repeat(3_000)}}${"\\a".repeat(200)}`)).toBe(false);
+  expect(await drawn("\\def\\a{x}\\a")).toBe(false);
+  expect(await drawn("\\left( x \\right)")).toBe(true);
+}, 60_000);
