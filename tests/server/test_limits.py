@@ -172,7 +172,7 @@ def test_a_file_may_be_longer_than_json_but_has_its_own_limit(server: Running) -
     assert (taken.status_code, taken.json()) == (200, 100_000)
     refused = server.http.post("/api/attachments", files={"file": ("a.txt", b"x" * 300_000)})
     assert refused.status_code == 413
-    assert set(refused.json()["error"]) == {"message", "hint"}, "in the form that the page reads"
+    assert set(refused.json()["error"]) == {"message", "hint", "kind"}, "in the form that the page reads"
 
 
 def test_headers_have_a_limit(server: Running) -> None:

@@ -148,10 +148,13 @@ def test_on_a_full_disk_a_conversation_can_be_deleted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
 def test_a_store_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     connection = sqlite3.connect(tmp_path / "chats.db", isolation_level=None)
+    later = []
     for steps in MIGRATIONS[:version]:
         for step in steps:
-            assert isinstance(step, str)
-            connection.execute(step)
+            if isinstance(step, str):
+                connection.execute(step)
+            else:
+                later.append(step)  # works on what is there
     if version:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {version}")
@@ -163,6 +166,8 @@ def test_a_store_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, 
                 (number, f"m{number}", "Old words" * (state == "done"), state),
             )
         connection.execute("INSERT INTO pieces VALUES (2, 0, 'answer', 'Half an answer')")
+    for step in later:
+        step(connection)
     connection.close()
     with Store(tmp_path) as store:
         if version:

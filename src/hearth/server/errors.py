@@ -105,6 +105,7 @@ class ApiError(HTTPException):
         self.param = param
         self.hint = hint
         self.owner = owner or (message, hint)
+        self.kind = ""  # name of the `HearthError` that it was, for the chat page, which has words of its own
 
     def __str__(self) -> str:
         return self.message
@@ -151,6 +152,12 @@ def as_api_error(error: BaseException) -> ApiError:
         return _http(error)
     if not isinstance(error, HearthError):
         return ApiError(500, "Something went wrong inside the server; its log says what.", code="internal_error")
+    told = _told(error)
+    told.kind = type(error.cause if isinstance(error, Unopened) else error).__name__
+    return told
+
+
+def _told(error: HearthError) -> ApiError:
     message = " ".join(part for part in (error.what, error.why) if part)
     owner = (message, error.hint)
     if isinstance(error, ContextFull) and error.tokens is not None and error.limit is not None:
@@ -181,7 +188,7 @@ def error_body(path: str, error: ApiError) -> dict[str, Any]:
     """The body of an error, in the form that the clients of this path read."""
     if path.startswith("/api/"):
         message, hint = error.owner
-        return {"error": {"message": message, "hint": hint}}
+        return {"error": {"message": message, "hint": hint, "kind": error.kind}}
     message, param = error.told(path)
     if _is_anthropic(path):
         kind = _ANTHROPIC_TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")

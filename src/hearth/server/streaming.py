@@ -195,7 +195,7 @@ def stream_error(path: str, error: ApiError) -> dict[str, Any]:
     """The event that ends a stream that failed, as this path's clients read it."""
     if path.startswith("/api/"):
         message, hint = error.owner
-        return {"type": "error", "message": message, "hint": hint}
+        return {"type": "error", "message": message, "hint": hint, "kind": error.kind}
     if path == "/v1/responses":
         message, param = error.told(path)
         return {"type": "error", "code": error.code or error.type, "message": message, "param": param}

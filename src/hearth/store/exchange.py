@@ -209,6 +209,7 @@ def _message(item: dict[str, Any], place: str, files: Mapping[str, Attachment]) 
         state="interrupted" if state == "running" else state,
         error=_text(item, "error", place, limit=10_000),
         hint=_text(item, "hint", place, limit=10_000),
+        error_kind=_text(item, "error_kind", place, limit=100),
         finish_reason=_choice(item, "finish_reason", place, _FINISH_REASONS, ""),
         created=_time(item),
         usage=Usage(**{name: int(_number(item, "usage", name, place)) for name in Usage.__dataclass_fields__}),

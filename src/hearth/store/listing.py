@@ -20,7 +20,9 @@ _FOUND = """WITH found (conversation, message) AS (
         UNION ALL SELECT rowid, NULL FROM title_index WHERE title_index MATCH ?
     ) GROUP BY conversation
 )"""
-_LINES = "SELECT c.id, c.title, c.model, c.created, c.updated, substr(m.content, 1, ?), m.number FROM conversations c"
+_LINES = """SELECT c.id, c.title, c.model, c.created, c.updated, {found}, substr(m.content, 1, ?), m.number
+    FROM conversations c"""
+_HIT = "CASE WHEN f.message IS NULL THEN NULL ELSE m.id END"
 _NEWEST = "WHERE c.updated < ? ORDER BY c.updated DESC LIMIT ?"
 
 
@@ -31,7 +33,7 @@ def list_conversations(
     match = search.match_of(query)
     if match is not None:
         lines = connection.execute(
-            f"""{_FOUND} {_LINES} JOIN found f ON f.conversation = c.number
+            f"""{_FOUND} {_LINES.format(found=_HIT)} JOIN found f ON f.conversation = c.number
             LEFT JOIN messages m ON m.number = coalesce(f.message, c.leaf) {_NEWEST}""",
             (match, match, _MATCHED_FROM, before or "9", limit + 1),
         ).fetchall()
@@ -39,7 +41,8 @@ def list_conversations(
         return [], False  # nothing but punctuation
     else:
         lines = connection.execute(
-            f"{_LINES} LEFT JOIN messages m ON m.number = c.leaf {_NEWEST}", (_SNIPPET_FROM, before or "9", limit + 1)
+            f"{_LINES.format(found='NULL')} LEFT JOIN messages m ON m.number = c.leaf {_NEWEST}",
+            (_SNIPPET_FROM, before or "9", limit + 1),
         ).fetchall()
     return _with_hits(connection, lines[:limit], match), len(lines) > limit
 
@@ -48,10 +51,10 @@ def _with_hits(connection: sqlite3.Connection, lines: Sequence[Sequence[Any]], m
     highlighter = search.Highlighter(match)
     try:
         result = []
-        for id, title, model, created, updated, text, message in lines:
-            snippet, hits = highlighter.snippet(_text(connection, text, message))
+        for id, title, model, created, updated, found, text, number in lines:
+            snippet, hits = highlighter.snippet(_text(connection, text, number))
             title_hits = search.utf16(title, highlighter.hits(title))
-            result.append(Found(id, title, model, created, updated, snippet, hits, title_hits))
+            result.append(Found(id, title, model, created, updated, found, snippet, hits, title_hits))
         return result
     finally:
         highlighter.close()

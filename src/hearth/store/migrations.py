@@ -92,7 +92,9 @@ _SEARCH: Sequence[Step] = (
     index_everything,
 )
 
-MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH)
+_ERROR_KINDS: Sequence[Step] = ("ALTER TABLE messages ADD COLUMN error_kind TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH, _ERROR_KINDS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

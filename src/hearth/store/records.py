@@ -66,6 +66,7 @@ class Message:
         model: who answered; "" for the user.
         state: "running" while the answer comes; "stopped" by the user; "interrupted" when Hearth was killed meanwhile.
         error, hint: what went wrong in state "error", and what to do.
+        error_kind: a name of `hearth.errors`, for a page that has words of its own for such errors; or "".
         finish_reason: why the answer ended: "stop", "length", "context", "repetition", "cancelled"; "" where it is not
             known.
     """
@@ -79,6 +80,7 @@ class Message:
     state: State = "done"
     error: str = ""
     hint: str = ""
+    error_kind: str = ""
     finish_reason: str = ""
     created: str = ""
     usage: Usage = Usage()
@@ -125,7 +127,9 @@ class Found:
     """One line of the list of conversations.
 
     Attributes:
-        snippet: a piece of text that shows what was found, or the beginning of the last message.
+        message: id of the newest message in which words of the search stand; None where they stand in the title only,
+            or nothing was searched.
+        snippet: a piece of text that shows what was found, or the beginning of the last message; without Markdown.
         hits, title_hits: where the words that were searched stand in snippet and title, as [start, end] in UTF-16
             code units, which is what JavaScript counts.
     """
@@ -135,6 +139,7 @@ class Found:
     model: str
     created: str
     updated: str
+    message: str | None
     snippet: str
     hits: list[tuple[int, int]] = field(default_factory=list)
     title_hits: list[tuple[int, int]] = field(default_factory=list)

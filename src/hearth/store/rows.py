@@ -13,7 +13,7 @@ from hearth.store import search
 from hearth.store.records import Attachment, Conversation, Message, NotFound, Timings, Usage
 
 _MESSAGE = """SELECT m.number, m.id, p.id, m.role, m.content, m.thinking, m.model, m.state, m.error, m.hint,
-    m.finish_reason, m.created,
+    m.error_kind, m.finish_reason, m.created,
     m.prompt_tokens, m.cached_tokens, m.completion_tokens, m.first_token_s, m.total_s, m.tok_s, m.thinking_s
     FROM messages m LEFT JOIN messages p ON p.number = m.parent"""
 
@@ -63,7 +63,8 @@ def _messages(connection: sqlite3.Connection, where: str, value: int, running: C
     rows = connection.execute(f"{_MESSAGE} WHERE {where} ORDER BY m.number", (value,)).fetchall()
     attached = _attachments(connection, where, value)
     messages = []
-    for number, id, parent, role, content, thinking, model, state, error, hint, reason, created, *figures in rows:
+    for number, id, parent, role, content, thinking, model, state, *rest in rows:
+        error, hint, error_kind, reason, created, *figures = rest
         if state == "running":
             content, thinking = pieces_of(connection, number)
             state = "running" if number in running else "interrupted"
@@ -78,6 +79,7 @@ def _messages(connection: sqlite3.Connection, where: str, value: int, running: C
                 state=state,
                 error=error,
                 hint=hint,
+                error_kind=error_kind,
                 finish_reason=reason,
                 created=created,
                 usage=Usage(*figures[:3]),
@@ -160,9 +162,9 @@ def insert_message(connection: sqlite3.Connection, conversation: int, parent: in
     """Writes one message under its id, without its attachments and not yet findable. Returns its number."""
     cursor = connection.execute(
         """INSERT INTO messages (id, conversation, parent, role, content, thinking, model, state, error, hint,
-            finish_reason, created, prompt_tokens, cached_tokens, completion_tokens, first_token_s, total_s, tok_s,
-            thinking_s)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            error_kind, finish_reason, created, prompt_tokens, cached_tokens, completion_tokens, first_token_s, total_s,
+            tok_s, thinking_s)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             message.id,
             conversation,
@@ -174,6 +176,7 @@ def insert_message(connection: sqlite3.Connection, conversation: int, parent: in
             message.state,
             message.error,
             message.hint,
+            message.error_kind,
             message.finish_reason,
             message.created,
             message.usage.prompt_tokens,

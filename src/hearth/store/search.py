@@ -11,6 +11,8 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from hearth.store.text import plain
+
 _CUT = "\x1f"  # separates words for the tokenizer, and is taken out again
 _OPEN, _CLOSE = "\x02", "\x03"
 _NO_WORD = {ord('"'): " ", 0: " "}  # of a query: they would end its expression; no stored text holds NUL
@@ -92,26 +94,25 @@ class Highlighter:
         self._scratch = sqlite3.connect(":memory:")
         self._scratch.execute("CREATE VIRTUAL TABLE t USING fts5 (text, tokenize='unicode61 remove_diacritics 2')")
 
-    def hits(self, text: str) -> list[tuple[int, int]]:
-        """[start, end] in characters."""
+    def hits(self, text: str, *, any_word: bool = False) -> list[tuple[int, int]]:
+        """[start, end] in characters; none where not all words are there, or with `any_word` not one of them."""
         if self._match is None or not text:
             return []
         self._scratch.execute("DELETE FROM t")
         self._scratch.execute("INSERT INTO t VALUES (?)", (words_of(text[:_HIGHLIGHTED]),))
+        match = self._match.replace(" AND ", " OR ") if any_word else self._match
         row = self._scratch.execute(
-            "SELECT highlight(t, 0, ?, ?) FROM t WHERE t MATCH ?", (_OPEN, _CLOSE, self._match)
+            "SELECT highlight(t, 0, ?, ?) FROM t WHERE t MATCH ?", (_OPEN, _CLOSE, match)
         ).fetchone()
         return _spans(row[0]) if row else []
 
     def snippet(self, text: str) -> tuple[str, list[tuple[int, int]]]:
-        """A piece of the text around the first hit on one line, and the hits in it, in UTF-16 code units."""
+        """A piece of the text around the first hit on one line, without Markdown, and the hits in it, in UTF-16 code
+        units."""
         hits = self.hits(text)
         start = _snippet_start(text, hits[0][0] if hits else 0)
-        piece = text[start : start + _SNIPPET]
-        # Each white space character becomes one space, so that positions stay what they are.
-        piece = re.sub(r"\s", " ", piece)
-        inside = [(max(a - start, 0), min(b - start, len(piece))) for a, b in hits if a < start + len(piece)]
-        return piece, utf16(piece, inside)
+        piece = " ".join(plain(text[start : start + 2 * _SNIPPET]).split())[:_SNIPPET]
+        return piece, utf16(piece, self.hits(piece, any_word=True))
 
     def close(self) -> None:
         self._scratch.close()

@@ -250,6 +250,7 @@ class Store:
         finish_reason: str = "",
         error: str = "",
         hint: str = "",
+        error_kind: str = "",
     ) -> Message:
         """Ends a running answer: what has been appended is its content from now on. Raises NotFound."""
         usage, timings = usage or Usage(), timings or Timings()
@@ -257,11 +258,13 @@ class Store:
             number, _ = self._running_answer(message)
             self._fold(connection, number, state)
             connection.execute(
-                """UPDATE messages SET error = ?, hint = ?, finish_reason = ?, prompt_tokens = ?, cached_tokens = ?,
-                completion_tokens = ?, first_token_s = ?, total_s = ?, tok_s = ?, thinking_s = ? WHERE number = ?""",
+                """UPDATE messages SET error = ?, hint = ?, error_kind = ?, finish_reason = ?, prompt_tokens = ?,
+                cached_tokens = ?, completion_tokens = ?, first_token_s = ?, total_s = ?, tok_s = ?, thinking_s = ?
+                WHERE number = ?""",
                 (
                     clean(error, "error"),
                     clean(hint, "hint"),
+                    error_kind,
                     finish_reason,
                     usage.prompt_tokens,
                     usage.cached_tokens,

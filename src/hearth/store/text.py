@@ -15,6 +15,17 @@ _TITLE_LENGTH = 60
 _WIDE_TITLE_LENGTH = 30  # of characters that take the room of two
 # At the beginning of a line, a fence, and around words; not inside of words.
 _MARKUP = re.compile(r"^\s*(?:#{1,6}|[>*+-]|\d+[.)])\s+|^\s*```.*$|(?<!\w)[`*_]{1,3}(?=\w)|(?<=\w)[`*_]{1,3}(?!\w)")
+# Of Markdown, what is left out where a piece of it is shown on a line: fences, the marks of headings, lists, quotes and
+# tables, rules, the targets of links, and what stands around emphasis, code and formulas.
+_SIGNS = re.compile(
+    r"""^[ \t]*(?:`{3,}|~{3,}).*$
+    | ^[ \t]*(?:[#>]+|[*+-]|\d+[.)])[ \t]+
+    | ^[ \t]*(?:[-*_][ \t]*){3,}$ | ^[ \t|:-]*-[ \t|:-]*$
+    | \|[ \t]?
+    | !?\[(?=[^\]\n]{0,200}\]\() | (?<=\w)\]\([^)\s]{0,200}\)
+    | (?<!\w)[`*_~$]{1,3}(?=\S) | (?<=\S)[`*_~$]{1,3}(?!\w)""",
+    re.VERBOSE | re.MULTILINE,
+)
 _SENTENCE = re.compile(r"[.!?](?=\s)|[。！？]")
 
 
@@ -32,6 +43,12 @@ def clean(text: str, what: str, *, limit: int = MAX_CONTENT) -> str:
         return text
     # A pair of halves that belong together becomes the character they stand for.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def plain(markdown: str) -> str:
+    """The words of a text, for a line that shows a piece of it."""
+    text = _SIGNS.sub(lambda sign: " " if "|" in sign[0] else "", markdown)
+    return text.strip()
 
 
 def title_of(content: str) -> str:

@@ -43,6 +43,12 @@ class Page:
             assert response.status_code == 200, response.text
             yield from events_of(response)
 
+    def follow(self, id: str) -> Iterator[dict[str, Any]]:
+        """The events of the answer that is being written, from its beginning."""
+        with self.http.stream("GET", f"/api/conversations/{id}/answer") as response:
+            assert response.status_code == 200
+            yield from events_of(response)
+
     def ask(self, content: str, **fields: Any) -> tuple[str, dict[str, Any]]:
         """A conversation's id, and the answer to its first message."""
         id = self.create(**fields)

@@ -54,21 +54,56 @@ def test_stop_ends_the_stream_and_keeps_what_has_come(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_page_that_goes_away_stops_its_answer(page: Page, app: App) -> None:
-    id = page.create(settings=LONG)
+def test_an_answer_goes_on_when_the_page_is_closed_and_is_there_when_it_opens_again(page: Page) -> None:
+    id = page.create(settings=LONG | {"max_tokens": 60})
     shown = ""
     for event in page.events(id, page.say(id, "Talk")):
         shown += event.get("text", "")
         if len(shown) > 20:
             break
-    message = _until(page, id, "stopped")
-    assert message["state"] == "stopped"
-    assert message["content"].startswith(shown)
+    assert _stored(page, id)["state"] == "running"
+    start, *events, last = page.follow(id)
+    assert start["type"] == "start"
+    assert start["message"]["content"] == ""
+    again = "".join(event.get("text", "") for event in events)
+    assert again.startswith(shown)
+    assert last["type"] == "done"
+    assert last["message"]["content"] == again
+    assert last["message"]["usage"]["completion_tokens"] == 60
+    assert _stored(page, id) == last["message"]
+    gone = page.http.get(f"/api/conversations/{id}/answer")
+    assert gone.status_code == 404, "nothing is being written any more"
+    assert gone.json()["error"]["kind"] == "NotFound"
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_answer_that_nobody_follows_can_be_stopped(page: Page, app: App) -> None:
+    id = page.create(settings=LONG)
+    for event in page.events(id, page.say(id, "Talk")):
+        if event["type"] == "delta":
+            break
+    page.post(f"/conversations/{id}/stop")
+    assert _stored(page, id)["state"] == "stopped"
     for _ in range(100):
         if not any(card.running or card.waiting for card in app.server.models.cards()):
             return
         time.sleep(0.05)
-    raise AssertionError("the model goes on for nobody")
+    raise AssertionError("the model goes on")
+
+
+@pytest.mark.usefixtures("slow")
+def test_two_windows_follow_one_answer(page: Page) -> None:
+    id = page.create(settings=LONG | {"max_tokens": 40})
+    first = page.events(id, page.say(id, "Talk"))
+    told = [next(first) for _ in range(5)]
+    second = list(page.follow(id))
+    told += list(first)
+
+    def said(events: list[dict[str, Any]]) -> str:
+        return "".join(event.get("text", "") for event in events)
+
+    assert said(told) == said(second) == told[-1]["message"]["content"]
+    assert told[-1] == second[-1]
 
 
 @pytest.mark.parametrize("moment", ["the model is asked for", "the prompt is queued"])

@@ -14,6 +14,7 @@ from .conftest import App
 from .page import Page
 
 
+@pytest.mark.usefixtures("slow")
 def test_an_answer_comes_piece_by_piece_and_is_kept(page: Page) -> None:
     id = page.create()
     asked = page.say(id, "What is the capital of France?")
@@ -151,7 +152,7 @@ def test_what_is_wrong_is_said(page: Page, method: str, path: str, body: Any, st
     response = page.http.request(method, f"/api{path}", content=content, headers=_JSON if content else {})
     assert response.status_code == status, response.text
     error = response.json()["error"]
-    assert set(error) == {"message", "hint"}
+    assert set(error) == {"message", "hint", "kind"}
     assert says in error["message"]
 
 

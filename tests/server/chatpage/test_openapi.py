@@ -26,6 +26,7 @@ ROUTES = (
     "GET /api/conversations/{id}/export",
     "POST /api/conversations/{id}/messages",
     "POST /api/conversations/{id}/answer",
+    "GET /api/conversations/{id}/answer",
     "POST /api/conversations/{id}/stop",
     "POST /api/conversations/{id}/count",
     "POST /api/attachments",

@@ -8,6 +8,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from hearth.server.chatpage.names import known_name
 from hearth.server.chatpage.prompt import chat_messages
 from hearth.server.chatpage.running import RunningAnswers, count_tokens
 from hearth.server.chatpage.schema import ERRORS, Asked, Counted, Said
@@ -25,8 +26,13 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
 
     @router.post("/answer", response_class=StreamingResponse)
     async def answer(id: str, body: Asked, request: Request) -> Response:
-        """Answers a turn, as server-sent events: start, delta ..., done or error. Again: another branch."""
-        return sse(running.events(request, id, body.parent), limited=False)
+        """Answers a turn, as server-sent events: start, progress, delta ..., done or error. Again: another branch."""
+        return sse(running.begin(request.app.state, id, body.parent), limited=False)
+
+    @router.get("/answer", response_class=StreamingResponse)
+    async def follow(id: str) -> Response:
+        """The answer that is being written, from its beginning, as `answer` tells it. Leaving does not end it."""
+        return sse(running.follow(id), limited=False)
 
     @router.post("/stop", status_code=204)
     async def stop(id: str) -> None:
@@ -45,7 +51,8 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
 
         talk = await run_sync(store.conversation, id)
         prompt = await run_sync(messages)
-        async with request.app.state.models.use(talk.model or None) as opened:
+        name = await run_sync(known_name, request.app.state.models, talk.model)
+        async with request.app.state.models.use(name or None) as opened:
             tokens = await run_sync(count_tokens, opened.llm, prompt, talk.settings)
             return Counted(tokens=tokens, context=opened.llm.info.context)
 

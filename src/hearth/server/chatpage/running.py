@@ -1,31 +1,34 @@
 """Answers that are being written: each step's text goes to the store first and to the page then.
 
-So whatever the page has shown is on disk when the process is killed. An answer ends in one of these ways, and the
-store knows which: the model ended it, the user stopped it, closed the page or ended Hearth, something failed, or the
-process was killed (the store finds out at its next start).
+So whatever the page has shown is on disk when the process is killed. An answer is written whether or not a page
+follows it; one that is opened later is told it from its beginning. It ends in one of these ways, and the store knows
+which: the model ended it, the user stopped it or Hearth, something failed, or the process was killed (the store finds
+out at its next start).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from anyio.to_thread import run_sync
-from fastapi import Request
 from fastapi.encoders import jsonable_encoder
 
 from hearth.chat.answer import Chunk, Completion
 from hearth.chat.request import Prepared
 from hearth.errors import ContextFull, StorageError
 from hearth.llm import LLM
+from hearth.server.chatpage.names import known_name
 from hearth.server.chatpage.prompt import chat_messages
 from hearth.server.errors import as_api_error, log_fault
-from hearth.server.metrics import Followed
+from hearth.server.metrics import Followed, Metrics
+from hearth.server.models import Models
 from hearth.store import Conversation, Message, NotFound, Store, Timings, Usage
 from hearth.store.records import State
 from hearth.worker import Closing
@@ -36,6 +39,13 @@ _CONTEXT_HINT = (
     "Begin a new conversation, go on from an earlier message, leave a file out, or start Hearth with a larger --context"
     " if the model takes it."
 )
+
+
+class AppState(Protocol):
+    """What is needed of the application's state."""
+
+    models: Models
+    metrics: Metrics
 
 
 class RunningAnswers:
@@ -51,38 +61,45 @@ class RunningAnswers:
         if answer is not None:
             await answer.stop()
 
-    async def events(self, request: Request, conversation: str, parent: str) -> AsyncGenerator[dict[str, Any]]:
-        """Writes an answer to a message; yields what the page is told of it.
+    async def begin(self, state: AppState, conversation: str, parent: str) -> AsyncGenerator[dict[str, Any]]:
+        """Begins an answer to a message, in place of the one that is being written; yields what `follow` does.
 
         Raises:
             NotFound, UsageError: before the first event.
         """
         await self.stop(conversation)
         talk = await run_sync(self._store.conversation, conversation)
-        model = talk.model or request.app.state.models.default or ""
+        model = talk.model or state.models.default or ""
         message = await run_sync(self._store.begin_answer, conversation, parent, model)
-        answer = _Answer(self._store, request, talk, message)
+        answer = _Answer(self._store, state, talk, message)
         self._answers[conversation] = answer
-        try:
-            yield {"type": "start", "message": jsonable_encoder(message)}
-            async with aclosing(answer.events()) as events:
-                async for event in events:
-                    yield event
-        finally:
-            # Here, too, when nobody listens any more: what has come is kept.
-            try:
-                await asyncio.shield(answer.end("stopped"))
-            finally:
-                if self._answers.get(conversation) is answer:
-                    del self._answers[conversation]
+        answer.task.add_done_callback(lambda _: self._forget(conversation, answer))
+        async for event in answer.events():
+            yield event
+
+    async def follow(self, conversation: str) -> AsyncGenerator[dict[str, Any]]:
+        """What the page is told of the answer that is being written, from its beginning.
+
+        Raises:
+            NotFound: none is being written, before the first event.
+        """
+        answer = self._answers.get(conversation)
+        if answer is None:
+            raise NotFound("No answer is being written in this conversation.")
+        async for event in answer.events():
+            yield event
+
+    def _forget(self, conversation: str, answer: _Answer) -> None:
+        if self._answers.get(conversation) is answer:
+            del self._answers[conversation]
 
 
 class _Answer:
-    """One answer on its way."""
+    """One answer on its way, written by a task of its own."""
 
-    def __init__(self, store: Store, request: Request, talk: Conversation, message: Message) -> None:
+    def __init__(self, store: Store, state: AppState, talk: Conversation, message: Message) -> None:
         self._store = store
-        self._request = request
+        self._state = state
         self._talk = talk
         self._message = message
         self._opening: asyncio.Future[Followed] | None = None
@@ -94,6 +111,11 @@ class _Answer:
         self._writing = asyncio.Lock()
         self._written = {"answer": 0, "thinking": 0}  # characters
         self._thinking_from = self._thinking_s = 0.0
+        self._told: list[dict[str, Any]] = []
+        self._news = asyncio.Event()
+        self._tell({"type": "start", "message": jsonable_encoder(message)})
+        self.task = asyncio.create_task(self._write_all())
+        self.task.add_done_callback(lambda _: self._wake())
 
     async def stop(self) -> None:
         """From another request: what has come is kept."""
@@ -103,53 +125,76 @@ class _Answer:
         await self.end("stopped")
 
     async def events(self) -> AsyncGenerator[dict[str, Any]]:
-        """What the page is told after the beginning."""
+        """All that has been told, and what will be, until its end."""
+        position = 0
+        while True:
+            over, news = self.task.done(), self._news
+            new, position = self._told[position:], len(self._told)
+            for event in _joined(new):
+                yield event
+            if over:
+                return
+            await news.wait()
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._told.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _write_all(self) -> None:
         try:
             async with AsyncExitStack() as stack:
                 self._opening = asyncio.ensure_future(self._begin(stack))
                 self._stream = await self._opening
-                yield {"type": "progress", **self._prompt}
+                self._tell({"type": "progress", "stage": "read", **self._prompt})
                 async for chunks in self._stream:
-                    for delta in await self._write(chunks):
-                        yield delta
-            yield {"type": "done", "message": jsonable_encoder(await self.end("done"))}
-        except asyncio.CancelledError:
-            if not self._stopped or _is_cancelled():
+                    await self._write(chunks)
+            self._tell({"type": "done", "message": jsonable_encoder(await self.end("done"))})
+        except (asyncio.CancelledError, Closing) as error:
+            # Stopped by the user, or by whoever ends Hearth.
+            stored = await asyncio.shield(self.end("stopped"))
+            self._tell({"type": "done", "message": jsonable_encoder(stored)})
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
-            yield {"type": "done", "message": jsonable_encoder(await self.end("stopped"))}
-        except Closing:  # the server ends, and this answer with it, however far it had come
-            yield {"type": "done", "message": jsonable_encoder(await self.end("stopped"))}
         except Exception as error:
             told = as_api_error(error)
             if told.status >= 500:
-                log_fault(f"POST {self._request.url.path} (answering)", error)
+                log_fault("an answer", error)
             message, hint = told.owner
             if isinstance(error, ContextFull):
                 hint = _CONTEXT_HINT
-            stored = await self.end("error", error=message, hint=hint)
-            yield {"type": "error", "message": message, "hint": hint, "answer": jsonable_encoder(stored)}
+            stored = await self.end("error", error=message, hint=hint, error_kind=told.kind)
+            event = {"type": "error", "message": message, "hint": hint, "kind": told.kind}
+            self._tell(event | {"answer": jsonable_encoder(stored)})
 
     async def _begin(self, stack: AsyncExitStack) -> Followed:
         """Opens the model, makes the prompt and queues it."""
-        state = self._request.app.state
+        state = self._state
         texts = await run_sync(self._store.texts, self._talk)
         branch = self._talk.branch(self._message.parent)
         messages = chat_messages(self._talk.system, branch, texts)
-        opened = await stack.enter_async_context(state.models.use(self._message.model or None))
+        name = await run_sync(known_name, state.models, self._message.model)
+        if not any(card.loaded for card in state.models.cards() if card.id == name):
+            self._tell({"type": "progress", "stage": "load"})
+        opened = await stack.enter_async_context(state.models.use(name or None))
         prepared = await run_sync(prepare, opened.llm, messages, self._talk.settings)
         self._prompt = {"prompt_tokens": len(prepared.request.prompt_ids), "context": opened.llm.info.context}
         stream: Followed = state.metrics.follow(await opened.worker.submit(prepared), opened.name)
         stack.push_async_callback(stream.aclose)
         return stream
 
-    async def _write(self, chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
+    async def _write(self, chunks: Sequence[Chunk]) -> None:
         """Stores a step's text, then tells it."""
         pieces = [(chunk.kind, chunk.text) for chunk in chunks if chunk.text and chunk.kind in self._written]
         async with self._writing:
             if not pieces or self._ending:
-                return []
+                return
             await self._append(pieces)
-        return [{"type": "delta", "text": text, "kind": kind} for kind, text in pieces]
+        for kind, text in pieces:
+            self._tell({"type": "delta", "text": text, "kind": kind})
 
     async def _append(self, pieces: Sequence[tuple[str, str]]) -> None:
         await run_sync(self._store.append, self._message.id, pieces)
@@ -161,7 +206,7 @@ class _Answer:
             elif self._thinking_from and not self._thinking_s:
                 self._thinking_s = now - self._thinking_from
 
-    async def end(self, state: State, *, error: str = "", hint: str = "") -> Message:
+    async def end(self, state: State, *, error: str = "", hint: str = "", error_kind: str = "") -> Message:
         """Tells the store how it ended; the first one to say so counts.
 
         Raises:
@@ -176,7 +221,7 @@ class _Answer:
             if done is not None and state != "error":
                 state = "stopped" if done.finish_reason == "cancelled" else "done"
             async with self._writing:
-                await self._store_end(state, done, error, hint)
+                await self._store_end(state, done, error, hint, error_kind)
         finally:
             self._ended.set()
         return self._message
@@ -190,7 +235,7 @@ class _Answer:
                 await self._stream.aclose()
         return self._stream.completion
 
-    async def _store_end(self, state: State, done: Completion | None, error: str, hint: str) -> None:
+    async def _store_end(self, state: State, done: Completion | None, error: str, hint: str, error_kind: str) -> None:
         try:
             if done is not None:  # what was settled with the last step, after which nobody read
                 texts = {"thinking": done.thinking, "answer": done.text}
@@ -206,6 +251,7 @@ class _Answer:
                     finish_reason=done.finish_reason if done is not None else "",
                     error=error,
                     hint=hint,
+                    error_kind=error_kind,
                 )
             )
         except NotFound:
@@ -239,6 +285,15 @@ def prepare(llm: LLM, messages: Sequence[dict[str, Any]], settings: dict[str, An
 def count_tokens(llm: LLM, messages: Sequence[dict[str, Any]], settings: dict[str, Any]) -> int:
     """Tokens of the prompt, also of one that is longer than the context."""
     return len(llm.prompt_ids(messages, **settings))
+
+
+def _joined(events: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pieces of text that follow each other as one: who comes late is not told each word by itself."""
+    for (type, kind), group in itertools.groupby(events, lambda event: (event["type"], event.get("kind"))):
+        if type == "delta":
+            yield {"type": type, "text": "".join(event["text"] for event in group), "kind": kind}
+        else:
+            yield from group
 
 
 def _is_cancelled() -> bool:

@@ -16,10 +16,11 @@ from hearth.store.text import MAX_CONTENT, MAX_TITLE
 
 
 class Wrong(BaseModel):
-    """What is wrong, and what to do; empty where there is nothing to do."""
+    """What is wrong, what to do, and a name of `hearth.errors`; each may be empty but the first."""
 
     message: str
     hint: str
+    kind: str
 
 
 class Problem(BaseModel):
