@@ -105,7 +105,9 @@ def test_a_prompt_too_long_says_so_and_can_be_mended(open_window: OpenWindow) ->
     alert = page.get_by_role("alert").first
     expect(alert).to_be_visible()
     expect(alert).to_contain_text("context")
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(alert.get_by_role("button", name="Try again")).to_have_count(0)
+    alert.get_by_role("button", name="New chat").click()
+    expect(page.get_by_role("article")).to_have_count(0)
 
 
 def test_a_question_that_was_left_without_an_answer_can_be_answered(open_window: OpenWindow, app: Running) -> None:
@@ -128,7 +130,7 @@ def test_a_model_that_cannot_be_had_is_explained(open_window: OpenWindow) -> Non
     page.get_by_role("button", name="Get", exact=True).click()
     failure = page.get_by_role("dialog", name="Choose a model").get_by_role("alert")
     expect(failure).to_contain_text("nobody/nothing")
-    failure.get_by_role("button", name="Dismiss").click()
+    page.get_by_role("dialog", name="Choose a model").get_by_role("button", name="Dismiss").click()
     expect(failure).to_have_count(0)
 
 
@@ -186,3 +188,35 @@ def test_a_file_that_cannot_be_read_says_why(open_window: OpenWindow, tmp_path: 
     expect(chip).to_contain_text("photo.png")
     expect(chip.get_by_role("alert")).not_to_be_empty()
     expect(window.page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_answer_goes_on_while_the_page_is_reloaded_and_is_shown_from_its_beginning(
+    open_window: OpenWindow, app: Running
+) -> None:
+    settings = {"temperature": 8.0, "top_p": 1.0, "seed": 1}  # the starter talks nonsense for a long time
+    id = app.http.post("/api/conversations", json={"settings": settings}).json()["id"]
+    app.http.post(f"/api/conversations/{id}/messages", json={"parent": None, "content": "Talk"}).raise_for_status()
+    page = open_window(f"/#/c/{id}").page
+    page.get_by_role("button", name="Try again").click()
+    answer = answers(page).last
+    expect(answer.locator(".md")).to_contain_text(" ")
+    page.reload()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(answer.locator(".md")).to_contain_text(" ")
+    before = answer.inner_text()
+    page.wait_for_timeout(1000)
+    assert len(answer.inner_text()) > len(before), "the rest is shown as it comes"
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped.").last).to_be_visible()
+    stored = app.http.get(f"/api/conversations/{id}").json()["messages"][-1]
+    assert stored["state"] == "stopped"
+    assert " ".join(stored["content"].split()[:3]) in " ".join(before.split())
+
+
+def test_a_long_conversation_that_is_only_read_shows_no_warning(open_window: OpenWindow) -> None:
+    window = open_window()
+    window.forgive.append("400")
+    ask(window.page, "word " * 700, wait=False)
+    expect(answers(window.page).get_by_role("alert")).to_be_visible()
+    expect(window.page.locator(".context-full")).to_have_count(0)

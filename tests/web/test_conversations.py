@@ -109,3 +109,23 @@ def test_a_long_list_loads_as_it_is_scrolled(open_window: OpenWindow, app: Runni
     page.locator(".list").evaluate("e => e.scrollTo(0, e.scrollHeight)")
     expect(page.get_by_role("link", name="Of many, 00")).to_be_attached()
     assert links.count() == 60
+
+
+def test_a_search_leads_to_the_words_that_it_found(open_window: OpenWindow, app: Running) -> None:
+    long = "\n\n".join(f"Paragraph {number} of a long text." for number in range(60))
+    said = [
+        ("user", "First"),
+        ("assistant", long + "\n\nHere hides a **zebra** in `code`.\n\n" + long),
+        ("user", "Last"),
+    ]
+    messages = [{"role": role, "content": content} for role, content in said]
+    messages.append({"role": "assistant", "content": long})
+    talk = {"format": "hearth-conversation", "version": 1, "model": "starter", "system": "", "messages": messages}
+    app.http.post("/api/conversations/import", json=talk).raise_for_status()
+    page = open_window().page
+    page.get_by_label("Search conversations").fill("zebr")
+    link = page.get_by_role("link", name="zebra").first
+    expect(link).to_contain_text("Here hides a zebra in code.")
+    link.click()
+    expect(page.get_by_role("region", name="Messages").get_by_text("zebra")).to_be_in_viewport()
+    assert page.evaluate("[...CSS.highlights.get('found')].map(String)") == ["zebra"]

@@ -15,6 +15,7 @@ import { watchConnection } from "./state/connection";
 import { loadList } from "./state/library";
 import { loadModels } from "./state/models";
 import { inform } from "./state/notices";
+import { watchPulls } from "./state/pulls";
 import { text } from "./i18n";
 import { App } from "./views/App";
 
@@ -24,15 +25,19 @@ render(<App />, document.getElementById("app")!);
 onListChange(() => void loadList());
 void loadList();
 void loadModels();
+void watchPulls();
 void watchConnection(() => {
   inform(text.peek().reconnected);
   reload();
   void loadList();
   void loadModels();
+  void watchPulls();
 });
 // Another window may have changed things meanwhile.
 addEventListener("focus", () => {
   reload();
   void loadList();
+  void loadModels();
+  void watchPulls();
 });
 listenForShortcuts();

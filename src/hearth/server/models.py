@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
 from hearth.model.kv_cache import kv_format
-from hearth.prepare import Progress, fetch, prepare
+from hearth.prepare import Opened, Progress, fetch, prepare
 from hearth.runtime import available_bytes
 from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.model_card import ModelCard, described
@@ -208,6 +208,23 @@ class Models:
         )
         return source.name
 
+    async def get(self, name: str, progress: OnProgress | None = None) -> str:
+        """Downloads and compiles a model, known or not, without opening it.
+
+        Args:
+            progress: as `load`; what it raises ends it.
+
+        Returns:
+            As `fetch`.
+
+        Raises:
+            Whatever `prepare.fetch` and `prepare.prepare` raise.
+        """
+        found = await self.fetch(name, progress)
+        async with self._one_load:  # downloads come side by side; the compiler does one thing at a time
+            await self._prepare(found, progress)
+        return found
+
     async def unload(self, name: str, drain_s: float = _UNLOAD_DRAIN_S) -> None:
         """Closes a model. Its users may finish for `drain_s` seconds, then their streams are cancelled; who asks for it
         meanwhile waits, and opens it again."""
@@ -303,13 +320,7 @@ class Models:
         Raises:
             NoRoom: it does not fit. What `prepare` raises.
         """
-        opened = await asyncio.to_thread(
-            prepare,
-            slot.source,
-            progress=self._watched(progress),
-            memory_bytes=self._budget_bytes,
-            **self._settings.preparing,
-        )
+        opened = await self._prepare(slot.source, progress)
         facts = opened.bundle.manifest.facts
         batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * facts.context_max
         fixed_bytes = facts.weights_bytes + facts.arena_bytes + batch_bytes
@@ -319,6 +330,15 @@ class Models:
         if left_bytes <= 0:
             raise self._no_room(slot, fixed_bytes)
         return min(kv_bytes, left_bytes)
+
+    async def _prepare(self, name: str, progress: OnProgress | None) -> Opened:
+        return await asyncio.to_thread(
+            prepare,
+            name,
+            progress=self._watched(progress),
+            memory_bytes=self._budget_bytes,
+            **self._settings.preparing,
+        )
 
     async def _fit(self, slot: _Slot, card: ModelCard) -> None:
         """The same, now that its size is known."""

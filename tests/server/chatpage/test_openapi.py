@@ -16,7 +16,11 @@ EXAMPLES = 12
 ROUTES = (
     "GET /api/status",
     "GET /api/models",
-    "POST /api/models/pull",
+    "GET /api/models/suggested",
+    "POST /api/models/unload",
+    "GET /api/models/pulls",
+    "POST /api/models/pulls",
+    "DELETE /api/models/pulls",
     "GET /api/conversations",
     "POST /api/conversations",
     "POST /api/conversations/import",
@@ -34,7 +38,8 @@ ROUTES = (
     "DELETE /api/attachments/{id}",
 )
 WITH_BODY = (
-    "POST /api/models/pull",
+    "POST /api/models/unload",
+    "POST /api/models/pulls",
     "POST /api/conversations",
     "PATCH /api/conversations/{id}",
     "POST /api/conversations/{id}/messages",

@@ -9,10 +9,12 @@ import type {
   ConversationCard,
   ConversationChange,
   Message,
-  Model,
-  PullEvent,
+  Models,
+  Problem,
+  Pull,
   Settings,
   Status,
+  Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -21,6 +23,8 @@ export class ApiError extends Error {
     readonly hint: string | null,
     /** The HTTP status; 0 where no answer came at all. */
     readonly status: number,
+    /** A name of an error that the page has words for; else "". */
+    readonly kind = "",
   ) {
     super(message);
   }
@@ -57,8 +61,8 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
 
 async function failure(response: Response): Promise<ApiError> {
   try {
-    const { error } = (await response.json()) as { error: { message: string; hint?: string | null } };
-    return new ApiError(error.message, error.hint ?? null, response.status);
+    const { error } = (await response.json()) as { error: Problem };
+    return new ApiError(error.message, error.hint, response.status, error.kind);
   } catch {
     return new ApiError(`${response.status} ${response.statusText}`, null, response.status);
   }
@@ -68,14 +72,12 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
   return (await send(method, path, body, signal)).json() as Promise<T>;
 }
 
-async function* events<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
-  const response = await send("POST", path, body, signal);
+async function* events<T>(method: "GET" | "POST", path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await send(method, path, body, signal);
   if (!response.body) return;
   try {
     for await (const data of eventData(response.body)) {
-      const event = JSON.parse(data) as { error?: { message: string; hint?: string | null } };
-      if (event.error) throw new ApiError(event.error.message, event.error.hint ?? null, 500);
-      yield event as T;
+      yield JSON.parse(data) as T;
     }
   } catch (error) {
     if (signal.aborted || error instanceof ApiError) throw error;
@@ -87,8 +89,17 @@ const at = (id: string): string => `/api/conversations/${encodeURIComponent(id)}
 
 export const api = {
   status: (): Promise<Status> => json("GET", "/api/status"),
-  models: async (): Promise<Model[]> => (await json<{ models: Model[] }>("GET", "/api/models")).models,
-  pull: (name: string, signal: AbortSignal): AsyncGenerator<PullEvent> => events("/api/models/pull", { name }, signal),
+  models: (): Promise<Models> => json("GET", "/api/models"),
+  suggested: async (): Promise<Suggestion[]> => (await json<{ models: Suggestion[] }>("GET", "/api/models/suggested")).models,
+  async unload(name: string): Promise<void> {
+    await send("POST", "/api/models/unload", { name });
+  },
+  pulls: async (): Promise<Pull[]> => (await json<{ pulls: Pull[] }>("GET", "/api/models/pulls")).pulls,
+  pull: (name: string): Promise<Pull> => json("POST", "/api/models/pulls", { name }),
+  /** Ends a pull, or takes one that has ended off the list. What has come of it is kept. */
+  async dropPull(name: string): Promise<void> {
+    await send("DELETE", `/api/models/pulls?${new URLSearchParams({ name })}`);
+  },
 
   conversations(query: string, before: string | null, signal?: AbortSignal): Promise<{ conversations: ConversationCard[]; more: boolean }> {
     const parameters = new URLSearchParams({ limit: "50" });
@@ -114,7 +125,9 @@ export const api = {
   say: (id: string, parent: string | null, content: string, attachments: string[]): Promise<Message> =>
     json("POST", `${at(id)}/messages`, { parent, content, attachments }),
   answer: (id: string, parent: string, signal: AbortSignal): AsyncGenerator<AnswerEvent> =>
-    events(`${at(id)}/answer`, { parent }, signal),
+    events("POST", `${at(id)}/answer`, { parent }, signal),
+  /** The answer that is being written, from its beginning. */
+  follow: (id: string, signal: AbortSignal): AsyncGenerator<AnswerEvent> => events("GET", `${at(id)}/answer`, undefined, signal),
   async stop(id: string): Promise<void> {
     await send("POST", `${at(id)}/stop`);
   },

@@ -9,11 +9,57 @@ export interface Status {
 export interface Model {
   name: string;
   loaded: boolean;
-  /** The longest context in tokens; null until the model has been opened once. */
+  /** The longest context in tokens; null where it is not known yet, as all that follow. */
   context: number | null;
-  size_bytes: number | null;
+  /** What it takes in memory, or would. */
+  memory_bytes: number | null;
+  /** What its files take on the disk. */
+  disk_bytes: number | null;
+  /** How its weights were published: "Q4_K_M", "BF16". */
+  format: string | null;
+  /** Whether there is memory for it now. */
+  fits: boolean | null;
+  /** Why it cannot be used: a kind of error; "" where it can. */
+  problem: string;
   thinking: boolean;
   tools: boolean;
+  /** Its own settings, while it is open. */
+  sampling: Partial<Record<"temperature" | "top_p" | "min_p" | "top_k" | "repetition_penalty", number>> | null;
+}
+
+export interface Models {
+  models: Model[];
+  /** Some are still being looked at: ask again in a moment. */
+  looking: boolean;
+}
+
+/** A model that this machine could run well. */
+export interface Suggestion {
+  name: string;
+  parameters: number;
+  download_bytes: number;
+  memory_bytes: number;
+  good_at: string;
+}
+
+/** A model on its way to this device. */
+export interface Pull {
+  name: string;
+  state: "running" | "done" | "failed";
+  stage: "download" | "compile" | "load" | "tune" | "";
+  done: number;
+  total: number;
+  bytes_per_s: number;
+  /** What it is called here, when it is done. */
+  model: string;
+  error: Problem | null;
+}
+
+export interface Problem {
+  message: string;
+  hint: string;
+  /** A name of an error that the page has words for; else "". */
+  kind: string;
 }
 
 /** Each is optional: what is not there is the model's own default. */
@@ -67,6 +113,7 @@ export interface Message {
   state: MessageState;
   error: string;
   hint: string;
+  error_kind: string;
   finish_reason: string;
   created: string;
   usage: Usage;
@@ -80,6 +127,8 @@ export interface ConversationCard {
   model: string;
   created: string;
   updated: string;
+  /** The message in which the words stand; null where they stand in the title, or nothing was searched. */
+  message: string | null;
   snippet: string;
   /** Where the words that were searched stand in snippet and title: [start, end) in UTF-16 code units. */
   hits: [number, number][];
@@ -110,12 +159,7 @@ export interface ConversationChange {
 export type AnswerEvent =
   | { type: "start"; message: Message }
   | { type: "delta"; text: string; kind: "answer" | "thinking" }
-  | { type: "progress"; prompt_tokens?: number; context?: number }
+  | { type: "progress"; stage: "load" | "read"; prompt_tokens?: number; context?: number }
   | { type: "done"; message: Message }
   /** `answer`: the message as it was kept. */
-  | { type: "error"; message: string; hint?: string | null; answer?: Message };
-
-export type PullEvent =
-  | { type: "progress"; stage: string; label: string; done: number; total: number | null }
-  | { type: "done"; name: string }
-  | { type: "error"; message: string; hint?: string | null };
+  | ({ type: "error"; answer?: Message } & Problem);

@@ -4,9 +4,10 @@ import { computed, effect, signal } from "@preact/signals";
 import { api, ApiError } from "../api/client";
 import type { AnswerEvent, Attachment, Conversation, ConversationChange, Message, Settings } from "../api/types";
 import { text } from "../i18n";
-import { connected, suspect } from "./connection";
+import { suspect } from "./connection";
 import { newChatModel, rememberModel, loadModels, modelNamed } from "./models";
 import { announce, complain, describe, type Failure } from "./notices";
+import { found } from "./found";
 import { go, openId } from "./route";
 import { newestLeaf, pathTo, withMessage } from "./tree";
 
@@ -15,6 +16,8 @@ export interface Running {
   message: string;
   startedMs: number;
   thinkingSinceMs: number | null;
+  /** What is being done before the first word: the model is opened, the prompt is read. */
+  stage: "load" | "read";
   /** Tokens of the prompt, as soon as the server says so. */
   promptTokens: number | null;
 }
@@ -89,19 +92,14 @@ export async function load(id: string): Promise<void> {
     if (running.peek().has(id) || changes.get(id) !== before) return;
     put(loaded);
     if (loadFailure.peek() && openId.peek() === id) loadFailure.value = null;
-    followElsewhere(loaded);
+    const last = loaded.messages.findLast((message) => message.state === "running");
+    if (last) void follow(loaded, last);
   } catch (error) {
     suspect(error);
     if (openId.peek() === id && !known.peek().has(id)) {
       loadFailure.value = { ...describe(error), gone: error instanceof ApiError && error.status === 404 };
     }
   }
-}
-
-/** An answer that another window is getting: looks now and then until it is there. */
-function followElsewhere(loaded: Conversation): void {
-  const elsewhere = loaded.messages.some((message) => message.state === "running");
-  if (elsewhere && openId.peek() === loaded.id && connected.peek()) setTimeout(() => void load(loaded.id), 1_000);
 }
 
 /** After Hearth was away: everything that is known may be out of date. */
@@ -162,6 +160,18 @@ export async function switchTo(message: Message): Promise<void> {
     suspect(error);
     complain(error);
   }
+}
+
+/** Opens a conversation at a message that a search has found, in the branch where it stands. */
+export async function showMessage(id: string, message: string, words: string): Promise<void> {
+  found.value = null;
+  go(id);
+  if (!known.peek().has(id)) await load(id);
+  const open = known.peek().get(id);
+  const target = open?.messages.find((other) => other.id === message);
+  if (openId.peek() !== id || !open || !target) return;
+  found.value = { conversation: id, message, words };
+  if (!pathTo(open.messages, open.leaf).includes(target)) await switchTo(target);
 }
 
 // ---- asking ----
@@ -230,6 +240,7 @@ const waiting = (parent: string, model: string | null): Message => ({
   state: "running",
   error: "",
   hint: "",
+  error_kind: "",
   finish_reason: "",
   created: new Date().toISOString(),
   usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
@@ -238,31 +249,42 @@ const waiting = (parent: string, model: string | null): Message => ({
 });
 
 /** Gets the answer to `parent` and shows it as it comes. */
-async function answer(id: string, parent: string): Promise<void> {
+function answer(id: string, parent: string): Promise<void> {
+  const message = waiting(parent, known.peek().get(id)?.model ?? null);
+  putMessage(id, message, true);
+  return receive(id, message, (signal) => api.answer(id, parent, signal));
+}
+
+/** An answer that was being written before the page opened, or that another window asked for. */
+function follow({ id }: Conversation, message: Message): Promise<void> {
+  return receive(id, message, (signal) => api.follow(id, signal));
+}
+
+async function receive(id: string, message: Message, events: (signal: AbortSignal) => AsyncGenerator<AnswerEvent>): Promise<void> {
   const abort = new AbortController();
   streams.set(id, abort);
-  let message = waiting(parent, known.peek().get(id)?.model ?? null);
-  let state: Running = { message: message.id, startedMs: performance.now(), thinkingSinceMs: null, promptTokens: null };
+  let state: Running = { message: message.id, startedMs: performance.now(), thinkingSinceMs: null, stage: "read", promptTokens: null };
   setRunning(id, state);
-  putMessage(id, message, true);
   const flush = painter(() => putMessage(id, message));
   announce(text.peek().announceWriting);
   let ended = false;
+  let gone = false;
   try {
-    for await (const event of api.answer(id, parent, abort.signal)) take(event);
-    if (!ended) fail({ message: text.peek().connectionLost, hint: "" }, "interrupted");
+    for await (const event of events(abort.signal)) take(event);
+    if (!ended) lost();
   } catch (error) {
     if (abort.signal.aborted) message = { ...message, state: "stopped" };
     else {
       suspect(error);
-      const broken = error instanceof ApiError && error.unreachable && !isWaiting(message);
-      const { message: what, hint } = describe(error);
-      fail(broken ? { message: text.peek().connectionLost, hint: "" } : { message: what, hint: hint ?? "" }, broken ? "interrupted" : "error");
+      if (error instanceof ApiError && error.unreachable && !isWaiting(message)) lost();
+      else if (error instanceof ApiError && error.status === 404 && !isWaiting(message)) gone = true; // it has ended meanwhile
+      else fail(error instanceof ApiError && !error.unreachable ? error : describe(error));
     }
   } finally {
     flush.now();
     streams.delete(id);
     setRunning(id, null);
+    if (gone) void load(id);
     if (openId.peek() === id) announce(message.state === "done" ? text.peek().announceDone : text.peek().announceStopped);
     listChanged();
     if (!modelNamed(message.model)?.loaded) void loadModels();
@@ -270,7 +292,9 @@ async function answer(id: string, parent: string): Promise<void> {
 
   function take(event: AnswerEvent): void {
     if (event.type === "start") {
-      replaceWaiting(event.message);
+      // What is on the screen already comes again, all of it, with the next event.
+      if (message.id === event.message.id) message = event.message;
+      else replaceWaiting(event.message);
       setRunning(id, (state = { ...state, message: event.message.id }));
     } else if (event.type === "delta") {
       if (event.kind === "thinking") {
@@ -285,7 +309,7 @@ async function answer(id: string, parent: string): Promise<void> {
       }
       flush.soon();
     } else if (event.type === "progress") {
-      if (event.prompt_tokens) setRunning(id, (state = { ...state, promptTokens: event.prompt_tokens }));
+      setRunning(id, (state = { ...state, stage: event.stage, promptTokens: event.prompt_tokens ?? null }));
     } else if (event.type === "done") {
       ended = true;
       thoughtEnds();
@@ -293,7 +317,7 @@ async function answer(id: string, parent: string): Promise<void> {
     } else {
       ended = true;
       if (event.answer) replaceWaiting(event.answer);
-      fail({ message: event.message, hint: event.hint ?? "" }, "error");
+      fail(event);
     }
   }
 
@@ -309,8 +333,14 @@ async function answer(id: string, parent: string): Promise<void> {
     putMessage(id, message, true);
   }
 
-  function fail(failure: { message: string; hint: string }, as: "error" | "interrupted"): void {
-    message = { ...message, state: as, error: failure.message, hint: failure.hint };
+  function fail(failure: Failure): void {
+    message = { ...message, state: "error", error: failure.message, hint: failure.hint ?? "", error_kind: failure.kind ?? "" };
+    ended = true;
+  }
+
+  /** Hearth may go on writing: when it is there again, the conversation is loaded anew. */
+  function lost(): void {
+    message = { ...message, state: "interrupted", error: text.peek().connectionLost };
     ended = true;
   }
 }

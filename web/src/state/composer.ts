@@ -126,9 +126,11 @@ export const contextUse = computed<Context>(() => {
   return { used: files + (last ? last.usage.prompt_tokens + last.usage.completion_tokens : 0), of };
 });
 
+/** Whether what is being written does not fit; who only reads is not told. */
 export const contextFull = computed(() => {
   const { used, of } = contextUse.value;
-  return of !== null && used >= of;
+  const { content, chips } = writing.value;
+  return of !== null && used >= of && (content.trim() !== "" || chips.length > 0);
 });
 
 effect(() => {

@@ -1,29 +1,35 @@
-// The models on this device, and a pull that is under way.
+// The models on this device, and those that suit it.
 
 import { computed, signal } from "@preact/signals";
 import { api } from "../api/client";
-import type { Model } from "../api/types";
-import { text } from "../i18n";
+import type { Model, Suggestion } from "../api/types";
 import { status, suspect } from "./connection";
-import { describe, inform, type Failure } from "./notices";
+import { complain } from "./notices";
 import { prefs, setPrefs } from "./prefs";
 
+const LOOK_AGAIN_MS = 700;
+
 export const models = signal<Model[] | null>(null);
+export const suggestions = signal<Suggestion[]>([]);
+/** Whether the list of models is open; other parts of the page lead to it. */
+export const pickerOpen = signal(false);
 
-export interface Pull {
-  name: string;
-  label: string;
-  done: number;
-  total: number | null;
-  failure: Failure | null;
-}
-
-export const pull = signal<Pull | null>(null);
-let pulling: AbortController | null = null;
+let again: ReturnType<typeof setTimeout> | undefined;
 
 export async function loadModels(): Promise<void> {
+  clearTimeout(again);
   try {
-    models.value = await api.models();
+    const found = await api.models();
+    models.value = found.models;
+    if (found.looking) again = setTimeout(() => void loadModels(), LOOK_AGAIN_MS);
+  } catch (error) {
+    suspect(error);
+  }
+}
+
+export async function loadSuggestions(): Promise<void> {
+  try {
+    suggestions.value = await api.suggested();
   } catch (error) {
     suspect(error);
   }
@@ -33,7 +39,7 @@ export async function loadModels(): Promise<void> {
 export const newChatModel = computed<string | null>(() => {
   const known = models.value ?? [];
   const last = prefs.value.model;
-  if (last && known.some((model) => model.name === last)) return last;
+  if (last && known.some((model) => model.name === last && !model.problem)) return last;
   return status.value?.default_model ?? known[0]?.name ?? null;
 });
 
@@ -41,41 +47,17 @@ export function modelNamed(name: string | null): Model | null {
   return models.value?.find((model) => model.name === name) ?? null;
 }
 
-export async function startPull(name: string): Promise<string | null> {
-  pulling?.abort();
-  const mine = (pulling = new AbortController());
-  pull.value = { name, label: "", done: 0, total: null, failure: null };
-  try {
-    for await (const event of api.pull(name, mine.signal)) {
-      if (event.type === "progress") pull.value = { name, label: event.label, done: event.done, total: event.total, failure: null };
-      else if (event.type === "error") return fail({ message: event.message, hint: event.hint ?? null });
-      else {
-        pull.value = null;
-        await loadModels();
-        inform(text.peek().pullDone(event.name));
-        return event.name;
-      }
-    }
-    return fail({ message: text.peek().unreachable, hint: text.peek().unreachableHint });
-  } catch (error) {
-    if (mine.signal.aborted) return null;
-    suspect(error);
-    return fail(describe(error));
-  }
-
-  function fail(failure: Failure): null {
-    pull.value = { name, label: "", done: 0, total: null, failure };
-    return null;
-  }
-}
-
-export function cancelPull(): void {
-  pulling?.abort();
-  pulling = null;
-  pull.value = null;
-}
-
 export function rememberModel(name: string): void {
   setPrefs({ model: name });
 }
 
+/** Gives a model's memory back; it is opened again when it is asked. */
+export async function unload(name: string): Promise<void> {
+  try {
+    await api.unload(name);
+  } catch (error) {
+    suspect(error);
+    complain(error);
+  }
+  await loadModels();
+}

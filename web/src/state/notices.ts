@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { ApiError } from "../api/client";
 import { text } from "../i18n";
+import { inWords } from "./failures";
 
 export interface Notice {
   id: number;
@@ -35,6 +36,8 @@ export function inform(message: string): void {
 export interface Failure {
   message: string;
   hint: string | null;
+  /** Of the server: a name of an error that the page may have words for. */
+  kind?: string;
 }
 
 /** An error in words that its reader can act on. */
@@ -42,7 +45,7 @@ export function describe(error: unknown): Failure {
   if (error instanceof ApiError && error.unreachable) {
     return { message: text.peek().unreachable, hint: text.peek().unreachableHint };
   }
-  if (error instanceof ApiError) return { message: error.message, hint: error.hint };
+  if (error instanceof ApiError) return inWords({ message: error.message, hint: error.hint, kind: error.kind });
   return { message: error instanceof Error ? error.message : String(error), hint: null };
 }
 

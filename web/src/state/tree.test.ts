@@ -12,6 +12,7 @@ const message = (id: string, parent: string | null, role: Message["role"]): Mess
   state: "done",
   error: "",
   hint: "",
+  error_kind: "",
   finish_reason: "",
   created: "",
   usage: { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },

@@ -4,11 +4,15 @@ import { CircleAlert, Copy, RefreshCw } from "lucide";
 import { memo } from "preact/compat";
 import type { Message } from "../api/types";
 import { text } from "../i18n";
-import { answering, regenerate, type Running } from "../state/chat";
+import { answering, currentModel, newChat, regenerate, type Running } from "../state/chat";
 import { connected } from "../state/connection";
+import { actionsFor, type Action } from "../state/failures";
+import { pickerOpen } from "../state/models";
+import { focusInput } from "../state/ui";
 import { BranchSwitch } from "./BranchSwitch";
 import { IconButton } from "./Button";
 import { Icon } from "./Icon";
+import { FailureText } from "./FailureText";
 import { copy, Markdown } from "./Markdown";
 import { shortName } from "./ModelPicker";
 import { Thinking } from "./Thinking";
@@ -18,7 +22,7 @@ export const AnswerMessage = memo(function AnswerMessage({ message, last }: { me
   const live = message.state === "running";
   const run = answering.value?.message === message.id ? answering.value : null;
   return (
-    <article class={last ? "message answer last" : "message answer"} aria-label={t.assistant}>
+    <article data-message={message.id} class={last ? "message answer last" : "message answer"} aria-label={t.assistant}>
       <div class="answer-name">
         <span class={live ? "ember" : "ember out"} />
         {message.model ? shortName(message.model) : t.assistant}
@@ -42,7 +46,7 @@ function Waiting({ run }: { run: Running | null }) {
         <i />
         <i />
       </span>
-      {run?.promptTokens ? t.readingTokens(run.promptTokens) : t.reading}
+      {run?.stage === "load" ? t.loadingModel : run?.promptTokens ? t.readingTokens(run.promptTokens) : t.reading}
     </p>
   );
 }
@@ -55,9 +59,18 @@ function Ending({ message }: { message: Message }) {
       <div class="answer-failure" role="alert">
         <Icon of={CircleAlert} />
         <div>
-          <strong>{message.error || t.failed}</strong>
-          {message.hint && <span>{message.hint}</span>}
-          <Retry message={message} />
+          <FailureText failure={{ message: message.error || t.failed, hint: message.hint, kind: message.error_kind }} />
+          <div class="failure-actions">
+            {actionsNow(message).map((action) =>
+              action === "retry" ? (
+                <Retry key={action} message={message} />
+              ) : (
+                <button key={action} type="button" class="button small" onClick={action === "newChat" ? beginAnew : () => (pickerOpen.value = true)}>
+                  {action === "newChat" ? t.newChat : t.chooseOther}
+                </button>
+              ),
+            )}
+          </div>
         </div>
       </div>
     );
@@ -85,6 +98,17 @@ export function Unanswered({ question }: { question: Message }) {
   );
 }
 
+/** With another model than the one that failed, it is worth trying again. */
+function actionsNow({ error_kind: kind, model }: Message): readonly Action[] {
+  const actions = actionsFor(kind);
+  return currentModel.value === model || actions.includes("retry") ? actions : [...actions, "retry"];
+}
+
+function beginAnew(): void {
+  newChat();
+  focusInput();
+}
+
 function Retry({ message }: { message: Message }) {
   return (
     <button type="button" class="button small" disabled={answering.value !== null || !connected.value} onClick={() => regenerate(message)}>
@@ -100,13 +124,15 @@ function Actions({ message }: { message: Message }) {
     <div class="message-actions">
       <BranchSwitch message={message} />
       {message.content && <IconButton icon={Copy} size={15} label={t.copy} onClick={() => void copy(message.content)} />}
-      <IconButton
-        icon={RefreshCw}
-        size={15}
-        label={t.regenerate}
-        disabled={answering.value !== null || !connected.value}
-        onClick={() => regenerate(message)}
-      />
+      {message.state !== "error" && (
+        <IconButton
+          icon={RefreshCw}
+          size={15}
+          label={t.regenerate}
+          disabled={answering.value !== null || !connected.value}
+          onClick={() => regenerate(message)}
+        />
+      )}
       <Figures message={message} />
     </div>
   );

@@ -4,8 +4,8 @@ import { Braces, Ellipsis, FileText, Pencil, Trash2 } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConversationCard } from "../api/types";
 import { text } from "../i18n";
-import { running } from "../state/chat";
-import { exportFile, rename } from "../state/library";
+import { running, showMessage } from "../state/chat";
+import { exportFile, query, rename } from "../state/library";
 import { go, openId } from "../state/route";
 import { closeDrawer, deleting } from "../state/ui";
 import { IconButton } from "./Button";
@@ -41,7 +41,8 @@ export function ConversationItem({ card, searching }: { card: ConversationCard; 
         onClick={(event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
-          go(card.id);
+          if (searching && card.message) void showMessage(card.id, card.message, query.peek());
+          else go(card.id);
           closeDrawer();
         }}
         onDblClick={() => setRenaming(true)}

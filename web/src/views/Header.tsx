@@ -8,6 +8,7 @@ import { focusInput, isNarrow, settingsOpen, toggleSidebar } from "../state/ui";
 import { openTitle } from "./App";
 import { IconButton } from "./Button";
 import { ModelPicker } from "./ModelPicker";
+import { PullTray } from "./Pulls";
 
 export function Header({ sidebarShown }: { sidebarShown: boolean }) {
   const apart = isNarrow.value || !sidebarShown;
@@ -28,6 +29,7 @@ export function Header({ sidebarShown }: { sidebarShown: boolean }) {
         </>
       )}
       <ModelPicker />
+      <PullTray />
       <h1 class="header-title">{openTitle() || <span class="visually-hidden">{text.value.newChat}</span>}</h1>
       <IconButton
         icon={SlidersHorizontal}

@@ -1,7 +1,8 @@
 // A button that opens a panel below itself: closed by Escape, by a click elsewhere, by leaving it with Tab.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useSignal, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 
 interface Props {
   /** Draws the button; `props` go onto it. */
@@ -10,10 +11,17 @@ interface Props {
   kind: "menu" | "dialog";
   label: string;
   class?: string;
+  /** Whether it is open, where other parts of the page may say so too. */
+  state?: Signal<boolean>;
 }
 
-export function Menu({ button, children, kind, label, class: name }: Props) {
-  const [open, setOpen] = useState(false);
+export function Menu({ button, children, kind, label, class: name, state }: Props) {
+  const own = useSignal(false);
+  const shown = state ?? own;
+  const open = shown.value;
+  const setOpen = (to: boolean): void => {
+    shown.value = to;
+  };
   const root = useRef<HTMLDivElement>(null);
   const panel = useRef<HTMLDivElement>(null);
   const close = (): void => {
@@ -28,8 +36,16 @@ export function Menu({ button, children, kind, label, class: name }: Props) {
     const elsewhere = (event: PointerEvent): void => {
       if (!root.current?.contains(event.target as Node)) setOpen(false);
     };
+    const escaped = (event: KeyboardEvent): void => {
+      // The focus may have been on what is not there any more.
+      if (event.key === "Escape" && document.activeElement === document.body) close();
+    };
     addEventListener("pointerdown", elsewhere);
-    return () => removeEventListener("pointerdown", elsewhere);
+    addEventListener("keydown", escaped);
+    return () => {
+      removeEventListener("pointerdown", elsewhere);
+      removeEventListener("keydown", escaped);
+    };
   }, [open]);
 
   const onKeyDown = (event: KeyboardEvent): void => {

@@ -7,10 +7,12 @@ import { parseNumber, type NumberSpec } from "../state/sampling";
 interface Props {
   spec: NumberSpec;
   value: number | null;
+  /** The model's own number, where it is known. */
+  byDefault: number | null;
   onChange: (value: number | null) => void;
 }
 
-export function NumberField({ spec, value, onChange }: Props) {
+export function NumberField({ spec, value, byDefault, onChange }: Props) {
   const t = text.value;
   const id = useId();
   const [typed, setTyped] = useState(value === null ? "" : String(value));
@@ -30,7 +32,7 @@ export function NumberField({ spec, value, onChange }: Props) {
           inputMode="decimal"
           autocomplete="off"
           value={typed}
-          placeholder={t.byDefault}
+          placeholder={byDefault === null ? t.byDefault : String(byDefault)}
           aria-invalid={wrong}
           aria-describedby={`${id}-hint`}
           onInput={(event) => setTyped(event.currentTarget.value)}
@@ -45,7 +47,7 @@ export function NumberField({ spec, value, onChange }: Props) {
           min={spec.min}
           max={spec.max}
           step={spec.step}
-          value={value ?? spec.slider}
+          value={value ?? byDefault ?? spec.slider}
           aria-label={t[spec.name]}
           onInput={(event) => setTyped(event.currentTarget.value)}
           onChange={(event) => onChange(Number(event.currentTarget.value))}

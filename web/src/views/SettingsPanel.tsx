@@ -10,7 +10,7 @@ import { focusInput, isNarrow, settingsOpen } from "../state/ui";
 import { IconButton } from "./Button";
 import { Icon } from "./Icon";
 import { NumberField } from "./NumberField";
-import { NUMBERS } from "../state/sampling";
+import { NUMBERS, type NumberName } from "../state/sampling";
 
 export function SettingsPanel() {
   const t = text.value;
@@ -68,7 +68,13 @@ export function SettingsPanel() {
           </label>
         )}
         {NUMBERS.map((spec) => (
-          <NumberField key={spec.name} spec={spec} value={settings[spec.name] ?? null} onChange={(value) => set(spec.name, value)} />
+          <NumberField
+            key={spec.name}
+            spec={spec}
+            value={settings[spec.name] ?? null}
+            byDefault={ownNumber(spec.name)}
+            onChange={(value) => set(spec.name, value)}
+          />
         ))}
         <button type="button" class="button quiet" disabled={Object.keys(settings).length === 0} onClick={() => void change({ settings: {} })}>
           <Icon of={RotateCcw} size={15} />
@@ -77,6 +83,13 @@ export function SettingsPanel() {
       </div>
     </aside>
   );
+}
+
+/** What the open model takes where nothing is set. */
+function ownNumber(name: NumberName): number | null {
+  const own = modelNamed(currentModel.value)?.sampling;
+  const number = own && name in own ? own[name as keyof typeof own] : undefined;
+  return number === undefined ? null : Math.round(number * 1000) / 1000;
 }
 
 /** Calls `act` a moment after the last change; at once when the field is left or taken away. */

@@ -1,14 +1,16 @@
 // The messages of the open conversation, from the first to the newest; or what a new chat begins with.
 
 import { ArrowDown } from "lucide";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { text } from "../i18n";
 import { answering, conversation, load, loadFailure, path } from "../state/chat";
 import { sending } from "../state/composer";
 import { go, openId } from "../state/route";
+import { found } from "../state/found";
 import { editing } from "../state/ui";
 import { AnswerMessage, Unanswered } from "./AnswerMessage";
 import { Icon } from "./Icon";
+import { clearMarks, showHit } from "./hit";
 import { UserMessage } from "./UserMessage";
 import { Welcome } from "./Welcome";
 
@@ -16,6 +18,7 @@ const NEAR_PX = 80;
 
 export function Thread() {
   const { scroller, content, away, toEnd } = useStickyEnd();
+  useFound(content);
   const messages = path.value;
   const last = messages.at(-1);
   const failure = loadFailure.value;
@@ -57,6 +60,21 @@ export function Thread() {
   );
 }
 
+/** Brings the message that a search found into view, with its words marked. */
+function useFound(content: { current: HTMLDivElement | null }): void {
+  const hit = found.value;
+  const message = hit && hit.conversation === openId.value ? path.value.find((one) => one.id === hit.message) : undefined;
+  useEffect(() => {
+    if (!hit || !message) return;
+    // After its Markdown is on the page.
+    const frame = requestAnimationFrame(() => showHit(content.current?.querySelector(`[data-message="${CSS.escape(message.id)}"]`) ?? null, hit.words));
+    return () => {
+      cancelAnimationFrame(frame);
+      clearMarks();
+    };
+  }, [hit, message?.id]);
+}
+
 /** Keeps the end in view while it grows, unless the reader has scrolled away from it. */
 function useStickyEnd() {
   const scroller = useRef<HTMLDivElement>(null);
@@ -64,15 +82,22 @@ function useStickyEnd() {
   const sticking = useRef(true);
   const [away, setAway] = useState(false);
 
-  const toEnd = (): void => {
-    sticking.current = true;
+  const toNewest = (): void => {
+    // A chat that has not begun is read from its top, as what was found is from where it stands.
+    const top = !openId.peek();
+    sticking.current = !top && found.peek()?.conversation !== openId.peek();
     setAway(false);
-    scroller.current!.scrollTop = scroller.current!.scrollHeight;
+    if (top) scroller.current!.scrollTop = 0;
+    else if (sticking.current) scroller.current!.scrollTop = scroller.current!.scrollHeight;
   };
 
   // Another conversation, or something new that the reader said: show its end.
   const newest = path.value.findLast((message) => message.role === "user")?.id;
-  useLayoutEffect(toEnd, [openId.value, newest]);
+  useLayoutEffect(toNewest, [openId.value, newest]);
+  const toEnd = (): void => {
+    found.value = null;
+    toNewest();
+  };
 
   useLayoutEffect(() => {
     const box = scroller.current!;
@@ -82,8 +107,8 @@ function useStickyEnd() {
       // Growing content moves the end away from the reader; that is not the reader scrolling.
       if (!near && box.scrollHeight !== height && sticking.current) return;
       height = box.scrollHeight;
-      sticking.current = near;
-      setAway(!near);
+      sticking.current = near && !!openId.peek();
+      setAway(!near && !!openId.peek());
     };
     const observer = new ResizeObserver(() => {
       if (sticking.current) box.scrollTop = box.scrollHeight;

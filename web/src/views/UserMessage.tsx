@@ -18,7 +18,7 @@ export const UserMessage = memo(function UserMessage({ message }: { message: Mes
   const t = text.value;
   if (editing.value === message.id) return <Editor message={message} />;
   return (
-    <article class="message user" aria-label={t.you}>
+    <article class="message user" data-message={message.id} aria-label={t.you}>
       {message.attachments.length > 0 && (
         <ul class="chips" aria-label={t.attachments}>
           {message.attachments.map((attachment) => (

@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Query, Request, UploadFile
 
 from hearth.errors import HearthError
 from hearth.server.chatpage.extract import extract
+from hearth.server.chatpage.names import known_name
 from hearth.server.chatpage.schema import ERRORS, AttachedFile, AttachedText
 from hearth.store import Store
 
@@ -54,7 +55,8 @@ async def _tokens(request: Request, model: str | None, text: str) -> int:
     """Tokens of the text alone; 0 where no model is there to count."""
     models: Any = request.app.state.models
     try:
-        async with models.use(model or None) as opened:
+        name = await run_sync(known_name, models, model or "")
+        async with models.use(name or None) as opened:
             return len(await run_sync(lambda: opened.llm.tokenize(text, add_special=False)))
     except HearthError:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 
 from hearth.errors import CorruptFile, UsageError
+from hearth.server.chatpage.names import known_name
 from hearth.server.chatpage.running import RunningAnswers
 from hearth.server.chatpage.schema import ERRORS, Change, Listed, NewConversation
 from hearth.store import Conversation, Store
@@ -46,14 +48,14 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
             raise UsageError(error.what, why=error.why, hint=error.hint) from error
 
     @router.get("/{id}")
-    async def conversation(id: str) -> Conversation:
+    async def conversation(id: str, request: Request) -> Conversation:
         """With the messages of all branches."""
-        return await run_sync(store.conversation, id)
+        return await _named_as_now(request, await run_sync(store.conversation, id))
 
     @router.patch("/{id}")
-    async def change(id: str, body: Change) -> Conversation:
+    async def change(id: str, body: Change, request: Request) -> Conversation:
         """Changes what is given."""
-        return await run_sync(lambda: store.change(id, **body.model_dump()))
+        return await _named_as_now(request, await run_sync(lambda: store.change(id, **body.model_dump())))
 
     @router.delete("/{id}", status_code=204)
     async def delete(id: str) -> None:
@@ -77,3 +79,8 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
         return Response(text.encode(), media_type=kind, headers={"content-disposition": disposition})
 
     return router
+
+
+async def _named_as_now(request: Request, conversation: Conversation) -> Conversation:
+    """With the name that its model has in lists."""
+    return replace(conversation, model=await run_sync(known_name, request.app.state.models, conversation.model))

@@ -33,6 +33,19 @@ _MARKS = (
 )
 
 
+# What the files of pictures begin with; of WebP and HEIF, what stands after a length.
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_NAMED_PICTURES = (b"WEBP", b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
+
+
+class PictureAttached(UsageError):
+    """A picture, which no model here can see."""
+
+
+class NoText(UsageError):
+    """A file that is neither text nor PDF."""
+
+
 @dataclass(frozen=True)
 class Extracted:
     """What was found in a file."""
@@ -47,7 +60,8 @@ async def extract(name: str, data: bytes) -> Extracted:
     """The text of a file, told by what is in it and not by its name.
 
     Raises:
-        UsageError: it is too large, neither text nor PDF, or a PDF file that cannot be read.
+        PictureAttached, NoText: it is neither text nor PDF.
+        UsageError: it is too large, or a PDF file that cannot be read.
     """
     name = Path(name.replace("\\", "/")).name[-MAX_NAME:] or "file"
     if len(data) > MAX_BYTES:
@@ -55,6 +69,8 @@ async def extract(name: str, data: bytes) -> Extracted:
     if b"%PDF-" in data[:1024]:
         text, pages = await _pdf(name, data)
         return Extracted(name, "pdf", text, pages)
+    if (data.startswith(_PICTURES) and b"\0" in data[:100]) or any(kind in data[4:16] for kind in _NAMED_PICTURES):
+        raise PictureAttached(f"{name!r} is a picture.", hint="Text files and PDF files can be attached.")
     if len(data) > _MOST_BYTES_A_CHAR * MAX_CHARS + len(codecs.BOM_UTF32_LE):
         raise _too_long(name)
     text = await asyncio.to_thread(decode, name, data)
@@ -77,7 +93,7 @@ def decode(name: str, data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UsageError(
+        raise NoText(
             f"{name!r} is no text that can be read:",
             why=f"it is not {encoding.upper().removesuffix('-SIG')} at byte {error.start}.",
             hint="Text files in UTF-8 or UTF-16 and PDF files can be attached.",
@@ -85,7 +101,7 @@ def decode(name: str, data: bytes) -> str:
     if not text.strip():
         raise UsageError(f"{name!r} is empty.")
     if sum(c < " " and c not in "\t\n\r\f\x1b" for c in text[:10_000]) > min(len(text), 10_000) // 100:
-        raise UsageError(f"{name!r} is no text.", hint="Text files and PDF files can be attached.")
+        raise NoText(f"{name!r} is no text.", hint="Text files and PDF files can be attached.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

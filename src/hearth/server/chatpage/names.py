@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from hearth.errors import HearthError
-from hearth.hub import resolve
-from hearth.hub.names import LocalPath, parse
+from hearth.errors import HearthError, ModelNotFound
+from hearth.hub import installed
+from hearth.hub.catalogue import by_short_name
+from hearth.hub.names import LocalPath, parse, parse_hub_name
+from hearth.hub.propose import close_names
 from hearth.server.models import Models
+
+
+class NameProposed(ModelNotFound):
+    """It is no model's name, but looks like some."""
 
 
 def hub_name(name: str) -> str:
     """What opens this model of the hub, whatever files lie on this disk.
 
     Raises:
-        ModelNotFound: it is no name that a model on the hub can have.
+        NameProposed, ModelNotFound: it is no name that a model on the hub can have.
     """
-    plain = str(parse(f"hf:{name.strip().removeprefix('hf:')}"))
+    try:
+        plain = str(parse_hub_name(name))
+    except ModelNotFound as error:
+        similar = [entry.name for entry in by_short_name(name)[:3]] or close_names(name)
+        if not similar:
+            raise
+        hint = f"Did you mean {' or '.join(similar)}?"
+        raise NameProposed(f"{name.strip()[:100]} is not a model's whole name.", hint=hint) from error
     return f"hf:{plain}" if isinstance(parse(plain), LocalPath) else plain
 
 
 def known_name(models: Models, name: str) -> str:
     """The name by which the server knows the model that a conversation names; the same where it knows none.
 
-    A conversation keeps the name that was good when it began: `owner/name` of what is `owner/name:Q4_K_M` in lists, a
-    file's name from before. The disk says which model that is. Reads the disk; nothing is downloaded.
+    A conversation keeps the name that was good when it began: `owner/name` of what is `owner/name:Q4_K_M` in lists, or
+    a file's name. The disk says which model that is. Reads the disk; nothing is downloaded.
     """
     known = {card.id for card in models.cards()}
     if not name or name in known:
         return name
     try:
-        found = resolve(hub_name(name), offline=True).name
+        found = installed(f"hf:{parse_hub_name(name)}").name
     except HearthError:
         return name
     return found if found in known else name

@@ -116,18 +116,58 @@ class AttachedText(Attachment):
 
 
 class ModelLine(BaseModel):
-    """A model that can be chosen; context and size are null where it has not been opened yet."""
+    """A model that can be chosen; null where it is not known yet.
+
+    `memory_bytes`: what it takes, or would; `disk_bytes`: its files; `format`: how its weights were published;
+    `sampling`: its own settings by name, while it is open; `fits`: whether there is memory for it now; `problem`: a
+    name of `hearth.errors` where it cannot be opened.
+    """
 
     name: str
     loaded: bool
     context: int | None
-    size_bytes: int | None
+    memory_bytes: int | None
+    disk_bytes: int | None
+    format: str | None
+    fits: bool | None
+    problem: str
     thinking: bool
     tools: bool
+    sampling: dict[str, float] | None
 
 
 class ModelLines(BaseModel):
     models: list[ModelLine]
+    looking: bool
+
+
+class SuggestedModel(BaseModel):
+    name: str
+    parameters: int
+    download_bytes: int
+    memory_bytes: int
+    good_at: str
+
+
+class SuggestedModels(BaseModel):
+    models: list[SuggestedModel]
+
+
+class PullLine(BaseModel):
+    """A model on its way: `done` and `total` are bytes while it is downloaded; `model` is its name when it is here."""
+
+    name: str
+    state: str
+    stage: str
+    done: int
+    total: int
+    bytes_per_s: float
+    model: str
+    error: Wrong | None
+
+
+class PullLines(BaseModel):
+    pulls: list[PullLine]
 
 
 class Status(BaseModel):

@@ -1,0 +1,36 @@
+"""Which model to begin with: two or three of the catalogue that suit this machine, from the best to the quickest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hearth.fit import usable_bytes
+from hearth.hub.catalogue import Entry, fitting
+
+# Of the memory that a model may take, since what else is open wants some, too; and so much that a word does not keep
+# anybody waiting: a processor reads all weights for each.
+_SHARE: Final = 0.6
+_QUICK_BYTES: Final = 4 << 30
+_MOST: Final = 3
+
+
+def suggested(here: Sequence[str]) -> list[Entry]:
+    """Entries that fit with room to spare, that nobody has to ask for, and that are not here yet.
+
+    The best one; then ones of at most half its size, so that whoever waits for a download or an answer has a choice.
+
+    Args:
+        here: names of the models on this device.
+    """
+    memory_bytes = usable_bytes()
+    room = _QUICK_BYTES if memory_bytes is None else min(_QUICK_BYTES, int(_SHARE * memory_bytes))
+    chosen: list[Entry] = []
+    for entry in fitting(room):
+        if entry.gated or any(name.partition(":")[0] == entry.name for name in here):
+            continue
+        if not chosen or entry.download_bytes <= chosen[-1].download_bytes / 2:
+            chosen.append(entry)
+        if len(chosen) == _MOST:
+            break
+    return chosen

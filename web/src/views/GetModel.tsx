@@ -1,0 +1,96 @@
+// Getting a model: one of those that suit this machine, or any by its name.
+
+import { Download } from "lucide";
+import { useRef, useState } from "preact/hooks";
+import type { Suggestion } from "../api/types";
+import { language, locale, text } from "../i18n";
+import { bytes } from "../numbers";
+import { suggestions } from "../state/models";
+import { coming, pullFailure, startPull } from "../state/pulls";
+import { FailureText } from "./FailureText";
+import { Icon } from "./Icon";
+
+export function GetModel() {
+  const t = text.value;
+  const [name, setName] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const wanted = name.trim();
+    if (!wanted) return;
+    input.current?.focus(); // which the button loses when there is nothing more to get
+    void startPull(wanted).then((begun) => begun && setName(""));
+  };
+  return (
+    <form class="pull menu-section" onSubmit={submit}>
+      <label for="pull-name">{t.pullTitle}</label>
+      {suggestions.value.length > 0 && <SuggestedModels />}
+      <div class="pull-row">
+        <input
+          id="pull-name"
+          ref={input}
+          class="field"
+          value={name}
+          placeholder={t.pullPlaceholder}
+          aria-label={t.pullLabel}
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          maxLength={300}
+          onInput={(event) => {
+            setName(event.currentTarget.value);
+            pullFailure.value = null;
+          }}
+        />
+        <button type="submit" class="button" aria-disabled={!name.trim()}>
+          <Icon of={Download} size={16} />
+          {t.pullAction}
+        </button>
+      </div>
+      {pullFailure.value ? (
+        <div class="pull-failure" role="alert">
+          <FailureText failure={pullFailure.value} />
+        </div>
+      ) : (
+        <p class="menu-note">{t.pullNote}</p>
+      )}
+    </form>
+  );
+}
+
+/** Models that this machine can run well, each with a button that gets it. */
+export function SuggestedModels() {
+  return (
+    <ul class="suggested">
+      {suggestions.value.map((model) => (
+        <SuggestedModel key={model.name} model={model} />
+      ))}
+    </ul>
+  );
+}
+
+function SuggestedModel({ model }: { model: Suggestion }) {
+  const t = text.value;
+  const on = coming.value.some((pull) => pull.name === model.name);
+  return (
+    <li class="suggested-model">
+      <span class="suggested-text">
+        <strong>{model.name.split("/").at(-1)}</strong>
+        <span>
+          {t.sizes(bytes(model.download_bytes, locale.value), bytes(model.memory_bytes, locale.value))}
+          {language.value === "en" && model.good_at && ` · ${model.good_at}`}
+        </span>
+      </span>
+      <button
+        type="button"
+        class="button small"
+        aria-label={t.getModel(model.name)}
+        aria-disabled={on}
+        onClick={() => on || void startPull(model.name)}
+      >
+        <Icon of={Download} size={14} />
+        {on ? t.isComing : t.pullAction}
+      </button>
+    </li>
+  );
+}
