@@ -220,3 +220,12 @@ def test_a_long_conversation_that_is_only_read_shows_no_warning(open_window: Ope
     ask(window.page, "word " * 700, wait=False)
     expect(answers(window.page).get_by_role("alert")).to_be_visible()
     expect(window.page.locator(".context-full")).to_have_count(0)
+
+
+def test_a_system_prompt_can_be_the_one_of_all_new_chats(page: Any, app: Running) -> None:
+    page.get_by_role("button", name="Settings of this conversation").click()
+    page.get_by_label("System prompt").fill("Be brief.")
+    page.get_by_role("button", name="Begin new chats with this").click()
+    page.reload()
+    ask(page, QUESTION)
+    assert app.http.get(f"/api/conversations/{conversation_id(page)}").json()["system"] == "Be brief."

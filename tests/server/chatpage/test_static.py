@@ -63,3 +63,10 @@ def test_every_file_of_the_build_is_served(http: httpx.Client) -> None:
 def test_a_page_that_was_not_built_says_how(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="npm"):
         routes(tmp_path)
+
+
+def test_a_phone_can_install_the_page(http: httpx.Client) -> None:
+    manifest = http.get("/manifest.webmanifest")
+    assert manifest.headers["content-type"] == "application/manifest+json"
+    for icon in manifest.json()["icons"]:
+        assert http.get(icon["src"]).headers["content-type"] == icon["type"]

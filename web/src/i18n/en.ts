@@ -163,6 +163,8 @@ export const en = {
   close: "Close",
   systemPrompt: "System prompt",
   systemPlaceholder: "How should the model behave? E.g. “Answer briefly, in plain words.”",
+  systemForNew: "Begin new chats with this",
+  systemForNone: "Begin new chats without one",
   sampling: "Sampling",
   samplingNote: "Empty means the model’s own default.",
   resetSampling: "Back to defaults",

@@ -159,6 +159,8 @@ export const zh: Dictionary = {
   close: "关闭",
   systemPrompt: "系统提示",
   systemPlaceholder: "模型应该怎样回答？例如“用简短易懂的话回答”。",
+  systemForNew: "新对话也使用这个提示",
+  systemForNone: "新对话不使用提示",
   sampling: "采样",
   samplingNote: "留空则使用模型的默认值。",
   resetSampling: "恢复默认",

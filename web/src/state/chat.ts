@@ -8,6 +8,7 @@ import { suspect } from "./connection";
 import { newChatModel, rememberModel, loadModels, modelNamed } from "./models";
 import { announce, complain, describe, type Failure } from "./notices";
 import { found } from "./found";
+import { prefs } from "./prefs";
 import { go, openId } from "./route";
 import { newestLeaf, pathTo, withMessage } from "./tree";
 
@@ -29,12 +30,12 @@ export interface Draft {
   settings: Settings;
 }
 
-const NO_DRAFT: Draft = { model: null, system: "", settings: {} };
+const emptyDraft = (): Draft => ({ model: null, system: prefs.peek().system, settings: {} });
 
 const known = signal<ReadonlyMap<string, Conversation>>(new Map());
 export const running = signal<ReadonlyMap<string, Running>>(new Map());
 export const loadFailure = signal<(Failure & { gone: boolean }) | null>(null);
-export const draft = signal<Draft>(NO_DRAFT);
+export const draft = signal<Draft>(emptyDraft());
 /** How long a message was thought about, in seconds, for as long as the page is open. */
 export const thoughtSeconds = new Map<string, number>();
 
@@ -121,7 +122,7 @@ export function onTitle(title: string, id: string): void {
 }
 
 export function newChat(): void {
-  draft.value = { ...NO_DRAFT };
+  draft.value = emptyDraft();
   go(null);
 }
 

@@ -1,4 +1,5 @@
-// What the page remembers about its owner in this browser: appearance, language, the last model. Nothing of what was said.
+// What the page remembers about its owner in this browser: appearance, language, the last model, the system prompt of
+// new chats. Nothing of what was said.
 
 import { effect, signal } from "@preact/signals";
 
@@ -9,10 +10,12 @@ export interface Prefs {
   language: "en" | "zh" | null;
   model: string | null;
   sidebar: boolean;
+  /** The system prompt that new chats begin with. */
+  system: string;
 }
 
 const KEY = "hearth.prefs"; // public/theme.js reads it too
-const DEFAULTS: Prefs = { theme: "system", language: null, model: null, sidebar: true };
+const DEFAULTS: Prefs = { theme: "system", language: null, model: null, sidebar: true, system: "" };
 
 export function parsePrefs(stored: string | null): Prefs {
   try {
@@ -22,6 +25,7 @@ export function parsePrefs(stored: string | null): Prefs {
       language: found.language === "en" || found.language === "zh" ? found.language : null,
       model: typeof found.model === "string" ? found.model : null,
       sidebar: found.sidebar !== false,
+      system: typeof found.system === "string" ? found.system : "",
     };
   } catch {
     return DEFAULTS;

@@ -16,6 +16,7 @@ import { FailureText } from "./FailureText";
 import { copy, Markdown } from "./Markdown";
 import { shortName } from "./ModelPicker";
 import { Thinking } from "./Thinking";
+import { When } from "./When";
 
 export const AnswerMessage = memo(function AnswerMessage({ message, last }: { message: Message; last: boolean }) {
   const t = text.value;
@@ -134,6 +135,7 @@ function Actions({ message }: { message: Message }) {
         />
       )}
       <Figures message={message} />
+      <When at={message.created} />
     </div>
   );
 }

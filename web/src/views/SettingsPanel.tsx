@@ -6,6 +6,8 @@ import type { Settings } from "../api/types";
 import { text } from "../i18n";
 import { change, currentModel, currentSettings, currentSystem } from "../state/chat";
 import { modelNamed } from "../state/models";
+import { announce } from "../state/notices";
+import { prefs, setPrefs } from "../state/prefs";
 import { focusInput, isNarrow, settingsOpen } from "../state/ui";
 import { IconButton } from "./Button";
 import { Icon } from "./Icon";
@@ -57,6 +59,19 @@ export function SettingsPanel() {
           }}
           onBlur={systemSaved.now}
         />
+        {system !== prefs.value.system && (
+          <button
+            type="button"
+            class="button quiet"
+            onClick={() => {
+              systemSaved.now();
+              setPrefs({ system });
+              announce(t.saved);
+            }}
+          >
+            {system.trim() ? t.systemForNew : t.systemForNone}
+          </button>
+        )}
         <div class="settings-section">
           <h3>{t.sampling}</h3>
           <p class="menu-note">{t.samplingNote}</p>

@@ -13,6 +13,7 @@ import { IconButton } from "./Button";
 import { AttachmentChip } from "./AttachmentChip";
 import { grow } from "./grow";
 import { copy } from "./Markdown";
+import { When } from "./When";
 
 export const UserMessage = memo(function UserMessage({ message }: { message: Message }) {
   const t = text.value;
@@ -32,6 +33,7 @@ export const UserMessage = memo(function UserMessage({ message }: { message: Mes
         </div>
       )}
       <div class="message-actions">
+        <When at={message.created} />
         <BranchSwitch message={message} />
         <IconButton icon={Copy} size={15} label={t.copy} onClick={() => void copy(message.content)} />
         <IconButton icon={Pencil} size={15} label={t.edit} disabled={answering.value !== null} onClick={() => (editing.value = message.id)} />

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import defaultdict, deque
 from typing import Final
 
 from hearth.errors import HearthError
+from hearth.hub.names import parse_hub_name
 from hearth.prepare import Progress
-from hearth.server.chatpage.names import known_name
 from hearth.server.chatpage.schema import PullLine, Wrong
 from hearth.server.chatpage.shelf import Shelf
 from hearth.server.errors import as_api_error, log_fault
@@ -30,6 +30,7 @@ class Pulls:
         self._models = models
         self._shelf = shelf
         self._pulls: dict[str, _Pull] = {}
+        self._repositories: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def lines(self) -> list[PullLine]:
         return [pull.line() for pull in self._pulls.values()]
@@ -44,7 +45,9 @@ class Pulls:
         if pull is None or pull.state != "running":
             while len(self._pulls) >= _MOST:
                 self._pulls.pop(next(iter(self._pulls))).end()
-            pull = self._pulls[name] = _Pull(self._models, self._shelf, name)
+            # Two names may mean one file: what is of one repository comes one after the other.
+            turn = self._repositories[parse_hub_name(name).repo_id]
+            pull = self._pulls[name] = _Pull(self._models, self._shelf, name, turn)
         return pull.line()
 
     def drop(self, name: str) -> None:
@@ -55,10 +58,11 @@ class Pulls:
 
 
 class _Pull:
-    def __init__(self, models: Models, shelf: Shelf, name: str) -> None:
+    def __init__(self, models: Models, shelf: Shelf, name: str, turn: asyncio.Lock) -> None:
         self._models = models
         self._shelf = shelf
         self._name = name
+        self._turn = turn
         self._ended = False
         self._latest: Progress | None = None
         self._seen: deque[tuple[float, int]] = deque()  # when, bytes
@@ -88,9 +92,10 @@ class _Pull:
 
     async def _run(self) -> None:
         try:
-            await self._models.get(self._name, self._tell)
+            async with self._turn:
+                if not self._ended:
+                    self._model = await self._models.get(self._name, self._tell)
             await self._shelf.look()
-            self._model = await asyncio.to_thread(known_name, self._models, self._name)
         except _Ended:
             pass  # it is off the list
         except Exception as error:
