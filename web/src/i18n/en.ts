@@ -88,6 +88,8 @@ export const en = {
   interrupted: "Interrupted: Hearth was closed before this answer was complete.",
   failed: "This answer failed.",
   lengthCut: "Stopped at the longest answer allowed.",
+  contextCut: "Stopped where the model’s context is full.",
+  repetitionCut: "Stopped: it began to go round in a circle.",
   unanswered: "This was not answered.",
   emptyAnswer: "The model ended without a word.",
   reading: "Reading…",

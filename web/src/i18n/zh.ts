@@ -87,6 +87,8 @@ export const zh: Dictionary = {
   interrupted: "已中断：回答完成之前 Hearth 被关闭了。",
   failed: "这次回答失败了。",
   lengthCut: "已到达允许的最大长度。",
+  contextCut: "模型的上下文已满，在此停止。",
+  repetitionCut: "已停止：回答开始不断重复。",
   unanswered: "这条消息还没有回答。",
   emptyAnswer: "模型没有给出任何内容。",
   reading: "正在阅读…",

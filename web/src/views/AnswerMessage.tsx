@@ -80,7 +80,7 @@ function Ending({ message }: { message: Message }) {
     stopped: t.stopped,
     interrupted: message.error || t.interrupted,
     running: "",
-    done: message.finish_reason === "length" || message.finish_reason === "context" ? t.lengthCut : "",
+    done: { length: t.lengthCut, context: t.contextCut, repetition: t.repetitionCut }[message.finish_reason] ?? "",
   }[message.state];
   if (!note) return null;
   return (
