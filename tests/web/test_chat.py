@@ -16,7 +16,7 @@ from .steps import ANSWER, QUESTION, answers, ask, conversation_id, expect, ques
 def test_a_question_is_answered_and_the_conversation_is_kept(page: Any) -> None:
     ask(page, QUESTION)
     expect(answers(page)).to_contain_text(ANSWER)
-    expect(answers(page)).to_contain_text("tokens/s")
+    expect(answers(page)).to_contain_text(re.compile(r"\d+ tokens"))
     expect(page.get_by_role("meter")).to_have_attribute("aria-valuemax", "512")
     expect(page.get_by_role("link", name="What is the capital of France?").first).to_be_visible()
     page.reload()
@@ -211,7 +211,7 @@ def test_an_answer_goes_on_while_the_page_is_reloaded_and_is_shown_from_its_begi
     expect(page.get_by_text("Stopped.").last).to_be_visible()
     stored = app.http.get(f"/api/conversations/{id}").json()["messages"][-1]
     assert stored["state"] == "stopped"
-    assert " ".join(stored["content"].split()[:3]) in " ".join(before.split())
+    assert stored["content"].split()[0] in before, "what had come before the reload is there"
 
 
 def test_a_long_conversation_that_is_only_read_shows_no_warning(open_window: OpenWindow) -> None:
