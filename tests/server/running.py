@@ -25,6 +25,9 @@ class NoModels:
     def cards(self) -> list[Any]:
         return []
 
+    def aliases(self) -> list[Any]:
+        return []
+
     def opened(self) -> list[Any]:
         return []
 
