@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -234,13 +235,18 @@ def test_a_normalisation_table_that_announces_too_much_is_refused() -> None:
         load_tokenizer(text, "tokenizer.json")
 
 
-def test_a_normalizer_that_blows_a_text_up_is_refused() -> None:
-    replace = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+
+@pytest.mark.parametrize(
+    ("part", "steps", "step", "count"),
+    [("normalizer", "normalizers", REPLACE, 6), ("pre_tokenizer", "pretokenizers", BYTES, 30)],
+)
+def test_a_tokenizer_that_blows_texts_up_is_refused(part: str, steps: str, step: Any, count: int) -> None:
     document = json.loads(to_json(spm_document(SpmModel([Piece("a", 0.0, Kind.NORMAL)], "bpe"), "test")))
-    for count, refused in ((1, False), (6, True)):
-        document["normalizer"] = {"type": "Sequence", "normalizers": [replace] * count}
-        if refused:
-            with pytest.raises(CorruptFile, match="1,000,000 characters of one"):
-                load_tokenizer(json.dumps(document), "tokenizer.json")
-        else:
-            load_tokenizer(json.dumps(document), "tokenizer.json")
+    document[part] = {"type": "Sequence", steps: [step]}
+    load_tokenizer(json.dumps(document), "tokenizer.json")
+    document[part] = {"type": "Sequence", steps: [step] * count}
+    with pytest.raises(CorruptFile, match="characters of one"):
+        load_tokenizer(json.dumps(document), "tokenizer.json")

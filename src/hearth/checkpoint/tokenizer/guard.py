@@ -54,20 +54,22 @@ def load_tokenizer(text: str, source: str) -> Tokenizer:
         tokenizer = Tokenizer.from_str(text)
         tokenizer.no_truncation()
         tokenizer.no_padding()
-    growth = _growth(json.loads(tokenizer.normalizer.__getstate__())) if tokenizer.normalizer is not None else 1
+    parts = (tokenizer.normalizer, tokenizer.pre_tokenizer)
+    growth = math.prod(_growth(json.loads(part.__getstate__())) for part in parts if part is not None)
     if growth > _MAX_GROWTH:
-        raise damaged(f"Its normalizer can make {growth:,} characters of one.")
+        raise damaged(f"It can make {growth:,} characters of one.")
     return tokenizer
 
 
-def _growth(normalizer: Mapping[str, Any]) -> int:
-    """How many times longer a text can become by the replacements of a normalizer."""
-    if normalizer.get("type") == "Sequence":
-        return math.prod(_growth(step) for step in normalizer["normalizers"])
-    if normalizer.get("type") == "Replace":
-        pattern = normalizer["pattern"].get("String", "?")  # an expression may match one character
-        return max(1, len(normalizer["content"]) // max(1, len(pattern)))
-    return 1
+def _growth(part: Mapping[str, Any]) -> int:
+    """How many times longer a text can become by what is done to it before it is cut into tokens."""
+    kind = part.get("type")
+    if kind == "Sequence":
+        return math.prod(_growth(step) for step in part.get("normalizers") or part.get("pretokenizers") or ())
+    if kind == "Replace":
+        pattern = part["pattern"].get("String", "?")  # an expression may match one character
+        return max(1, len(part["content"]) // max(1, len(pattern)))
+    return 2 if kind == "ByteLevel" else 1  # which spells a byte that is no ASCII letter with two
 
 
 def encode(tokenizer: Tokenizer, text: str, *, add_special: bool) -> list[int]:
