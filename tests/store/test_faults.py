@@ -256,6 +256,19 @@ def test_what_cannot_have_been_written_is_called_damage(tmp_path: Path, harm: st
         read()
 
 
+@pytest.mark.parametrize("time", ["'9999-12-31T23:59:59.999999Z'", "'yesterday'", "x'00ff'"])
+def test_times_that_no_clock_has_said_stop_nobody_from_talking(tmp_path: Path, time: str) -> None:
+    with Store(tmp_path) as store:
+        talk(store, "question", "answer")
+    connection = sqlite3.connect(tmp_path / "chats.db", isolation_level=None)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'STRICT', '')")
+    connection.close()
+    _execute(tmp_path / "chats.db", f"UPDATE conversations SET updated = {time}")
+    with Store(tmp_path) as store:
+        talk(store, "another", "answer")
+
+
 def _execute(path: Path, statement: str) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(statement)

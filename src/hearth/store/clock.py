@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+_LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)  # there is always a later one
 _FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -14,8 +15,9 @@ class Clock:
     def __init__(self, latest: str | None) -> None:
         self._lock = threading.Lock()
         try:
-            self._last = datetime.strptime(latest or "", _FORMAT).replace(tzinfo=UTC)
-        except ValueError:
+            known = datetime.strptime(latest or "", _FORMAT).replace(tzinfo=UTC)
+            self._last = min(known, _LATEST)
+        except (ValueError, TypeError):  # a damaged file may hold anything
             self._last = datetime.min.replace(tzinfo=UTC)
 
     def now(self) -> str:
