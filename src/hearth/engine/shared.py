@@ -96,12 +96,7 @@ class SharedEngine:
             Whatever `call` raises. What `close` was given.
         """
         self._refuse_nested()
-        try:
-            self._take_turn()
-            self._bury()
-            return call(self._engine)
-        finally:
-            self._pass_turn()
+        return self._in_turn(call)
 
     def begin(self, request: Request, inbox: deque[TokenEvent]) -> int:
         return self.run(lambda engine: engine.begin(request, inbox))
@@ -122,17 +117,17 @@ class SharedEngine:
                         if inbox or not engine.is_unfinished(request_id) or self._is_wanted():
                             break
             finally:
-                self._pass_turn()
+                try:
+                    self._pass_on()
+                except BaseException:  # as in `_in_turn`
+                    self._pass_on()
+                    raise
 
     def end(self, request_id: int) -> None:
         if self._holder == get_ident():  # a signal handler closes a stream in the middle of a step
             self._orphans.put(request_id)
             return
-        try:
-            self._take_turn(always=True)
-            self._engine.end(request_id)
-        finally:
-            self._pass_turn()
+        self._in_turn(lambda engine: engine.end(request_id), always=True)
 
     def end_soon(self, request_id: int) -> None:
         self._orphans.put(request_id)
@@ -148,19 +143,18 @@ class SharedEngine:
             try:
                 self._bury()
             finally:
-                self._pass_turn()
+                try:
+                    self._pass_on()
+                except BaseException:  # as in `_in_turn`
+                    self._pass_on()
+                    raise
 
     def close(self, refusal: Refusal) -> None:
         """Ends all requests with this error, and refuses everything from now on. Waits for a step to end, unless it is
         this thread's own."""
-        self._refusal = self._refusal or refusal
-        if self._holder == get_ident():
-            return
-        try:
-            self._take_turn(always=True)
-            self._engine.fail_everything(self._refusal)
-        finally:
-            self._pass_turn()
+        self._refusal = refusal = self._refusal or refusal
+        if self._holder != get_ident():
+            self._in_turn(lambda engine: engine.fail_everything(refusal), always=True)
 
     # -- turns ---------------------------------------------------------------------------------------------------
 
@@ -170,6 +164,19 @@ class SharedEngine:
                 "This LLM is computing in this very thread, and cannot be asked anew in the middle of it.",
                 why="Something that a step of it calls, such as a signal handler, asks it.",
             )
+
+    def _in_turn(self, call: Callable[[Engine], T], *, always: bool = False) -> T:
+        """Calls with the engine when it is this thread's turn."""
+        try:
+            self._take_turn(always=always)
+            self._bury()
+            return call(self._engine)
+        finally:
+            try:
+                self._pass_on()
+            except BaseException:  # Ctrl-C as it is called, or in its few lines: without them nobody could ever go on
+                self._pass_on()
+                raise
 
     def _take_turn(self, is_served: Callable[[], bool] | None = None, *, always: bool = False) -> bool:
         """Waits until it is this thread's turn. A turn taken must be passed on, however it ends.
@@ -233,15 +240,8 @@ class SharedEngine:
             self._wake_served()
             return bool(self._callers)
 
-    def _pass_turn(self) -> None:
-        """Ends this thread's turn, if it has it."""
-        try:
-            self._pass_on()
-        except BaseException:  # Ctrl-C in these few lines: without them nobody could ever go on
-            self._pass_on()
-            raise
-
     def _pass_on(self) -> None:
+        """Ends this thread's turn, if it has it. May be called once more."""
         with self._lock:
             if self._holder != get_ident():
                 return
