@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,8 @@ class Talk:
         if done is None:
             return
         tell_ending(done)
+        if sys.stdout.isatty():
+            click.echo()  # the next question stands apart
         if done.finish_reason == "context":
             note("The context is full, the answer was cut. /reset begins anew.")
         if self._show_stats:
