@@ -229,9 +229,10 @@ def _translated(path: Path, error: sqlite3.Error) -> HearthError | None:
         )
     if code in _BUSY:
         return StorageError(f"{path} is in use by another program.", hint="Close it and try again.")
-    if not isinstance(error, sqlite3.OperationalError):
+    if not isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
         return None
-    if code in (0, sqlite3.SQLITE_ERROR):  # a text that is no UTF-8; a table or column that is not there
+    # A text that is no UTF-8; a table or column that is not there; rows that contradict each other.
+    if code in (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):
         return _damaged(path, str(error))
     return StorageError(f"{path} cannot be read or written:", why=f"{error}.", hint="Look at the disk's health.")
 
