@@ -74,7 +74,7 @@ def test_a_custom_tool_is_called_with_text(client: OpenAI) -> None:
         input="Patch.",
         tools=[PATCH],
         tool_choice={"type": "custom", "name": "patch"},
-        max_output_tokens=40,
+        max_output_tokens=200,
     ).output[0]
     assert (call.type, call.name) == ("custom_tool_call", "patch")
     assert isinstance(call.input, str)
