@@ -71,13 +71,15 @@ FAMILIES = {
 class Model:
     """A vocabulary of bytes and tags, and the requests to a model that has it."""
 
-    def __init__(self, family: Family, *, tags_are_tokens: bool = True) -> None:
+    def __init__(self, family: Family, *, tags_are_tokens: bool = True, control: tuple[str, ...] = ()) -> None:
         raw = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
         raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         raw.decoder = decoders.ByteLevel()
-        control = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[ARGS]", *([family.marker] if family.control else [])]
-        raw.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in control])
-        plain = ["<think>", "</think>", "</tool_call>", "tool_call", *([] if family.control else [family.marker])]
+        special = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[ARGS]", *control]
+        special += [family.marker] if family.control else []
+        raw.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in special])
+        plain = ["<think>", "</think>", "</tool_call>", "tool_call"]
+        plain += [] if family.control or control else [family.marker]
         if tags_are_tokens:
             raw.add_tokens([AddedToken(text, normalized=False) for text in plain])
         self.raw = raw
@@ -177,3 +179,19 @@ def test_a_required_call_may_come_among_thoughts(family: tuple[Family, Model]) -
     kind, model = family
     done, refused = model.answer(f"I call it.\n{kind.call}", tool_choice="required")
     assert (refused, len(done.tool_calls)) == ("", 1)
+
+
+def test_a_block_that_a_control_token_and_a_word_open_is_thinking() -> None:
+    """As Gemma 4 has it; also before a call that must come."""
+    values = """{% for k, v in f.arguments | items %}{{ k }}:<|"|>{{ v }}<|"|>{% endfor %}"""
+    turns = template("<|tool_call>call:{{ f.name }}{{ '{' }}" + values + "{{ '}' }}<tool_call|>")
+    source = turns.replace("<think>\n", "") + "{# <|channel>thought <channel|> #}"
+    control = ("<|tool_call>", "<tool_call|>", '<|"|>', "<|channel>", "<channel|>")
+    model = Model(Family(source, "", ""), control=control)
+    done, refused = model.answer("<|channel>thought\nHm, hm.\n<channel|>Hello")
+    assert (refused, done.thinking, done.text) == ("", "Hm, hm.", "Hello")
+    call = '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>}<tool_call|>'
+    done, refused = model.answer(f"<|channel>thought\nHm, hm.\n<channel|>{call}", tool_choice="required")
+    assert (refused, done.thinking, calls(done)) == ("", "Hm, hm.", [("get_weather", {"city": "Paris"})])
+    done, refused = model.answer(f"<|channel>thought\nHm, hm.\n{call}")
+    assert (refused, done.thinking, calls(done)) == ("", "Hm, hm.", [("get_weather", {"city": "Paris"})])

@@ -153,9 +153,9 @@ class AnswerConstraint:
         """Tokens that go on with an opening tag."""
         rest = tags.open.encode()[len(self._begun) :]
         mask = self._table.towards(rest)
-        whole = self._table.tokenizer.id_of(tags.open)
-        if whole is not None and not self._begun:
-            set_bit(mask, whole)
+        for token, text in self._table.tag_texts.items():
+            if rest.startswith(text):
+                set_bit(mask, token)
         return mask
 
     def _begin(self, token: int) -> None:

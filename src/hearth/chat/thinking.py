@@ -19,24 +19,27 @@ class Tags:
 
     Attributes:
         answer: two strings around what follows on the block, which some of the family write.
+        tokens: control tokens within the two strings, where one is more than a token.
     """
 
     open: str
     close: str
     answer: tuple[str, str] | None = None
+    tokens: tuple[str, ...] = ()
 
 
-# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; others.
+# Known families: DeepSeek R1, Qwen 3, SmolLM 3, QwQ, Granite 3.3 and 4 and many more; Magistral; Seed; Gemma 4; others.
 TAGS = (
     Tags("<think>", "</think>", answer=("<response>", "</response>")),
     Tags("[THINK]", "[/THINK]"),
     Tags("<seed:think>", "</seed:think>"),
+    Tags("<|channel>thought", "<channel|>", tokens=("<|channel>",)),
     Tags("<thinking>", "</thinking>"),
     Tags("<thought>", "</thought>"),
 )
 # Blocks between words instead of tags count only for templates that ask for them: Granite 3.2.
 SPELLED = (Tags("Here is my thought process:", "Here is my response:"),)
-ALL_TAGS = tuple(text for tags in TAGS for text in (tags.open, tags.close))
+ALL_TAGS = tuple(text for tags in TAGS for text in (tags.open, tags.close, *tags.tokens))
 
 
 def tags_for(template_source: str) -> tuple[Tags, ...]:

@@ -75,6 +75,14 @@ def test_published_answers_are_allowed(
         assert not model.takes(_REQUIRED, tokens)
 
 
+def test_a_line_end_after_the_last_call_binds_to_nothing(model: Model) -> None:
+    if model.format.name in ("function-gemma", "gemma4"):
+        pytest.skip("a control token ends its calls")
+    for example in model.family.examples:
+        if example.strict and isinstance(example.read[-1], tuple):
+            assert model.takes(_AUTO, model.tokens(example.text + "\n"))
+
+
 def test_free_text_is_allowed_where_calls_are_not_required(model: Model) -> None:
     for text in ("", "Hello.", "A list:\n- [1]\n```python\nx = {'name': 1}\n```\n<b>", "日本 🙂"):
         assert model.takes(_AUTO, model.tokens(text))

@@ -36,7 +36,7 @@ class Granite(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list."""
-        return f"calls: {call_list(parallel=parallel)}"
+        return f"calls: {call_list(parallel=parallel)} blank?"
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """The templates know calls and results only as text, and results under a role of their own."""

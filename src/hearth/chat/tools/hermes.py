@@ -31,8 +31,8 @@ class Hermes(JsonFormat):
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a block, or several."""
         begin, end = self._mark("<tool_call>"), self._mark("</tool_call>")
-        more = f"(line? {begin} block){MORE_CALLS}" if parallel else ""
-        return f"calls: block {more}\nblock: line? call line? {end}\nline: /[ \\n]{{1,2}}/"
+        more = f"(blank? {begin} block){MORE_CALLS}" if parallel else ""
+        return f"calls: block {more} blank?\nblock: blank? call blank? {end}"
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from hearth.chat.tools.jsoncalls import FENCE, FENCE_WORDS, JsonSyntax
 from hearth.chat.tools.lark import (
+    BLANK,
     MORE_CALLS,
     End,
     Markers,
@@ -43,6 +44,7 @@ def call_rules(tools: Sequence[Tool], *, wrapped: bool = True) -> list[str]:
     rules = [
         either("call", tools),
         r"gap: / |\n {0,8}/",
+        BLANK,
         rf'END: /({_GAP},{_GAP}"id":{_GAP}"[a-zA-Z0-9_-]{{1,64}}")?{_GAP}\}}/',
     ]
     for i, tool in enumerate(tools):
@@ -86,10 +88,10 @@ class BareCalls:
     def required(self) -> list[str]:
         """Rules `begin`: calls alone."""
         if not self._syntax.fenced:
-            return ["begin: call more", *self._rules]
+            return ["begin: call more blank?", *self._rules]
         fenced = rf"(fence (call more | /\[{_GAP}/ call {self._rest_of_list}) | python) close?"
         fence = rf"{FENCE}({_WORDS})\n"
-        return [f"begin: call more | {fenced}", f"fence: /{fence}/", *self._python(fence), *self._rules]
+        return [f"begin: (call more | {fenced}) blank?", f"fence: /{fence}/", *self._python(fence), *self._rules]
 
     def free(self, mark: Markers) -> list[str]:
         """Rules `begin`: text, calls, or both.
@@ -103,13 +105,13 @@ class BareCalls:
         tokens = [(mark(marker), "calls") for marker in markers if mark.is_token(marker)]
         rules = [*self._rules, *self._objects("object", _NAMED)]
         rules += free_text("begin", ends, tokens=tokens)
-        rules.append(f"in_object: object more {'close?' if fenced else ''} | after_object")
+        rules.append(f"in_object: object more {'close?' if fenced else ''} blank? | after_object")
         rules += free_text("after_object", ends, tokens=tokens, but=f'{_NAMED}"({self._names})"')
         if fenced:
             word = f"({_WORDS}){_SPACE}"
             listed = rf"\[{_SPACE}\{{{_NAMED}"
             rules += [*self._objects("listed", word + listed), *self._python(word)]
-            rules.append(f"in_fence: (listed {self._rest_of_list} | python) close? | after_fence")
+            rules.append(f"in_fence: (listed {self._rest_of_list} | python) close? blank? | after_fence")
             calls = rf'(\{{{_NAMED}|{listed})"({self._names})"|{_PRINTED}({self._names}){_SPACE}\('
             rules += free_text("after_fence", ends, tokens=tokens, but=f"{word}({calls})")
         return rules

@@ -15,6 +15,7 @@ from hearth.chat.tools.types import Choice, Tool
 
 MAX_CALLS = 16  # in one answer, so that a small model comes to an end
 _MAX_BITS = 64  # things that llguidance can tell apart in any order; those after them have their order
+BLANK = r"blank: /[ \n]{1,2}/"  # models put it beside their tags, and after all
 MORE_CALLS = f"{{0,{MAX_CALLS - 1}}}"
 ANY = "/(?s:.*)/"
 

@@ -28,7 +28,7 @@ class Llama3(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: objects."""
-        return "calls: call more"
+        return "calls: call more blank?"
 
     def write(self, calls: Sequence[Message]) -> str:
         """Calls as a model writes them."""

@@ -39,7 +39,7 @@ class MistralList(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list, a space before it or none."""
-        return f'calls: " "? {call_list(parallel=parallel)}'
+        return f'calls: " "? {call_list(parallel=parallel)} blank?'
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Ids as the templates accept them."""
@@ -70,7 +70,7 @@ class MistralNamed:
             between = f"{self._mark(_ID)} /[a-zA-Z0-9]{{9}}/ {between}"
         chosen = callable_tools(tools, choice)
         more = f"({begin} named){MORE_CALLS}" if parallel else ""
-        rules = [f'calls: named {more} | " "? {call_list(parallel=parallel)}', *call_rules(chosen)]
+        rules = [f'calls: (named {more} | " "? {call_list(parallel=parallel)}) blank?', *call_rules(chosen)]
         rules.append("named: " + " | ".join(f"named_{i}" for i in range(len(chosen))))
         rules += [f"named_{i}: {quoted(tool.name)} {between} arguments_{i}" for i, tool in enumerate(chosen)]
         if choice.free:

@@ -29,7 +29,7 @@ class Phi4Mini(JsonFormat):
 
     def calls(self, *, parallel: bool) -> str:
         """Rule `calls`: a list."""
-        return f"calls: {call_list(parallel=parallel)} {self._mark('<|/tool_call|>')}"
+        return f"calls: {call_list(parallel=parallel)} {self._mark('<|/tool_call|>')} blank?"
 
     def prepare(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool] = ()) -> list[Message]:
         """Tools go into the system message; calls and results become text."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.lark import (
+    BLANK,
     MORE_CALLS,
     End,
     Markers,
@@ -65,11 +66,11 @@ class QwenCoder:
         chosen = callable_tools(tools, choice)
         names = "|".join(pattern(tool.name) for tool in chosen)
         rules = [
-            r"line: /[ \n]{1,2}/",
-            f"calls: line? {quoted(_FUNCTION)} function more",
-            f"more: (line? {end} (line? {begin} line? {quoted(_FUNCTION)} function line? {end}){MORE_CALLS})?"
+            BLANK,
+            f"calls: blank? {quoted(_FUNCTION)} function more blank?",
+            f"more: (blank? {end} (blank? {begin} blank? {quoted(_FUNCTION)} function blank? {end}){MORE_CALLS})?"
             if parallel
-            else f"more: (line? {end})?",
+            else f"more: (blank? {end})?",
             either("function", chosen),
         ]
         for i, tool in enumerate(chosen):
@@ -79,7 +80,7 @@ class QwenCoder:
         ends = [End(pattern(_BEGIN), "calls"), End(pattern(_FUNCTION), "in_function", at_line=True)]
         tokens = [(begin, "calls")] if self._mark.is_token(_BEGIN) else []
         rules += free_text("begin", ends, tokens=tokens)
-        rules.append("in_function: function more | after_function")
+        rules.append("in_function: function more blank? | after_function")
         rules += free_text("after_function", ends, tokens=tokens, but=f"({names})>")
         return "\n".join(["start: begin", *rules])
 
@@ -124,10 +125,10 @@ def _function_rules(tool: Tool, number: int) -> list[str]:
     rules, items = [], {name: f"p{number}_{i}" for i, name in enumerate(properties)}
     for name, rule in items.items():
         values = values_of(properties[name], schema)
-        rules.append(f"{rule}: {quoted(f'{_PARAMETER}{name}>')} {rule}_value line?")
+        rules.append(f"{rule}: {quoted(f'{_PARAMETER}{name}>')} {rule}_value blank?")
         rules += _value_rules(f"{rule}_value", values, schema)
     parameters, order = any_order(f"all{number}", list(items.values()), [items[name] for name in required])
-    body = f"name_{number} line? {parameters} {quoted(_FUNCTION_END)}"
+    body = f"name_{number} blank? {parameters} {quoted(_FUNCTION_END)}"
     return [f"function_{number}: {body}", *lazy(f"name_{number}", f"/{pattern(tool.name)}>/"), *order, *rules]
 
 
