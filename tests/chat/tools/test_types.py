@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from llguidance import LLMatcher
 
 from hearth.chat.tools import Choice, checked_choice, checked_tools, new_call_id
 from hearth.chat.tools.types import MAX_DEPTH, MAX_SCHEMA_CHARS, MAX_TOOLS
 from hearth.errors import UsageError
 
-from .families import RAW_TOOLS, TOOLS, tool
+from .families import FAMILIES, RAW_TOOLS, TIME, TOOLS, Family, tool
 
 
 def test_a_tool_without_parameters_takes_none() -> None:
@@ -68,6 +69,19 @@ def _function(**fields: Any) -> list[dict[str, Any]]:
 def test_a_wrong_tool_is_refused_by_name_and_field(raw: object, named: str) -> None:
     with pytest.raises(UsageError, match=named):
         checked_tools(raw)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
+def test_a_name_may_hold_dots_which_every_format_carries(family: Family) -> None:
+    tools = checked_tools([tool("Calendar.create_event", {})])
+    lark = family.make({}).grammar(tools, Choice("required"))
+    for example in family.examples:
+        if example.read == [TIME]:
+            parser = family.make({}).parser(tools)
+            said = [*parser.push(example.text.replace("get_time", "Calendar.create_event")), *parser.finish()]
+            names = [piece.name for piece in said if not isinstance(piece, str) and piece.name]
+            assert names == ["Calendar.create_event"]
+    assert LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(lark)) == ""
 
 
 def test_choices() -> None:

@@ -28,7 +28,7 @@ from hearth.chat.tools.types import Choice, Tool, ToolParser
 
 _CALLS, _ID, _ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
 _ALPHABET = string.ascii_letters + string.digits
-_NAME_CHARS = frozenset(_ALPHABET + "_-")
+_NAME_CHARS = frozenset(_ALPHABET + "_-.")
 
 
 class MistralList(JsonFormat):

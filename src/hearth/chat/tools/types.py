@@ -19,7 +19,7 @@ MAX_TOOLS = 128
 MAX_SCHEMA_CHARS = 64 << 10
 MAX_ALL_CHARS = 512 << 10
 MAX_DEPTH = 32
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _TOOL_FIELDS = {"type", "function"}
 _FUNCTION_FIELDS = {"name", "description", "parameters", "strict"}
@@ -30,7 +30,7 @@ class Tool:
     """A function that the model may ask to be called.
 
     Attributes:
-        name: letters, digits, `_` and `-`, at most 128.
+        name: letters, digits, `_`, `-` and `.`, at most 128.
         description: what it does, for the model; "" for none.
         parameters: JSON schema of its arguments, which are one object.
         strict: as given. Arguments always follow the schema, strict or not.
@@ -223,7 +223,7 @@ def _checked_tool(raw: object, where: str) -> Tool:
     name = function.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"{where}.name is {_shown(name)}.", hint="A name is 1 to 128 letters of a-z, A-Z, 0-9, '_' and '-'."
+            f"{where}.name is {_shown(name)}.", hint="A name is 1 to 128 letters of a-z, A-Z, 0-9, '_', '-' and '.'."
         )
     where = f"{where} ({name})"
     _no_others(function, _FUNCTION_FIELDS, where)
