@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def answers(bundle: Path, isa: str | None = None) -> bool:
     with Model(bundle, isa=isa) as model, open_session(model) as session:
         (logits,) = Sequences(session).run([Piece(0, LLAMA.token_ids)])
     return bool((logits.argmax(1) == LLAMA.expected_logits().argmax(1)).all())
+
+
+def test_several_threads_may_open_models_that_are_not_compiled_yet(cache: Path) -> None:
+    cases = [LLAMA, LLAMA, *(case for case in CASES if case.name in ("qwen3", "gemma2"))]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        made = list(pool.map(lambda case: compile_model(case.path, name=case.name, **EXACT), cases))
+    assert made[0] == made[1]
+    assert len(list_bundles()) == len(set(made)) == 3
+    assert answers(made[0])
 
 
 def test_one_bundle_has_kernels_for_every_processor(cache: Path) -> None:

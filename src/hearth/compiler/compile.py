@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -53,6 +54,9 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how much of how much: bytes for weights, kernels for kernels."""
 
 Precision = Literal["default", "high"]
+
+# TVM's builders keep their state for the process: two threads that compile at once break each other's graphs.
+_one_at_a_time = threading.Lock()
 
 
 def compile_model(
@@ -127,11 +131,14 @@ def compile_model(
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     again = force or dump_ir is not None or output is not None
-    _compile(
-        checkpoint, model, formats, isas, triple, tunings, name, precision, kv_format(kv, precision), folder, dump_ir,
-        threads, report, again,
-    )  # fmt: skip
-    mark_compiled_here(open_bundle(folder, for_this_machine=False))
+    with _one_at_a_time:
+        if not again and _is_sound(folder):  # another thread has made it meanwhile
+            return folder
+        _compile(
+            checkpoint, model, formats, isas, triple, tunings, name, precision, kv_format(kv, precision), folder,
+            dump_ir, threads, report, again,
+        )  # fmt: skip
+        mark_compiled_here(open_bundle(folder, for_this_machine=False))
     return folder
 
 
