@@ -31,13 +31,11 @@ class OneAtATime(ToySession):
         self.before_forward = lambda: None
 
     def forward(self, *batch):
-        assert self._busy.acquire(blocking=False), "two threads compute in one session"
-        try:
+        assert not self._busy.locked(), "two threads compute in one session"
+        with self._busy:  # which Ctrl-C cannot leave locked
             time.sleep(0)
             self.before_forward()
             return super().forward(*batch)
-        finally:
-            self._busy.release()
 
 
 @pytest.fixture
@@ -334,3 +332,17 @@ def test_a_forked_process_is_told_at_once_even_if_a_thread_held_the_engine(share
         held.result()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
     assert tokens_of(generation(shared, PROMPTS[0])) == greedy_reference(session, PROMPTS[0], 12)
+
+
+def test_an_interrupt_right_after_a_request_was_queued_leaves_none_behind(shared, session, monkeypatch):
+    begin = Engine.begin
+
+    def interrupted(engine, request, inbox):
+        begin(engine, request, inbox)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(generation(shared, PROMPTS[3]))
+    monkeypatch.undo()
+    assert is_idle(shared, session)

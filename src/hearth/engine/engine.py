@@ -252,6 +252,12 @@ class Engine:
         self.cancel(request_id)
         self._ledger.close_inbox(request_id)
 
+    def abandon(self, inbox: deque[TokenEvent]) -> None:
+        """`end` of the request whose events go into this inbox, if there is one."""
+        request_id = self._ledger.owner_of(inbox)
+        if request_id is not None:
+            self.end(request_id)
+
     def end_soon(self, request_id: int) -> None:
         """`end`: one engine belongs to one thread."""
         self.end(request_id)

@@ -29,6 +29,10 @@ class Driver(Protocol):
         """Ends the request if it has not ended; nothing goes into its inbox afterwards."""
         ...
 
+    def abandon(self, inbox: deque[TokenEvent]) -> None:
+        """`end` of a request whose `begin` was interrupted before it told the id; nothing if it had not begun."""
+        ...
+
     def end_soon(self, request_id: int) -> None:
         """`end` as a finaliser may call it, which runs in any thread and anywhere: it waits for nobody."""
         ...
@@ -49,7 +53,7 @@ class Generation(Iterator[TokenEvent]):
         self._request = request
         self._id: int | None = None
         self._inbox: deque[TokenEvent] = deque()
-        self._ended = False
+        self._begun = self._ended = False
         self.usage: Usage | None = None
 
     def __next__(self) -> TokenEvent:
@@ -77,6 +81,7 @@ class Generation(Iterator[TokenEvent]):
     def begin(self) -> None:
         """Queues the request if that is still to be done: it is computed with others from now on."""
         if self._id is None and not self._is_closed():
+            self._begun = True
             self._id = self._driver.begin(self._request, self._inbox)
             if self._is_closed():  # meanwhile, by another thread
                 self._driver.end(self._id)
@@ -88,6 +93,8 @@ class Generation(Iterator[TokenEvent]):
 
     def close(self) -> None:
         """Cancels the request if it has not ended. A thread that waits for its next event gets the last one."""
+        if self._begun and self._id is None:
+            self._driver.abandon(self._inbox)
         if self._id is not None and not self._ended:
             self._driver.end(self._id)
             self.usage = next((event.usage for event in list(self._inbox) if event.usage), self.usage)

@@ -70,6 +70,10 @@ class Ledger:
         self._scheduler.add(sequence)
         return sequence.id
 
+    def owner_of(self, inbox: deque[TokenEvent]) -> int | None:
+        """The request whose events go into this very inbox; None if there is none."""
+        return next((request_id for request_id, box in self._inboxes.items() if box is inbox), None)
+
     def close_inbox(self, request_id: int) -> None:
         """The rest of this request's events, if any, go to `take_news`."""
         self._inboxes.pop(request_id, None)

@@ -15,7 +15,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from threading import get_ident
 from typing import TypeVar
 
@@ -64,7 +63,7 @@ class SharedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._orphans: SimpleQueue[int] = SimpleQueue()  # requests that nobody can read; finalisers may put here
+        self._orphans: deque[int] = deque()  # requests that nobody can read; finalisers may append here
         self._refusal: Refusal | None = None
         self._begin_turns()
         _engines.add(self)
@@ -109,7 +108,7 @@ class SharedEngine:
             try:
                 if self._take_turn(lambda: bool(inbox) or not engine.is_unfinished(request_id)):
                     while True:
-                        if not self._orphans.empty():
+                        if self._orphans:
                             self._bury()
                         engine.advance_for(request_id)
                         if self._refusal is not None:
@@ -125,12 +124,16 @@ class SharedEngine:
 
     def end(self, request_id: int) -> None:
         if self._holder == get_ident():  # a signal handler closes a stream in the middle of a step
-            self._orphans.put(request_id)
+            self._orphans.append(request_id)
             return
         self._in_turn(lambda engine: engine.end(request_id), always=True)
 
+    def abandon(self, inbox: deque[TokenEvent]) -> None:
+        if self._holder != get_ident():
+            self._in_turn(lambda engine: engine.abandon(inbox), always=True)
+
     def end_soon(self, request_id: int) -> None:
-        self._orphans.put(request_id)
+        self._orphans.append(request_id)
         if not self._lock.acquire(blocking=False):
             return  # whoever has the lock, and be it this thread further up, is about to take a turn or to pass it on
         try:
@@ -265,8 +268,9 @@ class SharedEngine:
 
     def _bury(self) -> None:
         """Ends the requests that nobody can read any more."""
-        while not self._orphans.empty():  # nobody else takes any out
-            self._engine.end(self._orphans.get())
+        while self._orphans:  # nobody else takes any out
+            self._engine.end(self._orphans[0])
+            self._orphans.popleft()
 
 
 _engines: weakref.WeakSet[SharedEngine] = weakref.WeakSet()
