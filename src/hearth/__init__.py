@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hearth.async_llm import AsyncAnswerStream, AsyncLLM
-    from hearth.chat.answer import AnswerStream, Chunk, Completion
+    from hearth.chat.answer import Chunk, Completion
+    from hearth.chat.answer_stream import AnswerStream
     from hearth.chat.conversation import Conversation, Message
     from hearth.chat.many import SomeFailed
     from hearth.errors import HearthError
@@ -22,7 +23,7 @@ __version__: str
 # Imported when first used: `hearth --help` and `import hearth.errors` shall not wait for numpy.
 _HOMES = {
     "LLM": "hearth.llm",
-    "AnswerStream": "hearth.chat.answer",
+    "AnswerStream": "hearth.chat.answer_stream",
     "AsyncAnswerStream": "hearth.async_llm",
     "AsyncLLM": "hearth.async_llm",
     "Chunk": "hearth.chat.answer",

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import Manifest
-from hearth.chat.answer import AnswerStream, Completion, Totals
+from hearth.chat.answer import Completion, Totals
+from hearth.chat.answer_stream import AnswerStream
 from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import Embedder, EmbeddingInput

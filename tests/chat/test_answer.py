@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from hearth.chat.answer import AnswerBuilder, AnswerStream, Chunk, Completion, Timings, Totals, Usage
+from hearth.chat.answer import AnswerBuilder, Chunk, Completion, Timings, Totals, Usage
+from hearth.chat.answer_stream import AnswerStream
 from hearth.chat.stop import StopStrings
 from hearth.chat.thinking import ThinkingSplitter
 from hearth.chat.tokenizer import Tokenizer

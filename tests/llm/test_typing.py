@@ -30,7 +30,7 @@ async def ask(llm: AsyncLLM) -> None:
 """
 REVEALED = [
     "hearth.chat.completion.Completion",
-    "hearth.chat.answer.AnswerStream",
+    "hearth.chat.answer_stream.AnswerStream",
     "list[hearth.chat.completion.Completion]",
     "list[hearth.chat.completion.Completion]",
     "hearth.chat.completion.Completion",

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal, Unpack, overload
 
-from hearth.chat.answer import AnswerStream, Completion, Totals
+from hearth.chat.answer import Completion, Totals
+from hearth.chat.answer_stream import AnswerStream
 from hearth.chat.formats import as_response_format
 from hearth.chat.many import Result, all_or_raise, run_many
 from hearth.chat.request import CONTEXT_HINT, Prepared, Requests

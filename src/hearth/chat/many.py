@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hearth.chat.answer import AnswerStream, Completion
+from hearth.chat.answer import Completion
+from hearth.chat.answer_stream import AnswerStream
 from hearth.errors import HearthError
 
 Result = Completion | Exception

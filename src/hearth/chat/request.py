@@ -16,21 +16,20 @@ from hearth.chat.answer import AnswerBuilder
 from hearth.chat.choose import TOOL_TEMPLATE, ChosenTemplate, choose_template
 from hearth.chat.continuing import cut, marked, state_of
 from hearth.chat.conversation import SYSTEM_ROLES, Message, checked_messages
-from hearth.chat.fit import fitted, with_text
+from hearth.chat.fit import with_text
 from hearth.chat.grammar import Grammars, Trial
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.infill import infill_form, infill_prompt
-from hearth.chat.prompt import Prompt
 from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
 from hearth.chat.stop import StopStrings
 from hearth.chat.structured import Structure, checked_format
+from hearth.chat.telling import Told, rendered, tell
 from hearth.chat.thinking import ThinkingSplitter, tags_for
 from hearth.chat.tokenizer import Tokenizer
-from hearth.chat.told import untold
 from hearth.engine import Request, SamplingParams
-from hearth.errors import ContextFull, TemplateError, TokenizerMissing, UsageError
+from hearth.errors import ContextFull, TokenizerMissing, UsageError
 
 GENERATE_TOKENS = 256
 """`max_tokens` of a text that is carried on, where none is given: plain text has no natural end."""
@@ -77,26 +76,6 @@ class _Turn:
     use: ToolUse | None
     continues: bool = False
     notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A chat as its template tells it.
-
-    Attributes:
-        use: of tools; None where there are none.
-        asked: the messages as they came, parts of text joined where the template takes text only.
-        messages: the same with tools, calls and results as the template takes them.
-        variables: what the template was given besides.
-        prompt: what it made of all that.
-    """
-
-    chosen: ChosenTemplate
-    use: ToolUse | None
-    asked: list[dict[str, Any]]
-    messages: list[dict[str, Any]]
-    variables: Mapping[str, Any]
-    prompt: Prompt
 
 
 class Requests:
@@ -177,7 +156,7 @@ class Requests:
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
-        told = self._told(data, variables, thinking, list(self._ways(chosen, use)))
+        told = tell(data, variables, thinking, list(self._ways(chosen, use)))
         if told.use is not None:
             structure = None if continue_final_message else told.use.structure(structure)
             bias = (settings.get("logit_bias") or {}) | told.use.forbidden(tokenizer)
@@ -378,39 +357,11 @@ class Requests:
             plain = self.template() if has_default else chosen
             yield plain, use.described(plain.template)
 
-    def _told(
-        self,
-        messages: list[dict[str, Any]],
-        variables: Mapping[str, Any],
-        thinking: bool | None,
-        ways: Sequence[tuple[ChosenTemplate, ToolUse | None]],
-    ) -> _Told:
-        """The chat told in the first way that leaves nothing of tools, calls and results out; where each does, in the
-        first that the template takes.
-
-        Raises:
-            TemplateError: none is taken.
-        """
-        told: list[_Told] = []
-        refused: list[TemplateError] = []
-        for chosen, use in ways:
-            try:
-                told.append(_tell(chosen, use, messages, variables, thinking))
-            except TemplateError as error:
-                refused.append(error)
-                continue
-            names = [tool.name for tool in use.tools] if use is not None else []
-            if len(ways) == 1 or untold(told[-1].prompt.text, told[-1].asked, names) is None:
-                return told[-1]
-        if not told:
-            raise refused[0]
-        return told[0]
-
-    def _shared_prefix(self, told: _Told, ids: list[int]) -> int:
+    def _shared_prefix(self, told: Told, ids: list[int]) -> int:
         """Tokens at the beginning that are the same whatever the user says: the system prompt, which a sliding window
         never drops."""
         head = [m for m in told.messages[:1] if m["role"] in SYSTEM_ROLES]
-        other = _rendered(told.chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], told.variables)
+        other = rendered(told.chosen, [*head, {"role": "user", "content": "\N{BULLET}"}], told.variables)
         shared = 0
         other_ids = self.tokenizer().encode_prompt(other, ensure_bos=told.chosen.ensure_bos)
         for a, b in zip(ids, other_ids, strict=False):
@@ -418,29 +369,3 @@ class Requests:
                 break
             shared += 1
         return shared
-
-
-def _tell(
-    chosen: ChosenTemplate,
-    use: ToolUse | None,
-    messages: list[dict[str, Any]],
-    variables: Mapping[str, Any],
-    thinking: bool | None,
-) -> _Told:
-    template = chosen.template
-    given = {**(template.thinking.variables(thinking) if thinking is not None else {}), **variables}
-    asked = with_text(messages, template.probe)
-    prepared = asked
-    if use is not None:
-        prepared, shown = use.messages(asked), use.for_template()
-        if use.tools and shown is None and template.name == TOOL_TEMPLATE:
-            shown = [tool.for_template() for tool in use.tools]
-        given[template.probe.tools_variable or "tools"] = shown
-    if given.get("tools") is None and template.probe.needs_tools:
-        given["tools"] = []
-    return _Told(chosen, use, asked, prepared, given, _rendered(chosen, prepared, given))
-
-
-def _rendered(chosen: ChosenTemplate, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> Prompt:
-    """The prompt, with everything that the template would otherwise leave out."""
-    return chosen.template.render(fitted(messages, chosen.template), **variables)

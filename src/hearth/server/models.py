@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
@@ -27,6 +27,7 @@ from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.model_card import ModelCard, described
 from hearth.server.model_names import ModelNames, model_id
 from hearth.server.model_settings import ModelSettings
+from hearth.server.model_slot import OpenModel, Slot
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.units import format_bytes
 from hearth.worker import Closing, Worker
@@ -43,52 +44,6 @@ _UNLOAD_DRAIN_S = 30.0
 OnProgress = Callable[[Progress], None]
 
 
-@dataclass(eq=False)
-class OpenModel:
-    """A model in memory.
-
-    Attributes:
-        name: by which requests know it.
-        created: when the server came to know it, in seconds since 1970.
-    """
-
-    name: str
-    llm: LLM
-    worker: Worker
-    created: int
-
-
-@dataclass(eq=False)
-class _Slot:
-    """A known model.
-
-    Attributes:
-        source: the name that opens it.
-        users: who hold it, or wait for it to open.
-        last_used: a number that grows from use to use.
-        free: set while there are no users.
-    """
-
-    source: str
-    card: ModelCard
-    opened: OpenModel | None = None
-    users: int = 0
-    last_used: int = 0
-    free: asyncio.Event = field(default_factory=asyncio.Event)
-    loading: asyncio.Task[OpenModel] | None = None
-    closing: asyncio.Task[None] | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory it takes now."""
-        return self.card.size_bytes or 0 if self.opened else 0
-
-    @property
-    def idle(self) -> bool:
-        """Open, and nobody's."""
-        return self.opened is not None and self.users == 0 and self.closing is None
-
-
 class Models:
     """The models of one server.
 
@@ -103,7 +58,7 @@ class Models:
         self._settings = settings
         self._budget_bytes = settings.memory_bytes or int(_BUDGET_SHARE * (available_bytes() or 1 << 62))
         self._names = ModelNames(dict(settings.aliases))
-        self._slots: dict[str, _Slot] = {}  # by the name in requests
+        self._slots: dict[str, Slot] = {}  # by the name in requests
         self._clock = itertools.count(1)
         self._one_load = asyncio.Lock()
         self._shutting_down = False
@@ -113,10 +68,10 @@ class Models:
                 raise UsageError(f"Two models are called {model_id(name)} in requests.", hint="Rename one of them.")
         self._names.check(self._known())
 
-    def add(self, name: str) -> _Slot:
+    def add(self, name: str) -> Slot:
         """Makes a model known. One that is known under this name already stays."""
         known = model_id(name)
-        return self._slots.setdefault(known, _Slot(name, ModelCard(known, created=int(time.time()))))
+        return self._slots.setdefault(known, Slot(name, ModelCard(known, created=int(time.time()))))
 
     def forget(self, name: str) -> None:
         """Makes a model unknown again, if it is not in use, open or about to be."""
@@ -244,19 +199,19 @@ class Models:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _find(self, name: str | None) -> _Slot:
+    def _find(self, name: str | None) -> Slot:
         return self._slots[self._names.find(name, self._known())]
 
     def _known(self) -> dict[str, str]:
         return {name: slot.source for name, slot in self._slots.items()}
 
-    def _card(self, slot: _Slot) -> ModelCard:
+    def _card(self, slot: Slot) -> ModelCard:
         if slot.opened is None or slot.opened.worker.broken is not None:
             return replace(slot.card, loaded=False)
         worker = slot.opened.worker
         return replace(slot.card, loaded=True, running=worker.num_running, waiting=worker.num_waiting)
 
-    async def _open(self, slot: _Slot, progress: OnProgress | None = None) -> OpenModel:
+    async def _open(self, slot: Slot, progress: OnProgress | None = None) -> OpenModel:
         while True:
             if slot.closing is not None:
                 await asyncio.wait([slot.closing])
@@ -270,7 +225,7 @@ class Models:
             # A caller who goes away does not end the loading: others may wait for it too.
             return await asyncio.shield(slot.loading)
 
-    async def _load(self, slot: _Slot, progress: OnProgress | None) -> OpenModel:
+    async def _load(self, slot: Slot, progress: OnProgress | None) -> OpenModel:
         begin = time.monotonic()
         try:
             async with self._one_load:
@@ -298,7 +253,7 @@ class Models:
         finally:
             slot.loading = None
 
-    def _open_llm(self, slot: _Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
+    def _open_llm(self, slot: Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
         settings = self._settings
         llm = LLM(
             slot.source,
@@ -314,7 +269,7 @@ class Models:
         llm.try_grammars(self._trial)
         return llm
 
-    async def _make_room(self, slot: _Slot, progress: OnProgress | None) -> int:
+    async def _make_room(self, slot: Slot, progress: OnProgress | None) -> int:
         """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.
 
         Raises:
@@ -340,7 +295,7 @@ class Models:
             **self._settings.preparing,
         )
 
-    async def _fit(self, slot: _Slot, card: ModelCard) -> None:
+    async def _fit(self, slot: Slot, card: ModelCard) -> None:
         """The same, now that its size is known."""
         size_bytes = card.size_bytes or 0
         await self._evict(size_bytes)
@@ -360,7 +315,7 @@ class Models:
     def _used_bytes(self) -> int:
         return sum(slot.size_bytes for slot in self._slots.values())
 
-    def _no_room(self, slot: _Slot, size_bytes: int) -> NoRoom:
+    def _no_room(self, slot: Slot, size_bytes: int) -> NoRoom:
         busy = [other.card.id for other in self._slots.values() if other.opened is not None]
         return NoRoom(
             f"{slot.card.id} takes {format_bytes(size_bytes)}; the models of this server may take"
@@ -371,13 +326,13 @@ class Models:
             else "Start it with more --memory, or take a smaller model, format or context.",
         )
 
-    async def _close(self, slot: _Slot, drain_s: float) -> None:
+    async def _close(self, slot: Slot, drain_s: float) -> None:
         if slot.closing is None and slot.opened is not None:
             slot.closing = asyncio.create_task(self._close_now(slot, slot.opened, drain_s))
         if slot.closing is not None:
             await asyncio.shield(slot.closing)
 
-    async def _close_now(self, slot: _Slot, opened: OpenModel, drain_s: float) -> None:
+    async def _close_now(self, slot: Slot, opened: OpenModel, drain_s: float) -> None:
         try:
             if opened.worker.broken is None:
                 await _until(slot.free, slot.users, drain_s)
