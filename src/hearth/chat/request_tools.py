@@ -15,7 +15,7 @@ from llguidance import LLMatcher
 from hearth.chat.conversation import joined_contents
 from hearth.chat.grammar_constraint import CallStart
 from hearth.chat.structured import Structure
-from hearth.chat.structured_keep import kept_schema
+from hearth.chat.structured_keep import check_strict, kept_schema, notices_of
 from hearth.chat.structured_schema import checked_schema
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
@@ -156,16 +156,19 @@ def tools_of_chat(
     """
     checked = checked_tools(tools)
     chosen = checked_choice(choice, checked)
+    tool_format = tool_format_for(template, tokenizer) or DEFAULT_FORMAT
     notices: list[str] = []
     for i, tool in enumerate(checked):
         place = f"tools[{i}].function.parameters"
         kept = kept_schema(checked_schema(tool.parameters, place), place, strict=tool.strict)
-        notices.extend(kept.notices)
+        beside = tool_format.gaps(tool, place)
+        if tool.strict:
+            check_strict(beside)
+        notices.extend(notices_of([*kept.gaps, *beside]))
     if not isinstance(parallel, bool):
         raise UsageError(f"parallel_tool_calls is {parallel!r}, but must be true or false.")
     if not checked and not any(m.get("tool_calls") or m.get("role") == "tool" for m in messages):
         return None
-    tool_format = tool_format_for(template, tokenizer) or DEFAULT_FORMAT
     return ToolUse(checked, chosen, tool_format, parallel, template, tuple(notices))
 
 

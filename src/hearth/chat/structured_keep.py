@@ -8,7 +8,7 @@ told what it may not keep to. The rules that do so, a keyword each, are in `stru
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -41,11 +41,26 @@ class Kept:
     @property
     def notices(self) -> tuple[str, ...]:
         """The gaps in words; at most one text."""
-        if not self.gaps:
-            return ()
-        told = "; ".join(map(str, self.gaps[:_MAX_TOLD]))
-        more = f"; and {len(self.gaps) - _MAX_TOLD} more" if len(self.gaps) > _MAX_TOLD else ""
-        return (f"Not enforced: {told}{more}.",)
+        return notices_of(self.gaps)
+
+
+def notices_of(gaps: Sequence[Gap]) -> tuple[str, ...]:
+    """Gaps in words; at most one text."""
+    if not gaps:
+        return ()
+    told = "; ".join(map(str, gaps[:_MAX_TOLD]))
+    more = f"; and {len(gaps) - _MAX_TOLD} more" if len(gaps) > _MAX_TOLD else ""
+    return (f"Not enforced: {told}{more}.",)
+
+
+def check_strict(gaps: Sequence[Gap]) -> None:
+    """Raises UsageError, which names the first of them, where a strict schema has gaps."""
+    if gaps:
+        raise UsageError(
+            f"{gaps[0].place} cannot be enforced, and the schema is strict:",
+            why=f"{gaps[0].why}.",
+            hint='Without "strict" what cannot be enforced is told and the rest kept.',
+        )
 
 
 def kept_schema(schema: Schema, where: str, *, strict: bool) -> Kept:
@@ -64,12 +79,8 @@ def kept_schema(schema: Schema, where: str, *, strict: bool) -> Kept:
     except UsageError as error:
         raise UsageError(f"{where}{error.what}", why=error.why) from error
     gaps = tuple(Gap(f"{where}{gap.place}", gap.why) for gap in gaps)
-    if gaps and strict:
-        raise UsageError(
-            f"{gaps[0].place} cannot be enforced, and the schema is strict:",
-            why=f"{gaps[0].why}.",
-            hint='Without "strict" what cannot be enforced is told and the rest kept.',
-        )
+    if strict:
+        check_strict(gaps)
     return Kept(kept, gaps)
 
 

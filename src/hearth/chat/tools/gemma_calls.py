@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized, with_names
 from hearth.chat.tools.lark import MORE_CALLS, Markers, callable_tools, quoted, whole_answer
 from hearth.chat.tools.notation import NotationGrammar, NotationReader
@@ -66,13 +67,19 @@ class GemmaCalls:
         rules = [f"calls: call ({begin} call){MORE_CALLS}" if parallel else "calls: call"]
         rules.append("call: " + " | ".join(f"call_{i}" for i in range(len(chosen))))
         for i, tool in enumerate(chosen):
-            notation = NotationGrammar(self._mark, self._tokens.quote, f"The tool {tool.name!r}: parameters", f"v{i}")
+            notation = NotationGrammar(self._mark, self._tokens.quote, f"v{i}")
             body = notation.root(arguments_schema(tool))
             rules.append(f"call_{i}: {quoted('call:' + tool.name)} {body} {end}")
             rules += [f"{name}: {right}" for name, right in notation.rules.items()]
         if choice.free:
             rules.append(self._mark.after_text([self._tokens.begin]))
         return whole_answer(choice, begin, rules)
+
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """What the notation's rules leave out of a schema."""
+        notation = NotationGrammar(self._mark, self._tokens.quote, "v")
+        notation.root(arguments_schema(tool), place)
+        return tuple(notation.gaps)
 
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""

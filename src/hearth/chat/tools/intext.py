@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized, said
 from hearth.chat.tools.types import Choice, Tool, ToolFormat, ToolParser
 
@@ -31,6 +32,10 @@ class CallsInText:
     def grammar(self, tools: Sequence[Tool], choice: Choice, *, parallel: bool = True) -> str:
         """As the format's own."""
         return self._native.grammar(tools, choice, parallel=parallel)
+
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """As the format's own."""
+        return self._native.gaps(tool, place)
 
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """As the format's own."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.jsoncalls import JsonCallReader, JsonSyntax
 from hearth.chat.tools.jsongrammar import BareCalls, call_rules
@@ -63,6 +64,10 @@ class JsonFormat(ABC):
         if markers:
             rules.append(self.calls(parallel=parallel))
         return "\n".join(["start: begin", *bare.free(self._mark), *rules])
+
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """None: JSON holds whatever a schema says."""
+        return ()
 
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""

@@ -18,6 +18,7 @@ import string
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.jsoncalls import JsonCallReader, JsonSyntax
 from hearth.chat.tools.jsonformat import JsonFormat
@@ -76,6 +77,10 @@ class MistralNamed:
         if choice.free:
             rules.append(self._mark.after_text([_CALLS]))
         return whole_answer(choice, begin, rules)
+
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """None: arguments are JSON."""
+        return ()
 
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""

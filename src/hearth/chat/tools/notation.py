@@ -9,16 +9,18 @@ holds any text but its delimiter.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.jsonscan import SPACE, is_atom
 from hearth.chat.tools.lark import Markers, pattern, quoted
 from hearth.chat.tools.reader import END, CallReader, Chars, NotACall, in_string
 from hearth.chat.tools.schema import ANNOTATIONS, bounded, json_rule
-from hearth.errors import UsageError
 
 _MAX_DEPTH = 32
+_NAME = re.compile(r"[\w.-]+")
 _SCALARS = ("integer", "number", "boolean", "null")
 _SCALAR_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _KNOWN = {
@@ -115,27 +117,32 @@ class NotationReader(CallReader):
 
 
 class NotationGrammar:
-    """Rules for values of this notation that follow a schema.
+    """Rules for values of this notation that follow a schema, as far as it knows what the schema says: types, enum,
+    const, anyOf, bounds of numbers and lengths, and local $ref.
 
     Args:
         mark: control tokens by id.
         quote: the delimiter of strings.
-        where: names what the schema belongs to, for messages.
+        prefix: of the rules' names.
+
+    Attributes:
+        rules: name -> right side.
+        gaps: what the rules leave out.
     """
 
-    def __init__(self, mark: Markers, quote: str, where: str, prefix: str) -> None:
+    def __init__(self, mark: Markers, quote: str, prefix: str) -> None:
         self.rules: dict[str, str] = {}
+        self.gaps: list[Gap] = []
         self._quote = mark(quote)
         self._delimiter = pattern(quote)
-        self._where = where
         self._prefix = prefix
         self._root: Mapping[str, Any] = {}
         self._refs: dict[str, str] = {}
 
-    def root(self, schema: Mapping[str, Any]) -> str:
-        """The name of the rule for a whole schema."""
+    def root(self, schema: Mapping[str, Any], place: str = "") -> str:
+        """The name of the rule for a whole schema, which `place` names in gaps."""
         self._root = schema
-        return self._rule(schema, "")
+        return self._rule(schema, place)
 
     def _rule(self, schema: object, place: str) -> str:
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
@@ -154,7 +161,7 @@ class NotationGrammar:
             for step in ref.removeprefix("#").strip("/").split("/") if ref != "#" else ():
                 found = found.get(step) if isinstance(found, Mapping) else None
             if found is None or not ref.startswith("#"):
-                raise self._refusal(place, f"$ref {ref[:80]!r}")
+                return self._loose_rule(f"{place}.$ref")
             name = self._refs[ref] = self._name()
             self.rules[name] = ""
             self.rules[name] = self._right(found, place)
@@ -162,22 +169,21 @@ class NotationGrammar:
 
     def _right(self, schema: object, place: str) -> str:
         if not isinstance(schema, Mapping):
-            if schema is False:
-                raise self._refusal(place, "false")
-            return self._anything()
+            return self._anything() if schema is not False else self._loose(place)
         if "const" in schema or "enum" in schema:
             values = schema["enum"] if "enum" in schema else [schema["const"]]
             return " | ".join(self._constant(value) for value in values)
         if "anyOf" in schema:
             self._only(schema, {"anyOf"}, place)
             return " | ".join(self._rule(inner, f"{place}.anyOf") for inner in schema["anyOf"])
-        kind = schema.get("type")
+        kind = schema.get("type", "object" if "properties" in schema else "array" if "items" in schema else None)
         if isinstance(kind, list):
             return " | ".join(self._rule({**schema, "type": one}, place) for one in kind)
         if kind is None and not set(schema) - ANNOTATIONS:
             return self._anything()
         if not isinstance(kind, str) or kind not in _KNOWN:
-            raise self._refusal(place, f"type {kind!r}" if kind else "no type")
+            self._only(schema, set(), place)
+            return self._anything()
         self._only(schema, _KNOWN[kind], place) if kind not in _SCALARS else None
         if kind in _SCALARS:
             return json_rule({key: schema[key] for key in ("type", *_SCALAR_KEYS) if key in schema})
@@ -201,8 +207,11 @@ class NotationGrammar:
         return f'"[" {item} {more} "]"' + ("" if low else ' | "[" "]"')
 
     def _object(self, schema: Mapping[str, Any], place: str) -> str:
-        properties = dict(schema.get("properties", {}))
-        required = set(schema.get("required", ()))
+        properties = {name: inner for name, inner in schema.get("properties", {}).items() if inner is not False}
+        for name in [name for name in properties if not _NAME.fullmatch(name)]:
+            self._loose(f"{place}.properties.{name}")
+            del properties[name]
+        required = {name for name in schema.get("required", ()) if _NAME.fullmatch(name)}
         others = schema.get("additionalProperties", not properties)
         for name in sorted(required - properties.keys()):
             properties[name] = others
@@ -214,8 +223,6 @@ class NotationGrammar:
         # The templates sort names, so a model expects them sorted. `first` and `next`: nothing has come yet, or has.
         first, following = '"}"', '"}"'
         for name in sorted(properties, reverse=True):
-            if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-                raise self._refusal(place, f"the name {name[:80]!r}")
             pair = f"{quoted(name + ':')} {self._rule(properties[name], f'{place}.{name}')}"
             then = self._name()
             self.rules[then] = following
@@ -256,11 +263,14 @@ class NotationGrammar:
     def _only(self, schema: Mapping[str, Any], known: set[str], place: str) -> None:
         for key in schema:
             if key not in known and key not in ANNOTATIONS:
-                raise self._refusal(place, f"{key!r}")
+                self._loose(f"{place}.{key}")
 
-    def _refusal(self, place: str, what: str) -> UsageError:
-        return UsageError(
-            f"{self._where}{place}: {what} is not supported with this model.",
-            why="It writes arguments in a notation of its own, for which Hearth knows types, enum, const, anyOf, bounds"
-            " of numbers and lengths, and local $ref.",
-        )
+    def _loose(self, place: str) -> str:
+        """Any value, and a gap."""
+        self.gaps.append(Gap(place, "the notation of this model's calls has no rule for it"))
+        return self._anything()
+
+    def _loose_rule(self, place: str) -> str:
+        name = self._name()
+        self.rules[name] = self._loose(place)
+        return name

@@ -19,6 +19,7 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+from hearth.chat.structured_rules import Gap
 from hearth.chat.tools.history import Message, normalized
 from hearth.chat.tools.lark import (
     BLANK,
@@ -38,8 +39,9 @@ from hearth.chat.tools.repair import completed_object
 from hearth.chat.tools.schema import arguments_schema, json_rule
 from hearth.chat.tools.types import Choice, Tool, ToolParser
 from hearth.chat.tools.values import Values, values_of
-from hearth.errors import UsageError
 
+# Keywords about several arguments together.
+_JOINING = ("allOf", "anyOf", "oneOf", "$ref", "minProperties", "maxProperties", "patternProperties")
 _BEGIN, _END = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _VALUE_END = "<parameter=", "</parameter>"
@@ -84,6 +86,12 @@ class QwenCoder:
         rules += free_text("after_function", ends, tokens=tokens, but=f"({names})>")
         return "\n".join(["start: begin", *rules])
 
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """What a schema says of several arguments together: each is written by itself."""
+        schema, _ = _parameters(tool)
+        why = "this model writes each argument by itself"
+        return tuple(Gap(f"{place}.{key}", why) for key in schema if key in _JOINING)
+
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
         """For one answer."""
         return _Reader(tools, (_BEGIN,), () if marked else (_FUNCTION,))
@@ -110,18 +118,21 @@ def _written(call: Message) -> str:
     return f"{_BEGIN}\n{_FUNCTION}{function['name']}>\n{parameters}{_FUNCTION_END}\n{_END}"
 
 
+def _parameters(tool: Tool) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The schema of a tool's arguments, and that of each, since each is written by itself. One that is required and
+    not described may be anything."""
+    schema = arguments_schema(tool)
+    properties = {name: inner for name, inner in schema.get("properties", {}).items() if inner is not False}
+    others = schema.get("additionalProperties", True)
+    for name in schema.get("required", ()):
+        properties.setdefault(name, others)
+    return schema, properties
+
+
 def _function_rules(tool: Tool, number: int) -> list[str]:
     """Rules `function_N`: a call from its name on."""
-    schema = arguments_schema(tool)
-    properties = schema.get("properties", {})
+    schema, properties = _parameters(tool)
     required = set(schema.get("required", ()))
-    combined = sorted({"allOf", "anyOf", "oneOf", "not", "if", "minProperties"} & schema.keys())
-    if combined or required - properties.keys():
-        what = combined[0] if combined else f"required {sorted(required - properties.keys())[0]!r}"
-        raise UsageError(
-            f"The tool {tool.name!r}: parameters: {what} is not supported with this model.",
-            why="It writes each argument by itself.",
-        )
     rules, items = [], {name: f"p{number}_{i}" for i, name in enumerate(properties)}
     for name, rule in items.items():
         values = values_of(properties[name], schema)

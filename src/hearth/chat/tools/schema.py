@@ -49,5 +49,6 @@ def _closed(schema: Any, where: str) -> Any:
         return schema
     closed = mapped(schema, where, _closed)
     if "properties" in closed and not {"additionalProperties", "unevaluatedProperties"} & closed.keys():
-        closed["additionalProperties"] = False
+        undescribed = {name: True for name in closed.get("required", ()) if name not in closed["properties"]}
+        closed |= {"properties": {**closed["properties"], **undescribed}, "additionalProperties": False}
     return closed

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from hearth.chat.structured_rules import Gap
 from hearth.errors import UsageError
 
 MAX_TOOLS = 128
@@ -132,6 +133,13 @@ class ToolFormat(Protocol):
 
         Raises:
             UsageError: a schema is not supported; names the tool.
+        """
+
+    def gaps(self, tool: Tool, place: str) -> tuple[Gap, ...]:
+        """What of a tool's schema calls may not keep to since the family's notation cannot, beside what no grammar can.
+
+        Args:
+            place: names the schema.
         """
 
     def parser(self, tools: Sequence[Tool], *, marked: bool = False) -> ToolParser:
