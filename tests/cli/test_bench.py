@@ -48,7 +48,8 @@ def test_more_than_the_model_takes_is_refused(hearth: Run) -> None:
     for arguments in (["--prompt", "500", "--gen", "400"], ["--prompt", "8", "--context", "8,510", "--gen", "4"]):
         done = hearth("bench", "starter", *arguments)
         assert done.returncode == 2
-        assert "512" in done.stderr
+        assert "starter takes 512 at most" in done.stderr
+        assert "smaller --prompt, --context or --gen" in done.stderr
     assert "65" in hearth("bench", "starter", "--prompt", "8", "--batch", "1,65").stderr
     assert hearth("bench", "starter", "--batch", "1,x").returncode == 2
 

@@ -50,6 +50,14 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         assert what in text
 
 
+def test_without_a_verb_the_help_is_shown_and_nothing_is_called_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: hearth [OPTIONS] VERB ...")
+    assert "Error" not in err
+
+
 def test_help_does_not_wait_for_heavy_libraries() -> None:
     script = (
         "import sys; from hearth.cli.main import run; run(['--help']); "

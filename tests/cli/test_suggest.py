@@ -21,6 +21,11 @@ from hearth.cli.main import run
         (["ask", "starter", "x", "--ngl", "99"], "Hearth computes on the processor"),
         (["ask", "starter", "x", "--temperatur", "0"], "--temperature"),
         (["ask", "starter", "x", "--zzzz"], "`hearth ask --help` lists the options."),
+        (["starer"], "A verb stands before the model: hearth chat starter"),
+        (["Qwen/Qwen3-0.6B"], "A verb stands before the model: hearth chat Qwen/Qwen3-0.6B"),
+        (["./model.gguf"], "A verb stands before the model: hearth chat ./model.gguf"),
+        (["version"], "hearth --version"),
+        (["-v"], "Did you mean --version?"),
         (["help", "lst"], "Did you mean hearth list"),
     ],
 )

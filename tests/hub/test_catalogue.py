@@ -104,6 +104,15 @@ def test_a_typing_error_finds_the_catalogue(cache: Path, tmp_path: Path, monkeyp
         models.resolve("strater")
 
 
+def test_a_name_that_is_spelt_right_is_not_corrected(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFound) as caught:
+        models.resolve("Qwen/Qwen3-0.6B", offline=True)
+    assert caught.value.hint == "Leave out --offline, or `hearth pull Qwen/Qwen3-0.6B`."
+
+
 def test_a_model_in_a_python_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> None:
     def find(spec: ModuleSpec | None) -> None:
         monkeypatch.setattr(packaged, "find_spec", lambda _: spec)

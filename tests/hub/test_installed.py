@@ -145,6 +145,10 @@ def test_removing_what_is_not_there_proposes_what_is(hub: FakeHub, cache: Path) 
     with pytest.raises(ModelNotFound, match="not installed") as caught:
         models.remove("acme/tinny")
     assert REPO in caught.value.hint
+    assert "pull" not in caught.value.hint, "it is to go, not to come"
+    with pytest.raises(ModelNotFound) as caught:
+        models.remove("Qwen/Qwen3-0.6B")
+    assert caught.value.hint == "`hearth list` shows what is.", "what the catalogue offers cannot be removed either"
     with pytest.raises(ModelNotFound):
         models.remove(f"hf:{REPO}:a.gguf")
     with pytest.raises(ModelNotFound):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.options import examples, format_options, open_llm, source_options
+from hearth.errors import UsageError
 
 if TYPE_CHECKING:
     from hearth.measure import BenchResult
@@ -86,9 +87,15 @@ def command(
     if by_kernel or roofline:
         _profile(model, prompt, gen, context, batch, threads, repeat, roofline, as_json, options)
         return
-    prompt = prompt or [_default_prompt(model, gen, options)]
+    most = _longest_context(model, options)
+    prompt = prompt or [_default_prompt(most, gen)]
     # One more than is computed: a sequence that fills its context ends.
     options["context"] = max([*prompt, *(n + gen for n in context or prompt)]) + 1
+    if options["context"] > most:
+        raise UsageError(
+            f"The longest run would need {options['context']} tokens of context; {model} takes {most} at most.",
+            hint="Choose a smaller --prompt, --context or --gen: the tokens of --gen come after those of --context.",
+        )
     options["threads"] = threads[-1] if threads else None
     with open_llm(model, options) as llm:
         result = bench(
@@ -100,14 +107,19 @@ def command(
         _print(result)
 
 
-def _default_prompt(model: str, gen: int, options: Mapping[str, Any]) -> int:
+def _default_prompt(context_max: int, gen: int) -> int:
     """As long a prompt as is usual, or as a model with a small context can take before it writes `gen` tokens."""
+    return max(1, min(_PROMPT, context_max - gen - 2))
+
+
+def _longest_context(model: str, options: Mapping[str, Any]) -> int:
+    """Tokens that a sequence of this model can have."""
     from hearth.cli.progress import showing_progress
     from hearth.prepare import prepare
 
     with showing_progress() as progress:
         opened = prepare(model, progress=progress, **options)
-    return max(1, min(_PROMPT, opened.bundle.manifest.facts.context_max - gen - 2))
+    return opened.bundle.manifest.facts.context_max
 
 
 def _told(done: int, total: int) -> None:
@@ -130,7 +142,7 @@ def _profile(
             raise UsageError(f"A profile is of one run: --{name} takes one number here, not {len(given)}.")
     if roofline:
         check_can_draw(roofline)
-    tokens = prompt[0] if prompt else _default_prompt(model, gen, options)
+    tokens = prompt[0] if prompt else _default_prompt(_longest_context(model, options), gen)
     behind = context[0] if context else None
     options["context"] = max(tokens, (tokens if behind is None else behind) + gen) + 2
     options["threads"] = threads[0] if threads else None

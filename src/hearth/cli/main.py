@@ -103,14 +103,24 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=_Verbs, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    epilog=_EXAMPLES,
+    subcommand_metavar="VERB ...",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Language models on your own machine: private, compiled for it, no cloud.
 
     MODEL is `starter`, a name on the hub (`owner/name`, `owner/name:Q4_K_M`), a folder, a `.gguf` file or a
     compiled bundle. `hearth VERB --help` tells more.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(UsageError.exit_code)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

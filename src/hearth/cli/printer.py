@@ -112,6 +112,6 @@ def tell_ending(done: Completion) -> None:
 
 
 STARTER_BANNER = (
-    "The starter model is a demonstration of the path, not an assistant: it knows capitals, elements, small sums,"
+    "The starter model is a demonstration, not an assistant: it knows capitals, elements, small sums,"
     " units, the calendar, opposites and Hearth itself, and is often wrong outside of these."
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from hearth.hub.names import STARTER
+from hearth.hub.packaged import PACKAGED
+
 _CLOSE = 0.6
 
 # Verbs of other programs -> what to do here.
@@ -23,6 +26,10 @@ FOREIGN_VERBS = {
     "embed": "`hearth serve MODEL` and its /v1/embeddings",
     "generate": "`hearth ask MODEL --raw`",
     "config": "options and environment variables; `hearth doctor` shows what is set",
+    "install": "`hearth pull MODEL`",
+    "get": "`hearth pull MODEL`",
+    "start": "`hearth chat MODEL`, or `hearth serve MODEL` for programs",
+    "version": "`hearth --version`",
     "web": "`hearth app`",
     "ui": "`hearth app`",
 }
@@ -66,7 +73,13 @@ def for_verb(word: str, known: Iterable[str]) -> str:
     if word in FOREIGN_VERBS:
         return f"Here that is {FOREIGN_VERBS[word]}."
     near = closest(word, known)
-    return f"Did you mean {_listed([f'hearth {verb}' for verb in near])}?" if near else "`hearth help` lists the verbs."
+    if near:
+        return f"Did you mean {_listed([f'hearth {verb}' for verb in near])}?"
+    built_in = (STARTER, *PACKAGED)
+    model = word if "/" in word or word.endswith(".gguf") else next(iter(closest(word, built_in)), None)
+    if model is not None:
+        return f"A verb stands before the model: hearth chat {model}"
+    return "`hearth help` lists the verbs."
 
 
 def for_option(option: str, known: Iterable[str], command: str) -> str:
@@ -77,6 +90,8 @@ def for_option(option: str, known: Iterable[str], command: str) -> str:
         return f"The model stands behind the verb, without an option: {command} MODEL"
     if name in _NO_GPU:
         return "Leave it out: Hearth computes on the processor."
+    if name in ("-v", "-V") and "--version" in known:
+        return "Did you mean --version?"
     near = [FOREIGN_OPTIONS[name]] if FOREIGN_OPTIONS.get(name) in known else closest(name, known)
     return f"Did you mean {_listed(near)}?" if near else f"`{command} --help` lists the options."
 

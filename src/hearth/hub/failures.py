@@ -132,16 +132,17 @@ def not_installed(name: str, *, offline: Literal["option", "environment"] | None
     Args:
         offline: what forbids to look on the hub; None: nobody wanted to look there.
     """
-    close = close_names(name)
-    forbids = {
-        None: ("", ""),
-        "option": (", and --offline forbids to download it", "Leave out --offline, or "),
-        "environment": (", and HF_HUB_OFFLINE forbids to download it", "Unset HF_HUB_OFFLINE, then "),
-    }
-    why, first = forbids[offline]
+    why, then = {
+        None: ("", "`hearth list` shows what is."),
+        "option": (", and --offline forbids to download it", f"Leave out --offline, or `hearth pull {name}`."),
+        "environment": (
+            ", and HF_HUB_OFFLINE forbids to download it",
+            f"Unset HF_HUB_OFFLINE, then `hearth pull {name}`.",
+        ),
+    }[offline]
+    close = close_names(name, only_installed=offline is None)
     return ModelNotFound(
-        f"{name!r} is not installed{why}.",
-        hint=(f"Did you mean {' or '.join(close)}? " if close else "") + f"{first}`hearth pull {name}`.",
+        f"{name!r} is not installed{why}.", hint=(f"Did you mean {' or '.join(close)}? " if close else "") + then
     )
 
 

@@ -36,10 +36,18 @@ def parse_or_propose(name: str, revision: str | None, memory_bytes: int | None) 
         raise
 
 
-def close_names(name: str, limit: int = 3) -> list[str]:
-    """Names that look like `name`, of installed models and of the catalogue, the closest first."""
+def close_names(name: str, limit: int = 3, *, only_installed: bool = False) -> list[str]:
+    """Names that look like `name`, of installed models and of the catalogue, the closest first. None of what the
+    catalogue knows by just this name: that is spelt right.
+
+    Args:
+        only_installed: for what is done with models that are here; none of the catalogue, none that cannot be removed.
+    """
     wanted = name.removeprefix("hf:").lower()
-    known: dict[str, str] = {built_in: built_in for built_in in (STARTER, *PACKAGED)}
+    offered = () if only_installed else catalogue()
+    if any(entry.name.lower() == wanted for entry in offered):
+        return []
+    known: dict[str, str] = {} if only_installed else {built_in: built_in for built_in in (STARTER, *PACKAGED)}
 
     def add(full: str) -> None:
         # Both the whole name and its last part count, so that `qwen3-0.6b` finds `Qwen/Qwen3-0.6B`.
@@ -50,7 +58,7 @@ def close_names(name: str, limit: int = 3) -> list[str]:
         for repo in cache.repos():
             for full in cache.names_of(repo):
                 add(full)
-    for entry in catalogue():
+    for entry in offered:
         add(entry.name)
     matches = difflib.get_close_matches(wanted, known, n=limit * 2, cutoff=0.6)
     return [full for full in dict.fromkeys(known[match] for match in matches) if full.lower() != wanted][:limit]
