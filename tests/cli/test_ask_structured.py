@@ -21,17 +21,21 @@ def test_the_answer_follows_the_file(hearth: Run, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_used_is_told_before_the_model_is_opened(hearth: Run, tmp_path: Path) -> None:
-    broken, wrong = tmp_path / "broken.json", tmp_path / "wrong.json"
+    broken, wrong, grammar = tmp_path / "broken.json", tmp_path / "wrong.json", tmp_path / "answer.lark"
+    grammar.write_text("hello")
     broken.write_text("{")
     wrong.write_text(json.dumps({"properties": {"a": {"type": "strin"}}}))
     for file, why, code in (
         (broken, "is not JSON", 2),
-        (wrong, "properties.a.type is 'strin'", 2),
+        (wrong, "wrong.json: properties.a.type is 'strin'", 2),
         (tmp_path / "no", "cannot be read", 7),
     ):
         done = hearth("ask", "no/such-model", "Hello", "--json-schema", str(file))
         assert done.returncode == code
         assert why in done.stderr
+    told = hearth(*QUESTION, "--grammar", str(grammar)).stderr
+    assert f"{grammar} cannot be used." in told
+    assert "response_format" not in told, "nobody typed that"
     both = hearth(*QUESTION, "--json-schema", str(wrong), "--grammar", str(wrong))
     assert both.returncode == 2
     assert "both given" in both.stderr

@@ -55,6 +55,6 @@ def test_files_that_cannot_be_read_are_told_alike(tmp_path: Path) -> None:
     bom.write_bytes(b"\xef\xbb\xbf{}")
     with pytest.raises(UsageError, match=r"latin is no UTF-8 text. Byte 3 does not belong there."):
         read_file(latin)
-    with pytest.raises(StorageError, match=r"missing cannot be read: no such file or directory."):
+    with pytest.raises(StorageError, match=r"missing cannot be read\. No such file or directory\."):
         read_file(tmp_path / "missing")
     assert read_file(bom) == "{}"

@@ -9,6 +9,7 @@ import pytest
 
 from hearth import LLM
 from hearth.chat.answer import Chunk
+from hearth.cli import talk as talk_module
 from hearth.cli.printer import AnswerPrinter
 from hearth.cli.talk import Talk
 
@@ -92,18 +93,34 @@ def test_an_answer_is_asked_for_again_and_a_turn_taken_back(starter: LLM, capsys
     assert [m.content for m in talk.conversation.messages] == before[:2]
 
 
+def test_help_breaks_between_words_and_goes_on_under_the_explanation(
+    starter: LLM, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(talk_module, "columns", lambda: 50)
+    talk = Talk(starter, AnswerPrinter())
+    talk.handle("/help")
+    told = capsys.readouterr().err
+    lines = told.partition("Several lines")[0].splitlines()
+    assert all(len(line) <= 50 for line in lines)
+    assert all(line.startswith(("/", " " * 16)) for line in lines)
+    assert {f"/{name}" for name in talk.commands} - {"/save!"} == {line.split()[0] for line in lines if line[0] == "/"}
+
+
 def test_settings_change_in_the_middle(starter: LLM, capsys: pytest.CaptureFixture[str]) -> None:
     talk = Talk(starter, AnswerPrinter(), sampling={"temperature": 0.5})
     talk.handle("/set max_tokens 1")
     talk.handle("What is the capital of France?")
     assert "Note: The answer was cut" in capsys.readouterr().err
     talk.handle("/set")
-    assert capsys.readouterr().err == "temperature 0.5, max_tokens 1\n"
+    told = capsys.readouterr().err
+    for said in ("temperature 0.5", "max_tokens 1", "top_p default", "seed default"):
+        assert said in told
     talk.handle("/set max-tokens default")
     talk.handle("/set temperature hot")
     talk.handle("/set colour blue")
     talk.handle("/sytem x")
     err = capsys.readouterr().err
+    assert "undoes" not in err, "there is nothing to undo"
     for said in ("temperature takes a number", "There is no setting 'colour'", "Did you mean /system?"):
         assert said in err
 

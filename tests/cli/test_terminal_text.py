@@ -85,3 +85,14 @@ def test_a_table_that_is_too_wide_becomes_blocks_with_whole_names(
     monkeypatch.setattr(table, "columns", lambda stream=None: 40)
     table.print_table(heads, rows)
     assert capsys.readouterr().out.splitlines() == [rows[0][0], "  size      260 MiB", "  compiled  q4, avx512vnni"]
+
+
+def test_an_error_and_its_cause_are_two_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_error("a.json cannot be read:", "no such file.", "")
+    tell_error("a.json cannot be read:", "config.json says so.", "")
+    assert capsys.readouterr().err.splitlines() == [
+        "Error: a.json cannot be read.",
+        "Why: No such file.",
+        "Error: a.json cannot be read.",
+        "Why: config.json says so.",
+    ]

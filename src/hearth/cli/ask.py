@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from hearth.cli.options import (
     thinking_options,
 )
 from hearth.cli.terminal import tell
-from hearth.errors import ContextFull, UsageError
+from hearth.errors import ContextFull, HearthError, UsageError
 
 if TYPE_CHECKING:
     from hearth.chat.answer import Completion
@@ -75,11 +77,12 @@ def command(
     with open_llm(model, options, to_chat=not raw) as llm:
         if model == "starter" and (stats or sys.stderr.isatty()):
             _banner()
-        done = _answer(llm, text, system, raw, as_json, wanted, options)
+        with _named_by(json_schema or grammar):
+            done = _answer(llm, text, system, raw, as_json, wanted, options)
     if stats:
         from hearth.cli.printer import stats_line
 
-        click.echo(stats_line(done), err=True)
+        tell(stats_line(done))
     if done.finish_reason == "context":
         raise ContextFull(
             "The answer was cut: prompt and answer fill the context.",
@@ -102,14 +105,29 @@ def response_format(json_schema: str | None, grammar: str | None) -> dict[str, A
         try:
             schema = json.loads(read_file(json_schema, limit=MAX_FORMAT_CHARS))
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{json_schema} is not JSON:", why=f"{error}.") from error
+            raise UsageError(f"{json_schema} is not JSON.", why=f"{error}.") from error
         wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
     else:
         wanted = {"type": "grammar", "grammar": read_file(grammar or "", limit=MAX_FORMAT_CHARS)}
     from hearth.chat.structured import checked_format
 
-    checked_format(wanted)
+    with _named_by(json_schema or grammar):
+        checked_format(wanted)
     return wanted
+
+
+@contextlib.contextmanager
+def _named_by(file: str | None) -> Iterator[None]:
+    """What is wrong with a form is told of the file that it came from: nobody typed the fields of a request."""
+    try:
+        yield
+    except HearthError as error:
+        if file is None or not error.what.startswith("response_format."):
+            raise
+        _, _, what = error.what.partition("response_format.")
+        inside = what.removeprefix("json_schema.schema").removeprefix("json_schema").removeprefix("grammar")
+        told = f"{file}: {inside[1:]}" if inside.startswith((".", ":")) else f"{file}{inside}"
+        raise type(error)(told, why=error.why, hint=error.hint) from error
 
 
 def _answer(

@@ -60,7 +60,7 @@ def read_file(path: str | Path, *, limit: int | None = None) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no UTF-8 text.", why=f"Byte {error.start} does not belong there.") from error
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+        raise StorageError(f"{path} cannot be read.", why=f"{error.strerror or error}.") from error
 
 
 def has_piped_text() -> bool:

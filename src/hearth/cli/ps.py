@@ -31,7 +31,7 @@ def command(as_json: bool) -> None:
         click.echo("No server runs. Start one: hearth serve MODEL, or hearth app", err=True)
         return
     rows = [[str(s.pid), s.verb, s.url, ", ".join(s.models), _ago(time.time() - s.since)] for s in servers]
-    print_table(["pid", "verb", "address", "models", "since"], rows)
+    print_table(["PID", "VERB", "ADDRESS", "MODELS", "RUNS FOR"], rows)
 
 
 def _ago(seconds: float) -> str:

@@ -86,7 +86,11 @@ def _agreed(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes if you mean it.")
+        raise UsageError(
+            "Nothing is removed without asking, and there is no terminal to ask on.",
+            why=f"The question would be: {question}",
+            hint="Add --yes if you mean it.",
+        )
     if click.confirm(question, err=True):
         return True
     click.echo("Nothing was removed.", err=True)

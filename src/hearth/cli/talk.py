@@ -13,26 +13,29 @@ from hearth.chat.completion import tokens_per_second
 from hearth.chat.conversation import Conversation
 from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
 from hearth.cli.suggest import closest
-from hearth.cli.terminal import note, tell, tell_error
+from hearth.cli.terminal import columns, note, tell, tell_error, wrapped
 from hearth.errors import ContextFull, HearthError, UsageError
 
 if TYPE_CHECKING:
     from hearth.chat.answer import Completion
     from hearth.llm import LLM
 
-HELP = """\
-/help           this
-/retry          answer the last message again
-/undo           take the last message and its answer back
-/reset          forget the conversation, keep the system prompt
-/system [TEXT]  show or set the system prompt; "/system -" removes it
-/set NAME VALUE set temperature, top_p, seed, max_tokens, ...; /set alone shows them
-/save FILE      write the conversation to a new file; /save! FILE replaces one
-/load FILE      go on with a conversation from a file
-/stats          tokens and speed so far
-/exit           leave (also Ctrl-D)
-Several lines: Alt+Enter, or a backslash at the end of a line, or text between two lines of three double quotes.
-Ctrl-C stops an answer."""
+HELP = {
+    "/help": "this",
+    "/retry": "answer the last message again",
+    "/undo": "take the last message and its answer back",
+    "/reset": "forget the conversation, keep the system prompt",
+    "/system [TEXT]": 'show or set the system prompt; "/system -" removes it',
+    "/set NAME VALUE": "set temperature, top_p, seed, max_tokens, ...; /set alone shows them",
+    "/save FILE": "write the conversation to a new file; /save! FILE replaces one",
+    "/load FILE": "go on with a conversation from a file",
+    "/stats": "tokens and speed so far",
+    "/exit": "leave (also Ctrl-D)",
+}
+KEYS_HELP = (
+    "Several lines: Alt+Enter, or a backslash at the end of a line, or text between two lines of three double quotes."
+    "\nCtrl-C stops an answer."
+)
 
 # What /set knows, and how each is read.
 SETTINGS: dict[str, Callable[[str], float]] = {
@@ -74,7 +77,7 @@ class Talk:
         self._thinking = thinking
         self._show_stats = show_stats
         self._commands: dict[str, Callable[[str], None]] = {
-            "help": lambda _: click.echo(HELP, err=True),
+            "help": self._help,
             "retry": self._retry,
             "undo": self._undo,
             "reset": self._reset,
@@ -116,6 +119,12 @@ class Talk:
             tell(f"There is no command /{name}. {meant}/help lists them; // at the beginning sends a slash.")
             return
         self._commands[name](argument.strip())
+
+    def _help(self, _: str) -> None:
+        width = max(map(len, HELP)) + 1
+        for command, what in HELP.items():
+            click.echo(f"{command:{width}}{wrapped(what, columns(), indent=width)}", err=True)
+        tell(KEYS_HELP)
 
     def _answer(self, text: str) -> None:
         self.conversation.add("user", text)
@@ -179,16 +188,17 @@ class Talk:
         name, _, value = text.partition(" ")
         name = name.replace("-", "_")
         if not text:
-            given = ", ".join(f"{key} {value}" for key, value in self._sampling.items() if value is not None)
-            tell(given or "Everything is as the model's authors set it.")
+            given = {key: self._sampling.get(key) for key in SETTINGS}
+            tell(", ".join(f"{key} {'default' if value is None else value}" for key, value in given.items()))
             return
         if name not in SETTINGS:
             raise UsageError(f"There is no setting {name!r}.", hint=f"Settings: {', '.join(SETTINGS)}.")
         try:
             self._sampling[name] = None if value in ("", "-", "default") else SETTINGS[name](value)
         except ValueError as error:
-            hint = f"/set {name} default undoes it."
-            raise UsageError(f"{name} takes a number, not {value!r}.", hint=hint) from error
+            kind = "a whole number" if SETTINGS[name] is int else "a number"
+            hint = f"/set {name} default goes back to the model's own."
+            raise UsageError(f"{name} takes {kind}, not {value!r}.", hint=hint) from error
 
     def _reset(self, _: str) -> None:
         self.conversation.reset()
@@ -223,13 +233,12 @@ class Talk:
         info, totals = self._llm.info, self._llm.stats
         computed = totals.prompt_tokens - totals.cached_tokens
         right = f", {totals.accepted_tokens} of {totals.drafted_tokens} guesses right" if totals.drafted_tokens else ""
-        click.echo(
+        tell(
             f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
             f"{totals.requests} answers; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
             f" {totals.completion_tokens} tokens written{right}\n"
             f"prefill {_rate(computed, totals.prefill_s)}, decode"
-            f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}",
-            err=True,
+            f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}"
         )
 
 

@@ -91,6 +91,8 @@ def note(text: str) -> None:
 
 def tell_error(what: str, why: str, hint: str) -> None:
     """The one form in which errors are told: what happened, why, what to do."""
+    if what.endswith(":"):  # in one line with its cause elsewhere; here each has a line and is a sentence of its own
+        what, why = what[:-1] + ".", why[:1].upper() + why[1:] if why.partition(" ")[0].isalpha() else why
     for label, text, color in (("Error", what, "red"), ("Why", why, None), ("Try", hint, "green")):
         if text:
             tell(text, label=label, fg=color, bold=True)

@@ -164,7 +164,7 @@ def _commands(repo_id: str, files: Sequence[RemoteFile]) -> str:
     """What to type for each of some GGUF files."""
     single = [f for f in files if not ggufs.is_part(f.path)]
     if not single:
-        return "It has no GGUF that is a single file."
+        return f"It has no GGUF that is a single file. `hearth show {repo_id}` tells what it has."
     lines = [
         f"  hearth pull {repo_id}:{ggufs.short_name(repo_id, f.path)}   ({format_bytes(f.size_bytes)})" for f in single
     ]

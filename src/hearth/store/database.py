@@ -57,7 +57,7 @@ class Database:
             raise StorageError(
                 f"{path} is open in another Hearth.",
                 why="One program at a time may write conversations.",
-                hint="Use the chat page that is open already, or choose another folder with --data.",
+                hint="Use the page that is open already (`hearth ps` shows it), or choose another folder with --data.",
             ) from None
         except OSError as error:
             raise _os_error(path, error) from error
