@@ -91,11 +91,7 @@ def command(
     prompt = prompt or [_default_prompt(most, gen)]
     # One more than is computed: a sequence that fills its context ends.
     options["context"] = max([*prompt, *(n + gen for n in context or prompt)]) + 1
-    if options["context"] > most:
-        raise UsageError(
-            f"The longest run would need {options['context']} tokens of context; {model} takes {most} at most.",
-            hint="Choose a smaller --prompt, --context or --gen: the tokens of --gen come after those of --context.",
-        )
+    _check_room(model, options["context"], most)
     options["threads"] = threads[-1] if threads else None
     with open_llm(model, options) as llm:
         result = bench(
@@ -122,6 +118,15 @@ def _longest_context(model: str, options: Mapping[str, Any]) -> int:
     return opened.bundle.manifest.facts.context_max
 
 
+def _check_room(model: str, needed: int, most: int) -> None:
+    """Raises a UsageError that speaks of this verb's options, whose --context is not the context of others."""
+    if needed > most:
+        raise UsageError(
+            f"The longest run would need {needed} tokens of context; {model} takes {most} at most.",
+            hint="Choose a smaller --prompt, --context or --gen: the tokens of --gen come after those of --context.",
+        )
+
+
 def _told(done: int, total: int) -> None:
     if sys.stderr.isatty():
         click.echo(f"\rrun {done}/{total}", nl=done == total, err=True)
@@ -133,7 +138,6 @@ def _profile(
 ) -> None:  # fmt: skip
     """`--profile` and `--roofline`: one prefill and one kind of decode step."""
     from hearth.cli.profile import print_profile
-    from hearth.errors import UsageError
     from hearth.measure import profile
     from hearth.measure.roofline import check_can_draw, draw_roofline
 
@@ -142,9 +146,11 @@ def _profile(
             raise UsageError(f"A profile is of one run: --{name} takes one number here, not {len(given)}.")
     if roofline:
         check_can_draw(roofline)
-    tokens = prompt[0] if prompt else _default_prompt(_longest_context(model, options), gen)
+    most = _longest_context(model, options)
+    tokens = prompt[0] if prompt else _default_prompt(most, gen)
     behind = context[0] if context else None
     options["context"] = max(tokens, (tokens if behind is None else behind) + gen) + 2
+    _check_room(model, options["context"], most)
     options["threads"] = threads[0] if threads else None
     with open_llm(model, options) as llm:
         result = profile(llm, prompt=tokens, gen=gen, repeat=repeat, context=behind, batch=batch[0], told=_told)
@@ -167,17 +173,17 @@ def _print(result: BenchResult) -> None:
     for read in result.memory:
         n = read.threads
         for p in (p for p in result.prefill if p.threads == n):
-            rows.append([f"{n}", f"prefill {p.prompt}", *spread(p.tok_s), f"{p.ttft_ms.median:.0f} ms", "", "", "", ""])
+            rows.append([f"prefill {p.prompt}", f"{n}", *spread(p.tok_s), f"{p.ttft_ms.median:.0f} ms", "", "", "", ""])
         for d in (d for d in result.decode if d.threads == n):
             what = f"decode after {d.context}" + (f", {d.batch} at once" if d.batch > 1 else "")
             times = f"{d.speedup:.2f}x" if d.speedup else ""
             rate = [f"{d.mb_per_token:.1f} MB", f"{d.gb_s:.1f}", f"{100 * d.share:.0f}%", times]
-            rows.append([f"{n}", what, *spread(d.tok_s), "", *rate])
-        rows.append([f"{n}", "memory read", "", "", "", "", f"{read.read_gb_s.median:.1f}", "", ""])
+            rows.append([what, f"{n}", *spread(d.tok_s), "", *rate])
+        rows.append(["memory read", f"{n}", "", "", "", "", f"{read.read_gb_s.median:.1f}", "", ""])
     kinds = f"{result.precision}, KV {result.kv}, {result.isa}"
     heads = [
-        "threads",
         "what",
+        "threads",
         "tok/s",
         "least to most",
         "first token",
