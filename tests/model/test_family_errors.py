@@ -112,6 +112,14 @@ def test_tensor_of_another_shape_is_named_with_both_shapes():
         load_family(edited)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_base_of_rotations_that_no_f32_holds_is_refused_and_nothing_else_is_said():
+    edited = Edited("llama1")
+    edited.config["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e-300}
+    with pytest.raises(CorruptFile, match="rope_theta"):
+        load_family(edited)
+
+
 def test_frequencies_saved_by_old_versions_are_left_out():
     edited = Edited("llama1")
     edited.add("model.layers.0.self_attn.rotary_emb.inv_freq", np.ones(10, np.float32))

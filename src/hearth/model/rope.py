@@ -97,8 +97,9 @@ def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> 
     if rotary_dim < 2 or rotary_dim % 2:
         raise Unsupported(f"{parameters.where}: {rotary_dim} rotated dimensions a head.", why="They rotate in pairs.")
     theta = parameters.number("rope_theta")
-    periods = np.float32(theta) ** (np.arange(0, rotary_dim, 2).astype(np.float32) / np.float32(rotary_dim))
-    inv_freq, attention_factor = scaling(parameters, periods.astype(np.float32))
+    with np.errstate(all="ignore"):  # what is not finite is refused below
+        periods = np.float32(theta) ** (np.arange(0, rotary_dim, 2).astype(np.float32) / np.float32(rotary_dim))
+        inv_freq, attention_factor = scaling(parameters, periods.astype(np.float32))
     if gguf and parameters.get("freq_factors") is not None:
         factors = np.array(parameters.factors("freq_factors", length=rotary_dim // 2), np.float32)
         inv_freq = (inv_freq / factors).astype(np.float32)

@@ -17,8 +17,9 @@ from llguidance import LLMatcher, LLTokenizer
 from hearth.chat.grammar import Grammars, Matcher
 from hearth.chat.grammar_tokens import has_bit
 from hearth.chat.tokenizer import Tokenizer
-from hearth.chat.tools import Choice, ToolFormat, checked_tools
+from hearth.chat.tools import Choice, Tool, ToolFormat, checked_tools
 from hearth.chat.tools.hermes import Hermes
+from hearth.chat.tools.schema import arguments_schema
 from hearth.errors import UsageError
 
 from .families import EXAMPLES, FAMILIES, RAW_TOOLS, TOOLS, Example, Family, tool
@@ -31,8 +32,11 @@ _CASES = [pytest.param(family, example, id=f"{family.id}-{i}") for i, (family, e
 class Model:
     """A vocabulary and one family's format in it."""
 
-    def __init__(self, family: Family, tokenizer: Tokenizer, grammars: Grammars) -> None:
+    def __init__(
+        self, family: Family, tokenizer: Tokenizer, grammars: Grammars, tools: tuple[Tool, ...] = TOOLS
+    ) -> None:
         self.family = family
+        self.tools = tools
         control = tokenizer.control if family.control else {}
         self.format: ToolFormat = family.make(control)
         self.control = [control[marker] for marker in family.markers if marker in control]
@@ -40,7 +44,7 @@ class Model:
         self._grammars = grammars
 
     def matcher(self, choice: Choice, *, parallel: bool = True) -> Matcher:
-        lark = self.format.grammar(TOOLS, choice, parallel=parallel)
+        lark = self.format.grammar(self.tools, choice, parallel=parallel)
         return self._grammars.matcher(LLMatcher.grammar_from_lark(lark), "tools")
 
     def tokens(self, text: str, *, spelled: bool = False) -> list[int]:
@@ -208,6 +212,17 @@ def test_arguments_that_a_schema_does_not_list_are_not_invented(tokenizer: Token
     model = Model(FAMILIES[0], tokenizer, grammars)
     text = '<tool_call>\n{"name": "get_time", "arguments": {"zone": 1}}\n</tool_call>'
     assert not model.takes(_REQUIRED, model.tokens(text))
+
+
+def test_an_argument_that_is_required_but_not_listed_may_be_anything(
+    model: Model, tokenizer: Tokenizer, grammars: Grammars
+) -> None:
+    odd = checked_tools([tool("odd", {"n": {"type": "integer"}}, ("n", "zone"))])
+    kept = dict(arguments_schema(odd[0]))
+    assert [jsonschema_rs.is_valid(kept, {"n": 1, "zone": zone}) for zone in ("UTC", 1, [])] == [True] * 3
+    assert not jsonschema_rs.is_valid(kept, {"n": 1})
+    assert not jsonschema_rs.is_valid(kept, {"n": 1, "zone": 1, "more": 1})
+    assert Model(model.family, tokenizer, grammars, odd).takes(_AUTO, model.tokens("Hello."))
 
 
 def test_formats_of_openapi_are_notes_not_rules() -> None:

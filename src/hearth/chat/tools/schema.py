@@ -24,7 +24,7 @@ def arguments_schema(tool: Tool) -> Mapping[str, Any]:
     """What can be kept to of the schema of a tool's arguments.
 
     Where it lists its properties and does not say whether there may be others, there may be none: what is generated is
-    still valid, and a model does not invent arguments.
+    still valid, and a model does not invent arguments. What it requires without listing it may be anything.
 
     Raises:
         UsageError: no arguments can be valid.
