@@ -84,6 +84,38 @@ def test_what_would_change_the_answer_is_refused_by_its_name_and_the_value_that_
     assert "dry_multiplier" in both.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/v1/chat/completions", "response_format"),
+        ("/v1/completions", "response_format"),
+        ("/v1/responses", "text.format"),
+        ("/v1/messages", "output_config.format"),
+    ],
+)
+def test_a_form_of_the_answer_is_never_passed_over_whatever_its_name(served: Running, path: str, ours: str) -> None:
+    schema = {"type": "object"}
+    asked: dict[str, Any] = {
+        "output_format": {"type": "json_schema", "schema": schema},
+        "format": "json",
+        "regex": "a+",
+        "ebnf": "a",
+    }
+    for name, value in {
+        **asked,
+        "json_mode": True,
+        "response_schema": schema,
+        "guided_decoding": {"regex": "a"},
+    }.items():
+        answer = ask(served, path, **{name: value})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == f"{name} is not supported: use {ours}."
+    for name, value in {"guided_regex": "I", "json_schema": schema, "structured_outputs": {"regex": "I"}}.items():
+        answer = ask(served, path, **{name: value})
+        assert answer.status_code == 200 if ours == "response_format" else ours in answer.json()["error"]["message"]
+    assert ask(served, path, format="", json_mode=False, guided_decoding={}).status_code == 200
+
+
 def test_other_servers_names_mean_the_same(client: OpenAI, starter: LLM) -> None:
     wanted = starter.chat(FRANCE, max_tokens=5, repetition_penalty=1.5).text
     for fields in (

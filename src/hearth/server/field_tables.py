@@ -109,6 +109,20 @@ def _elsewhere(**places: str) -> dict[str, Rule]:
     return {name: Refused(why, ([], "")) for name, why in places.items()}
 
 
+# Names under which protocols and servers take the form of an answer. Where a route has another name for it, an answer
+# of no form at all would be the wrong one.
+_FORMS: Final = (
+    *("response_format", "response_schema", "json_schema", "json_mode", "grammar", "regex", "ebnf", "structural_tag"),
+    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_decoding", "structured_outputs"),
+    *("format", "output_format", "output_config", "text"),
+)
+
+
+def _forms(use: str) -> dict[str, Rule]:
+    """What asks for a form of the answer, on a route whose own fields for that are others."""
+    return {name: Refused(use, ([], "", {}, False)) for name in _FORMS}
+
+
 _THINKING_FORMS: Final[dict[str, Rule]] = {
     "reasoning_format": Refused("thinking is given apart, as reasoning_content.", ("auto", "deepseek", "parsed")),
     "separate_reasoning": Refused("thinking is given apart, as reasoning_content.", (True,)),
@@ -118,6 +132,7 @@ _THINKING_FORMS: Final[dict[str, Rule]] = {
 CHAT: Final = FieldRules(
     {
         **_SAMPLING,
+        **_forms("use response_format."),
         **_HARMLESS,
         **_lengths("max_tokens"),
         **_THINKING_FORMS,
@@ -138,8 +153,6 @@ CHAT: Final = FieldRules(
             system="use a message of role system.",
             instructions="use a message of role system.",
             stop_sequences="use stop.",
-            text="use response_format.",
-            output_config="use response_format.",
             suffix="use /v1/completions.",
         ),
     },
@@ -149,6 +162,7 @@ CHAT: Final = FieldRules(
 COMPLETION: Final = FieldRules(
     {
         **_SAMPLING,
+        **_forms("use response_format."),
         **_HARMLESS,
         **_lengths("max_tokens"),
         "max_completion_tokens": Renamed("max_tokens"),
@@ -169,6 +183,7 @@ COMPLETION: Final = FieldRules(
 RESPONSE: Final = FieldRules(
     {
         **_SAMPLING,
+        **_forms("use text.format."),
         **{name: rule for name, rule in _HARMLESS.items() if name not in ("user", "metadata")},
         **_lengths("max_output_tokens"),
         "max_completion_tokens": Renamed("max_output_tokens"),
@@ -183,7 +198,6 @@ RESPONSE: Final = FieldRules(
         "context_management": Ignored(([],)),
         **_elsewhere(
             messages="use input.",
-            response_format="use text.format.",
             reasoning_effort="use reasoning.effort.",
             stop_sequences="use stop.",
             chat_template_kwargs="use /v1/chat/completions.",
@@ -220,6 +234,7 @@ _NO_EDITS: Final[tuple[dict[str, Any], ...]] = (
 MESSAGES: Final = FieldRules(
     {
         **_SAMPLING,
+        **_forms("use output_config.format."),
         **_HARMLESS,
         **_lengths("max_tokens"),
         "max_tokens_to_sample": Renamed("max_tokens"),
@@ -232,8 +247,6 @@ MESSAGES: Final = FieldRules(
             input="use messages.",
             instructions="use system.",
             stop="use stop_sequences.",
-            response_format="use output_config.format.",
-            grammar="use output_config.format.",
             functions="use tools.",
             reasoning_effort="use output_config.effort.",
         ),
