@@ -256,6 +256,14 @@ def test_what_cannot_have_been_written_is_called_damage(tmp_path: Path, harm: st
         read()
 
 
+def test_a_reference_that_leads_nowhere_is_called_damage_where_something_is_deleted(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        id = talk(store, "question", "answer")
+    _execute(tmp_path / "chats.db", "UPDATE messages SET conversation = 99 WHERE parent IS NOT NULL")
+    with Store(tmp_path) as store, pytest.raises(CorruptFile, match="damaged"):
+        store.delete(id)
+
+
 @pytest.mark.parametrize("time", ["'9999-12-31T23:59:59.999999Z'", "'yesterday'", "x'00ff'"])
 def test_times_that_no_clock_has_said_stop_nobody_from_talking(tmp_path: Path, time: str) -> None:
     with Store(tmp_path) as store:

@@ -24,6 +24,9 @@ MAX_CHECKED_BYTES = 64 << 20
 """Files up to this size are checked whole when they are opened; larger ones page by page as they are read."""
 _FULL = {sqlite3.SQLITE_FULL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# References are looked up before they are written, and a violation without a kind is the search index's own: of these
+# constraints only a file that something else has changed falls short.
+_INCONSISTENT = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -218,8 +221,9 @@ class _Reserve:
 
 def _translated(path: Path, error: sqlite3.Error) -> HearthError | None:
     """None for what can only be a mistake of Hearth's own."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code in _DAMAGED or extended in _INCONSISTENT:
         return _damaged(path, str(error))
     if code in _FULL:
         return StorageError(
