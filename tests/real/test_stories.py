@@ -54,7 +54,7 @@ def test_greedy_text_is_that_of_the_published_code(
     compiled: Compiled, stories: Path, kind: str, settings: dict[str, str], threads: int
 ) -> None:
     expected = json.loads((stories / "expected_greedy.json").read_text())
-    with LLM(compiled(kind, **settings), threads=threads) as llm:
+    with LLM(compiled(kind, **settings), threads=threads, trust_bundle=True) as llm:
         answer = llm.generate(
             prompt_ids=expected["prompt_ids"], temperature=0, max_tokens=len(expected["greedy_ids"]), ignore_eos=True
         )
@@ -66,7 +66,10 @@ def test_greedy_text_is_that_of_the_published_code(
 
 def test_both_forms_of_the_model_are_one_model(compiled: Compiled) -> None:
     ids = [1, 403, 407, 261, 378]
-    with LLM(compiled("gguf", **EXACT)) as a, LLM(compiled("folder", **EXACT)) as b:
+    with (
+        LLM(compiled("gguf", **EXACT), trust_bundle=True) as a,
+        LLM(compiled("folder", **EXACT), trust_bundle=True) as b,
+    ):
         assert abs(a.logits(ids) - b.logits(ids)).max() < 1e-4
         assert a.tokenize("Once upon a time, Tim ate 3 €.") == b.tokenize("Once upon a time, Tim ate 3 €.")
 
@@ -76,7 +79,7 @@ def test_perplexity_of_real_text(compiled: Compiled, shared_data: Path, quant: s
     """The figures stand in docs/accuracy.md; a number format that got worse shows here."""
     text = (shared_data / "text" / "tinystories_sample.txt").read_text(encoding="utf-8")
     settings = EXACT if quant == "f32" else {"quant": quant}
-    with LLM(compiled("folder", **settings)) as llm:
+    with LLM(compiled("folder", **settings), trust_bundle=True) as llm:
         result = perplexity(llm, text)
     assert result.tokens > 1000
     # 7.4528 by numpy in float64 with f32 weights; no rounding makes the text likelier by much.
@@ -90,6 +93,6 @@ def test_real_text_has_the_tokens_of_sentencepiece(compiled: Compiled, stories: 
     text = (shared_data / "text" / "tinystories_sample.txt").read_text(encoding="utf-8")
     expected = processor.encode(text)
     for kind in ("gguf", "folder"):
-        with LLM(compiled(kind, **EXACT)) as llm:
+        with LLM(compiled(kind, **EXACT), trust_bundle=True) as llm:
             assert llm.tokenize(text, add_special=False) == expected
             assert llm.detokenize(expected) == processor.decode(expected)

@@ -167,7 +167,11 @@ def test_advice_for_the_command_line_is_for_the_owner_alone() -> None:
     told = error_body("/v1/chat/completions", error)["error"]["message"]
     assert told == "m.gguf has no chat template: None fits."
     owners = error_body("/api/models", error)["error"]
-    assert owners == {"message": "/home/me/m.gguf has no chat template: None fits.", "hint": "Use `--template NAME`."}
+    assert owners == {
+        "message": "/home/me/m.gguf has no chat template: None fits.",
+        "hint": "Use `--template NAME`.",
+        "kind": "TemplateError",
+    }
     assert "/srv" not in error_body("/v1/messages", as_api_error(CorruptFile("/srv/a b is bad.")))["error"]["message"]
 
 
