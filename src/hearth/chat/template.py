@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from hearth.chat.prompt import Prompt
 from hearth.chat.sandbox import ChatEnvironment, TemplateRefusal
 from hearth.chat.switches import ThinkingSwitches
 from hearth.chat.thinking import ALL_TAGS
+from hearth.chat.utf8 import texts_in
 from hearth.errors import TemplateError, UsageError
 
 MAX_TEMPLATE_CHARS = 100_000  # the longest published ones have some 20,000; compiling this many takes 2 s
@@ -78,7 +79,7 @@ class ChatTemplate:
             if not isinstance(message.get("role"), str) or not _ROLE.fullmatch(message["role"]):
                 raise UsageError(f"A message's role is {message.get('role')!r}; it must be a word such as 'user'.")
         data = {"messages": [dict(m) for m in messages], "tools": None if tools is None else list(tools), **variables}
-        texts = list(_texts(data))
+        texts = list(texts_in(data))
         markers = Markers([self.source, *texts])
         marked = self._guard.mark(data, markers)
         variables = {**self._special, **marked, "add_generation_prompt": add_generation_prompt}
@@ -112,18 +113,6 @@ def _cuts(tree: nodes.Template) -> set[str]:
     """Strings at which a template may cut a message: its own that are no words, and the tags of thinking."""
     strings = (node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
     return {*ALL_TAGS, *(s for s in strings if len(s) >= _SHORTEST_CUT and _NO_WORD.search(s))}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
 
 
 def _guarded_call(action: Any) -> Any:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hearth.chat.utf8 import texts_in
+
 _RUN = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
@@ -42,14 +44,14 @@ def _to_tell(message: Mapping[str, Any]) -> Iterator[str]:
         function = call.get("function") if isinstance(call, Mapping) else None
         if isinstance(function, Mapping):
             yield str(function.get("name"))
-            yield from _texts(_read(function.get("arguments")))
+            yield from texts_in(_read(function.get("arguments")))
     if message.get("role") == "tool":
         content = message.get("content")
         parts = content if isinstance(content, list) else []
         if parts and all(isinstance(part, Mapping) and part.get("type") == "text" for part in parts):
             yield from (str(part.get("text")) for part in parts)
         else:
-            yield from _texts(_read(content))
+            yield from texts_in(_read(content))
 
 
 def _read(value: Any) -> Any:
@@ -61,15 +63,3 @@ def _read(value: Any) -> Any:
     except (ValueError, RecursionError):
         return value
     return found if isinstance(found, (dict, list, str)) else value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)

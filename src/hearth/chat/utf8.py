@@ -7,7 +7,7 @@ character in two. No tokenizer takes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hearth.errors import UsageError
@@ -50,3 +50,16 @@ def check_text(value: Any, where: str) -> None:
     elif isinstance(value, (list, tuple)):
         for item in value:
             check_text(item, where)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in plain data, names of fields included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from texts_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)
