@@ -34,6 +34,7 @@ from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
 from hearth.errors import UsageError
 from hearth.model.kv_cache import KvFormat
+from hearth.opening import check_opening
 from hearth.prepare import (
     Opened,
     Progress,
@@ -46,7 +47,7 @@ from hearth.prepare import (
 )
 from hearth.progress import answering, displayed
 from hearth.runtime import Model, Session, default_threads
-from hearth.speculate import SPECULATE, Guesser, Speculate, open_guesser, prepare_draft
+from hearth.speculate import Guesser, Speculate, open_guesser, prepare_draft
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,20 @@ class LLM(Asking):
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
-        if speculate not in SPECULATE:
-            raise UsageError(f"speculate is {speculate!r}, but must be {' or '.join(map(repr, SPECULATE))}.")
+        check_opening(
+            quant=quant,
+            head=head,
+            precision=precision,
+            kv=kv,
+            threads=threads,
+            context=context,
+            context_overflow=context_overflow,
+            max_seqs=max_seqs,
+            kv_bytes=kv_bytes,
+            speculate=speculate,
+        )
         if speculate == "off" and draft is not None:
             raise UsageError("A draft model is given, but speculate is 'off'.", hint="Leave one of them out.")
-        if context_overflow not in ("error", "slide"):
-            raise UsageError(f"context_overflow is {context_overflow!r}, but must be 'error' or 'slide'.")
-        if context is not None and context < 2:
-            raise UsageError(f"A context of {context} tokens is not possible; the least is 2.")
         self.stats = Totals()
         self._guesser = Guesser(None)
         self._showing = answering

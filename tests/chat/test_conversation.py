@@ -73,7 +73,8 @@ def test_a_failed_turn_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "messages", [[], [{"content": "x"}], [{"role": "user"}], [3], {"role": "user"}, [{"role": "usr", "content": "x"}]]
+    "messages",
+    [[], [{"content": "x"}], [{"role": "user"}], [3], 3, None, {"role": "user"}, [{"role": "usr", "content": "x"}]],
 )
 def test_messages_of_a_program_are_checked(messages: object) -> None:
     with pytest.raises(UsageError, match=r"[Mm]essage"):

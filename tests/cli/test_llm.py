@@ -88,6 +88,8 @@ def test_stop_strings_end_the_answer_and_are_cut(starter: LLM) -> None:
     assert done.stop == "of Fra"
     assert done.finish_reason == "stop"
     assert done.text == starter.chat(FRANCE).text.split("of Fra")[0]
+    with pytest.raises(UsageError, match="stop is 5, but must be a text or a list of texts"):
+        starter.chat(FRANCE, stop=5)  # type: ignore[call-overload]
     assert starter.chat(FRANCE, stop="Paris").text == starter.chat(FRANCE).text.split("Paris")[0]
 
 

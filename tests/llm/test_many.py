@@ -34,6 +34,8 @@ def test_many_are_answered_in_order_as_each_would_be_alone_and_together(
         return run(batch, session)
 
     monkeypatch.setattr(Batch, "run", watched)
+    with pytest.raises(UsageError, match="a list of conversations, not one text"):
+        llm.chat_many("Hello")  # its letters would be asked
     done = llm.chat_many(([{"role": "user", "content": question}] for question in QUESTIONS), temperature=0)
     assert [one.text for one in done] == alone
     assert max(sizes) > 4, "several at the same time, though nobody said max_seqs"

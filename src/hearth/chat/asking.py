@@ -101,6 +101,8 @@ class Asking:
             SomeFailed: some have no answer; its `results` have the others'.
             TokenizerMissing, TemplateError, ContextFull, UsageError: none has.
         """
+        if isinstance(conversations, str):
+            raise UsageError("chat_many takes a list of conversations, not one text.", hint="One is for `chat`.")
         begin = (partial(self._begin_chat, messages, settings) for messages in conversations)
         return self._many(begin, _length(conversations), return_exceptions, progress)
 

@@ -21,6 +21,7 @@ SYSTEM_ROLES = frozenset({"system", "developer"})
 REASONING = ("reasoning_content", "thinking", "reasoning")
 """Names under which programs and templates know what a model thought before an answer."""
 MAX_FILE_BYTES = 64 << 20
+_LIST_HINT = "Give a list such as [{'role': 'user', 'content': 'Hello'}], or what the user says as a text."
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,10 @@ def checked_messages(messages: str | Sequence[Mapping[str, Any] | Message]) -> l
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    if isinstance(messages, Mapping) or not messages:
-        raise UsageError("There are no messages.", hint="Give a list such as [{'role': 'user', 'content': 'Hello'}].")
+    if not isinstance(messages, Sequence):
+        raise UsageError(f"The messages are of type {type(messages).__name__}, but must be a list.", hint=_LIST_HINT)
+    if not messages:
+        raise UsageError("There are no messages.", hint=_LIST_HINT)
     result: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
         where = f"Message {position + 1}"

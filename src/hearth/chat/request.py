@@ -8,7 +8,7 @@ may be used from several threads at once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -246,6 +246,8 @@ class Requests:
     ) -> Prepared:
         """`turn` is given for a chat, and left out where a text is carried on."""
         stop = settings.get("stop") or ()
+        if not isinstance(stop, str) and not (isinstance(stop, Collection) and all(isinstance(s, str) for s in stop)):
+            raise UsageError(f"stop is {stop!r}, but must be a text or a list of texts.")
         template_stops = turn.chosen.stops if turn else ()
         stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *template_stops])
         if stop:

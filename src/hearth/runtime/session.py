@@ -94,9 +94,9 @@ class Session:
         self.num_pages = num_pages
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
-            raise UsageError(f"threads is {self.threads}, must be at least 1.")
+            raise UsageError(f"threads is {self.threads}, but must be at least 1.")
         if num_pages < 1:
-            raise UsageError(f"num_pages is {num_pages}, must be at least 1.")
+            raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
         owner = model.handle()
         pointer = ctypes.c_void_p()
         options = binding.SessionOptions(threads=self.threads, num_pages=num_pages)

@@ -1,0 +1,44 @@
+"""What a program asks for when it opens a model, checked before anything is read, downloaded or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, get_args
+
+from hearth.errors import UsageError
+from hearth.model.kv_cache import KvFormat
+from hearth.quant.policy import USER_FORMATS
+from hearth.speculate import SPECULATE
+
+# Argument -> what it can be besides None, which leaves it to Hearth where that is its default.
+_CHOICES: dict[str, Collection[str]] = {
+    "quant": USER_FORMATS,
+    "head": USER_FORMATS,
+    "kv": get_args(KvFormat),
+    "precision": ("default", "high"),
+    "context_overflow": ("error", "slide"),
+    "speculate": SPECULATE,
+}
+_NEVER_NONE = ("precision", "context_overflow", "speculate")
+# Argument -> the least of a whole number, or None.
+_LEAST = {"context": 2, "threads": 1, "max_seqs": 1, "kv_bytes": 1}
+
+
+def check_opening(**asked: Any) -> None:
+    """Checks the arguments of `LLM` that are one of a few words, or a number.
+
+    Raises:
+        UsageError: one is none of these; the message names it.
+    """
+    for name, value in asked.items():
+        if value is None and name not in _NEVER_NONE:
+            continue
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise UsageError(f"{name} is {value!r}, but must be {_alternatives(_CHOICES[name])}.")
+        if name in _LEAST and not (hasattr(value, "__index__") and value is not True and value >= _LEAST[name]):
+            raise UsageError(f"{name} is {value!r}, but must be a whole number, {_LEAST[name]} or more.")
+
+
+def _alternatives(known: Collection[str]) -> str:
+    *others, last = map(repr, known)
+    return f"{', '.join(others)} or {last}"
