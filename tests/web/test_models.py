@@ -139,7 +139,7 @@ def test_a_conversation_with_a_model_that_is_gone_leads_to_another(open_window: 
     expect(page.locator(".model-button")).to_contain_text("gone")
     ask(page, QUESTION)
     alert = answers(page).get_by_role("alert")
-    expect(alert).to_contain_text("This model is not here.")
+    expect(alert).to_contain_text("This model cannot be found.")
     alert.get_by_role("button", name="Choose another model").click()
     page.get_by_role("dialog", name="Choose a model").get_by_role("button", name="starter").first.click()
     alert.get_by_role("button", name="Try again").click()

@@ -213,10 +213,10 @@ export const en = {
   // When something goes wrong
   errorContextFull: "This conversation no longer fits into the model’s context.",
   errorContextFullHint: "Begin a new chat, go on from an earlier message, or leave a file out.",
-  errorModelNotFound: "This model is not here.",
+  errorModelNotFound: "This model cannot be found.",
   errorModelNotFoundHint: "Write a name as on Hugging Face (owner/name), or choose a model that is on this device.",
   errorUnsupported: "Hearth cannot run this model yet.",
-  errorUnsupportedHint: "It is built in a way that Hearth does not know.",
+  errorUnsupportedHint: "It is built in a way that Hearth does not know. Choose another one.",
   errorTemplateError: "This model has no chat format that can be used.",
   errorTemplateErrorHint: "It may only be made to carry on texts. Models whose name ends with “Instruct”, “it” or “Chat” can chat.",
   errorTokenizerMissing: "This model came without its tokenizer.",

@@ -210,7 +210,7 @@ export const zh: Dictionary = {
   errorModelNotFound: "没有找到这个模型。",
   errorModelNotFoundHint: "请按 Hugging Face 上的写法输入名称（所有者/名称），或选择这台设备上的模型。",
   errorUnsupported: "Hearth 还不能运行这个模型。",
-  errorUnsupportedHint: "它的结构是 Hearth 所不了解的。",
+  errorUnsupportedHint: "它的结构是 Hearth 所不了解的。请选择其他模型。",
   errorTemplateError: "这个模型没有可用的对话格式。",
   errorTemplateErrorHint: "它可能只用于续写文本。名称以“Instruct”“it”或“Chat”结尾的模型可以对话。",
   errorTokenizerMissing: "这个模型缺少分词器。",

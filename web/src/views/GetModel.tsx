@@ -1,11 +1,12 @@
 // Getting a model: one of those that suit this machine, or any by its name.
 
 import { Download } from "lucide";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Suggestion } from "../api/types";
 import { language, locale, text } from "../i18n";
 import { bytes } from "../numbers";
 import { suggestions } from "../state/models";
+import type { Failure } from "../state/notices";
 import { coming, pullFailure, startPull } from "../state/pulls";
 import { FailureText } from "./FailureText";
 import { Icon } from "./Icon";
@@ -48,13 +49,22 @@ export function GetModel() {
         </button>
       </div>
       {pullFailure.value ? (
-        <div class="pull-failure" role="alert">
-          <FailureText failure={pullFailure.value} />
-        </div>
+        <PullFailure failure={pullFailure.value} />
       ) : (
         <p class="menu-note">{t.pullNote}</p>
       )}
     </form>
+  );
+}
+
+function PullFailure({ failure }: { failure: Failure }) {
+  const shown = useRef<HTMLDivElement>(null);
+  // The picker may be longer than the screen, with the name at its end.
+  useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), [failure]);
+  return (
+    <div class="pull-failure" role="alert" ref={shown}>
+      <FailureText failure={failure} />
+    </div>
   );
 }
 
