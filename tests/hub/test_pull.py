@@ -222,8 +222,9 @@ def test_a_server_that_knows_no_range_begins_anew(hub: FakeHub, cache: Path) -> 
 def test_a_server_that_always_breaks_at_the_same_place_ends_in_an_error(hub: FakeHub, cache: Path) -> None:
     hub.publish(REPO, model_files(500_000))
     hub.faults.append(Fault("model.safetensors", cut_after=200_000, ignore_range=True))
-    with pytest.raises(NetworkError, match="cannot be reached"):
+    with pytest.raises(NetworkError, match="cannot be reached") as caught:
         models.pull(REPO)
+    assert "Check HF_ENDPOINT" in caught.value.hint, "another hub than the usual one was chosen"
 
 
 def test_a_busy_hub_is_asked_again(hub: FakeHub, cache: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from hearth.errors import HearthError, ModelNotFound, NetworkError, StorageError
 from hearth.hub.propose import close_names
-from hearth.hub.settings import cache_dir, endpoint
+from hearth.hub.settings import PUBLIC_HUB, cache_dir, endpoint
 
 INSTALLED_STILL_WORK = "Models that are installed (`hearth list`) work without a network."
 _STORAGE_ERRNOS = {
@@ -98,8 +98,9 @@ def _translate(error: Exception, repo_id: str, revision: str | None) -> HearthEr
 
 def unreachable(why: str) -> NetworkError:
     """The hub gives no answer."""
+    check = "the network" if endpoint() == PUBLIC_HUB else "HF_ENDPOINT, which names this hub, and the network"
     return NetworkError(
-        f"{endpoint()} cannot be reached.", why=why.rstrip(".") + ".", hint=f"Check the network. {INSTALLED_STILL_WORK}"
+        f"{endpoint()} cannot be reached.", why=why.rstrip(".") + ".", hint=f"Check {check}. {INSTALLED_STILL_WORK}"
     )
 
 

@@ -16,6 +16,7 @@ from hearth.hub.types import Source
 from hearth.units import format_bytes
 
 STARTER_PATH = Path(__file__).parent / STARTER
+_REST_HINT = "Copy the rest of its files there, or name it as it is called on the hub: owner/name."
 
 
 def starter() -> Source:
@@ -88,11 +89,17 @@ def _open_folder(path: Path) -> Source:
         raise ModelNotFound(f"{path} holds {len(ggufs)} GGUF files: say which.", hint=f"One of:\n{lines}")
     if (path / "config.json").is_file():
         if any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json")):
-            raise ModelNotFound(f"The model in {path} is not whole: some of its *.safetensors files are missing.")
+            raise ModelNotFound(
+                f"The model in {path} is not whole: some of its *.safetensors files are missing.", hint=_REST_HINT
+            )
         refuse_foreign(str(path), names_in(path), path)
-        raise ModelNotFound(f"{path} holds a config.json but no *.safetensors weights.")
+        raise ModelNotFound(f"{path} holds a config.json but no *.safetensors weights.", hint=_REST_HINT)
     refuse_foreign(str(path), names_in(path), path)
-    raise ModelNotFound(f"{path} holds no model.", why="There is no config.json and no .gguf file in it.")
+    raise ModelNotFound(
+        f"{path} holds no model.",
+        why="There is no config.json and no .gguf file in it.",
+        hint="Name the folder that has them, a .gguf file, or a model on the hub: owner/name.",
+    )
 
 
 def _is_bundle(path: Path) -> bool:

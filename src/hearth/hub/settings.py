@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 
+PUBLIC_HUB = "https://huggingface.co"
+
+
 def cache_dir() -> Path:
     """The folder of the Hugging Face cache."""
     from huggingface_hub import constants
