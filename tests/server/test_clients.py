@@ -28,6 +28,8 @@ def test_chat_clients_are_answered(served: Running, client: str) -> None:
 @pytest.mark.parametrize("client", RESPONSES)
 def test_clients_of_responses_are_answered(served: Running, client: str) -> None:
     ask(served, "/v1/responses", {"input": FRANCE, "max_output_tokens": 4, **RESPONSES[client]})
+    counted = {"model": "starter", "input": FRANCE, **RESPONSES[client]}
+    assert served.http.post("/v1/responses/input_tokens", json=counted).json()["input_tokens"] > 0
 
 
 @pytest.mark.parametrize("client", MESSAGES)

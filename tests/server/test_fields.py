@@ -19,6 +19,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": {"model": "starter", "prompt": "Once", "max_tokens": 4},
     "/v1/responses": {"model": "starter", "input": "Hello", "max_output_tokens": 4},
+    "/v1/responses/input_tokens": {"model": "starter", "input": "Hello"},
     "/v1/messages": CHAT,
     "/v1/messages/count_tokens": {"model": "starter", "messages": FRANCE},
     "/v1/embeddings": {"model": "starter", "input": "Hello"},

@@ -37,6 +37,14 @@ def test_the_answer_is_what_the_model_says(client: OpenAI, starter: LLM) -> None
     assert answer.usage.output_tokens == expected.usage.completion_tokens
 
 
+def test_tokens_of_an_input_are_counted_as_they_will_be_used_and_beyond_the_context(client: OpenAI) -> None:
+    shaped: dict[str, Any] = {"model": "starter", "input": QUESTION, "instructions": "Be brief.", "tools": [TOOL]}
+    answer = client.responses.create(**shaped, max_output_tokens=1)
+    assert answer.usage is not None
+    assert client.responses.input_tokens.count(**shaped).input_tokens == answer.usage.input_tokens
+    assert client.responses.input_tokens.count(model="starter", input="word " * 5000).input_tokens > 5000
+
+
 def test_the_events_of_a_stream_in_their_order(client: OpenAI, starter: LLM) -> None:
     events = list(client.responses.create(model="starter", input=QUESTION, stream=True))
     kinds = [event.type for event in events]

@@ -1,11 +1,15 @@
-"""`POST /v1/responses`: OpenAI's newer protocol. Nothing is kept: a conversation is sent as a whole each time."""
+"""`POST /v1/responses` and `POST /v1/responses/input_tokens`: OpenAI's newer protocol.
+
+Nothing is kept: a conversation is sent as a whole each time.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 
 from hearth.chat.answer import Completion
@@ -22,13 +26,18 @@ from hearth.server.openai.responses_schema import (
     CallOutputItem,
     CustomCallItem,
     CustomOutputItem,
+    InputLength,
     MessageItem,
     ReasoningItem,
     Response,
     ResponseRequest,
 )
+from hearth.server.places import in_places
 from hearth.server.prompts import for_template, variables_of_thinking
 from hearth.server.streaming import sse
+
+if TYPE_CHECKING:
+    from hearth.server.models import Models
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -36,9 +45,7 @@ router = APIRouter(tags=["OpenAI"])
 @router.post("/v1/responses", response_model=Response, response_model_exclude_unset=True, responses=STREAM | ERRORS)
 async def create_response(body: ResponseRequest, request: Request) -> Any:
     """Answers a conversation."""
-    settings = settings_of(request)
-    check_limit("input", 1 if isinstance(body.input, str) else len(body.input), settings.max_messages)
-    check_limit("tools", len(body.tools or ()), settings.max_tools)
+    _check_limits(body, request)
     tools = Toolbox(body.tools or (), body.tool_choice)
     answers = await Answers.begin(request, body.model, lambda llm: prepare(llm, body, tools), places=tools.places)
     frame = Frame(body, answers, tools)
@@ -53,27 +60,54 @@ async def create_response(body: ResponseRequest, request: Request) -> Any:
     return await frame.ended()
 
 
+@router.post("/v1/responses/input_tokens", response_model=InputLength, responses=ERRORS)
+async def count_input_tokens(body: ResponseRequest, request: Request) -> Any:
+    """Tokens of the prompt that this input makes, template included; also of one that is longer than the context."""
+    _check_limits(body, request)
+    tools = Toolbox(body.tools or (), body.tool_choice)
+    models: Models = request.app.state.models
+    async with models.use(body.model) as opened:
+        with in_places(tools.places):
+            counted = await run_sync(count, opened.llm, body, tools)
+    return {"object": "response.input_tokens", "input_tokens": counted}
+
+
 def prepare(llm: LLM, body: ResponseRequest, tools: Toolbox) -> list[Prepared]:
     """The request for the engine. Runs in a thread."""
+    messages, shaping = asked(llm, body, tools)
+    settings = body.settings(
+        stop=body.stop,
+        max_tokens=body.max_output_tokens,
+        logprobs=(body.top_logprobs or 0) if body.wants_logprobs else None,
+    )
+    return [llm.prepare_chat(messages, **shaping, **settings)]
+
+
+def count(llm: LLM, body: ResponseRequest, tools: Toolbox) -> int:
+    """Tokens of the prompt. Runs in a thread."""
+    messages, shaping = asked(llm, body, tools)
+    return len(llm.prompt_ids(messages, **shaping))
+
+
+def asked(llm: LLM, body: ResponseRequest, tools: Toolbox) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The messages, and what shapes prompt and answer, as `LLM.prepare_chat` takes them."""
     template = llm.chat_template
     effort = body.reasoning.effort if body.reasoning else None
     variables, thinking = variables_of_thinking(effort, template, field="reasoning.effort")
-    return [
-        llm.prepare_chat(
-            for_template(as_messages(body), template),
-            thinking=thinking,
-            tools=tools.functions or None,
-            tool_choice=tools.choice,
-            parallel_tool_calls=body.parallel_tool_calls is not False,
-            response_format=body.wanted_format(),
-            template_variables=variables,
-            **body.settings(
-                stop=body.stop,
-                max_tokens=body.max_output_tokens,
-                logprobs=(body.top_logprobs or 0) if body.wants_logprobs else None,
-            ),
-        )
-    ]
+    return for_template(as_messages(body), template), {
+        "thinking": thinking,
+        "tools": tools.functions or None,
+        "tool_choice": tools.choice,
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "response_format": body.wanted_format(),
+        "template_variables": variables,
+    }
+
+
+def _check_limits(body: ResponseRequest, request: Request) -> None:
+    settings = settings_of(request)
+    check_limit("input", 1 if isinstance(body.input, str) else len(body.input), settings.max_messages)
+    check_limit("tools", len(body.tools or ()), settings.max_tools)
 
 
 def as_messages(body: ResponseRequest) -> list[dict[str, Any]]:

@@ -252,6 +252,13 @@ class ResponseRequest(Sampling, Stopping):
         return None if shape is None else shape.wanted()
 
 
+class InputLength(BaseModel):
+    """How long the prompt of a request is."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: int
+
+
 class OutputText(BaseModel):
     """What the model says."""
 
