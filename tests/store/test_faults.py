@@ -256,6 +256,20 @@ def test_what_cannot_have_been_written_is_called_damage(tmp_path: Path, harm: st
         read()
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted on Linux")
+def test_a_store_that_cannot_be_opened_holds_none_of_its_files(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    path = tmp_path / "chats.db"
+    _execute(path, "PRAGMA user_version = 1")
+    refused = []
+    for _ in range(3):
+        with pytest.raises(CorruptFile) as error:
+            Store(tmp_path)
+        refused.append(error)  # and with it all that its frames hold
+    opened = (fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink())
+    assert not [file for file in opened if file.is_relative_to(tmp_path)]
+
+
 def test_a_reference_that_leads_nowhere_is_called_damage_where_something_is_deleted(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         id = talk(store, "question", "answer")

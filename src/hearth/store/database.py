@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -64,19 +64,18 @@ class Database:
             ) from None
         except OSError as error:
             raise _os_error(path, error) from error
-        try:
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(self._process_lock.release)
             self._check(newest, application_id)
-            self._writer = self._connect()
+            self._writer = self._connect(if_it_fails)
             with self._errors():
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 migrate(self._writer)
-            self._reader = self._connect()
+            self._reader = self._connect(if_it_fails)
             with self._errors():
                 self._reader.execute("PRAGMA query_only = ON")
             self._reserve.take()
-        except BaseException:
-            self._process_lock.release()
-            raise
+            if_it_fails.pop_all()
 
     @contextmanager
     def write(self, *, deleting: bool = False) -> Iterator[sqlite3.Connection]:
@@ -174,9 +173,10 @@ class Database:
             finally:
                 connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, if_it_fails: ExitStack) -> sqlite3.Connection:
         with self._errors():
             connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            if_it_fails.callback(connection.close)
             # NORMAL: a process that is killed loses nothing; a power cut may take the last moments, never the file.
             for pragma in (
                 "synchronous = NORMAL",
