@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 PUBLIC_HUB = "https://huggingface.co"
 
 
