@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import subprocess
 import sys
@@ -106,6 +107,25 @@ def test_an_interrupt_exits_as_shells_expect(
     fails_with(monkeypatch, KeyboardInterrupt())
     assert run(["doctor"]) == 130
     assert "Nothing half-written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ask", "starter", "hi", "--max-tokens", "0"], "Error: --max-tokens is 0, but must be"),
+        (["ask", "starter", "hi", "-t", "1000"], "Error: --temperature is 1000.0, but must be"),
+        (["ask", "starter", "hi", "--threads", "0"], "Error: --threads is 0, but must be"),
+        (["serve", "--max-seqs", "0"], "Error: --max-seqs is 0, but must be"),
+        (["serve", "--timeout", "-1"], "Error: --timeout is -1.0 seconds, but must be"),
+        (["bench", "starter", "--repeat", "0"], "Error: --repeat is 0, but must be"),
+    ],
+)
+def test_a_value_out_of_range_is_told_by_the_option_that_was_typed(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert run(arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,24 @@ class _Verbs(click.Group):
             raise UsageError(f"There is no verb '{verb}'.", hint=for_verb(verb, [*VERBS, *ALIASES]))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise _as_typed(error, self.get_command(ctx, ctx.invoked_subcommand or "")) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _as_typed(error: UsageError, command: click.Command | None) -> UsageError:
+    """The error with the option that was typed, where it names the argument that a program would have given."""
+    name, is_, rest = error.what.partition(" is ")
+    for parameter in command.params if command else ():
+        if isinstance(parameter, click.Option) and parameter.name in (name, name.removesuffix("_s")):
+            return UsageError(max(parameter.opts, key=len) + is_ + rest, why=error.why, hint=error.hint)
+    return error
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
