@@ -1,4 +1,4 @@
-"""Numbers as people read them: the one place that says how a size in bytes is written."""
+"""Numbers as people read them: the one place that says how a size in bytes or a count is written."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def format_bytes(size_bytes: float) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.1f} {unit}" if unit in ("GiB", "TiB") else f"{value:.0f} {unit}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 request`, `2 requests`."""
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -87,7 +87,7 @@ def test_a_run_that_is_killed_goes_on_where_it_ended(hearth: Run, cache: Path, t
 
     ended = hearth(*arguments)
     assert ended.returncode == 0, ended.stderr
-    assert f"{len(before)} of 300 requests are answered already" in ended.stderr
+    assert f"{len(before)} of 300 requests answered already" in ended.stderr
     assert out.read_bytes().startswith(b"".join(before)), "what was finished has changed"
     assert answers(out).keys() == {f"r{i}" for i in range(300)}
 

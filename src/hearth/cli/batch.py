@@ -17,6 +17,7 @@ import click
 from hearth.cli.cluster import ray_options
 from hearth.cli.options import examples, format_options, source_options
 from hearth.cli.serving import Size, check_installed
+from hearth.units import counted
 
 if TYPE_CHECKING:
     from hearth.batch import Answerer, BatchInput, BatchOutput, BatchProgress
@@ -81,12 +82,13 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
         before = len(output.finished)
         if before < len(batch.entries):
             if before:
-                click.echo(f"{before} of {len(batch.entries)} requests are answered already.", err=True)
+                click.echo(f"{before} of {counted(len(batch.entries), 'request')} answered already.", err=True)
             stopped = asyncio.run(_run(batch, output, name, settings, options))
             if stopped:
                 left = len(batch.entries) - len(output.finished)
                 click.echo(
-                    f"Stopped; {left} of {len(batch.entries)} requests are left. The same command goes on.", err=True
+                    f"Stopped; {left} of {counted(len(batch.entries), 'request')} left. The same command goes on.",
+                    err=True,
                 )
                 return EXIT_INTERRUPTED
         return _summary(output, before)
@@ -182,9 +184,12 @@ def _summary(output: BatchOutput, before: int) -> int:
     failed = sum(not ok for ok in output.finished.values())
     count = len(output.finished)
     if failed:
-        click.echo(f"{count - failed} of {count} requests answered, {failed} failed: {output.path} says why.", err=True)
+        click.echo(
+            f"{count - failed} of {counted(count, 'request')} answered, {failed} failed: {output.path} says why.",
+            err=True,
+        )
         return EXIT_SOME_FAILED
-    click.echo(f"{count} requests answered{' already' if before == count else ''}: {output.path}", err=True)
+    click.echo(f"{counted(count, 'request')} answered{' already' if before == count else ''}: {output.path}", err=True)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hearth.cli.options import examples
+from hearth.cli.terminal import columns, wrapped
 from hearth.errors import HearthError, ModelNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def command(model: str | None, compiled: bool, unfinished: bool, yes: bool) -> N
 def _remove_model(model: str, compiled: bool, yes: bool) -> None:
     from hearth.bundle import list_bundles, remove_bundle
     from hearth.hub import remove
-    from hearth.units import format_bytes
+    from hearth.units import counted, format_bytes
 
     bundles = [b for b in list_bundles() if b.key == model or _is_made_of(b, model)]
     only_bundles = compiled or any(b.key == model for b in bundles)
     if only_bundles and not bundles:
         raise ModelNotFound(f"Nothing is compiled of {model!r}.", hint="`hearth list` shows what is.")
     freed = sum(b.size_bytes for b in bundles) + (0 if only_bundles else remove(model, dry_run=True))
-    what = f"{len(bundles)} compiled bundle{'s' * (len(bundles) != 1)} of {model}" if only_bundles else model
+    what = f"{counted(len(bundles), 'compiled bundle')} of {model}" if only_bundles else model
     shared = "" if only_bundles else " It is in the Hugging Face cache: other programs lose it too."
     if not _agreed(f"Remove {what}, {format_bytes(freed)}?{shared}", yes):
         return
@@ -66,14 +67,14 @@ def _remove_model(model: str, compiled: bool, yes: bool) -> None:
 
 def _remove_unfinished(yes: bool) -> None:
     from hearth.bundle import bundles_dir, clear_unfinished, list_unfinished
-    from hearth.units import format_bytes
+    from hearth.units import counted, format_bytes
 
     left = [folder for folder in list_unfinished(bundles_dir()) if not folder.in_use]
     if not left:
         click.echo("Nothing unfinished is left.", err=True)
         return
     size = format_bytes(sum(folder.size_bytes for folder in left))
-    if _agreed(f"Remove {len(left)} unfinished compilation{'s' * (len(left) != 1)}, {size}?", yes):
+    if _agreed(f"Remove {counted(len(left), 'unfinished compilation')}, {size}?", yes):
         click.echo(f"Removed: {format_bytes(clear_unfinished(bundles_dir()))} freed.", err=True)
 
 
@@ -91,7 +92,7 @@ def _agreed(question: str, yes: bool) -> bool:
             why=f"The question would be: {question}",
             hint="Add --yes if you mean it.",
         )
-    if click.confirm(question, err=True):
+    if click.confirm(wrapped(question, columns()), err=True):
         return True
     click.echo("Nothing was removed.", err=True)
     return False

@@ -15,6 +15,7 @@ from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
 from hearth.cli.suggest import closest
 from hearth.cli.terminal import columns, note, tell, tell_error, wrapped
 from hearth.errors import ContextFull, HearthError, UsageError
+from hearth.units import counted
 
 if TYPE_CHECKING:
     from hearth.chat.answer import Completion
@@ -220,14 +221,14 @@ class Talk:
             tell(f"{path} exists already. To replace it: /save! {name}")
             return
         self.conversation.save(path, model=self._llm.info.name)
-        click.echo(f"Saved {len(self.conversation.messages)} messages to {path}.", err=True)
+        click.echo(f"Saved {counted(len(self.conversation.messages), 'message')} to {path}.", err=True)
 
     def _load(self, name: str) -> None:
         if not name:
             click.echo("From which file? /load FILE", err=True)
             return
         self.conversation = Conversation.load(Path(name).expanduser())
-        click.echo(f"Going on after {len(self.conversation.messages)} messages.", err=True)
+        click.echo(f"Going on after {counted(len(self.conversation.messages), 'message')}.", err=True)
 
     def _stats(self, _: str) -> None:
         info, totals = self._llm.info, self._llm.stats
@@ -235,7 +236,7 @@ class Talk:
         right = f", {totals.accepted_tokens} of {totals.drafted_tokens} guesses right" if totals.drafted_tokens else ""
         tell(
             f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
-            f"{totals.requests} answers; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
+            f"{counted(totals.requests, 'answer')}; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
             f" {totals.completion_tokens} tokens written{right}\n"
             f"prefill {_rate(computed, totals.prefill_s)}, decode"
             f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}"
