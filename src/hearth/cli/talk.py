@@ -236,7 +236,8 @@ class Talk:
         right = f", {totals.accepted_tokens} of {totals.drafted_tokens} guesses right" if totals.drafted_tokens else ""
         tell(
             f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
-            f"{counted(totals.requests, 'answer')}; {totals.prompt_tokens} prompt tokens, {totals.cached_tokens} of them cached;"
+            f"{counted(totals.requests, 'answer')}; {totals.prompt_tokens} prompt tokens,"
+            f" {totals.cached_tokens} of them cached;"
             f" {totals.completion_tokens} tokens written{right}\n"
             f"prefill {_rate(computed, totals.prefill_s)}, decode"
             f" {_rate(totals.completion_tokens - totals.requests, totals.decode_s)}"
