@@ -93,6 +93,14 @@ def test_padding_and_truncation_of_a_training_run_change_no_text(tmp_path: Path)
         assert Tokenizer(spec).encode("ab") == [2, 0, 1]
 
 
+def test_a_text_has_the_same_tokens_each_time_though_merges_were_dropped_in_training(tmp_path: Path) -> None:
+    document = json.loads(small_tokenizer("<s> $A"))
+    document["model"] = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 5}, "merges": [["a", "b"]], "dropout": 0.5}
+    spec = spec_of(tmp_path, tokenizer__json=document, tokenizer_config__json={"bos_token": "<s>"})
+    tokenizer = Tokenizer(spec)
+    assert [tokenizer.encode("ab") for _ in range(20)] == [[2, 5]] * 20
+
+
 def test_a_post_processor_that_breaks_is_refused(tmp_path: Path) -> None:
     document = json.loads(small_tokenizer("<s> $A"))
     document["post_processor"]["special_tokens"] = {}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from hearth.checkpoint.mapped import PULL_AGAIN
 from hearth.checkpoint.tokenizer.charsmap import check_charsmaps_in
@@ -39,8 +40,8 @@ def guarded(error: Callable[[str], HearthError]) -> Iterator[None]:
 def load_tokenizer(text: str, source: str) -> Tokenizer:
     """A `tokenizers.Tokenizer` from the text of a tokenizer.json; `source` is for messages.
 
-    Published files sometimes keep the padding and the truncation of a training run. Both are switched off: cutting a
-    prompt or filling it up silently is never right.
+    Published files sometimes keep the padding, the truncation and the dropout of merges of a training run. All are
+    switched off: cutting a prompt, filling it up or writing the same text in other tokens each time is never right.
 
     Raises:
         CorruptFile: the library refuses it, or would try to take absurd amounts of memory for it.
@@ -54,6 +55,8 @@ def load_tokenizer(text: str, source: str) -> Tokenizer:
         tokenizer = Tokenizer.from_str(text)
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        if isinstance(tokenizer.model, BPE):
+            tokenizer.model.dropout = None
     parts = (tokenizer.normalizer, tokenizer.pre_tokenizer)
     growth = math.prod(_growth(json.loads(part.__getstate__())) for part in parts if part is not None)
     if growth > _MAX_GROWTH:
