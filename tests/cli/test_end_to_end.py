@@ -196,3 +196,11 @@ def test_a_reader_that_leaves_is_no_error(starter: LLM, cache: Path) -> None:
     assert process.wait(60) == 1
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_more_threads_than_cores_are_taken_with_a_word(hearth: Run) -> None:
+    cores = os.cpu_count() or 1
+    done = hearth("ask", "starter", "What is the capital of France?", "--threads", str(cores + 1))
+    assert done.returncode == 0
+    assert f"more than {cores} are no faster" in done.stderr
+    assert "Note" not in hearth("ask", "starter", "What is the capital of France?", "--threads", "1").stderr

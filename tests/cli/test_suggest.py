@@ -25,6 +25,7 @@ from hearth.cli.main import run
         (["Qwen/Qwen3-0.6B"], "A verb stands before the model: hearth chat Qwen/Qwen3-0.6B"),
         (["./model.gguf"], "A verb stands before the model: hearth chat ./model.gguf"),
         (["version"], "hearth --version"),
+        (["--offline", "chat"], "The options of a verb stand behind it: hearth VERB --offline"),
         (["-v"], "Did you mean --version?"),
         (["help", "lst"], "Did you mean hearth list"),
     ],

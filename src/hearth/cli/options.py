@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,6 +10,7 @@ import click
 
 from hearth.cli.inputs import readable
 from hearth.cli.terminal import note
+from hearth.units import counted
 
 if TYPE_CHECKING:
     from hearth.llm import LLM
@@ -158,6 +160,9 @@ def open_llm(model: str, options: Mapping[str, Any], *, to_chat: bool = False, *
         llm.check_chat()
     for notice in llm.notices:
         note(notice)
+    cores = os.cpu_count()
+    if cores is not None and llm.info.threads > cores:
+        note(f"{llm.info.threads} threads share {counted(cores, 'core')}: more than {cores} are no faster.")
     return llm
 
 

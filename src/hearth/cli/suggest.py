@@ -93,7 +93,11 @@ def for_option(option: str, known: Iterable[str], command: str) -> str:
     if name in ("-v", "-V") and "--version" in known:
         return "Did you mean --version?"
     near = [FOREIGN_OPTIONS[name]] if FOREIGN_OPTIONS.get(name) in known else closest(name, known)
-    return f"Did you mean {_listed(near)}?" if near else f"`{command} --help` lists the options."
+    if near:
+        return f"Did you mean {_listed(near)}?"
+    if " " not in command:
+        return f"The options of a verb stand behind it: {command} VERB {option}"
+    return f"`{command} --help` lists the options."
 
 
 def _listed(names: list[str]) -> str:
