@@ -149,11 +149,20 @@ def test_models_shows_what_fits_best_first(online: Run) -> None:
     assert done.stdout.splitlines()[0].split()[:3] == ["MODEL", "SIZE", "MEMORY"]
     assert "A good start: hearth chat " in done.stderr
     fits = json.loads(online("models", "--json").stdout)
-    everything = json.loads(online("models", "--json", "--all", "--context", "100000").stdout)
+    everything = json.loads(online("models", "--json", "--all", "--context", "4097").stdout)
     assert {m["fit"] for m in fits} <= {"fits", None}
-    assert len(everything) >= max(len(fits), 20)
-    first = next(m for m in everything if m["name"] == fits[0]["name"])
-    assert first["memory_bytes"] > fits[0]["memory_bytes"], "a longer context takes more"
+    assert len(everything) >= 20
+    before = {m["name"]: m["memory_bytes"] for m in fits}
+    assert all(m["memory_bytes"] > before.get(m["name"], 0) for m in everything), "a longer context takes more"
+
+
+def test_models_made_for_a_shorter_context_are_not_offered_for_a_longer_one(online: Run) -> None:
+    names = [m["name"] for m in json.loads(online("models", "--json", "--all", "--context", "131072").stdout)]
+    assert "meta-llama/Llama-3.2-1B-Instruct" in names
+    assert "HuggingFaceTB/SmolLM2-360M-Instruct" not in names, "it is made for 8192"
+    done = online("models", "--context", "99999999")
+    assert done.returncode == 2
+    assert "the most is 262144" in done.stderr
 
 
 def test_a_short_name_is_a_question_with_its_answers(online: Run, hub: FakeHub) -> None:

@@ -11,6 +11,7 @@ import click
 
 from hearth.cli.options import examples
 from hearth.cli.terminal import columns
+from hearth.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,13 @@ _WIDE = 124  # columns of a terminal from which on there is room for words
     "models", epilog=examples("hearth models", "hearth models --all", "hearth models --context 32768 --json")
 )
 @click.option("--all", "everything", is_flag=True, help="Also those that do not fit.")
-@click.option("--context", type=click.IntRange(min=1), default=4096, show_default=True, help="Tokens to have room for.")
+@click.option(
+    "--context",
+    type=click.IntRange(min=1),
+    default=4096,
+    show_default=True,
+    help="Tokens to have room for; models made for fewer are left out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(everything: bool, context: int, as_json: bool) -> None:
     """Show models that Hearth runs and that fit into the memory of this machine, the best first.
@@ -39,7 +46,13 @@ def command(everything: bool, context: int, as_json: bool) -> None:
     from hearth.runtime import available_bytes
     from hearth.units import format_bytes
 
-    shown = [(e, verdict(e.memory_bytes(context))) for e in best_first(catalogue())]
+    made_for_it = [e for e in catalogue() if e.context_max >= context]
+    if not made_for_it:
+        most = max(e.context_max for e in catalogue())
+        raise UsageError(
+            f"No model of the catalogue takes {context} tokens; the most is {most}.", hint="Choose a smaller --context."
+        )
+    shown = [(e, verdict(e.memory_bytes(context))) for e in best_first(made_for_it)]
     shown = [(e, fit) for e, fit in shown if everything or fit in ("fits", None)]
     if as_json:
         data = [

@@ -37,6 +37,7 @@ class Entry:
         released: year and month.
         good_at: a short phrase.
         weights_bytes, kv_bytes_per_token: memory in the default format.
+        context_max: tokens that it was made for at most.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Entry:
     good_at: str
     weights_bytes: int
     kv_bytes_per_token: int
+    context_max: int
 
     def memory_bytes(self, context: int = USUAL_CONTEXT) -> int:
         """Weights, and keys and values of `context` tokens."""
@@ -68,7 +70,14 @@ class Entry:
 def catalogue() -> tuple[Entry, ...]:
     """All entries."""
     entries = tomllib.loads(CATALOGUE.read_text("utf-8"))["model"]
-    return tuple(Entry(**{k: v for k, v in e.items() if k != "config"} | {"also": tuple(e["also"])}) for e in entries)
+    return tuple(
+        Entry(
+            **{key: value for key, value in e.items() if key not in ("also", "config")},
+            also=tuple(e["also"]),
+            context_max=e["config"]["max_position_embeddings"],
+        )
+        for e in entries
+    )
 
 
 def best_first(entries: Iterable[Entry]) -> list[Entry]:
