@@ -71,7 +71,7 @@ def test_chat_through_a_pipe(hearth: Run, tmp_path: Path) -> None:
     assert [("Paris" in line, "Rome" in line) for line in done.stdout.splitlines()] == [(True, False), (False, True)]
     for said in (
         "not an assistant",
-        "1 answers",
+        "1 answer;",
         "You are brief.",
         "no command /frob",
         "Ctrl-C stops",

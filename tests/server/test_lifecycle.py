@@ -214,7 +214,7 @@ def test_mistakes_at_the_start_are_one_message(
     for arguments, code, message in (
         (("--host", "0.0.0.0"), 2, "no API key is set"),
         (("--port", "70000"), 2, "port is 70000"),
-        (("--timeout", "0"), 2, "timeout_s is 0"),
+        (("--timeout", "0"), 2, "--timeout is 0"),
         (("--memory", "lots"), 2, "no size"),
         (("--api-key-file", str(tmp_path / "none")), 2, "cannot be read"),
         (("--cors-origin", "*"), 2, "origin"),
