@@ -181,3 +181,12 @@ def test_wrong_tools_are_told_with_their_place(starter: LLM, settings: dict[str,
     with pytest.raises(UsageError) as told:
         starter.chat(FRANCE, **settings)
     assert place in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("thinking", "x"), ("template_variables", 5), ("stop", 5), ("stop", [5]), ("stop_token_ids", 5)],
+)
+def test_a_setting_of_another_type_is_told_by_its_name(starter: LLM, setting: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{setting} is "):
+        starter.prepare_chat("Hello", **{setting: value})

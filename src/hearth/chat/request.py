@@ -144,6 +144,10 @@ class Requests:
         tokenizer = self.tokenizer()
         structure = checked_format(response_format)
         data = checked_messages(messages)
+        if thinking is not None and not isinstance(thinking, bool):
+            raise UsageError(f"thinking is {thinking!r}, but must be true, false or None.")
+        if template_variables is not None and not isinstance(template_variables, Mapping):
+            raise UsageError(f"template_variables is {template_variables!r}, but must map names to values.")
         variables = dict(template_variables or {})
         if continue_final_message:
             if structure is not None or tool_choice not in (None, "auto", "none"):
@@ -248,12 +252,15 @@ class Requests:
         stop = settings.get("stop") or ()
         if not isinstance(stop, str) and not (isinstance(stop, Collection) and all(isinstance(s, str) for s in stop)):
             raise UsageError(f"stop is {stop!r}, but must be a text or a list of texts.")
+        ends = settings.get("stop_token_ids") or ()
+        if not isinstance(ends, Collection):
+            raise UsageError(f"stop_token_ids is {ends!r}, but must be a list of token ids.")
         template_stops = turn.chosen.stops if turn else ()
         stops = StopStrings([*((stop,) if isinstance(stop, str) else stop), *template_stops])
         if stop:
             self.tokenizer()
         turn_ends = turn.chosen.end_ids if turn else frozenset[int]()
-        given = {**settings, "stop_token_ids": (*(settings.get("stop_token_ids") or ()), *sorted(turn_ends))}
+        given = {**settings, "stop_token_ids": (*ends, *sorted(turn_ends))}
         if settings.get("ignore_eos"):
             given["stop_token_ids"] = settings.get("stop_token_ids")
         params = sampling_params(self._published, given)
