@@ -17,8 +17,8 @@ import { Welcome } from "./Welcome";
 const NEAR_PX = 80;
 
 export function Thread() {
-  const { scroller, content, away, toEnd } = useStickyEnd();
-  useFound(content);
+  const { scroller, content, hold, away, toEnd } = useStickyEnd();
+  useFound(content, hold);
   const messages = path.value;
   const last = messages.at(-1);
   const failure = loadFailure.value;
@@ -61,25 +61,32 @@ export function Thread() {
 }
 
 /** Brings the message that a search found into view, with its words marked. */
-function useFound(content: { current: HTMLDivElement | null }): void {
+function useFound(content: { current: HTMLDivElement | null }, hold: { current: (() => void) | null }): void {
   const hit = found.value;
   const message = hit && hit.conversation === openId.value ? path.value.find((one) => one.id === hit.message) : undefined;
   useEffect(() => {
     if (!hit || !message) return;
-    // After its Markdown is on the page.
-    const frame = requestAnimationFrame(() => showHit(content.current?.querySelector(`[data-message="${CSS.escape(message.id)}"]`) ?? null, hit.words));
+    const show = (): void =>
+      showHit(content.current?.querySelector(`[data-message="${CSS.escape(message.id)}"]`) ?? null, hit.words);
+    // After its Markdown is on the page, and again when what stands around it gets its size: until the reader scrolls.
+    hold.current = show;
+    const frame = requestAnimationFrame(show);
     return () => {
       cancelAnimationFrame(frame);
+      hold.current = null;
       clearMarks();
     };
   }, [hit, message?.id]);
 }
 
-/** Keeps the end in view while it grows, unless the reader has scrolled away from it. */
+const BY_HAND = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
+
+/** Keeps the end in view while it grows, unless the reader has scrolled away from it; or what `hold` brings into view. */
 function useStickyEnd() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const sticking = useRef(true);
+  const hold = useRef<(() => void) | null>(null);
   const [away, setAway] = useState(false);
 
   const toNewest = (): void => {
@@ -93,8 +100,18 @@ function useStickyEnd() {
 
   // Another conversation, or something new that the reader said: show its end.
   const newest = path.value.findLast((message) => message.role === "user")?.id;
-  useLayoutEffect(toNewest, [openId.value, newest]);
+  const before = useRef<{ open: string | null; newest: string | undefined }>({ open: null, newest: undefined });
+  useLayoutEffect(() => {
+    const goesOn = before.current.newest !== undefined && before.current.open === openId.peek();
+    before.current = { open: openId.peek(), newest };
+    if (goesOn && (hold.current === null || sending.peek())) {
+      hold.current = null;
+      found.value = null; // what was found has been read
+    }
+    toNewest();
+  }, [openId.value, newest]);
   const toEnd = (): void => {
+    hold.current = null;
     found.value = null;
     toNewest();
   };
@@ -107,21 +124,27 @@ function useStickyEnd() {
       // Growing content moves the end away from the reader; that is not the reader scrolling.
       if (!near && box.scrollHeight !== height && sticking.current) return;
       height = box.scrollHeight;
-      sticking.current = near && !!openId.peek();
+      sticking.current = near && !!openId.peek() && !hold.current;
       setAway(!near && !!openId.peek());
     };
     const observer = new ResizeObserver(() => {
-      if (sticking.current) box.scrollTop = box.scrollHeight;
+      if (hold.current) hold.current();
+      else if (sticking.current) box.scrollTop = box.scrollHeight;
       height = box.scrollHeight;
     });
     observer.observe(content.current!);
     observer.observe(box);
     box.addEventListener("scroll", onScroll, { passive: true });
+    const letGo = (): void => {
+      hold.current = null;
+    };
+    BY_HAND.forEach((kind) => box.addEventListener(kind, letGo, { passive: true }));
     return () => {
       observer.disconnect();
       box.removeEventListener("scroll", onScroll);
+      BY_HAND.forEach((kind) => box.removeEventListener(kind, letGo));
     };
   }, []);
 
-  return { scroller, content, away, toEnd };
+  return { scroller, content, hold, away, toEnd };
 }
