@@ -62,6 +62,12 @@ def test_without_a_known_beginning_the_idlest_comes_first() -> None:
     assert index.ranked(["a", "b", "c"], ())[-1] == "b"
 
 
+def test_requests_that_come_together_are_spread_before_any_of_them_has_begun() -> None:
+    index: PrefixIndex[str] = PrefixIndex()
+    first = [index.ranked(["a", "b", "c"], ())[0] for _ in range(6)]
+    assert first == ["a", "b", "c", "a", "b", "c"]
+
+
 def test_a_replica_that_is_too_busy_is_not_preferred() -> None:
     index: PrefixIndex[str] = PrefixIndex(slack=2)
     for _ in range(3):

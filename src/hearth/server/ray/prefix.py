@@ -59,11 +59,14 @@ class PrefixIndex(Generic[K]):
         self._slack = slack
         self._seen: dict[K, OrderedDict[bytes, None]] = {}
         self._running: dict[K, int] = {}
+        self._turns: dict[K, int] = {}
+        self._turn = 0
 
     def keep(self, replicas: set[K]) -> None:
         """Forgets all others."""
         self._seen = {key: seen for key, seen in self._seen.items() if key in replicas}
         self._running = {key: count for key, count in self._running.items() if key in replicas}
+        self._turns = {key: turn for key, turn in self._turns.items() if key in replicas}
 
     def begun(self, replica: K, blocks: tuple[bytes, ...]) -> None:
         """A request went there."""
@@ -81,15 +84,23 @@ class PrefixIndex(Generic[K]):
             self._running[replica] = max(0, self._running[replica] - 1)
 
     def ranked(self, replicas: list[K], blocks: tuple[bytes, ...]) -> list[K]:
-        """The replicas, best first: those that have the longest beginning unless they are too busy, then the idlest."""
+        """The replicas, best first: those that have the longest beginning unless they are too busy, then the idlest.
+
+        Equals take turns: requests that come together are all ranked before the first of them has `begun`, and would
+        all go to one replica otherwise.
+        """
         running = {replica: self._running.get(replica, 0) for replica in replicas}
         least = min(running.values(), default=0)
 
-        def rank(replica: K) -> tuple[int, int]:
+        def rank(replica: K) -> tuple[int, int, int]:
             fits = running[replica] <= least + self._slack
-            return -self._matched(replica, blocks) if fits else 0, running[replica]
+            return -self._matched(replica, blocks) if fits else 0, running[replica], self._turns.get(replica, 0)
 
-        return sorted(replicas, key=rank)
+        ranked = sorted(replicas, key=rank)
+        if ranked:
+            self._turn += 1
+            self._turns[ranked[0]] = self._turn
+        return ranked
 
     def _matched(self, replica: K, blocks: tuple[bytes, ...]) -> int:
         seen = self._seen.get(replica)
