@@ -118,7 +118,7 @@ class SharedEngine:
             finally:
                 try:
                     self._pass_on()
-                except BaseException:  # as in `_in_turn`
+                except BaseException:  # as in `_in_turn`; a function for it could be interrupted at its own first line
                     self._pass_on()
                     raise
 
@@ -148,7 +148,7 @@ class SharedEngine:
             finally:
                 try:
                     self._pass_on()
-                except BaseException:  # as in `_in_turn`
+                except BaseException:  # as in `_in_turn`; a function for it could be interrupted at its own first line
                     self._pass_on()
                     raise
 
