@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hearth.errors import CorruptFile, shown
+from hearth.errors import CorruptFile, did_you_mean, shown
 from hearth.server.log import configure_log
 
 
@@ -48,3 +48,10 @@ def test_no_word_of_a_stranger_makes_a_line_of_the_log(capsys: pytest.CaptureFix
     assert first.endswith("model x is gone") or first.endswith("model x")
     assert second.startswith("    2026")
     assert "\x1b" not in second
+
+
+def test_a_hint_names_what_looks_alike_and_what_else_to_do() -> None:
+    assert did_you_mean(["chat", "ask"], "See `hearth help`.") == "Did you mean chat or ask? See `hearth help`."
+    assert did_you_mean(["chat"]) == "Did you mean chat?"
+    assert did_you_mean([], "See `hearth help`.") == "See `hearth help`."
+    assert did_you_mean([]) == ""

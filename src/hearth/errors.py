@@ -7,6 +7,7 @@ Python callers catch `HearthError` or one of its kinds.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _MOST_CHARS = 2000
 # Everything that a terminal could take for a command, or that turns the order of what is read around.
@@ -19,6 +20,12 @@ def shown(text: str, *, most: int = _MOST_CHARS) -> str:
     if len(text) > most:
         text = f"{text[: most * 3 // 4]} ... ({len(text)} characters) ... {text[-most // 8 :]}"
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def did_you_mean(names: Iterable[str], then: str = "") -> str:
+    """A hint for what is misspelt: names that look like it, if there are any, and what else to do."""
+    listed = " or ".join(names)
+    return " ".join(part for part in (listed and f"Did you mean {listed}?", then) if part)
 
 
 class HearthError(Exception):

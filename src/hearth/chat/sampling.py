@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from hearth.engine import SamplingParams
-from hearth.errors import UsageError
+from hearth.errors import UsageError, did_you_mean
 
 ASSUMED: Mapping[str, float] = {"temperature": 0.7, "top_p": 0.95}
 """Where the authors recommend nothing. Mild: little is lost on models of any size."""
@@ -35,7 +35,7 @@ def sampling_params(published: Mapping[str, float], given: Mapping[str, Any]) ->
     unknown = sorted(set(given) - KEYS)
     if unknown:
         close = difflib.get_close_matches(unknown[0], KEYS, 1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(KEYS))}."
+        hint = did_you_mean(map(repr, close)) or f"Known: {', '.join(sorted(KEYS))}."
         raise UsageError(f"There is no sampling setting {unknown[0]!r}.", hint=hint)
     explicit = {name: value for name, value in given.items() if value is not None and name not in OF_TEXT}
     return SamplingParams(**{**(usable(published) or ASSUMED), **explicit})

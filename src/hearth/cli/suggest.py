@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from hearth.errors import did_you_mean
 from hearth.hub.names import STARTER
 from hearth.hub.packaged import PACKAGED
 
@@ -74,7 +75,7 @@ def for_verb(word: str, known: Iterable[str]) -> str:
         return f"Here that is {FOREIGN_VERBS[word]}."
     near = closest(word, known)
     if near:
-        return f"Did you mean {_listed([f'hearth {verb}' for verb in near])}?"
+        return did_you_mean(f"hearth {verb}" for verb in near)
     built_in = (STARTER, *PACKAGED)
     model = word if "/" in word or word.endswith(".gguf") else next(iter(closest(word, built_in)), None)
     if model is not None:
@@ -91,14 +92,10 @@ def for_option(option: str, known: Iterable[str], command: str) -> str:
     if name in _NO_GPU:
         return "Leave it out: Hearth computes on the processor."
     if name in ("-v", "-V") and "--version" in known:
-        return "Did you mean --version?"
+        return did_you_mean(["--version"])
     near = [FOREIGN_OPTIONS[name]] if FOREIGN_OPTIONS.get(name) in known else closest(name, known)
     if near:
-        return f"Did you mean {_listed(near)}?"
+        return did_you_mean(near)
     if " " not in command:
         return f"The options of a verb stand behind it: {command} VERB {option}"
     return f"`{command} --help` lists the options."
-
-
-def _listed(names: list[str]) -> str:
-    return " or ".join(names)

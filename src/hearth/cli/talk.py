@@ -14,7 +14,7 @@ from hearth.chat.conversation import Conversation
 from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
 from hearth.cli.suggest import closest
 from hearth.cli.terminal import columns, note, tell, tell_error, wrapped
-from hearth.errors import ContextFull, HearthError, UsageError
+from hearth.errors import ContextFull, HearthError, UsageError, did_you_mean
 from hearth.units import counted
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ class Talk:
     def _command(self, text: str) -> None:
         name, _, argument = text[1:].partition(" ")
         if name not in self._commands:
-            near = closest(name, self._commands)
-            meant = f"Did you mean /{near[0]}? " if near else ""
-            tell(f"There is no command /{name}. {meant}/help lists them; // at the beginning sends a slash.")
+            near = closest(name, self._commands)[:1]
+            meant = did_you_mean((f"/{each}" for each in near), "/help lists them; // at the beginning sends a slash.")
+            tell(f"There is no command /{name}. {meant}")
             return
         self._commands[name](argument.strip())
 

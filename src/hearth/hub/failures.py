@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from typing import Literal
 
-from hearth.errors import HearthError, ModelNotFound, NetworkError, StorageError
+from hearth.errors import HearthError, ModelNotFound, NetworkError, StorageError, did_you_mean
 from hearth.hub.propose import close_names
 from hearth.hub.settings import PUBLIC_HUB, cache_dir, endpoint
 
@@ -119,11 +119,9 @@ def refused(repo_id: str, status: int, message: str | None = None) -> NetworkErr
 
 def not_on_hub(repo_id: str) -> ModelNotFound:
     """No such repository, or none that this user may see: the hub does not tell the two apart."""
-    close = close_names(repo_id)
     return ModelNotFound(
         f"{repo_id!r} is not on {endpoint()}, not on this disk, and not a folder here.",
-        hint=(f"Did you mean {' or '.join(close)}? " if close else "")
-        + "If it is private, sign in with `hf auth login` or set HF_TOKEN.",
+        hint=did_you_mean(close_names(repo_id), "If it is private, sign in with `hf auth login` or set HF_TOKEN."),
     )
 
 
@@ -142,9 +140,7 @@ def not_installed(name: str, *, offline: Literal["option", "environment"] | None
         ),
     }[offline]
     close = close_names(name, only_installed=offline is None)
-    return ModelNotFound(
-        f"{name!r} is not installed{why}.", hint=(f"Did you mean {' or '.join(close)}? " if close else "") + then
-    )
+    return ModelNotFound(f"{name!r} is not installed{why}.", hint=did_you_mean(close, then))
 
 
 def storage_failure(error: OSError) -> StorageError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 
-from hearth.errors import ModelNotFound
+from hearth.errors import ModelNotFound, did_you_mean
 from hearth.hub import cache
 from hearth.hub.catalogue import by_short_name, catalogue
 from hearth.hub.names import STARTER, Parsed, parse
@@ -32,7 +32,7 @@ def parse_or_propose(name: str, revision: str | None, memory_bytes: int | None) 
             ) from error
         close = close_names(name)
         if close:
-            raise ModelNotFound(error.what, hint=f"Did you mean {' or '.join(close)}? {error.hint}") from error
+            raise ModelNotFound(error.what, hint=did_you_mean(close, error.hint)) from error
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hearth.errors import HearthError, ModelNotFound
+from hearth.errors import HearthError, ModelNotFound, did_you_mean
 from hearth.hub import installed
 from hearth.hub.catalogue import by_short_name
 from hearth.hub.names import LocalPath, parse, parse_hub_name
@@ -26,8 +26,8 @@ def hub_name(name: str) -> str:
         similar = [entry.name for entry in by_short_name(name)[:3]] or close_names(name)
         if not similar:
             raise
-        hint = f"Did you mean {' or '.join(similar)}?"
-        raise NameProposed(f"{name.strip()[:100]} is not a model's whole name.", hint=hint) from error
+        what = f"{name.strip()[:100]} is not a model's whole name."
+        raise NameProposed(what, hint=did_you_mean(similar)) from error
     return f"hf:{plain}" if isinstance(parse(plain), LocalPath) else plain
 
 
