@@ -122,7 +122,10 @@ def open_window(browser: Any, app: Running, entry: Entry) -> Iterator[OpenWindow
                 route.abort()
 
         context.route("**/*", watch)
-        window.page.on("console", lambda m: window.complaints.append(m.text) if m.type == "error" else None)
+        window.page.on(
+            "console",
+            lambda m: window.complaints.append(f"{m.text} ({m.location['url']})") if m.type == "error" else None,
+        )
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
         windows.append(window)
         box = window.page.get_by_label("Message", exact=True).or_(window.page.get_by_label("消息", exact=True)).first

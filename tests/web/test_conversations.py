@@ -68,7 +68,7 @@ def test_deleting_asks_first_and_is_for_good(open_window: OpenWindow, app: Runni
     expect(page.get_by_text("This conversation is not here any more.")).to_be_visible()
 
 
-def test_an_exported_conversation_comes_back_by_import(page: Any, app: Running, tmp_path: Any) -> None:
+def test_an_exported_conversation_comes_back_by_import(page: Any, tmp_path: Any) -> None:
     ask(page, "What is the capital of France?")
     title = page.locator(".item.open .item-title").inner_text().strip()
     with page.expect_download() as waiting:
@@ -81,7 +81,9 @@ def test_an_exported_conversation_comes_back_by_import(page: Any, app: Running, 
     assert json.loads((tmp_path / "talk.json").read_text())
 
     before = conversation_id(page)
-    app.http.delete(f"/api/conversations/{before}")
+    choose(page, title, "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.locator(".sidebar input[type=file]").set_input_files(tmp_path / "talk.json")
     expect(page.get_by_text("Imported.", exact=True).first).to_be_visible()
     expect(answers(page)).to_contain_text(ANSWER)
