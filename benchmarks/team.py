@@ -20,7 +20,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from hearth.compiler.link import CSRC
+from hearth.compiler.cpu.link import CSRC
 
 SOURCES = [Path(__file__).with_suffix(".c"), CSRC / "team.c", CSRC / "platform.c", CSRC / "memory.c"]
 TITLES = {

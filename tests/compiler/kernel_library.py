@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tests.compiler.compiled import CACHE
 
 from hearth.bundle.cpu import architecture, features
-from hearth.compiler.kernels.builder import Kernel
-from hearth.compiler.link import CSRC, KernelSet, KernelSymbol, host_target, kernel_table
-from hearth.compiler.objects import kernel_objects
-from hearth.compiler.targets import ISAS, Isa, best_isa
+from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.link import CSRC, KernelSet, KernelSymbol, host_target, kernel_table
+from hearth.compiler.cpu.objects import kernel_objects
+from hearth.compiler.cpu.targets import ISAS, Isa, best_isa
 
 GUARD_BYTES = 256
 _GUARD = 0xA5

@@ -18,7 +18,8 @@ from tests.compiler.kernel_library import isa_params
 
 from golden import CASES
 from hearth.bundle import list_bundles, open_bundle
-from hearth.compiler import compile_model, objects
+from hearth.compiler import compile_model
+from hearth.compiler.cpu import objects
 from hearth.errors import CorruptFile, HearthError, ModelNotFound, StorageError, Unsupported, UsageError
 from hearth.runtime import Model
 

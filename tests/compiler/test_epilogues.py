@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tests.compiler.activations import prepared
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
 
-from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.kernels.norms import argmax
-from hearth.compiler.targets import Isa
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.cpu.kernels.norms import argmax
+from hearth.compiler.cpu.targets import Isa
 from hearth.quant import FORMATS, pack, quantize, unpack_layout
 
 ACTIVATIONS = ("silu", "gelu_tanh", "gelu")

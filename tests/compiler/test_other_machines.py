@@ -20,8 +20,8 @@ from golden import CASES
 from hearth.bundle import InstructionSet, open_bundle
 from hearth.bundle.cpu import features
 from hearth.compiler import compile as compile_module
-from hearth.compiler.link import CSRC, KernelSet, kernel_table, library_name
-from hearth.compiler.targets import ISAS, best_isa, choose_isas
+from hearth.compiler.cpu.link import CSRC, KernelSet, kernel_table, library_name
+from hearth.compiler.cpu.targets import ISAS, best_isa, choose_isas
 from hearth.errors import BundleMismatch, UsageError
 from hearth.runtime import Model
 

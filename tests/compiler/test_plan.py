@@ -9,9 +9,9 @@ from tests.compiler.compiled import compile_here
 
 from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
+from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.pipeline import Lowered, lower
 from hearth.compiler.plan import Limits, Plan
-from hearth.compiler.targets import ISAS
 from hearth.model import load_family
 from hearth.model.weights import parameter_shapes
 from hearth.quant import FORMATS, choose_format

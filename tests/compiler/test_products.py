@@ -29,10 +29,10 @@ from tests.compiler.kernel_library import (
 )
 from tests.quant.helpers import random_blocks
 
-from hearth.compiler.kernels.build import compile_module
-from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.objects import llvm_target
-from hearth.compiler.targets import ISAS, Isa
+from hearth.compiler.cpu.kernels.build import compile_module
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.cpu.objects import llvm_target
+from hearth.compiler.cpu.targets import ISAS, Isa
 from hearth.quant import FORMATS, Blocks, Format, pack, round_up, unpack_layout
 
 ROWS = (1, 2, 3, 5, 8, 17)

@@ -14,10 +14,10 @@ from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded,
 from tests.compiler.kv_pages import KvPages
 from tests.quant.helpers import random_blocks
 
-from hearth.compiler.kernels.embedding import embedding
-from hearth.compiler.kernels.norms import prepare, rms_norm
-from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
-from hearth.compiler.targets import Isa
+from hearth.compiler.cpu.kernels.embedding import embedding
+from hearth.compiler.cpu.kernels.norms import prepare, rms_norm
+from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.targets import Isa
 from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
 
 EPS = 1e-5

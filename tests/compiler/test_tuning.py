@@ -17,10 +17,10 @@ from tests.compiler.test_products import Product, activations, random_weight
 from golden import CASES
 from hearth.bundle import cpu
 from hearth.compiler import compile_model
-from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.targets import Isa
-from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
-from hearth.compiler.tuning_record import (
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
+from hearth.compiler.cpu.tuning_record import (
     Entry,
     TuningRecord,
     read_record,

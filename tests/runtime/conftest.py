@@ -13,7 +13,7 @@ import pytest
 from tests.runtime import tiny_model
 from tests.runtime.plan_writer import PlanWriter
 
-from hearth.compiler.link import KernelSymbol, host_target, library_name, link_library
+from hearth.compiler.cpu.link import KernelSymbol, host_target, library_name, link_library
 from hearth.runtime import Model
 
 HERE = Path(__file__).parent

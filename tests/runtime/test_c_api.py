@@ -12,7 +12,7 @@ import numpy as np
 from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE
 
-from hearth.compiler.link import CSRC
+from hearth.compiler.cpu.link import CSRC
 from hearth.runtime import ModelInfo, binding
 from hearth.runtime.binding import library_path
 

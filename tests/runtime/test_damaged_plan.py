@@ -13,7 +13,7 @@ from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE, BundleMaker, compile_kernels
 from tests.runtime.plan_writer import ARENA, HEADER_FIELDS, KV, WEIGHT, PlanWriter
 
-from hearth.compiler.link import library_name, link_library
+from hearth.compiler.cpu.link import library_name, link_library
 from hearth.errors import BundleMismatch, CorruptFile, HearthError, NotEnoughMemory, StorageError
 from hearth.runtime import Model, Session
 

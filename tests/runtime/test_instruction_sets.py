@@ -10,8 +10,8 @@ from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE, BundleMaker
 
 from hearth.bundle import cpu
-from hearth.compiler.link import KernelSet, library_name, link_library
-from hearth.compiler.targets import ISAS
+from hearth.compiler.cpu.link import KernelSet, library_name, link_library
+from hearth.compiler.cpu.targets import ISAS
 from hearth.errors import BundleMismatch, UsageError
 from hearth.runtime import Model, Session
 

@@ -11,8 +11,8 @@ import pytest
 from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE
 
-from hearth.compiler import link
-from hearth.compiler.link import KernelSet, KernelSymbol, library_name, link_library
+from hearth.compiler.cpu import link
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol, library_name, link_library
 from hearth.errors import CompileError, StorageError
 
 

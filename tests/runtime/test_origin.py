@@ -14,7 +14,7 @@ import pytest
 from tests.runtime import tiny_model
 from tests.runtime.conftest import CACHE, BundleMaker
 
-from hearth.compiler.link import CSRC, library_name, link_library
+from hearth.compiler.cpu.link import CSRC, library_name, link_library
 from hearth.errors import BundleMismatch, HearthError
 from hearth.runtime import Model, Session
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.runtime import tiny_model
 
-from hearth.compiler.link import CSRC, kernel_table
+from hearth.compiler.cpu.link import CSRC, kernel_table
 
 HERE = Path(__file__).parent
 FUZZER = HERE.parent / "fuzz" / "fuzz_plan.c"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.runtime import plan_writer as pw
 
-from hearth.compiler.link import KernelSet, KernelSymbol
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol
 
 HIDDEN, VOCAB, PAGE = 8, 100, 8
 LOGIT_STRIDE = 112  # rows padded to a multiple of 16, as a compiled plan has them

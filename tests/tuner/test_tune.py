@@ -12,10 +12,10 @@ from tests.compiler.kernel_library import host_isa
 from golden import CASES
 from hearth.bundle import list_bundles
 from hearth.compiler import compile_model
-from hearth.compiler.kernels.matmul import MatmulSpec
-from hearth.compiler.passes.select import Product
-from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
-from hearth.compiler.tuning_record import read_record, record_path
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec
+from hearth.compiler.cpu.select import Product
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
+from hearth.compiler.cpu.tuning_record import read_record, record_path
 from hearth.errors import CorruptFile, HearthError, UsageError
 from hearth.quant import FORMATS
 from hearth.tuner import tune

@@ -6,6 +6,7 @@ Content-Security-Policy fails the test.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -149,11 +150,12 @@ def page(open_window: OpenWindow) -> Any:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The starter model writes a thousand tokens a second: too fast to press a button in between."""
-    step = Engine.step
+    """The starter model writes a thousand tokens a second: too fast to press a button in between, and a browser on a
+    busy machine takes a second for a press. So an answer's first words come quickly and its end comes late."""
+    step, steps = Engine.step, itertools.count()
 
     def paced(self: Engine) -> Any:
-        time.sleep(0.15)
+        time.sleep(0.15 if next(steps) < 5 else 0.6)
         return step(self)
 
     monkeypatch.setattr(Engine, "step", paced)

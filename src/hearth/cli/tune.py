@@ -95,7 +95,7 @@ def command(
 
 
 def _reset(model: str | None) -> None:
-    from hearth.compiler.tuning_record import record_path, remove_record
+    from hearth.compiler.cpu.tuning_record import record_path, remove_record
 
     if model is not None:
         raise UsageError("--reset forgets the results for all models; it takes no MODEL.")

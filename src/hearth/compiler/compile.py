@@ -39,10 +39,10 @@ from hearth.checkpoint.generation import published_sampling, save_sampling
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
-from hearth.compiler.targets import Isa, choose_isas
-from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
-from hearth.compiler.tuning_record import usable_tunings
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
+from hearth.compiler.cpu.targets import Isa, choose_isas
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
+from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
@@ -191,7 +191,7 @@ def _compile(
     report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
-    from hearth.compiler.objects import kernel_objects
+    from hearth.compiler.cpu.objects import kernel_objects
     from hearth.compiler.pack import pack_all
     from hearth.compiler.pipeline import dump_to, lower
     from hearth.compiler.plan import Limits

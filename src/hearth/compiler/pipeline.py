@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearth.compiler.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.prepare import split_products
+from hearth.compiler.cpu.select import SPLIT_TOKENS, TILE_TOKENS, Product, Selection, select_kernels
+from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.fuse import fuse_embedding_scale, fuse_gated_mlp, fuse_logits, fuse_qkv, fuse_residual
-from hearth.compiler.passes.prepare import split_products
-from hearth.compiler.passes.select import SPLIT_TOKENS, TILE_TOKENS, Product, Selection, select_kernels
 from hearth.compiler.plan import Limits, Plan, extract_plan
-from hearth.compiler.targets import Isa
-from hearth.compiler.tuning import Tunings
 from hearth.model.config import DecoderConfig
 from hearth.model.decoder import build, kv_page_bytes, rope_parameter
 from hearth.model.kv_cache import PAGE_TOKENS, KvDtype

@@ -1,6 +1,6 @@
 """How much work a step is: noted where its kernel is chosen, made a `StepCost` when the plan is written.
 
-What is chosen (which product, how many heads) is only known to `passes/select.py`; what is read and written follows
+What is chosen (which product, how many heads) is only known to `cpu/select.py`; what is read and written follows
 from the types of a step's operands and results, so it need not be said there.
 """
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from hearth.bundle import cache_dir, cpu
-from hearth.compiler.targets import ISAS
-from hearth.compiler.tuning import DEFAULT_TUNING
-from hearth.compiler.tuning_record import read_record
+from hearth.compiler.cpu.targets import ISAS
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING
+from hearth.compiler.cpu.tuning_record import read_record
 from hearth.distribution import NAME, install_command, version_of
 from hearth.errors import CorruptFile
 from hearth.hub.settings import cache_dir as hub_cache_dir

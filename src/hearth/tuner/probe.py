@@ -19,12 +19,12 @@ import numpy as np
 from hearth.bundle import WEIGHTS
 from hearth.bundle.costs import StepCost
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.kernels.matmul import matmul
-from hearth.compiler.link import KernelSet, KernelSymbol, host_target, library_name, link_library
-from hearth.compiler.objects import kernel_objects
-from hearth.compiler.passes.select import LANES, SPLIT_TOKENS, TILE_TOKENS, Product
+from hearth.compiler.cpu.kernels.matmul import matmul
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library
+from hearth.compiler.cpu.objects import kernel_objects
+from hearth.compiler.cpu.select import LANES, SPLIT_TOKENS, TILE_TOKENS, Product
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.compiler.plan import Buffer, Limits, Plan, Scalar, Step
-from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
 from hearth.model.kv_cache import PAGE_TOKENS
 from hearth.quant.formats import round_up
 from hearth.runtime import Model, Session, require

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.passes.select import Product
-from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
+from hearth.compiler.cpu.select import Product
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.tuner.decide import Gain, gain, weighted
 from hearth.tuner.probe import Load, Probe
 

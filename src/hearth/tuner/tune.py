@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from hearth.bundle import bundles_dir, cache_dir, cpu, remove_bundle
 from hearth.compiler import compile_model
-from hearth.compiler.link import host_target
-from hearth.compiler.targets import choose_isas
-from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
-from hearth.compiler.tuning_record import Entry, TuningRecord, read_record, write_record
+from hearth.compiler.cpu.link import host_target
+from hearth.compiler.cpu.targets import choose_isas
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
+from hearth.compiler.cpu.tuning_record import Entry, TuningRecord, read_record, write_record
 from hearth.errors import CompileError, UsageError
 from hearth.model.kv_cache import KvFormat
 from hearth.prepare import COMPILE_HINT, Progress, ProgressCallback, compile_progress
@@ -121,7 +121,7 @@ def tune(
         raise UsageError(f"threads is {threads}, but must be 1 to 1024.")
     if importlib.util.find_spec("tvm") is None:
         raise CompileError("The compiler is not installed.", hint=COMPILE_HINT)
-    from hearth.compiler.products import model_products
+    from hearth.compiler.cpu.products import model_products
 
     chosen = choose_isas(host_target(), host_target(), isa)
     have = cpu.features()

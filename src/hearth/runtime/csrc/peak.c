@@ -1,5 +1,5 @@
 /* How fast this machine multiplies with the instruction set that the model's kernels use: a team runs the peak kernels,
- * which the compiler puts into every library (compiler/kernels/peak.py). */
+ * which the compiler puts into every library (compiler/cpu/kernels/peak.py). */
 #include <string.h>
 
 #include "error.h"

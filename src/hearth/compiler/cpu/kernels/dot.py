@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, llvm, vec
-from hearth.compiler.targets import Isa
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, llvm, vec
+from hearth.compiler.cpu.targets import Isa
 
 
 def group_dot(

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels import dot
-from hearth.compiler.kernels.builder import Expr, Kernel, Register, broadcast, cast, const, f32, fma, i64, llvm, vec
-from hearth.compiler.targets import Isa
+from hearth.compiler.cpu.kernels import dot
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Register, broadcast, cast, const, f32, fma, i64, llvm, vec
+from hearth.compiler.cpu.targets import Isa
 
 PEAK_INT8, PEAK_FLOAT32 = "peak_int8", "peak_float32"
 

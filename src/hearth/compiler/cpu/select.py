@@ -13,18 +13,18 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from hearth.compiler.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
-from hearth.compiler.kernels.builder import Kernel
-from hearth.compiler.kernels.embedding import embedding
-from hearth.compiler.kernels.gate import gate
-from hearth.compiler.kernels.matmul import MatmulSpec, matmul
-from hearth.compiler.kernels.norms import argmax, prepare, rms_norm
-from hearth.compiler.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
-from hearth.compiler.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
+from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels.embedding import embedding
+from hearth.compiler.cpu.kernels.gate import gate
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.cpu.kernels.norms import argmax, prepare, rms_norm
+from hearth.compiler.cpu.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
+from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
-from hearth.compiler.targets import Isa
-from hearth.compiler.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.work import Work, role
 from hearth.model.config import DecoderConfig
 from hearth.model.decoder import hearth_op, padded_head

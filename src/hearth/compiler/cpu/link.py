@@ -23,7 +23,7 @@ from hearth.compiler.kept import is_sound, keep
 from hearth.distribution import install_command, version_of
 from hearth.errors import CompileError, StorageError, UsageError
 
-CSRC = Path(__file__).parent.parent / "runtime" / "csrc"
+CSRC = Path(__file__).parents[2] / "runtime" / "csrc"
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

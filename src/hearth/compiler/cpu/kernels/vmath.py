@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, f32, fma, llvm, vec
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, f32, fma, llvm, vec
 
 # exp(r) on [-ln2/2, ln2/2]: minimax coefficients of Cephes' expf (Moshier), error below 2 ulp.
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const, half_to_float
-from hearth.compiler.targets import ISAS, Isa
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const, half_to_float
+from hearth.compiler.cpu.targets import ISAS, Isa
 from hearth.quant.formats import PLANE_COLUMNS, Format
 
 QUADS = 8  # quads (4 columns) in a group of 32 columns

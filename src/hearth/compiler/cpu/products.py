@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hearth.checkpoint import open_checkpoint
 from hearth.compiler.compile import Precision, model_formats
-from hearth.compiler.passes.select import Product
+from hearth.compiler.cpu.select import Product
+from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.pipeline import lower
 from hearth.compiler.plan import Limits
-from hearth.compiler.targets import Isa
 from hearth.model import load_family
 from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
 

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from tvm import tirx
 
-from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import (
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
     Memory,
@@ -35,11 +35,11 @@ from hearth.compiler.kernels.builder import (
     i64,
     in_name,
 )
-from hearth.compiler.kernels.dot import group_dot
-from hearth.compiler.kernels.norms import HALF_STARTS, SCALE, SCALED_SUM, START, SUMS
-from hearth.compiler.kernels.weights import QUADS, Scales, float_columns, load_quads
-from hearth.compiler.targets import Isa
-from hearth.compiler.tuning import DEFAULT_TUNING, Tuning
+from hearth.compiler.cpu.kernels.dot import group_dot
+from hearth.compiler.cpu.kernels.norms import HALF_STARTS, SCALE, SCALED_SUM, START, SUMS
+from hearth.compiler.cpu.kernels.weights import QUADS, Scales, float_columns, load_quads
+from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.quant.formats import Format
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64, in_name
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, f32, i64, in_name
 from hearth.quant.formats import Format
 
 

@@ -16,10 +16,10 @@ import tvm
 from tvm_ffi import structural_hash
 
 from hearth.bundle.failures import disk_full, is_full, storage_errors
+from hearth.compiler.cpu.kernels import build
+from hearth.compiler.cpu.kernels.build import write_object
+from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.kept import is_sound, keep
-from hearth.compiler.kernels import build
-from hearth.compiler.kernels.build import write_object
-from hearth.compiler.targets import Isa
 from hearth.errors import CompileError
 
 _LLVM_TRIPLES = {"macos": "apple-darwin", "linux": "linux-gnu", "windows": "windows-gnu"}

@@ -18,7 +18,7 @@ from typing import Any
 
 from hearth.bundle import cpu, tuning_dir
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.tuning import Tuning, Tunings
+from hearth.compiler.cpu.tuning import Tuning, Tunings
 from hearth.errors import CorruptFile
 
 _VERSION = 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import (
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
     Memory,

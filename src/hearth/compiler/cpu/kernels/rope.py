@@ -20,9 +20,21 @@ from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, i64, in_name, llvm, vec
-from hearth.compiler.kernels.norms import inverse_rms
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    broadcast,
+    cast,
+    const,
+    f32,
+    i64,
+    in_name,
+    llvm,
+    vec,
+)
+from hearth.compiler.cpu.kernels.norms import inverse_rms
 from hearth.model.kv_cache import SCALE_BYTES
 
 LANES = 16

@@ -9,7 +9,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from hearth.compiler.kernels.norms import SUMS
+from hearth.compiler.cpu.kernels.norms import SUMS
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, rewrite
 from hearth.model.decoder import hearth_op

@@ -5,8 +5,8 @@ Where the formats are the same this happens in the epilogue of one product (`mat
 
 from __future__ import annotations
 
-from hearth.compiler.kernels import vmath
-from hearth.compiler.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import Kernel
 
 LANES = 16
 
