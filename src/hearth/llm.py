@@ -33,7 +33,7 @@ from hearth.checkpoint.embedding import load_embedding
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
 from hearth.errors import UsageError
-from hearth.model.kv_cache import KvFormat
+from hearth.model.text.kv_cache import KvFormat
 from hearth.opening import check_opening
 from hearth.prepare import (
     Opened,

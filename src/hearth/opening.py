@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, get_args
 
 from hearth.errors import UsageError
-from hearth.model.kv_cache import KvFormat
+from hearth.model.text.kv_cache import KvFormat
 from hearth.quant.policy import USER_FORMATS
 from hearth.speculate import SPECULATE
 

@@ -31,7 +31,7 @@ from hearth.fit import LEAST_CONTEXT, inspector, require_fit
 from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, complete, resolve
 from hearth.model import load_family
-from hearth.model.kv_cache import KvFormat, kv_format
+from hearth.model.text.kv_cache import KvFormat, kv_format
 from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
 from hearth.sizes import ModelSize, size_of
 

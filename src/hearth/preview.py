@@ -19,8 +19,8 @@ from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
 from hearth.hub import Remote
 from hearth.hub.files import INDEX_FILE, RemoteFile
 from hearth.model import DecoderConfig, load_family, parameter_shapes
-from hearth.model.load import load_config
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
+from hearth.model.text.load import load_config
 from hearth.sizes import ModelSize, size_of
 
 # Headers hold the vocabulary, which decides their length: half a MiB to some ten.

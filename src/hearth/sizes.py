@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from hearth.model.config import DecoderConfig
-from hearth.model.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
-from hearth.model.weights import parameter_shapes
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
+from hearth.model.text.parameters import parameter_shapes
 from hearth.quant import choose_format, packed_size
 from hearth.quant.formats import round_up
 

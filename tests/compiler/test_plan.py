@@ -13,7 +13,7 @@ from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.pipeline import Lowered, lower
 from hearth.compiler.plan import Limits, Plan
 from hearth.model import load_family
-from hearth.model.weights import parameter_shapes
+from hearth.model.text.parameters import parameter_shapes
 from hearth.quant import FORMATS, choose_format
 from hearth.runtime import Model
 

@@ -16,7 +16,7 @@ from hearth.errors import ModelNotFound
 from hearth.hub import packaged
 from hearth.hub.catalogue import CATALOGUE, Entry, best_first, by_short_name, catalogue, fitting
 from hearth.hub.names import parse_hub_name
-from hearth.model.families import FAMILIES
+from hearth.model.text.families import FAMILIES
 
 ENTRIES = tomllib.loads(CATALOGUE.read_text())["model"]
 

@@ -12,8 +12,8 @@ from golden import CASES, Case
 from golden.recipes import RECIPES
 from hearth.checkpoint import open_checkpoint
 from hearth.model import load_family
-from hearth.model.rope import flat_rope_parameters, make_rope
 from hearth.model.settings import Settings
+from hearth.model.text.rope import flat_rope_parameters, make_rope
 
 pytestmark = pytest.mark.reference
 

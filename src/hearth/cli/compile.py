@@ -57,7 +57,7 @@ def command(
     from hearth.bundle import open_bundle
     from hearth.cli.progress import showing_progress
     from hearth.hub import complete
-    from hearth.model.kv_cache import kv_format
+    from hearth.model.text.kv_cache import kv_format
     from hearth.prepare import COMPILE_HINT, check_fit, compile_progress, fetch
     from hearth.runtime import available_bytes
     from hearth.units import format_bytes

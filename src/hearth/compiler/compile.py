@@ -46,7 +46,7 @@ from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 from hearth.model import LoadedModel, load_family
-from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
+from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
 

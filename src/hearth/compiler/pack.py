@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.plan import Plan
-from hearth.model.config import DecoderConfig
+from hearth.model.text.config import DecoderConfig
 from hearth.model.weights import WeightSource
 from hearth.quant.formats import LANES, round_up
 from hearth.quant.source import RowSource, read_f32

@@ -20,7 +20,7 @@ class Packed:
     """One parameter of the plan.
 
     Attributes:
-        parts: names of decoder parameters (`model/weights.py`) whose rows it holds.
+        parts: names of decoder parameters (`model/text/parameters.py`) whose rows it holds.
         rows: rows of each part; `k`: columns (None for a vector).
         arrange: how parts become one weight.
         fmt: number format; vectors are f32.

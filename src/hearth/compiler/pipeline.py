@@ -18,10 +18,10 @@ from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.fuse import fuse_embedding_scale, fuse_gated_mlp, fuse_logits, fuse_qkv, fuse_residual
 from hearth.compiler.plan import Limits, Plan, extract_plan
-from hearth.model.config import DecoderConfig
-from hearth.model.decoder import build, kv_page_bytes, rope_parameter
-from hearth.model.kv_cache import PAGE_TOKENS, KvDtype
-from hearth.model.weights import parameter_shapes
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.decoder import build, kv_page_bytes, rope_parameter
+from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
+from hearth.model.text.parameters import parameter_shapes
 from hearth.quant.formats import Format
 
 Phase = tuple[str, Callable[[Any], Any]]

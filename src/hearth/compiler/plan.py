@@ -19,7 +19,7 @@ from hearth.compiler.memory_plan import Lifetime, assign_offsets
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import arguments, attribute, is_op, operands
 from hearth.compiler.work import Work, step_cost
-from hearth.model.decoder import INPUTS
+from hearth.model.text.decoder import INPUTS
 from hearth.quant.formats import round_up
 
 PLAN_VERSION = 2

@@ -14,8 +14,8 @@ from typing import Any
 
 from hearth.bundle.costs import Arithmetic, StepCost
 from hearth.compiler.parameters import Parameters
-from hearth.model.decoder import INPUTS
-from hearth.model.kv_cache import PAGE_TOKENS
+from hearth.model.text.decoder import INPUTS
+from hearth.model.text.kv_cache import PAGE_TOKENS
 
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int8": 1, "float16": 2}
 

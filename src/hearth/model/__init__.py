@@ -3,9 +3,10 @@
 `load_family` is the door; `DecoderConfig` is what goes through it to the right.
 """
 
-from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.load import LoadedModel, load_family
-from hearth.model.weights import WeightSource, parameter_shapes
+from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.load import LoadedModel, load_family
+from hearth.model.text.parameters import parameter_shapes
+from hearth.model.weights import WeightSource
 
 __all__ = [
     "DecoderConfig",

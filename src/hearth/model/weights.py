@@ -1,35 +1,17 @@
-"""Where each parameter of the decoder comes from: tensor names, and what is done to them on the way.
-
-Parameter names of the decoder (all weights `[out, in]`, vectors `[size]`; `N` is the layer, from 0):
-
-    embed                                   [vocab, hidden]
-    layers.N.attn_norm                      [hidden]          norm before attention        (pre, pre_post)
-    layers.N.q  .k  .v                      [heads*head_dim, hidden], [kv_heads*head_dim, hidden] x 2
-    layers.N.q_bias  .k_bias  .v_bias       [heads*head_dim] ...                           (qkv_bias)
-    layers.N.q_norm  .k_norm                [head_dim] or [heads*head_dim], [kv_heads*head_dim]   (qk_norm)
-    layers.N.o  .o_bias                     [hidden, heads*head_dim], [hidden]
-    layers.N.attn_post_norm                 [hidden]          norm of attention's output   (post, pre_post)
-    layers.N.mlp_norm                       [hidden]                                       (pre, pre_post)
-    layers.N.gate  .up  .gate_bias .up_bias [intermediate, hidden] ...
-    layers.N.down  .down_bias               [hidden, intermediate]
-    layers.N.mlp_post_norm                  [hidden]                                       (post, pre_post)
-    norm                                    [hidden]          final norm
-    head                                    [vocab, hidden]                                (absent when tied)
-"""
+"""Where each parameter of a network comes from: what of a checkpoint it is, and what is done to it on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.model.config import DecoderConfig
-
 
 @dataclass(frozen=True)
 class WeightSource:
-    """One decoder parameter as rows of one checkpoint tensor.
+    """One parameter as rows of one checkpoint tensor.
 
     Only whole rows are ever moved, so that quantised blocks (which lie along a row) keep their integers and scales.
 
@@ -45,43 +27,22 @@ class WeightSource:
     permutation: NDArray[np.int64] | None = None
 
 
-def parameter_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
-    """Every parameter that a decoder of this configuration has, with its shape, in the order of the forward pass."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    q_size, kv_size = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-    before = config.norm_placement in ("pre", "pre_post")
-    after = config.norm_placement in ("post", "pre_post")
+@dataclass(frozen=True)
+class ComputedWeight:
+    """One parameter that is computed from whole tensors: transposed, folded with a norm, interpolated.
 
-    layer: dict[str, tuple[int, ...]] = {}
-    if before:
-        layer["attn_norm"] = (hidden,)
-    layer |= {"q": (q_size, hidden), "k": (kv_size, hidden), "v": (kv_size, hidden)}
-    if config.qkv_bias:
-        layer |= {"q_bias": (q_size,), "k_bias": (kv_size,), "v_bias": (kv_size,)}
-    if config.qk_norm == "head":
-        layer |= {"q_norm": (config.head_dim,), "k_norm": (config.head_dim,)}
-    elif config.qk_norm == "full":
-        layer |= {"q_norm": (q_size,), "k_norm": (kv_size,)}
-    layer["o"] = (hidden, q_size)
-    if config.output_bias:
-        layer["o_bias"] = (hidden,)
-    if after:
-        layer["attn_post_norm"] = (hidden,)
-    if before:
-        layer["mlp_norm"] = (hidden,)
-    layer |= {"gate": (inner, hidden), "up": (inner, hidden)}
-    if config.mlp_bias:
-        layer |= {"gate_bias": (inner,), "up_bias": (inner,)}
-    layer["down"] = (hidden, inner)
-    if config.mlp_bias:
-        layer["down_bias"] = (hidden,)
-    if after:
-        layer["mlp_post_norm"] = (hidden,)
+    Attributes:
+        tensors: their names in the checkpoint; none: a constant.
+        compute: makes the parameter, f32 in its shape, of the tensors, each f32 in the shape that the file gives it.
+    """
 
-    shapes: dict[str, tuple[int, ...]] = {"embed": (config.vocab_size, hidden)}
-    for index in range(config.num_layers):
-        shapes |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
-    shapes["norm"] = (hidden,)
-    if not config.tied_embeddings:
-        shapes["head"] = (config.vocab_size, hidden)
-    return shapes
+    tensors: tuple[str, ...]
+    compute: Callable[..., NDArray[np.float32]]
+
+
+Source = WeightSource | ComputedWeight
+
+
+def constant(values: object) -> ComputedWeight:
+    """A parameter that is in no file: frequencies, position tables. `values`: whatever numpy makes an array of."""
+    return ComputedWeight((), lambda: np.asarray(values, np.float32))

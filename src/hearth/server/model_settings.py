@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hearth.chat.request import ContextOverflow
 from hearth.errors import UsageError
-from hearth.model.kv_cache import KvFormat
+from hearth.model.text.kv_cache import KvFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
-from hearth.model.kv_cache import kv_format
+from hearth.model.text.kv_cache import kv_format
 from hearth.prepare import Opened, Progress, fetch, prepare
 from hearth.runtime import available_bytes
 from hearth.server.grammar_trial import GrammarTrial

@@ -25,7 +25,7 @@ from hearth.compiler.cpu.objects import kernel_objects
 from hearth.compiler.cpu.select import LANES, SPLIT_TOKENS, TILE_TOKENS, Product
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.compiler.plan import Buffer, Limits, Plan, Scalar, Step
-from hearth.model.kv_cache import PAGE_TOKENS
+from hearth.model.text.kv_cache import PAGE_TOKENS
 from hearth.quant.formats import round_up
 from hearth.runtime import Model, Session, require
 from hearth.tuner.decide import undisturbed

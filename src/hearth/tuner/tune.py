@@ -16,7 +16,7 @@ from hearth.compiler.cpu.targets import choose_isas
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import Entry, TuningRecord, read_record, write_record
 from hearth.errors import CompileError, UsageError
-from hearth.model.kv_cache import KvFormat
+from hearth.model.text.kv_cache import KvFormat
 from hearth.prepare import COMPILE_HINT, Progress, ProgressCallback, compile_progress
 from hearth.runtime import default_threads
 from hearth.tuner.decide import Gain

@@ -11,7 +11,7 @@ from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.pipeline import lower
 from hearth.compiler.plan import Limits
 from hearth.model import load_family
-from hearth.model.kv_cache import KV_DTYPES, KvFormat, kv_format
+from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
 
 
 def model_products(

@@ -22,7 +22,7 @@ from tvm import tirx
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64, in_name
 from hearth.compiler.cpu.targets import Isa
-from hearth.model.kv_cache import ITEM_BYTES, block_bytes, key_group
+from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, key_group
 
 LANES = 16
 ITEM_FIELDS = 8

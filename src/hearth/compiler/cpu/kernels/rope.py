@@ -6,7 +6,7 @@ Layouts (docs/architecture.md): `hp` is the head size rounded up to 16, padded w
     K page  f16 [page][kv_head][hp][page_tokens]                  tokens innermost: scores are vectors over tokens
     V page  f16 [page][kv_head][page_tokens][hp]
 
-or f32, or int8 with scales behind each block (`model/kv_cache.py`). Some dimensions of keys are far larger than
+or f32, or int8 with scales behind each block (`model/text/kv_cache.py`). Some dimensions of keys are far larger than
 others, which a shared scale would serve badly: with int8, queries and keys are turned by a Hadamard matrix over the
 dimensions of each scale, which spreads what is large over all of them and changes no product of the two (Ashkboos et
 al., QuaRot, 2024).
@@ -35,7 +35,7 @@ from hearth.compiler.cpu.kernels.builder import (
     vec,
 )
 from hearth.compiler.cpu.kernels.norms import inverse_rms
-from hearth.model.kv_cache import SCALE_BYTES
+from hearth.model.text.kv_cache import SCALE_BYTES
 
 LANES = 16
 F16_MAX = 65504.0

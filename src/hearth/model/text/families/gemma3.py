@@ -1,10 +1,10 @@
 """Gemma 3: the text models, and the text half of those that also see."""
 
-from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
-from hearth.model.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
-from hearth.model.rope import complete, make_rope
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, num_layers, window
+from hearth.model.text.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
+from hearth.model.text.rope import complete, make_rope
 
 
 def configure(settings: Settings) -> DecoderConfig:

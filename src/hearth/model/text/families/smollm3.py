@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, layer_kinds, llama_config, num_layers, windowed_layers
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, layer_kinds, llama_config, num_layers, windowed_layers
 
 
 def configure(settings: Settings) -> DecoderConfig:

@@ -22,9 +22,9 @@ import tvm
 from tvm import relax, tirx
 from tvm.relax import op
 
-from hearth.model.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.kv_cache import ITEM_BYTES, block_bytes
-from hearth.model.weights import parameter_shapes
+from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
+from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes
+from hearth.model.text.parameters import parameter_shapes
 
 INPUTS = ("token_ids", "positions", "token_seq", "items", "block_table", "logit_rows", "merges")
 

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
-from hearth.model.rope import beyond_original, flat_rope_parameters, make_rope, rope_type
 from hearth.model.settings import MAX_POSITIONS, Settings
-from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Fused, Rules
+from hearth.model.tensors import Fused, Rules
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, head_dim, layer_kinds, llama_config, window, windowed_layers
+from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.rope import beyond_original, flat_rope_parameters, make_rope, rope_type
 
 
 def configure(settings: Settings) -> DecoderConfig:

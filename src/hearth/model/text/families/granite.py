@@ -1,8 +1,8 @@
 """Granite 3, dense."""
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, gguf_attention_scale, head_dim, llama_config
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, gguf_attention_scale, head_dim, llama_config
 
 
 def configure(settings: Settings) -> DecoderConfig:

@@ -1,9 +1,10 @@
 """OLMo 2."""
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, llama_config
 from hearth.model.settings import Settings
-from hearth.model.tensors import LLAMA_HF, Rules
+from hearth.model.tensors import Rules
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, llama_config
+from hearth.model.text.names import LLAMA_HF
 
 
 def configure(settings: Settings) -> DecoderConfig:

@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
-from hearth.model.families.base import activation, gguf_attention_scale, head_dim, num_layers
 from hearth.model.settings import Settings
-from hearth.model.tensors import LLAMA_HF, Rules
+from hearth.model.tensors import Rules
+from hearth.model.text.families.base import activation, gguf_attention_scale, head_dim, num_layers
+from hearth.model.text.names import LLAMA_HF
 
 
 def gemma_arithmetic(settings: Settings, *, layers_of_27b: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Llama 1, 2 and 3, and what is built like them. The other families are differences from this one."""
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, layer_kinds, llama_config, window, windowed_layers
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, layer_kinds, llama_config, window, windowed_layers
 
 
 def configure(settings: Settings) -> DecoderConfig:

@@ -1,9 +1,9 @@
 """Qwen 3, dense."""
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, llama_config
-from hearth.model.families.qwen2 import QWEN_DEFAULTS, qwen_layers
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, llama_config
+from hearth.model.text.families.qwen2 import QWEN_DEFAULTS, qwen_layers
 
 
 def configure(settings: Settings) -> DecoderConfig:

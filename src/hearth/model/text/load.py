@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
-from hearth.model.config import DecoderConfig
-from hearth.model.families import FAMILIES, Family
-from hearth.model.metadata import gguf_settings
 from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
 from hearth.model.settings import Settings, shown
-from hearth.model.tensors import Rule, map_tensors
+from hearth.model.tensors import Places, Rule, map_tensors
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families import FAMILIES, Family
+from hearth.model.text.metadata import gguf_settings
+from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, uninterleave
+from hearth.model.text.parameters import parameter_shapes
 from hearth.model.weights import WeightSource
 
 
@@ -65,8 +69,15 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
             output_bias=settings.flag("output_bias"),
             mlp_bias=settings.flag("mlp_bias"),
         )
+        shapes = parameter_shapes(config)
+        places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG)
         sources, unused = map_tensors(
-            checkpoint, config, family.gguf_tensors, ignored=family.ignored, interleaved=family.gguf_interleaved
+            checkpoint,
+            config.family,
+            shapes,
+            family.gguf_tensors,
+            places,
+            partial(_stored_order, shapes, config.head_dim) if family.gguf_interleaved else lambda parameter: None,
         )
         if family.gguf_interleaved and any(rope.rotary_dim != config.head_dim for rope in config.ropes):
             raise Unsupported(f"{checkpoint.path.name}: interleaved heads of which only a part rotates.")
@@ -84,7 +95,13 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         # A file may keep the one matrix under the one name, the other, or both.
         rules = {**rules, "embed": (_only(rules["embed"]), _only(rules["head"]))}
         ignored = (*ignored, "lm_head.weight", "*.lm_head.weight")
-    sources, unused = map_tensors(checkpoint, config, rules, prefixes=family.hf_prefixes, ignored=ignored)
+    places = Places(
+        prefixes=family.hf_prefixes,
+        base_prefix=HF_MODEL,
+        outside_base=("lm_head.",),
+        ignored=(*ALWAYS_IGNORED, *ignored),
+    )
+    sources, unused = map_tensors(checkpoint, config.family, parameter_shapes(config), rules, places)
     return LoadedModel(config, sources, unused, no_head)
 
 
@@ -129,6 +146,13 @@ def _json_settings(config: Mapping[str, Any], family: Family, context: int | Non
         values["tie_word_embeddings"] = config["tie_word_embeddings"]
     where = f"config.json, {family.text_config}"
     return Settings(values, where=where, defaults=family.assumed("safetensors"), context=context)
+
+
+def _stored_order(shapes: Mapping[str, tuple[int, ...]], head_dim: int, parameter: str) -> NDArray[np.int64] | None:
+    """The order of a parameter's rows where llama.cpp interleaves the q and k heads."""
+    if parameter.rpartition(".")[2] not in ("q", "k", "q_bias", "k_bias"):
+        return None
+    return uninterleave(shapes[parameter][0], head_dim)
 
 
 def _only(rule: Rule) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hearth.errors import Unsupported
-from hearth.model.config import Activation, DecoderConfig, LayerConfig
-from hearth.model.rope import flat_rope_parameters, longest_context, make_rope
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
-from hearth.model.tensors import LLAMA_GGUF, LLAMA_HF, Rules
+from hearth.model.tensors import Rules
+from hearth.model.text.config import Activation, DecoderConfig, LayerConfig
+from hearth.model.text.names import LLAMA_GGUF, LLAMA_HF
+from hearth.model.text.rope import flat_rope_parameters, longest_context, make_rope
 
 MAX_LAYERS, MAX_HEADS, MAX_HEAD_DIM = 1000, 4096, 1024
 

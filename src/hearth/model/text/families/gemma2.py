@@ -1,9 +1,9 @@
 """Gemma 2."""
 
-from hearth.model.config import DecoderConfig
-from hearth.model.families.base import Family, layer_kinds, llama_config, num_layers, windowed_layers
-from hearth.model.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
 from hearth.model.settings import Settings
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.families.base import Family, layer_kinds, llama_config, num_layers, windowed_layers
+from hearth.model.text.families.gemma_common import GEMMA_DEFAULTS, GEMMA_HF, gemma_arithmetic
 
 
 def configure(settings: Settings) -> DecoderConfig:

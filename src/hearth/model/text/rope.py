@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.errors import Unsupported
-from hearth.model.config import RopeConfig
 from hearth.model.settings import MAX_POSITIONS, MAX_SIZE, Settings, shown
+from hearth.model.text.config import RopeConfig
 
 Float32Array = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""Decoder-only language models: their families, their configuration, and the decoder that all of them are."""
