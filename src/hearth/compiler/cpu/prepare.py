@@ -12,7 +12,7 @@ from tvm import relax
 from hearth.compiler.cpu.kernels.norms import SUMS
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, rewrite
-from hearth.model.text.decoder import hearth_op
+from hearth.model.ops import hearth_op
 
 _PRODUCTS = ("hearth.linear", "hearth.logits")
 

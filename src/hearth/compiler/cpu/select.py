@@ -26,8 +26,9 @@ from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
 from hearth.compiler.work import Work, role
+from hearth.model.ops import hearth_op
 from hearth.model.text.config import DecoderConfig
-from hearth.model.text.decoder import hearth_op, padded_head
+from hearth.model.text.decoder import padded_head
 from hearth.model.text.kv_cache import PAGE_TOKENS, key_group
 from hearth.quant.formats import round_up
 

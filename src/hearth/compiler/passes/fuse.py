@@ -18,7 +18,7 @@ from tvm.relax import op
 
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar
-from hearth.model.text.decoder import f32_tensor, hearth_op
+from hearth.model.ops import f32_tensor, hearth_op
 
 
 def fuse_qkv(module: Any, parameters: Parameters) -> Any:

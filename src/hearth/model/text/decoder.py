@@ -15,13 +15,12 @@ those of docs/architecture.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import tvm
 from tvm import relax, tirx
 from tvm.relax import op
 
+from hearth.model.ops import f32_tensor, hearth_op
 from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes
 from hearth.model.text.parameters import parameter_shapes
@@ -32,16 +31,6 @@ INPUTS = ("token_ids", "positions", "token_seq", "items", "block_table", "logit_
 def padded_head(head_dim: int) -> int:
     """Head size in the KV pages and in rotated queries: a multiple of 16 lanes."""
     return -(-head_dim // 16) * 16
-
-
-def hearth_op(name: str, args: Sequence[Any], out: Any, **attrs: Any) -> Any:
-    """One of our own operations; `out` is its type (a list of types for several results)."""
-    call = op.call_dps_packed(f"hearth.{name}", relax.Tuple(list(args)), out)
-    return relax.Call(call.op, call.args, tvm.ir.make_node("ir.DictAttrs", **attrs), call.ty_args)
-
-
-def f32_tensor(*shape: Any) -> Any:
-    return relax.TensorType(shape, "float32")
 
 
 def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:

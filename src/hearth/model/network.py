@@ -1,0 +1,94 @@
+"""What a network is to the compiler, whatever kind it is: functions over named inputs, parameters, states.
+
+Data only. The graphs themselves are made by `Network.build`, which needs TVM, so that a network can be described,
+measured and looked up in the cache without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hearth.model.weights import Source
+
+Dtype = Literal["float32", "int32", "uint8", "int8", "float16"]
+
+Bound = int | tuple[str, int]
+"""A number, or a symbol plus a number."""
+
+Role = Literal["body", "head", "exact"]
+"""What a parameter is to the choice of number formats: a matrix of the body; embedding or head, which decide about
+words; or what is always f32."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a function. Its shape is that of the graph's parameter of this name.
+
+    Attributes:
+        low, high: every value lies in between, both included; the runtime checks it before anything runs. Kernels use
+            such values as indices. None: any value.
+        ascending: values never fall; the first is `low`, the last `high` (where sequences begin in a batch of tokens).
+    """
+
+    name: str
+    dtype: Dtype
+    low: Bound | None = None
+    high: Bound | None = None
+    ascending: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """A region of memory that outlives a call: `symbol` units (pages, slots), chosen when a session is made."""
+
+    name: str
+    symbol: str
+    unit_bytes: int
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a network, and how it is called.
+
+    Attributes:
+        name: of the graph's function too.
+        inputs: the first parameters of that, in this order.
+        outputs: names of its results, in order.
+        door: who makes the inputs: "" the caller (`hearth_run`), "text" the runtime from a batch of tokens
+            (`hearth_forward`).
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    door: Literal["", "text"] = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One or more functions over shared parameters and states.
+
+    Attributes:
+        functions: in the order of the plan.
+        symbols: the symbolic sizes that occur (`tirx.Var`s by name), with their bounds, both included; equal bounds
+            make a named constant of the plan.
+        shapes: of every parameter, by name.
+        sources: where each is in the checkpoint.
+        roles: of parameters that are not `exact`.
+        states: in the order of the plan.
+        build: makes the IRModule, with a Relax function for each of `functions`. Its parameters are inputs, then
+            parameters and states of these names, in any order.
+    """
+
+    functions: tuple[Function, ...]
+    symbols: Mapping[str, tuple[int, int]]
+    shapes: Mapping[str, tuple[int, ...]]
+    sources: Mapping[str, Source]
+    build: Callable[[], Any]
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    states: tuple[State, ...] = ()
+
+    def role(self, parameter: str) -> Role:
+        return self.roles.get(parameter, "exact")

@@ -1,0 +1,194 @@
+"""The logical operations that networks are written in: what is computed, not how. Needs TVM.
+
+A network is a Relax module of functions over f32 tensors, whatever formats its weights will be packed in. It uses
+Relax's own operations wherever there is one, and those of this file for what compilers do better in one piece. Each of
+these is a call with attributes that passes recognise by its name (`compiler/passes/rewrite.py`). Axes: b batch, n and m
+tokens, d dimensions of a head, h and w height and width, c channels (last: NHWC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.relax import op
+
+
+def hearth_op(name: str, args: Sequence[Any], out: Any, **attrs: Any) -> Any:
+    """One of our own operations; `out` is its type (a list of types for several results)."""
+    call = op.call_dps_packed(f"hearth.{name}", relax.Tuple(list(args)), out)
+    return relax.Call(call.op, call.args, tvm.ir.make_node("ir.DictAttrs", **attrs), call.ty_args)
+
+
+def f32_tensor(*shape: Any) -> Any:
+    return relax.TensorType(shape, "float32")
+
+
+def linear(x: Any, w: Any, bias: Any | None = None) -> Any:
+    """x w^T + bias: x (..., K), w (N, K), bias (N,); (..., N)."""
+    args = [x, w] if bias is None else [x, w, bias]
+    return hearth_op("linear", args, f32_tensor(*list(x.ty.shape)[:-1], w.ty.shape[0]), bias=bias is not None)
+
+
+def conv2d(
+    x: Any,
+    w: Any,
+    bias: Any | None = None,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """Convolution: x (b, h, w, c), w (o, kh, kw, c / groups), bias (o,); zero padding (top, left, bottom, right)."""
+    b, height, width, _ = x.ty.shape
+    o, kh, kw, _ = (int(dim) for dim in w.ty.shape)
+    top, left, bottom, right = padding
+    out = (
+        b,
+        (height + (top + bottom - dilation[0] * (kh - 1) - 1)) // strides[0] + 1,
+        (width + (left + right - dilation[1] * (kw - 1) - 1)) // strides[1] + 1,
+        o,
+    )
+    args = [x, w] if bias is None else [x, w, bias]
+    return hearth_op(
+        "conv2d", args, f32_tensor(*out), bias=bias is not None, strides=list(strides), padding=list(padding),
+        dilation=list(dilation), groups=groups,
+    )  # fmt: skip
+
+
+def conv2d_transpose(
+    x: Any,
+    w: Any,
+    bias: Any | None = None,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    output_padding: tuple[int, int] = (0, 0),
+) -> Any:
+    """Transposed convolution, as torch defines it: x (b, h, w, c), w (o, kh, kw, c), bias (o,)."""
+    b, height, width, _ = x.ty.shape
+    o, kh, kw, _ = (int(dim) for dim in w.ty.shape)
+    top, left, bottom, right = padding
+    out = (
+        b,
+        (height - 1) * strides[0] + (kh + output_padding[0] - top - bottom),
+        (width - 1) * strides[1] + (kw + output_padding[1] - left - right),
+        o,
+    )
+    args = [x, w] if bias is None else [x, w, bias]
+    return hearth_op(
+        "conv2d_transpose", args, f32_tensor(*out), bias=bias is not None, strides=list(strides),
+        padding=list(padding), output_padding=list(output_padding),
+    )  # fmt: skip
+
+
+def attention(
+    q: Any, k: Any, v: Any, bias: Any | None = None, *, num_heads: int, scale: float, num_kv_heads: int | None = None
+) -> Any:
+    """Every query attends to every key: softmax(scale q k^T + bias) v.
+
+    q (b, n, num_heads * d), k and v (b, m, num_kv_heads * d), bias (b or 1, num_heads or 1, n, m);
+    (b, n, num_heads * d).
+    """
+    args = [q, k, v] if bias is None else [q, k, v, bias]
+    return hearth_op(
+        "attention", args, q.ty, num_heads=num_heads, num_kv_heads=num_kv_heads or num_heads, scale=scale,
+        bias=bias is not None,
+    )  # fmt: skip
+
+
+def ragged_attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    starts: Any,
+    tiles: Any,
+    distance_bias: Any | None = None,
+    *,
+    num_heads: int,
+    scale: float,
+    num_kv_heads: int | None = None,
+    window: int = 0,
+    causal: bool = False,
+) -> Any:
+    """Attention within each of several sequences that stand one after another.
+
+    q (n, num_heads * d), k and v (n, num_kv_heads * d); starts i32 (s + 1,): sequence i is tokens
+    [starts[i], starts[i + 1]); tiles i32 (t, 2): sequence and first token of each run of at most `TILE_TOKENS` tokens
+    (`model/encoder`); (n, num_heads * d).
+
+    Args:
+        distance_bias: (num_heads, 2 r + 1): added to the score of query i and key j is element
+            [head, min(max(j - i, -r), r) + r].
+        window: only keys at most this many tokens away; 0: all.
+        causal: only keys up to the query's own token.
+    """
+    args = [q, k, v, starts, tiles] + ([] if distance_bias is None else [distance_bias])
+    return hearth_op(
+        "ragged_attention", args, q.ty, num_heads=num_heads, num_kv_heads=num_kv_heads or num_heads, scale=scale,
+        bias=distance_bias is not None, window=window, causal=causal,
+    )  # fmt: skip
+
+
+def window_attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    bias: Any | None = None,
+    *,
+    num_heads: int,
+    scale: float,
+    window: tuple[int, int],
+    shift: tuple[int, int] = (0, 0),
+) -> Any:
+    """Attention within windows of a map that has been shifted in a circle (Swin), without moving anything.
+
+    q, k, v (b, h, w, num_heads * d), h and w multiples of the window; bias (num_heads, wh * ww, wh * ww). With a shift,
+    places that the circle brought together from opposite edges do not see each other.
+    """
+    args = [q, k, v] if bias is None else [q, k, v, bias]
+    return hearth_op(
+        "window_attention", args, q.ty, num_heads=num_heads, scale=scale, window=list(window), shift=list(shift),
+        bias=bias is not None,
+    )  # fmt: skip
+
+
+def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0) -> Any:
+    """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor."""
+    half = f32_tensor(positions.ty.shape[0], inv_freq.ty.shape[0])
+    return hearth_op("rope_table", [positions, inv_freq], [half, half], attention_factor=attention_factor)
+
+
+def rotary(x: Any, cos: Any, sin: Any, *, num_heads: int, interleaved: bool = False) -> Any:
+    """Rotates the first 2 r dimensions of each head of x (n, num_heads * d) by the tables (n, r).
+
+    Pair i is dimensions i and i + r, or with `interleaved` 2 i and 2 i + 1.
+    """
+    return hearth_op("rotary", [x, cos, sin], x.ty, num_heads=num_heads, interleaved=interleaved)
+
+
+def pixels(
+    image: Any,
+    *,
+    size: tuple[int, int],
+    resized: tuple[Any, Any] | None = None,
+    offset: tuple[Any, Any] = (0, 0),
+    resample: str = "bilinear",
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Any:
+    """An image as a network wants it: u8 (b, h, w, 3) to f32 (b, *size, 3), (value / 255 - mean) / std.
+
+    The image is resized to `resized` as Pillow does it (`nearest box bilinear hamming bicubic lanczos`; None: not at
+    all), and of that the part of `size` from `offset` on is taken; what lies outside of it is 0 after normalisation.
+    """
+    b = image.ty.shape[0]
+    target = list(resized) if resized is not None else []
+    extra = [relax.ShapeExpr([*target, *offset])]
+    return hearth_op(
+        "pixels", [image, *extra], f32_tensor(b, *size, 3), resize=resized is not None, resample=resample,
+        mean=[float(x) for x in mean], std=[float(x) for x in std],
+    )  # fmt: skip
