@@ -16,7 +16,7 @@ from _worker import Forward, Job, serve
 from hearth.bundle import BatchShape, read_costs
 from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.prepare import Opened, open_model, prepare
-from hearth.runtime import Session
+from hearth.runtime import TextInfo, TextSession
 from hearth.runtime.limits import compute_peak, read_bandwidth
 
 SPARE_TOKENS = 64  # a sequence is ahead of another by the steps of the other's prompt
@@ -30,11 +30,12 @@ class Hearth:
         found = opened(job)
         self._bundle = found.bundle
         self._model = open_model(found, None)
+        self._info = TextInfo.of(self._model.info)
         self._num_seqs = 0
         self._resize(1)
         facts = self._bundle.manifest.facts
         self.facts = {"weights_bytes": facts.weights_bytes, "kv_bytes_per_token": facts.kv_bytes_per_token}
-        self.vocab_size = self._model.info.vocab_size
+        self.vocab_size = self._info.vocab_size
         self.description = f"Hearth ({self._model.info.isa})"
 
     def run(self, prompts: list[list[int]], num_generated: int) -> tuple[float, float, list[list[int]]]:
@@ -66,7 +67,7 @@ class Hearth:
 
     def limits(self, forwards: list[Forward]) -> dict[str, Any]:
         """Bytes of weights, keys and values; operations of the arithmetic that does most of them."""
-        tile_tokens = self._model.info.tile_tokens
+        tile_tokens = self._info.tile_tokens
         batches = [BatchShape(tuple((first, count) for first, count in spans), rows, tile_tokens)
                    for spans, rows in forwards]  # fmt: skip
         costs = read_costs(self._bundle.path)
@@ -87,10 +88,10 @@ class Hearth:
         if num_seqs == self._num_seqs:
             return
         self._num_seqs = num_seqs
-        info = self._model.info
+        info = self._info
         context = min(self._job.context + SPARE_TOKENS, info.max_position)
         num_pages = pages_for(context, num_seqs, page_tokens=info.page_tokens)
-        session = Session(self._model, num_pages=num_pages, threads=self._job.threads)
+        session = TextSession(self._model, num_pages=num_pages, threads=self._job.threads)
         # Prompts to be timed are new from their first token on, so the prefix cache only helps those that are not.
         self._engine = Engine(session, context=context, chunk_tokens=min(self._job.chunk, info.max_tokens))
 

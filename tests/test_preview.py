@@ -219,9 +219,9 @@ def test_a_model_on_this_disk_is_refused_before_it_is_compiled(
 
 
 def test_the_size_that_is_foretold_is_that_of_the_bundle(starter: Any, cache: Path) -> None:
-    facts = starter.info.manifest.facts
+    made = starter.info.manifest
     checkpoint = open_checkpoint(prepare_module.resolve("starter").path)
     model = load_family(checkpoint)
     size = size_of(model.config, lambda p: checkpoint.tensors[model.sources[p].tensor].dtype, "safetensors")
-    assert size.kv_bytes_per_token == facts.kv_bytes_per_token
-    assert size.weights_bytes == pytest.approx(facts.weights_bytes, rel=0.02)
+    assert size.kv_bytes_per_token == made.language.kv_bytes_per_token
+    assert size.weights_bytes == pytest.approx(made.facts.weights_bytes, rel=0.02)

@@ -46,7 +46,7 @@ from hearth.prepare import (
     start_loading,
 )
 from hearth.progress import answering, displayed
-from hearth.runtime import Model, Session, default_threads
+from hearth.runtime import Model, TextInfo, TextSession, default_threads
 from hearth.speculate import Guesser, Speculate, open_guesser, prepare_draft
 
 
@@ -192,7 +192,7 @@ class LLM(Asking):
                     self._opened.name,
                     self._tokenizer,
                     published=self._opened.sampling,
-                    vocab_size=self._opened.bundle.manifest.facts.vocab_size,
+                    vocab_size=self._opened.bundle.manifest.language.vocab_size,
                     wanted_template=template,
                     overflow=context_overflow,
                     repetition_stop=repetition_stop,
@@ -291,14 +291,14 @@ class LLM(Asking):
     @property
     def embedding_size(self) -> int:
         """Numbers in a vector of `embed`."""
-        return self._embedder.spec.size(self._model.info.hidden_size)
+        return self._embedder.spec.size(self._session.info.hidden_size)
 
     # -- about ---------------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> LLMInfo:
         """What this model is and needs."""
-        described = self._model.info
+        described = self._session.info
         chosen = self._requests.template_so_far
         has_own = self._tokenizer is not None and self._tokenizer.spec.chat_template
         template = chosen.template.name if chosen else ("own" if has_own else None)
@@ -311,7 +311,7 @@ class LLM(Asking):
             context=self._engine.context,
             max_position=described.max_position,
             threads=self._session.threads,
-            weights_bytes=described.weights_bytes,
+            weights_bytes=self._model.info.weights_bytes,
             session_bytes=described.session_bytes(self._session.num_pages, self._session.threads),
             template=template,
             sampling=self._requests.defaults(),
@@ -349,7 +349,7 @@ class LLM(Asking):
         return self._model
 
     @property
-    def session(self) -> Session:
+    def session(self) -> TextSession:
         return self._session
 
     def try_grammars(self, trial: Trial) -> None:
@@ -401,12 +401,12 @@ class LLM(Asking):
         mmap: bool,
         progress: ProgressCallback | None,
     ) -> Engine:
-        info = self._model.info
+        info = TextInfo.of(self._model.info)
         workers = default_threads() if threads is None else threads
         least = max_seqs or 1
         size = choose_context(info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes)
         num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
-        self._session = Session(self._model, num_pages=num_pages, threads=workers)
+        self._session = TextSession(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(
             speculate,

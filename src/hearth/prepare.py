@@ -32,7 +32,7 @@ from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, complete, resolve
 from hearth.model import load_family
 from hearth.model.text.kv_cache import KvFormat, kv_format
-from hearth.runtime import Loading, Model, ModelInfo, available_bytes, require
+from hearth.runtime import Loading, Model, TextInfo, available_bytes, require
 from hearth.sizes import ModelSize, size_of
 
 MAX_DEFAULT_CONTEXT = 8192
@@ -223,7 +223,7 @@ _SPARE_SHARE = 8
 """This part of the free memory may hold keys and values of more requests than the one that must have room."""
 
 
-def choose_pages(info: ModelInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None) -> int:
+def choose_pages(info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None) -> int:
     """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
     `kv_bytes` do not hold so many.
 
@@ -239,7 +239,7 @@ def choose_pages(info: ModelInfo, context: int, *, max_seqs: int | None, kv_byte
 
 
 def choose_context(
-    info: ModelInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None
+    info: TextInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None
 ) -> int:
     """How many tokens of prompt and answer a sequence may have.
 
@@ -347,9 +347,9 @@ def _without_compiler(
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.precision != activations:
             continue
-        if (quant or made.quant) != made.quant or (head or made.head) != made.head:
+        if made.text is None or made.text.kv != kv_format(kv, precision):
             continue
-        if made.kv != kv_format(kv, precision):
+        if (quant or made.quant) != made.quant or (head or made.text.head) != made.text.head:
             continue
         try:
             bundle = open_bundle(stored.path)

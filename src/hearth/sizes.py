@@ -10,7 +10,7 @@ from typing import Literal
 
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
-from hearth.model.text.parameters import parameter_shapes
+from hearth.model.text.parameters import parameter_role, parameter_shapes
 from hearth.quant import choose_format, packed_size
 from hearth.quant.formats import round_up
 
@@ -58,7 +58,7 @@ def size_of(
     body: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     for name, shape in parameter_shapes(config).items():
-        fmt = choose_format(name, dtype_of(name), kind, quant, head)
+        fmt = choose_format(name, parameter_role(name), dtype_of(name), kind, quant, head)
         if len(shape) < 2:
             total += 4 * prod(shape)
             continue

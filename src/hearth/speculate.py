@@ -13,7 +13,7 @@ from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import DraftModel, PromptLookup, Speculation, pages_for
 from hearth.errors import UsageError
 from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
-from hearth.runtime import Model, Session, require
+from hearth.runtime import Model, TextInfo, TextSession, require
 
 Speculate = Literal["lookup", "off"]
 SPECULATE: tuple[Speculate, ...] = ("lookup", "off")
@@ -64,13 +64,13 @@ def open_guesser(
         loading.cancel()
         raise
     try:
-        info = model.info
+        info = TextInfo.of(model.info)
         context = min(context, info.max_position)
         num_pages = pages_for(context, max_seqs, page_tokens=info.page_tokens)
         require(
             info.session_bytes(num_pages, threads), f"The draft model {draft.name} at a context of {context} tokens"
         )
-        session = Session(model, num_pages=num_pages, threads=threads)
+        session = TextSession(model, num_pages=num_pages, threads=threads)
         return Guesser(Speculation(DraftModel(session, context=context, vocab_size=vocab_size)), model)
     except BaseException:
         model.close()
@@ -96,7 +96,7 @@ def prepare_draft(
     """
     opened = prepare(draft, progress=progress, offline=offline, trust_bundle=trust_bundle)
     spec = load_tokenizer(opened.bundle.path)
-    sizes = [opened_model.bundle.manifest.facts.vocab_size for opened_model in (model, opened)]
+    sizes = [opened_model.bundle.manifest.language.vocab_size for opened_model in (model, opened)]
     why = vocabulary_difference(tokenizer, Tokenizer(spec) if spec else None, *sizes)
     if why:
         raise UsageError(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hearth.bundle import ABI_VERSION, FORMAT_VERSION, Bundle, BundleWriter, InstructionSet, Manifest, ModelFacts, cpu
+from hearth.bundle import (
+    ABI_VERSION,
+    FORMAT_VERSION,
+    Bundle,
+    BundleWriter,
+    InstructionSet,
+    Manifest,
+    ModelFacts,
+    TextFacts,
+    cpu,
+)
 
 TARGET = f"{cpu.architecture()}-{cpu.operating_system()}-gnu"
 
@@ -20,21 +30,12 @@ def manifest(**changes: object) -> Manifest:
         "instruction_sets": (InstructionSet("generic", ()),),
         "source_name": "me/My model",
         "source_fingerprint": "0123abcd",
+        "kind": "text",
         "family": "llama",
         "quant": "q4",
-        "head": "q8",
         "precision": "int8",
-        "kv": "f16",
-        "context": 4096,
-        "facts": ModelFacts(
-            parameters=1000,
-            layers=2,
-            vocab_size=512,
-            context_max=8192,
-            kv_bytes_per_token=256,
-            weights_bytes=4096,
-            arena_bytes=64,
-        ),
+        "facts": ModelFacts(parameters=1000, weights_bytes=4096, arena_bytes=64),
+        "text": TextFacts(head="q8", kv="f16", layers=2, vocab_size=512, context_max=8192, kv_bytes_per_token=256),
         "files": {},
     }
     return Manifest(**(values | changes))  # type: ignore[arg-type]

@@ -9,8 +9,10 @@ import pytest
 from hearth.bundle import COSTS, BatchShape, StepCost, read_costs, write_costs
 from hearth.errors import BundleMismatch, CorruptFile
 
-PRODUCT = StepCost("down", "matmul", "int8", weight_bytes=1000, row_bytes={"n": 10, "r": 3}, row_operations={"n": 7})
-ATTENTION = StepCost("attention", "attention", row_bytes={"n": 8}, kv_bytes=100, pair_operations=4)
+PRODUCT = StepCost(
+    "down", "matmul", "int8", weight_bytes=1000, row_bytes={"tokens": 10, "logit_rows": 3}, row_operations={"tokens": 7}
+)
+ATTENTION = StepCost("attention", "attention", row_bytes={"tokens": 8}, kv_bytes=100, pair_operations=4)
 SPANS = [((0, 1),), ((5, 3), (0, 4)), ((100, 1),) * 4, ((30, 20), (7, 1))]
 
 

@@ -13,7 +13,7 @@ from hearth import LLM
 from hearth.bundle import BatchShape, read_costs
 from hearth.errors import UsageError
 from hearth.measure import bench, profile
-from hearth.runtime import Session
+from hearth.runtime import TextSession
 from hearth.runtime.limits import compute_peak
 
 from .conftest import Run
@@ -68,11 +68,11 @@ def test_all_that_fits_can_be_measured(starter: LLM) -> None:
 
 
 def test_a_step_reads_all_weights_and_the_context(starter: LLM) -> None:
-    costs, facts = read_costs(starter.info.bundle), starter.info.manifest.facts
+    costs, made = read_costs(starter.info.bundle), starter.info.manifest
     assert len(costs) == starter.model.info.num_steps
     read = {n: sum(c.memory_bytes(BatchShape(((n, 1),), 1)) for c in costs) for n in (0, 100)}
-    assert read[0] == pytest.approx(facts.weights_bytes, rel=0.02), "its embedding is its head"
-    assert read[100] - read[0] == 100 * facts.kv_bytes_per_token
+    assert read[0] == pytest.approx(made.facts.weights_bytes, rel=0.02), "its embedding is its head"
+    assert read[100] - read[0] == 100 * made.language.kv_bytes_per_token
 
 
 def test_the_processor_multiplies(starter: LLM) -> None:
@@ -83,9 +83,9 @@ def test_the_processor_multiplies(starter: LLM) -> None:
 def test_a_cleared_cache_is_as_good_as_new(starter: LLM) -> None:
     """Decoding behind an assumed context computes finite numbers, the same ones each time."""
     seen = []
-    with Session(starter.model, num_pages=4, threads=2) as session:
+    with TextSession(starter.model, num_pages=4, threads=2) as session:
         for _ in range(2):
-            session.clear_kv()
+            session.clear_states()
             seen.append(session.forward([5], [40], [0], [[0, 1, 2]], [0]).logits.copy())
     assert (seen[0] == seen[1]).all()
     assert abs(seen[0]).max() < 1e4

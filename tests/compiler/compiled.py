@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.compiler import compile_model
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 # Kept between runs: kernels and the C library's stubs take seconds to compile, and are named by what they are.
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "hearth"
@@ -53,7 +53,7 @@ class Piece:
 class Sequences:
     """Feeds sequences to a session piece by piece. Their pages lie in no order, and none is ever in its own place."""
 
-    session: Session
+    session: TextSession
     count: int = 4
     pages_each: int = 8
     lengths: dict[int, int] = field(default_factory=dict)
@@ -78,8 +78,8 @@ class Sequences:
         return np.split(logits, ends[:-1])
 
 
-def open_session(model: Model, threads: int = 2, pages: int = 32) -> Session:
-    return Session(model, num_pages=pages, threads=threads)
+def open_session(model: Model, threads: int = 2, pages: int = 32) -> TextSession:
+    return TextSession(model, num_pages=pages, threads=threads)
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -24,7 +24,9 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i < MAX_TOKENS / 16; i++) pages[i] = i;
     if (hearth_open(argv[1], NULL, &model)) return fail("hearth_open");
-    hearth_session_options options = {.struct_size = sizeof options, .threads = 2, .num_pages = MAX_TOKENS / 16};
+    const hearth_size pages_of_session = {"pages", MAX_TOKENS / 16};
+    hearth_session_options options = {
+        .struct_size = sizeof options, .threads = 2, .sizes = &pages_of_session, .num_sizes = 1};
     if (hearth_session_create(model, &options, &session)) return fail("hearth_session_create");
     hearth_batch batch = {
         .struct_size = sizeof batch, .num_tokens = (uint32_t)n, .num_seqs = 1, .num_logit_rows = (uint32_t)n,

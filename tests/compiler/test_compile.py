@@ -132,12 +132,12 @@ def test_ir_after_each_phase_can_be_read(cache: Path, tmp_path: Path) -> None:
     compile_model(LLAMA.path, name="tiny", dump_ir=tmp_path / "ir", **EXACT)
     files = sorted((tmp_path / "ir").iterdir())
     phases = [file.stem.partition("_")[2] for file in files]
-    assert phases[0] == "decoder"
+    assert phases[0] == "network"
     assert phases[-1] == "select_kernels"
     assert len(phases) == len(set(phases)) >= 7
     texts = [file.read_text() for file in files]
     assert all("def forward" in text for text in texts)
-    assert "hearth.attention" in texts[0]
+    assert "hearth.paged_attention" in texts[0]
     assert "matmul" in texts[-1]
 
 

@@ -20,8 +20,8 @@ IDS = np.random.default_rng(3).integers(3, 60, 64).astype(np.int32)
 def test_eight_bits_are_near_and_the_same_in_any_pieces(case: Case, tmp_path: Path) -> None:
     folders = {kv: compile_exact(case.path, tmp_path / kv, context=case.context, kv=kv) for kv in ("f16", "q8")}
     made = {kv: open_bundle(folder).manifest for kv, folder in folders.items()}
-    assert {kv: manifest.kv for kv, manifest in made.items()} == {"f16": "f16", "q8": "q8"}
-    assert made["q8"].facts.kv_bytes_per_token < 0.57 * made["f16"].facts.kv_bytes_per_token
+    assert {kv: manifest.language.kv for kv, manifest in made.items()} == {"f16": "f16", "q8": "q8"}
+    assert made["q8"].language.kv_bytes_per_token < 0.57 * made["f16"].language.kv_bytes_per_token
     with Model(folders["f16"]) as model, open_session(model) as session:
         (wanted,) = Sequences(session).run([Piece(0, IDS)])
     with Model(folders["q8"]) as model:

@@ -11,11 +11,13 @@ from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
 from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.pipeline import Lowered, lower
-from hearth.compiler.plan import Limits, Plan
+from hearth.compiler.plan import Plan
+from hearth.compiler.plan_file import plan_bytes
 from hearth.model import load_family
-from hearth.model.text.parameters import parameter_shapes
+from hearth.model.text.network import text_network
+from hearth.model.text.parameters import parameter_role, parameter_shapes
 from hearth.quant import FORMATS, choose_format
-from hearth.runtime import Model
+from hearth.runtime import Model, TextInfo
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -26,15 +28,14 @@ def lowered(name: str, quant: str = "q4", v_format: str | None = None) -> Lowere
     checkpoint = open_checkpoint(case.path)
     model = load_family(checkpoint, context=case.context)
     formats = {
-        parameter: choose_format(parameter, checkpoint.tensors[source.tensor].dtype, "safetensors", quant)
+        parameter: choose_format(
+            parameter, parameter_role(parameter), checkpoint.tensors[source.tensor].dtype, "safetensors", quant
+        )
         for parameter, source in model.sources.items()
     }
     if v_format:
         formats |= {p: FORMATS[v_format] for p in formats if p.endswith(".v")}
-    limits = Limits(max_position=model.config.max_position)
-    return lower(
-        model.config, formats, [ISAS["generic"]], high_precision=quant == "f32", kv_dtype="float16", limits=limits
-    )
+    return lower(text_network(model, "float16"), formats, [ISAS["generic"]], high_precision=quant == "f32")
 
 
 def kinds(plan: Plan) -> list[str]:
@@ -126,11 +127,16 @@ def test_the_runtime_reads_the_plan_as_it_was_written(tmp_path_factory: pytest.T
     plan = lowered("llama3").plan
     with Model(folder) as model:
         info = model.info
-    assert (info.num_steps, info.num_weights, info.num_kv) == (len(plan.steps), len(plan.weights), len(plan.kv))
+    assert (info.num_steps, info.num_weights, len(info.states)) == (
+        len(plan.steps),
+        len(plan.weights),
+        len(plan.states),
+    )
     assert (info.weights_bytes, info.arena_bytes) == (plan.weights_bytes, plan.arena_bytes)
-    assert info.outputs == ("logits", "argmax", "hidden")
-    assert info.max_position == 128
-    assert (folder / "plan.bin").read_bytes() == plan.to_bytes()
+    text = TextInfo.of(info)
+    assert text.outputs == ("logits", "argmax", "hidden")
+    assert text.max_position == 128
+    assert (folder / "plan.bin").read_bytes() == plan_bytes(plan)
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
@@ -146,4 +152,4 @@ def test_costs_add_up_to_the_model(name: str) -> None:
     assert 0 <= shared <= sum(size for n, size in once.items() if packed[n].k is None) * len(plan.steps)
     products = {n: 2 * packed[n].n * packed[n].k for n in used if packed[n].k and not (embedded_only and n == "embed")}
     assert sum(sum(c.row_operations.values()) for c in costs if c.arithmetic == "int8") == sum(products.values())
-    assert sum(c.kv_bytes for c in costs) == plan.kv_bytes_per_token
+    assert sum(c.kv_bytes for c in costs) == plan.state_bytes("pages") // 16

@@ -13,7 +13,7 @@ from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
 from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.model import load_family
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 NEW_TOKENS = 40
 GREEDY = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
@@ -55,13 +55,13 @@ def expected(case: Case, prompts: list[tuple[int, ...]]) -> list[list[int]]:
     return answers
 
 
-def engine_of(session: Session, **options: object) -> Engine:
+def engine_of(session: TextSession, **options: object) -> Engine:
     return Engine(session, context=96, **options)  # type: ignore[arg-type]
 
 
 def test_one_request_after_the_other(model: Model, prompts: list[tuple[int, ...]], expected: list[list[int]]) -> None:
     """With the prefix cache: each prompt goes on from pages that the one before it left."""
-    with Session(model, num_pages=pages_for(96, page_tokens=16), threads=2) as session:
+    with TextSession(model, num_pages=pages_for(96, page_tokens=16), threads=2) as session:
         engine = engine_of(session)
         for prompt, answer in zip(prompts, expected, strict=True):
             assert [event.token for event in engine.generate(prompt, GREEDY)] == answer
@@ -77,7 +77,7 @@ def test_many_requests_at_once(
     model: Model, prompts: list[tuple[int, ...]], expected: list[list[int]], chunk_tokens: int, pages: int
 ) -> None:
     """With pages for all of them, and with so few that some are put aside and computed again."""
-    with Session(model, num_pages=pages, threads=2) as session:
+    with TextSession(model, num_pages=pages, threads=2) as session:
         engine = engine_of(session, chunk_tokens=chunk_tokens)
         ids = [engine.add(Request(prompt_ids=prompt, params=GREEDY)) for prompt in prompts]
         tokens: dict[int, list[int]] = {request: [] for request in ids}
@@ -91,7 +91,7 @@ def test_many_requests_at_once(
 
 def test_logits_and_embedding(model: Model, case: Case) -> None:
     ids = case.token_ids
-    with Session(model, num_pages=6, threads=2) as session:
+    with TextSession(model, num_pages=6, threads=2) as session:
         engine = engine_of(session, chunk_tokens=7)
         logits, embedded = engine.logits(ids), engine.embed(ids)
         hidden = np.array(session.forward(ids, np.arange(len(ids)), np.zeros_like(ids), np.arange(6)[None]).hidden)

@@ -13,7 +13,7 @@ import pytest
 from tests.compiler.compiled import Float32s, Int32s, Piece, Sequences, compile_exact, open_session, relative_error
 
 from golden import CASES, Case
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 TOLERANCE = 1e-4
 
@@ -42,19 +42,19 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def session(golden: Golden) -> Iterator[Session]:
+def session(golden: Golden) -> Iterator[TextSession]:
     with open_session(golden.model) as session:
         yield session
 
 
-def test_whole_prompt(golden: Golden, session: Session) -> None:
+def test_whole_prompt(golden: Golden, session: TextSession) -> None:
     (logits,) = Sequences(session).run([Piece(0, golden.ids)])
     assert relative_error(logits, golden.expected) < TOLERANCE
     assert np.array_equal(logits.argmax(1), golden.expected.argmax(1))
 
 
 @pytest.mark.parametrize("chunk", [3, 7, 16, 17])
-def test_prompt_in_chunks(golden: Golden, session: Session, chunk: int) -> None:
+def test_prompt_in_chunks(golden: Golden, session: TextSession, chunk: int) -> None:
     """Chunks that end before, at and after the border of a page of 16 tokens."""
     sequences = Sequences(session)
     parts = [
@@ -63,13 +63,13 @@ def test_prompt_in_chunks(golden: Golden, session: Session, chunk: int) -> None:
     assert relative_error(np.concatenate(parts), golden.expected) < TOLERANCE
 
 
-def test_token_by_token(golden: Golden, session: Session) -> None:
+def test_token_by_token(golden: Golden, session: TextSession) -> None:
     sequences = Sequences(session)
     parts = [sequences.run([Piece(2, golden.ids[i : i + 1])])[0] for i in range(len(golden.ids))]
     assert relative_error(np.concatenate(parts), golden.expected) < TOLERANCE
 
 
-def test_ragged_batch(golden: Golden, session: Session) -> None:
+def test_ragged_batch(golden: Golden, session: TextSession) -> None:
     """Four requests at once: some read their prompt in chunks of their own, some are at their next token."""
     plans = [[20, 1, 1, 8, 1], [5, 16, 1, 1, 2], [0, 33, 1, 0, 0], [1, 1, 0, 17, 11]]
     sequences = Sequences(session)

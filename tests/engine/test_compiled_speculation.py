@@ -13,7 +13,7 @@ from tests.compiler.compiled import compile_here
 
 from golden import CASES, Case
 from hearth.engine import DraftModel, Engine, PromptLookup, Request, SamplingParams, Speculation, TokenEvent
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextInfo, TextSession
 
 CONTEXT = 96
 SETTINGS = (
@@ -40,7 +40,7 @@ def run(model: Model, case: Case, speculation: Speculation | None, *, pages: int
     """What users see of three answers at once, to prompts that end about the border of a page."""
     ids = case.token_ids.tolist()
     prompts = (ids[:15], ids[:33], (ids[:5] * 8)[:34])
-    with Session(model, num_pages=pages, threads=2) as session:
+    with TextSession(model, num_pages=pages, threads=2) as session:
         engine = Engine(session, context=CONTEXT, chunk_tokens=20, speculation=speculation)
         requests = [Request(prompt_ids=p, params=s) for p, s in zip(prompts, SETTINGS, strict=True)]
         answers: dict[int, list[TokenEvent]] = {engine.add(request): [] for request in requests}
@@ -54,7 +54,7 @@ def test_every_drafter_gives_the_plain_answers_to_the_last_bit(model: Model, cas
     plain = run(model, case, None)
     book = [[token for token, *_ in answer] for answer in plain]
     prompt_lengths = (15, 33, 34)
-    vocab_size = model.info.vocab_size
+    vocab_size = TextInfo.of(model.info).vocab_size
 
     def mostly_right(ask):  # right for some tokens, then wrong
         start = len(ask.tokens) - prompt_lengths[ask.id]
@@ -62,7 +62,7 @@ def test_every_drafter_gives_the_plain_answers_to_the_last_bit(model: Model, cas
         good = (7 * start + ask.id) % (ask.limit + 1)
         return tokens[:good] + [(token + 1) % vocab_size for token in tokens[good:]]
 
-    with Session(model, num_pages=24, threads=1) as other:
+    with TextSession(model, num_pages=24, threads=1) as other:
         for name, speculation in {
             "mostly right": Certain(Guesses(mostly_right)),
             "lookup": Eager(PromptLookup()),

@@ -1,4 +1,4 @@
-// Fuzzes everything that reads plan.bin: opening, sessions, a forward over kernels that touch nothing.
+// Fuzzes everything that reads plan.bin: opening, sessions, runs of every function over kernels that touch nothing.
 //
 // With clang, by libFuzzer (the seeds are plan.bin files):
 //     clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -DHEARTH_LIBFUZZER -I src/hearth/runtime/csrc
@@ -21,16 +21,18 @@
 
 #include "hearth.h"
 #include "kernels.h"
+#include "plan.h"
 
 static int32_t inert(int64_t begin, int64_t end, void *const *buffers, const int64_t *scalars, void *scratch) {
     (void)buffers, (void)scalars, (void)scratch;
     return begin < end ? 0 : 1; /* an empty or negative range would be an error of the runtime */
 }
 
-/* The names and counts of the tests' tiny model, so that its plan passes and its mutations get far. */
+/* The names and counts of the tests' two tiny plans, so that these pass and their mutations get far. */
 static const hearth_kernel kernels[] = {
-    {"t_embed", 3, 0, inert},  {"t_scale", 2, 1, inert},  {"t_append", 5, 1, inert},
-    {"t_attend", 5, 1, inert}, {"t_logits", 4, 2, inert}, {"t_argmax", 2, 2, inert},
+    {"t_embed", 3, 0, inert},  {"t_scale", 2, 1, inert},  {"t_append", 5, 1, inert}, {"t_attend", 5, 1, inert},
+    {"t_logits", 4, 2, inert}, {"t_argmax", 2, 2, inert}, {"t_pool", 3, 3, inert},   {"t_total", 2, 1, inert},
+    {"t_count", 1, 0, inert},  {"t_scalars", 1, 4, inert},
 };
 const hearth_kernel_set hearth_kernel_sets[] = {{"plain", "", sizeof kernels / sizeof kernels[0], kernels}};
 const uint32_t hearth_num_kernel_sets = 1;
@@ -61,10 +63,14 @@ static void write_file(const char *path, const void *data, size_t size) {
 /* A sparse file of the size that the plan asks for, if it is not absurd: else the plan is refused before its sessions. */
 static void write_weights(const uint8_t *plan, size_t size) {
     uint64_t bytes = 0;
-    if (size >= 192) memcpy(&bytes, plan + 80, sizeof bytes);
+    if (size >= sizeof(hth_plan_header)) {
+        memcpy(&bytes, plan + offsetof(hth_plan_header, weights_bytes), sizeof bytes);
+    }
     write_file(weights_path, "", 0);
     if (bytes <= 1 << 20 && truncate(weights_path, (off_t)bytes) != 0) abort();
 }
+
+static int accepted, runs; /* plans, and calls of their functions */
 
 static void forward(hearth_session *session) {
     const int32_t ids[] = {1, 2, 3}, positions[] = {0, 1, 2}, seqs[] = {0, 0, 0}, rows[] = {2};
@@ -83,6 +89,7 @@ static void forward(hearth_session *session) {
     };
     hearth_output output = {.struct_size = sizeof output};
     if (hearth_forward(session, &batch, &output) != HEARTH_OK) return;
+    ++runs;
     /* The last number of each output must lie in the session's memory: the sanitizer, or the page fault, tells. */
     const hearth_view views[] = {output.logits, output.argmax, output.hidden};
     volatile uint32_t sum = 0;
@@ -93,22 +100,90 @@ static void forward(hearth_session *session) {
     }
 }
 
-static int accepted;
+/* Values for symbols: a few more than the least, so that arrays stay small. */
+static void choose_symbols(const hth_plan *plan, int64_t *symbols) {
+    for (uint32_t i = 0; i < plan->header->num_symbols; ++i) {
+        const hth_interval bounds = plan->symbols[i].interval;
+        symbols[i] = bounds.high - bounds.low < 3 ? bounds.high : bounds.low + 3;
+    }
+}
+
+/* Reads the last element of an output: the sanitizer, or the page fault, tells when it lies outside. */
+static void read_last(const hearth_tensor *output) {
+    uint64_t rows = 1;
+    const int64_t columns = output->shape[output->rank - 1];
+    for (uint32_t d = 0; d + 1 < output->rank; ++d) rows *= (uint64_t)output->shape[d];
+    if (rows == 0 || columns == 0) return;
+    const uint64_t last = (rows - 1) * (uint64_t)output->row_stride + (uint64_t)columns - 1;
+    volatile uint8_t byte = ((const uint8_t *)output->data)[(last + 1) * hth_dtype_bytes(output->dtype) - 1];
+    (void)byte;
+}
+
+/* A function over zeros of the shapes that it declares. */
+static void run_function(hearth_session *session, const hth_plan *plan, const hth_function *f, const int64_t *symbols) {
+    static uint8_t zeros[1 << 16];
+    hearth_tensor inputs[HTH_MAX_TABLE], outputs[HTH_MAX_TABLE];
+    int64_t *values = malloc(((size_t)plan->header->num_scalars + 1) * sizeof *values);
+    if (values == NULL) abort();
+    for (uint32_t i = 0; i < plan->header->num_scalars; ++i) {
+        values[i] = hth_scalar_value(&plan->scalars[i], symbols, values);
+    }
+    for (uint32_t i = 0; i < f->num_inputs; ++i) {
+        const hth_plan_input *input = &plan->inputs[f->first_input + i];
+        uint64_t bytes = hth_dtype_bytes(input->dtype);
+        inputs[i] = (hearth_tensor){
+            .name = plan->strings + input->name, .data = zeros, .dtype = input->dtype, .rank = input->num_dims};
+        for (uint32_t d = 0; d < input->num_dims; ++d) {
+            inputs[i].shape[d] = values[plan->dims[input->first_dim + d]];
+            bytes = bytes > sizeof zeros ? bytes : bytes * ((uint64_t)inputs[i].shape[d] & 0xffffffff);
+        }
+        if (bytes > sizeof zeros) inputs[i].shape[0] = 0; /* refused, but by the right check */
+    }
+    free(values);
+    if (hearth_run(session, plan->strings + f->name, inputs, f->num_inputs, outputs, f->num_outputs) != HEARTH_OK) return;
+    ++runs;
+    for (uint32_t i = 0; i < f->num_outputs; ++i) read_last(&outputs[i]);
+}
+
+static void run_all(hearth_model *model, const hth_plan *plan) {
+    int64_t symbols[HTH_MAX_SYMBOLS];
+    hearth_size sizes[HTH_MAX_SYMBOLS];
+    uint32_t num_sizes = 0;
+    hearth_session *session = NULL;
+    choose_symbols(plan, symbols);
+    for (uint32_t s = 0; s < plan->header->num_symbols; ++s) {
+        bool counts = false;
+        for (uint32_t i = 0; i < plan->header->num_states; ++i) counts = counts || plan->states[i].symbol == s;
+        if (counts) sizes[num_sizes++] = (hearth_size){plan->strings + plan->symbols[s].name, symbols[s]};
+    }
+    const hearth_session_options options = {
+        .struct_size = sizeof options, .threads = 2, .sizes = sizes, .num_sizes = num_sizes};
+    if (hearth_session_create(model, &options, &session) != HEARTH_OK) return;
+    forward(session); /* refused where there is no text function */
+    for (uint32_t i = 0; i < plan->header->num_functions; ++i) {
+        run_function(session, plan, &plan->functions[i], symbols);
+    }
+    hearth_session_free(session);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const hearth_open_options options = {.struct_size = sizeof options, .memory_limit_bytes = 64 << 20};
-    const hearth_session_options session_options = {.struct_size = sizeof session_options, .threads = 2, .num_pages = 4};
     hearth_model *model = NULL;
-    hearth_session *session = NULL;
+    hth_plan plan;
     if (plan_path[0] == 0) prepare();
     write_file(plan_path, data, size);
     write_weights(data, size);
     if (hearth_open(folder, &options, &model) == HEARTH_OK) {
         ++accepted;
-        if (hearth_session_create(model, &session_options, &session) == HEARTH_OK) forward(session);
-        hearth_session_free(session);
+        void *copy = malloc(size); /* aligned */
+        if (copy == NULL) abort();
+        memcpy(copy, data, size);
+        if (hth_plan_parse(&plan, copy, size) != HEARTH_OK) abort();
+        run_all(model, &plan);
+        hth_plan_free(&plan);
+        free(copy);
         hearth_close(model);
     }
     return 0;
@@ -151,6 +226,8 @@ int main(int count, char **arguments) {
     (void)fclose(file);
     const long rounds = strtol(arguments[2], NULL, 10);
     const long first = count > 3 ? strtol(arguments[3], NULL, 10) : 1;
+    (void)LLVMFuzzerTestOneInput(whole, size);
+    if (accepted != 1 || runs == 0) return 3; /* the seed itself must get through */
     for (long i = 0; i < rounds; ++i) {
         state = (uint64_t)(first + i) * 0x9e3779b97f4a7c15u + 1;
         memcpy(plan, whole, size);
@@ -159,7 +236,7 @@ int main(int count, char **arguments) {
         const size_t cut = next_random() % 16 == 0 ? next_random() % (size + 1) : size;
         (void)LLVMFuzzerTestOneInput(plan, cut);
     }
-    printf("%ld plans, %d accepted\n", rounds, accepted);
+    printf("%ld plans, %d accepted, %d calls\n", rounds, accepted, runs);
     return 0;
 }
 

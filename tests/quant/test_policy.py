@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hearth.errors import Unsupported, UsageError
+from hearth.model.text.parameters import parameter_role
 from hearth.quant import FORMATS, choose_format, shared_format
 
 
@@ -41,16 +42,17 @@ from hearth.quant import FORMATS, choose_format, shared_format
     ],
 )
 def test_choice(parameter: str, dtype: str, kind: str, quant: str | None, head: str | None, expected: str) -> None:
-    assert choose_format(parameter, dtype, kind, quant, head).name == expected  # type: ignore[arg-type]
+    chosen = choose_format(parameter, parameter_role(parameter), dtype, kind, quant, head)  # type: ignore[arg-type]
+    assert chosen.name == expected
 
 
 def test_wrong_choices_say_what_is_possible() -> None:
     with pytest.raises(UsageError, match=r"--quant q5.*f32, f16, q8, q4, q4a"):
-        choose_format("embed", "f32", "gguf", "q5")
+        choose_format("embed", "head", "f32", "gguf", "q5")
     with pytest.raises(UsageError, match=r"--head q4_k"):
-        choose_format("layers.0.q", "f32", "gguf", None, "q4_k")
+        choose_format("layers.0.q", "body", "f32", "gguf", None, "q4_k")
     with pytest.raises(Unsupported, match="'iq2_xs'"):
-        choose_format("layers.0.q", "iq2_xs", "gguf")
+        choose_format("layers.0.q", "body", "iq2_xs", "gguf")
 
 
 def test_only_equal_layouts_are_joined() -> None:

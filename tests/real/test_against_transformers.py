@@ -10,7 +10,7 @@ import pytest
 from tests.compiler.compiled import compile_exact, relative_error
 
 from hearth.engine import Engine, pages_for
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 pytestmark = pytest.mark.reference
 
@@ -39,7 +39,7 @@ def test_seven_hundred_tokens(family: str, config: dict[str, Any], tmp_path: Pat
     with torch.no_grad():
         expected = model(torch.tensor(ids[None].astype(np.int64))).logits[0].numpy()
     with Model(compile_exact(tmp_path / "model", tmp_path / "bundle")) as compiled:
-        session = Session(compiled, num_pages=pages_for(1024, page_tokens=16), threads=2)
+        session = TextSession(compiled, num_pages=pages_for(1024, page_tokens=16), threads=2)
         for chunk in (512, 100):
             logits = Engine(session, context=1024, chunk_tokens=chunk).logits(ids)
             assert relative_error(logits, expected) < 1e-4, f"chunks of {chunk} tokens"

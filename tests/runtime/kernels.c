@@ -124,6 +124,20 @@ int32_t t_work(int64_t begin, int64_t end, void *items, void *merges, void *y, i
     return 0;
 }
 
+/* An image each unit: y[i, c] = sum of pixels[i, :, :, c] * weight[c]; pixels are bytes in rows, the rows of y have `ld` */
+int32_t t_pool(int64_t begin, int64_t end, void *pixels, void *weight, void *y, int64_t area, int64_t channels, int64_t ld,
+               void *scratch) {
+    (void)scratch;
+    for (int64_t i = begin; i < end; ++i) {
+        for (int64_t c = 0; c < channels; ++c) {
+            float sum = 0;
+            for (int64_t p = 0; p < area; ++p) sum += ((const uint8_t *)pixels)[(i * area + p) * channels + c];
+            ((float *)y)[i * ld + c] = sum * ((const float *)weight)[c];
+        }
+    }
+    return 0;
+}
+
 /* Keeps its thread busy for `microseconds` a unit. */
 int32_t t_busy(int64_t begin, int64_t end, int64_t microseconds, void *scratch) {
     struct timespec now, start;

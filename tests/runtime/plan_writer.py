@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ONE, NUM_TOKENS, NUM_SEQS, NUM_LOGIT_ROWS, NUM_ITEMS, BLOCK_TABLE_STRIDE, NUM_PAGES, NUM_MERGES = range(8)
-ARENA, WEIGHT, KV, INPUT = range(4)
-TOKEN_IDS, POSITIONS, TOKEN_SEQ, ITEMS, BLOCK_TABLE, LOGIT_ROWS, MERGES = range(7)
+CONSTANT, SYMBOL, ADD, MULTIPLY, FLOOR_DIVIDE, MINIMUM, MAXIMUM = range(7)
+ARENA, WEIGHT, STATE, INPUT = range(4)
+F32, I32, U8, I8, F16 = range(5)
+UNCHECKED, IN_RANGE, ASCENDING = range(3)
 
 # Field names of the header in file order, with their struct codes: for tests that damage each of them.
 HEADER_FIELDS = [
@@ -20,74 +21,84 @@ HEADER_FIELDS = [
     ("header_size", "I"),
     ("file_size", "Q"),
     ("num_strings_bytes", "I"),
+    ("num_symbols", "I"),
     ("num_scalars", "I"),
     ("num_buffers", "I"),
     ("num_weights", "I"),
-    ("num_kv", "I"),
+    ("num_states", "I"),
     ("num_kernels", "I"),
     ("num_steps", "I"),
     ("num_args", "I"),
+    ("num_dims", "I"),
+    ("num_inputs", "I"),
     ("num_outputs", "I"),
-    ("num_meta", "I"),
+    ("num_functions", "I"),
+    ("zero", "I"),
     ("arena_bytes", "Q"),
     ("scratch_bytes", "Q"),
     ("weights_bytes", "Q"),
-    ("max_tokens", "I"),
-    ("max_seqs", "I"),
-    ("max_logit_rows", "I"),
-    ("tile_tokens", "I"),
-    ("page_tokens", "I"),
-    ("vocab_size", "I"),
-    ("hidden_size", "I"),
-    ("max_position", "I"),
-    ("split_tokens", "I"),
-    ("max_partials", "I"),
+    ("zeros", "24s"),
 ]
 HEADER = struct.Struct("<" + "".join(code for _, code in HEADER_FIELDS))
+assert HEADER.size == 128
 
 
 @dataclass
 class PlanWriter:
-    """Collects tables; `add` methods answer the new record's index. Fields are plain so that tests can damage them."""
+    """Collects tables; methods answer the new record's index. Steps, inputs and outputs belong to the function that was
+    begun last. Fields are plain so that tests can damage them."""
 
     arena_bytes: int = 0
     scratch_bytes: int = 64
     weights_bytes: int = 0
-    limits: dict[str, int] = field(
-        default_factory=lambda: {
-            "max_tokens": 16,
-            "max_seqs": 4,
-            "max_logit_rows": 4,
-            "tile_tokens": 4,
-            "page_tokens": 8,
-            "vocab_size": 100,
-            "hidden_size": 8,
-            "max_position": 64,
-            "split_tokens": 64,
-            "max_partials": 8,
-        }
-    )
-    strings: bytearray = field(default_factory=bytearray)
-    scalars: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    strings: bytearray = field(default_factory=lambda: bytearray(b"\0"))
+    symbols: list[tuple[int, int, int, int]] = field(default_factory=list)
+    scalars: list[tuple[int, int, int, int, int, int, int]] = field(default_factory=list)
     buffers: list[tuple[int, int, int, int]] = field(default_factory=list)
     weights: list[tuple[int, int, int, int]] = field(default_factory=list)
-    kv: list[tuple[int, int, int]] = field(default_factory=list)
+    states: list[tuple[int, int, int]] = field(default_factory=list)
     kernels: list[tuple[int, int, int, int]] = field(default_factory=list)
     steps: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     args: list[int] = field(default_factory=list)
+    dims: list[int] = field(default_factory=list)
+    inputs: list[tuple[int, int, int, int, int, int, int, int]] = field(default_factory=list)
     outputs: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    functions: list[tuple[int, int, int, int, int, int, int, int]] = field(default_factory=list)
     header_changes: dict[str, Any] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
+    """Symbols by name, to their scalar."""
 
-    def string(self, text: str) -> int:
+    def string(self, text: str | bytes) -> int:
         offset = len(self.strings)
-        self.strings += text.encode() + b"\0"
+        self.strings += (text if isinstance(text, bytes) else text.encode()) + b"\0"
         return offset
 
-    def scalar(self, symbol: int, mul: int = 1, add: int = 0, div: int = 1) -> int:
-        return _append(self.scalars, (symbol, 0, mul, add, div))
+    def symbol(self, name: str, low: int, high: int) -> int:
+        """Answers the scalar that is the symbol, not its index."""
+        index = _append(self.symbols, (self.string(name), 0, low, high))
+        self.named[name] = _append(self.scalars, (SYMBOL, index, 0, 0, 0, low, high))
+        return self.named[name]
 
     def constant(self, value: int) -> int:
-        return self.scalar(ONE, value)
+        return _append(self.scalars, (CONSTANT, 0, 0, 0, value, value, value))
+
+    def operation(self, op: int, a: int, b: int) -> int:
+        """A scalar made of two others. Extremes lie where each operand is lowest or highest."""
+        apply = {
+            ADD: int.__add__,
+            MULTIPLY: int.__mul__,
+            FLOOR_DIVIDE: int.__floordiv__,
+            MINIMUM: min,
+            MAXIMUM: max,
+        }[op]
+        values = [apply(x, y) for x in self.scalars[a][5:] for y in self.scalars[b][5:]]
+        return _append(self.scalars, (op, a, b, 0, 0, min(values), max(values)))
+
+    def times(self, scalar: int, factor: int) -> int:
+        return self.operation(MULTIPLY, scalar, self.constant(factor))
+
+    def plus(self, scalar: int, number: int) -> int:
+        return self.operation(ADD, scalar, self.constant(number))
 
     def arena(self, size: int) -> int:
         """A new buffer at the end of the arena."""
@@ -102,15 +113,17 @@ class PlanWriter:
         index = _append(self.weights, (self.string(name), 0, offset, size))
         return _append(self.buffers, (WEIGHT, index, 0, size))
 
-    def kv_region(self, name: str, bytes_per_page: int) -> int:
-        index = _append(self.kv, (self.string(name), 0, bytes_per_page))
-        return _append(self.buffers, (KV, index, 0, 0))
-
-    def input(self, which: int) -> int:
-        return _append(self.buffers, (INPUT, which, 0, 0))
+    def state(self, name: str, symbol: str, unit_bytes: int) -> int:
+        """A new region and a buffer of it."""
+        index = _append(self.states, (self.string(name), self.scalars[self.named[symbol]][1], unit_bytes))
+        return _append(self.buffers, (STATE, index, 0, 0))
 
     def kernel(self, name: str, num_buffers: int, num_scalars: int) -> int:
         return _append(self.kernels, (self.string(name), num_buffers, num_scalars, 0))
+
+    def function(self, name: str, door: str = "") -> int:
+        first = (len(self.steps), 0, len(self.inputs), 0, len(self.outputs), 0)
+        return _append(self.functions, (self.string(name), self.string(door), *first))
 
     def step(
         self,
@@ -124,48 +137,128 @@ class PlanWriter:
     ) -> int:
         first = len(self.args)
         self.args += [*buffers, *scalars]
+        self._count(3)
         return _append(self.steps, (kernel, first, units, grain, self.string(label), 0))
 
-    def output(self, name: str, buffer: int, rows: int, row_stride: int, cols: int, dtype: int = 0) -> int:
-        return _append(self.outputs, (self.string(name), buffer, rows, row_stride, cols, dtype))
+    def input(
+        self, name: str, dims: Sequence[int], dtype: int = I32, checks: int = UNCHECKED, low: int = 0, high: int = 0
+    ) -> int:
+        """A new input of the function, and a buffer of it. `low` and `high` are scalars."""
+        first = len(self.dims)
+        self.dims += dims
+        self._count(5)
+        index = _append(self.inputs, (self.string(name), dtype, first, len(dims), checks, low, high, 0))
+        return _append(self.buffers, (INPUT, index, 0, 0))
+
+    def output(
+        self, name: str, buffer: int, dims: Sequence[int], row_stride: int | None = None, dtype: int = F32
+    ) -> int:
+        first = len(self.dims)
+        self.dims += dims
+        self._count(7)
+        stride = dims[-1] if row_stride is None else row_stride
+        return _append(self.outputs, (self.string(name), buffer, dtype, first, len(dims), stride))
+
+    def _count(self, position: int) -> None:
+        record = list(self.functions[-1])
+        record[position] += 1
+        self.functions[-1] = tuple(record)  # type: ignore[assignment]  # as long as before
 
     def to_bytes(self) -> bytes:
         tables = _pad(bytes(self.strings))
-        tables += b"".join(struct.pack("<IIqqq", *record) for record in self.scalars)
+        tables += b"".join(struct.pack("<IIqq", *record) for record in self.symbols)
+        tables += b"".join(struct.pack("<4Iqqq", *record) for record in self.scalars)
         tables += b"".join(struct.pack("<IIQQ", *record) for record in self.buffers)
         tables += b"".join(struct.pack("<IIQQ", *record) for record in self.weights)
-        tables += b"".join(struct.pack("<IIQ", *record) for record in self.kv)
+        tables += b"".join(struct.pack("<IIQ", *record) for record in self.states)
         tables += b"".join(struct.pack("<4I", *record) for record in self.kernels)
         tables += b"".join(struct.pack("<6I", *record) for record in self.steps)
         tables += _pad(struct.pack(f"<{len(self.args)}I", *self.args))
+        tables += _pad(struct.pack(f"<{len(self.dims)}I", *self.dims))
+        tables += b"".join(struct.pack("<8I", *record) for record in self.inputs)
         tables += b"".join(struct.pack("<6I", *record) for record in self.outputs)
+        tables += b"".join(struct.pack("<8I", *record) for record in self.functions)
         values: dict[str, Any] = {
             "magic": b"HRTHPLAN",
-            "version": 2,
-            "header_size": 192,
-            "file_size": 192 + len(tables),
+            "version": 3,
+            "header_size": 128,
+            "file_size": 128 + len(tables),
             "num_strings_bytes": len(self.strings),
+            "num_symbols": len(self.symbols),
             "num_scalars": len(self.scalars),
             "num_buffers": len(self.buffers),
             "num_weights": len(self.weights),
-            "num_kv": len(self.kv),
+            "num_states": len(self.states),
             "num_kernels": len(self.kernels),
             "num_steps": len(self.steps),
             "num_args": len(self.args),
+            "num_dims": len(self.dims),
+            "num_inputs": len(self.inputs),
             "num_outputs": len(self.outputs),
-            "num_meta": 0,
+            "num_functions": len(self.functions),
+            "zero": 0,
             "arena_bytes": self.arena_bytes,
             "scratch_bytes": self.scratch_bytes,
             "weights_bytes": self.weights_bytes,
-            **self.limits,
+            "zeros": b"",
             **self.header_changes,
         }
-        header = HEADER.pack(*(values[name] for name, _ in HEADER_FIELDS))
-        return header.ljust(192, b"\0") + tables
+        return HEADER.pack(*(values[name] for name, _ in HEADER_FIELDS)) + tables
 
     def write(self, folder: Path, weights: bytes) -> None:
         (folder / "plan.bin").write_bytes(self.to_bytes())
         (folder / "weights.bin").write_bytes(weights.ljust(self.weights_bytes, b"\0"))
+
+
+@dataclass
+class TextPlan(PlanWriter):
+    """A plan whose first function has the door "text", with all symbols and inputs that this asks for; a step takes
+    `buffer[name]` of an input and `named[name]` of a symbol."""
+
+    vocab_size: int = 100
+    max_position: int = 64
+    limits: dict[str, int] = field(
+        default_factory=lambda: {
+            "tokens": 16,
+            "sequences": 4,
+            "logit_rows": 4,
+            "merges": 8,
+            "page_tokens": 8,
+            "tile_tokens": 4,
+            "split_tokens": 64,
+        }
+    )
+    buffer: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = self.limits
+        stride = -(-self.max_position // n["page_tokens"])
+        for name, low, high in (
+            ("tokens", 1, n["tokens"]),
+            ("sequences", 1, n["sequences"]),
+            ("logit_rows", 0, n["logit_rows"]),
+            ("items", 1, n["tokens"] + n["merges"]),
+            ("merges", 0, n["merges"]),
+            ("block_table_stride", 1, stride),
+            ("pages", 1, 2**31 - 1),
+            *((name, n[name], n[name]) for name in ("page_tokens", "tile_tokens", "split_tokens")),
+        ):
+            self.symbol(name, low, high)
+        self.function("forward", "text")
+        zero, eight, four = self.constant(0), self.constant(8), self.constant(4)
+        counts = {"token_ids": self.vocab_size, "positions": self.max_position}
+        for name, *dims in (
+            ("token_ids", "tokens"),
+            ("positions", "tokens"),
+            ("token_seq", "tokens"),
+            ("items", "items", eight),
+            ("block_table", "sequences", "block_table_stride"),
+            ("logit_rows", "logit_rows"),
+            ("merges", "merges", four),
+        ):
+            checks = (IN_RANGE, zero, self.constant(counts[name] - 1)) if name in counts else ()
+            axes = [self.named[dim] if isinstance(dim, str) else dim for dim in dims]
+            self.buffer[name] = self.input(name, axes, I32, *checks)
 
 
 def _append(table: list[Any], record: Any) -> int:

@@ -9,7 +9,7 @@ import pytest
 from tests.runtime import tiny_model
 
 from hearth.errors import UsageError
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 GOOD: dict[str, Any] = {
     "token_ids": [1, 2, 3, 4],
@@ -21,11 +21,11 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture
-def session(model: Model) -> Session:
-    return Session(model, num_pages=4, threads=2)
+def session(model: Model) -> TextSession:
+    return TextSession(model, num_pages=4, threads=2)
 
 
-def test_the_batch_that_the_others_damage_is_fine(session: Session) -> None:
+def test_the_batch_that_the_others_damage_is_fine(session: TextSession) -> None:
     assert session.forward(**GOOD).logits.shape == (2, tiny_model.VOCAB)
 
 
@@ -69,7 +69,7 @@ def test_the_batch_that_the_others_damage_is_fine(session: Session) -> None:
     ],
 )
 def test_each_wrong_number_is_named_and_leaves_the_session_usable(
-    session: Session, change: dict[str, Any], said: str
+    session: TextSession, change: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         session.forward(**GOOD | change)
@@ -78,7 +78,7 @@ def test_each_wrong_number_is_named_and_leaves_the_session_usable(
     np.testing.assert_array_equal(result.logits[0], tiny_model.logits_of(tokens)[-1])
 
 
-def test_arrays_of_any_integer_type_and_layout_are_taken(session: Session) -> None:
+def test_arrays_of_any_integer_type_and_layout_are_taken(session: TextSession) -> None:
     expected = session.forward(**GOOD).logits.copy()
     for dtype in (np.int64, np.uint8, np.int16):
         batch = {name: np.asarray(values, np.int64) for name, values in GOOD.items()}
@@ -92,23 +92,23 @@ def test_arrays_of_any_integer_type_and_layout_are_taken(session: Session) -> No
     ("arguments", "said"),
     [
         ({"num_pages": 0}, "num_pages is 0"),
-        ({"num_pages": 2**31}, "num_pages is 2147483648"),
+        ({"num_pages": 2**31}, "pages is 2147483648, must be 1 to 2147483647"),
         ({"num_pages": 4, "threads": 0}, "threads is 0"),
         ({"num_pages": 4, "threads": 5000}, "threads is 5000"),
     ],
 )
 def test_a_session_refuses_absurd_numbers(model: Model, arguments: dict[str, int], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        Session(model, **{"threads": 1, **arguments})
+        TextSession(model, **{"threads": 1, **arguments})
 
 
 def test_closed_things_say_so(model: Model) -> None:
-    session = Session(model, num_pages=4, threads=2)
+    session = TextSession(model, num_pages=4, threads=2)
     model.close()
     assert session.closed
     with pytest.raises(UsageError, match="The session is closed"):
         session.forward(**GOOD)
     with pytest.raises(UsageError, match="The model is closed"):
-        Session(model, num_pages=4)
+        TextSession(model, num_pages=4)
     model.close()
     session.close()

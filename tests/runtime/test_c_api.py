@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tests.runtime import plan_writer as pw
 from tests.runtime import tiny_model
-from tests.runtime.conftest import CACHE
+from tests.runtime.conftest import CACHE, BundleMaker
 
 from hearth.compiler.cpu.link import CSRC
-from hearth.runtime import ModelInfo, binding
+from hearth.runtime import ModelInfo, StateInfo, TensorInfo, binding
 from hearth.runtime.binding import library_path
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -26,27 +27,56 @@ def greedy(prompt: list[int], count: int) -> list[int]:
     return tokens[len(prompt) :]
 
 
-def test_the_example_of_the_page_runs(bundle: Path, tmp_path: Path) -> None:
+def example(name: str, bundle: Path, folder: Path) -> Path:
+    """A program of the page, compiled as it says against the library of `bundle`."""
     page = (DOCS / "c-api.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "continue.c").write_text(source, encoding="utf-8")
-    (tmp_path / "hearth.h").write_bytes((CSRC / "hearth.h").read_bytes())
+    sources = re.findall(r"Save it as `(\w+\.c)`.*?```c\n(.*?)```", page, re.DOTALL)
+    (folder / name).with_suffix(".c").write_text(dict(sources)[f"{name}.c"], encoding="utf-8")
+    (folder / "hearth.h").write_bytes((CSRC / "hearth.h").read_bytes())
     # zig in place of a system's cc, so that the test runs on every machine.
     flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, "continue.c", str(library_path(bundle))]
+    command = [sys.executable, "-m", "ziglang", "cc", *flags, f"{name}.c", str(library_path(bundle))]
     zig_cache = str(CACHE / "zig")
     environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
-    subprocess.run([*command, f"-Wl,-rpath,{bundle}", "-o", "continue"], cwd=tmp_path, env=environment, check=True)
+    subprocess.run([*command, f"-Wl,-rpath,{bundle}", "-o", name], cwd=folder, env=environment, check=True)
+    return folder / name
 
+
+def run(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_language_model_continues_a_prompt(bundle: Path, tmp_path: Path) -> None:
+    program = example("continue", bundle, tmp_path)
     prompt = [5, 17, 99, 3]
-    done = subprocess.run(
-        [tmp_path / "continue", bundle, *map(str, prompt)], capture_output=True, text=True, check=True
-    )
-    assert [int(line) for line in done.stdout.split()] == greedy(prompt, 16)
-
-    wrong = subprocess.run([tmp_path / "continue", bundle, "100"], capture_output=True, text=True, check=False)
+    done = run(program, bundle, *prompt)
+    assert (done.returncode, done.stdout) == (0, "".join(f"{token}\n" for token in greedy(prompt, 16)))
+    wrong = run(program, bundle, 100)
     assert wrong.returncode == 1
     assert "token 0: id 100, the vocabulary has 100 (status 1)" in wrong.stderr
+
+
+def test_an_image_is_classified(make_bundle: BundleMaker, bundle: Path, tmp_path: Path) -> None:
+    p = pw.PlanWriter()
+    batch, side, channels = p.symbol("batch", 1, 4), p.constant(224), p.constant(3)
+    weight, scores = p.weight("weight", 12), p.arena(4 * 16 * 4)
+    p.function("classify")
+    pixels = p.input("pixels", [batch, side, side, channels], pw.U8)
+    area, stride = p.constant(224 * 224), p.constant(16)
+    p.step(p.kernel("t_pool", 3, 3), [pixels, weight, scores], [area, channels, stride], units=batch)
+    p.output("scores", scores, [batch, channels], stride)
+    weights = np.array([0.25, 1, 0.5], np.float32)
+    classifier = make_bundle(p, weights.tobytes())
+    image = np.random.default_rng(2).integers(0, 20, (224, 224, 3)).astype(np.uint8)
+    (tmp_path / "picture.rgb").write_bytes(image.tobytes())
+    program = example("classify", classifier, tmp_path)
+
+    expected = image.sum((0, 1)).astype(np.float32) * weights
+    done = run(program, classifier, tmp_path / "picture.rgb")
+    assert (done.returncode, done.stdout) == (0, f"class 1, score {expected[1]:g}\n")
+    wrong = run(program, bundle, tmp_path / "picture.rgb")
+    assert wrong.returncode == 1
+    assert "session: the size pages is missing" in wrong.stderr
 
 
 def test_the_page_names_what_the_header_has() -> None:
@@ -64,5 +94,6 @@ def test_the_binding_declares_what_the_header_has() -> None:
     assert declared == set(binding._FUNCTIONS)
     (version,) = re.findall(r"#define HEARTH_ABI_VERSION (\d+)u", header)
     assert int(version) == binding.ABI_VERSION
-    for field in ModelInfo.__dataclass_fields__:
-        assert f'"{field}"' in header, field
+    for described in (ModelInfo, TensorInfo, StateInfo):
+        for field in described.__dataclass_fields__:
+            assert f'"{field}"' in header, field

@@ -13,7 +13,7 @@ from hearth.bundle import cpu
 from hearth.compiler.cpu.link import KernelSet, library_name, link_library
 from hearth.compiler.cpu.targets import ISAS
 from hearth.errors import BundleMismatch, UsageError
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 NEVER = KernelSet("never", ("no_such_feature",), tiny_model.KERNELS)
 PLAIN = KernelSet("plain", (), tiny_model.KERNELS)
@@ -31,7 +31,7 @@ def test_the_first_that_the_processor_has_is_used(
 ) -> None:
     bundle = with_sets([NEVER, PLAIN, PLAINER], kernel_object, make_bundle, tmp_path)
     for wanted, used in ((None, "plain"), ("plain", "plain"), ("plainer", "plainer")):
-        with Model(bundle, isa=wanted) as model, Session(model, num_pages=1, threads=1) as session:
+        with Model(bundle, isa=wanted) as model, TextSession(model, num_pages=1, threads=1) as session:
             assert (model.info.isa, model.info.isas) == (used, ("never", "plain", "plainer"))
             result = session.forward([3], [0], [0], [[0]], [0])
             assert (result.logits == tiny_model.logits_of([3])).all()

@@ -13,7 +13,7 @@ from tests.runtime import tiny_model
 from tests.runtime.conftest import BundleMaker
 
 from hearth.errors import BundleMismatch, CorruptFile, NotEnoughMemory, UsageError
-from hearth.runtime import Model, Session, binding
+from hearth.runtime import Model, Session, StateInfo, TensorInfo, TextInfo, TextSession, binding
 from hearth.runtime.binding import library_path
 from hearth.runtime.limits import compute_peak, read_bandwidth
 
@@ -22,22 +22,21 @@ SIZE = 40 << 20
 
 @pytest.fixture
 def big(make_bundle: BundleMaker) -> Path:
-    """A bundle with 40 MiB of weights; its forward copies a few bytes from their end to `argmax`."""
+    """A bundle with 40 MiB of weights; its function answers the last of them."""
     p = pw.PlanWriter()
+    p.function("tail")
     p.weight("big", SIZE)
     tail = len(p.buffers)
     p.buffers.append((pw.WEIGHT, 0, SIZE - 64, 64))
-    copied, result = p.arena(64), p.arena(64)
-    sixteen = p.constant(16)
+    copied, sixteen = p.arena(64), p.constant(16)
     p.step(p.kernel("t_scale", 2, 1), [tail, copied], [p.constant(1)], units=sixteen, grain=4)
-    p.step(p.kernel("t_total", 2, 1), [copied, result], [sixteen], units=p.constant(1))
-    p.output("argmax", copied, sixteen, 1, 1, dtype=1)
+    p.output("copied", copied, [sixteen])
     return make_bundle(p, np.arange(SIZE // 4, dtype=np.float32).tobytes())
 
 
 def last_weights(model: Model) -> list[float]:
-    with Session(model, num_pages=1, threads=2) as session:
-        return session.forward([0], [0], [0], [[0]]).argmax.view(np.float32).tolist()
+    with Session(model, threads=2) as session:
+        return session.run("tail", {})["copied"].tolist()
 
 
 @pytest.mark.parametrize("options", [{}, {"use_mmap": True}, {"load_threads": 1}, {"load_threads": 7}])
@@ -92,45 +91,53 @@ def test_a_limit_on_memory_counts_weights_and_sessions(big: Path) -> None:
     with pytest.raises(NotEnoughMemory, match="the weights would take 41943040 bytes"):
         Model(big, memory_limit_bytes=SIZE - 1)
     with Model(big, memory_limit_bytes=SIZE + 100) as model, pytest.raises(NotEnoughMemory, match="a session"):
-        Session(model, num_pages=1, threads=1)
+        Session(model, threads=1)
     with Model(big, memory_limit_bytes=SIZE + 20_000) as model:
         for _ in range(3):  # what a closed session held is free again
-            with Session(model, num_pages=1, threads=1) as session:
+            with Session(model, threads=1) as session:
                 assert 0 < session.size_bytes < 20_000
 
 
 def test_describe_says_what_the_plan_says(model: Model) -> None:
-    info = model.info
-    assert (info.vocab_size, info.hidden_size, info.max_position) == (100, 8, 64)
-    assert (info.max_tokens, info.max_seqs, info.max_logit_rows) == (16, 4, 4)
-    assert (info.tile_tokens, info.page_tokens, info.max_block_table_stride) == (4, 8, 8)
-    assert (info.weights_bytes, info.kv_bytes_per_page) == (6400, 256)
-    assert (info.num_steps, info.num_kernels, info.num_kv, info.num_weights) == (6, 6, 1, 2)
-    assert info.outputs == ("logits", "argmax", "hidden")
-    with Session(model, num_pages=100, threads=3) as session:
-        assert session.size_bytes <= info.session_bytes(100, 3) <= session.size_bytes + 4096
+    info, text = model.info, TextInfo.of(model.info)
+    assert (text.vocab_size, text.hidden_size, text.max_position) == (100, 8, 64)
+    assert (text.max_tokens, text.max_seqs, text.max_logit_rows) == (16, 4, 4)
+    assert (text.tile_tokens, text.page_tokens, text.max_block_table_stride) == (4, 8, 8)
+    assert (text.split_tokens, text.max_partials, text.kv_bytes_per_page) == (64, 8, 256)
+    assert text.outputs == ("logits", "argmax", "hidden")
+    assert info.weights_bytes == 6400
+    assert (info.num_steps, info.num_kernels, info.num_weights) == (6, 6, 2)
+    assert info.states == (StateInfo("cache", "pages", 256),)
+    assert info.symbols["tokens"] == (1, 16)
+    assert info.symbols["page_tokens"] == (8, 8)
+    (forward,) = info.functions.values()
+    assert (forward.name, forward.door) == ("forward", "text")
+    assert forward.inputs["token_ids"] == TensorInfo("token_ids", "i32", ("tokens",), (16,), 0, 99)
+    assert forward.inputs["items"] == TensorInfo("items", "i32", ("items", 8), (24, 8))
+    assert forward.outputs["logits"] == TensorInfo("logits", "f32", ("logit_rows", 100), (4, 100))
+    with TextSession(model, num_pages=100, threads=3) as session:
+        assert session.size_bytes <= text.session_bytes(100, 3) <= session.size_bytes + 4096
 
 
 def test_a_session_needs_little_until_its_pages_are_used(make_bundle: BundleMaker) -> None:
     """A context of a terabyte can be promised by address, not by memory: the system, not we, sets the bound."""
     plan = tiny_model.plan()
-    plan.kv[0] = (plan.kv[0][0], 0, 1 << 20)
+    plan.states[0] = (*plan.states[0][:2], 1 << 20)
     with Model(make_bundle(plan, tiny_model.weights_bytes())) as model:
         before = resident_bytes()
-        with Session(model, num_pages=2048, threads=2) as session:
+        with TextSession(model, num_pages=2048, threads=2) as session:
             session.forward([1], [0], [0], [[7]], [0])
             assert session.size_bytes > 2 << 30
             assert resident_bytes() - before < 64 << 20
 
 
 def test_a_session_needs_memory_for_its_pages_and_not_for_the_longest_context(make_bundle: BundleMaker) -> None:
-    plan = tiny_model.plan()
-    plan.limits["max_position"] = 1 << 30
+    plan = tiny_model.plan(max_position=1 << 30)
     with (
         Model(make_bundle(plan, tiny_model.weights_bytes())) as model,
-        Session(model, num_pages=8, threads=1) as session,
+        TextSession(model, num_pages=8, threads=1) as session,
     ):
-        assert session.size_bytes <= model.info.session_bytes(8, 1) < 1 << 20
+        assert session.size_bytes <= session.info.session_bytes(8, 1) < 1 << 20
         with pytest.raises(UsageError, match="position 64 needs 9 pages, the session has 8"):
             session.forward([1], [64], [0], [[0] * 9], [0])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hearth.errors import UsageError
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 RNG = np.random.default_rng(5)
 
@@ -18,7 +18,7 @@ def expected(logits: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [1, 31, 32, 33, 100, 4096, 49_152, 128_256])
 def test_a_masked_row_has_the_allowed_logits_and_minus_infinity(model: Model, size: int) -> None:
-    session = Session(model, num_pages=1, threads=1)
+    session = TextSession(model, num_pages=1, threads=1)
     logits = RNG.normal(size=size).astype(np.float32)
     words = -(-size // 32)
     for mask in (
@@ -36,7 +36,7 @@ def test_a_masked_row_has_the_allowed_logits_and_minus_infinity(model: Model, si
 
 
 def test_a_row_of_a_forward_can_be_masked_but_not_written(model: Model) -> None:
-    session = Session(model, num_pages=4, threads=1)
+    session = TextSession(model, num_pages=4, threads=1)
     row = session.forward([1, 2], [0, 1], [0, 0], [[0]], [0, 1]).logits[1]
     mask = np.array([1 << 7, 0, 0, 1], np.int32)
     out = np.empty(row.size, np.float32)
@@ -48,7 +48,7 @@ def test_a_row_of_a_forward_can_be_masked_but_not_written(model: Model) -> None:
 
 
 def test_arrays_of_another_size_or_kind_are_refused(model: Model) -> None:
-    session = Session(model, num_pages=1, threads=1)
+    session = TextSession(model, num_pages=1, threads=1)
     logits, mask, out = np.zeros(100, np.float32), np.zeros(4, np.int32), np.zeros(100, np.float32)
     for wrong in (
         (logits, mask[:3], out),

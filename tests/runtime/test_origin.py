@@ -16,7 +16,7 @@ from tests.runtime.conftest import CACHE, BundleMaker
 
 from hearth.compiler.cpu.link import CSRC, library_name, link_library
 from hearth.errors import BundleMismatch, HearthError
-from hearth.runtime import Model, Session
+from hearth.runtime import Model, TextSession
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def own_library(kernel_object: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_library_runs_its_own_plan(make_bundle: BundleMaker, own_library: Path) -> None:
     bundle = make_bundle(tiny_model.plan(), tiny_model.weights_bytes(), own_library)
-    with Model(bundle) as model, Session(model, num_pages=1, threads=1) as session:
+    with Model(bundle) as model, TextSession(model, num_pages=1, threads=1) as session:
         result = session.forward([3], [0], [0], [[0]], [0])
         assert (result.logits == tiny_model.logits_of([3])).all()
 

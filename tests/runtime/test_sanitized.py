@@ -12,7 +12,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runtime import tiny_model
+from tests.runtime import tiny_functions, tiny_model
+from tests.runtime.conftest import BundleMaker
 
 from hearth.compiler.cpu.link import CSRC, kernel_table
 
@@ -62,7 +63,7 @@ def start(program: Path, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_the_runtime_runs_clean(bundle: Path, tmp_path: Path, sanitizers: str) -> None:
+def test_the_runtime_runs_clean(bundle: Path, make_bundle: BundleMaker, tmp_path: Path, sanitizers: str) -> None:
     command = compiler_with(sanitizers, tmp_path)
     table = tmp_path / "table.c"
     table.write_text(kernel_table(tiny_model.SETS), encoding="ascii")
@@ -70,12 +71,13 @@ def test_the_runtime_runs_clean(bundle: Path, tmp_path: Path, sanitizers: str) -
     program = tmp_path / "test_runtime"
     # clock_gettime in the kernels wants POSIX beside C11.
     build([*command, "-D_POSIX_C_SOURCE=200809L"], [HERE / "c" / "test_runtime.c", kernels, table], program)
-    start(program, bundle)
+    start(program, bundle, make_bundle(tiny_functions.plan(), tiny_functions.weights_bytes()))
 
 
-def test_mutated_plans_find_no_error_of_memory(bundle: Path, tmp_path: Path) -> None:
+def test_mutated_plans_find_no_error_of_memory(bundle: Path, make_bundle: BundleMaker, tmp_path: Path) -> None:
     command = compiler_with("address,undefined", tmp_path)
     program = tmp_path / "fuzz_plan"
     build(command, [FUZZER], program)
-    said = start(program, bundle / "plan.bin", 20_000)
-    assert "20000 plans" in said
+    for folder in (bundle, make_bundle(tiny_functions.plan(), tiny_functions.weights_bytes())):
+        said = start(program, folder / "plan.bin", 10_000)
+        assert "10000 plans" in said

@@ -11,41 +11,40 @@ import time
 import pytest
 from tests.runtime import plan_writer as pw
 from tests.runtime.conftest import BundleMaker
-from tests.runtime.test_forward import counting_plan
+from tests.runtime.test_functions import counting_plan
 
 from hearth.errors import UsageError
 from hearth.runtime import Model, Session
 
-ONE_TOKEN = ([0], [0], [0], [[0]])
-
 
 def busy_plan(microseconds: int, units: int) -> pw.PlanWriter:
     p = pw.PlanWriter()
+    p.function("work")
     p.step(p.kernel("t_busy", 0, 1), [], [p.constant(microseconds)], units=p.constant(units))
     return p
 
 
 def test_an_idle_session_uses_no_processor(make_bundle: BundleMaker) -> None:
-    with Session(Model(make_bundle(counting_plan(1000, 1))), num_pages=1, threads=4) as session:
+    with Session(Model(make_bundle(counting_plan(1000, 1))), threads=4) as session:
         for _ in range(10):
-            session.forward(*ONE_TOKEN)
+            session.run("work", {})
         time.sleep(0.05)
         before = time.process_time()  # of all threads
         time.sleep(0.5)
         assert time.process_time() - before < 0.05
 
 
-def test_threads_that_sleep_wake_for_the_next_forward(make_bundle: BundleMaker) -> None:
-    with Session(Model(make_bundle(counting_plan(64, 1))), num_pages=1, threads=3) as session:
-        for forward in range(1, 30):
-            assert session.forward(*ONE_TOKEN).argmax[0] == 2 * forward * 64
+def test_threads_that_sleep_wake_for_the_next_run(make_bundle: BundleMaker) -> None:
+    with Session(Model(make_bundle(counting_plan(64, 1))), threads=3) as session:
+        for run in range(1, 30):
+            assert session.run("work", {})["total"][0] == 2 * run * 64
             time.sleep(0.003)
 
 
 def test_more_threads_than_processors_only_cost_time(make_bundle: BundleMaker) -> None:
-    with Session(Model(make_bundle(counting_plan(500, 1))), num_pages=1, threads=32) as session:
-        for forward in range(1, 50):
-            assert session.forward(*ONE_TOKEN).argmax[0] == 2 * forward * 500
+    with Session(Model(make_bundle(counting_plan(500, 1))), threads=32) as session:
+        for run in range(1, 50):
+            assert session.run("work", {})["total"][0] == 2 * run * 500
 
 
 def test_a_busy_machine_changes_no_result(make_bundle: BundleMaker) -> None:
@@ -53,10 +52,10 @@ def test_a_busy_machine_changes_no_result(make_bundle: BundleMaker) -> None:
     cores = os.cpu_count() or 1
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
     try:
-        with Session(Model(make_bundle(counting_plan(500, 1))), num_pages=1, threads=2 * cores + 1) as session:
-            for forward in range(1, 50):
-                assert session.forward(*ONE_TOKEN).argmax[0] == 2 * forward * 500
-                time.sleep(0.0003 * (forward % 3))  # some threads sleep, some still spin
+        with Session(Model(make_bundle(counting_plan(500, 1))), threads=2 * cores + 1) as session:
+            for run in range(1, 50):
+                assert session.run("work", {})["total"][0] == 2 * run * 500
+                time.sleep(0.0003 * (run % 3))  # some threads sleep, some still spin
     finally:
         for other in others:
             other.kill()
@@ -65,21 +64,21 @@ def test_a_busy_machine_changes_no_result(make_bundle: BundleMaker) -> None:
 
 def test_work_is_shared(make_bundle: BundleMaker) -> None:
     """With two threads a step takes processor time on both, not the caller's alone."""
-    with Session(Model(make_bundle(busy_plan(2000, 100))), num_pages=1, threads=2) as session:
+    with Session(Model(make_bundle(busy_plan(2000, 100))), threads=2) as session:
         before = time.thread_time()
-        session.forward(*ONE_TOKEN)
+        session.run("work", {})
         assert time.thread_time() - before < 0.19
 
 
-def test_a_second_forward_at_the_same_time_is_refused(make_bundle: BundleMaker) -> None:
-    with Session(Model(make_bundle(busy_plan(300_000, 1))), num_pages=1, threads=2) as session:
-        first = threading.Thread(target=session.forward, args=ONE_TOKEN)
+def test_a_second_run_at_the_same_time_is_refused(make_bundle: BundleMaker) -> None:
+    with Session(Model(make_bundle(busy_plan(300_000, 1))), threads=2) as session:
+        first = threading.Thread(target=session.run, args=["work", {}])
         first.start()
         time.sleep(0.1)
-        with pytest.raises(UsageError, match="another thread runs a forward"):
-            session.forward(*ONE_TOKEN)
+        with pytest.raises(UsageError, match="another thread runs a function"):
+            session.run("work", {})
         first.join()
-        session.forward(*ONE_TOKEN)
+        session.run("work", {})
 
 
 def test_sessions_run_side_by_side(make_bundle: BundleMaker) -> None:
@@ -87,10 +86,10 @@ def test_sessions_run_side_by_side(make_bundle: BundleMaker) -> None:
     wrong: list[int] = []
 
     def work() -> None:
-        with Session(model, num_pages=1, threads=2) as session:
-            for forward in range(1, 100):
-                if session.forward(*ONE_TOKEN).argmax[0] != 2 * forward * 300:
-                    wrong.append(forward)
+        with Session(model, threads=2) as session:
+            for run in range(1, 100):
+                if session.run("work", {})["total"][0] != 2 * run * 300:
+                    wrong.append(run)
 
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:
@@ -104,13 +103,13 @@ def test_sessions_run_side_by_side(make_bundle: BundleMaker) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_after_a_fork_the_child_computes_alone(make_bundle: BundleMaker) -> None:
     """The team's other threads do not exist in the child; it must neither hang nor be wrong."""
-    session = Session(Model(make_bundle(counting_plan(100, 1))), num_pages=1, threads=3)
-    session.forward(*ONE_TOKEN)
+    session = Session(Model(make_bundle(counting_plan(100, 1))), threads=3)
+    session.run("work", {})
     time.sleep(0.02)
     child = os.fork()
     if child == 0:
-        right = session.forward(*ONE_TOKEN).argmax[0] == 400
+        right = session.run("work", {})["total"][0] == 400
         session.close()
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert session.forward(*ONE_TOKEN).argmax[0] == 400
+    assert session.run("work", {})["total"][0] == 400

@@ -23,6 +23,7 @@ KERNELS = [
     KernelSymbol("t_scalars", 1, 4, "t_scalars"),
     KernelSymbol("t_work", 3, 2, "t_work"),
     KernelSymbol("t_busy", 0, 1, "t_busy"),
+    KernelSymbol("t_pool", 3, 3, "t_pool"),
     KernelSymbol("t_nothing", 0, 0, "t_nothing"),
     KernelSymbol("t_fails", 0, 0, "t_fails"),
 ]
@@ -37,19 +38,19 @@ def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return embedding, head
 
 
-def plan() -> pw.PlanWriter:
-    """The plan; its limits are those of PlanWriter."""
-    p = pw.PlanWriter()
-    tokens, rows = p.limits["max_tokens"], p.limits["max_logit_rows"]
-    ids, positions, token_seq = p.input(pw.TOKEN_IDS), p.input(pw.POSITIONS), p.input(pw.TOKEN_SEQ)
-    items, table, logit_rows = p.input(pw.ITEMS), p.input(pw.BLOCK_TABLE), p.input(pw.LOGIT_ROWS)
+def plan(max_position: int = 64) -> pw.TextPlan:
+    """The plan; its limits are those of TextPlan."""
+    p = pw.TextPlan(max_position=max_position)
+    tokens, rows = p.limits["tokens"], p.limits["logit_rows"]
+    ids, positions, token_seq = (p.buffer[name] for name in ("token_ids", "positions", "token_seq"))
+    items, table, logit_rows = (p.buffer[name] for name in ("items", "block_table", "logit_rows"))
     embedding, head = p.weight("embedding", VOCAB * HIDDEN * 4), p.weight("head", VOCAB * HIDDEN * 4)
-    cache = p.kv_region("cache", PAGE * HIDDEN * 4)
+    cache = p.state("cache", "pages", PAGE * HIDDEN * 4)
     x, doubled, hidden = (p.arena(tokens * HIDDEN * 4) for _ in range(3))
     logits, argmax = p.arena(rows * LOGIT_STRIDE * 4), p.arena(rows * 4)
-    n, n_rows, n_items = p.scalar(pw.NUM_TOKENS), p.scalar(pw.NUM_LOGIT_ROWS), p.scalar(pw.NUM_ITEMS)
-    elements, stride = p.scalar(pw.NUM_TOKENS, HIDDEN), p.scalar(pw.BLOCK_TABLE_STRIDE)
-    two, vocab, row_stride = p.constant(2), p.constant(VOCAB), p.constant(LOGIT_STRIDE)
+    n, n_rows, n_items = p.named["tokens"], p.named["logit_rows"], p.named["items"]
+    elements, stride = p.times(n, HIDDEN), p.named["block_table_stride"]
+    two, vocab, row_stride, width = p.constant(2), p.constant(VOCAB), p.constant(LOGIT_STRIDE), p.constant(HIDDEN)
     kernel = {k.name: p.kernel(k.name, k.num_buffers, k.num_scalars) for k in KERNELS[:6]}
     p.step(kernel["t_embed"], [ids, embedding, x], [], units=n, label="embed")
     p.step(kernel["t_scale"], [x, doubled], [two], units=elements, grain=3, label="scale")
@@ -57,9 +58,9 @@ def plan() -> pw.PlanWriter:
     p.step(kernel["t_attend"], [items, positions, table, cache, hidden], [stride], units=n_items, label="attend")
     p.step(kernel["t_logits"], [hidden, logit_rows, head, logits], [vocab, row_stride], units=n_rows, label="logits")
     p.step(kernel["t_argmax"], [logits, argmax], [vocab, row_stride], units=n_rows, grain=64, label="argmax")
-    p.output("logits", logits, n_rows, LOGIT_STRIDE, VOCAB)
-    p.output("argmax", argmax, n_rows, 1, 1, dtype=1)
-    p.output("hidden", hidden, n, HIDDEN, HIDDEN)
+    p.output("logits", logits, [n_rows, vocab], row_stride)
+    p.output("argmax", argmax, [n_rows], dtype=pw.I32)
+    p.output("hidden", hidden, [n, width], width)
     return p
 
 

@@ -135,7 +135,7 @@ def test_a_model_that_can_never_fit_says_so(bundles: list[str]) -> None:
 
 
 def test_little_memory_means_fewer_pages_and_the_same_answers(bundles: list[str], starter: LLM) -> None:
-    budget = size_of_one(bundles) - starter.model.info.kv_bytes_per_page * 8
+    budget = size_of_one(bundles) - starter.session.info.kv_bytes_per_page * 8
 
     async def use(models: Models) -> None:
         async with models.use("one") as opened:

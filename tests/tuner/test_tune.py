@@ -13,7 +13,7 @@ from golden import CASES
 from hearth.bundle import list_bundles
 from hearth.compiler import compile_model
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec
-from hearth.compiler.cpu.select import Product
+from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.compiler.cpu.tuning_record import read_record, record_path
 from hearth.errors import CorruptFile, HearthError, UsageError

@@ -15,14 +15,14 @@ from hearth.chat.answer import Completion
 from hearth.chat.request import Prepared
 from hearth.engine import Engine, pages_for
 from hearth.errors import ContextFull, UsageError
-from hearth.runtime import Session
+from hearth.runtime import TextSession
 from hearth.worker import Busy, Closing, ModelBroken, Stream, Worker
 
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
 STORY = "Once upon a time"
 
 
-class FailingSession(Session):
+class FailingSession(TextSession):
     """Fails when it is told to.
 
     Attributes:
@@ -47,7 +47,7 @@ class FailingSession(Session):
 @pytest.fixture
 def llm(starter: LLM) -> LLM:
     """The starter with an engine of its own over a session that can fail."""
-    info = starter.model.info
+    info = starter.session.info
     pages = pages_for(512, 4, page_tokens=info.page_tokens)
     fresh = object.__new__(LLM)
     fresh.__dict__.update(starter.__dict__)

@@ -16,6 +16,7 @@ from hearth.bundle.manifest import (
     InstructionSet,
     Manifest,
     ModelFacts,
+    TextFacts,
 )
 from hearth.bundle.paths import bundle_key, bundle_path, bundles_dir, cache_dir, tuning_dir
 from hearth.bundle.reader import Bundle, open_bundle, read_manifest
@@ -44,6 +45,7 @@ __all__ = [
     "ModelFacts",
     "StepCost",
     "StoredBundle",
+    "TextFacts",
     "Unfinished",
     "bundle_key",
     "bundle_path",

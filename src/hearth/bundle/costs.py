@@ -27,21 +27,19 @@ class BatchShape:
     Attributes:
         spans: (first position, tokens) of each sequence that has tokens in the batch.
         logit_rows: rows of logits wanted.
-        tile_tokens: of the plan.
     """
 
     spans: tuple[tuple[int, int], ...]
     logit_rows: int
-    tile_tokens: int = 16
 
     @property
     def tokens(self) -> int:
         return sum(count for _, count in self.spans)
 
     def count(self, symbol: str) -> int:
-        """How many there are of a symbol of the plan: `n` tokens, `s` sequences, `r` rows of logits, `t` tiles."""
-        tiles = sum(-(-count // self.tile_tokens) for _, count in self.spans)
-        return {"one": 1, "n": self.tokens, "s": len(self.spans), "r": self.logit_rows, "t": tiles}[symbol]
+        """How many there are of a symbol of the plan; 1 for what none counts ("one")."""
+        counts = {"one": 1, "tokens": self.tokens, "sequences": len(self.spans), "logit_rows": self.logit_rows}
+        return counts[symbol]
 
     def context_tokens(self, window: int) -> int:
         """Tokens whose keys and values are read: each once for a sequence. `window` 0: all."""
@@ -63,7 +61,8 @@ class StepCost:
         kernel: that it runs.
         arithmetic: what most of its operations are: products of bytes, or 32-bit floats.
         weight_bytes: read once a forward.
-        row_bytes: for each symbol of the plan (`n`, `r`, ...) the bytes of activations read and written a row.
+        row_bytes: for each of a symbol of the plan (`tokens`, `logit_rows`, ...) the bytes of activations that are read
+            and written.
         row_operations: likewise operations, a multiply and add being two.
         kv_bytes: keys and values of one token of context.
         pair_operations: operations for a token and a token that it attends to.

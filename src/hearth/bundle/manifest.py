@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from hearth.errors import BundleMismatch, CorruptFile
+from hearth.errors import BundleMismatch, CorruptFile, Unsupported
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Of the bundle folder and its manifest."""
-ABI_VERSION = 2
+ABI_VERSION = 3
 """Of the C API in `hearth.h`, which a bundle's library carries."""
 
 MANIFEST = "manifest.json"
@@ -57,25 +57,38 @@ class InstructionSet:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Numbers about the model, for `hearth show` and for the check that it fits in memory.
+    """Numbers about a model of any kind, for `hearth show` and for the check that it fits in memory.
 
     Attributes:
         parameters: how many numbers the source holds.
-        layers: of the decoder.
-        vocab_size: rows of the logits.
-        context_max: tokens that the source model was made for.
-        kv_bytes_per_token: of the KV cache, all layers.
         weights_bytes: size of `weights.bin`.
         arena_bytes: of the plan's arena.
     """
 
     parameters: int
+    weights_bytes: int
+    arena_bytes: int
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What only a language model has.
+
+    Attributes:
+        head: number format of embedding and head.
+        kv: number format of keys and values: `f16`, `q8` or `f32`.
+        layers: of the decoder.
+        vocab_size: columns of the logits.
+        context_max: tokens that it can hold at most, as compiled.
+        kv_bytes_per_token: of the KV cache, all layers.
+    """
+
+    head: str
+    kv: str
     layers: int
     vocab_size: int
     context_max: int
     kv_bytes_per_token: int
-    weights_bytes: int
-    arena_bytes: int
 
 
 @dataclass(frozen=True)
@@ -91,13 +104,12 @@ class Manifest:
         instruction_sets: that it was compiled for, best first; it uses the first that the processor has.
         source_name: the model as the user named it.
         source_fingerprint: `Checkpoint.fingerprint()`.
-        family: of the model: `llama`, `qwen3`...
+        kind: what it is for: `text` (language models), or what the room that made it says.
+        family: of the model: `llama`, `bert`...
         quant: number format of the body, `q4`; of a mixed GGUF file such as `q4_k, q6_k`.
-        head: number format of embedding and head.
         precision: of activations: `int8` or `high`.
-        kv: number format of keys and values: `f16`, `q8` or `f32`.
-        context: tokens that it can hold at most, as compiled.
         facts: numbers about the model.
+        text: what only a language model has; None for others.
         files: every file but the manifest.
     """
 
@@ -109,14 +121,31 @@ class Manifest:
     instruction_sets: tuple[InstructionSet, ...]
     source_name: str
     source_fingerprint: str
+    kind: str
     family: str
     quant: str
-    head: str
     precision: str
-    kv: str
-    context: int
     facts: ModelFacts
+    text: TextFacts | None
     files: Mapping[str, FileEntry]
+
+    @property
+    def formats(self) -> str:
+        """The number formats, for people."""
+        return f"{self.quant}, head {self.text.head}, KV {self.text.kv}" if self.text else self.quant
+
+    @property
+    def language(self) -> TextFacts:
+        """What only a language model has.
+
+        Raises:
+            Unsupported: it is none.
+        """
+        if self.text is None:
+            raise Unsupported(
+                f"{self.source_name} is no language model.", why=f"It is of the kind {self.kind!r} ({self.family})."
+            )
+        return self.text
 
     @property
     def library(self) -> str:
@@ -133,6 +162,7 @@ class Manifest:
         data = {field.name: getattr(self, field.name) for field in fields(self)}
         data["instruction_sets"] = [asdict(each) for each in self.instruction_sets]
         data["facts"] = asdict(self.facts)
+        data["text"] = asdict(self.text) if self.text else None
         data["files"] = {name: asdict(entry) for name, entry in sorted(self.files.items())}
         data["compilers"] = dict(self.compilers)
         return json.dumps(data, indent=1) + "\n"
@@ -215,6 +245,8 @@ def _read(kind: Any, value: Any, where: str) -> Any:
             _refuse(f"{where} has {', '.join(repr(name[:50]) for name in extra[:5])}, which is not known")
         assert isinstance(kind, type)
         return kind(**{name: _read(hint, table[name], f"{where}.{name}") for name, hint in hints.items()})
+    if get_origin(kind) is types.UnionType:  # ... | None
+        return None if value is None else _read(get_args(kind)[0], value, where)
     if get_origin(kind) is tuple:
         return tuple(_read(get_args(kind)[0], item, where) for item in _expect(list, value, where))
     if get_origin(kind) is not None:  # Mapping[str, ...]

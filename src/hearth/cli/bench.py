@@ -115,7 +115,7 @@ def _longest_context(model: str, options: Mapping[str, Any]) -> int:
 
     with showing_progress() as progress:
         opened = prepare(model, progress=progress, **options)
-    return opened.bundle.manifest.facts.context_max
+    return opened.bundle.manifest.language.context_max
 
 
 def _check_room(model: str, needed: int, most: int) -> None:

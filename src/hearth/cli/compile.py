@@ -104,7 +104,7 @@ def command(
     seconds = time.monotonic() - begin
     made = bundle.manifest
     click.echo(
-        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.quant}, head {made.head}, KV {made.kv},"
+        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.formats},"
         f" for {made.target} ({made.isas}); {seconds:.1f} s.",
         err=True,
     )

@@ -102,7 +102,7 @@ def command(
             "quant": llm.info.manifest.quant,
             "precision": llm.info.manifest.precision,
             "against": against,
-            "kv": llm.info.manifest.kv,
+            "kv": llm.info.manifest.language.kv,
             "against_precision": against_precision,
             "against_kv": against_kv,
             **asdict(both),
@@ -118,7 +118,7 @@ def command(
 
 def _name(llm: LLM) -> str:
     made = llm.info.manifest
-    return f"{made.quant}, precision {made.precision}, KV {made.kv}"
+    return f"{made.quant}, precision {made.precision}, KV {made.language.kv}"
 
 
 def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], window: int, stride: int) -> None:

@@ -96,4 +96,5 @@ def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str]:
     made = stored.manifest
     if made is None:
         return stored.key, f"unusable: {stored.problem}", size, ""
-    return made.source_name, f"{made.quant}, head {made.head}, {made.precision}, KV {made.kv}", size, str(made.context)
+    context = str(made.text.context_max) if made.text else ""
+    return made.source_name, f"{made.formats}, {made.precision}", size, context

@@ -1,4 +1,4 @@
-"""`compile_model`: from a model on disk to a bundle in the cache. The one entry point of this room.
+"""`compile_job`: from a network and its checkpoint to a bundle in the cache, whatever kind of network it is.
 
 TVM is imported only on a cache miss: a model that was compiled before opens in a fraction of a second, and where TVM
 is not installed at all.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hearth.bundle import (
     ABI_VERSION,
@@ -26,6 +26,7 @@ from hearth.bundle import (
     InstructionSet,
     Manifest,
     ModelFacts,
+    TextFacts,
     bundle_key,
     bundle_path,
     cache_dir,
@@ -33,11 +34,6 @@ from hearth.bundle import (
     open_bundle,
     write_costs,
 )
-from hearth.checkpoint import open_checkpoint
-from hearth.checkpoint.embedding import EmbeddingSpec, save_embedding
-from hearth.checkpoint.generation import published_sampling, save_sampling
-from hearth.checkpoint.sentence_modules import published_embedding
-from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
 from hearth.compiler.cpu.targets import Isa, choose_isas
@@ -45,10 +41,12 @@ from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
-from hearth.model import LoadedModel, load_family
-from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
+from hearth.model.network import Network
+from hearth.model.weights import WeightSource
 from hearth.quant.formats import Format
-from hearth.quant.policy import choose_format
+
+if TYPE_CHECKING:
+    from hearth.compiler.plan import Plan
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how much of how much: bytes for weights, kernels for kernels."""
@@ -59,15 +57,40 @@ Precision = Literal["default", "high"]
 _one_at_a_time = threading.Lock()
 
 
-def compile_model(
-    source: Path,
+@dataclass(frozen=True)
+class Job:
+    """One network to compile.
+
+    Attributes:
+        name: the model as the user named it.
+        kind: what it is for, as `Manifest.kind`.
+        family: of the model.
+        network: functions, parameters, states.
+        checkpoint: where the parameters are.
+        formats: number formats of the parameters that have one; the others are f32.
+        quant: what the body's formats are called, for people.
+        precision: `high` computes with f32 activations.
+        identity: what shapes the network beside the checkpoint, for the cache: anything with a `repr` of all it holds.
+        write: writes further files into the bundle's folder: a tokenizer, labels.
+        text: what only a language model has, once its plan is made.
+    """
+
+    name: str
+    kind: str
+    family: str
+    network: Network
+    checkpoint: Checkpoint
+    formats: Mapping[str, Format]
+    quant: str
+    precision: Precision
+    identity: object
+    write: Callable[[Path], None]
+    text: Callable[[Plan], TextFacts] | None = None
+
+
+def compile_job(
+    job: Job,
     *,
-    name: str,
-    quant: str | None = None,
-    head: str | None = None,
-    precision: Precision = "default",
-    kv: KvFormat | None = None,
-    context: int | None = None,
     target: str | None = None,
     isa: str | None = None,
     output: Path | None = None,
@@ -77,15 +100,9 @@ def compile_model(
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Compiles a model, or finds it compiled.
+    """Compiles a network, or finds it compiled.
 
     Args:
-        source: a Hugging Face folder or a GGUF file.
-        name: the model as the user named it, for the manifest.
-        quant, head: number formats of the body and of embedding and head; None: `quant.policy`.
-        precision: `high` computes with f32 activations and keeps f32 keys and values.
-        kv: number format of keys and values; None: f16, or f32 with high precision.
-        context: tokens to prepare for, where that changes the model (LongRoPE).
         target: triple; None: this machine.
         isa: instruction sets, such as `avx2,avx512vnni` or `all`; the bundle uses the best that a processor has. None:
             the best of this machine; for another target all made for its architecture.
@@ -100,44 +117,36 @@ def compile_model(
         The bundle's folder.
 
     Raises:
-        Unsupported, CorruptFile: the source cannot be compiled.
+        Unsupported, CorruptFile: the network cannot be compiled.
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
-    report = progress or (lambda label, done, total: None)
-    report("reading", 0, 0)
-    checkpoint = open_checkpoint(source)
-    model = load_family(checkpoint, context=context)
     triple = resolve_target(target)
     isas = choose_isas(triple, host_target(), isa)
-    formats = model_formats(checkpoint, model, quant, head)
     if tunings is None:
         tunings = usable_tunings() if triple == host_target() else {}
-    tunings = _of_these(tunings, formats, isas)
+    tunings = _of_these(tunings, job.formats, isas)
     identity = {
-        "source": checkpoint.fingerprint(),
-        "formats": sorted((p, f.name) for p, f in formats.items()),
-        "config": repr(model.config),
-        "precision": precision,
-        "kv": kv_format(kv, precision),
+        "source": job.checkpoint.fingerprint(),
+        "formats": sorted((p, f.name) for p, f in job.formats.items()),
+        "network": repr(job.identity),
+        "precision": job.precision,
         "target": triple,
         "isas": [isa.name for isa in isas],
         "tunings": sorted((kernel, asdict(tuning)) for kernel, tuning in tunings.items()),
         "toolchain": _toolchain(),
     }
-    folder = output or bundle_path(bundle_key(name, identity))
-    if not force and dump_ir is None and output is None and _is_sound(folder):
+    folder = output or bundle_path(bundle_key(job.name, identity))
+    again = force or dump_ir is not None or output is not None
+    if not again and _is_sound(folder):
         return folder
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
-    again = force or dump_ir is not None or output is not None
+    report = progress or (lambda label, done, total: None)
     with _one_at_a_time:
         if not again and _is_sound(folder):  # another thread has made it meanwhile
             return folder
-        _compile(
-            checkpoint, model, formats, isas, triple, tunings, name, precision, kv_format(kv, precision), folder,
-            dump_ir, threads, report, again,
-        )  # fmt: skip
+        _compile(job, isas, triple, tunings, folder, dump_ir, threads, report, again)
         mark_compiled_here(open_bundle(folder, for_this_machine=False))
     return folder
 
@@ -162,16 +171,6 @@ def _is_sound(folder: Path) -> bool:
     return True
 
 
-def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:
-    """Format of every matrix; a parameter of some K keeps what its rows are."""
-    formats = {}
-    for parameter, where in model.sources.items():
-        info = checkpoint.tensors[where.tensor]
-        fmt = choose_format(parameter, info.dtype, checkpoint.kind, quant, head)
-        formats[parameter] = fmt
-    return formats
-
-
 @cache
 def _toolchain() -> str:
     """Hash of everything that shapes a bundle besides the model: our sources that read and compile one, and the tools'
@@ -186,25 +185,21 @@ def _toolchain() -> str:
 
 
 def _compile(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str,
-    tunings: Tunings, name: str, precision: Precision, kv: str, folder: Path, dump_ir: Path | None, threads: int,
+    job: Job, isas: Sequence[Isa], target: str, tunings: Tunings, folder: Path, dump_ir: Path | None, threads: int,
     report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
     from hearth.compiler.cpu.objects import kernel_objects
     from hearth.compiler.pack import pack_all
     from hearth.compiler.pipeline import dump_to, lower
-    from hearth.compiler.plan import Limits
+    from hearth.compiler.plan_file import plan_bytes
 
     report("planning", 0, 0)
-    config = model.config
     lowered = lower(
-        config,
-        formats,
+        job.network,
+        job.formats,
         isas,
-        high_precision=precision == "high",
-        kv_dtype=KV_DTYPES[kv],
-        limits=Limits(max_position=config.max_position),
+        high_precision=job.precision == "high",
         tunings=tunings,
         dump=dump_to(dump_ir) if dump_ir else None,
     )
@@ -226,9 +221,9 @@ def _compile(
             symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars, isa.symbol(k.name)) for k in kernels]
             sets.append(KernelSet(isa.name, isa.features, symbols))
         report("linking", 0, 0)
-        plan_bytes = plan.to_bytes()
+        plan_file = plan_bytes(plan)
         library = writer.path(library_name(target))
-        link_library(objects, sets, library, plan=plan_bytes, target=target, cache_dir=cache_dir() / "zig")
+        link_library(objects, sets, library, plan=plan_file, target=target, cache_dir=cache_dir() / "zig")
 
         done = 0
 
@@ -237,45 +232,15 @@ def _compile(
             done += size
             report("packing weights", done, plan.weights_bytes)
 
-        pack_all(
-            plan, lowered.parameters, config, model.sources, checkpoint, weights, threads=threads, progress=written
-        )
-        writer.write(PLAN, plan_bytes)
+        pack_all(plan, lowered.parameters, lowered.sources, job.checkpoint, weights, threads=threads, progress=written)
+        writer.write(PLAN, plan_file)
         writer.write(COSTS, write_costs([step.cost for step in plan.steps]))
-        tokenizer = checkpoint.tokenizer()
-        if tokenizer is not None:
-            save_tokenizer(tokenizer, writer.path("tokenizer.json").parent)
-        save_sampling(published_sampling(checkpoint), writer.path("tokenizer.json").parent)
-        embedding = published_embedding(checkpoint)
-        if model.no_head:
-            embedding = replace(embedding or EmbeddingSpec(), no_head=True)
-        save_embedding(embedding, writer.path("tokenizer.json").parent)
+        job.write(library.parent)
         report("writing the bundle", 0, 0)
-        writer.commit(_manifest(checkpoint, model, formats, isas, target, name, precision, kv, plan.kv_bytes_per_token,
-                                plan.weights_bytes, plan.arena_bytes))  # fmt: skip
+        writer.commit(_manifest(job, plan, isas, target))
 
 
-def _manifest(
-    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], isas: Sequence[Isa], target: str, name: str,
-    precision: Precision, kv: str, kv_bytes_per_token: int, weights_bytes: int, arena_bytes: int,
-) -> Manifest:  # fmt: skip
-    config = model.config
-    body = [f.name for p, f in formats.items() if p.rpartition(".")[2] in ("q", "k", "v", "o", "gate", "up", "down")]
-    parameters = 0
-    for tensor in {source.tensor for source in model.sources.values()}:
-        size = 1
-        for dim in checkpoint.tensors[tensor].shape:
-            size *= dim
-        parameters += size
-    facts = ModelFacts(
-        parameters=parameters,
-        layers=config.num_layers,
-        vocab_size=config.vocab_size,
-        context_max=config.max_position,
-        kv_bytes_per_token=kv_bytes_per_token,
-        weights_bytes=weights_bytes,
-        arena_bytes=arena_bytes,
-    )
+def _manifest(job: Job, plan: Plan, isas: Sequence[Isa], target: str) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
         abi_version=ABI_VERSION,
@@ -283,14 +248,21 @@ def _manifest(
         compilers={"tvm": version_of("apache-tvm") or "unknown", "zig": version_of("ziglang") or "unknown"},
         target=target,
         instruction_sets=tuple(InstructionSet(isa.name, isa.features) for isa in isas),
-        source_name=name,
-        source_fingerprint=checkpoint.fingerprint(),
-        family=config.family,
-        quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
-        head=formats["embed" if config.tied_embeddings else "head"].name,
-        precision="high" if precision == "high" else "int8",
-        kv=kv,
-        context=config.max_position,
-        facts=facts,
+        source_name=job.name,
+        source_fingerprint=job.checkpoint.fingerprint(),
+        kind=job.kind,
+        family=job.family,
+        quant=job.quant,
+        precision="high" if job.precision == "high" else "int8",
+        facts=ModelFacts(_parameters(job), plan.weights_bytes, plan.arena_bytes),
+        text=job.text(plan) if job.text else None,
         files={},
     )
+
+
+def _parameters(job: Job) -> int:
+    """How many numbers the parameters hold in the checkpoint; tensors that are several of them count once."""
+    tensors: set[str] = set()
+    for source in job.network.sources.values():
+        tensors.update([source.tensor] if isinstance(source, WeightSource) else source.tensors)
+    return sum(prod(job.checkpoint.tensors[tensor].shape) for tensor in tensors)

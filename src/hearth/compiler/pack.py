@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.plan import Plan
-from hearth.model.text.config import DecoderConfig
-from hearth.model.weights import WeightSource
+from hearth.model.weights import ComputedWeight, Source
 from hearth.quant.formats import LANES, round_up
-from hearth.quant.source import RowSource, read_f32
+from hearth.quant.source import RowSource, read_f32, read_tensor
 from hearth.quant.weights import pack_weight
 
 
 def pack_all(
     plan: Plan,
     parameters: Parameters,
-    config: DecoderConfig,
-    sources: Mapping[str, WeightSource],
+    sources: Mapping[str, Source],
     checkpoint: Checkpoint,
     out: NDArray[np.uint8],
     *,
@@ -41,12 +39,12 @@ def pack_all(
     for name, offset, size in plan.weights:
         packed, place = parameters.packed[name], out[offset : offset + size]
         if packed.k is None:
-            vector = _vector(packed, config, sources, checkpoint).view(np.uint8)
-            place[: vector.size] = vector
+            values = _plain(packed, sources, checkpoint).view(np.uint8)
+            place[: values.size] = values
             if progress:
                 progress(size)
             continue
-        rows = [_row_source(sources[part], checkpoint) for part in packed.parts]
+        rows = [_row_source(part, sources[part], checkpoint) for part in packed.parts]
         pack_weight(rows, packed.fmt, packed.k, place, arrange=packed.arrange, threads=threads, progress=progress)
         forget([place, *(row.raw for row in rows)])
 
@@ -70,25 +68,26 @@ def forget(arrays: list[NDArray[np.uint8]]) -> None:
             owner.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def _row_source(source: WeightSource, checkpoint: Checkpoint) -> RowSource:
+def _row_source(name: str, source: Source, checkpoint: Checkpoint) -> RowSource:
+    if isinstance(source, ComputedWeight):
+        values = _computed(source, checkpoint)
+        matrix = (values.shape[0], values.size // values.shape[0]) if values.ndim > 1 else values.shape
+        return RowSource(name, "f32", values.reshape(-1).view(np.uint8), matrix)
     return RowSource.of(checkpoint, source.tensor, source.rows, source.permutation)
 
 
-def _vector(
-    packed: Packed, config: DecoderConfig, sources: Mapping[str, WeightSource], checkpoint: Checkpoint
-) -> NDArray[np.float32]:
-    """A norm, bias or table of frequencies as f32; interleaved ones in blocks of 16, each part padded to whole
-    blocks."""
-    parts = []
-    for part in packed.parts:
-        stem, _, last = part.partition(".")
-        if stem == "ropes":
-            parts.append(np.array(config.ropes[int(last.partition(".")[0])].inv_freq, np.float32))
-            continue
-        values = read_f32(_row_source(sources[part], checkpoint)).reshape(-1)
-        # Gemma publishes its norms without the 1 that is added to them when they are used.
-        parts.append(values + np.float32(config.norm_offset) if part.endswith("norm") else values)
+def _computed(source: ComputedWeight, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    return np.ascontiguousarray(source.compute(*(read_tensor(checkpoint, t) for t in source.tensors)), np.float32)
+
+
+def _plain(packed: Packed, sources: Mapping[str, Source], checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """A parameter that is no packed matrix, as f32: rows of the last axis padded to whole vectors; interleaved ones
+    (biases) in blocks of 16, each part padded to whole blocks."""
+    parts = [read_f32(_row_source(part, sources[part], checkpoint)).reshape(-1) for part in packed.parts]
+    if packed.columns is not None:
+        rows = np.concatenate(parts).reshape(-1, packed.columns)
+        return np.pad(rows, ((0, 0), (0, -packed.columns % LANES))).reshape(-1)
     if packed.arrange == "dense":
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(parts)
     blocks = [np.pad(p, (0, round_up(p.size, LANES) - p.size)).reshape(-1, LANES) for p in parts]
-    return np.ascontiguousarray(np.stack(blocks, axis=1).reshape(-1), np.float32)
+    return np.stack(blocks, axis=1).reshape(-1)

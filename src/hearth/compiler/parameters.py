@@ -6,12 +6,17 @@ compiler packs what is used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
+from numpy.typing import NDArray
 from tvm import relax
 
-from hearth.quant.formats import FORMATS, Format, round_up
+from hearth.model.network import Network
+from hearth.model.weights import Source, constant
+from hearth.quant.formats import FORMATS, LANES, Format, round_up
 from hearth.quant.weights import Arrangement, weight_rows
 
 
@@ -21,9 +26,11 @@ class Packed:
 
     Attributes:
         parts: names of decoder parameters (`model/text/parameters.py`) whose rows it holds.
-        rows: rows of each part; `k`: columns (None for a vector).
+        rows: rows of each part.
+        k: columns of a matrix that is packed for products or lookups; None: the parameter is plain f32 memory.
+        fmt: number format of a matrix.
         arrange: how parts become one weight.
-        fmt: number format; vectors are f32.
+        columns: of plain memory the size of the last axis, whose rows are padded to whole vectors; None: a vector.
     """
 
     name: str
@@ -32,6 +39,7 @@ class Packed:
     k: int | None
     fmt: Format
     arrange: Arrangement = "dense"
+    columns: int | None = None
 
     @property
     def n(self) -> int:
@@ -47,25 +55,40 @@ class Packed:
     @property
     def size_bytes(self) -> int:
         if self.k is None:
-            return 4 * round_up(self.n, 16)
+            return 4 * (round_up(self.n, LANES) if self.columns is None else self.n * round_up(self.columns, LANES))
         return self.fmt.packed_size(self.n, self.k)
 
 
 @dataclass
 class Parameters:
-    """All parameters by name: those of the decoder, and the merged ones that passes add."""
+    """All parameters by name: those of the network, the merged ones that passes add, and arrays of its graphs.
 
-    formats: dict[str, Format]
+    `constants` says where the last are from, as `Network.sources` does of the others.
+    """
+
+    formats: Mapping[str, Format]
     packed: dict[str, Packed] = field(default_factory=dict)
+    constants: dict[str, Source] = field(default_factory=dict)
 
-    def declare(self, module: Any, weights: set[str]) -> None:
-        """One `Packed` for each parameter of `forward` that is in `weights`."""
-        for var in module["forward"].params:
-            name = var.name
-            if name in weights:
-                shape = [int(d) for d in var.ty.shape]
-                k = shape[1] if len(shape) == 2 else None
-                self.packed[name] = Packed(name, (name,), (shape[0],), k, self.formats.get(name, FORMATS["f32"]))
+    def declare(self, network: Network) -> None:
+        """One `Packed` for each parameter of a network."""
+        for name, shape in network.shapes.items():
+            fmt = self.formats.get(name, FORMATS["f32"])
+            if network.role(name) != "exact":  # of a convolution too: its rows are (kernel height, width, channels)
+                packed = Packed(name, (name,), (shape[0],), prod(shape[1:]), fmt)
+            elif len(shape) > 1:
+                packed = Packed(name, (name,), (prod(shape[:-1]),), None, FORMATS["f32"], columns=shape[-1])
+            else:
+                packed = Packed(name, (name,), (prod(shape),), None, FORMATS["f32"])
+            self.packed[name] = packed
+
+    def add_constant(self, name: str, array: NDArray[Any]) -> None:
+        """An array that stood in a graph."""
+        columns = array.shape[-1] if array.ndim > 1 else None
+        self.packed[name] = Packed(
+            name, (name,), (array.size // (columns or 1),), None, FORMATS["f32"], columns=columns
+        )
+        self.constants[name] = constant(array)
 
     def merge(self, variables: list[Any], suffix: str, arrange: Arrangement) -> Any:
         """The variable of a new parameter made of these ones, which have one format (or are vectors)."""

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tvm import tirx
+
 from hearth.bundle.costs import Arithmetic, StepCost
 from hearth.compiler.parameters import Parameters
-from hearth.model.text.decoder import INPUTS
+from hearth.compiler.passes.rewrite import dtype_of
+from hearth.compiler.plan import ITEM_BYTES
+from hearth.model.network import Function
 from hearth.model.text.kv_cache import PAGE_TOKENS
-
-_ITEM_BYTES = {"float32": 4, "int32": 4, "int8": 1, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Work:
     Attributes:
         role: of the step in the model, for people.
         rows: symbol that counts its rows.
-        operations: a row, a multiply and add being two; of row kernels what their formulas name.
+        operations: for each of the symbol, a multiply and add being two; of row kernels what their formulas name.
         arithmetic: of these operations.
         pair_operations: attention's, for each pair of tokens.
         window: tokens that one attends to at most; 0: all.
@@ -36,13 +38,19 @@ class Work:
     """
 
     role: str
-    rows: str = "n"
+    rows: str = "one"
     operations: int = 0
     arithmetic: Arithmetic = "float32"
     pair_operations: int = 0
     window: int = 0
     gathers: bool = False
     appends: bool = False
+
+    @classmethod
+    def of(cls, role: str, rows: Any, operations: int = 0, **others: Any) -> Work:
+        """Of a step over `rows` rows, a size of the graph, with so many operations a row."""
+        factor, symbol = _factors(rows)
+        return cls(role, symbol or "one", factor * operations, **others)
 
     def to_text(self) -> str:
         """As an attribute of an operation in the graph."""
@@ -60,27 +68,28 @@ def role(weight: str) -> str:
 
 def step_cost(
     work: Work, kernel: str, operands: Sequence[Any], results: Sequence[Any], parameters: Parameters,
-    kv_bytes: Mapping[str, int],
+    unit_bytes: Mapping[str, int], function: Function,
 ) -> StepCost:  # fmt: skip
     """The cost of one step.
 
     Args:
         operands: its variables in the graph; results: types.
-        kv_bytes: bytes of one page of each KV parameter.
+        unit_bytes: bytes of a unit of each state.
     """
+    inputs = {declared.name for declared in function.inputs}
     rows: Counter[str] = Counter()
     weights = kv = 0
     for var in dict.fromkeys(operands):  # q, k and v may be one buffer
         name = var.name_hint if hasattr(var, "name_hint") else var.name
-        if name in kv_bytes:
-            kv += kv_bytes[name] // PAGE_TOKENS
+        if name in unit_bytes:
+            kv += unit_bytes[name] // PAGE_TOKENS
         elif name in parameters.packed:
             packed = parameters.packed[name]
             if work.gathers and packed.k is not None:
                 rows[work.rows] += packed.size_bytes // packed.n
             else:
                 weights += packed.size_bytes
-        elif name not in INPUTS:
+        elif name not in inputs:
             symbol, size = _size(var.ty)
             rows[work.rows if work.gathers else symbol] += size
     for ty in results:
@@ -105,10 +114,23 @@ def step_cost(
 
 def _size(ty: Any) -> tuple[str, int]:
     """(symbol, bytes for each of it) of an activation."""
-    symbol, size = "one", _ITEM_BYTES[str(ty.dtype.dtype) if hasattr(ty.dtype, "dtype") else str(ty.dtype)]
+    symbol, size = "one", ITEM_BYTES[dtype_of(ty)]
     for dim in ty.shape:
-        if hasattr(dim, "value"):
-            size *= int(dim.value)
-        else:
-            symbol = str(dim.name)
+        number, name = _factors(dim)
+        size *= number
+        symbol = name or symbol
     return symbol, size
+
+
+def _factors(dim: Any) -> tuple[int, str | None]:
+    """A size as a number times a symbol; of a sum the part that grows with the symbol."""
+    if isinstance(dim, int | tirx.IntImm):
+        return int(dim), None
+    if isinstance(dim, tirx.Var):
+        return 1, str(dim.name)
+    (a, x), (b, y) = _factors(dim.a), _factors(dim.b)
+    if isinstance(dim, tirx.Mul):
+        return a * b, x or y
+    if isinstance(dim, tirx.FloorDiv):
+        return max(1, a // b), x
+    return (a, x) if x else (b, y)

@@ -1,7 +1,7 @@
 """What the engine asks of a compiled model: one ragged forward over paged keys and values.
 
-Owns the Protocols only. `hearth.runtime.Session` satisfies them, and so does the small numpy model of the tests; the
-engine knows neither. Nothing here says how a model computes.
+Owns the Protocols only. `hearth.runtime.TextSession` satisfies them, and so does the small numpy model of the tests;
+the engine knows neither. Nothing here says how a model computes.
 """
 
 from __future__ import annotations

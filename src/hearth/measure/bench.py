@@ -183,9 +183,9 @@ def bench(
     return BenchResult(
         model=info.name,
         quant=info.manifest.quant,
-        head=info.manifest.head,
+        head=info.manifest.language.head,
         precision=info.manifest.precision,
-        kv=info.manifest.kv,
+        kv=info.manifest.language.kv,
         isa=llm.model.info.isa,
         gen=gen,
         repeat=repeat,

@@ -111,23 +111,23 @@ def context_of(name: str, wanted: int | None, most: int) -> int:
 
 def _bundle(source: Source, context: int | None) -> Description:
     bundle = open_bundle(source.path, for_this_machine=False)
-    made, facts = bundle.manifest, bundle.manifest.facts
-    size = context_of(source.name, context, made.context)
+    made, facts, text = bundle.manifest, bundle.manifest.facts, bundle.manifest.language
+    size = context_of(source.name, context, text.context_max)
     return Description(
         name=source.name,
         path=source.path,
         kind="bundle",
         family=made.family,
         parameters=facts.parameters,
-        layers=facts.layers,
-        vocab_size=facts.vocab_size,
+        layers=text.layers,
+        vocab_size=text.vocab_size,
         source_formats={},
-        formats=f"{made.quant}; embedding and head {made.head}; keys and values {made.kv};"
+        formats=f"{made.quant}; embedding and head {text.head}; keys and values {text.kv};"
         f" for {made.target} ({made.isas})",
         source_bytes=bundle.size_bytes,
-        context_max=facts.context_max,
+        context_max=text.context_max,
         context=size,
         weights_bytes=facts.weights_bytes,
-        kv_bytes=size * facts.kv_bytes_per_token,
+        kv_bytes=size * text.kv_bytes_per_token,
         chat_template=None if bundle.tokenizer is None else True,
     )

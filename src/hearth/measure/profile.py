@@ -168,9 +168,9 @@ def profile(
     return Profile(
         model=llm.info.name,
         quant=manifest.quant,
-        head=manifest.head,
+        head=manifest.language.head,
         precision=manifest.precision,
-        kv=manifest.kv,
+        kv=manifest.language.kv,
         isa=llm.model.info.isa,
         threads=count,
         limits=best,

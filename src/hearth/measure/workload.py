@@ -20,7 +20,7 @@ from hearth.bundle import BatchShape
 from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.errors import UsageError
 from hearth.llm import LLM
-from hearth.runtime import ForwardResult, ModelInfo, Session, require
+from hearth.runtime import ForwardResult, TextInfo, TextSession, require
 
 _SEED = 20240229
 _GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
@@ -41,7 +41,7 @@ class Workload:
     """
 
     def __init__(self, llm: LLM, *, threads: int, longest: list[tuple[int, int]]) -> None:
-        info = llm.model.info
+        info = llm.session.info
         for tokens, sequences in longest:
             check_fits(llm, tokens, sequences)
         num_pages = max(pages_for(tokens + 1, count, page_tokens=info.page_tokens) for tokens, count in longest)
@@ -49,8 +49,8 @@ class Workload:
         what = f"A context of {tokens} tokens" + (f" for {count} sequences" if count > 1 else "")
         require(info.session_bytes(num_pages, threads), what, hint="Measure a shorter context or fewer sequences.")
         self.info = info
-        self.session = Session(llm.model, num_pages=num_pages, threads=threads)
-        self.session.clear_kv()
+        self.session = TextSession(llm.model, num_pages=num_pages, threads=threads)
+        self.session.clear_states()
         self.kv_bytes = num_pages * info.kv_bytes_per_page
         self._random = np.random.default_rng(_SEED)
 
@@ -114,7 +114,7 @@ class _Watched:
         left: when the engine last had its turn.
     """
 
-    def __init__(self, session: Session, info: ModelInfo, on_forward: OnForward | None) -> None:
+    def __init__(self, session: TextSession, info: TextInfo, on_forward: OnForward | None) -> None:
         self.info = info
         self.num_pages = session.num_pages
         self.assumes = False
@@ -138,14 +138,14 @@ class _Watched:
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))
         spans = tuple((int(positions[first]), int(count)) for first, count in zip(firsts, counts, strict=True))
-        self._on_forward(BatchShape(spans, len(logit_rows), self.info.tile_tokens), seconds, begin - self.left)
+        self._on_forward(BatchShape(spans, len(logit_rows)), seconds, begin - self.left)
         self.left = time.perf_counter()
         return result
 
 
 def check_fits(llm: LLM, tokens: int, sequences: int) -> None:
     """Raises UsageError where the model takes fewer tokens of a sequence, or fewer sequences at once."""
-    info = llm.model.info
+    info = llm.session.info
     if tokens + 1 > info.max_position:
         raise UsageError(
             f"{tokens} tokens do not fit the context of {llm.info.name}, which takes {info.max_position}.",

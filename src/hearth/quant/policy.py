@@ -20,21 +20,22 @@ USER_FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 DEFAULT_QUANT = "q4"
 DEFAULT_HEAD = "q8"
 
-_MATRICES = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
-_EMBEDDINGS = frozenset({"embed", "head"})
+Role = Literal["body", "head", "exact"]
 
 
 def choose_format(
     parameter: str,
+    role: Role,
     source_dtype: str,
     kind: Literal["safetensors", "gguf"],
     quant: str | None = None,
     head: str | None = None,
 ) -> Format:
-    """The format for a decoder parameter (names as in `model.weights`).
+    """The format for a parameter.
 
     Args:
-        parameter: `layers.3.q`, `embed`, `layers.0.attn_norm`...
+        parameter: its name, for errors.
+        role: a matrix of the body; embedding or head; or what is always f32 (`model.network.Role`).
         source_dtype: the type of the checkpoint tensor it comes from.
         kind: kind of checkpoint.
         quant: the user's choice for the body; None: the default.
@@ -49,11 +50,10 @@ def choose_format(
             raise UsageError(f"{option} {value} is not a format.", hint=f"Choose one of: {', '.join(USER_FORMATS)}.")
     if source_dtype not in FORMATS:
         raise Unsupported(f"'{parameter}' has tensor type '{source_dtype}'.", hint=f"Known: {', '.join(FORMATS)}.")
-    last = parameter.rpartition(".")[2]
     source = FORMATS[source_dtype]
-    if last in _EMBEDDINGS:
+    if role == "head":
         return _embedding_format(source, kind, quant, head)
-    if last not in _MATRICES:
+    if role == "exact":
         return FORMATS["f32"]
     if quant is not None:
         return FORMATS[quant]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,3 +136,15 @@ def read_f32(source: RowSource) -> NDArray[np.float32]:
         values = whole[begin:end] if source.permutation is None else whole[begin:end][source.permutation]
     check_finite(values, source.name)
     return values
+
+
+def read_tensor(checkpoint: Checkpoint, name: str) -> NDArray[np.float32]:
+    """A whole tensor of any number of axes as f32, in its shape.
+
+    Raises:
+        CorruptFile: its bytes do not fit its shape, or a value is not finite.
+        Unsupported: an unknown type.
+    """
+    info = checkpoint.tensors[name]
+    rows = (math.prod(info.shape[:-1]), info.shape[-1]) if len(info.shape) > 1 else info.shape or (1,)
+    return read_f32(RowSource(name, info.dtype, checkpoint.raw(name), rows)).reshape(info.shape)

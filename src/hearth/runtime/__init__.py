@@ -1,21 +1,29 @@
 """Executes a bundle: the C runtime (csrc/) and its Python binding.
 
-The runtime knows tokens, positions and pages of KV memory; it knows no text, no sampling and no scheduling. The C code
-is compiled into each bundle's own library, so a bundle and its runtime cannot drift apart: `Model` loads that library.
+The runtime knows arrays with names, tokens, positions and pages of KV memory; it knows no text, no pictures, no
+sampling and no scheduling. The C code is compiled into each bundle's own library, so a bundle and its runtime cannot
+drift apart: `Model` loads that library. `Session` runs any function of a model, `TextSession` a language model.
 """
 
+from hearth.runtime.info import FunctionInfo, ModelInfo, StateInfo, TensorInfo
 from hearth.runtime.memory import available_bytes, require, total_bytes
-from hearth.runtime.model import Loading, Model, ModelInfo
-from hearth.runtime.session import ForwardResult, Session, StepProfile
+from hearth.runtime.model import Loading, Model
+from hearth.runtime.session import Session, StepProfile
+from hearth.runtime.text import ForwardResult, TextInfo, TextSession
 from hearth.runtime.threads import default_threads
 
 __all__ = [
     "ForwardResult",
+    "FunctionInfo",
     "Loading",
     "Model",
     "ModelInfo",
     "Session",
+    "StateInfo",
     "StepProfile",
+    "TensorInfo",
+    "TextInfo",
+    "TextSession",
     "available_bytes",
     "default_threads",
     "require",

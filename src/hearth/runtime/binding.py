@@ -21,7 +21,7 @@ from hearth.errors import (
     UsageError,
 )
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 OK, INVALID, CORRUPT, MEMORY, IO, MISMATCH, CANCELLED, INTERNAL = range(8)
 
@@ -48,8 +48,34 @@ class OpenOptions(_Sized):
     ]
 
 
+class Size(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("value", c_int64)]
+
+
 class SessionOptions(_Sized):
-    _fields_ = [("struct_size", c_uint32), ("threads", c_uint32), ("num_pages", c_uint64)]
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("threads", c_uint32),
+        ("sizes", POINTER(Size)),
+        ("num_sizes", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+MAX_AXES = 8
+DTYPES = ("f32", "i32", "u8", "i8", "f16")
+"""Names of `hearth_dtype`, in the order of its numbers."""
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [
+        ("name", c_char_p),
+        ("data", c_void_p),
+        ("dtype", c_uint32),
+        ("rank", c_uint32),
+        ("shape", c_int64 * MAX_AXES),
+        ("row_stride", c_int64),
+    ]
 
 
 class Batch(_Sized):
@@ -89,7 +115,13 @@ class Output(_Sized):
 
 
 class StepProfileRecord(ctypes.Structure):
-    _fields_ = [("label", c_char_p), ("kernel", c_char_p), ("calls", c_uint64), ("time_ns", c_uint64)]
+    _fields_ = [
+        ("function", c_char_p),
+        ("label", c_char_p),
+        ("kernel", c_char_p),
+        ("calls", c_uint64),
+        ("time_ns", c_uint64),
+    ]
 
 
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -102,13 +134,14 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_session_create": (c_int32, [c_void_p, POINTER(SessionOptions), POINTER(c_void_p)]),
     "hearth_session_free": (None, [c_void_p]),
     "hearth_session_bytes": (c_uint64, [c_void_p]),
+    "hearth_run": (c_int32, [c_void_p, c_char_p, POINTER(Tensor), c_uint32, POINTER(Tensor), c_uint32]),
     "hearth_forward": (c_int32, [c_void_p, POINTER(Batch), POINTER(Output)]),
     "hearth_apply_mask": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "hearth_profile": (None, [c_void_p, c_int32]),
     "hearth_profile_read": (c_int32, [c_void_p, c_uint32, POINTER(StepProfileRecord)]),
     "hearth_read_bandwidth": (c_int32, [c_uint32, c_uint64, c_uint32, POINTER(c_double)]),
     "hearth_compute_peak": (c_int32, [c_void_p, c_int32, c_uint32, c_uint32, POINTER(c_double)]),
-    "hearth_session_clear_kv": (None, [c_void_p]),
+    "hearth_session_clear_states": (None, [c_void_p]),
 }
 
 

@@ -3,84 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from hearth.errors import UsageError
 from hearth.runtime import binding
+from hearth.runtime.info import ModelInfo
 
 _PROGRESS_INTERVAL_S = 0.05
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a bundle's plan says about itself.
-
-    Attributes:
-        vocab_size: columns of the logits.
-        hidden_size: columns of the hidden states.
-        max_tokens: most tokens in one forward.
-        max_seqs: most sequences in one forward.
-        max_logit_rows: most rows of logits in one forward.
-        tile_tokens: most tokens of one sequence that attention handles together.
-        split_tokens: tokens of a context whose part of attention is computed on its own.
-        max_partials: most such parts that wait to be merged.
-        page_tokens: positions that one page of the KV cache holds.
-        max_position: positions are below this.
-        max_block_table_stride: pages of the longest sequence.
-        weights_bytes: memory for the weights.
-        arena_bytes: memory for intermediate results, for each session.
-        scratch_bytes_per_thread: more of it, for each thread of a session.
-        kv_bytes_per_page: memory for one page, all layers together.
-        num_steps, num_kernels, num_kv, num_weights: lengths of the plan's tables.
-        outputs: which of `logits`, `argmax`, `hidden` the plan gives.
-        isa: the instruction set whose kernels are in use.
-        isas: those that the bundle has kernels for, best first.
-        abi_version: version of the C API in the bundle's library.
-    """
-
-    vocab_size: int
-    hidden_size: int
-    max_tokens: int
-    max_seqs: int
-    max_logit_rows: int
-    tile_tokens: int
-    split_tokens: int
-    max_partials: int
-    page_tokens: int
-    max_position: int
-    max_block_table_stride: int
-    weights_bytes: int
-    arena_bytes: int
-    scratch_bytes_per_thread: int
-    kv_bytes_per_page: int
-    num_steps: int
-    num_kernels: int
-    num_kv: int
-    num_weights: int
-    outputs: tuple[str, ...]
-    isa: str
-    isas: tuple[str, ...]
-    abi_version: int
-
-    def session_bytes(self, num_pages: int, threads: int) -> int:
-        """Memory that a session needs beside the weights once all its pages are in use; a few KiB too much at most."""
-        inputs = 4 * (
-            11 * self.max_tokens
-            + 12 * self.max_partials
-            + self.max_logit_rows
-            + self.max_seqs * min(self.max_block_table_stride, num_pages)
-        )
-        alignment = 64 * (self.num_kv + 10)
-        scratch = self.scratch_bytes_per_thread * threads
-        return self.arena_bytes + scratch + self.kv_bytes_per_page * num_pages + inputs + self.max_seqs + alignment
 
 
 class ModelHandle:
@@ -225,10 +160,7 @@ class Model:
 
     def _take(self, opened: ModelHandle) -> None:
         self._handle: ModelHandle | None = opened
-        described = json.loads(opened.library.hearth_describe(opened.pointer))
-        for name in ("outputs", "isas"):
-            described[name] = tuple(described[name])
-        self.info = ModelInfo(**{field.name: described[field.name] for field in fields(ModelInfo)})
+        self.info = ModelInfo.from_json(opened.library.hearth_describe(opened.pointer))
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property

@@ -1,53 +1,23 @@
-"""A session: a thread team, a workspace and a KV cache in pages, in which forwards of a model run."""
+"""A session: a thread team, a workspace and states, in which functions of a model run."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hearth.errors import UsageError
 from hearth.runtime import binding
-from hearth.runtime.model import Model, ModelHandle, ModelInfo
+from hearth.runtime.info import DTYPES, FunctionInfo, TensorInfo
+from hearth.runtime.model import Model, ModelHandle
 from hearth.runtime.threads import default_threads
-
-_INT32 = np.iinfo(np.int32)
-_I32: np.dtype[Any] = np.dtype(np.int32)
-_F32: np.dtype[Any] = np.dtype(np.float32)
-
-
-class ForwardResult:
-    """What a forward computed: views into the session's memory, overwritten by its next forward. Copy what must stay.
-
-    A view is made when it is asked for: a decode step needs few, and making one costs as much as a small kernel.
-    It has no rows when the plan does not give that output (`ModelInfo.outputs`).
-    """
-
-    def __init__(self, handle: SessionHandle, output: binding.Output) -> None:
-        self._handle, self._output = handle, output
-
-    @cached_property
-    def logits(self) -> NDArray[np.float32]:
-        """float32 (rows, vocab_size), one row for each of `logit_rows`."""
-        return _array(self._handle, self._output.logits, _F32)
-
-    @cached_property
-    def argmax(self) -> NDArray[np.int32]:
-        """int32 (rows,), the token of the largest logit."""
-        return _array(self._handle, self._output.argmax, _I32).reshape(-1)
-
-    @cached_property
-    def hidden(self) -> NDArray[np.float32]:
-        """float32 (tokens, hidden_size), after the final norm."""
-        return _array(self._handle, self._output.hidden, _F32)
 
 
 @dataclass(frozen=True)
@@ -55,12 +25,14 @@ class StepProfile:
     """How long one step of the plan took.
 
     Attributes:
+        function: that it belongs to.
         label: the compiler's name for the step.
         kernel: the kernel it runs.
-        calls: forwards in which it had something to do.
+        calls: runs in which it had something to do.
         time_ns: in total.
     """
 
+    function: str
     label: str
     kernel: str
     calls: int
@@ -78,30 +50,34 @@ class SessionHandle:
 
 
 class Session:
-    """Runs forwards of `model`, one at a time.
+    """Runs functions of `model`, one at a time.
 
     Args:
-        num_pages: pages of the KV cache; `ModelInfo.page_tokens` positions each. Memory is taken as pages are written.
+        sizes: how many units the model's states have, by the symbol that counts them (`StateInfo.unit`); a model
+            without states needs none. Memory is taken as units are written.
         threads: threads that compute; the physical cores this process may use by default.
 
     Raises:
         NotEnoughMemory: the session's memory cannot be had.
-        UsageError: a number is out of range.
+        UsageError: a number is out of range, a size is missing or not known.
     """
 
-    def __init__(self, model: Model, *, num_pages: int, threads: int | None = None) -> None:
+    def __init__(self, model: Model, sizes: Mapping[str, int] | None = None, *, threads: int | None = None) -> None:
         self.model = model
-        self.num_pages = num_pages
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"threads is {self.threads}, but must be at least 1.")
-        if num_pages < 1:
-            raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
         owner = model.handle()
         pointer = ctypes.c_void_p()
-        options = binding.SessionOptions(threads=self.threads, num_pages=num_pages)
+        sizes = sizes or {}
+        for name, value in sizes.items():
+            if not -(1 << 63) <= value < 1 << 63:
+                raise UsageError(f"{name} is {value}, which is no size.")
+        given = (binding.Size * len(sizes))(*(binding.Size(name.encode(), value) for name, value in sizes.items()))
+        options = binding.SessionOptions(threads=self.threads, sizes=given, num_sizes=len(sizes))
         status = owner.library.hearth_session_create(owner.pointer, ctypes.byref(options), ctypes.byref(pointer))
-        binding.check(owner.library, status, f"A session with {num_pages} pages of KV cache cannot be made.")
+        wanted = ", ".join(f"{name} = {value}" for name, value in sizes.items())
+        binding.check(owner.library, status, f"A session with {wanted or 'no sizes'} cannot be made.")
         self._handle: SessionHandle | None = SessionHandle(owner, pointer)
         model.add_session(self)
 
@@ -112,122 +88,63 @@ class Session:
 
     @property
     def size_bytes(self) -> int:
-        """Memory asked of the system. Pages of the KV cache take real memory only once they are written."""
-        handle = self._open_handle()
+        """Memory asked of the system. States take real memory only once they are written."""
+        handle = self.open_handle()
         return int(handle.library.hearth_session_bytes(handle.pointer))
 
-    @property
-    def info(self) -> ModelInfo:
-        """Sizes and limits of the model."""
-        return self.model.info
-
-    def forward(
-        self,
-        token_ids: ArrayLike,
-        positions: ArrayLike,
-        token_seq: ArrayLike,
-        block_table: ArrayLike,
-        logit_rows: ArrayLike = (),
-    ) -> ForwardResult:
-        """Runs the model over a batch of tokens of any mixture of sequences.
-
-        int32 arrays in C order are used as they are; everything else is converted.
+    def run(self, function: str, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        """Runs a function of the model.
 
         Args:
-            token_ids: (n,) tokens.
-            positions: (n,) the position of each in its sequence.
-            token_seq: (n,) the row of `block_table` that each belongs to. Tokens of one sequence stand together and
-                their positions ascend by 1.
-            block_table: (sequences, columns) pages of each sequence in the order of its positions; -1 where none is
-                needed.
-            logit_rows: (rows,) indices of the tokens whose logits are wanted.
+            function: its name, one of `ModelInfo.functions` without a door.
+            inputs: an array for each of its inputs. Arrays of the declared type in C order are used as they are; others
+                are converted where no value changes its kind.
+
+        Returns:
+            Its outputs by name: views into the session's memory, overwritten by its next run. Copy what must stay.
 
         Raises:
-            UsageError: a number is out of range; nothing was computed.
+            UsageError: a name, shape, type or value is wrong; nothing was computed.
         """
-        handle = self._open_handle()
-        ids = _int32(token_ids, "token_ids", 1)
-        where = _int32(positions, "positions", 1)
-        seqs = _int32(token_seq, "token_seq", 1)
-        table = _int32(block_table, "block_table", 2)
-        rows = _int32(logit_rows, "logit_rows", 1)
-        if not ids.size == where.size == seqs.size:
-            raise UsageError(
-                "token_ids, positions and token_seq must have one entry a token.",
-                why=f"They have {ids.size}, {where.size} and {seqs.size}.",
-            )
-        batch = binding.Batch(
-            num_tokens=ids.size,
-            num_seqs=table.shape[0],
-            num_logit_rows=rows.size,
-            block_table_stride=table.shape[1],
-            token_ids=_address(ids),
-            positions=_address(where),
-            token_seq=_address(seqs),
-            block_table=_address(table),
-            logit_rows=_address(rows),
+        handle = self.open_handle()
+        declared = _function(self.model.info.functions, function)
+        arrays = {name: _converted(declared, name, values) for name, values in inputs.items()}
+        given = (binding.Tensor * len(arrays))(*(_tensor(name, array) for name, array in arrays.items()))
+        outputs = (binding.Tensor * len(declared.outputs))()
+        status = handle.library.hearth_run(
+            handle.pointer, function.encode(), given, len(arrays), outputs, len(declared.outputs)
         )
-        output = binding.Output()
-        status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
-        binding.check(handle.library, status, "The batch cannot be run.")
-        return ForwardResult(handle, output)
+        binding.check(handle.library, status, f"{function} cannot be run.")
+        return {name: _view(handle, tensor) for name, tensor in zip(declared.outputs, outputs, strict=True)}
 
-    def apply_mask(self, logits: NDArray[np.float32], mask: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-        """Writes a row of logits to `out` with minus infinity in the place of every token that may not come.
-
-        Args:
-            logits: float32 (vocab_size,), in one piece.
-            mask: int32 (ceil(vocab_size / 32),); bit t % 32 of word t // 32 says whether token t may come.
-            out: float32 (vocab_size,), overwritten; may be `logits` itself if that can be written.
-
-        Raises:
-            UsageError: an array has another shape or type, or is not in one piece.
-        """
-        handle = self._open_handle()
-        count = logits.size
-        words = -(-count // 32)
-        for name, array, dtype, size in (
-            ("logits", logits, _F32, count),
-            ("mask", mask, _I32, words),
-            ("out", out, _F32, count),
-        ):
-            if array.dtype != dtype or array.shape != (size,) or not array.flags.c_contiguous:
-                raise UsageError(
-                    f"{name} must be {dtype} ({size},), in one piece, not {array.dtype} {array.shape}.",
-                    why=f"There are {count} logits, and a word of the mask has 32 tokens.",
-                )
-        if not out.flags.writeable:
-            raise UsageError("out cannot be written.")
-        status = handle.library.hearth_apply_mask(_address(logits), _address(mask), count, _address(out))
-        binding.check(handle.library, status, "The mask cannot be applied.")
-
-    def clear_kv(self) -> None:
-        """Writes zeros to the whole KV cache, so that all of it is in memory: to measure decoding behind a context that
-        was never computed."""
-        handle = self._open_handle()
-        handle.library.hearth_session_clear_kv(handle.pointer)
+    def clear_states(self) -> None:
+        """Writes zeros to all states, so that all of them are in memory: to measure decoding behind a context that was
+        never computed."""
+        handle = self.open_handle()
+        handle.library.hearth_session_clear_states(handle.pointer)
 
     def profile(self, enable: bool) -> None:
         """Switches the timing of steps on, from zero, or off."""
-        handle = self._open_handle()
+        handle = self.open_handle()
         handle.library.hearth_profile(handle.pointer, int(enable))
 
     def read_profile(self) -> Sequence[StepProfile]:
         """The times of all steps, in the order of the plan."""
-        handle = self._open_handle()
+        handle = self.open_handle()
         steps = []
         record = binding.StepProfileRecord()
         for index in range(self.model.info.num_steps):
             status = handle.library.hearth_profile_read(handle.pointer, index, ctypes.byref(record))
             binding.check(handle.library, status, "The profile cannot be read.")
-            steps.append(StepProfile(record.label.decode(), record.kernel.decode(), record.calls, record.time_ns))
+            names = (record.function.decode(), record.label.decode(), record.kernel.decode())
+            steps.append(StepProfile(*names, record.calls, record.time_ns))
         return steps
 
     def close(self) -> None:
-        """Ends the threads and gives the memory back, once no view that a forward gave out is left."""
+        """Ends the threads and gives the memory back, once no view that a run gave out is left."""
         self._handle = None
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -235,7 +152,12 @@ class Session:
     ) -> None:
         self.close()
 
-    def _open_handle(self) -> SessionHandle:
+    def open_handle(self) -> SessionHandle:
+        """The session as the C API knows it, for this room.
+
+        Raises:
+            UsageError: the session is closed.
+        """
         if self._handle is None:
             raise UsageError("The session is closed.")
         return self._handle
@@ -244,38 +166,77 @@ class Session:
 class _Borrowed:
     """Memory of a session, for numpy: an array made of it keeps that memory from being given back."""
 
-    def __init__(self, handle: SessionHandle, view: binding.View, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, handle: SessionHandle, data: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> None:
         self._handle = handle
         self.__array_interface__ = {
             "version": 3,
-            "data": (view.data, True),  # read-only
-            "shape": (view.rows, view.cols),
-            "strides": (view.row_stride * dtype.itemsize, dtype.itemsize),
+            "data": (data, True),  # read-only
+            "shape": shape,
+            "strides": strides,
             "typestr": dtype.str,
         }
 
 
-def _array(handle: SessionHandle, view: binding.View, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if not view.data:
-        return np.empty((0, 0), dtype)
-    return np.asarray(_Borrowed(handle, view, dtype))
+def borrowed(
+    handle: SessionHandle, data: int, dtype: np.dtype[Any], shape: tuple[int, ...], row_stride: int
+) -> NDArray[Any]:
+    """Memory of a session as an array that cannot be written; its rows begin `row_stride` elements apart."""
+    strides = [dtype.itemsize]
+    for size in (row_stride, *shape[-2:0:-1])[: len(shape) - 1]:
+        strides.insert(0, strides[0] * size)
+    return np.asarray(_Borrowed(handle, data, dtype, shape, tuple(strides)))
 
 
-def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:
+def _view(handle: SessionHandle, tensor: binding.Tensor) -> NDArray[Any]:
+    dtype = DTYPES[binding.DTYPES[tensor.dtype]]
+    return borrowed(handle, tensor.data, dtype, tuple(tensor.shape[: tensor.rank]), tensor.row_stride)
+
+
+def _function(functions: Mapping[str, FunctionInfo], name: str) -> FunctionInfo:
+    if name not in functions:
+        raise UsageError(f"The model has no function {name}.", why=f"It has: {', '.join(functions)}.")
+    return functions[name]
+
+
+def _converted(function: FunctionInfo, name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` as the function takes them."""
     array = np.asarray(values)
-    if array.dtype is _I32 and array.ndim == ndim and array.flags.c_contiguous:
-        return array
-    if array.ndim != ndim:
-        raise UsageError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, not {array.ndim}.")
-    if array.dtype != np.int32:
-        if array.size and not np.issubdtype(array.dtype, np.integer):
-            raise UsageError(f"{name} must be integers, not {array.dtype}.")
-        if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
-            raise UsageError(f"{name} has a number that leaves 32 bits.")
-    return np.ascontiguousarray(array, np.int32)
+    declared = function.inputs.get(name)
+    if declared is None:
+        known = ", ".join(function.inputs)
+        raise UsageError(f"{function.name} has no input {name}.", why=f"Its inputs: {known or 'none'}.")
+    if array.ndim != len(declared.shape):
+        axes = ", ".join(map(str, declared.shape))
+        raise UsageError(f"{name} must have {len(declared.shape)} axes ({axes}), not {array.ndim}.")
+    return np.ascontiguousarray(as_dtype(array, declared))
 
 
-def _address(array: NDArray[Any]) -> int:
+def as_dtype(array: NDArray[Any], declared: TensorInfo) -> NDArray[Any]:
+    """Raises UsageError where a number would become another kind of number, or leave its range."""
+    dtype = DTYPES[declared.dtype]
+    if array.dtype == dtype or array.size == 0:
+        return array.astype(dtype, copy=False)
+    if dtype.kind == "f":
+        if array.dtype.kind not in "fiu":
+            raise UsageError(f"{declared.name} must be numbers, not {array.dtype}.")
+        return array.astype(dtype)
+    if array.dtype.kind not in "iu":
+        raise UsageError(f"{declared.name} must be integers, not {array.dtype}.")
+    limits = np.iinfo(dtype)
+    if array.min() < limits.min or array.max() > limits.max:
+        raise UsageError(f"{declared.name} has a number that leaves {limits.bits} bits.")
+    return array.astype(dtype)
+
+
+def _tensor(name: str, array: NDArray[Any]) -> binding.Tensor:
+    shape = (ctypes.c_int64 * binding.MAX_AXES)(*array.shape)
+    dtype = binding.DTYPES.index(next(each for each, known in DTYPES.items() if known == array.dtype))
+    return binding.Tensor(name=name.encode(), data=address(array), dtype=dtype, rank=array.ndim, shape=shape)
+
+
+def address(array: NDArray[Any]) -> int:
     """As `array.ctypes.data`, in a quarter of its time."""
     address: int = array.__array_interface__["data"][0]
     return address

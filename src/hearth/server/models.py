@@ -277,7 +277,7 @@ class Models:
         """
         opened = await self._prepare(slot.source, progress)
         facts = opened.bundle.manifest.facts
-        batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * facts.context_max
+        batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * opened.bundle.manifest.language.context_max
         fixed_bytes = facts.weights_bytes + facts.arena_bytes + batch_bytes
         kv_bytes = int(_KV_SHARE * self._budget_bytes)
         await self._evict(fixed_bytes + kv_bytes)

@@ -14,23 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from hearth.bundle import WEIGHTS
 from hearth.bundle.costs import StepCost
 from hearth.bundle.failures import storage_errors
 from hearth.compiler.cpu.kernels.matmul import matmul
 from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library
 from hearth.compiler.cpu.objects import kernel_objects
-from hearth.compiler.cpu.select import LANES, SPLIT_TOKENS, TILE_TOKENS, Product
+from hearth.compiler.cpu.selection import LANES, Product
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
-from hearth.compiler.plan import Buffer, Limits, Plan, Scalar, Step
-from hearth.model.text.kv_cache import PAGE_TOKENS
+from hearth.compiler.plan import ALIGNMENT, ARENA, WEIGHT, Plan, PlanFunction, Step
+from hearth.compiler.plan_file import plan_bytes
 from hearth.quant.formats import round_up
 from hearth.runtime import Model, Session, require
 from hearth.tuner.decide import undisturbed
 
-_ARENA, _WEIGHT = 0, 1
+_FUNCTION = "probe"
 MIN_STEPS, MAX_STEPS = 6, 4096
 
 
@@ -70,24 +68,17 @@ class Probe:
         self._candidates = len(tunings)
         require(plan.weights_bytes + plan.arena_bytes, "Measuring a product")
         with storage_errors("write", folder):
-            (folder / "plan.bin").write_bytes(plan.to_bytes())
+            (folder / "plan.bin").write_bytes(plan_bytes(plan))
             with (folder / WEIGHTS).open("wb") as file:
                 file.truncate(plan.weights_bytes)  # zeros, which take no place on the disk
         self._model = Model(folder)
-        pages = -(-load.rows // PAGE_TOKENS)
-        self._session = Session(self._model, num_pages=pages, threads=threads)
-        self._batch = (
-            np.zeros(load.rows, np.int32),
-            np.arange(load.rows, dtype=np.int32),
-            np.zeros(load.rows, np.int32),
-            np.arange(pages, dtype=np.int32)[None],
-        )
-        self._session.forward(*self._batch)  # caches, page tables, threads
+        self._session = Session(self._model, threads=threads)
+        self._session.run(_FUNCTION, {})  # caches, page tables, threads
 
     def round(self) -> list[float]:
         """Runs every candidate on every copy once: nanoseconds of an undisturbed step of each."""
         self._session.profile(True)
-        self._session.forward(*self._batch)
+        self._session.run(_FUNCTION, {})
         times: list[list[int]] = [[] for _ in range(self._candidates)]
         for candidate, step in zip(self._order, self._session.read_profile(), strict=True):
             times[candidate].append(step.time_ns)
@@ -149,29 +140,16 @@ def _plan(
     copies = max(2, min(load.weights_bytes // weight_bytes, affordable, MAX_STEPS // len(tunings)))
     ld = units * LANES
 
-    tokens = round_up(rows, PAGE_TOKENS)
-    plan = Plan(
-        Limits(max_tokens=tokens, max_seqs=1, max_logit_rows=1, max_position=tokens),
-        tile_tokens=TILE_TOKENS, split_tokens=SPLIT_TOKENS, page_tokens=PAGE_TOKENS,
-        vocab_size=16, hidden_size=16, scratch_bytes=64,
-    )  # fmt: skip
-
-    def buffer(kind: int, index: int, offset: int, size: int) -> int:
-        plan.buffers.append(Buffer(kind, index, offset, size))
-        return len(plan.buffers) - 1
+    plan = Plan(symbols={}, scratch_bytes=64)
 
     def arena(size: int) -> int:
-        begin, plan.arena_bytes = plan.arena_bytes, plan.arena_bytes + round_up(size, 64)
-        return buffer(_ARENA, 0, begin, size)
-
-    def number(symbol: str, mul: int, add: int) -> int:
-        plan.scalars.append(Scalar(symbol, mul, add))
-        return len(plan.scalars) - 1
+        begin, plan.arena_bytes = plan.arena_bytes, plan.arena_bytes + round_up(size, ALIGNMENT)
+        return plan.buffer(ARENA, offset=begin, size=size)
 
     weights = []
     for copy in range(copies):
-        plan.weights.append((f"copy{copy}", copy * round_up(weight_bytes, 64), weight_bytes))
-        weights.append(buffer(_WEIGHT, copy, 0, weight_bytes))
+        plan.weights.append((f"copy{copy}", copy * round_up(weight_bytes, ALIGNMENT), weight_bytes))
+        weights.append(plan.buffer(WEIGHT, copy, size=weight_bytes))
     if spec.activations == "int8":
         inputs = [arena(rows * product.kp), arena(rows * product.kp // 32 * 16)]
     else:
@@ -183,10 +161,10 @@ def _plan(
     outputs = [arena(4 * rows * ld)]
     if spec.epilogue == "logits":
         outputs += [arena(4 * rows * units), arena(4 * rows * units)]
-    scalars = [number("n", 1, 0), *(number("one", 0, value) for value in (product.blocks, product.kp, ld))]
+    scalars = [plan.constant(value) for value in (rows, product.blocks, product.kp, ld)]
     if spec.epilogue == "logits":
-        scalars.append(number("one", 0, ld))
-    unit_count = number("one", 0, units)
+        scalars.append(plan.constant(ld))
+    unit_count = plan.constant(units)
 
     plan.kernels = [(symbol.name, symbol.num_buffers, symbol.num_scalars) for symbol in symbols]
     order = []
@@ -198,4 +176,5 @@ def _plan(
             cost = StepCost(role="probe", kernel=kernel)
             plan.steps.append(Step(kernel, buffers, tuple(scalars), unit_count, grain, str(candidate), cost))
             order.append(candidate)
+    plan.functions.append(PlanFunction(_FUNCTION, "", len(plan.steps), 0, 0))
     return plan, order

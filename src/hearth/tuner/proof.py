@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hearth.engine import pages_for
 from hearth.errors import HearthError
-from hearth.runtime import Model, ModelInfo, Session, require
+from hearth.runtime import Model, TextInfo, TextSession, require
 from hearth.tuner.decide import Gain, gain, undisturbed, weighted
 
 _PROMPTS = (3, 33, 160)
@@ -53,24 +53,25 @@ def prove(untuned: Path, tuned: Path, *, threads: int, told: Callable[[str], Non
     need = sum((path / "weights.bin").stat().st_size for path in (untuned, tuned))
     require(need, "The model twice, to compare it tuned and untuned,")
     with Model(untuned) as first, Model(tuned) as second:
-        tokens = min(max(_PROMPTS) + _STEPS, first.info.max_position)
-        pages = pages_for(tokens, 1, page_tokens=first.info.page_tokens)
-        runs = [_Run(Session(model, num_pages=pages, threads=threads), tokens) for model in (first, second)]
+        info = TextInfo.of(first.info)
+        tokens = min(max(_PROMPTS) + _STEPS, info.max_position)
+        pages = pages_for(tokens, 1, page_tokens=info.page_tokens)
+        runs = [_Run(TextSession(model, num_pages=pages, threads=threads), tokens) for model in (first, second)]
         report("comparing tokens")
         random = np.random.default_rng(_SEED)
         compared = 0
         for length in _PROMPTS:
-            ids = random.integers(0, first.info.vocab_size, min(length, tokens - _STEPS)).astype(np.int32)
+            ids = random.integers(0, info.vocab_size, min(length, tokens - _STEPS)).astype(np.int32)
             compared += _same(runs[0], runs[1], ids)
         report("measuring the model")
-        prefill, decode = _race(runs, first.info)
+        prefill, decode = _race(runs, info)
     return Proof(compared, prefill, decode)
 
 
 class _Run:
     """One sequence in a session."""
 
-    def __init__(self, session: Session, tokens: int) -> None:
+    def __init__(self, session: TextSession, tokens: int) -> None:
         self._session = session
         self._table = np.arange(session.num_pages, dtype=np.int32)[None]
         self._max_rows = session.info.max_logit_rows
@@ -108,7 +109,7 @@ def _same(first: _Run, second: _Run, ids: NDArray[np.int32]) -> int:
     return compared
 
 
-def _race(runs: list[_Run], info: ModelInfo) -> tuple[Gain, Gain]:
+def _race(runs: list[_Run], info: TextInfo) -> tuple[Gain, Gain]:
     length = min(_PREFILL, info.max_position - _DECODE, info.max_tokens)
     ids = np.random.default_rng(_SEED).integers(0, info.vocab_size, length).astype(np.int32)
     times: list[list[tuple[float, float]]] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearth.bundle.failures import storage_errors
-from hearth.compiler.cpu.select import Product
+from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.tuner.decide import Gain, gain, weighted
 from hearth.tuner.probe import Load, Probe

@@ -1,5 +1,6 @@
 /* Runs the C runtime without Python, to be built with sanitizers: test_sanitized.py writes the tiny model's bundle, builds
- * this file with the runtime and the test kernels, and starts it: test_runtime BUNDLE_DIR. Prints nothing when all is well. */
+ * this file with the runtime and the test kernels, and starts it: test_runtime BUNDLE_DIR FUNCTIONS_DIR, the second with the
+ * plan of tiny_functions.py. Prints nothing when all is well. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,9 @@
     } while (0)
 
 static hearth_session *new_session(hearth_model *model, uint32_t threads) {
-    const hearth_session_options options = {.struct_size = sizeof options, .threads = threads, .num_pages = 4};
+    const hearth_size pages = {"pages", 4};
+    const hearth_session_options options = {
+        .struct_size = sizeof options, .threads = threads, .sizes = &pages, .num_sizes = 1};
     hearth_session *session = NULL;
     CHECK(hearth_session_create(model, &options, &session) == HEARTH_OK);
     return session;
@@ -82,7 +85,8 @@ static void refuses_nonsense(hearth_model *model, const char *dir) {
     hearth_model *none = NULL;
     hearth_session *session = NULL;
     hearth_open_options open_options = {.struct_size = 0};
-    hearth_session_options options = {.struct_size = sizeof options, .num_pages = 4};
+    hearth_size pages[] = {{"pages", 4}, {"pages", 4}};
+    hearth_session_options options = {.struct_size = sizeof options, .sizes = pages, .num_sizes = 1};
     hearth_batch batch = {.struct_size = sizeof batch};
     hearth_output output = {.struct_size = sizeof output};
     CHECK(hearth_open(NULL, NULL, &none) == HEARTH_INVALID);
@@ -92,8 +96,17 @@ static void refuses_nonsense(hearth_model *model, const char *dir) {
     open_options.struct_size = sizeof open_options + 8;
     CHECK(hearth_open(dir, &open_options, &none) == HEARTH_MISMATCH && none == NULL);
     CHECK(hearth_session_create(NULL, &options, &session) == HEARTH_INVALID);
-    CHECK(hearth_session_create(model, NULL, &session) == HEARTH_INVALID);
+    CHECK(hearth_session_create(model, NULL, &session) == HEARTH_INVALID); /* pages are missing */
+    CHECK(strstr(hearth_error(), "pages") != NULL && session == NULL);
     CHECK(hearth_session_create(model, &options, NULL) == HEARTH_INVALID);
+    options.num_sizes = 2;
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_INVALID); /* given twice */
+    pages[1].name = NULL;
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_INVALID);
+    options.sizes = NULL;
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_INVALID);
+    options.sizes = pages;
+    options.num_sizes = 1;
     CHECK(hearth_session_create(model, &options, &session) == HEARTH_OK); /* threads = 0: as many as there are */
     CHECK(hearth_forward(NULL, &batch, &output) == HEARTH_INVALID);
     CHECK(hearth_forward(session, NULL, &output) == HEARTH_INVALID);
@@ -101,12 +114,87 @@ static void refuses_nonsense(hearth_model *model, const char *dir) {
     CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID);
     batch.num_tokens = batch.num_seqs = batch.block_table_stride = 1;
     CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID); /* arrays are NULL */
+    CHECK(hearth_run(NULL, "forward", NULL, 0, NULL, 0) == HEARTH_INVALID);
+    CHECK(hearth_run(session, NULL, NULL, 0, NULL, 0) == HEARTH_INVALID);
+    CHECK(hearth_run(session, "forward", NULL, 1, NULL, 0) == HEARTH_INVALID);
+    CHECK(hearth_run(session, "forward", NULL, 0, NULL, 1) == HEARTH_INVALID);
+    CHECK(hearth_run(session, "forward", NULL, 0, NULL, 0) == HEARTH_INVALID); /* it has a door */
     output.struct_size = 1000;
     CHECK(hearth_forward(session, &batch, &output) == HEARTH_INVALID);
     hearth_session_free(session);
     hearth_session_free(NULL);
     hearth_close(NULL);
     CHECK(strlen(hearth_describe(NULL)) == 0 && hearth_weights_huge_bytes(NULL) == 0);
+}
+
+/* Inputs of their exact size, so that a byte too many is seen; answers that are sums of what went in. */
+static void run_pool(hearth_session *session, int64_t batch, int64_t side) {
+    const size_t area = (size_t)(side * 2 * side), count = (size_t)batch * area * 8;
+    uint8_t *pixels = malloc(count);
+    CHECK(pixels != NULL);
+    for (size_t i = 0; i < count; ++i) pixels[i] = (uint8_t)(i % 8 + 1);
+    const hearth_tensor input = {
+        .name = "pixels", .data = pixels, .dtype = HEARTH_U8, .rank = 4, .shape = {batch, side, 2 * side, 8}};
+    hearth_tensor output;
+    CHECK(hearth_run(session, "pool", &input, 1, &output, 1) == HEARTH_OK);
+    CHECK(strcmp(output.name, "pooled") == 0 && output.dtype == HEARTH_F32 && output.rank == 2);
+    CHECK(output.shape[0] == batch && output.shape[1] == 8 && output.row_stride == 16);
+    for (int64_t i = 0; i < batch; ++i) {
+        for (int64_t c = 0; c < 8; ++c) { /* the weight of channel c is c + 1 */
+            const float got = ((const float *)output.data)[i * output.row_stride + c];
+            CHECK(got == (float)area * (float)((c + 1) * (c + 1)));
+        }
+    }
+    free(pixels);
+}
+
+static void run_ragged(hearth_session *session, int64_t total) {
+    int32_t *values = malloc((size_t)(total > 0 ? total : 1) * sizeof *values), sum = 0;
+    CHECK(values != NULL);
+    for (int64_t i = 0; i < total; ++i) sum += values[i] = (int32_t)(i * i);
+    int8_t flags[2] = {1, 8};
+    int32_t offsets[3] = {0, (int32_t)(total / 2), (int32_t)total};
+    hearth_tensor inputs[] = {
+        {.name = "offsets", .data = offsets, .dtype = HEARTH_I32, .rank = 1, .shape = {3}},
+        {.name = "flags", .data = flags, .dtype = HEARTH_I8, .rank = 1, .shape = {2}},
+        {.name = "values", .data = values, .dtype = HEARTH_I32, .rank = 1, .shape = {total}},
+    };
+    hearth_tensor output;
+    CHECK(hearth_run(session, "ragged", inputs, 3, &output, 1) == HEARTH_OK);
+    CHECK(output.rank == 1 && output.shape[0] == 1 && *(const int32_t *)output.data == sum);
+    offsets[2] = (int32_t)total + 1;
+    CHECK(hearth_run(session, "ragged", inputs, 3, &output, 1) == HEARTH_INVALID);
+    free(values);
+}
+
+static void *run_many(void *model) {
+    const hearth_size slots = {"slots", 100};
+    const hearth_session_options options = {.struct_size = sizeof options, .threads = 3, .sizes = &slots, .num_sizes = 1};
+    hearth_session *session = NULL;
+    CHECK(hearth_session_create(model, &options, &session) == HEARTH_OK);
+    hearth_profile(session, 1);
+    for (int32_t i = 0; i < 100; ++i) {
+        run_pool(session, 1 + i % 4, 1 + i % 6);
+        run_ragged(session, i % 65);
+        hearth_tensor output;
+        CHECK(hearth_run(session, "count", NULL, 0, &output, 1) == HEARTH_OK);
+        CHECK(*(const int32_t *)output.data == 100 * (i + 1));
+    }
+    hearth_step_profile profile;
+    CHECK(hearth_profile_read(session, 0, &profile) == HEARTH_OK);
+    CHECK(strcmp(profile.function, "pool") == 0 && profile.calls == 100);
+    hearth_session_clear_states(session);
+    hearth_session_free(session);
+    return NULL;
+}
+
+static void runs_functions(const char *dir) {
+    hearth_model *model = NULL;
+    pthread_t threads[2];
+    CHECK(hearth_open(dir, NULL, &model) == HEARTH_OK);
+    for (int i = 0; i < 2; ++i) CHECK(pthread_create(&threads[i], NULL, run_many, model) == 0);
+    for (int i = 0; i < 2; ++i) pthread_join(threads[i], NULL);
+    hearth_close(model);
 }
 
 static int32_t stop_at_once(void *user, uint64_t done, uint64_t total) {
@@ -148,12 +236,12 @@ static void masks_rows(void) {
 }
 
 int main(int count, char **arguments) {
-    CHECK(count == 2);
+    CHECK(count == 3);
     for (uint32_t use_mmap = 0; use_mmap < 2; ++use_mmap) {
         const hearth_open_options options = {.struct_size = sizeof options, .use_mmap = use_mmap, .load_threads = 3};
         hearth_model *model = NULL;
         CHECK(hearth_open(arguments[1], &options, &model) == HEARTH_OK);
-        CHECK(strstr(hearth_describe(model), "\"vocab_size\": 100,") != NULL);
+        CHECK(strstr(hearth_describe(model), "\"name\": \"token_ids\", \"dtype\": \"i32\", \"shape\": [\"tokens\"]") != NULL);
         decodes_alike(model);
         sessions_side_by_side(model);
         refuses_nonsense(model, arguments[1]);
@@ -163,6 +251,7 @@ int main(int count, char **arguments) {
         hearth_session_free(last);
     }
     masks_rows();
+    runs_functions(arguments[2]);
     int asked = 0;
     const hearth_open_options options = {
         .struct_size = sizeof options, .progress = stop_at_once, .progress_user = &asked};

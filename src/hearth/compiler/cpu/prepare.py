@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.norms import SUMS
+from hearth.compiler.cpu.selection import rows
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, rewrite
 from hearth.model.ops import hearth_op
@@ -48,11 +49,9 @@ def _prepare(graph: Graph, x: Any, quantise: bool, kp: int) -> list[Any]:
         args, attrs["gather"] = [source.args[0], source.args[1]], True
     elif is_op(source, "nn.rms_norm"):
         args, attrs["norm"], attrs["epsilon"] = list(source.args), True, source.attrs.epsilon
-    rows = x.ty.shape[0]
+    m = rows(x)
     if not quantise:
-        return [
-            graph.emit(hearth_op("prepare", args, relax.TensorType((rows, kp), "float32"), quantise=False, **attrs))
-        ]
-    types = [relax.TensorType((rows, kp), "int8"), relax.TensorType((rows, SUMS, kp // 32), "float32")]
+        return [graph.emit(hearth_op("prepare", args, relax.TensorType((m, kp), "float32"), quantise=False, **attrs))]
+    types = [relax.TensorType((m, kp), "int8"), relax.TensorType((m, SUMS, kp // 32), "float32")]
     both = graph.emit(hearth_op("prepare", args, types, quantise=True, **attrs))
     return [graph.emit(relax.TupleGetItem(both, i)) for i in (0, 1)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearth.checkpoint import open_checkpoint
-from hearth.compiler.compile import Precision, model_formats
-from hearth.compiler.cpu.select import Product
+from hearth.compiler.compile import Precision
+from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.pipeline import lower
-from hearth.compiler.plan import Limits
+from hearth.compiler.text import model_formats
 from hearth.model import load_family
 from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
+from hearth.model.text.network import text_network
 
 
 def model_products(
@@ -25,11 +26,9 @@ def model_products(
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
     lowered = lower(
-        model.config,
+        text_network(model, KV_DTYPES[kv_format(kv, precision)]),
         model_formats(checkpoint, model, quant, head),
         [isa],
         high_precision=precision == "high",
-        kv_dtype=KV_DTYPES[kv_format(kv, precision)],
-        limits=Limits(max_position=model.config.max_position),
     )
     return lowered.products

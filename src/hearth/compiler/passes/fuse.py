@@ -17,7 +17,7 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar, with_arguments
 from hearth.model.ops import f32_tensor, hearth_op
 
 
@@ -25,7 +25,7 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
     """The products of one input that feed one attention become one, where they share a format."""
 
     def rule(graph: Graph, value: Any) -> Any:
-        if not is_op(value, "hearth.attention"):
+        if not is_op(value, "hearth.paged_attention"):
             return None
         args = arguments(value)
         products = [graph.value(v) for v in args[:3]]
@@ -42,7 +42,7 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
         together = graph.emit(hearth_op("linear", merged, f32_tensor(tokens, sum(widths)), bias=len(merged) == 3))
         parts = graph.emit(op.split(together, [widths[0], widths[0] + widths[1]], axis=1))
         qkv = [graph.emit(relax.TupleGetItem(parts, i)) for i in range(3)]
-        return hearth_op("attention", [*qkv, *args[3:]], value.ty, layer=attribute(value, "layer"))
+        return with_arguments(value, [*qkv, *args[3:]])
 
     return rewrite(module, rule)
 

@@ -1,4 +1,4 @@
-"""Rewriting of `forward` by rules anchored at one operation: what every pass of this folder is made of.
+"""Rewriting of functions by rules anchored at one operation: what every pass of this folder is made of.
 
 A rule sees one binding and, through the `Graph`, where its operands come from. It returns None ("not mine") or the
 expression to take its place; what that made useless is removed afterwards. Operands may be old variables or results of
@@ -8,7 +8,7 @@ expression to take its place; what that made useless is removed afterwards. Oper
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tvm
@@ -20,9 +20,8 @@ Rule = Callable[["Graph", Any], Any]
 class Graph:
     """The function under rewriting: definitions and use counts of its old variables, and the new body so far."""
 
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.function = module["forward"]
+    def __init__(self, function: Any) -> None:
+        self.function = function
         (block,) = self.function.body.blocks
         self.bindings = [(b.var, b.value) for b in block.bindings]
         self.definitions: dict[Any, Any] = dict(self.bindings)
@@ -76,21 +75,35 @@ def operands(value: Any) -> list[Any]:
     return []
 
 
-def rewrite(module: Any, rule: Rule) -> Any:
-    """`module` with `rule` tried at every binding of `forward`, in order; dead bindings are dropped."""
-    graph = Graph(module)
+def rewrite(module: Any, rule: Rule, begin: Callable[[Graph], None] | None = None) -> Any:
+    """`module` with `rule` tried at every binding of every function, in order; dead bindings are dropped.
+
+    Args:
+        begin: called with each function's graph first, to emit what its rules stand on.
+    """
+    functions = {}
+    for var, function in module.functions.items():
+        is_graph = isinstance(function, relax.Function)
+        name = var.name_hint
+        functions[name] = _rewrite_function(name, function, rule, begin) if is_graph else function
+    return tvm.IRModule(functions)
+
+
+def _rewrite_function(name: str, function: Any, rule: Rule, begin: Callable[[Graph], None] | None) -> Any:
+    graph = Graph(function)
     builder = graph.builder
-    with builder.function("forward", attrs={"num_input": graph.function.attrs["num_input"]}):
+    with builder.function(name, attrs={"num_input": function.attrs["num_input"]}):
         with builder.dataflow():
+            if begin is not None:
+                begin(graph)
             for var, value in graph.bindings:
                 replaced = rule(graph, value)
                 graph.bind(var, graph.emit(value if replaced is None else replaced))
-            result = builder.emit_output(graph.mapped(graph.function.body.body))
+            result = builder.emit_output(graph.mapped(function.body.body))
         builder.emit_func_output(result, params=graph.params)
     module = builder.finalize()
-    (name,) = module.get_global_vars()
-    module.update_func(name, _without_dead_bindings(module[name]))
-    return module
+    (made,) = module.get_global_vars()
+    return _without_dead_bindings(module[made])
 
 
 def _without_dead_bindings(function: Any) -> Any:
@@ -109,18 +122,26 @@ def _without_dead_bindings(function: Any) -> Any:
 
 def is_op(value: Any, name: str) -> bool:
     """Whether `value` is a call of Relax's `relax.<name>`, or of ours when the name begins with `hearth.`."""
+    return operation(value) == name
+
+
+def operation(value: Any) -> str:
+    """The name of the operation that `value` is a call of, as `is_op` takes it; "": it is none."""
     if not isinstance(value, relax.Call):
-        return False
-    if name.startswith("hearth."):
-        return (
-            isinstance(value.args[0], relax.ExternFunc) and value.args[0].global_symbol == name if value.args else False
-        )
-    return getattr(value.op, "name", None) == f"relax.{name}"
+        return ""
+    if value.args and isinstance(value.args[0], relax.ExternFunc):
+        return str(value.args[0].global_symbol)
+    return str(getattr(value.op, "name", "")).removeprefix("relax.")
 
 
 def arguments(value: Any) -> list[Any]:
     """Operands of one of our operations."""
     return list(value.args[1].fields)
+
+
+def with_arguments(value: Any, args: Sequence[Any]) -> Any:
+    """One of our operations with other operands."""
+    return relax.Call(value.op, [value.args[0], relax.Tuple(list(args))], value.attrs, value.ty_args)
 
 
 def attribute(value: Any, name: str, default: Any = None) -> Any:
@@ -133,3 +154,8 @@ def scalar(value: Any) -> float | None:
     if isinstance(value, tvm.ir.expr.GenericConst) and len(value.ty.shape) == 0:
         return float(value.value.numpy())
     return None
+
+
+def dtype_of(ty: Any) -> str:
+    """The element type of a tensor type, such as `float32`."""
+    return str(ty.dtype.dtype) if hasattr(ty.dtype, "dtype") else str(ty.dtype)

@@ -1,16 +1,12 @@
 """The decoder as a Relax module, in logical operations: what is computed, not how.
 
 One function `forward` for a ragged batch: prefill chunks, single tokens and tokens to verify in any mixture. Weights
-are `[out, in]` f32 parameters by the names of `weights.py`, whatever format they will be packed in; passes in
-`compiler/` decide that. Besides Relax's own operations there are three of ours, as destination-passing calls with
-attributes:
+are `[out, in]` f32 parameters by the names of `parameters.py`, whatever format they will be packed in; passes in
+`compiler/` decide that. Beside the operations of `model/ops.py` there is one that only decoders have:
 
-    hearth.linear(x, w, [bias])                  x w^T + bias
-    hearth.rope_table(positions, inv_freq)       cos and sin, each (n, rotary_dim / 2)
-    hearth.attention(q, k, v, ...)               optional norm of q and k, rotation, append to the KV pages, attention
+    hearth.paged_attention(q, k, v, ...)     optional norm of q and k, rotation, append to the KV pages, attention
 
-n tokens, s sequences, r rows of logits, items and merges of attention; layouts of the KV pages and of the inputs are
-those of docs/architecture.md.
+Symbols and inputs are those of `batch.py`, layouts of the KV pages those of docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -20,34 +16,17 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.relax import op
 
-from hearth.model.ops import f32_tensor, hearth_op
-from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes
-from hearth.model.text.parameters import parameter_shapes
-
-INPUTS = ("token_ids", "positions", "token_seq", "items", "block_table", "logit_rows", "merges")
-
-
-def padded_head(head_dim: int) -> int:
-    """Head size in the KV pages and in rotated queries: a multiple of 16 lanes."""
-    return -(-head_dim // 16) * 16
-
-
-def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
-    """Bytes of one page (`PAGE_TOKENS` tokens) of each KV parameter of `build`."""
-    hp = padded_head(config.head_dim)
-    size = {kind: config.num_kv_heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
-    return {f"layers.{i}.{kind}_pages": size[kind] for i in range(config.num_layers) for kind in "kv"}
-
-
-def rope_parameter(index: int) -> str:
-    return f"ropes.{index}.inv_freq"
+from hearth.model.ops import f32_tensor, hearth_op, linear, rope_table
+from hearth.model.text.batch import SHAPES
+from hearth.model.text.config import DecoderConfig, LayerConfig
+from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
+from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
 
 def build(config: DecoderConfig, kv_dtype: str = "float16") -> Any:
     """The IRModule with `forward(inputs..., weights..., KV pages...) -> (logits, argmax, hidden)`.
 
-    logits f32 (r, vocab); argmax int64 (r,); hidden f32 (n, hidden_size), after the final norm.
+    logits f32 (logit_rows, vocab); argmax int64 (logit_rows,); hidden f32 (tokens, hidden_size), after the final norm.
     """
     return _Builder(config, kv_dtype).build()
 
@@ -56,14 +35,13 @@ class _Builder:
     def __init__(self, config: DecoderConfig, kv_dtype: str) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
-        names = ("n", "s", "items", "r", "stride", "pages", "merges")
-        n, s, items, r, stride, pages, merges = (tirx.Var(name, "int64") for name in names)
-        self.n, self.r = n, r
-        shapes = {
-            "token_ids": (n,), "positions": (n,), "token_seq": (n,), "items": (items, 8), "block_table": (s, stride),
-            "logit_rows": (r,), "merges": (merges, 4),
-        }  # fmt: skip
-        self.inputs = {name: relax.Var(name, relax.TensorType(shapes[name], "int32")) for name in INPUTS}
+        symbols = {d: tirx.Var(d, "int64") for shape in SHAPES.values() for d in shape if isinstance(d, str)}
+        pages = tirx.Var("pages", "int64")
+        self.inputs = {
+            name: relax.Var(name, relax.TensorType([symbols[d] if isinstance(d, str) else d for d in shape], "int32"))
+            for name, shape in SHAPES.items()
+        }
+        self.n = symbols["tokens"]
         self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
@@ -81,29 +59,31 @@ class _Builder:
     def scaled(self, x: Any, factor: float) -> Any:
         return x if factor == 1.0 else self.emit(op.multiply(x, relax.const(factor, "float32")))
 
-    def linear(self, x: Any, weight: str, bias: str | None, rows: Any | None = None) -> Any:
-        w = self.params[weight]
-        args = [x, w] if bias is None else [x, w, self.params[bias]]
-        out = f32_tensor(self.n if rows is None else rows, w.ty.shape[0])
-        return self.emit(hearth_op("linear", args, out, bias=bias is not None))
+    def linear(self, x: Any, weight: str, bias: str | None) -> Any:
+        return self.emit(linear(x, self.params[weight], None if bias is None else self.params[bias]))
 
     def norm(self, x: Any, weight: str) -> Any:
-        # Gemma's weight + 1 is folded into the packed vector by the compiler (DecoderConfig.norm_offset).
+        # Gemma's weight + 1 is in the parameter (`network.py`, DecoderConfig.norm_offset).
         return self.emit(op.nn.rms_norm(x, self.params[weight], axes=-1, epsilon=self.c.norm_eps))
 
     def build(self) -> Any:
         c, bb = self.c, self.bb
         all_params = [*self.inputs.values(), *self.params.values(), *self.kv.values()]
-        with bb.function("forward", all_params, attrs={"num_input": len(INPUTS)}):
+        with bb.function("forward", all_params, attrs={"num_input": len(SHAPES)}):
             with bb.dataflow():
                 x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
                 x = self.scaled(x, c.embedding_scale)
-                tables = [self.rope_table(i, rope) for i, rope in enumerate(c.ropes)]
+                tables = [
+                    self.emit(
+                        rope_table(self.inputs["positions"], self.params[rope_parameter(i)], rope.attention_factor)
+                    )
+                    for i, rope in enumerate(c.ropes)
+                ]
                 for i, layer in enumerate(c.layers):
                     x = self.block(i, layer, x, tables)
                 hidden = self.norm(x, "norm")
                 rows = self.emit(op.take(hidden, self.inputs["logit_rows"], axis=0))
-                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", None, self.r)
+                logits = self.linear(rows, "embed" if c.tied_embeddings else "head", None)
                 logits = self.scaled(logits, c.logit_scale)
                 if c.logit_softcap is not None:
                     cap = relax.const(c.logit_softcap, "float32")
@@ -112,11 +92,6 @@ class _Builder:
                 out = bb.emit_output(relax.Tuple([logits, best, hidden]))
             bb.emit_func_output(out)
         return bb.get()
-
-    def rope_table(self, index: int, rope: RopeConfig) -> Any:
-        half = f32_tensor(self.n, len(rope.inv_freq))
-        args = [self.inputs["positions"], self.params[rope_parameter(index)]]
-        return self.emit(hearth_op("rope_table", args, [half, half], attention_factor=rope.attention_factor))
 
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c = self.c
@@ -141,8 +116,13 @@ class _Builder:
             args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
         args += [self.kv[p + "k_pages"], self.kv[p + "v_pages"]]
-        out = f32_tensor(self.n, c.num_heads * c.head_dim)
-        h = self.emit(hearth_op("attention", args, out, layer=i))
+        call = hearth_op(
+            "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
+            num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
+            softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
+            qk_norm=c.qk_norm or "", epsilon=c.norm_eps,
+        )  # fmt: skip
+        h = self.emit(call)
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)
 
     def mlp(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hearth.model.text.config import DecoderConfig
+
 KvDtype = Literal["float16", "float32", "int8"]
 KvFormat = Literal["f16", "q8"]
 """As people choose it; with `precision="high"` f32 unless they do."""
@@ -33,3 +35,15 @@ def block_bytes(kind: str, kv_dtype: str, hp: int) -> int:
     if kv_dtype == "int8":
         size += PAGE_TOKENS * SCALE_BYTES * (hp // key_group(hp) if kind == "k" else 1)
     return size
+
+
+def padded_head(head_dim: int) -> int:
+    """Head size in the KV pages and in rotated queries: a multiple of 16 lanes."""
+    return -(-head_dim // 16) * 16
+
+
+def kv_page_bytes(config: DecoderConfig, kv_dtype: str) -> dict[str, int]:
+    """Bytes of one page (`PAGE_TOKENS` tokens) of each region of keys or values, by its name."""
+    hp = padded_head(config.head_dim)
+    size = {kind: config.num_kv_heads * block_bytes(kind, kv_dtype, hp) for kind in "kv"}
+    return {f"layers.{i}.{kind}_pages": size[kind] for i in range(config.num_layers) for kind in "kv"}

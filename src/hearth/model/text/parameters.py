@@ -19,7 +19,11 @@ All weights are `[out, in]`, vectors `[size]`; `N` is the layer, from 0:
 
 from __future__ import annotations
 
+from hearth.model.network import Role
 from hearth.model.text.config import DecoderConfig
+
+_BODY = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
+_HEAD = frozenset({"embed", "head"})
 
 
 def parameter_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
@@ -62,3 +66,14 @@ def parameter_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
     if not config.tied_embeddings:
         shapes["head"] = (config.vocab_size, hidden)
     return shapes
+
+
+def rope_parameter(index: int) -> str:
+    """The frequencies of `DecoderConfig.ropes[index]`, which no file holds."""
+    return f"ropes.{index}.inv_freq"
+
+
+def parameter_role(name: str) -> Role:
+    """What a parameter is to the choice of number formats."""
+    last = name.rpartition(".")[2]
+    return "head" if last in _HEAD else "body" if last in _BODY else "exact"

@@ -50,10 +50,10 @@ hearth_status hearth_read_bandwidth(uint32_t threads, uint64_t bytes, uint32_t r
     void *buffers[] = {memory.data};
     hth_team_step touch = {.run = touch_units, .buffers = buffers, .units = (int64_t)units, .grain = 8};
     hth_team_step sum = {.run = sum_units, .buffers = buffers, .units = (int64_t)units, .grain = 1};
-    (void)hth_team_run(team, &touch, 1, false);
+    (void)hth_team_run(team, &(hth_team_work){&touch, 1}, false);
     for (uint32_t i = 0; i < rounds; ++i) {
         const uint64_t started = hth_now_ns();
-        (void)hth_team_run(team, &sum, 1, false);
+        (void)hth_team_run(team, &(hth_team_work){&sum, 1}, false);
         const uint64_t spent = hth_now_ns() - started;
         bytes_per_second[i] = (double)(units * UNIT_BYTES) * 1e9 / (double)(spent > 0 ? spent : 1);
     }

@@ -5,19 +5,27 @@
 #include "error.h"
 #include "session.h"
 
-static hth_item *items_of(const hearth_session *session) { return (hth_item *)(void *)session->inputs[HTH_ITEMS]; }
+static int32_t *input_of(const hearth_session *session, hth_text_input which) {
+    return session->inputs[session->text.inputs[which]];
+}
+
+static hth_item *items_of(const hearth_session *session) { return (hth_item *)(void *)input_of(session, HTH_ITEMS); }
+
+static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t value) {
+    session->symbols[session->text.symbols[symbol]] = value;
+}
 
 #define INVALID(...) hth_fail(HEARTH_INVALID, __VA_ARGS__)
 
-static hearth_status check_sizes(const hth_plan_header *h, const hearth_batch *batch) {
-    if (batch->num_tokens < 1 || batch->num_tokens > h->max_tokens) {
-        return INVALID("num_tokens is %u, must be 1 to %u", batch->num_tokens, h->max_tokens);
+static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch) {
+    if (batch->num_tokens < 1 || batch->num_tokens > text->max_tokens) {
+        return INVALID("num_tokens is %u, must be 1 to %u", batch->num_tokens, text->max_tokens);
     }
-    if (batch->num_seqs < 1 || batch->num_seqs > h->max_seqs) {
-        return INVALID("num_seqs is %u, must be 1 to %u", batch->num_seqs, h->max_seqs);
+    if (batch->num_seqs < 1 || batch->num_seqs > text->max_seqs) {
+        return INVALID("num_seqs is %u, must be 1 to %u", batch->num_seqs, text->max_seqs);
     }
-    if (batch->num_logit_rows > h->max_logit_rows) {
-        return INVALID("num_logit_rows is %u, must be at most %u", batch->num_logit_rows, h->max_logit_rows);
+    if (batch->num_logit_rows > text->max_logit_rows) {
+        return INVALID("num_logit_rows is %u, must be at most %u", batch->num_logit_rows, text->max_logit_rows);
     }
     if (batch->block_table_stride < 1 || batch->block_table_stride > INT32_MAX) {
         return INVALID("block_table_stride is %u", batch->block_table_stride);
@@ -32,19 +40,20 @@ static hearth_status check_sizes(const hth_plan_header *h, const hearth_batch *b
 /* Every page from the first position of a sequence to its last in this batch must be given. */
 static hearth_status check_pages(const hearth_session *session, const hearth_batch *batch, int32_t seq,
                                  int32_t last_position) {
-    const uint32_t pages = (uint32_t)last_position / session->model->plan.header->page_tokens + 1;
+    const hth_text *text = &session->text;
+    const uint32_t pages = (uint32_t)last_position / text->page_tokens + 1;
     if (pages > batch->block_table_stride) {
         return INVALID("sequence %d: position %d needs %u pages, block_table has %u columns", seq, last_position, pages,
                        batch->block_table_stride);
     }
-    if (pages > session->table_stride) {
+    if (pages > text->table_stride) {
         return INVALID("sequence %d: position %d needs %u pages, the session has %u", seq, last_position, pages,
-                       session->num_pages);
+                       text->num_pages);
     }
     const int32_t *row = batch->block_table + (size_t)seq * batch->block_table_stride;
     for (uint32_t i = 0; i < pages; ++i) {
-        if (row[i] < 0 || (uint32_t)row[i] >= session->num_pages) {
-            return INVALID("sequence %d: page %u is %d, the session has %u pages", seq, i, row[i], session->num_pages);
+        if (row[i] < 0 || (uint32_t)row[i] >= text->num_pages) {
+            return INVALID("sequence %d: page %u is %d, the session has %u pages", seq, i, row[i], text->num_pages);
         }
     }
     return HEARTH_OK;
@@ -54,32 +63,32 @@ static hearth_status check_pages(const hearth_session *session, const hearth_bat
 static hearth_status take_run(hearth_session *session, const hearth_batch *batch, uint32_t first, uint32_t *end,
                               uint32_t *num_tiles) {
     hth_item *tiles = items_of(session);
-    const hth_plan_header *h = session->model->plan.header;
+    const hth_text *text = &session->text;
     const int32_t seq = batch->token_seq[first];
     if (seq < 0 || (uint32_t)seq >= batch->num_seqs) {
         return INVALID("token %u: sequence %d, there are %u", first, seq, batch->num_seqs);
     }
-    if (session->seq_seen[seq] != 0) return INVALID("sequence %d: its tokens do not stand together", seq);
-    session->seq_seen[seq] = 1;
+    if (text->seq_seen[seq] != 0) return INVALID("sequence %d: its tokens do not stand together", seq);
+    text->seq_seen[seq] = 1;
     const int64_t start = batch->positions[first];
     uint32_t i = first;
     for (; i < batch->num_tokens && batch->token_seq[i] == seq; ++i) {
         const int32_t token = batch->token_ids[i], position = batch->positions[i];
-        if (token < 0 || (uint32_t)token >= h->vocab_size) {
-            return INVALID("token %u: id %d, the vocabulary has %u", i, token, h->vocab_size);
+        if (token < 0 || (uint32_t)token >= text->vocab_size) {
+            return INVALID("token %u: id %d, the vocabulary has %u", i, token, text->vocab_size);
         }
-        if (position < 0 || (uint32_t)position >= h->max_position) {
-            return INVALID("token %u: position %d, must be below %u", i, position, h->max_position);
+        if (position < 0 || (uint32_t)position >= text->max_position) {
+            return INVALID("token %u: position %d, must be below %u", i, position, text->max_position);
         }
         if (position != start + (i - first)) {
             return INVALID("token %u: position %d, positions of a sequence must ascend by 1", i, position);
         }
-        if ((i - first) % h->tile_tokens == 0) {
+        if ((i - first) % text->tile_tokens == 0) {
             tiles[(*num_tiles)++] = (hth_item){.first = (int32_t)i, .seq = seq, .slot = -1};
         }
         hth_item *tile = &tiles[*num_tiles - 1];
         ++tile->count;
-        tile->split_end = position / (int32_t)h->split_tokens + 1;
+        tile->split_end = position / (int32_t)text->split_tokens + 1;
     }
     *end = i;
     return check_pages(session, batch, seq, batch->positions[i - 1]);
@@ -105,9 +114,9 @@ enum { ITEMS_PER_THREAD = 4 };
 /* Cuts tiles that have more than their share of the splits into several items: decoding, where a long context would
  * otherwise be one thread's work. Splits are computed apart in any case, so this is a question of time only. */
 static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
-    const hth_plan_header *h = session->model->plan.header;
+    const hth_text *text = &session->text;
     hth_item *items = items_of(session);
-    hth_merge *merges = (hth_merge *)(void *)session->inputs[HTH_MERGES];
+    hth_merge *merges = (hth_merge *)(void *)input_of(session, HTH_MERGES);
     uint64_t splits = 0;
     for (uint32_t t = 0; t < num_tiles; ++t) splits += (uint64_t)items[t].split_end;
     const uint64_t wanted = (uint64_t)ITEMS_PER_THREAD * session->threads;
@@ -116,7 +125,7 @@ static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
     for (uint32_t t = 0; t < num_tiles; ++t) {
         const hth_item tile = items[t];
         const uint64_t needed = (uint64_t)tile.count * (uint64_t)tile.split_end;
-        if (tile.split_end <= most || needed > h->max_partials - slots) continue;
+        if (tile.split_end <= most || needed > text->max_partials - slots) continue;
         merges[num_merges++] = (hth_merge){
             .first = tile.first, .count = tile.count, .slot = (int32_t)slots, .splits = tile.split_end};
         for (int32_t begin = 0; begin < tile.split_end; begin += most) {
@@ -128,39 +137,37 @@ static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
         }
         slots += (uint32_t)needed;
     }
-    session->symbols[HTH_NUM_ITEMS] = num_items;
-    session->symbols[HTH_NUM_MERGES] = num_merges;
+    set_symbol(session, HTH_NUM_ITEMS, num_items);
+    set_symbol(session, HTH_NUM_MERGES, num_merges);
 }
 
 hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch) {
-    const hth_plan *plan = &session->model->plan;
+    const hth_text *text = &session->text;
     const uint32_t n = batch->num_tokens;
     uint32_t num_tiles = 0;
-    hearth_status status = check_sizes(plan->header, batch);
+    hearth_status status = check_sizes(text, batch);
     if (status != HEARTH_OK) return status;
     status = take_tokens(session, batch, &num_tiles);
-    memset(session->seq_seen, 0, batch->num_seqs);
+    memset(text->seq_seen, 0, batch->num_seqs);
     if (status != HEARTH_OK) return status;
 
-    memcpy(session->inputs[HTH_TOKEN_IDS], batch->token_ids, (size_t)n * 4);
-    memcpy(session->inputs[HTH_POSITIONS], batch->positions, (size_t)n * 4);
-    memcpy(session->inputs[HTH_TOKEN_SEQ], batch->token_seq, (size_t)n * 4);
+    memcpy(input_of(session, HTH_TOKEN_IDS), batch->token_ids, (size_t)n * 4);
+    memcpy(input_of(session, HTH_POSITIONS), batch->positions, (size_t)n * 4);
+    memcpy(input_of(session, HTH_TOKEN_SEQ), batch->token_seq, (size_t)n * 4);
     if (batch->num_logit_rows > 0) {
-        memcpy(session->inputs[HTH_LOGIT_ROWS], batch->logit_rows, (size_t)batch->num_logit_rows * 4);
+        memcpy(input_of(session, HTH_LOGIT_ROWS), batch->logit_rows, (size_t)batch->num_logit_rows * 4);
     }
     /* Further columns can never be needed: they are left out, so the copy always fits. */
-    const uint32_t most = session->table_stride;
+    const uint32_t most = text->table_stride;
     const uint32_t stride = batch->block_table_stride < most ? batch->block_table_stride : most;
     for (uint32_t s = 0; s < batch->num_seqs; ++s) {
-        memcpy(session->inputs[HTH_BLOCK_TABLE] + (size_t)s * stride,
+        memcpy(input_of(session, HTH_BLOCK_TABLE) + (size_t)s * stride,
                batch->block_table + (size_t)s * batch->block_table_stride, (size_t)stride * 4);
     }
-    session->symbols[HTH_ONE] = 1;
-    session->symbols[HTH_NUM_TOKENS] = n;
-    session->symbols[HTH_NUM_SEQS] = batch->num_seqs;
-    session->symbols[HTH_NUM_LOGIT_ROWS] = batch->num_logit_rows;
-    session->symbols[HTH_BLOCK_TABLE_STRIDE] = stride;
-    session->symbols[HTH_NUM_PAGES] = session->num_pages;
+    set_symbol(session, HTH_TOKENS, n);
+    set_symbol(session, HTH_SEQUENCES, batch->num_seqs);
+    set_symbol(session, HTH_NUM_LOGIT_ROWS, batch->num_logit_rows);
+    set_symbol(session, HTH_BLOCK_TABLE_STRIDE, stride);
     cut_tiles(session, num_tiles);
     return HEARTH_OK;
 }

@@ -4,11 +4,18 @@
  * library that holds this API together with the kernels compiled for that model. Load the library of the bundle, then:
  *
  *     hearth_open            reads and checks the plan, places the weights in memory      -> hearth_model
- *     hearth_session_create  makes a thread team, a workspace and a KV cache in pages     -> hearth_session
- *     hearth_forward         runs the model over a batch of tokens; answers logits, ...
+ *     hearth_session_create  makes a thread team, a workspace and the model's states      -> hearth_session
+ *     hearth_run             runs one of the model's functions over arrays with names; answers arrays
+ *     hearth_forward         runs a language model over a batch of tokens; answers logits, ...
  *     hearth_session_free, hearth_close
  *
- * The runtime knows tokens, positions and pages. It knows no text, no sampling and no scheduling: that is its caller's.
+ * A model has one or more functions over named inputs and outputs, whose sizes may differ from call to call within bounds;
+ * they share their weights. hearth_describe lists them. A function has either no door, and anybody runs it by hearth_run,
+ * or the door "text": then its inputs are made of a batch of tokens, by hearth_forward alone. States are what outlives a
+ * call, such as the pages of a KV cache; how many units a session has of them is said when it is made.
+ *
+ * The runtime knows arrays, tokens, positions and pages. It knows no text, no pictures, no sampling and no scheduling: that
+ * is its caller's.
  *
  * Threads. A model may be used by several sessions at once. A session serves one call at a time; a second call that
  * comes in meanwhile is refused. Functions that answer a status leave a text for hearth_error() in the calling thread.
@@ -34,7 +41,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a caller compiled against the old header could not use the new library. */
-#define HEARTH_ABI_VERSION 2u
+#define HEARTH_ABI_VERSION 3u
 
 typedef enum hearth_status {
     HEARTH_OK = 0,
@@ -81,10 +88,15 @@ typedef struct hearth_open_options {
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* One JSON object, valid as long as the model:
- * {"abi_version", "vocab_size", "hidden_size", "max_tokens", "max_seqs", "max_logit_rows", "tile_tokens",
- *  "split_tokens", "max_partials", "page_tokens", "max_position", "max_block_table_stride", "weights_bytes",
- *  "arena_bytes", "scratch_bytes_per_thread", "kv_bytes_per_page", "num_steps", "num_kernels", "num_kv", "num_weights", "outputs": [names],
- *  "isa": the instruction set in use, "isas": [those that the library has, best first]} */
+ * {"abi_version",
+ *  "functions": [{"name", "door", "inputs": [TENSOR], "outputs": [TENSOR]}],
+ *  "symbols": {name: [lowest, highest value]},
+ *  "states": [{"name", "unit": the symbol that counts its units, "unit_bytes"}],
+ *  "weights_bytes", "arena_bytes", "scratch_bytes_per_thread", "num_steps", "num_kernels", "num_weights",
+ *  "isa": the instruction set in use, "isas": [those that the library has, best first]}
+ * TENSOR: {"name", "dtype": "f32", "i32", "u8", "i8" or "f16", "shape": [a number, or an expression over symbols as text],
+ * "most": [the largest number of each axis]}, of an input whose values are checked also "low" and "high" (number or
+ * expression, both included) and, if values may never fall and run from low to high, "ascending": true. */
 HEARTH_API const char *hearth_describe(const hearth_model *model);
 
 /* How many bytes of the weights lie in huge pages now (0 where the system does not tell). */
@@ -95,24 +107,64 @@ HEARTH_API void hearth_close(hearth_model *model);
 
 /* ---- sessions ---- */
 
+/* How many units the states have whose "unit" is `name`: for a language model {"pages", n}; a page holds the keys and
+ * values of page_tokens positions of one sequence, in all layers. */
+typedef struct hearth_size {
+    const char *name;
+    int64_t value;
+} hearth_size;
+
 typedef struct hearth_session_options {
     uint32_t struct_size;
-    uint32_t threads;   /* threads that compute, the caller's included; 0: one for each processor in the affinity mask */
-    uint64_t num_pages; /* pages of the KV cache; a page holds page_tokens positions of one sequence, in all layers */
+    uint32_t threads;         /* threads that compute, the caller's included; 0: one for each processor in the affinity mask */
+    const hearth_size *sizes; /* [num_sizes]: one for each unit that the model's states have; NULL when there are none */
+    uint32_t num_sizes;
+    uint32_t reserved; /* 0 */
 } hearth_session_options;
 
+/* `options` may be NULL. A size that is missing, or that the model does not know, is named (HEARTH_INVALID). */
 HEARTH_API hearth_status hearth_session_create(hearth_model *model, const hearth_session_options *options,
                                                hearth_session **session);
 
-/* Must not be called while a forward runs in this session. NULL is fine. */
+/* Must not be called while a function runs in this session. NULL is fine. */
 HEARTH_API void hearth_session_free(hearth_session *session);
 
-/* Bytes the session asked of the system; KV pages take real memory only once they are written. */
+/* Bytes the session asked of the system; states take real memory only once they are written. */
 HEARTH_API uint64_t hearth_session_bytes(const hearth_session *session);
 
-/* ---- running ---- */
+/* ---- running any function ---- */
+
+typedef enum hearth_dtype {
+    HEARTH_F32 = 0,
+    HEARTH_I32 = 1,
+    HEARTH_U8 = 2,
+    HEARTH_I8 = 3,
+    HEARTH_F16 = 4
+} hearth_dtype;
+
+/* An array in row-major order: the last axis is dense, and each row begins row_stride elements after the one before. */
+typedef struct hearth_tensor {
+    const char *name;
+    void *data;         /* of an input only read; NULL is fine where an axis is 0 */
+    uint32_t dtype;     /* hearth_dtype */
+    uint32_t rank;      /* 1 .. 8 */
+    int64_t shape[8];   /* [rank] */
+    int64_t row_stride; /* at least the last axis; of an input 0 or the last axis, for inputs are dense */
+} hearth_tensor;
+
+/* Checks the inputs against what the function declares (every name, type, size and, where it says so, value), copies them,
+ * runs it. Inputs come by name in any order, all of them; symbols get their values from the inputs' shapes. `outputs` has
+ * room for exactly the function's outputs and is filled in their order on HEARTH_OK; names are valid as long as the model,
+ * data lies in the session's memory and holds until its next run of any function. An output may be an input of that. */
+HEARTH_API hearth_status hearth_run(hearth_session *session, const char *function, const hearth_tensor *inputs,
+                                    uint32_t num_inputs, hearth_tensor *outputs, uint32_t num_outputs);
+
+/* ---- running a language model ---- */
 
 /* A batch of tokens of any mixture of sequences: chunks of prompts, single decode tokens, tokens to verify.
+ *
+ * max_tokens is the highest value of the symbol tokens of hearth_describe, max_seqs that of sequences, max_logit_rows that of
+ * logit_rows; vocab_size and max_position are one more than the highest value of token_ids and positions.
  *
  * The KV cache has no notion of a sequence's identity: row s of block_table says in which pages positions
  * [0, page_tokens), [page_tokens, 2 * page_tokens), ... of sequence s lie. A forward writes keys and values of its tokens
@@ -133,10 +185,8 @@ typedef struct hearth_batch {
     const int32_t *logit_rows;     /* [num_logit_rows], indices of tokens; may be NULL when there are none */
 } hearth_batch;
 
-typedef enum hearth_dtype { HEARTH_F32 = 0, HEARTH_I32 = 1 } hearth_dtype;
-
-/* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next forward of the
- * session. data is NULL when the plan has no such output. */
+/* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any
+ * function of the session. data is NULL when the plan has no such output. */
 typedef struct hearth_view {
     const void *data;
     uint32_t dtype; /* hearth_dtype */
@@ -153,7 +203,7 @@ typedef struct hearth_output {
     hearth_view hidden; /* f32 [num_tokens][hidden_size], after the final norm */
 } hearth_output;
 
-/* Checks the batch, copies its arrays, runs the plan. `output` is filled on HEARTH_OK. */
+/* Checks the batch, copies its arrays, runs the function with the door "text". `output` is filled on HEARTH_OK. */
 HEARTH_API hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch, hearth_output *output);
 
 /* ---- drawing ---- */
@@ -167,16 +217,17 @@ HEARTH_API hearth_status hearth_apply_mask(const float *logits, const int32_t *m
 /* ---- measuring ---- */
 
 typedef struct hearth_step_profile {
-    const char *label;  /* the compiler's name for the step, valid as long as the model */
-    const char *kernel; /* the kernel's name, likewise */
-    uint64_t calls;     /* forwards in which the step had something to do, while the profile was on */
-    uint64_t time_ns;   /* in total */
+    const char *function; /* that the step belongs to, valid as long as the model */
+    const char *label;    /* the compiler's name for the step, likewise */
+    const char *kernel;   /* the kernel's name, likewise */
+    uint64_t calls;       /* runs in which the step had something to do, while the profile was on */
+    uint64_t time_ns;     /* in total */
 } hearth_step_profile;
 
 /* Switches the timing of steps on (which sets all times to zero) or off. Costs two clock readings a step. */
 HEARTH_API void hearth_profile(hearth_session *session, int32_t enable);
 
-/* The profile of step `index`, from 0; HEARTH_INVALID past the last. */
+/* The profile of step `index`, from 0 and through all functions; HEARTH_INVALID past the last. */
 HEARTH_API hearth_status hearth_profile_read(const hearth_session *session, uint32_t index, hearth_step_profile *profile);
 
 /* Reads a buffer of `bytes` in huge pages `rounds` times with a thread team of its own and writes the bandwidth of each
@@ -191,9 +242,9 @@ typedef enum hearth_arithmetic { HEARTH_INT8 = 0, HEARTH_FLOAT32 = 1 } hearth_ar
 HEARTH_API hearth_status hearth_compute_peak(const hearth_model *model, hearth_arithmetic arithmetic, uint32_t threads,
                                              uint32_t rounds, double *operations_per_second);
 
-/* Writes zeros to the whole KV cache, so that all of it is in memory: to measure how fast tokens follow a long context
- * without computing the context. Not while a forward runs in this session. */
-HEARTH_API void hearth_session_clear_kv(hearth_session *session);
+/* Writes zeros to all states, so that all of them are in memory: to measure how fast tokens follow a long context without
+ * computing the context. Not while a function runs in this session. */
+HEARTH_API void hearth_session_clear_states(hearth_session *session);
 
 #ifdef __cplusplus
 }

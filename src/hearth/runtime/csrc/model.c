@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "describe.h"
 #include "error.h"
 #include "kernel_set.h"
 #include "options.h"
@@ -43,46 +44,15 @@ static hearth_status read_plan(hearth_model *model, const char *path) {
     return status == HEARTH_OK ? check_origin(model->plan_bytes, size) : status;
 }
 
-static hearth_status describe(hearth_model *model) {
-    const hth_plan *p = &model->plan;
-    const hth_plan_header *h = p->header;
-    size_t size = 2048; /* 20 numbers of at most 20 digits, their names, and three known output names */
-    for (uint32_t i = 0; i < hearth_num_kernel_sets; ++i) size += 2 * strlen(hearth_kernel_sets[i].isa) + 8;
-    char *text = malloc(size);
-    if (text == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the description");
-    int used = snprintf(
-        text, size,
-        "{\"abi_version\": %u, \"vocab_size\": %u, \"hidden_size\": %u, \"max_tokens\": %u, \"max_seqs\": %u, "
-        "\"max_logit_rows\": %u, \"tile_tokens\": %u, \"split_tokens\": %u, \"max_partials\": %u, "
-        "\"page_tokens\": %u, \"max_position\": %u, "
-        "\"max_block_table_stride\": %u, \"weights_bytes\": %llu, \"arena_bytes\": %llu, "
-        "\"scratch_bytes_per_thread\": %llu, \"kv_bytes_per_page\": %llu, \"num_steps\": %u, \"num_kernels\": %u, "
-        "\"num_kv\": %u, \"num_weights\": %u, \"outputs\": [",
-        HEARTH_ABI_VERSION, h->vocab_size, h->hidden_size, h->max_tokens, h->max_seqs, h->max_logit_rows,
-        h->tile_tokens, h->split_tokens, h->max_partials, h->page_tokens, h->max_position, p->max_block_table_stride,
-        (unsigned long long)h->weights_bytes, (unsigned long long)h->arena_bytes, (unsigned long long)h->scratch_bytes,
-        (unsigned long long)p->kv_bytes_per_page, h->num_steps, h->num_kernels, h->num_kv, h->num_weights);
-    for (uint32_t i = 0; i < h->num_outputs; ++i) {
-        used += snprintf(text + used, size - (size_t)used, "%s\"%s\"", i > 0 ? ", " : "",
-                         p->strings + p->outputs[i].name);
-    }
-    used += snprintf(text + used, size - (size_t)used, "], \"isa\": \"%s\", \"isas\": [", model->set->isa);
-    for (uint32_t i = 0; i < hearth_num_kernel_sets; ++i) {
-        used += snprintf(text + used, size - (size_t)used, "%s\"%s\"", i > 0 ? ", " : "", hearth_kernel_sets[i].isa);
-    }
-    (void)snprintf(text + used, size - (size_t)used, "]}");
-    model->description = text;
-    return HEARTH_OK;
-}
-
 static hearth_status open_bundle(hearth_model *model, const char *dir, const hearth_open_options *options) {
     char *plan_path = join(dir, "plan.bin"), *weights_path = join(dir, "weights.bin");
     hearth_status status = HEARTH_OK;
     if (plan_path == NULL || weights_path == NULL) status = hth_fail(HEARTH_MEMORY, "no memory for a path");
     if (status == HEARTH_OK) status = read_plan(model, plan_path);
+    if (status == HEARTH_OK) status = hth_text_find(&model->plan, &model->text);
     if (status == HEARTH_OK) status = hth_kernel_set_choose(&model->set, options->isa);
     if (status == HEARTH_OK) status = hth_kernel_set_resolve(model->set, &model->plan, &model->kernels);
-    if (status == HEARTH_OK) status = describe(model);
+    if (status == HEARTH_OK) status = hth_describe(model, &model->description);
     if (status == HEARTH_OK) {
         status = hth_weights_open(&model->weights, weights_path, model->plan.header->weights_bytes, &model->budget,
                                   options);
@@ -125,6 +95,7 @@ void hearth_close(hearth_model *model) {
     hth_weights_close(&model->weights);
     free(model->description);
     free((void *)model->kernels);
+    hth_plan_free(&model->plan);
     free(model->plan_bytes);
     free(model);
 }

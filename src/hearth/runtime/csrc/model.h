@@ -7,10 +7,12 @@
 #include "budget.h"
 #include "kernels.h"
 #include "plan.h"
+#include "text.h"
 #include "weights.h"
 
 struct hearth_model {
     hth_plan plan;
+    hth_text text;                 /* the function that hearth_forward runs, if the plan has one */
     void *plan_bytes;              /* what the plan's tables point into */
     const hearth_kernel_set *set;  /* the instruction set in use */
     const hearth_kernel **kernels; /* [num_kernels], of that set */

@@ -37,7 +37,7 @@ hearth_status hearth_compute_peak(const hearth_model *model, hearth_arithmetic a
     hth_team_step step = {.run = kernel->fn, .scalars = &operations, .units = units, .grain = 1};
     for (uint32_t i = 0; i < rounds; ++i) {
         const uint64_t started = hth_now_ns();
-        (void)hth_team_run(team, &step, 1, false);
+        (void)hth_team_run(team, &(hth_team_work){&step, 1}, false);
         const uint64_t spent = hth_now_ns() - started;
         operations_per_second[i] = (double)units * UNIT_OPERATIONS * 1e9 / (double)(spent > 0 ? spent : 1);
     }

@@ -6,61 +6,37 @@
 #include <stdbool.h>
 
 #include "hearth.h"
+#include "scalar.h"
 
-enum { HTH_PLAN_VERSION = 2, HTH_PLAN_ALIGN = 64 };
+/* The last three, far above any network, keep a hostile plan from making the checks themselves slow. */
+enum {
+    HTH_PLAN_VERSION = 3,
+    HTH_PLAN_ALIGN = 64,
+    HTH_MAX_SYMBOLS = 64,
+    HTH_MAX_AXES = 8,
+    HTH_MAX_NAME = 255,    /* bytes of a name that callers use */
+    HTH_MAX_ARGS = 256,    /* buffers, or scalars, of a kernel */
+    HTH_MAX_TABLE = 256    /* functions of a plan; inputs, or outputs, of a function */
+};
 
-typedef enum hth_symbol {
-    HTH_ONE,
-    HTH_NUM_TOKENS,
-    HTH_NUM_SEQS,
-    HTH_NUM_LOGIT_ROWS,
-    HTH_NUM_ITEMS,
-    HTH_BLOCK_TABLE_STRIDE,
-    HTH_NUM_PAGES,
-    HTH_NUM_MERGES,
-    HTH_NUM_SYMBOLS
-} hth_symbol;
+typedef enum hth_buffer_kind { HTH_ARENA, HTH_WEIGHT, HTH_STATE, HTH_INPUT, HTH_NUM_BUFFER_KINDS } hth_buffer_kind;
 
-typedef enum hth_buffer_kind { HTH_ARENA, HTH_WEIGHT, HTH_KV, HTH_INPUT, HTH_NUM_BUFFER_KINDS } hth_buffer_kind;
-
-typedef enum hth_input {
-    HTH_TOKEN_IDS,
-    HTH_POSITIONS,
-    HTH_TOKEN_SEQ,
-    HTH_ITEMS,
-    HTH_BLOCK_TABLE,
-    HTH_LOGIT_ROWS,
-    HTH_MERGES,
-    HTH_NUM_INPUTS
-} hth_input;
+typedef enum hth_input_checks { HTH_UNCHECKED, HTH_IN_RANGE, HTH_ASCENDING, HTH_NUM_CHECKS } hth_input_checks;
 
 typedef struct {
     char magic[8];
     uint32_t version, header_size;
     uint64_t file_size;
-    uint32_t num_strings_bytes, num_scalars, num_buffers, num_weights, num_kv, num_kernels, num_steps, num_args;
-    uint32_t num_outputs, num_meta;
+    uint32_t num_strings_bytes, num_symbols, num_scalars, num_buffers, num_weights, num_states, num_kernels;
+    uint32_t num_steps, num_args, num_dims, num_inputs, num_outputs, num_functions, zero;
     uint64_t arena_bytes, scratch_bytes, weights_bytes;
-    uint32_t max_tokens, max_seqs, max_logit_rows, tile_tokens, page_tokens, vocab_size, hidden_size, max_position;
-    uint32_t split_tokens, max_partials;
-    uint8_t zero[64];
+    uint8_t zeros[24];
 } hth_plan_header;
 
-/* A work item of attention: a tile (tokens of one sequence, one after the other) and a range of splits of its context.
- * With a slot, its partial results go to slots [slot, slot + count * splits); without, it folds them itself. */
 typedef struct {
-    int32_t first, count, seq, split_begin, split_end, slot, zero[2];
-} hth_item;
-
-/* A tile whose partial results, `count` slots for each split, are to be folded. */
-typedef struct {
-    int32_t first, count, slot, splits;
-} hth_merge;
-
-typedef struct {
-    uint32_t symbol, zero;
-    int64_t mul, add, div;
-} hth_scalar;
+    uint32_t name, zero;
+    hth_interval interval;
+} hth_symbol;
 
 typedef struct {
     uint32_t kind, index;
@@ -72,10 +48,11 @@ typedef struct {
     uint64_t offset, size;
 } hth_weight;
 
+/* A region of `symbol` units, of `unit_bytes` each. */
 typedef struct {
-    uint32_t name, zero;
-    uint64_t bytes_per_page;
-} hth_kv;
+    uint32_t name, symbol;
+    uint64_t unit_bytes;
+} hth_state;
 
 typedef struct {
     uint32_t name, num_buffers, num_scalars, zero;
@@ -86,35 +63,60 @@ typedef struct {
 } hth_step;
 
 typedef struct {
-    uint32_t name, buffer, rows, row_stride, cols, dtype;
+    uint32_t name, dtype, first_dim, num_dims, checks, low, high, zero;
+} hth_plan_input;
+
+typedef struct {
+    uint32_t name, buffer, dtype, first_dim, num_dims, row_stride;
 } hth_plan_output;
 
-/* A checked plan. The pointers lead into the bytes that it was made of. */
+typedef struct {
+    uint32_t name, door, first_step, num_steps, first_input, num_inputs, first_output, num_outputs;
+} hth_function;
+
+/* A checked plan. The pointers but the last lead into the bytes that it was made of. */
 typedef struct {
     const hth_plan_header *header;
     const char *strings;
+    const hth_symbol *symbols;
     const hth_scalar *scalars;
     const hth_buffer *buffers;
     const hth_weight *weights;
-    const hth_kv *kv;
+    const hth_state *states;
     const hth_plan_kernel *kernels;
     const hth_step *steps;
-    const uint32_t *args;
+    const uint32_t *args, *dims;
+    const hth_plan_input *inputs;
     const hth_plan_output *outputs;
-    uint32_t max_block_table_stride; /* pages that max_position positions take */
-    uint64_t kv_bytes_per_page;      /* of all regions together */
+    const hth_function *functions;
+    uint64_t *symbol_sets; /* [num_scalars]: bit s says whether the scalar depends on symbol s. The plan's own memory */
 } hth_plan;
 
 /* Checks `size` bytes (aligned to 8) in full and points `plan` into them. Answers HEARTH_CORRUPT or HEARTH_MISMATCH with
- * a text that names what is wrong. After HEARTH_OK every index and offset in the tables may be followed unchecked. */
+ * a text that names what is wrong. After HEARTH_OK every index and offset in the tables may be followed unchecked. The plan
+ * is to be freed in any case. */
 hearth_status hth_plan_parse(hth_plan *plan, const void *bytes, uint64_t size);
+void hth_plan_free(hth_plan *plan);
 
-/* Each tile is an item and has at least one token; an item that is a part of a tile takes at least one partial. */
-static inline uint32_t hth_plan_max_items(const hth_plan_header *header) {
-    return header->max_tokens + header->max_partials;
-}
+/* The checks behind the header's (plan_check.c): `plan` has its tables, and room for its symbol sets. */
+hearth_status hth_plan_check(hth_plan *plan);
 
-/* floor((symbol * mul + add) / div). Cannot overflow in a checked plan while symbols are in [0, INT32_MAX]. */
-int64_t hth_scalar_value(const hth_scalar *scalar, const int64_t symbols[HTH_NUM_SYMBOLS]);
+/* The symbols that the scalars of a function depend on: of its steps, its inputs and its outputs. */
+uint64_t hth_function_symbols(const hth_plan *plan, const hth_function *function);
+
+/* Calls `visit` for each scalar that the function uses, some more than once. */
+void hth_function_scalars(const hth_plan *plan, const hth_function *function,
+                          void (*visit)(void *user, uint32_t scalar), void *user);
+
+/* Those that have a value before any call: what counts a state's units, and constants. */
+uint64_t hth_plan_fixed_symbols(const hth_plan *plan);
+
+static inline bool hth_is_constant(const hth_symbol *symbol) { return symbol->interval.low == symbol->interval.high; }
+
+/* The door of functions that hearth_forward runs. */
+#define HTH_TEXT_DOOR "text"
+
+/* Bytes of one element of a hearth_dtype. */
+uint32_t hth_dtype_bytes(uint32_t dtype);
 
 #endif

@@ -1,38 +1,63 @@
-/* A session: the thread team, the workspace and the KV cache that forwards of a model run in. */
+/* A session: the thread team, the workspace and the states that calls of a model run in. */
 #ifndef HEARTH_SESSION_H
 #define HEARTH_SESSION_H
 
 #include "memory.h"
 #include "model.h"
 #include "team.h"
+#include "text.h"
+
+/* A function of the plan, prepared: what a call has to evaluate and to run. */
+typedef struct hth_session_function {
+    hth_team_work work;
+    int64_t *arguments;      /* values of the scalar arguments of its steps, one after the other */
+    const uint32_t *scalars; /* ids of the scalars that it needs, those that others are made of first */
+    uint32_t num_scalars;
+} hth_session_function;
 
 struct hearth_session {
     hearth_model *model;
     hth_team *team;
-    uint32_t num_pages, threads;
-    uint32_t table_stride; /* most pages of one sequence: of the longest context, and no more than there are */
+    uint32_t threads;
     uint64_t reserved_bytes;
 
     hth_memory arena;
-    hth_memory kv;
-    char **kv_regions; /* [num_kv] */
+    hth_memory states;
+    char **state_regions; /* [num_states] */
 
-    /* The batch, copied here so that no pointer of a step ever changes. */
+    /* Inputs are copied here so that no pointer of a step ever changes. Functions share the memory: one runs at a time. */
     hth_memory input_memory;
-    int32_t *inputs[HTH_NUM_INPUTS];
-    uint8_t *seq_seen; /* [max_seqs], all zero between forwards */
-    int64_t symbols[HTH_NUM_SYMBOLS];
+    void **inputs; /* [num_inputs] */
 
-    hth_team_step *steps; /* [num_steps] */
-    void **pointers;      /* buffers of all steps, one after the other */
-    int64_t *scalars;     /* values of all scalars of the plan, then the scalar arguments of all steps */
-    int64_t *step_scalars;
+    hth_interval bounds[HTH_MAX_SYMBOLS]; /* of the symbols in this session */
+    int64_t symbols[HTH_MAX_SYMBOLS];     /* their values in the call that runs */
+    int64_t *scalars;                     /* [num_scalars]: values of those that the call needs */
 
-    _Atomic uint32_t busy; /* 1 while a forward runs */
+    hth_session_function *functions; /* [num_functions] */
+    hth_team_step *steps;            /* [num_steps] */
+    void **pointers;                 /* buffers of all steps, one after the other */
+    int64_t *arguments;              /* scalar arguments of all steps, likewise */
+    uint32_t *function_scalars;      /* what functions[].scalars point into */
+    const hth_session_function *expected; /* whose weights threads fetch while they wait for a call */
+
+    hth_text text;
+
+    _Atomic uint32_t busy; /* 1 while a call runs */
     bool profile;
 };
 
-/* Checks a batch, copies it into the session's inputs, cuts it into work items and sets the symbols (batch.c). */
-hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch);
+/* Where a buffer of the plan lies in this session. */
+void *hth_session_buffer(const hearth_session *session, const hth_buffer *buffer);
+
+/* Evaluates what the function needs of session->symbols and runs its steps. */
+hearth_status hth_session_evaluate(hearth_session *session, const hth_session_function *function);
+hearth_status hth_session_run(hearth_session *session, const hth_session_function *function);
+
+/* One call at a time: HEARTH_INVALID while another runs. */
+hearth_status hth_session_enter(hearth_session *session);
+void hth_session_leave(hearth_session *session);
+
+/* Prepares functions, steps and all their pointers, once the memory is there (prepare.c). */
+hearth_status hth_session_prepare(hearth_session *session);
 
 #endif

@@ -45,8 +45,7 @@ struct hth_team {
     _Alignas(128) _Atomic uint32_t finished; /* grains of the published step that are done */
     _Atomic int32_t failure;
     _Atomic(const char *) ahead; /* a hint: what to fetch while waiting, or NULL */
-    _Atomic(const hth_team_step *) expected; /* steps of the next run, or NULL, ... */
-    size_t num_expected;                     /* ... and how many: written before the pointer to them is */
+    _Atomic(const hth_team_work *) expected; /* a hint: what the next run will be, or NULL */
 
     /* The published step. Written before it is published, read only by holders of a claim. */
     _Alignas(128) hth_team_step *steps;
@@ -179,8 +178,9 @@ typedef struct {
 static fetching what_to_fetch(hth_team *team, bool ended) {
     fetching answer = {.line = NULL};
     if (ended) {
-        answer.step = atomic_load_explicit(&team->expected, memory_order_acquire);
-        answer.steps = answer.step != NULL ? team->num_expected : 0;
+        const hth_team_work *work = atomic_load_explicit(&team->expected, memory_order_acquire);
+        answer.step = work != NULL ? work->steps : NULL;
+        answer.steps = work != NULL ? work->count : 0;
         answer.budget = IDLE_AHEAD_BYTES;
     } else {
         answer.line = atomic_load_explicit(&team->ahead, memory_order_relaxed);
@@ -249,10 +249,10 @@ static uint32_t patience_after(uint64_t gap_ns) {
     return gap_ns > IDLE_NS / 2 ? 2 * (uint32_t)gap_ns : IDLE_NS;
 }
 
-int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool profile) {
+int32_t hth_team_run(hth_team *team, const hth_team_work *work, bool profile) {
     void *scratch = team->members[0].scratch;
-    team->steps = steps;
-    team->count = count;
+    team->steps = work->steps;
+    team->count = work->count;
     team->current = 0;
     team->profile = profile;
     atomic_store_explicit(&team->idle_ns, patience_after(hth_now_ns() - team->ended_ns), memory_order_relaxed);
@@ -267,9 +267,8 @@ int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool pr
     return atomic_load_explicit(&team->failure, memory_order_relaxed);
 }
 
-void hth_team_expect(hth_team *team, const hth_team_step *steps, size_t count) {
-    team->num_expected = count;
-    atomic_store_explicit(&team->expected, steps, memory_order_release);
+void hth_team_expect(hth_team *team, const hth_team_work *work) {
+    atomic_store_explicit(&team->expected, work, memory_order_release);
 }
 
 hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes) {

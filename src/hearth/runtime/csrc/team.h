@@ -27,16 +27,22 @@ typedef struct {
     uint64_t time_ns; /* likewise */
 } hth_team_step;
 
+/* Steps that run one after the other. */
+typedef struct {
+    hth_team_step *steps;
+    size_t count;
+} hth_team_work;
+
 /* NULL if the threads or their memory cannot be had. Each thread has `scratch_bytes` of its own. */
 hth_team *hth_team_create(uint32_t threads, uint64_t scratch_bytes);
 void hth_team_free(hth_team *team);
 
-/* Says, once, which steps runs begin with: of their weights, which must not change any more, threads fetch the first
- * while they wait for a run. They and the steps must stay until the team is freed. */
-void hth_team_expect(hth_team *team, const hth_team_step *steps, size_t count);
+/* Says what the next run is likely to be: of its weights, which must not change any more, threads fetch the first while
+ * they wait for a run. It and its steps must stay until the team is freed. */
+void hth_team_expect(hth_team *team, const hth_team_work *work);
 
 /* Runs the steps one after the other. Answers 0, or the first answer of a kernel that was not 0 (all steps still run).
  * Only one thread may call it at a time. */
-int32_t hth_team_run(hth_team *team, hth_team_step *steps, size_t count, bool profile);
+int32_t hth_team_run(hth_team *team, const hth_team_work *work, bool profile);
 
 #endif

@@ -1,0 +1,175 @@
+"""Expressions over elements: one kernel for arithmetic with broadcasting, for slices, transpositions and joins.
+
+An operand is a block of memory that is walked with one stride for each axis; 0 where it is broadcast. Axes that all
+operands walk alike are one axis to the kernel, so most calls have a row axis and the last one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, i64, in_name, llvm, vec
+
+LANES = 16
+
+Term = Any
+"""An expression: the number of an operand (int), a constant (float), or (name, term...) with a name of `FUNCTIONS`."""
+
+Walk = Literal["v", "s", "g"]
+"""How the last axis of an operand is walked: next to each other, not at all, or with a stride of its own."""
+
+
+def _unary(name: str) -> Callable[[Kernel, int, Expr], Expr]:
+    return lambda k, lanes, x: llvm(f"llvm.{name}", vec("float32", lanes), x)
+
+
+def _sigmoid(k: Kernel, lanes: int, x: Expr) -> Expr:
+    return f32(1.0, lanes) / (f32(1.0, lanes) + vmath.exp(k, f32(0.0, lanes) - x, lanes))
+
+
+def _flag(compare: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, int, Expr, Expr], Expr]:
+    return lambda k, lanes, a, b: tirx.Select(compare(a, b), f32(1.0, lanes), f32(0.0, lanes))
+
+
+FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
+    "copy": lambda k, lanes, x: x,
+    "add": lambda k, lanes, a, b: a + b,
+    "subtract": lambda k, lanes, a, b: a - b,
+    "multiply": lambda k, lanes, a, b: a * b,
+    "divide": lambda k, lanes, a, b: a / b,
+    "maximum": lambda k, lanes, a, b: tirx.max(a, b),
+    "minimum": lambda k, lanes, a, b: tirx.min(a, b),
+    "negative": lambda k, lanes, x: f32(0.0, lanes) - x,
+    "abs": _unary("fabs"),
+    "sqrt": _unary("sqrt"),
+    "floor": _unary("floor"),
+    "ceil": _unary("ceil"),
+    "round": _unary("rint"),
+    "rsqrt": lambda k, lanes, x: f32(1.0, lanes) / llvm("llvm.sqrt", vec("float32", lanes), x),
+    "exp": lambda k, lanes, x: vmath.exp(k, x, lanes),
+    "sigmoid": _sigmoid,
+    "tanh": lambda k, lanes, x: vmath.tanh(k, x, lanes),
+    "relu": lambda k, lanes, x: tirx.max(x, f32(0.0, lanes)),
+    "silu": lambda k, lanes, x: vmath.silu(k, x, lanes),
+    "gelu": lambda k, lanes, x: vmath.gelu(k, x, lanes),
+    "gelu_tanh": lambda k, lanes, x: vmath.gelu_tanh(k, x, lanes),
+    "less": _flag(lambda a, b: a < b),
+    "less_equal": _flag(lambda a, b: a <= b),
+    "greater": _flag(lambda a, b: a > b),
+    "greater_equal": _flag(lambda a, b: a >= b),
+    "equal": _flag(lambda a, b: tirx.EQ(a, b)),
+    "not_equal": _flag(lambda a, b: tirx.NE(a, b)),
+    "where": lambda k, lanes, c, a, b: tirx.Select(tirx.NE(c, f32(0.0, lanes)), a, b),
+}
+"""What an expression is made of: (kernel, lanes, values...) -> value. Truth is 1 and 0."""
+
+
+@dataclass(frozen=True)
+class ElementwiseSpec:
+    """One expression and how its operands are walked.
+
+    Attributes:
+        term: of the element.
+        walks: of each operand along the last axis, then of the result ("v" or "g").
+        dtypes: of each operand; values are f32 in the expression. The result is f32.
+        axes: axes before the last one, after those that are walked alike were joined.
+        padded: rows of all that is walked as "v" have room up to whole vectors, and nothing is walked as "g".
+    """
+
+    term: Term
+    walks: tuple[Walk, ...]
+    dtypes: tuple[str, ...]
+    axes: int
+    padded: bool
+
+    @property
+    def name(self) -> str:
+        types = "".join({"float32": "f", "int32": "i", "uint8": "u"}[dtype] for dtype in self.dtypes)
+        how = f"{''.join(self.walks)}_{types}_{self.axes}{'p' if self.padded else ''}"
+        words = "_".join(_words(self.term))
+        if len(words) > 60:
+            words = f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
+        return f"map_{words}_{how}"
+
+
+def _words(term: Term) -> list[str]:
+    if isinstance(term, int):
+        return [f"x{term}"]
+    if isinstance(term, float):
+        return [in_name(term)]
+    return [str(term[0]), *(word for part in term[1:] for word in _words(part))]
+
+
+def elementwise(spec: ElementwiseSpec) -> Kernel:
+    """Buffers: operands, Y f32. Scalars: size of the last axis; sizes of the axes before it but the first; for each
+    operand, and last for Y, where it begins, its stride along each axis before the last, and where its walk is "g"
+    along the last one: all in elements. Unit: row, counted over all axes but the last."""
+    k = Kernel(spec.name)
+    memories = [k.buffer(f"x{i}", dtype) for i, dtype in enumerate(spec.dtypes)]
+    memories.append(k.buffer("Y", "float32"))
+    size = k.scalar("size")
+    sizes = [k.scalar(f"size{axis}") for axis in range(1, spec.axes)]
+    starts, strides, lasts = [], [], []
+    for i, walk in enumerate(spec.walks):
+        starts.append(k.scalar(f"start{i}"))
+        strides.append([k.scalar(f"stride{i}_{axis}") for axis in range(spec.axes)])
+        lasts.append(k.scalar(f"last{i}") if walk == "g" else None)
+
+    with k.loop(k.begin, k.end) as unit:
+        coordinates: list[Expr] = []
+        rest: Expr = unit
+        for length in reversed(sizes):
+            coordinates.insert(0, k.let(tirx.floormod(rest, length), "at"))
+            rest = k.let(tirx.floordiv(rest, length), "rest")
+        coordinates.insert(0, rest)
+        places = []
+        for start, each in zip(starts, strides, strict=True):
+            place: Expr = start
+            for coordinate, along in zip(coordinates, each, strict=False):
+                place = place + coordinate * along
+            places.append(k.let(place, "place"))
+
+        def element(at: Expr, lanes: int, places: list[Expr] = places) -> None:
+            values = [
+                _load(memory, walk, place, at, last, lanes)
+                for memory, walk, place, last in zip(memories[:-1], spec.walks, places, lasts, strict=False)
+            ]
+            result = k.let(_value(k, spec.term, [k.let(v, "x") for v in values], lanes), "y")
+            to = places[-1] + (at if lasts[-1] is None else at * lasts[-1])
+            k.store(memories[-1], to, result)
+
+        done: Expr = i64(0)
+        if "g" not in spec.walks:
+            vectors = k.let(tirx.floordiv(size + (LANES - 1 if spec.padded else 0), i64(LANES)), "vectors")
+            with k.loop(0, vectors) as v:
+                element(v * LANES, LANES)
+            done = vectors * LANES
+        if not spec.padded:
+            with k.loop(done, size) as at:
+                element(at, 1)
+    return k
+
+
+def _load(memory: Memory, walk: Walk, place: Expr, at: Expr, last: Expr | None, lanes: int) -> Expr:
+    if walk == "s":
+        value = memory.load(place)
+        return broadcast(value if memory.dtype == "float32" else cast("float32", value), lanes)
+    value = memory.load(place + (at if last is None else at * last), lanes)
+    return value if memory.dtype == "float32" else cast("float32", value, lanes)
+
+
+def _value(k: Kernel, term: Term, operands: list[Expr], lanes: int) -> Expr:
+    if isinstance(term, int):
+        return operands[term]
+    if isinstance(term, float):
+        return f32(term, lanes)
+    name, *parts = term
+    values = [_value(k, part, operands, lanes) for part in parts]
+    return FUNCTIONS[name](k, lanes, *(k.let(v, "t") if isinstance(p, tuple | list) else v
+                                       for v, p in zip(values, parts, strict=True)))  # fmt: skip

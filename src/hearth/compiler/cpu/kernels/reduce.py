@@ -1,0 +1,92 @@
+"""Sums, means and extremes over axes that stand together: X is [outer][reduced][kept], the result [outer][kept].
+
+Elements are taken in the order of their places, one after the other in each lane, so results are the same bits however
+units are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, cast, f32, i64
+
+LANES = 16
+LOWEST = -3.4028234e38
+
+COMBINE: Mapping[str, tuple[Callable[[Expr, Expr], Expr], float]] = {
+    "sum": (lambda a, b: a + b, 0.0),
+    "mean": (lambda a, b: a + b, 0.0),
+    "max": (lambda a, b: tirx.max(a, b), LOWEST),
+    "min": (lambda a, b: tirx.min(a, b), -LOWEST),
+}
+"""By operation: how two values become one, and what changes nothing."""
+
+
+def reduce_rows(operation: str) -> Kernel:
+    """Over axes before the last. Buffers: X f32 [outer][count][ld]; Y f32 [outer][ld]. Scalars: count, ld.
+    Unit: 16 columns of one outer index."""
+    k = Kernel(f"reduce_rows_{operation}")
+    x, y = k.buffer("X", "float32"), k.buffer("Y", "float32")
+    count, ld = k.scalar("count"), k.scalar("ld")
+    combine, neutral = COMBINE[operation]
+    vectors = k.let(tirx.floordiv(ld, i64(LANES)), "vectors")
+    with k.loop(k.begin, k.end) as unit:
+        outer = k.let(tirx.floordiv(unit, vectors), "outer")
+        at = k.let(tirx.floormod(unit, vectors) * LANES, "at")
+        total = k.register("float32", LANES, f32(neutral, LANES))
+        with k.loop(0, count) as r:
+            total.set(combine(total.get(), x.load((outer * count + r) * ld + at, LANES)))
+        value = total.get()
+        if operation == "mean":
+            value = value / broadcast(cast("float32", count), LANES)
+        k.store(y, outer * ld + at, k.let(value, "y"))
+    return k
+
+
+def reduce_columns(operation: str) -> Kernel:
+    """Over the last axis and axes before it. Buffers: X f32 [outer][count][ldx]; Y f32.
+
+    Scalars: count of rows, columns, ldx, and how Y is walked: columns of it in a row, row stride. Unit: outer.
+    """
+    k = Kernel(f"reduce_columns_{operation}")
+    x, y = k.buffer("X", "float32"), k.buffer("Y", "float32")
+    count, columns, ldx, width, ldy = (k.scalar(n) for n in ("count", "columns", "ldx", "width", "ldy"))
+    combine, neutral = COMBINE[operation]
+    with k.loop(k.begin, k.end) as outer:
+        partial = k.register("float32", LANES, f32(neutral, LANES))
+        single = k.register("float32", init=f32(neutral))
+        with k.loop(0, count) as r:
+            start = k.let((outer * count + r) * ldx, "start")
+            with k.loop(0, tirx.floordiv(columns, i64(LANES))) as v:
+                partial.set(combine(partial.get(), x.load(start + v * LANES, LANES)))
+            with k.loop(tirx.floordiv(columns, i64(LANES)) * LANES, columns) as c:
+                single.set(combine(single.get(), x.load(start + c)))
+        folded = _REDUCE[operation](k, partial.get())
+        value = k.let(combine(folded, single.get()), "value")
+        if operation == "mean":
+            value = value / cast("float32", count * columns)
+        k.store(y, tirx.floordiv(outer, width) * ldy + tirx.floormod(outer, width), k.let(value, "y"))
+    return k
+
+
+def _fold(combine: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, Expr], Expr]:
+    def fold(k: Kernel, x: Expr) -> Expr:
+        register = k.register("float32", LANES, x)
+        total: Any = register.lane(0)
+        for lane in range(1, LANES):
+            total = combine(total, register.lane(lane))
+        return k.let(total, "folded")
+
+    return fold
+
+
+_REDUCE: Mapping[str, Callable[[Kernel, Expr], Expr]] = {
+    "sum": lambda k, x: vmath.reduce_sum(k, x, LANES),
+    "mean": lambda k, x: vmath.reduce_sum(k, x, LANES),
+    "max": lambda k, x: vmath.reduce_max(x),
+    "min": _fold(lambda a, b: tirx.min(a, b)),
+}

@@ -1,0 +1,122 @@
+"""Arithmetic over elements, with broadcasting; and maps over views of memory, which moves are made of too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hearth.compiler.cpu.kernels.elementwise import ElementwiseSpec, Term, Walk, elementwise
+from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, strides
+from hearth.compiler.passes.elementwise import map_term
+from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
+from hearth.compiler.symbolic import equal_sizes
+from hearth.compiler.work import Work
+
+Size = Any
+"""A number or a symbolic size."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A block of memory as a map walks it.
+
+    Attributes:
+        var: None where it is a new result.
+        start: where it begins, in elements.
+        along: its stride along each axis of the result; 0: broadcast.
+        padded: its rows begin and end where padded rows of the memory do.
+    """
+
+    var: Any | None
+    start: Size
+    along: tuple[Size, ...]
+    dtype: str = "float32"
+    padded: bool = True
+
+    @property
+    def walk(self) -> Walk:
+        last = self.along[-1] if self.along else 1
+        return "v" if isinstance(last, int) and last == 1 else "s" if isinstance(last, int) and last == 0 else "g"
+
+
+def is_dense(var: Any, s: Selection) -> bool:
+    """Whether the rows of an operand are not padded."""
+    return var.name in s.dense or dtype_of(var.ty) != "float32"
+
+
+def steps_of(var: Any, s: Selection) -> list[Size]:
+    """Strides of an operand."""
+    return strides(var.ty.shape, dense=is_dense(var, s))
+
+
+def broadcast_view(var: Any, shape: Sequence[Size], s: Selection) -> View:
+    """All of `var`, broadcast to `shape`."""
+    steps = [
+        0 if isinstance(size, int) and size == 1 else step
+        for size, step in zip(sizes(var.ty.shape), steps_of(var, s), strict=True)
+    ]
+    along = (0,) * (len(shape) - len(steps)) + tuple(steps)
+    return View(var, 0, along, dtype_of(var.ty), not is_dense(var, s))
+
+
+def whole(shape: Sequence[Size]) -> View:
+    """All of a new result."""
+    return View(None, 0, tuple(strides(shape)))
+
+
+def map_call(
+    term: Term, operands: Sequence[View], shape: Sequence[Size], out: Any, to: View, s: Selection, work: Work
+) -> Any:
+    """The call that computes `term` for each place of `shape` and puts it where `to` says.
+
+    Args:
+        out: physical type of the result.
+        to: the result's memory; with a variable, the call works in place on it.
+    """
+    views = [*operands, to]
+    joined, along = _joined(sizes(shape), [view.along for view in views])
+    walks = tuple(view.walk for view in views)
+    padded = "g" not in walks and all(view.padded for view in views if view.walk == "v")
+    spec = ElementwiseSpec(term, walks, tuple(view.dtype for view in operands), len(joined) - 1, padded)
+    kernel = s.use(spec.name, lambda isa: elementwise(spec))
+    scalars = [joined[-1], *joined[1:-1]]
+    for view, steps in zip(views, along, strict=True):
+        scalars += [view.start, *steps[:-1], *([steps[-1]] if view.walk == "g" else [])]
+    buffers = [view.var for view in views if view.var is not None]
+    units = product(joined[:-1])
+    return call(kernel, buffers, out, units, scalars, grain=4, work=work, in_place=to.var is not None)
+
+
+def _joined(shape: Sequence[Size], along: Sequence[Sequence[Size]]) -> tuple[list[Size], list[list[Size]]]:
+    """Axes before the last without those of size 1, and with those as one that every operand walks as one."""
+    if not shape:
+        return [1], [[1] for _ in along]
+    axes = [axis for axis, size in enumerate(shape[:-1]) if not (isinstance(size, int) and size == 1)]
+    joined: list[Size] = [shape[-1]]
+    merged: list[list[Size]] = [[steps[-1]] for steps in along]
+    for axis in reversed(axes):
+        if len(joined) > 1 and all(
+            equal_sizes(steps[axis], to[0] * joined[0]) for steps, to in zip(along, merged, strict=True)
+        ):
+            joined[0] = shape[axis] * joined[0]
+            continue
+        joined.insert(0, shape[axis])
+        for steps, to in zip(along, merged, strict=True):
+            to.insert(0, steps[axis])
+    return joined, merged
+
+
+def _map(graph: Graph, value: Any, s: Selection) -> Any:
+    term, shape = map_term(value), list(value.ty.shape)
+    views = [broadcast_view(var, shape, s) for var in arguments(value)]
+    operations = _nodes(term) * (sizes(shape)[-1] if shape else 1)
+    work = Work.of("map", product(shape[:-1]), operations)
+    return map_call(term, views, shape, like(value), whole(shape), s, work)
+
+
+def _nodes(term: Term) -> int:
+    return 1 + sum(_nodes(part) for part in term[1:]) if isinstance(term, tuple) else 0
+
+
+RULES: dict[str, Rule] = {"hearth.map": _map}

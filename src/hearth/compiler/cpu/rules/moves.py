@@ -1,0 +1,119 @@
+"""Elements in another order or another shape: without a step where the memory is the same, else copied by a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import relax
+
+from hearth.compiler.cpu.kernels.reshape import reshape
+from hearth.compiler.cpu.rules.elementwise import Size, View, broadcast_view, is_dense, map_call, steps_of, whole
+from hearth.compiler.cpu.selection import LANES, Rule, Selection, call, like, product, sizes, stride, strides, tensor
+from hearth.compiler.passes.rewrite import Graph, dtype_of
+from hearth.compiler.work import Work
+
+COPY = ("copy", 0)
+
+
+def _work(value: Any) -> Work:
+    return Work.of("move", product(list(value.ty.shape)[:-1]))
+
+
+def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: Selection, *, padded: bool = False) -> Any:
+    """The call that copies, to a new result of the type of `value`, what `var` holds along these strides."""
+    view = View(var, start, tuple(along), dtype_of(var.ty), padded and not is_dense(var, s))
+    shape = list(value.ty.shape)
+    return map_call(COPY, [view], shape, like(value), whole(shape), s, _work(value))
+
+
+def _reshape(graph: Graph, value: Any, s: Selection) -> Any:
+    """The same memory wherever rows keep their length, or have no padding before and after."""
+    x = value.args[0]
+    before, after = sizes(x.ty.shape), sizes(value.ty.shape)
+    old, new = (shape[-1] if shape else 1 for shape in (before, after))
+    if not is_dense(x, s) and (old == new or (old % LANES == 0 and new % LANES == 0)):
+        return x
+    if is_dense(x, s) and old == new:
+        return copied(x, 0, strides(value.ty.shape, dense=True), value, s)
+    kernel = s.use("", lambda isa: reshape())
+    m = product(after[:-1])
+    scalars = [new, stride(new), old, old if is_dense(x, s) else stride(old)]
+    return call(kernel, [x], like(value), m, scalars, grain=4, work=_work(value))
+
+
+def _permute_dims(graph: Graph, value: Any, s: Selection) -> Any:
+    x = value.args[0]
+    rank = len(x.ty.shape)
+    axes = [int(a) for a in value.attrs.axes] if value.attrs.axes is not None else list(range(rank))[::-1]
+    steps = steps_of(x, s)
+    return copied(x, 0, [steps[a] for a in axes], value, s, padded=axes[-1] == rank - 1)
+
+
+def _strided_slice(graph: Graph, value: Any, s: Selection) -> Any:
+    x, axes, begins, _, *rest = value.args
+    steps, shape = steps_of(x, s), sizes(x.ty.shape)
+    start: Size = 0
+    strided = list(steps)
+    for i, (axis, begin) in enumerate(zip(_numbers(axes), _numbers(begins), strict=True)):
+        step = _numbers(rest[0])[i] if rest else 1
+        at = begin + shape[axis] if begin < 0 else begin
+        if step < 0 and isinstance(shape[axis], int):
+            at = min(at, shape[axis] - 1)
+        start = start + at * steps[axis] if not (isinstance(start, int) and start == 0) else at * steps[axis]
+        strided[axis] = steps[axis] * step
+    whole_rows = len(shape) - 1 not in _numbers(axes)
+    return copied(x, start, strided, value, s, padded=whole_rows)
+
+
+def _numbers(values: Any) -> list[int]:
+    return [
+        int(v.value if hasattr(v, "value") else v) for v in (values.fields if hasattr(values, "fields") else values)
+    ]
+
+
+def _broadcast_to(graph: Graph, value: Any, s: Selection) -> Any:
+    shape = list(value.ty.shape)
+    return map_call(COPY, [broadcast_view(value.args[0], shape, s)], shape, like(value), whole(shape), s, _work(value))
+
+
+def _split(graph: Graph, value: Any, s: Selection) -> Any:
+    x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
+    steps, parts, begin = steps_of(x, s), [], 0
+    for ty in value.ty.fields:
+        shape = list(ty.shape)
+        view = View(x, begin * steps[axis], tuple(steps), dtype_of(x.ty), axis != len(shape) - 1 and not is_dense(x, s))
+        out = tensor(*shape[:-1], stride(int(shape[-1])))
+        parts.append(
+            graph.emit(map_call(COPY, [view], shape, out, whole(shape), s, Work.of("move", product(shape[:-1]))))
+        )
+        begin += int(shape[axis])
+    return relax.Tuple(parts)
+
+
+def _concat(graph: Graph, value: Any, s: Selection) -> Any:
+    """Each part is copied to its place; the first makes the memory, the others write into it."""
+    axis = int(value.attrs.axis) % len(value.ty.shape)
+    steps = tuple(strides(value.ty.shape))
+    begin: Size = 0
+    joined: Any = None
+    for part in value.args[0].fields:
+        shape = list(part.ty.shape)
+        to = View(joined, begin * steps[axis], steps, padded=axis != len(shape) - 1)
+        work = Work.of("move", product(shape[:-1]))
+        joined = graph.emit(map_call(COPY, [broadcast_view(part, shape, s)], shape, like(value), to, s, work))
+        begin = begin + sizes(shape)[axis]
+    return joined
+
+
+RULES: dict[str, Rule] = {
+    "reshape": _reshape,
+    "expand_dims": _reshape,
+    "squeeze": _reshape,
+    "flatten": _reshape,
+    "permute_dims": _permute_dims,
+    "strided_slice": _strided_slice,
+    "broadcast_to": _broadcast_to,
+    "split": _split,
+    "concat": _concat,
+}

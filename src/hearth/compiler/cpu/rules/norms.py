@@ -1,0 +1,30 @@
+"""Norms that stand alone, with or without a residual; those that feed products are a part of `prepare`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hearth.compiler.cpu.kernels.norms import rms_norm
+from hearth.compiler.cpu.selection import Rule, Selection, call, like, rows, stride, width
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.work import Work
+
+
+def _norm_add(graph: Graph, value: Any, s: Selection) -> Any:
+    x, weight, residual = arguments(value)
+    eps, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
+    kernel = s.use("", lambda isa: rms_norm(eps=eps, add=True, scale=scale))
+    size, m = width(x), rows(x)
+    scalars, work = [size, stride(size), stride(size)], Work.of("norm", m, 6 * size)
+    return call(kernel, [x, weight, residual], like(x), m, scalars, grain=2, work=work)
+
+
+def _rms_norm(graph: Graph, value: Any, s: Selection) -> Any:
+    x, weight = value.args
+    kernel = s.use("", lambda isa: rms_norm(eps=float(value.attrs.epsilon), add=False))
+    size, m = width(x), rows(x)
+    scalars, work = [size, stride(size), stride(size)], Work.of("norm", m, 4 * size)
+    return call(kernel, [x, weight], like(x), m, scalars, grain=2, work=work)
+
+
+RULES: dict[str, Rule] = {"hearth.norm_add": _norm_add, "nn.rms_norm": _rms_norm}

@@ -1,0 +1,89 @@
+"""Attention of decoders: rotation and append to the pages, attention over them, and its partial results folded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
+from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.selection import Rule, Selection, call, stride, tensor, width
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
+from hearth.compiler.work import Work
+from hearth.model.text.batch import SPLIT_TOKENS, TILE_TOKENS
+from hearth.model.text.kv_cache import PAGE_TOKENS, key_group, padded_head
+
+
+def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
+    positions, inv_freq = arguments(value)
+    kernel = s.use("", lambda isa: rope_table(float(attribute(value, "attention_factor"))))
+    n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
+    tables, work = [tensor(n, half), tensor(n, half)], Work.of("rope_table", n, 3 * half)
+    return call(kernel, [positions, inv_freq], tables, n, [half], grain=8, work=work)
+
+
+def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
+    heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
+    head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
+    rotates, norm = bool(attribute(value, "rope")), str(attribute(value, "qk_norm")) or None
+    q, k, v, *rest = arguments(value)
+    tables, rest = (rest[:2], rest[2:]) if rotates else ([], rest)
+    norms, rest = (rest[:2], rest[2:]) if norm else ([], rest)
+    positions, token_seq, items, merges, block_table, k_pages, v_pages = rest
+    sources, offsets, strides = zip(*(_columns(graph, x) for x in (q, k, v)), strict=True)
+    n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
+    group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(k_pages.ty)
+
+    dims = key_group(hp) if kv_dtype == "int8" else 0
+    epsilon, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
+    rope = RopeSpec(rotates, norm, epsilon, scale, kv_dtype, dims)  # type: ignore[arg-type]
+    half = int(tables[0].ty.shape[1]) if rotates else 0
+    append = s.use(rope.name, lambda isa: rope_append(rope), scratch_bytes=4 * hp)
+    scalars = [*strides, *offsets, group, kv_heads, head_dim, hp, half, n, seq_stride, PAGE_TOKENS]
+    # The pages are written by this step and read by the next; that the rotated q comes from here orders the two.
+    rotated = graph.emit(
+        call(
+            append,
+            [*sources, *tables, *norms, positions, token_seq, block_table, k_pages, v_pages],
+            tensor(kv_heads, n, group, hp), n * kv_heads, scalars, written=2,
+            work=Work.of("rope", n, 3 * (heads + kv_heads) * head_dim, appends=True),
+        )
+    )  # fmt: skip
+    softcap = float(attribute(value, "softcap")) or None
+    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype)
+    kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
+    merge = s.use("", lambda isa: attention_merge(spec))
+    ld = stride(heads * head_dim)
+    out = tensor(n, ld)
+    partials = tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp))
+    parts = graph.emit(
+        call(
+            kernel,
+            [rotated, k_pages, v_pages, items, positions, block_table],
+            [partials, out], items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
+            # A product with the key, a product with the value.
+            work=Work("attention", pair_operations=4 * heads * head_dim, window=window),
+        )
+    )  # fmt: skip
+    left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
+    return call(
+        merge,
+        [left, merges, done],
+        out, merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld], in_place=True,
+        work=Work("attention_merge"),
+    )  # fmt: skip
+
+
+def _columns(graph: Graph, var: Any) -> tuple[Any, int, int]:
+    """(buffer, first column, row stride): where q, k or v lies, alone or as a part of a merged product."""
+    value = graph.value(var)
+    if isinstance(value, relax.TupleGetItem):
+        split = graph.value(value.tuple_value)
+        if is_op(split, "split"):
+            starts = [0, *(int(i) for i in split.attrs.indices_or_sections)]
+            return split.args[0], starts[value.index], stride(width(split.args[0]))
+    return var, 0, stride(width(var))
+
+
+RULES: dict[str, Rule] = {"hearth.rope_table": _rope_table, "hearth.paged_attention": _paged_attention}

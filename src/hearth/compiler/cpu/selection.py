@@ -1,0 +1,163 @@
+"""What selection rules are made of: the kernels chosen so far, physical shapes, and calls of kernels in the graph.
+
+A rule (`rules/`) takes a logical operation and answers with calls `hearth.kernel(buffers..., units, grain, scalars)`,
+each naming a PrimFunc of the module. Operands are variables of the graph before selection, so their types are logical;
+results have physical types: the last axis of an activation is padded to whole vectors (docs/architecture.md, "Padded
+feature axes").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import relax, tirx
+
+from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels.matmul import MatmulSpec
+from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.parameters import Parameters
+from hearth.compiler.passes.rewrite import Graph
+from hearth.compiler.work import Work
+from hearth.model.ops import hearth_op
+from hearth.quant.formats import round_up
+
+LANES = 16
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product of the plan, as `hearth tune` measures it.
+
+    Attributes:
+        spec: on the best instruction set.
+        units: of its step: blocks of 16 rows, pairs of them when gated.
+        unit_bytes: of weights that each reads.
+        blocks: column blocks in a row.
+        kp: columns of the prepared activation.
+    """
+
+    spec: MatmulSpec
+    units: int
+    unit_bytes: int
+    blocks: int
+    kp: int
+
+
+@dataclass
+class Selection:
+    """What the pass needs to know, and the kernels it chose by name.
+
+    Attributes:
+        isas: instruction sets that every kernel is made for, best first.
+        symbols: bounds of the symbolic sizes.
+        tunings: of products on instruction sets; those that are not in it are computed as by default.
+        products: the product of every step that is one, in order.
+        kernels: by name, for each instruction set.
+        scratch_bytes: the most scratch that any chosen kernel uses.
+        dense: inputs, whose rows are not padded.
+    """
+
+    isas: Sequence[Isa]
+    parameters: Parameters
+    symbols: Mapping[str, tuple[int, int]]
+    tunings: Tunings = field(default_factory=dict)
+    products: list[Product] = field(default_factory=list)
+    kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
+    scratch_bytes: int = 64
+    dense: frozenset[str] = frozenset()
+
+    def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
+        """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.
+
+        Args:
+            name: of the kernel where it is known before it is made; "" otherwise.
+            scratch_bytes: the most that the kernel uses, on any instruction set.
+        """
+        if name not in self.kernels:
+            first, *others = self.isas
+            kernel = make(first)
+            name = kernel.name
+            if name not in self.kernels:
+                self.kernels[name] = {first: kernel, **{isa: make(isa) for isa in others}}
+                assert len({(k.name, k.num_buffers, k.num_scalars) for k in self.kernels[name].values()}) == 1
+        self.scratch_bytes = max(self.scratch_bytes, scratch_bytes)
+        return name
+
+
+Rule = Callable[[Graph, Any, Selection], Any]
+"""(graph, operation, selection) -> what takes the operation's place; None: not mine."""
+
+
+def stride(width: int) -> int:
+    """Row stride of an activation of `width` columns, in elements."""
+    return round_up(width, LANES)
+
+
+def width(var: Any) -> int:
+    """Columns of an activation, before padding."""
+    return int(var.ty.shape[-1])
+
+
+def product(factors: Sequence[Any]) -> Any:
+    """Sizes multiplied: an int where all are."""
+    count: Any = 1
+    for size in sizes(factors):
+        count = size if isinstance(count, int) and count == 1 else count * size
+    return count
+
+
+def rows(var: Any) -> Any:
+    """How many rows an activation has: all axes but the last, as one size of the graph."""
+    count = product(list(var.ty.shape)[:-1])
+    return tirx.IntImm("int64", count) if isinstance(count, int) else count
+
+
+def sizes(shape: Sequence[Any]) -> list[Any]:
+    """A shape with numbers where it has numbers."""
+    return [int(dim) if isinstance(dim, tirx.IntImm) else dim for dim in shape]
+
+
+def strides(shape: Sequence[Any], *, dense: bool = False) -> list[Any]:
+    """Elements from one place of an activation of this shape to the next along each axis; `dense`: rows that are not
+    padded, as inputs and integers have them."""
+    known = sizes(shape)
+    found: list[Any] = [1] * len(known)
+    for axis in range(len(known) - 2, -1, -1):
+        last = axis == len(known) - 2
+        found[axis] = (known[-1] if dense else stride(known[-1])) if last else found[axis + 1] * known[axis + 1]
+    return found
+
+
+def tensor(*shape: Any, dtype: str = "float32") -> Any:
+    return relax.TensorType(shape, dtype)
+
+
+def like(var: Any, columns: int | None = None, dtype: str = "float32") -> Any:
+    """The physical type of an activation with the rows of `var`, and `columns` columns (None: as many)."""
+    return tensor(*list(var.ty.shape)[:-1], stride(width(var) if columns is None else columns), dtype=dtype)
+
+
+def call(
+    kernel: str,
+    buffers: Sequence[Any],
+    out: Any,
+    units: Any,
+    scalars: Sequence[Any],
+    grain: int = 1,
+    *,
+    work: Work,
+    in_place: bool = False,
+    written: int = 0,
+) -> Any:
+    """One step: `kernel` over [0, units), `grain` units at a time.
+
+    Args:
+        in_place: its result is its last operand.
+        written: how many of the last operands are written too, and stand behind the results in the kernel's parameters.
+    """
+    numbers = [tirx.IntImm("int64", x) if isinstance(x, int) else x for x in (units, grain, *scalars)]
+    operands = [*buffers, relax.ShapeExpr(numbers)]
+    return hearth_op("kernel", operands, out, kernel=kernel, in_place=in_place, written=written, work=work.to_text())

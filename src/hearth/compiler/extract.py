@@ -1,0 +1,223 @@
+"""From selected graphs to a plan: every call of a function becomes a step, every result a place in the arena.
+
+Places are chosen with the upper bounds of the symbolic sizes, so that a plan never allocates; results whose lifetimes
+do not meet share memory. Functions run one at a time, so they share the arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import relax, tirx
+
+from hearth.compiler.memory_plan import Lifetime, assign_offsets
+from hearth.compiler.parameters import Parameters
+from hearth.compiler.passes.rewrite import arguments, attribute, dtype_of, is_op, operands
+from hearth.compiler.plan import (
+    ADD,
+    ALIGNMENT,
+    ARENA,
+    DTYPES,
+    FLOOR_DIVIDE,
+    INPUT,
+    ITEM_BYTES,
+    MAXIMUM,
+    MINIMUM,
+    MULTIPLY,
+    STATE,
+    WEIGHT,
+    Buffer,
+    Plan,
+    PlanFunction,
+    PlanInput,
+    PlanOutput,
+    Step,
+)
+from hearth.compiler.work import Work, step_cost
+from hearth.model.network import Bound, Function, Input, Network
+from hearth.quant.formats import round_up
+
+_OPERATIONS = {
+    tirx.Add: ADD,
+    tirx.Mul: MULTIPLY,
+    tirx.FloorDiv: FLOOR_DIVIDE,
+    tirx.Min: MINIMUM,
+    tirx.Max: MAXIMUM,
+}
+
+
+def extract_plan(
+    module: Any, plan: Plan, network: Network, parameters: Parameters, results: dict[str, Sequence[Any]]
+) -> None:
+    """Fills `plan` from the selected module.
+
+    Args:
+        results: by function, the types of its results in logical shapes.
+    """
+    plan.states = [(state.name, state.symbol, state.unit_bytes) for state in network.states]
+    shared = _Shared(plan, network, parameters)
+    for function in network.functions:
+        _Extractor(module[function.name], function, shared).run(results[function.name])
+
+
+def scalar_of(plan: Plan, expr: Any) -> int:
+    """A symbolic size as a scalar of the plan.
+
+    Raises:
+        NotImplementedError: it is made of operations that a plan does not have.
+    """
+    if isinstance(expr, int | tirx.IntImm):
+        return plan.constant(int(expr))
+    if isinstance(expr, tirx.Var):
+        return plan.symbol(expr.name)
+    if isinstance(expr, tirx.Sub):
+        minus = plan.combine(MULTIPLY, scalar_of(plan, expr.b), plan.constant(-1))
+        return plan.combine(ADD, scalar_of(plan, expr.a), minus)
+    for kind, op in _OPERATIONS.items():
+        if isinstance(expr, kind):
+            return plan.combine(op, scalar_of(plan, expr.a), scalar_of(plan, expr.b))
+    raise NotImplementedError(f"no plan for the size {expr}")
+
+
+class _Shared:
+    """What the functions of a plan have in common: weights and states, which each may use under the same name."""
+
+    def __init__(self, plan: Plan, network: Network, parameters: Parameters) -> None:
+        self.plan, self.network, self.parameters = plan, network, parameters
+        self.units = {state.name: state.unit_bytes for state in network.states}
+        self._weights: dict[str, int] = {}
+        self._states: dict[str, int] = {}
+
+    def state(self, name: str) -> int:
+        if name not in self._states:
+            index = list(self.units).index(name)
+            self._states[name] = self.plan.buffer(STATE, index)
+        return self._states[name]
+
+    def weight(self, name: str) -> int:
+        if name not in self._weights:
+            size = self.parameters.packed[name].size_bytes
+            offset = round_up(self.plan.weights_bytes, ALIGNMENT)
+            self.plan.weights.append((name, offset, size))
+            self._weights[name] = self.plan.buffer(WEIGHT, len(self.plan.weights) - 1, 0, size)
+        return self._weights[name]
+
+
+class _Extractor:
+    """One function."""
+
+    def __init__(self, graph: Any, function: Function, shared: _Shared) -> None:
+        self.graph, self.function, self.shared, self.plan = graph, function, shared, shared.plan
+        self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
+        self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
+        self.first_step = len(self.plan.steps)
+        (block,) = graph.body.blocks
+        used = {v for binding in block.bindings for v in operands(binding.value)}
+        variables = {var.name: var for var in graph.params}
+        for declared in function.inputs:
+            self.places[variables[declared.name]] = self.plan.buffer(INPUT, len(self.plan.inputs))
+            self.plan.inputs.append(self.declare(declared, variables[declared.name]))
+        named = {declared.name for declared in function.inputs}
+        for var in graph.params:
+            if var.name in named or var not in used:  # those unused were merged with others by a pass
+                continue
+            place = shared.state if var.name in shared.units else shared.weight
+            self.places[var] = place(var.name)
+
+    def declare(self, declared: Input, var: Any) -> PlanInput:
+        dims = tuple(scalar_of(self.plan, dim) for dim in var.ty.shape)
+        if declared.low is None or declared.high is None:
+            return PlanInput(declared.name, DTYPES[declared.dtype], dims)
+        checks = 2 if declared.ascending else 1
+        return PlanInput(
+            declared.name, DTYPES[declared.dtype], dims, checks, self.bound(declared.low), self.bound(declared.high)
+        )
+
+    def bound(self, bound: Bound) -> int:
+        if isinstance(bound, int):
+            return self.plan.constant(bound)
+        symbol, more = bound
+        return self.plan.combine(ADD, self.plan.symbol(symbol), self.plan.constant(more))
+
+    def size_bytes(self, ty: Any) -> int:
+        size = ITEM_BYTES[dtype_of(ty)]
+        for dim in ty.shape:
+            size *= self.plan.scalars[scalar_of(self.plan, dim)].high
+        return size
+
+    def place(self, ty: Any, step: int) -> int:
+        number = self.plan.buffer(ARENA, size=self.size_bytes(ty))
+        self.lifetimes[number] = Lifetime(round_up(self.plan.buffers[number].size, ALIGNMENT), step, step)
+        return number
+
+    def resolve(self, value: Any) -> Any:
+        """Buffer id (or ids) of an operand."""
+        if isinstance(value, relax.Tuple):
+            return [self.resolve(f) for f in value.fields]
+        if isinstance(value, relax.TupleGetItem):
+            return self.resolve(value.tuple_value)[value.index]
+        return self.places[value]
+
+    def run(self, results: Sequence[Any]) -> None:
+        (block,) = self.graph.body.blocks
+        for binding in block.bindings:
+            if is_op(binding.value, "hearth.kernel"):
+                self.places[binding.var] = self.step(binding.value)
+            else:
+                self.places[binding.var] = self.resolve(binding.value)
+        self.finish(self.graph.body.body, results)
+
+    def step(self, call: Any) -> Any:
+        """Adds the step that a call is; the places of its results."""
+        number = len(self.plan.steps)
+        *tensors, sizes = arguments(call)
+        buffers = [self.resolve(v) for v in tensors]
+        out = call.ty_args[0]
+        types = list(out.fields) if hasattr(out, "fields") else [out]
+        # What works in place adds to its last operand, which is the result too.
+        in_place = bool(attribute(call, "in_place", False))
+        made = [] if in_place else [self.place(ty, number) for ty in types]
+        for buffer in buffers:
+            if buffer in self.lifetimes:
+                self.lifetimes[buffer].last = number
+        # Results stand behind the operands, but for those that the kernel takes last (pages that it writes).
+        written = int(attribute(call, "written", 0))
+        before = len(buffers) - written
+        units, grain, *scalars = sizes.values
+        kernel, work = str(attribute(call, "kernel")), Work.from_text(str(attribute(call, "work")))
+        self.plan.steps.append(
+            Step(
+                kernel,
+                (*buffers[:before], *made, *buffers[before:]),
+                tuple(scalar_of(self.plan, s) for s in scalars),
+                scalar_of(self.plan, units),
+                int(grain),
+                work.role,
+                step_cost(work, kernel, tensors, types, self.shared.parameters, self.shared.units, self.function),
+            )
+        )
+        return buffers[-1] if in_place else made if hasattr(out, "fields") else made[0]
+
+    def finish(self, body: Any, results: Sequence[Any]) -> None:
+        plan = self.plan
+        values = list(body.fields) if isinstance(body, relax.Tuple) else [body]
+        bodies = [self.resolve(value) for value in values]
+        buffers = bodies[0] if len(bodies) == 1 and isinstance(bodies[0], list) else bodies
+        types = self.types_of(body)
+        for number in buffers:
+            self.lifetimes[number].last = len(plan.steps)
+        offsets, size = assign_offsets(self.lifetimes)
+        plan.arena_bytes = max(plan.arena_bytes, size)
+        for number, offset in offsets.items():
+            plan.buffers[number] = Buffer(ARENA, 0, offset, plan.buffers[number].size)
+        for name, number, physical, logical in zip(self.function.outputs, buffers, types, results, strict=True):
+            dims = tuple(scalar_of(plan, dim) for dim in logical.shape)
+            stride = dims[-1] if len(dims) == 1 else scalar_of(plan, physical.shape[-1])
+            plan.outputs.append(PlanOutput(name, number, DTYPES[dtype_of(physical)], dims, stride))
+        counts = (len(plan.steps) - self.first_step, len(self.function.inputs), len(self.function.outputs))
+        plan.functions.append(PlanFunction(self.function.name, self.function.door, *counts))
+
+    def types_of(self, body: Any) -> list[Any]:
+        ty = body.ty
+        return list(ty.fields) if hasattr(ty, "fields") else [ty]

@@ -1,0 +1,121 @@
+"""Arithmetic over elements becomes `hearth.map`: an expression over operands, as much in one piece as is used once.
+
+Operands are broadcast as numpy does it. What is not arithmetic (norms, products, reductions, moves) ends an expression.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tvm import relax
+
+from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite, scalar
+from hearth.compiler.symbolic import equal_sizes
+from hearth.model.ops import hearth_op
+
+Term = Any
+"""The number of an operand, a constant, or [name, term...]: `cpu/kernels/elementwise.py`."""
+
+_BINARY = {
+    "add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "less_equal", "greater", "greater_equal",
+    "equal", "not_equal",
+}  # fmt: skip
+_UNARY = {
+    **{name: name for name in ("negative", "abs", "sqrt", "rsqrt", "floor", "ceil", "round", "exp", "sigmoid", "tanh")},
+    **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
+}
+MOST_OPERANDS = 8
+
+
+def _clip(value: Any, x: Term) -> Term:
+    low, high = (float(bound.value) for bound in value.args[1:])
+    return ["minimum", ["maximum", x, low], high]
+
+
+def _leaky_relu(value: Any, x: Term) -> Term:
+    return ["maximum", x, ["multiply", x, float(value.attrs.alpha)]]
+
+
+def _square(value: Any, x: Term) -> Term:
+    return ["multiply", x, x]
+
+
+_SPECIAL: Mapping[str, Callable[[Any, Term], Term]] = {
+    "clip": _clip,
+    "nn.leakyrelu": _leaky_relu,
+    "square": _square,
+}
+
+
+def fuse_elementwise(module: Any) -> Any:
+    """Every operation on elements as `hearth.map(operands..., term=)`."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        operands: list[Any] = []
+        term = _term(graph, value, value.ty, operands, root=True)
+        if term is None or not isinstance(value.ty, relax.TensorType):
+            return None
+        return hearth_op("map", operands, relax.TensorType(value.ty.shape, "float32"), term=json.dumps(term))
+
+    return rewrite(module, rule)
+
+
+def map_term(value: Any) -> Term:
+    """The expression of a `hearth.map`, lists as tuples."""
+
+    def tuples(term: Any) -> Any:
+        return tuple(tuples(part) for part in term) if isinstance(term, list) else term
+
+    return tuples(json.loads(str(attribute(value, "term"))))
+
+
+def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool = False) -> Term | None:
+    """The expression of an operation, its operands added to `operands`; None: it is none on elements."""
+    name = operation(value)
+    if name in _BINARY:
+        return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
+    if name in _UNARY:
+        return [_UNARY[name], _operand(graph, value.args[0], ty, operands)]
+    if name == "where":
+        return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
+    if name in _SPECIAL:
+        return _SPECIAL[name](value, _operand(graph, value.args[0], ty, operands))
+    if name == "power" and (exponent := scalar(value.args[1])) is not None and exponent in _POWERS:
+        return _POWERS[exponent](_operand(graph, value.args[0], ty, operands))
+    if name == "astype" and dtype_of(value.ty) == "float32":
+        return ["copy", _operand(graph, value.args[0], ty, operands)]
+    return None
+
+
+_POWERS: Mapping[float, Callable[[Term], Term]] = {
+    2.0: lambda x: ["multiply", x, x],
+    3.0: lambda x: ["multiply", x, ["multiply", x, x]],
+    0.5: lambda x: ["sqrt", x],
+    -0.5: lambda x: ["rsqrt", x],
+}
+
+
+def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
+    number = scalar(x)
+    if number is not None:
+        return number
+    value = graph.value(x) if isinstance(x, relax.Var) else None
+    # An operation that only this one reads, over the same elements, is computed here. A variable that is read twice by
+    # one expression has two uses and stays an operand.
+    if value is not None and graph.only_use(x) and _same_shape(x.ty, ty) and len(operands) + 2 <= MOST_OPERANDS:
+        before = list(operands)
+        term = _term(graph, value, ty, operands)
+        if term is not None and len(operands) <= MOST_OPERANDS:
+            return term
+        operands[:] = before
+    for index, known in enumerate(operands):
+        if known.same_as(x):
+            return index
+    operands.append(x)
+    return len(operands) - 1
+
+
+def _same_shape(a: Any, b: Any) -> bool:
+    return len(a.shape) == len(b.shape) and all(equal_sizes(x, y) for x, y in zip(a.shape, b.shape, strict=True))

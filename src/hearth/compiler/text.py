@@ -1,0 +1,133 @@
+"""`compile_model`: language models, from a model on disk to a bundle in the cache."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hearth.bundle import TextFacts
+from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.embedding import EmbeddingSpec, save_embedding
+from hearth.checkpoint.generation import published_sampling, save_sampling
+from hearth.checkpoint.sentence_modules import published_embedding
+from hearth.checkpoint.tokenizer_files import save_tokenizer
+from hearth.checkpoint.types import Checkpoint
+from hearth.compiler.compile import Job, Precision, Progress, compile_job
+from hearth.compiler.cpu.tuning import Tunings
+from hearth.model import LoadedModel, load_family
+from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
+from hearth.model.text.network import text_network
+from hearth.model.text.parameters import parameter_role
+from hearth.quant.formats import Format
+from hearth.quant.policy import choose_format
+
+if TYPE_CHECKING:
+    from hearth.compiler.plan import Plan
+
+
+def compile_model(
+    source: Path,
+    *,
+    name: str,
+    quant: str | None = None,
+    head: str | None = None,
+    precision: Precision = "default",
+    kv: KvFormat | None = None,
+    context: int | None = None,
+    target: str | None = None,
+    isa: str | None = None,
+    output: Path | None = None,
+    dump_ir: Path | None = None,
+    threads: int = 2,
+    tunings: Tunings | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Compiles a language model, or finds it compiled.
+
+    Args:
+        source: a Hugging Face folder or a GGUF file.
+        name: the model as the user named it, for the manifest.
+        quant, head: number formats of the body and of embedding and head; None: `quant.policy`.
+        precision: `high` computes with f32 activations and keeps f32 keys and values.
+        kv: number format of keys and values; None: f16, or f32 with high precision.
+        context: tokens to prepare for, where that changes the model (LongRoPE).
+        target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        Unsupported, CorruptFile: the source cannot be compiled.
+        CompileError: the compiler is not installed or fails.
+        StorageError: the bundle cannot be written.
+    """
+    if progress:
+        progress("reading", 0, 0)
+    checkpoint = open_checkpoint(source)
+    model = load_family(checkpoint, context=context)
+    job = text_job(
+        checkpoint, model, model_formats(checkpoint, model, quant, head), name, precision, kv_format(kv, precision)
+    )
+    return compile_job(
+        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, tunings=tunings,
+        progress=progress, force=force,
+    )  # fmt: skip
+
+
+def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:
+    """Format of every matrix; a parameter of some K keeps what its rows are."""
+    formats = {}
+    for parameter, where in model.sources.items():
+        info = checkpoint.tensors[where.tensor]
+        fmt = choose_format(parameter, parameter_role(parameter), info.dtype, checkpoint.kind, quant, head)
+        formats[parameter] = fmt
+    return formats
+
+
+def text_job(
+    checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], name: str, precision: Precision, kv: str
+) -> Job:
+    """What there is to compile of a language model.
+
+    Args:
+        kv: number format of keys and values, a key of `KV_DTYPES`.
+    """
+    config = model.config
+    body = [f.name for p, f in formats.items() if parameter_role(p) == "body"]
+
+    def write(folder: Path) -> None:
+        tokenizer = checkpoint.tokenizer()
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, folder)
+        save_sampling(published_sampling(checkpoint), folder)
+        embedding = published_embedding(checkpoint)
+        if model.no_head:
+            embedding = replace(embedding or EmbeddingSpec(), no_head=True)
+        save_embedding(embedding, folder)
+
+    def facts(plan: Plan) -> TextFacts:
+        return TextFacts(
+            head=formats["embed" if config.tied_embeddings else "head"].name,
+            kv=kv,
+            layers=config.num_layers,
+            vocab_size=config.vocab_size,
+            context_max=config.max_position,
+            kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,
+        )
+
+    return Job(
+        name=name,
+        kind="text",
+        family=config.family,
+        network=text_network(model, KV_DTYPES[kv]),
+        checkpoint=checkpoint,
+        formats=formats,
+        quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
+        precision=precision,
+        identity=(config, kv),
+        write=write,
+        text=facts,
+    )

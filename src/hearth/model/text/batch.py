@@ -1,0 +1,65 @@
+"""The batch of tokens that a decoder's `forward` takes: inputs and symbols, as the runtime's door "text" makes them.
+
+The names are a contract with `runtime/csrc/text.c`, which looks them up in the plan (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hearth.model.network import Input
+from hearth.model.text.kv_cache import PAGE_TOKENS
+
+TILE_TOKENS = 16
+"""Most tokens of one sequence that attention handles together."""
+SPLIT_TOKENS = 256
+"""Tokens of context whose part of attention is computed on its own: short enough to share a long context evenly, long
+enough that folding the parts costs little."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of one forward: tokens, sequences, rows of logits, partial results of attention (a token's in one
+    split); and the longest position."""
+
+    max_tokens: int = 512
+    max_seqs: int = 64
+    max_logit_rows: int = 64
+    max_partials: int = 512
+    max_position: int = 1 << 20
+
+
+SHAPES: dict[str, tuple[str | int, ...]] = {
+    "token_ids": ("tokens",),
+    "positions": ("tokens",),
+    "token_seq": ("tokens",),
+    "items": ("items", 8),
+    "block_table": ("sequences", "block_table_stride"),
+    "logit_rows": ("logit_rows",),
+    "merges": ("merges", 4),
+}
+"""Inputs of `forward`, all i32."""
+
+
+def inputs(vocab_size: int, limits: Limits) -> tuple[Input, ...]:
+    """The inputs as the plan declares them."""
+    most = {"token_ids": vocab_size - 1, "positions": limits.max_position - 1}
+    return tuple(Input(name, "int32", low=0 if name in most else None, high=most.get(name)) for name in SHAPES)
+
+
+def symbols(limits: Limits) -> dict[str, tuple[int, int]]:
+    """Bounds of the symbols, and the constants by which the runtime cuts a batch."""
+    pages = (limits.max_position - 1) // PAGE_TOKENS + 1
+    return {
+        "tokens": (1, limits.max_tokens),
+        "sequences": (1, limits.max_seqs),
+        "logit_rows": (0, limits.max_logit_rows),
+        # Each tile is an item and has at least one token; an item that is a part of a tile takes at least one partial.
+        "items": (1, limits.max_tokens + limits.max_partials),
+        "merges": (0, limits.max_partials),
+        "block_table_stride": (1, pages),
+        "pages": (1, 2**31 - 1),
+        "page_tokens": (PAGE_TOKENS, PAGE_TOKENS),
+        "tile_tokens": (TILE_TOKENS, TILE_TOKENS),
+        "split_tokens": (SPLIT_TOKENS, SPLIT_TOKENS),
+    }

@@ -1,0 +1,63 @@
+"""A decoder as a network: its one function `forward`, its states (pages of keys and values), its parameters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearth.model.network import Function, Network, Role, State
+from hearth.model.text.batch import Limits, inputs, symbols
+from hearth.model.text.config import DecoderConfig
+from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
+from hearth.model.text.load import LoadedModel
+from hearth.model.text.parameters import parameter_role, parameter_shapes, rope_parameter
+from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
+
+
+def text_network(model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None) -> Network:
+    """The network of a decoder.
+
+    Args:
+        kv_dtype: number format of the KV pages.
+        limits: of one forward; None: as by default, with positions up to the model's own.
+    """
+    config = model.config
+    limits = limits or Limits(max_position=config.max_position)
+    shapes = parameter_shapes(config)
+    roles: dict[str, Role] = {name: parameter_role(name) for name in shapes}
+    sources: dict[str, Source] = {
+        name: _with_offset(name, source, config) if isinstance(source, WeightSource) else source
+        for name, source in model.sources.items()
+    }
+    for index, rope in enumerate(config.ropes):
+        shapes[rope_parameter(index)] = (len(rope.inv_freq),)
+        sources[rope_parameter(index)] = constant(rope.inv_freq)
+    return Network(
+        functions=(Function("forward", inputs(config.vocab_size, limits), ("logits", "argmax", "hidden"), "text"),),
+        symbols=symbols(limits),
+        shapes=shapes,
+        sources=sources,
+        roles=roles,
+        states=tuple(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
+        build=partial(_build, config, kv_dtype),
+    )
+
+
+def _build(config: DecoderConfig, kv_dtype: KvDtype) -> Any:
+    from hearth.model.text.decoder import build  # needs TVM
+
+    return build(config, kv_dtype)
+
+
+def _with_offset(name: str, source: WeightSource, config: DecoderConfig) -> Source:
+    """Gemma publishes its norms without the 1 that is added to them when they are used."""
+    if config.norm_offset == 0.0 or not name.endswith("norm"):
+        return source
+
+    def add(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        return weight + np.float32(config.norm_offset)
+
+    return ComputedWeight((source.tensor,), add)

@@ -1,0 +1,275 @@
+#include "text.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "options.h"
+#include "session.h"
+
+_Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16, "layout of inputs");
+
+#define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: text function: " __VA_ARGS__)
+
+enum { CONSTANT = -1 };
+
+/* What a forward sets lies in [low, high]: those that every batch has begin at 1. */
+static const struct {
+    const char *name;
+    int64_t low; /* or CONSTANT, of at least 1 */
+} symbols[HTH_NUM_TEXT_SYMBOLS] = {
+    [HTH_TOKENS] = {"tokens", 1},
+    [HTH_SEQUENCES] = {"sequences", 1},
+    [HTH_NUM_LOGIT_ROWS] = {"logit_rows", 0},
+    [HTH_NUM_ITEMS] = {"items", 1},
+    [HTH_NUM_MERGES] = {"merges", 0},
+    [HTH_BLOCK_TABLE_STRIDE] = {"block_table_stride", 1},
+    [HTH_PAGES] = {"pages", 1},
+    [HTH_PAGE_TOKENS] = {"page_tokens", CONSTANT},
+    [HTH_TILE_TOKENS] = {"tile_tokens", CONSTANT},
+    [HTH_SPLIT_TOKENS] = {"split_tokens", CONSTANT},
+};
+
+/* An axis is a symbol, or where `columns` says so a constant. */
+static const struct {
+    const char *name;
+    uint32_t num_dims;
+    hth_text_symbol rows, columns_symbol;
+    int64_t columns;
+} inputs[HTH_NUM_TEXT_INPUTS] = {
+    [HTH_TOKEN_IDS] = {"token_ids", 1, HTH_TOKENS, 0, 0},
+    [HTH_POSITIONS] = {"positions", 1, HTH_TOKENS, 0, 0},
+    [HTH_TOKEN_SEQ] = {"token_seq", 1, HTH_TOKENS, 0, 0},
+    [HTH_ITEMS] = {"items", 2, HTH_NUM_ITEMS, 0, sizeof(hth_item) / 4},
+    [HTH_BLOCK_TABLE] = {"block_table", 2, HTH_SEQUENCES, HTH_BLOCK_TABLE_STRIDE, 0},
+    [HTH_LOGIT_ROWS] = {"logit_rows", 1, HTH_NUM_LOGIT_ROWS, 0, 0},
+    [HTH_MERGES] = {"merges", 2, HTH_NUM_MERGES, 0, sizeof(hth_merge) / 4},
+};
+
+static const struct {
+    const char *name;
+    hearth_dtype dtype;
+    uint32_t num_dims;
+    hth_text_symbol rows;
+} outputs[HTH_NUM_TEXT_OUTPUTS] = {
+    [HTH_LOGITS] = {"logits", HEARTH_F32, 2, HTH_NUM_LOGIT_ROWS},
+    [HTH_ARGMAX] = {"argmax", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS},
+    [HTH_HIDDEN] = {"hidden", HEARTH_F32, 2, HTH_TOKENS},
+};
+
+static hth_interval interval_of(const hth_plan *plan, const hth_text *text, hth_text_symbol symbol) {
+    return plan->symbols[text->symbols[symbol]].interval;
+}
+
+static uint32_t high_of(const hth_plan *plan, const hth_text *text, hth_text_symbol symbol) {
+    return (uint32_t)interval_of(plan, text, symbol).high;
+}
+
+/* There are pages, and nothing that a forward sets is fixed by the session. */
+static hearth_status check_states(const hth_plan *plan, const hth_text *text) {
+    bool paged = false;
+    for (uint32_t i = 0; i < plan->header->num_states; ++i) {
+        for (int s = 0; s < HTH_NUM_TEXT_SYMBOLS; ++s) {
+            if (plan->states[i].symbol != text->symbols[s]) continue;
+            if (s != HTH_PAGES) return CORRUPT("state %u is counted by %s", i, symbols[s].name);
+            paged = true;
+        }
+    }
+    return paged ? HEARTH_OK : CORRUPT("there is no state whose units are counted by pages");
+}
+
+static hearth_status find_symbols(const hth_plan *plan, hth_text *text) {
+    uint64_t known = hth_plan_fixed_symbols(plan);
+    for (int i = 0; i < HTH_NUM_TEXT_SYMBOLS; ++i) {
+        uint32_t s = 0;
+        while (s < plan->header->num_symbols && strcmp(plan->strings + plan->symbols[s].name, symbols[i].name) != 0) ++s;
+        if (s == plan->header->num_symbols) return CORRUPT("there is no symbol %s", symbols[i].name);
+        const hth_interval bounds = plan->symbols[s].interval;
+        if (symbols[i].low == CONSTANT && (bounds.low != bounds.high || bounds.low < 1)) {
+            return CORRUPT("symbol %s lies in %lld to %lld, must be a constant of at least 1", symbols[i].name,
+                           (long long)bounds.low, (long long)bounds.high);
+        }
+        if (symbols[i].low != CONSTANT && bounds.low != symbols[i].low) {
+            return CORRUPT("symbol %s may be %lld, must be at least %lld", symbols[i].name, (long long)bounds.low,
+                           (long long)symbols[i].low);
+        }
+        text->symbols[i] = s;
+        known |= (uint64_t)1 << s;
+    }
+    const uint64_t unknown = hth_function_symbols(plan, text->function) & ~known;
+    for (uint32_t s = 0; s < plan->header->num_symbols; ++s) {
+        if ((unknown >> s & 1) != 0) return CORRUPT("nothing gives symbol %s", plan->strings + plan->symbols[s].name);
+    }
+    return check_states(plan, text);
+}
+
+static bool is_symbol(const hth_plan *plan, uint32_t dim, uint32_t symbol) {
+    const hth_scalar *scalar = &plan->scalars[plan->dims[dim]];
+    return scalar->op == HTH_SYMBOL && scalar->a == symbol;
+}
+
+static bool is_number(const hth_plan *plan, uint32_t scalar, int64_t *number) {
+    *number = plan->scalars[scalar].interval.low;
+    return *number == plan->scalars[scalar].interval.high;
+}
+
+static hearth_status find_input(const hth_plan *plan, hth_text *text, hth_text_input which) {
+    const hth_function *f = text->function;
+    uint32_t i = f->first_input;
+    const uint32_t end = i + f->num_inputs;
+    while (i < end && strcmp(plan->strings + plan->inputs[i].name, inputs[which].name) != 0) ++i;
+    if (i == end) return CORRUPT("there is no input %s", inputs[which].name);
+    const hth_plan_input *input = &plan->inputs[i];
+    bool right = input->dtype == HEARTH_I32 && input->num_dims == inputs[which].num_dims &&
+                 is_symbol(plan, input->first_dim, text->symbols[inputs[which].rows]);
+    if (right && input->num_dims == 2) {
+        int64_t columns = 0;
+        right = inputs[which].columns == 0
+                    ? is_symbol(plan, input->first_dim + 1, text->symbols[inputs[which].columns_symbol])
+                    : is_number(plan, plan->dims[input->first_dim + 1], &columns) && columns == inputs[which].columns;
+    }
+    if (!right) return CORRUPT("input %s has another type or shape", inputs[which].name);
+    text->inputs[which] = i;
+    return HEARTH_OK;
+}
+
+/* How many values an input may have: they lie in 0 to that, without it. */
+static hearth_status find_count(const hth_plan *plan, const hth_text *text, hth_text_input which, uint32_t *count) {
+    const hth_plan_input *input = &plan->inputs[text->inputs[which]];
+    int64_t low = -1, high = -1;
+    if (input->checks != HTH_IN_RANGE || !is_number(plan, input->low, &low) || !is_number(plan, input->high, &high) ||
+        low != 0 || high < 0 || high >= INT32_MAX) {
+        return CORRUPT("the values of input %s must lie in 0 to a constant", inputs[which].name);
+    }
+    *count = (uint32_t)high + 1;
+    return HEARTH_OK;
+}
+
+static hearth_status find_output(const hth_plan *plan, hth_text *text, const hth_plan_output *output) {
+    const char *name = plan->strings + output->name;
+    int which = 0;
+    while (which < HTH_NUM_TEXT_OUTPUTS && strcmp(outputs[which].name, name) != 0) ++which;
+    if (which == HTH_NUM_TEXT_OUTPUTS) return CORRUPT("unknown output %s", name);
+    bool right = output->dtype == (uint32_t)outputs[which].dtype && output->num_dims == outputs[which].num_dims &&
+                 is_symbol(plan, output->first_dim, text->symbols[outputs[which].rows]);
+    if (right && output->num_dims == 2) {
+        int64_t columns = 0, stride = 0;
+        right = is_number(plan, plan->dims[output->first_dim + 1], &columns) &&
+                is_number(plan, output->row_stride, &stride) && columns >= 1 && columns <= stride &&
+                stride <= INT32_MAX && (which != HTH_LOGITS || columns == text->vocab_size);
+    }
+    if (!right) return CORRUPT("output %s has another type or shape", name);
+    text->outputs[which] = output;
+    return HEARTH_OK;
+}
+
+/* Numbers that belong together. */
+static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
+    if (text->split_tokens % text->page_tokens != 0) {
+        return CORRUPT("split_tokens is %u, no multiple of page_tokens, %u", text->split_tokens, text->page_tokens);
+    }
+    if ((uint64_t)high_of(plan, text, HTH_NUM_ITEMS) != (uint64_t)text->max_tokens + text->max_partials) {
+        return CORRUPT("items may be %u, tokens and merges together %llu", high_of(plan, text, HTH_NUM_ITEMS),
+                       (unsigned long long)text->max_tokens + text->max_partials);
+    }
+    if (high_of(plan, text, HTH_BLOCK_TABLE_STRIDE) < (text->max_position - 1) / text->page_tokens + 1) {
+        return CORRUPT("block_table_stride is too small for position %u", text->max_position - 1);
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status find(const hth_plan *plan, hth_text *text) {
+    hearth_status status = find_symbols(plan, text);
+    for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) {
+        status = find_input(plan, text, (hth_text_input)i);
+    }
+    if (status == HEARTH_OK && text->function->num_inputs != HTH_NUM_TEXT_INPUTS) {
+        status = CORRUPT("%u inputs, must be %d", text->function->num_inputs, HTH_NUM_TEXT_INPUTS);
+    }
+    if (status == HEARTH_OK) status = find_count(plan, text, HTH_TOKEN_IDS, &text->vocab_size);
+    if (status == HEARTH_OK) status = find_count(plan, text, HTH_POSITIONS, &text->max_position);
+    for (uint32_t i = 0; status == HEARTH_OK && i < text->function->num_outputs; ++i) {
+        status = find_output(plan, text, &plan->outputs[text->function->first_output + i]);
+    }
+    if (status != HEARTH_OK) return status;
+    text->max_tokens = high_of(plan, text, HTH_TOKENS);
+    text->max_seqs = high_of(plan, text, HTH_SEQUENCES);
+    text->max_logit_rows = high_of(plan, text, HTH_NUM_LOGIT_ROWS);
+    text->max_partials = high_of(plan, text, HTH_NUM_MERGES);
+    text->page_tokens = high_of(plan, text, HTH_PAGE_TOKENS);
+    text->tile_tokens = high_of(plan, text, HTH_TILE_TOKENS);
+    text->split_tokens = high_of(plan, text, HTH_SPLIT_TOKENS);
+    return check_limits(plan, text);
+}
+
+hearth_status hth_text_find(const hth_plan *plan, hth_text *text) {
+    for (uint32_t i = 0; i < plan->header->num_functions; ++i) {
+        if (strcmp(plan->strings + plan->functions[i].door, HTH_TEXT_DOOR) == 0) text->function = &plan->functions[i];
+    }
+    return text->function != NULL ? find(plan, text) : HEARTH_OK;
+}
+
+void hth_text_begin(hearth_session *session) {
+    hth_text *text = &session->text;
+    *text = session->model->text;
+    if (text->function == NULL) return;
+    text->num_pages = (uint32_t)session->bounds[text->symbols[HTH_PAGES]].high;
+    hth_interval *stride = &session->bounds[text->symbols[HTH_BLOCK_TABLE_STRIDE]];
+    if (stride->high > text->num_pages) stride->high = text->num_pages;
+    text->table_stride = (uint32_t)stride->high;
+}
+
+uint64_t hth_text_bytes(const hth_text *text) { return hth_align64(text->max_seqs); }
+
+static void set_output(const hearth_session *session, hearth_output *answer) {
+    const hth_plan *plan = &session->model->plan;
+    hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden};
+    for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
+        const hth_plan_output *output = session->text.outputs[i];
+        if (output == NULL) continue;
+        const uint32_t *dims = plan->dims + output->first_dim;
+        const bool matrix = output->num_dims == 2;
+        *views[i] = (hearth_view){
+            .data = hth_session_buffer(session, &plan->buffers[output->buffer]),
+            .dtype = output->dtype,
+            .rows = (uint32_t)session->scalars[dims[0]],
+            .cols = matrix ? (uint32_t)session->scalars[dims[1]] : 1,
+            .row_stride = matrix ? (uint32_t)session->scalars[output->row_stride] : 1,
+        };
+    }
+}
+
+static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
+    const hth_session_function *function =
+        &session->functions[session->text.function - session->model->plan.functions];
+    hearth_status status = hth_batch_take(session, batch);
+    if (status == HEARTH_OK) status = hth_session_evaluate(session, function);
+    if (status == HEARTH_OK) status = hth_session_run(session, function);
+    if (status == HEARTH_OK) set_output(session, output);
+    return status;
+}
+
+hearth_status hearth_forward(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
+    hearth_batch known_batch = {.struct_size = sizeof known_batch};
+    hearth_output known_output = {.struct_size = sizeof known_output};
+    if (session == NULL || batch == NULL || output == NULL) {
+        return hth_fail(HEARTH_INVALID, "hearth_forward: an argument is NULL");
+    }
+    if (session->text.function == NULL) {
+        return hth_fail(HEARTH_INVALID, "the model takes no tokens: its functions are run by hearth_run");
+    }
+    hearth_status status = hth_options_read(&known_batch, sizeof known_batch, batch, "hearth_batch");
+    if (status != HEARTH_OK) return status;
+    const uint32_t output_size = output->struct_size;
+    if (output_size < sizeof output_size || output_size > sizeof known_output) {
+        return hth_fail(HEARTH_INVALID, "hearth_output: struct_size is %u", output_size);
+    }
+    status = hth_session_enter(session);
+    if (status != HEARTH_OK) return status;
+    status = run(session, &known_batch, &known_output);
+    hth_session_leave(session);
+    if (status == HEARTH_OK) {
+        known_output.struct_size = output_size;
+        memcpy(output, &known_output, output_size);
+    }
+    return status;
+}

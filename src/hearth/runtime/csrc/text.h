@@ -1,0 +1,73 @@
+/* The door "text": what hearth_forward has to know of the function that it runs, by the names that its inputs, symbols and
+ * outputs have in the plan (docs/architecture.md). It is found once, when the model is opened. */
+#ifndef HEARTH_TEXT_H
+#define HEARTH_TEXT_H
+
+#include "hearth.h"
+#include "plan.h"
+
+/* A work item of attention: a tile (tokens of one sequence, one after the other) and a range of splits of its context.
+ * With a slot, its partial results go to slots [slot, slot + count * splits); without, it folds them itself. */
+typedef struct {
+    int32_t first, count, seq, split_begin, split_end, slot, zero[2];
+} hth_item;
+
+/* A tile whose partial results, `count` slots for each split, are to be folded. */
+typedef struct {
+    int32_t first, count, slot, splits;
+} hth_merge;
+
+typedef enum hth_text_symbol {
+    HTH_TOKENS,
+    HTH_SEQUENCES,
+    HTH_NUM_LOGIT_ROWS,
+    HTH_NUM_ITEMS,
+    HTH_NUM_MERGES,
+    HTH_BLOCK_TABLE_STRIDE,
+    HTH_PAGES,
+    HTH_PAGE_TOKENS,
+    HTH_TILE_TOKENS,
+    HTH_SPLIT_TOKENS,
+    HTH_NUM_TEXT_SYMBOLS
+} hth_text_symbol;
+
+typedef enum hth_text_input {
+    HTH_TOKEN_IDS,
+    HTH_POSITIONS,
+    HTH_TOKEN_SEQ,
+    HTH_ITEMS,
+    HTH_BLOCK_TABLE,
+    HTH_LOGIT_ROWS,
+    HTH_MERGES,
+    HTH_NUM_TEXT_INPUTS
+} hth_text_input;
+
+typedef enum hth_text_output { HTH_LOGITS, HTH_ARGMAX, HTH_HIDDEN, HTH_NUM_TEXT_OUTPUTS } hth_text_output;
+
+typedef struct {
+    const hth_function *function; /* NULL: the plan has none with this door */
+    uint32_t symbols[HTH_NUM_TEXT_SYMBOLS];               /* ids */
+    uint32_t inputs[HTH_NUM_TEXT_INPUTS];                 /* ids */
+    const hth_plan_output *outputs[HTH_NUM_TEXT_OUTPUTS]; /* NULL: the function does not give it */
+    uint32_t max_tokens, max_seqs, max_logit_rows, max_partials, vocab_size, max_position;
+    uint32_t page_tokens, tile_tokens, split_tokens;
+
+    /* Of a session; empty in a model. */
+    uint32_t num_pages;
+    uint32_t table_stride; /* most pages of one sequence: of the longest context, and no more than there are */
+    uint8_t *seq_seen;     /* [max_seqs], all zero between forwards */
+} hth_text;
+
+/* Finds the function, if the plan has one. HEARTH_CORRUPT names what is missing or of another shape. */
+hearth_status hth_text_find(const hth_plan *plan, hth_text *text);
+
+/* Takes what the model found into a session whose sizes are known, and bounds its block table by its pages. */
+void hth_text_begin(hearth_session *session);
+
+/* Memory that forwards need beside the inputs, for seq_seen. */
+uint64_t hth_text_bytes(const hth_text *text);
+
+/* Checks a batch, copies it into the session's inputs, cuts it into work items and sets the symbols (batch.c). */
+hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch);
+
+#endif

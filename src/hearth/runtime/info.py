@@ -1,0 +1,153 @@
+"""What a bundle's plan says about itself: its functions, their inputs and outputs, its symbols and states."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32),
+    "i32": np.dtype(np.int32),
+    "u8": np.dtype(np.uint8),
+    "i8": np.dtype(np.int8),
+    "f16": np.dtype(np.float16),
+}
+"""numpy's types by the names that plans have for them."""
+
+_ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a function.
+
+    Attributes:
+        name: by which it is given or answered.
+        dtype: `f32`, `i32`, `u8`, `i8` or `f16`.
+        shape: a number for each axis, or an expression over symbols as Python writes it (`tokens`, `(n + 15) // 16`).
+        most: the largest number of each axis.
+        low, high: between which the values of an input must lie, both included, as in `shape`; None: any.
+        ascending: whether its values run from `low` to `high` and never fall.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    most: tuple[int, ...]
+    low: int | str | None = None
+    high: int | str | None = None
+    ascending: bool = False
+
+    @property
+    def most_bytes(self) -> int:
+        """Memory at its largest size."""
+        return math.prod(self.most) * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True)
+class FunctionInfo:
+    """A function of the model.
+
+    Attributes:
+        name: by which it is run.
+        door: "" for what `Session.run` takes; "text" for what `TextSession.forward` runs.
+        inputs, outputs: by name, in the plan's order.
+    """
+
+    name: str
+    door: str
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+    @property
+    def most_input_bytes(self) -> int:
+        """Memory for all inputs at their largest size."""
+        return sum(round_up(tensor.most_bytes) for tensor in self.inputs.values())
+
+
+@dataclass(frozen=True)
+class StateInfo:
+    """Memory that outlives a call.
+
+    Attributes:
+        name: of the region.
+        unit: the symbol that counts its units, whose number is said when a session is made.
+        unit_bytes: memory for one unit.
+    """
+
+    name: str
+    unit: str
+    unit_bytes: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a bundle's plan says about itself.
+
+    Attributes:
+        functions: by name.
+        symbols: sizes that may differ from call to call: the lowest and the highest value of each.
+        states: what outlives a call.
+        weights_bytes: memory for the weights.
+        arena_bytes: memory for intermediate results, for each session.
+        scratch_bytes_per_thread: more of it, for each thread of a session.
+        num_steps, num_kernels, num_weights: lengths of the plan's tables.
+        isa: the instruction set whose kernels are in use.
+        isas: those that the bundle has kernels for, best first.
+        abi_version: version of the C API in the bundle's library.
+    """
+
+    functions: Mapping[str, FunctionInfo]
+    symbols: Mapping[str, tuple[int, int]]
+    states: tuple[StateInfo, ...]
+    weights_bytes: int
+    arena_bytes: int
+    scratch_bytes_per_thread: int
+    num_steps: int
+    num_kernels: int
+    num_weights: int
+    isa: str
+    isas: tuple[str, ...]
+    abi_version: int
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelInfo:
+        """Reads what `hearth_describe` says."""
+        described = json.loads(text)
+        described["functions"] = {function["name"]: _function(function) for function in described["functions"]}
+        described["symbols"] = {name: tuple(bounds) for name, bounds in described["symbols"].items()}
+        described["states"] = tuple(StateInfo(**state) for state in described["states"])
+        described["isas"] = tuple(described["isas"])
+        return cls(**{field.name: described[field.name] for field in fields(cls)})
+
+    def unit_bytes(self, symbol: str) -> int:
+        """Memory for one more unit of all states that `symbol` counts."""
+        return sum(state.unit_bytes for state in self.states if state.unit == symbol)
+
+    def session_bytes(self, sizes: Mapping[str, int], threads: int) -> int:
+        """Memory that a session of `sizes` needs beside the weights once all its states are in use, at most."""
+        states = sum(state.unit_bytes * sizes.get(state.unit, self.symbols[state.unit][0]) for state in self.states)
+        inputs = max(function.most_input_bytes for function in self.functions.values())
+        return self.fixed_bytes(threads) + states + inputs
+
+    def fixed_bytes(self, threads: int) -> int:
+        """Of that, what depends neither on sizes nor on inputs."""
+        return self.arena_bytes + self.scratch_bytes_per_thread * threads + _ALIGNMENT * (len(self.states) + 1)
+
+
+def round_up(size_bytes: int) -> int:
+    """To the line of a cache, where the runtime lets every input begin."""
+    return -(-size_bytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def _function(described: dict[str, Any]) -> FunctionInfo:
+    inputs, outputs = (
+        {each["name"]: TensorInfo(**each | {name: tuple(each[name]) for name in ("shape", "most")}) for each in table}
+        for table in (described["inputs"], described["outputs"])
+    )
+    return FunctionInfo(described["name"], described["door"], inputs, outputs)

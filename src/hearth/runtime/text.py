@@ -1,0 +1,255 @@
+"""Language models: a session that takes tokens, and what a plan says of such a model.
+
+A text function is one with the door "text": the runtime makes its inputs of a batch of tokens. The names of its inputs,
+outputs and symbols are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hearth.errors import UsageError
+from hearth.runtime import binding
+from hearth.runtime.info import FunctionInfo, ModelInfo, round_up
+from hearth.runtime.model import Model
+from hearth.runtime.session import Session, SessionHandle, address, borrowed
+
+_INT32 = np.iinfo(np.int32)
+_I32: np.dtype[Any] = np.dtype(np.int32)
+_F32: np.dtype[Any] = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class TextInfo:
+    """What a language model's plan says about itself.
+
+    Attributes:
+        vocab_size: columns of the logits.
+        hidden_size: columns of the hidden states; 0 when the plan does not give these.
+        max_tokens: most tokens in one forward.
+        max_seqs: most sequences in one forward.
+        max_logit_rows: most rows of logits in one forward.
+        tile_tokens: most tokens of one sequence that attention handles together.
+        split_tokens: tokens of a context whose part of attention is computed on its own.
+        max_partials: most such parts that wait to be merged.
+        page_tokens: positions that one page of the KV cache holds.
+        max_position: positions are below this.
+        max_block_table_stride: pages of the longest sequence.
+        kv_bytes_per_page: memory for one page, all layers together.
+        outputs: which of `logits`, `argmax`, `hidden` the plan gives.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    max_tokens: int
+    max_seqs: int
+    max_logit_rows: int
+    tile_tokens: int
+    split_tokens: int
+    max_partials: int
+    page_tokens: int
+    max_position: int
+    max_block_table_stride: int
+    kv_bytes_per_page: int
+    outputs: tuple[str, ...]
+    _model: ModelInfo
+    _function: FunctionInfo
+
+    @classmethod
+    def of(cls, info: ModelInfo) -> TextInfo:
+        """Raises UsageError where it is not of a language model."""
+        function = next((each for each in info.functions.values() if each.door == "text"), None)
+        if function is None:
+            raise UsageError(
+                "This model is no language model: it takes no tokens.",
+                why=f"Its functions: {', '.join(info.functions)}.",
+            )
+        most = {name: high for name, (_, high) in info.symbols.items()}
+        hidden = function.outputs.get("hidden")
+        return cls(
+            vocab_size=_count(function, "token_ids"),
+            hidden_size=hidden.most[1] if hidden else 0,
+            max_tokens=most["tokens"],
+            max_seqs=most["sequences"],
+            max_logit_rows=most["logit_rows"],
+            tile_tokens=most["tile_tokens"],
+            split_tokens=most["split_tokens"],
+            max_partials=most["merges"],
+            page_tokens=most["page_tokens"],
+            max_position=_count(function, "positions"),
+            max_block_table_stride=most["block_table_stride"],
+            kv_bytes_per_page=info.unit_bytes("pages"),
+            outputs=tuple(function.outputs),
+            _model=info,
+            _function=function,
+        )
+
+    def session_bytes(self, num_pages: int, threads: int) -> int:
+        """Memory that a session needs beside the weights once all its pages are in use; a few KiB too much at most."""
+        # A session never has longer rows than it has pages.
+        columns = min(self.max_block_table_stride, num_pages)
+        table = self._function.inputs["block_table"]
+        inputs = self._function.most_input_bytes - round_up(table.most_bytes) + round_up(4 * self.max_seqs * columns)
+        others = (each.most_input_bytes for each in self._model.functions.values() if each is not self._function)
+        rows = round_up(self.max_seqs)
+        fixed = self._model.fixed_bytes(threads)
+        return fixed + self.kv_bytes_per_page * num_pages + max(inputs, *others, 0) + rows
+
+
+def _count(function: FunctionInfo, name: str) -> int:
+    """How many values an input may have."""
+    high = function.inputs[name].high
+    assert isinstance(high, int)  # the runtime has checked it
+    return high + 1
+
+
+class ForwardResult:
+    """What a forward computed: views into the session's memory, overwritten by its next run. Copy what must stay.
+
+    A view is made when it is asked for: a decode step needs few, and making one costs as much as a small kernel.
+    It has no rows when the plan does not give that output (`TextInfo.outputs`).
+    """
+
+    def __init__(self, handle: SessionHandle, output: binding.Output) -> None:
+        self._handle, self._output = handle, output
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """float32 (rows, vocab_size), one row for each of `logit_rows`."""
+        return _array(self._handle, self._output.logits, _F32)
+
+    @cached_property
+    def argmax(self) -> NDArray[np.int32]:
+        """int32 (rows,), the token of the largest logit."""
+        return _array(self._handle, self._output.argmax, _I32).reshape(-1)
+
+    @cached_property
+    def hidden(self) -> NDArray[np.float32]:
+        """float32 (tokens, hidden_size), after the final norm."""
+        return _array(self._handle, self._output.hidden, _F32)
+
+
+class TextSession(Session):
+    """Runs forwards of the language model `model`, one at a time.
+
+    Args:
+        num_pages: pages of the KV cache; `TextInfo.page_tokens` positions each. Memory is taken as pages are written.
+        threads: threads that compute; the physical cores this process may use by default.
+
+    Raises:
+        NotEnoughMemory: the session's memory cannot be had.
+        UsageError: a number is out of range, or the model is no language model.
+    """
+
+    def __init__(self, model: Model, *, num_pages: int, threads: int | None = None) -> None:
+        self.info = TextInfo.of(model.info)
+        self.num_pages = num_pages
+        if num_pages < 1:
+            raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
+        super().__init__(model, {"pages": num_pages}, threads=threads)
+
+    def forward(
+        self,
+        token_ids: ArrayLike,
+        positions: ArrayLike,
+        token_seq: ArrayLike,
+        block_table: ArrayLike,
+        logit_rows: ArrayLike = (),
+    ) -> ForwardResult:
+        """Runs the model over a batch of tokens of any mixture of sequences.
+
+        int32 arrays in C order are used as they are; everything else is converted.
+
+        Args:
+            token_ids: (n,) tokens.
+            positions: (n,) the position of each in its sequence.
+            token_seq: (n,) the row of `block_table` that each belongs to. Tokens of one sequence stand together and
+                their positions ascend by 1.
+            block_table: (sequences, columns) pages of each sequence in the order of its positions; -1 where none is
+                needed.
+            logit_rows: (rows,) indices of the tokens whose logits are wanted.
+
+        Raises:
+            UsageError: a number is out of range; nothing was computed.
+        """
+        handle = self.open_handle()
+        ids = _int32(token_ids, "token_ids", 1)
+        where = _int32(positions, "positions", 1)
+        seqs = _int32(token_seq, "token_seq", 1)
+        table = _int32(block_table, "block_table", 2)
+        rows = _int32(logit_rows, "logit_rows", 1)
+        if not ids.size == where.size == seqs.size:
+            raise UsageError(
+                "token_ids, positions and token_seq must have one entry a token.",
+                why=f"They have {ids.size}, {where.size} and {seqs.size}.",
+            )
+        batch = binding.Batch(
+            num_tokens=ids.size,
+            num_seqs=table.shape[0],
+            num_logit_rows=rows.size,
+            block_table_stride=table.shape[1],
+            token_ids=address(ids),
+            positions=address(where),
+            token_seq=address(seqs),
+            block_table=address(table),
+            logit_rows=address(rows),
+        )
+        output = binding.Output()
+        status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
+        binding.check(handle.library, status, "The batch cannot be run.")
+        return ForwardResult(handle, output)
+
+    def apply_mask(self, logits: NDArray[np.float32], mask: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+        """Writes a row of logits to `out` with minus infinity in the place of every token that may not come.
+
+        Args:
+            logits: float32 (vocab_size,), in one piece.
+            mask: int32 (ceil(vocab_size / 32),); bit t % 32 of word t // 32 says whether token t may come.
+            out: float32 (vocab_size,), overwritten; may be `logits` itself if that can be written.
+
+        Raises:
+            UsageError: an array has another shape or type, or is not in one piece.
+        """
+        handle = self.open_handle()
+        count = logits.size
+        words = -(-count // 32)
+        for name, array, dtype, size in (
+            ("logits", logits, _F32, count),
+            ("mask", mask, _I32, words),
+            ("out", out, _F32, count),
+        ):
+            if array.dtype != dtype or array.shape != (size,) or not array.flags.c_contiguous:
+                raise UsageError(
+                    f"{name} must be {dtype} ({size},), in one piece, not {array.dtype} {array.shape}.",
+                    why=f"There are {count} logits, and a word of the mask has 32 tokens.",
+                )
+        if not out.flags.writeable:
+            raise UsageError("out cannot be written.")
+        status = handle.library.hearth_apply_mask(address(logits), address(mask), count, address(out))
+        binding.check(handle.library, status, "The mask cannot be applied.")
+
+
+def _array(handle: SessionHandle, view: binding.View, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if not view.data:
+        return np.empty((0, 0), dtype)
+    return borrowed(handle, view.data, dtype, (view.rows, view.cols), view.row_stride)
+
+
+def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:
+    array = np.asarray(values)
+    if array.dtype is _I32 and array.ndim == ndim and array.flags.c_contiguous:
+        return array
+    if array.ndim != ndim:
+        raise UsageError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, not {array.ndim}.")
+    if array.dtype != np.int32:
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise UsageError(f"{name} must be integers, not {array.dtype}.")
+        if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
+            raise UsageError(f"{name} has a number that leaves 32 bits.")
+    return np.ascontiguousarray(array, np.int32)
