@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +10,24 @@ import pytest
 from numpy.typing import NDArray
 from tests.compiler.activations import prepared
 from tests.compiler.kernel_library import KernelLibrary, build, copied, guarded, isa_params
+from tests.compiler.references import ACTIVATIONS
 
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.cpu.kernels.norms import argmax
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant import FORMATS, pack, quantize, unpack_layout
 
-ACTIVATIONS = ("silu", "gelu_tanh", "gelu")
+GATED = ("silu", "gelu_tanh", "gelu")
 N, K, KP, UNITS = 41, 100, 128, 3
 FORMS: tuple[tuple[str, str], ...] = (("q4", "int8"), ("f32", "float32"))
 VARIANTS: list[dict[str, Any]] = [
     {"bias": True},
     {"epilogue": "add", "scale": 0.22},
     {"epilogue": "add", "bias": True},
-    *({"epilogue": "gated", "activation": name} for name in ACTIVATIONS),
+    *({"epilogue": "gated", "activation": name} for name in GATED),
     {"epilogue": "gated", "bias": True},
+    {"epilogue": "activate", "activation": "relu"},
+    {"epilogue": "activate", "activation": "quick_gelu", "bias": True},
     {"epilogue": "logits"},
     {"epilogue": "logits", "scale": 0.4},
     {"epilogue": "logits", "softcap": 3.0},
@@ -112,15 +114,7 @@ def test_residual(kernels: Kernels, options: dict[str, Any], in_place: bool) -> 
     np.testing.assert_allclose(y[:, :N], before[:, :N] + options.get("scale", 1.0) * product, rtol=1e-5, atol=1e-5)
 
 
-def activated(x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    if name == "silu":
-        return x / (1 + np.exp(-x))
-    if name == "gelu":
-        return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", GATED)
 @pytest.mark.parametrize("size", [0.02, 1.0, 40.0])
 def test_gated(kernels: Kernels, name: str, size: float) -> None:
     """Gates near zero, ordinary ones, and ones far out where the exponential leaves the range of floats."""
@@ -132,8 +126,20 @@ def test_gated(kernels: Kernels, name: str, size: float) -> None:
     y = guarded((rows, 32), np.float32)
     run(kernels, kernels.spec(epilogue="gated", activation=name), weight, x.buffers, [], [y], rows, 2)
     both = (x.values @ exact.T).reshape(rows, 2, 2, 16)
-    expected = activated(both[:, :, 0], name) * both[:, :, 1]
+    expected = ACTIVATIONS[name](both[:, :, 0]) * both[:, :, 1]
     np.testing.assert_allclose(y.reshape(rows, 2, 16), expected, rtol=2e-5, atol=2e-6 * max(size, size * size))
+
+
+@pytest.mark.parametrize(("name", "biased"), [("relu", False), ("quick_gelu", True)])
+def test_activated(kernels: Kernels, name: str, biased: bool) -> None:
+    rows = 7
+    weight, exact = weight_of(kernels.fmt, numbers(N, K) * 0.3)
+    x, bias = prepared(numbers(rows, K, seed=1), KP, kernels.kind), numbers(N, seed=2)
+    y, extra = guarded((rows, 48), np.float32), [padded_vector(bias)] if biased else []
+    spec = kernels.spec(epilogue="activate", activation=name, bias=biased)
+    run(kernels, spec, weight, x.buffers, extra, [y], rows, UNITS)
+    expected = ACTIVATIONS[name](x.values @ exact.T + (bias if biased else 0))
+    np.testing.assert_allclose(y[:, :N], expected, rtol=2e-5, atol=1e-5)
 
 
 def test_gated_with_bias(kernels: Kernels) -> None:
@@ -143,7 +149,7 @@ def test_gated_with_bias(kernels: Kernels) -> None:
     y = guarded((rows, 16), np.float32)
     run(kernels, kernels.spec(epilogue="gated", bias=True), weight, x.buffers, [copied(bias)], [y], rows, 1)
     both = x.values @ exact.T + bias
-    np.testing.assert_allclose(y, activated(both[:, :16], "silu") * both[:, 16:], rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(y, ACTIVATIONS["silu"](both[:, :16]) * both[:, 16:], rtol=2e-5, atol=1e-5)
 
 
 def logits_of(

@@ -2,7 +2,7 @@
 
 q, k, v                      -> one product, split by columns
 act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
-                                (where the formats of gate and up differ: one step after two products)
+                                (where the formats of gate and up differ: a map after two products)
 x + [s *] product            -> the product adds to the residual
 x + [s *] norm(y)            -> one norm kernel that adds
 scale, soft cap, argmax      -> epilogue of the head's product
@@ -65,7 +65,7 @@ def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
             return None
         g, u = arguments(gate), arguments(up)
         if not g[0].same_as(u[0]) or not parameters.same_format([g[1], u[1]]):
-            return hearth_op("gate", [activated.args[0], up_var], value.ty, activation=name)
+            return None
         merged = [g[0], graph.add_param(parameters.merge([g[1], u[1]], "gate_up", "interleaved"))]
         if attribute(gate, "bias"):
             merged.append(graph.add_param(parameters.merge([g[2], u[2]], "gate_up_bias", "interleaved")))

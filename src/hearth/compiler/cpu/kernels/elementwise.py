@@ -29,8 +29,8 @@ def _unary(name: str) -> Callable[[Kernel, int, Expr], Expr]:
     return lambda k, lanes, x: llvm(f"llvm.{name}", vec("float32", lanes), x)
 
 
-def _sigmoid(k: Kernel, lanes: int, x: Expr) -> Expr:
-    return f32(1.0, lanes) / (f32(1.0, lanes) + vmath.exp(k, f32(0.0, lanes) - x, lanes))
+def _activation(function: Callable[[Kernel, Expr, int], Expr]) -> Callable[[Kernel, int, Expr], Expr]:
+    return lambda k, lanes, x: function(k, x, lanes)
 
 
 def _flag(compare: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, int, Expr, Expr], Expr]:
@@ -53,12 +53,7 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
     "round": _unary("rint"),
     "rsqrt": lambda k, lanes, x: f32(1.0, lanes) / llvm("llvm.sqrt", vec("float32", lanes), x),
     "exp": lambda k, lanes, x: vmath.exp(k, x, lanes),
-    "sigmoid": _sigmoid,
-    "tanh": lambda k, lanes, x: vmath.tanh(k, x, lanes),
-    "relu": lambda k, lanes, x: tirx.max(x, f32(0.0, lanes)),
-    "silu": lambda k, lanes, x: vmath.silu(k, x, lanes),
-    "gelu": lambda k, lanes, x: vmath.gelu(k, x, lanes),
-    "gelu_tanh": lambda k, lanes, x: vmath.gelu_tanh(k, x, lanes),
+    **{name: _activation(function) for name, function in vmath.ACTIVATIONS.items()},
     "less": _flag(lambda a, b: a < b),
     "less_equal": _flag(lambda a, b: a <= b),
     "greater": _flag(lambda a, b: a > b),

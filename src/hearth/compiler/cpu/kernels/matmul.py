@@ -50,10 +50,10 @@ class MatmulSpec:
     Attributes:
         activations: `int8` (scale per 32 columns) or `float32`.
         bias: adds a vector f32 [padded N].
-        epilogue: `store`; `add`: Y = residual + scale * product; `gated`: rows of the weight are blocks of gate and up
-            in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each unit and row the largest of its
-            logits and where it stands.
-        activation: of `gated`.
+        epilogue: `store`; `add`: Y = residual + scale * product; `activate`: Y = act(product); `gated`: rows of the
+            weight are blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each
+            unit and row the largest of its logits and where it stands.
+        activation: of `activate` and `gated`, by its name in `vmath.ACTIVATIONS`.
         scale: multiplies the product before the residual is added, or the logits.
         softcap: of logits: cap * tanh(x / cap); None: none.
         tuning: how, not what: it never changes a result.
@@ -63,8 +63,8 @@ class MatmulSpec:
     isa: Isa
     activations: Literal["int8", "float32"] = "int8"
     bias: bool = False
-    epilogue: Literal["store", "add", "gated", "logits"] = "store"
-    activation: Literal["silu", "gelu_tanh", "gelu"] = "silu"
+    epilogue: Literal["store", "add", "activate", "gated", "logits"] = "store"
+    activation: str = "silu"
     scale: float = 1.0
     softcap: float | None = None
     tuning: Tuning = DEFAULT_TUNING
@@ -72,7 +72,7 @@ class MatmulSpec:
     @property
     def name(self) -> str:
         parts = ["matmul", self.fmt.kernel_layout, "i8" if self.activations == "int8" else "f32", self.epilogue]
-        if self.epilogue == "gated":
+        if self.epilogue in ("activate", "gated"):
             parts.append(self.activation)
         if self.bias:
             parts.append("bias")
@@ -303,6 +303,8 @@ class _Output:
                 value = value * f32(spec.scale, lanes)
             if spec.softcap is not None:
                 value = vmath.softcap(k, value, spec.softcap, lanes)
+            if spec.epilogue == "activate":
+                value = vmath.ACTIVATIONS[spec.activation](k, value, lanes)
             if self.residual is not None:
                 value = self.residual.load(at, lanes) + value
             k.store(self.y, at, k.let(value, "y"))

@@ -1,4 +1,4 @@
-"""Products with packed weights, what prepares their activations, and a gate whose halves are products of their own."""
+"""Products with packed weights, and what prepares their activations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from tvm import relax
 
-from hearth.compiler.cpu.kernels.gate import gate
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
 from hearth.compiler.cpu.selection import (
@@ -16,8 +15,6 @@ from hearth.compiler.cpu.selection import (
     Rule,
     Selection,
     call,
-    like,
-    rows,
     stride,
     tensor,
     width,
@@ -57,7 +54,7 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
         activations="int8" if inputs == 2 else "float32",
         bias=bool(attribute(value, "bias", False)),
         epilogue=epilogue,  # type: ignore[arg-type]
-        activation=str(attribute(value, "activation", "silu")),  # type: ignore[arg-type]
+        activation=str(attribute(value, "activation", "silu")),
         scale=float(attribute(value, "scale", 1.0)),
         softcap=float(attribute(value, "softcap", 0.0)) or None,
     )
@@ -90,11 +87,4 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     return relax.Tuple([logits, found])
 
 
-def _gate(graph: Graph, value: Any, s: Selection) -> Any:
-    args = arguments(value)
-    kernel = s.use("", lambda isa: gate(str(attribute(value, "activation"))))
-    m, ld = rows(args[0]), stride(width(args[0]))
-    return call(kernel, args, like(args[0]), m, [ld], grain=2, work=Work.of("gate", m, 4 * ld))
-
-
-RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product, "hearth.gate": _gate}
+RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product}
