@@ -23,7 +23,7 @@ from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
 EPS = 1e-5
 SIZES = (20, 64, 100)
 PAGE = 16
-LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values()}
+LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values() if not fmt.is_row}
 ROPES = [
     RopeSpec(rotate, norm, EPS, scale, dtype, 16 if dtype == "int8" else 0)  # type: ignore[arg-type]
     for rotate, norm, scale, dtype in (

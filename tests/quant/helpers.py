@@ -44,10 +44,14 @@ def random_blocks(name: str, n: int, k: int, seed: int = 0) -> Blocks:
         columns = kept * field.count // fmt.block_columns
         if field.dtype == "f16":
             arrays[field.name] = halves(columns)
+        elif fmt.is_row:
+            arrays[field.name] = rng.integers(-15, 16, (n, columns)).astype(np.int8)
         elif field.dtype == "u8":
             arrays[field.name] = rng.integers(0, 64, (n, columns)).astype(np.uint8)
         else:
             arrays[field.name] = rng.integers(-128, 128, (n, columns)).astype(np.int8)
+    if fmt.is_row:
+        arrays["scale"] = rng.standard_normal((n, 1)).astype(np.float32)
     return Blocks(fmt, k, q, **arrays)
 
 

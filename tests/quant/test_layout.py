@@ -27,7 +27,11 @@ DOCUMENT = {
     "q4_k": (256, 2368, 256),
     "q5_k": (256, 2880, 320),
     "q6_k": (256, 3392, 384),
+    "i8": (32, 512, 512),
+    "i4": (32, 272, 256),
 }
+ROWS = ("i8", "i4")
+"""Formats with the numbers of whole rows behind all blocks of 16 rows: scale f32 [16], sum i32 [16]."""
 
 
 def half(data: bytes, at: int) -> np.float32:
@@ -39,7 +43,7 @@ def documented_integer(name: str, block: bytes, r: int, c: int) -> int:
     columns, _, group_bytes = DOCUMENT[name]
     assert c < columns
     base, c = c // 32 * group_bytes, c % 32
-    if name in ("q8", "q8_0"):
+    if name in ("q8", "q8_0", "i8"):
         byte = block[base + c // 4 * 64 + 4 * r + c % 4]
         return byte - 256 if byte > 127 else byte
     low = block[base + c // 8 * 64 + 4 * r + c % 4]
@@ -55,6 +59,8 @@ def documented_integer(name: str, block: bytes, r: int, c: int) -> int:
 def documented_value(name: str, packed: bytes, kp: int, n: int, k: int) -> np.float32:
     """W[n, k] by the document."""
     columns, block_bytes, group_bytes = DOCUMENT[name]
+    if name in ROWS:
+        return documented_row_value(name, packed, kp, n, k)
     start = (n // 16 * (kp // columns) + k // columns) * block_bytes
     block, r, c = packed[start : start + block_bytes], n % 16, k % columns
     u = np.float32(documented_integer(name, block, r, c))
@@ -74,8 +80,31 @@ def documented_value(name: str, packed: bytes, kp: int, n: int, k: int) -> np.fl
     return np.float32((u - zero) * scale)
 
 
+def documented_row(name: str, packed: bytes, kp: int, n: int) -> tuple[int, np.float32, int]:
+    """Where the blocks of row n begin, its scale and its sum of integers."""
+    columns, block_bytes, _ = DOCUMENT[name]
+    blocks = -(-(kp // columns * block_bytes) // 64) * 64
+    start, r = n // 16 * (blocks + 128), n % 16
+    fields = packed[start + blocks : start + blocks + 128]
+    return start, np.frombuffer(fields, np.float32)[r], int(np.frombuffer(fields, np.int32)[16 + r])
+
+
+def documented_row_integer(name: str, packed: bytes, kp: int, n: int, k: int) -> int:
+    columns, block_bytes, group_bytes = DOCUMENT[name]
+    start = documented_row(name, packed, kp, n)[0] + k // columns * block_bytes
+    block = packed[start : start + block_bytes]
+    integer = documented_integer(name, block, n % 16, k % columns)
+    return integer if name == "i8" else (integer - 8) * int(np.frombuffer(block, np.int8)[group_bytes + n % 16])
+
+
+def documented_row_value(name: str, packed: bytes, kp: int, n: int, k: int) -> np.float32:
+    _, scale, _ = documented_row(name, packed, kp, n)
+    return np.float32(documented_row_integer(name, packed, kp, n, k) * scale)
+
+
 def documented(name: str, packed: NDArray[np.uint8], n: int, k: int) -> NDArray[np.float32]:
-    kp, data = -(-k // max(64, DOCUMENT[name][0])) * max(64, DOCUMENT[name][0]), packed.tobytes()
+    multiple = 32 if name in ROWS else max(64, DOCUMENT[name][0])
+    kp, data = -(-k // multiple) * multiple, packed.tobytes()
     return np.array([[documented_value(name, data, kp, i, j) for j in range(k)] for i in range(n)], np.float32)
 
 
@@ -92,10 +121,21 @@ def test_packed_bytes_are_where_the_document_says(name: str) -> None:
 def test_format_table_is_the_documents(name: str) -> None:
     fmt = get_format(name)
     assert (fmt.block_columns, fmt.block_bytes, fmt.plane_group_bytes) == DOCUMENT[name]
-    assert fmt.block_bytes % 64 == 0
-    assert fmt.fields[0].offset == fmt.plane_groups * fmt.plane_group_bytes
+    assert fmt.is_row == (name in ROWS)
+    assert fmt.is_row or fmt.block_bytes % 64 == 0
+    assert name == "i8" or fmt.fields[0].offset == fmt.plane_groups * fmt.plane_group_bytes
     for plane in fmt.planes:
         assert fmt.plane_offset(plane, 1) == fmt.plane_group_bytes + fmt.plane_offset(plane)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_sums_of_rows_are_where_the_document_says(name: str) -> None:
+    """A wrong one shifts every output of its row, but only on processors that multiply unsigned bytes."""
+    n, k, kp = 19, 90, 96
+    packed = pack(random_blocks(name, n, k), FORMATS[name]).tobytes()
+    for row in range(32):
+        expected = sum(documented_row_integer(name, packed, kp, row, column) for column in range(kp))
+        assert documented_row(name, packed, kp, row)[2] == expected, row
 
 
 def test_formats_with_the_same_layout_share_a_kernel() -> None:
@@ -119,17 +159,18 @@ def test_packing_loses_nothing_for_any_shape(name: str, n: int, k: int, seed: in
     packed = pack(blocks, fmt)
     back = unpack_blocks(packed, n, k, fmt)
     np.testing.assert_array_equal(back.q, blocks.q)
-    for field in fmt.fields:
-        np.testing.assert_array_equal(back.array(field.name), blocks.array(field.name))
+    for field in (*fmt.fields, *fmt.row_fields):
+        if field.name != "sum":
+            np.testing.assert_array_equal(back.array(field.name), blocks.array(field.name))
     np.testing.assert_array_equal(unpack_layout(packed, n, k, fmt), unpack(blocks))
 
 
 @pytest.mark.parametrize("name", [name for name in BLOCK_FORMATS if not FORMATS[name].is_super])
 def test_padding_adds_nothing_to_a_product(name: str) -> None:
-    """Rows 5..15 and columns 40..63: integers that stand for zero; padding rows and groups have scale and min 0."""
+    """Rows 5..15 and columns 20..: integers that stand for zero; padding rows and groups have scale and min 0."""
     fmt, blocks = FORMATS[name], random_blocks(name, 5, 20)
     packed = pack(blocks, fmt)
-    all_of_it = unpack_blocks(packed, 16, 64, fmt)
+    all_of_it = unpack_blocks(packed, 16, fmt.column_multiple, fmt)
     assert (all_of_it.q[5:] == fmt.zero_point).all()
     assert (all_of_it.q[:, 20:] == fmt.zero_point).all()
     for field in fmt.fields:

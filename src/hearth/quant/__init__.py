@@ -10,6 +10,7 @@ from hearth.quant.gguf import from_gguf
 from hearth.quant.layout import pack, pack_into, packed_view, unpack_blocks, unpack_layout
 from hearth.quant.policy import DEFAULT_HEAD, DEFAULT_QUANT, USER_FORMATS, choose_format, shared_format
 from hearth.quant.rounding import quantize
+from hearth.quant.row_rounding import quantize_rows
 from hearth.quant.source import RowSource, read_f32
 from hearth.quant.weights import Arrangement, pack_weight, weight_rows
 
@@ -34,6 +35,7 @@ __all__ = [
     "packed_size",
     "packed_view",
     "quantize",
+    "quantize_rows",
     "read_f32",
     "round_up",
     "shared_format",

@@ -24,16 +24,16 @@ class Blocks:
         fmt: which of the block formats.
         k: K, the columns that count.
         q: `(N, Kg)` uint8, or int8 where `fmt.signed`. Columns from K on hold `fmt.zero_point`.
-        scale: float16 `(N, Kg / 32)`; k-quants: d, `(N, Kg / 256)`.
+        scale: float16 `(N, Kg / 32)`; k-quants: d, `(N, Kg / 256)`; `fmt.is_row`: float32 `(N, 1)`.
         min: float16 like `scale`; k-quants: dmin. None where the format has no min.
-        sub_scale: k-quants only: uint8 (q6_k: int8) `(N, Kg / group_columns)`.
+        sub_scale: k-quants and i4 only: uint8 (q6_k, i4: int8) `(N, Kg / group_columns)`.
         sub_min: q4_k and q5_k only: uint8 `(N, Kg / 32)`.
     """
 
     fmt: Format
     k: int
     q: NDArray[Any]
-    scale: NDArray[np.float16]
+    scale: NDArray[Any]
     min: NDArray[np.float16] | None = None
     sub_scale: NDArray[Any] | None = None
     sub_min: NDArray[np.uint8] | None = None
@@ -59,6 +59,8 @@ class Blocks:
 def unpack(blocks: Blocks) -> NDArray[np.float32]:
     """What the blocks are worth: f32 `(N, K)`, each value rounded once at most; the reference for every kernel."""
     fmt, n = blocks.fmt, blocks.n
+    if fmt.is_row:
+        return np.ascontiguousarray(row_integers(blocks)[:, : blocks.k] * blocks.scale)
     group = fmt.group_columns
     q = blocks.q.astype(np.float32)
     if fmt.zero_point:
@@ -86,6 +88,16 @@ def _group_scales(blocks: Blocks) -> tuple[NDArray[np.float32], NDArray[np.float
     return scale, minimum
 
 
+def row_integers(blocks: Blocks) -> NDArray[np.int8]:
+    """The integers that one scale a row multiplies: int8 `(N, Kg)`, sub-scales and zero point applied."""
+    fmt, q = blocks.fmt, blocks.q
+    if blocks.sub_scale is None:
+        return np.asarray(q, np.int8)
+    steps = (q.astype(np.int16) - fmt.zero_point).reshape(blocks.n, -1, fmt.group_columns)
+    integers: NDArray[np.int8] = (steps * blocks.sub_scale[:, :, None]).reshape(q.shape).astype(np.int8)
+    return integers
+
+
 def concat_rows(parts: Sequence[Blocks]) -> Blocks:
     """Blocks of the same format and K, one below the other."""
     if len(parts) == 1:
@@ -108,4 +120,4 @@ def concat_rows(parts: Sequence[Blocks]) -> Blocks:
 
 def stored_columns(fmt: Format, k: int) -> int:
     """Kg: the columns of `Blocks.q` for a matrix of `k` columns."""
-    return round_up(k, fmt.block_columns if fmt.is_super else fmt.group_columns)
+    return round_up(k, fmt.block_columns if fmt.is_super or fmt.is_row else fmt.group_columns)

@@ -23,7 +23,8 @@ COLUMN_MULTIPLE = 64
 PLANE_BYTES = {"low4": 256, "high1": 64, "high2": 128, "int8": 512}
 """Bytes of one plane of 16 rows by 32 columns."""
 
-FieldType = Literal["f16", "u8", "i8"]
+FieldType = Literal["f16", "u8", "i8", "f32", "i32"]
+FIELD_BYTES: dict[FieldType, int] = {"f16": 2, "u8": 1, "i8": 1, "f32": 4, "i32": 4}
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -33,12 +34,12 @@ def round_up(value: int, multiple: int) -> int:
 
 @dataclass(frozen=True)
 class Field:
-    """Per-row numbers that follow the planes of a block, lane by lane: `[count][16]` of `dtype`.
+    """Numbers of 16 rows, lane by lane: `[count][16]` of `dtype`. They follow the planes of a block, or, where they
+    belong to whole rows, all blocks of those rows.
 
     Attributes:
-        name: `scale`, `min`, `sub_scale` or `sub_min`: the array of `Blocks` that it holds.
-        dtype: `f16`, `u8` or `i8`.
-        offset: byte offset from the start of the block.
+        name: `scale`, `min`, `sub_scale` or `sub_min`: the array of `Blocks` that it holds; `sum`: see `Format`.
+        offset: byte offset from the start of the block, or from the end of the last one.
         count: entries a block and row.
     """
 
@@ -49,8 +50,8 @@ class Field:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the field in one block."""
-        return self.count * LANES * (2 if self.dtype == "f16" else 1)
+        """Bytes of the field for 16 rows."""
+        return self.count * LANES * FIELD_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,22 @@ class Format:
 
     Attributes:
         name: as users, GGUF and manifests spell it.
-        kernel_layout: equal for formats whose packed bytes mean the same: `b4 b4m b5 b5m b8 k4 k5 k6 f32 f16 bf16`.
+        kernel_layout: equal for formats whose packed bytes mean the same: `b4 b4m b5 b5m b8 k4 k5 k6 r8 r4 f32 f16
+            bf16`.
         bits: of the stored integer or float.
-        group_columns: columns that share one scale (k-quants: one integer sub-scale); 1 for floats.
+        group_columns: columns that share one scale (k-quants and i4: one integer sub-scale); 1 for floats, 0 where a
+            scale belongs to the whole row.
         block_columns: columns of a packed block; 1 for floats.
         block_bytes: bytes of a packed block (16 rows), a multiple of 64 for all but the 16-bit floats (32).
         planes: integer planes of each group of 32 columns, in order.
         fields: what follows the planes of all groups.
+        row_fields: what follows all blocks of 16 rows, from a multiple of 64 bytes on: a scale f32, and `sum` i32, the
+            sum of the row's integers (times their sub-scales), which products with unsigned activations take off.
         zero_point: the stored integer that stands for 0 (before a min is added).
         signed: True where integers are stored as signed bytes.
         has_min: True where a value is `u * scale + min` (k-quants: `u * d * sc - dmin * m`).
         is_super: True for k-quants: integer sub-scales under one float scale in 256 columns.
+        is_row: True where a scale belongs to the whole row (i8, i4: integer sub-scales under it).
         is_float: True for f32, f16, bf16: no blocks, no scales.
     """
 
@@ -81,10 +87,12 @@ class Format:
     block_bytes: int
     planes: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
+    row_fields: tuple[Field, ...] = ()
     zero_point: int = 0
     signed: bool = False
     has_min: bool = False
     is_super: bool = False
+    is_row: bool = False
     is_float: bool = False
 
     @property
@@ -99,12 +107,12 @@ class Format:
 
     @property
     def column_multiple(self) -> int:
-        """What K is padded to: 64, or 256 for k-quants."""
-        return max(COLUMN_MULTIPLE, self.block_columns)
+        """What K is padded to: 64, or 256 for k-quants, or 32 where a scale belongs to the whole row."""
+        return self.block_columns if self.is_row else max(COLUMN_MULTIPLE, self.block_columns)
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits that a weight takes when packed, scales included."""
+        """Bits that a weight takes when packed, scales included (but not those of whole rows)."""
         return self.block_bytes * 8 / (LANES * self.block_columns)
 
     def plane_offset(self, plane: str, group: int = 0) -> int:
@@ -114,7 +122,7 @@ class Format:
 
     def field(self, name: str) -> Field:
         """The field called `name`; KeyError when the format has none."""
-        for field in self.fields:
+        for field in (*self.fields, *self.row_fields):
             if field.name == name:
                 return field
         raise KeyError(f"format {self.name} has no field {name}")
@@ -123,9 +131,14 @@ class Format:
         """Rows and columns that `[n, k]` takes when packed."""
         return round_up(n, LANES), round_up(k, self.column_multiple)
 
+    def row_fields_offset(self, k: int) -> int:
+        """Where the numbers of whole rows begin in the packed bytes of 16 rows of `k` columns."""
+        blocks = round_up(k, self.column_multiple) // self.block_columns * self.block_bytes
+        return round_up(blocks, 64) if self.is_row else blocks
+
     def row_block_bytes(self, k: int) -> int:
         """Packed bytes of 16 rows of `k` columns."""
-        return round_up(k, self.column_multiple) // self.block_columns * self.block_bytes
+        return self.row_fields_offset(k) + sum(field.size_bytes for field in self.row_fields)
 
     def packed_size(self, n: int, k: int) -> int:
         """Packed bytes of a weight `[n, k]`."""
@@ -143,14 +156,10 @@ def _blocks(
     columns: int = 64,
     group: int = 32,
     tail_bytes: int = 0,
+    row: tuple[tuple[str, FieldType, int], ...] = (),
 ) -> Format:
     """A block format, its offsets summed up: planes group by group, then the fields in order, then zero bytes."""
-    offset = columns // PLANE_COLUMNS * sum(PLANE_BYTES[plane] for plane in planes)
-    placed = []
-    for field_name, dtype, count in fields:
-        field = Field(field_name, dtype, offset, count)
-        placed.append(field)
-        offset += field.size_bytes
+    placed, offset = _place(fields, columns // PLANE_COLUMNS * sum(PLANE_BYTES[plane] for plane in planes))
     return Format(
         name=name,
         kernel_layout=layout,
@@ -159,12 +168,23 @@ def _blocks(
         block_columns=columns,
         block_bytes=offset + tail_bytes,
         planes=planes,
-        fields=tuple(placed),
+        fields=placed,
+        row_fields=_place(row, 0)[0],
         zero_point=zero_point,
         signed=signed,
         has_min=any(field.name == "min" for field in placed),
         is_super=columns == 256,
+        is_row=bool(row),
     )
+
+
+def _place(fields: tuple[tuple[str, FieldType, int], ...], offset: int) -> tuple[tuple[Field, ...], int]:
+    """Fields in order from `offset` on, and where the last one ends."""
+    placed = []
+    for name, dtype, count in fields:
+        placed.append(Field(name, dtype, offset, count))
+        offset += placed[-1].size_bytes
+    return tuple(placed), offset
 
 
 def _float(name: str, bits: int) -> Format:
@@ -181,6 +201,7 @@ _K_FIELDS: tuple[tuple[str, FieldType, int], ...] = (
     ("min", "f16", 1),
 )
 _K6_FIELDS: tuple[tuple[str, FieldType, int], ...] = (("sub_scale", "i8", 16), ("scale", "f16", 1))
+_ROW: tuple[tuple[str, FieldType, int], ...] = (("scale", "f32", 1), ("sum", "i32", 1))
 
 FORMATS: dict[str, Format] = {
     fmt.name: fmt
@@ -191,6 +212,8 @@ FORMATS: dict[str, Format] = {
         _blocks("q4", "b4", 4, ("low4",), _SCALE, zero_point=8),
         _blocks("q4a", "b4m", 4, ("low4",), _SCALE, _MIN),
         _blocks("q8", "b8", 8, ("int8",), _SCALE, signed=True),
+        _blocks("i8", "r8", 8, ("int8",), signed=True, columns=32, group=0, row=_ROW),
+        _blocks("i4", "r4", 4, ("low4",), ("sub_scale", "i8", 1), zero_point=8, columns=32, row=_ROW),
         _blocks("q4_0", "b4", 4, ("low4",), _SCALE, zero_point=8),
         _blocks("q4_1", "b4m", 4, ("low4",), _SCALE, _MIN),
         _blocks("q5_0", "b5", 5, ("low4", "high1"), _SCALE, zero_point=16),

@@ -1,7 +1,8 @@
 """Canonical numbers to Hearth's packed bytes and back: the layout of docs/architecture.md, and nothing but reordering.
 
-Packed bytes are seen as `(row blocks, column blocks, block bytes)`. Planes are built from *quads*, the 4 bytes of 4
-consecutive columns taken as one u32, transposed to `(row block, quad, lane)`: what a kernel loads as one vector.
+Packed bytes are seen as `(row blocks, bytes of 16 rows)`, and these as column blocks. Planes are built from *quads*,
+the 4 bytes of 4 consecutive columns taken as one u32, transposed to `(row block, quad, lane)`: what a kernel loads as
+one vector.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.quant.blocks import Blocks, unpack
+from hearth.quant.blocks import Blocks, row_integers, unpack
 from hearth.quant.floats import NATIVE_TYPES, check_finite, narrow, widen
 from hearth.quant.formats import LANES, PLANE_COLUMNS, Field, Format, round_up
 
@@ -19,18 +20,23 @@ U8 = NDArray[np.uint8]
 
 _TILE_WEIGHTS = 1 << 17
 """Weights packed at a time, so that the temporary arrays of a tile stay in the L2 cache."""
-_FIELD_TYPES = {"f16": np.float16, "u8": np.uint8, "i8": np.int8}
+_FIELD_TYPES = {"f16": np.float16, "u8": np.uint8, "i8": np.int8, "f32": np.float32, "i32": np.int32}
 
 
 def packed_view(packed: U8, fmt: Format, n: int, k: int) -> U8:
-    """Packed bytes as `(row blocks, column blocks, block bytes)`, a view. Floats: one block of Kp columns a row block.
+    """Packed bytes as `(row blocks, bytes of 16 rows)`, a view.
 
     Args:
         packed: 1-D, at least `fmt.packed_size(n, k)` bytes.
     """
-    row_blocks = round_up(n, LANES) // LANES
-    block_bytes = fmt.row_block_bytes(k) if fmt.is_float else fmt.block_bytes
-    return packed[: fmt.packed_size(n, k)].reshape(row_blocks, -1, block_bytes)
+    return packed[: fmt.packed_size(n, k)].reshape(-1, fmt.row_block_bytes(k))
+
+
+def _column_blocks(rows: U8, fmt: Format, k: int) -> U8:
+    """`(row blocks, column blocks, block bytes)` of `packed_view`, a view. Floats: one block of Kp columns."""
+    columns = round_up(k, fmt.column_multiple)
+    count, size = (1, columns * fmt.block_bytes) if fmt.is_float else (columns // fmt.block_columns, fmt.block_bytes)
+    return rows[:, : count * size].reshape(len(rows), count, size)
 
 
 def pack(values: Blocks | NDArray[Any], fmt: Format, name: str = "the weight") -> U8:
@@ -52,19 +58,25 @@ def pack(values: Blocks | NDArray[Any], fmt: Format, name: str = "the weight") -
 
 
 def pack_into(values: Blocks | NDArray[Any], fmt: Format, out: U8, name: str = "the weight") -> None:
-    """Pack rows into `out`, `(row blocks, column blocks, block bytes)`, whose first stride may be any."""
+    """Pack rows into `out`, as `packed_view` shows it; its first stride may be any."""
     if isinstance(values, Blocks):
         assert values.fmt.kernel_layout == fmt.kernel_layout, (values.fmt.name, fmt.name)
     else:
         assert fmt.is_float, fmt.name
     n, columns = values.q.shape if isinstance(values, Blocks) else values.shape
+    k = values.k if isinstance(values, Blocks) else columns
+    column_blocks = _column_blocks(out, fmt, k)
     step = max(_TILE_WEIGHTS // max(columns, 1) // LANES, 1)
     for block in range(0, out.shape[0], step):
         rows = slice(block * LANES, min((block + step) * LANES, n))
         if isinstance(values, Blocks):
-            _pack_blocks(values, rows, fmt, out[block : block + step])
+            _pack_blocks(values, rows, fmt, column_blocks[block : block + step])
         else:
-            _pack_floats(values[rows], fmt, out[block : block + step], name)
+            _pack_floats(values[rows], fmt, column_blocks[block : block + step], name)
+    if isinstance(values, Blocks) and fmt.is_row:
+        offset = fmt.row_fields_offset(k)
+        out[:, column_blocks[0].size : offset] = 0
+        _pack_row_fields(values, fmt, out[:, offset:])
 
 
 def _pack_floats(values: NDArray[Any], fmt: Format, out: U8, name: str) -> None:
@@ -111,6 +123,15 @@ def _pack_blocks(blocks: Blocks, rows: slice, fmt: Format, out: U8) -> None:
     out[..., end:] = 0
 
 
+def _pack_row_fields(blocks: Blocks, fmt: Format, out: U8) -> None:
+    arrays = {"scale": blocks.scale[:, 0], "sum": row_integers(blocks).sum(axis=1, dtype=np.int32)}
+    for field in fmt.row_fields:
+        values = np.zeros(len(out) * LANES, _FIELD_TYPES[field.dtype])
+        values[: blocks.n] = arrays[field.name]
+        place = out[:, field.offset : field.offset + field.size_bytes]
+        place[:] = values.view(np.uint8).reshape(place.shape)
+
+
 def unpack_layout(packed: U8, n: int, k: int, fmt: Format) -> NDArray[np.float32]:
     """What packed bytes are worth: f32 `(N, K)`. The inverse of `pack`, for tests of packers and kernels."""
     if not fmt.is_float:
@@ -122,7 +143,8 @@ def unpack_layout(packed: U8, n: int, k: int, fmt: Format) -> NDArray[np.float32
 
 def unpack_blocks(packed: U8, n: int, k: int, fmt: Format) -> Blocks:
     """The integers and scales in packed bytes, padding cut off again."""
-    blocks = packed_view(packed, fmt, n, k)
+    rows = packed_view(packed, fmt, n, k)
+    blocks = _column_blocks(rows, fmt, k)
     row_blocks, column_blocks = blocks.shape[:2]
     quads = np.zeros((row_blocks, column_blocks, fmt.plane_groups, 8, LANES), np.uint32)
     for plane in fmt.planes:
@@ -150,6 +172,10 @@ def unpack_blocks(packed: U8, n: int, k: int, fmt: Format) -> Blocks:
         field.name: rows_first(_field_view(blocks, field), kept * field.count // fmt.block_columns)
         for field in fmt.fields
     }
+    if fmt.is_row:
+        at = fmt.row_fields_offset(k) + fmt.field("scale").offset
+        scale = np.ascontiguousarray(rows[:, at : at + fmt.field("scale").size_bytes]).view(np.float32)
+        arrays["scale"] = scale.reshape(-1, 1)[:n]
     return Blocks(fmt, k, q, **arrays)
 
 

@@ -150,7 +150,7 @@ def _q4_round(w: F32, inverse: F32, out: F32) -> None:
     np.clip(out, -8, 7, out=out)
 
 
-def _q4_tile(w: F32, work: F32, low: F32, high: F32) -> tuple[F32, F32]:
+def q4_tile(w: F32, work: F32, low: F32, high: F32) -> tuple[F32, F32]:
     """For integers q the best scale is <w,q> / <q,q>, and it lowers the squared error by <w,q>^2 / <q,q>."""
     extreme = np.where(high > -low, high, low)
     inverse_extreme = _inverse(extreme)
@@ -224,4 +224,4 @@ def _q4a_tile(w: F32, work: F32, low: F32, high: F32) -> tuple[F32, F32]:
     return final, minimum
 
 
-_TILE_RULES = {"b8": _q8_tile, "b4": _q4_tile, "b4m": _q4a_tile}
+_TILE_RULES = {"b8": _q8_tile, "b4": q4_tile, "b4m": _q4a_tile}

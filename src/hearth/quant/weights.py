@@ -19,6 +19,7 @@ from hearth.quant.floats import widen
 from hearth.quant.formats import LANES, Format, round_up
 from hearth.quant.layout import pack_into, packed_view
 from hearth.quant.rounding import quantize
+from hearth.quant.row_rounding import quantize_rows
 from hearth.quant.source import RowSource
 
 Arrangement = Literal["dense", "aligned", "interleaved"]
@@ -150,7 +151,7 @@ def _read_blocks(source: RowSource, begin: int, end: int, fmt: Format) -> Blocks
         values = unpack(values)
     else:
         values = widen(values.view(np.uint8), source.dtype).reshape(values.shape)
-    return quantize(values, fmt, source.name)
+    return (quantize_rows if fmt.is_row else quantize)(values, fmt, source.name)
 
 
 def _array(values: Blocks | NDArray[Any]) -> NDArray[Any]:

@@ -23,7 +23,8 @@ class Isa:
         architecture: of the processors that may have it; None: any.
         width: bytes of an integer vector.
         dot: the instruction for products of bytes.
-        tile_rows: rows of activations that a product keeps in registers at once (a power of two).
+        tile_rows: rows of activations that a product with groups keeps in registers at once (a power of two).
+        tile: rows of activations, and blocks of 16 weight rows, whose sums over all of K fit the registers.
         float_tile: rows that attention takes at once, and how many sums of 16 lanes fit the registers.
         features: what the processor must have, as Linux spells it in /proc/cpuinfo.
         llvm_features: the same for LLVM.
@@ -35,6 +36,7 @@ class Isa:
     width: int
     dot: DotKind
     tile_rows: int
+    tile: tuple[int, int]
     float_tile: tuple[int, int]
     features: tuple[str, ...]
     llvm_features: tuple[str, ...]
@@ -61,6 +63,12 @@ class Isa:
         sum and takes unsigned bytes."""
         return self.dot == "vpdpbusd"
 
+    @property
+    def unsigned_activations(self) -> bool:
+        """Whether activations with a scale a row are prepared as unsigned bytes, 128 above their value: the sums of a
+        product then begin at -128 times those of the weights, which costs nothing."""
+        return self.dot == "vpdpbusd"
+
     def unsigned_quads(self, signed: bool) -> bool:
         """Whether `group_dot` wants stored signed bytes as unsigned ones (+128)."""
         return signed and self.dot == "vpdpbusd"
@@ -73,17 +81,17 @@ ISAS: dict[str, Isa] = {
     isa.name: isa
     for isa in (
         Isa(
-            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 24),
+            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 2), (12, 24),
             ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE),
             ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM),
         ),
-        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
-        Isa("avx2", "x86_64", 32, "maddubs", 4, (6, 6), _X86_BASE, _X86_LLVM),
-        Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
-        Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 6), ("asimddp",), ("+neon", "+dotprod")),
-        Isa("neon", "aarch64", 16, "smull", 4, (6, 6), ("asimd",), ("+neon",)),
-        Isa("wasm", "wasm32", 16, "dot16", 4, (4, 4), (), ("+simd128", "+bulk-memory"), has_half=False),
-        Isa("generic", None, 64, "generic", 4, (4, 4), (), (), has_half=False),
+        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (5, 1), (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
+        Isa("avx2", "x86_64", 32, "maddubs", 4, (8, 1), (6, 6), _X86_BASE, _X86_LLVM),
+        Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
+        Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 1), (6, 6), ("asimddp",), ("+neon", "+dotprod")),
+        Isa("neon", "aarch64", 16, "smull", 4, (4, 1), (6, 6), ("asimd",), ("+neon",)),
+        Isa("wasm", "wasm32", 16, "dot16", 4, (4, 1), (4, 4), (), ("+simd128", "+bulk-memory"), has_half=False),
+        Isa("generic", None, 64, "generic", 4, (4, 1), (4, 4), (), (), has_half=False),
     )
 }  # fmt: skip
 """From best to plainest for each architecture."""

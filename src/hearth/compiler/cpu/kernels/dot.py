@@ -51,17 +51,17 @@ def group_dot(
     for s, make in enumerate(weights):
         w = make()
         for row, quads in enumerate(activations):
-            totals[row] = k.let(accumulate(isa, totals[row], w, _spread(isa, quads[s]), bits), "dot")
+            totals[row] = k.let(accumulate(isa, totals[row], w, spread(isa, quads[s]), bits), "dot")
     return totals
 
 
-def _spread(isa: Isa, quad: Expr) -> Expr:
-    """4 bytes in every lane."""
+def spread(isa: Isa, quad: Expr) -> Expr:
+    """4 bytes, given as an int32, in every lane."""
     return bitcast("int8", broadcast(quad, isa.rows), isa.width)
 
 
 def accumulate(isa: Isa, total: Expr, w: Expr, a: Expr, bits: int) -> Expr:
-    """total + the sums of four products in each lane; for `vpdpbusd`, `sdot` and `generic`."""
+    """total + the sums of four products in each lane; for `vpdpbusd` (which takes w as unsigned), `sdot`, `generic`."""
     lanes = isa.rows
     if isa.dot == "vpdpbusd":
         name = f"llvm.x86.avx512.vpdpbusd.{isa.width * 8}"
@@ -84,8 +84,7 @@ def _maddubs(
     isa: Isa, k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]], bits: int
 ) -> list[Expr]:
     """AVX2: pairs of products are added in 16 bits with saturation, so only as many are summed there as fit."""
-    lanes, width = isa.rows, isa.width
-    bytes_, words = vec("int8", width), vec("int16", width // 2)
+    width = isa.width
     per_sum = {4: 8, 5: 4, 6: 2, 8: 1}[bits]
     ones = const("int16", 1, width // 2)
     totals: list[Expr] = [None] * len(activations)
@@ -94,17 +93,32 @@ def _maddubs(
         for s in range(start, start + per_sum):
             w = bitcast("int8", weights[s](), width)
             # u8 x i8 is all there is: signed weights give their sign to the activation.
-            size = k.let(llvm("llvm.x86.avx2.psign.b", bytes_, w, w), "size") if bits == 8 else w
+            size = k.let(sign(w, w), "size") if bits == 8 else w
             for row, quads in enumerate(activations):
-                a = _spread(isa, quads[s])
+                a = spread(isa, quads[s])
                 if bits == 8:
-                    a = llvm("llvm.x86.avx2.psign.b", bytes_, a, w)
-                product = llvm("llvm.x86.avx2.pmadd.ub.sw", words, size, a)
+                    a = sign(a, w)
+                product = maddubs(size, a)
                 sums[row] = k.let(product if sums[row] is None else sums[row] + product, "sum")
         for row, total in enumerate(totals):
-            wide = llvm("llvm.x86.avx2.pmadd.wd", vec("int32", lanes), sums[row], ones)
+            wide = madd(sums[row], ones)
             totals[row] = k.let(wide if total is None else total + wide, "dot")
     return totals
+
+
+def sign(a: Expr, b: Expr) -> Expr:
+    """32 bytes of a, each with the sign of b given to it: a, 0 or -a."""
+    return llvm("llvm.x86.avx2.psign.b", "int8x32", a, b)
+
+
+def maddubs(a: Expr, b: Expr) -> Expr:
+    """Products of 32 unsigned bytes with signed ones, summed in pairs in 16 bits with saturation."""
+    return llvm("llvm.x86.avx2.pmadd.ub.sw", "int16x16", a, b)
+
+
+def madd(a: Expr, b: Expr) -> Expr:
+    """Products of 16 words, summed in pairs in 32 bits."""
+    return llvm("llvm.x86.avx2.pmadd.wd", "int32x8", a, b)
 
 
 def _smmla(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]]) -> list[Expr]:

@@ -1,0 +1,271 @@
+"""Products with one scale for each weight row and one for each row of activations: "row x token".
+
+`Y[m, n] = w_scale[n] * a_scale[m] * sum_k A[m, k] * W[n, k]`, the sum being of integers over all of K and exact. So the
+work is nothing but integer products (tiles.py), which many-row models want: vision, encoders, prompts. Weights are int8
+(`i8`) or 4 bits (`i4`), whose steps times the integer scale of their group fit signed bytes: those of a unit are
+unpacked once, into scratch, for all the rows that it meets.
+
+A *column unit* is two blocks of 16 weight rows, an *item* such a unit times a stretch of activation rows. Items are
+computed stretch by stretch, so that activations come from the second-level cache and the weights of a unit from the
+first or second. A plan gives threads *shares* of the items: products of few weight rows with thousands of rows of
+activations divide as evenly as others. Whatever the shares, tiles, threads or the batch, an output has the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    bitcast,
+    broadcast,
+    cast,
+    const,
+    f32,
+    i64,
+    in_name,
+)
+from hearth.compiler.cpu.kernels.tiles import MAX_ROWS, Operands, tile
+from hearth.compiler.cpu.targets import Isa
+from hearth.quant.formats import LANES, Format
+
+UNIT_BLOCKS = 2
+UNIT_COLUMNS = UNIT_BLOCKS * LANES
+SHARES = 64
+"""Units of a product's step in a plan: pieces that threads take, each an equal part of the items."""
+
+_STRETCH_BYTES, _STRETCH_ROWS = 256 * 1024, 256
+_MIN_STRETCH_TILES = 4
+_ITEMS = 48
+"""Items that there should be at least, so that they share evenly, as long as each has some tiles."""
+_SUMS_BYTES = MAX_ROWS * UNIT_COLUMNS * 4
+
+
+@dataclass(frozen=True)
+class RowProductSpec:
+    """Which product.
+
+    Attributes:
+        fmt: of the weight, one that `is_row`.
+        bias: adds a vector f32 [padded N].
+        activation: what the biased product goes through, a name of `vmath.ACTIVATIONS`; None: nothing.
+        gated: rows of the weight are blocks of gate and up in turn, Y = activation(gate) * up.
+        gamma: multiplies by a vector f32 [padded N] (layer scale); where nothing but the bias stands before it, it
+            is better folded into weight and bias.
+        add: Y = residual + scale * all that.
+        scale: see `add`; 1 without it.
+    """
+
+    fmt: Format
+    isa: Isa
+    bias: bool = False
+    activation: str | None = None
+    gated: bool = False
+    gamma: bool = False
+    add: bool = False
+    scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        parts = ["row_product", self.fmt.kernel_layout]
+        parts += [name for name in ("bias", "gated", "gamma", "add") if getattr(self, name)]
+        if self.activation:
+            parts.append(self.activation)
+        if self.scale != 1.0:
+            parts.append(f"s{in_name(self.scale)}")
+        return "_".join(parts)
+
+    def scratch_bytes(self, kp: int) -> int:
+        """Scratch that the kernel uses with activations of `kp` columns, the same for every instruction set."""
+        return _SUMS_BYTES + (0 if self.fmt.signed else UNIT_COLUMNS * kp)
+
+
+def row_product(spec: RowProductSpec) -> Kernel:
+    """Buffers: W u8; AQ int8 [m][kp], AS f32 [m] (`prepare_rows`); [bias f32]; [gamma f32]; [residual f32 [m][ld]];
+    Y f32 [m][ld].
+    Scalars: m, kp, blocks (of 16 weight rows), ld, shares. Unit: one of `shares` equal shares of the work."""
+    k = Kernel(spec.name)
+    w = _Weight(k, spec)
+    activations = k.view(k.buffer("AQ", "int8"), "int32")
+    out = _Output(k, spec)
+    m, kp, blocks, ld, shares = (k.scalar(name) for name in ("m", "kp", "blocks", "ld", "shares"))
+    w.measure(kp)
+    quads = k.let(_quotient(kp, 4), "quads")
+
+    tile_rows, tile_blocks = spec.isa.tile
+    # Tiles of two sizes, one row apart, rather than full ones and a small rest.
+    tiles = k.let(_quotient(m + (tile_rows - 1), tile_rows), "tiles")
+    size = k.let(_quotient(m, tirx.max(tiles, i64(1))), "size")
+    larger = k.let(m - tiles * size, "larger")
+    units = k.let(_quotient(blocks + (UNIT_BLOCKS - 1), UNIT_BLOCKS), "units")
+    fitting = tirx.min(_quotient(i64(_STRETCH_BYTES), kp * tile_rows), i64(_STRETCH_ROWS // tile_rows))
+    wanted = tirx.max(_quotient(tiles * units, _ITEMS), i64(_MIN_STRETCH_TILES))
+    length = k.let(tirx.max(tirx.min(fitting, wanted), i64(1)), "length")
+    stretches = k.let(_quotient(tiles + length - 1, length), "stretches")
+    items = k.let(stretches * units, "items")
+
+    with k.loop(*(k.let(_quotient(bound * items, shares), "item") for bound in (k.begin, k.end))) as item:
+        stretch = k.let(_quotient(item, units), "stretch")
+        first = k.let((item - stretch * units) * UNIT_BLOCKS, "first")
+        last = k.let(tirx.min(first + UNIT_BLOCKS, blocks), "last")
+        # A unit that lacks its second block computes the first twice, and writes it once.
+        bases = w.open(first, last)
+        bounds = [k.let(_quotient((stretch + i) * tiles, stretches), "tile") for i in (0, 1)]
+        with k.loop(*bounds) as number:
+            row = k.let(number * size + tirx.min(number, larger), "row")
+            count = k.let(size + tirx.Select(number < larger, i64(1), i64(0)), "count")
+            word = k.let(row * quads, "word")
+            for rows in range(1, tile_rows + 1):
+                with k.when(count == i64(rows)):
+                    for block in range(0, UNIT_BLOCKS, tile_blocks):
+                        chosen = range(block, block + tile_blocks)
+                        x = Operands(
+                            activations, word, quads, w.quads, [bases[b] for b in chosen],
+                            w.starts(chosen), out.take(block),
+                        )  # fmt: skip
+                        tile(spec.isa)(spec.isa, k, rows, x)
+            with k.loop(0, count) as r:
+                out.finish(w, r, k.let(row + r, "m"), first, last, ld)
+    return k
+
+
+def _quotient(a: Expr, b: Expr | int) -> Expr:
+    """a / b rounded down, of numbers that are not negative."""
+    return tirx.truncdiv(a, i64(b))
+
+
+class _Weight:
+    """The packed weight: its blocks of 16 rows, ready to multiply, and the numbers of its rows."""
+
+    def __init__(self, k: Kernel, spec: RowProductSpec) -> None:
+        self.k, self.spec = k, spec
+        self.packed = k.buffer("W", "uint8")
+        self.scales, self.sums = (k.view(self.packed, dtype) for dtype in ("float32", "int32"))
+        self.quads = k.view(self.packed, "int8") if spec.fmt.signed else k.scratch("int8")
+
+    def measure(self, kp: Expr) -> None:
+        """Sizes follow from the columns."""
+        k, fmt = self.k, self.spec.fmt
+        self.kp = kp
+        self.column_blocks = k.let(_quotient(kp, fmt.block_columns), "column_blocks")
+        planes = self.column_blocks * fmt.block_bytes
+        self.fields = k.let(_quotient(planes + 63, 64) * 64, "fields")
+        self.stride = k.let(self.fields + sum(field.size_bytes for field in fmt.row_fields), "stride")
+
+    def open(self, first: Expr, last: Expr) -> list[Expr]:
+        """Where the quad vectors of each block of a unit begin in `quads`."""
+        k = self.k
+        self.blocks = [first, k.let(last - 1, "second")]
+        bases = [k.let(block * self.stride, "base") for block in self.blocks]
+        self._starts: dict[tuple[int, int], Expr] = {}
+        if not self.spec.fmt.signed:
+            unpacked = [i64(_SUMS_BYTES), k.let(self.kp * LANES + _SUMS_BYTES, "unpacked")]
+            for base, to in zip(bases, unpacked, strict=True):
+                self._unpack(base, to)
+            return unpacked
+        return bases
+
+    def starts(self, chosen: range) -> Callable[[int, int, int], Expr] | None:
+        """What the sums of some blocks begin at, so that unsigned activations count as signed ones."""
+        if not self.spec.isa.unsigned_activations:
+            return None
+
+        def start(block: int, lane: int, lanes: int) -> Expr:
+            at = self._field(self.blocks[chosen[block]], "sum", lane)
+            return self.k.let(self.sums.load(at, lanes) * const("int32", -128, lanes), "start")
+
+        return start
+
+    def scale(self, block: Expr) -> Expr:
+        return self.scales.load(self._field(block, "scale", 0), LANES)
+
+    def _field(self, block: Expr, name: str, lane: int) -> Expr:
+        """Index of a number of whole rows, counted in 4 bytes."""
+        return _quotient(block * self.stride + self.fields + self.spec.fmt.field(name).offset, 4) + lane
+
+    def _unpack(self, base: Expr, to: Expr) -> None:
+        """The integers of a block of 16 rows, (u - 8) * step, as quad vectors of signed bytes from `to` on."""
+        k, fmt = self.k, self.spec.fmt
+        width = 4 * LANES
+        with k.loop(0, self.column_blocks) as group:
+            planes = k.let(base + group * fmt.block_bytes, "planes")
+            steps = bitcast("int8", self.packed.load(planes + fmt.field("sub_scale").offset, LANES), LANES)
+            steps = k.let(cast("int32", steps, LANES), "steps")
+            size = k.let(tirx.max(steps, const("int32", 0, LANES) - steps), "size")
+            # Two bytes at a time: a nibble times a step fits a byte, so nothing is carried from one to the other.
+            factor = k.let(bitcast("uint16", size * const("int32", 0x00010001, LANES), width // 2), "factor")
+            negative = tirx.shift_right(steps, const("int32", 31, LANES))
+            flip = k.let(bitcast("uint8", negative, width), "flip")
+            zero = bitcast("uint8", size * const("int32", fmt.zero_point * 0x01010101, LANES), width)
+            zero = k.let(tirx.bitwise_xor(zero, flip), "zero")
+            at = k.let(to + group * (fmt.block_columns * LANES), "at")
+            for j in range(fmt.block_columns // 8):
+                plane = k.let(self.packed.load(planes + j * width, width), "plane")
+                high = tirx.shift_right(bitcast("uint16", plane, width // 2), const("uint16", 4, width // 2))
+                for half, nibbles in enumerate((plane, bitcast("uint8", high, width))):
+                    u = bitcast("uint16", tirx.bitwise_and(nibbles, const("uint8", 15, width)), width // 2)
+                    product = tirx.bitwise_xor(bitcast("uint8", u * factor, width), flip)
+                    k.store(self.quads, at + (2 * j + half) * width, bitcast("int8", k.let(product - zero, "w"), width))
+
+
+class _Output:
+    """What happens to finished sums: scales, bias, activation or gate, layer scale, residual."""
+
+    def __init__(self, k: Kernel, spec: RowProductSpec) -> None:
+        self.k, self.spec = k, spec
+        self.sums = k.scratch("int32")
+        self.scales = k.buffer("AS", "float32")
+
+        def optional(name: str, wanted: bool) -> Memory | None:
+            return k.buffer(name, "float32") if wanted else None
+
+        self.bias, self.gamma = optional("bias", spec.bias), optional("gamma", spec.gamma)
+        self.residual = optional("residual", spec.add)
+        self.y = k.buffer("Y", "float32")
+
+    def take(self, first_block: int) -> Callable[[int, int, int, Expr], None]:
+        """Keeps the sums of blocks from the unit's `first_block` on."""
+
+        def put(row: int, block: int, lane: int, sums: Expr) -> None:
+            self.k.store(self.sums, i64(row * UNIT_COLUMNS + (first_block + block) * LANES + lane), sums)
+
+        return put
+
+    def finish(self, w: _Weight, r: Expr, row: Expr, first: Expr, last: Expr, ld: Expr) -> None:
+        """The outputs of a unit in one row, of which the tile has the sums as its r-th."""
+        k = self.k
+        scale = k.let(broadcast(self.scales.load(row), LANES), "a_scale")
+
+        def value(block: Expr) -> Expr:
+            sums = self.sums.load(r * UNIT_COLUMNS + (block - first) * LANES, LANES)
+            product = cast("float32", sums, LANES) * (w.scale(block) * scale)
+            return k.let(product if self.bias is None else product + self.bias.load(block * LANES, LANES), "value")
+
+        if self.spec.gated:
+            gate = self._activated(value(first))
+            self._store(gate * value(first + 1), _quotient(first, UNIT_BLOCKS), row, ld)
+            return
+        with k.loop(first, last) as block:
+            self._store(self._activated(value(block)), block, row, ld)
+
+    def _activated(self, value: Expr) -> Expr:
+        name = self.spec.activation
+        return self.k.let(vmath.ACTIVATIONS[name](self.k, value, LANES), "activated") if name else value
+
+    def _store(self, value: Any, block: Expr, row: Expr, ld: Expr) -> None:
+        k = self.k
+        at = k.let(row * ld + block * LANES, "at")
+        if self.gamma is not None:
+            value = value * self.gamma.load(block * LANES, LANES)
+        if self.spec.scale != 1.0:
+            value = value * f32(self.spec.scale, LANES)
+        if self.residual is not None:
+            value = self.residual.load(at, LANES) + value
+        k.store(self.y, at, k.let(value, "y"))

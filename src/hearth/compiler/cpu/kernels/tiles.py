@@ -1,0 +1,176 @@
+"""Tiles of int32 sums over all of K: how each instruction set multiplies some rows of bytes with some rows of a weight.
+
+Where a scale belongs to a whole weight row and to a whole row of activations, nothing but integers is added up along K,
+so a tile of sums stays in registers from the first column to the last. A tile is some rows of activations times one or
+two blocks of 16 weight rows. Its sums are exact, so they do not depend on the instruction set, nor on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels import dot
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, bitcast, const, i64
+from hearth.compiler.cpu.targets import DotKind, Isa
+
+LANES = 16
+QUAD_BYTES = 4 * LANES
+MAX_ROWS = 12
+"""Rows of activations in the largest tile of any instruction set."""
+_GROUP = 8
+"""Quads that K is a multiple of."""
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What a tile multiplies, and where its sums go.
+
+    Attributes:
+        activations: prepared ones as int32: quads of bytes, unsigned where `Isa.unsigned_activations`.
+        word: the index of the first row's first quad.
+        quads: of a row, K / 4: a multiple of 8.
+        weights: signed bytes.
+        blocks: for each block of 16 weight rows, where its quad vectors begin.
+        starts: (block, lane, lanes) -> what the sums of these weight rows begin at, int32; None: zeros.
+        put: (row, block, lane, sums): takes a finished vector of int32.
+    """
+
+    activations: Memory
+    word: Expr
+    quads: Expr
+    weights: Memory
+    blocks: list[Expr]
+    starts: Callable[[int, int, int], Expr] | None
+    put: Callable[[int, int, int, Expr], None]
+
+    def at(self, block: int, quad: Expr, offset: int = 0) -> Expr:
+        """Where a quad vector of a block stands, `offset` bytes into it."""
+        return self.blocks[block] + quad * QUAD_BYTES + offset
+
+    def quad(self, row: int, quad: Expr) -> Expr:
+        """The index of a quad of a row."""
+        return self.word + self.quads * row + quad
+
+
+Tile = Callable[[Isa, Kernel, int, Operands], None]
+"""Writes out a tile of so many rows of activations."""
+
+
+def tile(isa: Isa) -> Tile:
+    """The instruction set's way of computing a tile."""
+    return _TILES.get(isa.dot, _grouped)
+
+
+def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
+    """(block, part): the vectors that make up the blocks of weight rows."""
+    return [(block, part) for block in range(len(x.blocks)) for part in range(isa.parts)]
+
+
+def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """The instruction adds four products to each lane: a register for each sum, each weight read once for all rows."""
+    parts, unroll = _parts(isa, x), 4
+    # An instruction takes about 4 cycles and there are two units for it: with few rows every other quad has sums of
+    # its own.
+    chains = 2 if rows * len(parts) < 8 else 1
+    sums: list[list[list[Register]]] = []
+    for _ in range(rows):
+        sums.append([])
+        for block, part in parts:
+            first = const("int32", 0, isa.rows) if x.starts is None else x.starts(block, part * isa.rows, isa.rows)
+            others = [const("int32", 0, isa.rows)] * (chains - 1)
+            sums[-1].append([k.register("int32", isa.rows, value) for value in (first, *others)])
+    with k.loop(0, tirx.floordiv(x.quads, i64(unroll))) as step:
+        for u in range(unroll):
+            quad = k.let(step * unroll + u, "quad")
+            weights = [k.let(x.weights.load(x.at(b, quad, p * isa.width), isa.width), "weights") for b, p in parts]
+            for row in range(rows):
+                a = k.let(dot.spread(isa, x.activations.load(x.quad(row, quad))), "a")
+                for chain, weight in zip(sums[row], weights, strict=True):
+                    total = chain[u % chains]
+                    total.set(dot.accumulate(isa, total.get(), a, weight, 8))
+    for row in range(rows):
+        for (block, part), chain in zip(parts, sums[row], strict=True):
+            value = chain[0].get()
+            for other in chain[1:]:
+                value = value + other.get()
+            x.put(row, block, part * isa.rows, value)
+
+
+def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """AVX2 multiplies unsigned bytes by signed ones and adds pairs in 16 bits with saturation: magnitudes by
+    activations that took the weights' signs, at most 2 * 127 * 127, never saturate. Four instructions for 32 products;
+    bytes widened to words, or weights of 7 bits and the eighth apart, take as many multiplications and more."""
+    unroll = 2
+    ones = const("int16", 1, isa.width // 2)
+    for block, part in _parts(isa, x):
+        sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
+        with k.loop(0, tirx.floordiv(x.quads, i64(unroll))) as step:
+            for u in range(unroll):
+                quad = k.let(step * unroll + u, "quad")
+                weights = k.let(x.weights.load(x.at(block, quad, part * isa.width), isa.width), "weights")
+                size = k.let(dot.sign(weights, weights), "size")
+                for row, total in enumerate(sums):
+                    a = dot.sign(dot.spread(isa, x.activations.load(x.quad(row, quad))), weights)
+                    total.set(total.get() + dot.madd(dot.maddubs(size, a), ones))
+        for row, total in enumerate(sums):
+            x.put(row, block, part * isa.rows, total.get())
+
+
+def _paired(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """Arm's i8mm: one instruction multiplies two rows of 8 columns with two others, so rows go in pairs; an odd one is
+    paired with itself."""
+    if rows == 1:
+        _accumulating(isa, k, rows, x)
+        return
+    pairs = [(row, min(row + 1, rows - 1)) for row in range(0, rows, 2)]
+    eights = k.view(x.activations, "int64")
+    halves = (0, 1)  # of a vector's four weight rows
+    for block in range(len(x.blocks)):
+        zero = const("int32", 0, 4)
+        sums = [[[k.register("int32", 4, zero) for _ in halves] for _ in range(isa.parts)] for _ in pairs]
+        with k.loop(0, tirx.floordiv(x.quads, i64(2))) as step:
+            activations = []
+            for pair in pairs:
+                both = [eights.load(tirx.floordiv(x.quad(row, step * 2), i64(2))) for row in pair]
+                activations.append(k.let(bitcast("int8", dot.pick(both, (0, 1)), 16), "pair"))
+            for part in range(isa.parts):
+                quads = [bitcast("int32", x.weights.load(x.at(block, step * 2 + i, part * 16), 16), 4) for i in (0, 1)]
+                quads = [k.let(quad, "quad") for quad in quads]
+                for half, lanes in zip(halves, ((0, 4, 1, 5), (2, 6, 3, 7)), strict=True):
+                    weights = k.let(bitcast("int8", dot.pick(quads, lanes), 16), "weights")
+                    for a, totals in zip(activations, sums, strict=True):
+                        total = totals[part][half]
+                        total.set(dot.smmla(total.get(), a, weights))
+        for pair, totals in zip(pairs, sums, strict=True):
+            for part, both in enumerate(totals):
+                for row, lanes in zip(dict.fromkeys(pair), ((0, 1, 4, 5), (2, 3, 6, 7)), strict=False):
+                    x.put(row, block, part * 4, dot.pick([total.get() for total in both], lanes))
+
+
+def _grouped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """Sums of 32 columns at a time, in whatever way the instruction set has for them."""
+    for block, part in _parts(isa, x):
+        sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
+        with k.loop(0, tirx.floordiv(x.quads, i64(_GROUP))) as group:
+            first = k.let(group * _GROUP, "first")
+
+            def weights(u: int, first: Expr = first, block: int = block, part: int = part) -> Expr:
+                return k.let(x.weights.load(x.at(block, first + u, part * isa.width), isa.width), "weights")
+
+            made = [lambda u=u: weights(u) for u in range(_GROUP)]
+            activations = [[x.activations.load(x.quad(row, first + u)) for u in range(_GROUP)] for row in range(rows)]
+            for total, value in zip(sums, dot.group_dot(isa, k, made, activations, 8), strict=True):
+                total.set(total.get() + value)
+        for row, total in enumerate(sums):
+            x.put(row, block, part * isa.rows, total.get())
+
+
+_TILES: dict[DotKind, Tile] = {
+    "vpdpbusd": _accumulating,
+    "sdot": _accumulating,
+    "maddubs": _signed,
+    "smmla": _paired,
+}
