@@ -8,6 +8,8 @@ from typing import Any
 import tvm
 from tvm import tirx
 
+from hearth.compiler.cpu.kernels.builder import LLVM_OPTIONS
+
 
 def lower(module: Any, target: Any) -> Any:
     """The module after each lowering pass; kernels have no blocks, threads or packed arguments, so there are few."""
@@ -24,7 +26,17 @@ def lower(module: Any, target: Any) -> Any:
 
 def compile_module(module: Any, target: Any) -> Any:
     """A TVM runtime module that holds the machine code."""
+    target = _with_options(module, target)
     return tvm.get_global_func("target.build.llvm")(lower(module, target), target)
+
+
+def _with_options(module: Any, target: Any) -> Any:
+    """The target with what the module's functions ask of LLVM."""
+    asked = sorted({str(o) for f in module.functions.values() for o in (f.attrs or {}).get(LLVM_OPTIONS, ())})
+    if not asked:
+        return target
+    attrs = {key: target.attrs[key] for key in ("mtriple", "mcpu", "mattr")}
+    return tvm.target.Target({"kind": "llvm", **attrs, "cl-opt": [f"{option}:bool=1" for option in asked]})
 
 
 def write_object(module: Any, target: Any, path: Path) -> None:

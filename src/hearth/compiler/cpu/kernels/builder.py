@@ -20,6 +20,9 @@ import tvm
 from tvm import ir, tirx
 from tvm.tirx import stmt as tir
 
+LLVM_OPTIONS = "hearth.llvm_options"
+"""Attribute of a PrimFunc: options that its machine code is made with."""
+
 Expr = Any  # a TVM PrimExpr, or a Python number where TVM converts it
 
 
@@ -127,8 +130,14 @@ class Kernel:
     """Collects the statements of one kernel. Declare buffers first, then scalars, then write the body, then
     `finish()`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, reload_constants: bool = False) -> None:
+        """
+        Args:
+            reload_constants: they are read from memory wherever they are used, for kernels whose inner loop needs every
+                register: LLVM would hold those of an activation function across it, and spill the sums instead.
+        """
         self.name = name
+        self._reload_constants = reload_constants
         self._count = 0
         self._blocks: list[list[Any]] = [[]]
         self.begin = tirx.Var("begin", "int64")
@@ -228,4 +237,7 @@ class Kernel:
         body = _sequence([*self._blocks.pop(), tirx.Return(tirx.IntImm("int32", 0))])
         params: Sequence[Any] = [self.begin, self.end, *self._buffers, *self._scalars, self._scratch]
         func = tirx.PrimFunc(params, body, ir.PrimType("int32"))
-        return func.with_attr({"global_symbol": symbol or self.name, "tirx.noalias": True, "tirx.is_scheduled": True})
+        attributes = {"global_symbol": symbol or self.name, "tirx.noalias": True, "tirx.is_scheduled": True}
+        if self._reload_constants:
+            attributes[LLVM_OPTIONS] = ["-disable-machine-licm"]
+        return func.with_attr(attributes)

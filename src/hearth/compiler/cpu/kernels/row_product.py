@@ -91,7 +91,7 @@ def row_product(spec: RowProductSpec) -> Kernel:
     """Buffers: W u8; AQ int8 [m][kp], AS f32 [m] (`prepare_rows`); [bias f32]; [gamma f32]; [residual f32 [m][ld]];
     Y f32 [m][ld].
     Scalars: m, kp, blocks (of 16 weight rows), ld, shares. Unit: one of `shares` equal shares of the work."""
-    k = Kernel(spec.name)
+    k = Kernel(spec.name, reload_constants=True)
     w = _Weight(k, spec)
     activations = k.view(k.buffer("AQ", "int8"), "int32")
     out = _Output(k, spec)
@@ -131,8 +131,7 @@ def row_product(spec: RowProductSpec) -> Kernel:
                             w.starts(chosen), out.take(block),
                         )  # fmt: skip
                         tile(spec.isa)(spec.isa, k, rows, x)
-            with k.loop(0, count) as r:
-                out.finish(w, r, k.let(row + r, "m"), first, last, ld)
+            out.finish(w, row, count, first, last, ld)
     return k
 
 
@@ -238,22 +237,32 @@ class _Output:
 
         return put
 
-    def finish(self, w: _Weight, r: Expr, row: Expr, first: Expr, last: Expr, ld: Expr) -> None:
-        """The outputs of a unit in one row, of which the tile has the sums as its r-th."""
+    def finish(self, w: _Weight, row: Expr, count: Expr, first: Expr, last: Expr, ld: Expr) -> None:
+        """The outputs of a unit in `count` rows from `row` on, of which the tile has the sums."""
         k = self.k
-        scale = k.let(broadcast(self.scales.load(row), LANES), "a_scale")
-
-        def value(block: Expr) -> Expr:
-            sums = self.sums.load(r * UNIT_COLUMNS + (block - first) * LANES, LANES)
-            product = cast("float32", sums, LANES) * (w.scale(block) * scale)
-            return k.let(product if self.bias is None else product + self.bias.load(block * LANES, LANES), "value")
-
         if self.spec.gated:
-            gate = self._activated(value(first))
-            self._store(gate * value(first + 1), _quotient(first, UNIT_BLOCKS), row, ld)
+            columns = [self._columns(w, block) for block in (first, first + 1)]
+            with k.loop(0, count) as r:
+                gate, up = (self._value(each, r, row, i64(number)) for number, each in enumerate(columns))
+                self._store(self._activated(gate) * up, _quotient(first, UNIT_BLOCKS), row + r, ld)
             return
         with k.loop(first, last) as block:
-            self._store(self._activated(value(block)), block, row, ld)
+            scale = self._columns(w, block)
+            with k.loop(0, count) as r:
+                value = self._value(scale, r, row, block - first)
+                self._store(self._activated(value), block, row + r, ld)
+
+    def _columns(self, w: _Weight, block: Expr) -> tuple[Expr, Expr | None]:
+        """Scales and biases of a block of weight rows."""
+        bias = None if self.bias is None else self.k.let(self.bias.load(block * LANES, LANES), "bias")
+        return self.k.let(w.scale(block), "scale"), bias
+
+    def _value(self, columns: tuple[Expr, Expr | None], r: Expr, row: Expr, block: Expr) -> Expr:
+        """The biased product of the tile's r-th row and its block."""
+        k, (scale, bias) = self.k, columns
+        sums = self.sums.load(r * UNIT_COLUMNS + block * LANES, LANES)
+        product = cast("float32", sums, LANES) * (scale * broadcast(self.scales.load(row + r), LANES))
+        return k.let(product if bias is None else product + bias, "value")
 
     def _activated(self, value: Expr) -> Expr:
         name = self.spec.activation
