@@ -1,7 +1,9 @@
 """The one operation where instruction sets differ: dot products of 4 unsigned or signed bytes with 4 signed bytes.
 
 Everything else in a kernel is written in LLVM vectors of 16 lanes, which LLVM splits to the registers there are. A
-*group dot* is the sum over some quads (4 columns each) of weights times activations, exact, in int32.
+*group dot* is the sum over some quads (4 columns each) of weights times activations, exact, in int32. A *tap* is one
+quad of activations in each of some places times one quad vector of weights in each of some blocks, added to sums that
+live in registers from tap to tap.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, llvm, vec
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Register, bitcast, broadcast, cast, const, llvm, vec
 from hearth.compiler.cpu.targets import Isa
 
 
@@ -204,3 +206,109 @@ def _dot16(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequen
                 totals[row][i] = k.let(product if s == 0 else totals[row][i] + product, "wide")
     even, odd = (0, 2, 4, 6), (1, 3, 5, 7)
     return [k.let(pick(both, even) + pick(both, odd), "dot") for both in totals]
+
+
+def tap_activations_are_unsigned(isa: Isa) -> bool:
+    """Whether `add_tap` takes activations as bytes with 128 added: weights are signed, and one side must not be."""
+    return isa.dot == "vpdpbusd"
+
+
+def sum_vectors(isa: Isa) -> int:
+    """Vectors of `isa.rows` int32 that hold the running sums of one quad vector's taps (`finish_tap_sum`)."""
+    return 2 if isa.dot in ("smull", "dot16") else 1
+
+
+def tap_sums(isa: Isa) -> int:
+    """How many sums of 16 outputs the registers hold beside what `add_tap` needs."""
+    # psign takes the signed activations and the sizes of the weights too.
+    return isa.float_tile[1] // sum_vectors(isa) - (2 if isa.dot == "maddubs" else 0)
+
+
+def add_tap(
+    isa: Isa, k: Kernel, sums: Sequence[Sequence[Sequence[Register]]], weights: Sequence[Expr], quads: Sequence[Expr]
+) -> None:
+    """sums[place][vector] += weights[vector] * quads[place].
+
+    Args:
+        sums: for each place and vector of weights `sum_vectors` int32 registers.
+        weights: int8 of `isa.width` in [-127, 127].
+        quads: int32 that hold 4 bytes in [-127, 127], or see `tap_activations_are_unsigned`.
+    """
+    step = {"maddubs": _MaddubsTap, "smull": _SmullTap, "dot16": _Dot16Tap}.get(isa.dot, _Tap)(isa, k)
+    held = [step.weight(w) for w in weights]
+    for place, quad in zip(sums, quads, strict=True):
+        activation = step.activation(quad)
+        for registers, weight in zip(place, held, strict=True):
+            step.add(registers, weight, activation)
+
+
+def finish_tap_sum(isa: Isa, registers: Sequence[Register]) -> Expr:
+    """The int32 sums of a vector's `isa.rows` outputs."""
+    values = [register.get() for register in registers]
+    if isa.dot == "smull":
+        return llvm("llvm.aarch64.neon.addp", "int32x4", *values)
+    if isa.dot == "dot16":
+        return pick(values, (0, 2, 4, 6)) + pick(values, (1, 3, 5, 7))
+    return values[0]
+
+
+class _Tap:
+    """Instructions that multiply 4 bytes in each lane and add to its sum."""
+
+    def __init__(self, isa: Isa, k: Kernel) -> None:
+        self.isa, self.k = isa, k
+
+    def weight(self, w: Expr) -> list[Expr]:
+        return [w]
+
+    def activation(self, quad: Expr) -> list[Expr]:
+        return [self.k.let(_spread(self.isa, quad), "a")]
+
+    def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
+        total = registers[0].get()
+        # Of a product of bytes the first are unsigned where signs differ: here the activations.
+        first, second = (activation, weight) if tap_activations_are_unsigned(self.isa) else (weight, activation)
+        registers[0].set(accumulate(self.isa, total, first[0], second[0], 8))
+
+
+class _MaddubsTap(_Tap):
+    """AVX2: the sign of a weight goes to the activation, and pairs of products into 16 bits, where two fit."""
+
+    def weight(self, w: Expr) -> list[Expr]:
+        return [w, self.k.let(llvm("llvm.x86.avx2.psign.b", vec("int8", self.isa.width), w, w), "size")]
+
+    def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
+        (w, size), width = weight, self.isa.width
+        signed = llvm("llvm.x86.avx2.psign.b", vec("int8", width), activation[0], w)
+        pairs = llvm("llvm.x86.avx2.pmadd.ub.sw", vec("int16", width // 2), size, signed)
+        wide = llvm("llvm.x86.avx2.pmadd.wd", vec("int32", width // 4), pairs, const("int16", 1, width // 2))
+        registers[0].set(registers[0].get() + wide)
+
+
+class _SmullTap(_Tap):
+    """Plain NEON: products of bytes in 16 bits, added in pairs to the sums of two columns of a row at a time."""
+
+    def weight(self, w: Expr) -> list[Expr]:
+        return [self.k.let(pick([w], range(i, i + 8)), "half") for i in (0, 8)]
+
+    def activation(self, quad: Expr) -> list[Expr]:
+        return [self.k.let(bitcast("int8", broadcast(quad, 2), 8), "a")]
+
+    def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
+        for register, half in zip(registers, weight, strict=True):
+            wide = llvm("llvm.aarch64.neon.saddlp", "int32x4", smull(half, activation[0]))
+            register.set(register.get() + wide)
+
+
+class _Dot16Tap(_Tap):
+    """WebAssembly: products of 16-bit words, summed in pairs."""
+
+    def weight(self, w: Expr) -> list[Expr]:
+        return [self.k.let(cast("int16", pick([w], range(i, i + 8)), 8), "half") for i in (0, 8)]
+
+    def activation(self, quad: Expr) -> list[Expr]:
+        return [self.k.let(cast("int16", bitcast("int8", broadcast(quad, 2), 8), 8), "a")]
+
+    def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
+        for register, half in zip(registers, weight, strict=True):
+            register.set(register.get() + wasm_dot(half, activation[0]))

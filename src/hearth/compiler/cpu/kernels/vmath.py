@@ -112,6 +112,16 @@ def relu(k: Kernel, x: Expr, lanes: int) -> Expr:
     return tirx.Select(x < f32(0.0, lanes), f32(0.0, lanes), x)
 
 
+def relu6(k: Kernel, x: Expr, lanes: int) -> Expr:
+    x = relu(k, x, lanes)
+    return tirx.Select(x > f32(6.0, lanes), f32(6.0, lanes), x)
+
+
+def hardswish(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """x min(max(x + 3, 0), 6) / 6."""
+    return x * relu6(k, x + f32(3.0, lanes), lanes) * f32(1 / 6, lanes)
+
+
 ACTIVATIONS: dict[str, Callable[[Kernel, Expr, int], Expr]] = {
     "silu": silu,
     "gelu_tanh": gelu_tanh,
@@ -120,6 +130,8 @@ ACTIVATIONS: dict[str, Callable[[Kernel, Expr, int], Expr]] = {
     "relu": relu,
     "sigmoid": sigmoid,
     "tanh": tanh,
+    "relu6": relu6,
+    "hardswish": hardswish,
 }
 
 

@@ -1,0 +1,195 @@
+"""Makes a map ready for convolutions: padded, planar in dwords, and for int8 quantised with one scale an image.
+
+A tap's sum runs over pixels and channels, so their integers must have one scale: that of the image, measured when it
+runs (`map_range`), with a zero point, which wins a bit where all numbers are of one sign, as after a ReLU.
+
+A prepared map is X [image][row][dword][column]: dwords are f32 channels or quads of int8 channels, rows and columns
+include the padding, whose elements are worth zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    bitcast,
+    broadcast,
+    cast,
+    const,
+    f32,
+    fma,
+    i64,
+    llvm,
+)
+from hearth.compiler.cpu.kernels.dot import pick, tap_activations_are_unsigned
+from hearth.compiler.cpu.targets import Isa
+from hearth.quant.convolution import ConvKind
+
+LANES = 16
+PIXELS = 4  # transposed together
+TINY = 1e-30
+
+
+def map_range() -> Kernel:
+    """The least and the largest number of each row of a map, and 0.
+
+    Buffers: X f32 [row][w][ld]; R f32 [row][2]. Scalars: w, channels, ld. Unit: row (of all images).
+    """
+    k = Kernel("map_range")
+    x, ranges = k.buffer("X", "float32"), k.buffer("R", "float32")
+    width, channels, ld = (k.scalar(name) for name in ("w", "channels", "ld"))
+    whole = k.let(tirx.floordiv(channels, i64(LANES)) * LANES, "whole")
+    lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), LANES)
+    inside = lanes < broadcast(cast("int32", channels - whole), LANES)
+    with k.loop(k.begin, k.end) as row:
+        low, high = (k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2))
+
+        def take(value: Expr) -> None:
+            low.set(tirx.min(low.get(), value))
+            high.set(tirx.max(high.get(), value))
+
+        with k.loop(0, width) as column:
+            at = k.let((row * width + column) * ld, "at")
+            with k.loop(0, whole, LANES) as c:
+                take(k.let(x.load(at + c, LANES), "x"))
+            with k.when(whole < channels):
+                take(k.let(tirx.Select(inside, x.load(at + whole, LANES), f32(0.0, LANES)), "x"))
+        k.store(ranges, row * 2, f32(0.0) - _largest(f32(0.0, LANES) - low.get()))
+        k.store(ranges, row * 2 + 1, _largest(high.get()))
+    return k
+
+
+def _largest(x: Expr) -> Expr:
+    """Of numbers that are not below 0 (the same bits, read as integers, are in the same order)."""
+    return bitcast("float32", vmath.reduce_max_int(bitcast("int32", x, LANES)))
+
+
+@dataclass(frozen=True)
+class PrepareMapSpec:
+    """Which preparation: see `prepare_map`."""
+
+    isa: Isa
+    kind: ConvKind
+
+    @property
+    def name(self) -> str:
+        return f"prepare_map_{'i8' if self.kind == 'int8' else 'f32'}"
+
+    def scratch_bytes(self) -> int:
+        return 0
+
+
+def prepare_map(spec: PrepareMapSpec) -> Kernel:
+    """Buffers: X f32 [image][h][w][ld]; [R f32 [image][h][2], of `map_range`]; P int32 or f32 [image][rows][dwords]
+    [columns]; [S f32 [image][2]: scale, and as int32 the integer that stands for zero].
+
+    Scalars: h, w, channels, ld, rows, columns, top, left (where the map's first pixel goes), dwords. Unit: row of P (of
+    all images).
+    """
+    k = Kernel(spec.name)
+    quantised = spec.kind == "int8"
+    x = k.buffer("X", "float32")
+    ranges = k.buffer("R", "float32") if quantised else None
+    out = k.buffer("P", "int32" if quantised else "float32")
+    scales = k.buffer("S", "float32") if quantised else None
+    names = ("h", "w", "channels", "ld", "rows", "columns", "top", "left", "dwords")
+    h, w, channels, ld, rows, columns, top, left, dwords = (k.scalar(name) for name in names)
+    per_dword = 4 if quantised else 1
+    # Channels that four dwords of a pixel are made of; the last of a quad may lie past the true channels, within the
+    # padding of the row, and meet weights of zero.
+    step = PIXELS * per_dword
+    whole = k.let(tirx.floordiv(channels, i64(step)), "whole")
+    # TVM has no sub-vector of a register: four pixels are loaded as vectors of `step` floats each.
+    with k.loop(k.begin, k.end) as unit:
+        image = k.let(tirx.floordiv(unit, rows), "image")
+        row = k.let(unit - image * rows, "row")
+        source = k.let(row - top, "source")
+        quantiser = None
+        if quantised:
+            assert ranges is not None
+            assert scales is not None
+            quantiser = _Quantiser(k, spec.isa, ranges, image * h, h)
+            with k.when(tirx.EQ(row, i64(0))):
+                k.store(scales, image * 2, quantiser.scale)
+                zero = quantiser.zero
+                if tap_activations_are_unsigned(spec.isa):
+                    zero = zero + const("int32", 128)
+                k.store(scales, image * 2 + 1, bitcast("float32", zero))
+        blank = f32(0.0) if quantiser is None else quantiser.blank
+        p_row = k.let(unit * dwords * columns, "p_row")
+        inside = tirx.all(source >= 0, source < h)
+        with k.when(tirx.Not(inside)), k.loop(p_row, p_row + dwords * columns) as at:
+            k.store(out, at, blank)
+        with k.when(inside):
+            x_row = k.let((image * h + source) * w * ld, "x_row")
+            with k.loop(0, dwords) as dword:
+                with k.loop(0, left) as column:
+                    k.store(out, p_row + dword * columns + column, blank)
+                with k.loop(left + w, columns) as column:
+                    k.store(out, p_row + dword * columns + column, blank)
+
+            def copy(pixel: Expr, pixels: int, x_row: Expr = x_row, p_row: Expr = p_row,
+                     quantiser: _Quantiser | None = quantiser) -> None:  # fmt: skip
+                """Four dwords of each of 1 or 4 pixels at a time, then one."""
+                at = k.let(x_row + pixel * ld, "at")
+                to = k.let(p_row + left + pixel, "to")
+                with k.loop(0, whole) as four:
+                    values = [x.load(at + p * ld + four * step, step) for p in range(pixels)]
+                    if quantiser is not None:
+                        values = [quantiser.quads(v, step) for v in values]
+                    held = [k.let(v, "dwords") for v in values]
+                    for d in range(PIXELS):
+                        place = to + (four * PIXELS + d) * columns
+                        lanes = [d + PIXELS * p for p in range(pixels)]
+                        k.store(out, place, pick(held, lanes))
+                with k.loop(whole * PIXELS, dwords) as d, k.loop(0, pixels) as p:
+                    value = x.load(at + p * ld + d * per_dword, per_dword)
+                    if quantiser is not None:
+                        value = quantiser.quads(value, per_dword)
+                    k.store(out, to + d * columns + p, k.let(value, "dword"))
+
+            with k.loop(0, tirx.floordiv(w, i64(PIXELS))) as some:
+                copy(some * PIXELS, PIXELS)
+            with k.loop(tirx.floordiv(w, i64(PIXELS)) * PIXELS, w) as pixel:
+                copy(pixel, 1)
+    return k
+
+
+class _Quantiser:
+    """The integers of an image: x = scale * (q - zero), q in [-127, 127], zero such that 0 is one of them."""
+
+    def __init__(self, k: Kernel, isa: Isa, ranges: Memory, first: Expr, h: Expr) -> None:
+        self.k, self.isa = k, isa
+        low, high = (k.register("float32", init=f32(0.0)) for _ in range(2))
+        with k.loop(first, first + h) as row:
+            low.set(tirx.min(low.get(), ranges.load(row * 2)))
+            high.set(tirx.max(high.get(), ranges.load(row * 2 + 1)))
+        size = k.let(high.get() - low.get(), "size")
+        self.scale = k.let(size * f32(1 / 254), "scale")
+        self.inverse = k.let(tirx.Select(size > f32(TINY), f32(254.0) / tirx.max(size, f32(TINY)), f32(0.0)), "inverse")
+        self.shift = k.let(f32(-127.0) - llvm("llvm.rint", "float32", low.get() * self.inverse), "shift")
+        self.zero = k.let(cast("int32", self.shift), "zero")
+        byte = tirx.bitwise_and(self.zero, const("int32", 255))
+        if tap_activations_are_unsigned(isa):
+            byte = tirx.bitwise_xor(byte, const("int32", 128))
+        self.blank = k.let(byte * const("int32", 0x01010101), "blank")
+
+    def quads(self, x: Expr, lanes: int) -> Expr:
+        """`lanes` floats as `lanes / 4` int32 of 4 bytes."""
+        nearest = llvm("llvm.rint", f"float32x{lanes}", fma(x, self._all(self.inverse, lanes), f32(0.0, lanes), lanes))
+        shifted = nearest + self._all(self.shift, lanes)
+        clipped = tirx.max(tirx.min(shifted, f32(127.0, lanes)), f32(-127.0, lanes))
+        integers = bitcast("uint8", cast("int8", cast("int32", clipped, lanes), lanes), lanes)
+        if tap_activations_are_unsigned(self.isa):
+            integers = tirx.bitwise_xor(integers, const("uint8", 128, lanes))
+        return bitcast("int32", integers, lanes // 4)
+
+    @staticmethod
+    def _all(value: Expr, lanes: int) -> Expr:
+        return broadcast(value, lanes)
