@@ -86,3 +86,92 @@ TRANSPOSED = (
     ConvCase("gaps", (3, 3), 4, 16, (1, 2), (2, 3)),
     ConvCase("grouped_up", (3, 3), 8, 32, (2, 2), (2, 2), groups=2),
 )
+
+
+DEPTHWISE = (
+    ConvCase("depth_three", (5, 23), 20, 20, (3, 3), padding=(1, 1, 1, 1), groups=20),
+    ConvCase("depth_down", (6, 9), 16, 16, (3, 3), (2, 2), (1, 1, 1, 1), groups=16),
+    ConvCase("depth_five", (6, 14), 16, 16, (5, 5), (2, 2), (2, 2, 2, 2), groups=16),
+    ConvCase("depth_seven", (5, 12), 17, 17, (7, 7), padding=(3, 3, 3, 3), groups=17),
+    ConvCase("depth_dilated", (5, 11), 16, 16, (3, 3), padding=(2, 2, 2, 2), dilation=(2, 2), groups=16),
+    ConvCase("depth_narrow", (4, 3), 16, 16, (5, 5), padding=(2, 2, 2, 2), groups=16),
+)
+
+
+@dataclass(frozen=True)
+class PoolCase:
+    """Pooling of a batch of 2 with 20 channels; `size` None and `out` set: adaptive."""
+
+    name: str
+    kind: str
+    size: tuple[int, int]
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    ceil_mode: bool = False
+    out: tuple[int, int] | None = None
+
+    @property
+    def x(self) -> F32:
+        return numbers(sum(map(ord, self.name)), 2, *self.size, 20)
+
+
+POOLS = (
+    PoolCase("max_three", "max", (9, 11), (3, 3), (2, 2), (1, 1)),
+    PoolCase("max_two", "max", (6, 7), (2, 2), (2, 2)),
+    PoolCase("max_ceil", "max", (6, 8), (3, 3), (2, 2), ceil_mode=True),
+    PoolCase("max_dilated", "max", (8, 9), (3, 2), (1, 2), (1, 1), (2, 1)),
+    PoolCase("average", "average", (7, 9), (3, 3), (2, 2), (1, 1)),
+    PoolCase("average_padded", "average_padded", (7, 9), (3, 3), (2, 2), (1, 1)),
+    PoolCase("average_ceil", "average_padded", (6, 8), (3, 3), (2, 2), (1, 1), ceil_mode=True),
+    PoolCase("adaptive_average", "average", (7, 10), out=(3, 4)),
+    PoolCase("adaptive_max", "max", (5, 6), out=(2, 5)),
+)
+
+
+@dataclass(frozen=True)
+class ResizeCase:
+    """Interpolation of a batch of 2 with 20 channels."""
+
+    mode: str
+    size: tuple[int, int]
+    out: tuple[int, int]
+    align_corners: bool = False
+
+    @property
+    def name(self) -> str:
+        corners = "_corners" if self.align_corners else ""
+        return f"{self.mode}_{self.size[0]}x{self.size[1]}_{self.out[0]}x{self.out[1]}{corners}"
+
+    @property
+    def x(self) -> F32:
+        return numbers(7, 2, *self.size, 20)
+
+
+RESIZES = tuple(
+    ResizeCase(mode, size, out, corners)
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
+    for size, out in (((4, 5), (7, 11)), ((9, 7), (4, 3)), ((3, 1), (6, 2)))
+    for corners in ((False, True) if mode.startswith("bi") else (False,))
+)
+
+GRID_SIZE = (5, 7)
+GRIDS = tuple(
+    (mode, padding, corners)
+    for mode in ("bilinear", "nearest")
+    for padding in ("zeros", "border", "reflection")
+    for corners in (False, True)
+)
+
+
+def grid_map() -> F32:
+    """NHWC."""
+    return numbers(11, 2, *GRID_SIZE, 16)
+
+
+def grid_points() -> F32:
+    """(2, 24, 2): many outside the map, some far, two on the edge; none halfway between two pixels."""
+    points = (np.random.default_rng(5).uniform(-1.8, 1.8, (2, 24, 2))).astype(np.float32)
+    points[0, 0], points[0, 1], points[1, 3] = (-1, -1), (1, 1), (40, -75)
+    return points

@@ -193,9 +193,9 @@ class Kernel:
         return var
 
     def opaque(self, value: Expr, name: str = "v") -> Expr:
-        """A named int64 that TVM does not look into: it follows definitions of names through every index made of them,
-        which for long chains of sizes and offsets takes minutes."""
-        return self.let(self.register("int64", init=value).get(), name)
+        """A named scalar that TVM does not look into: it follows definitions of names through every index made of them,
+        which for long chains of sizes and offsets takes minutes, and cannot bound a `max` of floats."""
+        return self.let(self.register(str(value.ty.dtype), init=value).get(), name)
 
     def store(self, memory: Memory, index: Expr, value: Expr) -> None:
         lanes = lanes_of(value)
