@@ -67,6 +67,19 @@ def emulated_params() -> list[Any]:
     return params
 
 
+def float_params() -> list[Any]:
+    """A pytest parameter for each way in which kernels that know only floats differ: by registers and architecture."""
+    kinds: dict[tuple[str | None, tuple[int, int]], list[Isa]] = {}
+    for isa in ISAS.values():
+        kinds.setdefault((isa.architecture, isa.float_tile), []).append(isa)
+    params = []
+    for isas in kinds.values():
+        isa = next((isa for isa in isas if runs_here(isa) or emulator(isa)), isas[0])
+        runs = runs_here(isa) or emulator(isa)
+        params.append(pytest.param(isa, id=isa.name, marks=pytest.mark.skipif(not runs, reason="no way to run it")))
+    return params
+
+
 def host_isa() -> Isa:
     return best_isa(host_target(), features() or frozenset())
 

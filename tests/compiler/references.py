@@ -28,3 +28,17 @@ ACTIVATIONS: dict[str, Callable[[F64], F64]] = {
     "sigmoid": sigmoid,
     "tanh": np.tanh,
 }
+
+
+def attention(
+    q: F64, k: F64, v: F64, scale: float, bias: F64 | float = 0.0, seen: NDArray[np.bool_] | None = None
+) -> F64:
+    """softmax(scale q k^T + bias) v over the keys that are `seen`: q (..., h, n, d), k and v (..., h, m, d) or fewer
+    heads; zeros for queries that see nothing."""
+    group = q.shape[-3] // k.shape[-3]
+    k, v = (np.repeat(x.astype(np.float64), group, axis=-3) for x in (k, v))
+    scores = q.astype(np.float64) @ np.swapaxes(k, -1, -2) * scale + bias
+    if seen is not None:
+        scores = np.where(seen, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-1e300))
+    return weights @ v / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)

@@ -47,6 +47,19 @@ def broadcast(value: Expr, lanes: int) -> Expr:
     return value if lanes == 1 else tirx.Broadcast(value, lanes)
 
 
+def load_pieces(width: int) -> list[tuple[int, int]]:
+    """(first, lanes) of vectors that make up `width` elements exactly: 16 lanes each, then 8, 4, 2, 1 of what is left.
+
+    For rows whose neighbours belong to somebody else: columns of another head, of another thread.
+    """
+    pieces, at = [], 0
+    while at < width:
+        lanes = min(16, 1 << ((width - at).bit_length() - 1))
+        pieces.append((at, lanes))
+        at += lanes
+    return pieces
+
+
 def const(dtype: str, value: float | int, lanes: int = 1) -> Expr:
     return broadcast(tirx.const(value, dtype), lanes)
 

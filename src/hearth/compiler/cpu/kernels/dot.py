@@ -262,7 +262,7 @@ class _Tap:
         return [w]
 
     def activation(self, quad: Expr) -> list[Expr]:
-        return [self.k.let(_spread(self.isa, quad), "a")]
+        return [self.k.let(spread(self.isa, quad), "a")]
 
     def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
         total = registers[0].get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
@@ -135,6 +135,22 @@ ACTIVATIONS: dict[str, Callable[[Kernel, Expr, int], Expr]] = {
 }
 
 
+def transpose(k: Kernel, rows: Sequence[Expr]) -> list[Expr]:
+    """The columns of 16 vectors of 16 lanes: halves, quarters, pairs, then lanes change places."""
+    rows = [k.let(row, "row") for row in rows]
+    size = len(rows)
+    span = size // 2
+    while span > 0:
+        upper = [lane + (size - span if lane & span else 0) for lane in range(size)]
+        lower = [lane + (size if lane & span else span) for lane in range(size)]
+        for first in (i for i in range(size) if not i & span):
+            both = [rows[first], rows[first + span]]
+            for at, lanes in ((first, upper), (first + span, lower)):
+                rows[at] = k.let(tirx.Shuffle(both, [const("int32", lane) for lane in lanes]), "row")
+        span //= 2
+    return rows
+
+
 def reduce_max(x: Expr) -> Expr:
     return llvm("llvm.vector.reduce.fmax", "float32", x)
 
@@ -176,4 +192,5 @@ __all__ = [
     "sigmoid",
     "softcap",
     "tanh",
+    "transpose",
 ]
