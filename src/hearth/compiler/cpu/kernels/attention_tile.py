@@ -74,6 +74,7 @@ class Tile:
         queries: asked for those below `count` only, as `bias` is.
         keys, values, begin, end: rows [begin, end) are seen.
         out: where a query's output goes.
+        written: whether a query's output is wanted; None: always.
         bias: f32, added to the scores: `at(query)` is where the element of key 0 stands, those of others follow.
         adjust: what else is done to scores, in this order.
     """
@@ -85,6 +86,7 @@ class Tile:
     begin: Expr
     end: Expr
     out: Rows
+    written: Callable[[Expr], Expr] | None = None
     bias: Rows | None = None
     adjust: Sequence[Adjust] = ()
 
@@ -265,7 +267,7 @@ class TileAttention:
     def _write(self, tile: Tile, first: Expr, count: Expr) -> None:
         """Sums over totals, as rows of the output; zeros where a query saw nothing."""
         k, memory = self.k, self.memory
-        with k.loop(0, count) as r:
+        with k.loop(0, count) as r, k.when(tile.written(first + r) if tile.written else tirx.const(True, "bool")):
             total = k.let(memory.load(self.total + r), "total")
             inverse = k.let(tirx.Select(total > f32(0.0), f32(1.0) / total, f32(0.0)), "inverse")
             to = k.opaque(tile.out.at(first + r), "to")
