@@ -102,48 +102,48 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
     regions = places + round_up(spec.area, LANES)
 
     grid = [
-        k.settle(tirx.floordiv(extent + (side - 1), i64(side)), "windows")
+        k.opaque(tirx.floordiv(extent + (side - 1), i64(side)), "windows")
         for extent, side in zip((height, width), spec.window, strict=True)
     ]
     with k.loop(k.begin, k.end) as unit:
-        head = k.settle(tirx.floormod(unit, heads), "head")
-        window = k.settle(tirx.floordiv(unit, heads), "window")
-        column = k.settle(head * spec.head_dim, "column")
-        in_row = k.settle(tirx.floormod(window, grid[1]), "in_row")
-        in_column = k.settle(tirx.floormod(tirx.floordiv(window, grid[1]), grid[0]), "in_column")
-        batch = k.settle(tirx.floordiv(window, grid[0] * grid[1]), "batch")
+        head = k.opaque(tirx.floormod(unit, heads), "head")
+        window = k.opaque(tirx.floordiv(unit, heads), "window")
+        column = k.opaque(head * spec.head_dim, "column")
+        in_row = k.opaque(tirx.floormod(window, grid[1]), "in_row")
+        in_column = k.opaque(tirx.floormod(tirx.floordiv(window, grid[1]), grid[0]), "in_column")
+        batch = k.opaque(tirx.floordiv(window, grid[0] * grid[1]), "batch")
 
         def along(axis: int, place: Expr, index: tuple[Expr, Expr] = (in_column, in_row)) -> tuple[Expr, Expr]:
             """Where in the map a window's place is, and whether the circle's seam lies between it and the first."""
             side = spec.window[axis]
-            at = k.settle(index[axis] * side + place + shift[axis], "at")
+            at = k.opaque(index[axis] * side + place + shift[axis], "at")
             whole = grid[axis] * side
             last = tirx.EQ(index[axis], grid[axis] - 1)
             beyond = tirx.all(last, place >= side - shift[axis])
-            return k.settle(tirx.Select(at >= whole, at - whole, at), "at"), beyond
+            return k.opaque(tirx.Select(at >= whole, at - whole, at), "at"), beyond
 
         with k.loop(0, spec.window[0]) as y:
             map_y, beyond_y = along(0, y)
             with k.loop(0, spec.window[1]) as x:
                 map_x, beyond_x = along(1, x)
-                i = k.settle(y * spec.window[1] + x, "i")
-                inside = k.settle(
+                i = k.opaque(y * spec.window[1] + x, "i")
+                inside = k.opaque(
                     tirx.Select(tirx.all(map_y < height, map_x < width), const("int32", 1), const("int32", 0)), "inside"
                 )
-                place = k.settle((batch * height + map_y) * width + map_x, "place")
+                place = k.opaque((batch * height + map_y) * width + map_x, "place")
                 for rows, source, pad, ld, offset in (
                     (q_rows, q, None, ldq, off_q),
                     (k_rows, keys, pad_k, ldk, off_k),
                     (v_rows, values, pad_v, ldv, off_v),
                 ):
-                    to = k.settle(rows.at(i), "to")
+                    to = k.opaque(rows.at(i), "to")
                     with k.when(inside > 0):
-                        _copy(k, spec.head_dim, memory, to, source, k.settle(place * ld + offset + column, "from"))
+                        _copy(k, spec.head_dim, memory, to, source, k.opaque(place * ld + offset + column, "from"))
                     with k.when(inside < 1):
-                        _copy(k, spec.head_dim, memory, to, pad, k.settle(offset + column, "from"))
+                        _copy(k, spec.head_dim, memory, to, pad, k.opaque(offset + column, "from"))
                 if head_scales is not None:
-                    _normalise(k, spec.head_dim, memory, k.settle(q_rows.at(i), "to"), head_scales.load(head))
-                    _normalise(k, spec.head_dim, memory, k.settle(k_rows.at(i), "to"), f32(1.0))
+                    _normalise(k, spec.head_dim, memory, k.opaque(q_rows.at(i), "to"), head_scales.load(head))
+                    _normalise(k, spec.head_dim, memory, k.opaque(k_rows.at(i), "to"), f32(1.0))
                 outside = const("int32", -1)
                 k.store(integers, places + i, tirx.Select(inside > 0, cast("int32", place), outside))
                 one, two, zero = (const("int32", number) for number in (1, 2, 0))
@@ -156,7 +156,7 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
         def output(i: Expr, column: Expr = column) -> Expr:
             return place_of(i) * ldo + column
 
-        bias_at = k.settle(head * (spec.area * spec.area), "bias_at")
+        bias_at = k.opaque(head * (spec.area * spec.area), "bias_at")
         core.run(
             Tile(
                 count=i64(spec.area),
