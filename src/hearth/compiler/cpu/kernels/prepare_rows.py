@@ -23,10 +23,10 @@ from hearth.compiler.cpu.kernels.builder import (
     cast,
     const,
     f32,
-    fma,
     i64,
     in_name,
 )
+from hearth.compiler.cpu.kernels.layer_norm import layer_statistics
 from hearth.compiler.cpu.kernels.norms import LANES, inverse_rms
 from hearth.compiler.cpu.targets import Isa
 
@@ -102,27 +102,7 @@ def _statistics(k: Kernel, spec: RowPrepareSpec, x: Memory, start: Expr, size: E
         return None, None
     if spec.norm == "rms":
         return None, inverse_rms(k, x, start, size, spec.eps)
-    count = cast("float32", size)
-    mean = k.let(_sum(k, size, lambda j, lanes, total: total + x.load(start + j, lanes)) / count, "mean")
-
-    def squares(j: Expr, lanes: int, total: Expr) -> Expr:
-        v = k.let(x.load(start + j, lanes) - broadcast(mean, lanes), "v")
-        return fma(v, v, total, lanes) if lanes > 1 else total + v * v
-
-    variance = _sum(k, size, squares) / count
-    return mean, k.let(f32(1.0) / tirx.sqrt(variance + f32(spec.eps)), "factor")
-
-
-def _sum(k: Kernel, size: Expr, add: Callable[[Expr, int, Expr], Expr]) -> Expr:
-    """Folds add(index, lanes, total) over a row: whole vectors first, then what is left one by one."""
-    whole = k.let(tirx.truncdiv(size, i64(LANES)), "whole")
-    partial = k.register("float32", LANES, f32(0.0, LANES))
-    with k.loop(0, whole) as i:
-        partial.set(add(i * LANES, LANES, partial.get()))
-    total = k.register("float32", init=vmath.reduce_sum(k, partial.get(), LANES))
-    with k.loop(whole * LANES, size) as j:
-        total.set(add(j, 1, total.get()))
-    return total.get()
+    return layer_statistics(k, x, start, size, spec.eps)
 
 
 def _magnitude(value: Expr, lanes: int) -> Expr:

@@ -169,11 +169,16 @@ def reduce_min_int(x: Expr) -> Expr:
 
 def reduce_sum(k: Kernel, x: Expr, lanes: int) -> Expr:
     """Sum of the lanes by halves: always in the same order."""
+    return reduce_lanes(k, x, lanes, lambda a, b: a + b)
+
+
+def reduce_lanes(k: Kernel, x: Expr, lanes: int, combine: Callable[[Expr, Expr], Expr]) -> Expr:
+    """The lanes, combined by halves."""
     x = k.let(x, "lanes")
     while lanes > 1:
         lanes //= 2
         halves = [tirx.Shuffle([x], [const("int32", i + start) for i in range(lanes)]) for start in (0, lanes)]
-        x = k.let(halves[0] + halves[1], "half")
+        x = k.let(combine(*halves), "half")
     return x
 
 
@@ -183,6 +188,7 @@ __all__ = [
     "exp",
     "gelu",
     "quick_gelu",
+    "reduce_lanes",
     "reduce_max",
     "reduce_max_int",
     "reduce_min_int",
