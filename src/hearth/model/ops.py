@@ -133,6 +133,19 @@ def ragged_attention(
     )  # fmt: skip
 
 
+def ragged_pool(x: Any, starts: Any, skips: Any | None = None, *, mode: str) -> Any:
+    """One vector of each of several sequences that stand one after another: x (n, d), starts i32 (s + 1,); (s, d).
+
+    Args:
+        skips: i32 (s,): so many tokens at the beginning of a sequence do not count; the last one always does.
+        mode: `cls` the first token that counts; `lasttoken`; `max` of each dimension; `mean`; `mean_sqrt_len_tokens`
+            the sum over the root of their number; `weightedmean` with the position in the sequence, from 1, as weight.
+    """
+    args = [x, starts] + ([] if skips is None else [skips])
+    out = f32_tensor(starts.ty.shape[0] - 1, x.ty.shape[1])
+    return hearth_op("ragged_pool", args, out, mode=mode, skips=skips is not None)
+
+
 def window_attention(
     q: Any,
     k: Any,

@@ -7,7 +7,7 @@ Source: the GGUF specification (ggml, docs/gguf.md) and the names that llama.cpp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,8 +92,19 @@ _COMPUTES = {
 }  # fmt: skip
 
 
-def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], context: int | None) -> Settings:
+def gguf_settings(
+    checkpoint: Checkpoint,
+    *,
+    defaults: Mapping[str, Any],
+    context: int | None,
+    same: Mapping[str, str] | None = None,
+    harmless: Collection[str] = (),
+) -> Settings:
     """The metadata of a GGUF file as settings.
+
+    Args:
+        same: further keys with the name of the same thing in config.json, for other networks than decoders.
+        harmless: further keys that are read elsewhere, or say nothing that is needed.
 
     Raises:
         Unsupported: a key of the architecture that is not known, or one whose value differs from layer to layer.
@@ -105,17 +116,18 @@ def gguf_settings(checkpoint: Checkpoint, *, defaults: Mapping[str, Any], contex
     values: dict[str, Any] = {}
     scaling: dict[str, Any] = {}
     spelled: dict[str, str] = {}
+    translated = {**_SAME, **(same or {})}
     for key, value in given.items():
         rope_key = key.removeprefix("rope.")
-        if key in _SAME:
-            name = _SAME[key]
+        if key in translated:
+            name = translated[key]
             spelled[name] = prefix + key
             value = _one_for_all_layers(prefix + key, value)
             values[name] = None if name in _ZERO_IS_NONE and value == 0 else value
         elif key != rope_key and rope_key in _ROPE:
             scaling[_ROPE[rope_key]] = value
-        elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern"):
-            pass  # read below
+        elif key in ("rope.scale_linear", "rope.scaling.attn_factor", "attention.sliding_window_pattern", *harmless):
+            pass  # read below, or elsewhere
         elif not _changes_nothing(key, value, given):
             mixture = key.startswith(("expert", "moe"))
             raise Unsupported(
