@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoder_recipes import ENCODER_RECIPES
 from .recipes import RECIPES
 
 _HERE = Path(__file__).parent
@@ -44,4 +45,35 @@ class Case:
             return arrays["logits"]
 
 
+@dataclass(frozen=True)
+class EncoderCase:
+    """One golden encoder.
+
+    Attributes:
+        path: the checkpoint folder.
+        gguf_path: its GGUF twin, or None.
+        pairs: tokens of each text belong to two texts.
+    """
+
+    name: str
+    path: Path
+    gguf_path: Path | None
+    pairs: bool
+
+    def expected(self) -> dict[str, NDArray[np.float32]]:
+        """token_ids and token_types of all texts, one after another, and their lengths; hidden [tokens, hidden] and
+        result (vectors or logits), f32."""
+        with np.load(self.path / "expected.npz") as arrays:
+            return dict(arrays)
+
+
 CASES = [Case(r.name, _HERE / r.name, _HERE / r.name / "twin.gguf" if r.gguf else None, r.context) for r in RECIPES]
+ENCODER_CASES = [
+    EncoderCase(
+        r.name,
+        _HERE / "encoders" / r.name,
+        _HERE / "encoders" / r.name / "twin.gguf" if r.gguf else None,
+        r.pairs,
+    )
+    for r in ENCODER_RECIPES
+]

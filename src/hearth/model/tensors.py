@@ -7,7 +7,7 @@ one, or a tuple of alternatives of which the first that exists is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -112,11 +112,14 @@ def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused
     index, _, field = rest.partition(".")
     rule = rules[f"layers.N.{field}" if scope == "layers" else parameter]
     alternatives = rule if isinstance(rule, tuple) else (rule,)
-    filled = [
-        Fused(a.tensor.replace("N", index), a.parts) if isinstance(a, Fused) else a.replace("N", index)
-        for a in alternatives
-    ]
-    return next((f for f in filled if (f.tensor if isinstance(f, Fused) else f) in names), filled[0])
+    if scope == "layers":
+        index = f".{index}."
+        alternatives = tuple(
+            replace(a, tensor=a.tensor.replace(".N.", index)) if isinstance(a, Fused) else a.replace(".N.", index)
+            for a in alternatives
+        )
+    found = (a for a in alternatives if (a.tensor if isinstance(a, Fused) else a) in names)
+    return next(found, alternatives[0])
 
 
 def _rows(

@@ -94,12 +94,16 @@ class _Builder:
         if c.embedding_scale != 1.0:
             x = self.emit(op.multiply(x, relax.const(c.embedding_scale, "float32")))
         if c.token_types > 1:
-            x = self.emit(op.add(x, self.emit(op.take(self.params["token_types"], self.inputs["token_types"], axis=0))))
+            x = self.with_row_of(x, "token_type_embed", "token_types")
         elif c.token_types:
-            x = self.emit(op.add(x, self.params["token_types"]))  # (1, hidden), of all tokens
+            x = self.emit(op.add(x, self.params["token_type_embed"]))  # (1, hidden), of all tokens
         if c.learned_positions:
-            x = self.emit(op.add(x, self.emit(op.take(self.params["positions"], self.inputs["positions"], axis=0))))
+            x = self.with_row_of(x, "position_embed", "positions")
         return self.norm(x, "embed_norm") if c.embedding_norm else x
+
+    def with_row_of(self, x: Any, table: str, index: str) -> Any:
+        """x plus, for each token, a row of a table."""
+        return self.emit(op.add(x, self.emit(op.take(self.params[table], self.inputs[index], axis=0))))
 
     def rope_table(self, index: int) -> tuple[Any, Any]:
         rope = self.c.ropes[index]

@@ -97,6 +97,9 @@ def _settings(checkpoint: Checkpoint, family: Family) -> Settings:
         settings = Settings(checkpoint.config, where="config.json", defaults=family.assumed("safetensors"))
         aliases = family.aliases
     values, spelled = dict(settings.values), dict(settings.spelled)
+    if checkpoint.kind == "gguf":
+        types = checkpoint.tensors.get("token_types.weight")
+        values["type_vocab_size"] = types.shape[0] if types is not None else 0
     for key, meaning in aliases.items():
         if values.get(key) is not None and meaning not in values:
             values[meaning] = values[key]
@@ -110,10 +113,8 @@ def _as_in_file(config: EncoderConfig, checkpoint: Checkpoint) -> EncoderConfig:
     def has(*names: str) -> bool:
         return any(name in checkpoint.tensors for name in names)
 
-    types = checkpoint.tensors.get("token_types.weight")
     return replace(
         config,
-        token_types=types.shape[0] if types is not None else 0,
         qkv_bias=has("blk.0.attn_q.bias", "blk.0.attn_qkv.bias"),
         output_bias=has("blk.0.attn_output.bias"),
         up_bias=has("blk.0.ffn_up.bias"),
@@ -193,8 +194,8 @@ def _sources(
         sources[name] = replace(source, tensors=tuple(_in_file(checkpoint, t, prefixes) for t in source.tensors))
     shapes = {name: shape for name, shape in parameter_shapes(config).items() if name not in sources}
     offset = 0 if is_gguf else family.position_offset(settings)
-    if "positions" in shapes:
-        shapes["positions"] = (config.max_position + offset, config.hidden_size)
+    if "position_embed" in shapes:
+        shapes["position_embed"] = (config.max_position + offset, config.hidden_size)
     elsewhere = {
         tensor for source in sources.values() if isinstance(source, ComputedWeight) for tensor in source.tensors
     }
@@ -203,7 +204,7 @@ def _sources(
     )  # fmt: skip
     found, unused = map_tensors(checkpoint, config.family, shapes, rules, places)
     if offset:
-        found["positions"] = replace(found["positions"], rows=(offset, offset + config.max_position))
+        found["position_embed"] = replace(found["position_embed"], rows=(offset, offset + config.max_position))
     sources |= {name: _with_offset(name, source, config) for name, source in found.items()}
     return sources, unused
 

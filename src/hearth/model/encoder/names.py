@@ -21,8 +21,8 @@ _LAYER = "encoder.layer.N."
 BERT_HF: Rules = with_bias(
     {
         "embed": "embeddings.word_embeddings.weight",
-        "positions": "embeddings.position_embeddings.weight",
-        "token_types": "embeddings.token_type_embeddings.weight",
+        "position_embed": "embeddings.position_embeddings.weight",
+        "token_type_embed": "embeddings.token_type_embeddings.weight",
         "embed_norm": "embeddings.LayerNorm.weight",
         "layers.N.q": _LAYER + "attention.self.query.weight",
         "layers.N.k": _LAYER + "attention.self.key.weight",
@@ -39,8 +39,8 @@ BERT_HF: Rules = with_bias(
 BERT_GGUF: Rules = with_bias(
     {
         "embed": "token_embd.weight",
-        "positions": "position_embd.weight",
-        "token_types": "token_types.weight",
+        "position_embed": "position_embd.weight",
+        "token_type_embed": "token_types.weight",
         "embed_norm": "token_embd_norm.weight",
         **{f"layers.N.{x}": f"blk.N.attn_{x}.weight" for x in "qkv"},
         "layers.N.q_norm": "blk.N.attn_q_norm.weight",

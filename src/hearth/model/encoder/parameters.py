@@ -3,8 +3,8 @@
 All weights are `[out, in]`, vectors `[size]`; `N` is the layer, from 0:
 
     embed                                   [vocab, hidden]
-    positions                               [max_position, hidden]                 (learned_positions)
-    token_types                             [token_types, hidden]
+    position_embed                          [max_position, hidden]                 (learned_positions)
+    token_type_embed                        [token_types, hidden]
     embed_norm  embed_norm_bias             [hidden]                               (embedding_norm)
     distance_bias                           [heads, 2 * distance_bias + 1]         see `ops.ragged_attention`
     ropes.I.inv_freq                        [rotary_dim / 2]
@@ -47,9 +47,9 @@ def parameter_shapes(config: EncoderConfig) -> Shapes:
     hidden = config.hidden_size
     shapes: Shapes = {"embed": (config.vocab_size, hidden)}
     if config.learned_positions:
-        shapes["positions"] = (config.max_position, hidden)
+        shapes["position_embed"] = (config.max_position, hidden)
     if config.token_types:
-        shapes["token_types"] = (config.token_types, hidden)
+        shapes["token_type_embed"] = (config.token_types, hidden)
     if config.embedding_norm:
         shapes |= _norm(config, "embed_norm")
     if config.distance_bias:

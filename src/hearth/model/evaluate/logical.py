@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,28 @@ def _ragged_attention(
     return out
 
 
+def _ragged_pool(attrs: Attributes, x: Array, starts: Array, *skips: Array) -> Array:
+    if bool(attrs.skips) != bool(skips):
+        raise ValueError("an operand more or less than the attribute `skips` says")
+    skip = skips[0] if skips else np.zeros(len(starts) - 1, np.int64)
+    rows = []
+    for (begin, end), skipped in zip(itertools.pairwise(starts.tolist()), skip.tolist(), strict=True):
+        first = min(begin + skipped, end - 1)
+        rows.append(_POOLED[attrs.mode](wide(x[first:end]), np.arange(first - begin + 1, end - begin + 1)[:, None]))
+    return np.stack(rows)
+
+
+# Of the tokens that count, and their positions in the sequence, from 1.
+_POOLED: dict[str, Callable[[Array, Array], Array]] = {
+    "cls": lambda x, position: x[0],
+    "lasttoken": lambda x, position: x[-1],
+    "max": lambda x, position: x.max(0),
+    "mean": lambda x, position: x.mean(0),
+    "mean_sqrt_len_tokens": lambda x, position: x.sum(0) / np.sqrt(len(x)),
+    "weightedmean": lambda x, position: (x * position).sum(0) / position.sum(),
+}
+
+
 def _window_attention(attrs: Attributes, q: Array, k: Array, v: Array, *bias: Array) -> Array:
     (wh, ww), (down, right) = attrs.window, attrs.shift
     b, h, w, _ = q.shape
@@ -133,6 +156,7 @@ LOGICAL: dict[str, Operation] = {
     "conv2d_transpose": _conv2d_transpose,
     "attention": _attention,
     "ragged_attention": _ragged_attention,
+    "ragged_pool": _ragged_pool,
     "window_attention": _window_attention,
     "rope_table": _rope_table,
     "rotary": _rotary,

@@ -34,7 +34,7 @@ FAMILY = Family(
     hf_tensors=with_bias(
         {
             "embed": "embeddings.word_embeddings.weight",
-            "positions": "embeddings.position_embeddings.weight",
+            "position_embed": "embeddings.position_embeddings.weight",
             "embed_norm": "embeddings.LayerNorm.weight",
             **{f"layers.N.{x}": f"{_LAYER}attention.{x}_lin.weight" for x in "qkv"},
             "layers.N.o": _LAYER + "attention.out_lin.weight",

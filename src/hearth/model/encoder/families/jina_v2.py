@@ -64,4 +64,5 @@ FAMILY = Family(
     hf_prefixes=(("bert.", ""),),
     sequence_head=pooler_head,
     token_head=token_head,
+    computed=computed,
 )

@@ -40,7 +40,7 @@ HF: Rules = {
     **_rules(
         {
             "embed": ("embeddings.word_embeddings", "embeddings.word_embeddings"),
-            "token_types": ("embeddings.token_type_embeddings", "embeddings.token_type_embeddings"),
+            "token_type_embed": ("embeddings.token_type_embeddings", "embeddings.token_type_embeddings"),
             "embed_norm": ("emb_ln", "embeddings.LayerNorm"),
             "layers.N.o": (_LAYER + "mixer.out_proj", _NEW + "self_attn.o_proj"),
             "layers.N.attn_post_norm": (_LAYER + "norm1", _NEW + "post_attention_layernorm"),

@@ -62,7 +62,7 @@ FAMILY = Family(
         **with_bias(
             {
                 "embed": "embeddings.word_embeddings.weight",
-                "positions": "embeddings.position_embeddings.weight",
+                "position_embed": "embeddings.position_embeddings.weight",
                 "embed_norm": "embeddings.LayerNorm.weight",
                 **{f"layers.N.{x}": f"{_LAYER}attention.attn.{x}.weight" for x in "qkvo"},
                 "layers.N.attn_post_norm": _LAYER + "attention.LayerNorm.weight",
