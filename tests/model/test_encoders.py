@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from golden import ENCODER_CASES, EncoderCase
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.types import Checkpoint
-from hearth.model.encoder.batch import Text, pack
+from hearth.model.encoder.batch import Text, input_shapes, pack
 from hearth.model.encoder.load import LoadedEncoder, load_encoder
 from hearth.model.encoder.network import encoder_network
 from hearth.model.evaluate import evaluate
@@ -37,7 +37,7 @@ def run(path: Path, texts: list[Text]) -> tuple[LoadedEncoder, list[NDArray[np.f
     network = encoder_network(model)
     weights = {name: parameter(checkpoint, source) for name, source in network.sources.items()}
     assert {name: w.shape for name, w in weights.items()} == dict(network.shapes)
-    return model, evaluate(network.build(), "encode", {**pack(model.config, texts), **weights})
+    return model, evaluate(network.build(), "encode", {**pack(texts, input_shapes(model.config)), **weights})
 
 
 def texts_of(case: EncoderCase) -> list[Text]:

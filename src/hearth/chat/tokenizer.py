@@ -12,6 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +30,26 @@ from hearth.errors import CorruptFile, HearthError, UsageError
 
 # Some publishers mark tokens of this shape as ordinary; no text needs them as one token.
 _CONTROL_SHAPE = re.compile(r"<\|[^|>]*\|>|<｜[^｜>]*｜>")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as an encoder reads them, a number or a place for each token.
+
+    Attributes:
+        ids: tokens.
+        types: 1 for those of the second of two texts, where the tokenizer tells them apart.
+        spans: which characters of its text a token is; None for what the tokenizer put around it.
+    """
+
+    ids: list[int]
+    types: list[int]
+    spans: list[tuple[int, int] | None]
+
+    def add(self, ids: list[int], types: list[int], spans: list[tuple[int, int] | None]) -> None:
+        self.ids.extend(ids)
+        self.types.extend(types)
+        self.spans.extend(spans)
 
 
 class Tokenizer:
@@ -125,6 +146,45 @@ class Tokenizer:
             ids.insert(0, self.bos_id)
         return ids
 
+    def encode_whole(
+        self, text: str | Prompt, second: str | None = None, *, most: int | None = None, doubled: bool = False
+    ) -> Encoded:
+        """A text, or a pair of texts, with all that the model expects around them, as encoders read it.
+
+        Args:
+            text: may write control tokens only where it is a `Prompt` that says so.
+            second: the other text of a pair.
+            most: the last text is cut so that there are at most so many tokens.
+            doubled: where the tokenizer does not say what stands between two texts, it is the end of one twice
+                (RoBERTa), else once (BERT).
+
+        Raises:
+            UsageError: what stands around the texts, or the first of a pair, leaves no room.
+        """
+        first = text if isinstance(text, Prompt) else Prompt(text, literal=((0, len(text)),))
+        parts = [self._tokens(first)]
+        if second is not None:
+            parts.append(self._tokens(Prompt(second, literal=((0, len(second)),))))
+        around = self._layout(len(parts), doubled)
+        fixed = sum(len(ids) for ids, _ in around) + sum(len(part) for part in parts[:-1])
+        if most is not None:
+            if fixed > most:
+                raise UsageError(
+                    f"The first text of a pair and what stands around it are {fixed:,} tokens; {most:,} fit."
+                    if second is not None
+                    else f"What stands around a text is {fixed:,} tokens; {most:,} fit."
+                )
+            parts[-1] = parts[-1][: most - fixed]
+        whole = Encoded([], [], [])
+        for (ids, types), part, number in zip(around, [*parts, []], range(len(parts) + 1), strict=True):
+            whole.add(ids, types, [None] * len(ids))
+            whole.add(
+                [i for i, _ in part],
+                [number] * len(part) if self._is_typed else [0] * len(part),
+                [span for _, span in part],
+            )
+        return whole
+
     def encode_inner(self, text: str) -> list[int]:
         """Token ids of a text that follows on another: without the space that SentencePiece puts before a beginning."""
         before, whole = (self._ids(self._raw, t, add_special=False) for t in ("\n", "\n" + text))
@@ -184,6 +244,52 @@ class Tokenizer:
         ids = self._ids(twin.raw, "".join([*pieces, prompt.text[end:]]), add_special=False)
         before, after = self._around if add_special else ([], [])
         return [*before, *(twin.id_of.get(i, i) for i in ids), *after]
+
+    def _tokens(self, prompt: Prompt) -> list[tuple[int, tuple[int, int] | None]]:
+        """Token ids of a text without anything around it, and the characters that each is; None where control tokens
+        that the text may write move them."""
+        check_text(prompt.text, "The text")
+        touched = [plain for _, plain in prompt.matches(self.control_pattern)]
+        if touched and not all(touched):
+            return [(token_id, None) for token_id in self._encode(prompt, add_special=False)]
+        with self._lock:
+            raw, id_of = (self._twin.raw, self._twin.id_of) if touched else (self._raw, {})
+        with guarded(self._fault("this text cannot be encoded")):
+            found = raw.encode_batch([prompt.text], add_special_tokens=False)[0]
+        return [(id_of.get(i, i), span) for i, span in zip(found.ids, found.offsets, strict=True)]
+
+    def _layout(self, texts: int, doubled: bool) -> list[tuple[list[int], list[int]]]:
+        """Ids and types of what stands before, between and after one or two texts."""
+        if self.spec.added_by_json:
+            return self._layouts[texts - 1]
+        before = [self.bos_id] if self.spec.add_bos and self.bos_id is not None else []
+        after = [self.spec.eos_ids[0]] if self.spec.add_eos and self.spec.eos_ids else []
+        groups = [before, after] if texts == 1 else [before, after * 2 if doubled else after, after]
+        last = 0 if doubled else texts - 1
+        return [(ids, [last if place == texts else 0] * len(ids)) for place, ids in enumerate(groups)]
+
+    @cached_property
+    def _layouts(self) -> list[list[tuple[list[int], list[int]]]]:
+        """The same, as tokenizer.json says."""
+        layouts = []
+        for second in (None, "a"):
+            with guarded(self._fault("two texts cannot be encoded")):
+                found = self._raw.encode("a", second)
+            groups: list[tuple[list[int], list[int]]] = [([], []) for _ in range(2 if second is None else 3)]
+            place = 0
+            for token_id, type_id, text in zip(found.ids, found.type_ids, found.sequence_ids, strict=True):
+                if text is not None:
+                    place = text + 1
+                else:
+                    groups[place][0].append(token_id)
+                    groups[place][1].append(type_id)
+            layouts.append(groups)
+        return layouts
+
+    @cached_property
+    def _is_typed(self) -> bool:
+        """Whether tokens of the second of two texts have a type of their own."""
+        return self.spec.added_by_json is False or 1 in self._raw.encode("a", "a").type_ids
 
     def _ids(self, raw: tokenizers.Tokenizer, text: str, *, add_special: bool) -> list[int]:
         """What the library makes of a text. In a batch of one, since only batches let other threads run meanwhile."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,17 +86,23 @@ def symbols(limits: Limits) -> dict[str, tuple[int, int]]:
         "tokens": (1, limits.max_tokens),
         "sequences": (1, limits.max_sequences),
         "tiles": (1, limits.max_tiles),
+        "tile_tokens": (TILE_TOKENS, TILE_TOKENS),
     }
 
 
-def pack(config: EncoderConfig, texts: Sequence[Text]) -> dict[str, Int32s]:
-    """The arrays of one call. Every text has at least one token."""
+def pack(texts: Sequence[Text], names: Collection[str], tile_tokens: int = TILE_TOKENS) -> dict[str, Int32s]:
+    """The arrays of one call. Every text has at least one token.
+
+    Args:
+        names: of the inputs that the model has.
+        tile_tokens: most tokens of a tile, as the plan says.
+    """
     counts = np.array([len(text.ids) for text in texts], np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)])
     tiles = [
         (index, first)
-        for index, (begin, end) in enumerate(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True))
-        for first in range(begin, end, TILE_TOKENS)
+        for index, (begin, end) in enumerate(pairwise(starts.tolist()))
+        for first in range(begin, end, tile_tokens)
     ]
     values = {
         "token_ids": np.concatenate([np.asarray(text.ids, np.int32) for text in texts]),
@@ -107,4 +114,4 @@ def pack(config: EncoderConfig, texts: Sequence[Text]) -> dict[str, Int32s]:
         "tiles": np.array(tiles),
         "skips": np.array([text.skip for text in texts]),
     }
-    return {name: np.ascontiguousarray(values[name], np.int32) for name in input_shapes(config)}
+    return {name: np.ascontiguousarray(values[name], np.int32) for name in names}
