@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hearth.chat.answer_stream import AnswerStream
     from hearth.chat.conversation import Conversation, Message
     from hearth.chat.many import SomeFailed
+    from hearth.embedder import Embedder
     from hearth.errors import HearthError
     from hearth.llm import LLM
 
@@ -29,6 +30,7 @@ _HOMES = {
     "Chunk": "hearth.chat.answer",
     "Completion": "hearth.chat.answer",
     "Conversation": "hearth.chat.conversation",
+    "Embedder": "hearth.embedder",
     "Message": "hearth.chat.conversation",
     "HearthError": "hearth.errors",
     "SomeFailed": "hearth.chat.many",
@@ -41,6 +43,7 @@ __all__ = [
     "Chunk",
     "Completion",
     "Conversation",
+    "Embedder",
     "HearthError",
     "Message",
     "SomeFailed",

@@ -9,7 +9,7 @@ from typing import Literal
 from hearth.errors import CorruptFile, NotEnoughMemory, Unsupported
 from hearth.hub import Inspect, Remote
 from hearth.hub.catalogue import fitting
-from hearth.preview import look_into, refuse_by_tensors
+from hearth.preview import look_into, look_into_encoder, refuse_by_tensors
 from hearth.runtime import available_bytes, total_bytes
 from hearth.sizes import ModelSize
 from hearth.units import format_bytes
@@ -84,6 +84,20 @@ def inspector(
         require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
         with _nothing_came(remote):
             refuse_by_tensors(remote)
+
+    return inspect
+
+
+def encoder_inspector(*, quant: str | None, head: str | None, memory_bytes: int | None) -> Inspect:
+    """The same for whoever wants vectors, of encoders and of language models alike."""
+
+    def inspect(remote: Remote) -> None:
+        with _nothing_came(remote):
+            preview = look_into_encoder(remote)
+        if preview is None:
+            inspector(quant=quant, head=head, kv="f16", context=None, memory_bytes=memory_bytes)(remote)
+            return
+        require_fit(remote.name, lambda q: preview.size(quant=q, head=head), quant, memory_bytes, remote=remote)
 
     return inspect
 

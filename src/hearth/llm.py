@@ -24,7 +24,7 @@ from hearth.chat.answer import Completion, Totals
 from hearth.chat.answer_stream import AnswerStream
 from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
-from hearth.chat.embedding import Embedder, EmbeddingInput
+from hearth.chat.embedding import EmbeddingInput, VectorMaker
 from hearth.chat.grammar import Trial
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
@@ -187,7 +187,7 @@ class LLM(Asking):
                 # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
                 spec = load_tokenizer(self._opened.bundle.path)
                 self._tokenizer = Tokenizer(spec) if spec else None
-                self._embedder = Embedder(self._opened.name, load_embedding(self._opened.bundle.path))
+                self._vectors = VectorMaker(self._opened.name, load_embedding(self._opened.bundle.path))
                 self._requests = Requests(
                     self._opened.name,
                     self._tokenizer,
@@ -237,7 +237,7 @@ class LLM(Asking):
         Raises:
             ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
-        self._embedder.check_text()
+        self._vectors.check_text()
         return self._shared.run(lambda engine: engine.logits(ids))
 
     def score(self, text_or_ids: str | Sequence[int], *, top: int = 0) -> list[TokenLogprob | None]:
@@ -253,7 +253,7 @@ class LLM(Asking):
         Raises:
             TokenizerMissing, ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
-        self._embedder.check_text()
+        self._vectors.check_text()
         ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else list(text_or_ids)
         scores = self._shared.run(lambda engine: engine.score(ids, top=top))
         return [None, *token_logprobs(self._tokenizer, ids, scores)]
@@ -277,21 +277,26 @@ class LLM(Asking):
 
     def prepare_embedding(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> EmbeddingInput:
         """What `embed` would give to the engine. May be called from any thread. Raises as `embed`."""
-        self._embedder.check()
+        self._vectors.check()
         if isinstance(text_or_ids, str):
-            return self._embedder.prepare(text_or_ids, self._requests.tokenizer(), prompt)
+            return self._vectors.prepare(text_or_ids, self._requests.tokenizer(), prompt)
         if prompt is not None:
             raise UsageError("A prompt is put before a text, but token ids were given.", hint="Leave one of them out.")
         return EmbeddingInput(list(text_or_ids))
 
-    def embed_prepared(self, prepared: EmbeddingInput) -> NDArray[np.float32]:
-        """The vector of a text that `prepare_embedding` has seen."""
-        return self._shared.run(lambda engine: self._embedder.vector(engine, prepared))
+    def embed_prepared(self, prepared: EmbeddingInput, maker: VectorMaker | None = None) -> NDArray[np.float32]:
+        """The vector of a text that `prepare_embedding`, or another maker, has seen."""
+        return self._shared.run(lambda engine: (maker or self._vectors).vector(engine, prepared))
+
+    @property
+    def vector_maker(self) -> VectorMaker:
+        """How this model makes vectors."""
+        return self._vectors
 
     @property
     def embedding_size(self) -> int:
         """Numbers in a vector of `embed`."""
-        return self._embedder.spec.size(self._session.info.hidden_size)
+        return self._vectors.spec.size(self._session.info.hidden_size)
 
     # -- about ---------------------------------------------------------------------------------------------------
 
@@ -387,7 +392,7 @@ class LLM(Asking):
         self._model.close()
 
     def _checked(self, prepared: Prepared) -> Prepared:
-        self._embedder.check_text()
+        self._vectors.check_text()
         return super()._checked(prepared)
 
     def _make_engine(

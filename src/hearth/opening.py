@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, get_args
 
+from hearth.checkpoint.embedding import Pooling
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
 from hearth.quant.policy import USER_FORMATS
@@ -18,6 +19,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "precision": ("default", "high"),
     "context_overflow": ("error", "slide"),
     "speculate": SPECULATE,
+    "pooling": get_args(Pooling),
 }
 _NEVER_NONE = ("precision", "context_overflow", "speculate")
 # Argument -> the least of a whole number, or None.

@@ -122,13 +122,13 @@ def prepare(
         return opened
     require_own_cache()
     wanted = {"name": source.name, "quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
-    memory = _memory_of(source, wanted)
-    bundle = _remembered(memory)
+    memory = memory_of_source(source, wanted)
+    bundle = remembered(memory)
     if bundle is not None:
         require_trusted(bundle)
         return Opened(name, bundle, load_sampling(bundle.path), source.notices)
     if not offline and complete(source):
-        memory = _memory_of(source, wanted)
+        memory = memory_of_source(source, wanted)
     check_fit(source, quant=quant, head=head, kv=kv_format(kv, precision), context=context, memory_bytes=limit_bytes)
     bundle, notices = _compiled(source, quant, head, precision, kv, context, progress)
     require_trusted(bundle)
@@ -180,7 +180,8 @@ def check_fit(
     require_fit(source.name, sizes, quant, memory_bytes)
 
 
-def _memory_of(source: Source, wanted: Mapping[str, object]) -> Memory:
+def memory_of_source(source: Source, wanted: Mapping[str, object]) -> Memory:
+    """What is remembered of a model and of what was asked for: the bundle that it led to."""
     return memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
 
 
@@ -295,7 +296,7 @@ def _from_bundle(name: str, path: Path, quant: str | None, head: str | None, pre
     return Opened(name, bundle, load_sampling(path), notices)
 
 
-def _remembered(memory: Memory) -> Bundle | None:
+def remembered(memory: Memory) -> Bundle | None:
     """The bundle that this model led to before, if it is still whole."""
     folder = memory.recall()
     try:

@@ -6,22 +6,28 @@ A folder says it in config.json. A GGUF file says it in its header, of which a f
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hearth.checkpoint.folder import model_type_of
 from hearth.checkpoint.gguf import GgufCheckpoint, header_size
 from hearth.checkpoint.mapped import parse_json_object
 from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
+from hearth.checkpoint.types import Checkpoint
 from hearth.hub import Remote
 from hearth.hub.files import INDEX_FILE, RemoteFile
 from hearth.model import DecoderConfig, load_family, parameter_shapes
+from hearth.model.encoder import parameters as encoder_parameters
+from hearth.model.encoder.config import EncoderConfig
+from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
 from hearth.model.text.load import load_config
-from hearth.sizes import ModelSize, size_of
+from hearth.sizes import ModelSize, encoder_size, size_of
+
+T = TypeVar("T")
 
 # Headers hold the vocabulary, which decides their length: half a MiB to some ten.
 _HEADER_STEPS = (1 << 20, 4 << 20, 16 << 20, 64 << 20)
@@ -62,7 +68,7 @@ def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
         Unsupported, CorruptFile: it is of a kind that Hearth does not run, or damaged. NetworkError: it does not come.
     """
     if remote.selection.gguf is not None:
-        return _gguf(remote, remote.selection.gguf, context)
+        return _gguf(remote, remote.selection.gguf, lambda checkpoint: _of_decoder(checkpoint, context))
     config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
     decoder = load_config(config, model_type_of(config), context=context)
     return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"))
@@ -96,7 +102,56 @@ def _tensor_names(remote: Remote) -> list[str]:
     return list(parse_json_object(header, f"The header of {files[0]}")) if header is not None else []
 
 
-def _gguf(remote: Remote, file: RemoteFile, context: int | None) -> Preview | None:
+@dataclass(frozen=True)
+class EncoderPreview:
+    """What an encoder is, as far as that can be known without its weights; see `Preview`."""
+
+    config: EncoderConfig
+    kind: Literal["safetensors", "gguf"]
+    dtypes: Mapping[str, str]
+
+    def size(self, *, quant: str | None = None, head: str | None = None) -> ModelSize:
+        """How large it is when it is compiled, as `sizes.encoder_size`."""
+        return encoder_size(self.config, self.dtypes.__getitem__, self.kind, quant=quant, head=head)
+
+
+def look_into_encoder(remote: Remote) -> EncoderPreview | None:
+    """Reads an encoder's configuration.
+
+    Returns:
+        None where it is no encoder, or where the server sends only whole files.
+
+    Raises: as `look_into`.
+    """
+    if remote.selection.gguf is not None:
+        return _gguf(remote, remote.selection.gguf, _of_encoder)
+    config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
+    encoder = load_encoder_config(config, model_type_of(config))
+    if encoder is None:
+        return None
+    return EncoderPreview(encoder, "safetensors", dict.fromkeys(encoder_parameters.parameter_shapes(encoder), "bf16"))
+
+
+def _of_decoder(checkpoint: Checkpoint, context: int | None) -> Preview:
+    model = load_family(checkpoint, context=context)
+    dtypes = {name: checkpoint.tensors[s.tensor].dtype for name, s in model.sources.items()}
+    return Preview(model.config, "gguf", dtypes)
+
+
+def _of_encoder(checkpoint: Checkpoint) -> EncoderPreview | None:
+    if encoder_family(checkpoint) is None:
+        return None
+    model = load_encoder(checkpoint)
+    dtypes = {name: tensor_type(checkpoint, source) for name, source in model.sources.items()}
+    return EncoderPreview(model.config, "gguf", dtypes)
+
+
+def _gguf(remote: Remote, file: RemoteFile, read: Callable[[Checkpoint], T]) -> T | None:
+    """What `read` makes of a file of which the beginning is here.
+
+    Returns:
+        None where the server sends only whole files.
+    """
     beginning = b""
     for step in _HEADER_STEPS:
         more = remote.read(file.path, len(beginning), step)
@@ -119,7 +174,4 @@ def _gguf(remote: Remote, file: RemoteFile, context: int | None) -> Preview | No
                 if values is not None:
                     stream.seek(begin)
                     stream.write(values)
-        model = load_family(checkpoint, context=context)
-    return Preview(
-        model.config, "gguf", {name: checkpoint.tensors[s.tensor].dtype for name, s in model.sources.items()}
-    )
+        return read(checkpoint)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from hearth.model.encoder import parameters as encoder_parameters
+from hearth.model.encoder.config import EncoderConfig
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
 from hearth.model.text.parameters import parameter_role, parameter_shapes
@@ -67,6 +69,32 @@ def size_of(
     names = ", ".join(name for name, _ in body.most_common())
     head_names = ", ".join(name for name, _ in ends.most_common())
     return ModelSize(total, kv_bytes_per_token(config, kv), f"{names}; embedding and head {head_names}")
+
+
+def encoder_size(
+    config: EncoderConfig,
+    dtype_of: Callable[[str], str],
+    kind: Literal["safetensors", "gguf"],
+    *,
+    quant: str | None = None,
+    head: str | None = None,
+) -> ModelSize:
+    """The size of an encoder, which has no keys and values.
+
+    Args: as `size_of`.
+    """
+    total = 0
+    formats: dict[str, Counter[str]] = {"body": Counter(), "head": Counter(), "small": Counter()}
+    for name, shape in encoder_parameters.parameter_shapes(config).items():
+        role = encoder_parameters.parameter_role(name)
+        if role == "exact":
+            total += 4 * prod(shape)
+            continue
+        fmt = choose_format(name, role, dtype_of(name), kind, quant, head, default=encoder_parameters.DEFAULT_QUANT)
+        total += packed_size(fmt, shape[0], shape[1])
+        formats[role][fmt.name] += prod(shape)
+    body, embedding = (", ".join(name for name, _ in formats[role].most_common()) for role in ("body", "head"))
+    return ModelSize(total, 0, f"{body}; embedding {embedding}")
 
 
 def kv_bytes_per_token(config: DecoderConfig, kv: str = "f16") -> int:

@@ -40,8 +40,8 @@ class EmbeddingInput:
     skip: int = 0
 
 
-class Embedder:
-    """How one model makes vectors.
+class VectorMaker:
+    """How a language model makes vectors.
 
     Args:
         name: of the model, for messages.
@@ -50,6 +50,7 @@ class Embedder:
 
     def __init__(self, name: str, spec: EmbeddingSpec | None) -> None:
         self._name = name
+        self.is_published = spec is not None
         self.spec = spec or EmbeddingSpec()
 
     def check(self) -> None:

@@ -16,6 +16,30 @@ Kind = Literal["query", "document"]
 _PROMPTS: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
+def prompt_name(model: str, task: Task, prompt: str | None, kind: Kind | None) -> str | None:
+    """Which of a model's prompts is meant; None: none.
+
+    Args:
+        model: its name, for messages.
+        prompt: by its name; None: the model's default, if it has one.
+        kind: by what the text is, instead.
+
+    Raises:
+        UsageError: both are given, or the model has none of that name.
+    """
+    if prompt is not None and kind is not None:
+        raise UsageError("Both a prompt and a kind of text are given.", hint="Leave one of them out.")
+    if kind is not None:
+        if kind not in _PROMPTS:
+            raise UsageError(f"kind is {str(kind)[:40]!r}, but must be 'query' or 'document'.")
+        return next((name for name in _PROMPTS[kind] if name in task.prompts), task.default_prompt)
+    name = task.default_prompt if prompt is None else prompt
+    if name is not None and name not in task.prompts:
+        known = ", ".join(map(repr, sorted(task.prompts))) or "none"
+        raise UsageError(f"{model} has no prompt {name!r}.", hint=f"It has {known}.")
+    return name
+
+
 @dataclass(frozen=True)
 class Reader:
     """Makes tokens of texts, for one model.
@@ -29,23 +53,6 @@ class Reader:
     task: Task
     tokenizer: Tokenizer
     typed: bool
-
-    def prompt_name(self, prompt: str | None, kind: Kind | None) -> str | None:
-        """Which of the model's prompts is meant; None: none.
-
-        Raises:
-            UsageError: both are given, or the model has none of that name.
-        """
-        prompts = self.task.prompts
-        if prompt is not None and kind is not None:
-            raise UsageError("Both a prompt and a kind of text are given.", hint="Leave one of them out.")
-        if kind is not None:
-            return next((name for name in _PROMPTS[kind] if name in prompts), self.task.default_prompt)
-        name = self.task.default_prompt if prompt is None else prompt
-        if name is not None and name not in prompts:
-            known = ", ".join(map(repr, sorted(prompts))) or "none"
-            raise UsageError(f"{self.name} has no prompt {name!r}.", hint=f"It has {known}.")
-        return name
 
     def text(self, text: str, prompt: str | None = None, *, truncate: bool = False) -> Text:
         """One text with the prompt of that name before it.
@@ -79,34 +86,28 @@ class Reader:
         )
         return Text(encoded.ids, encoded.types)
 
-    def ids(self, ids: list[int]) -> Text:
-        """Token ids, which are taken as they are."""
-        if not ids:
-            raise UsageError("A text without tokens has no vector.")
-        if len(ids) > self.task.max_tokens:
-            raise self._too_long(len(ids))
-        return Text(ids)
-
     def _most(self, truncate: bool) -> int | None:
         return self.task.max_tokens if truncate else None
 
     def _checked(self, encoded: Encoded) -> Encoded:
         if len(encoded.ids) > self.task.max_tokens:
-            raise self._too_long(len(encoded.ids))
+            raise too_long(self.name, len(encoded.ids), self.task.max_tokens)
         if not encoded.ids:
             raise UsageError("This model makes no tokens of an empty text.")
         return encoded
-
-    def _too_long(self, tokens: int) -> ContextFull:
-        return ContextFull(
-            f"A text of {tokens:,} tokens is too long: {self.name} reads {self.task.max_tokens:,}.",
-            hint="Divide it, or ask for it to be cut: truncate=True, --truncate.",
-            tokens=tokens,
-            limit=self.task.max_tokens,
-        )
 
     def _cased(self, text: str) -> str:
         """In lower case where the model wants it: letter by letter, as the tokenizers library does it."""
         if not self.task.lowercase:
             return text
         return "".join(character.lower() for character in text)
+
+
+def too_long(model: str, tokens: int, limit: int) -> ContextFull:
+    """The refusal of a text that a model cannot read whole."""
+    return ContextFull(
+        f"A text of {tokens:,} tokens is too long: {model} reads {limit:,}.",
+        hint="Divide it, or ask for it to be cut: truncate=True, --truncate.",
+        tokens=tokens,
+        limit=limit,
+    )

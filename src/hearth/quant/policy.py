@@ -20,7 +20,7 @@ USER_FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 DEFAULT_QUANT = "q4"
 DEFAULT_HEAD = "q8"
 
-Role = Literal["body", "head", "exact"]
+Role = Literal["body", "head", "small", "exact"]
 
 
 def choose_format(
@@ -30,16 +30,19 @@ def choose_format(
     kind: Literal["safetensors", "gguf"],
     quant: str | None = None,
     head: str | None = None,
+    *,
+    default: str = DEFAULT_QUANT,
 ) -> Format:
     """The format for a parameter.
 
     Args:
         parameter: its name, for errors.
-        role: a matrix of the body; embedding or head; or what is always f32 (`model.network.Role`).
+        role: a matrix of the body; embedding or head; or what is always f32 (see `model.network.Role`).
         source_dtype: the type of the checkpoint tensor it comes from.
         kind: kind of checkpoint.
         quant: the user's choice for the body; None: the default.
         head: the user's choice for embedding and head; None: the default.
+        default: of a folder's body where the user has no choice.
 
     Raises:
         UsageError: `quant` or `head` is no format that a user may choose.
@@ -52,20 +55,20 @@ def choose_format(
         raise Unsupported(f"'{parameter}' has tensor type '{source_dtype}'.", hint=f"Known: {', '.join(FORMATS)}.")
     source = FORMATS[source_dtype]
     if role == "head":
-        return _embedding_format(source, kind, quant, head)
-    if role == "exact":
+        return _embedding_format(source, kind, quant, head, default)
+    if role in ("small", "exact"):
         return FORMATS["f32"]
     if quant is not None:
         return FORMATS[quant]
-    return source if kind == "gguf" else FORMATS[DEFAULT_QUANT]
+    return source if kind == "gguf" else FORMATS[default]
 
 
-def _embedding_format(source: Format, kind: str, quant: str | None, head: str | None) -> Format:
+def _embedding_format(source: Format, kind: str, quant: str | None, head: str | None, default: str) -> Format:
     if head is not None:
         return FORMATS[head]
     if quant is None and kind == "gguf":
         return source
-    body = FORMATS[quant or DEFAULT_QUANT]
+    body = FORMATS[quant or default]
     if body.bits != 4:
         return body
     already_small = not source.is_float and source.bits <= FORMATS[DEFAULT_HEAD].bits

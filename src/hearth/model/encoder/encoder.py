@@ -96,7 +96,7 @@ class _Builder:
         if c.token_types > 1:
             x = self.with_row_of(x, "token_type_embed", "token_types")
         elif c.token_types:
-            x = self.emit(op.add(x, self.params["token_type_embed"]))  # (1, hidden), of all tokens
+            x = self.emit(op.add(x, self.params["token_type"]))  # (1, hidden), of all tokens
         if c.learned_positions:
             x = self.with_row_of(x, "position_embed", "positions")
         return self.norm(x, "embed_norm") if c.embedding_norm else x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,9 @@ def load_encoder(checkpoint: Checkpoint, *, pooling: Pooling | None = None) -> L
         )
     if checkpoint.kind == "safetensors":
         refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
-    settings = _settings(checkpoint, family)
+        settings = _json_settings(checkpoint.config, family)
+    else:
+        settings = _gguf_settings(checkpoint, family)
     family.refuse_unknown(settings)
     config = family.configure(settings)
     if checkpoint.kind == "gguf":
@@ -86,20 +89,42 @@ def load_encoder(checkpoint: Checkpoint, *, pooling: Pooling | None = None) -> L
     return LoadedEncoder(config, sources, task, unused)
 
 
-def _settings(checkpoint: Checkpoint, family: Family) -> Settings:
-    """The configuration with the names that the family reads."""
-    if checkpoint.kind == "gguf":
-        settings = gguf_settings(
-            checkpoint, defaults=family.assumed("gguf"), context=None, same=_GGUF_SAME, harmless=_GGUF_ELSEWHERE
-        )
-        aliases = family.gguf_aliases
-    else:
-        settings = Settings(checkpoint.config, where="config.json", defaults=family.assumed("safetensors"))
-        aliases = family.aliases
-    values, spelled = dict(settings.values), dict(settings.spelled)
-    if checkpoint.kind == "gguf":
-        types = checkpoint.tensors.get("token_types.weight")
-        values["type_vocab_size"] = types.shape[0] if types is not None else 0
+def tensor_type(checkpoint: Checkpoint, source: Source) -> str:
+    """The type of the tensor that a parameter is made of; of what is computed, f32."""
+    return checkpoint.tensors[source.tensor].dtype if isinstance(source, WeightSource) else "f32"
+
+
+def load_encoder_config(config: Mapping[str, Any], model_type: str) -> EncoderConfig | None:
+    """What a config.json says of an encoder, without its head and its weights: for a look at it before they are here.
+    None: it is something else.
+
+    Raises: as `load_encoder`, as far as the configuration goes.
+    """
+    family = next((f for f in FAMILIES if f.answers_to(model_type, "safetensors", config)), None)
+    if family is None:
+        return None
+    refuse_quantised("The model", config)
+    settings = _json_settings(config, family)
+    family.refuse_unknown(settings)
+    return family.configure(settings)
+
+
+def _json_settings(config: Mapping[str, Any], family: Family) -> Settings:
+    settings = Settings(config, where="config.json", defaults=family.assumed("safetensors"))
+    return _renamed(settings, family.aliases)
+
+
+def _gguf_settings(checkpoint: Checkpoint, family: Family) -> Settings:
+    settings = gguf_settings(
+        checkpoint, defaults=family.assumed("gguf"), context=None, same=_GGUF_SAME, harmless=_GGUF_ELSEWHERE
+    )
+    types = checkpoint.tensors.get("token_types.weight")
+    return _renamed(settings, family.gguf_aliases, type_vocab_size=types.shape[0] if types is not None else 0)
+
+
+def _renamed(settings: Settings, aliases: Mapping[str, str], **more: Any) -> Settings:
+    """The configuration with the names that a family reads."""
+    values, spelled = {**settings.values, **more}, dict(settings.spelled)
     for key, meaning in aliases.items():
         if values.get(key) is not None and meaning not in values:
             values[meaning] = values[key]
@@ -186,6 +211,7 @@ def _sources(
     rules = family.gguf_tensors if is_gguf else family.hf_tensors
     if is_gguf and "blk.0.ffn_gate.weight" in checkpoint.tensors:
         rules = {**rules, **family.gguf_split}
+    rules = {**rules, "token_type": rules.get("token_type_embed", "")}
     prefixes = () if is_gguf else family.hf_prefixes
     sources: dict[str, Source] = dict(given)
     for index, rope in enumerate(config.ropes):
@@ -224,6 +250,3 @@ def _with_offset(name: str, source: WeightSource, config: EncoderConfig) -> Sour
         return weight + np.float32(config.norm_offset)
 
     return ComputedWeight((source.tensor,), add)
-
-
-__all__ = ["LoadedEncoder", "encoder_family", "load_encoder"]

@@ -5,6 +5,7 @@ All weights are `[out, in]`, vectors `[size]`; `N` is the layer, from 0:
     embed                                   [vocab, hidden]
     position_embed                          [max_position, hidden]                 (learned_positions)
     token_type_embed                        [token_types, hidden]
+    token_type                              [1, hidden]                            the one that all tokens have
     embed_norm  embed_norm_bias             [hidden]                               (embedding_norm)
     distance_bias                           [heads, 2 * distance_bias + 1]         see `ops.ragged_attention`
     ropes.I.inv_freq                        [rotary_dim / 2]
@@ -28,14 +29,21 @@ from hearth.model.encoder.config import EncoderConfig, Linear, Norm, Step
 from hearth.model.network import Role
 
 Shapes = dict[str, tuple[int, ...]]
+DEFAULT_QUANT = "q8"
+"""Number format of a folder's body where the user has no choice: encoders are small, and 4 bits cost what a user of
+vectors would notice."""
 _BODY = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def parameter_role(name: str) -> Role:
     """What a parameter is to the choice of number formats."""
+    last = name.rpartition(".")[2]
+    if name.startswith("layers."):
+        return "body" if last in _BODY else "exact"
     if name == "embed":
         return "head"
-    return "body" if name.startswith("layers.") and name.rpartition(".")[2] in _BODY else "exact"
+    is_layer = name.startswith("head.") and not last.endswith(("_bias", "norm"))
+    return "small" if is_layer or name in ("position_embed", "token_type_embed") else "exact"
 
 
 def rope_parameter(index: int) -> str:
@@ -49,7 +57,7 @@ def parameter_shapes(config: EncoderConfig) -> Shapes:
     if config.learned_positions:
         shapes["position_embed"] = (config.max_position, hidden)
     if config.token_types:
-        shapes["token_type_embed"] = (config.token_types, hidden)
+        shapes["token_type_embed" if config.token_types > 1 else "token_type"] = (config.token_types, hidden)
     if config.embedding_norm:
         shapes |= _norm(config, "embed_norm")
     if config.distance_bias:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hearth.compiler.cpu.rules import elementwise, embedding, moves, norms, paged_attention, products, reductions
+from hearth.compiler.cpu.rules import (
+    elementwise,
+    embedding,
+    moves,
+    norms,
+    paged_attention,
+    products,
+    ragged_pool,
+    reductions,
+)
 from hearth.compiler.cpu.selection import Rule
 
-_KINDS = (elementwise, embedding, moves, norms, paged_attention, products, reductions)
+_KINDS = (elementwise, embedding, moves, norms, paged_attention, products, ragged_pool, reductions)
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""

@@ -1,0 +1,108 @@
+"""`compile_encoder`: text encoders, from a model on disk to a bundle in the cache."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.embedding import Pooling
+from hearth.checkpoint.task import save_task
+from hearth.checkpoint.tokenizer_files import save_tokenizer
+from hearth.checkpoint.types import Checkpoint
+from hearth.compiler.compile import Job, Precision, Progress, compile_job
+from hearth.compiler.cpu.tuning import Tunings
+from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
+from hearth.model.encoder.network import encoder_network
+from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
+from hearth.quant.formats import Format
+from hearth.quant.policy import choose_format
+
+KIND = "encoder"
+"""Of bundles that this makes, `Manifest.kind`."""
+
+
+def compile_encoder(
+    source: Path,
+    *,
+    name: str,
+    quant: str | None = None,
+    head: str | None = None,
+    precision: Precision = "default",
+    pooling: Pooling | None = None,
+    target: str | None = None,
+    isa: str | None = None,
+    output: Path | None = None,
+    dump_ir: Path | None = None,
+    threads: int = 2,
+    tunings: Tunings | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Compiles an encoder, or finds it compiled.
+
+    Args:
+        source: a Hugging Face folder or a GGUF file.
+        name: the model as the user named it, for the manifest.
+        quant: number format of the weights; None: q8, or as a GGUF file has them.
+        head: the same for the embeddings of tokens.
+        precision: `high` computes with f32 activations.
+        pooling: how one vector is made of a text, where the model does not say.
+        target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        Unsupported, CorruptFile: the source cannot be compiled.
+        CompileError: the compiler is not installed or fails.
+        StorageError: the bundle cannot be written.
+    """
+    if progress:
+        progress("reading", 0, 0)
+    checkpoint = open_checkpoint(source)
+    model = load_encoder(checkpoint, pooling=pooling)
+    job = encoder_job(checkpoint, model, encoder_formats(checkpoint, model, quant, head), name, precision)
+    return compile_job(
+        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, tunings=tunings,
+        progress=progress, force=force,
+    )  # fmt: skip
+
+
+def encoder_formats(
+    checkpoint: Checkpoint, model: LoadedEncoder, quant: str | None, head: str | None
+) -> dict[str, Format]:
+    """Format of every matrix."""
+    return {
+        name: choose_format(
+            name, role, tensor_type(checkpoint, source), checkpoint.kind, quant, head, default=DEFAULT_QUANT
+        )
+        for name, source in model.sources.items()
+        if (role := parameter_role(name)) != "exact"
+    }
+
+
+def encoder_job(
+    checkpoint: Checkpoint, model: LoadedEncoder, formats: dict[str, Format], name: str, precision: Precision
+) -> Job:
+    """What there is to compile of an encoder."""
+    body = [f.name for p, f in formats.items() if parameter_role(p) == "body"]
+
+    def write(folder: Path) -> None:
+        tokenizer = checkpoint.tokenizer()
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, folder)
+        save_task(model.task, folder)
+
+    return Job(
+        name=name,
+        kind=KIND,
+        family=model.config.family,
+        network=encoder_network(model),
+        checkpoint=checkpoint,
+        formats=formats,
+        quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
+        precision=precision,
+        identity=(model.config, model.task),
+        write=write,
+    )

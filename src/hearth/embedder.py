@@ -1,0 +1,264 @@
+"""The front door for what is made of texts besides texts: `Embedder` makes vectors, ranks documents, finds labels.
+
+from hearth import Embedder
+with Embedder("sentence-transformers/all-MiniLM-L6-v2") as model:
+    vectors = model.embed(["A cat sat on the mat.", "Felines rest on rugs."])
+    print(vectors[0] @ vectors[1])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from hearth.chat.embedding import normalized
+from hearth.checkpoint.embedding import Pooling
+from hearth.embedder_sources import EmbedderInfo, Encoder, Float32s, LanguageModel, Source, TextOrIds
+from hearth.encoding.labels import Label, of_places, of_text, scores
+from hearth.encoding.texts import Kind
+from hearth.errors import HearthError, Unsupported, UsageError
+from hearth.llm import LLM
+from hearth.opening import check_opening
+from hearth.prepare import ProgressCallback
+from hearth.prepare_encoder import prepare_encoder
+from hearth.progress import displayed
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A document and how well it answers a query.
+
+    Attributes:
+        index: its place among the documents that were given.
+        score: as the model's authors make it; in most models from 0 to 1.
+    """
+
+    index: int
+    score: float
+
+
+class Embedder:
+    """A model on this machine that makes vectors of texts, ranks documents or finds labels. Compiled on first use, then
+    opened from the cache.
+
+    Any number of threads may ask it, at the same time: their texts are computed together, each with the result that it
+    would get alone.
+
+    Args:
+        model: `owner/name` on the hub, a folder, a `.gguf` file, or a bundle: an encoder, a reranker, a tagger, or a
+            language model that its authors made vectors with.
+        quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q8 (language
+            models: as `LLM`).
+        head: the same for the embeddings of tokens; None: as `quant`, q8 with 4 bits.
+        precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        pooling: how one vector is made of a text's tokens (`mean cls lasttoken max ...`), where the model does not say.
+        threads: None: the physical cores this process may use.
+        mmap: map the weights instead of copying them.
+        progress: told of download, compilation and loading; True: shows them on standard error.
+        offline: never use the network.
+        trust_bundle: run `model` where it is a bundle that was not compiled here: it is a program.
+
+    Raises:
+        HearthError: one of its kinds, each saying what happened, why and what to do.
+    """
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        embedder = super().__new__(cls)
+        embedder._arguments = (arguments, {name: value for name, value in options.items() if name != "progress"})
+        return embedder
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        quant: str | None = None,
+        head: str | None = None,
+        precision: Literal["default", "high"] = "default",
+        pooling: Pooling | None = None,
+        threads: int | None = None,
+        mmap: bool = False,
+        progress: ProgressCallback | bool | None = None,
+        offline: bool = False,
+        trust_bundle: bool = False,
+    ) -> None:
+        check_opening(quant=quant, head=head, precision=precision, threads=threads, pooling=pooling)
+        common: dict[str, Any] = {
+            "quant": quant,
+            "head": head,
+            "precision": precision,
+            "mmap": mmap,
+            "offline": offline,
+            "trust_bundle": trust_bundle,
+        }
+        with displayed() if progress is True else nullcontext(progress or None) as report:
+            opened = prepare_encoder(os.fspath(model), pooling=pooling, progress=report, **common)
+            self._source: Source
+            if opened is not None:
+                self._source = Encoder(opened, threads=threads, mmap=mmap, progress=report)
+            else:
+                llm = LLM(model, threads=threads, progress=report, **common)
+                self._source = LanguageModel(llm, pooling)
+
+    # -- what it makes -------------------------------------------------------------------------------------------
+
+    def embed(
+        self,
+        texts: str | Sequence[TextOrIds],
+        *,
+        kind: Kind | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        truncate: bool = False,
+    ) -> Float32s:
+        """Vectors of texts, made as the model's authors say.
+
+        Args:
+            texts: one or many; or token ids, which are taken as they are.
+            kind: `query` or `document`: puts before each text what the model wants before such a one.
+            prompt: name of another of the model's prompts; None: its default, if it has one.
+            dimensions: cut vectors to so many numbers, of length 1 again, where the model was made for it.
+            truncate: cut texts that are too long, which are refused otherwise.
+
+        Returns:
+            float32 (n, size); of a single text (size,).
+
+        Raises:
+            ContextFull: a text is too long. TokenizerMissing, UsageError, Unsupported: a model without vectors.
+        """
+        given: Sequence[TextOrIds] = [texts] if isinstance(texts, str) else texts
+        task = self._source.task
+        if task.kind != "embed":
+            raise self._other("makes no vectors", "It was published with a head for labels.")
+        if task.refused:
+            raise Unsupported(
+                f"{self.info.name} cannot make vectors of texts: {task.refused}.",
+                hint="If you know how its authors make them, say so: pooling='mean' (--pooling mean).",
+            )
+        size = self._checked_dimensions(dimensions)
+        if not given:
+            return np.zeros((0, size), np.float32)
+        vectors = self._source.vectors(given, prompt, kind, truncate)
+        if size != vectors.shape[1]:
+            vectors = np.stack([normalized(vector[:size]) for vector in vectors])
+        return vectors[0] if isinstance(texts, str) else vectors
+
+    def rerank(
+        self, query: str, documents: Sequence[str], *, top: int | None = None, truncate: bool = False
+    ) -> list[Ranked]:
+        """Documents by how well they answer a query, the best first.
+
+        Args:
+            top: only so many.
+            truncate: cut documents that are too long, which are refused otherwise.
+
+        Raises:
+            ContextFull: a query and a document are too long. TokenizerMissing, UsageError: a model that ranks nothing.
+        """
+        encoder = self._encoder("classify", "ranks no documents")
+        if len(encoder.task.labels) != 1:
+            raise self._other("ranks no documents", f"It has {len(encoder.task.labels)} labels, and a ranker has one.")
+        logits = encoder.compute([encoder.reader.pair(query, document, truncate=truncate) for document in documents])
+        found = [Ranked(index, float(scores(row, encoder.task)[0])) for index, row in enumerate(logits)]
+        return sorted(found, key=lambda one: (-one.score, one.index))[:top]
+
+    def classify(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[Label]]:
+        """Labels of texts: all of them for each text, the surest first; of a tagger those of places, in order.
+
+        Args:
+            truncate: cut texts that are too long, which are refused otherwise.
+
+        Raises:
+            ContextFull: a text is too long. TokenizerMissing, UsageError: a model without labels.
+        """
+        if isinstance(texts, str):
+            raise UsageError("texts is one text.", hint="Give a list: classify([text]).")
+        if self._source.task.kind == "tag":
+            encoder = self._encoder("tag", "labels nothing")
+            located = [encoder.reader.located(text, truncate=truncate) for text in texts]
+            rows = encoder.compute([text for text, _ in located])
+            return [
+                of_places(row, encoder.task, text, encoded.spans)
+                for row, text, (_, encoded) in zip(rows, texts, located, strict=True)
+            ]
+        encoder = self._encoder("classify", "labels nothing")
+        rows = encoder.compute([encoder.reader.located(text, truncate=truncate)[0] for text in texts])
+        return [of_text(row, encoder.task, text) for row, text in zip(rows, texts, strict=True)]
+
+    # -- about ---------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> EmbedderInfo:
+        """What this model is."""
+        return self._source.info
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector; 0 where it makes none."""
+        return self.info.size
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about how the model was opened."""
+        return self._source.notices
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, with what stands around it."""
+        return self._source.count(text)
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"<Embedder {info.name!r}: {info.task}, {info.manifest.quant}, {info.threads} threads>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process opens the model anew, by its name and options."""
+        arguments, options = self._arguments
+        return partial(type(self), *arguments, **options), ()
+
+    def close(self) -> None:
+        """Gives the memory back. May be called from any thread; waits for a batch that is being computed."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _checked_dimensions(self, wanted: int | None) -> int:
+        info = self.info
+        if wanted is None or wanted == info.size:
+            return info.size
+        if wanted in info.dimensions:
+            return wanted
+        allowed = ", ".join(map(str, (*info.dimensions, info.size)))
+        raise UsageError(
+            f"dimensions is {wanted}, but vectors of {info.name} have {allowed}.",
+            why="" if info.dimensions else "Its files do not say that they were made to be cut.",
+        )
+
+    def _encoder(self, kind: str, otherwise: str) -> Encoder:
+        if self._source.task.kind != kind or not isinstance(self._source, Encoder):
+            raise self._other(otherwise, f"It {_DOES[self._source.task.kind]}.")
+        return self._source
+
+    def _other(self, what: str, why: str) -> UsageError:
+        return UsageError(f"{self.info.name} {what}.", why=why, hint="docs/embeddings.md lists models for each task.")
+
+
+_DOES = {"embed": "makes vectors of texts", "classify": "classifies texts", "tag": "labels places in texts"}
+
+
+__all__ = ["Embedder", "EmbedderInfo", "HearthError", "Label", "Ranked"]

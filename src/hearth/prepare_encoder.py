@@ -1,0 +1,144 @@
+"""From an encoder's name to a bundle that can be opened, as `prepare` does for language models."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from hearth.bundle import Bundle, list_bundles, open_bundle, require_own_cache, require_trusted
+from hearth.checkpoint import open_checkpoint
+from hearth.checkpoint.embedding import Pooling
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import CompileError, HearthError
+from hearth.fit import encoder_inspector, require_fit
+from hearth.hub import Source, complete, resolve
+from hearth.model.encoder.load import LoadedEncoder, encoder_family, load_encoder, tensor_type
+from hearth.prepare import (
+    COMPILE_HINT,
+    Opened,
+    ProgressCallback,
+    compile_progress,
+    hub_progress,
+    memory_of_source,
+    remembered,
+)
+from hearth.runtime import available_bytes
+from hearth.sizes import ModelSize, encoder_size
+
+KIND = "encoder"
+"""What the manifests of such bundles say."""
+
+
+def prepare_encoder(
+    name: str,
+    *,
+    quant: str | None = None,
+    head: str | None = None,
+    precision: Literal["default", "high"] = "default",
+    pooling: Pooling | None = None,
+    progress: ProgressCallback | None = None,
+    offline: bool = False,
+    mmap: bool = False,
+    trust_bundle: bool = False,
+) -> Opened | None:
+    """Finds an encoder's bundle, and makes it where there is none yet.
+
+    Args: as `Embedder`.
+
+    Returns:
+        None: the model is here, and is a language model.
+
+    Raises: as `prepare.prepare`.
+    """
+    limit_bytes = None if mmap else available_bytes()
+    inspect = encoder_inspector(quant=quant, head=head, memory_bytes=limit_bytes)
+    source = resolve(name, offline=offline, progress=hub_progress(progress), inspect=inspect, memory_bytes=limit_bytes)
+    if source.kind == "bundle":
+        return _from_bundle(name, source, quant, trust_bundle)
+    require_own_cache()
+    wanted = {"encoder": source.name, "quant": quant, "head": head, "precision": precision, "pooling": pooling}
+    memory = memory_of_source(source, wanted)
+    bundle = remembered(memory)
+    if bundle is None:
+        if encoder_family(open_checkpoint(source.path)) is None:
+            return None
+        if not offline and complete(source):
+            memory = memory_of_source(source, wanted)
+        checkpoint = open_checkpoint(source.path)
+        model = load_encoder(checkpoint, pooling=pooling)
+        require_fit(source.name, partial(_size, checkpoint, model, head), quant, limit_bytes)
+        bundle, notices = _compiled(source, quant, head, precision, pooling, progress)
+        if notices:
+            return Opened(name, bundle, {}, (*source.notices, *notices))
+        memory.remember(bundle.path)
+    require_trusted(bundle)
+    return Opened(name, bundle, {}, source.notices)
+
+
+def _size(checkpoint: Checkpoint, model: LoadedEncoder, head: str | None, quant: str | None) -> ModelSize:
+    def dtype_of(parameter: str) -> str:
+        return tensor_type(checkpoint, model.sources[parameter])
+
+    return encoder_size(model.config, dtype_of, checkpoint.kind, quant=quant, head=head)
+
+
+def _from_bundle(name: str, source: Source, quant: str | None, trust_bundle: bool) -> Opened | None:
+    bundle = open_bundle(source.path)
+    made = bundle.manifest
+    if made.kind != KIND:
+        return None
+    if not trust_bundle:
+        require_trusted(bundle)
+    notices = (
+        (f"{name} is a compiled bundle with quant {made.quant}; quant {quant} cannot be chosen any more.",)
+        if quant is not None and quant != made.quant
+        else ()
+    )
+    return Opened(name, bundle, {}, notices)
+
+
+def _compiled(
+    source: Source,
+    quant: str | None,
+    head: str | None,
+    precision: Literal["default", "high"],
+    pooling: Pooling | None,
+    progress: ProgressCallback | None,
+) -> tuple[Bundle, tuple[str, ...]]:
+    try:
+        from hearth.compiler.encoder import compile_encoder
+
+        folder = compile_encoder(
+            source.path,
+            name=source.name,
+            quant=quant,
+            head=head,
+            precision=precision,
+            pooling=pooling,
+            progress=compile_progress(progress),
+        )
+    except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
+        return _without_compiler(source, quant, precision, error)
+    return open_bundle(folder), ()
+
+
+def _without_compiler(
+    source: Source, quant: str | None, precision: str, cause: ImportError
+) -> tuple[Bundle, tuple[str, ...]]:
+    """A bundle of this very model in the cache, made when the compiler was there."""
+    fingerprint = open_checkpoint(source.path).fingerprint()
+    for stored in list_bundles():
+        made = stored.manifest
+        if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:
+            continue
+        if (quant or made.quant) != made.quant or made.precision != ("high" if precision == "high" else "int8"):
+            continue
+        try:
+            bundle = open_bundle(stored.path)
+        except HearthError:  # for another machine, of an older Hearth, or damaged: the next one may do
+            continue
+        require_trusted(bundle)
+        return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
+    raise CompileError(
+        f"{source.name} is not compiled yet, and the compiler is not installed.", why=f"({cause})", hint=COMPILE_HINT
+    ) from cause
