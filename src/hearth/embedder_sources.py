@@ -169,7 +169,7 @@ def shape_of(info: ModelInfo, task: Task) -> Shape | None:
         output=output,
         per_token=task.kind == "tag",
         max_tokens=info.symbols["tokens"][1],
-        max_texts=info.symbols["sequences"][1],
+        max_texts=info.symbols["borders"][1] - 1,
         tile_tokens=info.symbols["tile_tokens"][0],
     )
 

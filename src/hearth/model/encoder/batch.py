@@ -61,9 +61,9 @@ def input_shapes(config: EncoderConfig) -> dict[str, tuple[str | tuple[str, int]
         shapes["positions"] = ("tokens",)
     if config.token_types > 1:
         shapes["token_types"] = ("tokens",)
-    shapes |= {"starts": (("sequences", 1),), "tiles": ("tiles", 2)}
+    shapes |= {"starts": ("borders",), "tiles": ("tiles", 2)}
     if config.head is not None and config.head.skips:
-        shapes["skips"] = ("sequences",)
+        shapes["skips"] = (("borders", -1),)
     return shapes
 
 
@@ -84,7 +84,7 @@ def symbols(limits: Limits) -> dict[str, tuple[int, int]]:
     """Bounds of the symbols."""
     return {
         "tokens": (1, limits.max_tokens),
-        "sequences": (1, limits.max_sequences),
+        "borders": (2, limits.max_sequences + 1),  # of sequences: where each begins, and where the last ends
         "tiles": (1, limits.max_tiles),
         "tile_tokens": (TILE_TOKENS, TILE_TOKENS),
     }

@@ -40,7 +40,7 @@ class _Builder:
     def __init__(self, config: EncoderConfig) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
-        sizes = {name: tirx.Var(name, "int64") for name in ("tokens", "sequences", "tiles")}
+        sizes = {name: tirx.Var(name, "int64") for name in ("tokens", "borders", "tiles")}
 
         def dim(axis: str | tuple[str, int] | int) -> Any:
             if isinstance(axis, tuple):
