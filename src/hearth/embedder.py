@@ -20,11 +20,12 @@ import numpy as np
 
 from hearth.chat.embedding import normalized
 from hearth.checkpoint.embedding import Pooling
-from hearth.embedder_sources import EmbedderInfo, Encoder, Float32s, LanguageModel, Source, TextOrIds
+from hearth.embedder_sources import EmbedderInfo, Encoder, Float32s, LanguageModel, Prepared, Source, TextOrIds
 from hearth.encoding.labels import Label, of_places, of_text, scores
 from hearth.encoding.texts import Kind
 from hearth.errors import HearthError, Unsupported, UsageError
 from hearth.llm import LLM
+from hearth.model.encoder.batch import Text
 from hearth.opening import check_opening
 from hearth.prepare import ProgressCallback
 from hearth.prepare_encoder import prepare_encoder
@@ -135,6 +136,19 @@ class Embedder:
             ContextFull: a text is too long. TokenizerMissing, UsageError, Unsupported: a model without vectors.
         """
         given: Sequence[TextOrIds] = [texts] if isinstance(texts, str) else texts
+        prepared = self.prepare(given, kind=kind, prompt=prompt, truncate=truncate)
+        vectors = self.embed_prepared(prepared, dimensions=dimensions)
+        return vectors[0] if isinstance(texts, str) else vectors
+
+    def prepare(
+        self,
+        texts: Sequence[TextOrIds],
+        *,
+        kind: Kind | None = None,
+        prompt: str | None = None,
+        truncate: bool = False,
+    ) -> list[Prepared]:
+        """What `embed` would give to the model: each text with what stands around it, as `ids`. Raises as `embed`."""
         task = self._source.task
         if task.kind != "embed":
             raise self._other("makes no vectors", "It was published with a head for labels.")
@@ -143,13 +157,17 @@ class Embedder:
                 f"{self.info.name} cannot make vectors of texts: {task.refused}.",
                 hint="If you know how its authors make them, say so: pooling='mean' (--pooling mean).",
             )
+        return self._source.prepare(texts, prompt, kind, truncate)
+
+    def embed_prepared(self, prepared: Sequence[Prepared], *, dimensions: int | None = None) -> Float32s:
+        """The vectors of texts that `prepare` has seen."""
         size = self._checked_dimensions(dimensions)
-        if not given:
+        if not prepared:
             return np.zeros((0, size), np.float32)
-        vectors = self._source.vectors(given, prompt, kind, truncate)
+        vectors = self._source.vectors(prepared)
         if size != vectors.shape[1]:
             vectors = np.stack([normalized(vector[:size]) for vector in vectors])
-        return vectors[0] if isinstance(texts, str) else vectors
+        return vectors
 
     def rerank(
         self, query: str, documents: Sequence[str], *, top: int | None = None, truncate: bool = False
@@ -163,10 +181,19 @@ class Embedder:
         Raises:
             ContextFull: a query and a document are too long. TokenizerMissing, UsageError: a model that ranks nothing.
         """
+        return self.rerank_prepared(self.prepare_pairs(query, documents, truncate=truncate), top=top)
+
+    def prepare_pairs(self, query: str, documents: Sequence[str], *, truncate: bool = False) -> list[Text]:
+        """What `rerank` would give to the model: the query with each document, as `ids`. Raises as `rerank`."""
         encoder = self._encoder("classify", "ranks no documents")
         if len(encoder.task.labels) != 1:
             raise self._other("ranks no documents", f"It has {len(encoder.task.labels)} labels, and a ranker has one.")
-        logits = encoder.compute([encoder.reader.pair(query, document, truncate=truncate) for document in documents])
+        return [encoder.reader.pair(query, document, truncate=truncate) for document in documents]
+
+    def rerank_prepared(self, pairs: Sequence[Text], *, top: int | None = None) -> list[Ranked]:
+        """The documents of pairs that `prepare_pairs` has made, the best first."""
+        encoder = self._encoder("classify", "ranks no documents")
+        logits = encoder.compute(pairs)
         found = [Ranked(index, float(scores(row, encoder.task)[0])) for index, row in enumerate(logits)]
         return sorted(found, key=lambda one: (-one.score, one.index))[:top]
 

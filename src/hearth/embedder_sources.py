@@ -26,6 +26,8 @@ from hearth.runtime import ModelInfo, Session
 
 Float32s = NDArray[np.float32]
 TextOrIds = str | Sequence[int]
+Prepared = Text | EmbeddingInput
+"""A text as the model reads it, with its tokens in `ids`."""
 
 BATCH_TOKENS = 2048
 """Tokens that are computed together where as many wait: enough to use all threads, and few enough for the caches."""
@@ -68,7 +70,10 @@ class Source(Protocol):
 
     @property
     def info(self) -> EmbedderInfo: ...
-    def vectors(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> Float32s: ...
+    def prepare(
+        self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool
+    ) -> list[Prepared]: ...
+    def vectors(self, prepared: Sequence[Prepared]) -> Float32s: ...
     def count(self, text: str) -> int: ...
     def close(self) -> None: ...
 
@@ -129,13 +134,15 @@ class Encoder:
             threads=self._session.threads,
         )
 
-    def vectors(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> Float32s:
+    def prepare(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> list[Prepared]:
         name = prompt_name(self._opened.name, self.task, prompt, kind)
-        given = [
+        return [
             self.reader.text(text, name, truncate=cut) if isinstance(text, str) else self._checked(list(text))
             for text in texts
         ]
-        return np.stack(self.compute(given))
+
+    def vectors(self, prepared: Sequence[Prepared]) -> Float32s:
+        return np.stack(self.compute([one for one in prepared if isinstance(one, Text)]))
 
     def _checked(self, ids: list[int]) -> Text:
         """Token ids, which are taken as they are."""
@@ -209,10 +216,14 @@ class LanguageModel:
             threads=about.threads,
         )
 
-    def vectors(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> Float32s:
-        return np.stack([self._vector(text, prompt, kind, cut) for text in texts])
+    def prepare(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> list[Prepared]:
+        return [self._prepared(text, prompt, kind, cut) for text in texts]
 
-    def _vector(self, text: TextOrIds, prompt: str | None, kind: Kind | None, cut: bool) -> Float32s:
+    def vectors(self, prepared: Sequence[Prepared]) -> Float32s:
+        made = [self._llm.embed_prepared(one, self._maker) for one in prepared if isinstance(one, EmbeddingInput)]
+        return np.stack(made)
+
+    def _prepared(self, text: TextOrIds, prompt: str | None, kind: Kind | None, cut: bool) -> EmbeddingInput:
         if isinstance(text, str):
             name = prompt_name(self._llm.info.name, self.task, prompt, kind)
             given = self._maker.prepare(text, self._llm.tokenizer, name)
@@ -223,7 +234,7 @@ class LanguageModel:
             # What the tokenizer puts at the end of a text stays there.
             end = given.ids[-1:] if given.ids[-1] in self._llm.tokenizer.control_ids else []
             given = EmbeddingInput([*given.ids[: room - len(end)], *end], given.skip)
-        return self._llm.embed_prepared(given, self._maker)
+        return given
 
     def count(self, text: str) -> int:
         return len(self._llm.tokenize(text))

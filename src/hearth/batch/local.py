@@ -52,7 +52,7 @@ async def local_answerer(
     app = create_app(models, _SETTINGS)
     try:
         opened = await models.load(model_id(model), progress)
-        fingerprint = opened.llm.info.manifest.source_fingerprint
+        fingerprint = opened.manifest.source_fingerprint
         yield LocalAnswerer(model_id(model), 2 * settings.max_seqs, fingerprint, app)
     finally:
         await models.close(0.0)

@@ -226,6 +226,22 @@ EMBEDDING: Final = FieldRules(
     }
 )
 
+RERANK: Final = FieldRules(
+    {
+        "user": Ignored(),
+        "id": Ignored(),
+        "rank_fields": Refused("a document is one text.", ([], ["text"])),
+        "max_chunks_per_doc": Refused("no document is divided."),
+        "max_tokens_per_doc": Refused("no part of a document is left out."),
+        "overlap_tokens": Refused("no document is divided."),
+        "truncate": Refused("no part of a document is left out.", ("none", "NONE", False)),
+        "truncate_prompt_tokens": Refused("no part of a document is left out.", (-1,)),
+        "truncation": Refused("no part of a document is left out.", (False,)),
+        "instruction": Refused("write it before the query.", ("",)),
+        "top_k": Renamed("top_n"),
+    }
+)
+
 _NO_EDITS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"edits": []},

@@ -18,21 +18,23 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from hearth.embedder import Embedder
 from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
 from hearth.model.text.kv_cache import kv_format
 from hearth.prepare import Opened, Progress, fetch, prepare
+from hearth.prepare_encoder import prepare_encoder
 from hearth.runtime import available_bytes
 from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.model_card import ModelCard, described
 from hearth.server.model_names import ModelNames, model_id
 from hearth.server.model_settings import ModelSettings
-from hearth.server.model_slot import OpenModel, Slot
+from hearth.server.model_slot import OpenEncoder, OpenModel, Slot
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.units import format_bytes
 from hearth.worker import Closing, Worker
 
-__all__ = ["ModelCard", "ModelSettings", "Models", "OpenModel", "model_id"]
+__all__ = ["ModelCard", "ModelSettings", "Models", "OpenEncoder", "OpenModel", "model_id"]
 
 log = logging.getLogger("hearth.server")
 
@@ -98,12 +100,27 @@ class Models:
         return [replace(self._card(self._slots[name]), id=alias) for alias, name in listed.items()]
 
     def opened(self) -> list[OpenModel]:
-        """Those in memory."""
-        return [slot.opened for slot in self._slots.values() if slot.opened is not None]
+        """The language models in memory."""
+        return [slot.opened for slot in self._slots.values() if isinstance(slot.opened, OpenModel)]
 
     @asynccontextmanager
     async def use(self, name: str | None) -> AsyncIterator[OpenModel]:
-        """The open model, which stays open while it is used; opened first where it is not.
+        """The open language model, which stays open while it is used; opened first where it is not.
+
+        Raises:
+            UsageError: the model writes no text. Otherwise as `use_any`.
+        """
+        async with self.use_any(name) as opened:
+            if isinstance(opened, OpenEncoder):
+                raise UsageError(
+                    f"{opened.name} is an encoder: it makes vectors, scores or labels of texts and writes none.",
+                    hint="Use /v1/embeddings or /v1/rerank, or another model.",
+                )
+            yield opened
+
+    @asynccontextmanager
+    async def use_any(self, name: str | None) -> AsyncIterator[OpenModel | OpenEncoder]:
+        """The open model, whatever kind it is, which stays open while it is used; opened first where it is not.
 
         Raises:
             ModelNotFound: no model is known by this name. NoRoom: the budget has no room for it, and no idle model can
@@ -127,7 +144,7 @@ class Models:
             if slot.users == 0:
                 slot.free.set()
 
-    async def load(self, name: str, progress: OnProgress | None = None) -> OpenModel:
+    async def load(self, name: str, progress: OnProgress | None = None) -> OpenModel | OpenEncoder:
         """Opens a known model if it is not open.
 
         Args:
@@ -206,31 +223,36 @@ class Models:
         return {name: slot.source for name, slot in self._slots.items()}
 
     def _card(self, slot: Slot) -> ModelCard:
-        if slot.opened is None or slot.opened.worker.broken is not None:
+        opened = slot.opened
+        if opened is None or opened.broken is not None:
             return replace(slot.card, loaded=False)
-        worker = slot.opened.worker
-        return replace(slot.card, loaded=True, running=worker.num_running, waiting=worker.num_waiting)
+        return replace(slot.card, loaded=True, running=opened.running, waiting=opened.waiting)
 
-    async def _open(self, slot: Slot, progress: OnProgress | None = None) -> OpenModel:
+    async def _open(self, slot: Slot, progress: OnProgress | None = None) -> OpenModel | OpenEncoder:
         while True:
             if slot.closing is not None:
                 await asyncio.wait([slot.closing])
                 continue
             if self._shutting_down:
                 raise Closing("The server is shutting down.")
-            if slot.opened is not None and slot.opened.worker.broken is None:
+            if slot.opened is not None and slot.opened.broken is None:
                 return slot.opened
             if slot.loading is None:
                 slot.loading = asyncio.create_task(self._load(slot, progress))
             # A caller who goes away does not end the loading: others may wait for it too.
             return await asyncio.shield(slot.loading)
 
-    async def _load(self, slot: Slot, progress: OnProgress | None) -> OpenModel:
+    async def _load(self, slot: Slot, progress: OnProgress | None) -> OpenModel | OpenEncoder:
         begin = time.monotonic()
         try:
             async with self._one_load:
                 if slot.opened is not None:  # broken
                     await self._close(slot, 0.0)
+                encoder = await self._prepare_encoder(slot.source, progress)
+                if encoder is not None:
+                    slot.opened = await self._load_encoder(slot, encoder, progress)
+                    log.info("model %s opened in %.1f s", slot.card.id, time.monotonic() - begin)
+                    return slot.opened
                 kv_bytes = await self._make_room(slot, progress)
                 llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
                 card = await asyncio.to_thread(described, slot.card, llm)
@@ -252,6 +274,41 @@ class Models:
                 return slot.opened
         finally:
             slot.loading = None
+
+    async def _prepare_encoder(self, name: str, progress: OnProgress | None) -> Opened | None:
+        """Its bundle; None where the model is a language model."""
+        settings = self._settings
+        return await asyncio.to_thread(
+            prepare_encoder,
+            name,
+            quant=settings.quant,
+            head=settings.head,
+            precision=settings.precision,
+            progress=self._watched(progress),
+            offline=settings.offline,
+            trust_bundle=settings.trust_bundle,
+        )
+
+    async def _load_encoder(self, slot: Slot, prepared: Opened, progress: OnProgress | None) -> OpenEncoder:
+        facts = prepared.bundle.manifest.facts
+        needed = facts.weights_bytes + facts.arena_bytes + _BATCH_BYTES
+        await self._evict(needed)
+        if self._used_bytes() + needed > self._budget_bytes:
+            raise self._no_room(slot, needed)
+        settings = self._settings
+        embedder = await asyncio.to_thread(
+            Embedder,
+            slot.source,
+            quant=settings.quant,
+            head=settings.head,
+            precision=settings.precision,
+            threads=settings.threads,
+            progress=self._watched(progress),
+            offline=settings.offline,
+            trust_bundle=settings.trust_bundle,
+        )
+        slot.card = replace(slot.card, context=embedder.info.max_tokens, size_bytes=needed)
+        return OpenEncoder(slot.card.id, embedder, slot.card.created)
 
     def _open_llm(self, slot: Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
         settings = self._settings
@@ -332,12 +389,11 @@ class Models:
         if slot.closing is not None:
             await asyncio.shield(slot.closing)
 
-    async def _close_now(self, slot: Slot, opened: OpenModel, drain_s: float) -> None:
+    async def _close_now(self, slot: Slot, opened: OpenModel | OpenEncoder, drain_s: float) -> None:
         try:
-            if opened.worker.broken is None:
+            if opened.broken is None:
                 await _until(slot.free, slot.users, drain_s)
-            await opened.worker.close(drain_s=0.0)
-            opened.llm.close()
+            await opened.close()
             slot.opened = None
             log.info("model %s closed", slot.card.id)
         finally:

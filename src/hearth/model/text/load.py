@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
+from hearth.model.encoder.families import FAMILIES as ENCODERS
 from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Places, Rule, map_tensors
@@ -58,6 +59,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     """
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
+    _refuse_encoder(checkpoint.path.name, checkpoint.architecture, checkpoint.kind, checkpoint.config)
     family = _family_of(checkpoint.architecture, checkpoint.kind)
     refuse_other_heads(checkpoint.path.name, checkpoint.config, checkpoint.tensors)
     if checkpoint.kind == "gguf":
@@ -110,12 +112,24 @@ def load_config(config: Mapping[str, Any], model_type: str, *, context: int | No
 
     Raises: as `load_family`, as far as the configuration goes.
     """
+    _refuse_encoder("The model", model_type, "safetensors", config)
     family = _family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
     refuse_quantised("The model", config)
     settings = _json_settings(config, family, context)
     family.refuse_unknown(settings)
     return family.configure(settings)
+
+
+def _refuse_encoder(place: str, architecture: str, kind: str, config: Mapping[str, Any]) -> None:
+    """Raises Unsupported where a model is one that another door opens."""
+    if any(family.answers_to(architecture, kind, config) for family in ENCODERS):
+        raise Unsupported(
+            f"{place} is an encoder ({architecture}).",
+            why="It makes vectors, scores or labels of texts and writes none.",
+            hint="Use `hearth embed`, `hearth rerank` or `hearth classify`; in Python, Embedder; or choose another "
+            "model for chat.",
+        )
 
 
 def _family_of(architecture: str, kind: str) -> Family:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from hearth.server.openai import chat, completions, embeddings, models, responses
+from hearth.server.openai import chat, completions, embeddings, models, rerank, responses
 
 router = APIRouter()
-for part in (chat, completions, responses, embeddings, models):
+for part in (chat, completions, responses, embeddings, rerank, models):
     router.include_router(part.router)
 
 __all__ = ["router"]

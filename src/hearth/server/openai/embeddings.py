@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from hearth.server import field_tables
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
 from hearth.server.long_lists import long_list
+from hearth.server.model_slot import OpenEncoder
 from hearth.server.openai.parts import ERRORS
 from hearth.server.streaming import until_gone
 from hearth.server.wire import WHOLE, ClientBody, ModelName, Text, TokenIds
@@ -87,24 +89,29 @@ class Embeddings(BaseModel):
 
 @router.post("/v1/embeddings", response_model=Embeddings, responses=ERRORS)
 async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
-    """A vector of each input, made as the model's authors say, else the mean over its tokens; scaled to length 1."""
+    """A vector of each input, made as the model's authors say, of a language model else the mean over its tokens;
+    scaled to length 1."""
     settings = settings_of(request)
     inputs = body.inputs()
     check_limit("input", len(inputs), settings.max_inputs)
     models: Models = request.app.state.models
-    async with models.use(body.model) as opened:
-        size = opened.llm.embedding_size
-        if body.dimensions not in (None, size):
-            raise ApiError(
-                400,
-                f"dimensions is not supported, except {size}: this model's vectors are not made to be cut.",
-                code="unsupported_parameter",
-                param="dimensions",
-            )
-        prepared = await run_sync(lambda: [opened.llm.prepare_embedding(one) for one in inputs])
-        check_prompt_tokens(max(len(one.ids) for one in prepared), settings)
-        vectors = await until_gone(request, _embed(opened, prepared))
-    count = sum(len(one.ids) for one in prepared)
+    async with models.use_any(body.model) as opened:
+        if isinstance(opened, OpenEncoder):
+            embedder = opened.embedder
+            _check_dimensions(body.dimensions, (*embedder.info.dimensions, embedder.size))
+            prepared = await run_sync(lambda: embedder.prepare(inputs))
+            check_prompt_tokens(max(len(one.ids) for one in prepared), settings)
+            made = partial(embedder.embed_prepared, prepared, dimensions=body.dimensions)
+            vectors = list(map(normalized, await until_gone(request, run_sync(made, abandon_on_cancel=True))))
+            counts = [len(one.ids) for one in prepared]
+        else:
+            llm = opened.llm
+            _check_dimensions(body.dimensions, (llm.embedding_size,))
+            given = await run_sync(lambda: [llm.prepare_embedding(one) for one in inputs])
+            check_prompt_tokens(max(len(one.ids) for one in given), settings)
+            vectors = await until_gone(request, _embed(opened, given))
+            counts = [len(one.ids) for one in given]
+    count = sum(counts)
     return await long_list(
         "data",
         (
@@ -115,6 +122,17 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
         model=opened.name,
         usage={"prompt_tokens": count, "total_tokens": count},
     )
+
+
+def _check_dimensions(wanted: int | None, known: Sequence[int]) -> None:
+    if wanted is not None and wanted not in known:
+        why = "" if len(known) > 1 else ": this model's vectors are not made to be cut"
+        raise ApiError(
+            400,
+            f"dimensions is not supported, except {', '.join(map(str, known))}{why}.",
+            code="unsupported_parameter",
+            param="dimensions",
+        )
 
 
 async def _embed(opened: OpenModel, inputs: list[EmbeddingInput]) -> list[NDArray[np.float32]]:
