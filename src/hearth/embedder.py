@@ -154,7 +154,7 @@ class Embedder:
             raise self._other("makes no vectors", "It was published with a head for labels.")
         if task.refused:
             raise Unsupported(
-                f"{self.info.name} cannot make vectors of texts: {task.refused}.",
+                f"This model cannot make vectors of texts: {task.refused}.",
                 hint="If you know how its authors make them, say so: pooling='mean' (--pooling mean).",
             )
         return self._source.prepare(texts, prompt, kind, truncate)
@@ -272,7 +272,7 @@ class Embedder:
             return wanted
         allowed = ", ".join(map(str, (*info.dimensions, info.size)))
         raise UsageError(
-            f"dimensions is {wanted}, but vectors of {info.name} have {allowed}.",
+            f"dimensions is {wanted}, but vectors of this model have {allowed}.",
             why="" if info.dimensions else "Its files do not say that they were made to be cut.",
         )
 
@@ -282,7 +282,7 @@ class Embedder:
         return self._source
 
     def _other(self, what: str, why: str) -> UsageError:
-        return UsageError(f"{self.info.name} {what}.", why=why, hint="docs/embeddings.md lists models for each task.")
+        return UsageError(f"This model {what}.", why=why, hint="docs/embeddings.md lists models for each task.")
 
 
 _DOES = {"embed": "makes vectors of texts", "classify": "classifies texts", "tag": "labels places in texts"}

@@ -103,7 +103,7 @@ class Encoder:
         self._session = Session(self._model, threads=threads)
         info = self._model.info
         typed = "token_types" in info.functions[FUNCTION].inputs
-        self._reader = Reader(opened.name, self.task, tokenizer, typed) if tokenizer else None
+        self._reader = Reader(self.task, tokenizer, typed) if tokenizer else None
         self._size = 0
         shape = shape_of(info, self.task)
         self._batcher = None if shape is None else Batcher(self._session, shape, BATCH_TOKENS)
@@ -114,7 +114,7 @@ class Encoder:
     def reader(self) -> Reader:
         if self._reader is None:
             raise TokenizerMissing(
-                f"{self._opened.name} came without a tokenizer.", hint="Give token ids, or a model with its tokenizer."
+                "This model came without a tokenizer.", hint="Give token ids, or a model with its tokenizer."
             )
         return self._reader
 
@@ -135,7 +135,7 @@ class Encoder:
         )
 
     def prepare(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> list[Prepared]:
-        name = prompt_name(self._opened.name, self.task, prompt, kind)
+        name = prompt_name(self.task, prompt, kind)
         return [
             self.reader.text(text, name, truncate=cut) if isinstance(text, str) else self._checked(list(text))
             for text in texts
@@ -149,7 +149,7 @@ class Encoder:
         if not ids:
             raise UsageError("A text without tokens has no vector.")
         if len(ids) > self.task.max_tokens:
-            raise too_long(self._opened.name, len(ids), self.task.max_tokens)
+            raise too_long(len(ids), self.task.max_tokens)
         return Text(ids)
 
     def count(self, text: str) -> int:
@@ -225,7 +225,7 @@ class LanguageModel:
 
     def _prepared(self, text: TextOrIds, prompt: str | None, kind: Kind | None, cut: bool) -> EmbeddingInput:
         if isinstance(text, str):
-            name = prompt_name(self._llm.info.name, self.task, prompt, kind)
+            name = prompt_name(self.task, prompt, kind)
             given = self._maker.prepare(text, self._llm.tokenizer, name)
         else:
             given = EmbeddingInput(list(text))

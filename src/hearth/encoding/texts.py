@@ -16,11 +16,10 @@ Kind = Literal["query", "document"]
 _PROMPTS: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
-def prompt_name(model: str, task: Task, prompt: str | None, kind: Kind | None) -> str | None:
+def prompt_name(task: Task, prompt: str | None, kind: Kind | None) -> str | None:
     """Which of a model's prompts is meant; None: none.
 
     Args:
-        model: its name, for messages.
         prompt: by its name; None: the model's default, if it has one.
         kind: by what the text is, instead.
 
@@ -36,7 +35,7 @@ def prompt_name(model: str, task: Task, prompt: str | None, kind: Kind | None) -
     name = task.default_prompt if prompt is None else prompt
     if name is not None and name not in task.prompts:
         known = ", ".join(map(repr, sorted(task.prompts))) or "none"
-        raise UsageError(f"{model} has no prompt {name!r}.", hint=f"It has {known}.")
+        raise UsageError(f"This model has no prompt {name!r}.", hint=f"It has {known}.")
     return name
 
 
@@ -45,11 +44,9 @@ class Reader:
     """Makes tokens of texts, for one model.
 
     Attributes:
-        name: of the model, for messages.
         typed: the model tells the two texts of a pair apart by types.
     """
 
-    name: str
     task: Task
     tokenizer: Tokenizer
     typed: bool
@@ -91,7 +88,7 @@ class Reader:
 
     def _checked(self, encoded: Encoded) -> Encoded:
         if len(encoded.ids) > self.task.max_tokens:
-            raise too_long(self.name, len(encoded.ids), self.task.max_tokens)
+            raise too_long(len(encoded.ids), self.task.max_tokens)
         if not encoded.ids:
             raise UsageError("This model makes no tokens of an empty text.")
         return encoded
@@ -103,10 +100,10 @@ class Reader:
         return "".join(character.lower() for character in text)
 
 
-def too_long(model: str, tokens: int, limit: int) -> ContextFull:
+def too_long(tokens: int, limit: int) -> ContextFull:
     """The refusal of a text that a model cannot read whole."""
     return ContextFull(
-        f"A text of {tokens:,} tokens is too long: {model} reads {limit:,}.",
+        f"A text of {tokens:,} tokens is too long: this model reads {limit:,}.",
         hint="Divide it, or ask for it to be cut: truncate=True, --truncate.",
         tokens=tokens,
         limit=limit,

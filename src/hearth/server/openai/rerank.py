@@ -80,7 +80,7 @@ async def rerank(body: RerankRequest, request: Request) -> Any:
     models: Models = request.app.state.models
     async with models.use_any(body.model) as opened:
         if not isinstance(opened, OpenEncoder):
-            raise ApiError(400, f"{opened.name} is a language model and ranks no documents.", param="model")
+            raise ApiError(400, f"{opened.name} ranks no documents: it is a language model.", param="model")
         embedder = opened.embedder
         pairs = await run_sync(lambda: embedder.prepare_pairs(body.query, texts))
         check_prompt_tokens(max(len(pair.ids) for pair in pairs), settings)
