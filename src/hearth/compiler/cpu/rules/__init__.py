@@ -13,10 +13,11 @@ from hearth.compiler.cpu.rules import (
     products,
     ragged_pool,
     reductions,
+    rotary,
 )
 from hearth.compiler.cpu.selection import Rule
 
-_KINDS = (elementwise, embedding, moves, norms, paged_attention, products, ragged_pool, reductions)
+_KINDS = (elementwise, embedding, moves, norms, paged_attention, products, ragged_pool, reductions, rotary)
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""
