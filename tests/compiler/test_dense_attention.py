@@ -193,7 +193,7 @@ def ragged(
     buffers: list[NDArray[Any]] = [x, x, x, copied(starts), copied(np.array(tiles, np.int32))]
     buffers += [copied(table)] if table is not None else []
     scalars = [len(tiles), len(lengths), count // heads.k.shape[1], ld, ld, ld, ldo, *offsets]
-    scalars += [table.shape[1] // 2] if table is not None else []
+    scalars += [table.shape[1] // 2, table.shape[1]] if table is not None else []
     scratch = spec.scratch_bytes()
     library.run(spec.name, [*buffers, out], scalars, len(tiles) * count, chunk=chunk, scratch_bytes=scratch)
     assert (out[:, count * d :] == 7).all()

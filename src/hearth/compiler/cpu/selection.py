@@ -19,7 +19,7 @@ from hearth.compiler.cpu.kernels.matmul import MatmulSpec
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import Graph
+from hearth.compiler.passes.rewrite import Graph, is_op
 from hearth.compiler.work import Work
 from hearth.model.ops import hearth_op
 from hearth.quant.formats import round_up
@@ -129,6 +129,17 @@ def strides(shape: Sequence[Any], *, dense: bool = False) -> list[Any]:
         last = axis == len(known) - 2
         found[axis] = (known[-1] if dense else stride(known[-1])) if last else found[axis + 1] * known[axis + 1]
     return found
+
+
+def columns_of(graph: Graph, var: Any) -> tuple[Any, int, int]:
+    """(buffer, first column, row stride): where q, k or v lies, alone or as a part of a merged product."""
+    value = graph.value(var)
+    if isinstance(value, relax.TupleGetItem):
+        split = graph.value(value.tuple_value)
+        if is_op(split, "split"):
+            starts = [0, *(int(i) for i in split.attrs.indices_or_sections)]
+            return split.args[0], starts[value.index], stride(width(split.args[0]))
+    return var, 0, stride(width(var))
 
 
 def tensor(*shape: Any, dtype: str = "float32") -> Any:

@@ -20,12 +20,15 @@ from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar, with_arguments
 from hearth.model.ops import f32_tensor, hearth_op
 
+# Attentions that take q, k and v out of one activation's columns.
+_READS_COLUMNS = ("hearth.paged_attention", "hearth.ragged_attention")
+
 
 def fuse_qkv(module: Any, parameters: Parameters) -> Any:
     """The products of one input that feed one attention become one, where they share a format."""
 
     def rule(graph: Graph, value: Any) -> Any:
-        if not is_op(value, "hearth.paged_attention"):
+        if not any(is_op(value, name) for name in _READS_COLUMNS):
             return None
         args = arguments(value)
         products = [graph.value(v) for v in args[:3]]

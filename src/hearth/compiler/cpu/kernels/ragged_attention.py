@@ -62,8 +62,8 @@ class RaggedAttentionSpec:
 def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
     """Buffers: Q f32 [n][ldq], K [n][ldk], V [n][ldv] (each from its own first column on; they may be one buffer);
     starts i32 [sequences + 1]: where sequences begin, ascending, the last being n; tiles i32 [.][2]: sequence and first
-    token; [table f32 [heads][2 r + 1]]; O f32 [n][ldo].
-    Scalars: tiles, sequences, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v, [r].
+    token; [table f32 [heads][ldt], of which 2 r + 1 columns count]; O f32 [n][ldo].
+    Scalars: tiles, sequences, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v, [r, ldt].
     Units: tiles * heads, tiles innermost. A tile that lies outside of its sequence computes nothing."""
     k = Kernel(spec.name)
     q, keys, values = (k.buffer(name, "float32") for name in "QKV")
@@ -74,7 +74,7 @@ def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
         k.scalar(name)
         for name in ("tiles", "sequences", "group", "ldq", "ldk", "ldv", "ldo", "off_q", "off_k", "off_v")
     )
-    reach = k.scalar("r") if table is not None else i64(0)
+    reach, ldt = (k.scalar("r"), k.scalar("ldt")) if table is not None else (i64(0), i64(0))
     memory = k.scratch("float32")
     core = TileAttention(k, isa, spec.head_dim, spec.scale, memory)
     with k.loop(k.begin, k.end) as unit:
@@ -96,7 +96,7 @@ def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
         first_seen = tirx.max(position - spec.window, i64(0)) if spec.window else i64(0)
         adjust: list[Adjust] = []
         if table is not None:
-            row = k.opaque(head * (2 * reach + 1), "row")
+            row = k.opaque(head * ldt, "row")
             adjust.append(
                 _DistanceBias(k, table, row, reach, position, memory, TileAttention.scratch_floats(spec.head_dim))
             )

@@ -11,13 +11,16 @@ from hearth.compiler.cpu.rules import (
     norms,
     paged_attention,
     products,
+    ragged_attention,
     ragged_pool,
     reductions,
     rotary,
 )
 from hearth.compiler.cpu.selection import Rule
 
-_KINDS = (elementwise, embedding, moves, norms, paged_attention, products, ragged_pool, reductions, rotary)
+_KINDS = (
+    elementwise, embedding, moves, norms, paged_attention, products, ragged_attention, ragged_pool, reductions, rotary
+)  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""

@@ -8,8 +8,8 @@ from tvm import relax
 
 from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
 from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
-from hearth.compiler.cpu.selection import Rule, Selection, call, stride, tensor, width
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
+from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, stride, tensor
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.work import Work
 from hearth.model.text.batch import SPLIT_TOKENS, TILE_TOKENS
 from hearth.model.text.kv_cache import PAGE_TOKENS, key_group, padded_head
@@ -31,7 +31,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     tables, rest = (rest[:2], rest[2:]) if rotates else ([], rest)
     norms, rest = (rest[:2], rest[2:]) if norm else ([], rest)
     positions, token_seq, items, merges, block_table, k_pages, v_pages = rest
-    sources, offsets, strides = zip(*(_columns(graph, x) for x in (q, k, v)), strict=True)
+    sources, offsets, strides = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
     n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
     group, hp, kv_dtype = heads // kv_heads, padded_head(head_dim), dtype_of(k_pages.ty)
 
@@ -73,17 +73,6 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
         out, merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld], in_place=True,
         work=Work("attention_merge"),
     )  # fmt: skip
-
-
-def _columns(graph: Graph, var: Any) -> tuple[Any, int, int]:
-    """(buffer, first column, row stride): where q, k or v lies, alone or as a part of a merged product."""
-    value = graph.value(var)
-    if isinstance(value, relax.TupleGetItem):
-        split = graph.value(value.tuple_value)
-        if is_op(split, "split"):
-            starts = [0, *(int(i) for i in split.attrs.indices_or_sections)]
-            return split.args[0], starts[value.index], stride(width(split.args[0]))
-    return var, 0, stride(width(var))
 
 
 RULES: dict[str, Rule] = {"hearth.rope_table": _rope_table, "hearth.paged_attention": _paged_attention}
