@@ -20,7 +20,14 @@ from hearth.compiler.extract import extract_plan
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.constants import lift_constants
 from hearth.compiler.passes.elementwise import fuse_elementwise
-from hearth.compiler.passes.fuse import fuse_embedding_scale, fuse_gated_mlp, fuse_logits, fuse_qkv, fuse_residual
+from hearth.compiler.passes.fuse import (
+    fuse_activation,
+    fuse_embedding_scale,
+    fuse_gated_mlp,
+    fuse_logits,
+    fuse_qkv,
+    fuse_residual,
+)
 from hearth.compiler.plan import Plan
 from hearth.model.network import Network
 from hearth.model.weights import Source
@@ -79,6 +86,7 @@ def lower(
         ("fuse_embedding_scale", fuse_embedding_scale),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
+        ("fuse_activation", fuse_activation),
         ("fuse_residual", fuse_residual),
         ("fuse_logits", fuse_logits),
         ("fuse_elementwise", fuse_elementwise),

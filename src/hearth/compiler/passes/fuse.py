@@ -3,6 +3,7 @@
 q, k, v                      -> one product, split by columns
 act(gate) * up               -> one product of interleaved rows with the activation in its epilogue
                                 (where the formats of gate and up differ: a map after two products)
+act(product)                 -> the activation in the product's epilogue
 x + [s *] product            -> the product adds to the residual
 x + [s *] norm(y)            -> one norm kernel that adds
 scale, soft cap, argmax      -> epilogue of the head's product
@@ -50,7 +51,7 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
     return rewrite(module, rule)
 
 
-_ACTIVATIONS = {"nn.silu": "silu", "nn.gelu_tanh": "gelu_tanh", "nn.gelu": "gelu"}
+_ACTIVATIONS = {"nn.silu": "silu", "nn.gelu_tanh": "gelu_tanh", "nn.gelu": "gelu", "nn.relu": "relu"}
 
 
 def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
@@ -73,6 +74,24 @@ def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
         if attribute(gate, "bias"):
             merged.append(graph.add_param(parameters.merge([g[2], u[2]], "gate_up_bias", "interleaved")))
         return hearth_op("linear", merged, value.ty, bias=len(merged) == 3, epilogue="gated", activation=name)
+
+    return rewrite(module, rule)
+
+
+def fuse_activation(module: Any) -> Any:
+    """act(product), where nothing else reads the product: in its epilogue."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        name = next((short for long, short in _ACTIVATIONS.items() if is_op(value, long)), None)
+        if name is None:
+            return None
+        source = graph.value(value.args[0])
+        if not is_op(source, "hearth.linear") or not graph.only_use(value.args[0]):
+            return None
+        if attribute(source, "epilogue", "store") != "store":
+            return None
+        bias = attribute(source, "bias")
+        return hearth_op("linear", arguments(source), value.ty, bias=bias, epilogue="activate", activation=name)
 
     return rewrite(module, rule)
 

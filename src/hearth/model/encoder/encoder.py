@@ -68,9 +68,9 @@ class _Builder:
 
     def layer_norm(self, x: Any, name: str, *, bias: bool, eps: float) -> Any:
         weight = self.params[name]
-        # Without a bias Relax still wants one.
+        # Without a bias Relax still wants one, and `center` says that it counts for nothing.
         beta = self.params[f"{name}_bias"] if bias else relax.const(np.zeros(int(weight.ty.shape[0]), np.float32))
-        return self.emit(op.nn.layer_norm(x, weight, beta, axes=-1, epsilon=eps))
+        return self.emit(op.nn.layer_norm(x, weight, beta, axes=-1, epsilon=eps, center=bias))
 
     def build(self) -> Any:
         bb = self.bb

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hearth.compiler.cpu.kernels.layer_norm import LayerNormSpec, layer_norm
 from hearth.compiler.cpu.kernels.norms import rms_norm
 from hearth.compiler.cpu.selection import Rule, Selection, call, like, rows, stride, width
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
@@ -27,4 +28,18 @@ def _rms_norm(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [x, weight], like(x), m, scalars, grain=2, work=work)
 
 
-RULES: dict[str, Rule] = {"hearth.norm_add": _norm_add, "nn.rms_norm": _rms_norm}
+def _layer_norm(graph: Graph, value: Any, s: Selection) -> Any:
+    x, weight, bias = value.args
+    spec = LayerNormSpec(float(value.attrs.epsilon), weight=bool(value.attrs.scale), bias=bool(value.attrs.center))
+    kernel = s.use(spec.name, lambda isa: layer_norm(spec), spec.scratch_bytes())
+    operands = [x, *([weight] if spec.weight else []), *([bias] if spec.bias else [])]
+    size, m = width(x), rows(x)
+    scalars, work = [size, stride(size), stride(size)], Work.of("norm", m, 7 * size)
+    return call(kernel, operands, like(x), m, scalars, grain=2, work=work)
+
+
+RULES: dict[str, Rule] = {
+    "hearth.norm_add": _norm_add,
+    "nn.rms_norm": _rms_norm,
+    "nn.layer_norm": _layer_norm,
+}
