@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from hearth.checkpoint.folder import model_type_of
 from hearth.checkpoint.gguf import GgufCheckpoint, header_size
 from hearth.checkpoint.mapped import parse_json_object
 from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
-from hearth.checkpoint.types import Checkpoint
+from hearth.checkpoint.types import Checkpoint, SourceKind
 from hearth.hub import Remote
 from hearth.hub.files import INDEX_FILE, RemoteFile
 from hearth.model import DecoderConfig, load_family, parameter_shapes
@@ -42,7 +42,7 @@ class Preview:
     """
 
     config: DecoderConfig
-    kind: Literal["safetensors", "gguf"]
+    kind: SourceKind
     dtypes: Mapping[str, str]
 
     @property
@@ -107,7 +107,7 @@ class EncoderPreview:
     """What an encoder is, as far as that can be known without its weights; see `Preview`."""
 
     config: EncoderConfig
-    kind: Literal["safetensors", "gguf"]
+    kind: SourceKind
     dtypes: Mapping[str, str]
 
     def size(self, *, quant: str | None = None, head: str | None = None) -> ModelSize:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
+from hearth.checkpoint.types import SourceKind
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.text.config import DecoderConfig
@@ -39,7 +39,7 @@ class ModelSize:
 def size_of(
     config: DecoderConfig,
     dtype_of: Callable[[str], str],
-    kind: Literal["safetensors", "gguf"],
+    kind: SourceKind,
     *,
     quant: str | None = None,
     head: str | None = None,
@@ -74,7 +74,7 @@ def size_of(
 def encoder_size(
     config: EncoderConfig,
     dtype_of: Callable[[str], str],
-    kind: Literal["safetensors", "gguf"],
+    kind: SourceKind,
     *,
     quant: str | None = None,
     head: str | None = None,

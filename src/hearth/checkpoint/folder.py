@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.safetensors import Located, read_header
 from hearth.checkpoint.sentence_modules import identity_files
 from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
-from hearth.checkpoint.types import TensorInfo, TokenizerSpec
+from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
 
@@ -49,7 +49,7 @@ class SafetensorsCheckpoint:
         Unsupported: weights only in a form that Hearth does not read, or an unknown tensor type.
     """
 
-    kind: Literal["safetensors", "gguf"] = "safetensors"
+    kind: SourceKind = "safetensors"
 
     def __init__(self, path: Path) -> None:
         self.path = path

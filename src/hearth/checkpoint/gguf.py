@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from hearth.checkpoint.gguf_metadata import MAX_NAME_BYTES, Cursor, GgufMetadata
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, refuse_pointer
 from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.tokenizer.gguf_vocab import gguf_tokenizer
-from hearth.checkpoint.types import TensorInfo, TokenizerSpec
+from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, Unsupported
 
 _DEFAULT_ALIGNMENT = 32
@@ -43,7 +43,7 @@ class GgufCheckpoint:
         StorageError: the file cannot be opened.
     """
 
-    kind: Literal["safetensors", "gguf"] = "gguf"
+    kind: SourceKind = "gguf"
 
     def __init__(self, path: Path) -> None:
         self.path = path

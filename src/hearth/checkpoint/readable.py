@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hearth.checkpoint.ggml_types import READABLE
-from hearth.checkpoint.types import TensorInfo
+from hearth.checkpoint.types import SourceKind, TensorInfo
 from hearth.errors import Unsupported
 
-_READABLE = {"safetensors": frozenset({"f32", "f16", "bf16"}), "gguf": READABLE}
-_NAMES = {"safetensors": "safetensors", "gguf": "GGUF"}
+_FLOATS = frozenset({"f32", "f16", "bf16"})
+_READABLE = {"safetensors": _FLOATS, "gguf": READABLE, "onnx": _FLOATS}
+_NAMES = {"safetensors": "safetensors", "gguf": "GGUF", "onnx": "ONNX"}
 _HINTS = {
     "safetensors": "Look for the same model in BF16 or F16, or as a GGUF file (Q4_K_M, Q8_0, F16).",
     "gguf": "Look for the same model as Q4_K_M, Q5_K_M, Q6_K, Q8_0 or F16.",
+    "onnx": "Look for the same model in FP32 or FP16.",
 }
 
 
-def require_readable(info: TensorInfo, kind: Literal["safetensors", "gguf"]) -> None:
+def require_readable(info: TensorInfo, kind: SourceKind) -> None:
     """Raises Unsupported for a tensor of a type that Hearth cannot use."""
     if info.dtype not in _READABLE[kind]:
         raise Unsupported(

@@ -10,6 +10,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+SourceKind = Literal["safetensors", "gguf", "onnx"]
+"""What file a model came in."""
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -62,7 +65,7 @@ class Checkpoint(Protocol):
     """A model as its authors published it. Reading is lazy: `raw` maps the file and copies nothing."""
 
     path: Path
-    kind: Literal["safetensors", "gguf"]
+    kind: SourceKind
     architecture: str
     """`model_type` of config.json, or `general.architecture` of a GGUF file."""
     config: Mapping[str, Any]

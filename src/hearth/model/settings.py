@@ -7,8 +7,9 @@ the key as the file spells it. Keys are those of `config.json`; `metadata.py` re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
+from hearth.checkpoint.types import SourceKind
 from hearth.errors import CorruptFile, Unsupported
 
 # Far above anything published, far below what would overflow a size computation.
@@ -33,7 +34,7 @@ class Settings:
         values: Mapping[str, Any],
         *,
         where: str,
-        kind: Literal["safetensors", "gguf"] = "safetensors",
+        kind: SourceKind = "safetensors",
         defaults: Mapping[str, Any] | None = None,
         context: int | None = None,
         spelled: Mapping[str, str] | None = None,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hearth.checkpoint.types import SourceKind
 from hearth.errors import Unsupported, UsageError
 from hearth.quant.formats import FORMATS, Format
 
@@ -27,7 +28,7 @@ def choose_format(
     parameter: str,
     role: Role,
     source_dtype: str,
-    kind: Literal["safetensors", "gguf"],
+    kind: SourceKind,
     quant: str | None = None,
     head: str | None = None,
     *,

@@ -6,16 +6,15 @@ Only the few fields that decide the result are read. Source: sentencepiece_model
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from hearth.checkpoint.mapped import PULL_AGAIN
+from hearth.checkpoint.protobuf import fields
 from hearth.checkpoint.tokenizer.charsmap import check_charsmap
 from hearth.checkpoint.tokenizer.spm import SpmModel
 from hearth.checkpoint.tokenizer.vocabulary import Kind, Piece
 from hearth.errors import CorruptFile, Unsupported
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ALGORITHMS: dict[int, Literal["unigram", "bpe"]] = {1: "unigram", 2: "bpe"}
 _MAX_PIECES = 2_000_000
 
@@ -47,15 +46,15 @@ def _read(data: bytes, source: str) -> tuple[SpmModel, int | None, int | None]:
     pieces: list[Piece] = []
     trainer: dict[int, Any] = {}
     normalizer: dict[int, Any] = {}
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == _PIECES:
             pieces.append(_piece(_as_bytes(value)))
             if len(pieces) > _MAX_PIECES:
                 raise ValueError(f"it has more than {_MAX_PIECES:,} pieces")
         elif number == _TRAINER:
-            trainer = dict(_fields(_as_bytes(value)))
+            trainer = dict(fields(_as_bytes(value)))
         elif number == _NORMALIZER:
-            normalizer = dict(_fields(_as_bytes(value)))
+            normalizer = dict(fields(_as_bytes(value)))
     if not pieces:
         raise ValueError("it has no vocabulary")
     algorithm = _ALGORITHMS.get(trainer.get(_MODEL_TYPE, 1))
@@ -81,12 +80,12 @@ def _read(data: bytes, source: str) -> tuple[SpmModel, int | None, int | None]:
 
 
 def _piece(data: bytes) -> Piece:
-    fields = dict(_fields(data))
-    score = struct.unpack("<f", _as_bytes(fields.get(_SCORE, bytes(4))))[0]
-    kind = fields.get(_KIND, 1)
+    piece = dict(fields(data))
+    score = struct.unpack("<f", _as_bytes(piece.get(_SCORE, bytes(4))))[0]
+    kind = piece.get(_KIND, 1)
     if not isinstance(kind, int):
         raise ValueError("a field has the wrong type")
-    return Piece(_as_bytes(fields.get(_TEXT, b"")).decode("utf-8"), score, Kind(kind))
+    return Piece(_as_bytes(piece.get(_TEXT, b"")).decode("utf-8"), score, Kind(kind))
 
 
 def _control_id(pieces: list[Piece], value: Any) -> int | None:
@@ -100,38 +99,3 @@ def _as_bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError("a field has the wrong type")
     return value
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of one message in the order of the file: number, and an int (varint) or bytes (all others)."""
-    position = 0
-    while position < len(data):
-        tag, position = _varint(data, position)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, position = _varint(data, position)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            size, position = _varint(data, position)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire} at byte {position:,}")
-        if size > len(data) - position:
-            raise ValueError(f"a field of {size:,} bytes where {len(data) - position:,} are left")
-        yield number, data[position : position + size]
-        position += size
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise ValueError("it ends inside a number")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("a number of more than 10 bytes")
