@@ -1,0 +1,1 @@
+"""Networks out of graphs that others have written: ONNX files, exported PyTorch programs."""

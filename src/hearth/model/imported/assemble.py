@@ -1,0 +1,110 @@
+"""From the operations of a graph to a `Network`: what the outputs depend on stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tvm import relax
+from tvm.relax import op
+
+from hearth.errors import Unsupported
+from hearth.model.imported.graph import Graph, arguments, operands, operation
+from hearth.model.network import Dtype, Function, Input, Network, Role
+
+FUNCTION = "main"
+_ROLES: tuple[tuple[str, int, Role], ...] = (("hearth.linear", 1, "body"), ("take", 0, "head"))
+"""Operation, which operand of it is a matrix, and the role of that."""
+
+Converted = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Variables of inputs and outputs, by name."""
+
+
+def network_of(g: Graph, symbols: Mapping[str, tuple[int, int]], convert: Callable[[], Converted]) -> Network:
+    """The network of what `convert` emits. Parameters are the known values that are left and no integers."""
+    builder = g.builder
+    with builder.function(FUNCTION):
+        with builder.dataflow():
+            inputs, outputs = convert()
+            result = builder.emit_output(relax.Tuple([_result(g, name, var) for name, var in outputs.items()]))
+        builder.emit_func_output(result, params=[*inputs.values(), *g.known])
+    module = builder.finalize()
+    function = module[FUNCTION]
+    bindings = _live(function)
+    read = dict.fromkeys(var for value in bindings.values() for var in operands(value))
+    params = [var for var in g.known if var in read]
+    bodies = {var: Input(name, _dtype(var), *_bounds(g, var, bindings)) for name, var in inputs.items()}
+    block = relax.DataflowBlock([relax.VarBinding(var, value) for var, value in bindings.items()])
+    body = relax.SeqExpr([block], function.body.body)
+    whole = relax.Function([*inputs.values(), *params], body, function.ret_ty, True, function.attrs)
+    module.update_func(module.get_global_var(FUNCTION), whole.with_attr("num_input", len(inputs)))
+    return Network(
+        functions=(Function(FUNCTION, tuple(bodies.values()), tuple(outputs)),),
+        symbols=dict(symbols),
+        shapes={var.name: tuple(int(dim) for dim in g.shape(var)) for var in params},
+        sources={var.name: g.source_of(var) for var in params},
+        roles=_roles(g, bindings),
+        build=lambda: module,
+    )
+
+
+def _result(g: Graph, name: str, var: Any) -> Any:
+    """An output: f32 or i32."""
+    if var in g.known:
+        array = g.known[var].read()
+        var = g.builder.emit(relax.const(array, str(array.dtype)))
+    dtype = str(var.ty.dtype)
+    if dtype in ("float32", "int32"):
+        return var
+    if dtype not in ("bool", "int8", "uint8", "int64"):
+        raise Unsupported(f"The output {name[:200]!r} is of the type {dtype}.")
+    return g.builder.emit(op.astype(var, "int32"))
+
+
+def _live(function: Any) -> dict[Any, Any]:
+    """What the result depends on: variables and what they are bound to, in order."""
+    (block,) = function.body.blocks
+    read = set(operands(function.body.body))
+    kept = []
+    for binding in reversed(block.bindings):
+        if binding.var in read:
+            kept.append(binding)
+            read.update(operands(binding.value))
+    return {binding.var: binding.value for binding in reversed(kept)}
+
+
+def _dtype(var: Any) -> Dtype:
+    dtype: Dtype = str(var.ty.dtype)  # type: ignore[assignment]
+    return dtype
+
+
+def _bounds(g: Graph, var: Any, bindings: Mapping[Any, Any]) -> tuple[int | None, int | None]:
+    """The values that an input may have, where they are indices of the rows of a table."""
+    same = {var}
+    high: int | None = None
+    for made, value in bindings.items():
+        name = operation(value)
+        if name in ("reshape", "astype", "expand_dims", "permute_dims", "broadcast_to") and value.args[0] in same:
+            same.add(made)
+        elif name == "take" and value.args[1] in same:
+            rows = g.shape(value.args[0])[int(value.attrs.axis or 0)]
+            high = rows - 1 if high is None else min(high, rows - 1)
+    return (None, None) if high is None else (0, high)
+
+
+def _roles(g: Graph, bindings: Mapping[Any, Any]) -> dict[str, Role]:
+    roles: dict[str, Role] = {}
+    for value in bindings.values():
+        for name, place, role in _ROLES:
+            if operation(value) != name:
+                continue
+            matrix = (arguments(value) if name.startswith("hearth.") else value.args)[place]
+            if matrix in g.known and g.rank(matrix) == 2:
+                roles[matrix.name] = role
+    return roles
+
+
+def readable(name: str) -> str:
+    """A name of the source as one of ours: `/encoder/layer.0/MatMul_output_0` is `encoder.layer.0.MatMul_output_0`."""
+    return re.sub(r"[^A-Za-z0-9_]+", ".", name).strip(".") or "value"

@@ -1,0 +1,90 @@
+"""Short hands for the operations that converters and rules emit most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.relax import op
+
+from hearth.model import ops
+from hearth.model.imported.graph import Graph
+
+NHWC_TO_NCHW = (0, 3, 1, 2)
+NCHW_TO_NHWC = (0, 2, 3, 1)
+
+
+def permute(g: Graph, x: Any, axes: Sequence[int]) -> Any:
+    return g.emit(op.permute_dims(x, list(axes)))
+
+
+def reshape(g: Graph, x: Any, shape: Sequence[Any]) -> Any:
+    return g.emit(op.reshape(x, relax.ShapeExpr([g.simplified(dim) for dim in shape])))
+
+
+def inverse(axes: Sequence[int]) -> list[int]:
+    return [int(axis) for axis in np.argsort(axes)]
+
+
+def binary(g: Graph, name: str, a: Any, b: Any) -> Any:
+    """`a` and `b` are variables; a known one of a single element takes no part in the shape."""
+    a, b = _unpadded(g, a, b), _unpadded(g, b, a)
+    function: Any = op
+    for part in name.split("."):
+        function = getattr(function, part)
+    return g.emit(function(a, b))
+
+
+def _unpadded(g: Graph, x: Any, other: Any) -> Any:
+    """A known value without the leading axes of size 1 that the other one has as well."""
+    if x not in g.known or other in g.known:
+        return x
+    shape = g.shape(x)
+    while shape and shape[0] == 1 and len(shape) <= g.rank(other):
+        shape = shape[1:]
+    if all(dim == 1 for dim in shape) and len(shape) <= g.rank(other):
+        shape = []
+    return x if len(shape) == g.rank(x) else reshape(g, x, shape)
+
+
+def number(g: Graph, value: float) -> Any:
+    return g.constant(np.array(value, np.float32))
+
+
+def multiply(g: Graph, x: Any, factor: float) -> Any:
+    return x if factor == 1.0 else binary(g, "multiply", x, number(g, factor))
+
+
+def broadcast(g: Graph, x: Any, shape: Sequence[Any]) -> Any:
+    """x with as many axes as the shape and of its size."""
+    have = g.shape(x)
+    if g.same_shape(have, shape):
+        return x
+    return g.emit(op.broadcast_to(x, relax.ShapeExpr(list(shape))))
+
+
+def part(g: Graph, x: Any, axis: int, begin: Any, end: Any, step: int = 1) -> Any:
+    """Elements [begin, end) of an axis, which lie within it."""
+    shape = g.shape(x)
+    if step == 1 and g.same(begin, 0) and g.same(end, shape[axis]):
+        return x
+    return g.emit(op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=True))
+
+
+def without_axis(g: Graph, x: Any, axis: int) -> Any:
+    shape = g.shape(x)
+    return reshape(g, x, [*shape[:axis], *shape[axis + 1 :]])
+
+
+def linear(g: Graph, x: Any, w: Any, bias: Any | None = None) -> Any:
+    return g.emit(ops.linear(x, w, bias))
+
+
+def conv2d_nchw(g: Graph, x: Any, w: Any, bias: Any | None = None, **about: Any) -> Any:
+    """x (b, c, h, w), w known, (o, c / groups, kh, kw); (b, o, h', w'). Ours keep channels last."""
+    o, c, kh, kw = g.shape(w)
+    ours = g.derived(w, (o, kh, kw, c), lambda array: array.transpose(0, 2, 3, 1))
+    y = g.emit(ops.conv2d(permute(g, x, NCHW_TO_NHWC), ours, bias, **about))
+    return permute(g, y, NHWC_TO_NCHW)
