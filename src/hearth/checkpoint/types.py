@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-SourceKind = Literal["safetensors", "gguf", "onnx"]
+SourceKind = Literal["safetensors", "gguf", "onnx", "pt2"]
 """What file a model came in."""
 
 

@@ -32,7 +32,7 @@ def softmax_of_product(g: Graph, call: Any) -> Any:
     if softmax is None or int(softmax.attrs.axis) % g.rank(weights) != g.rank(weights) - 1:
         return None
     scores = _scores(g, softmax.args[0])
-    if scores is None:
+    if scores is None or not _is_of_product(g, scores, softmax.args[0]):
         return None
     shapes = [g.shape(x) for x in (scores.q, scores.k, v)]
     if len({len(shape) for shape in shapes}) != 1 or len(shapes[0]) not in (3, 4):
@@ -98,6 +98,8 @@ def _scores(g: Graph, var: Any) -> _Scores | None:
             factor = factor if name == "multiply" else 1 / factor
             biases = tuple(multiply(g, bias, factor) for bias in inner.biases)
             return replace(inner, scale=inner.scale * factor, biases=biases)
+    if (weighted := g.behind(var, "multiply")) is not None:
+        return _weighted(g, *weighted.args)
     if (total := g.behind(var, "add")) is not None:
         for x, bias in (total.args, list(total.args)[::-1]):
             inner = _scores(g, x) if g.same_shape(g.shape(x), g.shape(var)) else None
@@ -108,7 +110,7 @@ def _scores(g: Graph, var: Any) -> _Scores | None:
         return _masked(g, *chosen.args)
     if (moved := g.behind(var, "reshape")) is not None:  # windows beside each other, for a mask of each
         inner = _scores(g, moved.args[0])
-        if inner is None or not _stays(g, inner, var):
+        if inner is None:
             return None
         between = g.shape(moved.args[0])
         whole = tuple(reshape(g, broadcast(g, bias, between), g.shape(var)) for bias in inner.biases)
@@ -116,8 +118,16 @@ def _scores(g: Graph, var: Any) -> _Scores | None:
     return None
 
 
-def _stays(g: Graph, scores: _Scores, var: Any) -> bool:
-    """Whether a reshape of scores ends in the shape that their product has."""
+def _weighted(g: Graph, x: Any, factor: Any) -> _Scores | None:
+    """Scores times a number for each head, which may as well be that of the queries (Swin v2)."""
+    inner = _scores(g, x)
+    if inner is None or inner.biases or factor not in g.known or g.shape(factor)[-2:] != [1, 1]:
+        return None
+    return replace(inner, q=binary(g, "multiply", inner.q, factor))
+
+
+def _is_of_product(g: Graph, scores: _Scores, var: Any) -> bool:
+    """Whether scores have the shape of their product, whatever shapes they had on the way."""
     shape = [*g.shape(scores.q)[:-1], g.shape(scores.k)[-1]]
     return g.same_shape(shape, g.shape(var))
 
