@@ -6,7 +6,7 @@ one, or a tuple of alternatives of which the first that exists is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -75,10 +75,7 @@ def map_tensors(
         CorruptFile: a tensor is missing or has another shape than the configuration says.
         Unsupported: the file has a tensor that no rule knows, or one of a type that Hearth cannot use.
     """
-    names = {_renamed(name, places.prefixes): name for name in checkpoint.tensors}
-    if places.base_prefix and not any(name.startswith(places.base_prefix) for name in names):
-        # Saved from the base model, whose tensors lack the name that it has inside of the whole.
-        names = {n if n.startswith(places.outside_base) else places.base_prefix + n: name for n, name in names.items()}
+    names = names_of(checkpoint, places)
     sources: dict[str, WeightSource] = {}
     for parameter in shapes:
         rule = _find(parameter, rules, names)
@@ -95,15 +92,29 @@ def map_tensors(
         require_readable(info, checkpoint.kind)
         sources[parameter] = WeightSource(info.name, rows, permutation_of(parameter))
 
-    used = {source.tensor for source in sources.values()} | places.elsewhere
-    unused = tuple(name for name in checkpoint.tensors if name not in used)
+    used = {source.tensor for source in sources.values()}
+    return sources, account_for(checkpoint, family, used, places)
+
+
+def names_of(checkpoint: Checkpoint, places: Places) -> dict[str, str]:
+    """The names of a file's tensors by what rules call them."""
+    names = {_renamed(name, places.prefixes): name for name in checkpoint.tensors}
+    if places.base_prefix and not any(name.startswith(places.base_prefix) for name in names):
+        # Saved from the base model, whose tensors lack the name that it has inside of the whole.
+        names = {n if n.startswith(places.outside_base) else places.base_prefix + n: name for n, name in names.items()}
+    return names
+
+
+def account_for(checkpoint: Checkpoint, family: str, used: Collection[str], places: Places) -> tuple[str, ...]:
+    """The tensors of a file that nothing uses. Raises Unsupported for one that may not be left out."""
+    unused = tuple(name for name in checkpoint.tensors if name not in used and name not in places.elsewhere)
     for name in unused:
         if not any(fnmatchcase(name, pattern) for pattern in places.ignored):
             raise Unsupported(
                 f"The tensor {shown(name)} has no place in a {family} model.",
                 why="Leaving it out could change what the model computes.",
             )
-    return sources, unused
+    return unused
 
 
 def _find(parameter: str, rules: Rules, names: Mapping[str, str]) -> str | Fused:

@@ -1,0 +1,22 @@
+"""The vision families Hearth knows. Adding one is adding its file and its line here."""
+
+from hearth.model.vision.families import clip, convnext, deit, dinov2, dinov3, resnet, siglip, swin, vit, yolos
+from hearth.model.vision.model import Family
+
+FAMILIES: tuple[Family, ...] = (
+    vit.FAMILY,
+    deit.FAMILY,
+    dinov2.FAMILY,
+    dinov2.WITH_REGISTERS,
+    dinov3.FAMILY,
+    clip.FAMILY,
+    siglip.FAMILY,
+    yolos.FAMILY,
+    swin.FAMILY,
+    swin.V2,
+    resnet.FAMILY,
+    convnext.FAMILY,
+    convnext.V2,
+)
+
+__all__ = ["FAMILIES", "Family"]

@@ -1,0 +1,77 @@
+"""Tables that depend on where something is: position embeddings resized as torch does it, sines, distances.
+
+All are computed once, when a model is loaded for a size of pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+def resized_table(table: F32, grid: tuple[int, int], *, antialias: bool = False) -> F32:
+    """A table of positions (h, w, c) for another grid, bicubic, as torch's `interpolate(size=..., mode="bicubic")`."""
+    if table.shape[:2] == grid:
+        return table  # bicubic to the same size changes nothing
+    rows, columns = (cubic_matrix(n, m, antialias=antialias) for n, m in zip(table.shape[:2], grid, strict=True))
+    resized: F64 = np.einsum("yh,xw,hwc->yxc", rows, columns, table.astype(np.float64), optimize=True)
+    return resized.astype(np.float32)
+
+
+def cubic_matrix(size: int, wanted: int, *, antialias: bool) -> F64:
+    """What each of `wanted` samples takes of `size`: (wanted, size), centres aligned by half pixels.
+
+    Plain: Keys' kernel with a = -0.75 over four samples, those beyond the border being the border's. With `antialias`:
+    a = -0.5, widened when the picture shrinks, and what lies beyond the border is left out (Pillow's way).
+    """
+    scale = size / wanted
+    matrix = np.zeros((wanted, size))
+    a, stretch = (-0.5, max(scale, 1.0)) if antialias else (-0.75, 1.0)
+    for i in range(wanted):
+        centre = (i + 0.5) * scale
+        if antialias:
+            first = max(int(centre - 2 * stretch + 0.5), 0)
+            taken = np.arange(first, min(int(centre + 2 * stretch + 0.5), size))
+            weights = _keys((taken - centre + 0.5) / stretch, a)
+            matrix[i, taken] = weights / weights.sum()
+        else:
+            taken = math.floor(centre - 0.5) + np.arange(-1, 3)
+            np.add.at(matrix[i], taken.clip(0, size - 1), _keys(taken + 0.5 - centre, a))
+    return matrix
+
+
+def _keys(distance: NDArray[np.floating], a: float) -> F64:
+    """Keys' cubic convolution kernel."""
+    x = np.abs(distance)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def relative_index(window: tuple[int, int]) -> NDArray[np.int64]:
+    """For each pair of places of a window the row of a table of (2h - 1)(2w - 1) distances: (h w, h w)."""
+    h, w = window
+    y, x = (axis.reshape(-1) for axis in np.meshgrid(np.arange(h), np.arange(w), indexing="ij"))
+    return (y[:, None] - y[None] + h - 1) * (2 * w - 1) + x[:, None] - x[None] + w - 1
+
+
+def sine_positions(height: int, width: int, size: int, *, temperature: float = 10000.0) -> F32:
+    """DETR's positions of a map, all of it picture: (height width, size), the row's half first.
+
+    Rows and columns count from 1 and are scaled to 2 pi; pairs of sine and cosine stand one after another.
+    """
+    half = size // 2
+    wavelength = temperature ** (2 * (np.arange(half) // 2) / half)
+    halves = []
+    for count, along_rows in ((height, True), (width, False)):
+        place = np.arange(1, count + 1) / (count + 1e-6) * (2 * math.pi)
+        angles = place[:, None] / wavelength
+        values = np.where(np.arange(half) % 2 == 0, np.sin(angles), np.cos(angles))
+        shaped = values[:, None] if along_rows else values[None]
+        halves.append(np.broadcast_to(shaped, (height, width, half)))
+    return np.concatenate(halves, -1).reshape(height * width, size).astype(np.float32)
