@@ -144,10 +144,13 @@ class Graph:
     def take(self, x: Any, indices: Any, axis: int) -> Any:
         return self.emit(op.take(x, indices, axis=axis))
 
+    def broadcast(self, x: Any, *shape: Any) -> Any:
+        return self.emit(op.broadcast_to(x, shape))
+
     def repeated(self, name: str) -> Any:
         """A parameter (1, ...) for each picture: (b, ...)."""
         x = self.parameters[name]
-        return self.emit(op.broadcast_to(x, (self.batch, *self.shape(x)[1:])))
+        return self.broadcast(x, self.batch, *self.shape(x)[1:])
 
     def pad(self, x: Any, top: int, left: int, bottom: int, right: int) -> Any:
         """A map with zeros around it."""

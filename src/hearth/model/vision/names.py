@@ -135,11 +135,11 @@ def _candidates(path: str, rules: Rules) -> list[_Place]:
     numbers = [int(found[0]) for found in _NUMBER.finditer(path)]
     letters = iter(_NUMBERS)
     pattern = _NUMBER.sub(lambda found: next(letters), path)
-    part, _, leaf = pattern.rpartition(".")
-    if pattern in rules:
-        rule, ending = rules[pattern], ""
-    else:
-        rule, ending = rules[part], f".{leaf}"
+    leaf = path.rpartition(".")[2]
+    # A rule for the tensor, then for its part; one that gives its numbers, then one for all numbers.
+    keys = [(path, ""), (pattern, ""), (path.rpartition(".")[0], f".{leaf}"), (pattern.rpartition(".")[0], f".{leaf}")]
+    key, ending = next(found for found in keys if found[0] in rules)
+    rule, part = rules[key], path.rpartition(".")[0]
     places = []
     for alternative in rule if isinstance(rule, tuple) else (rule,):
         published = alternative.tensor if isinstance(alternative, Fused) else alternative

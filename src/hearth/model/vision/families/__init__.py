@@ -1,6 +1,6 @@
 """The vision families Hearth knows. Adding one is adding its file and its line here."""
 
-from hearth.model.vision.families import clip, convnext, deit, dinov2, dinov3, resnet, siglip, swin, vit, yolos
+from hearth.model.vision.families import clip, convnext, deit, dinov2, dinov3, dpt, resnet, segformer, siglip, swin, vit, yolos
 from hearth.model.vision.model import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -17,6 +17,9 @@ FAMILIES: tuple[Family, ...] = (
     resnet.FAMILY,
     convnext.FAMILY,
     convnext.V2,
+    segformer.FAMILY,
+    dpt.FAMILY,
+    dpt.DPT,
 )
 
 __all__ = ["FAMILIES", "Family"]
