@@ -3,7 +3,7 @@
     cd tests && python -m golden.vision.make_golden [NAME...]
 
 Each folder gets `config.json`, the names and shapes of the tensors that transformers publishes (`tensors.json`; their
-values are drawn from the names, `draws.py`) and what transformers' own classes compute of them in f32
+values are drawn from the names, `draws.py`) and what transformers' own classes compute of them in f64, rounded to f32
 (`expected.npz`).
 """
 
@@ -41,8 +41,8 @@ def published(recipe: Recipe, folder: Path) -> dict[str, tuple[list[int], str]]:
 
 
 def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    model = getattr(transformers, recipe.model).from_pretrained(folder, attn_implementation="eager").eval()
-    pixels = torch.from_numpy(draw_pixels(recipe.name, 2, *recipe.size)).permute(0, 3, 1, 2).contiguous()
+    model = getattr(transformers, recipe.model).from_pretrained(folder, attn_implementation="eager").eval().double()
+    pixels = torch.from_numpy(draw_pixels(recipe.name, 2, *recipe.size)).permute(0, 3, 1, 2).contiguous().double()
     inputs: dict[str, Any] = {"pixel_values": pixels, **recipe.options}
     if recipe.text:
         inputs["input_ids"] = torch.from_numpy(draw_text(recipe).astype(np.int64))
@@ -51,7 +51,7 @@ def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
     outputs = {}
     for name, field in recipe.outputs.items():
         value = getattr(result, field)
-        outputs[name] = (value.permute(0, 2, 3, 1) if name in recipe.channels_last else value).numpy()
+        outputs[name] = (value.permute(0, 2, 3, 1) if name in recipe.channels_last else value).numpy().astype(np.float32)
     return outputs
 
 

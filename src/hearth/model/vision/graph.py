@@ -120,6 +120,22 @@ class Graph:
         """Each row divided by its length."""
         return self.divide(x, self.activation(self.sum(self.multiply(x, x), [-1], keep=True), "sqrt"))
 
+    def max(self, x: Any, axis: int) -> Any:
+        return self.emit(op.max(x, axis=axis))
+
+    def top_k(self, x: Any, k: int) -> Any:
+        """Which k values of each row (b, n) are largest, the largest first: i64 (b, k)."""
+        return self.emit(op.topk(x, k=k, axis=-1, ret_type="indices", dtype="int64"))
+
+    def rows(self, x: Any, indices: Any) -> Any:
+        """Of the tokens (b, n, c) of each picture those of these numbers (b, k): (b, k, c)."""
+        count = self.shape(indices)[1]
+        return self.emit(op.gather_nd(x, self.reshape(indices, self.batch, count, 1), batch_dims=1))
+
+    def grid_sample(self, x: Any, grid: Any) -> Any:
+        """Places of maps (b, h, w, c), bilinear, 0 outside; grid (b, 2, n, m): x and y, -1 to 1 across the map."""
+        return self.emit(op.image.grid_sample(x, grid, method="bilinear", layout="NHWC", padding_mode="zeros"))
+
     # Places
 
     def reshape(self, x: Any, *shape: Any) -> Any:

@@ -97,7 +97,7 @@ class Conv:
             statistics = tuple(norm.stored(leaf, c_out) for leaf in ("weight", "bias", "running_mean", "running_var"))
 
         def weight(values: F32, *bn: F32) -> F32:
-            scaled = values if norm is None else values * _bn(eps, *bn)[0].reshape(-1, 1, 1, 1)
+            scaled = values if norm is None else values * batch_norm(eps, *bn)[0].reshape(-1, 1, 1, 1)
             return np.ascontiguousarray(scaled.transpose(0, 2, 3, 1)).reshape(shape)
 
         self.weight = scope.computed("weight", shape, (stored, *statistics), weight, role="body")
@@ -105,7 +105,7 @@ class Conv:
         if norm is not None:
 
             def folded(*tensors: F32) -> F32:
-                scale, offset = _bn(eps, *tensors[:4])
+                scale, offset = batch_norm(eps, *tensors[:4])
                 return offset + tensors[4] * scale if bias else offset
 
             self.bias = scope.computed("bias", (c_out,), (*statistics, *own_bias), folded)
@@ -120,7 +120,7 @@ class Conv:
         )  # fmt: skip
 
 
-def _bn(eps: float, weight: F32, bias: F32, mean: F32, variance: F32) -> tuple[F32, F32]:
+def batch_norm(eps: float, weight: F32, bias: F32, mean: F32, variance: F32) -> tuple[F32, F32]:
     """A batch norm as x * scale + offset."""
     scale = (weight.astype(np.float64) / np.sqrt(variance.astype(np.float64) + eps)).astype(np.float32)
     return scale, bias - mean * scale

@@ -75,3 +75,10 @@ def sine_positions(height: int, width: int, size: int, *, temperature: float = 1
         shaped = values[:, None] if along_rows else values[None]
         halves.append(np.broadcast_to(shaped, (height, width, half)))
     return np.concatenate(halves, -1).reshape(height * width, size).astype(np.float32)
+
+
+def plain_sine_positions(height: int, width: int, size: int, *, temperature: float = 10000.0) -> F32:
+    """RT-DETR's positions: sines of the row, cosines of the row, sines and cosines of the column; counted from 0."""
+    frequency = 1 / temperature ** (np.arange(size // 4) / (size // 4))
+    y, x = (axis.reshape(-1, 1) * frequency for axis in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
+    return np.concatenate([np.sin(y), np.cos(y), np.sin(x), np.cos(x)], 1).astype(np.float32)

@@ -1,6 +1,6 @@
 """The vision families Hearth knows. Adding one is adding its file and its line here."""
 
-from hearth.model.vision.families import clip, convnext, deit, dinov2, dinov3, dpt, resnet, segformer, siglip, swin, vit, yolos
+from hearth.model.vision.families import clip, convnext, deit, detr, dinov2, dinov3, dpt, resnet, rtdetr, segformer, siglip, swin, vit, yolos
 from hearth.model.vision.model import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -20,6 +20,8 @@ FAMILIES: tuple[Family, ...] = (
     segformer.FAMILY,
     dpt.FAMILY,
     dpt.DPT,
+    detr.FAMILY,
+    rtdetr.FAMILY,
 )
 
 __all__ = ["FAMILIES", "Family"]
