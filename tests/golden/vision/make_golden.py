@@ -51,7 +51,9 @@ def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
     outputs = {}
     for name, field in recipe.outputs.items():
         value = getattr(result, field)
-        outputs[name] = (value.permute(0, 2, 3, 1) if name in recipe.channels_last else value).numpy().astype(np.float32)
+        outputs[name] = (
+            (value.permute(0, 2, 3, 1) if name in recipe.channels_last else value).numpy().astype(np.float32)
+        )
     return outputs
 
 

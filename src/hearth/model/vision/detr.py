@@ -18,17 +18,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class LayersConfig:
+    """Layers of an encoder or decoder that are all alike; `inner`: size within the MLP."""
+
+    count: int
+    heads: int
+    inner: int
+
+
+@dataclass(frozen=True)
 class DetrConfig:
     """Attributes:
     size: of the pictures; `backbone`: the ResNet under it.
-    encoder, decoder: layers, heads and inner size of the MLP of each.
     """
 
     size: tuple[int, int]
     backbone: ResNetConfig
     hidden: int
-    encoder: tuple[int, int, int]
-    decoder: tuple[int, int, int]
+    encoder: LayersConfig
+    decoder: LayersConfig
     queries: int
     labels: int
     activation: str
@@ -38,10 +46,10 @@ class DetrConfig:
 class EncoderLayer:
     """Post-norm; positions are added to queries and keys, not to values."""
 
-    def __init__(self, scope: Scope, size: int, heads: int, inner: int, activation: str, eps: float) -> None:
-        self.attention = Attention(scope, size, heads)
+    def __init__(self, scope: Scope, size: int, layers: LayersConfig, activation: str, eps: float) -> None:
+        self.attention = Attention(scope, size, layers.heads)
         self.norm1 = LayerNorm(scope / "norm1", size, eps)
-        self.mlp = Mlp(scope, size, inner, activation)
+        self.mlp = Mlp(scope, size, layers.inner, activation)
         self.norm2 = LayerNorm(scope / "norm2", size, eps)
 
     def __call__(self, g: Graph, x: Any, positions: Any) -> Any:
@@ -53,12 +61,12 @@ class EncoderLayer:
 class DecoderLayer:
     """Queries attend to each other, then to the picture."""
 
-    def __init__(self, scope: Scope, size: int, heads: int, inner: int, activation: str, eps: float) -> None:
-        self.own = Attention(scope / "own", size, heads)
+    def __init__(self, scope: Scope, size: int, layers: LayersConfig, activation: str, eps: float) -> None:
+        self.own = Attention(scope / "own", size, layers.heads)
         self.norm1 = LayerNorm(scope / "norm1", size, eps)
-        self.cross = Attention(scope / "cross", size, heads)
+        self.cross = Attention(scope / "cross", size, layers.heads)
         self.norm2 = LayerNorm(scope / "norm2", size, eps)
-        self.mlp = Mlp(scope, size, inner, activation)
+        self.mlp = Mlp(scope, size, layers.inner, activation)
         self.norm3 = LayerNorm(scope / "norm3", size, eps)
 
     def __call__(self, g: Graph, x: Any, queries: Any, memory: Any, placed_memory: Any) -> Any:
@@ -74,10 +82,14 @@ class Detr:
         c = config
         self.backbone = ResNet(scope / "backbone", c.backbone)
         self.projection = Conv(scope / "projection", c.backbone.sizes[-1], c.hidden, 1)
-        layers, *shape = c.encoder
-        self.encoder = [EncoderLayer(scope / "encoder" / i, c.hidden, *shape, c.activation, c.eps) for i in range(layers)]
-        layers, *shape = c.decoder
-        self.decoder = [DecoderLayer(scope / "decoder" / i, c.hidden, *shape, c.activation, c.eps) for i in range(layers)]
+        self.encoder = [
+            EncoderLayer(scope / "encoder" / i, c.hidden, c.encoder, c.activation, c.eps)
+            for i in range(c.encoder.count)
+        ]
+        self.decoder = [
+            DecoderLayer(scope / "decoder" / i, c.hidden, c.decoder, c.activation, c.eps)
+            for i in range(c.decoder.count)
+        ]
         self.norm = LayerNorm(scope / "norm", c.hidden, c.eps)
         table = scope.stored("queries", c.queries, c.hidden)
         self.queries = scope.computed("queries", (1, c.queries, c.hidden), (table,), lambda values: values[None])

@@ -113,8 +113,9 @@ class DepthHead:
     """
 
     def __init__(self, scope: Scope, fusion: int, inner: int, most: float | None) -> None:
+        half = fusion // 2
         self.convs = [
-            Conv(scope / 0, fusion, fusion // 2, 3), Conv(scope / 1, fusion // 2, inner, 3), Conv(scope / 2, inner, 1, 1)
+            Conv(scope / 0, fusion, half, 3), Conv(scope / 1, half, inner, 3), Conv(scope / 2, inner, 1, 1)
         ]  # fmt: skip
         self.most = most
 

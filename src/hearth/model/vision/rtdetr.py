@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hearth.model.vision.detr import EncoderLayer, map_size
+from hearth.model.vision.detr import EncoderLayer, LayersConfig, map_size
 from hearth.model.vision.heads import BoxHead
 from hearth.model.vision.layers import F32, Attention, Conv, LayerNorm, Linear, Mlp, batch_norm
 from hearth.model.vision.parameters import Scope
@@ -28,7 +28,6 @@ class RtDetrConfig:
     """Attributes:
     size: of the pictures, a multiple of 32; `stages`: whose maps of the backbone are read, by number.
     hidden: channels of the encoder; `size_decoder`: of the decoder.
-    encoder, decoder: layers, heads and inner size of the MLP of each.
     encoded: which of the maps go through the transformer encoder.
     expansion: inner channels of a mixing block as a part of `hidden`.
     points: places that each head looks at in each map.
@@ -41,8 +40,8 @@ class RtDetrConfig:
     stages: tuple[int, ...]
     hidden: int
     size_decoder: int
-    encoder: tuple[int, int, int]
-    decoder: tuple[int, int, int]
+    encoder: LayersConfig
+    decoder: LayersConfig
     encoded: tuple[int, ...]
     expansion: float
     points: int
@@ -85,8 +84,8 @@ class RtDetr:
         self.query_places = [Linear(scope / "query_places" / i, k, n) for i, (k, n) in enumerate(
             [(4, 2 * c.size_decoder), (2 * c.size_decoder, c.size_decoder)]
         )]  # fmt: skip
-        layers, *shape = c.decoder
-        self.decoder = [DecoderLayer(scope / "decoder" / i, c, *shape) for i in range(layers)]
+        layers = c.decoder.count
+        self.decoder = [DecoderLayer(scope / "decoder" / i, c) for i in range(layers)]
         self.boxes = [BoxHead(scope / "boxes" / i, c.size_decoder, 4) for i in range(layers)]
         self.classes = Linear(scope / "classes" / (layers - 1), c.size_decoder, c.labels, role="head")
 
@@ -130,7 +129,7 @@ def _anchors(grids: list[tuple[int, int]]) -> tuple[F32, F32]:
         side = np.full_like(x, _ANCHOR * 2**level)
         boxes.append(np.stack([x, y, side, side], -1).reshape(-1, 4))
     anchors = np.concatenate(boxes)
-    valid = ((anchors > _MARGIN) & (anchors < 1 - _MARGIN)).all(-1, keepdims=True)
+    valid = np.all((anchors > _MARGIN) & (anchors < 1 - _MARGIN), axis=1)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         logits = np.where(valid, np.log(anchors / (1 - anchors)), np.finfo(np.float32).max)
     return logits[None].astype(np.float32), valid[None].astype(np.float32)
@@ -145,10 +144,10 @@ class Mixer:
 
     def __init__(self, scope: Scope, config: RtDetrConfig) -> None:
         c = self.config = config
-        layers, *shape = c.encoder
+        layers = c.encoder.count
         self.encoders = [
-            [EncoderLayer(scope / "encoder" / i / j, c.hidden, *shape, c.activations[1], c.eps) for j in range(layers)]
-            for i in range(len(c.encoded))
+            [EncoderLayer(place / j, c.hidden, c.encoder, c.activations[1], c.eps) for j in range(layers)]
+            for place in [scope / "encoder" / i for i in range(len(c.encoded))]
         ]
         steps = range(len(c.stages) - 1)
         self.laterals = [_conv_norm(scope / "laterals" / i, c.hidden, c.hidden, 1, eps=c.bn_eps) for i in steps]
@@ -240,18 +239,16 @@ class TwoInOne:
 class DecoderLayer:
     """Queries attend to each other, then look at a few places of each map near their boxes."""
 
-    def __init__(self, scope: Scope, config: RtDetrConfig, heads: int, inner: int) -> None:
-        c, size = config, config.size_decoder
+    def __init__(self, scope: Scope, config: RtDetrConfig) -> None:
+        c, size, heads = config, config.size_decoder, config.decoder.heads
         self.own = Attention(scope / "own", size, heads)
         self.norm1 = LayerNorm(scope / "norm1", size, c.eps)
         self.look = Look(scope / "look", size, heads, len(c.stages), c.points)
         self.norm2 = LayerNorm(scope / "norm2", size, c.eps)
-        self.mlp = Mlp(scope, size, inner, c.activations[2])
+        self.mlp = Mlp(scope, size, c.decoder.inner, c.activations[2])
         self.norm3 = LayerNorm(scope / "norm3", size, c.eps)
 
-    def __call__(
-        self, g: Graph, x: Any, placed: Any, boxes: Any, memory: Any, grids: list[tuple[int, int]]
-    ) -> Any:
+    def __call__(self, g: Graph, x: Any, placed: Any, boxes: Any, memory: Any, grids: list[tuple[int, int]]) -> Any:
         x = self.norm1(g, g.add(x, self.own(g, g.add(x, placed), values=x)))
         x = self.norm2(g, g.add(x, self.look(g, g.add(x, placed), boxes, memory, grids)))
         return self.norm3(g, g.add(x, self.mlp(g, x)))

@@ -1,6 +1,22 @@
 """The vision families Hearth knows. Adding one is adding its file and its line here."""
 
-from hearth.model.vision.families import clip, convnext, deit, detr, dinov2, dinov3, dpt, resnet, rtdetr, segformer, siglip, swin, vit, yolos
+from hearth.model.vision.families import (
+    clip,
+    convnext,
+    deit,
+    detr,
+    dinov2,
+    dinov3,
+    dpt,
+    mobile,
+    resnet,
+    rtdetr,
+    segformer,
+    siglip,
+    swin,
+    vit,
+    yolos,
+)
 from hearth.model.vision.model import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -22,6 +38,8 @@ FAMILIES: tuple[Family, ...] = (
     dpt.DPT,
     detr.FAMILY,
     rtdetr.FAMILY,
+    mobile.FAMILY,
+    mobile.VIT,
 )
 
 __all__ = ["FAMILIES", "Family"]

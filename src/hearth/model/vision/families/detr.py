@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
 from hearth.errors import Unsupported
 from hearth.model.settings import Settings
 from hearth.model.tensors import Places, Rules
-from hearth.model.vision.detr import Detr, DetrConfig
+from hearth.model.vision.detr import Detr, DetrConfig, LayersConfig
 from hearth.model.vision.families import resnet
 from hearth.model.vision.model import Described, Family, Head, Source, image_part
 from hearth.model.vision.names import Naming
@@ -38,9 +37,7 @@ def backbone(s: Settings) -> ResNetConfig:
         # A name may go on with the weights that training began from: "resnet50.a1_in1k".
         known = _TIMM.get(str(name).partition(".")[0])
         if known is None:
-            raise Unsupported(
-                f"{s.where}: backbone = {name!r} is not supported.", hint=f"Known: {', '.join(_TIMM)}."
-            )
+            raise Unsupported(f"{s.where}: backbone = {name!r} is not supported.", hint=f"Known: {', '.join(_TIMM)}.")
         return known
     if kind not in ("resnet", "rt_detr_resnet"):
         raise s.unsupported("backbone_config", "The only backbone known for it is a ResNet.")
@@ -52,10 +49,10 @@ def describe(source: Source) -> Described:
     s = source.settings
     hidden, labels = s.count("d_model"), num_labels(s)
 
-    def transformer(which: str) -> tuple[int, int, int]:
+    def transformer(which: str) -> LayersConfig:
         heads = s.count(f"{which}_attention_heads", most=MAX_HEADS)
         divided(s, hidden, heads, f"{which}_attention_heads")
-        return s.count(f"{which}_layers", most=MAX_LAYERS), heads, s.count(f"{which}_ffn_dim")
+        return LayersConfig(s.count(f"{which}_layers", most=MAX_LAYERS), heads, s.count(f"{which}_ffn_dim"))
 
     config = DetrConfig(
         size=source.size or _SIZE,
@@ -123,5 +120,3 @@ FAMILY = Family(
     },
     fixed={"position_embedding_type": ("sine",), "dilation": (False,)},
 )  # fmt: skip
-
-

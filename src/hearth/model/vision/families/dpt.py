@@ -158,7 +158,13 @@ DPT = Family(
     describe=describe_dpt,
     namings=(
         Naming(
-            {**vit.bert_like("dpt."), **NECK, "head.0": "head.head.0", "head.1": "head.head.2", "head.2": "head.head.4"},
+            {
+                **vit.bert_like("dpt."),
+                **NECK,
+                "head.0": "head.head.0",
+                "head.1": "head.head.2",
+                "head.2": "head.head.4",
+            },
             marker="dpt.embeddings.position_embeddings",
             places=Places(ignored=(*_UNUSED, "dpt.layernorm.*")),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hearth.errors import Unsupported
 from hearth.model.settings import Settings
 from hearth.model.tensors import Places, Rules
+from hearth.model.vision.detr import LayersConfig
 from hearth.model.vision.families import resnet
 from hearth.model.vision.families.detr import backbone, layer_rules
 from hearth.model.vision.model import Described, Family, Head, Source, image_part
@@ -22,16 +23,16 @@ def describe(source: Source) -> Described:
     if size[0] % 32 or size[1] % 32:
         raise Unsupported(f"RT-DETR is made for pictures whose sides are multiples of 32, not {size[0]} x {size[1]}.")
 
-    def transformer(which: str, of: int, layers: int) -> tuple[int, int, int]:
+    def transformer(which: str, of: int, layers: int) -> LayersConfig:
         heads = s.count(f"{which}_attention_heads", most=MAX_HEADS)
         divided(s, of, heads, f"{which}_attention_heads")
-        return layers, heads, s.count(f"{which}_ffn_dim")
+        return LayersConfig(layers, heads, s.count(f"{which}_ffn_dim"))
 
     trunk = backbone(s)
     stages = _stages(s, len(trunk.sizes))
     levels = s.count("num_feature_levels", most=8)
     if levels != len(stages):
-        raise s.unsupported("num_feature_levels", f"Hearth knows as many levels as maps of the backbone: {len(stages)}.")
+        raise s.unsupported("num_feature_levels", f"The backbone gives {len(stages)} maps, and Hearth makes no more.")
     encoded = s.get("encode_proj_layers")
     if not isinstance(encoded, list) or not all(type(i) is int and 0 <= i < levels for i in encoded):
         raise s.corrupt("encode_proj_layers", f"numbers of maps below {levels}")
