@@ -1,0 +1,175 @@
+"""How a picture is made into what a network wants: to which size, which part of it, which numbers.
+
+`Preprocess` holds the rules of one model, `placement` says what they mean for a picture of some size; both are what the
+plan's step `hearth.pixels` takes. `apply` computes it with Pillow and numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+class Fit(Protocol):
+    """To which size a picture of a given size is resized."""
+
+    def __call__(self, height: int, width: int) -> Size: ...
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """Always to this size, whatever its shape was."""
+
+    height: int
+    width: int
+
+    def __call__(self, height: int, width: int) -> Size:
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class ShortestEdge:
+    """The shorter edge to `edge`, the shape kept; but the longer edge to at most `longest`.
+
+    Attributes:
+        multiple: both edges are cut to a multiple of it.
+    """
+
+    edge: int
+    longest: int | None = None
+    multiple: int = 1
+
+    def __call__(self, height: int, width: int) -> Size:
+        short, long = min(height, width), max(height, width)
+        edge: float = self.edge
+        if self.longest is not None and long / short * self.edge > self.longest:
+            edge = self.longest * short / long
+        sides = (round(edge), int(edge * long / short))
+        tall, wide = (sides[1], sides[0]) if width < height else sides
+        return max(tall - tall % self.multiple, 1), max(wide - wide % self.multiple, 1)
+
+
+@dataclass(frozen=True)
+class AsLittleAsPossible:
+    """The shape kept, and the edge that has to change least taken to its size; both to the nearest multiple."""
+
+    height: int
+    width: int
+    multiple: int
+    keep_shape: bool = True
+
+    def __call__(self, height: int, width: int) -> Size:
+        scales = self.height / height, self.width / width
+        if self.keep_shape:
+            scales = (scales[1],) * 2 if abs(1 - scales[1]) < abs(1 - scales[0]) else (scales[0],) * 2
+        sides = (round(scale * side / self.multiple) for scale, side in zip(scales, (height, width), strict=True))
+        tall, wide = (max(side, 1) * self.multiple for side in sides)
+        return tall, wide
+
+
+@dataclass(frozen=True)
+class Within:
+    """As large as fits into this size, the shape kept."""
+
+    height: int
+    width: int
+
+    def __call__(self, height: int, width: int) -> Size:
+        scale = min(self.height / height, self.width / width)
+        return max(int(height * scale), 1), max(int(width * scale), 1)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the rules mean for one picture: it is resized, and of that a part is taken.
+
+    Attributes:
+        size: of what the network gets.
+        resized: what the picture is resized to; None: it is not.
+        offset: row and column of the resized picture where the part begins; negative where there is none yet.
+    """
+
+    size: Size
+    resized: Size | None
+    offset: Size = (0, 0)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The rules of one model: (value / 255 - mean) / std of a resized and cropped picture.
+
+    Attributes:
+        fit: None: pictures are not resized.
+        crop: the part in the middle that is taken; None: all.
+        crop_rounds: where the middle lies between two pixels, it is the even one (torchvision), not the first.
+        divisor: what is taken grows on all sides to a multiple of it.
+        black: what lies outside of the picture is black, rather than 0 after normalisation.
+        bgr: blue comes first.
+    """
+
+    fit: Fit | None
+    resample: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop: Size | None = None
+    crop_rounds: bool = False
+    divisor: int = 1
+    black: bool = True
+    bgr: bool = False
+
+    def placement(self, height: int, width: int) -> Placement:
+        """What becomes of a picture of this size."""
+        resized = None if self.fit is None else self.fit(height, width)
+        given = resized or (height, width)
+        if self.crop is not None:
+            return Placement(self.crop, resized, self._crop_offset(given, self.crop))
+        tall, wide = (math.ceil(side / self.divisor) * self.divisor for side in given)
+        return Placement((tall, wide), resized, (-((tall - given[0]) // 2), -((wide - given[1]) // 2)))
+
+    def _crop_offset(self, given: Size, crop: Size) -> Size:
+        top, left = (
+            (round((have - want) / 2) if self.crop_rounds else (have - want) // 2) if have >= want
+            else -((want - have) // 2)
+            for have, want in zip(given, crop, strict=True)
+        )  # fmt: skip
+        return top, left
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """From a picture u8 (h, w, 3) to what the network gets: f32 (*size, 3)."""
+        place = self.placement(*pixels.shape[:2])
+        part = _part(_resized(pixels, place.resized, self.resample), place)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values = (part.data.astype(np.float32) / np.float32(255) - mean) / std
+        values = np.where(part.inside[..., None], values, -mean / std if self.black else 0).astype(np.float32)
+        return np.ascontiguousarray(values[..., ::-1] if self.bgr else values)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a picture, and which of its pixels are of it."""
+
+    data: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+
+
+def _resized(pixels: NDArray[np.uint8], size: Size | None, resample: str) -> NDArray[np.uint8]:
+    if size is None or size == pixels.shape[:2]:
+        return pixels
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling[resample.upper()]))
+
+
+def _part(pixels: NDArray[np.uint8], place: Placement) -> _Part:
+    (height, width), (top, left) = place.size, place.offset
+    rows, columns = np.arange(top, top + height), np.arange(left, left + width)
+    inside = ((rows >= 0) & (rows < pixels.shape[0]))[:, None] & ((columns >= 0) & (columns < pixels.shape[1]))
+    taken = pixels[rows.clip(0, pixels.shape[0] - 1)][:, columns.clip(0, pixels.shape[1] - 1)]
+    return _Part(taken, inside)
