@@ -1,4 +1,4 @@
-"""Pictures are made ready as transformers makes them, within one of 256 levels; what is not known is refused by name."""
+"""Pictures are made ready as transformers does it, within one of 256 levels; what is not known is refused by name."""
 
 from __future__ import annotations
 
