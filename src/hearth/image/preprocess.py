@@ -7,6 +7,7 @@ plan's step `hearth.pixels` takes. `apply` computes it with Pillow and numpy.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,6 +87,11 @@ class Within:
         return max(int(height * scale), 1), max(int(width * scale), 1)
 
 
+FITS: Mapping[str, Callable[..., Fit]] = {
+    fit.__name__: fit for fit in (Exactly, ShortestEdge, AsLittleAsPossible, Within)
+}
+
+
 @dataclass(frozen=True)
 class Placement:
     """What the rules mean for one picture: it is resized, and of that a part is taken.
@@ -123,6 +129,13 @@ class Preprocess:
     divisor: int = 1
     black: bool = True
     bgr: bool = False
+
+    @property
+    def size(self) -> Size | None:
+        """What the network gets, where that is the same for pictures of all sizes."""
+        if self.crop is None and not isinstance(self.fit, Exactly):
+            return None
+        return self.placement(1, 1).size
 
     def placement(self, height: int, width: int) -> Placement:
         """What becomes of a picture of this size."""
