@@ -45,7 +45,7 @@ def outputs_of(model: LoadedVision, parameters: dict[str, np.ndarray], case: Cas
 def text_inputs(model: LoadedVision, token_ids: np.ndarray) -> dict[str, np.ndarray]:
     tower = model.text
     assert tower is not None
-    if tower.end_id is None and not tower.highest:
+    if not tower.pooled:
         return {"token_ids": token_ids}
     where = token_ids.argmax(1) if tower.highest else (token_ids == tower.end_id).argmax(1)
     return {"token_ids": token_ids, "pooling": np.eye(token_ids.shape[1], dtype=np.float32)[where]}

@@ -185,6 +185,16 @@ class Graph:
 
     # Maps
 
+    def patches(self, x: Any, height: int, width: int) -> Any:
+        """A map (b, h, w, c) as one of its whole patches: (b, h / height, w / width, height * width * c)."""
+        if (height, width) == (1, 1):
+            return x
+        rows, columns, channels = self.shape(x)[1] // height, self.shape(x)[2] // width, self.shape(x)[3]
+        x = self.slice(self.slice(x, 1, 0, rows * height), 2, 0, columns * width)
+        x = self.reshape(x, self.batch, rows, height, columns, width, channels)
+        x = self.permute(x, 0, 1, 3, 2, 4, 5)
+        return self.reshape(x, self.batch, rows, columns, height * width * channels)
+
     def resize(self, x: Any, height: int, width: int, *, align_corners: bool = False, method: str = "linear") -> Any:
         """As torch's `interpolate`: bilinear or nearest, to a size."""
         if self.shape(x)[1:3] == [height, width]:

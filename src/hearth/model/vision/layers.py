@@ -63,7 +63,7 @@ class LayerNorm:
 class Conv:
     """A convolution over (b, h, w, c), zero padding, with the batch norm behind it folded in.
 
-    One of single pixels is the product that it is.
+    One whose kernels lie side by side (of single pixels, of patches) is the product that it is.
 
     Args:
         norm: where that batch norm's tensors are; None: there is none.
@@ -88,8 +88,8 @@ class Conv:
         self.strides = stride if isinstance(stride, tuple) else (stride, stride)
         self.padding = (kh // 2, kw // 2, kh // 2, kw // 2) if padding is None else padding
         self.groups = groups
-        self.is_product = (kh, kw, groups, *self.strides) == (1, 1, 1, 1, 1)
-        shape = (c_out, c_in) if self.is_product else (c_out, kh, kw, c_in // groups)
+        self.is_product = (kh, kw) == self.strides and groups == 1 and not any(self.padding)
+        shape = (c_out, kh * kw * c_in) if self.is_product else (c_out, kh, kw, c_in // groups)
         stored = scope.stored("weight", c_out, c_in // groups, kh, kw)
         own_bias = (scope.stored("bias", c_out),) if bias else ()
         statistics: tuple[Stored, ...] = ()
@@ -114,7 +114,7 @@ class Conv:
 
     def __call__(self, g: Graph, x: Any) -> Any:
         if self.is_product:
-            return g.linear(x, self.weight, self.bias)
+            return g.linear(g.patches(x, *self.strides), self.weight, self.bias)
         return g.conv2d(
             x, self.weight, self.bias, strides=self.strides, padding=self.padding, groups=self.groups
         )  # fmt: skip

@@ -61,6 +61,11 @@ class TextTower:
     end_id: int | None
     highest: bool = False
 
+    @property
+    def pooled(self) -> bool:
+        """Whether the network is told where to read."""
+        return self.highest or self.end_id is not None
+
 
 @dataclass(frozen=True)
 class Described:

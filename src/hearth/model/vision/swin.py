@@ -59,8 +59,9 @@ class Swin:
 
     def __init__(self, scope: Scope, config: SwinConfig) -> None:
         c, (height, width) = config, config.grid
-        padding = (0, 0, height * c.patch[0] - c.size[0], width * c.patch[1] - c.size[1])
-        self.patches = Conv(scope / "patches", 3, c.hidden, c.patch, stride=c.patch, padding=padding)
+        # A part of a patch at the lower or right edge goes on with zeros.
+        self.padding = (0, 0, height * c.patch[0] - c.size[0], width * c.patch[1] - c.size[1])
+        self.patches = Conv(scope / "patches", 3, c.hidden, c.patch, stride=c.patch, padding=(0, 0, 0, 0))
         # The two norms beside the stages have torch's own epsilon.
         self.patch_norm = LayerNorm(scope / "patch_norm", c.hidden, 1e-5)
         self.places = None
@@ -81,7 +82,7 @@ class Swin:
         self.norm = LayerNorm(scope / "norm", dim, c.eps)
 
     def __call__(self, g: Graph, pixels: Any) -> Any:
-        x = self.patch_norm(g, self.patches(g, pixels))
+        x = self.patch_norm(g, self.patches(g, g.pad(pixels, *self.padding)))
         if self.places:
             x = g.add(x, g.parameter(self.places))
         for stage in self.stages:
