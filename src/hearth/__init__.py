@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hearth.embedder import Embedder
     from hearth.errors import HearthError
     from hearth.llm import LLM
+    from hearth.vision import Vision
 
 __version__: str
 # Imported when first used: `hearth --help` and `import hearth.errors` shall not wait for numpy.
@@ -34,6 +35,7 @@ _HOMES = {
     "Message": "hearth.chat.conversation",
     "HearthError": "hearth.errors",
     "SomeFailed": "hearth.chat.many",
+    "Vision": "hearth.vision",
 }
 __all__ = [
     "LLM",
@@ -47,6 +49,7 @@ __all__ = [
     "HearthError",
     "Message",
     "SomeFailed",
+    "Vision",
     "__version__",
 ]
 

@@ -48,11 +48,11 @@ class Progress:
     Attributes:
         stage: what is being done.
         label: what it is done to: a file, a phase of the compiler, a model.
-        done, total: bytes for `download` and `load`, steps for `compile`, seconds for `tune`, answers for `answer`;
-            `total` 0 where it is not known.
+        done, total: bytes for `download` and `load`, steps for `compile`, seconds for `tune`, answers for `answer`,
+            pictures for `look`; `total` 0 where it is not known.
     """
 
-    stage: Literal["download", "compile", "load", "tune", "answer"]
+    stage: Literal["download", "compile", "load", "tune", "answer", "look"]
     label: str
     done: int
     total: int

@@ -31,6 +31,7 @@ _STAGES = {
     "load": "Loading",
     "tune": "Tuning:",
     "answer": "Answering",
+    "look": "Looking at",
 }
 
 

@@ -42,6 +42,7 @@ VERBS = {
     "embed": "Make vectors of texts.",
     "rerank": "Rank documents by how well they answer a query.",
     "classify": "Label texts, or places in them.",
+    "vision": "Say what pictures show.",
     "models": "Show which models fit this machine.",
     "pull": "Download a model.",
     "list": "Show which models are here.",

@@ -79,7 +79,6 @@ class Vision:
         model: `owner/name` on the hub, a folder, or a bundle.
         size: height and width that all pictures are brought to, out of shape if need be. None: as the model's authors
             do it; where that keeps the shapes of pictures (DETR, YOLOS, DepthAnything), each new size is compiled once.
-        labels: names instead of the model's own: as many.
         quant: number format of the weights (`f32 f16 q8`; for large models `q4 q4a`); None: q8.
         precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
         threads: None: the physical cores this process may use.
@@ -97,7 +96,6 @@ class Vision:
         model: str | os.PathLike[str],
         *,
         size: tuple[int, int] | None = None,
-        labels: Sequence[str] | None = None,
         quant: str | None = None,
         precision: Literal["default", "high"] = "default",
         threads: int | None = None,
@@ -118,7 +116,7 @@ class Vision:
         self.info = VisionInfo(
             name=opening.model,
             task=first.spec.task,
-            labels=_checked_labels(labels, first.spec.labels),
+            labels=first.spec.labels,
             size=first.spec.size,
             manifest=first.opened.bundle.manifest,
             notices=first.opened.notices,
@@ -285,6 +283,21 @@ class Vision:
             self._texts = {texts: np.concatenate([part["embedding"] for part in parts])}
         return self._texts[texts]
 
+    def with_labels(self, labels: Sequence[str]) -> Self:
+        """Names instead of the model's own, as many and in its order; this very object.
+
+        Raises:
+            UsageError: another number of them.
+        """
+        own = self.info.labels
+        if len(labels) != len(own):
+            raise UsageError(
+                f"There are {len(labels)} labels, and {self.info.name} tells {len(own)} things apart.",
+                hint="Name as many, in its order." if own else "It has none: leave them out.",
+            )
+        self.info = replace(self.info, labels=tuple(labels))
+        return self
+
     def close(self) -> None:
         """Gives memory and threads back."""
         self._networks.close()
@@ -306,13 +319,3 @@ def _single_or_all(images: Images, found: list[T]) -> T | list[T]:
 def _fixed(preprocess: Preprocess, size: tuple[int, int] | None) -> Preprocess:
     """The rules, or with a size of one's own: straight to it."""
     return preprocess if size is None else replace(preprocess, fit=Exactly(*size), crop=None, divisor=1)
-
-
-def _checked_labels(given: Sequence[str] | None, own: tuple[str, ...]) -> tuple[str, ...]:
-    if given is None:
-        return own
-    if len(given) != len(own):
-        raise UsageError(
-            f"There are {len(given)} labels, and the model tells {len(own)} apart.", hint="Name as many, in its order."
-        )
-    return tuple(given)

@@ -1,0 +1,150 @@
+"""Pictures on the command line: where they come from, and how what was seen in them is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hearth.cli.inputs import has_piped_text
+from hearth.cli.table import print_table
+from hearth.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".ico")
+_STANDARD_INPUT = "standard input"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was named; `pixels` once it is read. `stem`: what a file that is made of it is called."""
+
+    name: str
+    stem: str
+    source: Path | bytes
+    pixels: NDArray[np.uint8] | None = None
+
+    def read(self) -> Picture:
+        """Raises as `hearth.image.read_image`."""
+        from hearth.image import read_image
+
+        return replace(self, pixels=read_image(self.source, self.name), source=b"")
+
+
+def pictures_of(given: Sequence[str]) -> Iterator[Picture]:
+    """The pictures that are meant: files, those in folders by name, standard input.
+
+    Raises:
+        UsageError: none are named, or standard input is to be one and nothing comes from it.
+        StorageError: a folder cannot be read, or has no pictures.
+    """
+    if not given:
+        raise UsageError("No picture is named.", hint="hearth vision MODEL photo.jpg")
+    if list(given).count("-") > 1:
+        raise UsageError("Standard input is one picture.", hint="Name - once.")
+    for name in given:
+        if name == "-":
+            if not has_piped_text():
+                raise UsageError("No picture comes from standard input.", hint="hearth vision MODEL - < photo.jpg")
+            yield Picture(_STANDARD_INPUT, "stdin", sys.stdin.buffer.read())
+        elif Path(name).is_dir():
+            yield from _in_folder(Path(name))
+        else:
+            yield Picture(name, Path(name).name, Path(name))
+
+
+def _in_folder(folder: Path) -> Iterator[Picture]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and path.is_file())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read.", why=f"{error.strerror or error}.") from error
+    if not files:
+        raise StorageError(f"{folder} has no pictures.", why=f"None of its files ends in {', '.join(_ENDINGS)}.")
+    for path in files:
+        yield Picture(str(path), path.name, path)
+
+
+def as_json(result: Any) -> dict[str, Any]:
+    """What was seen, for programs."""
+    from hearth.vision import Depth, Segmentation
+
+    if isinstance(result, Segmentation):
+        height, width = result.mask.shape
+        return {"height": height, "width": width, "regions": [asdict(region) for region in result.regions]}
+    if isinstance(result, Depth):
+        return {"metric": result.metric, **_spread(result)}
+    if isinstance(result, list):
+        return {"found": [asdict(each) for each in result]}
+    return {"embedding": result.tolist()}
+
+
+def _spread(depth: Any) -> dict[str, float]:
+    import numpy as np
+
+    least, middle, most = np.quantile(depth.values, (0, 0.5, 1)).tolist()
+    return {"least": least, "median": middle, "most": most}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen in a picture, as rows of a table."""
+
+    name: str
+    rows: Sequence[tuple[str, ...]]
+
+
+def print_seen(seen: Sequence[Seen], task: str) -> None:
+    """A table of what was seen; with the pictures' names in front where there are several."""
+    if seen and not any(each.rows for each in seen):
+        click.echo("Nothing was found.")
+    elif len(seen) == 1:
+        print_table(_HEADS[task], seen[0].rows)
+    elif seen:
+        print_table(("IMAGE", *_HEADS[task]), [(each.name, *row) for each in seen for row in each.rows])
+
+
+_HEADS = {
+    "classify": ("LABEL", "SCORE"),
+    "zero_shot": ("LABEL", "SCORE"),
+    "detect": ("OBJECT", "SCORE", "LEFT", "TOP", "RIGHT", "BOTTOM"),
+    "segment": ("REGION", "SHARE"),
+    "depth": ("LEAST", "MEDIAN", "MOST", "UNIT"),
+    "embed": ("SIZE", "FIRST NUMBERS"),
+}
+_FIRST = 4
+
+
+def rows_of(result: Any) -> list[tuple[str, ...]]:
+    """What was seen, for a table."""
+    from hearth.vision import Box, Depth, Segmentation
+
+    if isinstance(result, Segmentation):
+        return [(region.label, f"{region.share:.1%}") for region in result.regions]
+    if isinstance(result, Depth):
+        unit = "metres" if result.metric else "none; larger is nearer"
+        return [(*(f"{value:.3g}" for value in _spread(result).values()), unit)]
+    if not isinstance(result, list):
+        return [(str(len(result)), " ".join(f"{value:.4f}" for value in result[:_FIRST].tolist()) + " ...")]
+    rows = []
+    for each in result:
+        edges = (each.left, each.top, each.right, each.bottom) if isinstance(each, Box) else ()
+        rows.append((each.label, f"{each.score:.1%}", *(f"{edge:.0f}" for edge in edges)))
+    return rows
+
+
+def write_drawn(picture: Picture, result: Any, path: Path) -> None:
+    """Writes the picture with what was seen in it. Raises StorageError."""
+    from hearth.vision.draw import annotated
+
+    assert picture.pixels is not None
+    try:
+        annotated(picture.pixels, result).save(path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be written.", why=f"{error}.") from error
