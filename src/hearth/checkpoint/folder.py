@@ -36,6 +36,8 @@ _IDENTITY_FILES = (
     "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
     _INDEX,
 )
 

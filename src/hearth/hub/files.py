@@ -29,6 +29,9 @@ _CONFIG_FILES = frozenset(
         "merges.txt",
         "chat_template.jinja",
         "chat_template.json",
+        # How pictures are made ready for a model that sees.
+        "preprocessor_config.json",
+        "processor_config.json",
         # How a folder of sentence-transformers makes one vector of a text; and see _MODULE.
         "modules.json",
         "config_sentence_transformers.json",

@@ -22,6 +22,7 @@ from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, uninterleave
 from hearth.model.text.parameters import parameter_shapes
+from hearth.model.vision.load import answers_to
 from hearth.model.weights import WeightSource
 
 
@@ -139,6 +140,12 @@ def _family_of(architecture: str, kind: str) -> Family:
     for family in FAMILIES:
         if architecture in names(family):
             return family
+    if kind == "safetensors" and answers_to(architecture):
+        raise Unsupported(
+            f"The model is made to look at pictures ({shown(architecture)}).",
+            why="It writes no text.",
+            hint="Use `hearth vision MODEL IMAGE`; in Python, Vision; or choose another model for chat.",
+        )
     key = "general.architecture" if kind == "gguf" else "config.json: model_type"
     known = sorted(name for family in FAMILIES for name in names(family))
     what = kind_of_architecture(architecture)

@@ -12,6 +12,7 @@ from hearth.model.network import Network
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import names_of
+from hearth.model.text.families import FAMILIES as LANGUAGE
 from hearth.model.vision.families import FAMILIES, Family
 from hearth.model.vision.model import Described, Head, Source, Task, TextTower
 from hearth.model.vision.names import map_parameters, naming_of
@@ -103,6 +104,12 @@ def _family_of(architecture: str) -> Family:
         if architecture in family.model_types:
             return family
     known = sorted(name for family in FAMILIES for name in family.model_types)
+    if any(architecture in family.model_types for family in LANGUAGE):
+        raise Unsupported(
+            f"The model is a language model ({shown(architecture)}).",
+            why="It looks at no pictures.",
+            hint=f"Talk with it: hearth chat. Models that look at pictures: {', '.join(known)}.",
+        )
     raise Unsupported(
         f"The architecture {shown(architecture)} (config.json: model_type) is no vision model that Hearth knows.",
         hint=f"Known: {', '.join(known)}.",
