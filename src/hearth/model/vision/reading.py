@@ -59,6 +59,15 @@ def whole(settings: Settings, key: str, *, most: int = MAX_PIXELS) -> int:
     return 0 if settings.get(key) == 0 else settings.optional_count(key, most=most) or 0
 
 
+def wholes(settings: Settings, key: str, *, most: int, least: int = 0, length: int | None = None) -> tuple[int, ...]:
+    """A list of whole numbers from `least` to `most`; of any length, if none is given."""
+    value = settings.get(key)
+    fits = isinstance(value, list | tuple) and len(value) <= MAX_LAYERS and length in (None, len(value))
+    if not fits or not all(type(v) is int and least <= v <= most for v in value):
+        raise settings.corrupt(key, f"a list of {length or ''} whole numbers from {least} to {most}".replace("  ", " "))
+    return tuple(value)
+
+
 def picture_size(source: Source, patch: tuple[int, int], *, key: str = "image_size") -> tuple[int, int]:
     """The size that a model is made for: whole patches."""
     trained = pair(source.settings, key) if source.size is None else source.size

@@ -13,7 +13,7 @@ from hearth.model.vision.layers import LayerNorm
 from hearth.model.vision.model import Described, Family, Head, Source, Write, image_part
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Scope
-from hearth.model.vision.reading import activation, counts
+from hearth.model.vision.reading import activation, counts, wholes
 from hearth.model.vision.vit import Vit, VitConfig
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def _layers(s: Settings, count: int) -> tuple[int, ...]:
     known = ["stem", *(f"stage{i + 1}" for i in range(count))]
     if isinstance(names, list) and names and all(name in known for name in names):
         return tuple(known.index(name) for name in names)
-    given = s.get("out_indices")
-    if not isinstance(given, list) or not all(type(i) is int and -count <= i <= count for i in given):
-        raise s.corrupt("out_indices", f"numbers of layers up to {count}")
+    given = wholes(s, "out_indices", least=-count, most=count)
     return tuple(i if i >= 0 else count + 1 + i for i in given)
 
 
@@ -108,15 +106,8 @@ def describe_dpt(source: Source) -> Described:
         raise s.unsupported("readout_type", f"Known: {', '.join(_READOUTS)}.")
     if source.size not in (None, (config.trained[0] * config.patch[0], config.trained[1] * config.patch[1])):
         raise Unsupported(f"A DPT is made for pictures of one size: {s.get('image_size')} pixels.")
-    layers = tuple(i + 1 for i in counts_from_zero(s, "backbone_out_indices", config.layers - 1))
+    layers = tuple(i + 1 for i in wholes(s, "backbone_out_indices", most=config.layers - 1))
     return depth_model(config, _neck(s, config.hidden, readout), layers, inner=_DPT_HEAD_SIZE, normed=False, most=None)
-
-
-def counts_from_zero(s: Settings, key: str, most: int) -> tuple[int, ...]:
-    value = s.get(key)
-    if not isinstance(value, list) or not all(type(i) is int and 0 <= i <= most for i in value):
-        raise s.corrupt(key, f"a list of whole numbers from 0 to {most}")
-    return tuple(value)
 
 
 _REASSEMBLE = "neck.reassemble_stage."

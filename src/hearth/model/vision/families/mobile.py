@@ -19,7 +19,7 @@ from hearth.model.vision.mobile import (
 from hearth.model.vision.model import Described, Family, Source, Write, image_part
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Scope
-from hearth.model.vision.reading import MAX_HEADS, activation, counts, labels_of, num_labels, picture_size
+from hearth.model.vision.reading import MAX_HEADS, activation, counts, labels_of, num_labels, picture_size, wholes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,7 @@ def describe_efficientnet(source: Source) -> Described:
         for key in ("out_channels", "strides", "kernel_sizes", "expand_ratios", "num_block_repeats")
     ]
     # Blocks whose padding is on all sides, by number.
-    even = s.get("depthwise_padding") or []
-    if not isinstance(even, list) or not all(type(i) is int for i in even):
-        raise s.corrupt("depthwise_padding", "numbers of blocks")
+    even = wholes(s, "depthwise_padding", most=1 << 14) if s.get("depthwise_padding") else ()
     blocks: list[InvertedConfig] = []
     for wide, out, stride, kernel, expand, repeats in zip(c_in, *rows, strict=True):
         before, after = eighths(wide * width, divisor), eighths(out * width, divisor)

@@ -10,7 +10,17 @@ from hearth.model.vision.families import resnet
 from hearth.model.vision.families.detr import backbone, layer_rules
 from hearth.model.vision.model import Described, Family, Head, Source, image_part
 from hearth.model.vision.names import Naming
-from hearth.model.vision.reading import MAX_HEADS, MAX_LAYERS, activation, counts, divided, labels_of, num_labels, whole
+from hearth.model.vision.reading import (
+    MAX_HEADS,
+    MAX_LAYERS,
+    activation,
+    counts,
+    divided,
+    labels_of,
+    num_labels,
+    whole,
+    wholes,
+)
 from hearth.model.vision.rtdetr import RtDetr, RtDetrConfig
 
 _SIZE = (640, 640)
@@ -33,9 +43,6 @@ def describe(source: Source) -> Described:
     levels = s.count("num_feature_levels", most=8)
     if levels != len(stages):
         raise s.unsupported("num_feature_levels", f"The backbone gives {len(stages)} maps, and Hearth makes no more.")
-    encoded = s.get("encode_proj_layers")
-    if not isinstance(encoded, list) or not all(type(i) is int and 0 <= i < levels for i in encoded):
-        raise s.corrupt("encode_proj_layers", f"numbers of maps below {levels}")
     config = RtDetrConfig(
         size=size,
         backbone=trunk,
@@ -44,7 +51,7 @@ def describe(source: Source) -> Described:
         size_decoder=decoder,
         encoder=transformer("encoder", hidden, whole(s, "encoder_layers", most=MAX_LAYERS)),
         decoder=transformer("decoder", decoder, s.count("decoder_layers", most=MAX_LAYERS)),
-        encoded=tuple(encoded),
+        encoded=wholes(s, "encode_proj_layers", most=levels - 1),
         expansion=s.number("hidden_expansion", high=8),
         points=s.count("decoder_n_points", most=64),
         queries=s.count("num_queries", most=1 << 14),

@@ -10,7 +10,7 @@ from hearth.model.vision.layers import Linear
 from hearth.model.vision.model import Described, Family, Source, Write, image_part
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Scope
-from hearth.model.vision.reading import MAX_HEADS, activation, counts, labels_of, num_labels, pair, picture_size
+from hearth.model.vision.reading import MAX_HEADS, activation, counts, labels_of, num_labels, pair, picture_size, wholes
 from hearth.model.vision.swin import Swin, SwinConfig
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ def swin_config(source: Source, version: int) -> SwinConfig:
     heads = counts(s, "num_heads", length=len(depths), most=MAX_HEADS)
     if any((hidden << i) % h for i, h in enumerate(heads)):
         raise s.corrupt("num_heads", "heads that divide the size of their stage")
-    pretrained = s.get("pretrained_window_sizes") or [0] * len(depths)
-    if version == 2 and (
-        len(pretrained) != len(depths) or not all(type(w) is int and 0 <= w < 256 for w in pretrained)
-    ):
-        raise s.corrupt("pretrained_window_sizes", "a window for each stage")
+    stages = len(depths)
+    given = version == 2 and s.get("pretrained_window_sizes") is not None
+    pretrained = wholes(s, "pretrained_window_sizes", length=stages, most=256) if given else (0,) * stages
     config = SwinConfig(
         size=picture_size(source, patch),
         patch=patch,
@@ -44,7 +42,7 @@ def swin_config(source: Source, version: int) -> SwinConfig:
         version=version,
         nominal=grid,
         trained=grid if s.flag("use_absolute_embeddings") else None,
-        pretrained_windows=tuple(pretrained),
+        pretrained_windows=pretrained,
     )
     sides = (
         [-(-n >> (len(depths) - 1)) for n in config.grid] if version == 1 else [n >> (len(depths) - 1) for n in grid]
