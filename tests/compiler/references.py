@@ -25,6 +25,8 @@ ACTIVATIONS: dict[str, Callable[[F64], F64]] = {
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "quick_gelu": lambda x: x * sigmoid(float(np.float32(1.702)) * x),
     "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "sigmoid": sigmoid,
     "tanh": np.tanh,
 }
