@@ -1,7 +1,7 @@
 """Kernels called on numpy arrays that are guarded against writes past their end.
 
 They are in a shared library where this processor runs them, else in a program under emulation: `qemu-aarch64` for Arm,
-`node` for WebAssembly.
+`node` for WebAssembly. AMX is emulated within the shared library, instruction by instruction.
 """
 
 from __future__ import annotations
@@ -46,6 +46,13 @@ def emulator(isa: Isa) -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
+def matrix_is_emulated(isa: Isa) -> bool:
+    """Whether the instructions of a matrix unit, and only these, are carried out by `amx_emulator.c`."""
+    have = features() or frozenset()
+    vectors = {name for name in isa.features if not name.startswith("amx")}
+    return isa.matrix == "amx" and not runs_here(isa) and sys.platform == "linux" and have.issuperset(vectors)
+
+
 def isa_params(*, best_only: bool = False) -> list[Any]:
     """A pytest parameter for each instruction set of this architecture, skipped with a reason where it cannot run."""
     params = []
@@ -80,6 +87,11 @@ def float_params() -> list[Any]:
     return params
 
 
+def matrix_params() -> list[Any]:
+    """The same for those whose matrix unit alone is emulated."""
+    return [pytest.param(isa, id=f"{isa.name}-emulated") for isa in ISAS.values() if matrix_is_emulated(isa)]
+
+
 def host_isa() -> Isa:
     return best_isa(host_target(), features() or frozenset())
 
@@ -89,12 +101,14 @@ def build(kernels: Iterable[Kernel], isa: Isa, folder: Path) -> KernelLibrary:
     by_name = {kernel.name: kernel for kernel in kernels}
     functions = {name: kernel.finish() for name, kernel in by_name.items()}
     symbols = [KernelSymbol(name, k.num_buffers, k.num_scalars, name) for name, k in by_name.items()]
-    target = host_target() if runs_here(isa) else EMULATED[isa.architecture or ""]
+    is_native = runs_here(isa) or matrix_is_emulated(isa)
+    target = host_target() if is_native else EMULATED[isa.architecture or ""]
     objects = list(map(str, kernel_objects(functions, target, isa, CACHE / "kernels")))
     path = folder / f"kernels-{isa.name}"
     flags = ["-target", target, "-O2", "-fno-sanitize=all"]
-    if runs_here(isa):
-        zig(folder, *flags, "-mcpu=baseline", *objects, "-shared", "-lm", "-o", str(path))
+    if is_native:
+        sources = [str(HERE / "amx_emulator.c")] if matrix_is_emulated(isa) else []
+        zig(folder, *flags, "-fPIC", "-mcpu=baseline", *sources, *objects, "-shared", "-lm", "-o", str(path))
         return KernelLibrary(path, symbols)
     command = [emulator(isa) or "", str(path)]
     if isa.architecture == "wasm32":

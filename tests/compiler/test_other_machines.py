@@ -73,9 +73,9 @@ def test_which_instruction_sets_a_bundle_carries() -> None:
         return " ".join(isa.name for isa in choose_isas(target, "x86_64-linux-gnu", names))
 
     assert chosen("x86_64-linux-gnu") == best_isa("x86_64-linux-gnu", features() or frozenset()).name
-    assert chosen("x86_64-linux-musl") == "avx512vnni avxvnni avx2"
+    assert chosen("x86_64-linux-musl") == "amx_int8 avx512vnni avxvnni avx2"
     assert chosen("x86_64-linux-musl", "avx2, avx512vnni") == "avx512vnni avx2"
-    assert chosen("x86_64-linux-gnu", "all") == "avx512vnni avxvnni avx2 generic"
+    assert chosen("x86_64-linux-gnu", "all") == "amx_int8 avx512vnni avxvnni avx2 generic"
     assert chosen("aarch64-macos") == "i8mm dotprod neon"
     for wrong in ("avx9", "avx2,", "avx2 avxvnni", "dotprod", ""):
         with pytest.raises(UsageError, match="is no instruction set of x86_64-linux-gnu"):

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.kernel_library import KernelLibrary, build, copied, emulated_params, guarded, isa_params, runs_here
+from tests.compiler.kernel_library import (
+    KernelLibrary,
+    build,
+    copied,
+    emulated_params,
+    emulator,
+    guarded,
+    isa_params,
+    matrix_params,
+    runs_here,
+)
 from tests.compiler.test_products import AVXVNNI_ENCODED_AS_AVX512
 from tests.quant.helpers import random_blocks
 
@@ -20,14 +30,14 @@ from hearth.compiler.cpu.targets import ISAS, Isa
 from hearth.quant import FORMATS, Blocks, pack, round_up
 from hearth.quant.blocks import row_integers
 
-ROWS = (1, 2, 3, 5, 12, 13, 35)
+ROWS = (1, 2, 3, 5, 12, 13, 17, 35)
 SHAPES = ((40, 200), (23, 96), (16, 300))  # N and K: an odd number of blocks of rows, columns that fill no block
 EPS = 1e-6
 F32 = NDArray[np.float32]
 
 
 def params() -> list[Any]:
-    chosen = [*isa_params(), *emulated_params()]
+    chosen = [*isa_params(), *matrix_params(), *emulated_params()]
     if not runs_here(ISAS["avxvnni"]) and runs_here(AVXVNNI_ENCODED_AS_AVX512):
         chosen.append(pytest.param(AVXVNNI_ENCODED_AS_AVX512, id="avxvnni512"))
     return [
@@ -103,7 +113,7 @@ def test_product_is_what_numpy_computes(product: Product, n: int, k: int) -> Non
 
 def test_long_rows_and_stretches(product: Product) -> None:
     """Activations that fill more than one stretch, and the longest rows of a vision model."""
-    if not runs_here(product.spec.isa):
+    if emulator(product.spec.isa):
         pytest.skip("takes minutes under emulation")
     weight, x = random_blocks(product.spec.fmt.name, 48, 4096), activations(150, 4096)
     np.testing.assert_array_equal(product.run(weight, x, chunk=64), documented(weight, x))

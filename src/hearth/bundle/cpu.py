@@ -6,6 +6,7 @@ vocabulary.
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import subprocess
 import sys
@@ -87,15 +88,28 @@ def parse_model(text: str) -> str:
 
 @cache
 def features() -> frozenset[str] | None:
-    """The features of this processor, or None where they cannot be told (then nothing can be said to be missing)."""
+    """The features of this processor that this process may use, or None where they cannot be told (then nothing can be
+    said to be missing)."""
     if operating_system() == "linux":
         try:
-            return parse_cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+            found = parse_cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
         except OSError:
             return None
+        tiles = {name for name in found or () if name.startswith("amx_")}
+        return found - tiles if found and tiles and not _may_use_tiles() else found
     if operating_system() == "macos":
         return parse_sysctl(_sysctl())
     return None
+
+
+def _may_use_tiles() -> bool:
+    """Whether Linux lets this process use Intel's tile registers, for which it must be asked (as runtime/csrc/cpu.c
+    does): where it says no, the first such instruction would end the process."""
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    try:
+        return int(ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data)) == 0
+    except (OSError, AttributeError):
+        return False
 
 
 def parse_cpuinfo(text: str) -> frozenset[str] | None:

@@ -26,6 +26,7 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 # What the instruction sets are called, and what they do.
 _SETS = {
+    "amx_int8": ("AMX", "int8 products of whole tiles; AVX-512 VNNI for all else"),
     "avx512vnni": ("AVX-512 VNNI", "int8 dot products, 64 bytes wide"),
     "avxvnni": ("AVX-VNNI", "int8 dot products, 32 bytes wide"),
     "avx2": ("AVX2", "int8 products in pairs, 32 bytes wide"),

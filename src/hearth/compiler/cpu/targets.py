@@ -11,6 +11,7 @@ from typing import Literal
 from hearth.bundle.cpu import architecture, features
 from hearth.errors import UsageError
 
+MatrixKind = Literal["amx"]
 DotKind = Literal["vpdpbusd", "maddubs", "smmla", "sdot", "smull", "dot16", "generic"]
 
 
@@ -29,6 +30,7 @@ class Isa:
         features: what the processor must have, as Linux spells it in /proc/cpuinfo.
         llvm_features: the same for LLVM.
         has_half: it has instructions that convert f16.
+        matrix: the unit that multiplies whole tiles of bytes; the vectors compute all else, and products of few rows.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Isa:
     features: tuple[str, ...]
     llvm_features: tuple[str, ...]
     has_half: bool = True
+    matrix: MatrixKind | None = None
 
     @property
     def rows(self) -> int:
@@ -77,14 +80,17 @@ class Isa:
 _X86_BASE = ("avx2", "f16c", "fma", "bmi2")
 _X86_LLVM = ("+avx2", "+f16c", "+fma", "+bmi2")
 
+_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE)
+_AVX512_LLVM = ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM)
+
 ISAS: dict[str, Isa] = {
     isa.name: isa
     for isa in (
         Isa(
-            "avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 2), (12, 24),
-            ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", *_X86_BASE),
-            ("+avx512f", "+avx512bw", "+avx512dq", "+avx512vl", "+avx512vnni", *_X86_LLVM),
+            "amx_int8", "x86_64", 64, "vpdpbusd", 8, (32, 2), (12, 24),
+            ("amx_tile", "amx_int8", *_AVX512), ("+amx-tile", "+amx-int8", *_AVX512_LLVM), matrix="amx",
         ),
+        Isa("avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 2), (12, 24), _AVX512, _AVX512_LLVM),
         Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (5, 1), (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
         Isa("avx2", "x86_64", 32, "maddubs", 4, (8, 1), (6, 6), _X86_BASE, _X86_LLVM),
         Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),

@@ -1,4 +1,7 @@
 /* cpuid on x86; on Arm the operating system must be asked, in its own way each. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* syscall */
+#endif
 #include "cpu.h"
 
 #include <stdint.h>
@@ -6,6 +9,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -26,8 +33,8 @@ static bool system_says(const char *name) {
 
 enum { EAX, EBX, ECX, EDX };
 
-/* Registers that the operating system must save, as bits of XCR0: none beyond the ordinary, ymm, zmm. */
-enum { PLAIN = 0, YMM = 0x6, ZMM = 0xe6 };
+/* Registers that the operating system must save, as bits of XCR0: none beyond the ordinary, ymm, zmm, tiles. */
+enum { PLAIN = 0, YMM = 0x6, ZMM = 0xe6, TILES = 0x60000 };
 
 typedef struct {
     const char *name;
@@ -39,8 +46,21 @@ static const feature known[] = {
     {"f16c", 1, 0, ECX, 29, YMM},        {"fma", 1, 0, ECX, 12, YMM},       {"avx2", 7, 0, EBX, 5, YMM},
     {"bmi2", 7, 0, EBX, 8, PLAIN},       {"avx_vnni", 7, 1, EAX, 4, YMM},   {"avx512f", 7, 0, EBX, 16, ZMM},
     {"avx512dq", 7, 0, EBX, 17, ZMM},    {"avx512bw", 7, 0, EBX, 30, ZMM},  {"avx512vl", 7, 0, EBX, 31, ZMM},
-    {"avx512_vnni", 7, 0, ECX, 11, ZMM}, {"avx512_bf16", 7, 1, EAX, 5, ZMM},
+    {"avx512_vnni", 7, 0, ECX, 11, ZMM}, {"avx512_bf16", 7, 1, EAX, 5, ZMM}, {"amx_tile", 7, 0, EDX, 24, TILES},
+    {"amx_int8", 7, 0, EDX, 25, TILES},
 };
+
+/* Linux makes room for the 8 KiB of tiles only in processes that have asked for it (ARCH_REQ_XCOMP_PERM); the first tile
+ * instruction of another ends it. It says no where a thread's signal stack is too small for them, or a sandbox forbids the
+ * question: the processor's own word is not enough. All threads of the process have the permission then. */
+static bool may_use_tiles(void) {
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 
 static bool cpuid_bit(uint32_t leaf, uint32_t subleaf, uint32_t word, uint32_t bit) {
     uint32_t r[4] = {0, 0, 0, 0};
@@ -62,7 +82,7 @@ static bool is_saved(uint32_t state) {
     /* macOS makes room for zmm registers when a thread first uses one. */
     if (state == ZMM && system_says("hw.optional.avx512f")) state = YMM;
 #endif
-    return (low & state) == state;
+    return (low & state) == state && (state != TILES || may_use_tiles());
 }
 
 static bool has(const char *name, size_t length) {

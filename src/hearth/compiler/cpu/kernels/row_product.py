@@ -19,7 +19,7 @@ from typing import Any
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels import amx, tiles, vmath
 from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
@@ -32,20 +32,18 @@ from hearth.compiler.cpu.kernels.builder import (
     i64,
     in_name,
 )
-from hearth.compiler.cpu.kernels.tiles import MAX_ROWS, Operands, tile
+from hearth.compiler.cpu.kernels.tiles import MATRIX_BYTES, SUMS_BYTES, UNIT_BLOCKS, UNIT_COLUMNS, Operands
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant.formats import LANES, Format
 
-UNIT_BLOCKS = 2
-UNIT_COLUMNS = UNIT_BLOCKS * LANES
 SHARES = 64
 """Units of a product's step in a plan: pieces that threads take, each an equal part of the items."""
 
 _STRETCH_BYTES, _STRETCH_ROWS = 256 * 1024, 256
-_MIN_STRETCH_TILES = 4
+_MIN_STRETCH_ROWS = 48
 _ITEMS = 48
-"""Items that there should be at least, so that they share evenly, as long as each has some tiles."""
-_SUMS_BYTES = MAX_ROWS * UNIT_COLUMNS * 4
+"""Items that there should be at least, so that they share evenly, as long as each has some rows."""
+_SCRATCH_BYTES = SUMS_BYTES + MATRIX_BYTES
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class RowProductSpec:
 
     def scratch_bytes(self, kp: int) -> int:
         """Scratch that the kernel uses with activations of `kp` columns, the same for every instruction set."""
-        return _SUMS_BYTES + (0 if self.fmt.signed else UNIT_COLUMNS * kp)
+        return _SCRATCH_BYTES + (0 if self.fmt.signed else UNIT_COLUMNS * kp)
 
 
 def row_product(spec: RowProductSpec) -> Kernel:
@@ -99,16 +97,16 @@ def row_product(spec: RowProductSpec) -> Kernel:
     w.measure(kp)
     quads = k.let(_quotient(kp, 4), "quads")
 
-    tile_rows, tile_blocks = spec.isa.tile
-    # Tiles of two sizes, one row apart, rather than full ones and a small rest.
-    tiles = k.let(_quotient(m + (tile_rows - 1), tile_rows), "tiles")
-    size = k.let(_quotient(m, tirx.max(tiles, i64(1))), "size")
-    larger = k.let(m - tiles * size, "larger")
+    # Tiles of two sizes, one row apart, the larger ones first, rather than full ones and a small rest.
+    most = spec.isa.tile[0]
+    count = k.let(_quotient(m + (most - 1), most), "count")
+    size = k.let(_quotient(m, tirx.max(count, i64(1))), "size")
+    larger = k.let(m - count * size, "larger")
     units = k.let(_quotient(blocks + (UNIT_BLOCKS - 1), UNIT_BLOCKS), "units")
-    fitting = tirx.min(_quotient(i64(_STRETCH_BYTES), kp * tile_rows), i64(_STRETCH_ROWS // tile_rows))
-    wanted = tirx.max(_quotient(tiles * units, _ITEMS), i64(_MIN_STRETCH_TILES))
+    fitting = tirx.min(_quotient(i64(_STRETCH_BYTES), kp * most), i64(_STRETCH_ROWS // most))
+    wanted = tirx.max(_quotient(count * units, _ITEMS), i64(_MIN_STRETCH_ROWS // most))
     length = k.let(tirx.max(tirx.min(fitting, wanted), i64(1)), "length")
-    stretches = k.let(_quotient(tiles + length - 1, length), "stretches")
+    stretches = k.let(_quotient(count + length - 1, length), "stretches")
     items = k.let(stretches * units, "items")
 
     with k.loop(*(k.let(_quotient(bound * items, shares), "item") for bound in (k.begin, k.end))) as item:
@@ -117,22 +115,43 @@ def row_product(spec: RowProductSpec) -> Kernel:
         last = k.let(tirx.min(first + UNIT_BLOCKS, blocks), "last")
         # A unit that lacks its second block computes the first twice, and writes it once.
         bases = w.open(first, last)
-        bounds = [k.let(_quotient((stretch + i) * tiles, stretches), "tile") for i in (0, 1)]
-        with k.loop(*bounds) as number:
-            row = k.let(number * size + tirx.min(number, larger), "row")
-            count = k.let(size + tirx.Select(number < larger, i64(1), i64(0)), "count")
-            word = k.let(row * quads, "word")
-            for rows in range(1, tile_rows + 1):
-                with k.when(count == i64(rows)):
-                    for block in range(0, UNIT_BLOCKS, tile_blocks):
-                        chosen = range(block, block + tile_blocks)
-                        x = Operands(
-                            activations, word, quads, w.quads, [bases[b] for b in chosen],
-                            w.starts(chosen), out.take(block),
-                        )  # fmt: skip
-                        tile(spec.isa)(spec.isa, k, rows, x)
-            out.finish(w, row, count, first, last, ld)
+        bounds = [k.let(_quotient((stretch + i) * count, stretches), "tile") for i in (0, 1)]
+        with k.loop(0, 2) as sizes:
+            rows = k.let(size + 1 - sizes, "rows")
+            begin = k.let(tirx.Select(sizes < i64(1), bounds[0], tirx.max(bounds[0], larger)), "begin")
+            end = k.let(tirx.Select(sizes < i64(1), tirx.min(bounds[1], larger), bounds[1]), "end")
+
+            def run(
+                compute: Callable[[Operands], None], begin: Expr = begin, end: Expr = end, rows: Expr = rows
+            ) -> None:
+                with k.loop(begin, tirx.max(begin, end)) as number:
+                    row = k.let(number * size + tirx.min(number, larger), "row")
+                    word = k.let(row * quads, "word")
+                    compute(Operands(activations, word, quads, w.quads, bases, w.starts(), out.sums))
+                    out.finish(w, row, rows, first, last, ld)
+
+            _tiles(k, spec.isa, rows, end > begin, quads, run)
+    if spec.isa.matrix == "amx":
+        amx.release(k)
     return k
+
+
+def _tiles(
+    k: Kernel, isa: Isa, rows: Expr, some: Expr, quads: Expr, run: Callable[[Callable[[Operands], None]], None]
+) -> None:
+    """Runs tiles of so many rows by the matrix unit, or the vectors where there is none or there are few rows.
+
+    Args:
+        some: whether there are any tiles.
+    """
+    if isa.matrix is None:
+        run(lambda x: tiles.compute(isa, k, rows, x, isa.tile[0]))
+        return
+    with k.when(tirx.And(some, rows > i64(amx.FEW_ROWS))):
+        halves = amx.configure(k, rows, quads)
+        run(lambda x: amx.compute(k, halves, x))
+    with k.when(rows <= i64(amx.FEW_ROWS)):
+        run(lambda x: tiles.compute(isa, k, rows, x, amx.FEW_ROWS))
 
 
 def _quotient(a: Expr, b: Expr | int) -> Expr:
@@ -163,21 +182,20 @@ class _Weight:
         k = self.k
         self.blocks = [first, k.let(last - 1, "second")]
         bases = [k.let(block * self.stride, "base") for block in self.blocks]
-        self._starts: dict[tuple[int, int], Expr] = {}
         if not self.spec.fmt.signed:
-            unpacked = [i64(_SUMS_BYTES), k.let(self.kp * LANES + _SUMS_BYTES, "unpacked")]
+            unpacked = [i64(_SCRATCH_BYTES), k.let(self.kp * LANES + _SCRATCH_BYTES, "unpacked")]
             for base, to in zip(bases, unpacked, strict=True):
                 self._unpack(base, to)
             return unpacked
         return bases
 
-    def starts(self, chosen: range) -> Callable[[int, int, int], Expr] | None:
-        """What the sums of some blocks begin at, so that unsigned activations count as signed ones."""
+    def starts(self) -> Callable[[int, int, int], Expr] | None:
+        """What the sums of the unit's blocks begin at, so that unsigned activations count as signed ones."""
         if not self.spec.isa.unsigned_activations:
             return None
 
         def start(block: int, lane: int, lanes: int) -> Expr:
-            at = self._field(self.blocks[chosen[block]], "sum", lane)
+            at = self._field(self.blocks[block], "sum", lane)
             return self.k.let(self.sums.load(at, lanes) * const("int32", -128, lanes), "start")
 
         return start
@@ -228,14 +246,6 @@ class _Output:
         self.bias, self.gamma = optional("bias", spec.bias), optional("gamma", spec.gamma)
         self.residual = optional("residual", spec.add)
         self.y = k.buffer("Y", "float32")
-
-    def take(self, first_block: int) -> Callable[[int, int, int, Expr], None]:
-        """Keeps the sums of blocks from the unit's `first_block` on."""
-
-        def put(row: int, block: int, lane: int, sums: Expr) -> None:
-            self.k.store(self.sums, i64(row * UNIT_COLUMNS + (first_block + block) * LANES + lane), sums)
-
-        return put
 
     def finish(self, w: _Weight, row: Expr, count: Expr, first: Expr, last: Expr, ld: Expr) -> None:
         """The outputs of a unit in `count` rows from `row` on, of which the tile has the sums."""

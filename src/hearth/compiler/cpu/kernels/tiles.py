@@ -8,7 +8,7 @@ two blocks of 16 weight rows. Its sums are exact, so they do not depend on the i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 
@@ -18,8 +18,15 @@ from hearth.compiler.cpu.targets import DotKind, Isa
 
 LANES = 16
 QUAD_BYTES = 4 * LANES
-MAX_ROWS = 12
+UNIT_BLOCKS = 2
+"""Blocks of 16 weight rows that an item of a product has."""
+UNIT_COLUMNS = UNIT_BLOCKS * LANES
+MAX_ROWS = 32
 """Rows of activations in the largest tile of any instruction set."""
+SUMS_BYTES = MAX_ROWS * UNIT_COLUMNS * 4
+"""Of the scratch that holds a tile's sums, int32 [rows][32], from its beginning."""
+MATRIX_BYTES = 256
+"""Of scratch that a matrix unit has for itself, behind the sums."""
 _GROUP = 8
 """Quads that K is a multiple of."""
 
@@ -35,7 +42,8 @@ class Operands:
         weights: signed bytes.
         blocks: for each block of 16 weight rows, where its quad vectors begin.
         starts: (block, lane, lanes) -> what the sums of these weight rows begin at, int32; None: zeros.
-        put: (row, block, lane, sums): takes a finished vector of int32.
+        sums: this thread's scratch, as int32.
+        first: which block of the unit `blocks` begin with.
     """
 
     activations: Memory
@@ -44,7 +52,8 @@ class Operands:
     weights: Memory
     blocks: list[Expr]
     starts: Callable[[int, int, int], Expr] | None
-    put: Callable[[int, int, int, Expr], None]
+    sums: Memory
+    first: int = 0
 
     def at(self, block: int, quad: Expr, offset: int = 0) -> Expr:
         """Where a quad vector of a block stands, `offset` bytes into it."""
@@ -54,14 +63,29 @@ class Operands:
         """The index of a quad of a row."""
         return self.word + self.quads * row + quad
 
+    def start(self, block: int, lane: int, lanes: int) -> Expr:
+        return const("int32", 0, lanes) if self.starts is None else self.starts(self.first + block, lane, lanes)
 
-Tile = Callable[[Isa, Kernel, int, Operands], None]
+    def put(self, k: Kernel, row: int, block: int, lane: int, sums: Expr) -> None:
+        """Keeps a finished vector of int32."""
+        k.store(self.sums, i64(row * UNIT_COLUMNS + (self.first + block) * LANES + lane), sums)
+
+    def some(self, first: int, count: int) -> Operands:
+        """The same with some of the unit's blocks alone."""
+        return replace(self, blocks=self.blocks[first : first + count], first=first)
+
+
+_Tile = Callable[[Isa, Kernel, int, Operands], None]
 """Writes out a tile of so many rows of activations."""
 
 
-def tile(isa: Isa) -> Tile:
-    """The instruction set's way of computing a tile."""
-    return _TILES.get(isa.dot, _grouped)
+def compute(isa: Isa, k: Kernel, count: Expr, x: Operands, most: int) -> None:
+    """Sums of `count` rows of activations, 1 to `most`, with all blocks of a unit: a piece of code for each number."""
+    for rows in range(1, most + 1):
+        with k.when(count == i64(rows)):
+            blocks = isa.tile[1]
+            for first in range(0, UNIT_BLOCKS, blocks):
+                _TILES.get(isa.dot, _grouped)(isa, k, rows, x.some(first, blocks))
 
 
 def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
@@ -79,7 +103,7 @@ def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     for _ in range(rows):
         sums.append([])
         for block, part in parts:
-            first = const("int32", 0, isa.rows) if x.starts is None else x.starts(block, part * isa.rows, isa.rows)
+            first = x.start(block, part * isa.rows, isa.rows)
             others = [const("int32", 0, isa.rows)] * (chains - 1)
             sums[-1].append([k.register("int32", isa.rows, value) for value in (first, *others)])
     with k.loop(0, tirx.floordiv(x.quads, i64(unroll))) as step:
@@ -96,7 +120,7 @@ def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
             value = chain[0].get()
             for other in chain[1:]:
                 value = value + other.get()
-            x.put(row, block, part * isa.rows, value)
+            x.put(k, row, block, part * isa.rows, value)
 
 
 def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
@@ -116,7 +140,7 @@ def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
                     a = dot.sign(dot.spread(isa, x.activations.load(x.quad(row, quad))), weights)
                     total.set(total.get() + dot.madd(dot.maddubs(size, a), ones))
         for row, total in enumerate(sums):
-            x.put(row, block, part * isa.rows, total.get())
+            x.put(k, row, block, part * isa.rows, total.get())
 
 
 def _paired(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
@@ -147,7 +171,7 @@ def _paired(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
         for pair, totals in zip(pairs, sums, strict=True):
             for part, both in enumerate(totals):
                 for row, lanes in zip(dict.fromkeys(pair), ((0, 1, 4, 5), (2, 3, 6, 7)), strict=False):
-                    x.put(row, block, part * 4, dot.pick([total.get() for total in both], lanes))
+                    x.put(k, row, block, part * 4, dot.pick([total.get() for total in both], lanes))
 
 
 def _grouped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
@@ -165,10 +189,10 @@ def _grouped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
             for total, value in zip(sums, dot.group_dot(isa, k, made, activations, 8), strict=True):
                 total.set(total.get() + value)
         for row, total in enumerate(sums):
-            x.put(row, block, part * isa.rows, total.get())
+            x.put(k, row, block, part * isa.rows, total.get())
 
 
-_TILES: dict[DotKind, Tile] = {
+_TILES: dict[DotKind, _Tile] = {
     "vpdpbusd": _accumulating,
     "sdot": _accumulating,
     "maddubs": _signed,
