@@ -241,10 +241,7 @@ def test_rows_are_rounded_to_bytes(preparations: tuple[Isa, KernelLibrary], opti
     source[:, :size] = x
     aq, scales = guarded((len(rows), kp), np.int8), guarded((len(rows),), np.float32)
     extra = [v for v, used in ((weight, spec.weight), (bias, spec.bias), (rows, spec.gather)) if used]
-    library.run(
-        spec.name, [source, *map(copied, extra), aq, scales], [size, kp, ld], len(rows), chunk=3,
-        scratch_bytes=spec.scratch_bytes(kp),
-    )  # fmt: skip
+    library.run(spec.name, [source, *map(copied, extra), aq, scales], [size, kp, ld], len(rows), chunk=3)
     q = (aq.view(np.uint8) ^ (128 if isa.unsigned_activations else 0)).view(np.int8)
     exact = normalised(x[rows], spec, weight, bias)
     np.testing.assert_allclose(scales, np.abs(exact).max(axis=1) / 127, rtol=3e-6)
@@ -262,5 +259,5 @@ def test_a_number_that_is_none_spoils_its_row_and_no_other(preparations: tuple[I
     x = np.ones((3, 64), np.float32)
     x[1, 40] = np.nan
     aq, scales = guarded((3, 64), np.int8), guarded((3,), np.float32)
-    library.run(spec.name, [copied(x), aq, scales], [64, 64, 64], 3, chunk=3, scratch_bytes=spec.scratch_bytes(64))
+    library.run(spec.name, [copied(x), aq, scales], [64, 64, 64], 3, chunk=3)
     assert np.isnan(scales).tolist() == [False, True, False]

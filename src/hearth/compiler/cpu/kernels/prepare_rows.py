@@ -1,8 +1,7 @@
 """Prepares activations for products with one scale a row (row_product.py): f32 rows to bytes, a norm fused in front.
 
-One unit is one row. The normalised row lives only in this thread's scratch, where its largest magnitude is found while
-it is written; then it is rounded. This is also the step that writes the zeros which products rely on in the padding of
-K.
+One unit is one row, which is read for its mean and variance, for its largest magnitude, and to be rounded; nothing but
+its bytes is written. This is also the step that writes the zeros which products rely on in the padding of K.
 """
 
 from __future__ import annotations
@@ -23,12 +22,14 @@ from hearth.compiler.cpu.kernels.builder import (
     cast,
     const,
     f32,
+    fma,
     i64,
     in_name,
 )
-from hearth.compiler.cpu.kernels.layer_norm import layer_statistics
-from hearth.compiler.cpu.kernels.norms import LANES, inverse_rms
+from hearth.compiler.cpu.kernels.norms import LANES
 from hearth.compiler.cpu.targets import Isa
+
+_CHAINS = 4
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,6 @@ class RowPrepareSpec:
             parts += [self.norm, in_name(self.eps)]
         return "_".join([*parts, *(name for name in ("weight", "bias", "gather") if getattr(self, name))])
 
-    def scratch_bytes(self, kp: int) -> int:
-        """Scratch that the kernel uses for rows of `kp` columns."""
-        return 4 * kp
-
 
 def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     """Buffers: X f32 [.][ldx]; [weight f32 [size]]; [bias f32 [size]]; [rows i32 [m]: which row of X, when gather];
@@ -74,7 +71,7 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     rows = k.buffer("rows", "int32") if spec.gather else None
     aq, scales = k.buffer("AQ", "int8"), k.buffer("AS", "float32")
     size, kp, ldx = (k.scalar(name) for name in ("size", "kp", "ldx"))
-    values = k.scratch("float32")
+    whole = k.let(tirx.truncdiv(size, i64(LANES)), "whole")
     with k.loop(k.begin, k.end) as m:
         source = cast("int64", rows.load(m)) if rows is not None else m
         start = k.let(source * ldx, "start")
@@ -90,9 +87,10 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
                 v = v * weight.load(j, lanes)
             return k.let(v if bias is None else v + bias.load(j, lanes), "value")
 
-        largest = _keep(k, value, size, kp, values)
+        # Computed twice: that costs less than to keep it meanwhile.
+        largest = _largest(k, value, size, whole)
         k.store(scales, m, largest * f32(1.0 / 127.0))
-        _round(k, spec.isa, values, kp, largest, aq, k.let(m * kp, "to"))
+        _round(k, spec.isa, value, size, whole, largest, aq, k.let(m * kp, "to"), kp)
     return k
 
 
@@ -100,9 +98,36 @@ def _statistics(k: Kernel, spec: RowPrepareSpec, x: Memory, start: Expr, size: E
     """What is subtracted from a row and what then multiplies it; None: nothing."""
     if spec.norm is None:
         return None, None
-    if spec.norm == "rms":
-        return None, inverse_rms(k, x, start, size, spec.eps)
-    return layer_statistics(k, x, start, size, spec.eps)
+    count, mean = cast("float32", size), None
+    if spec.norm == "layer":
+        mean = k.let(_sum(k, size, lambda j, lanes, total: total + x.load(start + j, lanes)) / count, "mean")
+
+    def squares(j: Expr, lanes: int, total: Expr) -> Expr:
+        v = x.load(start + j, lanes)
+        v = k.let(v if mean is None else v - broadcast(mean, lanes), "v")
+        return fma(v, v, total, lanes)
+
+    variance = _sum(k, size, squares) / count
+    return mean, k.let(f32(1.0) / tirx.sqrt(variance + f32(spec.eps)), "factor")
+
+
+def _sum(k: Kernel, size: Expr, add: Callable[[Expr, int, Expr], Expr]) -> Expr:
+    """Folds add(index, lanes, total) over a row: in four vectors at a time, which need not wait for each other, then in
+    one, then one by one."""
+    step = _CHAINS * LANES
+    most = k.let(tirx.truncdiv(size, i64(step)) * step, "most")
+    whole = k.let(tirx.truncdiv(size, i64(LANES)) * LANES, "whole")
+    partial = [k.register("float32", LANES, f32(0.0, LANES)) for _ in range(_CHAINS)]
+    with k.loop(0, most, step) as j:
+        for chain, register in enumerate(partial):
+            register.set(add(j + chain * LANES, LANES, register.get()))
+    with k.loop(most, whole, LANES) as j:
+        partial[0].set(add(j, LANES, partial[0].get()))
+    pairs = [partial[i].get() + partial[i + 2].get() for i in (0, 1)]
+    total = k.register("float32", init=vmath.reduce_sum(k, pairs[0] + pairs[1], LANES))
+    with k.loop(whole, size) as j:
+        total.set(add(j, 1, total.get()))
+    return total.get()
 
 
 def _magnitude(value: Expr, lanes: int) -> Expr:
@@ -110,30 +135,34 @@ def _magnitude(value: Expr, lanes: int) -> Expr:
     return tirx.bitwise_and(bitcast("int32", value, lanes), const("int32", 0x7FFFFFFF, lanes))
 
 
-def _keep(k: Kernel, value: Callable[[Expr, int], Expr], size: Expr, kp: Expr, values: Memory) -> Expr:
-    """Writes a row's values, and zeros up to `kp`; answers the largest magnitude."""
-    whole = k.let(tirx.truncdiv(size, i64(LANES)), "whole")
+def _largest(k: Kernel, value: Callable[[Expr, int], Expr], size: Expr, whole: Expr) -> Expr:
+    """The largest magnitude of a row."""
     most = k.register("int32", LANES, const("int32", 0, LANES))
     with k.loop(0, whole) as i:
-        v = value(i * LANES, LANES)
-        most.set(tirx.max(most.get(), _magnitude(v, LANES)))
-        k.store(values, i * LANES, v)
+        most.set(tirx.max(most.get(), _magnitude(value(i * LANES, LANES), LANES)))
     rest = k.register("int32", init=vmath.reduce_max_int(most.get()))
     with k.loop(whole * LANES, size) as j:
-        v = value(j, 1)
-        rest.set(tirx.max(rest.get(), _magnitude(v, 1)))
-        k.store(values, j, v)
-    with k.loop(size, kp) as j:
-        k.store(values, j, f32(0.0))
+        rest.set(tirx.max(rest.get(), _magnitude(value(j, 1), 1)))
     return k.let(bitcast("float32", rest.get()), "largest")
 
 
-def _round(k: Kernel, isa: Isa, values: Memory, kp: Expr, largest: Expr, aq: Memory, to: Expr) -> None:
+def _round(
+    k: Kernel, isa: Isa, value: Callable[[Expr, int], Expr], size: Expr, whole: Expr, largest: Expr, aq: Memory,
+    to: Expr, kp: Expr,
+) -> None:  # fmt: skip
+    """Writes the bytes of a row, those of its padding too."""
     small = f32(1e-30)
     inverse = k.let(tirx.Select(largest > small, f32(127.0) / tirx.max(largest, small), f32(0.0)), "inverse")
-    factor = k.let(broadcast(inverse, LANES), "factor")
-    # A sum with 1.5 * 2**23 is rounded to the nearest whole number, ties to even, and ends in that number's bits.
-    shift = f32(1.5 * 2**23 + (128 if isa.unsigned_activations else 0), LANES)
-    with k.loop(0, tirx.truncdiv(kp, i64(LANES))) as i:
-        bits = bitcast("int32", values.load(i * LANES, LANES) * factor + shift, LANES)
-        k.store(aq, to + i * LANES, k.let(cast("int8", bits, LANES), "q"))
+    zero = 128 if isa.unsigned_activations else 0
+
+    def put(j: Expr, lanes: int) -> None:
+        # A sum with 1.5 * 2**23 is rounded to the nearest whole number, ties to even, and ends in that number's bits.
+        shifted = value(j, lanes) * broadcast(inverse, lanes) + f32(1.5 * 2**23 + zero, lanes)
+        k.store(aq, to + j, k.let(cast("int8", bitcast("int32", shifted, lanes), lanes), "q"))
+
+    with k.loop(0, whole) as i:
+        put(i * LANES, LANES)
+    with k.loop(whole * LANES, size) as j:
+        put(j, 1)
+    with k.loop(size, kp) as j:
+        k.store(aq, to + j, const("int8", zero - 256 if zero > 127 else zero))
