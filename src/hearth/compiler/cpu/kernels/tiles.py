@@ -96,9 +96,9 @@ def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
 def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     """The instruction adds four products to each lane: a register for each sum, each weight read once for all rows."""
     parts, unroll = _parts(isa, x), 4
-    # An instruction takes about 4 cycles and there are two units for it: with few rows every other quad has sums of
-    # its own.
-    chains = 2 if rows * len(parts) < 8 else 1
+    # An instruction takes 4 or 5 cycles and there are two units for it: with few rows every other quad has sums of its
+    # own, where the registers hold them.
+    chains = 2 if rows * len(parts) < 12 and 2 * rows <= isa.tile[0] + 1 else 1
     sums: list[list[list[Register]]] = []
     for _ in range(rows):
         sums.append([])
