@@ -5,6 +5,7 @@ files or TVM; `compiler` calls `pack_weight`, and asks a `Format` for the bytes 
 """
 
 from hearth.quant.blocks import Blocks, unpack
+from hearth.quant.calibrated import quantize_calibrated
 from hearth.quant.formats import COLUMN_MULTIPLE, FORMATS, LANES, Field, Format, get_format, packed_size, round_up
 from hearth.quant.gguf import from_gguf
 from hearth.quant.layout import pack, pack_into, packed_view, unpack_blocks, unpack_layout
@@ -35,6 +36,7 @@ __all__ = [
     "packed_size",
     "packed_view",
     "quantize",
+    "quantize_calibrated",
     "quantize_rows",
     "read_f32",
     "round_up",

@@ -52,7 +52,7 @@ def quantize_rows(w: F32, fmt: Format, name: str = "the weight") -> Blocks:
             raise not_finite(name)
         if steps is None:
             scale[tile] = np.abs(w[tile]).max(axis=1, keepdims=True) * np.float32(1 / 127)
-            q[tile, :k] = np.rint(w[tile] * _inverse(scale[tile]))
+            q[tile, :k] = np.rint(w[tile] * inverse(scale[tile]))
         else:
             padded = np.pad(w[tile], ((0, 0), (0, kept - k))).reshape(-1, kept // fmt.group_columns, fmt.group_columns)
             scale[tile, 0], steps[tile], integers = _steps_tile(padded)
@@ -70,25 +70,39 @@ def _steps_tile(groups: F32) -> tuple[F32, NDArray[np.int8], NDArray[np.int8]]:
         The rows' scales f32 `(rows,)`, the groups' int8 `(rows, groups)`, the integers -8..7 in the shape of `groups`.
     """
     largest = np.abs(groups).max(axis=(1, 2))
-    unit = groups * _inverse(largest)[:, None, None]  # so that any row's free scales are good halves
+    unit = groups * inverse(largest)[:, None, None]  # so that any row's free scales are good halves
     free, counts = _free_scales(unit)
     row_scale = _row_scale(free, counts)
-    multiples = free * _inverse(row_scale)[:, None]
-    steps, q, error = _rounded(unit, row_scale, np.copysign(np.floor(np.abs(multiples)), multiples))
-    more_steps, more_q, more_error = _rounded(unit, row_scale, np.copysign(np.ceil(np.abs(multiples)), multiples))
-    better = more_error < error
-    steps, q = np.where(better, more_steps, steps), np.where(better[..., None], more_q, q)
+    steps, q = choose_steps(unit, row_scale, free)
     # Of all scales that these integers could have, the one of least squared error.
     integers = q * steps[..., None]
     row_scale = np.einsum("rgc,rgc->r", unit, integers) / np.maximum(np.einsum("rgc,rgc->r", integers, integers), 1)
     return row_scale * largest, steps.astype(np.int8), q.astype(np.int8)
 
 
+def choose_steps(unit: F32, row_scale: F32, free: F32 | None = None) -> tuple[F32, F32]:
+    """The integer scales of groups under a row's scale, and the integers -8..7 that are nearest with them.
+
+    Args:
+        unit: f32 `(rows, groups, columns of a group)`.
+        row_scale: f32 `(rows,)`.
+        free: what the groups' scales would best be, if that is known.
+
+    Returns:
+        f32 `(rows, groups)` and f32 in the shape of `unit`.
+    """
+    multiples = (_free_scales(unit)[0] if free is None else free) * inverse(row_scale)[:, None]
+    steps, q, error = _rounded(unit, row_scale, np.copysign(np.floor(np.abs(multiples)), multiples))
+    more_steps, more_q, more_error = _rounded(unit, row_scale, np.copysign(np.ceil(np.abs(multiples)), multiples))
+    better = more_error < error
+    return np.where(better, more_steps, steps), np.where(better[..., None], more_q, q)
+
+
 def _rounded(unit: F32, row_scale: F32, steps: F32) -> tuple[F32, F32, F32]:
     """The steps within their range, the integers that are nearest with them, and each group's squared error."""
     steps = np.copysign(np.clip(np.abs(steps), 1, LARGEST_STEP), steps)
     scale = (steps * row_scale[:, None])[..., None]
-    q = np.clip(np.rint(unit * _inverse(scale)), -8, 7)
+    q = np.clip(np.rint(unit * inverse(scale)), -8, 7)
     error: F32 = np.square(unit - q * scale).sum(axis=2)
     return steps, q, error
 
@@ -110,14 +124,14 @@ def _row_scale(free: F32, counts: F32) -> F32:
     best_cost = np.full_like(largest, np.inf)
     for steps in _ROW_STEPS:
         scale = largest / steps
-        multiple = np.clip(np.rint(np.abs(free) * _inverse(scale)[:, None]), 1, LARGEST_STEP)
+        multiple = np.clip(np.rint(np.abs(free) * inverse(scale)[:, None]), 1, LARGEST_STEP)
         cost = (np.square(multiple * scale[:, None] - np.abs(free)) * counts).sum(axis=1)
         best = np.where(cost < best_cost, scale, best)
         best_cost = np.minimum(cost, best_cost)
     return best
 
 
-def _inverse(x: F32) -> F32:
+def inverse(x: F32) -> F32:
     """1 / x, and 0 for what is too small to be inverted."""
-    inverse: F32 = np.divide(np.float32(1), x, out=np.zeros_like(x), where=np.abs(x) > np.float32(1e-30))
-    return inverse
+    result: F32 = np.divide(np.float32(1), x, out=np.zeros_like(x), where=np.abs(x) > np.float32(1e-30))
+    return result
