@@ -25,7 +25,8 @@ class Isa:
         width: bytes of an integer vector.
         dot: the instruction for products of bytes.
         tile_rows: rows of activations that a product with groups keeps in registers at once (a power of two).
-        tile: rows of activations, and blocks of 16 weight rows, whose sums over all of K fit the registers.
+        tile: rows of activations, and blocks of 16 weight rows, whose sums over all of K are held in registers: as many
+            as there are addresses for, too.
         float_tile: rows that attention takes at once, and how many sums of 16 lanes fit the registers.
         features: what the processor must have, as Linux spells it in /proc/cpuinfo.
         llvm_features: the same for LLVM.
@@ -90,7 +91,7 @@ ISAS: dict[str, Isa] = {
             "amx_int8", "x86_64", 64, "vpdpbusd", 8, (32, 2), (12, 24),
             ("amx_tile", "amx_int8", *_AVX512), ("+amx-tile", "+amx-int8", *_AVX512_LLVM), matrix="amx",
         ),
-        Isa("avx512vnni", "x86_64", 64, "vpdpbusd", 8, (12, 2), (12, 24), _AVX512, _AVX512_LLVM),
+        Isa("avx512vnni", "x86_64", 64, "vpdpbusd", 8, (8, 2), (12, 24), _AVX512, _AVX512_LLVM),
         Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (5, 1), (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
         Isa("avx2", "x86_64", 32, "maddubs", 4, (8, 1), (6, 6), _X86_BASE, _X86_LLVM),
         Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),

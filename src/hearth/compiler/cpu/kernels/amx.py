@@ -88,6 +88,7 @@ def _multiply(k: Kernel, halves: Halves, x: Operands, used: tuple[int, ...]) -> 
         _load(k, _SUMS[2 * half + block], x.sums, i64(_STARTS // 4 + block * LANES), i64(0))
     with k.loop(0, tirx.truncdiv(kp, halves.step)) as step:
         at = k.let(step * halves.step, "at")
+        x.ahead(tirx.truncdiv(at, i64(4)), STEP_BYTES // 4)
         for half, begin in enumerate(begins):
             _load(k, _A[half], bytes_, begin + at, kp)
         for block, base in enumerate(x.blocks):

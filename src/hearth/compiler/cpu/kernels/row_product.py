@@ -43,6 +43,9 @@ _STRETCH_BYTES, _STRETCH_ROWS = 256 * 1024, 256
 _MIN_STRETCH_ROWS = 48
 _ITEMS = 48
 """Items that there should be at least, so that they share evenly, as long as each has some rows."""
+_AHEAD_TILES = 4
+"""Tiles over which the weights of the next item are asked for."""
+_CACHE_LINE = 64
 _SCRATCH_BYTES = SUMS_BYTES + MATRIX_BYTES
 
 
@@ -127,7 +130,8 @@ def row_product(spec: RowProductSpec) -> Kernel:
                 with k.loop(begin, tirx.max(begin, end)) as number:
                     row = k.let(number * size + tirx.min(number, larger), "row")
                     word = k.let(row * quads, "word")
-                    compute(Operands(activations, word, quads, w.quads, bases, w.starts(), out.sums))
+                    ahead = w.look_ahead(tirx.min(number - bounds[0], i64(_AHEAD_TILES - 1)), quads)
+                    compute(Operands(activations, word, quads, w.quads, bases, w.starts(), out.sums, ahead))
                     out.finish(w, row, rows, first, last, ld)
 
             _tiles(k, spec.isa, rows, end > begin, quads, run)
@@ -199,6 +203,18 @@ class _Weight:
             return self.k.let(self.sums.load(at, lanes) * const("int32", -128, lanes), "start")
 
         return start
+
+    def look_ahead(self, part: Expr, quads: Expr) -> Callable[[Expr, int], None]:
+        """Asks for the weights of the next unit, of which a tile takes one of `_AHEAD_TILES` parts: they come from
+        memory, and no processor looks so far ahead by itself. Past the end too; nothing is read."""
+        per_quad = self.spec.fmt.block_bytes * UNIT_BLOCKS * 4 // self.spec.fmt.block_columns // _AHEAD_TILES
+        begin = self.k.let((self.blocks[0] + UNIT_BLOCKS) * self.stride + part * quads * per_quad, "ahead")
+
+        def ahead(quad: Expr, count: int) -> None:
+            for line in range(0, count * per_quad, _CACHE_LINE):
+                self.k.prefetch(self.packed, begin + quad * per_quad + line, level=2)
+
+        return ahead
 
     def scale(self, block: Expr) -> Expr:
         return self.scales.load(self._field(block, "scale", 0), LANES)

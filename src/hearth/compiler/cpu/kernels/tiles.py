@@ -43,6 +43,7 @@ class Operands:
         blocks: for each block of 16 weight rows, where its quad vectors begin.
         starts: (block, lane, lanes) -> what the sums of these weight rows begin at, int32; None: zeros.
         sums: this thread's scratch, as int32.
+        ahead: (quad, quads) asks for what is read later while these quads are multiplied; called once for each quad.
         first: which block of the unit `blocks` begin with.
     """
 
@@ -53,6 +54,7 @@ class Operands:
     blocks: list[Expr]
     starts: Callable[[int, int, int], Expr] | None
     sums: Memory
+    ahead: Callable[[Expr, int], None]
     first: int = 0
 
     def at(self, block: int, quad: Expr, offset: int = 0) -> Expr:
@@ -73,6 +75,12 @@ class Operands:
     def some(self, first: int, count: int) -> Operands:
         """The same with some of the unit's blocks alone."""
         return replace(self, blocks=self.blocks[first : first + count], first=first)
+
+    def look_ahead(self, block: int, part: int, quad: Expr, quads: int) -> None:
+        """Calls `ahead` where these are the unit's first weight rows: an instruction set may go through K several
+        times."""
+        if self.first + block + part == 0:
+            self.ahead(quad, quads)
 
 
 _Tile = Callable[[Isa, Kernel, int, Operands], None]
@@ -107,6 +115,7 @@ def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
             others = [const("int32", 0, isa.rows)] * (chains - 1)
             sums[-1].append([k.register("int32", isa.rows, value) for value in (first, *others)])
     with k.loop(0, tirx.floordiv(x.quads, i64(unroll))) as step:
+        x.look_ahead(0, 0, step * unroll, unroll)
         for u in range(unroll):
             quad = k.let(step * unroll + u, "quad")
             weights = [k.let(x.weights.load(x.at(b, quad, p * isa.width), isa.width), "weights") for b, p in parts]
@@ -132,6 +141,7 @@ def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     for block, part in _parts(isa, x):
         sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
         with k.loop(0, tirx.floordiv(x.quads, i64(unroll))) as step:
+            x.look_ahead(block, part, step * unroll, unroll)
             for u in range(unroll):
                 quad = k.let(step * unroll + u, "quad")
                 weights = k.let(x.weights.load(x.at(block, quad, part * isa.width), isa.width), "weights")
@@ -156,6 +166,7 @@ def _paired(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
         zero = const("int32", 0, 4)
         sums = [[[k.register("int32", 4, zero) for _ in halves] for _ in range(isa.parts)] for _ in pairs]
         with k.loop(0, tirx.floordiv(x.quads, i64(2))) as step:
+            x.look_ahead(block, 0, step * 2, 2)
             activations = []
             for pair in pairs:
                 both = [eights.load(tirx.floordiv(x.quad(row, step * 2), i64(2))) for row in pair]
@@ -180,6 +191,7 @@ def _grouped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
         sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
         with k.loop(0, tirx.floordiv(x.quads, i64(_GROUP))) as group:
             first = k.let(group * _GROUP, "first")
+            x.look_ahead(block, part, first, _GROUP)
 
             def weights(u: int, first: Expr = first, block: int = block, part: int = part) -> Expr:
                 return k.let(x.weights.load(x.at(block, first + u, part * isa.width), isa.width), "weights")
