@@ -137,10 +137,11 @@ def quantised_weight(weight: F32) -> F64:
 def quantised_map(x: F32) -> F64:
     """What int8 activations are worth, by the rule of docs/architecture.md, "Prepared maps"."""
     low, high = (bound(x.reshape(len(x), -1), axis=1, initial=0) for bound in (np.min, np.max))
-    steps, inverse = (high - low) * np.float32(1 / 254), np.float32(254) / (high - low)
-    shift = np.float32(-127) - np.rint(low * inverse)
-    integers = np.clip(np.rint(x * inverse.reshape(-1, 1, 1, 1)) + shift.reshape(-1, 1, 1, 1), -127, 127)
-    return np.asarray((integers - shift.reshape(-1, 1, 1, 1)) * steps.astype(np.float64).reshape(-1, 1, 1, 1))
+    steps, inverse = (high - low) * np.float32(1 / 252), np.float32(252) / (high - low)
+    shift = (np.float32(-126) - np.rint(low * inverse)).reshape(-1, 1, 1, 1)
+    integers = np.rint(x.astype(np.float64) * inverse.reshape(-1, 1, 1, 1) + shift)
+    assert np.abs(integers).max() <= 127
+    return np.asarray((integers - shift) * steps.astype(np.float64).reshape(-1, 1, 1, 1))
 
 
 @pytest.mark.parametrize("case", CONVS, ids=lambda case: case.name)

@@ -18,6 +18,7 @@ from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
     Memory,
+    Register,
     bitcast,
     broadcast,
     cast,
@@ -27,13 +28,17 @@ from hearth.compiler.cpu.kernels.builder import (
     i64,
     llvm,
 )
-from hearth.compiler.cpu.kernels.dot import pick, tap_activations_are_unsigned
+from hearth.compiler.cpu.kernels.dot import pick
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant.convolution import ConvKind
 
 LANES = 16
 PIXELS = 4  # transposed together
 TINY = 1e-30
+STEPS = 252.0
+"""From the least to the largest number: two less than there are integers, as either end may be rounded away from 0."""
+ROUNDING = 1.5 * 2.0**23
+"""A number added to this is rounded to an integer, which stands in the last bits of the sum."""
 
 
 def map_range() -> Kernel:
@@ -44,24 +49,32 @@ def map_range() -> Kernel:
     k = Kernel("map_range")
     x, ranges = k.buffer("X", "float32"), k.buffer("R", "float32")
     width, channels, ld = (k.scalar(name) for name in ("w", "channels", "ld"))
-    whole = k.let(tirx.floordiv(channels, i64(LANES)) * LANES, "whole")
+    whole = k.opaque(tirx.floordiv(channels, i64(LANES)) * LANES, "whole")
+    fours = k.opaque(tirx.floordiv(whole, i64(4 * LANES)) * (4 * LANES), "fours")
     lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), LANES)
     inside = lanes < broadcast(cast("int32", channels - whole), LANES)
     with k.loop(k.begin, k.end) as row:
-        low, high = (k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2))
+        # Four of each, so that none waits for the one before it.
+        low, high = ([k.register("float32", LANES, f32(0.0, LANES)) for _ in range(4)] for _ in range(2))
 
-        def take(value: Expr) -> None:
-            low.set(tirx.min(low.get(), value))
-            high.set(tirx.max(high.get(), value))
+        def take(value: Expr, number: int = 0, low: list[Register] = low, high: list[Register] = high) -> None:
+            low[number].set(tirx.min(value, low[number].get()))
+            high[number].set(tirx.max(value, high[number].get()))
 
         with k.loop(0, width) as column:
-            at = k.let((row * width + column) * ld, "at")
-            with k.loop(0, whole, LANES) as c:
+            at = k.opaque((row * width + column) * ld, "at")
+            with k.loop(0, fours, 4 * LANES) as c:
+                for number in range(4):
+                    take(k.let(x.load(at + c + number * LANES, LANES), "x"), number)
+            with k.loop(fours, whole, LANES) as c:
                 take(k.let(x.load(at + c, LANES), "x"))
             with k.when(whole < channels):
                 take(k.let(tirx.Select(inside, x.load(at + whole, LANES), f32(0.0, LANES)), "x"))
-        k.store(ranges, row * 2, f32(0.0) - _largest(f32(0.0, LANES) - low.get()))
-        k.store(ranges, row * 2 + 1, _largest(high.get()))
+        for number in range(1, 4):
+            low[0].set(tirx.min(low[0].get(), low[number].get()))
+            high[0].set(tirx.max(high[0].get(), high[number].get()))
+        k.store(ranges, row * 2, f32(0.0) - _largest(f32(0.0, LANES) - low[0].get()))
+        k.store(ranges, row * 2 + 1, _largest(high[0].get()))
     return k
 
 
@@ -105,7 +118,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
     # padding of the row, and meet weights of zero.
     step = PIXELS * per_dword
     whole = k.let(tirx.floordiv(channels, i64(step)), "whole")
-    # TVM has no sub-vector of a register: four pixels are loaded as vectors of `step` floats each.
+
     with k.loop(k.begin, k.end) as unit:
         image = k.let(tirx.floordiv(unit, rows), "image")
         row = k.let(unit - image * rows, "row")
@@ -117,10 +130,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
             quantiser = _Quantiser(k, spec.isa, ranges, image * h, h)
             with k.when(tirx.EQ(row, i64(0))):
                 k.store(scales, image * 2, quantiser.scale)
-                zero = quantiser.zero
-                if tap_activations_are_unsigned(spec.isa):
-                    zero = zero + const("int32", 128)
-                k.store(scales, image * 2 + 1, bitcast("float32", zero))
+                k.store(scales, image * 2 + 1, bitcast("float32", quantiser.zero))
         blank = f32(0.0) if quantiser is None else quantiser.blank
         p_row = k.let(unit * dwords * columns, "p_row")
         inside = tirx.all(source >= 0, source < h)
@@ -165,31 +175,21 @@ class _Quantiser:
     """The integers of an image: x = scale * (q - zero), q in [-127, 127], zero such that 0 is one of them."""
 
     def __init__(self, k: Kernel, isa: Isa, ranges: Memory, first: Expr, h: Expr) -> None:
-        self.k, self.isa = k, isa
         low, high = (k.register("float32", init=f32(0.0)) for _ in range(2))
         with k.loop(first, first + h) as row:
             low.set(tirx.min(low.get(), ranges.load(row * 2)))
             high.set(tirx.max(high.get(), ranges.load(row * 2 + 1)))
         size = k.let(high.get() - low.get(), "size")
-        self.scale = k.let(size * f32(1 / 254), "scale")
-        self.inverse = k.let(tirx.Select(size > f32(TINY), f32(254.0) / tirx.max(size, f32(TINY)), f32(0.0)), "inverse")
-        self.shift = k.let(f32(-127.0) - llvm("llvm.rint", "float32", low.get() * self.inverse), "shift")
-        self.zero = k.let(cast("int32", self.shift), "zero")
-        byte = tirx.bitwise_and(self.zero, const("int32", 255))
-        if tap_activations_are_unsigned(isa):
-            byte = tirx.bitwise_xor(byte, const("int32", 128))
-        self.blank = k.let(byte * const("int32", 0x01010101), "blank")
+        self.scale = k.let(size * f32(1 / STEPS), "scale")
+        safe = tirx.max(size, f32(TINY))
+        self.inverse = k.let(tirx.Select(size > f32(TINY), f32(STEPS) / safe, f32(0.0)), "inverse")
+        lowest = llvm("llvm.rint", "float32", low.get() * self.inverse)
+        stored = f32(-STEPS / 2 + (128.0 if isa.unsigned_activations else 0.0)) - lowest
+        self.zero = k.let(cast("int32", stored), "zero")
+        self.blank = k.let(tirx.bitwise_and(self.zero, const("int32", 255)) * const("int32", 0x01010101), "blank")
+        self.offset = k.let(stored + f32(ROUNDING), "offset")
 
     def quads(self, x: Expr, lanes: int) -> Expr:
         """`lanes` floats as `lanes / 4` int32 of 4 bytes."""
-        nearest = llvm("llvm.rint", f"float32x{lanes}", fma(x, self._all(self.inverse, lanes), f32(0.0, lanes), lanes))
-        shifted = nearest + self._all(self.shift, lanes)
-        clipped = tirx.max(tirx.min(shifted, f32(127.0, lanes)), f32(-127.0, lanes))
-        integers = bitcast("uint8", cast("int8", cast("int32", clipped, lanes), lanes), lanes)
-        if tap_activations_are_unsigned(self.isa):
-            integers = tirx.bitwise_xor(integers, const("uint8", 128, lanes))
-        return bitcast("int32", integers, lanes // 4)
-
-    @staticmethod
-    def _all(value: Expr, lanes: int) -> Expr:
-        return broadcast(value, lanes)
+        rounded = fma(x, broadcast(self.inverse, lanes), broadcast(self.offset, lanes), lanes)
+        return bitcast("int32", cast("uint8", bitcast("uint32", rounded, lanes), lanes), lanes // 4)

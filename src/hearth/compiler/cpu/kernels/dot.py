@@ -208,11 +208,6 @@ def _dot16(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequen
     return [k.let(pick(both, even) + pick(both, odd), "dot") for both in totals]
 
 
-def tap_activations_are_unsigned(isa: Isa) -> bool:
-    """Whether `add_tap` takes activations as bytes with 128 added: weights are signed, and one side must not be."""
-    return isa.dot == "vpdpbusd"
-
-
 def sum_vectors(isa: Isa) -> int:
     """Vectors of `isa.rows` int32 that hold the running sums of one quad vector's taps (`finish_tap_sum`)."""
     return 2 if isa.dot in ("smull", "dot16") else 1
@@ -232,7 +227,7 @@ def add_tap(
     Args:
         sums: for each place and vector of weights `sum_vectors` int32 registers.
         weights: int8 of `isa.width` in [-127, 127].
-        quads: int32 that hold 4 bytes in [-127, 127], or see `tap_activations_are_unsigned`.
+        quads: int32 that hold 4 bytes in [-127, 127], or 128 more (`Isa.unsigned_activations`).
     """
     step = {"maddubs": _MaddubsTap, "smull": _SmullTap, "dot16": _Dot16Tap}.get(isa.dot, _Tap)(isa, k)
     held = [step.weight(w) for w in weights]
@@ -267,7 +262,7 @@ class _Tap:
     def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
         total = registers[0].get()
         # Of a product of bytes the first are unsigned where signs differ: here the activations.
-        first, second = (activation, weight) if tap_activations_are_unsigned(self.isa) else (weight, activation)
+        first, second = (activation, weight) if self.isa.unsigned_activations else (weight, activation)
         registers[0].set(accumulate(self.isa, total, first[0], second[0], 8))
 
 
@@ -275,14 +270,12 @@ class _MaddubsTap(_Tap):
     """AVX2: the sign of a weight goes to the activation, and pairs of products into 16 bits, where two fit."""
 
     def weight(self, w: Expr) -> list[Expr]:
-        return [w, self.k.let(llvm("llvm.x86.avx2.psign.b", vec("int8", self.isa.width), w, w), "size")]
+        return [w, self.k.let(sign(w, w), "size")]
 
     def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
-        (w, size), width = weight, self.isa.width
-        signed = llvm("llvm.x86.avx2.psign.b", vec("int8", width), activation[0], w)
-        pairs = llvm("llvm.x86.avx2.pmadd.ub.sw", vec("int16", width // 2), size, signed)
-        wide = llvm("llvm.x86.avx2.pmadd.wd", vec("int32", width // 4), pairs, const("int16", 1, width // 2))
-        registers[0].set(registers[0].get() + wide)
+        w, size = weight
+        pairs = maddubs(size, sign(activation[0], w))
+        registers[0].set(registers[0].get() + madd(pairs, const("int16", 1, self.isa.width // 2)))
 
 
 class _SmullTap(_Tap):
