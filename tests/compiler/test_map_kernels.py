@@ -48,7 +48,7 @@ def padded_channels(x: F32) -> F32:
 
 
 def depthwise_spec(isa: Isa, case: ConvCase, activation: str | None = None) -> DepthwiseSpec:
-    return DepthwiseSpec(isa, case.kernel[1], case.stride[1], activation)
+    return DepthwiseSpec(isa, case.kernel[1], case.stride[1], case.dilation[1], activation)
 
 
 def pool_spec(case: PoolCase) -> PoolSpec:
@@ -95,7 +95,7 @@ def run_depthwise(made: tuple[Isa, KernelLibrary], case: ConvCase, chunk: int, a
     x = padded_channels(case.x)
     out_h, out_w = golden(f"conv_{case.name}").shape[1:3]
     y = guarded((2, out_h, out_w, x.shape[3]), np.float32)
-    scalars = [*case.size, out_h, out_w, x.shape[3], case.kernel[0], case.stride[0], top, left, *case.dilation]
+    scalars = [*case.size, out_h, out_w, x.shape[3], case.kernel[0], case.stride[0], top, left, case.dilation[0]]
     packed = copied(pack_depthwise(case.weight, case.bias))
     library.run(depthwise_spec(isa, case, activation).name, [x, packed, y], scalars, 2 * out_h, chunk=chunk)
     return np.array(y[..., : case.outputs])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, fma, i64
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, f32, fma, i64
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant.formats import LANES, round_up
 
@@ -22,24 +22,31 @@ class DepthwiseSpec:
     """Which depthwise convolution.
 
     Attributes:
-        kernel_w, stride: along x; all other geometry is in scalars.
+        kernel_w, stride, dilation: along x, so that pixels which several taps meet are read once; all other geometry is
+            in scalars.
         activation: of `vmath.ACTIVATIONS`.
     """
 
     isa: Isa
     kernel_w: int
     stride: int = 1
+    dilation: int = 1
     activation: str | None = None
 
     @property
     def name(self) -> str:
-        return f"depthwise_k{self.kernel_w}_s{self.stride}" + (f"_{self.activation}" if self.activation else "")
+        parts = [f"depthwise_k{self.kernel_w}_s{self.stride}", *([f"d{self.dilation}"] if self.dilation > 1 else [])]
+        return "_".join([*parts, *([self.activation] if self.activation else [])])
 
     @property
     def tiles(self) -> tuple[int, ...]:
         """Pixels that are computed together, the largest first: a vector of weights serves them all."""
         most = max(self.isa.float_tile[1] // 3, 2)
-        return tuple(size for size in (8, 4, 2) if size <= most)
+        return tuple(size for size in (8, 4, 2, 1) if size <= most)
+
+    def reach(self, pixels: int) -> int:
+        """Columns from the first tap of a tile to its last."""
+        return (pixels - 1) * self.stride + (self.kernel_w - 1) * self.dilation
 
     def scratch_bytes(self) -> int:
         return 0
@@ -62,20 +69,14 @@ def pack_depthwise(weight: NDArray[np.float32], bias: NDArray[np.float32] | None
 def depthwise(spec: DepthwiseSpec) -> Kernel:
     """Buffers: X f32 [image][h][w][ld]; W f32 (`pack_depthwise`); Y f32 [image][out_h][out_w][ld].
 
-    Scalars: h, w, out_h, out_w, ld, kernel_h, stride_h, top, left, dilation_h, dilation_w. Unit: row of Y (of all
-    images).
+    Scalars: h, w, out_h, out_w, ld, kernel_h, stride_h, top, left, dilation_h. Unit: row of Y (of all images).
     """
     k = Kernel(spec.name)
     x, weights, y = (k.buffer(name, "float32") for name in ("X", "W", "Y"))
-    names = ("h", "w", "out_h", "out_w", "ld", "kernel_h", "stride_h", "top", "left", "dilation_h", "dilation_w")
+    names = ("h", "w", "out_h", "out_w", "ld", "kernel_h", "stride_h", "top", "left", "dilation_h")
     n = {name: k.scalar(name) for name in names}
     block = k.let((n["kernel_h"] * spec.kernel_w + 1) * LANES, "block")
-    reach = k.let(n["dilation_w"] * (spec.kernel_w - 1), "reach")
-    # Outputs whose taps all lie in the row: [low, high).
-    low = k.opaque(tirx.min(tirx.floordiv(n["left"] + (spec.stride - 1), i64(spec.stride)), n["out_w"]), "low")
-    past = tirx.floordiv(n["w"] + n["left"] - reach - 1 + spec.stride, i64(spec.stride))
-    high = k.opaque(tirx.max(tirx.min(past, n["out_w"]), low), "high")
-    size = k.opaque(_tile_size(k, spec, high - low), "size")
+    size = _tile_size(k, spec, n["out_w"])
     with k.loop(k.begin, k.end) as unit:
         image = k.opaque(tirx.floordiv(unit, n["out_h"]), "image")
         top = k.opaque((unit - image * n["out_h"]) * n["stride_h"] - n["top"], "top")
@@ -83,34 +84,28 @@ def depthwise(spec: DepthwiseSpec) -> Kernel:
         with k.loop(0, tirx.floordiv(n["ld"], i64(LANES))) as channels:
             w_at = k.opaque(channels * block, "w_at")
             y_at = k.opaque(unit * n["out_w"] * n["ld"] + channels * LANES, "y_at")
-
-            def single(begin: Expr, end: Expr, taps: _Taps = taps, c: Expr = channels, w_at: Expr = w_at,
-                       y_at: Expr = y_at) -> None:  # fmt: skip
-                with k.loop(begin, end) as pixel:
-                    taps.run(y, y_at + pixel * n["ld"], pixel, 1, c * LANES, w_at, whole=False)
-
-            single(i64(0), low)
             for pixels in spec.tiles:
-                with k.when(tirx.EQ(size, i64(pixels))), k.loop(0, _ceil_div(high - low, pixels)) as tile:
+                with (
+                    k.when(tirx.EQ(size, i64(pixels))),
+                    k.loop(0, tirx.floordiv(n["out_w"] + (pixels - 1), i64(pixels))) as tile,
+                ):
                     # The last tile overlaps the one before it.
-                    pixel = k.opaque(low + tirx.min(tile * pixels, high - low - pixels), "pixel")
-                    taps.run(y, y_at + pixel * n["ld"], pixel, pixels, channels * LANES, w_at, whole=True)
-            with k.when(tirx.EQ(size, i64(0))):
-                single(low, high)
-            single(high, n["out_w"])
+                    pixel = k.opaque(tirx.min(tile * pixels, n["out_w"] - pixels), "pixel")
+                    left = k.opaque(pixel * spec.stride - n["left"], "left")
+                    inside = tirx.all(left >= 0, left < n["w"] - spec.reach(pixels))
+                    to = k.opaque(y_at + pixel * n["ld"], "to")
+                    for whole, condition in ((True, inside), (False, tirx.Not(inside))):
+                        with k.when(condition):
+                            taps.run(y, to, left, pixels, channels * LANES, w_at, whole=whole)
     return k
 
 
-def _tile_size(k: Kernel, spec: DepthwiseSpec, inside: Expr) -> Expr:
-    """The largest tile that fits; 0: none."""
-    size = i64(0)
+def _tile_size(k: Kernel, spec: DepthwiseSpec, width: Expr) -> Expr:
+    """The largest tile that fits."""
+    size = i64(1)
     for pixels in reversed(spec.tiles):
-        size = k.opaque(tirx.Select(inside >= pixels, i64(pixels), size), "size")
+        size = k.opaque(tirx.Select(width >= pixels, i64(pixels), size), "size")
     return size
-
-
-def _ceil_div(value: Expr, by: int) -> Expr:
-    return tirx.floordiv(value + (by - 1), i64(by))
 
 
 @dataclass(frozen=True)
@@ -125,32 +120,38 @@ class _Taps:
     image: Expr
     top: Expr
 
-    def run(self, y: Memory, y_at: Expr, pixel: Expr, pixels: int, c: Expr, w_at: Expr, *, whole: bool) -> None:
-        """Args: whole: no tap lies outside the row."""
+    def run(self, y: Memory, y_at: Expr, left: Expr, pixels: int, c: Expr, w_at: Expr, *, whole: bool) -> None:
+        """Args:
+        left: column of the first pixel's first tap.
+        whole: no tap lies outside the row.
+        """
         k, n, width = self.k, self.n, self.spec.kernel_w
         bias = k.let(self.weights.load(w_at + n["kernel_h"] * (width * LANES), LANES), "bias")
         sums = [k.register("float32", LANES, bias) for _ in range(pixels)]
-        left = k.opaque(pixel * self.spec.stride - n["left"], "left")
         with k.loop(0, n["kernel_h"]) as ky:
             row = k.opaque(self.top + ky * n["dilation_h"], "row")
             with k.when(tirx.all(row >= 0, row < n["h"])):
-                start = k.opaque(((self.image * n["h"] + row) * n["w"] + left) * n["ld"] + c, "start")
+                start = k.opaque((self.image * n["h"] + row) * n["w"] * n["ld"] + c, "start")
                 w_row = k.opaque(w_at + ky * (width * LANES), "w_row")
+                columns: dict[int, Expr] = {}
                 for kx in range(width):
-                    column = k.opaque(n["dilation_w"] * kx, "column")
-                    if whole:
-                        self._tap(sums, start, column, w_row + kx * LANES)
-                        continue
-                    with k.when(tirx.all(left + column >= 0, left + column < n["w"])):
-                        self._tap(sums, start, column, w_row + kx * LANES)
+                    weight = k.let(self.weights.load(w_row + kx * LANES, LANES), "w")
+                    for p, total in enumerate(sums):
+                        number = kx * self.spec.dilation + p * self.spec.stride
+                        if number not in columns:
+                            columns[number] = self._column(start, left + number, whole)
+                        total.set(fma(columns[number], weight, total.get(), LANES))
         for p, total in enumerate(sums):
             value = total.get()
             if self.spec.activation is not None:
                 value = vmath.ACTIVATIONS[self.spec.activation](k, k.let(value, "value"), LANES)
-            k.store(y, y_at + p * n["ld"], k.let(value, "y"))
+            k.store(y, y_at + n["ld"] * p, k.let(value, "y"))
 
-    def _tap(self, sums: list[Register], start: Expr, column: Expr, w_at: Expr) -> None:
-        weight = self.k.let(self.weights.load(w_at, LANES), "w")
-        for p, total in enumerate(sums):
-            value = self.x.load(start + (column + p * self.spec.stride) * self.n["ld"], LANES)
-            total.set(fma(value, weight, total.get(), LANES))
+    def _column(self, start: Expr, column: Expr, whole: bool) -> Expr:
+        """16 channels of a column of the row; 0 where there is none."""
+        k, n = self.k, self.n
+        if whole:
+            return k.let(self.x.load(start + column * n["ld"], LANES), "x")
+        there = broadcast(tirx.all(column >= 0, column < n["w"]), LANES)
+        near = k.opaque(tirx.max(tirx.min(column, n["w"] - 1), i64(0)), "near")
+        return k.let(tirx.Select(there, self.x.load(start + near * n["ld"], LANES), f32(0.0, LANES)), "x")
