@@ -27,6 +27,7 @@ from tests.compiler.maps.cases import (
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise, pack_depthwise
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
+from hearth.compiler.cpu.kernels.patches import patches
 from hearth.compiler.cpu.kernels.pool import PoolSpec, mean_map, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
@@ -70,6 +71,7 @@ def kernels(isa: Isa) -> dict[str, Kernel]:
         depthwise(depthwise_spec(isa, DEPTHWISE[0], "relu6")),
         *(pool(pool_spec(case)) for case in POOLS),
         mean_map(),
+        patches(),
         *(resize_map(resize_spec(case)) for case in RESIZES),
         *(grid_sample(GridSampleSpec(*grid)) for grid in GRIDS),  # type: ignore[arg-type]
         *(topk(TopkSpec(k)) for k in TOPK),
@@ -131,6 +133,18 @@ def test_mean_of_an_image(made: tuple[Isa, KernelLibrary]) -> None:
     y = guarded((2, 32), np.float32)
     made[1].run("mean_map", [padded_channels(x), y], [9, 31, 32], 4, chunk=1)
     np.testing.assert_allclose(y[:, :20], x.mean(axis=(1, 2), dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 20])
+def test_patches_are_rows_whose_product_is_the_convolution(made: tuple[Isa, KernelLibrary], channels: int) -> None:
+    x, weight = numbers(5, 2, 9, 14, channels), numbers(6, 7, channels, 4, 3)
+    ld = round_up(12 * channels, 16)
+    rows = guarded((2, 2, 4, ld), np.float32)
+    scalars = [9, 14, channels, round_up(channels, 16), 4, 3, 2, 4, ld]
+    made[1].run("patches", [padded_channels(x), rows], scalars, 16, chunk=3)
+    product = rows[..., : 12 * channels] @ weight.transpose(0, 2, 3, 1).reshape(7, -1).T
+    tiles = x[:, :8, :12].reshape(2, 2, 4, 4, 3, channels)
+    np.testing.assert_allclose(product, np.einsum("nyixjc,ocij->nyxo", tiles, weight), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", RESIZES, ids=lambda case: case.name)
