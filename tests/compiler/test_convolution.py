@@ -49,7 +49,7 @@ class Kernels:
         """The prepared map, and for int8 its scales."""
         images, height, width, channels = x.shape
         given, rows = padded_channels(x), images * height
-        spec = PrepareMapSpec(self.isa, self.kind)
+        spec = PrepareMapSpec(self.isa, self.kind, source.upsample)
         shape = (images, source.rows, source.dwords, source.columns)
         units = images * source.rows
         if self.kind == "float32":
@@ -83,7 +83,8 @@ def specs(isa: Isa, kind: ConvKind) -> list[ConvSpec]:
 def all_kernels(isa: Isa, folder: Path) -> dict[ConvKind, Kernels]:
     made: dict[ConvKind, Kernels] = {}
     for kind in KINDS:
-        sources = [conv(spec) for spec in specs(isa, kind)] + [prepare_map(PrepareMapSpec(isa, kind)), map_range()]
+        sources = [conv(spec) for spec in specs(isa, kind)] + [map_range()]
+        sources += [prepare_map(PrepareMapSpec(isa, kind, upsample)) for upsample in (1, 2)]
         (folder / kind).mkdir()
         made[kind] = Kernels(isa, kind, build(sources, isa, folder / kind))
     return made
@@ -266,6 +267,21 @@ def test_activations(best: Kernels, activation: str) -> None:
         "gelu": lambda: x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2))),
     }[activation]()
     np.testing.assert_allclose(y[..., :40], expected, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_map_that_is_enlarged_for_its_convolution(made: dict[ConvKind, Kernels], kind: ConvKind) -> None:
+    """The same bits as of the enlarged map itself, which need not be anywhere."""
+    kernels, case = made[kind], CONVS[0]
+    grown = ConvCase("three", (12, 26), 20, 40, (3, 3), padding=(1, 1, 1, 1))
+    results = []
+    for x, size, upsample in ((case.x, case.size, 2), (case.x.repeat(2, axis=1).repeat(2, axis=2), grown.size, 1)):
+        weight = ConvWeight(40, 20, (3, 3), kind=kind)
+        what = conv2d(weight, size, padding=case.padding, upsample=upsample)
+        y = guarded((2, *what.output.size, 48), np.float32)
+        kernels.convolve(what, kernels.prepare(x, what.source, 5), weight.pack(case.weight, case.bias), y, chunk=5)
+        results.append(y)
+    assert np.array_equal(*results)
 
 
 def test_a_map_of_zeros(made: dict[ConvKind, Kernels]) -> None:

@@ -25,7 +25,7 @@ from tests.compiler.maps.cases import (
 )
 
 from hearth.compiler.cpu.kernels.builder import Kernel
-from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise, pack_depthwise
+from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.patches import patches
 from hearth.compiler.cpu.kernels.pool import PoolSpec, mean_map, pool
@@ -33,6 +33,7 @@ from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant import round_up
+from hearth.quant.convolution import pack_depthwise
 
 F32 = NDArray[np.float32]
 

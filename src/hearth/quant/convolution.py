@@ -115,6 +115,20 @@ class ConvWeight:
         return packed.reshape(-1)
 
 
+def pack_depthwise(weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Weights of a depthwise convolution: f32 [block of 16 channels][ky][kx][16], and after each block its bias [16].
+
+    Args:
+        weight: `(channels, 1, kh, kw)`.
+    """
+    channels, _, height, width = weight.shape
+    blocks = round_up(channels, LANES) // LANES
+    rows = np.zeros((blocks * LANES, height * width + 1), np.float32)
+    rows[:channels, :-1] = weight.reshape(channels, -1)
+    rows[:channels, -1] = 0 if bias is None else bias
+    return np.ascontiguousarray(rows.reshape(blocks, LANES, -1).transpose(0, 2, 1))
+
+
 def transposed_taps(kernel: int, stride: int, padding: int, phase: int) -> list[int]:
     """Along one axis: which taps of a transposed convolution the outputs `phase`, `phase + stride`, ... are made of, in
     the order of the inputs they meet. As a convolution with stride 1 these are its kernel."""

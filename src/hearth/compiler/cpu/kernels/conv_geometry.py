@@ -18,11 +18,12 @@ class PreparedMap:
     """A map as convolutions read it: [image][rows][dwords][columns], see `conv_prepare`.
 
     Attributes:
-        size: height and width without padding.
+        size: height and width without padding, after any upsampling.
         channels: true ones.
         channels_per_dword: 4 for int8, 1 for f32.
         before: padding above and to the left.
         after: below and to the right; convolutions may read less of it.
+        upsample: what `PrepareMapSpec.upsample` makes the size of.
     """
 
     size: Pair
@@ -30,6 +31,7 @@ class PreparedMap:
     channels_per_dword: int
     before: Pair = (0, 0)
     after: Pair = (0, 0)
+    upsample: int = 1
 
     @property
     def rows(self) -> int:
@@ -54,7 +56,7 @@ class PreparedMap:
 
     def prepare_scalars(self) -> list[int]:
         """Of `prepare_map`, whose units are `images * rows`."""
-        (height, width), (top, left) = self.size, self.before
+        (height, width), (top, left) = (side // self.upsample for side in self.size), self.before
         ld = round_up(self.channels, LANES)
         return [height, width, self.channels, ld, self.rows, self.columns, top, left, self.dwords]
 
@@ -131,16 +133,18 @@ class Conv:
 
 def conv2d(
     weight: ConvWeight, size: Pair, *, stride: Pair = (1, 1), padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-    dilation: Pair = (1, 1),
+    dilation: Pair = (1, 1), upsample: int = 1,
 ) -> Conv:  # fmt: skip
     """A convolution as torch and ONNX define it.
 
     Args:
         size: of the input map.
         padding: top, left, bottom, right.
+        upsample: the input is first enlarged so many times, each pixel repeated.
     """
     top, left, bottom, right = padding
-    source = PreparedMap(size, weight.inputs, weight.channels, (top, left), (bottom, right))
+    grown = size[0] * upsample, size[1] * upsample
+    source = PreparedMap(grown, weight.inputs, weight.channels, (top, left), (bottom, right), upsample)
     height, width = (
         (whole - step * (kernel - 1) - 1) // along + 1
         for whole, kernel, step, along in zip(

@@ -85,14 +85,20 @@ def _largest(x: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class PrepareMapSpec:
-    """Which preparation: see `prepare_map`."""
+    """Which preparation.
+
+    Attributes:
+        upsample: each pixel is repeated so often along both axes, as by an interpolation to the nearest: a map that is
+            only enlarged for its convolution need not lie in memory.
+    """
 
     isa: Isa
     kind: ConvKind
+    upsample: int = 1
 
     @property
     def name(self) -> str:
-        return f"prepare_map_{'i8' if self.kind == 'int8' else 'f32'}"
+        return f"prepare_map_{'i8' if self.kind == 'int8' else 'f32'}" + (f"_x{self.upsample}" * (self.upsample > 1))
 
     def scratch_bytes(self) -> int:
         return 0
@@ -113,16 +119,11 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
     scales = k.buffer("S", "float32") if quantised else None
     names = ("h", "w", "channels", "ld", "rows", "columns", "top", "left", "dwords")
     h, w, channels, ld, rows, columns, top, left, dwords = (k.scalar(name) for name in names)
-    per_dword = 4 if quantised else 1
-    # Channels that four dwords of a pixel are made of; the last of a quad may lie past the true channels, within the
-    # padding of the row, and meet weights of zero.
-    step = PIXELS * per_dword
-    whole = k.let(tirx.floordiv(channels, i64(step)), "whole")
-
+    height, width = k.opaque(h * spec.upsample, "height"), k.opaque(w * spec.upsample, "width")
     with k.loop(k.begin, k.end) as unit:
-        image = k.let(tirx.floordiv(unit, rows), "image")
-        row = k.let(unit - image * rows, "row")
-        source = k.let(row - top, "source")
+        image = k.opaque(tirx.floordiv(unit, rows), "image")
+        row = k.opaque(unit - image * rows, "row")
+        source = k.opaque(row - top, "source")
         quantiser = None
         if quantised:
             assert ranges is not None
@@ -132,43 +133,65 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
                 k.store(scales, image * 2, quantiser.scale)
                 k.store(scales, image * 2 + 1, bitcast("float32", quantiser.zero))
         blank = f32(0.0) if quantiser is None else quantiser.blank
-        p_row = k.let(unit * dwords * columns, "p_row")
-        inside = tirx.all(source >= 0, source < h)
+        p_row = k.opaque(unit * dwords * columns, "p_row")
+        inside = tirx.all(source >= 0, source < height)
         with k.when(tirx.Not(inside)), k.loop(p_row, p_row + dwords * columns) as at:
             k.store(out, at, blank)
         with k.when(inside):
-            x_row = k.let((image * h + source) * w * ld, "x_row")
             with k.loop(0, dwords) as dword:
-                with k.loop(0, left) as column:
-                    k.store(out, p_row + dword * columns + column, blank)
-                with k.loop(left + w, columns) as column:
-                    k.store(out, p_row + dword * columns + column, blank)
-
-            def copy(pixel: Expr, pixels: int, x_row: Expr = x_row, p_row: Expr = p_row,
-                     quantiser: _Quantiser | None = quantiser) -> None:  # fmt: skip
-                """Four dwords of each of 1 or 4 pixels at a time, then one."""
-                at = k.let(x_row + pixel * ld, "at")
-                to = k.let(p_row + left + pixel, "to")
-                with k.loop(0, whole) as four:
-                    values = [x.load(at + p * ld + four * step, step) for p in range(pixels)]
-                    if quantiser is not None:
-                        values = [quantiser.quads(v, step) for v in values]
-                    held = [k.let(v, "dwords") for v in values]
-                    for d in range(PIXELS):
-                        place = to + (four * PIXELS + d) * columns
-                        lanes = [d + PIXELS * p for p in range(pixels)]
-                        k.store(out, place, pick(held, lanes))
-                with k.loop(whole * PIXELS, dwords) as d, k.loop(0, pixels) as p:
-                    value = x.load(at + p * ld + d * per_dword, per_dword)
-                    if quantiser is not None:
-                        value = quantiser.quads(value, per_dword)
-                    k.store(out, to + d * columns + p, k.let(value, "dword"))
-
-            with k.loop(0, tirx.floordiv(w, i64(PIXELS))) as some:
-                copy(some * PIXELS, PIXELS)
-            with k.loop(tirx.floordiv(w, i64(PIXELS)) * PIXELS, w) as pixel:
-                copy(pixel, 1)
+                for begin, end in ((i64(0), left), (left + width, columns)):
+                    with k.loop(begin, end) as column:
+                        k.store(out, p_row + dword * columns + column, blank)
+            x_row = k.opaque((image * h + tirx.floordiv(source, i64(spec.upsample))) * w * ld, "x_row")
+            pixels = _Pixels(k, spec, x, out, quantiser, x_row, p_row + left, channels, ld, dwords, columns)
+            fours = k.opaque(tirx.floordiv(width, i64(PIXELS)), "fours")
+            with k.loop(0, fours) as four:
+                pixels.copy(four * PIXELS, PIXELS)
+            with k.loop(fours * PIXELS, width) as pixel:
+                pixels.copy(pixel, 1)
     return k
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of a row, on their way from X to P."""
+
+    k: Kernel
+    spec: PrepareMapSpec
+    x: Memory
+    out: Memory
+    quantiser: _Quantiser | None
+    x_row: Expr
+    p_row: Expr
+    channels: Expr
+    ld: Expr
+    dwords: Expr
+    columns: Expr
+
+    def copy(self, first: Expr, count: int) -> None:
+        """1 or 4 pixels: four dwords of each at a time, then one. The last channel of a quad may lie past the true
+        ones, within the padding of the row, and meets weights of zero."""
+        k, per_dword = self.k, 4 if self.spec.kind == "int8" else 1
+        step = PIXELS * per_dword
+        whole = k.opaque(tirx.floordiv(self.channels, i64(step)), "whole")
+        starts = [
+            k.opaque(self.x_row + tirx.floordiv(first + p, i64(self.spec.upsample)) * self.ld, "start")
+            for p in range(count)
+        ]
+        to = k.opaque(self.p_row + first, "to")
+        with k.loop(0, whole) as four:
+            held = [k.let(self._dwords(start + four * step, step), "dwords") for start in starts]
+            for d in range(PIXELS):
+                lanes = [d + PIXELS * p for p in range(count)]
+                k.store(self.out, to + (four * PIXELS + d) * self.columns, pick(held, lanes))
+        with k.loop(whole * PIXELS, self.dwords) as d:
+            for p, start in enumerate(starts):
+                value = k.let(self._dwords(start + d * per_dword, per_dword), "dword")
+                k.store(self.out, to + d * self.columns + p, value)
+
+    def _dwords(self, at: Expr, floats: int) -> Expr:
+        value = self.x.load(at, floats)
+        return value if self.quantiser is None else self.quantiser.quads(value, floats)
 
 
 class _Quantiser:

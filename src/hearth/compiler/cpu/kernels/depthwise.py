@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, f32, fma, i64
 from hearth.compiler.cpu.targets import Isa
-from hearth.quant.formats import LANES, round_up
+from hearth.quant.formats import LANES
 
 
 @dataclass(frozen=True)
@@ -52,22 +50,8 @@ class DepthwiseSpec:
         return 0
 
 
-def pack_depthwise(weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """[block of 16 channels][ky][kx][16] and the bias [16] after each block.
-
-    Args:
-        weight: `(channels, 1, kh, kw)`.
-    """
-    channels, _, height, width = weight.shape
-    blocks = round_up(channels, LANES) // LANES
-    rows = np.zeros((blocks * LANES, height * width + 1), np.float32)
-    rows[:channels, :-1] = weight.reshape(channels, -1)
-    rows[:channels, -1] = 0 if bias is None else bias
-    return np.ascontiguousarray(rows.reshape(blocks, LANES, -1).transpose(0, 2, 1))
-
-
 def depthwise(spec: DepthwiseSpec) -> Kernel:
-    """Buffers: X f32 [image][h][w][ld]; W f32 (`pack_depthwise`); Y f32 [image][out_h][out_w][ld].
+    """Buffers: X f32 [image][h][w][ld]; W f32 (`quant.convolution.pack_depthwise`); Y f32 [image][out_h][out_w][ld].
 
     Scalars: h, w, out_h, out_w, ld, kernel_h, stride_h, top, left, dilation_h. Unit: row of Y (of all images).
     """
