@@ -65,7 +65,8 @@ class Kernels:
         self, what: Conv, prepared: tuple[NDArray[Any], list[F32]], packed: NDArray[np.uint8], y: F32, *, chunk: int,
         residual: F32 | None = None, activation: str | None = None,
     ) -> None:  # fmt: skip
-        spec = ConvSpec(self.isa, self.kind, what.stride[1], what.weight.groups > 1, residual is not None, activation)
+        point, grouped = what.weight.kernel == (1, 1) and what.stride[1] == 2, what.weight.groups > 1
+        spec = ConvSpec(self.isa, self.kind, what.stride[1], point, grouped, residual is not None, activation)
         x, scales = prepared
         buffers = [x, *scales, copied(packed), *([] if residual is None else [residual]), y]
         units = what.units(len(x), spec.blocks)
@@ -77,7 +78,8 @@ ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
 
 def specs(isa: Isa, kind: ConvKind) -> list[ConvSpec]:
     plain = [ConvSpec(isa, kind, stride) for stride in (1, 2, 4)]
-    return [*plain, ConvSpec(isa, kind, grouped=True), ConvSpec(isa, kind, residual=True, activation="relu")]
+    point = ConvSpec(isa, kind, 2, pointwise=True)
+    return [*plain, point, ConvSpec(isa, kind, grouped=True), ConvSpec(isa, kind, residual=True, activation="relu")]
 
 
 def all_kernels(isa: Isa, folder: Path) -> dict[ConvKind, Kernels]:

@@ -13,6 +13,8 @@ A transposed convolution is one of these for each phase of its stride: only the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +42,7 @@ class ConvSpec:
     Attributes:
         kind: `int8`: integers with a scale and a zero point for each image; `float32`.
         stride: along x; all other geometry is in scalars.
+        pointwise: the kernel is 1x1: a loop over dwords is all there is.
         grouped: the channels that a block of outputs reads depend on the block.
         residual: adds a map of the output's layout before the activation.
         activation: of `vmath.ACTIVATIONS`.
@@ -48,6 +51,7 @@ class ConvSpec:
     isa: Isa
     kind: ConvKind
     stride: int = 1
+    pointwise: bool = False
     grouped: bool = False
     residual: bool = False
     activation: str | None = None
@@ -55,6 +59,7 @@ class ConvSpec:
     @property
     def name(self) -> str:
         parts = ["conv", "i8" if self.kind == "int8" else "f32", f"s{self.stride}"]
+        parts += ["point"] if self.pointwise else []
         parts += ["grouped"] if self.grouped else []
         parts += ["add"] if self.residual else []
         return "_".join([*parts, *([self.activation] if self.activation else [])])
@@ -198,30 +203,42 @@ class _Tile:
         parts = spec.parts
         lanes = LANES // parts
         sums = self._zero_sums(pixels, fields, parts, lanes)
+        with self._each_tap(x_at, pixels) as (base, tap):
+            starts = [k.opaque(start + tap * VECTOR, "w") for start in at]
+            for start in starts:
+                k.prefetch(self.w, start + PREFETCH_BYTES)
+            taps = [self.x.load(base + p * spec.stride) for p in range(pixels)]
+            if spec.kind == "int8":
+                signed, step = k.view(self.w, "int8"), VECTOR // parts
+                weights = [k.let(signed.load(s + part * step, step), "w") for s in starts for part in range(parts)]
+                add_tap(spec.isa, k, sums, weights, taps)
+            else:
+                floats = k.view(self.w, "float32")
+                weights = [k.let(floats.load(tirx.floordiv(s, i64(4)), LANES), "w") for s in starts]
+                for place, one in zip(sums, taps, strict=True):
+                    value = k.let(broadcast(one, LANES), "x")
+                    for (register,), weight in zip(place, weights, strict=True):
+                        register.set(fma(value, weight, register.get(), LANES))
+        self._store(sums, fields, parts, lanes, y_at)
+
+    @contextmanager
+    def _each_tap(self, x_at: Expr, pixels: int) -> Iterator[tuple[Expr, Expr]]:
+        """Loops over dwords, rows and columns of the kernel: where the first pixel's tap lies in X, and its number."""
+        k, n = self.k, self.n
+        ahead = [PREFETCH_PLANES * n["x_plane"] + end for end in (0, pixels * self.spec.stride)]
+        if self.spec.pointwise:
+            with k.loop(0, self.dwords) as dword:
+                from_x = k.opaque(x_at + dword * n["x_plane"], "x")
+                k.prefetch(self.x, from_x + ahead[0])
+                yield from_x, dword
+            return
         with k.loop(0, self.dwords) as dword, k.loop(0, n["kernel_h"]) as ky:
             from_x = k.opaque(x_at + dword * n["x_plane"] + ky * n["x_line"], "x")
-            for end in (0, pixels * spec.stride):
-                k.prefetch(self.x, from_x + PREFETCH_PLANES * n["x_plane"] + end)
-            from_w = k.opaque((dword * n["kernel_h"] + ky) * n["kernel_w"] * VECTOR, "w")
+            for distance in ahead:
+                k.prefetch(self.x, from_x + distance)
+            from_w = k.opaque((dword * n["kernel_h"] + ky) * n["kernel_w"], "w")
             with k.loop(0, n["kernel_w"]) as kx:
-                base = k.opaque(from_x + kx * n["x_column"], "x")
-                starts = [k.opaque(start + from_w + kx * VECTOR, "w") for start in at]
-                for start in starts:
-                    k.prefetch(self.w, start + PREFETCH_BYTES)
-                taps = [self.x.load(base + p * spec.stride) for p in range(pixels)]
-                if spec.kind == "int8":
-                    signed = k.view(self.w, "int8")
-                    step = VECTOR // parts
-                    weights = [k.let(signed.load(s + part * step, step), "w") for s in starts for part in range(parts)]
-                    add_tap(spec.isa, k, sums, weights, taps)
-                else:
-                    floats = k.view(self.w, "float32")
-                    weights = [k.let(floats.load(tirx.floordiv(s, i64(4)), LANES), "w") for s in starts]
-                    for place, tap in zip(sums, taps, strict=True):
-                        value = k.let(broadcast(tap, LANES), "x")
-                        for (register,), weight in zip(place, weights, strict=True):
-                            register.set(fma(value, weight, register.get(), LANES))
-        self._store(sums, fields, parts, lanes, y_at)
+                yield k.opaque(from_x + kx * n["x_column"], "x"), from_w + kx
 
     def _zero_sums(self, pixels: int, fields: list[Expr], parts: int, lanes: int) -> list[list[list[Register]]]:
         """For each pixel, block and part registers of a sum. Of integers it begins at what the zero point of the

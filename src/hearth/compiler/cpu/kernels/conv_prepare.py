@@ -180,18 +180,18 @@ class _Pixels:
         ]
         to = k.opaque(self.p_row + first, "to")
         with k.loop(0, whole) as four:
-            held = [k.let(self._dwords(start + four * step, step), "dwords") for start in starts]
+            held = [k.let(self._dwords(self.x.load(start + four * step, step), step), "dwords") for start in starts]
             for d in range(PIXELS):
                 lanes = [d + PIXELS * p for p in range(count)]
                 k.store(self.out, to + (four * PIXELS + d) * self.columns, pick(held, lanes))
         with k.loop(whole * PIXELS, self.dwords) as d:
-            for p, start in enumerate(starts):
-                value = k.let(self._dwords(start + d * per_dword, per_dword), "dword")
-                k.store(self.out, to + d * self.columns + p, value)
+            numbers = [self.x.load(start + d * per_dword, per_dword) for start in starts]
+            together = pick(numbers, range(count * per_dword)) if count > 1 else numbers[0]
+            value = self._dwords(together, count * per_dword)
+            k.store(self.out, to + d * self.columns, k.let(value, "dword"))
 
-    def _dwords(self, at: Expr, floats: int) -> Expr:
-        value = self.x.load(at, floats)
-        return value if self.quantiser is None else self.quantiser.quads(value, floats)
+    def _dwords(self, numbers: Expr, count: int) -> Expr:
+        return numbers if self.quantiser is None else self.quantiser.quads(numbers, count)
 
 
 class _Quantiser:
