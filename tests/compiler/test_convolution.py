@@ -79,6 +79,8 @@ ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
 def specs(isa: Isa, kind: ConvKind) -> list[ConvSpec]:
     plain = [ConvSpec(isa, kind, stride) for stride in (1, 2, 4)]
     point = ConvSpec(isa, kind, 2, pointwise=True)
+    if kind == "int8":
+        plain.append(ConvSpec(isa, kind, residual=True, activation="relu", ranges=True))
     return [*plain, point, ConvSpec(isa, kind, grouped=True), ConvSpec(isa, kind, residual=True, activation="relu")]
 
 
@@ -284,6 +286,31 @@ def test_a_map_that_is_enlarged_for_its_convolution(made: dict[ConvKind, Kernels
         kernels.convolve(what, kernels.prepare(x, what.source, 5), weight.pack(case.weight, case.bias), y, chunk=5)
         results.append(y)
     assert np.array_equal(*results)
+
+
+def test_ranges_that_a_convolution_leaves(made: dict[ConvKind, Kernels]) -> None:
+    """Its own output, of 40 channels and with garbage in the padding of the residual, prepared with them or measured
+    again: the same bits."""
+    kernels, case = made["int8"], CONVS[0]
+    what = geometry(case, "int8")
+    y, residual = (guarded((2, *what.output.size, 48), np.float32) for _ in range(2))
+    residual[..., :40] = numbers(9, 2, *what.output.size, 40) * 4
+    spec = ConvSpec(kernels.isa, "int8", residual=True, activation="relu", ranges=True)
+    entries = what.range_entries(spec.blocks)
+    ranges = guarded((2, entries, 2), np.float32)
+    x, (scales,) = kernels.prepare(case.x, what.source, 3)
+    buffers = [x, scales, copied(what.weight.pack(case.weight, case.bias)), residual, y, ranges]
+    kernels.library.run(spec.name, buffers, what.scalars(2, ranges=True), what.units(2, spec.blocks), chunk=3)
+    np.testing.assert_array_equal(ranges[..., 0].min(axis=1), 0)
+    np.testing.assert_array_equal(ranges[..., 1].max(axis=1), y[..., :40].max(axis=(1, 2, 3)))
+
+    source = conv2d(ConvWeight(16, 40, (3, 3), kind="int8"), case.size, padding=(1, 1, 1, 1)).source
+    again, (wanted,) = kernels.prepare(np.array(y[..., :40]), source, 3)
+    out, found = guarded(again.shape, np.int32), guarded((2, 2), np.float32)
+    name = PrepareMapSpec(kernels.isa, "int8").name
+    kernels.library.run(name, [y, ranges, out, found], source.prepare_scalars(entries), 2 * source.rows, chunk=5)
+    assert np.array_equal(out, again)
+    assert np.array_equal(found.view(np.int32), wanted.view(np.int32))
 
 
 def test_a_map_of_zeros(made: dict[ConvKind, Kernels]) -> None:

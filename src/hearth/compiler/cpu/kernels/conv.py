@@ -22,6 +22,7 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.cpu.kernels.conv_prepare import lanes_below, store_range
 from hearth.compiler.cpu.kernels.dot import add_tap, finish_tap_sum, sum_vectors, tap_sums
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant.convolution import BIAS, SCALE, SUM, ConvKind, field_count, field_vector
@@ -46,6 +47,7 @@ class ConvSpec:
         grouped: the channels that a block of outputs reads depend on the block.
         residual: adds a map of the output's layout before the activation.
         activation: of `vmath.ACTIVATIONS`.
+        ranges: leaves the range of what it writes, for the next convolution's preparation (`map_range` spares itself).
     """
 
     isa: Isa
@@ -55,6 +57,7 @@ class ConvSpec:
     grouped: bool = False
     residual: bool = False
     activation: str | None = None
+    ranges: bool = False
 
     @property
     def name(self) -> str:
@@ -62,7 +65,8 @@ class ConvSpec:
         parts += ["point"] if self.pointwise else []
         parts += ["grouped"] if self.grouped else []
         parts += ["add"] if self.residual else []
-        return "_".join([*parts, *([self.activation] if self.activation else [])])
+        parts += [self.activation] if self.activation else []
+        return "_".join([*parts, *(["ranges"] if self.ranges else [])])
 
     @property
     def blocks(self) -> int:
@@ -105,13 +109,13 @@ SCALARS = (
 
 def conv(spec: ConvSpec) -> Kernel:
     """Buffers: X, the prepared map, int32 (quads) or f32; [S f32 [image][2], for int8]; W u8 (`ConvWeight.pack`);
-    [residual f32]; Y f32.
+    [residual f32]; Y f32; [R f32 [image][out_h][units of a row][2]: the least and the largest number, and 0].
 
     Scalars, strides of X in dwords and of Y in floats: rows (images * out_h), out_h, out_w; kernel_h, kernel_w; dwords
     (that a block reads: `ConvWeight.span`); x_start (of the first tap of the first output), x_image, x_row (from an
     output's row to the next), x_line (from ky to the next), x_column (from kx to the next), x_plane (from a dword to
     the next); blocks (of 16 outputs); y_start, y_image, y_row, y_pixel; [outs, ins: channels of a group; x_dwords: of
-    the map, for grouped].
+    the map, for grouped]; [channels: true outputs, for ranges].
     Units: (blocks / `spec.blocks`, rounded up) * rows: a pair of blocks meets all rows before the next one.
     """
     k = Kernel(spec.name)
@@ -120,8 +124,10 @@ def conv(spec: ConvSpec) -> Kernel:
     w = k.buffer("W", "uint8")
     residual = k.buffer("residual", "float32") if spec.residual else None
     y = k.buffer("Y", "float32")
+    ranges = k.buffer("R", "float32") if spec.ranges else None
     n = {name: k.scalar(name) for name in SCALARS}
     groups = {name: k.scalar(name) for name in ("outs", "ins", "x_dwords")} if spec.grouped else {}
+    channels = k.scalar("channels") if spec.ranges else None
     taps = k.let(n["kernel_h"] * n["kernel_w"], "taps")
     block_vectors = k.opaque(n["dwords"] * taps + field_count(spec.kind), "vectors")
     size = _tile_size(k, spec, n["out_w"])
@@ -162,8 +168,13 @@ def conv(spec: ConvSpec) -> Kernel:
         else:
             with k.loop(first, first + there) as block:
                 each(1, block, *each_arguments)
-        if residual is not None or spec.activation is not None:
-            _finish_row(k, spec, n, residual, y, y_at, there)
+        if residual is not None or spec.activation is not None or spec.ranges:
+            finish = _Finish(k, spec, n, residual, y, channels)
+            low, high = finish.row(y_at, first, there)
+            if ranges is not None:
+                units = tirx.floordiv(n["blocks"] + (spec.blocks - 1), i64(spec.blocks))
+                entry = (row * units + tirx.floordiv(first, i64(spec.blocks))) * 2
+                store_range(k, ranges, entry, low, high)
     return k
 
 
@@ -294,15 +305,35 @@ class _Tile:
                     k.store(self.y, y_at + p * self.n["y_pixel"] + (number * LANES + lane), k.let(value, "y"))
 
 
-def _finish_row(
-    k: Kernel, spec: ConvSpec, n: dict[str, Expr], residual: Memory | None, y: Memory, y_at: Expr, blocks: Expr
-) -> None:
-    """Residual and activation of a row whose sums have just been stored. The residual lies as Y does."""
-    with k.loop(0, n["out_w"]) as pixel, k.loop(0, blocks) as block:
-        at = k.opaque(y_at + pixel * n["y_pixel"] + block * LANES, "at")
-        value = y.load(at, LANES)
-        if residual is not None:
-            value = value + residual.load(at, LANES)
-        if spec.activation is not None:
-            value = vmath.ACTIVATIONS[spec.activation](k, k.let(value, "value"), LANES)
-        k.store(y, at, k.let(value, "y"))
+@dataclass(frozen=True)
+class _Finish:
+    """What happens to a row whose sums have just been stored."""
+
+    k: Kernel
+    spec: ConvSpec
+    n: dict[str, Expr]
+    residual: Memory | None
+    y: Memory
+    channels: Expr | None
+
+    def row(self, y_at: Expr, first: Expr, blocks: Expr) -> tuple[Register, Register]:
+        """Residual, which lies as Y does, and activation. Returns the least and the largest in each lane, where they
+        are wanted."""
+        k, spec = self.k, self.spec
+        low, high = (k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2))
+        with k.loop(0, self.n["out_w"]) as pixel, k.loop(0, blocks) as block:
+            at = k.opaque(y_at + pixel * self.n["y_pixel"] + block * LANES, "at")
+            value = self.y.load(at, LANES)
+            if self.residual is not None:
+                value = value + self.residual.load(at, LANES)
+            if spec.activation is not None:
+                value = vmath.ACTIVATIONS[spec.activation](k, k.let(value, "value"), LANES)
+            value = k.let(value, "y")
+            if self.residual is not None or spec.activation is not None:
+                k.store(self.y, at, value)
+            if self.channels is not None:
+                inside = lanes_below(self.channels - (first + block) * LANES)
+                counted = k.let(tirx.Select(inside, value, f32(0.0, LANES)), "counted")
+                low.set(tirx.min(counted, low.get()))
+                high.set(tirx.max(counted, high.get()))
+        return low, high

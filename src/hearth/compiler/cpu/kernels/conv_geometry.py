@@ -54,11 +54,16 @@ class PreparedMap:
     def image_dwords(self) -> int:
         return self.rows * self.row_dwords
 
-    def prepare_scalars(self) -> list[int]:
-        """Of `prepare_map`, whose units are `images * rows`."""
+    def prepare_scalars(self, entries: int | None = None) -> list[int]:
+        """Of `prepare_map`, whose units are `images * rows`.
+
+        Args:
+            entries: of an image's ranges where a convolution has left them; None: one for each row (`map_range`).
+        """
         (height, width), (top, left) = (side // self.upsample for side in self.size), self.before
         ld = round_up(self.channels, LANES)
-        return [height, width, self.channels, ld, self.rows, self.columns, top, left, self.dwords]
+        numbers = [height, width, self.channels, ld, self.rows, self.columns, top, left, self.dwords]
+        return numbers + [height if entries is None else entries] * (self.channels_per_dword > 1)
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,13 @@ class Conv:
 
     def units(self, images: int, blocks: int) -> int:
         """Args: blocks: of a unit, `ConvSpec.blocks`."""
-        return -(-self.weight.blocks // blocks) * images * self.output.written[0]
+        return self.range_entries(blocks) * images
 
-    def scalars(self, images: int) -> list[int]:
+    def range_entries(self, blocks: int) -> int:
+        """Ranges that it leaves of an image, one for each unit."""
+        return -(-self.weight.blocks // blocks) * self.output.written[0]
+
+    def scalars(self, images: int, *, ranges: bool = False) -> list[int]:
         """Of the kernel `conv`."""
         x, weight = self.source, self.weight
         row, column = self.origin
@@ -128,7 +137,7 @@ class Conv:
         ]  # fmt: skip
         if weight.groups > 1:
             numbers += [weight.outputs // weight.groups, weight.inputs // weight.groups, x.dwords]
-        return numbers
+        return numbers + [weight.outputs] * ranges
 
 
 def conv2d(

@@ -51,8 +51,7 @@ def map_range() -> Kernel:
     width, channels, ld = (k.scalar(name) for name in ("w", "channels", "ld"))
     whole = k.opaque(tirx.floordiv(channels, i64(LANES)) * LANES, "whole")
     fours = k.opaque(tirx.floordiv(whole, i64(4 * LANES)) * (4 * LANES), "fours")
-    lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), LANES)
-    inside = lanes < broadcast(cast("int32", channels - whole), LANES)
+    inside = lanes_below(channels - whole)
     with k.loop(k.begin, k.end) as row:
         # Four of each, so that none waits for the one before it.
         low, high = ([k.register("float32", LANES, f32(0.0, LANES)) for _ in range(4)] for _ in range(2))
@@ -73,9 +72,20 @@ def map_range() -> Kernel:
         for number in range(1, 4):
             low[0].set(tirx.min(low[0].get(), low[number].get()))
             high[0].set(tirx.max(high[0].get(), high[number].get()))
-        k.store(ranges, row * 2, f32(0.0) - _largest(f32(0.0, LANES) - low[0].get()))
-        k.store(ranges, row * 2 + 1, _largest(high[0].get()))
+        store_range(k, ranges, row * 2, low[0], high[0])
     return k
+
+
+def lanes_below(count: Expr) -> Expr:
+    """Which of 16 lanes are below `count`; not to be named (TVM names no vector of booleans)."""
+    lanes = tirx.Ramp(tirx.IntImm("int32", 0), tirx.IntImm("int32", 1), LANES)
+    return lanes < broadcast(cast("int32", count), LANES)
+
+
+def store_range(k: Kernel, ranges: Memory, at: Expr, low: Register, high: Register) -> None:
+    """The least lane of `low`, none of which is above 0, and the largest of `high`, none of which is below."""
+    k.store(ranges, at, f32(0.0) - _largest(f32(0.0, LANES) - low.get()))
+    k.store(ranges, at + 1, _largest(high.get()))
 
 
 def _largest(x: Expr) -> Expr:
@@ -105,11 +115,11 @@ class PrepareMapSpec:
 
 
 def prepare_map(spec: PrepareMapSpec) -> Kernel:
-    """Buffers: X f32 [image][h][w][ld]; [R f32 [image][h][2], of `map_range`]; P int32 or f32 [image][rows][dwords]
-    [columns]; [S f32 [image][2]: scale, and as int32 the integer that stands for zero].
+    """Buffers: X f32 [image][h][w][ld]; [R f32 [image][entries][2], of `map_range` or a convolution]; P int32 or f32
+    [image][rows][dwords][columns]; [S f32 [image][2]: scale, and as int32 the integer that stands for zero].
 
-    Scalars: h, w, channels, ld, rows, columns, top, left (where the map's first pixel goes), dwords. Unit: row of P (of
-    all images).
+    Scalars: h, w, channels, ld, rows, columns, top, left (where the map's first pixel goes), dwords; [entries].
+    Unit: row of P (of all images).
     """
     k = Kernel(spec.name)
     quantised = spec.kind == "int8"
@@ -119,6 +129,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
     scales = k.buffer("S", "float32") if quantised else None
     names = ("h", "w", "channels", "ld", "rows", "columns", "top", "left", "dwords")
     h, w, channels, ld, rows, columns, top, left, dwords = (k.scalar(name) for name in names)
+    entries = k.scalar("entries") if quantised else None
     height, width = k.opaque(h * spec.upsample, "height"), k.opaque(w * spec.upsample, "width")
     with k.loop(k.begin, k.end) as unit:
         image = k.opaque(tirx.floordiv(unit, rows), "image")
@@ -128,7 +139,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
         if quantised:
             assert ranges is not None
             assert scales is not None
-            quantiser = _Quantiser(k, spec.isa, ranges, image * h, h)
+            quantiser = _Quantiser(k, spec.isa, ranges, image * entries, entries)
             with k.when(tirx.EQ(row, i64(0))):
                 k.store(scales, image * 2, quantiser.scale)
                 k.store(scales, image * 2 + 1, bitcast("float32", quantiser.zero))
@@ -197,16 +208,13 @@ class _Pixels:
 class _Quantiser:
     """The integers of an image: x = scale * (q - zero), q in [-127, 127], zero such that 0 is one of them."""
 
-    def __init__(self, k: Kernel, isa: Isa, ranges: Memory, first: Expr, h: Expr) -> None:
-        low, high = (k.register("float32", init=f32(0.0)) for _ in range(2))
-        with k.loop(first, first + h) as row:
-            low.set(tirx.min(low.get(), ranges.load(row * 2)))
-            high.set(tirx.max(high.get(), ranges.load(row * 2 + 1)))
-        size = k.let(high.get() - low.get(), "size")
+    def __init__(self, k: Kernel, isa: Isa, ranges: Memory, first: Expr, entries: Expr) -> None:
+        low, high = _range(k, ranges, first, entries)
+        size = k.let(high - low, "size")
         self.scale = k.let(size * f32(1 / STEPS), "scale")
         safe = tirx.max(size, f32(TINY))
         self.inverse = k.let(tirx.Select(size > f32(TINY), f32(STEPS) / safe, f32(0.0)), "inverse")
-        lowest = llvm("llvm.rint", "float32", low.get() * self.inverse)
+        lowest = llvm("llvm.rint", "float32", low * self.inverse)
         stored = f32(-STEPS / 2 + (128.0 if isa.unsigned_activations else 0.0)) - lowest
         self.zero = k.let(cast("int32", stored), "zero")
         self.blank = k.let(tirx.bitwise_and(self.zero, const("int32", 255)) * const("int32", 0x01010101), "blank")
@@ -216,3 +224,20 @@ class _Quantiser:
         """`lanes` floats as `lanes / 4` int32 of 4 bytes."""
         rounded = fma(x, broadcast(self.inverse, lanes), broadcast(self.offset, lanes), lanes)
         return bitcast("int32", cast("uint8", bitcast("uint32", rounded, lanes), lanes), lanes // 4)
+
+
+def _range(k: Kernel, ranges: Memory, first: Expr, entries: Expr) -> tuple[Expr, Expr]:
+    """The least and the largest of all entries: of 8 at a time, then of those that are left."""
+    lows, highs = (k.register("float32", LANES, f32(0.0, LANES)) for _ in range(2))
+    eights = k.opaque(tirx.floordiv(entries, i64(LANES // 2)) * (LANES // 2), "eights")
+    with k.loop(0, eights, LANES // 2) as entry:
+        both = k.let(ranges.load((first + entry) * 2, LANES), "both")
+        lows.set(tirx.min(both, lows.get()))
+        highs.set(tirx.max(both, highs.get()))
+    # No least number is above 0, no largest below: neither stands in the other's way.
+    low = k.register("float32", init=f32(0.0) - _largest(f32(0.0, LANES) - lows.get()))
+    high = k.register("float32", init=_largest(highs.get()))
+    with k.loop(first + eights, first + entries) as entry:
+        low.set(tirx.min(ranges.load(entry * 2), low.get()))
+        high.set(tirx.max(ranges.load(entry * 2 + 1), high.get()))
+    return k.opaque(low.get(), "low"), k.opaque(high.get(), "high")
