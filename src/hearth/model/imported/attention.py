@@ -28,7 +28,7 @@ class _Scores:
 
 def softmax_of_product(g: Graph, call: Any) -> Any:
     weights, v = call.args
-    softmax = g.behind(weights, "nn.softmax")
+    softmax = g.behind(_guarded(g, weights), "nn.softmax")
     if softmax is None or int(softmax.attrs.axis) % g.rank(weights) != g.rank(weights) - 1:
         return None
     scores = _scores(g, softmax.args[0])
@@ -38,6 +38,15 @@ def softmax_of_product(g: Graph, call: Any) -> Any:
     if len({len(shape) for shape in shapes}) != 1 or len(shapes[0]) not in (3, 4):
         return None
     return attention(g, scores.q, scores.k, v, scores.scale, scores.biases)
+
+
+def _guarded(g: Graph, weights: Any) -> Any:
+    """Weights before a guard against rows that see nothing, for which ours are 0 anyway."""
+    guard = g.behind(weights, "where")
+    if guard is None or g.scalar(guard.args[1]) != 0.0:
+        return weights
+    test = g.behind(guard.args[0], "isnan")
+    return guard.args[2] if test is not None and test.args[0].same_as(guard.args[2]) else weights
 
 
 def attention(g: Graph, q: Any, k: Any, v: Any, scale: float, biases: tuple[Any, ...]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tvm.relax import op
 
 from hearth.errors import HearthError, Unsupported
 from hearth.model.imported.graph import Array, Graph
@@ -64,12 +65,15 @@ def as_known(g: Graph, value: Any, what: str) -> Array:
 
 
 def as_variable(g: Graph, value: Any) -> Any:
-    """A tensor; sizes only where no symbol is among them."""
+    """A tensor; sizes as i32."""
     if not isinstance(value, np.ndarray):
         return value
-    if value.dtype == object and any(not isinstance(size, int | np.integer) for size in value.reshape(-1)):
-        raise Unsupported("it computes with a size that is not fixed")
-    return g.constant(value.astype(np.int64))
+    if all(isinstance(size, int | np.integer) for size in value.reshape(-1)):
+        return g.constant(value.astype(np.int64))
+    # A range of one element is how a symbol becomes a tensor.
+    parts = [g.emit(op.arange(size, size + 1, 1, "int32")) for size in value.reshape(-1)]
+    flat = parts[0] if len(parts) == 1 else g.emit(op.concat(parts, 0))
+    return g.emit(op.reshape(flat, value.shape))
 
 
 def settled(g: Graph, sizes: Array) -> Any:

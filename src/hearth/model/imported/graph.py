@@ -143,7 +143,9 @@ class Graph:
         value = self.builder.normalize(value)
         name = operation(value)
         reads = operands(value)
-        if name and all(var in self.known for var in reads) and _is_static(value.ty) and computes(value):
+        # Free are the variables of operands, and symbols.
+        known = name and all(var in self.known for var in relax.analysis.free_vars(value))
+        if known and _is_static(value.ty) and computes(value):
             return self._folded(value, reads)
         for rule in self.rules.get(name, ()):
             found = rule(self, value)

@@ -70,7 +70,8 @@ def part(g: Graph, x: Any, axis: int, begin: Any, end: Any, step: int = 1) -> An
     shape = g.shape(x)
     if step == 1 and g.same(begin, 0) and g.same(end, shape[axis]):
         return x
-    return g.emit(op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=True))
+    known = isinstance(begin, int) and isinstance(end, int)
+    return g.emit(op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=not known))
 
 
 def without_axis(g: Graph, x: Any, axis: int) -> Any:

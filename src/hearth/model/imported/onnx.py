@@ -19,7 +19,7 @@ from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_elementwise import ELEMENTWISE
 from hearth.model.imported.onnx_neural import NEURAL
 from hearth.model.imported.onnx_shapes import SHAPES
-from hearth.model.imported.onnx_sizes import EVERY_OPERAND, SIZES
+from hearth.model.imported.onnx_sizes import SIZES, is_of_sizes
 from hearth.model.imported.rules import RULES
 from hearth.model.network import Network
 
@@ -144,8 +144,7 @@ class _Conversion:
         if node.op == "If" and not node.domain:
             chosen = context.known(0, "condition").reshape(-1)[0]
             return self.inlined(node.attributes["then_branch" if chosen else "else_branch"], values)
-        about_sizes = inputs if node.op in EVERY_OPERAND else inputs[:1]
-        if node.op in SIZES and not node.domain and any(isinstance(value, np.ndarray) for value in about_sizes):
+        if node.op in SIZES and not node.domain and is_of_sizes(context):
             return settled(self.g, SIZES[node.op](context))
         return CONVERTERS[_key(node)](context)
 

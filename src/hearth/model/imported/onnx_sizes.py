@@ -130,8 +130,19 @@ def _cast(c: Context) -> Array:
     return _numbers(c, 0)
 
 
-EVERY_OPERAND = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Where", "Concat"})
-"""Operations that are of sizes when any operand is; others, when their first one is."""
+_OF_ALL = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Where", "Concat")
+"""Operations that are of sizes where one operand is and the others are known; others, where their first operand is."""
+
+
+def is_of_sizes(c: Context) -> bool:
+    """Whether a node computes sizes, of which some are symbols."""
+    inputs = c.inputs if c.node.op in _OF_ALL else c.inputs[:1]
+    symbolic = [isinstance(value, np.ndarray) for value in inputs]
+    return any(symbolic) and all(
+        given or (value is not None and c.g.value(value) is not None)
+        for given, value in zip(symbolic, inputs, strict=True)
+    )
+
 
 SIZES: dict[str, Callable[[Context], Any]] = {
     "Add": _each(lambda a, b: a + b),

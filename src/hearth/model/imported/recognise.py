@@ -216,7 +216,26 @@ def _curve(g: Graph, x: Any, steps: list[tuple[Any, Any]]) -> str | None:
     return None
 
 
+def pick_of_uniform(g: Graph, call: Any) -> Any:
+    """Elements picked of equal ones, wherever from: token types that are all 0."""
+    array = g.value(call.args[0])
+    if array is None or array.size == 0 or np.any(array != array.flat[0]):
+        return None
+    filler = relax.const(array.flat[0], str(array.dtype))
+    return g.emit(op.full(relax.ShapeExpr(g.shape(call)), filler, str(array.dtype)))
+
+
+def and_true(g: Graph, call: Any) -> Any:
+    """x and True is x, where x gives the result its shape."""
+    for x, other in (call.args, list(call.args)[::-1]):
+        if g.scalar(other) == 1.0 and g.same_shape(g.shape(x), g.shape(call)):
+            return x
+    return None
+
+
 RULES: dict[str, list[Rule]] = {
+    "gather_elements": [pick_of_uniform],
+    "logical_and": [and_true],
     "matmul": [matmul_is_linear],
     "add": [add_is_bias, add_of_norm],
     "multiply": [scale_is_weight, scale_of_norm, multiply_by_reciprocal, product_is_activation],

@@ -225,7 +225,8 @@ def sink_slice(g: Graph, call: Any) -> Any:
     y, axes = inner
     _, along, *bounds = call.args
     moved = [axes[int(axis)] for axis in along.fields]
-    done = g.emit(op.strided_slice(y, moved, *(list(bound.fields) for bound in bounds), assume_inbound=True))
+    inbound = bool(call.attrs.assume_inbound)
+    done = g.emit(op.strided_slice(y, moved, *(list(bound.fields) for bound in bounds), assume_inbound=inbound))
     return permute(g, done, axes)
 
 
