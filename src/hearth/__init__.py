@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hearth.chat.many import SomeFailed
     from hearth.embedder import Embedder
     from hearth.errors import HearthError
+    from hearth.graph import Graph, compile
     from hearth.llm import LLM
     from hearth.vision import Vision
 
@@ -33,9 +34,11 @@ _HOMES = {
     "Conversation": "hearth.chat.conversation",
     "Embedder": "hearth.embedder",
     "Message": "hearth.chat.conversation",
+    "Graph": "hearth.graph",
     "HearthError": "hearth.errors",
     "SomeFailed": "hearth.chat.many",
     "Vision": "hearth.vision",
+    "compile": "hearth.graph",
 }
 __all__ = [
     "LLM",
@@ -46,11 +49,13 @@ __all__ = [
     "Completion",
     "Conversation",
     "Embedder",
+    "Graph",
     "HearthError",
     "Message",
     "SomeFailed",
     "Vision",
     "__version__",
+    "compile",
 ]
 
 

@@ -68,10 +68,12 @@ class Checkpoint(Protocol):
     kind: SourceKind
     architecture: str
     """`model_type` of config.json, or `general.architecture` of a GGUF file."""
-    config: Mapping[str, Any]
-    """config.json as it is, or all the key-value metadata of a GGUF file: int, float, bool, str and lists of these
-    (each look-up of a list of over 4096 items decodes it anew)."""
     tensors: Mapping[str, TensorInfo]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """config.json as it is, or all the key-value metadata of a GGUF file: int, float, bool, str and lists of these
+        (each look-up of a list of over 4096 items decodes it anew)."""
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """The bytes of a tensor as they stand in the file: 1-D, read-only, memory-mapped."""

@@ -12,6 +12,22 @@ from hearth.cli.options import examples, format_options
 from hearth.errors import CompileError, UsageError
 
 
+class _Size(click.ParamType[Any]):
+    """`NAME=N` or `NAME=LEAST:MOST`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, _, numbers = str(value).rpartition("=")
+        least, _, most = numbers.partition(":")
+        if not name or not least.isdecimal() or (":" in numbers and not most.isdecimal()):
+            self.fail(f"{value!r} is no NAME=N or NAME=LEAST:MOST.", param, ctx)
+        low, high = int(least), int(most or least)
+        if not 1 <= low <= high < 1 << 31:
+            self.fail(f"{value!r} is no size.", param, ctx)
+        return name, (low, high) if most else low
+
+
 @click.command(
     "compile",
     epilog=examples(
@@ -19,11 +35,20 @@ from hearth.errors import CompileError, UsageError
         "hearth compile ./model.gguf --output ./model.bundle",
         "hearth compile starter --target aarch64-linux --output ./for-the-phone",
         "hearth compile starter --isa avx2,avx512vnni --output ./for-many",
+        "hearth compile ./model.onnx --size batch=1 --output ./graph",
     ),
 )
 @click.argument("model")
 @format_options
 @click.option("--context", type=int, help="Tokens that the bundle can hold at most [what the model was made for].")
+@click.option(
+    "--size",
+    "sizes",
+    type=_Size(),
+    multiple=True,
+    metavar="NAME=N[:MOST]",
+    help="A size that an ONNX or PyTorch graph leaves open: a number, or least and most. May be repeated.",
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
 @click.option("--target", metavar="TRIPLE", help="Machine to compile for [this one].")
@@ -42,6 +67,7 @@ def command(
     precision: Any,
     kv: Any,
     context: int | None,
+    sizes: tuple[tuple[str, Any], ...],
     output: Path | None,
     dump_ir: Path | None,
     target: str | None,
@@ -52,9 +78,11 @@ def command(
     """Compile MODEL into a bundle: native code, packed weights and tokenizer in one folder.
 
     Verbs that run a model do this by themselves; `compile` is for doing it ahead, for other machines, or for looking
-    inside. The bundle's path goes to standard output.
+    inside. MODEL may also be a graph of any kind of network: an .onnx file, or a .pt2 file of torch.export. The
+    bundle's path goes to standard output.
     """
     from hearth.bundle import open_bundle
+    from hearth.checkpoint.graphs import is_graph
     from hearth.cli.progress import showing_progress
     from hearth.hub import complete
     from hearth.model.text.kv_cache import kv_format
@@ -65,47 +93,52 @@ def command(
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already.", hint="Name a new folder, or remove that one.")
     begin = time.monotonic()
+    graph = is_graph(Path(model))
+    if graph and (head or kv or context):
+        raise UsageError(f"{model} is a graph.", why="--head, --kv and --context are for language models.")
+    if sizes and not graph:
+        raise UsageError("--size is for .onnx and .pt2 files.", why=f"{model} is none.")
+    options: dict[str, Any] = {
+        "quant": quant, "precision": precision, "target": target, "isa": isa, "output": output, "dump_ir": dump_ir,
+        "force": force,
+    }  # fmt: skip
     with showing_progress() as progress:
-        # A bundle that goes elsewhere need not fit here.
-        limits: dict[str, Any] = {
-            "quant": quant,
-            "head": head,
-            "kv": kv_format(kv, precision),
-            "context": context,
-            "memory_bytes": available_bytes() if output is None and target is None else None,
-        }
-        source = fetch(model, offline=offline, progress=progress, **limits)
-        if source.kind == "bundle":
-            raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
-        if not offline:
-            complete(source)
-        check_fit(source, **limits)
         try:
-            from hearth.compiler import compile_model
+            if graph:
+                from hearth.compiler.imported import compile_graph
 
-            folder = compile_model(
-                source.path,
-                name=source.name,
-                quant=quant,
-                head=head,
-                precision=precision,
-                kv=kv,
-                context=context,
-                target=target,
-                isa=isa,
-                output=output,
-                dump_ir=dump_ir,
-                progress=compile_progress(progress),
-                force=force,
-            )
+                name = model
+                report = compile_progress(progress)
+                folder = compile_graph(Path(model), name=name, sizes=dict(sizes), progress=report, **options)
+            else:
+                # A bundle that goes elsewhere need not fit here.
+                limits: dict[str, Any] = {
+                    "quant": quant,
+                    "head": head,
+                    "kv": kv_format(kv, precision),
+                    "context": context,
+                    "memory_bytes": available_bytes() if output is None and target is None else None,
+                }
+                source = fetch(model, offline=offline, progress=progress, **limits)
+                if source.kind == "bundle":
+                    raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
+                if not offline:
+                    complete(source)
+                check_fit(source, **limits)
+                from hearth.compiler import compile_model
+
+                name = source.name
+                report = compile_progress(progress)
+                folder = compile_model(
+                    source.path, name=name, head=head, kv=kv, context=context, progress=report, **options
+                )
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
     bundle = open_bundle(folder, for_this_machine=False)
     seconds = time.monotonic() - begin
     made = bundle.manifest
     click.echo(
-        f"{source.name}: {format_bytes(bundle.size_bytes)}, {made.formats},"
-        f" for {made.target} ({made.isas}); {seconds:.1f} s.",
+        f"{name}: {format_bytes(bundle.size_bytes)}, {made.formats}, for {made.target} ({made.isas}); {seconds:.1f} s.",
         err=True,
     )
     click.echo(str(folder))

@@ -27,7 +27,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("*.onnx", "onnx/*.onnx"),
         "a model in ONNX form",
-        _CONVERTED,
+        f"{_CONVERTED} The graph itself is compiled by `hearth compile FILE.onnx`, to be run with arrays.",
     ),
     (("openvino_model.xml", "openvino_*.xml"), "a model in OpenVINO form", _CONVERTED),
     (("*.mlmodelc/*", "*.mlpackage/*", "*.mlmodel"), "a Core ML model", _CONVERTED),

@@ -65,6 +65,12 @@ def _open_file(path: Path) -> Source:
     if is_gguf(path.name):
         refuse_part(path.name)
         return Source(str(path), path, "gguf", size_bytes=path.stat().st_size)
+    if path.suffix.lower() in (".onnx", ".pt2"):
+        raise Unsupported(
+            f"{path} is a graph of arrays, no language model.",
+            why="It says what is computed, not how its numbers are words.",
+            hint=f"Compile it with `hearth compile {path}`, and run it with `hearth.Graph` in Python.",
+        )
     if path.name.endswith((".safetensors", "config.json")):
         raise ModelNotFound(f"{path} is a part of a model.", hint=f"Name its folder: {path.parent}")
     if path.suffix == ".whl":

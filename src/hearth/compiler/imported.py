@@ -1,0 +1,113 @@
+"""`compile_graph`: graphs that others have written, from an ONNX or PyTorch file to a bundle in the cache."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hearth.checkpoint.graphs import open_graph
+from hearth.checkpoint.onnx import OnnxCheckpoint
+from hearth.checkpoint.tokenizer_files import save_tokenizer
+from hearth.compiler.compile import Job, Precision, Progress, compile_job
+from hearth.quant.formats import Format
+from hearth.quant.policy import choose_format
+
+if TYPE_CHECKING:
+    from hearth.checkpoint.pt2 import ExportedProgram
+    from hearth.model.network import Network
+
+KIND = "graph"
+"""What manifests say of such models: arrays in, arrays out."""
+DEFAULT_QUANT = "q8"
+"""Graphs are mostly of vision and encoders, which 4 bits cost more than a language model."""
+
+Sizes = Mapping[str, int | tuple[int, int]]
+"""For symbols of the inputs' shapes a number, or the least and largest."""
+
+
+def compile_graph(
+    source: Path,
+    *,
+    name: str,
+    sizes: Sizes | None = None,
+    quant: str | None = None,
+    precision: Precision = "default",
+    target: str | None = None,
+    isa: str | None = None,
+    output: Path | None = None,
+    dump_ir: Path | None = None,
+    threads: int = 2,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Compiles a graph, or finds it compiled.
+
+    Args:
+        source: an .onnx or .pt2 file.
+        name: the graph as the user named it, for the manifest.
+        sizes: of the axes that the file leaves open.
+        quant: number format of the matrices; None: `DEFAULT_QUANT`.
+        precision: `high` computes with f32 activations.
+        target, isa, output, dump_ir, threads, progress, force: as `compile_job`.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        Unsupported: operations that cannot be compiled, with their places.
+        UsageError: `sizes` names no open size.
+        ModelNotFound, CorruptFile: the file is not there, or not sound.
+        CompileError: the compiler is not installed or fails.
+        StorageError: the bundle cannot be written.
+    """
+    if progress:
+        progress("reading", 0, 0)
+    checkpoint = open_graph(source)
+    if importlib.util.find_spec("tvm") is None:
+        raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
+    job = graph_job(checkpoint, name, sizes or {}, quant or DEFAULT_QUANT, precision)
+    return compile_job(
+        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, progress=progress, force=force
+    )
+
+
+def graph_job(
+    checkpoint: OnnxCheckpoint | ExportedProgram, name: str, sizes: Sizes, quant: str, precision: Precision
+) -> Job:
+    """What there is to compile of a graph."""
+    network = _network(checkpoint, sizes)
+    formats: dict[str, Format] = {}
+    for parameter, role in network.roles.items():
+        formats[parameter] = choose_format(parameter, role, "f32", checkpoint.kind, quant)
+    body = [fmt.name for parameter, fmt in formats.items() if network.role(parameter) == "body"]
+
+    def write(folder: Path) -> None:
+        tokenizer = checkpoint.tokenizer()
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, folder)
+
+    return Job(
+        name=name,
+        kind=KIND,
+        family=checkpoint.architecture,
+        network=network,
+        checkpoint=checkpoint,
+        formats=formats,
+        quant=", ".join(fmt for fmt, _ in Counter(body).most_common()) or "f32",
+        precision=precision,
+        identity=sorted(sizes.items()),
+        write=write,
+    )
+
+
+def _network(checkpoint: OnnxCheckpoint | ExportedProgram, sizes: Sizes) -> Network:
+    if isinstance(checkpoint, OnnxCheckpoint):
+        from hearth.model.imported.onnx import import_onnx
+
+        return import_onnx(checkpoint, sizes)
+    from hearth.model.imported.exported import import_exported
+
+    return import_exported(checkpoint, sizes)
