@@ -5,11 +5,9 @@ torch is needed where a module is given, to export it; never to run what was com
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import threading
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import open_bundle, require_trusted
 from hearth.checkpoint.graphs import is_graph
+from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CompileError, Unsupported, UsageError
 from hearth.prepare import COMPILE_HINT
 from hearth.runtime import Model, Session, TensorInfo
@@ -137,7 +136,7 @@ def compile(  # what it is called everywhere else
         file = Path(folder) / "model.pt2"
         _export(source, example_inputs, dynamic_shapes, file)
         # The same module is compiled once: its file is known by what it holds, not by when it was written.
-        file = file.rename(file.with_name(f"{_digest(file)}.pt2"))
+        file = file.rename(file.with_name(f"{ExportedProgram(file).digest()}.pt2"))
         os.utime(file, (0, 0))
         return _compiled(file, type(source).__name__, sizes, quant, precision, output, threads)
 
@@ -186,17 +185,6 @@ def _export(source: Any, example_inputs: Sequence[Any] | None, dynamic_shapes: A
     if not isinstance(program, torch.export.ExportedProgram):
         raise UsageError(f"A {type(source).__name__} cannot be compiled.", hint="Give a file or a torch.nn.Module.")
     torch.export.save(program.run_decompositions({}), file)
-
-
-def _digest(file: Path) -> str:
-    """SHA-256 (hex) of the graph and the weights in an exported program."""
-    digest = hashlib.sha256()
-    with zipfile.ZipFile(file) as archive:
-        for name in sorted(archive.namelist()):
-            if "/models/" in name or "/data/weights/" in name or "/data/constants/" in name:
-                content = archive.read(name)
-                digest.update(f"{name.split('/', 1)[1]} {len(content)} ".encode() + content)
-    return digest.hexdigest()
 
 
 _NARROWER = {np.dtype(np.int64): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.float32),

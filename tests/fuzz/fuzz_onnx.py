@@ -10,6 +10,7 @@ import numpy as np
 from tests.checkpoint import onnx_builders as onnx
 
 from hearth.checkpoint.onnx import OnnxCheckpoint
+from hearth.model.imported.onnx import import_onnx
 
 from .harness import Target, main
 from .mutation import TEXTS, Mutator
@@ -44,6 +45,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
         checkpoint.fingerprint()
         for tensor in checkpoint.graph.initializers.values():
             assert tensor.array().shape == tensor.shape
+        import_onnx(checkpoint)
 
     yield run
 

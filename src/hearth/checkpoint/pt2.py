@@ -186,7 +186,7 @@ class ExportedProgram:
                 name = entry[f"{kind}_name"]
                 if name not in self._located:
                     raise ValueError(f"the tensor {str(name)[:200]!r} is nowhere in it")
-                self.given[name] = entry["arg"]["name"]
+                self.given[name] = str(entry["arg"]["name"])
             elif kind != "constant_input":
                 raise ValueError(f"an input of the kind {kind[:80]!r}, which is not read")
         self.outputs: list[Any] = []
@@ -213,7 +213,11 @@ class ExportedProgram:
                 raise ValueError(f"the tensor {name[:200]!r} has the type or shape of none")
             sizes = tuple(int(size) for size in shape if isinstance(size, int))
             strides, offset = tuple(int(_size(s)) for s in meta["strides"]), int(_size(meta["storage_offset"]))
-            if math.prod(sizes) > _MAX_ELEMENTS or len(strides) != len(sizes) or min((*strides, offset), default=0) < 0:
+            if (
+                math.prod(sizes) > _MAX_ELEMENTS
+                or len(strides) != len(sizes)
+                or not all(0 <= n < _MAX_ELEMENTS for n in (*strides, offset))
+            ):
                 raise ValueError(f"the tensor {name[:200]!r} has an impossible shape")
             found[name] = ExportedTensor(
                 f"{self._root}data/{folder}/{entry['path_name']}", dtype, sizes, strides, offset
@@ -230,7 +234,7 @@ class ExportedProgram:
         try:
             with self._archive.open(info) as file:
                 return file.read(info.file_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise CorruptFile(
                 f"{self.path.name} is damaged at {name[:200]!r}.", why=f"{error}.", hint=PULL_AGAIN
             ) from error
@@ -271,9 +275,17 @@ class ExportedProgram:
         return np.ascontiguousarray(self.array(name)).reshape(-1).view(np.uint8)
 
     def fingerprint(self) -> str:
-        """See `Checkpoint.fingerprint`."""
-        graph = self._entry(f"{self._root}{_GRAPH}", MAX_JSON_BYTES)
-        return fingerprint_files([("graph", graph)], [self.path])
+        """See `Checkpoint.fingerprint`. What PyTorch notes about the export beside the graph is no part of it."""
+        return fingerprint_files([("graph", self._computed())], [self.path])
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what is computed and of all weights: the same for each export of a program."""
+        weights = [(name, np.ascontiguousarray(self.array(name)).tobytes()) for name in sorted(self.tensors)]
+        return fingerprint_files([("graph", self._computed()), *weights], [])
+
+    def _computed(self) -> bytes:
+        parts = (self.nodes, self.inputs, self.outputs, self.bounds, self.given, self._located)
+        return repr(parts).encode("utf-8", "surrogatepass")
 
     def tokenizer(self) -> TokenizerSpec | None:
         """An exported program has none."""

@@ -246,7 +246,8 @@ def _changed(source: Source, change: Callable[[Array], Array]) -> ComputedWeight
 
 def _of_our_types(array: Array) -> Array:
     if array.dtype.kind == "f":
-        return array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # of f64, what f32 does not hold is infinite
+            return array.astype(np.float32, copy=False)
     if array.dtype.kind in "iu" and array.dtype not in (np.int8, np.uint8, np.int32):
         return np.clip(array, _INT32.min, _INT32.max).astype(np.int32)
     return array
