@@ -1,0 +1,117 @@
+"""Graphs of strangers, compiled and run: arrays in, the arrays out that NumPy computes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.checkpoint import onnx_builders as onnx
+
+import hearth
+from hearth.errors import Unsupported, UsageError
+from hearth.hub.local import STARTER_PATH
+from hearth.prepare import prepare
+
+RNG = np.random.default_rng(0)
+WEIGHTS: dict[str, Any] = {
+    "w": RNG.normal(size=(40, 64)).astype(np.float32),
+    "b": RNG.normal(size=64).astype(np.float32),
+    "v": RNG.normal(size=(64, 20)).astype(np.float32),
+    "table": RNG.normal(size=(30, 40)).astype(np.float32),
+}
+
+
+def _perceptron(tmp_path: Path) -> Path:
+    """gelu(table[ids] w + b) v, with ids of the shape (n,)."""
+    nodes = [
+        onnx.node("Gather", ["table", "ids"], ["x"]),
+        onnx.node("MatMul", ["x", "w"], ["h"]),
+        onnx.node("Add", ["h", "b"], ["h1"]),
+        onnx.node("Gelu", ["h1"], ["h2"]),
+        onnx.node("MatMul", ["h2", "v"], ["y"]),
+    ]
+    path = tmp_path / "perceptron.onnx"
+    path.write_bytes(onnx.model(nodes, [onnx.value("ids", ["n"], "int64")], [onnx.value("y", ["n", 20])], WEIGHTS))
+    return path
+
+
+def _expected(ids: Any) -> Any:
+    h = WEIGHTS["table"][ids].astype(np.float64) @ WEIGHTS["w"] + WEIGHTS["b"]
+    h = 0.5 * h * (1 + np.vectorize(math.erf)(h / math.sqrt(2)))
+    return h @ WEIGHTS["v"]
+
+
+@pytest.fixture
+def graph(tmp_path: Path, cache: Path) -> Any:
+    with hearth.compile(_perceptron(tmp_path), quant="f32", precision="high") as compiled:
+        yield compiled
+
+
+@pytest.mark.parametrize("ids", [[0], [29, 0, 3, 3, 7], list(range(8))])
+def test_a_compiled_graph_computes_what_numpy_computes(graph: Any, ids: list[int]) -> None:
+    wanted = _expected(ids)
+    np.testing.assert_allclose(graph(np.array(ids)), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    assert set(graph.run({"ids": ids})) == {"y"}
+
+
+def test_what_a_graph_takes_is_told(graph: Any) -> None:
+    assert graph.inputs["ids"].shape == ("n",)
+    assert (graph.inputs["ids"].low, graph.inputs["ids"].high) == (0, 29)
+    for inputs, what in (([[30]], "ids"), ([[-1]], "ids"), ([np.arange(9)], "n"), ([[0.5]], "ids"), ([], "0 arrays")):
+        with pytest.raises(UsageError, match=what):
+            graph(*inputs)
+    with pytest.raises(UsageError, match="ids"):
+        graph.run({"words": [1]})
+
+
+def test_results_are_copies(graph: Any) -> None:
+    first = graph([1, 2])
+    kept = first.copy()
+    graph([3, 4])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_a_graph_is_quantised_like_any_other_model(tmp_path: Path, cache: Path) -> None:
+    wanted = _expected([1, 5, 6])
+    with hearth.compile(_perceptron(tmp_path), sizes={"n": (1, 3)}) as graph:
+        assert graph.inputs["ids"].most == (3,)
+        found = graph([1, 5, 6])
+    assert 0 < np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+def test_a_graph_that_was_compiled_before_is_found(tmp_path: Path, cache: Path) -> None:
+    path = _perceptron(tmp_path)
+    with hearth.compile(path) as first, hearth.compile(path) as second:
+        assert first.path == second.path
+    with hearth.Graph(first.path) as again:
+        assert again([2]).shape == (1, 20)
+
+
+def test_models_of_another_kind_are_no_graphs(tmp_path: Path, cache: Path) -> None:
+    bundle = prepare("starter", offline=True).bundle.path
+    with pytest.raises(Unsupported, match="no graph of arrays"):
+        hearth.Graph(bundle)
+    with pytest.raises(UsageError, match=r"no \.onnx or \.pt2 file"):
+        hearth.compile(STARTER_PATH)
+
+
+@pytest.mark.reference
+def test_a_torch_module(tmp_path: Path, cache: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(inplace=True), torch.nn.Linear(32, 4))
+    x = torch.randn(3, 8)
+    batch = torch.export.Dim("batch", min=1, max=16)
+    about: dict[str, Any] = {"dynamic_shapes": ({0: batch},), "quant": "f32", "precision": "high"}
+    with hearth.compile(module, (x,), **about) as graph, hearth.compile(module, (x,), **about) as again:
+        assert graph.path == again.path
+        for rows in (x, torch.randn(16, 8)):
+            np.testing.assert_allclose(graph(rows), module(rows).detach(), atol=1e-5)
+    module[0].weight.data += 1
+    with hearth.compile(module, (x,), **about) as other:
+        assert other.path != graph.path
+    with pytest.raises(UsageError, match="example_inputs are missing"):
+        hearth.compile(module)
