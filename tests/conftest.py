@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hearth import LLM
+from hearth import LLM, Embedder
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Encoders = Callable[..., Embedder]
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -42,6 +44,27 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def starter(cache: Path) -> Iterator[LLM]:
     with LLM("starter", threads=2) as llm:
         yield llm
+
+
+@pytest.fixture(scope="session")
+def encoders(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoders]:
+    """Opens a golden encoder that reads text (tests/encoding/lettered.py), by its name, with 32-bit floats; the same
+    again for the same."""
+    from tests.encoding.lettered import lettered
+
+    folder = tmp_path_factory.mktemp("lettered")
+    known: dict[str, Embedder] = {}
+
+    def open_one(name: str, **files: Any) -> Embedder:
+        key = f"{name}{len(files)}"
+        if key not in known:
+            path = lettered(name, folder / key, **files)
+            known[key] = Embedder(path, quant="f32", precision="high", threads=2, offline=True)
+        return known[key]
+
+    yield open_one
+    for embedder in known.values():
+        embedder.close()
 
 
 @pytest.fixture(scope="session")

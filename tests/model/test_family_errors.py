@@ -37,7 +37,7 @@ def test_unknown_gguf_architecture_is_named_with_the_known_ones():
 @pytest.mark.parametrize(
     ("architecture", "kind"),
     [
-        ("nomic-bert", "an encoder"),
+        ("deberta-v2", "an encoder"),
         ("qwen3_moe", "a mixture of experts"),
         ("gpt-oss", "a mixture of experts"),
         ("mamba2", "recurrent state"),
@@ -50,6 +50,14 @@ def test_other_kinds_of_models_are_named(architecture: str, kind: str):
     edited = Edited("llama1")
     edited.architecture = architecture
     with pytest.raises(Unsupported, match=f"{architecture}.*It is .*{kind}.*not run yet"):
+        load_family(edited)
+
+
+@pytest.mark.parametrize(("architecture", "gguf"), [("bert", False), ("nomic-bert", True), ("eurobert", False)])
+def test_encoders_are_sent_to_their_own_door(architecture: str, gguf: bool):
+    edited = Edited("llama1", gguf=gguf)
+    edited.architecture = architecture
+    with pytest.raises(Unsupported, match=r"is an encoder.*hearth embed.*Embedder"):
         load_family(edited)
 
 
@@ -136,7 +144,7 @@ def test_frequencies_saved_by_old_versions_are_left_out():
         ("llama1", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping = 30.0"),
         ("llama1", {"residual_multiplier": 0.2}, "residual_multiplier = 0.2"),
         ("olmo2", {"clip_qkv": 8.0}, "clip_qkv = 8.0"),
-        ("gemma3", {"use_bidirectional_attention": True}, "is an encoder.*hearth embed"),
+        ("gemma3", {"use_bidirectional_attention": True}, "is an encoder"),
         ("gemma3", {"attn_logit_softcapping": 30.0}, "attn_logit_softcapping = 30.0"),
         ("qwen2", {"layer_types": ["linear_attention"] * 3}, "linear_attention"),
         ("granite", {"layer_types": ["sliding_attention"] * 2}, "layer_types"),
