@@ -64,14 +64,31 @@ def require_fit(
 
 
 def inspector(
-    *, quant: str | None, head: str | None, kv: str, context: int | None, memory_bytes: int | None
+    *,
+    quant: str | None,
+    head: str | None,
+    kv: str = "f16",
+    context: int | None = None,
+    memory_bytes: int | None,
+    encoders: bool = False,
 ) -> Inspect:
     """What looks at a model before it is downloaded: refuses what Hearth does not run and what does not fit.
 
     Args: as `require_fit`, and as `LLM`; `memory_bytes` None: any size.
+        encoders: an encoder will do as well as a language model.
     """
 
+    def fits_as_encoder(remote: Remote) -> bool:
+        """Whether it is an encoder, which fits."""
+        with _nothing_came(remote):
+            preview = look_into_encoder(remote)
+        if preview is not None:
+            require_fit(remote.name, lambda q: preview.size(quant=q, head=head), quant, memory_bytes, remote=remote)
+        return preview is not None
+
     def inspect(remote: Remote) -> None:
+        if encoders and fits_as_encoder(remote):
+            return
         with _nothing_came(remote):
             preview = look_into(remote, context=context)
 
@@ -84,20 +101,6 @@ def inspector(
         require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
         with _nothing_came(remote):
             refuse_by_tensors(remote)
-
-    return inspect
-
-
-def encoder_inspector(*, quant: str | None, head: str | None, memory_bytes: int | None) -> Inspect:
-    """The same for whoever wants vectors, of encoders and of language models alike."""
-
-    def inspect(remote: Remote) -> None:
-        with _nothing_came(remote):
-            preview = look_into_encoder(remote)
-        if preview is None:
-            inspector(quant=quant, head=head, kv="f16", context=None, memory_bytes=memory_bytes)(remote)
-            return
-        require_fit(remote.name, lambda q: preview.size(quant=q, head=head), quant, memory_bytes, remote=remote)
 
     return inspect
 

@@ -148,15 +148,17 @@ def fetch(
     progress: ProgressCallback | None = None,
     offline: bool = False,
     memory_bytes: int | None = None,
+    encoders: bool = False,
 ) -> Source:
     """Finds a model, or downloads it after a look at what it is and whether it fits.
 
     Args: as `LLM`; `kv` as `kv_format` gives it.
         memory_bytes: what it may take; None: any size.
+        encoders: an encoder will do as well as a language model.
 
     Raises: as `hub.resolve`; Unsupported, CorruptFile, NotEnoughMemory: it would be refused when it is here.
     """
-    inspect = inspector(quant=quant, head=head, kv=kv, context=context, memory_bytes=memory_bytes)
+    inspect = inspector(quant=quant, head=head, kv=kv, context=context, memory_bytes=memory_bytes, encoders=encoders)
     return resolve(name, offline=offline, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
 from hearth.bundle import Bundle, list_bundles, open_bundle, require_own_cache, require_trusted
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import Pooling
-from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CompileError, HearthError
-from hearth.fit import encoder_inspector, require_fit
-from hearth.hub import Source, complete, resolve
-from hearth.model.encoder.load import LoadedEncoder, encoder_family, load_encoder, tensor_type
+from hearth.fit import require_fit
+from hearth.hub import Source, complete
+from hearth.model.encoder.load import encoder_family, load_encoder, tensor_type
 from hearth.prepare import (
     COMPILE_HINT,
     Opened,
     ProgressCallback,
     compile_progress,
-    hub_progress,
+    fetch,
     memory_of_source,
     remembered,
 )
@@ -51,8 +49,9 @@ def prepare_encoder(
     Raises: as `prepare.prepare`.
     """
     limit_bytes = None if mmap else available_bytes()
-    inspect = encoder_inspector(quant=quant, head=head, memory_bytes=limit_bytes)
-    source = resolve(name, offline=offline, progress=hub_progress(progress), inspect=inspect, memory_bytes=limit_bytes)
+    source = fetch(
+        name, quant=quant, head=head, progress=progress, offline=offline, memory_bytes=limit_bytes, encoders=True
+    )
     if source.kind == "bundle":
         return _from_bundle(name, source, quant, trust_bundle)
     require_own_cache()
@@ -60,13 +59,11 @@ def prepare_encoder(
     memory = memory_of_source(source, wanted)
     bundle = remembered(memory)
     if bundle is None:
-        if encoder_family(open_checkpoint(source.path)) is None:
+        if not is_encoder(source):
             return None
         if not offline and complete(source):
             memory = memory_of_source(source, wanted)
-        checkpoint = open_checkpoint(source.path)
-        model = load_encoder(checkpoint, pooling=pooling)
-        require_fit(source.name, partial(_size, checkpoint, model, head), quant, limit_bytes)
+        check_encoder_fit(source, quant=quant, head=head, memory_bytes=limit_bytes)
         bundle, notices = _compiled(source, quant, head, precision, pooling, progress)
         if notices:
             return Opened(name, bundle, {}, (*source.notices, *notices))
@@ -75,11 +72,24 @@ def prepare_encoder(
     return Opened(name, bundle, {}, source.notices)
 
 
-def _size(checkpoint: Checkpoint, model: LoadedEncoder, head: str | None, quant: str | None) -> ModelSize:
-    def dtype_of(parameter: str) -> str:
-        return tensor_type(checkpoint, model.sources[parameter])
+def check_encoder_fit(source: Source, *, quant: str | None, head: str | None, memory_bytes: int | None) -> None:
+    """Refuses an encoder on this disk that is too large, before time goes into compiling it. Raises as
+    `prepare.check_fit`."""
+    checkpoint = open_checkpoint(source.path)
+    model = load_encoder(checkpoint)
 
-    return encoder_size(model.config, dtype_of, checkpoint.kind, quant=quant, head=head)
+    def size(quant: str | None) -> ModelSize:
+        def dtype_of(parameter: str) -> str:
+            return tensor_type(checkpoint, model.sources[parameter])
+
+        return encoder_size(model.config, dtype_of, checkpoint.kind, quant=quant, head=head)
+
+    require_fit(source.name, size, quant, memory_bytes)
+
+
+def is_encoder(source: Source) -> bool:
+    """Whether what was found, and is no bundle, is an encoder."""
+    return encoder_family(open_checkpoint(source.path)) is not None
 
 
 def _from_bundle(name: str, source: Source, quant: str | None, trust_bundle: bool) -> Opened | None:

@@ -84,10 +84,7 @@ def command(
     from hearth.bundle import open_bundle
     from hearth.checkpoint.graphs import is_graph
     from hearth.cli.progress import showing_progress
-    from hearth.hub import complete
-    from hearth.model.text.kv_cache import kv_format
-    from hearth.prepare import COMPILE_HINT, check_fit, compile_progress, fetch
-    from hearth.runtime import available_bytes
+    from hearth.prepare import COMPILE_HINT, compile_progress
     from hearth.units import format_bytes
 
     if output is not None and output.exists():
@@ -107,38 +104,55 @@ def command(
             if graph:
                 from hearth.compiler.imported import compile_graph
 
-                name = model
                 report = compile_progress(progress)
-                folder = compile_graph(Path(model), name=name, sizes=dict(sizes), progress=report, **options)
+                folder = compile_graph(Path(model), name=model, sizes=dict(sizes), progress=report, **options)
             else:
-                # A bundle that goes elsewhere need not fit here.
-                limits: dict[str, Any] = {
-                    "quant": quant,
-                    "head": head,
-                    "kv": kv_format(kv, precision),
-                    "context": context,
-                    "memory_bytes": available_bytes() if output is None and target is None else None,
-                }
-                source = fetch(model, offline=offline, progress=progress, **limits)
-                if source.kind == "bundle":
-                    raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
-                if not offline:
-                    complete(source)
-                check_fit(source, **limits)
-                from hearth.compiler import compile_model
-
-                name = source.name
-                report = compile_progress(progress)
-                folder = compile_model(
-                    source.path, name=name, head=head, kv=kv, context=context, progress=report, **options
-                )
+                folder = _compile_checkpoint(model, head, kv, context, offline, progress, options)
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
     bundle = open_bundle(folder, for_this_machine=False)
     seconds = time.monotonic() - begin
     made = bundle.manifest
     click.echo(
-        f"{name}: {format_bytes(bundle.size_bytes)}, {made.formats}, for {made.target} ({made.isas}); {seconds:.1f} s.",
+        f"{made.source_name}: {format_bytes(bundle.size_bytes)}, {made.formats},"
+        f" for {made.target} ({made.isas}); {seconds:.1f} s.",
         err=True,
     )
     click.echo(str(folder))
+
+
+def _compile_checkpoint(
+    model: str, head: str | None, kv: Any, context: int | None, offline: bool, progress: Any, options: dict[str, Any]
+) -> Path:
+    """Compiles a model by its name: one that writes text, or an encoder."""
+    from hearth.hub import complete
+    from hearth.model.text.kv_cache import kv_format
+    from hearth.prepare import check_fit, compile_progress, fetch
+    from hearth.prepare_encoder import check_encoder_fit, is_encoder
+    from hearth.runtime import available_bytes
+
+    # A bundle that goes elsewhere need not fit here.
+    limits: dict[str, Any] = {
+        "quant": options["quant"],
+        "head": head,
+        "kv": kv_format(kv, options["precision"]),
+        "context": context,
+        "memory_bytes": available_bytes() if options["output"] is None and options["target"] is None else None,
+    }
+    source = fetch(model, offline=offline, progress=progress, encoders=True, **limits)
+    if source.kind == "bundle":
+        raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
+    if not offline:
+        complete(source)
+    common = {"name": source.name, "head": head, "progress": compile_progress(progress), **options}
+    if is_encoder(source):
+        if kv is not None or context is not None:
+            raise UsageError("An encoder keeps no keys and values: --kv and --context say nothing here.")
+        check_encoder_fit(source, quant=options["quant"], head=head, memory_bytes=limits["memory_bytes"])
+        from hearth.compiler.encoder import compile_encoder
+
+        return compile_encoder(source.path, **common)
+    check_fit(source, **limits)
+    from hearth.compiler import compile_model
+
+    return compile_model(source.path, kv=kv, context=context, **common)

@@ -34,10 +34,11 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
     from hearth.fit import inspector, usable_bytes
     from hearth.hub import pull
     from hearth.prepare import hub_progress
+    from hearth.prepare_encoder import is_encoder
     from hearth.units import format_bytes
 
     memory_bytes = None if any_size else usable_bytes()
-    inspect = inspector(quant=None, head=None, kv="f16", context=None, memory_bytes=memory_bytes)
+    inspect = inspector(quant=None, head=None, memory_bytes=memory_bytes, encoders=True)
     with showing_progress() as progress:
         source = pull(
             model, revision=revision, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes
@@ -49,4 +50,7 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
         click.echo(json.dumps(data | {"path": str(source.path)}, ensure_ascii=False))
         return
     click.echo(f"{source.name} is here: {format_bytes(source.size_bytes)}.", err=True)
-    click.echo(f"Next: hearth chat {shlex.quote(source.name)}", err=True)
+    if source.kind != "bundle" and is_encoder(source):
+        click.echo(f'Next: hearth embed {shlex.quote(source.name)} "A text."', err=True)
+    else:
+        click.echo(f"Next: hearth chat {shlex.quote(source.name)}", err=True)
