@@ -222,12 +222,13 @@ def _sources(
     offset = 0 if is_gguf else family.position_offset(settings)
     if "position_embed" in shapes:
         shapes["position_embed"] = (config.max_position + offset, config.hidden_size)
-    elsewhere = {
-        tensor for source in sources.values() if isinstance(source, ComputedWeight) for tensor in source.tensors
-    }
+    computed = [source for source in sources.values() if isinstance(source, ComputedWeight)]
+    beginnings = ("", *(prefix for prefix, meaning in prefixes if not meaning))
     places = Places(
-        prefixes=prefixes, ignored=(*BERT_IGNORED, *family.ignored), elsewhere=frozenset(elsewhere)
-    )  # fmt: skip
+        prefixes=prefixes,
+        ignored=tuple(beginning + p for beginning in beginnings for p in (*BERT_IGNORED, *family.ignored)),
+        elsewhere=frozenset(tensor for source in computed for tensor in source.tensors),
+    )
     found, unused = map_tensors(checkpoint, config.family, shapes, rules, places)
     if offset:
         found["position_embed"] = replace(found["position_embed"], rows=(offset, offset + config.max_position))
