@@ -19,6 +19,9 @@ from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
 from hearth.errors import CorruptFile, ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
 
+TIMM = "timm"
+"""What stands for `model_type` where the configuration is one of timm's, which names a model and no family."""
+
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
@@ -122,6 +125,8 @@ class SafetensorsCheckpoint:
 def model_type_of(config: Mapping[str, Any]) -> str:
     """Which architecture a config.json says that its model has. Raises Unsupported where it does not say."""
     model_type = config.get("model_type")
+    if model_type is None and isinstance(config.get("architecture"), str) and "pretrained_cfg" in config:
+        return TIMM
     if not isinstance(model_type, str) or not model_type:
         raise Unsupported(
             "config.json does not say which architecture the model has.",

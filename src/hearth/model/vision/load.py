@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hearth.checkpoint.folder import TIMM
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
 from hearth.model.network import Network
@@ -13,7 +14,7 @@ from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import names_of
 from hearth.model.text.families import FAMILIES as LANGUAGE
-from hearth.model.vision.families import FAMILIES, Family
+from hearth.model.vision.families import FAMILIES, Family, timm
 from hearth.model.vision.model import Described, Head, Source, Task, TextTower
 from hearth.model.vision.names import map_parameters, naming_of
 from hearth.model.vision.part import Part
@@ -44,7 +45,7 @@ class LoadedVision:
 
 def answers_to(model_type: str) -> bool:
     """Whether a `model_type` of config.json is that of a vision model."""
-    return any(model_type in family.model_types for family in FAMILIES)
+    return model_type == TIMM or any(model_type in family.model_types for family in FAMILIES)
 
 
 def load_vision(checkpoint: Checkpoint, *, size: tuple[int, int] | None = None) -> LoadedVision:
@@ -59,13 +60,13 @@ def load_vision(checkpoint: Checkpoint, *, size: tuple[int, int] | None = None) 
             cannot be made for.
         CorruptFile: a setting out of range, a tensor missing or of the wrong shape.
     """
-    family = _family_of(checkpoint.architecture)
+    family, values = _family_of(checkpoint)
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
-    settings = Settings(checkpoint.config, where="config.json", defaults=family.defaults)
+    settings = Settings(values, where="config.json", defaults=family.defaults)
     family.refuse_unknown(settings)
     naming = naming_of(checkpoint, family.name, family.namings)
     names = names_of(checkpoint, naming.places)
-    described = family.describe(Source(settings, names, size))
+    described = family.describe(Source(settings, names, naming, size))
     declarations = [part.declarations for part in described.parts]
     sources, unused = map_parameters(checkpoint, family.name, declarations, naming)
     return LoadedVision(
@@ -99,10 +100,14 @@ def _write(parts: tuple[Part, ...]) -> Any:
     return write_module(parts)
 
 
-def _family_of(architecture: str) -> Family:
+def _family_of(checkpoint: Checkpoint) -> tuple[Family, Mapping[str, Any]]:
+    """The family, and the configuration in transformers' words."""
+    architecture = checkpoint.architecture
+    if architecture == TIMM:
+        return timm.family_of(checkpoint.config)
     for family in FAMILIES:
         if architecture in family.model_types:
-            return family
+            return family, checkpoint.config
     known = sorted(name for family in FAMILIES for name in family.model_types)
     if any(architecture in family.model_types for family in LANGUAGE):
         raise Unsupported(

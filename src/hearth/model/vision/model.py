@@ -84,16 +84,18 @@ class Source:
     """What a family reads a model from.
 
     Attributes:
-        tensors: the names in the file, as the rules call them.
+        tensors: the names in the file, as the rules call them; `naming`: those rules.
         size: height and width of the pictures that it is made for; None: what the configuration says.
     """
 
     settings: Settings
     tensors: Collection[str]
+    naming: Naming
     size: tuple[int, int] | None
 
-    def has(self, tensor: str) -> bool:
-        return tensor in self.tensors
+    def has(self, path: str) -> bool:
+        """Whether the file has a tensor of ours."""
+        return any(tensor in self.tensors for tensor in self.naming.published(path))
 
 
 @dataclass(frozen=True)

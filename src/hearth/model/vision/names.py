@@ -40,6 +40,10 @@ class Naming:
     marker: str
     places: Places = field(default_factory=Places)
 
+    def published(self, path: str) -> list[str]:
+        """What a tensor of ours may be called; nothing where no rule knows it."""
+        return [place.tensor for place in _candidates(path, self.rules)]
+
 
 def naming_of(checkpoint: Checkpoint, family: str, namings: Sequence[Naming]) -> Naming:
     """The naming that a file follows. Raises CorruptFile where it is none of them."""
@@ -138,7 +142,9 @@ def _candidates(path: str, rules: Rules) -> list[_Place]:
     leaf = path.rpartition(".")[2]
     # A rule for the tensor, then for its part; one that gives its numbers, then one for all numbers.
     keys = [(path, ""), (pattern, ""), (path.rpartition(".")[0], f".{leaf}"), (pattern.rpartition(".")[0], f".{leaf}")]
-    key, ending = next(found for found in keys if found[0] in rules)
+    key, ending = next((found for found in keys if found[0] in rules), ("", ""))
+    if not key:
+        return []
     rule, part = rules[key], path.rpartition(".")[0]
     places = []
     for alternative in rule if isinstance(rule, tuple) else (rule,):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hearth.model.settings import Settings
@@ -19,7 +20,7 @@ def inner_source(source: Source, key: str, defaults: Mapping[str, Any]) -> Sourc
     settings = source.settings
     values = settings.table(key) or ({} if "text_config" in settings.values else settings.values)
     inner = Settings(values, where=f"{settings.where}, {key}", defaults=defaults)
-    return Source(inner, source.tensors, source.size)
+    return replace(source, settings=inner)
 
 
 def text_config(s: Settings, *, causal: bool, last: bool) -> TextConfig:

@@ -29,7 +29,7 @@ def describe(source: Source, version: int) -> Described:
     )
     step = config.patch << (len(depths) - 1)
     size = picture_size(source, (step, step))
-    classifies, labels = source.has("classifier.weight"), num_labels(s)
+    classifies, labels = source.has("head.weight"), num_labels(s)
 
     def make(scope: Scope) -> Write:
         trunk = ConvNext(scope, config)

@@ -21,10 +21,10 @@ _TOKENS = ("cls_token", "distillation_token")
 
 def describe(source: Source) -> Described:
     config = vit.vit_config(source, prefix=_TOKENS, placed=_TOKENS)
-    if source.has("classifier.weight"):
-        return vit.classifier(source.settings, config)
-    if not source.has("distillation_classifier.weight"):
-        return vit.embedder(config, pooled=source.has("deit.pooler.dense.weight"))
+    if not source.has("distilled.weight"):
+        if source.has("head.weight"):
+            return vit.classifier(source.settings, config)
+        return vit.embedder(config, pooled=source.has("pooler.weight"))
     labels = num_labels(source.settings)
 
     def make(scope: Scope) -> Write:

@@ -35,7 +35,7 @@ def dinov2_config(source: Source, **differences: Any) -> VitConfig:
 
 def describe(source: Source) -> Described:
     config = dinov2_config(source)
-    if not source.has("classifier.weight"):
+    if not source.has("head.weight"):
         return vit.embedder(config, pooled=False)
     labels = num_labels(source.settings)
 

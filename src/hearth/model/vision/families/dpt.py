@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hearth.errors import Unsupported
@@ -66,7 +67,7 @@ def describe_depth_anything(source: Source) -> Described:
     if values.get("model_type") != "dinov2":
         raise s.unsupported("backbone_config", "The only backbone known for it is dinov2.")
     inner = Settings(values, where="config.json, backbone_config", defaults=dinov2.DEFAULTS)
-    config = dinov2.dinov2_config(Source(inner, source.tensors, source.size))
+    config = dinov2.dinov2_config(replace(source, settings=inner))
     metric = s.text("depth_estimation_type")
     if metric not in ("relative", "metric"):
         raise s.unsupported("depth_estimation_type", "Known: relative, metric.")
@@ -98,7 +99,7 @@ def describe_dpt(source: Source) -> Described:
             why="config.json: is_hybrid or backbone_config is set.",
             hint="DPT-Large and DepthAnything are known.",
         )
-    if not source.has("head.head.0.weight") or source.has("head.head.1.weight"):
+    if not source.has("head.0.weight") or "head.head.1.weight" in source.tensors:
         raise Unsupported("This DPT labels places; of DPT Hearth knows the one that tells depths.")
     config = vit.vit_config(source)
     readout = s.text("readout_type")

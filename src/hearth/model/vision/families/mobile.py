@@ -33,7 +33,7 @@ def _on_the_mean(
     source: Source, size: tuple[int, int], channels: int, make_trunk: Callable[[Scope], Trunk]
 ) -> Described:
     """A classifier on the mean of a trunk's last map, or that mean."""
-    s, classifies = source.settings, source.has("classifier.weight")
+    s, classifies = source.settings, source.has("head.weight")
     labels = num_labels(s)
 
     def make(scope: Scope) -> Write:
@@ -104,7 +104,7 @@ def describe_mobilevit(source: Source) -> Described:
     )
     if any(size % config.heads for size in config.hidden):
         raise s.corrupt("num_attention_heads", "heads that divide the sizes of all transformers")
-    top = source.has("mobilevit.conv_1x1_exp.convolution.weight")
+    top = source.has("top.conv.weight")
     channels = config.necks[-1] if top else config.necks[-2]
     size = picture_size(source, (32, 32))
     return _on_the_mean(source, size, channels, lambda scope: MobileVit(scope, config, top=top))

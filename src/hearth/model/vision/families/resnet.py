@@ -39,7 +39,7 @@ def resnet_config(s: Settings, *, deep_stem: bool = False) -> ResNetConfig:
 def describe(source: Source) -> Described:
     s, config = source.settings, resnet_config(source.settings)
     size = picture_size(source, (32, 32))
-    classifies = source.has("classifier.1.weight") or source.has("fc.weight")
+    classifies = source.has("head.weight")
     labels = num_labels(s)
 
     def make(scope: Scope) -> Write:

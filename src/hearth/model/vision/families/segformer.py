@@ -34,8 +34,8 @@ def describe(source: Source) -> Described:
     if any(size % heads for size, heads in zip(config.sizes, config.heads, strict=True)):
         raise s.corrupt("num_attention_heads", "heads that divide the size of their stage")
     size, labels = picture_size(source, (32, 32)), num_labels(s)
-    segments = source.has("decode_head.classifier.weight")
-    classifies = source.has("classifier.weight")
+    segments = source.has("head.classes.weight")
+    classifies = source.has("head.weight")
 
     def make(scope: Scope) -> Write:
         trunk = Segformer(scope, config)

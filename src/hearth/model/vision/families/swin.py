@@ -58,7 +58,7 @@ def swin_config(source: Source, version: int) -> SwinConfig:
 
 def describe(source: Source, version: int) -> Described:
     config = swin_config(source, version)
-    classifies = source.has("classifier.weight")
+    classifies = source.has("head.weight")
     labels = num_labels(source.settings)
 
     def make(scope: Scope) -> Write:

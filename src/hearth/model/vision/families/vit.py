@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hearth.model.settings import Settings
-from hearth.model.tensors import Fused, Places, Rules
+from hearth.model.tensors import Places, Rules
 from hearth.model.vision.layers import Linear
 from hearth.model.vision.model import Described, Family, Source, Write, image_part
 from hearth.model.vision.names import Naming
@@ -53,8 +53,8 @@ def vit_config(source: Source, **differences: Any) -> VitConfig:
 
 def describe(source: Source) -> Described:
     config = vit_config(source)
-    if not source.has("classifier.weight"):
-        return embedder(config, pooled=source.has("vit.pooler.dense.weight"))
+    if not source.has("head.weight"):
+        return embedder(config, pooled=source.has("pooler.weight"))
     return classifier(source.settings, config)
 
 
@@ -108,20 +108,6 @@ def bert_like(prefix: str) -> Rules:
     }
 
 
-TIMM: Rules = {
-    "patches": "patch_embed.proj",
-    "cls_token": "cls_token",
-    "positions": "pos_embed",
-    **{f"layers.N.{part}": Fused("blocks.{N}.attn.qkv", ("q", "k", "v")) for part in "qkv"},
-    "layers.N.norm1": "blocks.{N}.norm1",
-    "layers.N.o": "blocks.{N}.attn.proj",
-    "layers.N.norm2": "blocks.{N}.norm2",
-    "layers.N.up": "blocks.{N}.mlp.fc1",
-    "layers.N.down": "blocks.{N}.mlp.fc2",
-    "norm": "norm",
-    "head": "head",
-}
-
 FAMILY = Family(
     name="vit",
     model_types=("vit",),
@@ -137,7 +123,6 @@ FAMILY = Family(
                 ignored=("*pooler.dense.*", "*mask_token"),
             ),
         ),
-        Naming(TIMM, marker="pos_embed"),
     ),
     defaults={
         "hidden_size": 768,
