@@ -39,7 +39,7 @@ def test_rotated_heads(library: KernelLibrary, interleaved: bool, d: int, half: 
     source, out = guarded((n, 256), np.float32), guarded((n, 288), np.float32, 7)
     source[:, off_x : off_x + heads * d] = x.reshape(n, -1)
     tables = [copied(part.astype(np.float32)) for part in (np.cos(angles), np.sin(angles))]
-    scalars = [positions, heads, d, half, 256, off_x, 288, off_y]
+    scalars = [positions, heads, d, half, half, 256, off_x, 288, off_y]
     library.run(SPECS[interleaved].name, [source, *tables, out], scalars, n, chunk=2)
     expected = turned(x, angles[np.arange(n) % positions], interleaved)
     columns = slice(off_y, off_y + heads * d)
@@ -48,7 +48,7 @@ def test_rotated_heads(library: KernelLibrary, interleaved: bool, d: int, half: 
     assert (out == 7).all()
     # In place it is the same.
     again = copied(source)
-    scalars = [positions, heads, d, half, 256, off_x, 256, off_x]
+    scalars = [positions, heads, d, half, half, 256, off_x, 256, off_x]
     library.run(SPECS[interleaved].name, [again, *tables, again], scalars, n, chunk=3)
     kept = slice(off_x, off_x + heads * d)
     np.testing.assert_allclose(again[:, kept].reshape(x.shape), expected, rtol=1e-6, atol=1e-6)

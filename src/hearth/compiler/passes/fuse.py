@@ -22,7 +22,7 @@ from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, r
 from hearth.model.ops import f32_tensor, hearth_op
 
 # Attentions that take q, k and v out of one activation's columns.
-_READS_COLUMNS = ("hearth.paged_attention", "hearth.ragged_attention")
+_READS_COLUMNS = ("hearth.paged_attention", "hearth.ragged_attention", "hearth.attention", "hearth.window_attention")
 
 
 def fuse_qkv(module: Any, parameters: Parameters) -> Any:
@@ -38,13 +38,15 @@ def fuse_qkv(module: Any, parameters: Parameters) -> Any:
         inputs = [arguments(p) for p in products]
         if not all(a[0].same_as(inputs[0][0]) for a in inputs) or not parameters.same_format([a[1] for a in inputs]):
             return None
+        if len({len(a) for a in inputs}) > 1:  # some have a bias, others none
+            return None
         merged = [inputs[0][0], graph.add_param(parameters.merge([a[1] for a in inputs], "qkv", "dense"))]
         if attribute(products[0], "bias"):
             merged.append(graph.add_param(parameters.merge([a[2] for a in inputs], "qkv_bias", "dense")))
         widths = [int(a[1].ty.shape[0]) for a in inputs]
-        tokens = args[0].ty.shape[0]
-        together = graph.emit(hearth_op("linear", merged, f32_tensor(tokens, sum(widths)), bias=len(merged) == 3))
-        parts = graph.emit(op.split(together, [widths[0], widths[0] + widths[1]], axis=1))
+        places = list(args[0].ty.shape)[:-1]
+        together = graph.emit(hearth_op("linear", merged, f32_tensor(*places, sum(widths)), bias=len(merged) == 3))
+        parts = graph.emit(op.split(together, [widths[0], widths[0] + widths[1]], axis=len(places)))
         qkv = [graph.emit(relax.TupleGetItem(parts, i)) for i in range(3)]
         return with_arguments(value, [*qkv, *args[3:]])
 

@@ -32,19 +32,19 @@ class RotarySpec:
 
 
 def rotary(spec: RotarySpec) -> Kernel:
-    """Buffers: X f32 [m][ldx]; cos, sin f32 [positions][half]; Y f32 [m][ldy], which may be X where strides and first
+    """Buffers: X f32 [m][ldx]; cos, sin f32 [positions][ldt]; Y f32 [m][ldy], which may be X where strides and first
     columns are the same. Row r of X has position r mod `positions`. Only columns of the heads are written: those that
     stand in one buffer one after another (queries, then keys) are heads of one call.
-    Scalars: positions, heads, head_dim, half (at most head_dim / 2; further dimensions are copied), ldx, off_x, ldy,
-    off_y. Unit: row."""
+    Scalars: positions, heads, head_dim, half (at most head_dim / 2; further dimensions are copied), ldt, ldx, off_x,
+    ldy, off_y. Unit: row."""
     k = Kernel(spec.name)
     x, cos, sin, y = (k.buffer(name, "float32") for name in ("X", "cos", "sin", "Y"))
-    positions, heads, head_dim, half, ldx, off_x, ldy, off_y = (
-        k.scalar(n) for n in ("positions", "heads", "head_dim", "half", "ldx", "off_x", "ldy", "off_y")
+    positions, heads, head_dim, half, ldt, ldx, off_x, ldy, off_y = (
+        k.scalar(n) for n in ("positions", "heads", "head_dim", "half", "ldt", "ldx", "off_x", "ldy", "off_y")
     )
     whole = k.opaque(tirx.truncdiv(half, i64(LANES)), "whole")
     with k.loop(k.begin, k.end) as m:
-        table = k.opaque(tirx.floormod(m, positions) * half, "table")
+        table = k.opaque(tirx.floormod(m, positions) * ldt, "table")
         with k.loop(0, heads) as head:
             source = k.opaque(m * ldx + off_x + head * head_dim, "source")
             to = k.opaque(m * ldy + off_y + head * head_dim, "to")

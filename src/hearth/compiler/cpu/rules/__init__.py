@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.compiler.cpu.rules import (
+    dense_attention,
     elementwise,
     embedding,
     moves,
@@ -19,7 +20,8 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    elementwise, embedding, moves, norms, paged_attention, products, ragged_attention, ragged_pool, reductions, rotary
+    dense_attention, elementwise, embedding, moves, norms, paged_attention, products, ragged_attention, ragged_pool,
+    reductions, rotary,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}

@@ -16,7 +16,9 @@ def _rotary(graph: Graph, value: Any, s: Selection) -> Any:
     spec = RotarySpec(interleaved)
     kernel = s.use(spec.name, lambda isa: rotary(spec), spec.scratch_bytes())
     ld, m = stride(width(x)), rows(x)
-    scalars = [rows(cos), heads, width(x) // heads, width(cos), ld, 0, ld, 0]
+    # Tables that were computed have no padding (`rope_table`), those that are parameters have.
+    ldt = stride(width(cos)) if cos.name in s.parameters.packed else width(cos)
+    scalars = [rows(cos), heads, width(x) // heads, width(cos), ldt, ld, 0, ld, 0]
     work = Work.of("rope", m, 6 * heads * width(cos))
     return call(kernel, [x, cos, sin], like(x), m, scalars, grain=4, work=work)
 

@@ -1,0 +1,35 @@
+"""Attention of every query to every key, and within the windows of a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+
+from hearth.compiler.cpu.kernels.dense_attention import TILE_QUERIES, DenseAttentionSpec, dense_attention
+from hearth.compiler.cpu.rules.elementwise import is_dense
+from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, like, sizes, stride, strides, width
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.work import Work
+
+
+def _attention(graph: Graph, value: Any, s: Selection) -> Any:
+    q, k, v, *biases = arguments(value)
+    heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
+    head_dim = width(q) // heads
+    batch, n, m = q.ty.shape[0], q.ty.shape[1], k.ty.shape[1]
+    spec = DenseAttentionSpec(head_dim, float(attribute(value, "scale")), "full" if biases else None)
+    kernel = s.use(spec.name, lambda isa: dense_attention(isa, spec), spec.scratch_bytes())
+    sources, offsets, lds = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
+    scalars = [n, m, heads, heads // kv_heads, *lds, stride(heads * head_dim), *offsets]
+    for bias in biases:
+        along = strides(bias.ty.shape, dense=is_dense(bias, s))
+        scalars += [0 if size == 1 else step for size, step in zip(sizes(bias.ty.shape)[:3], along, strict=False)]
+    tiles = tirx.floordiv(n + (TILE_QUERIES - 1), tirx.IntImm("int64", TILE_QUERIES))
+    (keys,) = sizes([m])
+    # A product with each key, a product with each value.
+    work = Work.of("attention", batch * n, 4 * heads * head_dim * (keys if isinstance(keys, int) else 1))
+    return call(kernel, [*sources, *biases], like(q), batch * heads * tiles, scalars, work=work)
+
+
+RULES: dict[str, Rule] = {"hearth.attention": _attention}
