@@ -39,7 +39,9 @@ class Case:
         rows = guarded((batch, height, width, ld), np.float32)
         rows[..., :columns] = x
         out = guarded((batch, height, width, ldo), np.float32, 7)
-        buffers = [rows, rows, rows, copied(self.arrays["relative"])]
+        relative = self.arrays["relative"]
+        padding = ((0, 0), (0, 0), (0, -relative.shape[-1] % 16))
+        buffers = [rows, rows, rows, copied(np.pad(relative, padding, constant_values=np.nan))]
         spec = self.spec
         row = np.concatenate([np.full(HEADS * D, np.nan, np.float32), self.arrays["pad_k"], self.arrays["pad_v"]])
         buffers += [copied(row), copied(row)]

@@ -44,7 +44,7 @@ class WindowAttentionSpec:
         scale: of the products of queries and keys.
         window: height and width.
         shifted: the map is shifted before it is cut in windows.
-        bias: adds f32 [heads][area][area] to scores, by query and key; the area is that of a window.
+        bias: adds f32 [heads][area][area, padded to 16] to scores, by query and key; the area is that of a window.
         padding: padded places have the rows of two buffers; else zeros.
         cosine: queries and keys are divided by their norms, and scores have a factor for each head (Swin v2).
         penalty: of scores between places that the shift brought together: -100 in transformers' Swin, and since it is
@@ -79,7 +79,7 @@ class WindowAttentionSpec:
 
 def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
     """Buffers: Q f32 [batch][height][width][ldq], K [...][ldk], V [...][ldv] (each from its own first column on; they
-    may be one buffer); [bias f32 [heads][area][area]]; [pad_k, pad_v f32: a row of K and of V, the same columns]; [head
+    may be one buffer); [bias f32 [heads][area][area, padded to 16]]; [pad_k, pad_v f32: a row of K and of V, the same columns]; [head
     scales f32 [heads]]; O f32 [batch][height][width][ldo].
     Scalars: height, width, heads, ldq, ldk, ldv, ldo, off_q, off_k, off_v, [shift_y, shift_x: less than the window].
     Units: batch * ceil(height / window height) * ceil(width / window width) * heads, heads innermost."""
@@ -156,7 +156,7 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
         def output(i: Expr, column: Expr = column) -> Expr:
             return place_of(i) * ldo + column
 
-        bias_at = k.opaque(head * (spec.area * spec.area), "bias_at")
+        bias_at = k.opaque(head * (spec.area * round_up(spec.area, LANES)), "bias_at")
         core.run(
             Tile(
                 count=i64(spec.area),
@@ -167,7 +167,7 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
                 end=i64(spec.area),
                 out=Rows(out, output),
                 written=lambda i: place_of(i) >= 0,
-                bias=Rows.strided(bias, bias_at, i64(spec.area)) if bias is not None else None,
+                bias=Rows.strided(bias, bias_at, i64(round_up(spec.area, LANES))) if bias is not None else None,
                 adjust=[_Apart(integers, regions, spec.penalty)] if spec.shifted else [],
             )
         )

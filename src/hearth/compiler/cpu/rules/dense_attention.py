@@ -7,10 +7,14 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels.dense_attention import TILE_QUERIES, DenseAttentionSpec, dense_attention
+from hearth.compiler.cpu.kernels.window_attention import WindowAttentionSpec, window_attention
 from hearth.compiler.cpu.rules.elementwise import is_dense
 from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, like, sizes, stride, strides, width
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.work import Work
+
+# Added to scores of places that a shift brought together from opposite edges: nothing is left of their weights.
+_APART = -1e4
 
 
 def _attention(graph: Graph, value: Any, s: Selection) -> Any:
@@ -32,4 +36,26 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [*sources, *biases], like(q), batch * heads * tiles, scalars, work=work)
 
 
-RULES: dict[str, Rule] = {"hearth.attention": _attention}
+def _window_attention(graph: Graph, value: Any, s: Selection) -> Any:
+    """Maps are whole windows here: what the network pads, it pads before."""
+    q, k, v, *biases = arguments(value)
+    heads, window = int(attribute(value, "num_heads")), [int(side) for side in attribute(value, "window")]
+    shift, head_dim = [int(step) for step in attribute(value, "shift")], width(q) // heads
+    batch, height, columns = q.ty.shape[0], int(q.ty.shape[1]), int(q.ty.shape[2])
+    spec = WindowAttentionSpec(
+        head_dim,
+        float(attribute(value, "scale")),
+        (window[0], window[1]),
+        shifted=any(shift),
+        bias=bool(biases),
+        penalty=_APART,
+    )
+    kernel = s.use(spec.name, lambda isa: window_attention(isa, spec), spec.scratch_bytes())
+    sources, offsets, lds = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
+    scalars = [height, columns, heads, *lds, stride(heads * head_dim), *offsets, *(shift if spec.shifted else [])]
+    windows = (height // window[0]) * (columns // window[1])
+    work = Work.of("attention", batch * (height * columns), 4 * heads * head_dim * spec.area)
+    return call(kernel, [*sources, *biases], like(q), batch * (windows * heads), scalars, work=work)
+
+
+RULES: dict[str, Rule] = {"hearth.attention": _attention, "hearth.window_attention": _window_attention}
