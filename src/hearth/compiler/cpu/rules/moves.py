@@ -106,7 +106,25 @@ def _concat(graph: Graph, value: Any, s: Selection) -> Any:
     return joined
 
 
+def _pad(graph: Graph, value: Any, s: Selection) -> Any:
+    """The constant everywhere, then what is within it."""
+    if value.attrs.pad_mode != "constant":
+        return None
+    x, shape = value.args[0], list(value.ty.shape)
+    before = [int(count) for count in list(value.attrs.pad_width)[::2]]
+    steps, inner = strides(shape), list(x.ty.shape)
+    fill = ("copy", float(value.attrs.pad_value))
+    blank = graph.emit(map_call(fill, [], shape, like(value), whole(shape), s, _work(value)))
+    start: Size = 0
+    for count, step in zip(before, steps, strict=True):
+        start = start + count * step if count else start
+    to = View(blank, start, tuple(steps), padded=sizes(inner)[-1] == sizes(shape)[-1])
+    work = Work.of("move", product(inner[:-1]))
+    return map_call(COPY, [broadcast_view(x, inner, s)], inner, like(value), to, s, work)
+
+
 RULES: dict[str, Rule] = {
+    "nn.pad": _pad,
     "reshape": _reshape,
     "expand_dims": _reshape,
     "squeeze": _reshape,
