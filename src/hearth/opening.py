@@ -8,12 +8,12 @@ from typing import Any, get_args
 from hearth.checkpoint.embedding import Pooling
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
-from hearth.quant.policy import USER_FORMATS
+from hearth.quant.policy import BODY_FORMATS, USER_FORMATS
 from hearth.speculate import SPECULATE
 
 # Argument -> what it can be besides None, which leaves it to Hearth where that is its default.
 _CHOICES: dict[str, Collection[str]] = {
-    "quant": USER_FORMATS,
+    "quant": BODY_FORMATS,
     "head": USER_FORMATS,
     "kv": get_args(KvFormat),
     "precision": ("default", "high"),

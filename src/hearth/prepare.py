@@ -32,6 +32,7 @@ from hearth.hub import Progress as HubProgress
 from hearth.hub import Source, complete, resolve
 from hearth.model import load_family
 from hearth.model.text.kv_cache import KvFormat, kv_format
+from hearth.quant import format_name
 from hearth.runtime import Loading, Model, TextInfo, available_bytes, require
 from hearth.sizes import ModelSize, size_of
 
@@ -352,7 +353,7 @@ def _without_compiler(
             continue
         if made.text is None or made.text.kv != kv_format(kv, precision):
             continue
-        if (quant or made.quant) != made.quant or (head or made.text.head) != made.text.head:
+        if (quant and format_name(quant)) not in (None, made.quant) or (head or made.text.head) != made.text.head:
             continue
         try:
             bundle = open_bundle(stored.path)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("f32", "f16", "q8", "q4", "q4a")
+BODY_FORMATS = (*FORMATS, "int8")
 
 _FORMAT = (
-    click.option("--quant", type=click.Choice(FORMATS), help="Number format of the weights [q4; GGUF: as it is]."),
+    click.option("--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [q4; GGUF: as it is]."),
     click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),
     click.option(
         "--precision",

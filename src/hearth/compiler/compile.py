@@ -40,7 +40,7 @@ from hearth.compiler.cpu.targets import Isa, choose_isas
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
-from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
+from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, UsageError
 from hearth.model.network import Network
 from hearth.model.weights import WeightSource
 from hearth.quant.formats import Format
@@ -118,6 +118,7 @@ def compile_job(
 
     Raises:
         Unsupported, CorruptFile: the network cannot be compiled.
+        UsageError: its number formats and precision exclude each other.
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
@@ -126,6 +127,11 @@ def compile_job(
     if tunings is None:
         tunings = usable_tunings() if triple == host_target() else {}
     tunings = _of_these(tunings, job.formats, isas)
+    if job.precision == "high" and any(fmt.is_row for fmt in job.formats.values()):
+        raise UsageError(
+            "precision=high computes with 32-bit floats, which the number format int8 does not know.",
+            hint="Choose --quant q8 or f32, or leave --precision out.",
+        )
     identity = {
         "source": job.checkpoint.fingerprint(),
         "formats": sorted((p, f.name) for p, f in job.formats.items()),

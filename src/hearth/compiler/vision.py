@@ -23,7 +23,7 @@ from hearth.units import counted
 
 KIND = "vision"
 """Of bundles that this makes, `Manifest.kind`."""
-DEFAULT_QUANT = "q8"
+DEFAULT_QUANT = "int8"
 # Below this many parameters, rounding to 4 bits without a look at pictures loses answers.
 _LEAST_FOR_4_BITS = 100_000_000
 _MOST_LOGIT_SCALE = math.log(1e6)
@@ -52,7 +52,8 @@ def compile_vision(
         name: the model as the user named it, for the manifest.
         size: height and width of the pictures that its network is to take; None: what its own rules for pictures make
             of all of them, or what its configuration says.
-        quant: number format of the weights; None: q8.
+        quant: number format of the weights; None: int8, or q8 with
+            high precision.
         precision: `high` computes with f32 activations.
         target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
 
@@ -85,7 +86,7 @@ def vision_job(
     precision: Precision,
 ) -> Job:
     """What there is to compile of a model that sees."""
-    formats = vision_formats(model, quant)
+    formats = vision_formats(model, quant or ("q8" if precision == "high" else DEFAULT_QUANT))
     spec = vision_spec(checkpoint, model, preprocess)
 
     def write(folder: Path) -> None:
@@ -114,7 +115,7 @@ def vision_job(
     )
 
 
-def vision_formats(model: LoadedVision, quant: str | None) -> dict[str, Format]:
+def vision_formats(model: LoadedVision, quant: str) -> dict[str, Format]:
     """Format of every matrix; convolutions are f32.
 
     Raises:
@@ -122,15 +123,14 @@ def vision_formats(model: LoadedVision, quant: str | None) -> dict[str, Format]:
     """
     network = model.network
     parameters = sum(math.prod(shape) for shape in network.shapes.values())
-    chosen = quant or DEFAULT_QUANT
-    if chosen.startswith("q4") and parameters < _LEAST_FOR_4_BITS:
+    if quant.startswith("q4") and parameters < _LEAST_FOR_4_BITS:
         raise Unsupported(
             f"A model of {counted(round(parameters / 1e6), 'million parameter')} is not rounded to 4 bits.",
             why="Models of this size answer otherwise then.",
             hint="Leave --quant out: 8 bits lose nothing that can be seen.",
         )
     return {
-        name: choose_format(name, network.role(name), "f32", "safetensors", chosen, chosen)
+        name: choose_format(name, network.role(name), "f32", "safetensors", quant)
         for name, shape in network.shapes.items()
         if network.role(name) != "exact" and len(shape) == 2
     }

@@ -9,13 +9,22 @@ from hearth.quant.calibrated import quantize_calibrated
 from hearth.quant.formats import COLUMN_MULTIPLE, FORMATS, LANES, Field, Format, get_format, packed_size, round_up
 from hearth.quant.gguf import from_gguf
 from hearth.quant.layout import pack, pack_into, packed_view, unpack_blocks, unpack_layout
-from hearth.quant.policy import DEFAULT_HEAD, DEFAULT_QUANT, USER_FORMATS, choose_format, shared_format
+from hearth.quant.policy import (
+    BODY_FORMATS,
+    DEFAULT_HEAD,
+    DEFAULT_QUANT,
+    USER_FORMATS,
+    choose_format,
+    format_name,
+    shared_format,
+)
 from hearth.quant.rounding import quantize
 from hearth.quant.row_rounding import quantize_rows
 from hearth.quant.source import RowSource, read_f32
 from hearth.quant.weights import Arrangement, pack_weight, weight_rows
 
 __all__ = [
+    "BODY_FORMATS",
     "COLUMN_MULTIPLE",
     "DEFAULT_HEAD",
     "DEFAULT_QUANT",
@@ -28,6 +37,7 @@ __all__ = [
     "Format",
     "RowSource",
     "choose_format",
+    "format_name",
     "from_gguf",
     "get_format",
     "pack",

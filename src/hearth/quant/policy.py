@@ -18,6 +18,9 @@ from hearth.quant.formats import FORMATS, Format
 
 USER_FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 """What `--quant` and `--head` accept."""
+BODY_FORMATS = (*USER_FORMATS, "int8")
+"""What `--quant` accepts: also bytes with one scale for each row of a weight, whose products are the fastest."""
+_NAMES = {"int8": "i8"}
 DEFAULT_QUANT = "q4"
 DEFAULT_HEAD = "q8"
 
@@ -49,9 +52,9 @@ def choose_format(
         UsageError: `quant` or `head` is no format that a user may choose.
         Unsupported: the tensor has a type that is not known.
     """
-    for option, value in (("--quant", quant), ("--head", head)):
-        if value is not None and value not in USER_FORMATS:
-            raise UsageError(f"{option} {value} is not a format.", hint=f"Choose one of: {', '.join(USER_FORMATS)}.")
+    for option, value, choices in (("--quant", quant, BODY_FORMATS), ("--head", head, USER_FORMATS)):
+        if value is not None and value not in choices:
+            raise UsageError(f"{option} {value} is not a format.", hint=f"Choose one of: {', '.join(choices)}.")
     if source_dtype not in FORMATS:
         raise Unsupported(f"'{parameter}' has tensor type '{source_dtype}'.", hint=f"Known: {', '.join(FORMATS)}.")
     source = FORMATS[source_dtype]
@@ -60,8 +63,13 @@ def choose_format(
     if role in ("small", "exact"):
         return FORMATS["f32"]
     if quant is not None:
-        return FORMATS[quant]
-    return source if kind == "gguf" else FORMATS[default]
+        return FORMATS[format_name(quant)]
+    return source if kind == "gguf" else FORMATS[format_name(default)]
+
+
+def format_name(option: str) -> str:
+    """The number format that `--quant` means by a name."""
+    return _NAMES.get(option, option)
 
 
 def _embedding_format(source: Format, kind: str, quant: str | None, head: str | None, default: str) -> Format:
@@ -69,7 +77,9 @@ def _embedding_format(source: Format, kind: str, quant: str | None, head: str | 
         return FORMATS[head]
     if quant is None and kind == "gguf":
         return source
-    body = FORMATS[quant or default]
+    body = FORMATS[format_name(quant or default)]
+    if body.is_row:  # products add up whole rows of it; what is looked up row by row has scales of its own
+        return FORMATS[DEFAULT_HEAD]
     if body.bits != 4:
         return body
     already_small = not source.is_float and source.bits <= FORMATS[DEFAULT_HEAD].bits

@@ -79,7 +79,7 @@ class Vision:
         model: `owner/name` on the hub, a folder, or a bundle.
         size: height and width that all pictures are brought to, out of shape if need be. None: as the model's authors
             do it; where that keeps the shapes of pictures (DETR, YOLOS, DepthAnything), each new size is compiled once.
-        quant: number format of the weights (`f32 f16 q8`; for large models `q4 q4a`); None: q8.
+        quant: number format of the weights (`f32 f16 q8 int8`; for large models `q4 q4a`); None: int8.
         precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
         threads: None: the physical cores this process may use.
         mmap: map the weights instead of copying them.

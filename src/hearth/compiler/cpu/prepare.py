@@ -4,6 +4,7 @@ read the same activation in the same form share it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import tvm
@@ -12,26 +13,38 @@ from tvm import relax
 from hearth.compiler.cpu.kernels.norms import SUMS
 from hearth.compiler.cpu.selection import rows
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import Graph, arguments, is_op, rewrite
+from hearth.compiler.passes.rewrite import Graph, arguments, is_op, operation, rewrite
 from hearth.model.ops import hearth_op
 
 _PRODUCTS = ("hearth.linear", "hearth.logits")
+_NORMS = {"nn.rms_norm": "rms", "nn.layer_norm": "layer"}
+# Which norms the preparation of each form can do on the way.
+_FUSED = {"float": ("rms",), "groups": ("rms",), "rows": ("rms", "layer")}
 
 
 def split_products(module: Any, parameters: Parameters, *, high_precision: bool) -> Any:
-    """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`."""
-    prepared: dict[tuple[Any, bool, int], list[Any]] = {}
+    """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`.
+
+    The form of an activation follows from the weight's format: f32, bytes with a scale for each group of columns, or
+    bytes with a scale for each row.
+    """
+    prepared: dict[tuple[Any, str, int], list[Any]] = {}
+    readers: dict[Any, Counter[Any]] = {}  # by graph: how many products read a variable
 
     def rule(graph: Graph, value: Any) -> Any:
-        if not any(is_op(value, name) for name in _PRODUCTS):
+        if operation(value) not in _PRODUCTS:
             return None
+        if graph not in readers:
+            products = (v for _, v in graph.bindings if operation(v) in _PRODUCTS)
+            readers[graph] = Counter(arguments(v)[0] for v in products)
         x, w, *rest = arguments(value)
         packed = parameters.packed[w.name]
-        quantise = not (high_precision or packed.fmt.is_float)
+        form = "rows" if packed.fmt.is_row else "float" if high_precision or packed.fmt.is_float else "groups"
         kp = packed.blocks * packed.fmt.block_columns
-        key = (x, quantise, kp)
+        key = (x, form, kp)
         if key not in prepared:
-            prepared[key] = _prepare(graph, x, quantise, kp)
+            only_products = readers[graph][x] == graph.uses[x]
+            prepared[key] = _prepare(graph, x, form, kp, only_products)
         attrs = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
         if is_op(value, "hearth.logits"):
             attrs["epilogue"] = "logits"
@@ -42,16 +55,27 @@ def split_products(module: Any, parameters: Parameters, *, high_precision: bool)
     return rewrite(module, rule)
 
 
-def _prepare(graph: Graph, x: Any, quantise: bool, kp: int) -> list[Any]:
+def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool) -> list[Any]:
+    """The prepared activation.
+
+    Args:
+        only_products: nothing else reads `x`, so a norm that makes it need not be computed by itself.
+    """
     source = graph.value(x)
-    args, attrs = [x], {"norm": False, "gather": False, "epsilon": 0.0}
+    args = [x]
+    attrs: dict[str, Any] = {"norm": "", "gather": False, "epsilon": 0.0, "weight": True, "bias": False}
+    norm = _NORMS.get(operation(source), "")
     if is_op(source, "take"):
         args, attrs["gather"] = [source.args[0], source.args[1]], True
-    elif is_op(source, "nn.rms_norm"):
-        args, attrs["norm"], attrs["epsilon"] = list(source.args), True, source.attrs.epsilon
+    elif norm in _FUSED[form] and only_products:
+        attrs |= {"norm": norm, "epsilon": source.attrs.epsilon}
+        if norm == "layer":
+            attrs |= {"weight": bool(source.attrs.scale), "bias": bool(source.attrs.center)}
+        wanted = (True, attrs["weight"], attrs["bias"])
+        args = [arg for arg, is_wanted in zip(source.args, wanted, strict=False) if is_wanted]
     m = rows(x)
-    if not quantise:
-        return [graph.emit(hearth_op("prepare", args, relax.TensorType((m, kp), "float32"), quantise=False, **attrs))]
-    types = [relax.TensorType((m, kp), "int8"), relax.TensorType((m, SUMS, kp // 32), "float32")]
-    both = graph.emit(hearth_op("prepare", args, types, quantise=True, **attrs))
+    if form == "float":
+        return [graph.emit(hearth_op("prepare", args, relax.TensorType((m, kp), "float32"), form=form, **attrs))]
+    scales = relax.TensorType((m,) if form == "rows" else (m, SUMS, kp // 32), "float32")
+    both = graph.emit(hearth_op("prepare", args, [relax.TensorType((m, kp), "int8"), scales], form=form, **attrs))
     return [graph.emit(relax.TupleGetItem(both, i)) for i in (0, 1)]

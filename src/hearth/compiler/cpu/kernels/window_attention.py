@@ -79,8 +79,8 @@ class WindowAttentionSpec:
 
 def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
     """Buffers: Q f32 [batch][height][width][ldq], K [...][ldk], V [...][ldv] (each from its own first column on; they
-    may be one buffer); [bias f32 [heads][area][area, padded to 16]]; [pad_k, pad_v f32: a row of K and of V, the same columns]; [head
-    scales f32 [heads]]; O f32 [batch][height][width][ldo].
+    may be one buffer); [bias f32 [heads][area][area, padded to 16]]; [pad_k, pad_v f32: a row of K and of V, the same
+    columns]; [head scales f32 [heads]]; O f32 [batch][height][width][ldo].
     Scalars: height, width, heads, ldq, ldk, ldv, ldo, off_q, off_k, off_v, [shift_y, shift_x: less than the window].
     Units: batch * ceil(height / window height) * ceil(width / window width) * heads, heads innermost."""
     k = Kernel(spec.name)

@@ -9,6 +9,8 @@ from tvm import relax
 
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
+from hearth.compiler.cpu.kernels.prepare_rows import RowPrepareSpec, prepare_rows
+from hearth.compiler.cpu.kernels.row_product import SHARES, RowProductSpec, row_product
 from hearth.compiler.cpu.selection import (
     LANES,
     Product,
@@ -21,24 +23,35 @@ from hearth.compiler.cpu.selection import (
 )
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING
+from hearth.compiler.parameters import Packed
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.work import Work, role
 from hearth.quant.formats import round_up
 
 
 def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
-    args = arguments(value)
-    norm, gather = bool(attribute(value, "norm")), bool(attribute(value, "gather"))
-    quantise, eps = bool(attribute(value, "quantise")), float(attribute(value, "epsilon"))
+    args, form = arguments(value), str(attribute(value, "form"))
+    norm, gather = str(attribute(value, "norm")) or None, bool(attribute(value, "gather"))
+    epsilon = float(attribute(value, "epsilon"))
     outputs = value.ty_args[0]
-    types = list(outputs.fields) if quantise else [outputs]
+    types = [outputs] if form == "float" else list(outputs.fields)
     m, kp = types[0].shape[0], int(types[0].shape[1])
     size = width(args[0])
-    kernel = s.use("", lambda isa: prepare(norm=norm, quantise=quantise, gather=gather, eps=eps), scratch_bytes=4 * kp)
+    if form == "rows":
+        weight, bias = bool(norm and attribute(value, "weight")), bool(attribute(value, "bias"))
+        spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather)  # type: ignore[arg-type]
+        kernel = s.use(spec.name, lambda isa: prepare_rows(replace(spec, isa=isa)))
+    else:
+        quantise = form == "groups"
+        kernel = s.use(
+            "",
+            lambda isa: prepare(norm=norm is not None, quantise=quantise, gather=gather, eps=epsilon),
+            scratch_bytes=4 * kp,
+        )
     # Norm: square, sum, scale, weight. Quantisation: largest, scale, round, sum.
-    does = "norm" if norm else "gather" if gather else "quantise" if quantise else "pad"
-    work = Work.of(does, m, (4 * norm + 4 * quantise) * size, gathers=gather)
-    out = types if quantise else types[0]
+    does = "norm" if norm else "gather" if gather else "pad" if form == "float" else "quantise"
+    work = Work.of(does, m, (4 * (norm is not None) + 4 * (form != "float")) * size, gathers=gather)
+    out = outputs if form == "float" else types
     return call(kernel, args, out, m, [size, kp, stride(size)], grain=2, work=work)
 
 
@@ -47,6 +60,8 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     inputs = int(attribute(value, "inputs"))
     w = args[inputs]
     packed = s.parameters.packed[w.name]
+    if packed.fmt.is_row:
+        return _row_product(value, packed, [w, *args[:inputs], *args[inputs + 1 :]], s)
     epilogue = str(attribute(value, "epilogue", "store"))
     spec = MatmulSpec(
         packed.fmt,
@@ -85,6 +100,28 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
     search = s.use("", lambda isa: argmax())
     found = graph.emit(call(search, [largest, where], out.fields[1], m, [units], work=Work.of("argmax", m, units)))
     return relax.Tuple([logits, found])
+
+
+def _row_product(value: Any, packed: Packed, buffers: list[Any], s: Selection) -> Any:
+    """A product with a scale for each weight row and each row of activations."""
+    epilogue, out = str(attribute(value, "epilogue", "store")), value.ty_args[0]
+    gated = epilogue == "gated"
+    spec = RowProductSpec(
+        packed.fmt,
+        s.isas[0],
+        bias=bool(attribute(value, "bias", False)),
+        activation=str(attribute(value, "activation")) if epilogue in ("activate", "gated") else None,
+        gated=gated,
+        add=epilogue == "add",
+        scale=float(attribute(value, "scale", 1.0)),
+    )
+    m, kp = buffers[1].ty.shape[0], int(buffers[1].ty.shape[1])
+    kernel = s.use(spec.name, lambda isa: row_product(replace(spec, isa=isa)), spec.scratch_bytes(kp))
+    blocks = round_up(packed.n, LANES) // LANES
+    ld = LANES * (blocks // 2 if gated else blocks)
+    work = Work.of(role(packed.name), m, 2 * packed.n * int(packed.k or 0), arithmetic="int8")
+    shape = tensor(*list(out.shape)[:-1], ld)
+    return call(kernel, buffers, shape, SHARES, [m, kp, blocks, ld, SHARES], work=work)
 
 
 RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product}
