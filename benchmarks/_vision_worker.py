@@ -65,7 +65,7 @@ def hearth_side(folder: Path, quant: str, precision: str, threads: int, pixels: 
 
 
 SIDES: dict[str, Callable[[Path, int, np.ndarray], tuple[str, Run]]] = {
-    "hearth-int8": lambda folder, threads, x: hearth_side(folder, "q8", "default", threads, x),
+    "hearth-int8": lambda folder, threads, x: hearth_side(folder, "int8", "default", threads, x),
     "hearth-f32": lambda folder, threads, x: hearth_side(folder, "f32", "high", threads, x),
     "openvino-int8": lambda folder, threads, x: openvino_side(folder, "int8.xml", threads, x, ""),
     "openvino": lambda folder, threads, x: openvino_side(folder, "f32.xml", threads, x, ""),

@@ -1,0 +1,149 @@
+"""Networks of any kind compiled and run, against the evaluator of graphs: symbolic sizes, rows of any length, functions
+that share weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.compiler.compiled import shared_cache
+from tvm import relax, tirx
+from tvm.relax import op
+
+from hearth.compiler.compile import Job, compile_job
+from hearth.model import ops
+from hearth.model.evaluate import evaluate
+from hearth.model.network import Function, Input, Network, Role
+from hearth.model.weights import constant
+from hearth.quant.formats import FORMATS
+from hearth.runtime import Model, Session
+
+Arrays = Mapping[str, NDArray[np.float32]]
+RNG = np.random.default_rng(0)
+BATCH = tirx.Var("batch", "int64")
+
+
+def array(*shape: int, scale: float = 1.0) -> NDArray[np.float32]:
+    return (RNG.standard_normal(shape) * scale).astype(np.float32)
+
+
+class NoCheckpoint:
+    """Every parameter is a constant."""
+
+    tensors: Mapping[str, Any] = {}
+
+    def fingerprint(self) -> str:
+        return "none"
+
+
+def network(functions: Mapping[str, Callable[[Any, dict[str, Any]], Any]], parameters: Arrays, x: Any) -> Network:
+    """Functions of one input `x` (batch, ...), each written by what it is called with: an emitter and variables."""
+
+    def build() -> Any:
+        made = {}
+        for name, write in functions.items():
+            builder = relax.BlockBuilder()
+            shape = (BATCH, *x.shape[1:])
+            variables = {"x": relax.Var("x", ops.f32_tensor(*shape))}
+            variables |= {p: relax.Var(p, ops.f32_tensor(*value.shape)) for p, value in parameters.items()}
+            with builder.function(name, list(variables.values()), attrs={"num_input": 1}):
+                with builder.dataflow():
+                    results = builder.emit_output(relax.Tuple(write(builder.emit, variables)))
+                builder.emit_func_output(results)
+            made[name] = builder.get()[name]
+        import tvm
+
+        return tvm.IRModule(made)
+
+    module = build()
+    outputs = {name: len(module[name].ret_ty.fields) for name in functions}
+    return Network(
+        functions=tuple(
+            Function(name, (Input("x", "float32"),), tuple(f"out{i}" for i in range(outputs[name])))
+            for name in functions
+        ),
+        symbols={"batch": (1, 8)},
+        shapes={name: value.shape for name, value in parameters.items()},
+        sources={name: constant(value) for name, value in parameters.items()},
+        roles={name: _role(name) for name in parameters},
+        build=build,
+    )
+
+
+def _role(name: str) -> Role:
+    return "body" if name.startswith("w") else "exact"
+
+
+def compiled(made: Network, folder: Path, fmt: str = "f32") -> Path:
+    formats = {name: FORMATS[fmt] for name in made.shapes if made.role(name) == "body"}
+    precision: Any = "high" if fmt == "f32" else "default"
+    checkpoint: Any = NoCheckpoint()
+    job = Job("test", "graph", "test", made, checkpoint, formats, fmt, precision, "", lambda path: None)
+    with shared_cache():
+        return compile_job(job, output=folder)
+
+
+def arithmetic(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Rows of 20 and 24 columns, which padding lies between, and all that moves them."""
+    y = e(op.add(v["x"], v["p"]))
+    g = e(op.nn.gelu(e(ops.linear(y, v["w"], v["b"]))))
+    twice = e(op.concat([g, e(op.multiply(g, relax.const(2.0, "float32")))], axis=2))
+    first = e(op.broadcast_to(e(op.strided_slice(v["p"], [0], [0], [1])), (BATCH, 1, 20)))
+    longer = e(op.concat([first, y], axis=1))
+    part = e(relax.TupleGetItem(e(op.split(twice, 3, 2)), 1))
+    z = e(op.subtract(part, relax.const(np.arange(16, dtype=np.float32))))
+    bounded = e(op.divide(e(op.sigmoid(z)), e(op.add(e(op.exp(z)), relax.const(1.0, "float32")))))
+    return [
+        e(op.reshape(e(op.permute_dims(g, [0, 2, 1])), (BATCH, 120))), e(op.mean(g, [1])), e(op.max(g, [2])), twice,
+        longer, e(op.strided_slice(longer, [1], [-1], [6])), bounded,
+    ]  # fmt: skip
+
+
+def perceptron(e: Any, v: dict[str, Any]) -> list[Any]:
+    h = e(op.nn.layer_norm(v["x"], v["g"], v["b"], axes=[-1], epsilon=1e-6))
+    h = e(op.nn.gelu(e(ops.linear(h, v["w1"], v["b1"]))))
+    return [e(op.add(v["x"], e(ops.linear(h, v["w2"]))))]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_arithmetic_on_rows_of_any_length(batch: int, tmp_path: Path) -> None:
+    x, parameters = array(batch, 5, 20), {"w": array(24, 20), "p": array(5, 20), "b": array(24)}
+    made = network({"f": arithmetic}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        got = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            np.testing.assert_allclose(got[f"out{i}"], expected, rtol=1e-5, atol=2e-6, err_msg=f"output {i}")
+
+
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 1e-6), ("q8", 0.012), ("i8", 0.02), ("i4", 0.2)])
+def test_every_arithmetic_of_products(fmt: str, error: float, tmp_path: Path) -> None:
+    x = array(2, 50, 96)
+    parameters = {name: array(size) for name, size in (("g", 96), ("b", 96), ("b1", 200))}
+    parameters |= {"w1": array(200, 96, scale=0.2), "w2": array(96, 200, scale=0.2)}
+    made = network({"f": perceptron}, parameters, x)
+    (expected,) = evaluate(made.build(), "f", {"x": x, **parameters})
+    folder = compiled(made, tmp_path / "bundle", fmt)
+    with Model(folder) as model, Session(model, threads=1) as one, Session(model, threads=2) as two:
+        alone, shared = (session.run("f", {"x": x})["out0"].copy() for session in (one, two))
+    np.testing.assert_array_equal(alone, shared)
+    assert np.abs(alone - expected).max() < error * np.abs(expected).max()
+
+
+def test_functions_share_weights_and_take_turns(tmp_path: Path) -> None:
+    def once(e: Any, v: dict[str, Any]) -> list[Any]:
+        return [e(ops.linear(v["x"], v["w"]))]
+
+    def twice(e: Any, v: dict[str, Any]) -> list[Any]:
+        return [e(op.nn.relu(e(ops.linear(e(ops.linear(v["x"], v["w"])), v["w"]))))]
+
+    x, w = array(3, 32), array(32, 32, scale=0.2)
+    made = network({"once": once, "twice": twice}, {"w": w}, x)
+    folder = compiled(made, tmp_path / "bundle")
+    with Model(folder) as model, Session(model, threads=2) as session:
+        assert model.info.num_weights == 1
+        for name, expected in (("once", x @ w.T), ("twice", np.maximum(x @ w.T @ w.T, 0)), ("once", x @ w.T)):
+            np.testing.assert_allclose(session.run(name, {"x": x})["out0"], expected, rtol=1e-4, atol=1e-5)
