@@ -92,7 +92,7 @@ ISAS: dict[str, Isa] = {
             ("amx_tile", "amx_int8", *_AVX512), ("+amx-tile", "+amx-int8", *_AVX512_LLVM), matrix="amx",
         ),
         Isa("avx512vnni", "x86_64", 64, "vpdpbusd", 8, (8, 2), (12, 24), _AVX512, _AVX512_LLVM),
-        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (5, 1), (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
+        Isa("avxvnni", "x86_64", 32, "vpdpbusd", 4, (6, 1), (6, 6), ("avx_vnni", *_X86_BASE), ("+avxvnni", *_X86_LLVM)),
         Isa("avx2", "x86_64", 32, "maddubs", 4, (8, 1), (6, 6), _X86_BASE, _X86_LLVM),
         Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
         Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 1), (6, 6), ("asimddp",), ("+neon", "+dotprod")),

@@ -46,6 +46,7 @@ _ITEMS = 48
 _AHEAD_TILES = 4
 """Tiles over which the weights of the next item are asked for."""
 _CACHE_LINE = 64
+_ACTIVATIONS = {**vmath.ACTIVATIONS, "gelu": vmath.gelu_of_bytes}
 _SCRATCH_BYTES = SUMS_BYTES + MATRIX_BYTES
 
 
@@ -292,7 +293,7 @@ class _Output:
 
     def _activated(self, value: Expr) -> Expr:
         name = self.spec.activation
-        return self.k.let(vmath.ACTIVATIONS[name](self.k, value, LANES), "activated") if name else value
+        return self.k.let(_ACTIVATIONS[name](self.k, value, LANES), "activated") if name else value
 
     def _store(self, value: Any, block: Expr, row: Expr, ld: Expr) -> None:
         k = self.k

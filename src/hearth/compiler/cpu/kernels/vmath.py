@@ -22,6 +22,12 @@ _TAIL_D = (
     0.010045072995126247, 0.10005275160074234, 0.46386653184890747, 1.193738341331482, 1.6688039302825928, 1.0,
 )  # fmt: skip
 _TAIL_END = 14.0
+# The normal distribution is 0.5 + x P(x^2) on [-4.4, 4.4], and 0 or 1 at its ends: our own minimax fit of x times that.
+_NEAR = (
+    3.569426698657452e-11, -3.754046851156545e-09, 1.7408466135293565e-07, -4.724866812466644e-06,
+    8.42930021462962e-05, -0.0010549924336373806, 0.009643027558922768, -0.06607642769813538, 0.3987616002559662,
+)  # fmt: skip
+_NEAR_END = 4.4
 
 
 def _horner(k: Kernel, x: Expr, coefficients: tuple[float, ...], lanes: int) -> Expr:
@@ -96,6 +102,16 @@ def gelu(k: Kernel, x: Expr, lanes: int) -> Expr:
     density = exp(k, square * f32(-0.5, lanes), lanes, low * f32(-0.5, lanes))
     tail = k.let(size * ratio * density, "tail")
     return tirx.Select(x < f32(0.0, lanes), f32(0.0, lanes), x) - tail
+
+
+def gelu_of_bytes(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """`gelu` with an absolute error below 4e-5, in a third of the time: for values that come of products of bytes, and
+    are rounded to bytes again."""
+    x = k.let(x, "x")
+    end = f32(_NEAR_END, lanes)
+    near = k.let(tirx.max(tirx.min(x, end), f32(0.0, lanes) - end), "near")
+    phi = fma(near, _horner(k, k.let(near * near, "square"), _NEAR, lanes), f32(0.5, lanes), lanes)
+    return x * phi
 
 
 def quick_gelu(k: Kernel, x: Expr, lanes: int) -> Expr:
