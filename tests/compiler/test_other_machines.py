@@ -36,6 +36,7 @@ ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
         ("aarch64-linux-gnu", "i8mm"),
         ("aarch64-linux-gnu", "neon"),
         ("x86_64-linux-gnu", "avxvnni"),
+        ("x86_64-linux-gnu", "amx_int8"),
         ("x86_64-linux-gnu", "avx512vnni"),
         ("x86_64-linux-musl", "avx2"),
         ("aarch64-macos", "dotprod"),
