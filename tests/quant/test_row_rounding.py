@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearth.errors import CorruptFile
+from hearth.errors import CorruptFile, Unsupported
 from hearth.quant import FORMATS, RowSource, pack, pack_weight, packed_size, quantize, quantize_rows, unpack
 
 F32 = NDArray[np.float32]
@@ -75,6 +75,11 @@ def test_what_is_no_number_is_refused_by_name(name: str, wrong: float) -> None:
     w[7, 9] = wrong
     with pytest.raises(CorruptFile, match=r"layers\.0\.q"):
         quantize_rows(w, FORMATS[name], "layers.0.q")
+
+
+def test_rows_whose_sums_could_overflow_are_refused() -> None:
+    with pytest.raises(Unsupported, match=r"'head'.*200,000 columns"):
+        quantize_rows(np.ones((1, 200_000), np.float32), FORMATS["i8"], "head")
 
 
 @pytest.mark.parametrize("name", ["i8", "i4"])

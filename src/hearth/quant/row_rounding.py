@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.errors import Unsupported
 from hearth.quant.blocks import Blocks, stored_columns
 from hearth.quant.floats import not_finite
 from hearth.quant.formats import Format
@@ -22,6 +23,9 @@ F32 = NDArray[np.floating[Any]]  # always float32
 
 LARGEST_STEP = 15
 """Of a group's integer scale: 8 * 15 = 120 is the largest integer of a weight."""
+
+MOST_COLUMNS = 1 << 17
+"""Of a row: 2**17 products of 127 by 127 are the most whose sum 32 bits hold for certain."""
 
 _TILE_WEIGHTS = 1 << 18
 _ROW_STEPS = np.arange(8, LARGEST_STEP + 0.05, 0.1, dtype=np.float32)
@@ -39,8 +43,14 @@ def quantize_rows(w: F32, fmt: Format, name: str = "the weight") -> Blocks:
 
     Raises:
         CorruptFile: a value is not finite.
+        Unsupported: a row has more than `MOST_COLUMNS` columns.
     """
     n, k = w.shape
+    if k > MOST_COLUMNS:
+        raise Unsupported(
+            f"Rows of '{name}' have {k:,} columns; sums of products in {fmt.name} hold {MOST_COLUMNS:,}.",
+            hint="Keep it in a format with more scales: --quant q8.",
+        )
     kept = stored_columns(fmt, k)
     q = np.full((n, kept), fmt.zero_point, np.int8 if fmt.signed else np.uint8)
     scale = np.zeros((n, 1), np.float32)
