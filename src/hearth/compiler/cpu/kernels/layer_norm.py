@@ -14,6 +14,7 @@ from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, fma, i64, in_name
 
 LANES = 16
+_CHAINS = 4
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,31 @@ def layer_norm(spec: LayerNormSpec) -> Kernel:
 def layer_statistics(k: Kernel, x: Memory, start: Expr, size: Expr, eps: float) -> tuple[Expr, Expr]:
     """Mean and 1 / sqrt(variance + eps) of x[start : start + size]."""
     count = cast("float32", size)
-    mean = k.let(_sum(k, size, lambda j, lanes, total: total + x.load(start + j, lanes)) / count, "mean")
+    mean = k.let(sum_over(k, size, lambda j, lanes, total: total + x.load(start + j, lanes)) / count, "mean")
 
     def squares(j: Expr, lanes: int, total: Expr) -> Expr:
         v = k.let(x.load(start + j, lanes) - broadcast(mean, lanes), "v")
-        return fma(v, v, total, lanes) if lanes > 1 else total + v * v
+        return fma(v, v, total, lanes)
 
-    variance = _sum(k, size, squares) / count
+    variance = sum_over(k, size, squares) / count
     return mean, k.let(f32(1.0) / tirx.sqrt(variance + f32(eps)), "factor")
 
 
-def _sum(k: Kernel, size: Expr, add: Callable[[Expr, int, Expr], Expr]) -> Expr:
-    """Folds add(index, lanes, total) over a row: whole vectors first, then what is left one by one."""
-    whole = k.let(tirx.truncdiv(size, i64(LANES)), "whole")
-    partial = k.register("float32", LANES, f32(0.0, LANES))
-    with k.loop(0, whole) as i:
-        partial.set(add(i * LANES, LANES, partial.get()))
-    total = k.register("float32", init=vmath.reduce_sum(k, partial.get(), LANES))
-    with k.loop(whole * LANES, size) as j:
+def sum_over(k: Kernel, size: Expr, add: Callable[[Expr, int, Expr], Expr]) -> Expr:
+    """Folds add(index, lanes, total) over a row: into four vectors in turn, which need not wait for each other, then
+    into one, then one by one."""
+    step = _CHAINS * LANES
+    most = k.let(tirx.truncdiv(size, i64(step)) * step, "most")
+    whole = k.let(tirx.truncdiv(size, i64(LANES)) * LANES, "whole")
+    partial = [k.register("float32", LANES, f32(0.0, LANES)) for _ in range(_CHAINS)]
+    with k.loop(0, most, step) as j:
+        for chain, register in enumerate(partial):
+            register.set(add(j + chain * LANES, LANES, register.get()))
+    with k.loop(most, whole, LANES) as j:
+        partial[0].set(add(j, LANES, partial[0].get()))
+    pairs = [partial[i].get() + partial[i + 2].get() for i in (0, 1)]
+    total = k.register("float32", init=vmath.reduce_sum(k, pairs[0] + pairs[1], LANES))
+    with k.loop(whole, size) as j:
         total.set(add(j, 1, total.get()))
     return total.get()
 

@@ -23,13 +23,10 @@ from hearth.compiler.cpu.kernels.builder import (
     const,
     f32,
     fma,
-    i64,
     in_name,
 )
-from hearth.compiler.cpu.kernels.norms import LANES
+from hearth.compiler.cpu.kernels.layer_norm import LANES, layer_statistics, over, sum_over
 from hearth.compiler.cpu.targets import Isa
-
-_CHAINS = 4
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,6 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     rows = k.buffer("rows", "int32") if spec.gather else None
     aq, scales = k.buffer("AQ", "int8"), k.buffer("AS", "float32")
     size, kp, ldx = (k.scalar(name) for name in ("size", "kp", "ldx"))
-    whole = k.let(tirx.truncdiv(size, i64(LANES)), "whole")
     with k.loop(k.begin, k.end) as m:
         source = cast("int64", rows.load(m)) if rows is not None else m
         start = k.let(source * ldx, "start")
@@ -88,46 +84,25 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
             return k.let(v if bias is None else v + bias.load(j, lanes), "value")
 
         # Computed twice: that costs less than to keep it meanwhile.
-        largest = _largest(k, value, size, whole)
+        largest = _largest(k, value, size)
         k.store(scales, m, largest * f32(1.0 / 127.0))
-        _round(k, spec.isa, value, size, whole, largest, aq, k.let(m * kp, "to"), kp)
+        _round(k, spec.isa, value, size, largest, aq, k.let(m * kp, "to"), kp)
     return k
 
 
 def _statistics(k: Kernel, spec: RowPrepareSpec, x: Memory, start: Expr, size: Expr) -> tuple[Expr, Expr]:
     """What is subtracted from a row and what then multiplies it; None: nothing."""
+    if spec.norm == "layer":
+        return layer_statistics(k, x, start, size, spec.eps)
     if spec.norm is None:
         return None, None
-    count, mean = cast("float32", size), None
-    if spec.norm == "layer":
-        mean = k.let(_sum(k, size, lambda j, lanes, total: total + x.load(start + j, lanes)) / count, "mean")
 
     def squares(j: Expr, lanes: int, total: Expr) -> Expr:
-        v = x.load(start + j, lanes)
-        v = k.let(v if mean is None else v - broadcast(mean, lanes), "v")
+        v = k.let(x.load(start + j, lanes), "v")
         return fma(v, v, total, lanes)
 
-    variance = _sum(k, size, squares) / count
-    return mean, k.let(f32(1.0) / tirx.sqrt(variance + f32(spec.eps)), "factor")
-
-
-def _sum(k: Kernel, size: Expr, add: Callable[[Expr, int, Expr], Expr]) -> Expr:
-    """Folds add(index, lanes, total) over a row: in four vectors at a time, which need not wait for each other, then in
-    one, then one by one."""
-    step = _CHAINS * LANES
-    most = k.let(tirx.truncdiv(size, i64(step)) * step, "most")
-    whole = k.let(tirx.truncdiv(size, i64(LANES)) * LANES, "whole")
-    partial = [k.register("float32", LANES, f32(0.0, LANES)) for _ in range(_CHAINS)]
-    with k.loop(0, most, step) as j:
-        for chain, register in enumerate(partial):
-            register.set(add(j + chain * LANES, LANES, register.get()))
-    with k.loop(most, whole, LANES) as j:
-        partial[0].set(add(j, LANES, partial[0].get()))
-    pairs = [partial[i].get() + partial[i + 2].get() for i in (0, 1)]
-    total = k.register("float32", init=vmath.reduce_sum(k, pairs[0] + pairs[1], LANES))
-    with k.loop(whole, size) as j:
-        total.set(add(j, 1, total.get()))
-    return total.get()
+    mean = sum_over(k, size, squares) / cast("float32", size)
+    return None, k.let(f32(1.0) / tirx.sqrt(mean + f32(spec.eps)), "factor")
 
 
 def _magnitude(value: Expr, lanes: int) -> Expr:
@@ -135,21 +110,22 @@ def _magnitude(value: Expr, lanes: int) -> Expr:
     return tirx.bitwise_and(bitcast("int32", value, lanes), const("int32", 0x7FFFFFFF, lanes))
 
 
-def _largest(k: Kernel, value: Callable[[Expr, int], Expr], size: Expr, whole: Expr) -> Expr:
+def _largest(k: Kernel, value: Callable[[Expr, int], Expr], size: Expr) -> Expr:
     """The largest magnitude of a row."""
     most = k.register("int32", LANES, const("int32", 0, LANES))
-    with k.loop(0, whole) as i:
-        most.set(tirx.max(most.get(), _magnitude(value(i * LANES, LANES), LANES)))
-    rest = k.register("int32", init=vmath.reduce_max_int(most.get()))
-    with k.loop(whole * LANES, size) as j:
-        rest.set(tirx.max(rest.get(), _magnitude(value(j, 1), 1)))
-    return k.let(bitcast("float32", rest.get()), "largest")
+    rest = k.register("int32", init=const("int32", 0))
+
+    def compare(j: Expr, lanes: int) -> None:
+        kept = most if lanes > 1 else rest
+        kept.set(tirx.max(kept.get(), _magnitude(value(j, lanes), lanes)))
+
+    over(k, size, compare)
+    return k.let(bitcast("float32", tirx.max(vmath.reduce_max_int(most.get()), rest.get())), "largest")
 
 
 def _round(
-    k: Kernel, isa: Isa, value: Callable[[Expr, int], Expr], size: Expr, whole: Expr, largest: Expr, aq: Memory,
-    to: Expr, kp: Expr,
-) -> None:  # fmt: skip
+    k: Kernel, isa: Isa, value: Callable[[Expr, int], Expr], size: Expr, largest: Expr, aq: Memory, to: Expr, kp: Expr
+) -> None:
     """Writes the bytes of a row, those of its padding too."""
     small = f32(1e-30)
     inverse = k.let(tirx.Select(largest > small, f32(127.0) / tirx.max(largest, small), f32(0.0)), "inverse")
@@ -160,9 +136,6 @@ def _round(
         shifted = value(j, lanes) * broadcast(inverse, lanes) + f32(1.5 * 2**23 + zero, lanes)
         k.store(aq, to + j, k.let(cast("int8", bitcast("int32", shifted, lanes), lanes), "q"))
 
-    with k.loop(0, whole) as i:
-        put(i * LANES, LANES)
-    with k.loop(whole * LANES, size) as j:
-        put(j, 1)
+    over(k, size, put)
     with k.loop(size, kp) as j:
-        k.store(aq, to + j, const("int8", zero - 256 if zero > 127 else zero))
+        k.store(aq, to + j, const("int8", -128 if zero else 0))
