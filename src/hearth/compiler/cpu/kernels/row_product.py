@@ -3,7 +3,8 @@
 `Y[m, n] = w_scale[n] * a_scale[m] * sum_k A[m, k] * W[n, k]`, the sum being of integers over all of K and exact. So the
 work is nothing but integer products (tiles.py), which many-row models want: vision, encoders, prompts. Weights are int8
 (`i8`) or 4 bits (`i4`), whose steps times the integer scale of their group fit signed bytes: those of a unit are
-unpacked once, into scratch, for all the rows that it meets.
+unpacked once, into scratch, for all the rows that it meets (where products are summed in 16 bits without the scales,
+which multiply the sums of groups: the same integers in the end).
 
 A *column unit* is two blocks of 16 weight rows, an *item* such a unit times a stretch of activation rows. Items are
 computed stretch by stretch, so that activations come from the second-level cache and the weights of a unit from the
@@ -86,7 +87,9 @@ class RowProductSpec:
 
     def scratch_bytes(self, kp: int) -> int:
         """Scratch that the kernel uses with activations of `kp` columns, the same for every instruction set."""
-        return _SCRATCH_BYTES + (0 if self.fmt.signed else UNIT_COLUMNS * kp)
+        if self.fmt.signed:
+            return _SCRATCH_BYTES
+        return _SCRATCH_BYTES + UNIT_COLUMNS * (kp + 4 * (kp // self.fmt.group_columns))
 
 
 def row_product(spec: RowProductSpec) -> Kernel:
@@ -132,7 +135,8 @@ def row_product(spec: RowProductSpec) -> Kernel:
                     row = k.let(number * size + tirx.min(number, larger), "row")
                     word = k.let(row * quads, "word")
                     ahead = w.look_ahead(tirx.min(number - bounds[0], i64(_AHEAD_TILES - 1)), quads)
-                    compute(Operands(activations, word, quads, w.quads, bases, w.starts(), out.sums, ahead))
+                    x = Operands(activations, word, quads, w.quads, bases, w.starts(), out.sums, ahead, w.steps())
+                    compute(x)
                     out.finish(w, row, rows, first, last, ld)
 
             _tiles(k, spec.isa, rows, end > begin, quads, run)
@@ -172,6 +176,8 @@ class _Weight:
         self.packed = k.buffer("W", "uint8")
         self.scales, self.sums = (k.view(self.packed, dtype) for dtype in ("float32", "int32"))
         self.quads = k.view(self.packed, "int8") if spec.fmt.signed else k.scratch("int8")
+        self.steps_apart = tiles.steps_apart(spec.isa) and not spec.fmt.signed
+        self.kept_steps = k.scratch("int32")
 
     def measure(self, kp: Expr) -> None:
         """Sizes follow from the columns."""
@@ -189,14 +195,14 @@ class _Weight:
         bases = [k.let(block * self.stride, "base") for block in self.blocks]
         if not self.spec.fmt.signed:
             unpacked = [i64(_SCRATCH_BYTES), k.let(self.kp * LANES + _SCRATCH_BYTES, "unpacked")]
-            for base, to in zip(bases, unpacked, strict=True):
-                self._unpack(base, to)
+            for block, (base, to) in enumerate(zip(bases, unpacked, strict=True)):
+                self._unpack(block, base, to)
             return unpacked
         return bases
 
     def starts(self) -> Callable[[int, int, int], Expr] | None:
         """What the sums of the unit's blocks begin at, so that unsigned activations count as signed ones."""
-        if not self.spec.isa.unsigned_activations:
+        if not tiles.takes_unsigned(self.spec.isa, self.steps_apart):
             return None
 
         def start(block: int, lane: int, lanes: int) -> Expr:
@@ -204,6 +210,22 @@ class _Weight:
             return self.k.let(self.sums.load(at, lanes) * const("int32", -128, lanes), "start")
 
         return start
+
+    def steps(self) -> Callable[[int, Expr, int], Expr] | None:
+        """The integer scales of groups, where they are not in the unpacked bytes."""
+        if not self.steps_apart:
+            return None
+        isa = self.spec.isa
+
+        def step(block: int, group: Expr, part: int) -> Expr:
+            return self.kept_steps.load(self._step(i64(block), group) + part * isa.rows, isa.rows)
+
+        return step
+
+    def _step(self, block: Expr, group: Expr) -> Expr:
+        """Where the scales of a group are kept, behind the unpacked bytes of both blocks; counted in 4 bytes."""
+        behind = _SCRATCH_BYTES // 4 + _quotient(self.kp * UNIT_COLUMNS, 4)
+        return behind + (block * self.column_blocks + group) * LANES
 
     def look_ahead(self, part: Expr, quads: Expr) -> Callable[[Expr, int], None]:
         """Asks for the weights of the next unit, of which a tile takes one of `_AHEAD_TILES` parts: they come from
@@ -224,14 +246,19 @@ class _Weight:
         """Index of a number of whole rows, counted in 4 bytes."""
         return _quotient(block * self.stride + self.fields + self.spec.fmt.field(name).offset, 4) + lane
 
-    def _unpack(self, base: Expr, to: Expr) -> None:
-        """The integers of a block of 16 rows, (u - 8) * step, as quad vectors of signed bytes from `to` on."""
+    def _unpack(self, block: int, base: Expr, to: Expr) -> None:
+        """The integers of a block of 16 rows, (u - 8) * step, as quad vectors of signed bytes from `to` on; or without
+        the steps, and these apart, each in both words of its lane."""
         k, fmt = self.k, self.spec.fmt
         width = 4 * LANES
         with k.loop(0, self.column_blocks) as group:
             planes = k.let(base + group * fmt.block_bytes, "planes")
             steps = bitcast("int8", self.packed.load(planes + fmt.field("sub_scale").offset, LANES), LANES)
             steps = k.let(cast("int32", steps, LANES), "steps")
+            if self.steps_apart:
+                both = tirx.bitwise_and(steps, const("int32", 0xFFFF, LANES)) * const("int32", 0x00010001, LANES)
+                k.store(self.kept_steps, self._step(i64(block), group), k.let(both, "both"))
+                steps = const("int32", 1, LANES)
             size = k.let(tirx.max(steps, const("int32", 0, LANES) - steps), "size")
             # Two bytes at a time: a nibble times a step fits a byte, so nothing is carried from one to the other.
             factor = k.let(bitcast("uint16", size * const("int32", 0x00010001, LANES), width // 2), "factor")

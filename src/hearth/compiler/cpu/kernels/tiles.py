@@ -43,6 +43,8 @@ class Operands:
         blocks: for each block of 16 weight rows, where its quad vectors begin.
         starts: (block, lane, lanes) -> what the sums of these weight rows begin at, int32; None: zeros.
         sums: this thread's scratch, as int32.
+        steps: for weights whose groups of 32 columns have integer scales that are not in the bytes (`steps_apart`):
+            (block, group, part) -> that scale in both words of each lane, int32.
         ahead: (quad, quads) asks for what is read later while these quads are multiplied; called once for each quad.
         first: which block of the unit `blocks` begin with.
     """
@@ -55,6 +57,7 @@ class Operands:
     starts: Callable[[int, int, int], Expr] | None
     sums: Memory
     ahead: Callable[[Expr, int], None]
+    steps: Callable[[int, Expr, int], Expr] | None = None
     first: int = 0
 
     def at(self, block: int, quad: Expr, offset: int = 0) -> Expr:
@@ -67,6 +70,10 @@ class Operands:
 
     def start(self, block: int, lane: int, lanes: int) -> Expr:
         return const("int32", 0, lanes) if self.starts is None else self.starts(self.first + block, lane, lanes)
+
+    def step(self, block: int, group: Expr, part: int) -> Expr:
+        assert self.steps is not None
+        return self.steps(self.first + block, group, part)
 
     def put(self, k: Kernel, row: int, block: int, lane: int, sums: Expr) -> None:
         """Keeps a finished vector of int32."""
@@ -83,6 +90,17 @@ class Operands:
             self.ahead(quad, quads)
 
 
+def steps_apart(isa: Isa) -> bool:
+    """Whether the integer scales of groups of 4-bit weights stay out of the bytes that are multiplied: where products
+    are summed in 16 bits, which then hold those of a whole group."""
+    return isa.dot in _STEPPED
+
+
+def takes_unsigned(isa: Isa, is_stepped: bool) -> bool:
+    """Whether sums are of unsigned activations, and begin at -128 times those of the weights."""
+    return isa.unsigned_activations or (is_stepped and isa.dot == "maddubs")
+
+
 _Tile = Callable[[Isa, Kernel, int, Operands], None]
 """Writes out a tile of so many rows of activations."""
 
@@ -93,7 +111,8 @@ def compute(isa: Isa, k: Kernel, count: Expr, x: Operands, most: int) -> None:
         with k.when(count == i64(rows)):
             blocks = isa.tile[1]
             for first in range(0, UNIT_BLOCKS, blocks):
-                _TILES.get(isa.dot, _grouped)(isa, k, rows, x.some(first, blocks))
+                chosen = _STEPPED[isa.dot] if x.steps is not None else _TILES.get(isa.dot, _grouped)
+                chosen(isa, k, rows, x.some(first, blocks))
 
 
 def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
@@ -190,20 +209,73 @@ def _grouped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     for block, part in _parts(isa, x):
         sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
         with k.loop(0, tirx.floordiv(x.quads, i64(_GROUP))) as group:
-            first = k.let(group * _GROUP, "first")
-            x.look_ahead(block, part, first, _GROUP)
-
-            def weights(u: int, first: Expr = first, block: int = block, part: int = part) -> Expr:
-                return k.let(x.weights.load(x.at(block, first + u, part * isa.width), isa.width), "weights")
-
-            made = [lambda u=u: weights(u) for u in range(_GROUP)]
-            activations = [[x.activations.load(x.quad(row, first + u)) for u in range(_GROUP)] for row in range(rows)]
-            for total, value in zip(sums, dot.group_dot(isa, k, made, activations, 8), strict=True):
+            x.look_ahead(block, part, group * _GROUP, _GROUP)
+            for total, value in zip(sums, _group(isa, k, rows, x, block, part, group, 8), strict=True):
                 total.set(total.get() + value)
         for row, total in enumerate(sums):
             x.put(k, row, block, part * isa.rows, total.get())
 
 
+def _group(isa: Isa, k: Kernel, rows: int, x: Operands, block: int, part: int, group: Expr, bits: int) -> list[Expr]:
+    """For each row its sums over a group of 32 columns, of weights with so many bits."""
+    first = k.let(group * _GROUP, "first")
+
+    def weights(u: int) -> Callable[[], Expr]:
+        at = x.at(block, first + u, part * isa.width)
+        return lambda: k.let(x.weights.load(at, isa.width), "weights")
+
+    activations = [[x.activations.load(x.quad(row, first + u)) for u in range(_GROUP)] for row in range(rows)]
+    return dot.group_dot(isa, k, [weights(u) for u in range(_GROUP)], activations, bits)
+
+
+def _stepped_pairs(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """AVX2 with 4-bit weights: 16 products of unsigned bytes with -8..7 fit 16 bits, so a group is summed there, and is
+    multiplied by its scale when its words are added in pairs. Four rows at a time, by all of a block's vectors."""
+    parts = range(isa.parts)
+    for block in range(len(x.blocks)):
+        for begin in range(0, rows, 4):
+            some = range(begin, min(begin + 4, rows))
+            starts = [x.start(block, p * isa.rows, isa.rows) for p in parts]
+            sums = [[k.register("int32", isa.rows, start) for start in starts] for _ in some]
+            with k.loop(0, tirx.floordiv(x.quads, i64(_GROUP))) as group:
+                first = k.let(group * _GROUP, "first")
+                if begin == 0:
+                    x.look_ahead(block, 0, first, _GROUP)
+                words: list[list[Expr]] = [[None] * isa.parts for _ in some]
+                for u in range(_GROUP):
+                    weights = [k.let(x.weights.load(x.at(block, first + u, p * isa.width), isa.width)) for p in parts]
+                    for row, kept in zip(some, words, strict=True):
+                        quad = tirx.bitwise_xor(x.activations.load(x.quad(row, first + u)), const("int32", -0x7F7F7F80))
+                        a = k.let(dot.spread(isa, quad), "a")
+                        for p, weight in enumerate(weights):
+                            product = dot.maddubs(a, weight)
+                            kept[p] = k.let(product if u == 0 else kept[p] + product, "words")
+                for p in parts:
+                    step = k.let(bitcast("int16", x.step(block, group, p), isa.width // 2), "step")
+                    for totals, kept in zip(sums, words, strict=True):
+                        totals[p].set(totals[p].get() + dot.madd(kept[p], step))
+            for row, totals in zip(some, sums, strict=True):
+                for p, total in enumerate(totals):
+                    x.put(k, row, block, p * isa.rows, total.get())
+
+
+def _stepped(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """4-bit weights where products are summed in 16 bits: a group at a time, then times its scale."""
+    for block, part in _parts(isa, x):
+        sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
+        with k.loop(0, tirx.floordiv(x.quads, i64(_GROUP))) as group:
+            x.look_ahead(block, part, group * _GROUP, _GROUP)
+            both = x.step(block, group, part)
+            half = const("int32", 16, isa.rows)
+            step = k.let(tirx.shift_right(tirx.shift_left(both, half), half), "step")
+            dots = _group(isa, k, rows, x, block, part, group, 4)
+            for total, value in zip(sums, dots, strict=True):
+                total.set(total.get() + value * step)
+        for row, total in enumerate(sums):
+            x.put(k, row, block, part * isa.rows, total.get())
+
+
+_STEPPED: dict[DotKind, _Tile] = {"maddubs": _stepped_pairs, "smull": _stepped}
 _TILES: dict[DotKind, _Tile] = {
     "vpdpbusd": _accumulating,
     "sdot": _accumulating,
