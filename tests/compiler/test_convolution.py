@@ -18,6 +18,7 @@ from hearth.compiler.cpu.kernels.conv import ConvSpec, conv
 from hearth.compiler.cpu.kernels.conv_geometry import Conv, PreparedMap, conv2d, conv_transpose2d
 from hearth.compiler.cpu.kernels.conv_prepare import PrepareMapSpec, map_range, prepare_map
 from hearth.compiler.cpu.targets import Isa
+from hearth.errors import Unsupported
 from hearth.quant import round_up
 from hearth.quant.convolution import ConvKind, ConvWeight, transposed_phase, transposed_taps
 
@@ -311,6 +312,12 @@ def test_ranges_that_a_convolution_leaves(made: dict[ConvKind, Kernels]) -> None
     kernels.library.run(name, [y, ranges, out, found], source.prepare_scalars(entries), 2 * source.rows, chunk=5)
     assert np.array_equal(out, again)
     assert np.array_equal(found.view(np.int32), wanted.view(np.int32))
+
+
+def test_sums_that_32_bits_do_not_hold_are_refused() -> None:
+    weight = ConvWeight(1, 70_000, (1, 1), kind="int8")
+    with pytest.raises(Unsupported, match="70,000 products"):
+        weight.pack(np.zeros((1, 70_000, 1, 1), np.float32), None)
 
 
 def test_a_map_of_zeros(made: dict[ConvKind, Kernels]) -> None:

@@ -12,12 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.errors import Unsupported
 from hearth.quant.formats import LANES, round_up
 
 ConvKind = Literal["int8", "float32"]
 
 VECTOR_BYTES = 64
 """Of 16 dwords: one dword of input times 16 output channels."""
+MOST_PRODUCTS = (2**31 - 1) // (255 * 127)
+"""Of an activation, an unsigned byte at most, and a weight: so many fit an int32 whatever they are."""
 SCALE, SUM, BIAS = "scale", "sum", "bias"
 _FIELDS: dict[ConvKind, tuple[str, ...]] = {"int8": (SCALE, SUM, BIAS), "float32": (BIAS,)}
 
@@ -85,8 +88,17 @@ class ConvWeight:
         Args:
             weight: `(outputs, inputs / groups, kh, kw)`; rounded to integers in [-127, 127] for `int8`.
             bias: `(outputs,)`; None: zeros.
+
+        Raises:
+            Unsupported: an output sums more products than int32 holds for certain.
         """
         height, width = self.kernel
+        products = self.inputs // self.groups * height * width
+        if self.kind == "int8" and products > MOST_PRODUCTS:
+            raise Unsupported(
+                f"A convolution sums {products:,} products of int8 for each output; 32 bits hold {MOST_PRODUCTS:,}.",
+                hint="Keep this convolution in f32.",
+            )
         rows = weight.reshape(self.outputs, -1)
         fields: dict[str, NDArray[np.generic]] = {BIAS: np.zeros(self.outputs, np.float32) if bias is None else bias}
         values: NDArray[np.generic] = weight

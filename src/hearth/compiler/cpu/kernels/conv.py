@@ -32,8 +32,11 @@ VECTOR = 64  # bytes: one dword of input times 16 output channels
 PREFETCH_BYTES = 1024
 """How far ahead weights are asked for: they come from the second-level cache, once for each tile."""
 PREFETCH_PLANES = 4
-_TILES = (10, 8, 7, 6, 4, 3, 2, 1)
-"""Pixels of a tile. Rows of networks are multiples of 8, 10 or 7 pixels; code for more sizes is long to compile."""
+"""How far ahead the map is asked for, in dwords: each stands in lines of its own."""
+_TILES = (10, 8, 7, 6, 5, 4, 3, 2, 1)
+"""Pixels of a tile. Rows of networks are multiples of 5, 7 or 8 pixels; code for more sizes is long to compile."""
+_CHAINS = 8
+"""Sums that must be under way for none to wait: two multiply-adds a cycle, each of four cycles."""
 
 
 @dataclass(frozen=True)
@@ -180,10 +183,10 @@ def conv(spec: ConvSpec) -> Kernel:
 
 def _tile_size(k: Kernel, spec: ConvSpec, width: Expr) -> Expr:
     """The tile, no wider than the row, whose copies cover the row with the least work; the largest of equals."""
-    size, least = i64(1), width * (10 // spec.vectors + 1)
+    size, least = i64(1), width * (_CHAINS // spec.vectors + 1)
     for pixels in reversed(spec.tiles[:-1]):
-        # A tile of few pixels has not enough sums to hide the latency of one, and each tile has its overhead.
-        cost = max(pixels, 10 // spec.vectors) + 1
+        # A tile of few pixels takes as long as one that has all its sums under way, and each tile has its overhead.
+        cost = max(pixels, _CHAINS // spec.vectors) + 1
         work = k.opaque(tirx.floordiv(width + (pixels - 1), i64(pixels)) * cost, "work")
         better = tirx.all(work <= least, width >= pixels)
         size = k.opaque(tirx.Select(better, i64(pixels), size), "size")
