@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.kernel_library import KernelLibrary, build, copied, emulated_params, guarded, isa_params
+from tests.compiler.kernel_library import (
+    KernelLibrary,
+    build,
+    copied,
+    emulated_params,
+    guarded,
+    isa_params,
+    matrix_params,
+)
 from tests.compiler.maps.cases import CONVS, F32, GOLDEN, TRANSPOSED, ConvCase, numbers
 
 from hearth.compiler.cpu.kernels.conv import ConvSpec, conv
@@ -70,8 +78,8 @@ class Kernels:
         spec = ConvSpec(self.isa, self.kind, what.stride[1], point, grouped, residual is not None, activation)
         x, scales = prepared
         buffers = [x, *scales, copied(packed), *([] if residual is None else [residual]), y]
-        units = what.units(len(x), spec.blocks)
-        self.library.run(spec.name, buffers, what.scalars(len(x)), units, chunk=chunk)
+        units, scratch = what.units(len(x), spec.blocks), max(64, spec.scratch_bytes())
+        self.library.run(spec.name, buffers, what.scalars(len(x)), units, chunk=chunk, scratch_bytes=scratch)
 
 
 ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
@@ -95,7 +103,7 @@ def all_kernels(isa: Isa, folder: Path) -> dict[ConvKind, Kernels]:
     return made
 
 
-@pytest.fixture(scope="module", params=isa_params())
+@pytest.fixture(scope="module", params=[*isa_params(), *matrix_params()])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[ConvKind, Kernels]:
     return all_kernels(request.param, tmp_path_factory.mktemp("conv"))
 
@@ -301,7 +309,8 @@ def test_ranges_that_a_convolution_leaves(made: dict[ConvKind, Kernels]) -> None
     ranges = guarded((2, entries, 2), np.float32)
     x, (scales,) = kernels.prepare(case.x, what.source, 3)
     buffers = [x, scales, copied(what.weight.pack(case.weight, case.bias)), residual, y, ranges]
-    kernels.library.run(spec.name, buffers, what.scalars(2, ranges=True), what.units(2, spec.blocks), chunk=3)
+    kernels.library.run(spec.name, buffers, what.scalars(2, ranges=True), what.units(2, spec.blocks), chunk=3,
+                        scratch_bytes=spec.scratch_bytes())  # fmt: skip
     np.testing.assert_array_equal(ranges[..., 0].min(axis=1), 0)
     np.testing.assert_array_equal(ranges[..., 1].max(axis=1), y[..., :40].max(axis=(1, 2, 3)))
 

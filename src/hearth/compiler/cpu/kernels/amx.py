@@ -23,7 +23,7 @@ FEW_ROWS = 4
 
 _CONFIG, _STARTS = SUMS_BYTES, SUMS_BYTES + 64
 """Byte offsets in scratch: the configuration, and for each block of weight rows what its sums begin at."""
-_SUMS, _A, _B = (0, 1, 2, 3), (4, 5), (6, 7)
+SUMS, A, B = (0, 1, 2, 3), (4, 5), (6, 7)
 """Tile registers: sums [half of the rows][block], activations [half], weights [block]."""
 
 
@@ -45,20 +45,29 @@ def configure(k: Kernel, count: Expr, quads: Expr) -> Halves:
     step = k.let(tirx.Select(whole, i64(STEP_BYTES), i64(STEP_BYTES // 2)), "step")
     first = k.let(tirx.Select(count > i64(TILE_ROWS), tirx.truncdiv(count + 1, i64(2)), count), "first")
     second = k.let(count - first, "second")
+    shape(k, _CONFIG, first, second, step)
+    return Halves(first, second, step)
+
+
+def shape(k: Kernel, at: int, first: Expr, second: Expr, step: Expr) -> None:
+    """Shapes the registers of this thread: `SUMS`, `A` for halves of so many rows, and `step` bytes of each along K.
+
+    Args:
+        at: byte offset in scratch of 64 bytes for the configuration.
+    """
     bytes_, words = k.scratch("uint8"), k.scratch("uint16")
-    k.store(bytes_, i64(_CONFIG), const("uint8", 0, 64))
-    k.store(bytes_, i64(_CONFIG), const("uint8", 1))  # the palette
+    k.store(bytes_, i64(at), const("uint8", 0, 64))
+    k.store(bytes_, i64(at), const("uint8", 1))  # the palette
     # A register that is not used has a shape all the same: one of no rows would be none.
     rows = [tirx.max(first, i64(1)), tirx.max(second, i64(1))]
     for register, height, width in (
-        *((_SUMS[2 * half + block], rows[half], i64(QUAD_BYTES)) for half in (0, 1) for block in (0, 1)),
-        *((_A[half], rows[half], step) for half in (0, 1)),
-        *((register, tirx.truncdiv(step, i64(4)), i64(QUAD_BYTES)) for register in _B),
+        *((SUMS[2 * half + block], rows[half], i64(QUAD_BYTES)) for half in (0, 1) for block in (0, 1)),
+        *((A[half], rows[half], step) for half in (0, 1)),
+        *((register, tirx.truncdiv(step, i64(4)), i64(QUAD_BYTES)) for register in B),
     ):
-        k.store(words, i64(_CONFIG // 2 + 8 + register), cast("uint16", width))
-        k.store(bytes_, i64(_CONFIG + 48 + register), cast("uint8", height))
-    _emit(k, "ldtilecfg", _address(bytes_, i64(_CONFIG)))
-    return Halves(first, second, step)
+        k.store(words, i64(at // 2 + 8 + register), cast("uint16", width))
+        k.store(bytes_, i64(at + 48 + register), cast("uint8", height))
+    _emit(k, "ldtilecfg", _address(bytes_, i64(at)))
 
 
 def release(k: Kernel) -> None:
@@ -85,25 +94,34 @@ def _multiply(k: Kernel, halves: Halves, x: Operands, used: tuple[int, ...]) -> 
     pairs = [(half, block) for half in range(len(used)) for block in range(len(x.blocks))]
     for half, block in pairs:
         # The same line for every row of the tile.
-        _load(k, _SUMS[2 * half + block], x.sums, i64(_STARTS // 4 + block * LANES), i64(0))
+        load(k, SUMS[2 * half + block], x.sums, i64(_STARTS // 4 + block * LANES), i64(0))
     with k.loop(0, tirx.truncdiv(kp, halves.step)) as step:
         at = k.let(step * halves.step, "at")
         x.ahead(tirx.truncdiv(at, i64(4)), STEP_BYTES // 4)
         for half, begin in enumerate(begins):
-            _load(k, _A[half], bytes_, begin + at, kp)
+            load(k, A[half], bytes_, begin + at, kp)
         for block, base in enumerate(x.blocks):
-            _load(k, _B[block], x.weights, base + at * LANES, i64(QUAD_BYTES))
+            load(k, B[block], x.weights, base + at * LANES, i64(QUAD_BYTES))
         for half, block in pairs:
-            names = (_SUMS[2 * half + block], _A[half], _B[block])
-            _emit(k, "tdpbusd", *(const("int8", name) for name in names))
+            multiply(k, half, block)
     for half, block in pairs:
         to = half * halves.first * UNIT_COLUMNS + block * LANES
-        address = _address(x.sums, to if half else i64(block * LANES))
-        _emit(k, "tilestored64", const("int8", _SUMS[2 * half + block]), address, i64(4 * UNIT_COLUMNS))
+        store(k, SUMS[2 * half + block], x.sums, to if half else i64(block * LANES), i64(4 * UNIT_COLUMNS))
 
 
-def _load(k: Kernel, register: int, memory: Memory, index: Expr, stride: Expr) -> None:
+def multiply(k: Kernel, half: int, block: int) -> None:
+    """SUMS of a half and a block += A of the half, unsigned bytes, times B of the block, signed ones."""
+    names = (SUMS[2 * half + block], A[half], B[block])
+    _emit(k, "tdpbusd", *(const("int8", name) for name in names))
+
+
+def load(k: Kernel, register: int, memory: Memory, index: Expr, stride: Expr) -> None:
+    """A register from rows that lie `stride` bytes apart."""
     _emit(k, "tileloadd64", const("int8", register), _address(memory, index), stride)
+
+
+def store(k: Kernel, register: int, memory: Memory, index: Expr, stride: Expr) -> None:
+    _emit(k, "tilestored64", const("int8", register), _address(memory, index), stride)
 
 
 def _address(memory: Memory, index: Expr) -> Expr:

@@ -8,6 +8,8 @@ dwords (an f32 channel or a quad of int8 channels), so that the pixels of a row 
 by side. A tile of some pixels of a row times 16 or 32 output channels stays in registers through all taps and channels.
 Each output is summed in one order whatever the tile: results are the same bits for any cut of the units.
 
+Where there is a matrix unit int8 sums are computed by it instead (`conv_amx`), from a map that lies pixel by pixel.
+
 A transposed convolution is one of these for each phase of its stride: only the output's scalars say where it writes.
 """
 
@@ -20,9 +22,9 @@ from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels import amx, conv_amx, vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
-from hearth.compiler.cpu.kernels.conv_prepare import lanes_below, store_range
+from hearth.compiler.cpu.kernels.conv_prepare import by_pixel, lanes_below, store_range
 from hearth.compiler.cpu.kernels.dot import add_tap, finish_tap_sum, sum_vectors, tap_sums
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant.convolution import BIAS, SCALE, SUM, ConvKind, field_count, field_vector
@@ -100,7 +102,8 @@ class ConvSpec:
         return min(self.blocks, 2 if self.isa.float_tile[1] > 8 else 1)
 
     def scratch_bytes(self) -> int:
-        return 0
+        """Of the instruction set that needs the most."""
+        return conv_amx.SCRATCH_BYTES if self.kind == "int8" else 0
 
 
 SCALARS = (
@@ -131,6 +134,10 @@ def conv(spec: ConvSpec) -> Kernel:
     n = {name: k.scalar(name) for name in SCALARS}
     groups = {name: k.scalar(name) for name in ("outs", "ins", "x_dwords")} if spec.grouped else {}
     channels = k.scalar("channels") if spec.ranges else None
+    matrix = by_pixel(spec.isa, spec.kind)
+    if matrix:
+        map_dwords = groups["x_dwords"] if spec.grouped else n["dwords"]
+        n = conv_amx.address_by_pixel(k, n, map_dwords, spec.stride)
     taps = k.let(n["kernel_h"] * n["kernel_w"], "taps")
     block_vectors = k.opaque(n["dwords"] * taps + field_count(spec.kind), "vectors")
     size = _tile_size(k, spec, n["out_w"])
@@ -163,7 +170,13 @@ def conv(spec: ConvSpec) -> Kernel:
 
         there = k.let(tirx.min(n["blocks"] - first, i64(spec.blocks)), "there")
         each_arguments = (first, x_at, y_at, image, dwords)
-        if spec.tile_blocks == 2:
+        if matrix:
+            assert scales is not None
+            by_tiles = conv_amx.Row(k, n, x, w, y, scales, block_vectors, image, x_at, y_at, dwords)
+            for blocks in range(1, spec.blocks + 1):
+                with k.when(tirx.EQ(there, i64(blocks))):
+                    by_tiles.run(first, blocks)
+        elif spec.tile_blocks == 2:
             with k.when(tirx.EQ(there, i64(2))):
                 each(2, first, *each_arguments)
             with k.when(tirx.EQ(there, i64(1))):
@@ -178,6 +191,8 @@ def conv(spec: ConvSpec) -> Kernel:
                 units = tirx.floordiv(n["blocks"] + (spec.blocks - 1), i64(spec.blocks))
                 entry = (row * units + tirx.floordiv(first, i64(spec.blocks))) * 2
                 store_range(k, ranges, entry, low, high)
+    if matrix:
+        amx.release(k)
     return k
 
 

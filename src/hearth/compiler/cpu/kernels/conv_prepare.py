@@ -93,6 +93,12 @@ def _largest(x: Expr) -> Expr:
     return bitcast("float32", vmath.reduce_max_int(bitcast("int32", x, LANES)))
 
 
+def by_pixel(isa: Isa, kind: ConvKind) -> bool:
+    """Whether the dwords of a prepared map lie pixel by pixel, [row][column][dword]: tiles of a matrix unit have pixels
+    for rows."""
+    return kind == "int8" and isa.matrix is not None
+
+
 @dataclass(frozen=True)
 class PrepareMapSpec:
     """Which preparation.
@@ -130,6 +136,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
     names = ("h", "w", "channels", "ld", "rows", "columns", "top", "left", "dwords")
     h, w, channels, ld, rows, columns, top, left, dwords = (k.scalar(name) for name in names)
     entries = k.scalar("entries") if quantised else None
+    whole = by_pixel(spec.isa, spec.kind)
     height, width = k.opaque(h * spec.upsample, "height"), k.opaque(w * spec.upsample, "width")
     with k.loop(k.begin, k.end) as unit:
         image = k.opaque(tirx.floordiv(unit, rows), "image")
@@ -152,9 +159,10 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
             with k.loop(0, dwords) as dword:
                 for begin, end in ((i64(0), left), (left + width, columns)):
                     with k.loop(begin, end) as column:
-                        k.store(out, p_row + dword * columns + column, blank)
+                        k.store(out, p_row + (column * dwords + dword if whole else dword * columns + column), blank)
             x_row = k.opaque((image * h + tirx.floordiv(source, i64(spec.upsample))) * w * ld, "x_row")
-            pixels = _Pixels(k, spec, x, out, quantiser, x_row, p_row + left, channels, ld, dwords, columns)
+            p_first = p_row + (left * dwords if whole else left)
+            pixels = _Pixels(k, spec, x, out, quantiser, x_row, p_first, channels, ld, dwords, columns)
             fours = k.opaque(tirx.floordiv(width, i64(PIXELS)), "fours")
             with k.loop(0, fours) as four:
                 pixels.copy(four * PIXELS, PIXELS)
@@ -189,6 +197,16 @@ class _Pixels:
             k.opaque(self.x_row + tirx.floordiv(first + p, i64(self.spec.upsample)) * self.ld, "start")
             for p in range(count)
         ]
+        if by_pixel(self.spec.isa, self.spec.kind):
+            for p, start in enumerate(starts):
+                to = k.opaque(self.p_row + (first + p) * self.dwords, "to")
+                with k.loop(0, whole) as four:
+                    value = self._dwords(self.x.load(start + four * step, step), step)
+                    k.store(self.out, to + four * PIXELS, k.let(value, "dwords"))
+                with k.loop(whole * PIXELS, self.dwords) as d:
+                    value = self._dwords(self.x.load(start + d * per_dword, per_dword), per_dword)
+                    k.store(self.out, to + d, k.let(value, "dword"))
+            return
         to = k.opaque(self.p_row + first, "to")
         with k.loop(0, whole) as four:
             held = [k.let(self._dwords(self.x.load(start + four * step, step), step), "dwords") for start in starts]
