@@ -26,6 +26,7 @@ from hearth.compiler.cpu.kernels.builder import (
     f32,
     fma,
     i64,
+    lanes_of,
     llvm,
 )
 from hearth.compiler.cpu.kernels.dot import pick
@@ -136,7 +137,7 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
     names = ("h", "w", "channels", "ld", "rows", "columns", "top", "left", "dwords")
     h, w, channels, ld, rows, columns, top, left, dwords = (k.scalar(name) for name in names)
     entries = k.scalar("entries") if quantised else None
-    whole = by_pixel(spec.isa, spec.kind)
+    layout = _Layout(i64(1), dwords) if by_pixel(spec.isa, spec.kind) else _Layout(columns, i64(1))
     height, width = k.opaque(h * spec.upsample, "height"), k.opaque(w * spec.upsample, "width")
     with k.loop(k.begin, k.end) as unit:
         image = k.opaque(tirx.floordiv(unit, rows), "image")
@@ -159,16 +160,27 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
             with k.loop(0, dwords) as dword:
                 for begin, end in ((i64(0), left), (left + width, columns)):
                     with k.loop(begin, end) as column:
-                        k.store(out, p_row + (column * dwords + dword if whole else dword * columns + column), blank)
+                        k.store(out, p_row + layout.at(dword, column), blank)
             x_row = k.opaque((image * h + tirx.floordiv(source, i64(spec.upsample))) * w * ld, "x_row")
-            p_first = p_row + (left * dwords if whole else left)
-            pixels = _Pixels(k, spec, x, out, quantiser, x_row, p_first, channels, ld, dwords, columns)
+            p_first = p_row + layout.at(i64(0), left)
+            pixels = _Pixels(k, spec, x, out, quantiser, layout, x_row, p_first, channels, ld, dwords)
             fours = k.opaque(tirx.floordiv(width, i64(PIXELS)), "fours")
             with k.loop(0, fours) as four:
                 pixels.copy(four * PIXELS, PIXELS)
             with k.loop(fours * PIXELS, width) as pixel:
                 pixels.copy(pixel, 1)
     return k
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How far apart the dwords of a pixel and the pixels of a row lie in P."""
+
+    dword: Expr
+    column: Expr
+
+    def at(self, dword: Expr, column: Expr) -> Expr:
+        return dword * self.dword + column * self.column
 
 
 @dataclass(frozen=True)
@@ -180,44 +192,48 @@ class _Pixels:
     x: Memory
     out: Memory
     quantiser: _Quantiser | None
+    layout: _Layout
     x_row: Expr
     p_row: Expr
     channels: Expr
     ld: Expr
     dwords: Expr
-    columns: Expr
 
     def copy(self, first: Expr, count: int) -> None:
         """1 or 4 pixels: four dwords of each at a time, then one. The last channel of a quad may lie past the true
         ones, within the padding of the row, and meets weights of zero."""
         k, per_dword = self.k, 4 if self.spec.kind == "int8" else 1
-        step = PIXELS * per_dword
-        whole = k.opaque(tirx.floordiv(self.channels, i64(step)), "whole")
-        starts = [
-            k.opaque(self.x_row + tirx.floordiv(first + p, i64(self.spec.upsample)) * self.ld, "start")
+        fours = k.opaque(tirx.floordiv(self.channels, i64(PIXELS * per_dword)), "fours")
+        places = [
+            (k.opaque(self.x_row + tirx.floordiv(first + p, i64(self.spec.upsample)) * self.ld, "start"),
+             k.opaque(self.p_row + self.layout.at(i64(0), first + p), "to"))
             for p in range(count)
-        ]
-        if by_pixel(self.spec.isa, self.spec.kind):
-            for p, start in enumerate(starts):
-                to = k.opaque(self.p_row + (first + p) * self.dwords, "to")
-                with k.loop(0, whole) as four:
-                    value = self._dwords(self.x.load(start + four * step, step), step)
-                    k.store(self.out, to + four * PIXELS, k.let(value, "dwords"))
-                with k.loop(whole * PIXELS, self.dwords) as d:
-                    value = self._dwords(self.x.load(start + d * per_dword, per_dword), per_dword)
-                    k.store(self.out, to + d, k.let(value, "dword"))
+        ]  # fmt: skip
+        put = self._put_pixels if by_pixel(self.spec.isa, self.spec.kind) else self._put_planes
+        with k.loop(0, fours) as four:
+            put(places, four * PIXELS, PIXELS, PIXELS * per_dword)
+        with k.loop(fours * PIXELS, self.dwords) as dword:
+            put(places, dword, 1, per_dword)
+
+    def _put_pixels(self, places: list[tuple[Expr, Expr]], dword: Expr, count: int, floats: int) -> None:
+        """`count` dwords, which lie side by side."""
+        for start, to in places:
+            value = self._dwords(self.x.load(start + dword * (floats // count), floats), floats)
+            self.k.store(self.out, to + dword, self.k.let(value, "dwords"))
+
+    def _put_planes(self, places: list[tuple[Expr, Expr]], dword: Expr, count: int, floats: int) -> None:
+        """`count` dwords, each beside those of the next pixels."""
+        k, to = self.k, places[0][1]
+        numbers = [self.x.load(start + dword * (floats // count), floats) for start, _ in places]
+        if count == 1 and len(places) > 1:
+            numbers = [pick(numbers, range(floats * len(places)))]
+        held = [k.let(self._dwords(number, lanes_of(number)), "dwords") for number in numbers]
+        if count == 1:
+            k.store(self.out, to + dword * self.layout.dword, held[0])
             return
-        to = k.opaque(self.p_row + first, "to")
-        with k.loop(0, whole) as four:
-            held = [k.let(self._dwords(self.x.load(start + four * step, step), step), "dwords") for start in starts]
-            for d in range(PIXELS):
-                lanes = [d + PIXELS * p for p in range(count)]
-                k.store(self.out, to + (four * PIXELS + d) * self.columns, pick(held, lanes))
-        with k.loop(whole * PIXELS, self.dwords) as d:
-            numbers = [self.x.load(start + d * per_dword, per_dword) for start in starts]
-            together = pick(numbers, range(count * per_dword)) if count > 1 else numbers[0]
-            value = self._dwords(together, count * per_dword)
-            k.store(self.out, to + d * self.columns, k.let(value, "dword"))
+        for d in range(count):
+            lanes = [d + count * p for p in range(len(places))]
+            k.store(self.out, to + (dword + d) * self.layout.dword, pick(held, lanes))
 
     def _dwords(self, numbers: Expr, count: int) -> Expr:
         return numbers if self.quantiser is None else self.quantiser.quads(numbers, count)
