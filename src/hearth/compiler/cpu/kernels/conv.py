@@ -138,19 +138,18 @@ def conv(spec: ConvSpec) -> Kernel:
     if matrix:
         map_dwords = groups["x_dwords"] if spec.grouped else n["dwords"]
         n = conv_amx.address_by_pixel(k, n, map_dwords, spec.stride)
-    taps = k.let(n["kernel_h"] * n["kernel_w"], "taps")
+    taps = k.opaque(n["kernel_h"] * n["kernel_w"], "taps")
     block_vectors = k.opaque(n["dwords"] * taps + field_count(spec.kind), "vectors")
-    size = _tile_size(k, spec, n["out_w"])
-    count = k.opaque(tirx.floordiv(n["out_w"] + size - 1, size), "tiles")
+    vectors = _Vectors(k, spec, n, x, w, y, scales, block_vectors)
 
     with k.loop(k.begin, k.end) as unit:
         first = k.opaque(tirx.floordiv(unit, n["rows"]) * spec.blocks, "block")
+        there = k.opaque(tirx.min(n["blocks"] - first, i64(spec.blocks)), "there")
         row = k.opaque(tirx.floormod(unit, n["rows"]), "row")
         image = k.opaque(tirx.floordiv(row, n["out_h"]), "image")
         line = k.opaque(row - image * n["out_h"], "line")
         y_at = k.opaque(n["y_start"] + image * n["y_image"] + line * n["y_row"] + first * LANES, "y_at")
-        x_at = n["x_start"] + image * n["x_image"] + line * n["x_row"]
-        dwords = n["dwords"]
+        x_at, dwords = n["x_start"] + image * n["x_image"] + line * n["x_row"], n["dwords"]
         if spec.grouped:
             channel = tirx.floordiv(first * LANES, groups["outs"]) * groups["ins"]
             dword = k.opaque(tirx.floordiv(channel, i64(4 if spec.kind == "int8" else 1)), "dword")
@@ -158,35 +157,16 @@ def conv(spec: ConvSpec) -> Kernel:
             dwords = k.opaque(tirx.min(dwords, groups["x_dwords"] - dword), "dwords")
         x_at = k.opaque(x_at, "x_at")
 
-        def each(blocks: int, begin: Expr, unit_first: Expr, x_at: Expr, y_at: Expr, image: Expr, dwords: Expr) -> None:
-            """All pixels of the row for some blocks. The last tile overlaps the one before it rather than be small."""
-            tile = _Tile(k, spec, n, x, w, y, scales, block_vectors, dwords, image)
-            with k.loop(0, count) as number:
-                start = k.opaque(tirx.min(number * size, n["out_w"] - size), "start")
-                for pixels in spec.tiles:
-                    with k.when(tirx.EQ(size, i64(pixels))):
-                        at = k.opaque(y_at + (begin - unit_first) * LANES + start * n["y_pixel"], "at")
-                        tile.run(pixels, blocks, begin, k.opaque(x_at + start * spec.stride, "from"), at)
-
-        there = k.let(tirx.min(n["blocks"] - first, i64(spec.blocks)), "there")
-        each_arguments = (first, x_at, y_at, image, dwords)
         if matrix:
             assert scales is not None
             by_tiles = conv_amx.Row(k, n, x, w, y, scales, block_vectors, image, x_at, y_at, dwords)
             for blocks in range(1, spec.blocks + 1):
                 with k.when(tirx.EQ(there, i64(blocks))):
                     by_tiles.run(first, blocks)
-        elif spec.tile_blocks == 2:
-            with k.when(tirx.EQ(there, i64(2))):
-                each(2, first, *each_arguments)
-            with k.when(tirx.EQ(there, i64(1))):
-                each(1, first, *each_arguments)
         else:
-            with k.loop(first, first + there) as block:
-                each(1, block, *each_arguments)
+            vectors.row(first, there, x_at, y_at, image, dwords)
         if residual is not None or spec.activation is not None or spec.ranges:
-            finish = _Finish(k, spec, n, residual, y, channels)
-            low, high = finish.row(y_at, first, there)
+            low, high = _Finish(k, spec, n, residual, y, channels).row(y_at, first, there)
             if ranges is not None:
                 units = tirx.floordiv(n["blocks"] + (spec.blocks - 1), i64(spec.blocks))
                 entry = (row * units + tirx.floordiv(first, i64(spec.blocks))) * 2
@@ -194,6 +174,42 @@ def conv(spec: ConvSpec) -> Kernel:
     if matrix:
         amx.release(k)
     return k
+
+
+class _Vectors:
+    """Rows in tiles of pixels, for a block at a time or two, whose sums stay in vector registers."""
+
+    def __init__(
+        self, k: Kernel, spec: ConvSpec, n: dict[str, Expr], x: Memory, w: Memory, y: Memory, scales: Memory | None,
+        block_vectors: Expr,
+    ) -> None:  # fmt: skip
+        self.k, self.spec, self.n, self.x, self.w, self.y, self.scales = k, spec, n, x, w, y, scales
+        self.block_vectors = block_vectors
+        self.size = _tile_size(k, spec, n["out_w"])
+        self.count = k.opaque(tirx.floordiv(n["out_w"] + self.size - 1, self.size), "tiles")
+
+    def row(self, first: Expr, there: Expr, x_at: Expr, y_at: Expr, image: Expr, dwords: Expr) -> None:
+        """A row of the output for the blocks of a unit, of which there are `there` from `first` on."""
+        k = self.k
+        if self.spec.tile_blocks == 2:
+            for blocks in (1, 2):
+                with k.when(tirx.EQ(there, i64(blocks))):
+                    self._tiles(blocks, first, x_at, y_at, image, dwords)
+            return
+        with k.loop(0, there) as number:
+            self._tiles(1, first + number, x_at, k.opaque(y_at + number * LANES, "y_at"), image, dwords)
+
+    def _tiles(self, blocks: int, block: Expr, x_at: Expr, y_at: Expr, image: Expr, dwords: Expr) -> None:
+        """All pixels of the row. The last tile overlaps the one before it rather than be small."""
+        k, n, spec = self.k, self.n, self.spec
+        tile = _Tile(k, spec, n, self.x, self.w, self.y, self.scales, self.block_vectors, dwords, image)
+        with k.loop(0, self.count) as number:
+            start = k.opaque(tirx.min(number * self.size, n["out_w"] - self.size), "start")
+            from_x = k.opaque(x_at + start * spec.stride, "from")
+            to = k.opaque(y_at + start * n["y_pixel"], "to")
+            for pixels in spec.tiles:
+                with k.when(tirx.EQ(self.size, i64(pixels))):
+                    tile.run(pixels, blocks, block, from_x, to)
 
 
 def _tile_size(k: Kernel, spec: ConvSpec, width: Expr) -> Expr:
