@@ -75,7 +75,7 @@ class Kernels:
         residual: F32 | None = None, activation: str | None = None,
     ) -> None:  # fmt: skip
         point, grouped = what.weight.kernel == (1, 1) and what.stride[1] == 2, what.weight.groups > 1
-        spec = ConvSpec(self.isa, self.kind, what.stride[1], point, grouped, residual is not None, activation)
+        spec = ConvSpec(self.isa, self.kind, what.stride[1], grouped, residual is not None, activation, pointwise=point)
         x, scales = prepared
         buffers = [x, *scales, copied(packed), *([] if residual is None else [residual]), y]
         units, scratch = what.units(len(x), spec.blocks), max(64, spec.scratch_bytes())

@@ -48,21 +48,21 @@ class ConvSpec:
     Attributes:
         kind: `int8`: integers with a scale and a zero point for each image; `float32`.
         stride: along x; all other geometry is in scalars.
-        pointwise: the kernel is 1x1: a loop over dwords is all there is.
         grouped: the channels that a block of outputs reads depend on the block.
         residual: adds a map of the output's layout before the activation.
         activation: of `vmath.ACTIVATIONS`.
         ranges: leaves the range of what it writes, for the next convolution's preparation (`map_range` spares itself).
+        pointwise: the kernel is 1x1: a loop over dwords is all there is.
     """
 
     isa: Isa
     kind: ConvKind
     stride: int = 1
-    pointwise: bool = False
     grouped: bool = False
     residual: bool = False
     activation: str | None = None
     ranges: bool = False
+    pointwise: bool = False
 
     @property
     def name(self) -> str:
