@@ -3,7 +3,7 @@ layers see something else than they were trained on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import erf
 from pathlib import Path
 from typing import Any
@@ -74,23 +74,28 @@ class Kernels:
         self, what: Conv, prepared: tuple[NDArray[Any], list[F32]], packed: NDArray[np.uint8], y: F32, *, chunk: int,
         residual: F32 | None = None, activation: str | None = None,
     ) -> None:  # fmt: skip
-        point, grouped = what.weight.kernel == (1, 1) and what.stride[1] == 2, what.weight.groups > 1
-        spec = ConvSpec(self.isa, self.kind, what.stride[1], grouped, residual is not None, activation, pointwise=point)
+        spec = ConvSpec.of(what, self.isa, residual=residual is not None, activation=activation)
         x, scales = prepared
         buffers = [x, *scales, copied(packed), *([] if residual is None else [residual]), y]
         units, scratch = what.units(len(x), spec.blocks), max(64, spec.scratch_bytes())
         self.library.run(spec.name, buffers, what.scalars(len(x)), units, chunk=chunk, scratch_bytes=scratch)
 
 
+WIDE = ConvCase("wide", (2, 31), 4, 16, (1, 1))
 ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
 
 
-def specs(isa: Isa, kind: ConvKind) -> list[ConvSpec]:
-    plain = [ConvSpec(isa, kind, stride) for stride in (1, 2, 4)]
-    point = ConvSpec(isa, kind, 2, pointwise=True)
-    if kind == "int8":
-        plain.append(ConvSpec(isa, kind, residual=True, activation="relu", ranges=True))
-    return [*plain, point, ConvSpec(isa, kind, grouped=True), ConvSpec(isa, kind, residual=True, activation="relu")]
+def specs(isa: Isa, kind: ConvKind) -> set[ConvSpec]:
+    """Of all cases, and of what follows the sums."""
+    found = {ConvSpec.of(geometry(case, kind), isa) for case in (*CONVS, WIDE, *map(phase, TRANSPOSED))}
+    found.add(ConvSpec(isa, kind, residual=True, activation="relu"))
+    return found | {ConvSpec(isa, kind, residual=True, activation="relu", ranges=True)} if kind == "int8" else found
+
+
+def phase(case: ConvCase) -> ConvCase:
+    """A convolution by the kernel that a transposed one's phases use."""
+    taps = tuple(-(-k // s) for k, s in zip(case.kernel, case.stride, strict=True))
+    return replace(case, kernel=taps, stride=(1, 1))
 
 
 def all_kernels(isa: Isa, folder: Path) -> dict[ConvKind, Kernels]:
@@ -220,16 +225,15 @@ def test_cuts_of_the_units_change_no_bit(made: dict[ConvKind, Kernels], kind: Co
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_any_width(made: dict[ConvKind, Kernels], kind: ConvKind) -> None:
     """Tiles of several sizes cover a row; each pixel is the same whatever tile it falls in."""
-    wide = ConvCase("wide", (2, 31), 4, 16, (1, 1))
-    expected = result(made["float32"], wide)
+    expected = result(made["float32"], WIDE)
     for width in range(1, 31):
         case = ConvCase("wide", (2, width), 4, 16, (1, 1))
         what = geometry(case, kind)
-        x = np.ascontiguousarray(wide.x[:, :, :width])
+        x = np.ascontiguousarray(WIDE.x[:, :, :width])
         y = guarded((2, *what.output.size, 16), np.float32)
         kernels = made[kind]
         prepared = kernels.prepare(x, what.source, 2)
-        kernels.convolve(what, prepared, what.weight.pack(wide.weight, wide.bias), y, chunk=2)
+        kernels.convolve(what, prepared, what.weight.pack(WIDE.weight, WIDE.bias), y, chunk=2)
         tolerance = 0.0 if kind == "float32" else 0.1
         np.testing.assert_allclose(y, expected[:, :, :width], rtol=0, atol=tolerance)
 

@@ -24,6 +24,7 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels import amx, conv_amx, vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, cast, const, f32, fma, i64
+from hearth.compiler.cpu.kernels.conv_geometry import Conv
 from hearth.compiler.cpu.kernels.conv_prepare import by_pixel, lanes_below, store_range
 from hearth.compiler.cpu.kernels.dot import add_tap, finish_tap_sum, sum_vectors, tap_sums
 from hearth.compiler.cpu.targets import Isa
@@ -63,6 +64,16 @@ class ConvSpec:
     activation: str | None = None
     ranges: bool = False
     pointwise: bool = False
+
+    @classmethod
+    def of(
+        cls, what: Conv, isa: Isa, *, residual: bool = False, activation: str | None = None, ranges: bool = False
+    ) -> ConvSpec:
+        """The one that computes `what`."""
+        weight = what.weight
+        return cls(
+            isa, weight.kind, what.stride[1], weight.groups > 1, residual, activation, ranges, weight.kernel == (1, 1)
+        )
 
     @property
     def name(self) -> str:
