@@ -12,9 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.kernel_library import KernelLibrary, build, copied, float_params, guarded, host_isa
+from tests.compiler.kernel_library import (
+    KernelLibrary,
+    build,
+    copied,
+    emulated_params,
+    float_params,
+    guarded,
+    host_isa,
+    isa_params,
+)
 from tests.compiler.references import attention
 
+from hearth.compiler.cpu.kernels.attention_layout import SPLIT_KEYS
+from hearth.compiler.cpu.kernels.attention_pack import AttentionPackSpec, attention_pack
 from hearth.compiler.cpu.kernels.dense_attention import TILE_QUERIES, DenseAttentionSpec, dense_attention
 from hearth.compiler.cpu.kernels.ragged_attention import RaggedAttentionSpec, ragged_attention
 from hearth.compiler.cpu.targets import Isa
@@ -24,6 +35,7 @@ F32 = NDArray[np.float32]
 TILE_TOKENS = 32
 SCALE = 0.2
 DENSE = {dim: DenseAttentionSpec(dim, SCALE) for dim in (16, 20, 64, 72, 160)}
+INT8 = {40: DenseAttentionSpec(40, SCALE, "full", int8=True), 64: DenseAttentionSpec(64, SCALE, int8=True)}
 KEY_BIAS, FULL_BIAS = (DenseAttentionSpec(20, SCALE, bias) for bias in ("keys", "full"))  # type: ignore[arg-type]
 RAGGED = [
     RaggedAttentionSpec(20, SCALE, TILE_TOKENS),
@@ -37,12 +49,17 @@ RAGGED = [
 ]
 
 
+RAGGED_INT8 = RaggedAttentionSpec(64, SCALE, TILE_TOKENS, distance_bias=True, int8=True)
 COMMON: list[Any] = [DENSE[20], DENSE[72], FULL_BIAS, RAGGED[3], RAGGED[6]]
 """What is tried on every instruction set; the others on this machine's best."""
 
 
 def built(isa: Isa, specs: list[Any], folder: Path) -> KernelLibrary:
-    makers: dict[type, Any] = {DenseAttentionSpec: dense_attention, RaggedAttentionSpec: ragged_attention}
+    makers: dict[type, Any] = {
+        DenseAttentionSpec: dense_attention,
+        RaggedAttentionSpec: ragged_attention,
+        AttentionPackSpec: attention_pack,
+    }
     return build([makers[type(spec)](isa, spec) for spec in specs], isa, folder)
 
 
@@ -54,6 +71,19 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
     return built(host_isa(), [*DENSE.values(), KEY_BIAS, FULL_BIAS, *RAGGED], tmp_path_factory.mktemp("attention"))
+
+
+@pytest.fixture(scope="module", params=[*isa_params(), *emulated_params()])
+def integer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
+    """Products of bytes, in which all instruction sets differ."""
+    return built(request.param, [AttentionPackSpec(40), INT8[40]], tmp_path_factory.mktemp("integer"))
+
+
+@pytest.fixture(scope="module")
+def integer_here(tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
+    specs = [AttentionPackSpec(64), INT8[64], DenseAttentionSpec(64, SCALE, "keys", int8=True)]
+    specs += [AttentionPackSpec(64, ragged=True), RAGGED_INT8]
+    return built(host_isa(), specs, tmp_path_factory.mktemp("integer"))
 
 
 def numbers(*shape: int, seed: int = 0) -> F32:
@@ -100,6 +130,15 @@ class Heads:
         out = guarded((self.batch * n, ldo), np.float32, 7)
         buffers: list[NDArray[Any]] = [q, kv, kv, *([copied(bias)] if bias is not None else []), out]
         scalars = [n, m, heads, heads // self.k.shape[1], ldq, ldk, ldk, ldo, 0, off_k, off_v]
+        if spec.int8:
+            pack = AttentionPackSpec(d)
+            kv_heads = self.k.shape[1]
+            packed = guarded((self.batch, kv_heads, -(-m // SPLIT_KEYS), pack.layout.block_bytes), np.uint8)
+            options = [m, kv_heads, ldk, ldk, off_k, off_v]
+            blocks, scratch = self.batch * kv_heads * -(-m // SPLIT_KEYS), pack.scratch_bytes()
+            library.run(pack.name, [kv, kv, packed], options, blocks, chunk=chunk, scratch_bytes=scratch)
+            buffers[1:3] = [packed]
+            scalars = [*scalars[:4], ldq, ldo, 0]
         if bias is not None:
             scalars += [0 if bias.shape[i] == 1 else int(np.prod(bias.shape[i + 1 :])) for i in range(3)]
         units = self.batch * heads * -(-n // TILE_QUERIES)
@@ -175,6 +214,63 @@ def test_how_units_are_shared_changes_no_bit(here: KernelLibrary) -> None:
         assert np.array_equal(heads.dense(here, DENSE[64], chunk=chunk), whole)
 
 
+# -- products of bytes -------------------------------------------------------------------------------------------------
+
+
+def relative_error(actual: F32, expected: NDArray[np.float64]) -> float:
+    return float(np.sqrt(((actual - expected) ** 2).mean() / (expected**2).mean()))
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 77), (49, 49), (33, 300)])
+def test_bytes_come_close(integer: KernelLibrary, n: int, m: int) -> None:
+    """Eight bits for everything cost about one part in a hundred."""
+    heads, bias = Heads.random(n, m, 4, 2, 40, batch=2), numbers(1, 4, n, m, seed=5)
+    expected = attention(*heads.split(), SCALE, bias).swapaxes(1, 2)
+    assert relative_error(heads.dense(integer, INT8[40], bias), expected) < 0.03
+
+
+def test_values_of_any_size(integer: KernelLibrary) -> None:
+    """A value's own size must not coarsen others; a large weight of a tiny value, or of none at all, still counts."""
+    heads, bias = Heads.random(20, 40, 2, 2, 40), np.zeros((1, 1, 20, 40), np.float32)
+    heads.v[3], heads.v[4], heads.v[5] = 0, heads.v[4] * 1e-4, heads.v[5] * 50
+    bias[..., 3:5], bias[..., 5] = 3, -12
+    expected = attention(*heads.split(), SCALE, bias).swapaxes(1, 2)
+    assert relative_error(heads.dense(integer, INT8[40], bias), expected) < 0.03
+
+
+def test_equal_weights_give_the_mean(integer: KernelLibrary) -> None:
+    """With values that are integers nothing is lost, whatever the instruction set does about signs and padding."""
+    rng = np.random.default_rng(0)
+    for m in (1, 33, 290):
+        heads, bias = Heads.random(3, m, 2, 2, 40), np.zeros((1, 1, 3, m), np.float32)
+        heads.q[:] = 0
+        heads.v = rng.integers(-126, 127, heads.v.shape).astype(np.float32)
+        heads.v[..., 0] = 127
+        mean = heads.v.mean(axis=0, dtype=np.float64)
+        actual = heads.dense(integer, INT8[40], bias)[0]
+        np.testing.assert_allclose(actual, np.broadcast_to(mean, actual.shape), rtol=2e-4, atol=1e-3)
+
+
+def test_bytes_without_bias_and_with_masked_keys(integer_here: KernelLibrary) -> None:
+    heads = Heads.random(197, 197, 3, 3, 64)
+    expected = attention(*heads.split(), SCALE).swapaxes(1, 2)
+    assert relative_error(heads.dense(integer_here, INT8[64]), expected) < 0.03
+    bias = np.zeros((1, 1, 1, 197), np.float32)
+    bias[..., 20:150] = -np.inf
+    expected = attention(*heads.split(), SCALE, bias).swapaxes(1, 2)
+    spec = DenseAttentionSpec(64, SCALE, "keys", int8=True)
+    assert relative_error(heads.dense(integer_here, spec, bias), expected) < 0.03
+    bias[:] = np.finfo(np.float32).min
+    assert (heads.dense(integer_here, spec, bias) == 0).all()
+
+
+def test_how_units_of_bytes_are_shared_changes_no_bit(integer_here: KernelLibrary) -> None:
+    heads = Heads.random(70, 270, 2, 2, 64, batch=2)
+    whole = heads.dense(integer_here, INT8[64], chunk=100)
+    for chunk in (1, 2, 5):
+        assert np.array_equal(heads.dense(integer_here, INT8[64], chunk=chunk), whole)
+
+
 # -- many sequences in one batch ---------------------------------------------------------------------------------------
 
 
@@ -192,7 +288,16 @@ def ragged(
     out = guarded((len(x), ldo), np.float32, 7)
     buffers: list[NDArray[Any]] = [x, x, x, copied(starts), copied(np.array(tiles, np.int32))]
     buffers += [copied(table)] if table is not None else []
-    scalars = [len(tiles), len(lengths), count // heads.k.shape[1], ld, ld, ld, ldo, *offsets]
+    kv_heads = heads.k.shape[1]
+    scalars = [len(tiles), len(lengths), count // kv_heads, ld, ld, ld, ldo, *offsets]
+    if spec.int8:
+        pack = AttentionPackSpec(d, ragged=True)
+        packed = guarded((len(x) // SPLIT_KEYS + len(lengths), kv_heads, pack.layout.block_bytes), np.uint8)
+        options, units = [kv_heads, ld, ld, *offsets[1:]], len(lengths) * kv_heads
+        sources = [x, x, copied(starts), packed]
+        library.run(pack.name, sources, options, units, chunk=chunk, scratch_bytes=pack.scratch_bytes())
+        buffers[1:3] = [packed]
+        scalars = [len(tiles), len(lengths), count // kv_heads, ld, ldo, offsets[0], kv_heads]
     scalars += [table.shape[1] // 2, table.shape[1]] if table is not None else []
     scratch = spec.scratch_bytes()
     library.run(spec.name, [*buffers, out], scalars, len(tiles) * count, chunk=chunk, scratch_bytes=scratch)
@@ -256,3 +361,14 @@ def test_tiles_outside_of_their_sequence_write_nothing(here: KernelLibrary) -> N
     whole = ragged(here, RAGGED[-1], heads, lengths)
     wrong = [(0, 25), (1, 60), (0, 2**31 - 1), (2**31 - 1, 2**31 - 1)]
     assert np.array_equal(ragged(here, RAGGED[-1], heads, lengths, extra=wrong), whole)
+
+
+def test_bytes_of_many_sequences(integer_here: KernelLibrary) -> None:
+    lengths = [1, 40, 0, 300, 17, 256, 257]
+    heads = Heads.random(sum(lengths), sum(lengths), 4, 2, 64)
+    table = numbers(4, 2 * 20 + 1, seed=9)
+    whole = ragged(integer_here, RAGGED_INT8, heads, lengths, table)
+    expected = expected_ragged(RAGGED_INT8, heads, lengths, table)
+    assert relative_error(whole, expected) < 0.03
+    alone = Heads(heads.q[41:341], heads.k[41:341], heads.v[41:341])
+    assert np.array_equal(ragged(integer_here, RAGGED_INT8, alone, [300], table, chunk=1), whole[41:341])

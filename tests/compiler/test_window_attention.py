@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.kernel_library import KernelLibrary, build, copied, float_params, guarded
+from tests.compiler.kernel_library import (
+    KernelLibrary,
+    build,
+    copied,
+    float_params,
+    guarded,
+    isa_params,
+)
 
 from hearth.compiler.cpu.kernels.window_attention import WindowAttentionSpec, window_attention
 
@@ -22,16 +29,15 @@ class Case:
 
     arrays: dict[str, NDArray[Any]]
 
-    @property
-    def spec(self) -> WindowAttentionSpec:
+    def spec(self, int8: bool = False) -> WindowAttentionSpec:
         version, window, shift = (int(x) for x in self.arrays["options"])
         v2 = version == 2
         return WindowAttentionSpec(
             D, 1.0 if v2 else D**-0.5, (window, window), shifted=shift > 0, cosine=v2,
-            padding=True, penalty=-200.0 if v2 else -100.0,
+            padding=True, penalty=-200.0 if v2 else -100.0, int8=int8,
         )  # fmt: skip
 
-    def run(self, library: KernelLibrary, chunk: int) -> NDArray[np.float32]:
+    def run(self, library: KernelLibrary, chunk: int, int8: bool = False) -> NDArray[np.float32]:
         """Queries, keys and values are columns of one buffer."""
         x = np.concatenate([self.arrays[name] for name in "qkv"], axis=-1)
         batch, height, width, columns = x.shape
@@ -42,7 +48,7 @@ class Case:
         relative = self.arrays["relative"]
         padding = ((0, 0), (0, 0), (0, -relative.shape[-1] % 16))
         buffers = [rows, rows, rows, copied(np.pad(relative, padding, constant_values=np.nan))]
-        spec = self.spec
+        spec = self.spec(int8)
         row = np.concatenate([np.full(HEADS * D, np.nan, np.float32), self.arrays["pad_k"], self.arrays["pad_v"]])
         buffers += [copied(row), copied(row)]
         buffers += [copied(self.arrays["head_scales"])] if spec.cosine else []
@@ -69,8 +75,14 @@ CASES = cases()
 
 @pytest.fixture(scope="module", params=float_params())
 def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
-    kernels = [window_attention(request.param, spec) for spec in {case.spec for case in CASES.values()}]
+    kernels = [window_attention(request.param, spec) for spec in {case.spec() for case in CASES.values()}]
     return build(kernels, request.param, tmp_path_factory.mktemp("windows"))
+
+
+@pytest.fixture(scope="module", params=isa_params(best_only=True))
+def integer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
+    kernel = window_attention(request.param, CASES["large"].spec(int8=True))
+    return build([kernel], request.param, tmp_path_factory.mktemp("windows"))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -82,3 +94,9 @@ def test_as_transformers_computes_it(library: KernelLibrary, name: str) -> None:
 @pytest.mark.parametrize("name", ["padded", "cosine_padded"])
 def test_how_windows_are_shared_changes_no_bit(library: KernelLibrary, name: str) -> None:
     assert np.array_equal(CASES[name].run(library, chunk=1), CASES[name].run(library, chunk=100))
+
+
+def test_bytes_come_close(integer: KernelLibrary) -> None:
+    expected = CASES["large"].arrays["output"]
+    error = CASES["large"].run(integer, chunk=3, int8=True) - expected
+    assert np.sqrt((error**2).mean() / (expected**2).mean()) < 0.03

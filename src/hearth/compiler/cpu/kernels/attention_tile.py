@@ -21,27 +21,13 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.attention import MINUS_INFINITY, UNSEEN
+from hearth.compiler.cpu.kernels.attention_layout import LANES, SPLIT_KEYS, Packed, Rows
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, Register, broadcast, f32, fma, i64, load_pieces
 from hearth.compiler.cpu.targets import Isa
 
-LANES = 16
-SPLIT_KEYS = 256
-"""Keys whose scores are held at once: those of 32 queries take 32 KiB."""
 MOST_ROWS = 32
 """Queries that are taken at once, on any instruction set."""
 UNROLL = 4
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one head: `at(i)` is where row i begins in `memory`."""
-
-    memory: Memory
-    at: Callable[[Expr], Expr]
-
-    @classmethod
-    def strided(cls, memory: Memory, first: Expr, stride: Expr) -> Rows:
-        return cls(memory, lambda i: first + i * stride)
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,9 @@ class Tile:
     Attributes:
         count: of its queries, any number.
         queries: asked for those below `count` only, as `bias` is.
-        keys, values, begin, end: rows [begin, end) are seen.
+        begin, end: keys that are seen.
+        keys, values: of f32.
+        packed: keys and values as bytes, in their place.
         out: where a query's output goes.
         written: whether a query's output is wanted; None: always.
         bias: f32, added to the scores: `at(query)` is where the element of key 0 stands, those of others follow.
@@ -81,11 +69,12 @@ class Tile:
 
     count: Expr
     queries: Rows
-    keys: Rows
-    values: Rows
     begin: Expr
     end: Expr
     out: Rows
+    keys: Rows | None = None
+    values: Rows | None = None
+    packed: Packed | None = None
     written: Callable[[Expr], Expr] | None = None
     bias: Rows | None = None
     adjust: Sequence[Adjust] = ()
@@ -105,14 +94,19 @@ class TileAttention:
         self.sums = self.scores + MOST_ROWS * SPLIT_KEYS
         self.peak = self.sums + MOST_ROWS * head_dim
         self.total, self.rescale = self.peak + MOST_ROWS, self.peak + 2 * MOST_ROWS
+        self.row_width = head_dim
 
     @staticmethod
     def scratch_floats(head_dim: int) -> int:
         return MOST_ROWS * (2 * head_dim + SPLIT_KEYS + 3)
 
+    def most_vectors(self) -> int:
+        """Vectors of queries that are taken at once."""
+        return MOST_ROWS // LANES if self.isa.float_tile[1] >= 16 else 1
+
     def run(self, tile: Tile) -> None:
         """Attention of a tile: as many queries at once as there are registers for."""
-        k, most = self.k, tile_vectors(self.isa)
+        k, most = self.k, self.most_vectors()
         width = most * LANES
         with k.loop(0, tirx.floordiv(tile.count + (width - 1), i64(width))) as part:
             first = k.opaque(part * width, "first")
@@ -127,7 +121,7 @@ class TileAttention:
         for v in range(vectors):
             k.store(memory, self.peak + v * LANES, f32(MINUS_INFINITY, LANES))
             k.store(memory, self.total + v * LANES, f32(0.0, LANES))
-        with k.loop(0, count * self.head_dim) as i:
+        with k.loop(0, count * self.row_width) as i:
             k.store(memory, self.sums + i, f32(0.0))
         splits = tirx.floordiv(tile.end + (SPLIT_KEYS - 1), i64(SPLIT_KEYS))
         with k.loop(tirx.floordiv(tile.begin, i64(SPLIT_KEYS)), splits) as number:
@@ -139,7 +133,7 @@ class TileAttention:
             if tile.bias is not None:
                 self._turn_bias(tile.bias, count, split)
             self._score(tile, split)
-            self._weigh(split)
+            self._weigh(tile, split)
             self._add_values(tile, count, split)
         self._write(tile, first, count)
 
@@ -183,17 +177,17 @@ class TileAttention:
 
     def _score(self, tile: Tile, split: Split) -> None:
         k, memory, vectors = self.k, self.memory, split.vectors
-        width = vectors * LANES
+        width, rows = vectors * LANES, _there(tile.keys)
         peaks = [k.register("float32", LANES, memory.load(self.peak + v * LANES, LANES)) for v in range(vectors)]
 
         def take(key: Expr, keys: int) -> None:
-            starts = [k.opaque(tile.keys.at(key + j), "key") for j in range(keys)]
+            starts = [k.opaque(rows.at(key + j), "key") for j in range(keys)]
             sums = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(vectors)] for _ in range(keys)]
 
             def add(d: Expr) -> None:
                 queries = [k.let(memory.load(self.turned + d * width + v * LANES, LANES), "q") for v in range(vectors)]
                 for j, at in enumerate(starts):
-                    element = k.let(broadcast(tile.keys.memory.load(at + d), LANES), "element")
+                    element = k.let(broadcast(rows.memory.load(at + d), LANES), "element")
                     for total, query in zip(sums[j], queries, strict=True):
                         total.set(fma(element, query, total.get(), LANES))
 
@@ -216,7 +210,7 @@ class TileAttention:
             k.store(memory, self.rescale + v * LANES, vmath.exp(k, before - peak.get(), LANES))
             k.store(memory, self.peak + v * LANES, peak.get())
 
-    def _weigh(self, split: Split) -> None:
+    def _weigh(self, tile: Tile, split: Split) -> None:
         """Scores become weights, relative to the largest score so far."""
         k, memory, vectors = self.k, self.memory, split.vectors
         peaks = [
@@ -239,15 +233,15 @@ class TileAttention:
 
     def _add_values(self, tile: Tile, count: Expr, split: Split) -> None:
         """Weighted values of the split, added to the rescaled sums: a few queries at a time."""
-        k, memory = self.k, self.memory
+        k, memory, source = self.k, self.memory, _there(tile.values)
 
         def take(r: Expr, rows: int, pieces: list[tuple[int, int]]) -> None:
             sums: list[list[Register]] = [
                 [k.register("float32", lanes, f32(0.0, lanes)) for _, lanes in pieces] for _ in range(rows)
             ]
             with k.loop(split.start, split.stop) as key:
-                at = k.opaque(tile.values.at(key), "value")
-                values = [k.let(tile.values.memory.load(at + d, lanes), "v") for d, lanes in pieces]
+                at = k.opaque(source.at(key), "value")
+                values = [k.let(source.memory.load(at + d, lanes), "v") for d, lanes in pieces]
                 weights = k.let(self.score_at(split, key) + r, "weights")
                 for i in range(rows):
                     weight = k.let(memory.load(weights + i), "weight")
@@ -272,13 +266,13 @@ class TileAttention:
             inverse = k.let(tirx.Select(total > f32(0.0), f32(1.0) / total, f32(0.0)), "inverse")
             to = k.opaque(tile.out.at(first + r), "to")
             for d, lanes in load_pieces(self.head_dim):
-                value = memory.load(self.sums + r * self.head_dim + d, lanes) * broadcast(inverse, lanes)
+                value = memory.load(self.sums + r * self.row_width + d, lanes) * broadcast(inverse, lanes)
                 k.store(tile.out.memory, to + d, k.let(value, "o"))
 
 
-def tile_vectors(isa: Isa) -> int:
-    """Vectors of queries that are taken at once."""
-    return MOST_ROWS // LANES if isa.float_tile[1] >= 16 else 1
+def _there(rows: Rows | None) -> Rows:
+    assert rows is not None
+    return rows
 
 
 def key_rows(isa: Isa, vectors: int) -> int:

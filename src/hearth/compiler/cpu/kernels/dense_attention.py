@@ -7,11 +7,13 @@ small networks (3 heads, 197 tokens) still share evenly among threads. Arithmeti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.attention_tile import LANES, Adjust, Rows, Split, Tile, TileAttention
+from hearth.compiler.cpu.kernels.attention_layout import LANES, Packed, PackedLayout, Rows, column_scalars, splits_of
+from hearth.compiler.cpu.kernels.attention_tile import Adjust, Split, Tile, TileAttention
+from hearth.compiler.cpu.kernels.attention_tile_int8 import TileAttentionInt8
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, i64, in_name
 from hearth.compiler.cpu.targets import Isa
 
@@ -27,57 +29,68 @@ class DenseAttentionSpec:
         head_dim: of queries, keys and values.
         scale: of the products of queries and keys.
         bias: added to scores: `keys` f32 [.][m], the same for all queries; `full` f32 [.][n][m].
+        int8: products are of bytes: keys and values come from `attention_pack`.
     """
 
     head_dim: int
     scale: float
     bias: Literal["keys", "full"] | None = None
+    int8: bool = False
 
     @property
     def name(self) -> str:
         parts = ["dense_attention", f"d{self.head_dim}", in_name(self.scale)]
-        return "_".join([*parts, *([f"bias_{self.bias}"] if self.bias else [])])
+        parts += [f"bias_{self.bias}"] if self.bias else []
+        return "_".join([*parts, *(["int8"] if self.int8 else [])])
 
     def scratch_bytes(self) -> int:
-        return 4 * TileAttention.scratch_floats(self.head_dim)
+        tile = TileAttentionInt8 if self.int8 else TileAttention
+        return 4 * tile.scratch_floats(self.head_dim)
 
 
 def dense_attention(isa: Isa, spec: DenseAttentionSpec) -> Kernel:
-    """Buffers: Q f32 [batch][n][ldq]; K [batch][m][ldk]; V [batch][m][ldv] (each from its own first column on; they may
-    be one buffer); [bias f32]; O f32 [batch][n][ldo].
-    Scalars: n, m, heads, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v, [bias_batch,
-    bias_head, bias_row: elements from one batch element, head or query to the next, 0 where all share].
+    """Buffers: Q f32 [batch][n][ldq]; K [batch][m][ldk], V [batch][m][ldv] (each from its own first column on; they may
+    be one buffer), or with `int8` P u8 as `attention_pack` makes it; [bias f32]; O f32 [batch][n][ldo].
+    Scalars: n, m, heads, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v (with `int8` those
+    of K and V are left out), [bias_batch, bias_head, bias_row: elements from one batch element, head or query to the
+    next, 0 where all share].
     Units: batch * heads * ceil(n / TILE_QUERIES), tiles innermost."""
     k = Kernel(spec.name)
-    q, keys, values = (k.buffer(name, "float32") for name in "QKV")
+    q = k.buffer("Q", "float32")
+    sources = [k.buffer("P", "uint8")] if spec.int8 else [k.buffer(name, "float32") for name in "KV"]
     bias = k.buffer("bias", "float32") if spec.bias else None
     out = k.buffer("O", "float32")
-    n, m, heads, group, ldq, ldk, ldv, ldo, off_q, off_k, off_v = (
-        k.scalar(name) for name in ("n", "m", "heads", "group", "ldq", "ldk", "ldv", "ldo", "off_q", "off_k", "off_v")
-    )
+    n, m, heads, group = (k.scalar(name) for name in ("n", "m", "heads", "group"))
+    ldq, ldk, ldv, ldo, off_q, off_k, off_v = column_scalars(k, int8=spec.int8)
     bias_batch, bias_head, bias_row = (
         k.scalar(name) if bias is not None else i64(0) for name in ("bias_batch", "bias_head", "bias_row")
     )
     memory = k.scratch("float32")
-    core = TileAttention(k, isa, spec.head_dim, spec.scale, memory)
+    core = (TileAttentionInt8 if spec.int8 else TileAttention)(k, isa, spec.head_dim, spec.scale, memory)
     tiles = k.opaque(tirx.floordiv(n + (TILE_QUERIES - 1), i64(TILE_QUERIES)), "tiles")
     with k.loop(k.begin, k.end) as unit:
         head = k.opaque(tirx.floormod(tirx.floordiv(unit, tiles), heads), "head")
         batch = k.opaque(tirx.floordiv(unit, tiles * heads), "batch")
         first = k.opaque(tirx.floormod(unit, tiles) * TILE_QUERIES, "first")
         column = k.opaque(head * spec.head_dim, "column")
-        kv_column = k.opaque(tirx.floordiv(head, group) * spec.head_dim, "kv_column")
+        kv_head = k.opaque(tirx.floordiv(head, group), "kv_head")
         q_at = k.opaque((batch * n + first) * ldq + off_q + column, "q_at")
-        k_at = k.opaque(batch * m * ldk + off_k + kv_column, "k_at")
-        v_at = k.opaque(batch * m * ldv + off_v + kv_column, "v_at")
         o_at = k.opaque((batch * n + first) * ldo + column, "o_at")
+        if spec.int8:
+            layout = PackedLayout(spec.head_dim)
+            block = (batch * tirx.floordiv(heads, group) + kv_head) * splits_of(m)
+            packed = Packed(k, sources[0], k.opaque(block * layout.block_bytes, "packed"), layout)
+            seen: dict[str, Any] = {"packed": packed}
+        else:
+            k_at = k.opaque(batch * m * ldk + off_k + kv_head * spec.head_dim, "k_at")
+            v_at = k.opaque(batch * m * ldv + off_v + kv_head * spec.head_dim, "v_at")
+            seen = {"keys": Rows.strided(sources[0], k_at, ldk), "values": Rows.strided(sources[1], v_at, ldv)}
         bias_at = k.opaque(batch * bias_batch + head * bias_head + first * bias_row, "bias_at")
         bias_rows = Rows.strided(bias, bias_at, bias_row) if bias is not None else None
         tile = Tile(
             count=k.opaque(tirx.min(n - first, i64(TILE_QUERIES)), "count"),
             queries=Rows.strided(q, q_at, ldq),
-            keys=Rows.strided(keys, k_at, ldk),
-            values=Rows.strided(values, v_at, ldv),
+            **seen,
             begin=i64(0),
             end=m,
             out=Rows.strided(out, o_at, ldo),

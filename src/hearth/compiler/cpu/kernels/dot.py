@@ -136,7 +136,7 @@ def _smmla(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequen
         rows01 = k.let(bitcast("int8", pick([first, second], (0, 4, 1, 5)), 16), "rows")
         rows23 = k.let(bitcast("int8", pick([first, second], (2, 6, 3, 7)), 16), "rows")
         for pair in pairs:
-            both = [_eight(activations[2 * pair + i], s) for i in (0, 1)]
+            both = [eight(activations[2 * pair + i], s) for i in (0, 1)]
             a = k.let(bitcast("int8", pick([broadcast(each, 2) for each in both], (0, 2)), 16), "pair")
             for sums, rows in ((low, rows01), (high, rows23)):
                 sums[pair] = k.let(smmla(sums[pair], a, rows), "dot")
@@ -164,7 +164,7 @@ def pick(vectors: Sequence[Expr], lanes: Sequence[int]) -> Expr:
     return tirx.Shuffle(list(vectors), [const("int32", i) for i in lanes])
 
 
-def _eight(quads: Sequence[Expr], s: int) -> Expr:
+def eight(quads: Sequence[Expr], s: int) -> Expr:
     """Two quads as one int64, which LLVM makes one load of."""
     first, second = (cast("uint64", bitcast("uint32", quads[i])) for i in (s, s + 1))
     return tirx.bitwise_or(tirx.shift_left(second, const("uint64", 32)), first)

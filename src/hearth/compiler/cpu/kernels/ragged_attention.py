@@ -8,20 +8,15 @@ gives the same bits as `dense_attention`. Arithmetic and order: `attention_tile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels.attention import MINUS_INFINITY
-from hearth.compiler.cpu.kernels.attention_tile import (
-    LANES,
-    MOST_ROWS,
-    SPLIT_KEYS,
-    Adjust,
-    Rows,
-    Split,
-    Tile,
-    TileAttention,
-)
+from hearth.compiler.cpu.kernels.attention_layout import LANES, SPLIT_KEYS, PackedLayout, Rows, column_scalars
+from hearth.compiler.cpu.kernels.attention_pack import ragged_blocks
+from hearth.compiler.cpu.kernels.attention_tile import MOST_ROWS, Adjust, Split, Tile, TileAttention
+from hearth.compiler.cpu.kernels.attention_tile_int8 import TileAttentionInt8
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, i64, in_name
 from hearth.compiler.cpu.targets import Isa
 
@@ -37,6 +32,8 @@ class RaggedAttentionSpec:
         window: only keys at most this many tokens away; 0: all.
         causal: only keys up to the query's own token.
         distance_bias: adds element [head][min(max(j - i, -r), r) + r] of a table to the score of query i and key j.
+        int8: products are of bytes: keys and values come from `attention_pack`. Only where a query sees all keys of its
+            sequence.
     """
 
     head_dim: int
@@ -45,6 +42,10 @@ class RaggedAttentionSpec:
     window: int = 0
     causal: bool = False
     distance_bias: bool = False
+    int8: bool = False
+
+    def __post_init__(self) -> None:
+        assert not (self.int8 and (self.window or self.causal)), "whole splits are multiplied"
 
     @property
     def name(self) -> str:
@@ -52,31 +53,38 @@ class RaggedAttentionSpec:
         parts += [f"w{self.window}"] if self.window else []
         parts += ["causal"] if self.causal else []
         parts += ["bias"] if self.distance_bias else []
+        parts += ["int8"] if self.int8 else []
         return "_".join(parts)
+
+    @property
+    def tile(self) -> type[TileAttention]:
+        return TileAttentionInt8 if self.int8 else TileAttention
 
     def scratch_bytes(self) -> int:
         distances = SPLIT_KEYS + MOST_ROWS if self.distance_bias else 0
-        return 4 * (TileAttention.scratch_floats(self.head_dim) + distances)
+        return 4 * (self.tile.scratch_floats(self.head_dim) + distances)
 
 
 def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
-    """Buffers: Q f32 [n][ldq], K [n][ldk], V [n][ldv] (each from its own first column on; they may be one buffer);
-    starts i32 [sequences + 1]: where sequences begin, ascending, the last being n; tiles i32 [.][2]: sequence and first
-    token; [table f32 [heads][ldt], of which 2 r + 1 columns count]; O f32 [n][ldo].
-    Scalars: tiles, sequences, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v, [r, ldt].
+    """Buffers: Q f32 [n][ldq]; K [n][ldk], V [n][ldv] (each from its own first column on; they may be one buffer), or
+    with `int8` P u8 as `attention_pack` makes it; starts i32 [sequences + 1]: where sequences begin, ascending, the
+    last being n; tiles i32 [.][2]: sequence and first token; [table f32 [heads][ldt], of which 2 r + 1 columns count];
+    O f32 [n][ldo].
+    Scalars: tiles, sequences, group (query heads of a KV head), ldq, ldk, ldv, ldo, off_q, off_k, off_v (with `int8`
+    those of K and V are left out, and kv_heads follows), [r, ldt].
     Units: tiles * heads, tiles innermost. A tile that lies outside of its sequence computes nothing."""
     k = Kernel(spec.name)
-    q, keys, values = (k.buffer(name, "float32") for name in "QKV")
+    q = k.buffer("Q", "float32")
+    sources = [k.buffer("P", "uint8")] if spec.int8 else [k.buffer(name, "float32") for name in "KV"]
     starts, tiles = k.buffer("starts", "int32"), k.buffer("tiles", "int32")
     table = k.buffer("table", "float32") if spec.distance_bias else None
     out = k.buffer("O", "float32")
-    num_tiles, sequences, group, ldq, ldk, ldv, ldo, off_q, off_k, off_v = (
-        k.scalar(name)
-        for name in ("tiles", "sequences", "group", "ldq", "ldk", "ldv", "ldo", "off_q", "off_k", "off_v")
-    )
-    reach, ldt = (k.scalar("r"), k.scalar("ldt")) if table is not None else (i64(0), i64(0))
+    num_tiles, sequences, group = (k.scalar(name) for name in ("tiles", "sequences", "group"))
+    ldq, ldk, ldv, ldo, off_q, off_k, off_v = column_scalars(k, int8=spec.int8)
+    kv_heads = k.scalar("kv_heads") if spec.int8 else i64(0)
+    reach, ldt = (k.scalar(name) if table is not None else i64(0) for name in ("r", "ldt"))
     memory = k.scratch("float32")
-    core = TileAttention(k, isa, spec.head_dim, spec.scale, memory)
+    core = spec.tile(k, isa, spec.head_dim, spec.scale, memory)
     with k.loop(k.begin, k.end) as unit:
         head = k.opaque(tirx.floordiv(unit, num_tiles), "head")
         tile_at = k.opaque(tirx.floormod(unit, num_tiles) * 2, "tile")
@@ -86,7 +94,7 @@ def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
         first = k.opaque(tirx.max(cast("int64", tiles.load(tile_at + 1)), start), "first")
         count = k.opaque(tirx.max(tirx.min(end - first, i64(spec.tile_tokens)), i64(0)), "count")
         column = k.opaque(head * spec.head_dim, "column")
-        kv_column = k.opaque(tirx.floordiv(head, group) * spec.head_dim, "kv_column")
+        kv_head = k.opaque(tirx.floordiv(head, group), "kv_head")
         position = k.opaque(first - start, "position")  # of the tile's first token in its sequence
         last_seen: Expr = end - start
         if spec.causal:
@@ -98,16 +106,22 @@ def ragged_attention(isa: Isa, spec: RaggedAttentionSpec) -> Kernel:
         if table is not None:
             row = k.opaque(head * ldt, "row")
             adjust.append(
-                _DistanceBias(k, table, row, reach, position, memory, TileAttention.scratch_floats(spec.head_dim))
+                _DistanceBias(k, table, row, reach, position, memory, spec.tile.scratch_floats(spec.head_dim))
             )
         if spec.window or spec.causal:
             adjust.append(_Sight(k, position, spec.window, spec.causal))
+        if spec.int8:
+            layout = PackedLayout(spec.head_dim)
+            seen: dict[str, Any] = {"packed": ragged_blocks(k, sources[0], layout, start, sequence, kv_head, kv_heads)}
+        else:
+            k_at = k.opaque(start * ldk + off_k + kv_head * spec.head_dim, "k_at")
+            v_at = k.opaque(start * ldv + off_v + kv_head * spec.head_dim, "v_at")
+            seen = {"keys": Rows.strided(sources[0], k_at, ldk), "values": Rows.strided(sources[1], v_at, ldv)}
         core.run(
             Tile(
                 count=count,
                 queries=Rows.strided(q, k.opaque(first * ldq + off_q + column, "q_at"), ldq),
-                keys=Rows.strided(keys, k.opaque(start * ldk + off_k + kv_column, "k_at"), ldk),
-                values=Rows.strided(values, k.opaque(start * ldv + off_v + kv_column, "v_at"), ldv),
+                **seen,
                 begin=k.opaque(first_seen, "begin"),
                 end=k.opaque(last_seen, "stop"),
                 out=Rows.strided(out, k.opaque(first * ldo + column, "o_at"), ldo),

@@ -27,8 +27,8 @@ SUMS_BYTES = MAX_ROWS * UNIT_COLUMNS * 4
 """Of the scratch that holds a tile's sums, int32 [rows][32], from its beginning."""
 MATRIX_BYTES = 256
 """Of scratch that a matrix unit has for itself, behind the sums."""
-_GROUP = 8
-"""Quads that K is a multiple of."""
+_GROUP, _UNROLL, _PAIR = 8, 4, 2
+"""Quads that the loops below take at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Operands:
     Attributes:
         activations: prepared ones as int32: quads of bytes, unsigned where `Isa.unsigned_activations`.
         word: the index of the first row's first quad.
-        quads: of a row, K / 4: a multiple of 8.
+        quads: of a row, K / 4: a multiple of `quad_multiple`.
         weights: signed bytes.
         blocks: for each block of 16 weight rows, where its quad vectors begin.
         starts: (block, lane, lanes) -> what the sums of these weight rows begin at, int32; None: zeros.
@@ -47,6 +47,9 @@ class Operands:
             (block, group, part) -> that scale in both words of each lane, int32.
         ahead: (quad, quads) asks for what is read later while these quads are multiplied; called once for each quad.
         first: which block of the unit `blocks` begin with.
+        keep: (row, block, lane, vector) does something else with a finished vector than to put it in `sums`.
+        row_stride, quad_stride: from one row or quad of the activations to the next; None: rows follow each other, and
+            the quads of a row do.
     """
 
     activations: Memory
@@ -59,6 +62,9 @@ class Operands:
     ahead: Callable[[Expr, int], None]
     steps: Callable[[int, Expr, int], Expr] | None = None
     first: int = 0
+    keep: Callable[[int, int, int, Expr], None] | None = None
+    row_stride: Expr | None = None
+    quad_stride: Expr | None = None
 
     def at(self, block: int, quad: Expr, offset: int = 0) -> Expr:
         """Where a quad vector of a block stands, `offset` bytes into it."""
@@ -66,7 +72,8 @@ class Operands:
 
     def quad(self, row: int, quad: Expr) -> Expr:
         """The index of a quad of a row."""
-        return self.word + self.quads * row + quad
+        stride = self.quads if self.row_stride is None else self.row_stride
+        return self.word + stride * row + (quad if self.quad_stride is None else quad * self.quad_stride)
 
     def start(self, block: int, lane: int, lanes: int) -> Expr:
         return const("int32", 0, lanes) if self.starts is None else self.starts(self.first + block, lane, lanes)
@@ -77,6 +84,9 @@ class Operands:
 
     def put(self, k: Kernel, row: int, block: int, lane: int, sums: Expr) -> None:
         """Keeps a finished vector of int32."""
+        if self.keep is not None:
+            self.keep(row, self.first + block, lane, sums)
+            return
         k.store(self.sums, i64(row * UNIT_COLUMNS + (self.first + block) * LANES + lane), sums)
 
     def some(self, first: int, count: int) -> Operands:
@@ -109,10 +119,26 @@ def compute(isa: Isa, k: Kernel, count: Expr, x: Operands, most: int) -> None:
     """Sums of `count` rows of activations, 1 to `most`, with all blocks of a unit: a piece of code for each number."""
     for rows in range(1, most + 1):
         with k.when(count == i64(rows)):
-            blocks = isa.tile[1]
-            for first in range(0, UNIT_BLOCKS, blocks):
-                chosen = _STEPPED[isa.dot] if x.steps is not None else _TILES.get(isa.dot, _grouped)
-                chosen(isa, k, rows, x.some(first, blocks))
+            tile(isa, k, rows, x)
+
+
+def tile(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
+    """Sums of so many rows of activations with all blocks, as many at once as there are registers for."""
+    chosen = _STEPPED[isa.dot] if x.steps is not None else _TILES.get(isa.dot, _grouped)
+    for first in range(0, len(x.blocks), isa.tile[1]):
+        chosen(isa, k, rows, x.some(first, isa.tile[1]))
+
+
+def quad_multiple(isa: Isa) -> int:
+    """What the quads of a row must be a multiple of."""
+    return {"vpdpbusd": _UNROLL, "sdot": _UNROLL, "smmla": _UNROLL, "maddubs": _PAIR}.get(isa.dot, _GROUP)
+
+
+def _two_quads(x: Operands, eights: Memory, row: int, quad: Expr) -> Expr:
+    """A quad and the next as one int64; `eights`: the activations as such."""
+    if x.quad_stride is None:
+        return eights.load(tirx.floordiv(x.quad(row, quad), i64(2)))
+    return dot.eight([x.activations.load(x.quad(row, quad + i)) for i in (0, 1)], 0)
 
 
 def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
@@ -122,7 +148,7 @@ def _parts(isa: Isa, x: Operands) -> list[tuple[int, int]]:
 
 def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     """The instruction adds four products to each lane: a register for each sum, each weight read once for all rows."""
-    parts, unroll = _parts(isa, x), 4
+    parts, unroll = _parts(isa, x), _UNROLL
     # An instruction takes 4 or 5 cycles and there are two units for it: with few rows every other quad has sums of its
     # own, where the registers hold them.
     chains = 2 if rows * len(parts) < 12 and 2 * rows <= isa.tile[0] + 1 else 1
@@ -155,7 +181,7 @@ def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     """AVX2 multiplies unsigned bytes by signed ones and adds pairs in 16 bits with saturation: magnitudes by
     activations that took the weights' signs, at most 2 * 127 * 127, never saturate. Four instructions for 32 products;
     bytes widened to words, or weights of 7 bits and the eighth apart, take as many multiplications and more."""
-    unroll = 2
+    unroll = _PAIR
     ones = const("int16", 1, isa.width // 2)
     for block, part in _parts(isa, x):
         sums = [k.register("int32", isa.rows, const("int32", 0, isa.rows)) for _ in range(rows)]
@@ -184,11 +210,11 @@ def _paired(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     for block in range(len(x.blocks)):
         zero = const("int32", 0, 4)
         sums = [[[k.register("int32", 4, zero) for _ in halves] for _ in range(isa.parts)] for _ in pairs]
-        with k.loop(0, tirx.floordiv(x.quads, i64(2))) as step:
-            x.look_ahead(block, 0, step * 2, 2)
+        with k.loop(0, tirx.floordiv(x.quads, i64(_PAIR))) as step:
+            x.look_ahead(block, 0, step * _PAIR, _PAIR)
             activations = []
             for pair in pairs:
-                both = [eights.load(tirx.floordiv(x.quad(row, step * 2), i64(2))) for row in pair]
+                both = [_two_quads(x, eights, row, step * _PAIR) for row in pair]
                 activations.append(k.let(bitcast("int8", dot.pick(both, (0, 1)), 16), "pair"))
             for part in range(isa.parts):
                 quads = [bitcast("int32", x.weights.load(x.at(block, step * 2 + i, part * 16), 16), 4) for i in (0, 1)]

@@ -13,6 +13,8 @@ from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 
 
+# 2**x on [-1/2, 1/2]: our own minimax fit, to 8e-5.
+_EXP2_SHORT = (0.05517100915312767, 0.24261119961738586, 0.6932610869407654, 0.9999280571937561)
 # tanh(x) = x + x^3 P(x^2) below 0.625: Cephes' tanhf.
 _TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 _TANH_SMALL = 0.625
@@ -55,6 +57,27 @@ def exp(k: Kernel, x: Expr, lanes: int, low: Expr | None = None) -> Expr:
     p = k.let(fma(p, r * r, r + f32(1.0, lanes), lanes), "p")
     bits = tirx.shift_left(cast("int32", n, lanes) + const("int32", 127, lanes), const("int32", 23, lanes))
     return k.let(p * bitcast("float32", bits, lanes), "exp")
+
+
+def exp2_short(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """2**x for x at most 127, smaller arguments than -126 giving about 1e-38; relative error below 8e-5."""
+    x = k.let(tirx.max(x, f32(-126.0, lanes)), "x")
+    n = k.let(llvm("llvm.rint", vec("float32", lanes), x), "n")
+    p = _horner(k, k.let(x - n, "fraction"), _EXP2_SHORT, lanes)
+    bits = bitcast("int32", p, lanes) + tirx.shift_left(cast("int32", n, lanes), const("int32", 23, lanes))
+    return k.let(bitcast("float32", bits, lanes), "exp2")
+
+
+def log2(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """Logarithm to the base 2 of positive normal numbers: absolute error below 1e-6."""
+    # x = 2**n m with m near 1, where log m = 2 artanh((m - 1) / (m + 1)).
+    bits = k.let(bitcast("int32", x, lanes), "bits")
+    half = const("int32", 0x3F3504F3, lanes)  # sqrt(1/2)
+    n = k.let(tirx.shift_right(bits - half, const("int32", 23, lanes)), "n")
+    m = k.let(bitcast("float32", bits - tirx.shift_left(n, const("int32", 23, lanes)), lanes), "m")
+    t = k.let((m - f32(1.0, lanes)) / (m + f32(1.0, lanes)), "t")
+    series = _horner(k, k.let(t * t, "square"), tuple(2 / math.log(2) / i for i in (7, 5, 3, 1)), lanes)
+    return k.let(fma(series, t, cast("float32", n, lanes), lanes), "log2")
 
 
 def tanh(k: Kernel, x: Expr, lanes: int) -> Expr:
@@ -202,7 +225,9 @@ __all__ = [
     "ACTIVATIONS",
     "broadcast",
     "exp",
+    "exp2_short",
     "gelu",
+    "log2",
     "quick_gelu",
     "reduce_lanes",
     "reduce_max",

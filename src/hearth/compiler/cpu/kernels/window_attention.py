@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.attention_tile import LANES, Adjust, Rows, Split, Tile, TileAttention
+from hearth.compiler.cpu.kernels.attention_layout import LANES, SPLIT_KEYS, Packed, PackedLayout, Rows, splits_of
+from hearth.compiler.cpu.kernels.attention_pack import RowBytes, pack_split
+from hearth.compiler.cpu.kernels.attention_tile import Adjust, Split, Tile, TileAttention
+from hearth.compiler.cpu.kernels.attention_tile_int8 import TileAttentionInt8
 from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
@@ -49,6 +52,7 @@ class WindowAttentionSpec:
         cosine: queries and keys are divided by their norms, and scores have a factor for each head (Swin v2).
         penalty: of scores between places that the shift brought together: -100 in transformers' Swin, and since it is
             added twice there -200 in its Swin v2.
+        int8: products are of bytes, which each window is packed to.
     """
 
     head_dim: int
@@ -59,22 +63,37 @@ class WindowAttentionSpec:
     padding: bool = False
     cosine: bool = False
     penalty: float = -100.0
+    int8: bool = False
 
     @property
     def name(self) -> str:
         parts = ["window_attention", f"d{self.head_dim}", in_name(self.scale), "{}x{}".format(*self.window)]
         parts += ["shifted", in_name(self.penalty)] if self.shifted else []
-        flags = ("bias", "padding", "cosine")
+        flags = ("bias", "padding", "cosine", "int8")
         return "_".join([*parts, *(flag for flag in flags if getattr(self, flag))])
 
     @property
     def area(self) -> int:
         return self.window[0] * self.window[1]
 
+    @property
+    def tile(self) -> type[TileAttention]:
+        return TileAttentionInt8 if self.int8 else TileAttention
+
+    def places(self) -> tuple[int, int, int]:
+        """Where gathered rows, facts about places, and blocks of bytes begin in scratch, in floats."""
+        rows = round_up(self.tile.scratch_floats(self.head_dim), LANES)
+        facts = rows + 3 * round_up(self.area * self.head_dim, LANES)
+        return rows, facts, facts + 2 * round_up(self.area, LANES) + LANES
+
     def scratch_bytes(self) -> int:
-        """The tile's; queries, keys and values of a window; for each of its places where it is and in which region."""
-        rows = 3 * round_up(self.area * self.head_dim, LANES) + 2 * round_up(self.area, LANES) + LANES
-        return 4 * (TileAttention.scratch_floats(self.head_dim) + rows)
+        """The tile's; queries, keys and values of a window; for each of its places where it is and in which region;
+        keys and values as bytes."""
+        layout = PackedLayout(self.head_dim)
+        if not self.int8:
+            return 4 * self.places()[2]
+        packed = int(splits_of(self.area)) * layout.block_bytes
+        return 4 * (self.places()[2] + RowBytes.scratch_floats(layout)) + packed
 
 
 def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
@@ -94,12 +113,12 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
     )
     shift = [k.scalar(name) if spec.shifted else i64(0) for name in ("shift_y", "shift_x")]
     memory, integers = k.scratch("float32"), k.scratch("int32")
-    core = TileAttention(k, isa, spec.head_dim, spec.scale, memory)
+    core = spec.tile(k, isa, spec.head_dim, spec.scale, memory)
     size = round_up(spec.area * spec.head_dim, LANES)
-    rows_at = TileAttention.scratch_floats(spec.head_dim)
+    rows_at, places, packed_at = spec.places()
     q_rows, k_rows, v_rows = (Rows.strided(memory, i64(rows_at + i * size), i64(spec.head_dim)) for i in range(3))
-    places = rows_at + 3 * size
     regions = places + round_up(spec.area, LANES)
+    packed = Packed(k, memory, i64(4 * packed_at), PackedLayout(spec.head_dim)) if spec.int8 else None
 
     grid = [
         k.opaque(tirx.floordiv(extent + (side - 1), i64(side)), "windows")
@@ -150,6 +169,13 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
                 region = tirx.Select(beyond_y, two, zero) + tirx.Select(beyond_x, one, zero)
                 k.store(integers, regions + i, region)
 
+        if packed is not None:
+            row_at = packed_at + int(splits_of(spec.area)) * packed.layout.block_bytes // 4
+            for split, start in enumerate(range(0, spec.area, SPLIT_KEYS)):
+                stop = min(start + SPLIT_KEYS, spec.area)
+                at = packed.at(i64(split))
+                pack_split(k, isa, k_rows, v_rows, i64(start), i64(stop), packed, at, memory, row_at)
+
         def place_of(i: Expr) -> Expr:
             return cast("int64", integers.load(places + i))
 
@@ -163,6 +189,7 @@ def window_attention(isa: Isa, spec: WindowAttentionSpec) -> Kernel:
                 queries=q_rows,
                 keys=k_rows,
                 values=v_rows,
+                packed=packed,
                 begin=i64(0),
                 end=i64(spec.area),
                 out=Rows(out, output),
