@@ -50,7 +50,7 @@ RAGGED = [
 
 
 RAGGED_INT8 = RaggedAttentionSpec(64, SCALE, TILE_TOKENS, distance_bias=True, int8=True)
-COMMON: list[Any] = [DENSE[20], DENSE[72], FULL_BIAS, RAGGED[3], RAGGED[6]]
+COMMON: list[Any] = [DENSE[72], FULL_BIAS, RAGGED[6]]
 """What is tried on every instruction set; the others on this machine's best."""
 
 
@@ -70,7 +70,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> KernelLibrary:
-    return built(host_isa(), [*DENSE.values(), KEY_BIAS, FULL_BIAS, *RAGGED], tmp_path_factory.mktemp("attention"))
+    return built(host_isa(), [*DENSE.values(), KEY_BIAS, *RAGGED], tmp_path_factory.mktemp("attention"))
 
 
 @pytest.fixture(scope="module", params=[*isa_params(), *emulated_params()])
@@ -156,20 +156,19 @@ def check(library: KernelLibrary, heads: Heads) -> None:
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("d", [20, 72])
 @pytest.mark.parametrize(("n", "m"), LENGTHS)
-def test_every_query_sees_every_key(library: KernelLibrary, d: int, n: int, m: int) -> None:
-    check(library, Heads.random(n, m, 3, 3, d, batch=2))
+def test_every_query_sees_every_key(library: KernelLibrary, n: int, m: int) -> None:
+    check(library, Heads.random(n, m, 3, 3, 72, batch=2))
 
 
-@pytest.mark.parametrize("d", [16, 64, 160])
+@pytest.mark.parametrize("d", [16, 20, 64, 160])
 @pytest.mark.parametrize(("n", "m"), LENGTHS)
 def test_other_head_sizes(here: KernelLibrary, d: int, n: int, m: int) -> None:
     check(here, Heads.random(n, m, 3, 3, d, batch=2))
 
 
 def test_query_heads_that_share_keys(library: KernelLibrary) -> None:
-    check(library, Heads.random(21, 40, 6, 2, 20))
+    check(library, Heads.random(21, 40, 6, 2, 72))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1), (2, 3, 1)])
