@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model.imported.graph import Graph, arguments, operands, operation
+from hearth.model.imported.graph import Graph, arguments, operands, operation, replaced
 from hearth.model.network import Dtype, Function, Input, Network, Role
 
 FUNCTION = "main"
@@ -33,18 +33,18 @@ def network_of(g: Graph, symbols: Mapping[str, tuple[int, int]], convert: Callab
     function = module[FUNCTION]
     bindings = _live(function)
     read = dict.fromkeys(var for value in bindings.values() for var in operands(value))
-    params = [var for var in g.known if var in read]
+    named = _named(g, [var for var in g.known if var in read], set(inputs))
     bodies = {var: Input(name, _dtype(var), *_bounds(g, var, bindings)) for name, var in inputs.items()}
-    block = relax.DataflowBlock([relax.VarBinding(var, value) for var, value in bindings.items()])
+    block = relax.DataflowBlock([relax.VarBinding(var, replaced(value, named)) for var, value in bindings.items()])
     body = relax.SeqExpr([block], function.body.body)
-    whole = relax.Function([*inputs.values(), *params], body, function.ret_ty, True, function.attrs)
+    whole = relax.Function([*inputs.values(), *named.values()], body, function.ret_ty, True, function.attrs)
     module.update_func(module.get_global_var(FUNCTION), whole.with_attr("num_input", len(inputs)))
     return Network(
         functions=(Function(FUNCTION, tuple(bodies.values()), tuple(outputs)),),
         symbols=dict(symbols),
-        shapes={var.name: tuple(int(dim) for dim in g.shape(var)) for var in params},
-        sources={var.name: g.source_of(var) for var in params},
-        roles=_roles(g, bindings),
+        shapes={param.name: tuple(int(dim) for dim in g.shape(var)) for var, param in named.items()},
+        sources={param.name: g.source_of(var) for var, param in named.items()},
+        roles={named[var].name: role for var, role in _roles(g, bindings).items()},
         build=lambda: module,
     )
 
@@ -93,18 +93,27 @@ def _bounds(g: Graph, var: Any, bindings: Mapping[Any, Any]) -> tuple[int | None
     return (None, None) if high is None else (0, high)
 
 
-def _roles(g: Graph, bindings: Mapping[Any, Any]) -> dict[str, Role]:
-    roles: dict[str, Role] = {}
+def _roles(g: Graph, bindings: Mapping[Any, Any]) -> dict[Any, Role]:
+    roles: dict[Any, Role] = {}
     for value in bindings.values():
         for name, place, role in _ROLES:
             if operation(value) != name:
                 continue
             matrix = (arguments(value) if name.startswith("hearth.") else value.args)[place]
             if matrix in g.known and g.rank(matrix) == 2:
-                roles[matrix.name] = role
+                roles[matrix] = role
     return roles
 
 
-def readable(name: str) -> str:
-    """A name of the source as one of ours: `/encoder/layer.0/MatMul_output_0` is `encoder.layer.0.MatMul_output_0`."""
-    return re.sub(r"[^A-Za-z0-9_]+", ".", name).strip(".") or "value"
+def _named(g: Graph, known: list[Any], taken: set[str]) -> dict[Any, Any]:
+    """A parameter for each known value that is left, by the name of what it was made of."""
+    found: dict[Any, Any] = {}
+    for var in known:
+        base = re.sub(r"[^A-Za-z0-9_]+", ".", g.name(var)).strip(".") or "value"
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base}.{count}"
+        taken.add(name)
+        found[var] = relax.Var(name, var.ty)
+    return found

@@ -63,6 +63,7 @@ class Graph:
         for name, (low, high) in symbols.items():
             self.analyzer.bind(self.symbols[name], tvm.ir.Range(low, high + 1))
         self._names: set[str] = set()
+        self._base: dict[Any, str] = {}
 
     # Values that do not depend on the inputs
 
@@ -73,11 +74,14 @@ class Graph:
         self.known[var] = Known(lambda: array)
         return var
 
-    def parameter(self, tensor: str, shape: tuple[int, ...], dtype: str, read: Callable[[], Array]) -> Any:
-        """A variable for a tensor of the checkpoint. Only floats stay there; anything else is small."""
+    def parameter(
+        self, tensor: str, shape: tuple[int, ...], dtype: str, read: Callable[[], Array], name: str = ""
+    ) -> Any:
+        """A variable for a tensor of the checkpoint, by that or another name. Only floats stay there; anything else is
+        small."""
         if dtype not in ("f32", "f16", "bf16") or math.prod(shape) <= 1:
-            return self.constant(read(), tensor)
-        var = self._variable(tensor, shape, "float32")
+            return self.constant(read(), name or tensor)
+        var = self._variable(name or tensor, shape, "float32")
         self.known[var] = Known(lambda: read().astype(np.float32, copy=False), WeightSource(tensor))
         return var
 
@@ -85,8 +89,8 @@ class Graph:
         """What `change` makes of a known value, when it is needed."""
         known = self.known[var]
         if known.source is None:
-            return self.constant(change(known.read()), name or var.name)
-        new = self._variable(name or var.name, shape, "float32")
+            return self.constant(change(known.read()), name or self.name(var))
+        new = self._variable(name or self.name(var), shape, "float32")
         self.known[new] = Known(lambda: change(known.read()), _changed(known.source, change))
         return new
 
@@ -171,7 +175,7 @@ class Graph:
         if _bytes_of(value.ty) > _MAX_FOLDED_BYTES:
             raise Unsupported(f"A constant of {_bytes_of(value.ty):,} bytes is more than Hearth computes.")
         found = evaluate_call(value, {var: self.known[var].read() for var in reads})
-        name = reads[0].name if reads else "constant"
+        name = self.name(reads[0]) if reads else "constant"
         return [self.constant(part, name) for part in found] if isinstance(found, list) else self.constant(found, name)
 
     def _inlined(self, value: Any) -> Any:
@@ -194,7 +198,13 @@ class Graph:
             count += 1
             unique = f"{name}.{count}"
         self._names.add(unique)
-        return relax.Var(unique, relax.TensorType(list(shape), dtype))
+        var = relax.Var(unique, relax.TensorType(list(shape), dtype))
+        self._base[var] = name
+        return var
+
+    def name(self, var: Any) -> str:
+        """What a known value is called, or what it was made of."""
+        return self._base[var]
 
     def reserve(self, name: str, shape: Sequence[Any], dtype: str) -> Any:
         """The variable of an input."""
@@ -215,6 +225,19 @@ def operation(value: Any) -> str:
     if value.args and isinstance(value.args[0], relax.ExternFunc):
         return str(value.args[0].global_symbol)
     return str(getattr(value.op, "name", "")).removeprefix("relax.")
+
+
+def replaced(value: Any, others: Mapping[Any, Any]) -> Any:
+    """An expression with other variables."""
+    if isinstance(value, tirx.Var):
+        return others.get(value, value)
+    if isinstance(value, relax.Tuple):
+        return relax.Tuple([replaced(field, others) for field in value.fields])
+    if isinstance(value, relax.TupleGetItem):
+        return relax.TupleGetItem(replaced(value.tuple_value, others), value.index)
+    if isinstance(value, relax.Call):
+        return relax.Call(value.op, [replaced(arg, others) for arg in value.args], value.attrs, value.ty_args)
+    return value
 
 
 def operands(value: Any) -> list[Any]:

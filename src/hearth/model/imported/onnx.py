@@ -104,6 +104,20 @@ def _all_nodes(nodes: list[OnnxNode]) -> list[OnnxNode]:
     return [*nodes, *(child for graph in inner for child in _all_nodes(graph.nodes))]
 
 
+_WITHOUT_NAMES = ("onnx::", "val_", "_inlfunc")
+"""How exporters begin the names of tensors that have none in the model."""
+
+
+def _places(nodes: list[OnnxNode]) -> dict[str, str]:
+    """Where in the model a tensor is used first: `/layer.0/query/MatMul` reads the weight of `layer.0.query`."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        scope = node.name.rpartition("/")[0]
+        for name in node.inputs if scope else ():
+            found.setdefault(name, f"{scope}/weight")
+    return found
+
+
 class _Conversion:
     def __init__(self, g: Graph, opsets: Mapping[str, int], failures: Failures) -> None:
         self.g = g
@@ -115,9 +129,11 @@ class _Conversion:
         uses: dict[str, int] = {}
         for name in [*(name for node in nodes for name in _reads(node)), *(value.name for value in graph.outputs)]:
             uses[name] = uses.get(name, 0) + 1
+        places = _places(nodes)
         for name, tensor in graph.initializers.items():
             if name in uses:
-                values[name] = self.g.parameter(name, tensor.shape, tensor.dtype, tensor.array)
+                shown = places.get(name, name) if name.startswith(_WITHOUT_NAMES) else name
+                values[name] = self.g.parameter(name, tensor.shape, tensor.dtype, tensor.array, shown)
         for node in nodes:
             if any(values.get(name) is Missing for name in node.inputs):
                 values.update(dict.fromkeys(node.outputs, Missing))
