@@ -95,6 +95,8 @@ WHOLE = {
     "resnet": {"hearth.conv2d": 16, "multiply": 0, "permute_dims": 1},
     "mobile": {"hearth.conv2d": 4, "hearth.conv2d_transpose": 1, "nn.silu": 1, "permute_dims": 2},
     "mobile_opset11": {"hearth.conv2d": 4, "hearth.conv2d_transpose": 1, "nn.silu": 1, "permute_dims": 2},
+    "unet_opset20": {"nn.group_norm": 21, "hearth.attention": 8, "permute_dims": 2},
+    "swinv2_opset20": {"hearth.attention": 4, "nn.softmax": 0},
     "segformer_opset14": {"hearth.attention": 4, "nn.layer_norm": 19, "nn.gelu": 4},
 }
 

@@ -349,7 +349,7 @@ RECIPES: dict[str, Callable[[], Made]] = {
     "mobile": mobile,
 }  # fmt: skip
 
-# ONNX: of which recipe, version of the operators, open sizes of the inputs.
+# ONNX: of which recipe, version of the operators (from 20 on by the newer exporter), open sizes of the inputs.
 ONNX: dict[str, tuple[str, int, dict[str, dict[int, str]]]] = {
     "vit_opset14": ("vit", 14, {"x0": {0: "batch"}}),
     "bert_opset14": ("bert", 14, {"x0": {0: "batch", 1: "length"}, "x1": {0: "batch", 1: "length"}}),
@@ -359,6 +359,8 @@ ONNX: dict[str, tuple[str, int, dict[str, dict[int, str]]]] = {
     "mobile_opset18": ("mobile", 18, {}),
     "segformer_opset14": ("segformer", 14, {}),
     "detr_opset16": ("detr", 16, {}),
+    "unet_opset20": ("unet", 20, {}),
+    "swinv2_opset20": ("swinv2", 20, {}),
 }
 
 
@@ -395,7 +397,14 @@ def export_onnx(
 ) -> None:
     names = [f"x{i}" for i in range(len(inputs))]
     made = io.BytesIO()
-    torch.onnx.export(model, inputs, made, opset_version=opset, input_names=names, dynamic_axes=axes, dynamo=False)
+    if opset >= 20:
+        program = torch.onnx.export(model, inputs, opset_version=opset, input_names=names, dynamo=True)
+        proto = program.model_proto
+        for node in proto.graph.node:
+            del node.metadata_props[:]
+        made.write(proto.SerializeToString())
+    else:
+        torch.onnx.export(model, inputs, made, opset_version=opset, input_names=names, dynamic_axes=axes, dynamo=False)
     path.write_bytes(gzip.compress(made.getvalue(), 9, mtime=0))
 
 

@@ -213,7 +213,21 @@ def _grouped(c: Context, groups: int, gamma: Any, beta: Any) -> Any:
 
 
 def _instance_norm(c: Context) -> Any:
-    return _grouped(c, c.g.shape(c.x())[1], c.x(1), c.x(2))
+    """Also how exporters write a group norm: its groups as channels, in a reshape, and its weights afterwards."""
+    groups = c.g.shape(c.x())[1]
+    split = c.g.behind(c.x(), "reshape")
+    plain = all(
+        value is not None and bool(np.all(value == wanted))
+        for value, wanted in ((c.g.value(c.x(1)), 1.0), (c.g.value(c.x(2)), 0.0))
+    )
+    whole = None if split is None else split.args[0]
+    if whole is None or not plain or c.g.rank(whole) != 4 or not isinstance(c.g.shape(whole)[1], int):
+        return _grouped(c, groups, c.x(1), c.x(2))
+    shape = c.g.shape(c.x())
+    channels = c.g.shape(whole)[1]
+    c.inputs[0] = whole
+    found = _grouped(c, groups, c.f32(np.ones(channels)), c.f32(np.zeros(channels)))
+    return reshape(c.g, found, shape)
 
 
 def _group_norm(c: Context) -> Any:

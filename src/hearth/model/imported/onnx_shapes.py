@@ -61,7 +61,8 @@ def _flatten(c: Context) -> Any:
 def _squeeze(c: Context) -> Any:
     have = c.g.shape(c.x())
     axes = c.axes(len(have), 1, 13)
-    gone = [i for i, dim in enumerate(have) if dim == 1] if axes is None else axes
+    # PyTorch's exporter also names axes of other sizes, which squeeze leaves there.
+    gone = [i for i, dim in enumerate(have) if dim == 1 and (axes is None or i in axes)]
     return reshape(c.g, c.x(), [dim for i, dim in enumerate(have) if i not in gone])
 
 
@@ -155,7 +156,17 @@ def _gather_elements(c: Context) -> Any:
 
 
 def _gather_nd(c: Context) -> Any:
-    return c.g.emit(op.gather_nd(c.x(0), c.x(1), c.attr("batch_dims", 0)))
+    """Several indices are one into the joined axes."""
+    c.only(batch_dims=0)
+    x, indices = c.x(0), c.x(1)
+    have, count = c.g.shape(x), c.g.shape(indices)[-1]
+    if not isinstance(count, int) or any(not isinstance(dim, int) for dim in have[:count]):
+        raise Unsupported("it takes from axes that are not fixed")
+    steps = [math.prod(have[i + 1 : count]) for i in range(count)]
+    places = binary(c.g, "multiply", indices, c.g.constant(np.array(steps)))
+    flat = c.g.emit(op.sum(places, [c.g.rank(indices) - 1]))
+    joined = reshape(c.g, x, [math.prod(have[:count]), *have[count:]])
+    return c.g.emit(op.take(joined, flat, 0, mode="clip"))
 
 
 _REDUCTIONS = {"none": "update", "add": "add", "mul": "mul", "max": "max", "min": "min"}
@@ -167,7 +178,8 @@ def _scatter_elements(c: Context) -> Any:
 
 
 def _scatter_nd(c: Context) -> Any:
-    return c.g.emit(op.scatter_nd(c.x(0), c.x(1), c.x(2), _REDUCTIONS[c.attr("reduction", "none")]))
+    places = c.g.emit(op.astype(c.x(1), "int64"))
+    return c.g.emit(op.scatter_nd(c.x(0), places, c.x(2), _REDUCTIONS[c.attr("reduction", "none")]))
 
 
 def _expand(c: Context) -> Any:

@@ -139,23 +139,25 @@ def multiply_by_reciprocal(g: Graph, call: Any) -> Any:
 def scale_of_norm(g: Graph, call: Any) -> Any:
     """A factor for each channel after a norm that has none yet is its weight."""
     x, s = call.args
-    for name in ("nn.layer_norm", "nn.rms_norm"):
+    for name in ("nn.layer_norm", "nn.rms_norm", "nn.group_norm"):
         norm = g.behind(x, name)
         if norm is None or not g.once(x) or not _per_channel(g, s, g.shape(x)[-1]):
             continue
-        if not _all(g, norm.args[1], 1.0) or (name == "nn.layer_norm" and not _all(g, norm.args[2], 0.0)):
+        if not _all(g, norm.args[1], 1.0) or any(not _all(g, bias, 0.0) for bias in norm.args[2:]):
             continue
         return g.emit(relax.Call(norm.op, [norm.args[0], s, *norm.args[2:]], norm.attrs, norm.ty_args))
     return None
 
 
 def add_of_norm(g: Graph, call: Any) -> Any:
-    """What is added for each channel after a layer norm that has no bias yet is its bias."""
+    """What is added for each channel after a norm that has no bias yet is its bias."""
     x, b = call.args
-    norm = g.behind(x, "nn.layer_norm")
-    if norm is None or not g.once(x) or not _per_channel(g, b, g.shape(x)[-1]) or not _all(g, norm.args[2], 0.0):
-        return None
-    return g.emit(relax.Call(norm.op, [*norm.args[:2], b], norm.attrs, norm.ty_args))
+    for name in ("nn.layer_norm", "nn.group_norm"):
+        norm = g.behind(x, name)
+        if norm is None or not g.once(x) or not _per_channel(g, b, g.shape(x)[-1]) or not _all(g, norm.args[2], 0.0):
+            continue
+        return g.emit(relax.Call(norm.op, [*norm.args[:2], b], norm.attrs, norm.ty_args))
+    return None
 
 
 def _all(g: Graph, var: Any, value: float) -> bool:
