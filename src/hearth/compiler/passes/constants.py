@@ -13,13 +13,15 @@ from hearth.compiler.passes.rewrite import Graph, rewrite
 
 
 def lift_constants(module: Any, parameters: Parameters) -> Any:
-    """Every constant of more than one number as a parameter `constants.HASH`."""
+    """Every constant of more than one float as a parameter `constants.HASH`."""
     variables: dict[Any, dict[str, Any]] = {}
 
     def lifted(graph: Graph, value: Any) -> Any:
         if not (isinstance(value, tvm.ir.expr.GenericConst) and len(value.ty.shape) > 0):
             return value
         array = value.value.numpy()
+        if array.dtype.kind != "f":
+            return value
         name = f"constants.{hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:12]}"
         known = variables.setdefault(graph, {})
         if name not in known:

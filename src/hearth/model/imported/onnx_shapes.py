@@ -134,18 +134,12 @@ def _gather(c: Context) -> Any:
     x, axis = c.x(0), c.attr("axis", 0) % c.g.rank(c.x(0))
     dim = c.g.shape(x)[axis]
     index = c.g.value(c.x(1))
-    if index is None or x in c.g.known:
-        if index is not None and isinstance(dim, int):
-            return c.g.emit(op.take(x, c.g.constant(index % dim), axis, mode="clip"))
+    if index is None:
         return c.g.emit(op.take(x, c.x(1), axis, mode="clip"))
-    flat = index.reshape(-1)
-    run = len(flat) > 0 and bool(np.all(np.diff(flat) == 1))
-    if run and index.ndim < 2:
-        first = int(flat[0]) if flat[0] >= 0 else dim + int(flat[0])
-        found = part(c.g, x, axis, first, first + len(flat))
-        return without_axis(c.g, found, axis) if index.ndim == 0 else found
     if isinstance(dim, int):
         index = index % dim
+    elif index.ndim == 0 and index < 0:
+        return without_axis(c.g, part(c.g, x, axis, dim + int(index), dim + int(index) + 1), axis)
     elif index.min(initial=0) < 0:
         raise Unsupported("it takes elements from the end of an axis that is not fixed")
     return c.g.emit(op.take(x, c.g.constant(index), axis, mode="clip"))

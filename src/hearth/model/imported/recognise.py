@@ -15,7 +15,7 @@ from hearth.model import ops
 from hearth.model.evaluate.elementwise import ELEMENTWISE, gelu, gelu_tanh, sigmoid
 from hearth.model.evaluate.values import Attributes
 from hearth.model.imported.graph import Array, Graph, Rule, arguments, operands, operation
-from hearth.model.imported.moves import linear
+from hearth.model.imported.moves import broadcast, linear
 from hearth.model.imported.simplify import BINARY, UNARY
 
 
@@ -228,10 +228,11 @@ def pick_of_uniform(g: Graph, call: Any) -> Any:
 
 
 def and_true(g: Graph, call: Any) -> Any:
-    """x and True is x, where x gives the result its shape."""
+    """x and True is x."""
     for x, other in (call.args, list(call.args)[::-1]):
-        if g.scalar(other) == 1.0 and g.same_shape(g.shape(x), g.shape(call)):
-            return x
+        known = g.value(other)
+        if known is not None and known.all():
+            return broadcast(g, x, g.shape(call))
     return None
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tvm import relax
 from tvm.relax import op
 
 from hearth.model.imported.graph import Graph, Rule, operation
-from hearth.model.imported.moves import binary, inverse, permute, reshape
+from hearth.model.imported.moves import binary, broadcast, inverse, part, permute, reshape
 
 UNARY = (
     "abs", "ceil", "clip", "cos", "erf", "exp", "floor", "log", "logical_not", "negative", "nn.gelu", "nn.gelu_tanh",
@@ -190,16 +191,16 @@ def sink_softmax(g: Graph, call: Any) -> Any:
 
 def sink_concat(g: Graph, call: Any) -> Any:
     parts = list(call.args[0].fields)
-    inner = [transposed(g, part) for part in parts]
+    inner = [transposed(g, x) for x in parts]
     axes = next((found[1] for found in inner if found is not None), None)
     if axes is None:
         return None
     moved = []
-    for part, found in zip(parts, inner, strict=True):
+    for x, found in zip(parts, inner, strict=True):
         if found is not None and found[1] == axes:
             moved.append(found[0])
-        elif found is None and part in g.known:
-            moved.append(permute(g, part, inverse(axes)))
+        elif found is None and x in g.known:
+            moved.append(permute(g, x, inverse(axes)))
         else:
             return None
     axis = axes[int(call.attrs.axis) % len(axes)]
@@ -228,6 +229,60 @@ def sink_slice(g: Graph, call: Any) -> Any:
     inbound = bool(call.attrs.assume_inbound)
     done = g.emit(op.strided_slice(y, moved, *(list(bound.fields) for bound in bounds), assume_inbound=inbound))
     return permute(g, done, axes)
+
+
+def take_of_a_run(g: Graph, call: Any) -> Any:
+    """Indices that count up (positions) are a slice, equal ones (token types) a row repeated; in their own shape."""
+    x, indices = call.args
+    if call.attrs.axis is None or (x in g.known and indices in g.known):
+        return None
+    axis, shape = int(call.attrs.axis) % g.rank(x), g.shape(call)
+    if (run := _run(g, indices)) is not None:
+        first, count = run
+        return reshape(g, part(g, x, axis, first, first + count), shape)
+    full = g.behind(indices, "full")
+    same = None if full is None else g.scalar(full.args[1])
+    if same is None or same < 0:
+        return None
+    row, rest = part(g, x, axis, int(same), int(same) + 1), g.shape(x)
+    return broadcast(g, reshape(g, row, [*rest[:axis], *[1] * g.rank(indices), *rest[axis + 1 :]]), shape)
+
+
+def _run(g: Graph, indices: Any) -> tuple[Any, Any] | None:
+    """(first, count) of integers that count up one by one, in whatever shape."""
+    known = g.value(indices)
+    if known is not None:
+        flat = known.reshape(-1)
+        return (int(flat[0]), flat.size) if flat.size and flat[0] >= 0 and np.all(np.diff(flat) == 1) else None
+    if (moved := g.behind(indices, "reshape")) is not None:
+        return _run(g, moved.args[0])
+    if (counted := g.behind(indices, "arange")) is not None:
+        start, end, step = counted.args
+        return (start, g.simplified(end - start)) if g.same(step, 1) and g.analyzer.can_prove(start >= 0) else None
+    piece = g.behind(indices, "strided_slice")
+    if piece is None or len(piece.args[1].fields) != 1:
+        return None
+    source, (axis,), (begin,), (end,), *steps = (piece.args[0], *(arg.fields for arg in piece.args[1:]))
+    run, sizes = _run(g, source), g.shape(source)
+    alone = all(size == 1 for i, size in enumerate(sizes) if i != int(axis))
+    if run is None or not alone or any(not g.same(step, 1) for fields in steps for step in fields):
+        return None
+    return g.simplified(run[0] + begin), g.simplified(end - begin)
+
+
+def full_is_broadcast(g: Graph, call: Any) -> Any:
+    """Equal elements spread out are equal elements."""
+    full = g.behind(call.args[0], "full")
+    return None if full is None else g.emit(op.full(call.args[1], full.args[1], str(call.ty.dtype)))
+
+
+def broadcast_after_where(g: Graph, call: Any) -> Any:
+    """A choice between two numbers is made before its condition is spread out."""
+    condition, a, b = call.args
+    spread = g.behind(condition, "broadcast_to")
+    if spread is None or g.scalar(a) is None or g.scalar(b) is None:
+        return None
+    return broadcast(g, g.emit(op.where(spread.args[0], a, b)), g.shape(call))
 
 
 def constants_right(g: Graph, call: Any) -> Any:
@@ -259,6 +314,9 @@ RULES: dict[str, list[Rule]] = {
     "concat": [sink_concat],
     "nn.softmax": [sink_softmax],
     "nn.pad": [sink_pad],
+    "where": [broadcast_after_where],
+    "broadcast_to": [full_is_broadcast],
+    "take": [take_of_a_run],
     "strided_slice": [sink_slice],
     **{name: [sink_unary] for name in UNARY},
     **{name: [sink_binary] for name in BINARY},

@@ -12,6 +12,7 @@ from hearth.compiler.cpu.rules.elementwise import Size, View, broadcast_view, is
 from hearth.compiler.cpu.selection import LANES, Rule, Selection, call, like, product, sizes, stride, strides, tensor
 from hearth.compiler.passes.rewrite import Graph, dtype_of
 from hearth.compiler.work import Work
+from hearth.errors import Unsupported
 
 COPY = ("copy", 0)
 
@@ -22,6 +23,8 @@ def _work(value: Any) -> Work:
 
 def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: Selection, *, padded: bool = False) -> Any:
     """The call that copies, to a new result of the type of `value`, what `var` holds along these strides."""
+    if dtype_of(value.ty) != "float32":
+        raise Unsupported("Integers cannot be moved yet.", why=f"It is asked for in {value}.")
     view = View(var, start, tuple(along), dtype_of(var.ty), padded and not is_dense(var, s))
     shape = list(value.ty.shape)
     return map_call(COPY, [view], shape, like(value), whole(shape), s, _work(value))
@@ -30,6 +33,8 @@ def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: Selectio
 def _reshape(graph: Graph, value: Any, s: Selection) -> Any:
     """The same memory wherever rows keep their length, or have no padding before and after."""
     x = value.args[0]
+    if dtype_of(x.ty) != "float32":  # which has no padding
+        return x
     before, after = sizes(x.ty.shape), sizes(value.ty.shape)
     old, new = (shape[-1] if shape else 1 for shape in (before, after))
     if not is_dense(x, s) and (old == new or (old % LANES == 0 and new % LANES == 0)):
