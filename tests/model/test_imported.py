@@ -16,9 +16,9 @@ from tests.checkpoint import onnx_builders as onnx
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CorruptFile, Unsupported, UsageError
+from hearth.model.calls import operation
 from hearth.model.evaluate import evaluate
 from hearth.model.imported.exported import import_exported
-from hearth.model.imported.graph import operation
 from hearth.model.imported.onnx import import_onnx
 from hearth.model.network import Network
 from hearth.model.weights import WeightSource

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hearth.checkpoint.onnx import OnnxCheckpoint
+from hearth.model.calls import operation
 from hearth.model.evaluate import evaluate
-from hearth.model.imported.graph import operation
 from hearth.model.imported.onnx import import_onnx
 from hearth.model.weights import WeightSource
 

@@ -14,6 +14,11 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from hearth.model.calls import arguments as arguments
+from hearth.model.calls import live_bindings
+from hearth.model.calls import operands as operands
+from hearth.model.calls import operation as operation
+
 Rule = Callable[["Graph", Any], Any]
 
 
@@ -62,19 +67,6 @@ class Graph:
         self._new[var] = new
 
 
-def operands(value: Any) -> list[Any]:
-    """Variables that an expression reads, once for each time."""
-    if isinstance(value, relax.Var):
-        return [value]
-    if isinstance(value, relax.Tuple):
-        return [v for f in value.fields for v in operands(f)]
-    if isinstance(value, relax.TupleGetItem):
-        return operands(value.tuple_value)
-    if isinstance(value, relax.Call):
-        return [v for a in value.args for v in operands(a)]
-    return []
-
-
 def rewrite(module: Any, rule: Rule, begin: Callable[[Graph], None] | None = None) -> Any:
     """`module` with `rule` tried at every binding of every function, in order; dead bindings are dropped.
 
@@ -107,36 +99,13 @@ def _rewrite_function(name: str, function: Any, rule: Rule, begin: Callable[[Gra
 
 
 def _without_dead_bindings(function: Any) -> Any:
-    """`function` without the bindings that nothing reads. One walk from the end: TVM's own pass takes the square of the
-    number of bindings, most of the compiler's time for a model of hundreds of layers."""
-    (block,) = function.body.blocks
-    read = set(operands(function.body.body))
-    kept = []
-    for binding in reversed(block.bindings):
-        if binding.var in read:
-            kept.append(binding)
-            read.update(operands(binding.value))
-    body = relax.SeqExpr([relax.DataflowBlock(kept[::-1])], function.body.body)
+    body = relax.SeqExpr([relax.DataflowBlock(live_bindings(function))], function.body.body)
     return relax.Function(function.params, body, function.ret_ty, function.is_pure, function.attrs)
 
 
 def is_op(value: Any, name: str) -> bool:
     """Whether `value` is a call of Relax's `relax.<name>`, or of ours when the name begins with `hearth.`."""
     return operation(value) == name
-
-
-def operation(value: Any) -> str:
-    """The name of the operation that `value` is a call of, as `is_op` takes it; "": it is none."""
-    if not isinstance(value, relax.Call):
-        return ""
-    if value.args and isinstance(value.args[0], relax.ExternFunc):
-        return str(value.args[0].global_symbol)
-    return str(getattr(value.op, "name", "")).removeprefix("relax.")
-
-
-def arguments(value: Any) -> list[Any]:
-    """Operands of one of our operations."""
-    return list(value.args[1].fields)
 
 
 def with_arguments(value: Any, args: Sequence[Any]) -> Any:

@@ -10,7 +10,8 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model.imported.graph import Graph, arguments, operands, operation, replaced
+from hearth.model.calls import arguments, live_bindings, operands, operation
+from hearth.model.imported.graph import Graph, replaced
 from hearth.model.network import Dtype, Function, Input, Network, Role
 
 FUNCTION = "main"
@@ -31,7 +32,7 @@ def network_of(g: Graph, symbols: Mapping[str, tuple[int, int]], convert: Callab
         builder.emit_func_output(result, params=[*inputs.values(), *g.known])
     module = builder.finalize()
     function = module[FUNCTION]
-    bindings = _live(function)
+    bindings = {binding.var: binding.value for binding in live_bindings(function)}
     read = dict.fromkeys(var for value in bindings.values() for var in operands(value))
     named = _named(g, [var for var in g.known if var in read], set(inputs))
     bodies = {var: Input(name, _dtype(var), *_bounds(g, var, bindings)) for name, var in inputs.items()}
@@ -60,18 +61,6 @@ def _result(g: Graph, name: str, var: Any) -> Any:
     if dtype not in ("bool", "int8", "uint8", "int64"):
         raise Unsupported(f"The output {name[:200]!r} is of the type {dtype}.")
     return g.builder.emit(op.astype(var, "int32"))
-
-
-def _live(function: Any) -> dict[Any, Any]:
-    """What the result depends on: variables and what they are bound to, in order."""
-    (block,) = function.body.blocks
-    read = set(operands(function.body.body))
-    kept = []
-    for binding in reversed(block.bindings):
-        if binding.var in read:
-            kept.append(binding)
-            read.update(operands(binding.value))
-    return {binding.var: binding.value for binding in reversed(kept)}
 
 
 def _dtype(var: Any) -> Dtype:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tvm import relax, sym, tirx
 
 from hearth.errors import Unsupported
+from hearth.model.calls import operands, operation
 from hearth.model.evaluate import computes, evaluate_call
 from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
@@ -218,15 +219,6 @@ class Graph:
         return known.source if known.source is not None else constant(known.read())
 
 
-def operation(value: Any) -> str:
-    """The name of the operation that a call is of (without `relax.`); "" where it is none."""
-    if not isinstance(value, relax.Call):
-        return ""
-    if value.args and isinstance(value.args[0], relax.ExternFunc):
-        return str(value.args[0].global_symbol)
-    return str(getattr(value.op, "name", "")).removeprefix("relax.")
-
-
 def replaced(value: Any, others: Mapping[Any, Any]) -> Any:
     """An expression with other variables."""
     if isinstance(value, tirx.Var):
@@ -238,26 +230,6 @@ def replaced(value: Any, others: Mapping[Any, Any]) -> Any:
     if isinstance(value, relax.Call):
         return relax.Call(value.op, [replaced(arg, others) for arg in value.args], value.attrs, value.ty_args)
     return value
-
-
-def operands(value: Any) -> list[Any]:
-    """Variables that an expression reads."""
-    if isinstance(value, relax.ShapeExpr):
-        return []
-    if isinstance(value, tirx.Var):
-        return [value] if isinstance(value.ty, relax.TensorType | relax.TupleType) else []
-    if isinstance(value, relax.Tuple):
-        return [var for field in value.fields for var in operands(field)]
-    if isinstance(value, relax.TupleGetItem):
-        return operands(value.tuple_value)
-    if isinstance(value, relax.Call):
-        return [var for arg in value.args for var in operands(arg)]
-    return []
-
-
-def arguments(call: Any) -> list[Any]:
-    """Operands of one of our operations."""
-    return list(call.args[1].fields)
 
 
 def _changed(source: Source, change: Callable[[Array], Array]) -> ComputedWeight:

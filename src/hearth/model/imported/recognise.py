@@ -12,9 +12,10 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.model import ops
+from hearth.model.calls import arguments, operands, operation
 from hearth.model.evaluate.elementwise import ELEMENTWISE, gelu, gelu_tanh, sigmoid
 from hearth.model.evaluate.values import Attributes
-from hearth.model.imported.graph import Array, Graph, Rule, arguments, operands, operation
+from hearth.model.imported.graph import Array, Graph, Rule
 from hearth.model.imported.moves import broadcast, linear
 from hearth.model.imported.simplify import BINARY, UNARY
 

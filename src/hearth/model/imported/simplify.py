@@ -14,7 +14,8 @@ import numpy as np
 from tvm import relax
 from tvm.relax import op
 
-from hearth.model.imported.graph import Graph, Rule, operation
+from hearth.model.calls import operation
+from hearth.model.imported.graph import Graph, Rule
 from hearth.model.imported.moves import binary, broadcast, inverse, part, permute, reshape
 
 UNARY = (
