@@ -20,12 +20,12 @@ import numpy as np
 
 from hearth.chat.embedding import normalized
 from hearth.checkpoint.embedding import Pooling
+from hearth.checkpoint.task import Task
 from hearth.embedder_sources import EmbedderInfo, Encoder, Float32s, LanguageModel, Prepared, Source, TextOrIds
 from hearth.encoding.labels import Label, of_places, of_text, scores
 from hearth.encoding.texts import Kind
 from hearth.errors import HearthError, Unsupported, UsageError
 from hearth.llm import LLM
-from hearth.model.encoder.batch import Text
 from hearth.opening import check_opening
 from hearth.prepare import ProgressCallback
 from hearth.prepare_encoder import prepare_encoder
@@ -164,7 +164,7 @@ class Embedder:
         size = self._checked_dimensions(dimensions)
         if not prepared:
             return np.zeros((0, size), np.float32)
-        vectors = self._source.vectors(prepared)
+        vectors = np.stack(self._source.compute(prepared))
         if size != vectors.shape[1]:
             vectors = np.stack([normalized(vector[:size]) for vector in vectors])
         return vectors
@@ -183,19 +183,18 @@ class Embedder:
         """
         return self.rerank_prepared(self.prepare_pairs(query, documents, truncate=truncate), top=top)
 
-    def prepare_pairs(self, query: str, documents: Sequence[str], *, truncate: bool = False) -> list[Text]:
+    def prepare_pairs(self, query: str, documents: Sequence[str], *, truncate: bool = False) -> list[Prepared]:
         """What `rerank` would give to the model: the query with each document, as `ids`. Raises as `rerank`."""
-        encoder = self._encoder("classify", "ranks no documents")
-        if len(encoder.task.labels) != 1:
-            raise self._other("ranks no documents", f"It has {len(encoder.task.labels)} labels, and a ranker has one.")
-        return [encoder.reader.pair(query, document, truncate=truncate) for document in documents]
+        task = self._source.task
+        if task.kind != "classify":
+            raise self._other("ranks no documents", f"It {_DOES[task.kind]}.")
+        if len(task.labels) != 1:
+            raise self._other("ranks no documents", f"It has {len(task.labels)} labels, and a ranker has one.")
+        return self._source.pairs(query, documents, truncate)
 
-    def rerank_prepared(self, pairs: Sequence[Text], *, top: int | None = None) -> list[Ranked]:
+    def rerank_prepared(self, pairs: Sequence[Prepared], *, top: int | None = None) -> list[Ranked]:
         """The documents of pairs that `prepare_pairs` has made, the best first."""
-        encoder = self._encoder("classify", "ranks no documents")
-        logits = encoder.compute(pairs)
-        found = [Ranked(index, float(scores(row, encoder.task)[0])) for index, row in enumerate(logits)]
-        return sorted(found, key=lambda one: (-one.score, one.index))[:top]
+        return ranked(self._source.compute(pairs), self._source.task)[:top]
 
     def classify(self, texts: Sequence[str], *, truncate: bool = False) -> list[list[Label]]:
         """Labels of texts: all of them for each text, the surest first; of a tagger those of places, in order.
@@ -209,14 +208,14 @@ class Embedder:
         if isinstance(texts, str):
             raise UsageError("texts is one text.", hint="Give a list: classify([text]).")
         if self._source.task.kind == "tag":
-            encoder = self._encoder("tag", "labels nothing")
+            encoder = self._encoder("tag")
             located = [encoder.reader.located(text, truncate=truncate) for text in texts]
             rows = encoder.compute([text for text, _ in located])
             return [
                 of_places(row, encoder.task, text, encoded.spans)
                 for row, text, (_, encoded) in zip(rows, texts, located, strict=True)
             ]
-        encoder = self._encoder("classify", "labels nothing")
+        encoder = self._encoder("classify")
         rows = encoder.compute([encoder.reader.located(text, truncate=truncate)[0] for text in texts])
         return [of_text(row, encoder.task, text) for row, text in zip(rows, texts, strict=True)]
 
@@ -276,13 +275,21 @@ class Embedder:
             why="" if info.dimensions else "Its files do not say that they were made to be cut.",
         )
 
-    def _encoder(self, kind: str, otherwise: str) -> Encoder:
-        if self._source.task.kind != kind or not isinstance(self._source, Encoder):
-            raise self._other(otherwise, f"It {_DOES[self._source.task.kind]}.")
+    def _encoder(self, kind: str) -> Encoder:
+        if self._source.task.kind != kind:
+            raise self._other("labels nothing", f"It {_DOES[self._source.task.kind]}.")
+        if not isinstance(self._source, Encoder):
+            raise self._other("labels nothing", "It ranks documents.")
         return self._source
 
     def _other(self, what: str, why: str) -> UsageError:
         return UsageError(f"This model {what}.", why=why, hint="docs/embeddings.md lists models for each task.")
+
+
+def ranked(logits: Sequence[Float32s], task: Task) -> list[Ranked]:
+    """Documents by their logits, (1,) each, the best first."""
+    found = [Ranked(index, float(scores(row, task)[0])) for index, row in enumerate(logits)]
+    return sorted(found, key=lambda one: (-one.score, one.index))
 
 
 _DOES = {"embed": "makes vectors of texts", "classify": "classifies texts", "tag": "labels places in texts"}

@@ -1,4 +1,4 @@
-"""What is behind the door of `Embedder`: a compiled encoder, or a language model that makes vectors."""
+"""What is behind the door of `Embedder`: a compiled encoder, or a language model that makes vectors or ranks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class EmbedderInfo:
 
 
 class Source(Protocol):
-    """What is behind the door: an encoder, or a language model that makes vectors."""
+    """What is behind the door: an encoder, or a language model that makes vectors or ranks."""
 
     notices: tuple[str, ...]
     task: Task
@@ -73,7 +73,8 @@ class Source(Protocol):
     def prepare(
         self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool
     ) -> list[Prepared]: ...
-    def vectors(self, prepared: Sequence[Prepared]) -> Float32s: ...
+    def pairs(self, query: str, documents: Sequence[str], cut: bool) -> list[Prepared]: ...
+    def compute(self, prepared: Sequence[Prepared]) -> list[Float32s]: ...
     def count(self, text: str) -> int: ...
     def close(self) -> None: ...
 
@@ -141,8 +142,8 @@ class Encoder:
             for text in texts
         ]
 
-    def vectors(self, prepared: Sequence[Prepared]) -> Float32s:
-        return np.stack(self.compute([one for one in prepared if isinstance(one, Text)]))
+    def pairs(self, query: str, documents: Sequence[str], cut: bool) -> list[Prepared]:
+        return [self.reader.pair(query, document, truncate=cut) for document in documents]
 
     def _checked(self, ids: list[int]) -> Text:
         """Token ids, which are taken as they are."""
@@ -155,9 +156,9 @@ class Encoder:
     def count(self, text: str) -> int:
         return len(self.reader.tokenizer.encode_whole(text).ids)
 
-    def compute(self, texts: Sequence[Text]) -> list[Float32s]:
+    def compute(self, prepared: Sequence[Prepared]) -> list[Float32s]:
         assert self._batcher is not None  # a model without a head was refused
-        return self._batcher.compute(texts)
+        return self._batcher.compute([one for one in prepared if isinstance(one, Text)])
 
     def close(self) -> None:
         if self._batcher is not None:
@@ -182,7 +183,7 @@ def shape_of(info: ModelInfo, task: Task) -> Shape | None:
 
 
 class LanguageModel:
-    """A language model that makes vectors, through `LLM`."""
+    """A language model that makes vectors, or ranks documents, through `LLM`."""
 
     def __init__(self, llm: LLM, pooling: Pooling | None) -> None:
         self._llm = llm
@@ -190,8 +191,12 @@ class LanguageModel:
         made = llm.vector_maker
         if pooling is not None and not made.is_published:
             made = VectorMaker(llm.info.name, EmbeddingSpec((pooling,)))
-        self._maker = made
         spec = made.spec
+        self._ranker = llm.ranker if spec.pairs else None
+        self._maker = made if self._ranker is None else self._ranker.maker
+        if spec.pairs is not None:
+            self.task = Task("classify", ("score",), spec.pairs.scores)
+            return
         unknown = "" if made is not llm.vector_maker or made.is_published else "its files do not say how"
         self.task = Task(
             "embed",
@@ -207,9 +212,9 @@ class LanguageModel:
             name=about.name,
             bundle=about.bundle,
             manifest=about.manifest,
-            task="embed",
-            size=self._maker.spec.size(about.hidden_size),
-            labels=(),
+            task=self.task.kind,
+            size=self._maker.spec.size(about.hidden_size) if self.task.kind == "embed" else 0,
+            labels=self.task.labels,
             prompts=dict(self.task.prompts),
             dimensions=self.task.dimensions,
             max_tokens=about.context,
@@ -219,9 +224,13 @@ class LanguageModel:
     def prepare(self, texts: Sequence[TextOrIds], prompt: str | None, kind: Kind | None, cut: bool) -> list[Prepared]:
         return [self._prepared(text, prompt, kind, cut) for text in texts]
 
-    def vectors(self, prepared: Sequence[Prepared]) -> Float32s:
-        made = [self._llm.embed_prepared(one, self._maker) for one in prepared if isinstance(one, EmbeddingInput)]
-        return np.stack(made)
+    def pairs(self, query: str, documents: Sequence[str], cut: bool) -> list[Prepared]:
+        assert self._ranker is not None  # another task was refused
+        most = self._llm.info.context if cut else None
+        return [self._ranker.pair(query, document, most=most) for document in documents]
+
+    def compute(self, prepared: Sequence[Prepared]) -> list[Float32s]:
+        return [self._llm.embed_prepared(one, self._maker) for one in prepared if isinstance(one, EmbeddingInput)]
 
     def _prepared(self, text: TextOrIds, prompt: str | None, kind: Kind | None, cut: bool) -> EmbeddingInput:
         if isinstance(text, str):

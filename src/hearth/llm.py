@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -26,6 +26,7 @@ from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import EmbeddingInput, VectorMaker
 from hearth.chat.grammar import Trial
+from hearth.chat.ranking import Ranker
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
@@ -292,6 +293,12 @@ class LLM(Asking):
     def vector_maker(self) -> VectorMaker:
         """How this model makes vectors."""
         return self._vectors
+
+    @cached_property
+    def ranker(self) -> Ranker | None:
+        """How this model ranks documents; None: it does not. Raises TokenizerMissing."""
+        spec = self._vectors.spec
+        return Ranker(self._opened.name, spec, spec.pairs, self.tokenizer) if spec.pairs else None
 
     @property
     def embedding_size(self) -> int:

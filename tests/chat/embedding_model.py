@@ -1,8 +1,8 @@
-"""A tiny embedding model as sentence-transformers publishes it, and the vectors that sentence-transformers gives.
+"""A tiny embedding model, or ranker, as sentence-transformers publishes it, and what that makes with it.
 
-The weights are drawn by numpy from a seed, so that the model is the same everywhere. `VECTORS` of the test were
-computed by sentence-transformers 6.2 with torch 2.13, f32; in an environment that has them, `cd tests && python -m
-chat.embedding_model` prints them.
+The weights are drawn by numpy from a seed, so that the model is the same everywhere. `VECTORS` and `SCORES` of the
+tests were computed by sentence-transformers 6.2 with torch 2.13, f32; in an environment that has them, `cd tests &&
+python -m chat.embedding_model` prints them.
 """
 
 from __future__ import annotations
@@ -112,6 +112,47 @@ def write(
     return folder
 
 
+TEMPLATE = """{% for role in ('system', 'query', 'document') %}\
+{{ messages | selectattr('role', 'eq', role) | map(attribute='content') | first | default('') }} {% endfor %}\
+{% if add_generation_prompt %}in <end>{% endif %}"""
+RANKERS: Mapping[str, Mapping[str, Any]] = {
+    "against": {"true_token_id": 2, "false_token_id": 5},
+    "alone": {"true_token_id": 3, "false_token_id": None},
+}
+RANK_PROMPT = {"prompts": {"find": "a cat in"}, "default_prompt_name": "find"}
+QUERY, DOCUMENTS = "the cat", ("in a hat", "a hat", "the cat in the hat the cat")
+
+
+def write_ranker(folder: Path, tokens: Mapping[str, int | None], **prompts: Any) -> Path:
+    """The same with a head, which ranks by its logits of those tokens."""
+    write(folder, ["lasttoken"])
+    config = json.loads((folder / "config.json").read_text()) | {"architectures": ["LlamaForCausalLM"]}
+    kind = "sentence_transformers.{}".format
+    files = {
+        "config.json": config,
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": kind("base.modules.transformer.Transformer")},
+            {"idx": 1, "name": "1", "path": "1_LogitScore", "type": kind("cross_encoder.modules.LogitScore")},
+        ],
+        "1_LogitScore/config.json": {**tokens, "module_input_name": "causal_logits"},
+        "config_sentence_transformers.json": {"model_type": "CrossEncoder", **prompts},
+        "sentence_bert_config.json": {
+            "transformer_task": "text-generation",
+            "modality_config": {
+                "text": {"method": "forward", "method_output_name": "logits"},
+                "message": {"method": "forward", "method_output_name": "logits", "format": "flat"},
+            },
+            "module_output_name": "causal_logits",
+            "processing_kwargs": {"chat_template": {"add_generation_prompt": True}},
+        },
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    return folder
+
+
 CASES: Mapping[str, Mapping[str, Any]] = {
     "joined": {"modes": list(POOLING)},
     "dense": {"modes": ["lasttoken"], "dense": True, "normalize": True},
@@ -123,13 +164,17 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 def _print_vectors() -> None:
     import tempfile
 
-    from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
+    from sentence_transformers import CrossEncoder, SentenceTransformer  # type: ignore[import-not-found]
 
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             model = SentenceTransformer(str(write(Path(folder), **case)), device="cpu")
             prompt = "query" if "prompt" in name else None
             print(f"    {name!r}: {[round(float(x), 5) for x in model.encode(TEXT, prompt_name=prompt)]},")
+    for name, tokens in RANKERS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            model = CrossEncoder(str(write_ranker(Path(folder), tokens, **RANK_PROMPT)), device="cpu")
+            print(f"    {name!r}: {model.predict([(QUERY, one) for one in DOCUMENTS]).tolist()},")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ EMBEDDING_FILE, DENSE_FILE = "embedding.json", "embedding_dense.npz"
 
 Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 Activation = Literal["identity", "tanh", "relu", "gelu", "sigmoid"]
+PairScores = Literal["sigmoid", "identity"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,22 @@ class Dense:
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None
     activation: Activation
+
+
+@dataclass(frozen=True)
+class PairReading:
+    """How a query and a document are put to a language model that ranks, and what is made of what comes out.
+
+    Attributes:
+        scores: what makes a score of the one number that comes out.
+        template: name of the model's template in which `{query}` and `{document}` stand for the two; empty: its own
+            chat template, which is given a message of the role `query` and one of the role `document`.
+        variables: what else the chat template is given.
+    """
+
+    scores: PairScores = "sigmoid"
+    template: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,7 @@ class EmbeddingSpec:
         lowercase: the text is put in lower case first.
         refused: why vectors cannot be made, as the end of a sentence; empty where they can.
         no_head: vectors are all that the model makes: it was published without what makes text.
+        pairs: the model ranks documents: the one number that comes out is made of two texts.
     """
 
     pooling: tuple[Pooling, ...] = ("mean",)
@@ -57,6 +75,7 @@ class EmbeddingSpec:
     lowercase: bool = False
     refused: str = ""
     no_head: bool = False
+    pairs: PairReading | None = None
 
     def size(self, hidden_size: int) -> int:
         """Numbers in a vector of a model with so many."""
@@ -87,6 +106,7 @@ def save_embedding(spec: EmbeddingSpec | None, folder: Path) -> list[Path]:
         "lowercase": spec.lowercase,
         "refused": spec.refused,
         "no_head": spec.no_head,
+        "pairs": None if spec.pairs is None else asdict(spec.pairs),
     }
     paths = [folder / EMBEDDING_FILE]
     paths[0].write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -119,7 +139,8 @@ def load_embedding(folder: Path) -> EmbeddingSpec | None:
             type(text) is str for text in content["prompts"].values()
         ):
             raise ValueError("it names what this Hearth does not know")
-        return EmbeddingSpec(**content | {"steps": tuple(steps), "pooling": pooling})
+        pairs = _loaded_pairs(content.get("pairs"))
+        return EmbeddingSpec(**content | {"steps": tuple(steps), "pooling": pooling, "pairs": pairs})
     except HearthError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -131,3 +152,12 @@ def load_embedding(folder: Path) -> EmbeddingSpec | None:
 def _loaded_dense(arrays: Mapping[str, Any], number: int, step: Mapping[str, Any]) -> Dense:
     bias = arrays[f"bias{number}"] if step["bias"] else None
     return Dense(arrays[f"weight{number}"], bias, step["activation"])
+
+
+def _loaded_pairs(content: Mapping[str, Any] | None) -> PairReading | None:
+    if content is None:
+        return None
+    pairs = PairReading(**content)
+    if pairs.scores not in get_args(PairScores) or not isinstance(pairs.template, str):
+        raise ValueError("it ranks in a way that this Hearth does not know")
+    return PairReading(pairs.scores, pairs.template, dict(pairs.variables))

@@ -21,7 +21,7 @@ from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile
 
 MODULES_FILE = "modules.json"
-_PROMPTS_FILE, _TEXT_FILE = "config_sentence_transformers.json", "sentence_bert_config.json"
+PROMPTS_FILE, TEXT_FILE = "config_sentence_transformers.json", "sentence_bert_config.json"
 # A flag for each, in the order in which several are joined, as versions before 5.5 wrote them.
 _POOLING_FLAGS: Mapping[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -74,7 +74,7 @@ def identity_files(folder: Path) -> list[Path]:
     """The files of a folder that decide how vectors are made of texts."""
     if not (folder / MODULES_FILE).is_file():
         return []
-    top = (folder / name for name in (MODULES_FILE, _PROMPTS_FILE, _TEXT_FILE))
+    top = (folder / name for name in (MODULES_FILE, PROMPTS_FILE, TEXT_FILE))
     inside = (file for name in ("config.json", "model.safetensors") for file in folder.glob(f"[0-9]*_*/{name}"))
     return [file for file in (*top, *sorted(inside)) if file.is_file()]
 
@@ -104,7 +104,7 @@ def _of_folder(folder: Path) -> EmbeddingSpec:
         return EmbeddingSpec(refused=f"its {MODULES_FILE} has no pooling: it does not make one vector of a text")
     if spec["pooling"] is None:
         return EmbeddingSpec(refused="it pools in a way that Hearth does not know")
-    return EmbeddingSpec(**spec, **_prompts(folder), lowercase=_lowercase(folder))
+    return EmbeddingSpec(**spec, **published_prompts(folder), lowercase=_lowercase(folder))
 
 
 def _pooling(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,8 +149,9 @@ def _dense(folder: Path, config: Mapping[str, Any]) -> Dense | str:
     return Dense(weight, bias, _ACTIVATIONS[name])
 
 
-def _prompts(folder: Path) -> dict[str, Any]:
-    path = folder / _PROMPTS_FILE
+def published_prompts(folder: Path) -> dict[str, Any]:
+    """What is put before texts, as arguments of `EmbeddingSpec`."""
+    path = folder / PROMPTS_FILE
     config = read_json_object(path) if path.is_file() else {}
     given = config.get("prompts")
     prompts = {k: v for k, v in given.items() if isinstance(v, str)} if isinstance(given, dict) else {}
@@ -161,5 +162,5 @@ def _prompts(folder: Path) -> dict[str, Any]:
 
 
 def _lowercase(folder: Path) -> bool:
-    path = folder / _TEXT_FILE
+    path = folder / TEXT_FILE
     return path.is_file() and read_json_object(path).get("do_lower_case") is True

@@ -11,11 +11,13 @@ from hearth.bundle import TextFacts
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import EmbeddingSpec, save_embedding
 from hearth.checkpoint.generation import published_sampling, save_sampling
+from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.compile import Job, Precision, Progress, compile_job
 from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.ranking import ranking_spec
 from hearth.model import LoadedModel, load_family
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
 from hearth.model.text.network import text_network
@@ -103,7 +105,8 @@ def text_job(
         if tokenizer is not None:
             save_tokenizer(tokenizer, folder)
         save_sampling(published_sampling(checkpoint), folder)
-        embedding = published_embedding(checkpoint)
+        ranking = published_ranking(checkpoint)
+        embedding = ranking_spec(checkpoint, model, ranking) if ranking else published_embedding(checkpoint)
         if model.no_head:
             embedding = replace(embedding or EmbeddingSpec(), no_head=True)
         save_embedding(embedding, folder)

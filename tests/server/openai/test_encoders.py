@@ -11,10 +11,12 @@ import httpx
 import numpy as np
 import pytest
 from openai import BadRequestError, OpenAI
+from tests.chat.embedding_model import DOCUMENTS, QUERY, RANKERS, write_ranker
 from tests.conftest import Encoders
 from tests.encoding.lettered import lettered
 from tests.server.running import running
 
+from hearth import Embedder
 from hearth.server.models import Models, ModelSettings
 
 TEXTS = ["cat", "a dog sat, here", "x"]
@@ -25,6 +27,7 @@ def url(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served")
     config: dict[str, Any] = {"quant": "f32", "precision": "high", "threads": 2, "offline": True}
     names = [str(lettered(name, folder / name)) for name in ("bert", "bert-rank")]
+    names.append(str(write_ranker(folder / "language-ranker", RANKERS["against"])))
     with running(Models(names, ModelSettings(**config)), load=["bert"]) as server:
         yield server.url
 
@@ -59,6 +62,16 @@ def test_documents_are_ranked(url: str, encoders: Encoders) -> None:
     best = rerank(url, "/rerank", top_n=1, return_documents=True, documents=[{"text": text} for text in TEXTS]).json()
     assert best["results"][0]["document"]["text"] == TEXTS[expected[0].index]
     assert len(best["results"]) == 1
+
+
+def test_documents_are_ranked_by_a_language_model(url: str, tmp_path: Path, cache: Path) -> None:
+    path = write_ranker(tmp_path, RANKERS["against"])
+    with Embedder(path, quant="f32", precision="high", threads=2, offline=True) as embedder:
+        expected = embedder.rerank(QUERY, DOCUMENTS)
+    answer = rerank(url, model="language-ranker", query=QUERY, documents=DOCUMENTS, top_n=2).json()
+    assert [(one["index"], one["relevance_score"]) for one in answer["results"]] == [
+        (one.index, pytest.approx(one.score, abs=1e-6)) for one in expected[:2]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
@@ -62,9 +63,14 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         raise UsageError(f"A context of {context} tokens is not possible.")
     _refuse_encoder(checkpoint.path.name, checkpoint.architecture, checkpoint.kind, checkpoint.config)
     family = _family_of(checkpoint.architecture, checkpoint.kind)
-    refuse_other_heads(checkpoint.path.name, checkpoint.config, checkpoint.tensors)
+    ranking = published_ranking(checkpoint)
+    ranks_by = frozenset({ranking.tensor} if ranking and ranking.tensor else ())
+    refuse_other_heads(
+        checkpoint.path.name, checkpoint.config, [name for name in checkpoint.tensors if name not in ranks_by]
+    )
     if checkpoint.kind == "gguf":
-        settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context)
+        read_elsewhere = {"classifier.output_labels"} if ranks_by else ()
+        settings = gguf_settings(checkpoint, defaults=family.assumed("gguf"), context=context, harmless=read_elsewhere)
         family.refuse_unknown(settings)
         config = replace(
             family.configure(settings),
@@ -73,7 +79,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
             mlp_bias=settings.flag("mlp_bias"),
         )
         shapes = parameter_shapes(config)
-        places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG)
+        places = Places(ignored=(*ALWAYS_IGNORED, *family.ignored), elsewhere=READ_WITH_CONFIG | ranks_by)
         sources, unused = map_tensors(
             checkpoint,
             config.family,

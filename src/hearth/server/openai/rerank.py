@@ -10,6 +10,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from hearth.chat.embedding import EmbeddingInput
+from hearth.chat.ranking import Ranker
+from hearth.checkpoint.task import Task
+from hearth.embedder import Ranked, ranked
+from hearth.llm import LLM
 from hearth.server import field_tables
 from hearth.server.answers import check_limit, check_prompt_tokens, settings_of
 from hearth.server.errors import ApiError
@@ -19,7 +24,7 @@ from hearth.server.streaming import until_gone
 from hearth.server.wire import WHOLE, ClientBody, ModelName, Text
 
 if TYPE_CHECKING:
-    from hearth.server.models import Models
+    from hearth.server.models import Models, OpenModel
 
 router = APIRouter(tags=["OpenAI"])
 MAX_DOCUMENTS = 2048
@@ -79,19 +84,27 @@ async def rerank(body: RerankRequest, request: Request) -> Any:
     check_limit("documents", len(texts), settings.max_inputs)
     models: Models = request.app.state.models
     async with models.use_any(body.model) as opened:
-        if not isinstance(opened, OpenEncoder):
-            raise ApiError(400, f"{opened.name} ranks no documents: it is a language model.", param="model")
-        embedder = opened.embedder
-        pairs = await run_sync(lambda: embedder.prepare_pairs(body.query, texts))
-        check_prompt_tokens(max(len(pair.ids) for pair in pairs), settings)
-        ranked = await until_gone(
-            request, run_sync(partial(embedder.rerank_prepared, pairs, top=body.top_n), abandon_on_cancel=True)
-        )
-    count = sum(len(pair.ids) for pair in pairs)
+        if isinstance(opened, OpenEncoder):
+            embedder = opened.embedder
+            pairs = await run_sync(lambda: embedder.prepare_pairs(body.query, texts))
+            counts = [len(pair.ids) for pair in pairs]
+            check_prompt_tokens(max(counts), settings)
+            found = await until_gone(
+                request, run_sync(partial(embedder.rerank_prepared, pairs), abandon_on_cancel=True)
+            )
+        else:
+            ranker = opened.llm.ranker
+            if ranker is None:
+                raise ApiError(400, f"{opened.name} ranks no documents: it is a language model.", param="model")
+            given = await run_sync(lambda: [ranker.pair(body.query, text) for text in texts])
+            counts = [len(pair.ids) for pair in given]
+            check_prompt_tokens(max(counts), settings)
+            found = await until_gone(request, _ranked(opened, ranker, given))
+    count = sum(counts)
     results = [
         {"index": one.index, "relevance_score": one.score}
         | ({"document": {"text": texts[one.index]}} if body.return_documents else {})
-        for one in ranked
+        for one in found[: body.top_n]
     ]
     return {
         "object": "list",
@@ -99,3 +112,11 @@ async def rerank(body: RerankRequest, request: Request) -> Any:
         "results": results,
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }
+
+
+async def _ranked(opened: OpenModel, ranker: Ranker, pairs: list[EmbeddingInput]) -> list[Ranked]:
+    """Between steps of the engine, one pair at a time, so that running answers wait for one at most."""
+    logits = []
+    for one in pairs:
+        logits.append(await opened.worker.call(partial(LLM.embed_prepared, prepared=one, maker=ranker.maker)))
+    return ranked(logits, Task("classify", ("score",), ranker.pairs.scores))
