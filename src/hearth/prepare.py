@@ -6,7 +6,7 @@ The compiler is imported only when something has to be compiled: where TVM is no
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -183,9 +183,14 @@ def check_fit(
     require_fit(source.name, sizes, quant, memory_bytes)
 
 
-def memory_of_source(source: Source, wanted: Mapping[str, object]) -> Memory:
-    """What is remembered of a model and of what was asked for: the bundle that it led to."""
-    return memory_of({"path": str(source.path.absolute()), **wanted}, [source.path, tuning_dir(), *_compiler_files()])
+def memory_of_source(source: Source, wanted: Mapping[str, object], *, beside: Sequence[Path] = ()) -> Memory:
+    """What is remembered of a model and of what was asked for: the bundle that it led to.
+
+    Args:
+        beside: what else the model is made of, besides `source.path`.
+    """
+    watched = [source.path, *beside, tuning_dir(), *_compiler_files()]
+    return memory_of({"path": str(source.path.absolute()), **wanted}, watched)
 
 
 def start_loading(opened: Opened, *, mmap: bool = False) -> Loading:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from hearth.bundle import Bundle, list_bundles, open_bundle, require_own_cache, require_trusted
-from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import Pooling
-from hearth.errors import CompileError, HearthError
+from hearth.errors import CompileError, HearthError, Unsupported
 from hearth.fit import require_fit
 from hearth.hub import Source, complete
 from hearth.model.encoder.load import encoder_family, load_encoder, tensor_type
+from hearth.model.encoder.onnx_weights import ENDING, onnx_folders, open_encoder
 from hearth.prepare import (
     COMPILE_HINT,
     Opened,
@@ -49,19 +50,22 @@ def prepare_encoder(
     Raises: as `prepare.prepare`.
     """
     limit_bytes = None if mmap else available_bytes()
-    source = fetch(
+    source = _onnx_file(name) or fetch(
         name, quant=quant, head=head, progress=progress, offline=offline, memory_bytes=limit_bytes, encoders=True
     )
     if source.kind == "bundle":
         return _from_bundle(name, source, quant, trust_bundle)
     require_own_cache()
     wanted = {"encoder": source.name, "quant": quant, "head": head, "precision": precision, "pooling": pooling}
-    memory = memory_of_source(source, wanted)
+    beside = onnx_folders(source.path) if source.kind == "onnx" else ()
+    memory = memory_of_source(source, wanted, beside=beside)
     bundle = remembered(memory)
     if bundle is None:
         if not is_encoder(source):
+            if source.kind == "onnx":
+                raise _no_encoder(source)
             return None
-        if not offline and complete(source):
+        if not offline and source.kind != "onnx" and complete(source):
             memory = memory_of_source(source, wanted)
         check_encoder_fit(source, quant=quant, head=head, memory_bytes=limit_bytes)
         bundle, notices = _compiled(source, quant, head, precision, pooling, progress)
@@ -75,7 +79,7 @@ def prepare_encoder(
 def check_encoder_fit(source: Source, *, quant: str | None, head: str | None, memory_bytes: int | None) -> None:
     """Refuses an encoder on this disk that is too large, before time goes into compiling it. Raises as
     `prepare.check_fit`."""
-    checkpoint = open_checkpoint(source.path)
+    checkpoint = open_encoder(source.path)
     model = load_encoder(checkpoint)
 
     def size(quant: str | None) -> ModelSize:
@@ -87,9 +91,24 @@ def check_encoder_fit(source: Source, *, quant: str | None, head: str | None, me
     require_fit(source.name, size, quant, memory_bytes)
 
 
+def _onnx_file(name: str) -> Source | None:
+    """What an .onnx file is as a source; None where the name is of something else."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() != ENDING or not path.is_file():
+        return None
+    return Source(str(path), path, "onnx", size_bytes=path.stat().st_size)
+
+
+def _no_encoder(source: Source) -> Unsupported:
+    return Unsupported(
+        f"The configuration beside {source.path} is of no encoder that Hearth knows.",
+        hint=f"Compile the graph alone with `hearth compile {source.path}`, and run it with `hearth.Graph`.",
+    )
+
+
 def is_encoder(source: Source) -> bool:
     """Whether what was found, and is no bundle, is an encoder."""
-    return encoder_family(open_checkpoint(source.path)) is not None
+    return encoder_family(open_encoder(source.path)) is not None
 
 
 def _from_bundle(name: str, source: Source, quant: str | None, trust_bundle: bool) -> Opened | None:
@@ -136,7 +155,7 @@ def _without_compiler(
     source: Source, quant: str | None, precision: str, cause: ImportError
 ) -> tuple[Bundle, tuple[str, ...]]:
     """A bundle of this very model in the cache, made when the compiler was there."""
-    fingerprint = open_checkpoint(source.path).fingerprint()
+    fingerprint = open_encoder(source.path).fingerprint()
     for stored in list_bundles():
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import EncoderCase
-from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.types import Checkpoint
 from hearth.model.encoder.batch import Text, input_shapes, pack
 from hearth.model.encoder.load import LoadedEncoder, load_encoder
 from hearth.model.encoder.network import encoder_network
+from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.evaluate import evaluate
 from hearth.model.weights import Source, WeightSource
 
@@ -21,7 +21,7 @@ from hearth.model.weights import Source, WeightSource
 def evaluated(path: Path, texts: list[Text]) -> tuple[LoadedEncoder, list[NDArray[np.float32]]]:
     """What the model is, and its outputs for a batch of texts: hidden states and, where it has a head, what that
     gives."""
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_encoder(path)
     model = load_encoder(checkpoint)
     network = encoder_network(model)
     weights = {name: parameter(checkpoint, source) for name, source in network.sources.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import save_task
 from hearth.checkpoint.tokenizer_files import save_tokenizer
@@ -14,6 +13,7 @@ from hearth.compiler.compile import Job, Precision, Progress, compile_job
 from hearth.compiler.cpu.tuning import Tunings
 from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
 from hearth.model.encoder.network import encoder_network
+from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
@@ -42,7 +42,7 @@ def compile_encoder(
     """Compiles an encoder, or finds it compiled.
 
     Args:
-        source: a Hugging Face folder or a GGUF file.
+        source: a Hugging Face folder, a GGUF file, or an ONNX file with its configuration.
         name: the model as the user named it, for the manifest.
         quant: number format of the weights; None: q8, or as a GGUF file has them.
         head: the same for the embeddings of tokens.
@@ -60,7 +60,7 @@ def compile_encoder(
     """
     if progress:
         progress("reading", 0, 0)
-    checkpoint = open_checkpoint(source)
+    checkpoint = open_encoder(source)
     model = load_encoder(checkpoint, pooling=pooling)
     job = encoder_job(checkpoint, model, encoder_formats(checkpoint, model, quant, head), name, precision)
     return compile_job(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from hearth.hub.remote import Remote
 
-# A folder as published, one GGUF file, a bundle that Hearth compiled, or the model that ships with Hearth.
-SourceKind = Literal["folder", "gguf", "bundle", "starter"]
+# A folder as published, a GGUF file, an ONNX file, a bundle that Hearth compiled, or the model that ships with Hearth.
+SourceKind = Literal["folder", "gguf", "onnx", "bundle", "starter"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Source:
     Attributes:
         name: what to type to get it again, always the same for the same files: `starter`, `owner/name`,
             `owner/name:Q4_K_M`, or an absolute path.
-        path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` file.
+        path: the folder (`folder`, `bundle`, `starter`) or the `.gguf` or `.onnx` file.
         kind: what lies at `path`.
         repo_id: `owner/name` on the hub; None for what is local.
         commit: the hub's commit that the files are of; None for what is local.
