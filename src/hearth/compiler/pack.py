@@ -38,6 +38,12 @@ def pack_all(
     """
     for name, offset, size in plan.weights:
         packed, place = parameters.packed[name], out[offset : offset + size]
+        if packed.packing is not None:
+            arrays = [read_f32(_row_source(part, sources[part], checkpoint)) for part in packed.parts]
+            place[: packed.size_bytes] = packed.packing.pack(arrays)
+            if progress:
+                progress(size)
+            continue
         if packed.k is None:
             values = _plain(packed, sources, checkpoint).view(np.uint8)
             place[: values.size] = values

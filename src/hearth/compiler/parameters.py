@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
@@ -18,6 +19,16 @@ from hearth.model.network import Network
 from hearth.model.weights import Source, constant
 from hearth.quant.formats import FORMATS, LANES, Format, round_up
 from hearth.quant.weights import Arrangement, weight_rows
+
+
+class Packing(Protocol):
+    """Memory in an order that one kind of kernel reads, made of whole arrays."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def pack(self, parts: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
+        """All its bytes, of its parts: matrices `(rows, columns)`, vectors."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Packed:
         fmt: number format of a matrix.
         arrange: how parts become one weight.
         columns: of plain memory the size of the last axis, whose rows are padded to whole vectors; None: a vector.
+        packing: what makes it, where that is none of these.
     """
 
     name: str
@@ -40,6 +52,7 @@ class Packed:
     fmt: Format
     arrange: Arrangement = "dense"
     columns: int | None = None
+    packing: Packing | None = None
 
     @property
     def n(self) -> int:
@@ -54,6 +67,8 @@ class Packed:
 
     @property
     def size_bytes(self) -> int:
+        if self.packing is not None:
+            return self.packing.size_bytes
         if self.k is None:
             return 4 * (round_up(self.n, LANES) if self.columns is None else self.n * round_up(self.columns, LANES))
         return self.fmt.packed_size(self.n, self.k)
@@ -101,6 +116,14 @@ class Parameters:
         merged = self.packed[name]
         shape = (merged.n,) if merged.k is None else (merged.n, merged.k)
         return relax.Var(name, relax.TensorType(shape, "float32"))
+
+    def arrange(self, variables: list[Any], packing: Packing, suffix: str) -> Any:
+        """The variable of a new parameter that `packing` makes of these ones."""
+        packed = [self.packed[v.name] for v in variables]
+        name = f"{packed[0].name}.{suffix}"
+        parts = tuple(part for p in packed for part in p.parts)
+        self.packed[name] = Packed(name, parts, packed[0].rows, None, packed[0].fmt, packing=packing)
+        return relax.Var(name, relax.TensorType((round_up(packing.size_bytes, 4) // 4,), "float32"))
 
     def same_format(self, variables: list[Any]) -> bool:
         return len({self.packed[v.name].fmt.kernel_layout for v in variables}) == 1

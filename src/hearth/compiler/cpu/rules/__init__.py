@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.compiler.cpu.rules import (
+    convolution,
     dense_attention,
     elementwise,
     embedding,
+    maps,
     moves,
     norms,
     paged_attention,
@@ -20,8 +22,8 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    dense_attention, elementwise, embedding, moves, norms, paged_attention, products, ragged_attention, ragged_pool,
-    reductions, rotary,
+    convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, products,
+    ragged_attention, ragged_pool, reductions, rotary,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
