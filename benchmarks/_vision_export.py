@@ -60,6 +60,7 @@ def build(name: str) -> tuple[torch.nn.Module, Plain]:
     torch.manual_seed(0)
     model_class = getattr(transformers, class_name)
     model = model_class(model_class.config_class(**values)).eval()
+    model.set_attn_implementation("eager")  # Swin's other one cannot be exported; runtimes fuse both to the same
     for key, value in model.state_dict().items():
         # Statistics as training leaves them; without them random layers would fade out.
         if key.endswith("running_var"):

@@ -17,8 +17,8 @@ from hearth.image.preprocess import Preprocess
 from hearth.image.spec import VisionSpec, save_spec
 from hearth.model.vision import LoadedVision, load_vision
 from hearth.quant.floats import widen
-from hearth.quant.formats import Format
-from hearth.quant.policy import choose_format
+from hearth.quant.formats import FORMATS, Format
+from hearth.quant.policy import choose_format, format_name
 from hearth.units import counted
 
 KIND = "vision"
@@ -86,7 +86,7 @@ def vision_job(
     precision: Precision,
 ) -> Job:
     """What there is to compile of a model that sees."""
-    formats = vision_formats(model, quant or ("q8" if precision == "high" else DEFAULT_QUANT))
+    formats = vision_formats(model, quant or ("q8" if precision == "high" else DEFAULT_QUANT), precision)
     spec = vision_spec(checkpoint, model, preprocess)
 
     def write(folder: Path) -> None:
@@ -115,8 +115,8 @@ def vision_job(
     )
 
 
-def vision_formats(model: LoadedVision, quant: str) -> dict[str, Format]:
-    """Format of every matrix; convolutions are f32.
+def vision_formats(model: LoadedVision, quant: str, precision: Precision) -> dict[str, Format]:
+    """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers.
 
     Raises:
         Unsupported: 4 bits of a model that would lose by it.
@@ -129,11 +129,16 @@ def vision_formats(model: LoadedVision, quant: str) -> dict[str, Format]:
             why="Models of this size answer otherwise then.",
             hint="Leave --quant out: 8 bits lose nothing that can be seen.",
         )
-    return {
-        name: choose_format(name, network.role(name), "f32", "safetensors", quant)
-        for name, shape in network.shapes.items()
-        if network.role(name) != "exact" and len(shape) == 2
-    }
+    formats = {}
+    for name, shape in network.shapes.items():
+        role = network.role(name)
+        if role == "exact":
+            continue
+        if len(shape) == 2:
+            formats[name] = choose_format(name, role, "f32", "safetensors", quant)
+        elif precision == "default" and not FORMATS[format_name(quant)].is_float:
+            formats[name] = FORMATS["i8"]
+    return formats
 
 
 def vision_spec(checkpoint: Checkpoint, model: LoadedVision, preprocess: Preprocess) -> VisionSpec:

@@ -6,6 +6,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,14 @@ def draw_text(recipe: Recipe) -> NDArray[np.int32]:
     for row in range(rows):
         ids[row, length - 1 - 2 * row :] = vocab - 1
     return ids.astype(np.int32)
+
+
+def text_inputs(tower: Any, token_ids: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+    """Inputs of a text tower (`hearth.model.vision.TextTower`)."""
+    if not tower.pooled:
+        return {"token_ids": token_ids}
+    where = token_ids.argmax(1) if tower.highest else (token_ids == tower.end_id).argmax(1)
+    return {"token_ids": token_ids, "pooling": np.eye(token_ids.shape[1], dtype=np.float32)[where]}
 
 
 @dataclass(frozen=True)

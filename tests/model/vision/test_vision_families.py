@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from vision_weights import parameters_of
 
-from golden.vision import CASES, Case, draw_text
+from golden.vision import CASES, Case, draw_text, text_inputs
 from hearth.checkpoint import open_checkpoint
 from hearth.model.evaluate import evaluate
 from hearth.model.vision import LoadedVision, load_vision
@@ -33,19 +33,10 @@ def outputs_of(model: LoadedVision, parameters: dict[str, np.ndarray], case: Cas
         if function.name == "image":
             inputs = {"pixels": case.pixels()}
         else:
-            inputs = text_inputs(model, draw_text(case.recipe))
+            inputs = text_inputs(model.text, draw_text(case.recipe))
         needed = {var.name for var in module[function.name].params}
         arrays = {name: value for name, value in {**parameters, **inputs}.items() if name in needed}
         results = evaluate(module, function.name, arrays)
         single = model.text is not None
         found |= {function.name if single else n: r for n, r in zip(function.outputs, results, strict=True)}
     return found
-
-
-def text_inputs(model: LoadedVision, token_ids: np.ndarray) -> dict[str, np.ndarray]:
-    tower = model.text
-    assert tower is not None
-    if not tower.pooled:
-        return {"token_ids": token_ids}
-    where = token_ids.argmax(1) if tower.highest else (token_ids == tower.end_id).argmax(1)
-    return {"token_ids": token_ids, "pooling": np.eye(token_ids.shape[1], dtype=np.float32)[where]}

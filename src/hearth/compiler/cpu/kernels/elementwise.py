@@ -120,8 +120,8 @@ def elementwise(spec: ElementwiseSpec) -> Kernel:
         coordinates: list[Expr] = []
         rest: Expr = unit
         for length in reversed(sizes):
-            coordinates.insert(0, k.let(tirx.floormod(rest, length), "at"))
-            rest = k.let(tirx.floordiv(rest, length), "rest")
+            coordinates.insert(0, k.opaque(tirx.floormod(rest, length), "at"))
+            rest = k.opaque(tirx.floordiv(rest, length), "rest")
         coordinates.insert(0, rest)
         places = []
         for start, each in zip(starts, strides, strict=True):

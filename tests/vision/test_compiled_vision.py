@@ -1,0 +1,157 @@
+"""Compiled vision models compute what transformers computes, and `Vision` answers with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden.vision import CASES, Case, draw_text, text_inputs
+from hearth import Vision
+from hearth.errors import UsageError
+from hearth.prepare_vision import prepare_vision
+from hearth.runtime import Model, Session
+
+BY_NAME = {case.recipe.name: case for case in CASES}
+IN_CI = ("vit", "clip", "swin", "segformer", "detr", "convnext")
+"""Together they hold every kind of layer: both attentions, windows, convolutions of each kind, resizing, pooling."""
+NOT_COMPILED = ("rt-detr",)
+
+
+def folder_of(name: str, tmp_path: Path) -> Path:
+    """The golden model as it would be published, its pictures taken in its own size."""
+    case = BY_NAME[name]
+    height, width = case.recipe.size
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    if case.recipe.text:
+        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case)))
+    return case.write(tmp_path)
+
+
+def letters_of(case: Case) -> dict[str, Any]:
+    """A tokenizer.json: a letter is a token, and the model's last token ends each text."""
+    end = case.recipe.config["text_config"]["vocab_size"] - 1
+    vocab = {"?": 0, **{letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}, "<end>": end}
+    template = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<end>", "type_id": 0}}]
+    return {
+        "version": "1.0",
+        "added_tokens": [{"id": end, "content": "<end>", "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": True}],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False},
+        "post_processor": {
+            "type": "TemplateProcessing", "single": template,
+            "pair": [*template, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<end>": {"id": "<end>", "ids": [end], "tokens": ["<end>"]}},
+        },
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "?"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.recipe.name, marks=[] if case.recipe.name in IN_CI else [pytest.mark.slow])
+        for case in CASES
+        if case.recipe.name not in NOT_COMPILED
+    ],
+)
+def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache: Path, tmp_path: Path):
+    folder = folder_of(case.recipe.name, tmp_path)
+    opened, spec = prepare_vision(str(folder), size=case.recipe.size, quant="f32", precision="high")
+    with Session(Model(opened.bundle.path), threads=1) as session:
+        actual = session.run("image", {"pixels": case.pixels()})
+        if spec.text is not None:
+            image = actual["embedding"].copy()
+            texts = session.run("text", text_inputs(spec.text, draw_text(case.recipe)))
+            actual = {"image": image, "text": texts["embedding"]}
+    for name, expected in case.expected().items():
+        assert np.abs(actual[name] - expected).max() <= 1e-5 * np.abs(expected).max(), name
+
+
+@pytest.mark.parametrize("name", ["vit", "detr", "segformer"])
+def test_eight_bits_change_little(name: str, cache: Path, tmp_path: Path):
+    case = BY_NAME[name]
+    opened, _ = prepare_vision(str(folder_of(name, tmp_path)), size=case.recipe.size)
+    with Session(Model(opened.bundle.path), threads=1) as session:
+        actual = session.run("image", {"pixels": case.pixels()})
+    for output, expected in case.expected().items():
+        similar = (actual[output] * expected).sum() / np.linalg.norm(actual[output]) / np.linalg.norm(expected)
+        assert similar > 0.998, output
+
+
+# -- Vision ------------------------------------------------------------------------------------------------------
+
+
+def pictures(case: Case, count: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(5).integers(0, 256, (count, *case.recipe.size, 3), np.uint8))
+
+
+def normalised(picture: np.ndarray) -> np.ndarray:
+    """As a ViT's processor does it, whose mean and deviation are a half."""
+    return (picture / np.float32(255) - 0.5) / 0.5
+
+
+def test_vision_classifies_by_the_softmax_of_the_network(cache: Path, tmp_path: Path):
+    case = BY_NAME["vit"]
+    several = pictures(case, 3)
+    with Vision(folder_of("vit", tmp_path), quant="f32", precision="high", threads=1) as model:
+        found = model.classify(several, top=3)
+        single = model.classify(several[1], top=3)
+        bundle = model.info.manifest
+        names = model.info.labels
+    opened, _ = prepare_vision(str(tmp_path), quant="f32", precision="high")
+    assert bundle == opened.bundle.manifest
+    with Session(Model(opened.bundle.path), threads=1) as session:
+        logits = session.run("image", {"pixels": np.stack([normalised(p) for p in several])})["logits"]
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    best = np.argsort(-shares[1])[:3]
+    assert [label.label for label in single] == [names[i] for i in best]
+    np.testing.assert_allclose([label.score for label in single], shares[1][best], rtol=1e-5)
+    np.testing.assert_allclose([x.score for x in found[1]], [x.score for x in single], rtol=1e-5)
+
+
+def test_vision_finds_objects_where_the_network_says(cache: Path, tmp_path: Path):
+    case = BY_NAME["detr"]
+    (picture,) = pictures(case, 1)
+    with Vision(folder_of("detr", tmp_path), quant="f32", precision="high", threads=1) as model:
+        boxes = model.detect(picture, threshold=0.05)
+        height, width = picture.shape[:2]
+        assert boxes
+        assert [b.score for b in boxes] == sorted((b.score for b in boxes), reverse=True)
+        assert all(-width < b.left < b.right < 2 * width and -height < b.top < b.bottom < 2 * height for b in boxes)
+        assert model.detect(picture, threshold=0.999) == []
+        with pytest.raises(UsageError, match="it finds objects"):
+            model.classify(picture)
+
+
+def test_vision_segments_at_the_size_of_the_picture(cache: Path, tmp_path: Path):
+    case = BY_NAME["segformer"]
+    height, width = case.recipe.size
+    picture = np.random.default_rng(6).integers(0, 256, (height + 9, width - 4, 3), np.uint8)
+    with Vision(folder_of("segformer", tmp_path), quant="f32", precision="high", threads=1) as model:
+        mask = model.segment(picture).mask
+        count = len(model.info.labels)
+    assert mask.shape == picture.shape[:2]
+    assert mask.min() >= 0
+    assert mask.max() < count
+
+
+def test_vision_compares_pictures_with_labels(cache: Path, tmp_path: Path):
+    case = BY_NAME["clip"]
+    (picture,) = pictures(case, 1)
+    with Vision(folder_of("clip", tmp_path), quant="f32", precision="high", threads=1) as model:
+        found = model.zero_shot(picture, ["cat", "doge", "yak"], template="{}")
+        image, texts = model.embed(picture), model.embed_texts(["cat", "doge", "yak"])
+        with pytest.raises(UsageError, match="tokens; the model reads 11"):
+            model.zero_shot(picture, ["an elephant"], template="{}")
+        spec = prepare_vision(str(tmp_path), quant="f32", precision="high")[1]
+    np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-6)
+    weights = np.exp(spec.logit_scale * (texts @ image))
+    by_label = {label.label: label.score for label in found}
+    np.testing.assert_allclose([by_label[n] for n in ("cat", "doge", "yak")], weights / weights.sum(), rtol=1e-4)
