@@ -62,8 +62,8 @@ class Work:
 
 
 def role(weight: str) -> str:
-    """`layers.3.qkv` -> `qkv`: layers do the same, so they have one role."""
-    return weight.rpartition(".")[2]
+    """`layers.3.qkv` -> `qkv`, `layers.3.fc1.weight` -> `fc1`: layers do the same, so they have one role."""
+    return weight.removesuffix(".weight").rpartition(".")[2]
 
 
 def step_cost(
