@@ -294,13 +294,14 @@ class _Output:
     def finish(self, w: _Weight, row: Expr, count: Expr, first: Expr, last: Expr, ld: Expr) -> None:
         """The outputs of a unit in `count` rows from `row` on, of which the tile has the sums."""
         k = self.k
-        if self.spec.gated:
-            columns = [self._columns(w, block) for block in (first, first + 1)]
-            with k.loop(0, count) as r:
-                gate, up = (self._value(each, r, row, i64(number)) for number, each in enumerate(columns))
-                self._store(self._activated(gate) * up, _quotient(first, UNIT_BLOCKS), row + r, ld)
-            return
-        with k.loop(first, last) as block:
+        # A loop that is gone through once keeps what it reads out of the registers until then.
+        with k.loop(first, last, UNIT_BLOCKS if self.spec.gated else 1) as block:
+            if self.spec.gated:
+                columns = [self._columns(w, each) for each in (block, block + 1)]
+                with k.loop(0, count) as r:
+                    gate, up = (self._value(each, r, row, i64(number)) for number, each in enumerate(columns))
+                    self._store(self._activated(gate) * up, _quotient(block, UNIT_BLOCKS), row + r, ld)
+                return
             scale = self._columns(w, block)
             with k.loop(0, count) as r:
                 value = self._value(scale, r, row, block - first)
