@@ -19,6 +19,7 @@ from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.extract import extract_plan
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.constants import lift_constants
+from hearth.compiler.passes.convolutions import fuse_convolutions
 from hearth.compiler.passes.elementwise import fuse_elementwise
 from hearth.compiler.passes.fuse import (
     fuse_activation,
@@ -88,6 +89,7 @@ def lower(
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
         ("fuse_activation", fuse_activation),
         ("fuse_residual", fuse_residual),
+        ("fuse_convolutions", fuse_convolutions),
         ("fuse_logits", fuse_logits),
         ("fuse_elementwise", fuse_elementwise),
         ("split_products", lambda m: split_products(m, parameters, high_precision=high_precision)),

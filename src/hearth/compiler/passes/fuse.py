@@ -18,7 +18,16 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.compiler.parameters import Parameters
-from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite, scalar, with_arguments
+from hearth.compiler.passes.rewrite import (
+    Graph,
+    arguments,
+    attribute,
+    is_op,
+    operation,
+    rewrite,
+    scalar,
+    with_arguments,
+)
 from hearth.model.ops import f32_tensor, hearth_op
 
 # Attentions that take q, k and v out of one activation's columns.
@@ -80,11 +89,16 @@ def fuse_gated_mlp(module: Any, parameters: Parameters) -> Any:
     return rewrite(module, rule)
 
 
+def activation_name(value: Any) -> str | None:
+    """Which of `vmath.ACTIVATIONS` the operation is; None: none of them."""
+    return _ACTIVATIONS.get(operation(value))
+
+
 def fuse_activation(module: Any) -> Any:
     """act(product), where nothing else reads the product: in its epilogue."""
 
     def rule(graph: Graph, value: Any) -> Any:
-        name = next((short for long, short in _ACTIVATIONS.items() if is_op(value, long)), None)
+        name = activation_name(value)
         if name is None:
             return None
         source = graph.value(value.args[0])

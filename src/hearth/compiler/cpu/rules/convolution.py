@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +84,8 @@ class DepthwisePacking:
 
 
 def _conv2d(graph: Graph, value: Any, s: Selection) -> Any:
-    x, w, *bias = arguments(value)
+    args = arguments(value)
+    (x, w, *bias), residual = (args[:-1], args[-1:]) if attribute(value, "residual", False) else (args, [])
     outputs, kh, kw, _ = (int(dim) for dim in w.ty.shape)
     height, width, inputs = (int(dim) for dim in list(x.ty.shape)[1:])
     strides, dilation = _pair(value, "strides"), _pair(value, "dilation")
@@ -93,9 +95,10 @@ def _conv2d(graph: Graph, value: Any, s: Selection) -> Any:
     kind: ConvKind = "float32" if s.parameters.packed[w.name].fmt.is_float else "int8"
     weight = ConvWeight(outputs, inputs, (kh, kw), groups, kind)
     what = conv2d(weight, (height, width), stride=strides, padding=padding, dilation=dilation)  # type: ignore[arg-type]
-    packed = graph.add_param(s.parameters.arrange([w, *bias], ConvPacking(weight), _name(what)))
+    packed = graph.add_param(s.parameters.arrange([w, *bias], ConvPacking(weight), _suffix("conv", kind, bias)))
     source = _prepared(graph, x, what.source, kind, s)
-    return _step(what, source, packed, x.ty.shape[0], like(value), s)
+    activation = str(attribute(value, "activation", "")) or None
+    return _step(what, source, packed, x.ty.shape[0], like(value), s, residual=residual, activation=activation)
 
 
 def _pair(value: Any, name: str) -> tuple[int, int]:
@@ -103,8 +106,9 @@ def _pair(value: Any, name: str) -> tuple[int, int]:
     return first, second
 
 
-def _name(what: Conv) -> str:
-    return f"conv_{what.weight.kind}"
+def _suffix(form: str, kind: ConvKind, bias: Sequence[Any]) -> str:
+    """Of the packed parameter's name: a weight may be read in several ways."""
+    return "_".join([form, kind, *(["bias"] if bias else [])])
 
 
 def _prepared(graph: Graph, x: Any, source: PreparedMap, kind: ConvKind, s: Selection) -> list[Any]:
@@ -127,16 +131,16 @@ def _prepared(graph: Graph, x: Any, source: PreparedMap, kind: ConvKind, s: Sele
 
 
 def _step(
-    what: Conv, source: list[Any], packed: Any, images: Any, out: Any, s: Selection, into: Any | None = None
-) -> Any:
-    grouped = what.weight.groups > 1
-    specs = {isa: ConvSpec(isa, what.weight.kind, what.stride[1], grouped) for isa in s.isas}
+    what: Conv, source: list[Any], packed: Any, images: Any, out: Any, s: Selection, *, into: Any | None = None,
+    residual: Sequence[Any] = (), activation: str | None = None,
+) -> Any:  # fmt: skip
+    specs = {isa: ConvSpec.of(what, isa, residual=bool(residual), activation=activation) for isa in s.isas}
     first = specs[s.isas[0]]
     kernel = s.use(first.name, lambda isa: conv(specs[isa]), first.scratch_bytes())
     rows, columns = what.output.written
     taps = what.weight.kernel[0] * what.weight.kernel[1] * what.weight.inputs // what.weight.groups
     work = Work.of("conv", images * rows, 2 * columns * taps * what.weight.outputs)
-    buffers = [*source, packed, *([] if into is None else [into])]
+    buffers = [*source, packed, *residual, *([] if into is None else [into])]
     return call(
         kernel,
         buffers,
@@ -169,8 +173,8 @@ def _conv2d_transpose(graph: Graph, value: Any, s: Selection) -> Any:
             tuple(transposed_taps(kw, strides[1], padding[1], column)),
         )
         packing = PhasePacking((kh, kw), what.weight, taps)
-        packed = graph.add_param(s.parameters.arrange([w, *bias], packing, f"phase{number}_{kind}"))
-        out = graph.emit(_step(what, source, packed, x.ty.shape[0], like(value), s, out))
+        packed = graph.add_param(s.parameters.arrange([w, *bias], packing, _suffix(f"phase{number}", kind, bias)))
+        out = graph.emit(_step(what, source, packed, x.ty.shape[0], like(value), s, into=out))
     return out
 
 
@@ -181,11 +185,12 @@ def _depthwise(graph: Graph, value: Any, s: Selection) -> Any:
     _, out_h, out_w, _ = value.ty.shape
     strides, dilation = _pair(value, "strides"), _pair(value, "dilation")
     top, left, _, _ = (int(p) for p in attribute(value, "padding"))
-    specs = {isa: DepthwiseSpec(isa, kw, strides[1]) for isa in s.isas}
+    activation = str(attribute(value, "activation", "")) or None
+    specs = {isa: DepthwiseSpec(isa, kw, strides[1], dilation[1], activation) for isa in s.isas}
     kernel = s.use(specs[s.isas[0]].name, lambda isa: depthwise(specs[isa]))
     packing = DepthwisePacking(channels, (kh, kw))
-    packed = graph.add_param(s.parameters.arrange([w, *bias], packing, "depthwise"))
-    scalars = [height, width, int(out_h), int(out_w), stride(channels), kh, strides[0], top, left, *dilation]
+    packed = graph.add_param(s.parameters.arrange([w, *bias], packing, _suffix("depthwise", "float32", bias)))
+    scalars = [height, width, int(out_h), int(out_w), stride(channels), kh, strides[0], top, left, dilation[0]]
     units = images * int(out_h)
     work = Work.of("conv", units, 2 * int(out_w) * kh * kw * channels)
     return call(kernel, [x, packed], like(value), units, scalars, work=work)

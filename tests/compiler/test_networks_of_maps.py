@@ -1,0 +1,61 @@
+"""Convolutions and what goes with them, compiled and run, against the evaluator of graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.compiler.test_networks import array, compiled, network
+from tvm.relax import op
+
+from hearth.model import ops
+from hearth.model.evaluate import evaluate
+from hearth.runtime import Model, Session
+
+WIDTH = 20
+
+
+def residual_block(e: Any, v: dict[str, Any]) -> list[Any]:
+    """As in a ResNet: what follows a convolution is done by it; one is read twice, and its ReLU stands alone."""
+    same = {"padding": (1, 1, 1, 1)}
+    h = e(op.nn.relu(e(ops.conv2d(v["x"], v["w1"], v["b1"], **same))))
+    h = e(op.nn.relu(e(op.add(e(ops.conv2d(h, v["w2"], v["b1"], **same)), v["x"]))))
+    twice = e(ops.conv2d(h, v["w1"], **same))
+    down = e(ops.conv2d(h, v["w3"], strides=(2, 2), padding=(1, 1, 1, 1)))
+    return [h, e(op.add(twice, e(op.nn.relu(twice)))), e(op.nn.silu(down)), e(op.add(v["x"], twice))]
+
+
+def other_convolutions(e: Any, v: dict[str, Any]) -> list[Any]:
+    """In groups, of single channels, dilated, of single pixels, transposed."""
+    grouped = e(ops.conv2d(v["x"], v["w_groups"], groups=4, padding=(1, 1, 1, 1)))
+    single = {"groups": WIDTH, "padding": (2, 2, 2, 2), "dilation": (2, 2)}
+    depthwise = e(op.nn.gelu(e(ops.conv2d(v["x"], v["w_depthwise"], v["b1"], **single))))
+    shortcut = e(ops.conv2d(depthwise, v["w_point"], strides=(2, 2)))
+    up = e(ops.conv2d_transpose(v["x"], v["w1"], v["b1"], strides=(2, 2), padding=(1, 1, 1, 1), output_padding=(1, 1)))
+    return [e(op.nn.relu(grouped)), depthwise, shortcut, up]
+
+
+PARAMETERS = {
+    "w1": array(WIDTH, 3, 3, WIDTH, scale=0.1),
+    "w2": array(WIDTH, 3, 3, WIDTH, scale=0.1),
+    "w3": array(36, 3, 3, WIDTH, scale=0.1),
+    "b1": array(WIDTH),
+    "w_groups": array(WIDTH, 3, 3, WIDTH // 4, scale=0.2),
+    "w_depthwise": array(WIDTH, 3, 3, 1, scale=0.3),
+    "w_point": array(24, 1, 1, WIDTH, scale=0.2),
+}
+
+
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 2e-6), ("i8", 0.03)])
+@pytest.mark.parametrize("write", [residual_block, other_convolutions])
+def test_convolutions_compiled(write: Any, fmt: str, error: float, tmp_path: Path) -> None:
+    x = array(2, 9, 11, WIDTH)
+    made = network({"f": write}, PARAMETERS, x)
+    folder = compiled(made, tmp_path / "bundle", fmt)
+    with Model(folder) as model, Session(model, threads=1) as one, Session(model, threads=2) as two:
+        alone, shared = ({k: v.copy() for k, v in s.run("f", {"x": x}).items()} for s in (one, two))
+    for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **PARAMETERS})):
+        np.testing.assert_array_equal(alone[f"out{i}"], shared[f"out{i}"])
+        assert np.abs(alone[f"out{i}"] - expected).max() < error * np.abs(expected).max(), f"output {i}"
