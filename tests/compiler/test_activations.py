@@ -52,7 +52,7 @@ def test_far_arguments_have_the_limits(library: KernelLibrary, name: str) -> Non
     np.testing.assert_allclose(computed(library, name, x), exact, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "quick_gelu", "relu"])
+@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "sigmoid"])
 def test_not_a_number_stays_one(library: KernelLibrary, name: str) -> None:
     """A fault in a network must be seen, not turned into a plausible number."""
     assert np.isnan(computed(library, name, np.full((1, 16), np.nan, np.float32))).all()

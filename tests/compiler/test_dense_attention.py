@@ -5,7 +5,7 @@ A failure says that pictures or texts are read wrongly by networks with such hea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,22 @@ def test_scores_too_large_for_the_exponential(here: KernelLibrary) -> None:
     np.testing.assert_allclose(heads.dense(here, DENSE[64]), expected, atol=2e-3)
 
 
+def spoilt(heads: Heads, part: str) -> Heads:
+    """One element of the second head of a query, a key or a value is no number."""
+    x = getattr(heads, part).copy()
+    x[3, 1, 5] = np.nan
+    return replace(heads, **{part: x})
+
+
+@pytest.mark.parametrize("part", ["q", "k", "v"])
+def test_what_is_no_number_is_seen(library: KernelLibrary, part: str) -> None:
+    """A fault in a network must not become a plausible number, nor reach what does not depend on it."""
+    actual = spoilt(Heads.random(20, 40, 2, 2, 72), part).dense(library, DENSE[72])[0]
+    assert np.isfinite(actual[:, 0]).all()
+    wrong = np.isnan(actual[:, 1]).any(axis=1)
+    assert np.array_equal(wrong, np.arange(20) == 3 if part == "q" else np.ones(20, bool))
+
+
 def test_how_units_are_shared_changes_no_bit(here: KernelLibrary) -> None:
     heads = Heads.random(70, 270, 2, 2, 64, batch=2)
     whole = heads.dense(here, DENSE[64], chunk=100)
@@ -261,6 +277,15 @@ def test_bytes_without_bias_and_with_masked_keys(integer_here: KernelLibrary) ->
     assert relative_error(heads.dense(integer_here, spec, bias), expected) < 0.03
     bias[:] = np.finfo(np.float32).min
     assert (heads.dense(integer_here, spec, bias) == 0).all()
+
+
+@pytest.mark.parametrize("part", ["q", "k", "v"])
+def test_what_is_no_number_is_seen_in_bytes_too(integer: KernelLibrary, part: str) -> None:
+    heads, bias = spoilt(Heads.random(20, 40, 2, 2, 40), part), np.zeros((1, 1, 20, 40), np.float32)
+    actual = heads.dense(integer, INT8[40], bias)[0]
+    assert np.isfinite(actual[:, 0]).all()
+    wrong = np.isnan(actual[:, 1]).any(axis=1)
+    assert np.array_equal(wrong, np.arange(20) == 3 if part == "q" else np.ones(20, bool))
 
 
 def test_how_units_of_bytes_are_shared_changes_no_bit(integer_here: KernelLibrary) -> None:

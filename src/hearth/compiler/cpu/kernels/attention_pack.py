@@ -148,7 +148,8 @@ def pack_split(
             for c, q in rows.rounded(i, 128 * isa.unsigned_activations):
                 k.store(packed.bytes, to + c, cast("int8", q, LANES))
 
-        scales = k.let(tirx.max(rows.read(values, first, stop, real), f32(SMALLEST_SCALE, LANES)), "scales")
+        scales = rows.read(values, first, stop, real)
+        scales = k.let(tirx.max(f32(SMALLEST_SCALE, LANES), scales), "scales")  # in this order NaN stays
         inverses = tirx.Select(real, f32(WEIGHT_LEVELS, LANES) / scales, f32(0.0, LANES))
         k.store(packed.floats, constants + layout.value_inverses // 4, k.let(inverses, "inverses"))
         k.store(packed.floats, constants + layout.value_logs // 4, vmath.log2(k, scales, LANES))

@@ -263,7 +263,7 @@ class TileAttention:
         k, memory = self.k, self.memory
         with k.loop(0, count) as r, k.when(tile.written(first + r) if tile.written else tirx.const(True, "bool")):
             total = k.let(memory.load(self.total + r), "total")
-            inverse = k.let(tirx.Select(total > f32(0.0), f32(1.0) / total, f32(0.0)), "inverse")
+            inverse = k.let(tirx.Select(tirx.EQ(total, f32(0.0)), f32(0.0), f32(1.0) / total), "inverse")
             to = k.opaque(tile.out.at(first + r), "to")
             for d, lanes in load_pieces(self.head_dim):
                 value = memory.load(self.sums + r * self.row_width + d, lanes) * broadcast(inverse, lanes)

@@ -41,13 +41,14 @@ def _horner(k: Kernel, x: Expr, coefficients: tuple[float, ...], lanes: int) -> 
 
 
 def exp(k: Kernel, x: Expr, lanes: int, low: Expr | None = None) -> Expr:
-    """e**(x + low) for x in [-87, 88]; smaller arguments give about 1e-38, larger ones about 1.6e38.
+    """e**(x + low) for x in [-87, 88]; smaller arguments give about 1e-38, larger ones about 1.6e38, NaN NaN.
 
     Args:
         low: what rounding has taken off the argument, if it is known: far from 0 that much changes the result's last
             bits.
     """
-    x = k.let(tirx.max(tirx.min(x, f32(88.0, lanes)), f32(-87.0, lanes)), "x")
+    # The constants come first: of these two `max` and `min` keep the second where they cannot compare, which is NaN.
+    x = k.let(tirx.max(f32(-87.0, lanes), tirx.min(f32(88.0, lanes), x)), "x")
     n = k.let(llvm("llvm.rint", vec("float32", lanes), x * f32(1 / math.log(2), lanes)), "n")
     # ln 2 in two pieces, the first exact in few bits, so that n * ln2 loses nothing.
     r = k.let(fma(n, f32(2.12194440e-4, lanes), fma(n, f32(-0.693359375, lanes), x, lanes), lanes), "r")
@@ -61,7 +62,7 @@ def exp(k: Kernel, x: Expr, lanes: int, low: Expr | None = None) -> Expr:
 
 def exp2_short(k: Kernel, x: Expr, lanes: int) -> Expr:
     """2**x for x at most 127, smaller arguments than -126 giving about 1e-38; relative error below 8e-5."""
-    x = k.let(tirx.max(x, f32(-126.0, lanes)), "x")
+    x = k.let(tirx.max(f32(-126.0, lanes), x), "x")
     n = k.let(llvm("llvm.rint", vec("float32", lanes), x), "n")
     p = _horner(k, k.let(x - n, "fraction"), _EXP2_SHORT, lanes)
     bits = bitcast("int32", p, lanes) + tirx.shift_left(cast("int32", n, lanes), const("int32", 23, lanes))
