@@ -19,6 +19,7 @@ from hearth.compiler.cpu.targets import Isa
 
 TILE_QUERIES = 32
 """Queries of a unit."""
+BiasKind = Literal["keys", "full"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class DenseAttentionSpec:
 
     head_dim: int
     scale: float
-    bias: Literal["keys", "full"] | None = None
+    bias: BiasKind | None = None
     int8: bool = False
 
     @property

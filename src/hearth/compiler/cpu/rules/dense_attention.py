@@ -6,7 +6,12 @@ from typing import Any
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.dense_attention import TILE_QUERIES, DenseAttentionSpec, dense_attention
+from hearth.compiler.cpu.kernels.dense_attention import (
+    TILE_QUERIES,
+    BiasKind,
+    DenseAttentionSpec,
+    dense_attention,
+)
 from hearth.compiler.cpu.kernels.window_attention import WindowAttentionSpec, window_attention
 from hearth.compiler.cpu.rules.elementwise import is_dense
 from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, like, sizes, stride, strides, width
@@ -22,7 +27,9 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim = width(q) // heads
     batch, n, m = q.ty.shape[0], q.ty.shape[1], k.ty.shape[1]
-    spec = DenseAttentionSpec(head_dim, float(attribute(value, "scale")), "full" if biases else None)
+    shared = bool(biases) and sizes(biases[0].ty.shape)[2] == 1  # by all queries
+    bias_kind: BiasKind | None = None if not biases else "keys" if shared else "full"
+    spec = DenseAttentionSpec(head_dim, float(attribute(value, "scale")), bias_kind)
     kernel = s.use(spec.name, lambda isa: dense_attention(isa, spec), spec.scratch_bytes())
     sources, offsets, lds = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
     scalars = [n, m, heads, heads // kv_heads, *lds, stride(heads * head_dim), *offsets]
