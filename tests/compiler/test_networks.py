@@ -147,3 +147,33 @@ def test_functions_share_weights_and_take_turns(tmp_path: Path) -> None:
         assert model.info.num_weights == 1
         for name, expected in (("once", x @ w.T), ("twice", np.maximum(x @ w.T @ w.T, 0)), ("once", x @ w.T)):
             np.testing.assert_allclose(session.run(name, {"x": x})["out0"], expected, rtol=1e-4, atol=1e-5)
+
+
+def dense(e: Any, v: dict[str, Any]) -> list[Any]:
+    q, k, value = (e(ops.linear(v["x"], v[f"w{i}"], v[f"b{i}"])) for i in range(3))
+    return [
+        e(ops.attention(q, k, value, v[bias], num_heads=2, scale=0.25)) if bias else
+        e(ops.attention(q, k, value, num_heads=2, scale=0.25))
+        for bias in ("", "keys", "pairs")
+    ]  # fmt: skip
+
+
+def windows(e: Any, v: dict[str, Any]) -> list[Any]:
+    q, k, value = (e(op.reshape(e(ops.linear(v["x"], v[f"w{i}"], v[f"b{i}"])), (BATCH, 8, 12, 40))) for i in range(3))
+    how = {"num_heads": 2, "scale": 0.25, "window": (4, 4), "shift": (2, 2)}
+    return [e(ops.window_attention(q, k, value, v["relative"], **how))]
+
+
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 1e-5), ("i8", 0.03)])
+def test_attention_between_products(fmt: str, error: float, tmp_path: Path) -> None:
+    """With a scale a row products of attention are of bytes too."""
+    x = array(2, 96, 40)
+    parameters = {f"w{i}": array(40, 40, scale=0.15) for i in range(3)} | {f"b{i}": array(40) for i in range(3)}
+    parameters |= {"keys": array(1, 1, 1, 96), "pairs": array(1, 2, 96, 96), "relative": array(2, 16, 16)}
+    made = network({"dense": dense, "windows": windows}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle", fmt)) as model, Session(model, threads=2) as session:
+        for name in ("dense", "windows"):
+            got = session.run(name, {"x": x})
+            for i, expected in enumerate(evaluate(made.build(), name, {"x": x, **parameters})):
+                difference = np.linalg.norm(got[f"out{i}"] - expected)
+                assert difference < error * np.linalg.norm(expected), (name, i, difference / np.linalg.norm(expected))
