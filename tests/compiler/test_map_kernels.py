@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.compiler.kernel_library import KernelLibrary, build, copied, emulated_params, guarded, isa_params
+from tests.compiler.kernel_library import KernelLibrary, build, copied, float_params, guarded
 from tests.compiler.maps.cases import (
     DEPTHWISE,
     GOLDEN,
@@ -81,9 +81,10 @@ def kernels(isa: Isa) -> dict[str, Kernel]:
 
 
 def some_isas() -> list[Any]:
-    """The best that there is, plain vectors of 128 bits, and one emulated where there is an emulator."""
-    plainest = isa_params()[-1]
-    return [*isa_params(best_only=True), plainest, *[param for param in emulated_params() if param.id == "neon"]]
+    """The best of each architecture, and what any processor has; wasm, which is slow to emulate, stands for itself in
+    the tests of products."""
+    first = {param.values[0].architecture: param for param in reversed(float_params())}
+    return [param for architecture, param in first.items() if architecture != "wasm32"]
 
 
 @pytest.fixture(scope="module", params=some_isas())
