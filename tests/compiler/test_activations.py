@@ -11,7 +11,7 @@ from tests.compiler.references import ACTIVATIONS
 from hearth.compiler.cpu.kernels.elementwise import ElementwiseSpec, elementwise
 from hearth.compiler.cpu.kernels.vmath import ACTIVATIONS as KERNELS
 
-SPECS = {name: ElementwiseSpec((name, 0), ("v", "v"), ("float32",), axes=1, padded=True) for name in KERNELS}
+SPECS = {name: ElementwiseSpec((name, 0), ("v", "v"), ("float32",), axes=1, padded=True) for name in (*KERNELS, "log")}
 
 
 @pytest.fixture(scope="module", params=[*isa_params(), *emulated_params()])
@@ -56,3 +56,16 @@ def test_far_arguments_have_the_limits(library: KernelLibrary, name: str) -> Non
 def test_not_a_number_stays_one(library: KernelLibrary, name: str) -> None:
     """A fault in a network must be seen, not turned into a plausible number."""
     assert np.isnan(computed(library, name, np.full((1, 16), np.nan, np.float32))).all()
+
+
+def test_logarithm_to_the_last_bits(library: KernelLibrary) -> None:
+    rng = np.random.default_rng(1)
+    near, far = rng.uniform(0.3, 3, 8000), np.exp(rng.uniform(-87, 88, 8000))
+    just = 1 + rng.integers(-9, 10, 300) * 2.0**-24
+    x = np.concatenate([near, far, just, [1.0, 0.5, 2.0, 3e38, 1e-40, 1.5e-45]]).astype(np.float32)
+    x = np.pad(x, (0, -len(x) % 64), constant_values=1).reshape(-1, 64)
+    exact = np.log(x.astype(np.float64))
+    np.testing.assert_array_less(np.abs(computed(library, "log", x) - exact), 3e-7 * np.abs(exact) + 1e-12)
+    odd = np.repeat(np.array([[0.0, -0.0, -1.0, np.inf, np.nan, -np.inf]], np.float32), 16, axis=0).T.copy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.testing.assert_array_equal(computed(library, "log", odd), np.log(odd))

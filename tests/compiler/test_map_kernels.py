@@ -26,6 +26,7 @@ from tests.compiler.maps.cases import (
 
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise
+from hearth.compiler.cpu.kernels.gather import gather
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.patches import patches
 from hearth.compiler.cpu.kernels.pool import PoolSpec, mean_map, pool
@@ -76,6 +77,7 @@ def kernels(isa: Isa) -> dict[str, Kernel]:
         *(resize_map(resize_spec(case)) for case in RESIZES),
         *(grid_sample(GridSampleSpec(*grid)) for grid in GRIDS),  # type: ignore[arg-type]
         *(topk(TopkSpec(k)) for k in TOPK),
+        gather(),
     ]
     return {kernel.name: kernel for kernel in made}
 
@@ -193,3 +195,14 @@ def test_top_k(made: tuple[Isa, KernelLibrary], k: int) -> None:
     order[2] = [77, 100, 5, *[i for i in order[2] if i not in (77, 100, 5)]]
     assert np.array_equal(indices[:, :k], order[:, :k])
     assert np.array_equal(values[:, :k], np.take_along_axis(x, order[:, :k], axis=1), equal_nan=True)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_rows_of_each_image_are_gathered(made: tuple[Isa, KernelLibrary], chunk: int) -> None:
+    _, library = made
+    rng = np.random.default_rng(8)
+    x = padded_channels(rng.normal(size=(3, 7, 20)).astype(np.float32))
+    ids = rng.integers(0, 7, (3, 4)).astype(np.int32)
+    y = guarded((3, 4, 32), np.float32)
+    library.run("gather_rows", [x, copied(ids), y], [7, 4, 32], 12, chunk=chunk)
+    np.testing.assert_array_equal(y[..., :20], np.take_along_axis(x, ids[..., None], 1)[..., :20])

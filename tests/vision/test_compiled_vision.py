@@ -18,7 +18,8 @@ from hearth.runtime import Model, Session
 BY_NAME = {case.recipe.name: case for case in CASES}
 IN_CI = ("vit", "clip", "swin", "segformer", "detr", "convnext")
 """Together they hold every kind of layer: both attentions, windows, convolutions of each kind, resizing, pooling."""
-NOT_COMPILED = ("rt-detr",)
+ROUNDED = {"rt-detr": 5e-5}
+"""Nearness of models that magnify rounding: torch's own f32 is 3e-5 off here."""
 
 
 def folder_of(name: str, tmp_path: Path) -> Path:
@@ -58,7 +59,6 @@ def letters_of(case: Case) -> dict[str, Any]:
     [
         pytest.param(case, id=case.recipe.name, marks=[] if case.recipe.name in IN_CI else [pytest.mark.slow])
         for case in CASES
-        if case.recipe.name not in NOT_COMPILED
     ],
 )
 def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache: Path, tmp_path: Path):
@@ -71,7 +71,8 @@ def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache:
             texts = session.run("text", text_inputs(spec.text, draw_text(case.recipe)))
             actual = {"image": image, "text": texts["embedding"]}
     for name, expected in case.expected().items():
-        assert np.abs(actual[name] - expected).max() <= 1e-5 * np.abs(expected).max(), name
+        most = ROUNDED.get(case.recipe.name, 1e-5) * np.abs(expected).max()
+        assert np.abs(actual[name] - expected).max() <= most, name
 
 
 @pytest.mark.parametrize("name", ["vit", "detr", "segformer"])

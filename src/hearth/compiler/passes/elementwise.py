@@ -23,7 +23,8 @@ _BINARY = {
     "equal", "not_equal",
 }  # fmt: skip
 _UNARY = {
-    **{name: name for name in ("negative", "abs", "sqrt", "rsqrt", "floor", "ceil", "round", "exp", "sigmoid", "tanh")},
+    **{name: name for name in ("negative", "abs", "sqrt", "rsqrt", "floor", "ceil", "round", "exp", "log", "sigmoid")},
+    "tanh": "tanh",
     **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
 }
 MOST_OPERANDS = 8

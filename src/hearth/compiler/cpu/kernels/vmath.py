@@ -81,6 +81,25 @@ def log2(k: Kernel, x: Expr, lanes: int) -> Expr:
     return k.let(fma(series, t, cast("float32", n, lanes), lanes), "log2")
 
 
+def log(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """Natural logarithm of any number: relative error below 3e-7."""
+    small = x < f32(2.0**-126, lanes)
+    scaled = k.let(tirx.Select(small, x * f32(2.0**25, lanes), x), "scaled")
+    bits = k.let(bitcast("int32", scaled, lanes), "bits")
+    half = const("int32", 0x3F3504F3, lanes)  # sqrt(1/2)
+    n = k.let(tirx.shift_right(bits - half, const("int32", 23, lanes)), "n")
+    m = k.let(bitcast("float32", bits - tirx.shift_left(n, const("int32", 23, lanes)), lanes), "m")
+    power = k.let(cast("float32", n, lanes) - tirx.Select(small, f32(25.0, lanes), f32(0.0, lanes)), "power")
+    t = k.let((m - f32(1.0, lanes)) / (m + f32(1.0, lanes)), "t")
+    series = _horner(k, k.let(t * t, "square"), tuple(2 / i for i in (9, 7, 5, 3, 1)), lanes)
+    # log 2 in two parts: the first has few bits, so that its product with n is exact.
+    rest = k.let(fma(series, t, power * f32(math.log(2) - 0.693359375, lanes), lanes), "rest")
+    value = k.let(fma(power, f32(0.693359375, lanes), rest, lanes), "log")
+    beyond = tirx.Select(x < f32(0.0, lanes), f32(math.nan, lanes), x)  # infinite, or no number at all
+    value = tirx.Select(tirx.And(x > f32(0.0, lanes), x < f32(math.inf, lanes)), value, beyond)
+    return k.let(tirx.Select(tirx.EQ(x, f32(0.0, lanes)), f32(-math.inf, lanes), value), "log")
+
+
 def tanh(k: Kernel, x: Expr, lanes: int) -> Expr:
     """Relative error below 3e-7, tiny and large arguments included."""
     x, one = k.let(x, "x"), f32(1.0, lanes)
@@ -228,6 +247,7 @@ __all__ = [
     "exp",
     "exp2_short",
     "gelu",
+    "log",
     "log2",
     "quick_gelu",
     "reduce_lanes",

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from tvm import relax
+
+from hearth.compiler.cpu.kernels.gather import gather
+from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.pool import PoolSpec, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, stride
+from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
+from hearth.compiler.cpu.rules.elementwise import steps_of
+from hearth.compiler.cpu.rules.moves import copied
+from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, stride, tensor
 from hearth.compiler.passes.rewrite import Graph
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
@@ -68,8 +75,56 @@ def _resize2d(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [x], like(value), units, [height, width, out_h, out_w, stride(channels), *scales], work=work)
 
 
+def _grid_sample(graph: Graph, value: Any, s: Selection) -> Any:
+    x, grid = value.args
+    attrs = value.attrs
+    if str(attrs.layout) != "NHWC" or str(attrs.method) not in ("bilinear", "nearest"):
+        raise Unsupported(f"Maps in the layout {attrs.layout} cannot be sampled by {attrs.method} yet.")
+    spec = GridSampleSpec(str(attrs.method), str(attrs.padding_mode), bool(attrs.align_corners))  # type: ignore[arg-type]
+    kernel = s.use(spec.name, lambda isa: grid_sample(spec))
+    images, height, width, channels = sizes(x.ty.shape)
+    _, _, lines, columns = sizes(grid.ty.shape)
+    # The kernel wants x and y of a place side by side.
+    pairs = relax.Var("places", tensor(images, lines, columns, 2))
+    steps = steps_of(grid, s)
+    places = graph.emit(copied(grid, 0, [steps[axis] for axis in (0, 2, 3, 1)], pairs, s))
+    ld, points = stride(channels), lines * columns
+    scalars = [height, width, ld, points, stride(2), 1, height * width * ld, 0, width * ld, ld]
+    work = Work.of("sample", images * points, 8 * channels, gathers=True)
+    return call(kernel, [x, places], like(value), images * points, scalars, grain=8, work=work)
+
+
+def _topk(graph: Graph, value: Any, s: Selection) -> Any:
+    x, attrs = value.args[0], value.attrs
+    *before, size = sizes(x.ty.shape)
+    k = int(attrs.k)
+    if int(attrs.axis) not in (-1, len(before)) or not attrs.largest or str(attrs.ret_type) != "indices":
+        raise Unsupported("Only the places of the largest numbers of rows can be compiled yet.")
+    spec = TopkSpec(k)
+    kernel = s.use(spec.name, lambda isa: topk(spec), spec.scratch_bytes())
+    rows = product(before)
+    work = Work.of("topk", rows, 4 * size)
+    results = [tensor(*before, k), tensor(*before, k, dtype="int32")]
+    both = graph.emit(call(kernel, [x], results, rows, [size, stride(size), k], work=work))
+    return graph.emit(relax.TupleGetItem(both, 1))
+
+
+def _gather_nd(graph: Graph, value: Any, s: Selection) -> Any:
+    x, ids = value.args
+    if int(value.attrs.batch_dims) != 1 or len(x.ty.shape) != 3 or len(value.ty.shape) != 3:
+        raise Unsupported("Only rows of each image can be gathered yet.")
+    images, rows, columns = sizes(x.ty.shape)
+    count = int(value.ty.shape[1])
+    work = Work.of("gather", images * count, columns, gathers=True)
+    kernel = s.use("", lambda isa: gather())
+    return call(kernel, [x, ids], like(value), images * count, [rows, count, stride(columns)], grain=8, work=work)
+
+
 RULES: dict[str, Rule] = {
     "nn.max_pool2d": _pool("max"),
     "nn.avg_pool2d": _pool("average"),
     "image.resize2d": _resize2d,
+    "image.grid_sample": _grid_sample,
+    "topk": _topk,
+    "gather_nd": _gather_nd,
 }
