@@ -38,12 +38,12 @@ PEERS = (
 class Side:
     """A program in its own process."""
 
-    def __init__(self, python: str, side: str, folder: Path, threads: int) -> None:
-        self.name = side
+    def __init__(self, python: str, worker: str, job: dict[str, Any]) -> None:
+        self.name: str = job["side"]
         self._process = subprocess.Popen(
-            [python, str(HERE / "_vision_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(HERE / worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.about = self._ask({"side": side, "folder": str(folder), "threads": threads})
+        self.about = self._ask(job)
         self.ms: list[float] = []
 
     def run(self, runs: int) -> None:
@@ -83,7 +83,8 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         for name in arguments.side:
             python = sys.executable if name in OURS else arguments.peers_python
-            sides.append(Side(python, name, folder, arguments.threads))
+            job = {"side": name, "folder": str(folder), "threads": arguments.threads}
+            sides.append(Side(python, "_vision_worker.py", job))
         for side in sides:
             side.run(arguments.warm)
             side.ms.clear()
