@@ -27,7 +27,8 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("*.onnx", "onnx/*.onnx"),
         "a model in ONNX form",
-        f"{_CONVERTED} The graph itself is compiled by `hearth compile FILE.onnx`, to be run with arrays.",
+        f"{_CONVERTED} The graph itself is compiled by `hearth compile FILE.onnx`, to be run with arrays; an encoder"
+        " is opened by `hearth embed FILE.onnx`, with its config.json beside it.",
     ),
     (("openvino_model.xml", "openvino_*.xml"), "a model in OpenVINO form", _CONVERTED),
     (("*.mlmodelc/*", "*.mlpackage/*", "*.mlmodel"), "a Core ML model", _CONVERTED),
