@@ -15,6 +15,7 @@ from hearth.errors import Unsupported, UsageError
 from hearth.hub.local import STARTER_PATH
 from hearth.prepare import prepare
 
+GOLDEN = Path(__file__).parent.parent / "golden" / "imported"
 RNG = np.random.default_rng(0)
 WEIGHTS: dict[str, Any] = {
     "w": RNG.normal(size=(40, 64)).astype(np.float32),
@@ -96,6 +97,15 @@ def test_models_of_another_kind_are_no_graphs(tmp_path: Path, cache: Path) -> No
         hearth.Graph(bundle)
     with pytest.raises(UsageError, match=r"no \.onnx or \.pt2 file"):
         hearth.compile(STARTER_PATH)
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov2", "convnext", "t5", "clip_text"])
+def test_an_exported_model_computes_what_pytorch_computed(name: str, cache: Path) -> None:
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        inputs, wanted = arrays["in0"], arrays["out0"]
+    with hearth.compile(GOLDEN / f"{name}.pt2", quant="f32", precision="high") as graph:
+        found = graph(inputs)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(1.0, float(np.abs(wanted).max())))
 
 
 @pytest.mark.reference

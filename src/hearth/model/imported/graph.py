@@ -184,11 +184,10 @@ class Graph:
     def _inlined(self, value: Any) -> Any:
         """A call with known integers and single numbers in the place of their variables."""
         if isinstance(value, tirx.Var) and value in self.known:
-            small = all(dim == 1 for dim in self.shape(value))
-            if str(value.ty.dtype) == "float32" and not small:
+            if str(value.ty.dtype) == "float32" and self.shape(value):
                 return value
             array = self.known[value].read()
-            return relax.const(array.reshape(()) if small and array.dtype == np.float32 else array, str(array.dtype))
+            return relax.const(array, str(array.dtype))
         if isinstance(value, relax.Tuple):
             return relax.Tuple([self._inlined(field) for field in value.fields])
         if isinstance(value, relax.Call):
