@@ -14,7 +14,7 @@ from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
-from hearth.model.encoder.families import FAMILIES as ENCODERS
+from hearth.model.kinds import refuse_other_kinds
 from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Places, Rule, map_tensors
@@ -23,7 +23,6 @@ from hearth.model.text.families import FAMILIES, Family
 from hearth.model.text.metadata import gguf_settings
 from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, uninterleave
 from hearth.model.text.parameters import parameter_shapes
-from hearth.model.vision.load import answers_to
 from hearth.model.weights import WeightSource
 
 
@@ -61,7 +60,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     """
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
-    _refuse_encoder(checkpoint.path.name, checkpoint.architecture, checkpoint.kind, checkpoint.config)
+    refuse_other_kinds(checkpoint.path.name, "text", checkpoint.architecture, checkpoint.kind, checkpoint.config)
     family = _family_of(checkpoint.architecture, checkpoint.kind)
     ranking = published_ranking(checkpoint)
     ranks_by = frozenset({ranking.tensor} if ranking and ranking.tensor else ())
@@ -119,24 +118,13 @@ def load_config(config: Mapping[str, Any], model_type: str, *, context: int | No
 
     Raises: as `load_family`, as far as the configuration goes.
     """
-    _refuse_encoder("The model", model_type, "safetensors", config)
+    refuse_other_kinds("The model", "text", model_type, "safetensors", config)
     family = _family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
     refuse_quantised("The model", config)
     settings = _json_settings(config, family, context)
     family.refuse_unknown(settings)
     return family.configure(settings)
-
-
-def _refuse_encoder(place: str, architecture: str, kind: str, config: Mapping[str, Any]) -> None:
-    """Raises Unsupported where a model is one that another door opens."""
-    if any(family.answers_to(architecture, kind, config) for family in ENCODERS):
-        raise Unsupported(
-            f"{place} is an encoder ({architecture}).",
-            why="It makes vectors, scores or labels of texts and writes none.",
-            hint="Use `hearth embed`, `hearth rerank` or `hearth classify`; in Python, Embedder; or choose another "
-            "model for chat.",
-        )
 
 
 def _family_of(architecture: str, kind: str) -> Family:
@@ -146,12 +134,6 @@ def _family_of(architecture: str, kind: str) -> Family:
     for family in FAMILIES:
         if architecture in names(family):
             return family
-    if kind == "safetensors" and answers_to(architecture):
-        raise Unsupported(
-            f"The model is made to look at pictures ({shown(architecture)}).",
-            why="It writes no text.",
-            hint="Use `hearth vision MODEL IMAGE`; in Python, Vision; or choose another model for chat.",
-        )
     key = "general.architecture" if kind == "gguf" else "config.json: model_type"
     known = sorted(name for family in FAMILIES for name in names(family))
     what = kind_of_architecture(architecture)

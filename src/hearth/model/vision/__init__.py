@@ -3,7 +3,7 @@
 `load_vision` is the door.
 """
 
-from hearth.model.vision.load import LoadedVision, answers_to, load_vision
+from hearth.model.vision.load import LoadedVision, load_vision
 from hearth.model.vision.model import Head, Task, TextTower
 
-__all__ = ["Head", "LoadedVision", "Task", "TextTower", "answers_to", "load_vision"]
+__all__ = ["Head", "LoadedVision", "Task", "TextTower", "load_vision"]

@@ -9,11 +9,11 @@ from typing import Any
 from hearth.checkpoint.folder import TIMM
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
+from hearth.model.kinds import refuse_other_kinds
 from hearth.model.network import Network
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import names_of
-from hearth.model.text.families import FAMILIES as LANGUAGE
 from hearth.model.vision.families import FAMILIES, Family, timm
 from hearth.model.vision.model import Described, Head, Source, Task, TextTower
 from hearth.model.vision.names import map_parameters, naming_of
@@ -41,11 +41,6 @@ class LoadedVision:
     text: TextTower | None
     labels: tuple[str, ...]
     unused: tuple[str, ...]
-
-
-def answers_to(model_type: str) -> bool:
-    """Whether a `model_type` of config.json is that of a vision model."""
-    return model_type == TIMM or any(model_type in family.model_types for family in FAMILIES)
 
 
 def load_vision(checkpoint: Checkpoint, *, size: tuple[int, int] | None = None) -> LoadedVision:
@@ -109,12 +104,7 @@ def _family_of(checkpoint: Checkpoint) -> tuple[Family, Mapping[str, Any]]:
         if architecture in family.model_types:
             return family, checkpoint.config
     known = sorted(name for family in FAMILIES for name in family.model_types)
-    if any(architecture in family.model_types for family in LANGUAGE):
-        raise Unsupported(
-            f"The model is a language model ({shown(architecture)}).",
-            why="It looks at no pictures.",
-            hint=f"Talk with it: hearth chat. Models that look at pictures: {', '.join(known)}.",
-        )
+    refuse_other_kinds("The model", "vision", architecture, checkpoint.kind, checkpoint.config)
     raise Unsupported(
         f"The architecture {shown(architecture)} (config.json: model_type) is no vision model that Hearth knows.",
         hint=f"Known: {', '.join(known)}.",
