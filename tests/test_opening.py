@@ -14,7 +14,7 @@ from hearth.errors import UsageError
     ("asked", "said"),
     [
         ({"kv": "q4"}, "kv is 'q4', but must be 'f16' or 'q8'."),
-        ({"quant": "q5"}, "quant is 'q5', but must be 'f32', 'f16', 'q8', 'q4' or 'q4a'."),
+        ({"quant": "q5"}, "quant is 'q5', but must be 'f32', 'f16', 'q8', 'q4', 'q4a' or 'int8'."),
         ({"head": "q5"}, "head is 'q5'"),
         ({"precision": "low"}, "precision is 'low', but must be 'default' or 'high'."),
         ({"precision": None}, "precision is None"),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
 from hearth.cli.options import examples
 from hearth.cli.terminal import note
+from hearth.errors import HearthError
+
+if TYPE_CHECKING:
+    from hearth.hub import Source
 
 
 @click.command(
@@ -34,7 +39,6 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
     from hearth.fit import inspector, usable_bytes
     from hearth.hub import pull
     from hearth.prepare import hub_progress
-    from hearth.prepare_encoder import is_encoder
     from hearth.units import format_bytes
 
     memory_bytes = None if any_size else usable_bytes()
@@ -50,7 +54,16 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
         click.echo(json.dumps(data | {"path": str(source.path)}, ensure_ascii=False))
         return
     click.echo(f"{source.name} is here: {format_bytes(source.size_bytes)}.", err=True)
-    if source.kind != "bundle" and is_encoder(source):
+    if _is_encoder(source):
         click.echo(f'Next: hearth embed {shlex.quote(source.name)} "A text."', err=True)
     else:
         click.echo(f"Next: hearth chat {shlex.quote(source.name)}", err=True)
+
+
+def _is_encoder(source: Source) -> bool:
+    from hearth.prepare_encoder import is_encoder
+
+    try:
+        return source.kind != "bundle" and is_encoder(source)
+    except HearthError:  # what came was checked as the hub's; whether it can be opened is told when it is
+        return False
