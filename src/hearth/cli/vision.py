@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import FORMATS, examples, source_options
+from hearth.cli.options import BODY_FORMATS, examples, source_options
 from hearth.cli.pictures import Picture, Seen, as_json, pictures_of, print_seen, rows_of, write_drawn
 from hearth.cli.progress import showing_progress
 from hearth.cli.terminal import is_terminal, note, tell_error
@@ -67,7 +67,7 @@ class Sides(click.ParamType[tuple[int, int]]):
     metavar="FILE|DIR",
     help="Draw what was found into the picture: a file for one, a folder for several.",
 )
-@click.option("--quant", type=click.Choice(FORMATS), help="Number format of the weights [q8].")
+@click.option("--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [int8].")
 @click.option(
     "--precision",
     type=click.Choice(["default", "high"]),

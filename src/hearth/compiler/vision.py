@@ -52,8 +52,7 @@ def compile_vision(
         name: the model as the user named it, for the manifest.
         size: height and width of the pictures that its network is to take; None: what its own rules for pictures make
             of all of them, or what its configuration says.
-        quant: number format of the weights; None: int8, or q8 with
-            high precision.
+        quant: number format of the weights; None: int8, or q8 with high precision.
         precision: `high` computes with f32 activations.
         target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
 
