@@ -18,6 +18,7 @@ from hearth.model.imported.moves import (
     binary,
     broadcast,
     conv2d_nchw,
+    largest,
     linear,
     multiply,
     permute,
@@ -285,7 +286,7 @@ def _cumsum(c: Context) -> Any:
 
 
 def _topk(c: Context) -> Any:
-    return c.g.emit(op.topk(c.x(), int(c.get("k")), c.axis(default=-1), "both", bool(c.get("largest", True)), "int32"))
+    return largest(c.g, c.x(), int(c.get("k")), c.axis(default=-1), bool(c.get("largest", True)))
 
 
 def _sort(c: Context) -> Any:

@@ -13,7 +13,7 @@ from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.moves import binary, broadcast, part, permute, reshape, without_axis
+from hearth.model.imported.moves import binary, broadcast, part, permute, reshape, tile, without_axis
 
 _TO_THE_END = (1 << 31) - 1
 
@@ -101,7 +101,7 @@ def _repeat(c: Context) -> Any:
     counts = [int(n) for n in c.get("repeats", c.get("dims"))]
     have = [1] * (len(counts) - c.rank()) + c.shape()
     x = reshape(c.g, c.x(), have)
-    return x if all(n == 1 for n in counts) else c.g.emit(op.tile(x, counts))
+    return tile(c.g, x, counts)
 
 
 def _repeat_interleave(c: Context) -> Any:

@@ -79,6 +79,22 @@ def without_axis(g: Graph, x: Any, axis: int) -> Any:
     return reshape(g, x, [*shape[:axis], *shape[axis + 1 :]])
 
 
+def tile(g: Graph, x: Any, counts: Sequence[int]) -> Any:
+    """x repeated as a whole along each axis, as numpy's tile does it."""
+    shape = g.shape(x)
+    counts = [1] * (len(shape) - len(counts)) + list(counts)
+    if all(count == 1 for count in counts):
+        return x
+    once = reshape(g, x, [size for dim in shape for size in (1, dim)])
+    pairs = [size for count, dim in zip(counts, shape, strict=True) for size in (count, dim)]
+    return reshape(g, broadcast(g, once, pairs), [count * dim for count, dim in zip(counts, shape, strict=True)])
+
+
+def largest(g: Graph, x: Any, k: int, axis: int, from_above: bool) -> list[Any]:
+    """The k largest (or least) along an axis, and their places: two operations, of which most graphs read one."""
+    return [g.emit(op.topk(x, k, axis, kind, from_above, "int32")) for kind in ("values", "indices")]
+
+
 def linear(g: Graph, x: Any, w: Any, bias: Any | None = None) -> Any:
     return g.emit(ops.linear(x, w, bias))
 

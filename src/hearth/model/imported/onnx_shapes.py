@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model.imported.moves import binary, broadcast, part, permute, reshape, without_axis
+from hearth.model.imported.moves import binary, broadcast, largest, part, permute, reshape, tile, without_axis
 from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_sizes import shape, size
 
@@ -186,7 +186,7 @@ def _expand(c: Context) -> Any:
 
 def _tile(c: Context) -> Any:
     repeats = [int(n) for n in c.sizes(1)]
-    return c.x() if all(n == 1 for n in repeats) else c.g.emit(op.tile(c.x(), repeats))
+    return tile(c.g, c.x(), repeats)
 
 
 def _constant_of_shape(c: Context) -> Any:
@@ -271,7 +271,7 @@ def _cumsum(c: Context) -> Any:
 
 def _top_k(c: Context) -> Any:
     k = int(c.known(1, "number").reshape(-1)[0]) if c.opset >= 10 else c.attr("k")
-    return c.g.emit(op.topk(c.x(), k, c.attr("axis", -1), "both", bool(c.attr("largest", 1)), "int32"))
+    return largest(c.g, c.x(), k, c.attr("axis", -1), bool(c.attr("largest", 1)))
 
 
 def _extreme(name: str) -> Converter:

@@ -42,4 +42,5 @@ def resize_nchw(
 def grid_sample_nchw(g: Graph, x: Any, grid: Any, method: str, padding: str, align_corners: bool) -> Any:
     """x (b, c, h, w), grid (b, n, m, 2) as ONNX and torch have it: Relax wants its coordinates before its places."""
     places = permute(g, grid, (0, 3, 1, 2))
-    return g.emit(op.image.grid_sample(x, places, method, "NCHW", padding, align_corners))
+    y = op.image.grid_sample(permute(g, x, NCHW_TO_NHWC), places, method, "NHWC", padding, align_corners)
+    return permute(g, g.emit(y), NHWC_TO_NCHW)
