@@ -21,6 +21,7 @@ from hearth.prepare import (
     memory_of_source,
     remembered,
 )
+from hearth.quant import format_name
 from hearth.runtime import available_bytes
 from hearth.sizes import ModelSize, encoder_size
 
@@ -120,7 +121,7 @@ def _from_bundle(name: str, source: Source, quant: str | None, trust_bundle: boo
         require_trusted(bundle)
     notices = (
         (f"{name} is a compiled bundle with quant {made.quant}; quant {quant} cannot be chosen any more.",)
-        if quant is not None and quant != made.quant
+        if quant is not None and format_name(quant) != made.quant
         else ()
     )
     return Opened(name, bundle, {}, notices)
@@ -160,7 +161,9 @@ def _without_compiler(
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:
             continue
-        if (quant or made.quant) != made.quant or made.precision != ("high" if precision == "high" else "int8"):
+        if (quant and format_name(quant)) not in (None, made.quant) or made.precision != (
+            "high" if precision == "high" else "int8"
+        ):
             continue
         try:
             bundle = open_bundle(stored.path)

@@ -19,6 +19,7 @@ from hearth.prepare import (
     memory_of_source,
     remembered,
 )
+from hearth.quant import format_name
 
 KIND = "vision"
 """What the manifests of such bundles say."""
@@ -105,7 +106,9 @@ def _without_compiler(
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:
             continue
-        if (quant or made.quant) != made.quant or made.precision != ("high" if precision == "high" else "int8"):
+        if (quant and format_name(quant)) not in (None, made.quant.partition(",")[0]) or made.precision != (
+            "high" if precision == "high" else "int8"
+        ):
             continue
         try:
             bundle = open_bundle(stored.path)
