@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import Run
 from golden.preprocess import draw_picture
 from golden.vision import CASES
 from hearth.cli.pictures import Seen, as_json, pictures_of, print_seen, rows_of, write_drawn
 from hearth.errors import StorageError, UsageError
 from hearth.vision import Box, Depth, Label, Region, Segmentation
+
+from .conftest import Run
 
 PICTURE = draw_picture(60, 80)
 RESULTS = {
