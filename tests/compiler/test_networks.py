@@ -23,12 +23,11 @@ from hearth.quant.formats import FORMATS
 from hearth.runtime import Model, Session
 
 Arrays = Mapping[str, NDArray[np.float32]]
-RNG = np.random.default_rng(0)
 BATCH = tirx.Var("batch", "int64")
 
 
 def array(*shape: int, scale: float = 1.0) -> NDArray[np.float32]:
-    return (RNG.standard_normal(shape) * scale).astype(np.float32)
+    return (np.random.default_rng(shape).standard_normal(shape) * scale).astype(np.float32)
 
 
 class NoCheckpoint:
@@ -109,6 +108,22 @@ def perceptron(e: Any, v: dict[str, Any]) -> list[Any]:
     return [e(op.add(v["x"], e(ops.linear(h, v["w2"]))))]
 
 
+def test_what_is_added_to_a_product_may_be_broadcast_and_come_first(tmp_path: Path) -> None:
+    """A table of positions is no residual: it is the same for every item of the batch."""
+
+    def write(e: Any, v: dict[str, Any]) -> list[Any]:
+        y = e(ops.linear(v["x"], v["w"]))
+        z = e(ops.linear(y, v["w2"]))
+        return [e(op.add(v["p"], y)), e(op.add(z, v["x"]))]
+
+    x, parameters = array(3, 7, 32), {"w": array(48, 32), "w2": array(32, 48), "p": array(7, 48)}
+    made = network({"f": write}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        got = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            np.testing.assert_allclose(got[f"out{i}"], expected, rtol=1e-4, atol=1e-3, err_msg=f"output {i}")
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_any_arithmetic_on_rows_of_any_length(batch: int, tmp_path: Path) -> None:
     x, parameters = array(batch, 5, 20), {"w": array(24, 20), "p": array(5, 20), "b": array(24)}
@@ -119,7 +134,7 @@ def test_any_arithmetic_on_rows_of_any_length(batch: int, tmp_path: Path) -> Non
             np.testing.assert_allclose(got[f"out{i}"], expected, rtol=1e-5, atol=2e-6, err_msg=f"output {i}")
 
 
-@pytest.mark.parametrize(("fmt", "error"), [("f32", 1e-6), ("q8", 0.012), ("i8", 0.02), ("i4", 0.2)])
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 1e-6), ("q8", 0.02), ("i8", 0.03), ("i4", 0.2)])
 def test_every_arithmetic_of_products(fmt: str, error: float, tmp_path: Path) -> None:
     x = array(2, 50, 96)
     parameters = {name: array(size) for name, size in (("g", 96), ("b", 96), ("b1", 200))}

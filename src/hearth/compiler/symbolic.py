@@ -30,6 +30,11 @@ def polynomial(size: Any) -> Polynomial:
     return {(size.name if isinstance(size, tirx.Var) else str(size),): 1}
 
 
+def same_shape(a: Any, b: Any) -> bool:
+    """Whether two tensor types are known to have the same axes."""
+    return len(a.shape) == len(b.shape) and all(equal_sizes(x, y) for x, y in zip(a.shape, b.shape, strict=True))
+
+
 def equal_sizes(a: Any, b: Any) -> bool:
     """Whether two sizes are known to be the same."""
     return polynomial(a) == polynomial(b)

@@ -12,7 +12,7 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite, scalar
-from hearth.compiler.symbolic import equal_sizes
+from hearth.compiler.symbolic import same_shape
 from hearth.model.ops import hearth_op
 
 Term = Any
@@ -105,7 +105,7 @@ def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
     value = graph.value(x) if isinstance(x, relax.Var) else None
     # An operation that only this one reads, over the same elements, is computed here. A variable that is read twice by
     # one expression has two uses and stays an operand.
-    if value is not None and graph.only_use(x) and _same_shape(x.ty, ty) and len(operands) + 2 <= MOST_OPERANDS:
+    if value is not None and graph.only_use(x) and same_shape(x.ty, ty) and len(operands) + 2 <= MOST_OPERANDS:
         before = list(operands)
         term = _term(graph, value, ty, operands)
         if term is not None and len(operands) <= MOST_OPERANDS:
@@ -116,7 +116,3 @@ def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
             return index
     operands.append(x)
     return len(operands) - 1
-
-
-def _same_shape(a: Any, b: Any) -> bool:
-    return len(a.shape) == len(b.shape) and all(equal_sizes(x, y) for x, y in zip(a.shape, b.shape, strict=True))

@@ -28,6 +28,7 @@ from hearth.compiler.passes.rewrite import (
     scalar,
     with_arguments,
 )
+from hearth.compiler.symbolic import same_shape
 from hearth.model.ops import f32_tensor, hearth_op
 
 # Attentions that take q, k and v out of one activation's columns.
@@ -118,13 +119,17 @@ def fuse_residual(module: Any) -> Any:
     def rule(graph: Graph, value: Any) -> Any:
         if not is_op(value, "add"):
             return None
-        residual, branch = value.args
-        scale, source = _unscaled(graph, branch)
-        if is_op(source, "hearth.linear") and attribute(source, "epilogue", "store") == "store":
-            args = [*arguments(source), residual]
-            return hearth_op("linear", args, value.ty, bias=attribute(source, "bias"), epilogue="add", scale=scale)
-        if is_op(source, "nn.rms_norm"):
-            return hearth_op("norm_add", [*source.args, residual], value.ty, epsilon=source.attrs.epsilon, scale=scale)
+        for residual, branch in (value.args, reversed(value.args)):
+            # What is broadcast (a table of positions) is no residual: kernels read it place by place.
+            if not isinstance(residual, relax.Var) or not same_shape(residual.ty, value.ty):
+                continue
+            scale, source = _unscaled(graph, branch)
+            if is_op(source, "hearth.linear") and attribute(source, "epilogue", "store") == "store":
+                args, bias = [*arguments(source), residual], attribute(source, "bias")
+                return hearth_op("linear", args, value.ty, bias=bias, epilogue="add", scale=scale)
+            if is_op(source, "nn.rms_norm"):
+                epsilon = source.attrs.epsilon
+                return hearth_op("norm_add", [*source.args, residual], value.ty, epsilon=epsilon, scale=scale)
         return None
 
     return rewrite(module, rule)
