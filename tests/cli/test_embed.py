@@ -84,3 +84,15 @@ def test_what_goes_wrong_says_what_to_do(
     options = OPTIONS if verb != "chat" else ("--offline",)
     assert run([verb, str(models / model), *rest, *options]) == code
     assert says in capfd.readouterr().err
+
+
+def test_a_text_that_is_refused_leaves_the_file_that_was_there(models: Path, tmp_path: Path, capfd: Any) -> None:
+    output = tmp_path / "vectors.jsonl"
+    output.write_text("older")
+    assert run(["embed", str(models / "bert"), "cat", "abc" * 40, "-o", str(output), *OPTIONS]) == 9
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.jsonl"]
+    assert output.read_text() == "older"
+    assert run(["embed", str(models / "bert"), "cat", "-o", str(output), *OPTIONS]) == 0
+    assert json.loads(output.read_text())["text"] == "cat"
+    assert run(["embed", str(models / "bert"), "cat", "-o", "/dev/null", *OPTIONS]) == 0
+    assert Path("/dev/null").is_char_device()

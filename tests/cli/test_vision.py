@@ -51,6 +51,9 @@ def published(name: str, folder: Path) -> Path:
         (("a.png", "-o", "found.txt"), 2, "name for a picture"),
         (("a.png", "--size", "big"), 2, "no size"),
         ((".", "-o", "a.png"), 7, "cannot be a folder"),
+        (("a.png", "-o", "none/found.png"), 7, "none is no folder"),
+        ((".", "a.png", "-o", "drawn"), 2, "Two pictures"),
+        (("a.png", "--threshold", "7"), 2, "range"),
     ],
 )
 def test_what_is_typed_wrongly_is_told(

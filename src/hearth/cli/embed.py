@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -76,12 +78,32 @@ def command(
         if output is None:
             _write(form, made, sys.stdout.buffer)
         else:
-            try:
-                with output.open("wb") as stream:
-                    _write(form, made, stream)
-            except OSError as error:
-                raise StorageError(f"{output} cannot be written.", why=f"{error.strerror or error}.") from error
+            with _file(output) as stream:
+                _write(form, made, stream)
             note(f"{counted(len(given), 'vector')} in {output}.")
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place when all is written: a text that is refused leaves what was there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = path.resolve()
+    in_place = path.exists() and not path.is_file()  # a device or a pipe, which no file may replace
+    staged = path if in_place else path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with staged.open("wb") as stream:
+            yield stream
+        if not in_place:
+            staged.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written.", why=f"{error.strerror or error}.") from error
+    finally:
+        if not in_place:
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
 
 
 def _write(form: str, made: Iterable[tuple[list[str], NDArray[np.float32]]], stream: BinaryIO) -> None:

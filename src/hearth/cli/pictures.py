@@ -31,6 +31,11 @@ class Picture:
     source: Path | bytes
     pixels: NDArray[np.uint8] | None = None
 
+    @property
+    def drawn(self) -> str:
+        """What the file is called that shows what was found in it, among others in a folder."""
+        return f"{self.stem}.png"
+
     def read(self) -> Picture:
         """Raises as `hearth.image.read_image`."""
         from hearth.image import read_image

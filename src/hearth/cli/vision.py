@@ -57,7 +57,13 @@ class Sides(click.ParamType[tuple[int, int]]):
 )
 @click.option("--template", metavar="TEXT", help='The sentence around each of --labels ["This is a photo of {}."].')
 @click.option("--top", type=click.IntRange(1), help="So many labels, the best first [5; of --labels all].")
-@click.option("--threshold", type=float, default=0.5, show_default=True, help="Objects at least this sure, 0 to 1.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Objects at least this sure, 0 to 1.",
+)
 @click.option("--size", type=Sides(), metavar="HxW", help="Bring all pictures to this size [as the authors do].")
 @click.option("--json", "as_lines", is_flag=True, help="A JSON object for each picture, a line each.")
 @click.option(
@@ -109,7 +115,7 @@ def command(
         with nullcontext(None) if quiet else showing_progress() as progress:
             for picture, result in _looked(look, pictures, failed, progress):
                 if output is not None:
-                    write_drawn(picture, result, output / f"{picture.stem}.png" if len(pictures) > 1 else output)
+                    write_drawn(picture, result, output / picture.drawn if len(pictures) > 1 else output)
                 if as_lines:
                     click.echo(json.dumps({"image": picture.name, **as_json(result)}, ensure_ascii=False))
                 seen.append(Seen(picture.name, () if as_lines else rows_of(result)))
@@ -212,7 +218,18 @@ def _check_output(output: Path, pictures: Sequence[Picture]) -> None:
     if len(pictures) == 1:
         if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"{output} is no name for a picture.", hint="End it in .png, .jpg or .webp.")
+        if not output.parent.is_dir():
+            raise StorageError(f"{output} cannot be written.", why=f"{output.parent} is no folder.")
         return
+    places: dict[str, Picture] = {}
+    for picture in pictures:
+        other = places.setdefault(picture.drawn, picture)
+        if other is not picture:
+            raise UsageError(
+                f"Two pictures would be drawn into {output / picture.drawn}.",
+                why=f"They are {other.name} and {picture.name}.",
+                hint="Draw the pictures of one folder at a time.",
+            )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
