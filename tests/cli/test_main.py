@@ -68,6 +68,14 @@ def test_help_does_not_wait_for_heavy_libraries() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_runs_models_is_imported_where_the_compiler_is_not() -> None:
+    doors = ("embedder", "vision", "graph", "llm", "async_llm", "server.app", "batch", "store", "cli.embed")
+    imports = "; ".join(f"import hearth.{door}" for door in doors)
+    script = f"import sys; sys.modules['tvm'] = None; {imports}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     @click.command("doctor")
     def command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.encoding.graph import evaluated, tensor, texts_of
 
 from golden import ENCODER_CASES
 from hearth.checkpoint import open_checkpoint
-from hearth.errors import CorruptFile, ModelNotFound, Unsupported
+from hearth.errors import CompileError, CorruptFile, ModelNotFound, Unsupported
 from hearth.model.encoder.load import load_encoder
 from hearth.model.encoder.onnx_weights import open_encoder
 
@@ -106,3 +107,9 @@ def test_a_graph_of_another_kind_is_refused_by_the_door(tmp_path: Path, cache: P
     (tmp_path / "config.json").write_text('{"model_type": "resnet"}')
     with pytest.raises(Unsupported, match="no encoder that Hearth knows"):
         Embedder(file, offline=True)
+
+
+def test_without_the_compiler_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hearth.model.imported.onnx", None)
+    with pytest.raises(CompileError, match=r"pip install 'hearth-run\[compile\]'"):
+        open_encoder(exported(tmp_path))

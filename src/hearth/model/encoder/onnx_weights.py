@@ -23,8 +23,8 @@ from hearth.checkpoint.mapped import fingerprint_files
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.sentence_modules import identity_files
 from hearth.checkpoint.types import SourceKind
-from hearth.errors import CorruptFile, ModelNotFound
-from hearth.model.imported.onnx import import_onnx
+from hearth.distribution import install_command
+from hearth.errors import CompileError, CorruptFile, ModelNotFound
 from hearth.model.network import Network
 from hearth.model.weights import Source, WeightSource
 
@@ -130,6 +130,15 @@ def _unquantised(file: OnnxCheckpoint) -> _Found:
 
 def _matrices(file: OnnxCheckpoint) -> _Found:
     """What the graph multiplies by before it adds a bias, (out, in), by the bias's name."""
+    try:  # Only here: machines that only run what was compiled elsewhere have no TVM.
+        from hearth.model.imported.onnx import import_onnx
+    except ImportError as error:
+        raise CompileError(
+            "An encoder in an ONNX file is read by the compiler, which is not installed.",
+            why=f"({error})",
+            hint=f"Install the compiler: {install_command('compile')}. Or run a bundle that was compiled elsewhere.",
+        ) from error
+
     network = import_onnx(file)
     found: _Found = {}
     for matrix, bias in _linear_layers(network):
