@@ -179,12 +179,17 @@ class Embedder:
             truncate: cut documents that are too long, which are refused otherwise.
 
         Raises:
-            ContextFull: a query and a document are too long. TokenizerMissing, UsageError: a model that ranks nothing.
+            ContextFull: a query and a document are too long. TokenizerMissing, UsageError: a model that ranks nothing;
+            `top` is below 1.
         """
+        if top is not None and top < 1:
+            raise UsageError(f"top is {top}, but must be 1 or more.")
         return self.rerank_prepared(self.prepare_pairs(query, documents, truncate=truncate), top=top)
 
     def prepare_pairs(self, query: str, documents: Sequence[str], *, truncate: bool = False) -> list[Prepared]:
         """What `rerank` would give to the model: the query with each document, as `ids`. Raises as `rerank`."""
+        if isinstance(documents, str):
+            raise UsageError("documents is one text.", hint="Give a list: rerank(query, [document]).")
         task = self._source.task
         if task.kind != "classify":
             raise self._other("ranks no documents", f"It {_DOES[task.kind]}.")

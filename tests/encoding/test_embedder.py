@@ -116,6 +116,10 @@ def test_what_a_model_does_not_do_is_told(encoders: Encoders) -> None:
         encoders("bert-rank").embed("a")
     with pytest.raises(UsageError, match="3 labels"):
         encoders("distilbert").rerank("a", ["b"])
+    with pytest.raises(UsageError, match="one text"):
+        encoders("bert-rank").rerank("a", "b")
+    with pytest.raises(UsageError, match="top is -1"):
+        encoders("bert-rank").rerank("a", ["b", "c"], top=-1)
 
 
 def test_a_model_that_does_not_say_how_it_pools_is_asked_about(tmp_path: Path, cache: Path) -> None:

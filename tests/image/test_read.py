@@ -88,6 +88,8 @@ def test_an_array_is_taken_as_it_is_and_checked():
         read_image(PICTURE.astype(np.float32))
     with pytest.raises(UsageError):
         read_image(PICTURE[..., :2])
+    with pytest.raises(UsageError, match="Image is no picture"):
+        read_image(Image.fromarray(PICTURE))  # type: ignore[arg-type]
 
 
 def test_a_cut_off_file_says_so():

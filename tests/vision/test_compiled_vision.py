@@ -151,6 +151,10 @@ def test_vision_compares_pictures_with_labels(cache: Path, tmp_path: Path):
         image, texts = model.embed(picture), model.embed_texts(["cat", "doge", "yak"])
         with pytest.raises(UsageError, match="tokens; the model reads 11"):
             model.zero_shot(picture, ["an elephant"], template="{}")
+        with pytest.raises(UsageError, match="one text"):
+            model.zero_shot(picture, "cat")
+        with pytest.raises(UsageError, match="list of texts"):
+            model.embed_texts([])
         spec = prepare_vision(str(tmp_path), quant="f32", precision="high")[1]
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-6)
     weights = np.exp(spec.logit_scale * (texts @ image))

@@ -51,6 +51,11 @@ def read_image(source: ImageSource, name: str = "") -> NDArray[np.uint8]:
     """
     if isinstance(source, np.ndarray):
         return _checked_pixels(source)
+    if not isinstance(source, (bytes, str, os.PathLike)):
+        raise UsageError(
+            f"{type(source).__name__} is no picture.",
+            hint="Give a file, its bytes, or an array uint8 of (height, width, 3), np.asarray(image.convert('RGB')).",
+        )
     if not isinstance(source, bytes):
         name = name or os.fspath(source)
         source = _file_bytes(Path(source))

@@ -17,6 +17,8 @@ DEFAULT_TEMPLATE = "This is a photo of {}."
 
 def sentences(labels: Sequence[str], template: str) -> list[str]:
     """The labels in their template. Raises UsageError for a template without a place, or no labels."""
+    if isinstance(labels, str):
+        raise UsageError("labels is one text.", hint="Give a list: zero_shot(image, [label, ...]).")
     if not labels or not all(label.strip() for label in labels):
         raise UsageError("There are no labels to choose from.", hint='Name some: --labels "a cat, a dog".')
     if template.count("{}") != 1:

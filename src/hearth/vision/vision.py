@@ -205,6 +205,8 @@ class Vision:
     def embed_texts(self, texts: Sequence[str]) -> F32:
         """Vectors of texts, f32 (n, d), comparable with those of pictures; zero-shot models only."""
         self._require("zero_shot")
+        if isinstance(texts, str) or not texts:
+            raise UsageError("texts is no list of texts.", hint="Give at least one: embed_texts([text]).")
         return self._text_vectors(tuple(texts))
 
     @overload

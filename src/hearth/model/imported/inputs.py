@@ -55,7 +55,12 @@ def symbols_of(
             bounds.setdefault(name, (low, high))
             shape.append(name)
         shapes[item.name] = shape
-    for name in sizes:
+    for name, wanted in sizes.items():
+        least, most = (wanted, wanted) if isinstance(wanted, int) else wanted
+        if not 1 <= least <= most < 1 << 31:
+            raise UsageError(
+                f"{name} cannot be {wanted}.", hint="A size is 1 or more; of bounds the least comes first."
+            )
         if name not in names:
             raise UsageError(
                 f"The graph has no size {name!r}.",
