@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +13,10 @@ from tests.compiler.references import ACTIVATIONS
 from hearth.compiler.cpu.kernels.elementwise import ElementwiseSpec, elementwise
 from hearth.compiler.cpu.kernels.vmath import ACTIVATIONS as KERNELS
 
-SPECS = {name: ElementwiseSpec((name, 0), ("v", "v"), ("float32",), axes=1, padded=True) for name in (*KERNELS, "log")}
+FUNCTIONS = ("log", "sin", "cos", "erf")
+SPECS = {
+    name: ElementwiseSpec((name, 0), ("v", "v"), ("float32",), axes=1, padded=True) for name in (*KERNELS, *FUNCTIONS)
+}
 
 
 @pytest.fixture(scope="module", params=[*isa_params(), *emulated_params()])
@@ -69,3 +74,12 @@ def test_logarithm_to_the_last_bits(library: KernelLibrary) -> None:
     odd = np.repeat(np.array([[0.0, -0.0, -1.0, np.inf, np.nan, -np.inf]], np.float32), 16, axis=0).T.copy()
     with np.errstate(divide="ignore", invalid="ignore"):
         np.testing.assert_array_equal(computed(library, "log", odd), np.log(odd))
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "erf"])
+def test_waves_and_the_error_function(library: KernelLibrary, name: str) -> None:
+    x = np.concatenate([arguments(), np.linspace(-25000, 25000, 64 * 200, dtype=np.float32).reshape(-1, 64)])
+    exact = {"sin": np.sin, "cos": np.cos, "erf": np.vectorize(math.erf, otypes=[float])}[name](x.astype(np.float64))
+    error = np.abs(computed(library, name, x) - exact)
+    np.testing.assert_array_less(error, (3e-7 * np.abs(exact) if name == "erf" else 2e-7) + 1e-30)
+    assert np.isnan(computed(library, name, np.full((1, 16), np.nan, np.float32))).all()

@@ -23,8 +23,26 @@ _BINARY = {
     "equal", "not_equal",
 }  # fmt: skip
 _UNARY = {
-    **{name: name for name in ("negative", "abs", "sqrt", "rsqrt", "floor", "ceil", "round", "exp", "log", "sigmoid")},
-    "tanh": "tanh",
+    **{
+        name: name
+        for name in (
+            "negative",
+            "abs",
+            "sqrt",
+            "rsqrt",
+            "floor",
+            "ceil",
+            "round",
+            "trunc",
+            "exp",
+            "log",
+            "sin",
+            "cos",
+            "erf",
+            "sigmoid",
+            "tanh",
+        )
+    },
     **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
 }
 MOST_OPERANDS = 8
@@ -43,10 +61,21 @@ def _square(value: Any, x: Term) -> Term:
     return ["multiply", x, x]
 
 
+def _softplus(value: Any, x: Term) -> Term:
+    """log(1 + e**z) / beta with z = beta x, which is z itself beyond the threshold: max(z, 0) + log(1 + e**-|z|)."""
+    beta = float(value.attrs.beta)
+    z = ["multiply", x, beta]
+    rest = ["log", ["add", 1.0, ["exp", ["negative", ["abs", z]]]]]
+    return ["multiply", ["add", ["maximum", z, 0.0], rest], 1 / beta]
+
+
 _SPECIAL: Mapping[str, Callable[[Any, Term], Term]] = {
     "clip": _clip,
     "nn.leakyrelu": _leaky_relu,
     "square": _square,
+    "nn.softplus": _softplus,
+    "sign": lambda value, x: ["subtract", ["greater", x, 0.0], ["less", x, 0.0]],
+    "tan": lambda value, x: ["divide", ["sin", x], ["cos", x]],
 }
 
 

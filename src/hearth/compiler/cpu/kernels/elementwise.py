@@ -51,9 +51,13 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
     "floor": _unary("floor"),
     "ceil": _unary("ceil"),
     "round": _unary("rint"),
+    "trunc": _unary("trunc"),
     "rsqrt": lambda k, lanes, x: f32(1.0, lanes) / llvm("llvm.sqrt", vec("float32", lanes), x),
     "exp": lambda k, lanes, x: vmath.exp(k, x, lanes),
-    "log": lambda k, lanes, x: vmath.log(k, x, lanes),
+    **{
+        name: _activation(function)
+        for name, function in (("log", vmath.log), ("sin", vmath.sin), ("cos", vmath.cos), ("erf", vmath.erf))
+    },
     **{name: _activation(function) for name, function in vmath.ACTIVATIONS.items()},
     "less": _flag(lambda a, b: a < b),
     "less_equal": _flag(lambda a, b: a <= b),

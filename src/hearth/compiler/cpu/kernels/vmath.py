@@ -30,6 +30,15 @@ _NEAR = (
     8.42930021462962e-05, -0.0010549924336373806, 0.009643027558922768, -0.06607642769813538, 0.3987616002559662,
 )  # fmt: skip
 _NEAR_END = 4.4
+# sin(x) = x + x^3 P(x^2) on [-pi/2, pi/2], to 4e-9: our own least squares at Chebyshev's places.
+_SINE = (
+    -2.3904592083567877e-08, 2.7526341455086367e-06, -0.0001984088885365054, 0.008333330973982811, -0.1666666716337204,
+)  # fmt: skip
+# Pi in three pieces, the first two of 8 and 10 bits, whose products with numbers below 2**13 are exact.
+_PI = (3.140625, 0.0009679794311523438, -3.2584135922775204e-07)
+# erf(x) = x P(x^2) below 1/2: its series.
+_ERF = tuple(2 / math.sqrt(math.pi) * (-1) ** i / (math.factorial(i) * (2 * i + 1)) for i in range(6, -1, -1))
+_ERF_SMALL, _ERF_END = 0.5, 9.5
 
 
 def _horner(k: Kernel, x: Expr, coefficients: tuple[float, ...], lanes: int) -> Expr:
@@ -108,6 +117,50 @@ def tanh(k: Kernel, x: Expr, lanes: int) -> Expr:
     small = fma(_horner(k, square, _TANH, lanes) * square, size, size, lanes)
     large = one - f32(2.0, lanes) / (exp(k, size * f32(2.0, lanes), lanes) + one)
     value = k.let(tirx.Select(size < f32(_TANH_SMALL, lanes), small, large), "value")
+    sign = tirx.bitwise_and(bitcast("uint32", x, lanes), const("uint32", 0x80000000, lanes))
+    return bitcast("float32", tirx.bitwise_or(bitcast("uint32", value, lanes), sign), lanes)
+
+
+def sin(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """Absolute error below 2e-7 for arguments up to 25,000; beyond, as many bits are lost as the argument has more."""
+    x = k.let(x, "x")
+    turns = k.let(llvm("llvm.rint", vec("float32", lanes), x * f32(1 / math.pi, lanes)), "turns")
+    return _half_turns(k, x, turns, turns, lanes)
+
+
+def cos(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """As `sin`, which it is a quarter of a turn away from."""
+    x, half = k.let(x, "x"), f32(0.5, lanes)
+    turns = k.let(llvm("llvm.rint", vec("float32", lanes), fma(x, f32(1 / math.pi, lanes), half, lanes)), "turns")
+    return _half_turns(k, x, turns - half, turns, lanes)
+
+
+def _half_turns(k: Kernel, x: Expr, away: Expr, turns: Expr, lanes: int) -> Expr:
+    """sin(x - away pi), negative where `turns` is odd."""
+    away, limit = k.let(away, "away"), f32(2.0, lanes)
+    for piece in _PI:
+        x = k.let(fma(away, f32(-piece, lanes), x, lanes), "x")
+    x = k.let(tirx.max(f32(-2.0, lanes), tirx.min(limit, x)), "x")  # where no bit is right any more
+    square = k.let(x * x, "square")
+    value = fma(_horner(k, square, _SINE, lanes) * square, x, x, lanes)
+    most = f32(2.0**30, lanes)
+    whole = cast("int32", tirx.max(f32(-(2.0**30), lanes), tirx.min(most, turns)), lanes)
+    sign = tirx.shift_left(whole, const("int32", 31, lanes))
+    return bitcast("float32", tirx.bitwise_xor(bitcast("int32", k.let(value, "sine"), lanes), sign), lanes)
+
+
+def erf(k: Kernel, x: Expr, lanes: int) -> Expr:
+    """The error function: relative error below 3e-7."""
+    x, one = k.let(x, "x"), f32(1.0, lanes)
+    size = k.let(tirx.min(f32(_ERF_END, lanes), tirx.abs(x)), "size")
+    square = k.let(size * size, "square")
+    small = size * _horner(k, square, _ERF, lanes)
+    low = fma(size, size, f32(0.0, lanes) - square, lanes)
+    away = k.let(size * f32(math.sqrt(2), lanes), "away")
+    ratio = _horner(k, away, _TAIL_N, lanes) / _horner(k, away, _TAIL_D, lanes)
+    tail = ratio * exp(k, f32(0.0, lanes) - square, lanes, f32(0.0, lanes) - low)
+    large = one - f32(2.0, lanes) * tail
+    value = k.let(tirx.Select(size < f32(_ERF_SMALL, lanes), small, large), "value")
     sign = tirx.bitwise_and(bitcast("uint32", x, lanes), const("uint32", 0x80000000, lanes))
     return bitcast("float32", tirx.bitwise_or(bitcast("uint32", value, lanes), sign), lanes)
 
@@ -244,6 +297,8 @@ def reduce_lanes(k: Kernel, x: Expr, lanes: int, combine: Callable[[Expr, Expr],
 __all__ = [
     "ACTIVATIONS",
     "broadcast",
+    "cos",
+    "erf",
     "exp",
     "exp2_short",
     "gelu",
@@ -258,6 +313,7 @@ __all__ = [
     "reduce_sum_int",
     "relu",
     "sigmoid",
+    "sin",
     "softcap",
     "tanh",
     "transpose",
