@@ -59,3 +59,22 @@ def test_convolutions_compiled(write: Any, fmt: str, error: float, tmp_path: Pat
     for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **PARAMETERS})):
         np.testing.assert_array_equal(alone[f"out{i}"], shared[f"out{i}"])
         assert np.abs(alone[f"out{i}"] - expected).max() < error * np.abs(expected).max(), f"output {i}"
+
+
+def group_norms(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Groups of one channel, of five, and all in one, with and without weights."""
+    axes: dict[str, Any] = {"channel_axis": 3, "axes": [1, 2]}
+    return [
+        e(op.nn.group_norm(v["x"], v["g"], v["b"], WIDTH, **axes)),
+        e(op.nn.group_norm(v["x"], v["g"], v["b"], 4, **axes, epsilon=1e-3)),
+        e(op.nn.relu(e(op.nn.group_norm(v["x"], v["g"], v["b"], 1, **axes, scale=False)))),
+    ]
+
+
+def test_norms_of_groups_of_channels(tmp_path: Path) -> None:
+    x, parameters = array(3, 5, 4, WIDTH) + 7, {"g": array(WIDTH), "b": array(WIDTH)}
+    made = network({"f": group_norms}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=1e-5, err_msg=f"output {i}")
