@@ -192,3 +192,23 @@ def test_attention_between_products(fmt: str, error: float, tmp_path: Path) -> N
             for i, expected in enumerate(evaluate(made.build(), name, {"x": x, **parameters})):
                 difference = np.linalg.norm(got[f"out{i}"] - expected)
                 assert difference < error * np.linalg.norm(expected), (name, i, difference / np.linalg.norm(expected))
+
+
+def contractions(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Products of two activations, broadcast, and with constants on either side; axes that are repeated."""
+    turned = e(op.permute_dims(v["x"], [0, 1, 3, 2]))
+    scores = e(op.matmul(v["x"], turned))
+    return [
+        scores, e(op.matmul(scores, v["x"])), e(op.matmul(v["p"], turned)), e(op.matmul(v["q"], v["x"])),
+        e(op.einsum((v["x"], v["r"]), "bhwc,hkc->bhwk")), e(op.einsum((v["x"], v["r"]), "bhwc,wkc->bhwk")),
+        e(op.einsum((v["x"],), "bhwc->bchw")), e(op.repeat(v["x"], 2, 1)), e(op.repeat(v["x"], 3, 3)),
+    ]  # fmt: skip
+
+
+def test_products_of_activations(tmp_path: Path) -> None:
+    x, parameters = array(3, 7, 7, 20), {"p": array(9, 20), "q": array(7, 5, 7), "r": array(7, 18, 20)}
+    made = network({"f": contractions}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=2e-5, err_msg=f"output {i}")

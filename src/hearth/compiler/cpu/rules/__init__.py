@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.compiler.cpu.rules import (
+    contractions,
     convolution,
     dense_attention,
     elementwise,
@@ -22,7 +23,7 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, products,
+    contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, products,
     ragged_attention, ragged_pool, reductions, rotary,
 )  # fmt: skip
 

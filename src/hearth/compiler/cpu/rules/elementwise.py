@@ -75,7 +75,7 @@ def map_call(
         to: the result's memory; with a variable, the call works in place on it.
     """
     views = [*operands, to]
-    joined, along = _joined(sizes(shape), [view.along for view in views])
+    joined, along = join_axes(sizes(shape), [view.along for view in views])
     walks = tuple(view.walk for view in views)
     padded = "g" not in walks and all(view.padded for view in views if view.walk == "v")
     spec = ElementwiseSpec(term, walks, tuple(view.dtype for view in operands), len(joined) - 1, padded)
@@ -88,7 +88,7 @@ def map_call(
     return call(kernel, buffers, out, units, scalars, grain=4, work=work, in_place=to.var is not None)
 
 
-def _joined(shape: Sequence[Size], along: Sequence[Sequence[Size]]) -> tuple[list[Size], list[list[Size]]]:
+def join_axes(shape: Sequence[Size], along: Sequence[Sequence[Size]]) -> tuple[list[Size], list[list[Size]]]:
     """Axes before the last without those of size 1, and with those as one that every operand walks as one."""
     if not shape:
         return [1], [[1] for _ in along]

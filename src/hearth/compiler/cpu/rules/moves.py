@@ -82,6 +82,20 @@ def _broadcast_to(graph: Graph, value: Any, s: Selection) -> Any:
     return map_call(COPY, [broadcast_view(value.args[0], shape, s)], shape, like(value), whole(shape), s, _work(value))
 
 
+def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
+    """Along an axis each element several times: the result's axis as two, along the second of which x stands still."""
+    x, times = value.args[0], int(value.attrs.repeats)
+    if value.attrs.axis is None:
+        return None
+    axis = int(value.attrs.axis) % len(x.ty.shape)
+    shape, steps, to = sizes(x.ty.shape), steps_of(x, s), strides(value.ty.shape)
+    shape.insert(axis + 1, times)
+    steps.insert(axis + 1, 0)
+    to.insert(axis, to[axis] * times)
+    view = View(x, 0, tuple(steps), dtype_of(x.ty), padded=False)
+    return map_call(COPY, [view], shape, like(value), View(None, 0, tuple(to), padded=False), s, _work(value))
+
+
 def _split(graph: Graph, value: Any, s: Selection) -> Any:
     x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
     steps, parts, begin = steps_of(x, s), [], 0
@@ -137,6 +151,7 @@ RULES: dict[str, Rule] = {
     "permute_dims": _permute_dims,
     "strided_slice": _strided_slice,
     "broadcast_to": _broadcast_to,
+    "repeat": _repeat,
     "split": _split,
     "concat": _concat,
 }
