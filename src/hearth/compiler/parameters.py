@@ -108,12 +108,16 @@ class Parameters:
     def merge(self, variables: list[Any], suffix: str, arrange: Arrangement) -> Any:
         """The variable of a new parameter made of these ones, which have one format (or are vectors)."""
         packed = [self.packed[v.name] for v in variables]
-        stem = packed[0].name.rpartition(".")[0]
-        name = f"{stem}.{suffix}"
         parts = tuple(part for p in packed for part in p.parts)
         rows = tuple(row for p in packed for row in p.rows)
-        self.packed[name] = Packed(name, parts, rows, packed[0].k, packed[0].fmt, arrange)
-        merged = self.packed[name]
+        # Layers have names of their own in checkpoints, but in graphs of strangers names need not be paths.
+        stems = (packed[0].name.rpartition(".")[0], packed[0].name, "_".join(p.name for p in packed))
+        for name in (f"{stem}.{suffix}" for stem in stems if stem):
+            merged = Packed(name, parts, rows, packed[0].k, packed[0].fmt, arrange)
+            if self.packed.setdefault(name, merged) == merged:
+                break
+        else:
+            raise AssertionError(f"another parameter is named {name}")
         shape = (merged.n,) if merged.k is None else (merged.n, merged.k)
         return relax.Var(name, relax.TensorType(shape, "float32"))
 
