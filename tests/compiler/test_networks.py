@@ -212,3 +212,36 @@ def test_products_of_activations(tmp_path: Path) -> None:
         found = session.run("f", {"x": x})
         for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
             np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=2e-5, err_msg=f"output {i}")
+
+
+def places(e: Any, v: dict[str, Any]) -> list[Any]:
+    return [
+        e(op.argmax(v["x"], axis=2)), e(op.argmin(v["x"], axis=1)), e(op.argmax(v["x"], axis=-1, keepdims=True)),
+    ]  # fmt: skip
+
+
+def test_places_of_the_largest_and_smallest(tmp_path: Path) -> None:
+    x = RNG.integers(0, 5, (3, 6, 7)).astype(np.float32)  # with many that are equal
+    x[1, 2, 4] = np.nan
+    made = network({"f": places}, {}, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate((x.argmax(2), x.argmin(1), x.argmax(2)[..., None])):
+            np.testing.assert_array_equal(found[f"out{i}"], expected, err_msg=f"output {i}")
+
+
+def gated_twice(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Each time two matrices become one; their names do not tell the layers apart."""
+    return [
+        e(op.multiply(e(op.nn.silu(e(ops.linear(v["x"], v[gate])))), e(ops.linear(v["x"], v[up]))))
+        for gate, up in (("w1", "w2"), ("w3", "w4"), ("w1", "w4"))
+    ]
+
+
+def test_parameters_whose_names_are_no_paths(tmp_path: Path) -> None:
+    x, parameters = array(2, 3, 20), {f"w{i}": array(24, 20) for i in range(1, 5)}
+    made = network({"f": gated_twice}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=1) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=2e-5, err_msg=f"output {i}")

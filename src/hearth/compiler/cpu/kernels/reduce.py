@@ -12,7 +12,7 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, cast, f32, i64
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, f32, i64
 
 LANES = 16
 LOWEST = -3.4028234e38
@@ -71,6 +71,44 @@ def reduce_columns(operation: str) -> Kernel:
             value = value / cast("float32", count * columns)
         k.store(y, tirx.floordiv(outer, width) * ldy + tirx.floormod(outer, width), k.let(value, "y"))
     return k
+
+
+def place_of(largest: bool, dtype: str) -> Kernel:
+    """Where the largest (else the smallest) of an axis is, the first of equals; NaN is beyond all, as in numpy.
+
+    Buffers: X `dtype` (float32 or int32); Y i32 [outer][kept]. Scalars: count of the axis, its stride; kept;
+    strides of outer and kept. Unit: one result.
+    """
+    k = Kernel(f"place_of_{'largest' if largest else 'smallest'}_{dtype}")
+    x, y = k.buffer("X", dtype), k.buffer("Y", "int32")
+    count, along, kept, outer_stride, kept_stride = (
+        k.scalar(name) for name in ("count", "along", "kept", "outer_stride", "kept_stride")
+    )
+    with k.loop(k.begin, k.end) as unit:
+        outer, at = tirx.floordiv(unit, kept), tirx.floormod(unit, kept)
+        start = k.opaque(outer * outer_stride + at * kept_stride, "start")
+        best = k.register("int32", init=_ordered(k, x.load(start), dtype, largest))
+        where = k.register("int64", init=i64(0))
+        with k.loop(1, count) as i:
+            value = k.opaque(_ordered(k, x.load(start + i * along), dtype, largest), "value")
+            with k.when(value > best.get() if largest else value < best.get()):
+                best.set(value)
+                where.set(i)
+        k.store(y, unit, cast("int32", where.get()))
+    return k
+
+
+def _ordered(k: Kernel, value: Expr, dtype: str, largest: bool) -> Expr:
+    """An integer that is in the order of the numbers; NaN is beyond all of them."""
+    if dtype == "int32":
+        return value
+    value = k.let(value, "number")
+    bits = k.let(bitcast("int32", tirx.Select(tirx.EQ(value, f32(0.0)), f32(0.0), value)), "bits")
+    size = k.let(tirx.bitwise_and(bits, const("int32", 0x7FFFFFFF)), "size")
+    # Negative numbers are in the opposite order of their bits.
+    ordered = tirx.Select(bits < const("int32", 0), const("int32", 0) - size, size)
+    beyond = 0x7FFFFFFF if largest else -0x7FFFFFFF
+    return tirx.Select(size > const("int32", 0x7F800000), const("int32", beyond), ordered)
 
 
 def _fold(combine: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, Expr], Expr]:
