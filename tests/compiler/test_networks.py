@@ -245,3 +245,23 @@ def test_parameters_whose_names_are_no_paths(tmp_path: Path) -> None:
         found = session.run("f", {"x": x})
         for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
             np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=2e-5, err_msg=f"output {i}")
+
+
+def whole_numbers(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Floats become integers and truth, are moved and reckoned with as such, and become floats again."""
+    n = e(op.astype(e(op.multiply(v["x"], relax.const(9.0, "float32"))), "int32"))
+    pairs = e(op.permute_dims(e(op.add(n, relax.const(3, "int32"))), [0, 2, 1]))
+    spread = e(op.broadcast_to(e(op.expand_dims(pairs, 1)), (BATCH, 2, 7, 5)))
+    even = e(op.equal(e(op.multiply(e(op.divide(n, relax.const(2, "int32"))), relax.const(2, "int32"))), n))
+    known = e(op.logical_and(e(op.logical_not(even)), e(op.astype(n, "bool"))))
+    return [n, spread, e(op.where(known, v["x"], e(op.astype(n, "float32"))))]
+
+
+def test_integers_between_operations(tmp_path: Path) -> None:
+    x = array(3, 5, 7)
+    made = network({"f": whole_numbers}, {}, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x})):
+            np.testing.assert_array_equal(found[f"out{i}"], expected, err_msg=f"output {i}")
+            assert found[f"out{i}"].dtype == expected.dtype

@@ -13,6 +13,7 @@ from tvm import relax
 
 from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite, scalar
 from hearth.compiler.symbolic import same_shape
+from hearth.errors import Unsupported
 from hearth.model.ops import hearth_op
 
 Term = Any
@@ -22,6 +23,8 @@ _BINARY = {
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "less_equal", "greater", "greater_equal",
     "equal", "not_equal",
 }  # fmt: skip
+_LOGICAL = {"logical_and": "multiply", "logical_or": "maximum", "logical_xor": "not_equal"}
+"""Of truth, as 1 and 0."""
 _UNARY = {
     **{
         name: name
@@ -46,6 +49,8 @@ _UNARY = {
     **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
 }
 MOST_OPERANDS = 8
+MOST_WHOLE = 1 << 24
+"""Up to it f32 holds every integer."""
 
 
 def _clip(value: Any, x: Term) -> Term:
@@ -74,6 +79,7 @@ _SPECIAL: Mapping[str, Callable[[Any, Term], Term]] = {
     "nn.leakyrelu": _leaky_relu,
     "square": _square,
     "nn.softplus": _softplus,
+    "logical_not": lambda value, x: ["equal", x, 0.0],
     "sign": lambda value, x: ["subtract", ["greater", x, 0.0], ["less", x, 0.0]],
     "tan": lambda value, x: ["divide", ["sin", x], ["cos", x]],
 }
@@ -83,11 +89,14 @@ def fuse_elementwise(module: Any) -> Any:
     """Every operation on elements as `hearth.map(operands..., term=)`."""
 
     def rule(graph: Graph, value: Any) -> Any:
+        if operation(value) == "astype" and all(_is_integer(x.ty) for x in (value, value.args[0])):
+            return value.args[0]
         operands: list[Any] = []
         term = _term(graph, value, value.ty, operands, root=True)
         if term is None or not isinstance(value.ty, relax.TensorType):
             return None
-        return hearth_op("map", operands, relax.TensorType(value.ty.shape, "float32"), term=json.dumps(term))
+        dtype = "int32" if dtype_of(value.ty).startswith("int") else "float32"  # truth is 1.0 and 0.0
+        return hearth_op("map", operands, relax.TensorType(value.ty.shape, dtype), term=json.dumps(term))
 
     return rewrite(module, rule)
 
@@ -104,8 +113,12 @@ def map_term(value: Any) -> Term:
 def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool = False) -> Term | None:
     """The expression of an operation, its operands added to `operands`; None: it is none on elements."""
     name = operation(value)
+    if name == "divide" and _is_integer(value.ty):
+        return ["trunc", [name, *(_operand(graph, x, ty, operands) for x in value.args)]]
     if name in _BINARY:
         return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
+    if name in _LOGICAL and all(dtype_of(x.ty) != "int32" for x in value.args):
+        return [_LOGICAL[name], *(_operand(graph, x, ty, operands) for x in value.args)]
     if name in _UNARY:
         return [_UNARY[name], _operand(graph, value.args[0], ty, operands)]
     if name == "where":
@@ -114,9 +127,22 @@ def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool 
         return _SPECIAL[name](value, _operand(graph, value.args[0], ty, operands))
     if name == "power" and (exponent := scalar(value.args[1])) is not None and exponent in _POWERS:
         return _POWERS[exponent](_operand(graph, value.args[0], ty, operands))
-    if name == "astype" and dtype_of(value.ty) == "float32":
-        return ["copy", _operand(graph, value.args[0], ty, operands)]
+    if name == "astype":
+        return _converted(value, _operand(graph, value.args[0], ty, operands))
     return None
+
+
+def _is_integer(ty: Any) -> bool:
+    return dtype_of(ty) in ("int32", "int64")
+
+
+def _converted(value: Any, x: Term) -> Term | None:
+    """A number of another type; integers are whole numbers, truth is 1 and 0."""
+    if dtype_of(value.ty) == "bool":
+        return ["not_equal", x, 0.0]
+    if _is_integer(value.ty) and dtype_of(value.args[0].ty) == "float32":
+        return ["trunc", x]
+    return ["copy", x] if dtype_of(value.ty) == "float32" or _is_integer(value.ty) else None
 
 
 _POWERS: Mapping[float, Callable[[Term], Term]] = {
@@ -130,6 +156,11 @@ _POWERS: Mapping[float, Callable[[Term], Term]] = {
 def _operand(graph: Graph, x: Any, ty: Any, operands: list[Any]) -> Term:
     number = scalar(x)
     if number is not None:
+        if _is_integer(x.ty) and abs(number) > MOST_WHOLE:
+            raise Unsupported(
+                f"The whole number {number:.0f} cannot be computed with exactly.",
+                why="Integers are computed as 32-bit floats, which hold them up to 16,777,216.",
+            )
         return number
     value = graph.value(x) if isinstance(x, relax.Var) else None
     # An operation that only this one reads, over the same elements, is computed here. A variable that is read twice by

@@ -77,9 +77,10 @@ class ElementwiseSpec:
     Attributes:
         term: of the element.
         walks: of each operand along the last axis, then of the result ("v" or "g").
-        dtypes: of each operand; values are f32 in the expression. The result is f32.
+        dtypes: of each operand; values are f32 in the expression.
         axes: axes before the last one, after those that are walked alike were joined.
         padded: rows of all that is walked as "v" have room up to whole vectors, and nothing is walked as "g".
+        out: of the result: float32, or int32 for whole numbers.
     """
 
     term: Term
@@ -87,11 +88,13 @@ class ElementwiseSpec:
     dtypes: tuple[str, ...]
     axes: int
     padded: bool
+    out: str = "float32"
 
     @property
     def name(self) -> str:
         types = "".join({"float32": "f", "int32": "i", "uint8": "u"}[dtype] for dtype in self.dtypes)
         how = f"{''.join(self.walks)}_{types}_{self.axes}{'p' if self.padded else ''}"
+        how += "" if self.out == "float32" else f"_{self.out}"
         words = "_".join(_words(self.term))
         if len(words) > 60:
             words = f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
@@ -107,12 +110,12 @@ def _words(term: Term) -> list[str]:
 
 
 def elementwise(spec: ElementwiseSpec) -> Kernel:
-    """Buffers: operands, Y f32. Scalars: size of the last axis; sizes of the axes before it but the first; for each
+    """Buffers: operands, Y. Scalars: size of the last axis; sizes of the axes before it but the first; for each
     operand, and last for Y, where it begins, its stride along each axis before the last, and where its walk is "g"
     along the last one: all in elements. Unit: row, counted over all axes but the last."""
     k = Kernel(spec.name)
     memories = [k.buffer(f"x{i}", dtype) for i, dtype in enumerate(spec.dtypes)]
-    memories.append(k.buffer("Y", "float32"))
+    memories.append(k.buffer("Y", spec.out))
     size = k.scalar("size")
     sizes = [k.scalar(f"size{axis}") for axis in range(1, spec.axes)]
     starts, strides, lasts = [], [], []
@@ -142,7 +145,7 @@ def elementwise(spec: ElementwiseSpec) -> Kernel:
             ]
             result = k.let(_value(k, spec.term, [k.let(v, "x") for v in values], lanes), "y")
             to = places[-1] + (at if lasts[-1] is None else at * lasts[-1])
-            k.store(memories[-1], to, result)
+            k.store(memories[-1], to, result if spec.out == "float32" else cast(spec.out, result, lanes))
 
         done: Expr = i64(0)
         if "g" not in spec.walks:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearth.compiler.cpu.kernels.elementwise import ElementwiseSpec, Term, Walk, elementwise
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, strides
+from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, strides, tensor
 from hearth.compiler.passes.elementwise import map_term
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
 from hearth.compiler.symbolic import equal_sizes
@@ -60,9 +60,15 @@ def broadcast_view(var: Any, shape: Sequence[Size], s: Selection) -> View:
     return View(var, 0, along, dtype_of(var.ty), not is_dense(var, s))
 
 
-def whole(shape: Sequence[Size]) -> View:
+def whole(shape: Sequence[Size], dtype: str = "float32") -> View:
     """All of a new result."""
-    return View(None, 0, tuple(strides(shape)))
+    dense = dtype != "float32"
+    return View(None, 0, tuple(strides(shape, dense=dense)), dtype, padded=not dense)
+
+
+def result_of(value: Any) -> Any:
+    """The physical type of what is computed element by element: rows of integers are not padded."""
+    return like(value) if dtype_of(value.ty) == "float32" else tensor(*value.ty.shape, dtype=dtype_of(value.ty))
 
 
 def map_call(
@@ -78,7 +84,7 @@ def map_call(
     joined, along = join_axes(sizes(shape), [view.along for view in views])
     walks = tuple(view.walk for view in views)
     padded = "g" not in walks and all(view.padded for view in views if view.walk == "v")
-    spec = ElementwiseSpec(term, walks, tuple(view.dtype for view in operands), len(joined) - 1, padded)
+    spec = ElementwiseSpec(term, walks, tuple(view.dtype for view in operands), len(joined) - 1, padded, to.dtype)
     kernel = s.use(spec.name, lambda isa: elementwise(spec))
     scalars = [joined[-1], *joined[1:-1]]
     for view, steps in zip(views, along, strict=True):
@@ -112,7 +118,7 @@ def _map(graph: Graph, value: Any, s: Selection) -> Any:
     views = [broadcast_view(var, shape, s) for var in arguments(value)]
     operations = _nodes(term) * (sizes(shape)[-1] if shape else 1)
     work = Work.of("map", product(shape[:-1]), operations)
-    return map_call(term, views, shape, like(value), whole(shape), s, work)
+    return map_call(term, views, shape, result_of(value), whole(shape, dtype_of(value.ty)), s, work)
 
 
 def _nodes(term: Term) -> int:

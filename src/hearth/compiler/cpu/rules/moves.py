@@ -8,7 +8,16 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.reshape import reshape
-from hearth.compiler.cpu.rules.elementwise import Size, View, broadcast_view, is_dense, map_call, steps_of, whole
+from hearth.compiler.cpu.rules.elementwise import (
+    Size,
+    View,
+    broadcast_view,
+    is_dense,
+    map_call,
+    result_of,
+    steps_of,
+    whole,
+)
 from hearth.compiler.cpu.selection import LANES, Rule, Selection, call, like, product, sizes, stride, strides, tensor
 from hearth.compiler.passes.rewrite import Graph, dtype_of
 from hearth.compiler.work import Work
@@ -23,11 +32,12 @@ def _work(value: Any) -> Work:
 
 def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: Selection, *, padded: bool = False) -> Any:
     """The call that copies, to a new result of the type of `value`, what `var` holds along these strides."""
-    if dtype_of(value.ty) != "float32":
-        raise Unsupported("Integers cannot be moved yet.", why=f"It is asked for in {value}.")
+    dtype = dtype_of(value.ty)
+    if dtype not in ("float32", "int32"):
+        raise Unsupported(f"Arrays of {dtype} cannot be moved yet.", why=f"It is asked for in {value}.")
     view = View(var, start, tuple(along), dtype_of(var.ty), padded and not is_dense(var, s))
     shape = list(value.ty.shape)
-    return map_call(COPY, [view], shape, like(value), whole(shape), s, _work(value))
+    return map_call(COPY, [view], shape, result_of(value), whole(shape, dtype), s, _work(value))
 
 
 def _reshape(graph: Graph, value: Any, s: Selection) -> Any:
@@ -78,8 +88,7 @@ def _numbers(values: Any) -> list[int]:
 
 
 def _broadcast_to(graph: Graph, value: Any, s: Selection) -> Any:
-    shape = list(value.ty.shape)
-    return map_call(COPY, [broadcast_view(value.args[0], shape, s)], shape, like(value), whole(shape), s, _work(value))
+    return copied(value.args[0], 0, broadcast_view(value.args[0], list(value.ty.shape), s).along, value, s)
 
 
 def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
