@@ -21,6 +21,7 @@ from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, is_op
 from hearth.compiler.work import Work
+from hearth.errors import Unsupported
 from hearth.model.ops import hearth_op
 from hearth.quant.formats import round_up
 
@@ -97,8 +98,18 @@ def stride(width: int) -> int:
 
 
 def width(var: Any) -> int:
-    """Columns of an activation, before padding."""
-    return int(var.ty.shape[-1])
+    """Columns of an activation, before padding.
+
+    Raises:
+        Unsupported: they are not fixed.
+    """
+    columns = sizes(var.ty.shape)[-1]
+    if not isinstance(columns, int):
+        raise Unsupported(
+            f"An array whose last axis has the open size {columns} cannot be compiled yet.",
+            hint="Fix the size: --size NAME=N, or sizes= in Python.",
+        )
+    return columns
 
 
 def product(factors: Sequence[Any]) -> Any:
