@@ -265,3 +265,18 @@ def test_integers_between_operations(tmp_path: Path) -> None:
         for i, expected in enumerate(evaluate(made.build(), "f", {"x": x})):
             np.testing.assert_array_equal(found[f"out{i}"], expected, err_msg=f"output {i}")
             assert found[f"out{i}"].dtype == expected.dtype
+
+
+def chosen(e: Any, v: dict[str, Any]) -> list[Any]:
+    order = e(op.astype(v["x"], "int32"))
+    return [e(op.gather_elements(v["x"], order, axis=1)), e(op.gather_elements(v["x"], order, axis=2))]
+
+
+def test_elements_chosen_along_an_axis(tmp_path: Path) -> None:
+    x = RNG.integers(0, 6, (3, 6, 7)).astype(np.float32)
+    made = network({"f": chosen}, {}, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for axis in (1, 2):
+            expected = np.take_along_axis(x, x.astype(np.int64), axis)
+            np.testing.assert_array_equal(found[f"out{axis - 1}"], expected)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tvm import relax
 
-from hearth.compiler.cpu.kernels.gather import gather
+from hearth.compiler.cpu.kernels.gather import gather, gather_elements
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.pool import PoolSpec, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
@@ -14,7 +14,8 @@ from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, stride, tensor
-from hearth.compiler.passes.rewrite import Graph
+from hearth.compiler.passes.rewrite import Graph, dtype_of
+from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 
@@ -120,6 +121,24 @@ def _gather_nd(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [x, ids], like(value), images * count, [rows, count, stride(columns)], grain=8, work=work)
 
 
+def _gather_elements(graph: Graph, value: Any, s: Selection) -> Any:
+    x, ids = value.args
+    shape, chosen = sizes(x.ty.shape), sizes(ids.ty.shape)
+    last = len(shape) - 1
+    axis = int(value.attrs.axis) % len(shape)
+    # Axes before the one that is gathered along are walked as one, so they must be whole in both.
+    others = [i for i in range(len(shape)) if i not in (axis, last)]
+    if axis < last - 1 or dtype_of(x.ty) != "float32" or any(not equal_sizes(shape[i], chosen[i]) for i in others):
+        raise Unsupported(f"Elements along axis {axis} of {len(shape)} cannot be gathered yet.", why=f"It is {value}.")
+    steps, rows = steps_of(x, s), chosen[axis] if axis != last else 1
+    outer = steps[axis] * shape[axis] if axis != last else steps[-2] if last else 0
+    units = product(chosen[:-1])
+    scalars = [shape[axis], steps[axis], 0 if axis == last else 1, rows, outer, chosen[-1], stride(chosen[-1])]
+    kernel = s.use("", lambda isa: gather_elements())
+    work = Work.of("gather", units, chosen[-1], gathers=True)
+    return call(kernel, [x, ids], like(value), units, scalars, grain=8, work=work)
+
+
 RULES: dict[str, Rule] = {
     "nn.max_pool2d": _pool("max"),
     "nn.avg_pool2d": _pool("average"),
@@ -127,4 +146,5 @@ RULES: dict[str, Rule] = {
     "image.grid_sample": _grid_sample,
     "topk": _topk,
     "gather_nd": _gather_nd,
+    "gather_elements": _gather_elements,
 }
