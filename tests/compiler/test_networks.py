@@ -280,3 +280,20 @@ def test_elements_chosen_along_an_axis(tmp_path: Path) -> None:
         for axis in (1, 2):
             expected = np.take_along_axis(x, x.astype(np.int64), axis)
             np.testing.assert_array_equal(found[f"out{axis - 1}"], expected)
+
+
+def reductions(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Over axes that stand together and apart, with axes of one and of several behind them."""
+    return [
+        e(op.mean(v["x"], [1, 3])), e(op.sum(v["x"], [1])), e(op.max(v["x"], [1, 3], keepdims=True)),
+        e(op.min(v["x"], [0, 2])), e(op.sum(v["x"], [0, 1])), e(op.mean(v["x"], [2, 3], keepdims=True)),
+    ]  # fmt: skip
+
+
+def test_reductions_over_any_axes(tmp_path: Path) -> None:
+    x = array(3, 4, 5, 20)
+    made = network({"f": reductions}, {}, x)
+    with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x})):
+            np.testing.assert_allclose(found[f"out{i}"], expected, rtol=1e-5, atol=1e-5, err_msg=f"output {i}")

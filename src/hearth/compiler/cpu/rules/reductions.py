@@ -1,11 +1,12 @@
-"""Sums, means and extremes over axes that stand together."""
+"""Sums, means and extremes over axes; places of extremes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hearth.compiler.cpu.kernels.reduce import place_of, reduce_columns, reduce_rows
-from hearth.compiler.cpu.rules.elementwise import steps_of
+from hearth.compiler.cpu.rules.elementwise import Size, steps_of
 from hearth.compiler.cpu.selection import LANES, Rule, Selection, call, like, product, sizes, stride, tensor
 from hearth.compiler.passes.rewrite import Graph, dtype_of, operation
 from hearth.compiler.work import Work
@@ -13,29 +14,41 @@ from hearth.errors import Unsupported
 
 
 def _reduce(graph: Graph, value: Any, s: Selection) -> Any:
+    """Axes that stand apart are reduced one group after the other, the last first."""
     x, kind = value.args[0], operation(value)
     shape = sizes(x.ty.shape)
     given = value.attrs.axis
     axes = sorted(int(a) % len(shape) for a in given) if given is not None else list(range(len(shape)))
-    first, last = axes[0], axes[-1]
-    between = product([size for axis, size in enumerate(shape) if first <= axis <= last and axis not in axes])
-    if between != 1:
-        raise Unsupported(f"A {kind} over the axes {axes} of {len(shape)} cannot be compiled yet.")
+    while True:
+        first = last = axes[-1]
+        while first - 1 in axes or (first > axes[0] and isinstance(shape[first - 1], int) and shape[first - 1] == 1):
+            first -= 1
+        axes = [axis for axis in axes if axis < first]
+        if not axes:
+            return _reduced(kind, x, shape, (first, last), like(value), sizes(value.ty.shape), s)
+        after = [1 if first <= axis <= last else size for axis, size in enumerate(shape)]
+        if last == len(shape) - 1 and not value.attrs.keepdims:  # what is last then, has padded rows
+            after = after[:first]
+        x = graph.emit(_reduced(kind, x, shape, (first, last), tensor(*after[:-1], stride(after[-1])), after, s))
+        shape = after
+
+
+def _reduced(
+    kind: str, x: Any, shape: Sequence[Size], run: tuple[int, int], out: Any, after: Sequence[Size], s: Selection
+) -> Any:
+    """Over the axes from the first to the last of `run`: an array of the size `after`."""
+    first, last = run
     outer, count = product(shape[:first]), product(shape[first : last + 1])
     if last < len(shape) - 1:
-        ld = stride(shape[-1])
-        kept = product(shape[last + 1 : -1])
-        if kept != 1:
-            raise Unsupported(f"A {kind} over the axes {axes} of {len(shape)} cannot be compiled yet.")
+        ld = product([*shape[last + 1 : -1], stride(shape[-1])])
         kernel = s.use("", lambda isa: reduce_rows(kind))
         work = Work.of(kind, outer, count * shape[-1] if isinstance(count, int) else shape[-1])
-        return call(kernel, [x], like(value), outer * (ld // LANES), [count, ld], work=work)
+        return call(kernel, [x], out, product([outer, ld // LANES]), [count, ld], work=work)
     rows = product(shape[first:-1])
     kernel = s.use("", lambda isa: reduce_columns(kind))
-    out = sizes(value.ty.shape)
-    width = out[-1] if out else 1
+    width = after[-1] if after else 1
     work = Work.of(kind, outer, shape[-1])
-    return call(kernel, [x], like(value), outer, [rows, shape[-1], stride(shape[-1]), width, stride(width)], work=work)
+    return call(kernel, [x], out, outer, [rows, shape[-1], stride(shape[-1]), width, stride(width)], work=work)
 
 
 def _place(graph: Graph, value: Any, s: Selection) -> Any:
