@@ -221,7 +221,7 @@ def places(e: Any, v: dict[str, Any]) -> list[Any]:
 
 
 def test_places_of_the_largest_and_smallest(tmp_path: Path) -> None:
-    x = RNG.integers(0, 5, (3, 6, 7)).astype(np.float32)  # with many that are equal
+    x = np.random.default_rng(1).integers(0, 5, (3, 6, 7)).astype(np.float32)  # with many that are equal
     x[1, 2, 4] = np.nan
     made = network({"f": places}, {}, x)
     with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
@@ -273,7 +273,7 @@ def chosen(e: Any, v: dict[str, Any]) -> list[Any]:
 
 
 def test_elements_chosen_along_an_axis(tmp_path: Path) -> None:
-    x = RNG.integers(0, 6, (3, 6, 7)).astype(np.float32)
+    x = np.random.default_rng(1).integers(0, 6, (3, 6, 7)).astype(np.float32)
     made = network({"f": chosen}, {}, x)
     with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=2) as session:
         found = session.run("f", {"x": x})
