@@ -239,7 +239,7 @@ def gated_twice(e: Any, v: dict[str, Any]) -> list[Any]:
 
 
 def test_parameters_whose_names_are_no_paths(tmp_path: Path) -> None:
-    x, parameters = array(2, 3, 20), {f"w{i}": array(24, 20) for i in range(1, 5)}
+    x, parameters = array(2, 3, 20), {f"w{i}": array(24, 20, scale=i) for i in range(1, 5)}
     made = network({"f": gated_twice}, parameters, x)
     with Model(compiled(made, tmp_path / "bundle")) as model, Session(model, threads=1) as session:
         found = session.run("f", {"x": x})
