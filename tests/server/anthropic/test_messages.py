@@ -54,6 +54,15 @@ def test_the_clients_own_accumulator_understands_the_stream(anthropic: Anthropic
     assert final.usage.output_tokens == expected.usage.completion_tokens
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_messages_that_hold_nothing_are_none(served: Running, path: str) -> None:
+    nothing = [{"role": "system", "content": []}, {"role": "system", "content": []}]
+    answer = served.http.post(path, json={"model": "starter", "max_tokens": 4, "messages": nothing})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert "There are no messages" in answer.json()["error"]["message"]
+
+
 def test_stop_sequences_and_max_tokens(anthropic: Anthropic) -> None:
     answer = anthropic.messages.create(model="starter", max_tokens=64, messages=FRANCE, stop_sequences=["Paris"])
     assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "Paris")

@@ -58,7 +58,8 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     tools = [_tool(tool) for tool in body.tools or ()]
     messages = for_template(as_messages(body), template)
     return messages, {
-        "continue_final_message": messages[-1]["role"] == "assistant",  # what Anthropic calls prefilling an answer
+        # What Anthropic calls prefilling an answer. Messages may all be empty.
+        "continue_final_message": bool(messages) and messages[-1]["role"] == "assistant",
         "thinking": wanted_thinking(body, template),
         "tools": tools or None,
         "tool_choice": choice,
