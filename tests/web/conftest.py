@@ -151,11 +151,11 @@ def page(open_window: OpenWindow) -> Any:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The starter model writes a thousand tokens a second: too fast to press a button in between, and a browser on a
-    busy machine takes a second for a press. So an answer's first words come quickly and its end comes late."""
+    busy machine takes seconds to see a word and press: an answer's first words come quickly, its end comes late."""
     step, steps = Engine.step, itertools.count()
 
     def paced(self: Engine) -> Any:
-        time.sleep(0.15 if next(steps) < 5 else 0.6)
+        time.sleep(0.15 if next(steps) < 4 else 2.0)
         return step(self)
 
     monkeypatch.setattr(Engine, "step", paced)

@@ -205,7 +205,7 @@ def test_an_answer_goes_on_while_the_page_is_reloaded_and_is_shown_from_its_begi
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     expect(answer.locator(".md")).to_contain_text(" ")
     before = answer.inner_text()
-    page.wait_for_timeout(2000)
+    page.wait_for_function("([e, length]) => e.innerText.length > length", arg=[answer.element_handle(), len(before)])
     assert len(answer.inner_text()) > len(before), "the rest is shown as it comes"
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stopped.").last).to_be_visible()
