@@ -75,8 +75,7 @@ def lower(
     """
     parameters = Parameters(formats)
     parameters.declare(network)
-    dense = frozenset(declared.name for function in network.functions for declared in function.inputs)
-    selection = Selection(isas, parameters, network.symbols, tunings or {}, dense=dense)
+    selection = Selection(isas, parameters, network.symbols, tunings or {})
 
     module = network.build()
     results: dict[str, Sequence[Any]] = {

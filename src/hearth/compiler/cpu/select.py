@@ -35,7 +35,6 @@ def select_kernels(module: Any, selection: Selection) -> Any:
         for var in graph.params[: int(graph.function.attrs["num_input"])]:
             if dtype_of(var.ty) == "float32" and width(var) % LANES:
                 graph.bind(var, graph.emit(copied(var, 0, strides(var.ty.shape, dense=True), var, selection)))
-        selection.dense -= {var.name for var in graph.params if dtype_of(var.ty) == "float32"}
 
     lowered = rewrite(module, rule, pad_inputs)
     called = {

@@ -58,7 +58,6 @@ class Selection:
         products: the product of every step that is one, in order.
         kernels: by name, for each instruction set.
         scratch_bytes: the most scratch that any chosen kernel uses.
-        dense: inputs, whose rows are not padded.
     """
 
     isas: Sequence[Isa]
@@ -68,7 +67,6 @@ class Selection:
     products: list[Product] = field(default_factory=list)
     kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
     scratch_bytes: int = 64
-    dense: frozenset[str] = frozenset()
 
     def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
         """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.

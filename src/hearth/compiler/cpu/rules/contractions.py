@@ -53,9 +53,9 @@ def _matmul(graph: Graph, value: Any, s: Selection) -> Any:
     before = sizes(value.ty.shape)[:-2]
     m, n = sizes(value.ty.shape)[-2:]
     count = sizes(a.ty.shape)[-1]
-    a_steps = broadcast_view(a, [*before, m, count], s).along
-    b_steps = broadcast_view(b, [*before, count, n], s).along
-    over = (count, a_steps[-1], steps_of(b, s)[-2])
+    a_steps = broadcast_view(a, [*before, m, count]).along
+    b_steps = broadcast_view(b, [*before, count, n]).along
+    over = (count, a_steps[-1], steps_of(b)[-2])
     return _contract(a, a_steps[:-1], b, [*b_steps[:-2], 0], over, value, s)
 
 
@@ -68,7 +68,7 @@ def _einsum(graph: Graph, value: Any, s: Selection) -> Any:
     refused = Unsupported(f"The einsum {text} cannot be compiled yet.", hint="Write it as matrix products.")
     if "." in text or not result or any(len(set(part)) != len(part) for part in (*names, result)):
         raise refused
-    steps = [dict(zip(part, steps_of(x, s), strict=True)) for part, x in zip(names, operands, strict=True)]
+    steps = [dict(zip(part, steps_of(x), strict=True)) for part, x in zip(names, operands, strict=True)]
     extent = {
         name: size
         for part, x in zip(names, operands, strict=True)

@@ -43,7 +43,7 @@ def _attention(graph: Graph, value: Any, s: Selection) -> Any:
         columns = [*lds, ldo, *offsets]
     scalars = [n, m, heads, heads // kv_heads, *columns]
     for bias in biases:
-        along = strides(bias.ty.shape, dense=is_dense(bias, s))
+        along = strides(bias.ty.shape, dense=is_dense(bias))
         scalars += [0 if size == 1 else step for size, step in zip(sizes(bias.ty.shape)[:3], along, strict=False)]
     tiles = tirx.floordiv(n + (TILE_QUERIES - 1), tirx.IntImm("int64", TILE_QUERIES))
     (keys,) = sizes([m])

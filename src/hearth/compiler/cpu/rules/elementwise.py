@@ -40,24 +40,24 @@ class View:
         return "v" if isinstance(last, int) and last == 1 else "s" if isinstance(last, int) and last == 0 else "g"
 
 
-def is_dense(var: Any, s: Selection) -> bool:
+def is_dense(var: Any) -> bool:
     """Whether the rows of an operand are not padded."""
-    return var.name in s.dense or dtype_of(var.ty) != "float32"
+    return dtype_of(var.ty) != "float32"
 
 
-def steps_of(var: Any, s: Selection) -> list[Size]:
+def steps_of(var: Any) -> list[Size]:
     """Strides of an operand."""
-    return strides(var.ty.shape, dense=is_dense(var, s))
+    return strides(var.ty.shape, dense=is_dense(var))
 
 
-def broadcast_view(var: Any, shape: Sequence[Size], s: Selection) -> View:
+def broadcast_view(var: Any, shape: Sequence[Size]) -> View:
     """All of `var`, broadcast to `shape`."""
     steps = [
         0 if isinstance(size, int) and size == 1 else step
-        for size, step in zip(sizes(var.ty.shape), steps_of(var, s), strict=True)
+        for size, step in zip(sizes(var.ty.shape), steps_of(var), strict=True)
     ]
     along = (0,) * (len(shape) - len(steps)) + tuple(steps)
-    return View(var, 0, along, dtype_of(var.ty), not is_dense(var, s))
+    return View(var, 0, along, dtype_of(var.ty), not is_dense(var))
 
 
 def whole(shape: Sequence[Size], dtype: str = "float32") -> View:
@@ -115,7 +115,7 @@ def join_axes(shape: Sequence[Size], along: Sequence[Sequence[Size]]) -> tuple[l
 
 def _map(graph: Graph, value: Any, s: Selection) -> Any:
     term, shape = map_term(value), list(value.ty.shape)
-    views = [broadcast_view(var, shape, s) for var in arguments(value)]
+    views = [broadcast_view(var, shape) for var in arguments(value)]
     operations = _nodes(term) * (sizes(shape)[-1] if shape else 1)
     work = Work.of("map", product(shape[:-1]), operations)
     return map_call(term, views, shape, result_of(value), whole(shape, dtype_of(value.ty)), s, work)

@@ -87,7 +87,7 @@ def _grid_sample(graph: Graph, value: Any, s: Selection) -> Any:
     _, _, lines, columns = sizes(grid.ty.shape)
     # The kernel wants x and y of a place side by side.
     pairs = relax.Var("places", tensor(images, lines, columns, 2))
-    steps = steps_of(grid, s)
+    steps = steps_of(grid)
     places = graph.emit(copied(grid, 0, [steps[axis] for axis in (0, 2, 3, 1)], pairs, s))
     ld, points = stride(channels), lines * columns
     scalars = [height, width, ld, points, stride(2), 1, height * width * ld, 0, width * ld, ld]
@@ -130,7 +130,7 @@ def _gather_elements(graph: Graph, value: Any, s: Selection) -> Any:
     others = [i for i in range(len(shape)) if i not in (axis, last)]
     if axis < last - 1 or dtype_of(x.ty) != "float32" or any(not equal_sizes(shape[i], chosen[i]) for i in others):
         raise Unsupported(f"Elements along axis {axis} of {len(shape)} cannot be gathered yet.", why=f"It is {value}.")
-    steps, rows = steps_of(x, s), chosen[axis] if axis != last else 1
+    steps, rows = steps_of(x), chosen[axis] if axis != last else 1
     outer = steps[axis] * shape[axis] if axis != last else steps[-2] if last else 0
     units = product(chosen[:-1])
     scalars = [shape[axis], steps[axis], 0 if axis == last else 1, rows, outer, chosen[-1], stride(chosen[-1])]

@@ -35,7 +35,7 @@ def copied(var: Any, start: Size, along: Sequence[Size], value: Any, s: Selectio
     dtype = dtype_of(value.ty)
     if dtype not in ("float32", "int32"):
         raise Unsupported(f"Arrays of {dtype} cannot be moved yet.", why=f"It is asked for in {value}.")
-    view = View(var, start, tuple(along), dtype_of(var.ty), padded and not is_dense(var, s))
+    view = View(var, start, tuple(along), dtype_of(var.ty), padded and not is_dense(var))
     shape = list(value.ty.shape)
     return map_call(COPY, [view], shape, result_of(value), whole(shape, dtype), s, _work(value))
 
@@ -47,13 +47,13 @@ def _reshape(graph: Graph, value: Any, s: Selection) -> Any:
         return x
     before, after = sizes(x.ty.shape), sizes(value.ty.shape)
     old, new = (shape[-1] if shape else 1 for shape in (before, after))
-    if not is_dense(x, s) and (old == new or (old % LANES == 0 and new % LANES == 0)):
+    if not is_dense(x) and (old == new or (old % LANES == 0 and new % LANES == 0)):
         return x
-    if is_dense(x, s) and old == new:
+    if is_dense(x) and old == new:
         return copied(x, 0, strides(value.ty.shape, dense=True), value, s)
     kernel = s.use("", lambda isa: reshape())
     m = product(after[:-1])
-    scalars = [new, stride(new), old, old if is_dense(x, s) else stride(old)]
+    scalars = [new, stride(new), old, old if is_dense(x) else stride(old)]
     return call(kernel, [x], like(value), m, scalars, grain=4, work=_work(value))
 
 
@@ -61,13 +61,13 @@ def _permute_dims(graph: Graph, value: Any, s: Selection) -> Any:
     x = value.args[0]
     rank = len(x.ty.shape)
     axes = [int(a) for a in value.attrs.axes] if value.attrs.axes is not None else list(range(rank))[::-1]
-    steps = steps_of(x, s)
+    steps = steps_of(x)
     return copied(x, 0, [steps[a] for a in axes], value, s, padded=axes[-1] == rank - 1)
 
 
 def _strided_slice(graph: Graph, value: Any, s: Selection) -> Any:
     x, axes, begins, _, *rest = value.args
-    steps, shape = steps_of(x, s), sizes(x.ty.shape)
+    steps, shape = steps_of(x), sizes(x.ty.shape)
     start: Size = 0
     strided = list(steps)
     for i, (axis, begin) in enumerate(zip(_numbers(axes), _numbers(begins), strict=True)):
@@ -88,7 +88,7 @@ def _numbers(values: Any) -> list[int]:
 
 
 def _broadcast_to(graph: Graph, value: Any, s: Selection) -> Any:
-    return copied(value.args[0], 0, broadcast_view(value.args[0], list(value.ty.shape), s).along, value, s)
+    return copied(value.args[0], 0, broadcast_view(value.args[0], list(value.ty.shape)).along, value, s)
 
 
 def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
@@ -97,7 +97,7 @@ def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
     if value.attrs.axis is None:
         return None
     axis = int(value.attrs.axis) % len(x.ty.shape)
-    shape, steps, to = sizes(x.ty.shape), steps_of(x, s), strides(value.ty.shape)
+    shape, steps, to = sizes(x.ty.shape), steps_of(x), strides(value.ty.shape)
     shape.insert(axis + 1, times)
     steps.insert(axis + 1, 0)
     to.insert(axis, to[axis] * times)
@@ -107,10 +107,10 @@ def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
 
 def _split(graph: Graph, value: Any, s: Selection) -> Any:
     x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
-    steps, parts, begin = steps_of(x, s), [], 0
+    steps, parts, begin = steps_of(x), [], 0
     for ty in value.ty.fields:
         shape = list(ty.shape)
-        view = View(x, begin * steps[axis], tuple(steps), dtype_of(x.ty), axis != len(shape) - 1 and not is_dense(x, s))
+        view = View(x, begin * steps[axis], tuple(steps), dtype_of(x.ty), axis != len(shape) - 1 and not is_dense(x))
         out = tensor(*shape[:-1], stride(int(shape[-1])))
         parts.append(
             graph.emit(map_call(COPY, [view], shape, out, whole(shape), s, Work.of("move", product(shape[:-1]))))
@@ -129,7 +129,7 @@ def _concat(graph: Graph, value: Any, s: Selection) -> Any:
         shape = list(part.ty.shape)
         to = View(joined, begin * steps[axis], steps, padded=axis != len(shape) - 1)
         work = Work.of("move", product(shape[:-1]))
-        joined = graph.emit(map_call(COPY, [broadcast_view(part, shape, s)], shape, like(value), to, s, work))
+        joined = graph.emit(map_call(COPY, [broadcast_view(part, shape)], shape, like(value), to, s, work))
         begin = begin + sizes(shape)[axis]
     return joined
 
@@ -148,7 +148,7 @@ def _pad(graph: Graph, value: Any, s: Selection) -> Any:
         start = start + count * step if count else start
     to = View(blank, start, tuple(steps), padded=sizes(inner)[-1] == sizes(shape)[-1])
     work = Work.of("move", product(inner[:-1]))
-    return map_call(COPY, [broadcast_view(x, inner, s)], inner, like(value), to, s, work)
+    return map_call(COPY, [broadcast_view(x, inner)], inner, like(value), to, s, work)
 
 
 RULES: dict[str, Rule] = {

@@ -72,11 +72,11 @@ def _group_norm(graph: Graph, value: Any, s: Selection) -> Any:
     moments = graph.emit(call(kernel, [moments], out, images * groups, scalars, work=work))
     term: Any = ("multiply", ("subtract", 0, 1), 2)
     along = (2 * ld, *(0 for _ in axes), 1)
-    operands = [broadcast_view(x, shape, s), View(moments, 0, along), View(moments, ld, along)]
+    operands = [broadcast_view(x, shape), View(moments, 0, along), View(moments, ld, along)]
     for has, operation, parameter in ((attrs.scale, "multiply", gamma), (attrs.center, "add", beta)):
         if has:
             term = (operation, term, len(operands))
-            operands.append(broadcast_view(parameter, shape, s))
+            operands.append(broadcast_view(parameter, shape))
     return map_call(term, operands, shape, like(value), whole(shape), s, Work.of("norm", rows(x), 4 * channels))
 
 
@@ -86,7 +86,7 @@ def _softmax(graph: Graph, value: Any, s: Selection) -> Any:
         raise Unsupported("A softmax over another axis than the last cannot be compiled yet.")
     kernel = s.use("", lambda isa: softmax())
     size, m = width(x), rows(x)
-    ldx = size if is_dense(x, s) else stride(size)
+    ldx = size if is_dense(x) else stride(size)
     return call(kernel, [x], like(value), m, [size, ldx, stride(size)], grain=2, work=Work.of("softmax", m, 20 * size))
 
 

@@ -54,7 +54,7 @@ def _reduced(
 def _place(graph: Graph, value: Any, s: Selection) -> Any:
     """Over one axis. The axes after it, but the last, have the strides of one."""
     x, kind = value.args[0], operation(value)
-    shape, steps = sizes(x.ty.shape), steps_of(x, s)
+    shape, steps = sizes(x.ty.shape), steps_of(x)
     if value.attrs.axis is None or dtype_of(x.ty) not in ("float32", "int32"):
         raise Unsupported(f"An {kind} of a whole array cannot be compiled yet.", why=f"It is {value}.")
     axis = int(value.attrs.axis) % len(shape)
