@@ -342,29 +342,51 @@ def _compiled(
             progress=compile_progress(progress),
         )
     except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
-        return _without_compiler(source, quant, head, precision, kv, error)
+
+        def fits(bundle: Bundle) -> bool:
+            text = bundle.manifest.text
+            load_tokenizer(bundle.path)
+            return (
+                text is not None
+                and text.kv == kv_format(kv, precision)
+                and head in (None, text.head)
+                and asked_for(quant, bundle.manifest.quant)
+            )
+
+        return compiled_before(source, open_checkpoint(source.path).fingerprint(), precision, fits, error)
     return open_bundle(folder), ()
 
 
-def _without_compiler(
-    source: Source, quant: str | None, head: str | None, precision: str, kv: KvFormat | None, cause: ImportError
+def asked_for(quant: str | None, made: str) -> bool:
+    """Whether a bundle of the format `made` is what `--quant` asks for, or what none asks for."""
+    return quant is None or format_name(quant) == made
+
+
+def compiled_before(
+    source: Source, fingerprint: str, precision: str, fits: Callable[[Bundle], bool], cause: ImportError
 ) -> tuple[Bundle, tuple[str, ...]]:
-    """A bundle of this very model in the cache, made when the compiler was there."""
-    fingerprint = open_checkpoint(source.path).fingerprint()
+    """A bundle of this very model in the cache, made when the compiler was there, and what to tell of it.
+
+    Args:
+        fingerprint: of the model's checkpoint.
+        fits: whether an opened bundle will do beside that; may raise as opening does.
+        cause: what is missing of the compiler.
+
+    Raises:
+        CompileError: there is none.
+    """
     activations = "high" if precision == "high" else "int8"
     for stored in list_bundles():
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.precision != activations:
             continue
-        if made.text is None or made.text.kv != kv_format(kv, precision):
-            continue
-        if (quant and format_name(quant)) not in (None, made.quant) or (head or made.text.head) != made.text.head:
-            continue
         try:
             bundle = open_bundle(stored.path)
-            load_tokenizer(stored.path)
+            if not fits(bundle):
+                continue
         except HearthError:  # for another machine, of an older Hearth, or damaged: the next one may do
             continue
+        require_trusted(bundle)
         return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
     raise CompileError(
         f"{source.name} is not compiled yet, and the compiler is not installed.", why=f"({cause})", hint=COMPILE_HINT

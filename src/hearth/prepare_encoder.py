@@ -5,28 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hearth.bundle import Bundle, list_bundles, open_bundle, require_own_cache, require_trusted
+from hearth.bundle import Bundle, open_bundle, require_own_cache, require_trusted
 from hearth.checkpoint.embedding import Pooling
-from hearth.errors import CompileError, HearthError, Unsupported
+from hearth.errors import Unsupported
 from hearth.fit import require_fit
 from hearth.hub import Source, complete
 from hearth.model.encoder.load import encoder_family, load_encoder, tensor_type
 from hearth.model.encoder.onnx_weights import ENDING, onnx_folders, open_encoder
+from hearth.model.kinds import ENCODER
 from hearth.prepare import (
-    COMPILE_HINT,
     Opened,
     ProgressCallback,
+    asked_for,
     compile_progress,
+    compiled_before,
     fetch,
     memory_of_source,
     remembered,
 )
-from hearth.quant import format_name
 from hearth.runtime import available_bytes
 from hearth.sizes import ModelSize, encoder_size
-
-KIND = "encoder"
-"""What the manifests of such bundles say."""
 
 
 def prepare_encoder(
@@ -115,13 +113,13 @@ def is_encoder(source: Source) -> bool:
 def _from_bundle(name: str, source: Source, quant: str | None, trust_bundle: bool) -> Opened | None:
     bundle = open_bundle(source.path)
     made = bundle.manifest
-    if made.kind != KIND:
+    if made.kind != ENCODER:
         return None
     if not trust_bundle:
         require_trusted(bundle)
     notices = (
         (f"{name} is a compiled bundle with quant {made.quant}; quant {quant} cannot be chosen any more.",)
-        if quant is not None and format_name(quant) != made.quant
+        if not asked_for(quant, made.quant)
         else ()
     )
     return Opened(name, bundle, {}, notices)
@@ -148,29 +146,9 @@ def _compiled(
             progress=compile_progress(progress),
         )
     except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
-        return _without_compiler(source, quant, precision, error)
+
+        def fits(bundle: Bundle) -> bool:
+            return bundle.manifest.kind == ENCODER and asked_for(quant, bundle.manifest.quant)
+
+        return compiled_before(source, open_encoder(source.path).fingerprint(), precision, fits, error)
     return open_bundle(folder), ()
-
-
-def _without_compiler(
-    source: Source, quant: str | None, precision: str, cause: ImportError
-) -> tuple[Bundle, tuple[str, ...]]:
-    """A bundle of this very model in the cache, made when the compiler was there."""
-    fingerprint = open_encoder(source.path).fingerprint()
-    for stored in list_bundles():
-        made = stored.manifest
-        if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:
-            continue
-        if (quant and format_name(quant)) not in (None, made.quant) or made.precision != (
-            "high" if precision == "high" else "int8"
-        ):
-            continue
-        try:
-            bundle = open_bundle(stored.path)
-        except HearthError:  # for another machine, of an older Hearth, or damaged: the next one may do
-            continue
-        require_trusted(bundle)
-        return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
-    raise CompileError(
-        f"{source.name} is not compiled yet, and the compiler is not installed.", why=f"({cause})", hint=COMPILE_HINT
-    ) from cause

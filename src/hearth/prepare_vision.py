@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hearth.bundle import Bundle, list_bundles, open_bundle, require_own_cache, require_trusted
+from hearth.bundle import Bundle, open_bundle, require_own_cache, require_trusted
 from hearth.checkpoint import open_checkpoint
-from hearth.errors import CompileError, HearthError, Unsupported
+from hearth.errors import Unsupported
 from hearth.hub import Source, complete, resolve
 from hearth.image.spec import VisionSpec, load_spec
+from hearth.model.kinds import VISION
 from hearth.model.vision import load_vision
 from hearth.prepare import (
-    COMPILE_HINT,
     Opened,
     ProgressCallback,
+    asked_for,
     compile_progress,
+    compiled_before,
     hub_progress,
     memory_of_source,
     remembered,
 )
-from hearth.quant import format_name
-
-KIND = "vision"
-"""What the manifests of such bundles say."""
 
 
 def prepare_vision(
@@ -64,7 +62,7 @@ def prepare_vision(
 
 def _from_bundle(name: str, source: Source, trust_bundle: bool) -> tuple[Opened, VisionSpec]:
     bundle = open_bundle(source.path)
-    if bundle.manifest.kind != KIND:
+    if bundle.manifest.kind != VISION:
         raise Unsupported(
             f"{name} does not look at pictures.",
             why=f"It is a bundle of the kind {bundle.manifest.kind!r} ({bundle.manifest.family}).",
@@ -93,31 +91,12 @@ def _compiled(
             progress=compile_progress(progress),
         )
     except ImportError as error:  # TVM or zig: a bundle of another version of the compiler may still do
-        return _without_compiler(source, size, quant, precision, error)
+
+        def fits(bundle: Bundle) -> bool:
+            made = bundle.manifest
+            if made.kind != VISION or not asked_for(quant, made.quant.partition(",")[0]):
+                return False
+            return size is None or load_spec(bundle.path).size == size
+
+        return compiled_before(source, open_checkpoint(source.path).fingerprint(), precision, fits, error)
     return open_bundle(folder), ()
-
-
-def _without_compiler(
-    source: Source, size: tuple[int, int] | None, quant: str | None, precision: str, cause: ImportError
-) -> tuple[Bundle, tuple[str, ...]]:
-    """A bundle of this very model in the cache, made when the compiler was there."""
-    fingerprint = open_checkpoint(source.path).fingerprint()
-    for stored in list_bundles():
-        made = stored.manifest
-        if made is None or made.source_fingerprint != fingerprint or made.kind != KIND:
-            continue
-        if (quant and format_name(quant)) not in (None, made.quant.partition(",")[0]) or made.precision != (
-            "high" if precision == "high" else "int8"
-        ):
-            continue
-        try:
-            bundle = open_bundle(stored.path)
-            if size is not None and load_spec(bundle.path).size != size:
-                continue
-        except HearthError:  # for another machine, of an older Hearth, or damaged: the next one may do
-            continue
-        require_trusted(bundle)
-        return bundle, (f"The compiler is not installed: using {source.name} as compiled before ({made.quant}).",)
-    raise CompileError(
-        f"{source.name} is not compiled yet, and the compiler is not installed.", why=f"({cause})", hint=COMPILE_HINT
-    ) from cause

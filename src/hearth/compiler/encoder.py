@@ -15,11 +15,9 @@ from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
 from hearth.model.encoder.network import encoder_network
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
+from hearth.model.kinds import ENCODER
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
-
-KIND = "encoder"
-"""Of bundles that this makes, `Manifest.kind`."""
 
 
 def compile_encoder(
@@ -96,7 +94,7 @@ def encoder_job(
 
     return Job(
         name=name,
-        kind=KIND,
+        kind=ENCODER,
         family=model.config.family,
         network=encoder_network(model),
         checkpoint=checkpoint,

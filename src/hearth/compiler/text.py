@@ -19,6 +19,7 @@ from hearth.compiler.compile import Job, Precision, Progress, compile_job
 from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.ranking import ranking_spec
 from hearth.model import LoadedModel, load_family
+from hearth.model.kinds import TEXT
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
 from hearth.model.text.network import text_network
 from hearth.model.text.parameters import parameter_role
@@ -123,7 +124,7 @@ def text_job(
 
     return Job(
         name=name,
-        kind="text",
+        kind=TEXT,
         family=config.family,
         network=text_network(model, KV_DTYPES[kv]),
         checkpoint=checkpoint,

@@ -15,14 +15,13 @@ from hearth.errors import TokenizerMissing, Unsupported
 from hearth.image import read_preprocess
 from hearth.image.preprocess import Preprocess
 from hearth.image.spec import VisionSpec, save_spec
+from hearth.model.kinds import VISION
 from hearth.model.vision import LoadedVision, load_vision
 from hearth.quant.floats import widen
 from hearth.quant.formats import FORMATS, Format
 from hearth.quant.policy import choose_format, format_name
 from hearth.units import counted
 
-KIND = "vision"
-"""Of bundles that this makes, `Manifest.kind`."""
 DEFAULT_QUANT = "int8"
 # Below this many parameters, rounding to 4 bits without a look at pictures loses answers.
 _LEAST_FOR_4_BITS = 100_000_000
@@ -102,7 +101,7 @@ def vision_job(
     used = [fmt.name for fmt in formats.values()]
     return Job(
         name=name,
-        kind=KIND,
+        kind=VISION,
         family=model.family,
         network=model.network,
         checkpoint=checkpoint,

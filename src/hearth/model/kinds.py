@@ -13,6 +13,12 @@ from hearth.checkpoint.folder import TIMM
 from hearth.errors import Unsupported
 from hearth.model.settings import shown
 
+KindName = Literal["text", "encoder", "vision"]
+TEXT: KindName = "text"
+ENCODER: KindName = "encoder"
+VISION: KindName = "vision"
+"""What manifests of bundles say of a model, too."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -26,7 +32,7 @@ class Kind:
         hint: what to use it with.
     """
 
-    name: Literal["text", "encoder", "vision"]
+    name: KindName
     answers: Callable[[str, str, Mapping[str, Any]], bool]
     what: str
     cannot: str
@@ -54,7 +60,7 @@ def _is_vision(architecture: str, kind: str, config: Mapping[str, Any]) -> bool:
 # Encoders come first: some are language models by name, and say otherwise in their configuration.
 KINDS: tuple[Kind, ...] = (
     Kind(
-        "encoder",
+        ENCODER,
         _is_encoder,
         "an encoder",
         "It makes vectors, scores or labels of texts and writes none.",
@@ -62,14 +68,14 @@ KINDS: tuple[Kind, ...] = (
         "chat.",
     ),
     Kind(
-        "text",
+        TEXT,
         _is_decoder,
         "a language model",
         "It looks at no pictures and gives no labels.",
         "Talk with it: hearth chat MODEL; in Python, LLM.",
     ),
     Kind(
-        "vision",
+        VISION,
         _is_vision,
         "made to look at pictures",
         "It writes no text.",
@@ -78,9 +84,7 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
-def refuse_other_kinds(
-    place: str, wanted: Literal["text", "encoder", "vision"], architecture: str, kind: str, config: Mapping[str, Any]
-) -> None:
+def refuse_other_kinds(place: str, wanted: KindName, architecture: str, kind: str, config: Mapping[str, Any]) -> None:
     """Raises Unsupported where a model is of a kind that another door opens."""
     found = next((each for each in KINDS if each.answers(architecture, kind, config)), None)
     if found is not None and found.name != wanted:

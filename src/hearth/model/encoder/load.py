@@ -18,7 +18,7 @@ from hearth.model.encoder.config import EncoderConfig, Head, Linear, Step
 from hearth.model.encoder.families import FAMILIES, Family
 from hearth.model.encoder.names import BERT_IGNORED
 from hearth.model.encoder.parameters import parameter_shapes, rope_parameter
-from hearth.model.kinds import refuse_other_kinds
+from hearth.model.kinds import ENCODER, refuse_other_kinds
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings
 from hearth.model.tensors import Places, map_tensors
@@ -66,7 +66,7 @@ def load_encoder(checkpoint: Checkpoint, *, pooling: Pooling | None = None) -> L
     """
     family = encoder_family(checkpoint)
     if family is None:
-        refuse_other_kinds("The model", "encoder", checkpoint.architecture, checkpoint.kind, checkpoint.config)
+        refuse_other_kinds("The model", ENCODER, checkpoint.architecture, checkpoint.kind, checkpoint.config)
         raise Unsupported(
             f"The architecture {checkpoint.architecture!r} is no encoder that Hearth knows.",
             hint=f"Known: {', '.join(sorted(name for f in FAMILIES for name in f.model_types))}.",

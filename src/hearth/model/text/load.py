@@ -14,7 +14,7 @@ from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import MODULES_FILE
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported, UsageError
-from hearth.model.kinds import refuse_other_kinds
+from hearth.model.kinds import TEXT, refuse_other_kinds
 from hearth.model.other_kinds import kind_of_architecture, refuse_other_heads, refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Places, Rule, map_tensors
@@ -60,7 +60,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     """
     if context is not None and context < 1:
         raise UsageError(f"A context of {context} tokens is not possible.")
-    refuse_other_kinds(checkpoint.path.name, "text", checkpoint.architecture, checkpoint.kind, checkpoint.config)
+    refuse_other_kinds(checkpoint.path.name, TEXT, checkpoint.architecture, checkpoint.kind, checkpoint.config)
     family = _family_of(checkpoint.architecture, checkpoint.kind)
     ranking = published_ranking(checkpoint)
     ranks_by = frozenset({ranking.tensor} if ranking and ranking.tensor else ())
@@ -118,7 +118,7 @@ def load_config(config: Mapping[str, Any], model_type: str, *, context: int | No
 
     Raises: as `load_family`, as far as the configuration goes.
     """
-    refuse_other_kinds("The model", "text", model_type, "safetensors", config)
+    refuse_other_kinds("The model", TEXT, model_type, "safetensors", config)
     family = _family_of(model_type, "safetensors")
     refuse_other_heads("The model", config)
     refuse_quantised("The model", config)

@@ -9,7 +9,7 @@ from typing import Any
 from hearth.checkpoint.folder import TIMM
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
-from hearth.model.kinds import refuse_other_kinds
+from hearth.model.kinds import VISION, refuse_other_kinds
 from hearth.model.network import Network
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
@@ -104,7 +104,7 @@ def _family_of(checkpoint: Checkpoint) -> tuple[Family, Mapping[str, Any]]:
         if architecture in family.model_types:
             return family, checkpoint.config
     known = sorted(name for family in FAMILIES for name in family.model_types)
-    refuse_other_kinds("The model", "vision", architecture, checkpoint.kind, checkpoint.config)
+    refuse_other_kinds("The model", VISION, architecture, checkpoint.kind, checkpoint.config)
     raise Unsupported(
         f"The architecture {shown(architecture)} (config.json: model_type) is no vision model that Hearth knows.",
         hint=f"Known: {', '.join(known)}.",
