@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from hearth.bundle import (
     ABI_VERSION,
@@ -86,6 +86,19 @@ class Job:
     identity: object
     write: Callable[[Path], None]
     text: Callable[[Plan], TextFacts] | None = None
+
+
+class CompileOptions(TypedDict, total=False):
+    """What `compile_job` may be told beside its job, for those that make one and pass the rest on."""
+
+    target: str | None
+    isa: str | None
+    output: Path | None
+    dump_ir: Path | None
+    threads: int
+    tunings: Tunings | None
+    progress: Progress | None
+    force: bool
 
 
 def compile_job(

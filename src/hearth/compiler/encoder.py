@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Unpack
 
 from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import save_task
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import Job, Precision, Progress, compile_job
-from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
 from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
 from hearth.model.encoder.network import encoder_network
 from hearth.model.encoder.onnx_weights import open_encoder
@@ -28,14 +28,7 @@ def compile_encoder(
     head: str | None = None,
     precision: Precision = "default",
     pooling: Pooling | None = None,
-    target: str | None = None,
-    isa: str | None = None,
-    output: Path | None = None,
-    dump_ir: Path | None = None,
-    threads: int = 2,
-    tunings: Tunings | None = None,
-    progress: Progress | None = None,
-    force: bool = False,
+    **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles an encoder, or finds it compiled.
 
@@ -46,7 +39,7 @@ def compile_encoder(
         head: the same for the embeddings of tokens.
         precision: `high` computes with f32 activations.
         pooling: how one vector is made of a text, where the model does not say.
-        target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
+        options: as `compile_job`.
 
     Returns:
         The bundle's folder.
@@ -56,15 +49,12 @@ def compile_encoder(
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
-    if progress:
+    if progress := options.get("progress"):
         progress("reading", 0, 0)
     checkpoint = open_encoder(source)
     model = load_encoder(checkpoint, pooling=pooling)
     job = encoder_job(checkpoint, model, encoder_formats(checkpoint, model, quant, head), name, precision)
-    return compile_job(
-        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, tunings=tunings,
-        progress=progress, force=force,
-    )  # fmt: skip
+    return compile_job(job, **options)
 
 
 def encoder_formats(

@@ -6,12 +6,12 @@ import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from hearth.checkpoint.graphs import open_graph
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
-from hearth.compiler.compile import Job, Precision, Progress, compile_job
+from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
 
@@ -35,13 +35,7 @@ def compile_graph(
     sizes: Sizes | None = None,
     quant: str | None = None,
     precision: Precision = "default",
-    target: str | None = None,
-    isa: str | None = None,
-    output: Path | None = None,
-    dump_ir: Path | None = None,
-    threads: int = 2,
-    progress: Progress | None = None,
-    force: bool = False,
+    **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a graph, or finds it compiled.
 
@@ -51,7 +45,7 @@ def compile_graph(
         sizes: of the axes that the file leaves open.
         quant: number format of the matrices; None: `DEFAULT_QUANT`.
         precision: `high` computes with f32 activations.
-        target, isa, output, dump_ir, threads, progress, force: as `compile_job`.
+        options: as `compile_job`.
 
     Returns:
         The bundle's folder.
@@ -63,15 +57,13 @@ def compile_graph(
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
-    if progress:
+    if progress := options.get("progress"):
         progress("reading", 0, 0)
     checkpoint = open_graph(source)
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     job = graph_job(checkpoint, name, sizes or {}, quant or DEFAULT_QUANT, precision)
-    return compile_job(
-        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, progress=progress, force=force
-    )
+    return compile_job(job, **options)
 
 
 def graph_job(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from hearth.bundle import TextFacts
 from hearth.checkpoint import open_checkpoint
@@ -15,8 +15,7 @@ from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import Job, Precision, Progress, compile_job
-from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
 from hearth.compiler.ranking import ranking_spec
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
@@ -39,14 +38,7 @@ def compile_model(
     precision: Precision = "default",
     kv: KvFormat | None = None,
     context: int | None = None,
-    target: str | None = None,
-    isa: str | None = None,
-    output: Path | None = None,
-    dump_ir: Path | None = None,
-    threads: int = 2,
-    tunings: Tunings | None = None,
-    progress: Progress | None = None,
-    force: bool = False,
+    **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a language model, or finds it compiled.
 
@@ -57,7 +49,7 @@ def compile_model(
         precision: `high` computes with f32 activations and keeps f32 keys and values.
         kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
-        target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
+        options: as `compile_job`.
 
     Returns:
         The bundle's folder.
@@ -67,17 +59,14 @@ def compile_model(
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
-    if progress:
+    if progress := options.get("progress"):
         progress("reading", 0, 0)
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
     job = text_job(
         checkpoint, model, model_formats(checkpoint, model, quant, head), name, precision, kv_format(kv, precision)
     )
-    return compile_job(
-        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, tunings=tunings,
-        progress=progress, force=force,
-    )  # fmt: skip
+    return compile_job(job, **options)
 
 
 def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None, head: str | None) -> dict[str, Format]:

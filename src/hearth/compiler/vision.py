@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Unpack
 
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import Job, Precision, Progress, compile_job
-from hearth.compiler.cpu.tuning import Tunings
+from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
 from hearth.errors import TokenizerMissing, Unsupported
 from hearth.image import read_preprocess
 from hearth.image.preprocess import Preprocess
@@ -35,14 +35,7 @@ def compile_vision(
     size: tuple[int, int] | None = None,
     quant: str | None = None,
     precision: Precision = "default",
-    target: str | None = None,
-    isa: str | None = None,
-    output: Path | None = None,
-    dump_ir: Path | None = None,
-    threads: int = 2,
-    tunings: Tunings | None = None,
-    progress: Progress | None = None,
-    force: bool = False,
+    **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a model that sees, or finds it compiled.
 
@@ -53,7 +46,7 @@ def compile_vision(
             of all of them, or what its configuration says.
         quant: number format of the weights; None: int8, or q8 with high precision.
         precision: `high` computes with f32 activations.
-        target, isa, output, dump_ir, threads, tunings, progress, force: as `compile_job`.
+        options: as `compile_job`.
 
     Returns:
         The bundle's folder.
@@ -63,16 +56,13 @@ def compile_vision(
         CompileError: the compiler is not installed or fails.
         StorageError: the bundle cannot be written.
     """
-    if progress:
+    if progress := options.get("progress"):
         progress("reading", 0, 0)
     checkpoint = open_checkpoint(source)
     preprocess = read_preprocess(source, checkpoint.config)
     model = load_vision(checkpoint, size=size or preprocess.size)
     job = vision_job(checkpoint, model, preprocess, name, quant, precision)
-    return compile_job(
-        job, target=target, isa=isa, output=output, dump_ir=dump_ir, threads=threads, tunings=tunings,
-        progress=progress, force=force,
-    )  # fmt: skip
+    return compile_job(job, **options)
 
 
 def vision_job(
