@@ -300,10 +300,6 @@ def _numpy(dtype: str) -> str:
     return _BY_NAME[dtype]
 
 
-def _item_bytes(dtype: str) -> int:
-    return np.dtype(_numpy(dtype)).itemsize
-
-
 def _tensor_meta(meta: Mapping[str, Any]) -> tuple[str, tuple[int | Symbol, ...]]:
     dtype = _TYPES.get(meta["dtype"], ("", ""))[0]
     return dtype, tuple(_size(size) for size in meta["sizes"])

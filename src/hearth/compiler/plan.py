@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from hearth.bundle.costs import StepCost
 
 ALIGNMENT = 64
-MAX_SYMBOL = 2**31 - 1
 ARENA, WEIGHT, STATE, INPUT = range(4)
 """Kinds of buffers."""
 CONSTANT, SYMBOL, ADD, MULTIPLY, FLOOR_DIVIDE, MINIMUM, MAXIMUM = range(7)

@@ -86,14 +86,6 @@ def settled(g: Graph, sizes: Array) -> Any:
     return out.reshape(sizes.shape)
 
 
-def shape_array(g: Graph, var: Any) -> Any:
-    """The shape of a tensor as a value of the graph."""
-    sizes = g.shape(var)
-    array = np.empty(len(sizes), object)
-    array[:] = sizes
-    return settled(g, array)
-
-
 Names = Callable[[Any], Sequence[str]]
 """Of a node: the values that it makes, or reads."""
 
