@@ -7,7 +7,7 @@ the key as the file spells it. Keys are those of `config.json`; `metadata.py` re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from hearth.checkpoint.types import SourceKind
 from hearth.errors import CorruptFile, Unsupported
@@ -15,6 +15,8 @@ from hearth.errors import CorruptFile, Unsupported
 # Far above anything published, far below what would overflow a size computation.
 MAX_SIZE = 1 << 24
 MAX_POSITIONS = 1 << 30
+
+Chosen = TypeVar("Chosen")
 
 
 class Settings:
@@ -91,6 +93,15 @@ class Settings:
         if not isinstance(value, str):
             raise self.corrupt(key, "a text")
         return value
+
+    def choice(self, key: str, known: Mapping[str, Chosen]) -> Chosen:
+        """What a required name stands for. Raises Unsupported for one that is not known."""
+        name = self.text(key)
+        if name not in known:
+            raise Unsupported(
+                f"{self.where}: {key} = {shown(name)} is not supported.", hint=f"Known: {', '.join(known)}."
+            )
+        return known[name]
 
     def table(self, key: str) -> dict[str, Any]:
         """A nested object; absent and null are empty."""

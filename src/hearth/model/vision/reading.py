@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.errors import Unsupported
-from hearth.model.settings import Settings, shown
+from hearth.model.settings import Settings
 from hearth.model.vision.model import Source
 
 MAX_PIXELS, MAX_LAYERS, MAX_HEADS, MAX_LABELS = 1 << 14, 1000, 4096, 1 << 17
@@ -25,12 +25,7 @@ ACTIVATIONS: Mapping[str, str] = {
 
 
 def activation(settings: Settings, key: str = "hidden_act") -> str:
-    name = settings.text(key)
-    if name not in ACTIVATIONS:
-        raise Unsupported(
-            f"{settings.where}: {key} = {shown(name)} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
-        )
-    return ACTIVATIONS[name]
+    return settings.choice(key, ACTIVATIONS)
 
 
 def pair(settings: Settings, key: str, *, most: int = MAX_PIXELS) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from hearth.errors import Unsupported
 from hearth.model.encoder.config import Activation, EncoderConfig, EncoderLayer, Head, Linear
 from hearth.model.encoder.names import BERT_GGUF, BERT_HF
-from hearth.model.settings import MAX_POSITIONS, Settings, shown
+from hearth.model.settings import MAX_POSITIONS, Settings
 from hearth.model.tensors import Rules
 from hearth.model.weights import ComputedWeight
 
@@ -174,9 +174,4 @@ def token_types(settings: Settings) -> int:
 
 
 def activation(settings: Settings, key: str = "hidden_act") -> Activation:
-    name = settings.text(key)
-    if name not in ACTIVATIONS:
-        raise Unsupported(
-            f"{settings.where}: {key} = {shown(name)} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
-        )
-    return ACTIVATIONS[name]
+    return settings.choice(key, ACTIVATIONS)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hearth.errors import Unsupported
 from hearth.model.settings import MAX_POSITIONS, Settings, shown
 from hearth.model.tensors import Rules
 from hearth.model.text.config import Activation, DecoderConfig, LayerConfig
@@ -162,12 +161,7 @@ def head_dim(settings: Settings) -> int:
 
 
 def activation(settings: Settings, key: str = "hidden_act") -> Activation:
-    name = settings.text(key)
-    if name not in ACTIVATIONS:
-        raise Unsupported(
-            f"{settings.where}: {key} = {shown(name)} is not supported.", hint=f"Known: {', '.join(ACTIVATIONS)}."
-        )
-    return ACTIVATIONS[name]
+    return settings.choice(key, ACTIVATIONS)
 
 
 def window(settings: Settings) -> int | None:
