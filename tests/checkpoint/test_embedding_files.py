@@ -154,6 +154,15 @@ def test_no_value_of_any_file_breaks_the_reader(tmp_path: Path) -> None:
         path.write_bytes(plain)
 
 
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00", b"numbers"])
+def test_damaged_layers_of_a_bundle_are_refused(tmp_path: Path, data: bytes) -> None:
+    layer = Dense(np.eye(4, dtype=np.float32), None, "tanh")
+    _, dense = save_embedding(EmbeddingSpec(steps=(layer,)), tmp_path)
+    dense.write_bytes(data)
+    with pytest.raises(CorruptFile, match=r"embedding.json is damaged.*--force"):
+        load_embedding(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pooling": ["x"], "steps": [], "prompts": {}}', '{"steps": [3]}'])
 def test_a_damaged_file_of_a_bundle_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "embedding.json").write_text(text)

@@ -16,8 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.checkpoint.mapped import read_json_object
-from hearth.errors import CorruptFile, HearthError
+from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 
 EMBEDDING_FILE, DENSE_FILE = "embedding.json", "embedding_dense.npz"
 
@@ -127,7 +126,7 @@ def load_embedding(folder: Path) -> EmbeddingSpec | None:
     path = folder / EMBEDDING_FILE
     if not path.is_file():
         return None
-    try:
+    with written_by_compiler(path):
         content = read_json_object(path)
         arrays = np.load(folder / DENSE_FILE, allow_pickle=False) if (folder / DENSE_FILE).is_file() else {}
         steps = [
@@ -141,12 +140,6 @@ def load_embedding(folder: Path) -> EmbeddingSpec | None:
             raise ValueError("it names what this Hearth does not know")
         pairs = _loaded_pairs(content.get("pairs"))
         return EmbeddingSpec(**content | {"steps": tuple(steps), "pooling": pooling, "pairs": pairs})
-    except HearthError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptFile(
-            f"{path} is damaged.", why=f"{error}.", hint="Compile the model again with `--force`."
-        ) from error
 
 
 def _loaded_dense(arrays: Mapping[str, Any], number: int, step: Mapping[str, Any]) -> Dense:

@@ -6,7 +6,9 @@ import codecs
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def refuse_pointer(path: Path, data: bytes | NDArray[np.uint8]) -> None:
             why="The repository was cloned without Git LFS.",
             hint="Run `git lfs pull` in the folder, or bring the model with `hearth pull`.",
         )
+
+
+@contextmanager
+def written_by_compiler(path: Path) -> Iterator[None]:
+    """Around the reading of a file that the compiler put into a bundle: content of another form is CorruptFile."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, zipfile.BadZipFile) as error:
+        why = f"{type(error).__name__}: {error}."
+        raise CorruptFile(f"{path} is damaged.", why=why, hint="Compile the model again with `--force`.") from error
 
 
 def truncated(path: Path, expected: int, actual: int, what: str) -> CorruptFile:

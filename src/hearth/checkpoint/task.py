@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hearth.checkpoint.embedding import EmbeddingSpec
-from hearth.checkpoint.mapped import read_json_object
+from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.types import Checkpoint
-from hearth.errors import CorruptFile, HearthError, Unsupported
+from hearth.errors import CorruptFile, Unsupported
 
 TASK_FILE = "task.json"
 
@@ -167,7 +167,7 @@ def load_task(folder: Path) -> Task:
         CorruptFile: the file is missing or damaged.
     """
     path = folder / TASK_FILE
-    try:
+    with written_by_compiler(path):
         content = read_json_object(path)
         task = Task(**content | {"labels": tuple(content["labels"]), "dimensions": tuple(content["dimensions"])})
         texts = (*task.labels, *task.prompts, *task.prompts.values())
@@ -176,9 +176,3 @@ def load_task(folder: Path) -> Task:
         if not all(type(text) is str for text in texts) or not all(type(size) is int for size in task.dimensions):
             raise ValueError("it holds something of another kind")
         return task
-    except HearthError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptFile(
-            f"{path} is damaged.", why=f"{error}.", hint="Compile the model again with `--force`."
-        ) from error

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hearth.checkpoint.mapped import read_json_object
-from hearth.errors import CorruptFile
+from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.image.preprocess import FITS, Preprocess
 from hearth.model.vision import Head, Task, TextTower
 
@@ -45,11 +44,9 @@ def save_spec(spec: VisionSpec, folder: Path) -> None:
 
 def load_spec(folder: Path) -> VisionSpec:
     """What `save_spec` has written. Raises CorruptFile for anything else, StorageError."""
-    data = read_json_object(folder / FILE)
-    try:
-        return _spec(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(f"{FILE} is damaged.", why=f"{type(error).__name__}: {error}.") from error
+    path = folder / FILE
+    with written_by_compiler(path):
+        return _spec(read_json_object(path))
 
 
 def _spec(data: dict[str, Any]) -> VisionSpec:
