@@ -48,5 +48,9 @@ class ModelSettings:
     @property
     def preparing(self) -> dict[str, Any]:
         """What `prepare` and `LLM` are told alike."""
-        names = ("quant", "head", "kv", "precision", "context", "offline", "trust_bundle")
-        return {name: getattr(self, name) for name in names}
+        return self.preparing_encoder | {"kv": self.kv, "context": self.context}
+
+    @property
+    def preparing_encoder(self) -> dict[str, Any]:
+        """What `prepare_encoder` and `Embedder` are told alike."""
+        return {name: getattr(self, name) for name in ("quant", "head", "precision", "offline", "trust_bundle")}

@@ -277,16 +277,11 @@ class Models:
 
     async def _prepare_encoder(self, name: str, progress: OnProgress | None) -> Opened | None:
         """Its bundle; None where the model is a language model."""
-        settings = self._settings
         return await asyncio.to_thread(
             prepare_encoder,
             name,
-            quant=settings.quant,
-            head=settings.head,
-            precision=settings.precision,
             progress=self._watched(progress),
-            offline=settings.offline,
-            trust_bundle=settings.trust_bundle,
+            **self._settings.preparing_encoder,
         )
 
     async def _load_encoder(self, slot: Slot, prepared: Opened, progress: OnProgress | None) -> OpenEncoder:
@@ -295,17 +290,12 @@ class Models:
         await self._evict(needed)
         if self._used_bytes() + needed > self._budget_bytes:
             raise self._no_room(slot, needed)
-        settings = self._settings
         embedder = await asyncio.to_thread(
             Embedder,
             slot.source,
-            quant=settings.quant,
-            head=settings.head,
-            precision=settings.precision,
-            threads=settings.threads,
+            threads=self._settings.threads,
             progress=self._watched(progress),
-            offline=settings.offline,
-            trust_bundle=settings.trust_bundle,
+            **self._settings.preparing_encoder,
         )
         slot.card = replace(slot.card, context=embedder.info.max_tokens, size_bytes=needed)
         return OpenEncoder(slot.card.id, embedder, slot.card.created)
