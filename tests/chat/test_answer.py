@@ -164,7 +164,7 @@ def test_speed_is_told_from_when_tokens_were_computed_not_from_when_they_were_re
     first = [begin + 0.5] * 3  # in one step
     done = answered(first + [begin + 0.5 + 0.25 * n for n in range(1, 41)])
     assert done.decode_tok_s == pytest.approx(4.0)
-    assert done.timings.first_token_s == pytest.approx(0.5, abs=0.2)
+    assert done.timings.first_token_s == pytest.approx(0.5, abs=0.4)
 
 
 def test_a_few_tokens_tell_no_speed() -> None:

@@ -222,7 +222,7 @@ def test_a_file_full_of_tiny_entries_is_read_quickly(write) -> None:
     entries = [(f"{number:x}", True) for number in range(60_000)]  # 1 MB
     started = time.perf_counter()
     assert len(open_checkpoint(write(gguf_bytes(entries))).config) == 60_001
-    assert time.perf_counter() - started < 5  # typically 0.2 s; a quadratic reader takes minutes
+    assert time.perf_counter() - started < 60  # typically 0.2 s; a quadratic reader takes minutes
 
 
 def test_fingerprint_changes_with_the_content_and_not_with_the_place(write, tmp_path: Path) -> None:

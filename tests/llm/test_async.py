@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.waiting import slow_steps
 
 from hearth import LLM, AsyncLLM, Completion
-from hearth.engine import Engine, TokenEvent
 from hearth.errors import ContextFull, ModelNotFound, UsageError
 
 COUNTRIES = ["France", "Italy", "Spain", "Japan", "Norway", "Peru", "Egypt", "Kenya"]
@@ -52,13 +51,7 @@ def test_many_coroutines_get_the_answers_that_they_would_get_alone(starter: LLM)
 
 
 def test_a_coroutine_that_is_cancelled_takes_its_request_with_it(starter: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Engine.step
-
-    def slow(engine: Engine) -> list[TokenEvent]:
-        time.sleep(0.01)
-        return step(engine)
-
-    monkeypatch.setattr(Engine, "step", slow)
+    slow_steps(monkeypatch, lambda: 0.01)
 
     async def use(llm: AsyncLLM) -> None:
         engine = llm._open_llm().engine

@@ -12,6 +12,7 @@ import pytest
 from tests.runtime import plan_writer as pw
 from tests.runtime.conftest import BundleMaker
 from tests.runtime.test_functions import counting_plan
+from tests.waiting import wait_for
 
 from hearth.errors import UsageError
 from hearth.runtime import Model, Session
@@ -24,14 +25,19 @@ def busy_plan(microseconds: int, units: int) -> pw.PlanWriter:
     return p
 
 
+def processor_time_of(seconds: float) -> float:
+    """What all threads of this process take of so much time."""
+    before = time.process_time()
+    time.sleep(seconds)
+    return time.process_time() - before
+
+
 def test_an_idle_session_uses_no_processor(make_bundle: BundleMaker) -> None:
     with Session(Model(make_bundle(counting_plan(1000, 1))), threads=4) as session:
         for _ in range(10):
             session.run("work", {})
-        time.sleep(0.05)
-        before = time.process_time()  # of all threads
-        time.sleep(0.5)
-        assert time.process_time() - before < 0.05
+        # Other threads of this process may have something to do now and then; a team that spins never rests.
+        wait_for(lambda: processor_time_of(0.2) < 0.02)
 
 
 def test_threads_that_sleep_wake_for_the_next_run(make_bundle: BundleMaker) -> None:
@@ -65,19 +71,31 @@ def test_a_busy_machine_changes_no_result(make_bundle: BundleMaker) -> None:
 def test_work_is_shared(make_bundle: BundleMaker) -> None:
     """With two threads a step takes processor time on both, not the caller's alone."""
     with Session(Model(make_bundle(busy_plan(2000, 100))), threads=2) as session:
-        before = time.thread_time()
-        session.run("work", {})
-        assert time.thread_time() - before < 0.19
+
+        def callers_share() -> float:
+            before = time.thread_time()
+            session.run("work", {})
+            return time.thread_time() - before
+
+        wait_for(lambda: callers_share() < 0.19)  # of 0.2; on a busy machine the caller may have to do all of it
 
 
 def test_a_second_run_at_the_same_time_is_refused(make_bundle: BundleMaker) -> None:
     with Session(Model(make_bundle(busy_plan(300_000, 1))), threads=2) as session:
-        first = threading.Thread(target=session.run, args=["work", {}])
-        first.start()
-        time.sleep(0.1)
-        with pytest.raises(UsageError, match="another thread runs a function"):
-            session.run("work", {})
-        first.join()
+
+        def is_refused() -> bool:
+            first = threading.Thread(target=session.run, args=["work", {}])
+            first.start()
+            time.sleep(0.1)
+            try:
+                session.run("work", {})
+            except UsageError as error:
+                return "another thread runs a function" in str(error)
+            finally:
+                first.join()
+            return False  # a busy machine let it come before the first or after it
+
+        wait_for(is_refused)
         session.run("work", {})
 
 

@@ -6,14 +6,14 @@ import json
 import shutil
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import slow_steps, wait_for
 
 from hearth import LLM
 from hearth.engine.batch import Batch
@@ -52,22 +52,18 @@ def text_of(answer: httpx.Response) -> str:
     return text
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.005)
-
-
 def is_idle(server: Running) -> bool:
     (card,) = server.models.cards()
     return card.running == card.waiting == 0 and server.app.state.traffic.in_flight == 0
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_vanishes_ends_its_own_request_alone(server: Running, long: dict[str, Any], stream: bool) -> None:
+def test_a_client_that_vanishes_ends_its_own_request_alone(
+    server: Running, long: dict[str, Any], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = text_of(ask(server, long))
     drawn = server.metric("hearth_completion_tokens_total", model="starter")
+    slow_steps(monkeypatch, lambda: 0.005)
     with ThreadPoolExecutor() as pool:
         # Different prompts: the one that vanishes has its own way to go.
         body = json.dumps({**long, "prompt": "The dog", "stream": stream}).encode()
@@ -129,7 +125,10 @@ def test_a_model_that_cannot_go_on_is_opened_anew(
     assert text_of(ask(server, long)) == expected
 
 
-def test_a_full_queue_answers_429_and_when_to_come_again(starter: LLM, long: dict[str, Any]) -> None:
+def test_a_full_queue_answers_429_and_when_to_come_again(
+    starter: LLM, long: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_steps(monkeypatch, lambda: 0.005)
     with running(models(max_seqs=1, max_waiting=1), load=["starter"]) as server:
         barrier = threading.Barrier(8)
 

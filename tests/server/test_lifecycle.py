@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import SLOW_HEARTH, wait_for
 
 from hearth import LLM
 from hearth.cli.main import run
@@ -31,9 +31,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of a POSIX s
 class Process:
     """A running `hearth serve`."""
 
-    def __init__(self, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+    def __init__(self, arguments: tuple[str, ...], env: dict[str, str], step_s: float) -> None:
+        program = SLOW_HEARTH.format(seconds=step_s)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from hearth.cli.main import main; main()", "serve", "--port", "0", *arguments],
+            [sys.executable, "-c", program, "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,8 +63,8 @@ class Process:
 def serve(starter: LLM, cache: Path) -> Iterator[Serve]:
     started: list[Process] = []
 
-    def start(*arguments: str, **env: str) -> Process:
-        started.append(Process(arguments, {"HEARTH_CACHE": str(cache), **env}))
+    def start(*arguments: str, step_s: float = 0, **env: str) -> Process:
+        started.append(Process(arguments, {"HEARTH_CACHE": str(cache), **env}, step_s))
         return started[-1]
 
     yield start
@@ -89,11 +90,10 @@ class Said:
         return last
 
 
-def streams(url: str, starter: LLM, count: int) -> tuple[list[Said], list[threading.Thread]]:
-    """Begins long streams. Returns once one of them has begun."""
+def streams(url: str, starter: LLM, count: int, begun: int) -> tuple[list[Said], list[threading.Thread]]:
+    """Begins long streams. Returns once so many of them have begun."""
     bias = {str(token): -100 for token in starter.engine.eos_ids}
     heard = [Said() for _ in range(count)]
-    begun = threading.Event()
 
     def read(number: int) -> None:
         said = heard[number]
@@ -103,15 +103,21 @@ def streams(url: str, starter: LLM, count: int) -> tuple[list[Said], list[thread
                 said.status = answer.status_code
                 for line in answer.iter_lines():
                     said.lines += [line] if line else []
-                    begun.set()
         except httpx.TransportError:
             said.broken = True
 
     threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
-    assert begun.wait(60)
+    wait_for(lambda: sum(bool(said.lines) for said in heard) >= begun)
     return heard, threads
+
+
+def is_open(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", trust_env=False, timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_it_says_how_to_use_it_and_stops_with_0(serve: Serve) -> None:
@@ -150,9 +156,8 @@ def test_no_model_means_the_starter_and_a_key_from_the_environment_is_wanted(ser
 
 
 def test_sigterm_under_load_lets_running_streams_end(serve: Serve, starter: LLM) -> None:
-    server = serve("starter", "--threads", "1", "--max-seqs", "4")
-    heard, threads = streams(server.url, starter, 12)
-    time.sleep(0.1)
+    server = serve("starter", "--threads", "1", "--max-seqs", "4", step_s=0.004)
+    heard, threads = streams(server.url, starter, 12, begun=4)
     server.signal(signal.SIGTERM)
     code, log = server.end()
     for thread in threads:
@@ -168,11 +173,10 @@ def test_sigterm_under_load_lets_running_streams_end(serve: Serve, starter: LLM)
 
 
 def test_streams_that_do_not_end_in_time_are_ended_properly(serve: Serve, starter: LLM) -> None:
-    server = serve("starter", "--threads", "1", "--max-seqs", "2", "--drain-timeout", "0")
-    heard, threads = streams(server.url, starter, 12)
-    time.sleep(0.1)
+    server = serve("starter", "--threads", "1", "--max-seqs", "2", "--drain-timeout", "0", step_s=0.02)
+    heard, threads = streams(server.url, starter, 12, begun=2)
     server.signal(signal.SIGTERM)
-    code, log = server.end(20)
+    code, log = server.end()
     for thread in threads:
         thread.join(10)
     assert code == 0, log
@@ -189,12 +193,12 @@ def test_streams_that_do_not_end_in_time_are_ended_properly(serve: Serve, starte
 
 
 def test_a_second_signal_stops_at_once(serve: Serve, starter: LLM) -> None:
-    server = serve("starter", "--threads", "1", "--max-seqs", "1")
-    streams(server.url, starter, 12)
+    server = serve("starter", "--threads", "1", "--max-seqs", "1", step_s=0.02)
+    streams(server.url, starter, 12, begun=1)
     server.signal(signal.SIGTERM)
-    time.sleep(0.2)
+    wait_for(lambda: not is_open(server.url))
     server.signal(signal.SIGTERM)
-    code, log = server.end(20)
+    code, log = server.end()
     assert code == 128 + signal.SIGTERM
     assert "Stopped at once" in log
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, UploadFile
+from tests.waiting import wait_for
 
 from hearth.errors import UsageError
 from hearth.server import errors
@@ -179,7 +180,7 @@ def test_headers_have_a_limit(server: Running) -> None:
     assert server.http.get("/health", headers={"x-long": "x" * 6000}).status_code == 200
     assert server.http.get("/metrics", headers={"x-long": "x" * 9000}).status_code == 431
     assert server.http.get("/metrics", params={"long": "x" * 9000}).status_code == 431
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nx-long: ")
         with suppress(OSError):
             for _ in range(1000):
@@ -190,9 +191,9 @@ def test_headers_have_a_limit(server: Running) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nhost: localhost\r\n"])
 def test_headers_that_do_not_come_end_the_connection(server: Running, sent: bytes) -> None:
-    begin = time.monotonic()
-    assert server.raw(sent, timeout_s=20) == b""
-    assert time.monotonic() - begin < 15
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(sent)
+        assert connection.recv(1) == b"", "it is closed"
 
 
 def test_headers_that_come_letter_by_letter_do_not_hold_the_connection(server: Running) -> None:
@@ -213,7 +214,7 @@ def test_headers_that_come_letter_by_letter_do_not_hold_the_connection(server: R
 @pytest.mark.parametrize("head", [b"content-length: 100\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"])
 def test_a_body_that_does_not_come_is_given_up(server: Running, head: bytes) -> None:
     request = b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + head
-    answer = server.raw(request, timeout_s=20)
+    answer = server.raw(request, timeout_s=60)
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert b"did not come within" in answer
 
@@ -229,7 +230,7 @@ def test_a_body_that_does_not_come_is_given_up(server: Running, head: bytes) -> 
     ],
 )
 def test_whoever_is_answered_before_its_body_has_come_cannot_hold_the_connection(server: Running, head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head)
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 ")
@@ -338,7 +339,7 @@ def test_a_client_that_breaks_http_in_its_body_is_no_fault(server: Running, capl
 
 
 def test_an_expected_body_is_asked_for(server: Running) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(
             b"POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
             b"expect: 100-continue\r\nconnection: close\r\n\r\n"
@@ -365,10 +366,3 @@ def test_an_expected_body_is_asked_for(server: Running) -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="must be"):
         ServerSettings(**wrong)
-
-
-def wait_for(condition: Any, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.01)

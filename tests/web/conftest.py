@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.waiting import slow_steps
 
 from hearth import LLM
-from hearth.engine.engine import Engine
 from hearth.server.chatpage import Entry, chat_page
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
@@ -111,7 +110,7 @@ def open_window(browser: Any, app: Running, entry: Entry) -> Iterator[OpenWindow
         url = link.partition("/#")[0] if link else app.url
         options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US", "reduced_motion": "reduce"} | options
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         origin = urlsplit(url).netloc
         window = Window(context.new_page(), [], [], [])
 
@@ -152,10 +151,5 @@ def page(open_window: OpenWindow) -> Any:
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The starter model writes a thousand tokens a second: too fast to press a button in between, and a browser on a
     busy machine takes seconds to see a word and press: an answer's first words come quickly, its end comes late."""
-    step, steps = Engine.step, itertools.count()
-
-    def paced(self: Engine) -> Any:
-        time.sleep(0.15 if next(steps) < 4 else 2.0)
-        return step(self)
-
-    monkeypatch.setattr(Engine, "step", paced)
+    steps = itertools.count()
+    slow_steps(monkeypatch, lambda: 0.15 if next(steps) < 4 else 2.0)

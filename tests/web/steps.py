@@ -8,6 +8,7 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (pip install playwright)")
 expect = playwright.expect
+expect.set_options(timeout=60_000)
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris."

@@ -10,26 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.waiting import SLOW_HEARTH
+
 from hearth import LLM
 
 from .conftest import OpenWindow
 from .steps import ANSWER, QUESTION, answers, ask, expect
 
-# `hearth app`, but the starter model takes its time: there must be a middle to kill it in.
-PACED = """
-import time
-from hearth.cli.main import main
-from hearth.engine.engine import Engine
-step = Engine.step
-Engine.step = lambda self: (time.sleep(0.15), step(self))[1]
-main()
-"""
-
 
 @contextmanager
 def hearth_app(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     arguments = ["app", "starter", "--no-browser", "--port", str(port), "--data", str(folder), "--offline"]
-    command = [sys.executable, "-c", PACED, *arguments]
+    command = [sys.executable, "-c", SLOW_HEARTH.format(seconds=0.15), *arguments]  # a middle to kill it in
     environment = {**os.environ, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.waiting import slow_steps
 
 from hearth import LLM
 from hearth.chat.answer import Completion
@@ -141,7 +142,9 @@ def test_an_answer_that_a_stop_string_ends_is_computed_no_further(llm: LLM, star
     with_worker(llm, use)
 
 
-def test_closing_a_stream_ends_its_request_within_one_step(llm: LLM) -> None:
+def test_closing_a_stream_ends_its_request_within_one_step(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_steps(monkeypatch, lambda: 0.005)
+
     async def use(worker: Worker) -> None:
         other = await worker.submit(story(llm, 60, "Another"))
         stream = await worker.submit(story(llm, 480))
@@ -301,22 +304,20 @@ def test_a_thread_that_dies_hangs_nobody(llm: LLM, monkeypatch: pytest.MonkeyPat
     with_worker(llm, use)
 
 
-def test_closing_lets_streams_end_and_cancels_those_that_take_too_long(llm: LLM) -> None:
+def test_closing_lets_streams_end_and_cancels_those_that_take_too_long(
+    llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_steps(monkeypatch, lambda: 0.01)
+
     async def ends() -> None:
         worker = Worker(llm)
-        short, long = await worker.submit(story(llm, 40)), await worker.submit(story(llm, 480))
+        short, long = await worker.submit(story(llm, 20)), await worker.submit(story(llm, 480))
         await anext(long)
-        session_of(llm).gate = gate = threading.Event()
-        closing = asyncio.create_task(worker.close(drain_s=0.2))
+        closing = asyncio.create_task(worker.close(drain_s=2))
         await asyncio.sleep(0)
         with pytest.raises(Closing):
             await worker.submit(story(llm))
-        gate.set()
-        session_of(llm).gate = None
         assert (await read(short)).finish_reason == "length"
-        session_of(llm).gate = slow = threading.Event()
-        await asyncio.sleep(0.3)
-        slow.set()
         await closing
         assert (await read(long)).finish_reason == "cancelled"
         await worker.close(drain_s=5)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import slow_steps
 
 from hearth import LLM
-from hearth.engine.engine import Engine
 from hearth.server.chatpage import chat_page
 from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
@@ -51,11 +49,4 @@ def http(app: App) -> httpx.Client:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The starter ends its longest answer in a fraction of a second: too soon to do anything in between."""
-    step = Engine.step
-
-    def paced(self: Engine) -> Any:
-        time.sleep(0.02)
-        return step(self)
-
-    monkeypatch.setattr(Engine, "step", paced)
+    slow_steps(monkeypatch, lambda: 0.02)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 from hearth import LLM
 from hearth.errors import StorageError
@@ -28,7 +29,7 @@ def _stored(page: Page, id: str) -> dict[str, Any]:
 
 def _until(page: Page, id: str, *states: str) -> dict[str, Any]:
     """The last message, as soon as it is in one of these states."""
-    for _ in range(200):
+    for _ in range(1200):
         if _stored(page, id)["state"] in states:
             break
         time.sleep(0.05)
@@ -84,11 +85,7 @@ def test_an_answer_that_nobody_follows_can_be_stopped(page: Page, app: App) -> N
             break
     page.post(f"/conversations/{id}/stop")
     assert _stored(page, id)["state"] == "stopped"
-    for _ in range(100):
-        if not any(card.running or card.waiting for card in app.server.models.cards()):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the model goes on")
+    wait_for(lambda: not any(card.running or card.waiting for card in app.server.models.cards()))
 
 
 @pytest.mark.usefixtures("slow")

@@ -139,7 +139,7 @@ def test_an_installed_model_shows_what_it_is_and_an_unsupported_one_that_it_is_n
     config = json.loads((odd / "config.json").read_text()) | {"model_type": "qwen9_vl"}
     (odd / "config.json").unlink()
     (odd / "config.json").write_text(json.dumps(config))
-    for _ in range(200):
+    for _ in range(1200):
         told = page.get("/models")
         if not told["looking"]:
             break
