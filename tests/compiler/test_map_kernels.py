@@ -29,7 +29,7 @@ from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise
 from hearth.compiler.cpu.kernels.gather import gather
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.patches import patches
-from hearth.compiler.cpu.kernels.pool import PoolSpec, mean_map, pool
+from hearth.compiler.cpu.kernels.pool import PoolSpec, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.targets import Isa
@@ -72,7 +72,6 @@ def kernels(isa: Isa) -> dict[str, Kernel]:
         *(depthwise(depthwise_spec(isa, case)) for case in DEPTHWISE),
         depthwise(depthwise_spec(isa, DEPTHWISE[0], "relu6")),
         *(pool(pool_spec(case)) for case in POOLS),
-        mean_map(),
         patches(),
         *(resize_map(resize_spec(case)) for case in RESIZES),
         *(grid_sample(GridSampleSpec(*grid)) for grid in GRIDS),  # type: ignore[arg-type]
@@ -130,13 +129,6 @@ def test_pooling(made: tuple[Isa, KernelLibrary], case: PoolCase) -> None:
         scalars += [*case.kernel, *case.stride, *case.padding, *case.padding, *case.dilation]
     made[1].run(pool_spec(case).name, [x, y], scalars, 2 * expected.shape[1], chunk=3)
     np.testing.assert_allclose(y[..., :20], expected, rtol=1e-6, atol=1e-6)
-
-
-def test_mean_of_an_image(made: tuple[Isa, KernelLibrary]) -> None:
-    x = numbers(3, 2, 9, 31, 20) + 3
-    y = guarded((2, 32), np.float32)
-    made[1].run("mean_map", [padded_channels(x), y], [9, 31, 32], 4, chunk=1)
-    np.testing.assert_allclose(y[:, :20], x.mean(axis=(1, 2), dtype=np.float64), rtol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [3, 20])

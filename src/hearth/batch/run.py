@@ -59,8 +59,7 @@ class BatchProgress:
     completion_tokens: int = 0
 
     def __post_init__(self) -> None:
-        self._begin = time.monotonic()
-        self._recent: deque[tuple[float, int, int]] = deque([(self._begin, 0, self.done)])
+        self._recent: deque[tuple[float, int, int]] = deque([(time.monotonic(), 0, self.done)])
 
     @property
     def tokens_per_s(self) -> float:
@@ -75,10 +74,6 @@ class BatchProgress:
         if self.done <= done:
             return None
         return (self.total - self.done) * (now - begin) / (self.done - done)
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._begin
 
     def count(self, answer: Answer, body: Any) -> None:
         """One more is finished."""

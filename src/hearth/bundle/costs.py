@@ -121,8 +121,3 @@ def read_costs(bundle: Path) -> tuple[StepCost, ...]:
         ) from None
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise CorruptFile(f"{file} is damaged.", why=str(error), hint=_HINT) from error
-
-
-def decode_shape(context: int, batch: int = 1) -> BatchShape:
-    """One token each of `batch` sequences, with `context` tokens before it."""
-    return BatchShape(((context, 1),) * batch, batch)

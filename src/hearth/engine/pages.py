@@ -69,10 +69,6 @@ class PagePool:
         """Pages that `allocate` can still give out, by eviction if need be."""
         return len(self._free) + len(self._idle)
 
-    @property
-    def num_idle(self) -> int:
-        return len(self._idle)
-
     def refs(self, page: int) -> int:
         """Sequences that hold the page."""
         return self._refs[page]

@@ -110,11 +110,6 @@ class Format:
         """What K is padded to: 64, or 256 for k-quants, or 32 where a scale belongs to the whole row."""
         return self.block_columns if self.is_row else max(COLUMN_MULTIPLE, self.block_columns)
 
-    @property
-    def bits_per_weight(self) -> float:
-        """Bits that a weight takes when packed, scales included (but not those of whole rows)."""
-        return self.block_bytes * 8 / (LANES * self.block_columns)
-
     def plane_offset(self, plane: str, group: int = 0) -> int:
         """Byte offset in a block of `plane` (`low4`, ...) of group `group` of 32 columns."""
         before = self.planes[: self.planes.index(plane)]

@@ -13,8 +13,6 @@ from hearth.server.errors import places
 
 _MOST_CHARS: Final = 256 << 10  # with --log-requests a line holds a request
 
-LEVELS: Final = ("debug", "info", "warning", "error")
-
 
 def configure_log(level: str = "info") -> None:
     """Sends what Hearth's server and uvicorn log to standard error, in one form."""

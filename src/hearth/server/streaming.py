@@ -25,7 +25,6 @@ T = TypeVar("T")
 Event = str | Mapping[str, Any]
 
 MAX_BUFFERED = 64
-KEEPALIVE_S = 15.0
 _LAST_WORDS_S = 5.0  # for a client that does not read, when its time is over
 
 

@@ -115,27 +115,3 @@ class _AdaptiveAxis:
 
 def _ceil_div(value: Expr, by: Expr) -> Expr:
     return tirx.floordiv(value + by - 1, by)
-
-
-def mean_map() -> Kernel:
-    """The mean of each channel over an image.
-
-    Buffers: X f32 [image][h][w][ld]; Y f32 [image][ld]. Scalars: h, w, ld. Unit: 16 channels of an image.
-    """
-    k = Kernel("mean_map")
-    x, y = k.buffer("X", "float32"), k.buffer("Y", "float32")
-    h, w, ld = (k.scalar(name) for name in ("h", "w", "ld"))
-    blocks = k.let(tirx.floordiv(ld, i64(LANES)), "blocks")
-    count = k.let(cast("float32", h * w), "count")
-    with k.loop(k.begin, k.end) as unit:
-        image = k.opaque(tirx.floordiv(unit, blocks), "image")
-        c = k.opaque((unit - image * blocks) * LANES, "c")
-        total = k.register("float32", LANES, f32(0.0, LANES))
-        with k.loop(0, h) as row:  # row by row, so that a sum of many small numbers does not lose the last of them
-            own = k.register("float32", LANES, f32(0.0, LANES))
-            start = k.opaque((image * h + row) * w * ld + c, "start")
-            with k.loop(0, w) as column:
-                own.set(own.get() + x.load(start + column * ld, LANES))
-            total.set(total.get() + own.get())
-        k.store(y, image * ld + c, k.let(total.get() / broadcast(count, LANES), "y"))
-    return k
