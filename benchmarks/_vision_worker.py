@@ -53,12 +53,11 @@ def openvino_side(folder: Path, file: str, threads: int, pixels: np.ndarray, pre
 
 
 def hearth_side(folder: Path, quant: str, precision: str, threads: int, pixels: np.ndarray) -> tuple[str, Run]:
-    from hearth.prepare import open_model
-    from hearth.prepare_vision import prepare_vision
+    from hearth.prepare import open_model, prepare
     from hearth.runtime import Session
 
     size = (pixels.shape[2], pixels.shape[3])
-    opened, _ = prepare_vision(str(folder / "hf"), size=size, quant=quant, precision=precision, offline=True)  # type: ignore[arg-type]
+    opened = prepare(str(folder / "hf"), kinds=("vision",), size=size, quant=quant, precision=precision, offline=True)  # type: ignore[arg-type]
     session = Session(open_model(opened, None), threads=threads)
     channels_last = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
     return f"hearth {quant}", lambda: session.run("image", {"pixels": channels_last})

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from checkpoint.builders import gguf_bytes
-from hearth import prepare as prepare_module
 from hearth.checkpoint import open_checkpoint
 from hearth.errors import HearthError, NotEnoughMemory, Unsupported
-from hearth.fit import inspector
-from hearth.hub import preview, pull
+from hearth.hub import preview, pull, resolve
 from hearth.model import load_family
-from hearth.prepare import fetch, prepare
+from hearth.prepare import fetch, inspector, prepare
 from hearth.preview import look_into
 from hearth.sizes import size_of
 from hub.conftest import hub, use_hub  # noqa: F401  (fixtures)
@@ -111,7 +109,7 @@ def test_an_update_that_hearth_does_not_run_leaves_the_old_model(hub: FakeHub, p
     publish(hub, LLAMA)
     old = pull(REPO)
     hub.publish(REPO, {"config.json": b'{"model_type": "mixtral"}', "model.safetensors": noise(300_000, 1)})
-    inspect = inspector(quant=None, head=None, kv="f16", context=None, memory_bytes=None)
+    inspect = inspector()
     with pytest.raises(Unsupported, match="mixtral"):
         pull(REPO, inspect=inspect)
     assert fetch(REPO, offline=True) == old
@@ -212,7 +210,7 @@ def test_a_model_on_this_disk_is_refused_before_it_is_compiled(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEARTH_CACHE", str(tmp_path / "bundles"))
-    monkeypatch.setattr(prepare_module, "available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("hearth.prepare.bundles.available_bytes", lambda: 1 << 20)
     with pytest.raises(NotEnoughMemory, match="starter takes"):
         prepare("starter")
     assert not (tmp_path / "bundles").exists()
@@ -220,7 +218,7 @@ def test_a_model_on_this_disk_is_refused_before_it_is_compiled(
 
 def test_the_size_that_is_foretold_is_that_of_the_bundle(starter: Any, cache: Path) -> None:
     made = starter.info.manifest
-    checkpoint = open_checkpoint(prepare_module.resolve("starter").path)
+    checkpoint = open_checkpoint(resolve("starter").path)
     model = load_family(checkpoint)
     size = size_of(model.config, lambda p: checkpoint.tensors[model.sources[p].tensor].dtype, "safetensors")
     assert size.kv_bytes_per_token == made.language.kv_bytes_per_token

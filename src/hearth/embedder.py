@@ -26,9 +26,9 @@ from hearth.encoding.labels import Label, of_places, of_text, scores
 from hearth.encoding.texts import Kind
 from hearth.errors import HearthError, Unsupported, UsageError
 from hearth.llm import LLM
+from hearth.model.kinds import ENCODER, TEXT
 from hearth.opening import check_opening
-from hearth.prepare import ProgressCallback
-from hearth.prepare_encoder import prepare_encoder
+from hearth.prepare import ProgressCallback, prepare
 from hearth.progress import displayed
 
 
@@ -101,9 +101,9 @@ class Embedder:
             "trust_bundle": trust_bundle,
         }
         with displayed() if progress is True else nullcontext(progress or None) as report:
-            opened = prepare_encoder(os.fspath(model), pooling=pooling, progress=report, **common)
+            opened = prepare(os.fspath(model), kinds=(ENCODER, TEXT), pooling=pooling, progress=report, **common)
             self._source: Source
-            if opened is not None:
+            if opened.kind == ENCODER:
                 self._source = Encoder(opened, threads=threads, mmap=mmap, progress=report)
             else:
                 llm = LLM(model, threads=threads, progress=report, **common)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal
 
-from hearth.errors import CorruptFile, NotEnoughMemory, Unsupported
-from hearth.hub import Inspect, Remote
+from hearth.errors import NotEnoughMemory
+from hearth.hub import Remote
 from hearth.hub.catalogue import fitting
-from hearth.preview import look_into, look_into_encoder, refuse_by_tensors
 from hearth.runtime import available_bytes, total_bytes
 from hearth.sizes import ModelSize
 from hearth.units import format_bytes
@@ -61,58 +59,6 @@ def require_fit(
         f"{name} takes {format_bytes(needed)} of memory, and {format_bytes(memory_bytes)} can be had.",
         hint=_instead(sizes, quant, memory_bytes, remote) or "Close other programs, or take a smaller model.",
     )
-
-
-def inspector(
-    *,
-    quant: str | None,
-    head: str | None,
-    kv: str = "f16",
-    context: int | None = None,
-    memory_bytes: int | None,
-    encoders: bool = False,
-) -> Inspect:
-    """What looks at a model before it is downloaded: refuses what Hearth does not run and what does not fit.
-
-    Args: as `require_fit`, and as `LLM`; `memory_bytes` None: any size.
-        encoders: an encoder will do as well as a language model.
-    """
-
-    def fits_as_encoder(remote: Remote) -> bool:
-        """Whether it is an encoder, which fits."""
-        with _nothing_came(remote):
-            preview = look_into_encoder(remote)
-        if preview is not None:
-            require_fit(remote.name, lambda q: preview.size(quant=q, head=head), quant, memory_bytes, remote=remote)
-        return preview is not None
-
-    def inspect(remote: Remote) -> None:
-        if encoders and fits_as_encoder(remote):
-            return
-        with _nothing_came(remote):
-            preview = look_into(remote, context=context)
-
-        def sizes(quant: str | None) -> ModelSize:
-            if preview is not None:
-                return preview.size(quant=quant, head=head, kv=kv)
-            # A GGUF file that cannot be looked into: as it is, it takes what it has.
-            return ModelSize(0 if quant else remote.size_bytes, 0, "")
-
-        require_fit(remote.name, sizes, quant, memory_bytes, remote=remote)
-        with _nothing_came(remote):
-            refuse_by_tensors(remote)
-
-    return inspect
-
-
-@contextmanager
-def _nothing_came(remote: Remote) -> Iterator[None]:
-    """Adds to a refusal what it has cost."""
-    try:
-        yield
-    except (Unsupported, CorruptFile) as error:
-        why = f"{error.why} Nothing of {remote.name} was downloaded.".strip()
-        raise type(error)(error.what, why=why, hint=error.hint) from error
 
 
 def _instead(sizes: Sizes, quant: str | None, memory_bytes: int, remote: Remote | None) -> str:

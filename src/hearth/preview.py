@@ -23,6 +23,7 @@ from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
+from hearth.model.kinds import VISION, kind_by_config
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
 from hearth.model.text.load import load_config
 from hearth.sizes import ModelSize, encoder_size, size_of
@@ -130,6 +131,15 @@ def look_into_encoder(remote: Remote) -> EncoderPreview | None:
     if encoder is None:
         return None
     return EncoderPreview(encoder, "safetensors", dict.fromkeys(encoder_parameters.parameter_shapes(encoder), "bf16"))
+
+
+def is_vision(remote: Remote) -> bool:
+    """Whether a model looks at pictures, by its configuration. Raises: as `look_into`."""
+    if remote.selection.gguf is not None:
+        return False
+    config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
+    found = kind_by_config(config)
+    return found is not None and found.name == VISION
 
 
 def _of_decoder(checkpoint: Checkpoint, context: int | None) -> Preview:

@@ -39,7 +39,7 @@ def test_a_model_that_was_opened_before_is_found_without_the_compiler(
     assert prepare("starter").sampling == {"temperature": 0.0}
     assert not asked
     # What the compiler is made of has changed: it is asked again, once.
-    monkeypatch.setattr("hearth.prepare._compiler_files", lambda: [tmp_path])
+    monkeypatch.setattr("hearth.prepare.bundles._compiler_files", lambda: [tmp_path])
     for _ in range(2):
         assert prepare("starter").bundle.path == starter.info.bundle
     assert asked == ["starter"]

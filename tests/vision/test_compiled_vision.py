@@ -12,7 +12,8 @@ import pytest
 from golden.vision import CASES, Case, draw_text, text_inputs
 from hearth import Vision
 from hearth.errors import UsageError
-from hearth.prepare_vision import prepare_vision
+from hearth.image.spec import load_spec
+from hearth.prepare import prepare
 from hearth.runtime import Model, Session
 
 BY_NAME = {case.recipe.name: case for case in CASES}
@@ -63,7 +64,8 @@ def letters_of(case: Case) -> dict[str, Any]:
 )
 def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache: Path, tmp_path: Path):
     folder = folder_of(case.recipe.name, tmp_path)
-    opened, spec = prepare_vision(str(folder), size=case.recipe.size, quant="f32", precision="high")
+    opened = prepare(str(folder), kinds=("vision",), size=case.recipe.size, quant="f32", precision="high")
+    spec = load_spec(opened.bundle.path)
     with Session(Model(opened.bundle.path), threads=1) as session:
         actual = session.run("image", {"pixels": case.pixels()})
         if spec.text is not None:
@@ -78,7 +80,7 @@ def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache:
 @pytest.mark.parametrize("name", ["vit", "detr", "segformer"])
 def test_eight_bits_change_little(name: str, cache: Path, tmp_path: Path):
     case = BY_NAME[name]
-    opened, _ = prepare_vision(str(folder_of(name, tmp_path)), size=case.recipe.size)
+    opened = prepare(str(folder_of(name, tmp_path)), kinds=("vision",), size=case.recipe.size)
     with Session(Model(opened.bundle.path), threads=1) as session:
         actual = session.run("image", {"pixels": case.pixels()})
     for output, expected in case.expected().items():
@@ -106,7 +108,7 @@ def test_vision_classifies_by_the_softmax_of_the_network(cache: Path, tmp_path: 
         single = model.classify(several[1], top=3)
         bundle = model.info.manifest
         names = model.info.labels
-    opened, _ = prepare_vision(str(tmp_path), quant="f32", precision="high")
+    opened = prepare(str(tmp_path), kinds=("vision",), quant="f32", precision="high")
     assert bundle == opened.bundle.manifest
     with Session(Model(opened.bundle.path), threads=1) as session:
         logits = session.run("image", {"pixels": np.stack([normalised(p) for p in several])})["logits"]
@@ -155,7 +157,8 @@ def test_vision_compares_pictures_with_labels(cache: Path, tmp_path: Path):
             model.zero_shot(picture, "cat")
         with pytest.raises(UsageError, match="list of texts"):
             model.embed_texts([])
-        spec = prepare_vision(str(tmp_path), quant="f32", precision="high")[1]
+        opened = prepare(str(tmp_path), kinds=("vision",), quant="f32", precision="high")
+        spec = load_spec(opened.bundle.path)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-6)
     weights = np.exp(spec.logit_scale * (texts @ image))
     by_label = {label.label: label.score for label in found}

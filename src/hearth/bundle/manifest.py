@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from hearth.errors import BundleMismatch, CorruptFile, Unsupported
-from hearth.model.kinds import KINDS
+from hearth.errors import BundleMismatch, CorruptFile
+from hearth.model.kinds import refuse_bundle
 
 FORMAT_VERSION = 5
 """Of the bundle folder and its manifest."""
@@ -143,12 +143,7 @@ class Manifest:
             Unsupported: it is none.
         """
         if self.text is None:
-            door = next((kind.hint for kind in KINDS if kind.name == self.kind), "Run it with hearth.Graph in Python.")
-            raise Unsupported(
-                f"{self.source_name} is no language model.",
-                why=f"It is of the kind {self.kind!r} ({self.family}).",
-                hint=door,
-            )
+            refuse_bundle(self.source_name, self.kind, self.family)
         return self.text
 
     @property

@@ -96,18 +96,21 @@ def command(
     if sizes and not graph:
         raise UsageError("--size is for .onnx and .pt2 files.", why=f"{model} is none.")
     options: dict[str, Any] = {
-        "quant": quant, "precision": precision, "target": target, "isa": isa, "output": output, "dump_ir": dump_ir,
-        "force": force,
+        "target": target, "isa": isa, "output": output, "dump_ir": dump_ir, "force": force,
     }  # fmt: skip
+    wanted = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
     with showing_progress() as progress:
         try:
             if graph:
                 from hearth.compiler.imported import compile_graph
 
                 report = compile_progress(progress)
-                folder = compile_graph(Path(model), name=model, sizes=dict(sizes), progress=report, **options)
+                folder = compile_graph(
+                    Path(model), name=model, sizes=dict(sizes), quant=quant, precision=precision, progress=report,
+                    **options,
+                )  # fmt: skip
             else:
-                folder = _compile_checkpoint(model, head, kv, context, offline, progress, options)
+                folder = _compile_checkpoint(model, wanted, offline, progress, options)
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
     bundle = open_bundle(folder, for_this_machine=False)
@@ -121,38 +124,23 @@ def command(
     click.echo(str(folder))
 
 
-def _compile_checkpoint(
-    model: str, head: str | None, kv: Any, context: int | None, offline: bool, progress: Any, options: dict[str, Any]
-) -> Path:
-    """Compiles a model by its name: one that writes text, or an encoder."""
+def _compile_checkpoint(model: str, wanted: Any, offline: bool, progress: Any, options: dict[str, Any]) -> Path:
+    """Compiles a model by its name, whatever kind it is of."""
     from hearth.hub import complete
-    from hearth.model.text.kv_cache import kv_format
-    from hearth.prepare import check_fit, compile_progress, fetch
-    from hearth.prepare_encoder import check_encoder_fit, is_encoder
+    from hearth.prepare import ANY_KIND, compile_progress, fetch, preparer_of
     from hearth.runtime import available_bytes
 
     # A bundle that goes elsewhere need not fit here.
-    limits: dict[str, Any] = {
-        "quant": options["quant"],
-        "head": head,
-        "kv": kv_format(kv, options["precision"]),
-        "context": context,
-        "memory_bytes": available_bytes() if options["output"] is None and options["target"] is None else None,
-    }
-    source = fetch(model, offline=offline, progress=progress, encoders=True, **limits)
+    memory_bytes = available_bytes() if options["output"] is None and options["target"] is None else None
+    source = fetch(model, kinds=ANY_KIND, offline=offline, progress=progress, memory_bytes=memory_bytes, **wanted)
     if source.kind == "bundle":
         raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
     if not offline:
         complete(source)
-    common = {"name": source.name, "head": head, "progress": compile_progress(progress), **options}
-    if is_encoder(source):
-        if kv is not None or context is not None:
-            raise UsageError("An encoder keeps no keys and values: --kv and --context say nothing here.")
-        check_encoder_fit(source, quant=options["quant"], head=head, memory_bytes=limits["memory_bytes"])
-        from hearth.compiler.encoder import compile_encoder
-
-        return compile_encoder(source.path, **common)
-    check_fit(source, **limits)
-    from hearth.compiler import compile_model
-
-    return compile_model(source.path, kv=kv, context=context, **common)
+    preparer = preparer_of(source, ANY_KIND)
+    foreign = [f"--{name}" for name in preparer.foreign(wanted)]
+    if foreign:
+        raise UsageError(f"{model} is {preparer.about.what}: it has no use for {', '.join(foreign)}.")
+    own = preparer.own(wanted)
+    preparer.check(source, own, memory_bytes)
+    return preparer.compile(source, own, progress=compile_progress(progress), **options)

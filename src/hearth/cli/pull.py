@@ -15,6 +15,13 @@ from hearth.errors import HearthError
 if TYPE_CHECKING:
     from hearth.hub import Source
 
+# Kind of model -> the first thing to do with one.
+_FIRST = {
+    "text": "hearth chat {}",
+    "encoder": 'hearth embed {} "A text."',
+    "vision": "hearth vision {} PICTURE",
+}
+
 
 @click.command(
     "pull",
@@ -36,13 +43,13 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
     when asked for again.
     """
     from hearth.cli.progress import showing_progress
-    from hearth.fit import inspector, usable_bytes
+    from hearth.fit import usable_bytes
     from hearth.hub import pull
-    from hearth.prepare import hub_progress
+    from hearth.prepare import ANY_KIND, hub_progress, inspector
     from hearth.units import format_bytes
 
     memory_bytes = None if any_size else usable_bytes()
-    inspect = inspector(quant=None, head=None, memory_bytes=memory_bytes, encoders=True)
+    inspect = inspector(kinds=ANY_KIND, memory_bytes=memory_bytes)
     with showing_progress() as progress:
         source = pull(
             model, revision=revision, progress=hub_progress(progress), inspect=inspect, memory_bytes=memory_bytes
@@ -54,16 +61,16 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
         click.echo(json.dumps(data | {"path": str(source.path)}, ensure_ascii=False))
         return
     click.echo(f"{source.name} is here: {format_bytes(source.size_bytes)}.", err=True)
-    if _is_encoder(source):
-        click.echo(f'Next: hearth embed {shlex.quote(source.name)} "A text."', err=True)
-    else:
-        click.echo(f"Next: hearth chat {shlex.quote(source.name)}", err=True)
+    click.echo(f"Next: {_next(source)}", err=True)
 
 
-def _is_encoder(source: Source) -> bool:
-    from hearth.prepare_encoder import is_encoder
+def _next(source: Source) -> str:
+    """A command to try the model with."""
+    from hearth.model.kinds import TEXT
+    from hearth.prepare import ANY_KIND, preparer_of
 
     try:
-        return source.kind != "bundle" and is_encoder(source)
+        kind = TEXT if source.kind == "bundle" else preparer_of(source, ANY_KIND).kind
     except HearthError:  # what came was checked as the hub's; whether it can be opened is told when it is
-        return False
+        kind = TEXT
+    return _FIRST[kind].format(shlex.quote(source.name))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
-from hearth.checkpoint.folder import TIMM
+from hearth.checkpoint.folder import TIMM, model_type_of
+from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
 from hearth.model.settings import shown
 
@@ -84,8 +85,34 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+def kind_of(checkpoint: Checkpoint) -> Kind | None:
+    """What kind of model a checkpoint holds; None where nobody knows its architecture."""
+    return _kind(checkpoint.architecture, checkpoint.kind, checkpoint.config)
+
+
+def kind_by_config(config: Mapping[str, Any]) -> Kind | None:
+    """The same by the config.json of a folder. Raises Unsupported where it does not say which architecture it has."""
+    return _kind(model_type_of(config), "safetensors", config)
+
+
 def refuse_other_kinds(place: str, wanted: KindName, architecture: str, kind: str, config: Mapping[str, Any]) -> None:
     """Raises Unsupported where a model is of a kind that another door opens."""
-    found = next((each for each in KINDS if each.answers(architecture, kind, config)), None)
+    found = _kind(architecture, kind, config)
     if found is not None and found.name != wanted:
         raise Unsupported(f"{place} is {found.what} ({shown(architecture)}).", why=found.cannot, hint=found.hint)
+
+
+def refuse_bundle(place: str, kind: str, family: str) -> NoReturn:
+    """Raises Unsupported for a bundle of a kind that another door opens."""
+    found = next((each for each in KINDS if each.name == kind), None)
+    if found is None:
+        raise Unsupported(
+            f"{place} is a graph of arrays ({family}).",
+            why="It says what is computed, not what its numbers mean.",
+            hint="Run it with hearth.Graph in Python.",
+        )
+    raise Unsupported(f"{place} is {found.what} ({family}).", why=found.cannot, hint=found.hint)
+
+
+def _kind(architecture: str, kind: str, config: Mapping[str, Any]) -> Kind | None:
+    return next((each for each in KINDS if each.answers(architecture, kind, config)), None)

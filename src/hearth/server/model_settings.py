@@ -8,6 +8,7 @@ from typing import Any, Literal
 from hearth.chat.request import ContextOverflow
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
+from hearth.prepare import Wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,17 @@ class ModelSettings:
         return self.preparing_encoder | {"kv": self.kv, "context": self.context}
 
     @property
+    def wanted(self) -> Wanted:
+        """What bundles are to be like."""
+        return {
+            "quant": self.quant,
+            "head": self.head,
+            "precision": self.precision,
+            "kv": self.kv,
+            "context": self.context,
+        }
+
+    @property
     def preparing_encoder(self) -> dict[str, Any]:
-        """What `prepare_encoder` and `Embedder` are told alike."""
+        """What `prepare` and `Embedder` are told alike."""
         return {name: getattr(self, name) for name in ("quant", "head", "precision", "offline", "trust_bundle")}

@@ -21,9 +21,8 @@ from dataclasses import replace
 from hearth.embedder import Embedder
 from hearth.errors import HearthError, UsageError
 from hearth.llm import LLM
-from hearth.model.text.kv_cache import kv_format
+from hearth.model.kinds import ENCODER, TEXT
 from hearth.prepare import Opened, Progress, fetch, prepare
-from hearth.prepare_encoder import prepare_encoder
 from hearth.runtime import available_bytes
 from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.model_card import ModelCard, described
@@ -42,6 +41,7 @@ _BUDGET_SHARE = 0.7  # of the memory that is free at the start
 _KV_SHARE = 0.25  # of the budget, for the keys and values of one model
 _BATCH_BYTES, _TABLE_BYTES_PER_TOKEN = 1 << 20, 16  # of a session beside its arena, roughly, until it is open
 _UNLOAD_DRAIN_S = 30.0
+_KINDS = (ENCODER, TEXT)
 
 OnProgress = Callable[[Progress], None]
 
@@ -170,13 +170,11 @@ class Models:
         source = await asyncio.to_thread(
             fetch,
             name,
-            quant=settings.quant,
-            head=settings.head,
-            kv=kv_format(settings.kv, settings.precision),
-            context=settings.context,
+            kinds=_KINDS,
             progress=self._watched(progress),
             offline=settings.offline,
             memory_bytes=self._budget_bytes,
+            **settings.wanted,
         )
         return source.name
 
@@ -190,7 +188,7 @@ class Models:
             As `fetch`.
 
         Raises:
-            Whatever `prepare.fetch` and `prepare.prepare` raise.
+            Whatever `prepare.fetch` and `prepare` raise.
         """
         found = await self.fetch(name, progress)
         async with self._one_load:  # downloads come side by side; the compiler does one thing at a time
@@ -248,12 +246,12 @@ class Models:
             async with self._one_load:
                 if slot.opened is not None:  # broken
                     await self._close(slot, 0.0)
-                encoder = await self._prepare_encoder(slot.source, progress)
-                if encoder is not None:
-                    slot.opened = await self._load_encoder(slot, encoder, progress)
+                prepared = await self._prepare(slot.source, progress)
+                if prepared.kind == ENCODER:
+                    slot.opened = await self._load_encoder(slot, prepared, progress)
                     log.info("model %s opened in %.1f s", slot.card.id, time.monotonic() - begin)
                     return slot.opened
-                kv_bytes = await self._make_room(slot, progress)
+                kv_bytes = await self._make_room(slot, prepared)
                 llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
                 card = await asyncio.to_thread(described, slot.card, llm)
                 try:
@@ -274,15 +272,6 @@ class Models:
                 return slot.opened
         finally:
             slot.loading = None
-
-    async def _prepare_encoder(self, name: str, progress: OnProgress | None) -> Opened | None:
-        """Its bundle; None where the model is a language model."""
-        return await asyncio.to_thread(
-            prepare_encoder,
-            name,
-            progress=self._watched(progress),
-            **self._settings.preparing_encoder,
-        )
 
     async def _load_encoder(self, slot: Slot, prepared: Opened, progress: OnProgress | None) -> OpenEncoder:
         facts = prepared.bundle.manifest.facts
@@ -316,13 +305,12 @@ class Models:
         llm.try_grammars(self._trial)
         return llm
 
-    async def _make_room(self, slot: Slot, progress: OnProgress | None) -> int:
+    async def _make_room(self, slot: Slot, opened: Opened) -> int:
         """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.
 
         Raises:
-            NoRoom: it does not fit. What `prepare` raises.
+            NoRoom: it does not fit.
         """
-        opened = await self._prepare(slot.source, progress)
         facts = opened.bundle.manifest.facts
         batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * opened.bundle.manifest.language.context_max
         fixed_bytes = facts.weights_bytes + facts.arena_bytes + batch_bytes
@@ -337,6 +325,7 @@ class Models:
         return await asyncio.to_thread(
             prepare,
             name,
+            kinds=_KINDS,
             progress=self._watched(progress),
             memory_bytes=self._budget_bytes,
             **self._settings.preparing,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.errors import UsageError
-from hearth.image.spec import VisionSpec
-from hearth.prepare import Opened, ProgressCallback, open_model, start_loading
-from hearth.prepare_vision import prepare_vision
+from hearth.image.spec import VisionSpec, load_spec
+from hearth.model.kinds import VISION
+from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
 from hearth.runtime import Model, Session
 
 _MOST_OPEN = 4
@@ -82,10 +82,11 @@ class Networks:
 
     def _add(self, size: tuple[int, int] | None, progress: ProgressCallback | None) -> Network:
         o = self._opening
-        opened, spec = prepare_vision(
-            o.model, size=size, quant=o.quant, precision=o.precision, progress=progress, offline=o.offline,
-            trust_bundle=o.trust_bundle,
+        opened = prepare(
+            o.model, kinds=(VISION,), size=size, quant=o.quant, precision=o.precision, progress=progress,
+            offline=o.offline, mmap=o.mmap, trust_bundle=o.trust_bundle,
         )  # fmt: skip
+        spec = load_spec(opened.bundle.path)
         model = open_model(opened, progress, start_loading(opened, mmap=o.mmap))
         network = Network(opened, spec, model, Session(model, threads=o.threads))
         assert self._open is not None

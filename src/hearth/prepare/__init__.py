@@ -1,0 +1,35 @@
+"""From a model's name to a bundle that is open: find or download it, compile it or find it compiled, load it.
+
+`bundles.prepare` is the way of all models. What differs from kind to kind is a file here and a row of
+`table.PREPARERS`.
+"""
+
+from hearth.prepare.bundles import prepare
+from hearth.prepare.context import choose_context, choose_pages
+from hearth.prepare.finding import fetch, inspector, preparer_of
+from hearth.prepare.loading import open_model, start_loading
+from hearth.prepare.preparer import Preparer, Wanted
+from hearth.prepare.progress import Progress, ProgressCallback, compile_progress, hub_progress
+from hearth.prepare.table import ANY_KIND, PREPARERS
+from hearth.prepare.types import COMPILE_HINT, Opened
+
+__all__ = [
+    "ANY_KIND",
+    "COMPILE_HINT",
+    "PREPARERS",
+    "Opened",
+    "Preparer",
+    "Progress",
+    "ProgressCallback",
+    "Wanted",
+    "choose_context",
+    "choose_pages",
+    "compile_progress",
+    "fetch",
+    "hub_progress",
+    "inspector",
+    "open_model",
+    "prepare",
+    "preparer_of",
+    "start_loading",
+]

@@ -1,0 +1,72 @@
+"""How many tokens a sequence of a language model may have, and the pages of keys and values for them."""
+
+from __future__ import annotations
+
+from hearth.engine import pages_for
+from hearth.errors import UsageError
+from hearth.fit import LEAST_CONTEXT
+from hearth.runtime import TextInfo, available_bytes, require
+
+MAX_DEFAULT_CONTEXT = 8192
+"""Tokens of context where none is asked for and the model has more: keys and values take memory."""
+_SPARE_SHARE = 8
+"""This part of the free memory may hold keys and values of more requests than the one that must have room."""
+
+
+def choose_pages(info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None) -> int:
+    """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
+    `kv_bytes` do not hold so many.
+
+    Args:
+        max_seqs: None: as many as the model was compiled for, in `kv_bytes` or else a small part of the free memory.
+    """
+    if max_seqs is None and kv_bytes is None:
+        kv_bytes = (available_bytes() or 0) // _SPARE_SHARE
+    full = pages_for(context, info.max_seqs if max_seqs is None else max_seqs, page_tokens=info.page_tokens)
+    if kv_bytes is None:
+        return full
+    return min(full, max(pages_for(context, page_tokens=info.page_tokens), kv_bytes // info.kv_bytes_per_page))
+
+
+def choose_context(
+    info: TextInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None
+) -> int:
+    """How many tokens of prompt and answer a sequence may have.
+
+    Args:
+        wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
+            memory holds.
+        kv_bytes: as `choose_pages`.
+
+    Raises:
+        UsageError: `wanted` or `max_seqs` is out of range.
+        NotEnoughMemory: keys and values for it do not fit; the message says how many tokens would.
+    """
+    if not 1 <= max_seqs <= info.max_seqs:
+        raise UsageError(f"max_seqs is {max_seqs}, but this model takes 1 to {info.max_seqs}.")
+    if wanted is not None and not 2 <= wanted <= info.max_position:
+        raise UsageError(
+            f"A context of {wanted} tokens is asked for; {name} takes 2 to {info.max_position}.",
+            hint="Choose one between, or leave the context out.",
+        )
+
+    def needed(tokens: int) -> int:
+        return info.session_bytes(choose_pages(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes), threads)
+
+    def halved(tokens: int, limit_bytes: int) -> int:
+        while tokens > LEAST_CONTEXT and needed(tokens) > limit_bytes:
+            tokens //= 2
+        return tokens
+
+    free = available_bytes()
+    context = wanted or min(info.max_position, MAX_DEFAULT_CONTEXT)
+    if wanted is None and free is not None:
+        context = halved(context, free // 2)
+    if wanted is None and kv_bytes is not None:
+        page_bytes, page_tokens = info.kv_bytes_per_page, info.page_tokens
+        while context > LEAST_CONTEXT and pages_for(context, page_tokens=page_tokens) * page_bytes > kv_bytes:
+            context //= 2
+    fits = halved(context, free) if free is not None else context
+    hint = f"About {fits} tokens would fit: context={fits}, or --context {fits}." if fits < context else ""
+    require(needed(context), f"A context of {context} tokens", hint=hint)
+    return context

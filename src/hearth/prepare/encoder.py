@@ -1,0 +1,70 @@
+"""Encoders: how their bundles are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hearth.bundle import Bundle
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import Unsupported
+from hearth.fit import Sizes, require_fit
+from hearth.hub import Remote, Source
+from hearth.model.encoder.load import load_encoder, tensor_type
+from hearth.model.encoder.onnx_weights import ENDING, onnx_folders, open_encoder
+from hearth.model.kinds import ENCODER
+from hearth.prepare.preparer import Own, Preparer, asked_for
+from hearth.preview import look_into_encoder
+from hearth.sizes import ModelSize, encoder_size
+
+
+class EncoderPreparer(Preparer):
+    kind = ENCODER
+    options = ("quant", "head", "precision", "pooling")
+
+    def find(self, name: str) -> Source | None:
+        """An .onnx file, which is read as weights where its configuration lies beside it."""
+        path = Path(name).expanduser()
+        if path.suffix.lower() != ENDING or not path.is_file():
+            return None
+        return Source(str(path), path, "onnx", size_bytes=path.stat().st_size)
+
+    def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
+        seen = look_into_encoder(remote)
+        return None if seen is None else lambda quant: seen.size(quant=quant, head=wanted["head"])
+
+    def open(self, source: Source) -> Checkpoint:
+        return open_encoder(source.path)
+
+    def answers(self, source: Source) -> bool:
+        found = super().answers(source)
+        if source.kind == "onnx" and not found:
+            raise Unsupported(
+                f"The configuration beside {source.path} is of no encoder that Hearth knows.",
+                hint=f"Compile the graph alone with `hearth compile {source.path}`, and run it with `hearth.Graph`.",
+            )
+        return found
+
+    def beside(self, source: Source) -> Sequence[Path]:
+        return onnx_folders(source.path) if source.kind == "onnx" else ()
+
+    def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:
+        checkpoint = self.open(source)
+        model = load_encoder(checkpoint)
+
+        def size(quant: str | None) -> ModelSize:
+            def dtype_of(parameter: str) -> str:
+                return tensor_type(checkpoint, model.sources[parameter])
+
+            return encoder_size(model.config, dtype_of, checkpoint.kind, quant=quant, head=wanted["head"])
+
+        require_fit(source.name, size, wanted["quant"], memory_bytes)
+
+    def compile(self, source: Source, wanted: Own, **options: Any) -> Path:
+        from hearth.compiler.encoder import compile_encoder
+
+        return compile_encoder(source.path, name=source.name, **wanted, **options)
+
+    def will_do(self, bundle: Bundle, wanted: Own) -> bool:
+        return bundle.manifest.kind == ENCODER and asked_for(wanted["quant"], bundle.manifest.quant)

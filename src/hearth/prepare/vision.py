@@ -1,0 +1,47 @@
+"""Models that see: how their bundles are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hearth.bundle import Bundle
+from hearth.fit import Sizes
+from hearth.hub import Remote, Source
+from hearth.image.spec import load_spec
+from hearth.model.kinds import VISION
+from hearth.model.vision import load_vision
+from hearth.prepare.preparer import Own, Preparer, asked_for
+from hearth.preview import is_vision
+from hearth.sizes import ModelSize
+
+
+class VisionPreparer(Preparer):
+    kind = VISION
+    options = ("quant", "precision", "size")
+
+    def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
+        # Published with 16 bits or more, and compiled to 8.
+        return (lambda quant: ModelSize(remote.size_bytes, 0, "")) if is_vision(remote) else None
+
+    def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:
+        load_vision(self.open(source), size=wanted["size"])
+
+    def compile(self, source: Source, wanted: Own, **options: Any) -> Path:
+        from hearth.compiler.vision import compile_vision
+
+        return compile_vision(source.path, name=source.name, **wanted, **options)
+
+    def will_do(self, bundle: Bundle, wanted: Own) -> bool:
+        made = bundle.manifest
+        if made.kind != VISION or not asked_for(wanted["quant"], made.quant.partition(",")[0]):
+            return False
+        return wanted["size"] in (None, load_spec(bundle.path).size)
+
+    def differences(self, bundle: Bundle, wanted: Own) -> Iterator[tuple[str, object, object]]:
+        made, size = bundle.manifest, load_spec(bundle.path).size
+        if not asked_for(wanted["quant"], made.quant.partition(",")[0]):
+            yield "quant", made.quant, wanted["quant"]
+        if wanted["size"] not in (None, size):
+            yield "size", size, wanted["size"]
