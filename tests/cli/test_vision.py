@@ -129,3 +129,28 @@ def test_results_are_drawn(task: str, picture: Path, tmp_path: Path):
     assert (drawn != PICTURE).any()
     with pytest.raises(StorageError):
         write_drawn(given.read(), RESULTS[task], tmp_path / "nowhere" / "drawn.png")
+
+
+def test_eval_of_pictures(hearth: Run, tmp_path: Path):
+    model = published("vit", tmp_path / "model")
+    rules = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    (model / "preprocessor_config.json").write_text(json.dumps(rules))
+    for i, name in enumerate(("LABEL_0", "LABEL_1", "LABEL_1")):
+        (tmp_path / "pictures" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(PICTURE, 9 * i, 1)).save(tmp_path / "pictures" / name / f"{i}.png")
+    done = hearth("eval", str(model), str(tmp_path / "pictures"), "--quant", "int8", "--quant", "q8", "--json")
+    told = json.loads(done.stdout)
+    exact, *rounded = told["formats"]
+    assert [each["quant"] for each in told["formats"]] == ["f32", "int8", "q8"]
+    assert (told["task"], exact["pictures"], exact["cosine"]) == ("classify", 3, None)
+    assert all(0.9 < each["least_cosine"] <= each["cosine"] <= 1 for each in rounded)
+    assert exact["weights_bytes"] > rounded[0]["weights_bytes"]
+    table = hearth("eval", str(model), str(tmp_path / "pictures"), "--max-pictures", "2")
+    assert [line.split()[0] for line in table.stdout.splitlines()] == ["WEIGHTS", "f32", "int8"]
+    assert table.stdout.splitlines()[1].split()[3] == "2"
+    for arguments, says in [(["--window", "8"], "--window"), (["--labels", str(tmp_path / "none")], "none")]:
+        refused = hearth("eval", str(model), str(tmp_path / "pictures"), *arguments)
+        assert refused.returncode in (2, 7)
+        assert says in refused.stderr
+    (tmp_path / "text.txt").write_text("words")
+    assert "--labels" in hearth("eval", str(model), str(tmp_path / "text.txt"), "--labels", "x").stderr

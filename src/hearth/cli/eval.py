@@ -1,21 +1,19 @@
-"""`hearth eval MODEL FILE`: how well a model predicts a text, and what a number format costs."""
+"""`hearth eval MODEL FILE|FOLDER`: how good a model is at a text or at pictures, and what a number format costs."""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from hearth.cli.inputs import read_file
-from hearth.cli.options import FORMATS, examples, open_llm, open_options
-from hearth.cli.terminal import note
+from hearth.cli.options import FORMATS, eval_options, examples
+from hearth.errors import UsageError
 
-if TYPE_CHECKING:
-    from hearth.llm import LLM
+# Options that only one of the two has a use for, by the name of their parameter.
+_OF_TEXT = ("against_precision", "against_kv", "window", "stride", "max_chars", "head", "kv", "context")
+_OF_PICTURES = ("labels", "max_pictures", "template")
 
 
 @click.command(
@@ -25,12 +23,15 @@ if TYPE_CHECKING:
         "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256",
         "hearth eval MODEL book.txt --against-precision high",
         "hearth eval MODEL book.txt --kv q8 --against-kv f16",
+        "hearth eval facebook/deit-tiny-patch16-224 validation/ --quant int8 --quant q8",
     ),
 )
 @click.argument("model")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("place", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option(
-    "--against", type=click.Choice(FORMATS), help="Compare with the same model in this format (the original)."
+    "--against",
+    type=click.Choice(FORMATS),
+    help="Compare with the same model in this format (the original) [of pictures: f32].",
 )
 @click.option(
     "--against-precision",
@@ -43,88 +44,69 @@ if TYPE_CHECKING:
 @click.option("--window", type=int, help="Tokens that the model sees at a time [512].")
 @click.option("--stride", type=int, help="Tokens from one window to the next [half the window].")
 @click.option("--max-chars", type=int, help="Read only the beginning of the text.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What pictures show, a line PICTURE,LABEL each [the names of their folders].",
+)
+@click.option("--template", metavar="TEXT", help='The sentence around labels, for CLIP and SigLIP ["a photo of {}"].')
+@click.option("--max-pictures", type=click.IntRange(1), help="Look at so many of the pictures, evenly chosen [all].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@open_options
+@eval_options
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     model: str,
-    file: Path,
+    place: Path,
     against: str | None,
     against_precision: str | None,
     against_kv: str | None,
     window: int | None,
     stride: int | None,
     max_chars: int | None,
+    labels: Path | None,
+    template: str | None,
+    max_pictures: int | None,
     as_json: bool,
+    quants: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Measure the perplexity of a text FILE under MODEL; lower is better.
+    """Measure how good MODEL is: the perplexity of a text FILE, or answers about the pictures of a FOLDER.
 
-    The text is cut into windows that overlap by window - stride tokens, which only give context; each token counts
-    once. With --against, --against-precision or --against-kv, the model predicts the same text in that format, with
-    that precision, or with such keys and values too, and how far they are apart is told as well: the Kullback-Leibler
-    divergence from the other's predictions to this one's, and how often both hold the same token likeliest.
+    A text is cut into windows that overlap by window - stride tokens, which only give context; each token counts
+    once; lower is better. With --against, --against-precision or --against-kv, the model predicts the same text in that
+    format, with that precision, or with such keys and values too, and how far they are apart is told as well: the
+    Kullback-Leibler divergence from the other's predictions to this one's, and how often both hold the same token
+    likeliest.
+
+    Pictures in folders named after what they show are labelled: how often is the model right? For each --quant
+    it is told how near its answers are to those of the model in f32: how often both say the same, and the cosine of
+    the network's outputs, on average and at worst.
     """
-    from hearth.measure import compare, perplexity
+    if place.is_dir():
+        _refuse(ctx, _OF_TEXT, f"{place} is a folder of pictures")
+        from hearth.cli.eval_pictures import eval_pictures
 
-    text = read_file(file, limit=max_chars)
+        eval_pictures(
+            model, place, quants=quants, against=against, labels=labels, template=template, max_pictures=max_pictures,
+            as_json=as_json, options=options,
+        )  # fmt: skip
+        return
+    _refuse(ctx, _OF_PICTURES, f"{place} is no folder of pictures")
+    if len(quants) > 1:
+        raise UsageError("A text is measured in one format.", hint=f"--quant {quants[0]} --against {quants[1]}")
+    from hearth.cli.eval_text import eval_text
 
-    def told(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\rwindow {done}/{total}", nl=done == total, err=True)
-
-    with open_llm(model, options) as llm:
-        if against is None and against_precision is None and against_kv is None:
-            one = perplexity(llm, text, window=window, stride=stride, told=told)
-            data: dict[str, Any] = {"model": model, "quant": llm.info.manifest.quant, **asdict(one)}
-            _print(
-                data,
-                as_json,
-                [("perplexity", f"{one.perplexity:.4f}"), ("tokens", str(one.tokens))],
-                one.window,
-                one.stride,
-            )
-            if one.perplexity > llm.info.vocab_size:
-                note(
-                    f"That is worse than guessing: {llm.info.vocab_size} would be the perplexity of any token being as"
-                    " likely as any other. The model was not made for this kind of text."
-                )
-            return
-        other: dict[str, Any] = {} if against is None else {"quant": against, "head": against}
-        if against_precision is not None:
-            other["precision"] = against_precision
-        if against_kv is not None:
-            other["kv"] = against_kv
-        with open_llm(model, options, **other) as original:
-            both = compare(original, llm, text, window=window, stride=stride, told=told)
-            names = [(_name(original), both.base), (_name(llm), both.other)]
-        data = {
-            "model": model,
-            "quant": llm.info.manifest.quant,
-            "precision": llm.info.manifest.precision,
-            "against": against,
-            "kv": llm.info.manifest.language.kv,
-            "against_precision": against_precision,
-            "against_kv": against_kv,
-            **asdict(both),
-        }
-        facts = [
-            *((f"perplexity {name}", f"{one.perplexity:.4f}") for name, one in names),
-            ("KL divergence", f"{both.kl_divergence:.6f} nats a token, 99% below {both.kl_99:.6f}"),
-            ("same likeliest token", f"{100 * both.top1_agreement:.2f}%"),
-            ("tokens", str(both.base.tokens)),
-        ]
-        _print(data, as_json, facts, both.base.window, both.base.stride)
+    eval_text(
+        model, place, against=against, against_precision=against_precision, against_kv=against_kv, window=window,
+        stride=stride, max_chars=max_chars, as_json=as_json, options={"quant": next(iter(quants), None), **options},
+    )  # fmt: skip
 
 
-def _name(llm: LLM) -> str:
-    made = llm.info.manifest
-    return f"{made.quant}, precision {made.precision}, KV {made.language.kv}"
-
-
-def _print(data: dict[str, Any], as_json: bool, facts: list[tuple[str, str]], window: int, stride: int) -> None:
-    from hearth.cli.table import print_facts
-
-    if as_json:
-        click.echo(json.dumps(data, ensure_ascii=False))
-    else:
-        print_facts([*facts, ("window", f"{window} tokens, stride {stride}")])
+def _refuse(ctx: click.Context, names: Sequence[str], why: str) -> None:
+    """Raises UsageError where an option is given that means nothing here."""
+    for parameter in ctx.command.params:
+        if parameter.name in names and ctx.params.get(parameter.name) is not None:
+            raise UsageError(f"{parameter.opts[-1]} says nothing here.", why=f"{why}.")

@@ -52,7 +52,7 @@ VERBS = {
     "compile": "Compile a model for this machine or another.",
     "tune": "Search the fastest kernels of this processor.",
     "bench": "Measure how fast a model is here.",
-    "eval": "Measure how well a model predicts a text.",
+    "eval": "Measure how good a model is at a text or at pictures.",
     "doctor": "Show what this machine offers to Hearth.",
     "run": "Ask or chat, as other programs call it.",
     "help": "Show what a verb does.",

@@ -19,8 +19,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 BODY_FORMATS = (*FORMATS, "int8")
 
+_QUANT = click.option(
+    "--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [q4; GGUF: as it is]."
+)
+_QUANTS = click.option(
+    "--quant",
+    "quants",
+    type=click.Choice(BODY_FORMATS),
+    multiple=True,
+    help="Number format of the weights [text: q4, GGUF as it is; pictures: int8]. Of pictures several may be named.",
+)
 _FORMAT = (
-    click.option("--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [q4; GGUF: as it is]."),
     click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),
     click.option(
         "--precision",
@@ -130,9 +139,10 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
     return decorate
 
 
-format_options = _adds(_FORMAT)
+format_options = _adds((_QUANT, *_FORMAT))
 source_options = _adds(_SOURCE)
-open_options = _adds(_OPEN)
+open_options = _adds((_QUANT, *_OPEN))
+eval_options = _adds((_QUANTS, *_OPEN))
 speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".ico")
 _STANDARD_INPUT = "standard input"
 
 
@@ -50,6 +49,8 @@ def pictures_of(given: Sequence[str]) -> Iterator[Picture]:
         UsageError: none are named, or standard input is to be one and nothing comes from it.
         StorageError: a folder cannot be read, or has no pictures.
     """
+    from hearth.image.folder import pictures_in
+
     if not given:
         raise UsageError("No picture is named.", hint="hearth vision MODEL photo.jpg")
     if list(given).count("-") > 1:
@@ -60,20 +61,9 @@ def pictures_of(given: Sequence[str]) -> Iterator[Picture]:
                 raise UsageError("No picture comes from standard input.", hint="hearth vision MODEL - < photo.jpg")
             yield Picture(_STANDARD_INPUT, "stdin", sys.stdin.buffer.read())
         elif Path(name).is_dir():
-            yield from _in_folder(Path(name))
+            yield from (Picture(str(path), path.name, path) for path in pictures_in(Path(name)))
         else:
             yield Picture(name, Path(name).name, Path(name))
-
-
-def _in_folder(folder: Path) -> Iterator[Picture]:
-    try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and path.is_file())
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read.", why=f"{error.strerror or error}.") from error
-    if not files:
-        raise StorageError(f"{folder} has no pictures.", why=f"None of its files ends in {', '.join(_ENDINGS)}.")
-    for path in files:
-        yield Picture(str(path), path.name, path)
 
 
 def as_json(result: Any) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Measures speed (`bench`; kernel by kernel: `profile`, `draw_roofline`), quality (`perplexity`, `compare`), a model's
-size (`describe`), this machine (`diagnose`).
+"""Measures speed (`bench`; kernel by kernel: `profile`, `draw_roofline`), quality (`perplexity`, `compare`;
+of pictures `compare_vision`), a model's size (`describe`), this machine (`diagnose`).
 
 Returns numbers; it never prints.
 """
@@ -8,9 +8,11 @@ from hearth.measure.bench import BenchResult, Decode, MemoryRead, Prefill, Sprea
 from hearth.measure.describe import Description, describe
 from hearth.measure.describe_remote import RemoteDescription, RemoteFileLine, describe_remote
 from hearth.measure.doctor import Diagnosis, Finding, diagnose
+from hearth.measure.labelled import Labelled, labelled_pictures
 from hearth.measure.profile import KernelProfile, PhaseProfile, Profile, profile
 from hearth.measure.quality import Comparison, Perplexity, compare, perplexity
 from hearth.measure.roofline import draw_roofline
+from hearth.measure.vision_quality import VisionComparison, VisionQuality, compare_vision
 
 __all__ = [
     "BenchResult",
@@ -20,6 +22,7 @@ __all__ = [
     "Diagnosis",
     "Finding",
     "KernelProfile",
+    "Labelled",
     "MemoryRead",
     "Perplexity",
     "PhaseProfile",
@@ -28,12 +31,16 @@ __all__ = [
     "RemoteDescription",
     "RemoteFileLine",
     "Spread",
+    "VisionComparison",
+    "VisionQuality",
     "bench",
     "compare",
+    "compare_vision",
     "describe",
     "describe_remote",
     "diagnose",
     "draw_roofline",
+    "labelled_pictures",
     "perplexity",
     "profile",
 ]

@@ -238,6 +238,16 @@ class Vision:
         every = self._each(images, found)
         return _single_or_all(images, every)
 
+    @overload
+    def outputs(self, images: ImageSource) -> dict[str, F32]: ...
+
+    @overload
+    def outputs(self, images: Many) -> list[dict[str, F32]]: ...
+
+    def outputs(self, images: Images) -> dict[str, F32] | list[dict[str, F32]]:
+        """What the network itself gives for a picture, by name: what all answers are made of (`model.vision.Task`)."""
+        return _single_or_all(images, self._each(images, lambda out, size: out))
+
     # -- how -----------------------------------------------------------------------------------------------------
 
     def _require(self, *tasks: Task) -> None:
