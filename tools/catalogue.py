@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from hearth.model.text.load import load_config
+from hearth.model.vlm.load import load_config
 from hearth.sizes import ModelSize, size_of
 
 CATALOGUE = Path(__file__).parents[1] / "src" / "hearth" / "hub" / "catalogue.toml"

@@ -25,7 +25,7 @@ from hearth.model.encoder.config import EncoderConfig
 from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
 from hearth.model.kinds import VISION, kind_by_config
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
-from hearth.model.text.load import load_config
+from hearth.model.vlm.load import load_config
 from hearth.sizes import ModelSize, encoder_size, size_of
 
 T = TypeVar("T")

@@ -35,7 +35,9 @@ def manifest(**changes: object) -> Manifest:
         "quant": "q4",
         "precision": "int8",
         "facts": ModelFacts(parameters=1000, weights_bytes=4096, arena_bytes=64),
-        "text": TextFacts(head="q8", kv="f16", layers=2, vocab_size=512, context_max=8192, kv_bytes_per_token=256),
+        "text": TextFacts(
+            head="q8", kv="f16", layers=2, vocab_size=512, context_max=8192, kv_bytes_per_token=256, sees=False
+        ),
         "files": {},
     }
     return Manifest(**(values | changes))  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ class ToyInfo:
     max_logit_rows: int = 8
     page_tokens: int = 4
     max_position: int = 512
+    max_embeddings: int = 32
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,27 @@ class ToySession:
         self.fail_next: BaseException | None = None
         self.fail_after_writing = False
         self.poison_token: int | None = None  # logits after it are NaN
+        self.embedded: list[int] = []  # what embeddings were asked for
 
     @property
     def num_computed(self) -> int:
         return sum(count for batch in self.batches for count, _ in batch)
 
-    def forward(self, token_ids, positions, token_seq, block_table, logit_rows):
+    def embed(self, inputs):
+        """The picture `seed` with so many rows: random embeddings."""
+        self.embedded.append(int(inputs["seed"]))
+        return picture_rows(int(inputs["seed"]), int(inputs["rows"]), self.info.hidden_size)
+
+    def forward(self, token_ids, positions, token_seq, block_table, logit_rows, embeddings=None, embedded_tokens=()):
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
         if self.fail_next is not None and not self.fail_after_writing:
             error, self.fail_next = self.fail_next, None
             raise error
+        given = {} if embeddings is None else dict(zip(embedded_tokens.tolist(), embeddings, strict=True))
         hidden = np.stack(
             [
-                self._token(int(token), int(position), block_table[row])
-                for token, position, row in zip(token_ids, positions, token_seq, strict=True)
+                self._token(int(token), int(position), block_table[row], given.get(place))
+                for place, (token, position, row) in enumerate(zip(token_ids, positions, token_seq, strict=True))
             ]
         )
         if self.fail_next is not None:
@@ -86,9 +94,9 @@ class ToySession:
         allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[:size].astype(bool)
         out[:] = np.where(allowed, logits, -np.inf)
 
-    def _token(self, token: int, position: int, table: np.ndarray) -> np.ndarray:
+    def _token(self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         page_tokens = self.info.page_tokens
-        x = self.embedding[token] + self.position[position]
+        x = (self.embedding[token] if given is None else given) + self.position[position]
         page, slot = table[position // page_tokens], position % page_tokens
         pages = table[: position // page_tokens + 1]
         for layer in range(self.NUM_LAYERS):
@@ -134,13 +142,23 @@ class ToySession:
         self.batches.append(batch)
 
 
-def greedy_reference(session: ToySession, prompt: list[int], count: int) -> list[int]:
-    """The next `count` greedy tokens, computed by one plain loop over one contiguous list of pages."""
+def picture_rows(seed: int, rows: int, hidden: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, hidden)).astype(np.float32)
+
+
+def greedy_reference(
+    session: ToySession, prompt: list[int], count: int, given: dict[int, np.ndarray] | None = None
+) -> list[int]:
+    """The next `count` greedy tokens, computed by one plain loop over one contiguous list of pages.
+
+    Args:
+        given: embeddings of some places of the prompt.
+    """
     plain = ToySession(num_pages=session.num_pages, **session.info.__dict__)
     table = np.arange(plain.num_pages, dtype=np.int32)
     tokens, output = list(prompt), []
     for position in range(len(prompt) + count - 1):
-        hidden = plain._token(tokens[position], position, table)
+        hidden = plain._token(tokens[position], position, table, (given or {}).get(position))
         if position == len(tokens) - 1:
             output.append(int((plain.head @ hidden).astype(np.float32).argmax()))
             tokens.append(output[-1])

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from hearth.errors import BundleMismatch, CorruptFile
 from hearth.model.kinds import refuse_bundle
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Of the bundle folder and its manifest."""
 ABI_VERSION = 3
 """Of the C API in `hearth.h`, which a bundle's library carries."""
@@ -82,6 +82,7 @@ class TextFacts:
         vocab_size: columns of the logits.
         context_max: tokens that it can hold at most, as compiled.
         kv_bytes_per_token: of the KV cache, all layers.
+        sees: it takes pictures.
     """
 
     head: str
@@ -90,6 +91,7 @@ class TextFacts:
     vocab_size: int
     context_max: int
     kv_bytes_per_token: int
+    sees: bool
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
 from hearth.compiler.ranking import ranking_spec
+from hearth.compiler.vision import default_quant, vision_formats
+from hearth.image.sight import SightSpec, read_cutting, save_sight
 from hearth.model import LoadedModel, load_family
 from hearth.model.kinds import TEXT
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, KvFormat, kv_format
-from hearth.model.text.network import text_network
 from hearth.model.text.parameters import parameter_role
+from hearth.model.vlm.model import LoadedSight
+from hearth.model.vlm.network import language_network, sight_network
 from hearth.quant.formats import Format
 from hearth.quant.policy import choose_format
 
@@ -63,9 +66,10 @@ def compile_model(
         progress("reading", 0, 0)
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
-    job = text_job(
-        checkpoint, model, model_formats(checkpoint, model, quant, head), name, precision, kv_format(kv, precision)
-    )
+    formats = model_formats(checkpoint, model, quant, head)
+    if model.sight is not None:
+        formats |= sight_formats(model.sight, quant, precision)
+    job = text_job(checkpoint, model, formats, name, precision, kv_format(kv, precision))
     return compile_job(job, **options)
 
 
@@ -79,6 +83,19 @@ def model_formats(checkpoint: Checkpoint, model: LoadedModel, quant: str | None,
     return formats
 
 
+def sight_formats(sight: LoadedSight, quant: str | None, precision: Precision) -> dict[str, Format]:
+    """Format of every matrix of what sees: as that of the decoder, but never of 4 bits, which towers are too small
+    for."""
+    whole = quant is None or quant.startswith("q4")
+    return vision_formats(sight_network(sight), default_quant(precision) if whole else str(quant), precision)
+
+
+def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
+    """What a bundle says of how its model sees."""
+    made = sight.sight
+    return SightSpec(read_cutting(checkpoint.path, made.size), made.size, made.rows, made.text)
+
+
 def text_job(
     checkpoint: Checkpoint, model: LoadedModel, formats: dict[str, Format], name: str, precision: Precision, kv: str
 ) -> Job:
@@ -88,7 +105,8 @@ def text_job(
         kv: number format of keys and values, a key of `KV_DTYPES`.
     """
     config = model.config
-    body = [f.name for p, f in formats.items() if parameter_role(p) == "body"]
+    body = [formats[p].name for p in model.sources if parameter_role(p) == "body"]
+    spec = None if model.sight is None else sight_spec(checkpoint, model.sight)
 
     def write(folder: Path) -> None:
         tokenizer = checkpoint.tokenizer()
@@ -100,6 +118,8 @@ def text_job(
         if model.no_head:
             embedding = replace(embedding or EmbeddingSpec(), no_head=True)
         save_embedding(embedding, folder)
+        if spec is not None:
+            save_sight(spec, folder)
 
     def facts(plan: Plan) -> TextFacts:
         return TextFacts(
@@ -109,18 +129,19 @@ def text_job(
             vocab_size=config.vocab_size,
             context_max=config.max_position,
             kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,
+            sees=spec is not None,
         )
 
     return Job(
         name=name,
         kind=TEXT,
         family=config.family,
-        network=text_network(model, KV_DTYPES[kv]),
+        network=language_network(model, KV_DTYPES[kv]),
         checkpoint=checkpoint,
         formats=formats,
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),
         precision=precision,
-        identity=(config, kv),
+        identity=(config, kv, spec),
         write=write,
         text=facts,
     )

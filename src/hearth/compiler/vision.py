@@ -16,6 +16,7 @@ from hearth.image import read_preprocess
 from hearth.image.preprocess import Preprocess
 from hearth.image.spec import VisionSpec, save_spec
 from hearth.model.kinds import VISION
+from hearth.model.network import Network
 from hearth.model.vision import LoadedVision, load_vision
 from hearth.quant.floats import widen
 from hearth.quant.formats import FORMATS, Format
@@ -74,7 +75,7 @@ def vision_job(
     precision: Precision,
 ) -> Job:
     """What there is to compile of a model that sees."""
-    formats = vision_formats(model, quant or ("q8" if precision == "high" else DEFAULT_QUANT), precision)
+    formats = vision_formats(model.network, quant or default_quant(precision), precision)
     spec = vision_spec(checkpoint, model, preprocess)
 
     def write(folder: Path) -> None:
@@ -103,13 +104,17 @@ def vision_job(
     )
 
 
-def vision_formats(model: LoadedVision, quant: str, precision: Precision) -> dict[str, Format]:
+def default_quant(precision: Precision) -> str:
+    """The number format of weights where none is asked for."""
+    return "q8" if precision == "high" else DEFAULT_QUANT
+
+
+def vision_formats(network: Network, quant: str, precision: Precision) -> dict[str, Format]:
     """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers.
 
     Raises:
         Unsupported: 4 bits of a model that would lose by it.
     """
-    network = model.network
     parameters = sum(math.prod(shape) for shape in network.shapes.values())
     if quant.startswith("q4") and parameters < _LEAST_FOR_4_BITS:
         raise Unsupported(

@@ -9,7 +9,7 @@ from collections.abc import Sequence as Seq
 
 import numpy as np
 
-from hearth.engine.forward import Forward, ForwardInfo, ForwardResult, Int32s
+from hearth.engine.forward import Float32s, Forward, ForwardInfo, ForwardResult, Int32s
 from hearth.engine.scheduler import S, Slice
 
 
@@ -22,6 +22,7 @@ class Batch:
     """
 
     def __init__(self, info: ForwardInfo, table_stride: int) -> None:
+        self._embeddings: tuple[Float32s, Int32s] | None = None  # rows, and for which tokens of the batch
         self._token_ids: Int32s = np.zeros(info.max_tokens, np.int32)
         self._positions: Int32s = np.zeros(info.max_tokens, np.int32)
         self._token_seq: Int32s = np.zeros(info.max_tokens, np.int32)
@@ -34,9 +35,10 @@ class Batch:
         """Rows of logits that the batch asks for."""
         return self._num_rows
 
-    def fill(self, slices: Seq[Slice[S]]) -> None:
+    def fill(self, slices: Seq[Slice[S]], session: Forward) -> None:
         """Lays out the slices one after the other, with one row of logits for each that wants them and one more for
-        each token of its draft."""
+        each token of its draft. What tokens stand for is made into embeddings, as far as it has not been."""
+        embedded: list[tuple[Int32s, Float32s]] = []
         first = num_rows = 0
         for row, part in enumerate(slices):
             last = first + part.count
@@ -44,6 +46,10 @@ class Batch:
             self._positions[first:last] = np.arange(part.start, part.start + part.count)
             self._token_seq[first:last] = row
             self._block_table[row] = part.sequence.block_table
+            if part.sequence.embedded:
+                for at, rows in part.sequence.embedded.rows(part.start, part.start + part.count, session):
+                    place = first + at - part.start
+                    embedded.append((np.arange(place, place + len(rows), dtype=np.int32), rows))
             if part.wants_logits:
                 self._logit_rows[num_rows] = last - 1
                 num_rows += 1
@@ -56,6 +62,9 @@ class Batch:
                 num_rows += last - first
             first = last
         self._num_tokens, self._num_seqs, self._num_rows = first, len(slices), num_rows
+        self._embeddings = None
+        if embedded:
+            self._embeddings = np.concatenate([r for _, r in embedded]), np.concatenate([p for p, _ in embedded])
 
     def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, *, logits: bool) -> None:
         """Lays out tokens [start, start + n) of one sequence, with logits for all of them or none.
@@ -64,6 +73,7 @@ class Batch:
             token_ids: int32 (n,).
             block_table: int32 (table_stride,).
         """
+        self._embeddings = None
         count = token_ids.shape[0]
         self._token_ids[:count] = token_ids
         self._positions[:count] = np.arange(start, start + count)
@@ -73,10 +83,14 @@ class Batch:
         self._logit_rows[: self._num_rows] = np.arange(self._num_rows)
 
     def run(self, session: Forward) -> ForwardResult:
-        return session.forward(
+        arrays = (
             self._token_ids[: self._num_tokens],
             self._positions[: self._num_tokens],
             self._token_seq[: self._num_tokens],
             self._block_table[: self._num_seqs],
             self._logit_rows[: self._num_rows],
         )
+        if self._embeddings is None:
+            return session.forward(*arrays)
+        rows, places = self._embeddings
+        return session.forward(*arrays, embeddings=rows, embedded_tokens=places)

@@ -110,7 +110,7 @@ class DraftModel:
     def _read_ahead(self, follower: _Follower, few: int) -> None:
         while (pending := len(follower.tokens) - follower.num_written) > few:
             count = min(pending - 1, self._info.max_tokens)
-            self._batch.fill([Slice(follower, follower.num_written, count)])
+            self._batch.fill([Slice(follower, follower.num_written, count)], self._session)
             self._batch.run(self._session)
             follower.write(self._pool, count)
 
@@ -118,7 +118,7 @@ class DraftModel:
         """One forward: each follower's next guess."""
         slices = [Slice(f, f.num_written, len(f.tokens) - f.num_written) for f in followers]
         begin = time.perf_counter_ns()
-        self._batch.fill(slices)
+        self._batch.fill(slices, self._session)
         argmax = self._batch.run(self._session).argmax.tolist()
         taken = time.perf_counter_ns() - begin
         if max(part.count for part in slices) <= 2:  # else it was catching up, which a guess seldom has to

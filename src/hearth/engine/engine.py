@@ -89,6 +89,7 @@ class Engine:
         self.context = context
         self.eos_ids = frozenset(eos_ids)
         self._vocab_size = info.vocab_size
+        self._max_embeddings = info.max_embeddings
         self._pool = PagePool(session.num_pages, info.page_tokens, prefix_cache=prefix_cache)
         self._scheduler = Scheduler(info, self._pool, chunk_tokens=chunk_tokens, pace=pace)
         batch = Batch(info, stride)
@@ -122,6 +123,8 @@ class Engine:
         check_ids("prompt_ids", request.prompt_ids, vocab_size)
         check_ids("logit_bias", params.logit_bias, vocab_size)
         check_ids("stop_token_ids", params.stop_token_ids, vocab_size)
+        if request.embedded and not self._max_embeddings:
+            raise UsageError("This model takes tokens only, no pictures.")
         if request.overflow == "slide":
             if request.keep_tokens > self.context - 2:
                 raise ContextFull(

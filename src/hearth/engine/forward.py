@@ -6,7 +6,8 @@ the engine knows neither. Nothing here says how a model computes.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,11 @@ class ForwardInfo(Protocol):
         """Positions are below this."""
         ...
 
+    @property
+    def max_embeddings(self) -> int:
+        """Tokens in one forward whose embeddings are given; 0: the model takes tokens only."""
+        ...
+
 
 class ForwardResult(Protocol):
     """Views into the session's own memory, valid until its next forward."""
@@ -76,7 +82,14 @@ class Forward(Protocol):
     def num_pages(self) -> int: ...
 
     def forward(
-        self, token_ids: Int32s, positions: Int32s, token_seq: Int32s, block_table: Int32s, logit_rows: Int32s
+        self,
+        token_ids: Int32s,
+        positions: Int32s,
+        token_seq: Int32s,
+        block_table: Int32s,
+        logit_rows: Int32s,
+        embeddings: Float32s | None = None,
+        embedded_tokens: Int32s = ...,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -90,7 +103,14 @@ class Forward(Protocol):
             token_seq: int32 (num_tokens,), row of `block_table` for each token.
             block_table: int32 (num_seqs, stride), page indices, -1 beyond the pages of a sequence.
             logit_rows: int32 (num_logit_rows,), indices of the tokens whose logits are wanted; may be empty.
+            embeddings: float32 (num_embeddings, hidden_size), in place of what the model's table has for some tokens.
+            embedded_tokens: int32 (num_embeddings,), indices of these, ascending.
         """
+        ...
+
+    def embed(self, inputs: Mapping[str, NDArray[Any]]) -> Float32s:
+        """The embeddings float32 (n, hidden_size), a copy, that the model makes of something that is no token: a
+        picture. Not for a model that takes tokens only."""
         ...
 
     def apply_mask(self, logits: Float32s, mask: Int32s, out: Float32s) -> None:

@@ -9,6 +9,7 @@ from array import array
 
 import numpy as np
 
+from hearth.engine.embedded import NONE, EmbeddedTokens
 from hearth.engine.forward import Int32s
 from hearth.engine.pages import PagePool, Prefix
 from hearth.engine.prefix import HashChain
@@ -20,6 +21,7 @@ class PagedTokens:
     Args:
         tokens: int32 ids; may grow at its end. Kept, not copied.
         table_stride: pages that it may hold at most.
+        embedded: which of the tokens stand for something else.
 
     Attributes:
         num_computed: leading tokens whose keys and values are in the pages.
@@ -27,9 +29,12 @@ class PagedTokens:
         block_table: int32 (table_stride,), the same with -1 beyond, ready to be copied into a batch.
     """
 
-    def __init__(self, tokens: array[int], *, page_tokens: int, table_stride: int) -> None:
+    def __init__(
+        self, tokens: array[int], *, page_tokens: int, table_stride: int, embedded: EmbeddedTokens = NONE
+    ) -> None:
         self.tokens = tokens
-        self.chain = HashChain(tokens, page_tokens)
+        self.embedded = embedded
+        self.chain = HashChain(tokens, page_tokens, embedded)
         self.num_computed = 0
         self.pages: list[int] = []
         self.block_table: Int32s = np.full(table_stride, -1, np.int32)

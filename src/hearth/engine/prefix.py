@@ -2,7 +2,8 @@
 
 Owns the map from token prefixes to pages, nothing of who uses a page or when it is freed (`pages.py`). The keys and
 values of a page depend on all tokens before it, so a full page is found by a chain of hashes: the digest of block i is
-the hash of the digest of block i-1 and the tokens of block i. On a hit the tokens are compared as well.
+the hash of the digest of block i-1 and the tokens of block i. On a hit the tokens are compared as well. Tokens that
+stand for something else, a picture, are the same only where that is (`embedded.py`).
 
 A page that a finished sequence left partly filled is a *tail*, found by the digest of the full blocks before it.
 """
@@ -13,6 +14,8 @@ from array import array
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from hearth.engine.embedded import DIGEST_BYTES, NONE, EmbeddedTokens
+
 ROOT_DIGEST = b""
 
 
@@ -22,25 +25,35 @@ class HashChain:
     Args:
         tokens: int32 token ids; may grow at its end, but what is in it must not change.
         page_tokens: tokens in a block.
+        embedded: which tokens stand for something else: they are equal only where that is.
     """
 
-    def __init__(self, tokens: array[int], page_tokens: int) -> None:
+    def __init__(self, tokens: array[int], page_tokens: int, embedded: EmbeddedTokens = NONE) -> None:
         self.tokens = tokens
         self.page_tokens = page_tokens
+        self._embedded = embedded
         self._digests = [ROOT_DIGEST]
 
     def digest(self, num_blocks: int) -> bytes:
         """Digest of the first `num_blocks` full blocks."""
         while len(self._digests) <= num_blocks:
-            block = self.block(len(self._digests) - 1)
-            self._digests.append(blake2b(self._digests[-1] + block, digest_size=16).digest())
+            index = len(self._digests) - 1
+            content = self._digests[-1] + self.block(index) + self.marks(index)
+            self._digests.append(blake2b(content, digest_size=16).digest())
         return self._digests[num_blocks]
 
     def block(self, index: int, num_tokens: int | None = None) -> bytes:
         """Tokens of block `index`, or its first `num_tokens`, as bytes."""
-        start = index * self.page_tokens
-        stop = start + (self.page_tokens if num_tokens is None else num_tokens)
+        start, stop = self._range(index, num_tokens)
         return self.tokens[start:stop].tobytes()
+
+    def marks(self, index: int, num_tokens: int | None = None) -> bytes:
+        """What the tokens of block `index`, or its first `num_tokens`, stand for (`EmbeddedTokens.marks`)."""
+        return self._embedded.marks(*self._range(index, num_tokens)) if self._embedded else b""
+
+    def _range(self, index: int, num_tokens: int | None) -> tuple[int, int]:
+        start = index * self.page_tokens
+        return start, start + (self.page_tokens if num_tokens is None else num_tokens)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,14 @@ class _Entry:
     parent: bytes  # digest of the full blocks before this page
     digest: bytes | None  # of the blocks up to and with this one; None: a tail
     tokens: bytes
+    marks: bytes
+
+    def begins_with(self, chain: HashChain, index: int, num_tokens: int) -> bool:
+        """Whether the first tokens of block `index` of the chain are the first of this page."""
+        marks = self.marks[: num_tokens * DIGEST_BYTES]
+        wanted = chain.marks(index, num_tokens)
+        same = marks == wanted if wanted else not any(marks)
+        return same and self.tokens.startswith(chain.block(index, num_tokens))
 
 
 class PrefixIndex:
@@ -65,13 +86,13 @@ class PrefixIndex:
         """Says that `page` holds full block `index` of the chain. A page already known for the block stays so."""
         digest = chain.digest(index + 1)
         if digest not in self._full and page not in self._entries:
-            self._entries[page] = _Entry(chain.digest(index), digest, chain.block(index))
+            self._entries[page] = _Entry(chain.digest(index), digest, chain.block(index), chain.marks(index))
             self._full[digest] = page
 
     def add_tail(self, page: int, chain: HashChain, index: int, num_tokens: int) -> None:
         """Says that `page` holds the first `num_tokens` tokens of block `index` and belongs to nobody."""
         parent = chain.digest(index)
-        self._entries[page] = _Entry(parent, None, chain.block(index, num_tokens))
+        self._entries[page] = _Entry(parent, None, chain.block(index, num_tokens), chain.marks(index, num_tokens))
         self._tails.setdefault(parent, []).append(page)
 
     def remove(self, page: int) -> None:
@@ -90,7 +111,7 @@ class PrefixIndex:
     def find_block(self, chain: HashChain, index: int) -> int | None:
         """The page that holds full block `index`, after the same tokens before it."""
         page = self._full.get(chain.digest(index + 1))
-        if page is None or self._entries[page].tokens != chain.block(index):
+        if page is None or not self._entries[page].begins_with(chain, index, chain.page_tokens):
             return None
         return page
 
@@ -102,10 +123,10 @@ class PrefixIndex:
         """
         best: tuple[int, int] | None = None
         for page in self._tails.get(chain.digest(index), ()):
-            tokens = self._entries[page].tokens
-            common = min(len(tokens) // array("i").itemsize, max_tokens)
+            entry = self._entries[page]
+            common = min(len(entry.tokens) // array("i").itemsize, max_tokens)
             longer = common > (best[1] if best else 0)
-            if longer and tokens.startswith(chain.block(index, common)):
+            if longer and entry.begins_with(chain, index, common):
                 best = (page, common)
         return best
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Literal
 
 from hearth.engine.constraint import Constraint
+from hearth.engine.embedded import NONE, Embedded, EmbeddedTokens, check_embedded
 from hearth.engine.paged import PagedTokens
 from hearth.engine.pages import PagePool, Prefix
 from hearth.engine.params import SamplingParams
@@ -42,6 +43,7 @@ class Request:
         keep_tokens: leading tokens (the system prompt) that "slide" never drops.
         speculate: whether the engine, if it has the means, may guess tokens. The answer is the same either way.
         constraint: what the answer may be; None: anything. It has a state: one for each request, used once.
+        embedded: runs of prompt tokens that stand for something else, in order.
     """
 
     prompt_ids: tuple[int, ...]
@@ -50,6 +52,7 @@ class Request:
     keep_tokens: int = 0
     speculate: bool = True
     constraint: Constraint | None = field(default=None, compare=False)
+    embedded: tuple[Embedded, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         ids: Iterable[int] = self.prompt_ids
@@ -66,6 +69,7 @@ class Request:
             raise UsageError(
                 f"keep_tokens is {self.keep_tokens}, but must be 0 to {len(self.prompt_ids)}, the prompt's length."
             )
+        check_embedded(self.embedded, len(self.prompt_ids))
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,12 @@ class Sequence(PagedTokens):
     """
 
     def __init__(self, sequence_id: int, request: Request, *, page_tokens: int, table_stride: int) -> None:
-        super().__init__(array("i", request.prompt_ids), page_tokens=page_tokens, table_stride=table_stride)
+        super().__init__(
+            array("i", request.prompt_ids),
+            page_tokens=page_tokens,
+            table_stride=table_stride,
+            embedded=EmbeddedTokens(request.embedded) if request.embedded else NONE,
+        )
         self.id = sequence_id
         self.request = request
         self.status = Status.WAITING
@@ -185,7 +194,10 @@ class Sequence(PagedTokens):
         """
         keep = self.request.keep_tokens
         kept = max(1, (context - keep) // 2)
-        dropped = len(self.tokens) - keep - kept
-        self.tokens = self.tokens[:keep] + self.tokens[keep + dropped :]
-        self.chain = HashChain(self.tokens, self.chain.page_tokens)
-        return dropped
+        end = len(self.tokens) - kept
+        if self.embedded:  # a picture stays whole or goes whole; but the last token stays
+            keep, end = self.embedded.around(keep)[0], min(self.embedded.around(end)[1], len(self.tokens) - 1)
+            self.embedded.cut(keep, end)
+        self.tokens = self.tokens[:keep] + self.tokens[end:]
+        self.chain = HashChain(self.tokens, self.chain.page_tokens, self.embedded)
+        return end - keep

@@ -61,13 +61,13 @@ class Stepping:
         """The next step of one sequence, as if there were no other. Returns whether it has drawn a token."""
         part = self._scheduler.schedule_alone(sequence)
         draws = part.wants_logits
-        self._batch.fill([part])
+        self._batch.fill([part], self._session)
         self._drawing.take([part], self._batch.run(self._session))
         return draws
 
     def _forward(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, int]:
         """Computes the slices, and tells the pace of it; the nanoseconds it took besides."""
-        self._batch.fill(slices)
+        self._batch.fill(slices, self._session)
         begin = time.perf_counter_ns()
         result = self._batch.run(self._session)
         taken_ns = time.perf_counter_ns() - begin

@@ -19,7 +19,7 @@ from hearth.model.settings import Settings, shown
 
 FILE = "preprocessor_config.json"
 _WHOLE_FILE, _INNER = "processor_config.json", "image_processor"
-_MAX_SIDE = 1 << 14
+MAX_SIDE = 1 << 14
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _STANDARD = ((0.5,) * 3, (0.5,) * 3)
@@ -71,7 +71,7 @@ _READ = frozenset({
     "ensure_multiple_of", "rescale_offset", "include_top", "do_flip_channel_order", "default_to_square",
 })  # fmt: skip
 # These say nothing about the pixels of one picture in RGB.
-_HARMLESS = frozenset({
+HARMLESS = frozenset({
     "image_processor_type", "feature_extractor_type", "processor_class", "auto_map", "_valid_processor_keys",
     "do_convert_rgb", "do_convert_annotations", "do_reduce_labels", "reduce_labels", "format",
     "return_segmentation_masks", "data_format", "input_data_format", "return_tensors", "device", "disable_grouping",
@@ -89,15 +89,24 @@ def read_preprocess(folder: Path, config: Mapping[str, Any]) -> Preprocess:
         CorruptFile: no rules are there, or they are out of range.
         Unsupported: a processor or a setting that Hearth does not compute, by name.
     """
+    timm = config.get("pretrained_cfg")
+    if isinstance(timm, Mapping) and not any((folder / name).is_file() for name in (FILE, _WHOLE_FILE)):
+        return timm_preprocess(timm)
+    return preprocess_of(*processor_values(folder))
+
+
+def processor_values(folder: Path) -> tuple[Mapping[str, Any], str]:
+    """What transformers' processor of a folder is told, and the place where it stands.
+
+    Raises:
+        CorruptFile: there is nothing.
+    """
     if (folder / FILE).is_file():
-        return preprocess_of(read_json_object(folder / FILE), FILE)
+        return read_json_object(folder / FILE), FILE
     if (folder / _WHOLE_FILE).is_file():
         inner = read_json_object(folder / _WHOLE_FILE).get(_INNER)
         if isinstance(inner, Mapping):
-            return preprocess_of(inner, f"{_WHOLE_FILE}, {_INNER}")
-    timm = config.get("pretrained_cfg")
-    if isinstance(timm, Mapping):
-        return timm_preprocess(timm)
+            return inner, f"{_WHOLE_FILE}, {_INNER}"
     raise CorruptFile(
         f"{folder} does not say how pictures are made ready for the model.",
         why=f"It has no {FILE}. With other sizes or colours than in training, answers are wrong and look right.",
@@ -110,15 +119,15 @@ def preprocess_of(values: Mapping[str, Any], where: str) -> Preprocess:
     kind = _kind_of(values, where)
     s = Settings(values, where=where, defaults=_defaults(kind))
     for key, value in values.items():
-        if key not in _READ and key not in _HARMLESS and value is not None and value is not False:
+        if key not in _READ and key not in HARMLESS and value is not None and value is not False:
             raise s.unsupported(key, "It may change pixels, and Hearth does not know it.")
     fit = _fit(s, kind) if s.flag("do_resize") else None
     crop = _sides(s, "crop_size", square=True) if s.flag("do_center_crop") else None
     if kind is _KINDS["ConvNext"] and fit is not None:
         fit, crop = _convnext(s)
     pads = s.flag("do_pad") and s.get("size_divisor") is not None
-    mean, std = _colours(s)
-    rules = Preprocess(fit, _resample(s), mean, std, crop=crop, bgr=s.flag("do_flip_channel_order"))
+    mean, std = colours_of(s)
+    rules = Preprocess(fit, resample_of(s), mean, std, crop=crop, bgr=s.flag("do_flip_channel_order"))
     if s.get("pad_size") is not None:
         raise s.unsupported("pad_size", "Hearth pads to multiples only.")
     return replace(rules, divisor=s.count("size_divisor", most=1024), black=False) if pads else rules
@@ -132,7 +141,7 @@ def timm_preprocess(values: Mapping[str, Any]) -> Preprocess:
     size = s.get("input_size")
     if not isinstance(size, list | tuple) or len(size) != 3 or size[0] != 3:
         raise s.corrupt("input_size", "three channels, a height and a width")
-    height, width = (Settings({"side": side}, where=s.where).count("side", most=_MAX_SIDE) for side in size[1:])
+    height, width = (Settings({"side": side}, where=s.where).count("side", most=MAX_SIDE) for side in size[1:])
     part, mode = s.number("crop_pct", high=1), s.text("crop_mode")
     tall, wide = math.floor(height / part), math.floor(width / part)
     if mode == "squash":
@@ -173,15 +182,15 @@ def _fit(s: Settings, kind: _Kind) -> Fit:
     size = s.get("size")
     if isinstance(size, Mapping) and "longest_edge" in size and "shortest_edge" in size:
         edges = Settings(size, where=f"{s.where}, size")
-        longest = edges.optional_count("longest_edge", most=_MAX_SIDE)
-        return _shortest(kind, edges.count("shortest_edge", most=_MAX_SIDE), longest)
+        longest = edges.optional_count("longest_edge", most=MAX_SIDE)
+        return _shortest(kind, edges.count("shortest_edge", most=MAX_SIDE), longest)
     if isinstance(size, Mapping) and "max_height" in size and "max_width" in size:
         edges = Settings(size, where=f"{s.where}, size")
-        return Within(edges.count("max_height", most=_MAX_SIDE), edges.count("max_width", most=_MAX_SIDE))
+        return Within(edges.count("max_height", most=MAX_SIDE), edges.count("max_width", most=MAX_SIDE))
     if isinstance(size, Mapping) and "shortest_edge" in size:
-        return _shortest(kind, Settings(size, where=f"{s.where}, size").count("shortest_edge", most=_MAX_SIDE), None)
+        return _shortest(kind, Settings(size, where=f"{s.where}, size").count("shortest_edge", most=MAX_SIDE), None)
     if not isinstance(size, Mapping) and not kind.square and s.get("default_to_square") is not True:
-        return _shortest(kind, s.count("size", most=_MAX_SIDE), s.optional_count("max_size", most=_MAX_SIDE))
+        return _shortest(kind, s.count("size", most=MAX_SIDE), s.optional_count("max_size", most=MAX_SIDE))
     height, width = _sides(s, "size", square=True)
     if kind is _KINDS["DPT"]:
         multiple = s.optional_count("ensure_multiple_of", most=1024) or 1
@@ -199,7 +208,7 @@ def _convnext(s: Settings) -> tuple[Fit, tuple[int, int] | None]:
     size = s.get("size")
     edge = _sides(s, "size", square=True)[0] if not isinstance(size, Mapping) or "height" in size else Settings(
         size, where=f"{s.where}, size"
-    ).count("shortest_edge", most=_MAX_SIDE)  # fmt: skip
+    ).count("shortest_edge", most=MAX_SIDE)  # fmt: skip
     if edge >= 384:
         return Exactly(edge, edge), None
     return ShortestEdge(int(edge / s.number("crop_pct", high=1))), (edge, edge)
@@ -209,24 +218,25 @@ def _sides(s: Settings, key: str, *, square: bool) -> tuple[int, int]:
     value = s.get(key)
     if isinstance(value, Mapping) and {"height", "width"} <= set(value):
         sides = Settings(value, where=f"{s.where}, {key}")
-        return sides.count("height", most=_MAX_SIDE), sides.count("width", most=_MAX_SIDE)
+        return sides.count("height", most=MAX_SIDE), sides.count("width", most=MAX_SIDE)
     if isinstance(value, list | tuple) and len(value) == 2:
         pair = Settings({"height": value[0], "width": value[1]}, where=f"{s.where}, {key}")
-        return pair.count("height", most=_MAX_SIDE), pair.count("width", most=_MAX_SIDE)
+        return pair.count("height", most=MAX_SIDE), pair.count("width", most=MAX_SIDE)
     if isinstance(value, Mapping) or not square:
         raise s.unsupported(key, f"Its form {shown(value)} is not known.")
-    side = s.count(key, most=_MAX_SIDE)
+    side = s.count(key, most=MAX_SIDE)
     return side, side
 
 
-def _resample(s: Settings) -> str:
+def resample_of(s: Settings) -> str:
+    """Pillow's filter, by name."""
     value = s.get("resample")
     if isinstance(value, bool) or value not in _RESAMPLES:
         raise s.corrupt("resample", f"one of Pillow's filters: {', '.join(map(str, _RESAMPLES))}")
     return _RESAMPLES[value]
 
 
-def _colours(s: Settings) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def colours_of(s: Settings) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and spread of what a pixel / 255 is, all steps in one."""
     factor = s.number("rescale_factor", high=1e6) if s.flag("do_rescale") else 1.0
     shift = 1.0 if s.flag("rescale_offset") and s.flag("do_rescale") else 0.0

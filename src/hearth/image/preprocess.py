@@ -156,23 +156,42 @@ class Preprocess:
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """From a picture u8 (h, w, 3) to what the network gets: f32 (*size, 3)."""
-        place = self.placement(*pixels.shape[:2])
-        part = _part(_resized(pixels, place.resized, self.resample), place)
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        values = (part.data.astype(np.float32) / np.float32(255) - mean) / std
-        values = np.where(part.inside[..., None], values, -mean / std if self.black else 0).astype(np.float32)
+        part = self._placed(pixels)
+        values = self._numbers(part.data)
+        if not self.black:
+            values = np.where(part.inside[..., None], values, np.float32(0))
         return np.ascontiguousarray(values[..., ::-1] if self.bgr else values)
+
+    def taken(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels u8 (*size, 3) of which `normalised` makes what `apply` gives, where what is outside is black."""
+        assert self.black
+        return self._placed(pixels).data
+
+    def normalised(self, taken: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network gets of what was `taken`: f32 (*size, 3)."""
+        values = self._numbers(taken)
+        return np.ascontiguousarray(values[..., ::-1] if self.bgr else values)
+
+    def _placed(self, pixels: NDArray[np.uint8]) -> _Part:
+        place = self.placement(*pixels.shape[:2])
+        return _part(resized(pixels, place.resized, self.resample), place)
+
+    def _numbers(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values: NDArray[np.float32] = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+        return values
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a picture, and which of its pixels are of it."""
+    """A part of a picture, black where it reaches beyond, and which of its pixels are of it."""
 
     data: NDArray[np.uint8]
     inside: NDArray[np.bool_]
 
 
-def _resized(pixels: NDArray[np.uint8], size: Size | None, resample: str) -> NDArray[np.uint8]:
+def resized(pixels: NDArray[np.uint8], size: Size | None, resample: str) -> NDArray[np.uint8]:
+    """A picture u8 (h, w, 3) of another size, as Pillow makes it; None: as it is."""
     if size is None or size == pixels.shape[:2]:
         return pixels
     from PIL import Image
@@ -185,4 +204,4 @@ def _part(pixels: NDArray[np.uint8], place: Placement) -> _Part:
     rows, columns = np.arange(top, top + height), np.arange(left, left + width)
     inside = ((rows >= 0) & (rows < pixels.shape[0]))[:, None] & ((columns >= 0) & (columns < pixels.shape[1]))
     taken = pixels[rows.clip(0, pixels.shape[0] - 1)][:, columns.clip(0, pixels.shape[1] - 1)]
-    return _Part(taken, inside)
+    return _Part(np.where(inside[..., None], taken, np.uint8(0)), inside)

@@ -35,10 +35,28 @@ class VisionSpec:
     logit_bias: float = 0.0
 
 
+def preprocess_data(rules: Preprocess) -> dict[str, Any]:
+    """Rules for pictures as JSON has them."""
+    fit = rules.fit
+    kind = None if fit is None else {"kind": type(fit).__name__, **asdict(fit)}  # type: ignore[call-overload]  # all fits are dataclasses
+    return {**asdict(rules), "fit": kind}
+
+
+def read_preprocess_data(data: dict[str, Any]) -> Preprocess:
+    """What `preprocess_data` made. Raises KeyError, TypeError, ValueError for anything else."""
+    rules = dict(data)
+    fit = rules.pop("fit")
+    if fit is not None:
+        fit = dict(fit)
+        fit = FITS[fit.pop("kind")](**fit)
+    for key in ("mean", "std", "crop"):
+        rules[key] = None if rules[key] is None else tuple(rules[key])
+    return Preprocess(fit=fit, **rules)
+
+
 def save_spec(spec: VisionSpec, folder: Path) -> None:
     data = asdict(spec)
-    fit = spec.preprocess.fit
-    data["preprocess"]["fit"] = None if fit is None else {"kind": type(fit).__name__, **asdict(fit)}  # type: ignore[call-overload]  # all fits are dataclasses
+    data["preprocess"] = preprocess_data(spec.preprocess)
     (folder / FILE).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
@@ -50,20 +68,13 @@ def load_spec(folder: Path) -> VisionSpec:
 
 
 def _spec(data: dict[str, Any]) -> VisionSpec:
-    rules = dict(data["preprocess"])
-    fit = rules.pop("fit")
-    if fit is not None:
-        fit = dict(fit)
-        fit = FITS[fit.pop("kind")](**fit)
-    for key in ("mean", "std", "crop"):
-        rules[key] = None if rules[key] is None else tuple(rules[key])
     if data["task"] not in _TASKS:
         raise ValueError(f"the task {data['task']!r}")
     height, width = data["size"]
     return VisionSpec(
         task=data["task"],
         size=(int(height), int(width)),
-        preprocess=Preprocess(fit=fit, **rules),
+        preprocess=read_preprocess_data(data["preprocess"]),
         labels=tuple(str(label) for label in data["labels"]),
         head=Head(**data["head"]),
         text=None if data["text"] is None else TextTower(**data["text"]),

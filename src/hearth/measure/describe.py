@@ -12,7 +12,7 @@ from hearth.bundle import open_bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.errors import UsageError
 from hearth.hub import Source
-from hearth.model.text.load import load_family
+from hearth.model import load_family
 from hearth.sizes import size_of
 
 

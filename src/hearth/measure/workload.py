@@ -120,20 +120,23 @@ class _Watched:
         self.assumes = False
         self.left = 0.0
         self.apply_mask = session.apply_mask
+        self.embed = session.embed
         self._session = session
         self._on_forward = on_forward
 
     def forward(
-        self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any
-    ) -> ForwardResult | _Assumed:
+        self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, embeddings: Any = None,
+        embedded_tokens: Any = (),
+    ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
             return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
+        arrays = (token_ids, positions, token_seq, block_table, logit_rows, embeddings, embedded_tokens)
         if self._on_forward is None:
-            return self._session.forward(token_ids, positions, token_seq, block_table, logit_rows)
+            return self._session.forward(*arrays)
         begin = time.perf_counter()
-        result = self._session.forward(token_ids, positions, token_seq, block_table, logit_rows)
+        result = self._session.forward(*arrays)
         seconds = time.perf_counter() - begin
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))

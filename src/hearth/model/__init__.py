@@ -4,8 +4,9 @@
 """
 
 from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
-from hearth.model.text.load import LoadedModel, load_family
+from hearth.model.text.load import LoadedModel
 from hearth.model.text.parameters import parameter_shapes
+from hearth.model.vlm.load import load_family
 from hearth.model.weights import WeightSource
 
 __all__ = [

@@ -40,6 +40,12 @@ class Kind:
     hint: str
 
 
+def _sees(architecture: str, kind: str, config: Mapping[str, Any]) -> bool:
+    from hearth.model.vlm.load import sees
+
+    return sees(architecture, kind, config)
+
+
 def _is_decoder(architecture: str, kind: str, config: Mapping[str, Any]) -> bool:
     from hearth.model.text.families import FAMILIES
 
@@ -67,6 +73,13 @@ KINDS: tuple[Kind, ...] = (
         "It makes vectors, scores or labels of texts and writes none.",
         "Use `hearth embed`, `hearth rerank` or `hearth classify`; in Python, Embedder; or choose another model for "
         "chat.",
+    ),
+    Kind(
+        TEXT,
+        _sees,
+        "a language model that looks at pictures",
+        "It answers in text; it gives no labels and no boxes.",
+        'Ask it: hearth run MODEL "What is this?" --image FILE; in Python, LLM.',
     ),
     Kind(
         TEXT,

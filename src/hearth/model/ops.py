@@ -169,6 +169,11 @@ def window_attention(
     )  # fmt: skip
 
 
+def replace_rows(x: Any, rows: Any, places: Any) -> Any:
+    """x (n, d) with `rows` (m, d) in the places i32 (m,), each of which is another one."""
+    return hearth_op("replace_rows", [x, rows, places], x.ty)
+
+
 def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0) -> Any:
     """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor."""
     half = f32_tensor(positions.ty.shape[0], inv_freq.ty.shape[0])

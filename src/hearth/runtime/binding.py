@@ -91,6 +91,10 @@ class Batch(_Sized):
         ("token_seq", c_void_p),
         ("block_table", c_void_p),
         ("logit_rows", c_void_p),
+        ("num_embeddings", c_uint32),
+        ("reserved2", c_uint32),
+        ("embeddings", c_void_p),
+        ("embedded_tokens", c_void_p),
     ]
 
 

@@ -7,6 +7,7 @@ outputs and symbols are those of docs/architecture.md.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,6 +43,8 @@ class TextInfo:
         max_position: positions are below this.
         max_block_table_stride: pages of the longest sequence.
         kv_bytes_per_page: memory for one page, all layers together.
+        max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
+        embedder: the function that makes such embeddings; "": there is none.
         outputs: which of `logits`, `argmax`, `hidden` the plan gives.
     """
 
@@ -57,6 +60,8 @@ class TextInfo:
     max_position: int
     max_block_table_stride: int
     kv_bytes_per_page: int
+    max_embeddings: int
+    embedder: str
     outputs: tuple[str, ...]
     _model: ModelInfo
     _function: FunctionInfo
@@ -85,6 +90,8 @@ class TextInfo:
             max_position=_count(function, "positions"),
             max_block_table_stride=most["block_table_stride"],
             kv_bytes_per_page=info.unit_bytes("pages"),
+            max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
+            embedder=next((each.name for each in info.functions.values() if list(each.outputs) == ["embeddings"]), ""),
             outputs=tuple(function.outputs),
             _model=info,
             _function=function,
@@ -161,6 +168,8 @@ class TextSession(Session):
         token_seq: ArrayLike,
         block_table: ArrayLike,
         logit_rows: ArrayLike = (),
+        embeddings: NDArray[np.float32] | None = None,
+        embedded_tokens: ArrayLike = (),
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -174,6 +183,8 @@ class TextSession(Session):
             block_table: (sequences, columns) pages of each sequence in the order of its positions; -1 where none is
                 needed.
             logit_rows: (rows,) indices of the tokens whose logits are wanted.
+            embeddings: float32 (m, hidden_size), what the model takes in place of what its table has for some tokens.
+            embedded_tokens: (m,) indices of those tokens in the batch, ascending.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -200,10 +211,34 @@ class TextSession(Session):
             block_table=address(table),
             logit_rows=address(rows),
         )
+        if embeddings is not None and embeddings.shape[0]:
+            places = _int32(embedded_tokens, "embedded_tokens", 1)
+            _check_embeddings(embeddings, places.size, self._function_columns("embeddings"))
+            batch.num_embeddings = places.size
+            batch.embeddings, batch.embedded_tokens = address(embeddings), address(places)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         binding.check(handle.library, status, "The batch cannot be run.")
         return ForwardResult(handle, output)
+
+    def embed(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The embeddings float32 (n, hidden_size), a copy, that the model makes of something that is no token.
+
+        Args:
+            inputs: of the function that makes them (`TextInfo.embedder`), of one picture.
+
+        Raises:
+            UsageError: the model takes tokens only.
+        """
+        if not self.info.embedder:
+            raise UsageError("This model takes tokens only, no pictures.")
+        rows = self.run(self.info.embedder, dict(inputs))["embeddings"]
+        return np.array(rows.reshape(-1, rows.shape[-1]))
+
+    def _function_columns(self, name: str) -> int:
+        """Columns of an input of the text function; 0: it has none of this name."""
+        declared = self.info._function.inputs.get(name)
+        return 0 if declared is None else declared.most[1]
 
     def apply_mask(self, logits: NDArray[np.float32], mask: NDArray[np.int32], out: NDArray[np.float32]) -> None:
         """Writes a row of logits to `out` with minus infinity in the place of every token that may not come.
@@ -239,6 +274,16 @@ def _array(handle: SessionHandle, view: binding.View, dtype: np.dtype[Any]) -> N
     if not view.data:
         return np.empty((0, 0), dtype)
     return borrowed(handle, view.data, dtype, (view.rows, view.cols), view.row_stride)
+
+
+def _check_embeddings(rows: NDArray[np.float32], count: int, columns: int) -> None:
+    if not columns:
+        raise UsageError("This model takes tokens only, no embeddings.")
+    if rows.dtype != _F32 or rows.shape != (count, columns) or not rows.flags.c_contiguous:
+        raise UsageError(
+            f"embeddings must be float32 ({count}, {columns}), in one piece, not {rows.dtype} {rows.shape}.",
+            why=f"There are {count} embedded_tokens, and a row is as long as a hidden state.",
+        )
 
 
 def _int32(values: ArrayLike, name: str, ndim: int) -> NDArray[np.int32]:

@@ -136,6 +136,12 @@ def _rotary(attrs: Attributes, x: Array, cos: Array, sin: Array) -> Array:
     return out.reshape(x.shape)
 
 
+def _replace_rows(attrs: Attributes, x: Array, rows: Array, places: Array) -> Array:
+    out = x.copy()
+    out[places] = rows
+    return out
+
+
 def _pixels(attrs: Any, image: Array, place: tuple[int, ...]) -> Array:
     resample = attrs.resample
     if attrs.resize:
@@ -158,6 +164,7 @@ LOGICAL: dict[str, Operation] = {
     "ragged_attention": _ragged_attention,
     "ragged_pool": _ragged_pool,
     "window_attention": _window_attention,
+    "replace_rows": _replace_rows,
     "rope_table": _rope_table,
     "rotary": _rotary,
     "pixels": _pixels,

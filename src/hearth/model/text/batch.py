@@ -38,19 +38,29 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
     "logit_rows": ("logit_rows",),
     "merges": ("merges", 4),
 }
-"""Inputs of `forward`, all i32."""
+"""Inputs of every `forward`, all i32."""
+
+EMBEDDINGS, EMBEDDED_TOKENS = "embeddings", "embedded_tokens"
+"""Inputs of a model that takes embeddings in place of tokens' own: f32 (embeddings, hidden), and i32 (embeddings,),
+which token of the batch each is for."""
 
 
-def inputs(vocab_size: int, limits: Limits) -> tuple[Input, ...]:
-    """The inputs as the plan declares them."""
+def inputs(vocab_size: int, limits: Limits, *, embeddings: bool = False) -> tuple[Input, ...]:
+    """The inputs as the plan declares them.
+
+    Args:
+        embeddings: the model takes embeddings in place of tokens' own.
+    """
     most = {"token_ids": vocab_size - 1, "positions": limits.max_position - 1}
-    return tuple(Input(name, "int32", low=0 if name in most else None, high=most.get(name)) for name in SHAPES)
+    made = [Input(name, "int32", low=0 if name in most else None, high=most.get(name)) for name in SHAPES]
+    return (*made, *((Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")) if embeddings else ()))
 
 
-def symbols(limits: Limits) -> dict[str, tuple[int, int]]:
+def symbols(limits: Limits, *, embeddings: bool = False) -> dict[str, tuple[int, int]]:
     """Bounds of the symbols, and the constants by which the runtime cuts a batch."""
     pages = (limits.max_position - 1) // PAGE_TOKENS + 1
     return {
+        **({EMBEDDINGS: (0, limits.max_tokens)} if embeddings else {}),
         "tokens": (1, limits.max_tokens),
         "sequences": (1, limits.max_seqs),
         "logit_rows": (0, limits.max_logit_rows),

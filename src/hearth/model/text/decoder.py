@@ -16,23 +16,26 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.relax import op
 
-from hearth.model.ops import f32_tensor, hearth_op, linear, rope_table
-from hearth.model.text.batch import SHAPES
+from hearth.model.ops import f32_tensor, hearth_op, linear, replace_rows, rope_table
+from hearth.model.text.batch import EMBEDDED_TOKENS, EMBEDDINGS, SHAPES
 from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
 
-def build(config: DecoderConfig, kv_dtype: str = "float16") -> Any:
+def build(config: DecoderConfig, kv_dtype: str = "float16", *, embeddings: bool = False) -> Any:
     """The IRModule with `forward(inputs..., weights..., KV pages...) -> (logits, argmax, hidden)`.
 
     logits f32 (logit_rows, vocab); argmax int64 (logit_rows,); hidden f32 (tokens, hidden_size), after the final norm.
+
+    Args:
+        embeddings: it takes embeddings in place of tokens' own (`batch.EMBEDDINGS`).
     """
-    return _Builder(config, kv_dtype).build()
+    return _Builder(config, kv_dtype, embeddings).build()
 
 
 class _Builder:
-    def __init__(self, config: DecoderConfig, kv_dtype: str) -> None:
+    def __init__(self, config: DecoderConfig, kv_dtype: str, embeddings: bool) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
         symbols = {d: tirx.Var(d, "int64") for shape in SHAPES.values() for d in shape if isinstance(d, str)}
@@ -42,6 +45,11 @@ class _Builder:
             for name, shape in SHAPES.items()
         }
         self.n = symbols["tokens"]
+        self.embeddings = embeddings
+        if embeddings:
+            count = tirx.Var(EMBEDDINGS, "int64")
+            self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
+            self.inputs[EMBEDDED_TOKENS] = relax.Var(EMBEDDED_TOKENS, relax.TensorType([count], "int32"))
         self.params = {name: relax.Var(name, f32_tensor(*shape)) for name, shape in parameter_shapes(config).items()}
         for i, rope in enumerate(config.ropes):
             self.params[rope_parameter(i)] = relax.Var(rope_parameter(i), f32_tensor(len(rope.inv_freq)))
@@ -69,10 +77,12 @@ class _Builder:
     def build(self) -> Any:
         c, bb = self.c, self.bb
         all_params = [*self.inputs.values(), *self.params.values(), *self.kv.values()]
-        with bb.function("forward", all_params, attrs={"num_input": len(SHAPES)}):
+        with bb.function("forward", all_params, attrs={"num_input": len(self.inputs)}):
             with bb.dataflow():
                 x = self.emit(op.take(self.params["embed"], self.inputs["token_ids"], axis=0))
                 x = self.scaled(x, c.embedding_scale)
+                if self.embeddings:
+                    x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
                 tables = [
                     self.emit(
                         rope_table(self.inputs["positions"], self.params[rope_parameter(i)], rope.attention_factor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from hearth.model.text.names import ALWAYS_IGNORED, HF_MODEL, READ_WITH_CONFIG, 
 from hearth.model.text.parameters import parameter_shapes
 from hearth.model.weights import WeightSource
 
+if TYPE_CHECKING:
+    from hearth.model.vlm.model import LoadedSight
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -37,16 +40,18 @@ class LoadedModel:
             embedding, frequencies that follow from the configuration.
         no_head: the file has no head and needs none: the model makes vectors, and what comes out as logits means
             nothing.
+        sight: what sees, of a model that does.
     """
 
     config: DecoderConfig
     sources: Mapping[str, WeightSource]
     unused: tuple[str, ...]
     no_head: bool = False
+    sight: LoadedSight | None = None
 
 
-def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> LoadedModel:
-    """Says what model a checkpoint holds.
+def load_decoder(checkpoint: Checkpoint, *, context: int | None = None) -> LoadedModel:
+    """Says what decoder a checkpoint holds.
 
     Args:
         checkpoint: an opened model; only its header is read, and small tables of rope factors.
@@ -92,7 +97,7 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         return LoadedModel(config, sources, unused)
 
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
-    config = load_config(checkpoint.config, checkpoint.architecture, context=context)
+    config = load_decoder_config(checkpoint.config, checkpoint.architecture, context=context)
     if config.tied_embeddings and not _head_is_embedding(checkpoint):
         config = replace(config, tied_embeddings=False)
     no_head = not config.tied_embeddings and _is_published_without_head(checkpoint)
@@ -113,10 +118,10 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     return LoadedModel(config, sources, unused, no_head)
 
 
-def load_config(config: Mapping[str, Any], model_type: str, *, context: int | None = None) -> DecoderConfig:
+def load_decoder_config(config: Mapping[str, Any], model_type: str, *, context: int | None = None) -> DecoderConfig:
     """What a config.json says of a model, without its weights: for a look at it before they are here.
 
-    Raises: as `load_family`, as far as the configuration goes.
+    Raises: as `load_decoder`, as far as the configuration goes.
     """
     refuse_other_kinds("The model", TEXT, model_type, "safetensors", config)
     family = _family_of(model_type, "safetensors")

@@ -17,12 +17,15 @@ from hearth.model.text.parameters import parameter_role, parameter_shapes, rope_
 from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
 
-def text_network(model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None) -> Network:
+def text_network(
+    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, *, embeddings: bool = False
+) -> Network:
     """The network of a decoder.
 
     Args:
         kv_dtype: number format of the KV pages.
         limits: of one forward; None: as by default, with positions up to the model's own.
+        embeddings: it takes embeddings in place of tokens' own.
     """
     config = model.config
     limits = limits or Limits(max_position=config.max_position)
@@ -36,20 +39,27 @@ def text_network(model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = 
         shapes[rope_parameter(index)] = (len(rope.inv_freq),)
         sources[rope_parameter(index)] = constant(rope.inv_freq)
     return Network(
-        functions=(Function("forward", inputs(config.vocab_size, limits), ("logits", "argmax", "hidden"), "text"),),
-        symbols=symbols(limits),
+        functions=(
+            Function(
+                "forward",
+                inputs(config.vocab_size, limits, embeddings=embeddings),
+                ("logits", "argmax", "hidden"),
+                "text",
+            ),
+        ),
+        symbols=symbols(limits, embeddings=embeddings),
         shapes=shapes,
         sources=sources,
         roles=roles,
         states=tuple(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
-        build=partial(_build, config, kv_dtype),
+        build=partial(_build, config, kv_dtype, embeddings=embeddings),
     )
 
 
-def _build(config: DecoderConfig, kv_dtype: KvDtype) -> Any:
+def _build(config: DecoderConfig, kv_dtype: KvDtype, *, embeddings: bool) -> Any:
     from hearth.model.text.decoder import build  # needs TVM
 
-    return build(config, kv_dtype)
+    return build(config, kv_dtype, embeddings=embeddings)
 
 
 def _with_offset(name: str, source: WeightSource, config: DecoderConfig) -> Source:

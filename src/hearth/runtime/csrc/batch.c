@@ -34,6 +34,15 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
         batch->block_table == NULL || (batch->logit_rows == NULL && batch->num_logit_rows > 0)) {
         return INVALID("an array of the batch is NULL");
     }
+    if (batch->num_embeddings > 0 && text->max_embeddings == 0) {
+        return INVALID("num_embeddings is %u, but the model takes tokens only", batch->num_embeddings);
+    }
+    if (batch->num_embeddings > text->max_embeddings) {
+        return INVALID("num_embeddings is %u, must be at most %u", batch->num_embeddings, text->max_embeddings);
+    }
+    if (batch->num_embeddings > 0 && (batch->embeddings == NULL || batch->embedded_tokens == NULL)) {
+        return INVALID("embeddings or embedded_tokens is NULL");
+    }
     return HEARTH_OK;
 }
 
@@ -105,6 +114,15 @@ static hearth_status take_tokens(hearth_session *session, const hearth_batch *ba
             return INVALID("logit_rows[%u] is %d, there are %u tokens", i, row, batch->num_tokens);
         }
     }
+    for (uint32_t i = 0; i < batch->num_embeddings; ++i) {
+        const int32_t token = batch->embedded_tokens[i];
+        if (token < 0 || (uint32_t)token >= batch->num_tokens) {
+            return INVALID("embedded_tokens[%u] is %d, there are %u tokens", i, token, batch->num_tokens);
+        }
+        if (i > 0 && token <= batch->embedded_tokens[i - 1]) {
+            return INVALID("embedded_tokens[%u] is %d, must be more than the one before", i, token);
+        }
+    }
     return HEARTH_OK;
 }
 
@@ -157,6 +175,12 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
     if (batch->num_logit_rows > 0) {
         memcpy(input_of(session, HTH_LOGIT_ROWS), batch->logit_rows, (size_t)batch->num_logit_rows * 4);
     }
+    if (batch->num_embeddings > 0) {
+        const size_t rows = batch->num_embeddings;
+        memcpy(session->inputs[text->inputs[HTH_EMBEDDINGS]], batch->embeddings, rows * text->hidden_size * sizeof(float));
+        memcpy(input_of(session, HTH_EMBEDDED_TOKENS), batch->embedded_tokens, rows * 4);
+    }
+    if (text->max_embeddings > 0) set_symbol(session, HTH_NUM_EMBEDDINGS, batch->num_embeddings);
     /* Further columns can never be needed: they are left out, so the copy always fits. */
     const uint32_t most = text->table_stride;
     const uint32_t stride = batch->block_table_stride < most ? batch->block_table_stride : most;

@@ -183,6 +183,11 @@ typedef struct hearth_batch {
     const int32_t *block_table;    /* [num_seqs][block_table_stride], page or -1; every page up to the last position of
                                       a sequence that has tokens in the batch must be given */
     const int32_t *logit_rows;     /* [num_logit_rows], indices of tokens; may be NULL when there are none */
+    uint32_t num_embeddings;       /* 0 .. the highest value of the symbol embeddings; 0 where there is none */
+    uint32_t reserved2;            /* 0 */
+    const float *embeddings;       /* [num_embeddings][hidden_size]: what the model is to take in place of what its table
+                                      has for a token, such as what another function of the model makes of a picture */
+    const int32_t *embedded_tokens; /* [num_embeddings], indices of the tokens that these stand for, ascending */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any

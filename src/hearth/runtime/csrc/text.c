@@ -16,33 +16,40 @@ enum { CONSTANT = -1 };
 static const struct {
     const char *name;
     int64_t low; /* or CONSTANT, of at least 1 */
+    bool optional;
 } symbols[HTH_NUM_TEXT_SYMBOLS] = {
-    [HTH_TOKENS] = {"tokens", 1},
-    [HTH_SEQUENCES] = {"sequences", 1},
-    [HTH_NUM_LOGIT_ROWS] = {"logit_rows", 0},
-    [HTH_NUM_ITEMS] = {"items", 1},
-    [HTH_NUM_MERGES] = {"merges", 0},
-    [HTH_BLOCK_TABLE_STRIDE] = {"block_table_stride", 1},
-    [HTH_PAGES] = {"pages", 1},
-    [HTH_PAGE_TOKENS] = {"page_tokens", CONSTANT},
-    [HTH_TILE_TOKENS] = {"tile_tokens", CONSTANT},
-    [HTH_SPLIT_TOKENS] = {"split_tokens", CONSTANT},
+    [HTH_TOKENS] = {"tokens", 1, false},
+    [HTH_SEQUENCES] = {"sequences", 1, false},
+    [HTH_NUM_LOGIT_ROWS] = {"logit_rows", 0, false},
+    [HTH_NUM_ITEMS] = {"items", 1, false},
+    [HTH_NUM_MERGES] = {"merges", 0, false},
+    [HTH_BLOCK_TABLE_STRIDE] = {"block_table_stride", 1, false},
+    [HTH_PAGES] = {"pages", 1, false},
+    [HTH_PAGE_TOKENS] = {"page_tokens", CONSTANT, false},
+    [HTH_TILE_TOKENS] = {"tile_tokens", CONSTANT, false},
+    [HTH_SPLIT_TOKENS] = {"split_tokens", CONSTANT, false},
+    [HTH_NUM_EMBEDDINGS] = {"embeddings", 0, true},
 };
 
-/* An axis is a symbol, or where `columns` says so a constant. */
+enum { ANY_COLUMNS = -1 };
+
+/* An axis is a symbol, or where `columns` says so a constant. Optional inputs need their symbol, and come together. */
 static const struct {
     const char *name;
+    hearth_dtype dtype;
     uint32_t num_dims;
     hth_text_symbol rows, columns_symbol;
-    int64_t columns;
+    int64_t columns; /* or ANY_COLUMNS */
 } inputs[HTH_NUM_TEXT_INPUTS] = {
-    [HTH_TOKEN_IDS] = {"token_ids", 1, HTH_TOKENS, 0, 0},
-    [HTH_POSITIONS] = {"positions", 1, HTH_TOKENS, 0, 0},
-    [HTH_TOKEN_SEQ] = {"token_seq", 1, HTH_TOKENS, 0, 0},
-    [HTH_ITEMS] = {"items", 2, HTH_NUM_ITEMS, 0, sizeof(hth_item) / 4},
-    [HTH_BLOCK_TABLE] = {"block_table", 2, HTH_SEQUENCES, HTH_BLOCK_TABLE_STRIDE, 0},
-    [HTH_LOGIT_ROWS] = {"logit_rows", 1, HTH_NUM_LOGIT_ROWS, 0, 0},
-    [HTH_MERGES] = {"merges", 2, HTH_NUM_MERGES, 0, sizeof(hth_merge) / 4},
+    [HTH_TOKEN_IDS] = {"token_ids", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
+    [HTH_POSITIONS] = {"positions", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
+    [HTH_TOKEN_SEQ] = {"token_seq", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
+    [HTH_ITEMS] = {"items", HEARTH_I32, 2, HTH_NUM_ITEMS, 0, sizeof(hth_item) / 4},
+    [HTH_BLOCK_TABLE] = {"block_table", HEARTH_I32, 2, HTH_SEQUENCES, HTH_BLOCK_TABLE_STRIDE, 0},
+    [HTH_LOGIT_ROWS] = {"logit_rows", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS, 0, 0},
+    [HTH_MERGES] = {"merges", HEARTH_I32, 2, HTH_NUM_MERGES, 0, sizeof(hth_merge) / 4},
+    [HTH_EMBEDDINGS] = {"embeddings", HEARTH_F32, 2, HTH_NUM_EMBEDDINGS, 0, ANY_COLUMNS},
+    [HTH_EMBEDDED_TOKENS] = {"embedded_tokens", HEARTH_I32, 1, HTH_NUM_EMBEDDINGS, 0, 0},
 };
 
 static const struct {
@@ -82,7 +89,11 @@ static hearth_status find_symbols(const hth_plan *plan, hth_text *text) {
     for (int i = 0; i < HTH_NUM_TEXT_SYMBOLS; ++i) {
         uint32_t s = 0;
         while (s < plan->header->num_symbols && strcmp(plan->strings + plan->symbols[s].name, symbols[i].name) != 0) ++s;
-        if (s == plan->header->num_symbols) return CORRUPT("there is no symbol %s", symbols[i].name);
+        if (s == plan->header->num_symbols) {
+            if (!symbols[i].optional) return CORRUPT("there is no symbol %s", symbols[i].name);
+            text->symbols[i] = HTH_ABSENT;
+            continue;
+        }
         const hth_interval bounds = plan->symbols[s].interval;
         if (symbols[i].low == CONSTANT && (bounds.low != bounds.high || bounds.low < 1)) {
             return CORRUPT("symbol %s lies in %lld to %lld, must be a constant of at least 1", symbols[i].name,
@@ -114,18 +125,21 @@ static bool is_number(const hth_plan *plan, uint32_t scalar, int64_t *number) {
 
 static hearth_status find_input(const hth_plan *plan, hth_text *text, hth_text_input which) {
     const hth_function *f = text->function;
+    text->inputs[which] = HTH_ABSENT;
+    if (text->symbols[inputs[which].rows] == HTH_ABSENT) return HEARTH_OK;
     uint32_t i = f->first_input;
     const uint32_t end = i + f->num_inputs;
     while (i < end && strcmp(plan->strings + plan->inputs[i].name, inputs[which].name) != 0) ++i;
     if (i == end) return CORRUPT("there is no input %s", inputs[which].name);
     const hth_plan_input *input = &plan->inputs[i];
-    bool right = input->dtype == HEARTH_I32 && input->num_dims == inputs[which].num_dims &&
+    bool right = input->dtype == (uint32_t)inputs[which].dtype && input->num_dims == inputs[which].num_dims &&
                  is_symbol(plan, input->first_dim, text->symbols[inputs[which].rows]);
     if (right && input->num_dims == 2) {
         int64_t columns = 0;
         right = inputs[which].columns == 0
                     ? is_symbol(plan, input->first_dim + 1, text->symbols[inputs[which].columns_symbol])
-                    : is_number(plan, plan->dims[input->first_dim + 1], &columns) && columns == inputs[which].columns;
+                    : is_number(plan, plan->dims[input->first_dim + 1], &columns) && columns >= 1 &&
+                          (columns == inputs[which].columns || inputs[which].columns == ANY_COLUMNS);
     }
     if (!right) return CORRUPT("input %s has another type or shape", inputs[which].name);
     text->inputs[which] = i;
@@ -182,8 +196,10 @@ static hearth_status find(const hth_plan *plan, hth_text *text) {
     for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) {
         status = find_input(plan, text, (hth_text_input)i);
     }
-    if (status == HEARTH_OK && text->function->num_inputs != HTH_NUM_TEXT_INPUTS) {
-        status = CORRUPT("%u inputs, must be %d", text->function->num_inputs, HTH_NUM_TEXT_INPUTS);
+    uint32_t known = 0;
+    for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) known += text->inputs[i] != HTH_ABSENT;
+    if (status == HEARTH_OK && text->function->num_inputs != known) {
+        status = CORRUPT("%u inputs, must be %u", text->function->num_inputs, known);
     }
     if (status == HEARTH_OK) status = find_count(plan, text, HTH_TOKEN_IDS, &text->vocab_size);
     if (status == HEARTH_OK) status = find_count(plan, text, HTH_POSITIONS, &text->max_position);
@@ -198,6 +214,13 @@ static hearth_status find(const hth_plan *plan, hth_text *text) {
     text->page_tokens = high_of(plan, text, HTH_PAGE_TOKENS);
     text->tile_tokens = high_of(plan, text, HTH_TILE_TOKENS);
     text->split_tokens = high_of(plan, text, HTH_SPLIT_TOKENS);
+    if (text->inputs[HTH_EMBEDDINGS] != HTH_ABSENT) {
+        int64_t columns = 0; /* a number: find_input has seen to it */
+        is_number(plan, plan->dims[plan->inputs[text->inputs[HTH_EMBEDDINGS]].first_dim + 1], &columns);
+        if (columns > INT32_MAX) return CORRUPT("embeddings have %lld columns", (long long)columns);
+        text->hidden_size = (uint32_t)columns;
+        text->max_embeddings = high_of(plan, text, HTH_NUM_EMBEDDINGS);
+    }
     return check_limits(plan, text);
 }
 

@@ -28,6 +28,7 @@ typedef enum hth_text_symbol {
     HTH_PAGE_TOKENS,
     HTH_TILE_TOKENS,
     HTH_SPLIT_TOKENS,
+    HTH_NUM_EMBEDDINGS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 
@@ -39,18 +40,24 @@ typedef enum hth_text_input {
     HTH_BLOCK_TABLE,
     HTH_LOGIT_ROWS,
     HTH_MERGES,
+    HTH_EMBEDDINGS,
+    HTH_EMBEDDED_TOKENS,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
+
+/* In place of an id: the function has no such input, the plan no such symbol. */
+#define HTH_ABSENT UINT32_MAX
 
 typedef enum hth_text_output { HTH_LOGITS, HTH_ARGMAX, HTH_HIDDEN, HTH_NUM_TEXT_OUTPUTS } hth_text_output;
 
 typedef struct {
     const hth_function *function; /* NULL: the plan has none with this door */
-    uint32_t symbols[HTH_NUM_TEXT_SYMBOLS];               /* ids */
-    uint32_t inputs[HTH_NUM_TEXT_INPUTS];                 /* ids */
+    uint32_t symbols[HTH_NUM_TEXT_SYMBOLS];               /* ids, HTH_ABSENT of what is optional */
+    uint32_t inputs[HTH_NUM_TEXT_INPUTS];                 /* likewise */
     const hth_plan_output *outputs[HTH_NUM_TEXT_OUTPUTS]; /* NULL: the function does not give it */
     uint32_t max_tokens, max_seqs, max_logit_rows, max_partials, vocab_size, max_position;
     uint32_t page_tokens, tile_tokens, split_tokens;
+    uint32_t max_embeddings, hidden_size; /* 0: it takes no embeddings in place of tokens' own */
 
     /* Of a session; empty in a model. */
     uint32_t num_pages;

@@ -1,4 +1,4 @@
-"""Chosen rows of each image, and chosen elements along an axis, by their numbers."""
+"""Chosen rows of each image, and chosen elements along an axis, by their numbers; rows put into chosen places."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def gather() -> Kernel:
         start = k.opaque((image * rows + cast("int64", ids.load(unit))) * ld, "start")
         with k.loop(0, ld, LANES) as c:
             k.store(y, unit * ld + c, x.load(start + c, LANES))
+    return k
+
+
+def replace_rows() -> Kernel:
+    """X[places[unit]] = R[unit], in place.
+
+    Buffers: R f32 [row][ld]; places i32 [row]; X f32 [place][ld]. Scalars: ld (a multiple of 16). Unit: row of R.
+    """
+    k = Kernel("replace_rows")
+    rows, places, x = k.buffer("R", "float32"), k.buffer("places", "int32"), k.buffer("X", "float32")
+    ld = k.scalar("ld")
+    with k.loop(k.begin, k.end) as unit:
+        start = k.opaque(cast("int64", places.load(unit)) * ld, "start")
+        with k.loop(0, ld, LANES) as c:
+            k.store(x, start + c, rows.load(unit * ld + c, LANES))
     return k
 
 

@@ -1,0 +1,107 @@
+"""The golden language models that see: for each family its smallest forms. `make_golden.py` makes their numbers.
+
+Shapes are odd on purpose, as in `golden/recipes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One golden model.
+
+    Attributes:
+        name: its folder.
+        model: class of transformers that computes what is expected.
+        config: what differs from the class's defaults.
+        token_id: the token that stands for a row of embeddings.
+        rows: embeddings of a tile.
+        prompt: what stands in the prompt: numbers of text tokens, and "tile" for the tokens of one tile.
+        processor: its `preprocessor_config.json`.
+    """
+
+    name: str
+    model: str
+    config: dict[str, Any]
+    token_id: int
+    rows: int
+    prompt: tuple[int | str, ...]
+    processor: Mapping[str, Any]
+
+
+def _llama(vocab: int, hidden: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
+    return {
+        "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": 52,
+        "num_hidden_layers": 2, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
+        "max_position_embeddings": 128, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}, **more,
+    }  # fmt: skip
+
+
+def _tower(model_type: str, size: int, patch: int, layers: int, **more: Any) -> dict[str, Any]:
+    return {
+        "model_type": model_type, "image_size": size, "patch_size": patch, "hidden_size": 36, "intermediate_size": 44,
+        "num_attention_heads": 3, "num_hidden_layers": layers, **more,
+    }  # fmt: skip
+
+
+_CLIP = {
+    "image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 21},
+    "crop_size": {"height": 21, "width": 21},
+}  # fmt: skip
+_SIGLIP = {"image_processor_type": "SiglipImageProcessor", "size": {"height": 20, "width": 20}}
+
+RECIPES = [
+    Recipe(
+        "llava",
+        "LlavaForConditionalGeneration",
+        {
+            "text_config": _llama(139, 44, 2, 1),
+            "vision_config": _tower("clip_vision_model", 21, 7, 3, projection_dim=24),
+            "image_token_index": 133,
+        },
+        token_id=133,
+        rows=9,
+        prompt=(5, "tile", 3, "tile", 4),
+        processor=_CLIP,
+    ),
+    Recipe(
+        "llava-siglip",
+        "LlavaForConditionalGeneration",
+        {
+            "text_config": _llama(131, 40, 2, 2, tie_word_embeddings=True),
+            "vision_config": _tower("siglip_vision_model", 20, 5, 2),
+            "image_token_index": 130,
+            "vision_feature_select_strategy": "full",
+            "vision_feature_layer": -1,
+            "projector_hidden_act": "gelu_pytorch_tanh",
+            "multimodal_projector_bias": False,
+        },
+        token_id=130,
+        rows=16,
+        prompt=("tile", 7),
+        processor=_SIGLIP,
+    ),
+    Recipe(
+        "smolvlm",
+        "SmolVLMForConditionalGeneration",
+        {
+            "text_config": _llama(149, 48, 3, 1, head_dim=20),
+            "vision_config": _tower("smolvlm_vision", 32, 8, 2),
+            "image_token_id": 140,
+            "scale_factor": 2,
+        },
+        token_id=140,
+        rows=4,
+        prompt=(3, "tile", 2, "tile", 2, "tile", 6),
+        processor={
+            "image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 96},
+            "max_image_size": {"longest_edge": 32}, "do_image_splitting": True, "do_pad": True, "resample": 1,
+            "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        },
+    ),
+]  # fmt: skip

@@ -1,0 +1,40 @@
+"""Every family of language models that see makes the embeddings of pictures that transformers makes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.vlm import CASES, Case, draw_tiles
+from hearth.checkpoint import open_checkpoint
+from hearth.model import LoadedModel, load_family
+from hearth.model.evaluate import evaluate
+from hearth.model.vlm.network import sight_network
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "vision"))
+from vision_weights import parameters_of
+
+BY_NAME = {case.recipe.name: case for case in CASES}
+
+
+def embeddings_of(model: LoadedModel, folder: Path, case: Case) -> list[np.ndarray]:
+    assert model.sight is not None
+    network = sight_network(model.sight)
+    parameters = parameters_of(network, open_checkpoint(folder))
+    module = network.build()
+    return [evaluate(module, "image", {**parameters, "pixels": tile[None]})[0][0] for tile in draw_tiles(case.recipe)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.recipe.name)
+def test_a_published_folder_makes_the_embeddings_that_transformers_makes(case: Case, tmp_path: Path):
+    folder = case.write(tmp_path)
+    model = load_family(open_checkpoint(folder))
+    assert model.sight is not None
+    assert (model.sight.sight.rows, model.sight.sight.text.token_id) == (case.recipe.rows, case.recipe.token_id)
+    expected = case.expected()["embeddings"]
+    actual = np.stack(embeddings_of(model, folder, case))
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= 1e-5 * np.abs(expected).max()
