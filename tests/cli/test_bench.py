@@ -26,7 +26,7 @@ def test_the_promised_keys(hearth: Run) -> None:
     for spread in (prefill["tok_s"], prefill["ttft_ms"], decode["tok_s"], memory["read_gb_s"]):
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
     assert (prefill["prompt"], decode["context"], decode["batch"], decode["speedup"]) == (32, 32, 1, None)
-    assert 0 < decode["share"] < 3, "a model this small is read from the cache"
+    assert decode["share"] > 0
     assert decode["mb_per_token"] > 0
     assert decode["gb_s"] > 0
     assert result["weights_mb"] > 0
