@@ -213,7 +213,7 @@ class _Extractor:
             plan.buffers[number] = Buffer(ARENA, 0, offset, plan.buffers[number].size)
         for name, number, physical, logical in zip(self.function.outputs, buffers, types, results, strict=True):
             dims = tuple(scalar_of(plan, dim) for dim in logical.shape)
-            stride = dims[-1] if len(dims) == 1 else scalar_of(plan, physical.shape[-1])
+            stride = dims[-1] if len(dims) == 1 else scalar_of(plan, physical.shape[-1] if dims else 1)
             plan.outputs.append(PlanOutput(name, number, DTYPES[dtype_of(physical)], dims, stride))
         counts = (len(plan.steps) - self.first_step, len(self.function.inputs), len(self.function.outputs))
         plan.functions.append(PlanFunction(self.function.name, self.function.door, *counts))

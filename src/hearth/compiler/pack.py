@@ -86,10 +86,17 @@ def _computed(source: ComputedWeight, checkpoint: Checkpoint) -> NDArray[np.floa
     return np.ascontiguousarray(source.compute(*(read_tensor(checkpoint, t) for t in source.tensors)), np.float32)
 
 
+def _numbers(name: str, source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """Of a constant whatever it is: masks hold infinities, and whole numbers lie there as their bits."""
+    if isinstance(source, ComputedWeight) and not source.tensors:
+        return _computed(source, checkpoint)
+    return read_f32(_row_source(name, source, checkpoint))
+
+
 def _plain(packed: Packed, sources: Mapping[str, Source], checkpoint: Checkpoint) -> NDArray[np.float32]:
     """A parameter that is no packed matrix, as f32: rows of the last axis padded to whole vectors; interleaved ones
     (biases) in blocks of 16, each part padded to whole blocks."""
-    parts = [read_f32(_row_source(part, sources[part], checkpoint)).reshape(-1) for part in packed.parts]
+    parts = [_numbers(part, sources[part], checkpoint).reshape(-1) for part in packed.parts]
     if packed.columns is not None:
         rows = np.concatenate(parts).reshape(-1, packed.columns)
         return np.pad(rows, ((0, 0), (0, -packed.columns % LANES))).reshape(-1)

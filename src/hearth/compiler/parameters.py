@@ -98,12 +98,12 @@ class Parameters:
             self.packed[name] = packed
 
     def add_constant(self, name: str, array: NDArray[Any]) -> None:
-        """An array that stood in a graph."""
-        columns = array.shape[-1] if array.ndim > 1 else None
+        """An array that stood in a graph: f32, whose rows are padded, or i32, whose bits lie there as if they were."""
+        columns = array.shape[-1] if array.ndim > 1 and array.dtype == np.float32 else None
         self.packed[name] = Packed(
             name, (name,), (array.size // (columns or 1),), None, FORMATS["f32"], columns=columns
         )
-        self.constants[name] = constant(array)
+        self.constants[name] = constant(array.reshape(-1).view(np.float32) if array.dtype == np.int32 else array)
 
     def merge(self, variables: list[Any], suffix: str, arrange: Arrangement) -> Any:
         """The variable of a new parameter made of these ones, which have one format (or are vectors)."""

@@ -20,6 +20,7 @@ from hearth.compiler.extract import extract_plan
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.constants import lift_constants
 from hearth.compiler.passes.convolutions import fuse_convolutions
+from hearth.compiler.passes.decompose import decompose
 from hearth.compiler.passes.elementwise import fuse_elementwise
 from hearth.compiler.passes.fuse import (
     fuse_activation,
@@ -83,7 +84,8 @@ def lower(
     }
     phases: list[Phase] = [
         ("lift_constants", lambda m: lift_constants(m, parameters)),
-        ("fuse_embedding_scale", fuse_embedding_scale),
+        ("decompose", decompose),
+        ("fuse_embedding_scale", lambda m: fuse_embedding_scale(m, parameters)),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
         ("fuse_activation", fuse_activation),

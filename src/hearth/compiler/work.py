@@ -47,10 +47,11 @@ class Work:
     appends: bool = False
 
     @classmethod
-    def of(cls, role: str, rows: Any, operations: int = 0, **others: Any) -> Work:
-        """Of a step over `rows` rows, a size of the graph, with so many operations a row."""
+    def of(cls, role: str, rows: Any, operations: Any = 0, **others: Any) -> Work:
+        """Of a step over `rows` rows, a size of the graph, with so many operations a row, which is one, too."""
         factor, symbol = _factors(rows)
-        return cls(role, symbol or "one", factor * operations, **others)
+        each, other = _factors(operations)
+        return cls(role, symbol or other or "one", factor * each, **others)
 
     def to_text(self) -> str:
         """As an attribute of an operation in the graph."""

@@ -186,7 +186,7 @@ def borrowed(
     strides = [dtype.itemsize]
     for size in (row_stride, *shape[-2:0:-1])[: len(shape) - 1]:
         strides.insert(0, strides[0] * size)
-    return np.asarray(_Borrowed(handle, data, dtype, shape, tuple(strides)))
+    return np.asarray(_Borrowed(handle, data, dtype, shape, tuple(strides[len(strides) - len(shape) :])))
 
 
 def _view(handle: SessionHandle, tensor: binding.Tensor) -> NDArray[Any]:
@@ -210,7 +210,7 @@ def _converted(function: FunctionInfo, name: str, values: ArrayLike) -> NDArray[
     if array.ndim != len(declared.shape):
         axes = ", ".join(map(str, declared.shape))
         raise UsageError(f"{name} must have {len(declared.shape)} axes ({axes}), not {array.ndim}.")
-    return np.ascontiguousarray(as_dtype(array, declared))
+    return np.asarray(as_dtype(array, declared), order="C")
 
 
 def as_dtype(array: NDArray[Any], declared: TensorInfo) -> NDArray[Any]:

@@ -65,7 +65,7 @@ def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool) -> l
     args = [x]
     attrs: dict[str, Any] = {"norm": "", "gather": False, "epsilon": 0.0, "weight": True, "bias": False}
     norm = _NORMS.get(operation(source), "")
-    if is_op(source, "take"):
+    if is_op(source, "take") and len(source.args[0].ty.shape) == 2 and int(source.attrs.axis) == 0:
         args, attrs["gather"] = [source.args[0], source.args[1]], True
     elif norm in _FUSED[form] and only_products:
         attrs |= {"norm": norm, "epsilon": source.attrs.epsilon}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tvm import relax
+
 from hearth.compiler.cpu.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
 from hearth.compiler.cpu.rules import RULES
+from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
-from hearth.compiler.cpu.selection import LANES, Selection, strides, width
+from hearth.compiler.cpu.selection import Selection, is_padded, last_size, strides
 from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite
 from hearth.errors import Unsupported
 
@@ -24,6 +27,8 @@ def select_kernels(module: Any, selection: Selection) -> Any:
 
     def rule(graph: Graph, value: Any) -> Any:
         name = operation(value)
+        if isinstance(value, relax.Tuple):
+            return relax.Tuple([_owned(graph, field, selection) for field in value.fields])
         if not name:
             return None
         if name not in RULES:
@@ -33,7 +38,7 @@ def select_kernels(module: Any, selection: Selection) -> Any:
     def pad_inputs(graph: Graph) -> None:
         """Inputs of numbers get padded rows, as everything has that is made of them."""
         for var in graph.params[: int(graph.function.attrs["num_input"])]:
-            if dtype_of(var.ty) == "float32" and width(var) % LANES:
+            if dtype_of(var.ty) == "float32" and not is_padded(last_size(var)):
                 graph.bind(var, graph.emit(copied(var, 0, strides(var.ty.shape, dense=True), var, selection)))
 
     lowered = rewrite(module, rule, pad_inputs)
@@ -51,3 +56,14 @@ def select_kernels(module: Any, selection: Selection) -> Any:
         for isa, kernel in kernels.items():
             lowered[isa.symbol(kernel.name)] = kernel.finish(isa.symbol(kernel.name))
     return lowered
+
+
+def _owned(graph: Graph, result: Any, selection: Selection) -> Any:
+    """A result in memory of its own: what is an input or a weight is copied."""
+    origin = graph.origin(result)
+    if not isinstance(origin, relax.Var):
+        return result
+    packed = selection.parameters.packed.get(origin.name)
+    if packed is not None and packed.k is not None:
+        raise Unsupported(f"The weight {origin.name} is a result, and it is packed for products.")
+    return graph.emit(copied(result, 0, steps_of(result), result, selection, padded=True))

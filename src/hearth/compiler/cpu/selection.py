@@ -90,24 +90,44 @@ Rule = Callable[[Graph, Any, Selection], Any]
 """(graph, operation, selection) -> what takes the operation's place; None: not mine."""
 
 
-def stride(width: int) -> int:
-    """Row stride of an activation of `width` columns, in elements."""
-    return round_up(width, LANES)
+def stride(columns: Any) -> Any:
+    """Row stride of an activation of so many columns, in elements."""
+    if isinstance(columns, int):
+        return round_up(columns, LANES)
+    return tirx.floordiv(columns + (LANES - 1), tirx.IntImm("int64", LANES)) * LANES
+
+
+def is_padded(columns: Any) -> bool:
+    """Whether rows of so many columns are always whole vectors, so that there is nothing between them."""
+    return isinstance(columns, int) and columns % LANES == 0
+
+
+def last_size(var: Any) -> Any:
+    """Columns of an activation, before padding: a number, or an open size."""
+    return sizes(var.ty.shape)[-1] if len(var.ty.shape) else 1
 
 
 def width(var: Any) -> int:
-    """Columns of an activation, before padding.
+    """Columns of an activation where these must be fixed.
 
     Raises:
-        Unsupported: they are not fixed.
+        Unsupported: they are not.
     """
-    columns = sizes(var.ty.shape)[-1]
-    if not isinstance(columns, int):
-        raise Unsupported(
-            f"An array whose last axis has the open size {columns} cannot be compiled yet.",
-            hint="Fix the size: --size NAME=N, or sizes= in Python.",
-        )
-    return columns
+    return fixed(last_size(var))
+
+
+def fixed(size: Any) -> int:
+    """A size that must be a number.
+
+    Raises:
+        Unsupported: it is open.
+    """
+    if isinstance(size, int | tirx.IntImm):
+        return int(size)
+    raise Unsupported(
+        f"An axis has the open size {size}, and what is computed of it needs a fixed one.",
+        hint="Fix the size: --size NAME=N, or sizes= in Python.",
+    )
 
 
 def product(factors: Sequence[Any]) -> Any:
@@ -147,8 +167,8 @@ def columns_of(graph: Graph, var: Any) -> tuple[Any, int, int]:
         split = graph.value(value.tuple_value)
         if is_op(split, "split"):
             starts = [0, *(int(i) for i in split.attrs.indices_or_sections)]
-            return split.args[0], starts[value.index], stride(width(split.args[0]))
-    return var, 0, stride(width(var))
+            return split.args[0], starts[value.index], stride(last_size(split.args[0]))
+    return var, 0, stride(last_size(var))
 
 
 def tensor(*shape: Any, dtype: str = "float32") -> Any:
@@ -157,7 +177,7 @@ def tensor(*shape: Any, dtype: str = "float32") -> Any:
 
 def like(var: Any, columns: int | None = None, dtype: str = "float32") -> Any:
     """The physical type of an activation with the rows of `var`, and `columns` columns (None: as many)."""
-    return tensor(*list(var.ty.shape)[:-1], stride(width(var) if columns is None else columns), dtype=dtype)
+    return tensor(*list(var.ty.shape)[:-1], stride(last_size(var) if columns is None else columns), dtype=dtype)
 
 
 def call(

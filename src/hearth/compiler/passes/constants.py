@@ -5,31 +5,36 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
+from tvm.relax import op
 
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, rewrite
 
 
 def lift_constants(module: Any, parameters: Parameters) -> Any:
-    """Every constant of more than one float as a parameter `constants.HASH`."""
+    """Every constant that has axes, or is a result, as a parameter `constants.HASH`; truth as 1.0 and 0.0."""
     variables: dict[Any, dict[str, Any]] = {}
 
-    def lifted(graph: Graph, value: Any) -> Any:
-        if not (isinstance(value, tvm.ir.expr.GenericConst) and len(value.ty.shape) > 0):
+    def lifted(graph: Graph, value: Any, *, single: bool = False) -> Any:
+        if not (isinstance(value, tvm.ir.expr.GenericConst) and (single or len(value.ty.shape) > 0)):
             return value
         array = value.value.numpy()
-        if array.dtype.kind != "f":
-            return value
-        name = f"constants.{hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:12]}"
+        is_truth = array.dtype == bool
+        array = array.astype(np.int32 if array.dtype.kind in "iu" else np.float32)
+        what = f"{array.dtype} {array.shape}".encode() + array.tobytes()
+        name = f"constants.{hashlib.sha256(what).hexdigest()[:12]}"
         known = variables.setdefault(graph, {})
         if name not in known:
             parameters.add_constant(name, array)
-            known[name] = graph.add_param(relax.Var(name, relax.TensorType(array.shape, "float32")))
-        return known[name]
+            known[name] = graph.add_param(relax.Var(name, relax.TensorType(array.shape, str(array.dtype))))
+        return graph.emit(op.astype(known[name], "bool")) if is_truth else known[name]
 
     def rule(graph: Graph, value: Any) -> Any:
+        if isinstance(value, tvm.ir.expr.GenericConst):
+            return lifted(graph, value, single=True)
         if not isinstance(value, relax.Call):
             return None
         args = [

@@ -6,6 +6,7 @@ Operands are broadcast as numpy does it. What is not arithmetic (norms, products
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,8 @@ Term = Any
 
 _BINARY = {
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "less_equal", "greater", "greater_equal",
-    "equal", "not_equal",
+    "equal", "not_equal", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "floor_mod",
+    "mod",
 }  # fmt: skip
 _LOGICAL = {"logical_and": "multiply", "logical_or": "maximum", "logical_xor": "not_equal"}
 """Of truth, as 1 and 0."""
@@ -44,6 +46,16 @@ _UNARY = {
             "erf",
             "sigmoid",
             "tanh",
+            "acos",
+            "acosh",
+            "asin",
+            "asinh",
+            "atan",
+            "atanh",
+            "cosh",
+            "isinf",
+            "isnan",
+            "sinh",
         )
     },
     **{f"nn.{name}": name for name in ("relu", "silu", "gelu", "gelu_tanh")},
@@ -80,6 +92,8 @@ _SPECIAL: Mapping[str, Callable[[Any, Term], Term]] = {
     "square": _square,
     "nn.softplus": _softplus,
     "logical_not": lambda value, x: ["equal", x, 0.0],
+    "bitwise_not": lambda value, x: ["subtract", -1.0, x],
+    "isfinite": lambda value, x: ["less", ["abs", x], math.inf],
     "sign": lambda value, x: ["subtract", ["greater", x, 0.0], ["less", x, 0.0]],
     "tan": lambda value, x: ["divide", ["sin", x], ["cos", x]],
 }
@@ -89,7 +103,7 @@ def fuse_elementwise(module: Any) -> Any:
     """Every operation on elements as `hearth.map(operands..., term=)`."""
 
     def rule(graph: Graph, value: Any) -> Any:
-        if operation(value) == "astype" and all(_is_integer(x.ty) for x in (value, value.args[0])):
+        if operation(value) == "astype" and all(dtype_of(x.ty) in _SAME for x in (value, value.args[0])):
             return value.args[0]
         operands: list[Any] = []
         term = _term(graph, value, value.ty, operands, root=True)
@@ -125,15 +139,21 @@ def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool 
         return [name, *(_operand(graph, x, ty, operands) for x in value.args)]
     if name in _SPECIAL:
         return _SPECIAL[name](value, _operand(graph, value.args[0], ty, operands))
-    if name == "power" and (exponent := scalar(value.args[1])) is not None and exponent in _POWERS:
-        return _POWERS[exponent](_operand(graph, value.args[0], ty, operands))
+    if name == "floor_divide":
+        return ["floor", ["divide", *(_operand(graph, x, ty, operands) for x in value.args)]]
+    if name == "power":
+        return _power(graph, value, ty, operands)
     if name == "astype":
         return _converted(value, _operand(graph, value.args[0], ty, operands))
     return None
 
 
+_SAME = ("int32", "int64")
+"""Integers that lie in memory as i32."""
+
+
 def _is_integer(ty: Any) -> bool:
-    return dtype_of(ty) in ("int32", "int64")
+    return dtype_of(ty) in (*_SAME, "uint8", "int8")
 
 
 def _converted(value: Any, x: Term) -> Term | None:
@@ -143,6 +163,14 @@ def _converted(value: Any, x: Term) -> Term | None:
     if _is_integer(value.ty) and dtype_of(value.args[0].ty) == "float32":
         return ["trunc", x]
     return ["copy", x] if dtype_of(value.ty) == "float32" or _is_integer(value.ty) else None
+
+
+def _power(graph: Graph, value: Any, ty: Any, operands: list[Any]) -> Term:
+    exponent, x = scalar(value.args[1]), _operand(graph, value.args[0], ty, operands)
+    if exponent is not None and exponent in _POWERS:
+        return _POWERS[exponent](x)
+    term = ["power", x, _operand(graph, value.args[1], ty, operands)]
+    return ["round", term] if _is_integer(value.ty) else term
 
 
 _POWERS: Mapping[float, Callable[[Term], Term]] = {

@@ -188,15 +188,21 @@ def _head(graph: Graph, var: Any) -> tuple[float, float, Any]:
     return scale, cap, value if is_op(value, "hearth.linear") else None
 
 
-def fuse_embedding_scale(module: Any) -> Any:
-    """constant * take(W, ids) is a lookup that scales; every lookup becomes `hearth.embedding`."""
+def fuse_embedding_scale(module: Any, parameters: Parameters) -> Any:
+    """constant * take(W, ids) is a lookup that scales; every lookup in a packed matrix becomes `hearth.embedding`."""
+
+    def is_lookup(value: Any) -> bool:
+        if not is_op(value, "take") or value.attrs.axis is None or int(value.attrs.axis) != 0:
+            return False
+        packed = parameters.packed.get(getattr(value.args[0], "name", ""))
+        return packed is not None and packed.k is not None
 
     def rule(graph: Graph, value: Any) -> Any:
         if is_op(value, "multiply"):
             factor, source = scalar(value.args[1]), graph.value(value.args[0])
-            if factor is not None and is_op(source, "take") and graph.value(source.args[0]) is None:
+            if factor is not None and is_lookup(source):
                 return hearth_op("embedding", [source.args[1], source.args[0]], value.ty, scale=factor)
-        if is_op(value, "take") and graph.value(value.args[0]) is None:
+        if is_lookup(value):
             return hearth_op("embedding", [value.args[1], value.args[0]], value.ty, scale=1.0)
         return None
 

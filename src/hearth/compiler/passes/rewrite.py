@@ -66,6 +66,13 @@ class Graph:
     def bind(self, var: Any, new: Any) -> None:
         self._new[var] = new
 
+    def origin(self, var: Any) -> Any:
+        """What an old variable has become: a parameter of the function, or what made it."""
+        found = self.mapped(var)
+        while isinstance(found, relax.Var) and found not in self.params:
+            found = self.builder.lookup_binding(found)
+        return found
+
 
 def rewrite(module: Any, rule: Rule, begin: Callable[[Graph], None] | None = None) -> Any:
     """`module` with `rule` tried at every binding of every function, in order; dead bindings are dropped.

@@ -9,7 +9,7 @@ from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.moves import multiply, number
+from hearth.model.imported.moves import multiply, number, where
 
 # Names of Relax's operations.
 _UNARY = {
@@ -150,12 +150,12 @@ def _where(c: Context) -> Any:
     a, b = c.x("self"), c.x("other")
     if str(a.ty.dtype) != str(b.ty.dtype):
         a, b = c.cast(a, "float32"), c.cast(b, "float32")
-    return c.g.emit(op.where(c.x("condition"), a, b))
+    return where(c.g, c.x("condition"), a, b)
 
 
 def _masked_fill(c: Context) -> Any:
     x, value = c.x(), c.cast(c.x("value"), str(c.x().ty.dtype))
-    return c.g.emit(op.where(c.x("mask"), value, x))
+    return where(c.g, c.x("mask"), value, x)
 
 
 def _nan_to_num(c: Context) -> Any:

@@ -50,6 +50,7 @@ class Graph:
         definitions: the call (or element of a tuple) behind each variable.
         order: how many variables were there before it.
         uses: how often the source's graph reads a variable, where that is not once.
+        given: the type that the source gives a constant, whose integers are all i32 here.
     """
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], symbols: Mapping[str, tuple[int, int]]) -> None:
@@ -59,6 +60,7 @@ class Graph:
         self.order: dict[Any, int] = {}
         self.uses: dict[Any, int] = {}
         self.known: dict[Any, Known] = {}
+        self.given: dict[Any, np.dtype[Any]] = {}
         self.symbols = {name: tirx.Var(name, "int64") for name in symbols}
         self.analyzer = sym.Analyzer()
         for name, (low, high) in symbols.items():
@@ -70,9 +72,11 @@ class Graph:
 
     def constant(self, array: Any, name: str = "constant") -> Any:
         """A variable for an array: floats as f32, integers as i32 (the largest i64 stands for "to the end")."""
-        array = _of_our_types(np.asarray(array))
+        given = np.asarray(array)
+        array = _of_our_types(given)
         var = self._variable(name, array.shape, str(array.dtype))
         self.known[var] = Known(lambda: array)
+        self.given[var] = given.dtype
         return var
 
     def parameter(
@@ -244,7 +248,7 @@ def _of_our_types(array: Array) -> Array:
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # of f64, what f32 does not hold is infinite
             return array.astype(np.float32, copy=False)
-    if array.dtype.kind in "iu" and array.dtype not in (np.int8, np.uint8, np.int32):
+    if array.dtype.kind in "iu" and array.dtype != np.int32:
         return np.clip(array, _INT32.min, _INT32.max).astype(np.int32)
     return array
 

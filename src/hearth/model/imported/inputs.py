@@ -77,5 +77,7 @@ def declare(g: Graph, item: Wanted, shape: Sequence[int | str]) -> Any:
 
 
 def as_wanted(g: Graph, var: Any, item: Wanted) -> Any:
-    """An input as the graph reads it."""
-    return g.emit(op.astype(var, "bool")) if item.dtype == "bool" else var
+    """An input as the graph reads it: integers as i32."""
+    if item.dtype == "bool":
+        return g.emit(op.astype(var, "bool"))
+    return g.emit(op.astype(var, "int32")) if item.dtype in ("uint8", "int8") else var

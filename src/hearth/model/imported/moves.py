@@ -37,6 +37,13 @@ def binary(g: Graph, name: str, a: Any, b: Any) -> Any:
     return g.emit(function(a, b))
 
 
+def where(g: Graph, condition: Any, a: Any, b: Any) -> Any:
+    """A choice; known numbers take no part in the shape."""
+    others = [x for x in (condition, a, b) if x not in g.known]
+    widest = max(others, key=g.rank, default=condition)
+    return g.emit(op.where(condition, *(_unpadded(g, x, widest) if g.rank(widest) else x for x in (a, b))))
+
+
 def _unpadded(g: Graph, x: Any, other: Any) -> Any:
     """A known value without the leading axes of size 1 that the other one has as well."""
     if x not in g.known or other in g.known:

@@ -26,7 +26,8 @@ from hearth.model.network import Network
 CONVERTERS: dict[str, Converter] = {**ELEMENTWISE, **SHAPES, **NEURAL}
 _DTYPES = {
     "f32": "float32", "f16": "float32", "f64": "float32", "bf16": "float32", "int64": "int32", "int32": "int32",
-    "uint8": "uint8", "int8": "int8", "bool": "bool",
+    "int16": "int32", "uint16": "int32", "uint32": "int32", "uint64": "int32", "uint8": "uint8", "int8": "int8",
+    "bool": "bool",
 }  # fmt: skip
 _LEAST_OPSET = 7
 

@@ -9,7 +9,7 @@ import numpy as np
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model.imported.moves import binary, multiply, number
+from hearth.model.imported.moves import binary, multiply, number, where
 from hearth.model.imported.onnx_context import Context, Converter
 
 # Names of Relax's operations.
@@ -24,8 +24,18 @@ _BINARY = {
     "Equal": "equal", "Greater": "greater", "GreaterOrEqual": "greater_equal", "Less": "less",
     "LessOrEqual": "less_equal", "Div": "divide",
 }  # fmt: skip
-_CASTS = {1: "float32", 10: "float32", 11: "float32", 16: "float32", 9: "bool", 2: "uint8", 3: "int8"}
-_INTEGERS = (4, 5, 6, 7, 12, 13)
+_CASTS = {1: "float32", 10: "float32", 11: "float32", 16: "float32", 9: "bool"}
+_INTEGERS = {
+    2: (0, 256),
+    3: (-128, 256),
+    4: (0, 1 << 16),
+    5: (-(1 << 15), 1 << 16),
+    6: None,
+    7: None,
+    12: None,
+    13: None,
+}
+"""By the number of a type: its least value and how many it has, where those are fewer than i32 has."""
 
 
 def _unary(name: str) -> Converter:
@@ -60,11 +70,18 @@ def _mod(c: Context) -> Any:
 
 
 def cast(c: Context) -> Any:
-    to = c.attr("to", 1)
-    dtype = _CASTS.get(to, "int32" if to in _INTEGERS else "")
-    if not dtype:
+    to, x = c.attr("to", 1), c.x()
+    if to in _CASTS:
+        return c.g.emit(op.astype(x, _CASTS[to]))
+    if to not in _INTEGERS:
         raise Unsupported(f"it makes the type {to}")
-    return c.g.emit(op.astype(c.x(), dtype))
+    is_whole, limits = str(x.ty.dtype) == "int32", _INTEGERS[to]
+    x = c.g.emit(op.astype(x, "int32"))
+    if limits is None or not is_whole:  # of a float that does not fit nothing is said
+        return x
+    least, count = (c.g.constant(np.array(number)) for number in limits)
+    wrapped = binary(c.g, "floor_mod", binary(c.g, "subtract", x, least), count)
+    return binary(c.g, "add", wrapped, least)
 
 
 def _clip(c: Context) -> Any:
@@ -135,7 +152,7 @@ def _prelu(c: Context) -> Any:
 
 
 def _where(c: Context) -> Any:
-    return c.g.emit(op.where(c.x(0), c.x(1), c.x(2)))
+    return where(c.g, c.x(0), c.x(1), c.x(2))
 
 
 def _mean(c: Context) -> Any:

@@ -147,7 +147,7 @@ typedef struct hearth_tensor {
     const char *name;
     void *data;         /* of an input only read; NULL is fine where an axis is 0 */
     uint32_t dtype;     /* hearth_dtype */
-    uint32_t rank;      /* 1 .. 8 */
+    uint32_t rank;      /* 0 .. 8; 0: a single number */
     int64_t shape[8];   /* [rank] */
     int64_t row_stride; /* at least the last axis; of an input 0 or the last axis, for inputs are dense */
 } hearth_tensor;

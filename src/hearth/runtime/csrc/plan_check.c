@@ -202,7 +202,7 @@ static hearth_status check_steps(const hth_plan *p) {
 static hearth_status check_shape(const hth_plan *p, const char *what, uint32_t i, uint32_t dtype, uint32_t first_dim,
                                  uint32_t num_dims) {
     if (dtype > HEARTH_F16) return CORRUPT("%s %u: unknown dtype %u", what, i, dtype);
-    if (num_dims < 1 || num_dims > HTH_MAX_AXES) return CORRUPT("%s %u: %u axes, must be 1 to 8", what, i, num_dims);
+    if (num_dims > HTH_MAX_AXES) return CORRUPT("%s %u: %u axes, must be 0 to 8", what, i, num_dims);
     if (first_dim > p->header->num_dims || num_dims > p->header->num_dims - first_dim) {
         return CORRUPT("%s %u: its axes lie outside the table", what, i);
     }
@@ -242,8 +242,8 @@ static hearth_status check_inputs(const hth_plan *p) {
 /* That an output fits its buffer whatever the sizes: rows are the product of all axes but the last. */
 static hearth_status check_room(const hth_plan *p, uint32_t i, const hth_plan_output *output) {
     const uint32_t *dims = p->dims + output->first_dim;
-    const uint32_t row = output->num_dims > 1 ? output->row_stride : dims[0];
-    uint64_t bytes = 0, product = hth_dtype_bytes(output->dtype);
+    const uint32_t row = output->num_dims == 1 ? dims[0] : output->row_stride;
+    uint64_t bytes = hth_dtype_bytes(output->dtype), product = bytes;
     bool fits = p->scalars[row].interval.low >= 0;
     for (uint32_t d = 0; fits && d < output->num_dims; ++d) {
         const uint32_t scalar = d + 1 < output->num_dims ? dims[d] : row;

@@ -57,7 +57,7 @@ static hearth_status match_inputs(call *c, const hearth_tensor *inputs, uint32_t
         if (given->rank != input->num_dims) {
             return INVALID(INPUT "has %u axes, must have %u", c->name, name, given->rank, input->num_dims);
         }
-        if (given->row_stride != 0 && given->row_stride != given->shape[given->rank - 1]) {
+        if (given->row_stride != 0 && given->row_stride != (given->rank > 0 ? given->shape[given->rank - 1] : 1)) {
             return INVALID(INPUT "its rows do not stand one after the other", c->name, name);
         }
     }
@@ -169,7 +169,7 @@ static hearth_status describe_outputs(const call *c, hearth_tensor *outputs) {
         for (uint32_t d = 0; d < output->num_dims; ++d) {
             answer->shape[d] = c->session->scalars[c->plan->dims[output->first_dim + d]];
         }
-        const int64_t last = answer->shape[output->num_dims - 1];
+        const int64_t last = output->num_dims > 0 ? answer->shape[output->num_dims - 1] : 1;
         answer->row_stride = output->num_dims > 1 ? c->session->scalars[output->row_stride] : last;
         if (last > answer->row_stride) {
             return hth_fail(HEARTH_CORRUPT, "plan.bin: output %.200s: %lld columns in rows of %lld", answer->name,

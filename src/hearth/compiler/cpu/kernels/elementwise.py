@@ -13,8 +13,21 @@ from typing import Any, Literal
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels import vmath
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, i64, in_name, llvm, vec
+from hearth.compiler.cpu.kernels import curves, vmath
+from hearth.compiler.cpu.kernels.builder import (
+    Expr,
+    Kernel,
+    Memory,
+    bitcast,
+    broadcast,
+    cast,
+    const,
+    f32,
+    i64,
+    in_name,
+    llvm,
+    vec,
+)
 
 LANES = 16
 
@@ -33,8 +46,23 @@ def _activation(function: Callable[[Kernel, Expr, int], Expr]) -> Callable[[Kern
     return lambda k, lanes, x: function(k, x, lanes)
 
 
+def _of_two(function: Callable[[Kernel, Expr, Expr, int], Expr]) -> Callable[[Kernel, int, Expr, Expr], Expr]:
+    return lambda k, lanes, a, b: function(k, a, b, lanes)
+
+
 def _flag(compare: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, int, Expr, Expr], Expr]:
     return lambda k, lanes, a, b: tirx.Select(compare(a, b), f32(1.0, lanes), f32(0.0, lanes))
+
+
+def _flag_of_bits(compare: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, int, Expr], Expr]:
+    """Compares the bits of a number without its sign with those of infinity, beyond which there is only NaN: of
+    comparisons of floats compilers believe that a number equals itself."""
+
+    def function(k: Kernel, lanes: int, x: Expr) -> Expr:
+        size = tirx.bitwise_and(bitcast("int32", x, lanes), const("int32", 0x7FFFFFFF, lanes))
+        return tirx.Select(compare(size, const("int32", 0x7F800000, lanes)), f32(1.0, lanes), f32(0.0, lanes))
+
+    return function
 
 
 FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
@@ -58,7 +86,10 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
         name: _activation(function)
         for name, function in (("log", vmath.log), ("sin", vmath.sin), ("cos", vmath.cos), ("erf", vmath.erf))
     },
-    **{name: _activation(function) for name, function in vmath.ACTIVATIONS.items()},
+    **{name: _activation(function) for name, function in (vmath.ACTIVATIONS | curves.UNARY).items()},
+    **{name: _of_two(function) for name, function in curves.BINARY.items()},
+    "isnan": _flag_of_bits(lambda size, infinity: size > infinity),
+    "isinf": _flag_of_bits(tirx.EQ),
     "less": _flag(lambda a, b: a < b),
     "less_equal": _flag(lambda a, b: a <= b),
     "greater": _flag(lambda a, b: a > b),

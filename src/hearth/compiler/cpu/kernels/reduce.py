@@ -6,6 +6,7 @@ units are shared.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,13 +16,13 @@ from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, f32, i64
 
 LANES = 16
-LOWEST = -3.4028234e38
 
 COMBINE: Mapping[str, tuple[Callable[[Expr, Expr], Expr], float]] = {
     "sum": (lambda a, b: a + b, 0.0),
     "mean": (lambda a, b: a + b, 0.0),
-    "max": (lambda a, b: tirx.max(a, b), LOWEST),
-    "min": (lambda a, b: tirx.min(a, b), -LOWEST),
+    "max": (lambda a, b: tirx.max(a, b), -math.inf),
+    "min": (lambda a, b: tirx.min(a, b), math.inf),
+    "prod": (lambda a, b: a * b, 1.0),
 }
 """By operation: how two values become one, and what changes nothing."""
 
@@ -127,4 +128,5 @@ _REDUCE: Mapping[str, Callable[[Kernel, Expr], Expr]] = {
     "mean": lambda k, x: vmath.reduce_sum(k, x, LANES),
     "max": lambda k, x: vmath.reduce_max(x),
     "min": _fold(lambda a, b: tirx.min(a, b)),
+    "prod": _fold(lambda a, b: a * b),
 }

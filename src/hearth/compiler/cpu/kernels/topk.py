@@ -1,4 +1,4 @@
-"""The largest numbers of each row, in falling order, and where they stand; of equal ones the first comes first.
+"""The largest (or the smallest) numbers of each row, in order, and where they stand; of equal ones the first is first.
 
 A number and its place make one 64-bit key, no two of which are equal: the bits of the number in the order of its size,
 then the place, counted from the end. A heap of k keys meets the row once.
@@ -19,13 +19,14 @@ MAGNITUDE, INFINITY = 0x7FFFFFFF, 0x7F800000
 
 @dataclass(frozen=True)
 class TopkSpec:
-    """How many of each row: `k`."""
+    """How many of each row: `k`; the largest in falling order, or the smallest in rising order."""
 
     k: int
+    largest: bool = True
 
     @property
     def name(self) -> str:
-        return f"topk_{self.k}"
+        return f"topk_{self.k}{'' if self.largest else '_smallest'}"
 
     def scratch_bytes(self) -> int:
         """The heap."""
@@ -33,11 +34,11 @@ class TopkSpec:
 
 
 def topk(spec: TopkSpec) -> Kernel:
-    """Buffers: X f32 [row][ld]; values f32 [row][out_ld]; indices i32 [row][out_ld]. Scalars: size (true columns, at
-    least k), ld, out_ld. Unit: row. NaN counts as larger than any number, as in torch."""
+    """Buffers: X f32 [row][ld]; values f32 [row][values_ld]; indices i32 [row][k]. Scalars: size (true columns, at
+    least k), ld, values_ld. Unit: row. NaN counts as larger than any number, as in torch."""
     k = Kernel(spec.name)
     x, values, indices = k.buffer("X", "float32"), k.buffer("values", "float32"), k.buffer("indices", "int32")
-    size, ld, out_ld = (k.scalar(name) for name in ("size", "ld", "out_ld"))
+    size, ld, values_ld = (k.scalar(name) for name in ("size", "ld", "values_ld"))
     heap = k.scratch("int64")
     with k.loop(k.begin, k.end) as row:
         start = k.opaque(row * ld, "start")
@@ -50,6 +51,8 @@ def topk(spec: TopkSpec) -> Kernel:
             ordered = tirx.bitwise_xor(bits, tirx.bitwise_and(sign, const("int32", MAGNITUDE)))
             is_nan = tirx.bitwise_and(bits, const("int32", MAGNITUDE)) > const("int32", INFINITY)
             ordered = tirx.Select(is_nan, const("int32", MAGNITUDE), ordered)
+            if not spec.largest:
+                ordered = const("int32", -1) - ordered
             return tirx.shift_left(cast("int64", ordered), i64(32)) + (i64(PLACES) - place)
 
         with k.loop(0, spec.k) as i:
@@ -68,8 +71,8 @@ def topk(spec: TopkSpec) -> Kernel:
             k.store(heap, 0, heap.load(place))
             _sift(k, heap, i64(0), place, spec.k)
             index = k.opaque(i64(PLACES) - tirx.bitwise_and(smallest, i64(PLACES)), "index")
-            k.store(values, row * out_ld + place, x.load(start + index))
-            k.store(indices, row * out_ld + place, cast("int32", index))
+            k.store(values, row * values_ld + place, x.load(start + index))
+            k.store(indices, row * spec.k + place, cast("int32", index))
     return k
 
 

@@ -41,7 +41,7 @@ _ERF = tuple(2 / math.sqrt(math.pi) * (-1) ** i / (math.factorial(i) * (2 * i + 
 _ERF_SMALL, _ERF_END = 0.5, 9.5
 
 
-def _horner(k: Kernel, x: Expr, coefficients: tuple[float, ...], lanes: int) -> Expr:
+def horner(k: Kernel, x: Expr, coefficients: tuple[float, ...], lanes: int) -> Expr:
     """The polynomial in x, highest power first."""
     p = f32(coefficients[0], lanes)
     for c in coefficients[1:]:
@@ -63,7 +63,7 @@ def exp(k: Kernel, x: Expr, lanes: int, low: Expr | None = None) -> Expr:
     r = k.let(fma(n, f32(2.12194440e-4, lanes), fma(n, f32(-0.693359375, lanes), x, lanes), lanes), "r")
     if low is not None:
         r = k.let(r + low, "r")
-    p = _horner(k, r, _EXP, lanes)
+    p = horner(k, r, _EXP, lanes)
     p = k.let(fma(p, r * r, r + f32(1.0, lanes), lanes), "p")
     bits = tirx.shift_left(cast("int32", n, lanes) + const("int32", 127, lanes), const("int32", 23, lanes))
     return k.let(p * bitcast("float32", bits, lanes), "exp")
@@ -73,7 +73,7 @@ def exp2_short(k: Kernel, x: Expr, lanes: int) -> Expr:
     """2**x for x at most 127, smaller arguments than -126 giving about 1e-38; relative error below 8e-5."""
     x = k.let(tirx.max(f32(-126.0, lanes), x), "x")
     n = k.let(llvm("llvm.rint", vec("float32", lanes), x), "n")
-    p = _horner(k, k.let(x - n, "fraction"), _EXP2_SHORT, lanes)
+    p = horner(k, k.let(x - n, "fraction"), _EXP2_SHORT, lanes)
     bits = bitcast("int32", p, lanes) + tirx.shift_left(cast("int32", n, lanes), const("int32", 23, lanes))
     return k.let(bitcast("float32", bits, lanes), "exp2")
 
@@ -86,7 +86,7 @@ def log2(k: Kernel, x: Expr, lanes: int) -> Expr:
     n = k.let(tirx.shift_right(bits - half, const("int32", 23, lanes)), "n")
     m = k.let(bitcast("float32", bits - tirx.shift_left(n, const("int32", 23, lanes)), lanes), "m")
     t = k.let((m - f32(1.0, lanes)) / (m + f32(1.0, lanes)), "t")
-    series = _horner(k, k.let(t * t, "square"), tuple(2 / math.log(2) / i for i in (7, 5, 3, 1)), lanes)
+    series = horner(k, k.let(t * t, "square"), tuple(2 / math.log(2) / i for i in (7, 5, 3, 1)), lanes)
     return k.let(fma(series, t, cast("float32", n, lanes), lanes), "log2")
 
 
@@ -100,7 +100,7 @@ def log(k: Kernel, x: Expr, lanes: int) -> Expr:
     m = k.let(bitcast("float32", bits - tirx.shift_left(n, const("int32", 23, lanes)), lanes), "m")
     power = k.let(cast("float32", n, lanes) - tirx.Select(small, f32(25.0, lanes), f32(0.0, lanes)), "power")
     t = k.let((m - f32(1.0, lanes)) / (m + f32(1.0, lanes)), "t")
-    series = _horner(k, k.let(t * t, "square"), tuple(2 / i for i in (9, 7, 5, 3, 1)), lanes)
+    series = horner(k, k.let(t * t, "square"), tuple(2 / i for i in (9, 7, 5, 3, 1)), lanes)
     # log 2 in two parts: the first has few bits, so that its product with n is exact.
     rest = k.let(fma(series, t, power * f32(math.log(2) - 0.693359375, lanes), lanes), "rest")
     value = k.let(fma(power, f32(0.693359375, lanes), rest, lanes), "log")
@@ -114,7 +114,7 @@ def tanh(k: Kernel, x: Expr, lanes: int) -> Expr:
     x, one = k.let(x, "x"), f32(1.0, lanes)
     size = k.let(tirx.abs(x), "size")
     square = k.let(x * x, "square")
-    small = fma(_horner(k, square, _TANH, lanes) * square, size, size, lanes)
+    small = fma(horner(k, square, _TANH, lanes) * square, size, size, lanes)
     large = one - f32(2.0, lanes) / (exp(k, size * f32(2.0, lanes), lanes) + one)
     value = k.let(tirx.Select(size < f32(_TANH_SMALL, lanes), small, large), "value")
     sign = tirx.bitwise_and(bitcast("uint32", x, lanes), const("uint32", 0x80000000, lanes))
@@ -142,7 +142,7 @@ def _half_turns(k: Kernel, x: Expr, away: Expr, turns: Expr, lanes: int) -> Expr
         x = k.let(fma(away, f32(-piece, lanes), x, lanes), "x")
     x = k.let(tirx.max(f32(-2.0, lanes), tirx.min(limit, x)), "x")  # where no bit is right any more
     square = k.let(x * x, "square")
-    value = fma(_horner(k, square, _SINE, lanes) * square, x, x, lanes)
+    value = fma(horner(k, square, _SINE, lanes) * square, x, x, lanes)
     most = f32(2.0**30, lanes)
     whole = cast("int32", tirx.max(f32(-(2.0**30), lanes), tirx.min(most, turns)), lanes)
     sign = tirx.shift_left(whole, const("int32", 31, lanes))
@@ -154,10 +154,10 @@ def erf(k: Kernel, x: Expr, lanes: int) -> Expr:
     x, one = k.let(x, "x"), f32(1.0, lanes)
     size = k.let(tirx.min(f32(_ERF_END, lanes), tirx.abs(x)), "size")
     square = k.let(size * size, "square")
-    small = size * _horner(k, square, _ERF, lanes)
+    small = size * horner(k, square, _ERF, lanes)
     low = fma(size, size, f32(0.0, lanes) - square, lanes)
     away = k.let(size * f32(math.sqrt(2), lanes), "away")
-    ratio = _horner(k, away, _TAIL_N, lanes) / _horner(k, away, _TAIL_D, lanes)
+    ratio = horner(k, away, _TAIL_N, lanes) / horner(k, away, _TAIL_D, lanes)
     tail = ratio * exp(k, f32(0.0, lanes) - square, lanes, f32(0.0, lanes) - low)
     large = one - f32(2.0, lanes) * tail
     value = k.let(tirx.Select(size < f32(_ERF_SMALL, lanes), small, large), "value")
@@ -192,7 +192,7 @@ def gelu(k: Kernel, x: Expr, lanes: int) -> Expr:
     have cancelled."""
     x = k.let(x, "x")
     size = k.let(tirx.min(tirx.abs(x), f32(_TAIL_END, lanes)), "size")
-    ratio = _horner(k, size, _TAIL_N, lanes) / _horner(k, size, _TAIL_D, lanes)
+    ratio = horner(k, size, _TAIL_N, lanes) / horner(k, size, _TAIL_D, lanes)
     square = k.let(size * size, "square")
     low = fma(size, size, f32(0.0, lanes) - square, lanes)
     density = exp(k, square * f32(-0.5, lanes), lanes, low * f32(-0.5, lanes))
@@ -206,7 +206,7 @@ def gelu_of_bytes(k: Kernel, x: Expr, lanes: int) -> Expr:
     x = k.let(x, "x")
     end = f32(_NEAR_END, lanes)
     near = k.let(tirx.max(tirx.min(x, end), f32(0.0, lanes) - end), "near")
-    phi = fma(near, _horner(k, k.let(near * near, "square"), _NEAR, lanes), f32(0.5, lanes), lanes)
+    phi = fma(near, horner(k, k.let(near * near, "square"), _NEAR, lanes), f32(0.5, lanes), lanes)
     return x * phi
 
 
@@ -302,6 +302,7 @@ __all__ = [
     "exp",
     "exp2_short",
     "gelu",
+    "horner",
     "log",
     "log2",
     "quick_gelu",

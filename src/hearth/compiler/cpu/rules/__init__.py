@@ -14,6 +14,7 @@ from hearth.compiler.cpu.rules import (
     moves,
     norms,
     paged_attention,
+    picks,
     products,
     ragged_attention,
     ragged_pool,
@@ -23,8 +24,8 @@ from hearth.compiler.cpu.rules import (
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
-    contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, products,
-    ragged_attention, ragged_pool, reductions, rotary,
+    contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, picks,
+    products, ragged_attention, ragged_pool, reductions, rotary,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}

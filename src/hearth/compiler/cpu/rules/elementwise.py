@@ -12,6 +12,7 @@ from hearth.compiler.passes.elementwise import map_term
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
 from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work
+from hearth.errors import Unsupported
 
 Size = Any
 """A number or a symbolic size."""
@@ -40,9 +41,19 @@ class View:
         return "v" if isinstance(last, int) and last == 1 else "s" if isinstance(last, int) and last == 0 else "g"
 
 
+def element_type(ty: Any) -> str:
+    """What the elements of an operand are in memory: truth is 1.0 and 0.0, computed integers are i32."""
+    dtype = dtype_of(ty)
+    if dtype in ("float32", "int32", "uint8", "int8"):
+        return dtype
+    if dtype == "bool":
+        return "float32"
+    raise Unsupported(f"Arrays of {dtype} cannot be compiled yet.")
+
+
 def is_dense(var: Any) -> bool:
     """Whether the rows of an operand are not padded."""
-    return dtype_of(var.ty) != "float32"
+    return element_type(var.ty) != "float32"
 
 
 def steps_of(var: Any) -> list[Size]:
@@ -57,7 +68,7 @@ def broadcast_view(var: Any, shape: Sequence[Size]) -> View:
         for size, step in zip(sizes(var.ty.shape), steps_of(var), strict=True)
     ]
     along = (0,) * (len(shape) - len(steps)) + tuple(steps)
-    return View(var, 0, along, dtype_of(var.ty), not is_dense(var))
+    return View(var, 0, along, element_type(var.ty), not is_dense(var))
 
 
 def whole(shape: Sequence[Size], dtype: str = "float32") -> View:
@@ -66,9 +77,14 @@ def whole(shape: Sequence[Size], dtype: str = "float32") -> View:
     return View(None, 0, tuple(strides(shape, dense=dense)), dtype, padded=not dense)
 
 
+def whole_of(value: Any) -> View:
+    """All of the new result that an operation has."""
+    return whole(list(value.ty.shape), element_type(value.ty))
+
+
 def result_of(value: Any) -> Any:
     """The physical type of what is computed element by element: rows of integers are not padded."""
-    return like(value) if dtype_of(value.ty) == "float32" else tensor(*value.ty.shape, dtype=dtype_of(value.ty))
+    return tensor(*value.ty.shape, dtype=element_type(value.ty)) if is_dense(value) else like(value)
 
 
 def map_call(
@@ -118,7 +134,7 @@ def _map(graph: Graph, value: Any, s: Selection) -> Any:
     views = [broadcast_view(var, shape) for var in arguments(value)]
     operations = _nodes(term) * (sizes(shape)[-1] if shape else 1)
     work = Work.of("map", product(shape[:-1]), operations)
-    return map_call(term, views, shape, result_of(value), whole(shape, dtype_of(value.ty)), s, work)
+    return map_call(term, views, shape, result_of(value), whole_of(value), s, work)
 
 
 def _nodes(term: Term) -> int:

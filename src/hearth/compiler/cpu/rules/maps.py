@@ -1,4 +1,4 @@
-"""Maps of numbers: pooled, brought to another size, sampled at places; the largest numbers of rows."""
+"""Maps of numbers: pooled, brought to another size, sampled at places."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from typing import Any, Literal
 
 from tvm import relax
 
-from hearth.compiler.cpu.kernels.gather import gather, gather_elements
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.pool import PoolSpec, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
-from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, stride, tensor
-from hearth.compiler.passes.rewrite import Graph, dtype_of
-from hearth.compiler.symbolic import equal_sizes
+from hearth.compiler.cpu.selection import Rule, Selection, call, like, sizes, stride, tensor
+from hearth.compiler.passes.rewrite import Graph
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 
@@ -95,56 +92,9 @@ def _grid_sample(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [x, places], like(value), images * points, scalars, grain=8, work=work)
 
 
-def _topk(graph: Graph, value: Any, s: Selection) -> Any:
-    x, attrs = value.args[0], value.attrs
-    *before, size = sizes(x.ty.shape)
-    k = int(attrs.k)
-    if int(attrs.axis) not in (-1, len(before)) or not attrs.largest or str(attrs.ret_type) != "indices":
-        raise Unsupported("Only the places of the largest numbers of rows can be compiled yet.")
-    spec = TopkSpec(k)
-    kernel = s.use(spec.name, lambda isa: topk(spec), spec.scratch_bytes())
-    rows = product(before)
-    work = Work.of("topk", rows, 4 * size)
-    results = [tensor(*before, k), tensor(*before, k, dtype="int32")]
-    both = graph.emit(call(kernel, [x], results, rows, [size, stride(size), k], work=work))
-    return graph.emit(relax.TupleGetItem(both, 1))
-
-
-def _gather_nd(graph: Graph, value: Any, s: Selection) -> Any:
-    x, ids = value.args
-    if int(value.attrs.batch_dims) != 1 or len(x.ty.shape) != 3 or len(value.ty.shape) != 3:
-        raise Unsupported("Only rows of each image can be gathered yet.")
-    images, rows, columns = sizes(x.ty.shape)
-    count = int(value.ty.shape[1])
-    work = Work.of("gather", images * count, columns, gathers=True)
-    kernel = s.use("", lambda isa: gather())
-    return call(kernel, [x, ids], like(value), images * count, [rows, count, stride(columns)], grain=8, work=work)
-
-
-def _gather_elements(graph: Graph, value: Any, s: Selection) -> Any:
-    x, ids = value.args
-    shape, chosen = sizes(x.ty.shape), sizes(ids.ty.shape)
-    last = len(shape) - 1
-    axis = int(value.attrs.axis) % len(shape)
-    # Axes before the one that is gathered along are walked as one, so they must be whole in both.
-    others = [i for i in range(len(shape)) if i not in (axis, last)]
-    if axis < last - 1 or dtype_of(x.ty) != "float32" or any(not equal_sizes(shape[i], chosen[i]) for i in others):
-        raise Unsupported(f"Elements along axis {axis} of {len(shape)} cannot be gathered yet.", why=f"It is {value}.")
-    steps, rows = steps_of(x), chosen[axis] if axis != last else 1
-    outer = steps[axis] * shape[axis] if axis != last else steps[-2] if last else 0
-    units = product(chosen[:-1])
-    scalars = [shape[axis], steps[axis], 0 if axis == last else 1, rows, outer, chosen[-1], stride(chosen[-1])]
-    kernel = s.use("", lambda isa: gather_elements())
-    work = Work.of("gather", units, chosen[-1], gathers=True)
-    return call(kernel, [x, ids], like(value), units, scalars, grain=8, work=work)
-
-
 RULES: dict[str, Rule] = {
     "nn.max_pool2d": _pool("max"),
     "nn.avg_pool2d": _pool("average"),
     "image.resize2d": _resize2d,
     "image.grid_sample": _grid_sample,
-    "topk": _topk,
-    "gather_nd": _gather_nd,
-    "gather_elements": _gather_elements,
 }

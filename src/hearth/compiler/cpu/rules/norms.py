@@ -14,6 +14,7 @@ from hearth.compiler.cpu.selection import (
     Rule,
     Selection,
     call,
+    last_size,
     like,
     product,
     rows,
@@ -85,7 +86,7 @@ def _softmax(graph: Graph, value: Any, s: Selection) -> Any:
     if int(value.attrs.axis) not in (-1, len(x.ty.shape) - 1):
         raise Unsupported("A softmax over another axis than the last cannot be compiled yet.")
     kernel = s.use("", lambda isa: softmax())
-    size, m = width(x), rows(x)
+    size, m = last_size(x), rows(x)
     ldx = size if is_dense(x) else stride(size)
     return call(kernel, [x], like(value), m, [size, ldx, stride(size)], grain=2, work=Work.of("softmax", m, 20 * size))
 

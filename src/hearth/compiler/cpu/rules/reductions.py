@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hearth.compiler.cpu.kernels.reduce import place_of, reduce_columns, reduce_rows
-from hearth.compiler.cpu.rules.elementwise import Size, steps_of
+from hearth.compiler.cpu.rules.elementwise import Size, element_type, steps_of
 from hearth.compiler.cpu.selection import LANES, Rule, Selection, call, like, product, sizes, stride, tensor
-from hearth.compiler.passes.rewrite import Graph, dtype_of, operation
+from hearth.compiler.passes.rewrite import Graph, operation
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 
@@ -55,14 +55,12 @@ def _place(graph: Graph, value: Any, s: Selection) -> Any:
     """Over one axis. The axes after it, but the last, have the strides of one."""
     x, kind = value.args[0], operation(value)
     shape, steps = sizes(x.ty.shape), steps_of(x)
-    if value.attrs.axis is None or dtype_of(x.ty) not in ("float32", "int32"):
-        raise Unsupported(f"An {kind} of a whole array cannot be compiled yet.", why=f"It is {value}.")
     axis = int(value.attrs.axis) % len(shape)
     if axis < len(shape) - 2:
         raise Unsupported(f"An {kind} over axis {axis} of {len(shape)} cannot be compiled yet.")
     kept = shape[-1] if axis == len(shape) - 2 else 1
     units = product([size for i, size in enumerate(shape) if i != axis])
-    kernel = s.use("", lambda isa: place_of(kind == "argmax", dtype_of(x.ty)))
+    kernel = s.use("", lambda isa: place_of(kind == "argmax", element_type(x.ty)))
     # Axes before are walked as one, whose steps are rows of the memory.
     before = shape[axis] * steps[axis] if axis == len(shape) - 2 else steps[-2] if axis else 0
     scalars = [shape[axis], steps[axis], kept, before, 1]
@@ -71,6 +69,6 @@ def _place(graph: Graph, value: Any, s: Selection) -> Any:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("sum", "mean", "max", "min"), _reduce),
+    **dict.fromkeys(("sum", "mean", "max", "min", "prod"), _reduce),
     **dict.fromkeys(("argmax", "argmin"), _place),
 }
