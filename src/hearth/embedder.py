@@ -18,6 +18,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from hearth.arguments import text as checked_text
+from hearth.arguments import texts as text_list
+from hearth.arguments import texts_or_ids, whole_number
 from hearth.chat.embedding import normalized
 from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import Task
@@ -135,8 +138,7 @@ class Embedder:
         Raises:
             ContextFull: a text is too long. TokenizerMissing, UsageError, Unsupported: a model without vectors.
         """
-        given: Sequence[TextOrIds] = [texts] if isinstance(texts, str) else texts
-        prepared = self.prepare(given, kind=kind, prompt=prompt, truncate=truncate)
+        prepared = self.prepare(texts_or_ids("texts", texts), kind=kind, prompt=prompt, truncate=truncate)
         vectors = self.embed_prepared(prepared, dimensions=dimensions)
         return vectors[0] if isinstance(texts, str) else vectors
 
@@ -182,20 +184,19 @@ class Embedder:
             ContextFull: a query and a document are too long. TokenizerMissing, UsageError: a model that ranks nothing;
             `top` is below 1.
         """
-        if top is not None and top < 1:
-            raise UsageError(f"top is {top}, but must be 1 or more.")
+        if top is not None:
+            whole_number("top", top, 1)
         return self.rerank_prepared(self.prepare_pairs(query, documents, truncate=truncate), top=top)
 
     def prepare_pairs(self, query: str, documents: Sequence[str], *, truncate: bool = False) -> list[Prepared]:
         """What `rerank` would give to the model: the query with each document, as `ids`. Raises as `rerank`."""
-        if isinstance(documents, str):
-            raise UsageError("documents is one text.", hint="Give a list: rerank(query, [document]).")
+        given = text_list("documents", documents, "rerank(query, [document])")
         task = self._source.task
         if task.kind != "classify":
             raise self._other("ranks no documents", f"It {_DOES[task.kind]}.")
         if len(task.labels) != 1:
             raise self._other("ranks no documents", f"It has {len(task.labels)} labels, and a ranker has one.")
-        return self._source.pairs(query, documents, truncate)
+        return self._source.pairs(checked_text("query", query), given, truncate)
 
     def rerank_prepared(self, pairs: Sequence[Prepared], *, top: int | None = None) -> list[Ranked]:
         """The documents of pairs that `prepare_pairs` has made, the best first."""
@@ -210,19 +211,18 @@ class Embedder:
         Raises:
             ContextFull: a text is too long. TokenizerMissing, UsageError: a model without labels.
         """
-        if isinstance(texts, str):
-            raise UsageError("texts is one text.", hint="Give a list: classify([text]).")
+        given = text_list("texts", texts, "classify([text])")
         if self._source.task.kind == "tag":
             encoder = self._encoder("tag")
-            located = [encoder.reader.located(text, truncate=truncate) for text in texts]
+            located = [encoder.reader.located(text, truncate=truncate) for text in given]
             rows = encoder.compute([text for text, _ in located])
             return [
                 of_places(row, encoder.task, text, encoded.spans)
-                for row, text, (_, encoded) in zip(rows, texts, located, strict=True)
+                for row, text, (_, encoded) in zip(rows, given, located, strict=True)
             ]
         encoder = self._encoder("classify")
-        rows = encoder.compute([encoder.reader.located(text, truncate=truncate)[0] for text in texts])
-        return [of_text(row, encoder.task, text) for row, text in zip(rows, texts, strict=True)]
+        rows = encoder.compute([encoder.reader.located(text, truncate=truncate)[0] for text in given])
+        return [of_text(row, encoder.task, text) for row, text in zip(rows, given, strict=True)]
 
     # -- about ---------------------------------------------------------------------------------------------------
 

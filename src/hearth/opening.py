@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, get_args
 
+from hearth.arguments import whole_number
 from hearth.checkpoint.embedding import Pooling
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
@@ -27,7 +28,7 @@ _LEAST = {"context": 2, "threads": 1, "max_seqs": 1, "kv_bytes": 1}
 
 
 def check_opening(**asked: Any) -> None:
-    """Checks the arguments of `LLM` that are one of a few words, or a number.
+    """Checks the arguments of `LLM`, `Embedder` and `Vision` that are one of a few words, or numbers.
 
     Raises:
         UsageError: one is none of these; the message names it.
@@ -37,8 +38,17 @@ def check_opening(**asked: Any) -> None:
             continue
         if name in _CHOICES and value not in _CHOICES[name]:
             raise UsageError(f"{name} is {value!r}, but must be {_alternatives(_CHOICES[name])}.")
-        if name in _LEAST and not (hasattr(value, "__index__") and value is not True and value >= _LEAST[name]):
-            raise UsageError(f"{name} is {value!r}, but must be a whole number, {_LEAST[name]} or more.")
+        if name in _LEAST:
+            whole_number(name, value, _LEAST[name])
+        if name == "size":
+            _check_size(value)
+
+
+def _check_size(size: Any) -> None:
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise UsageError(f"size is {size!r}, but must be height and width, as in (480, 640).")
+    for name, side in zip(("height", "width"), size, strict=True):
+        whole_number(f"The {name} of size", side, 1)
 
 
 def _alternatives(known: Collection[str]) -> str:

@@ -23,7 +23,7 @@ from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
 from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
-from hearth.model.kinds import VISION, kind_by_config
+from hearth.model.kinds import VISION, KindName, kind_by_config, refuse_other_kinds
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
 from hearth.model.vlm.load import load_config
 from hearth.sizes import ModelSize, encoder_size, size_of
@@ -111,6 +111,11 @@ class EncoderPreview:
     kind: SourceKind
     dtypes: Mapping[str, str]
 
+    @property
+    def parameters(self) -> int:
+        """Numbers in all weights."""
+        return sum(prod(shape) for shape in encoder_parameters.parameter_shapes(self.config).values())
+
     def size(self, *, quant: str | None = None, head: str | None = None) -> ModelSize:
         """How large it is when it is compiled, as `sizes.encoder_size`."""
         return encoder_size(self.config, self.dtypes.__getitem__, self.kind, quant=quant, head=head)
@@ -133,13 +138,21 @@ def look_into_encoder(remote: Remote) -> EncoderPreview | None:
     return EncoderPreview(encoder, "safetensors", dict.fromkeys(encoder_parameters.parameter_shapes(encoder), "bf16"))
 
 
-def is_vision(remote: Remote) -> bool:
-    """Whether a model looks at pictures, by its configuration. Raises: as `look_into`."""
+def refuse_remote(remote: Remote, wanted: KindName) -> None:
+    """Refuses a folder on the hub whose configuration says that it is of another kind than `wanted`. Raises: as
+    `look_into`."""
+    if remote.selection.gguf is None:
+        config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
+        refuse_other_kinds("The model", wanted, model_type_of(config), "safetensors", config)
+
+
+def vision_architecture(remote: Remote) -> str | None:
+    """What a model that looks at pictures says that it is; None where it is something else. Raises: as `look_into`."""
     if remote.selection.gguf is not None:
-        return False
+        return None
     config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
     found = kind_by_config(config)
-    return found is not None and found.name == VISION
+    return model_type_of(config) if found is not None and found.name == VISION else None
 
 
 def _of_decoder(checkpoint: Checkpoint, context: int | None) -> Preview:

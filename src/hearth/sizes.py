@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -14,7 +14,7 @@ from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
 from hearth.model.text.parameters import parameter_role, parameter_shapes
 from hearth.quant import choose_format, packed_size
-from hearth.quant.formats import round_up
+from hearth.quant.formats import Format, round_up
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,20 @@ def encoder_size(
         formats[role][fmt.name] += prod(shape)
     body, embedding = (", ".join(name for name, _ in formats[role].most_common()) for role in ("body", "head"))
     return ModelSize(total, 0, f"{body}; embedding {embedding}")
+
+
+def network_size(shapes: Mapping[str, tuple[int, ...]], formats: Mapping[str, Format]) -> ModelSize:
+    """The size of a network by its parameters; what has no format is kept in f32."""
+    total = 0
+    counts: Counter[str] = Counter()
+    for name, shape in shapes.items():
+        fmt = formats.get(name)
+        if fmt is None:
+            total += 4 * prod(shape)
+            continue
+        total += packed_size(fmt, shape[0], prod(shape[1:]))
+        counts[fmt.name] += prod(shape)
+    return ModelSize(total, 0, ", ".join(name for name, _ in counts.most_common()))
 
 
 def kv_bytes_per_token(config: DecoderConfig, kv: str = "f16") -> int:

@@ -29,7 +29,7 @@ def test_what_does_not_go_together_is_told(hearth: Run, tmp_path: Path) -> None:
         (("compile", path, "--size", "n=0"), 2, "no size"),
         (("compile", path, "--size", "n"), 2, "NAME=N"),
         (("compile", path, "--context", "100"), 2, "language models"),
-        (("compile", "starter", "--size", "n=1"), 2, "--size is for"),
+        (("compile", "starter", "--size", "n=1"), 2, "--size NAME=N is for"),
         (("compile", str(tmp_path / "other.onnx")), 3, "no file"),
         (("chat", path), 5, "no language model"),
         (("ask", path, "Hello"), 5, f"hearth compile {path}"),

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.vision import CASES, Case, draw_text, text_inputs
+from golden.vision.published import BY_NAME, folder_of
 from hearth import Vision
 from hearth.errors import UsageError
 from hearth.image.spec import load_spec
 from hearth.prepare import prepare
 from hearth.runtime import Model, Session
 
-BY_NAME = {case.recipe.name: case for case in CASES}
 IN_CI = ("vit", "clip", "swin", "segformer", "detr", "convnext")
 """Together they hold every kind of layer: both attentions, windows, convolutions of each kind, resizing, pooling."""
 ROUNDED = {"rt-detr": 5e-5}
 """Nearness of models that magnify rounding: torch's own f32 is 3e-5 off here."""
-
-
-def folder_of(name: str, tmp_path: Path) -> Path:
-    """The golden model as it would be published, its pictures taken in its own size."""
-    case = BY_NAME[name]
-    height, width = case.recipe.size
-    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    if case.recipe.text:
-        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case)))
-    return case.write(tmp_path)
-
-
-def letters_of(case: Case) -> dict[str, Any]:
-    """A tokenizer.json: a letter is a token, and the model's last token ends each text."""
-    end = case.recipe.config["text_config"]["vocab_size"] - 1
-    vocab = {"?": 0, **{letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}, "<end>": end}
-    template = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<end>", "type_id": 0}}]
-    return {
-        "version": "1.0",
-        "added_tokens": [{"id": end, "content": "<end>", "single_word": False, "lstrip": False, "rstrip": False,
-                          "normalized": False, "special": True}],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False},
-        "post_processor": {
-            "type": "TemplateProcessing", "single": template,
-            "pair": [*template, {"Sequence": {"id": "B", "type_id": 1}}],
-            "special_tokens": {"<end>": {"id": "<end>", "ids": [end], "tokens": ["<end>"]}},
-        },
-        "decoder": None,
-        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "?"},
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -155,7 +121,7 @@ def test_vision_compares_pictures_with_labels(cache: Path, tmp_path: Path):
             model.zero_shot(picture, ["an elephant"], template="{}")
         with pytest.raises(UsageError, match="one text"):
             model.zero_shot(picture, "cat")
-        with pytest.raises(UsageError, match="list of texts"):
+        with pytest.raises(UsageError, match="no texts"):
             model.embed_texts([])
         opened = prepare(str(tmp_path), kinds=("vision",), quant="f32", precision="high")
         spec = load_spec(opened.bundle.path)

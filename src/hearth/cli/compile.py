@@ -9,19 +9,24 @@ from typing import Any
 import click
 
 from hearth.cli.options import examples, format_options
+from hearth.cli.sides import sides_of
 from hearth.errors import CompileError, UsageError
 
 
 class _Size(click.ParamType[Any]):
-    """`NAME=N` or `NAME=LEAST:MOST`."""
+    """`NAME=N` or `NAME=LEAST:MOST`; `HEIGHTxWIDTH`, without a name, for pictures."""
 
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        if (sides := sides_of(str(value))) is not None:
+            return "", sides
         name, _, numbers = str(value).rpartition("=")
         least, _, most = numbers.partition(":")
         if not name or not least.isdecimal() or (":" in numbers and not most.isdecimal()):
-            self.fail(f"{value!r} is no NAME=N or NAME=LEAST:MOST.", param, ctx)
+            self.fail(f"{value!r} is no HxW, NAME=N or NAME=LEAST:MOST.", param, ctx)
         low, high = int(least), int(most or least)
         if not 1 <= low <= high < 1 << 31:
             self.fail(f"{value!r} is no size.", param, ctx)
@@ -35,6 +40,7 @@ class _Size(click.ParamType[Any]):
         "hearth compile ./model.gguf --output ./model.bundle",
         "hearth compile starter --target aarch64-linux --output ./for-the-phone",
         "hearth compile starter --isa avx2,avx512vnni --output ./for-many",
+        "hearth compile facebook/detr-resnet-50 --size 480x640",
         "hearth compile ./model.onnx --size batch=1 --output ./graph",
     ),
 )
@@ -46,8 +52,9 @@ class _Size(click.ParamType[Any]):
     "sizes",
     type=_Size(),
     multiple=True,
-    metavar="NAME=N[:MOST]",
-    help="A size that an ONNX or PyTorch graph leaves open: a number, or least and most. May be repeated.",
+    metavar="HxW|NAME=N[:MOST]",
+    help="Height and width of the pictures that a model is to take. Or a size that an ONNX or PyTorch graph leaves"
+    " open: a number, or least and most; may be repeated.",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
@@ -93,12 +100,16 @@ def command(
     graph = is_graph(Path(model))
     if graph and (head or kv or context):
         raise UsageError(f"{model} is a graph.", why="--head, --kv and --context are for language models.")
-    if sizes and not graph:
-        raise UsageError("--size is for .onnx and .pt2 files.", why=f"{model} is none.")
+    if any(bool(name) != graph for name, _ in sizes) or (len(sizes) > 1 and not graph):
+        raise UsageError(
+            "--size NAME=N is for .onnx and .pt2 files, --size HxW for models that look at pictures.",
+            why=f"{model} is {'a graph' if graph else 'no such file'}.",
+        )
     options: dict[str, Any] = {
         "target": target, "isa": isa, "output": output, "dump_ir": dump_ir, "force": force,
     }  # fmt: skip
-    wanted = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
+    wanted: dict[str, Any] = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
+    wanted["size"] = dict(sizes).get("")
     with showing_progress() as progress:
         try:
             if graph:
@@ -138,9 +149,7 @@ def _compile_checkpoint(model: str, wanted: Any, offline: bool, progress: Any, o
     if not offline:
         complete(source)
     preparer = preparer_of(source, ANY_KIND)
-    foreign = [f"--{name}" for name in preparer.foreign(wanted)]
-    if foreign:
-        raise UsageError(f"{model} is {preparer.about.what}: it has no use for {', '.join(foreign)}.")
+    preparer.refuse_foreign(model, wanted)
     own = preparer.own(wanted)
     preparer.check(source, own, memory_bytes)
     return preparer.compile(source, own, progress=compile_progress(progress), **options)

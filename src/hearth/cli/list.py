@@ -43,6 +43,7 @@ def command(as_json: bool) -> None:
                 {
                     "key": b.key,
                     "model": b.manifest.source_name if b.manifest else None,
+                    "made_for": b.manifest.kind if b.manifest else None,
                     "quant": b.manifest.quant if b.manifest else None,
                     "size_bytes": b.size_bytes,
                     "path": str(b.path),
@@ -71,7 +72,7 @@ def command(as_json: bool) -> None:
     if bundles:
         click.echo()
         compiled = [_compiled_row(stored, format_bytes(stored.size_bytes)) for stored in bundles]
-        print_table(("COMPILED", "FORMAT", "SIZE", "CONTEXT"), compiled)
+        print_table(("COMPILED", "MADE FOR", "FORMAT", "SIZE", "CONTEXT"), compiled)
     if unfinished:
         click.echo()
         states = {True: "being compiled", False: "left by a killed compilation"}
@@ -92,9 +93,9 @@ def _size(model: Installed) -> str:
     return f"{size} (and {format_bytes(model.update_bytes)} of a cut update)" if model.update_bytes else size
 
 
-def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str]:
+def _compiled_row(stored: StoredBundle, size: str) -> tuple[str, str, str, str, str]:
     made = stored.manifest
     if made is None:
-        return stored.key, f"unusable: {stored.problem}", size, ""
+        return stored.key, "", f"unusable: {stored.problem}", size, ""
     context = str(made.text.context_max) if made.text else ""
-    return made.source_name, f"{made.formats}, {made.precision}", size, context
+    return made.source_name, made.kind, f"{made.formats}, {made.precision}", size, context

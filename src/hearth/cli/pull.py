@@ -15,13 +15,6 @@ from hearth.errors import HearthError
 if TYPE_CHECKING:
     from hearth.hub import Source
 
-# Kind of model -> the first thing to do with one.
-_FIRST = {
-    "text": "hearth chat {}",
-    "encoder": 'hearth embed {} "A text."',
-    "vision": "hearth vision {} PICTURE",
-}
-
 
 @click.command(
     "pull",
@@ -66,11 +59,10 @@ def command(model: str, revision: str | None, any_size: bool, as_json: bool) -> 
 
 def _next(source: Source) -> str:
     """A command to try the model with."""
-    from hearth.model.kinds import TEXT
-    from hearth.prepare import ANY_KIND, preparer_of
+    from hearth.cli.facts import first_command
+    from hearth.measure import describe
 
     try:
-        kind = TEXT if source.kind == "bundle" else preparer_of(source, ANY_KIND).kind
+        return first_command(describe(source))
     except HearthError:  # what came was checked as the hub's; whether it can be opened is told when it is
-        kind = TEXT
-    return _FIRST[kind].format(shlex.quote(source.name))
+        return f"hearth chat {shlex.quote(source.name)}"

@@ -7,28 +7,32 @@ from dataclasses import asdict
 
 import click
 
-from hearth.cli.options import FORMATS, examples
+from hearth.cli.options import BODY_FORMATS, FORMATS, examples
 from hearth.cli.terminal import note
+
+# Kinds of models on the hub, where it is not plain what they are for.
+_MADE_FOR = {"encoder": "vectors, scores or labels of texts", "vision": "looking at pictures"}
 
 
 @click.command("show", epilog=examples("hearth show starter", "hearth show Qwen/Qwen3-0.6B --context 32768 --quant q8"))
 @click.argument("model")
 @click.option("--context", type=int, help="Tokens to compute the memory for [the model's, up to 8192].")
-@click.option("--quant", type=click.Choice(FORMATS), help="Number format to compute the memory for.")
+@click.option("--quant", type=click.Choice(BODY_FORMATS), help="Number format to compute the memory for.")
 @click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
-    """Show what MODEL is: family, parameters, formats, context, the memory that it needs, and whether it fits.
+    """Show what MODEL is and does: family, parameters, formats, the memory that it needs, and whether it fits; the
+    context of a language model, the labels and sizes of one that looks at pictures, the task of an encoder.
 
     A model that is not on this disk is looked at on the hub: how much would have to be downloaded, under which licence,
     which files there are. Nothing is downloaded but the beginning of a file.
     """
+    from hearth.cli.facts import facts_of
     from hearth.cli.table import print_facts
     from hearth.errors import ModelNotFound
     from hearth.hub import installed
     from hearth.measure import describe
     from hearth.runtime.memory import available_bytes
-    from hearth.units import format_bytes
 
     memory_bytes = available_bytes()
     try:
@@ -43,30 +47,11 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
         data = asdict(about) | {"path": str(about.path), "memory_bytes": about.memory_bytes}
         click.echo(json.dumps(data, ensure_ascii=False))
         return
-    published = ", ".join(f"{name} {100 * share:.0f}%" for name, share in about.source_formats.items())
-    template = {True: "its own", False: "none: a known format is guessed", None: "no tokenizer"}[about.chat_template]
-    free = memory_bytes
-    facts = [
-        ("model", about.name),
-        ("path", str(about.path)),
-        ("kind", about.kind),
-        ("family", about.family),
-        ("parameters", f"{_count(about.parameters)} in {about.layers} layers, vocabulary {about.vocab_size}"),
-        ("published as", f"{published} ({format_bytes(about.source_bytes)})" if published else ""),
-        ("compiled as", about.formats),
-        ("chat template", template),
-        ("context", f"{about.context_max} tokens at most"),
-        (
-            "memory",
-            f"{format_bytes(about.memory_bytes)} with {about.context} tokens of context: weights"
-            f" {format_bytes(about.weights_bytes)}, keys and values {format_bytes(about.kv_bytes)}",
-        ),
-        ("free memory", format_bytes(free) if free is not None else ""),
-    ]
-    print_facts([fact for fact in facts if fact[1]])
+    print_facts([fact for fact in (*facts_of(about), ("free memory", _bytes(memory_bytes))) if fact[1]])
 
 
 def _show_remote(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
+    from hearth.cli.facts import count
     from hearth.cli.table import print_facts, print_table
     from hearth.measure import describe_remote
     from hearth.units import format_bytes
@@ -83,12 +68,15 @@ def _show_remote(model: str, context: int | None, quant: str | None, head: str |
         ("terms", "its owners ask you to accept theirs first, on the model's page" if about.gated else ""),
     ]
     if about.family is not None:
+        layers = f" in {about.layers} layers" if about.layers else ""
+        memory = format_bytes(about.memory_bytes) if about.memory_bytes else ""
         facts += [
+            ("made for", _MADE_FOR.get(about.made_for or "", "")),
             ("family", about.family),
-            ("parameters", f"{_count(about.parameters)} in {about.layers} layers"),
+            ("parameters", f"{count(about.parameters)}{layers}" if about.parameters else ""),
             ("compiled as", about.formats),
-            ("context", f"{about.context_max} tokens at most"),
-            ("memory", f"{format_bytes(about.memory_bytes)} with {about.context} tokens of context"),
+            ("context", f"{about.context_max} tokens at most" if about.context_max else ""),
+            ("memory", f"{memory} with {about.context} tokens of context" if about.context else memory),
         ]
     facts += [("here", about.fit or ""), ("to get it", command if about.fit != "too large" else "")]
     print_facts([fact for fact in facts if fact[1]])
@@ -98,8 +86,7 @@ def _show_remote(model: str, context: int | None, quant: str | None, head: str |
         print_table(("FILES", "SIZE", "HERE"), rows)
 
 
-def _count(number: int) -> str:
-    for size, unit in ((10**9, "billion"), (10**6, "million")):
-        if number >= size:
-            return f"{number / size:.2f} {unit}"
-    return str(number)
+def _bytes(size_bytes: int | None) -> str:
+    from hearth.units import format_bytes
+
+    return "" if size_bytes is None else format_bytes(size_bytes)

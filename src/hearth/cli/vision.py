@@ -15,6 +15,7 @@ import click
 from hearth.cli.options import BODY_FORMATS, examples, source_options
 from hearth.cli.pictures import Picture, Seen, as_json, pictures_of, print_seen, rows_of, write_drawn
 from hearth.cli.progress import showing_progress
+from hearth.cli.sides import Sides
 from hearth.cli.terminal import is_terminal, note, tell_error
 from hearth.errors import HearthError, StorageError, UsageError
 from hearth.units import counted
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     from hearth.vision import Vision
 
 _AT_ONCE = 8
-
-
-class Sides(click.ParamType[tuple[int, int]]):
-    """A size: `480x640` (height, then width), or `224` for a square."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        sides = str(value).lower().split("x")
-        if len(sides) <= 2 and all(side.isdigit() and 0 < int(side) <= 1 << 14 for side in sides):
-            return int(sides[0]), int(sides[-1])
-        self.fail(f"'{value}' is no size: HEIGHTxWIDTH, as in 480x640.", param, ctx)
 
 
 @click.command(

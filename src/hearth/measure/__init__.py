@@ -5,8 +5,9 @@ Returns numbers; it never prints.
 """
 
 from hearth.measure.bench import BenchResult, Decode, MemoryRead, Prefill, Spread, bench
-from hearth.measure.describe import Description, describe
+from hearth.measure.describe import describe
 from hearth.measure.describe_remote import RemoteDescription, RemoteFileLine, describe_remote
+from hearth.measure.description import Description, EncoderDescription, TextDescription, VisionDescription
 from hearth.measure.doctor import Diagnosis, Finding, diagnose
 from hearth.measure.labelled import Labelled, labelled_pictures
 from hearth.measure.profile import KernelProfile, PhaseProfile, Profile, profile
@@ -20,6 +21,7 @@ __all__ = [
     "Decode",
     "Description",
     "Diagnosis",
+    "EncoderDescription",
     "Finding",
     "KernelProfile",
     "Labelled",
@@ -31,7 +33,9 @@ __all__ = [
     "RemoteDescription",
     "RemoteFileLine",
     "Spread",
+    "TextDescription",
     "VisionComparison",
+    "VisionDescription",
     "VisionQuality",
     "bench",
     "compare",

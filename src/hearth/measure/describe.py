@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from math import prod
-from pathlib import Path
+from typing import Any
 
-from hearth.bundle import open_bundle
+from hearth.bundle import Bundle, open_bundle
 from hearth.checkpoint import open_checkpoint
-from hearth.errors import UsageError
+from hearth.checkpoint.task import Task, load_task
+from hearth.checkpoint.types import Checkpoint
+from hearth.errors import HearthError, UsageError
 from hearth.hub import Source
+from hearth.image import read_preprocess
+from hearth.image.spec import load_spec
+from hearth.measure.description import Description, EncoderDescription, TextDescription, VisionDescription
 from hearth.model import load_family
-from hearth.sizes import size_of
-
-
-@dataclass(frozen=True)
-class Description:
-    """A model, described.
-
-    Attributes:
-        kind: `folder`, `gguf`, `starter` or `bundle`.
-        parameters: numbers in the source's tensors.
-        source_formats: element type -> share of the parameters, largest first.
-        formats: the number formats that compiling with these settings gives: body, embedding and head.
-        context_max: tokens that its authors made it for.
-        context: tokens that the memory below is for.
-        weights_bytes, kv_bytes: memory of the packed weights; of keys and values of `context` tokens.
-        chat_template: whether it has one of its own; None where it has no tokenizer.
-    """
-
-    name: str
-    path: Path
-    kind: str
-    family: str
-    parameters: int
-    layers: int
-    vocab_size: int
-    source_formats: Mapping[str, float]
-    formats: str
-    source_bytes: int
-    context_max: int
-    context: int
-    weights_bytes: int
-    kv_bytes: int
-    chat_template: bool | None
-
-    @property
-    def memory_bytes(self) -> int:
-        """Weights, keys and values; the workspace adds some ten MB."""
-        return self.weights_bytes + self.kv_bytes
+from hearth.model.encoder.config import EncoderConfig, Linear
+from hearth.model.encoder.load import load_encoder, tensor_type
+from hearth.model.encoder.onnx_weights import open_encoder
+from hearth.model.kinds import ENCODER, TEXT, VISION
+from hearth.model.vision import load_vision
+from hearth.prepare import ANY_KIND, preparer_of
+from hearth.sizes import encoder_size, network_size, size_of
 
 
 def describe(
@@ -59,43 +32,125 @@ def describe(
     """Describes a model.
 
     Args:
-        context: tokens that memory is computed for; None: all that it was made for, up to 8192.
+        context: tokens that the memory of a language model is computed for; None: all that it was made for, up to 8192.
         quant, head: number formats to compute with; ignored for a bundle, which has its own.
 
     Raises:
-        CorruptFile, Unsupported, UsageError: as opening and compiling it would.
+        CorruptFile, Unsupported, UsageError: as opening and compiling it would. UsageError: something was said that
+            does not concern this kind of model.
     """
     if source.kind == "bundle":
         return _bundle(source, context)
+    preparer = preparer_of(source, ANY_KIND)
+    wanted = {"context": context, "quant": quant, "head": head}
+    preparer.refuse_foreign(source.name, wanted)
+    own = {name: value for name, value in wanted.items() if name in preparer.options}
+    described: Description = _DESCRIBE[preparer.kind](source, **own)
+    return described
+
+
+def _text(source: Source, *, context: int | None, quant: str | None, head: str | None) -> Description:
     checkpoint = open_checkpoint(source.path)
     loaded = load_family(checkpoint, context=context)
     config = loaded.config
     size = context_of(source.name, context, config.max_position)
-    used = [checkpoint.tensors[name] for name in {s.tensor for s in loaded.sources.values()}]
-    counts = Counter({t.dtype: 0 for t in used})
-    for tensor in used:
-        counts[tensor.dtype] += prod(tensor.shape)
-    parameters = sum(counts.values())
     dtypes = {name: checkpoint.tensors[source.tensor].dtype for name, source in loaded.sources.items()}
     needed = size_of(config, dtypes.__getitem__, checkpoint.kind, quant=quant, head=head)
     tokenizer = checkpoint.tokenizer()
-    return Description(
-        name=source.name,
-        path=source.path,
-        kind=source.kind,
+    return TextDescription(
+        **_of_source(source, TEXT, checkpoint, {s.tensor for s in loaded.sources.values()}),
         family=config.family,
-        parameters=parameters,
         layers=len(config.layers),
         vocab_size=config.vocab_size,
-        source_formats={dtype: count / parameters for dtype, count in counts.most_common()},
         formats=needed.formats,
-        source_bytes=source.size_bytes,
         context_max=config.max_position,
         context=size,
         weights_bytes=needed.weights_bytes,
         kv_bytes=size * needed.kv_bytes_per_token,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
     )
+
+
+def _encoder(source: Source, *, quant: str | None, head: str | None) -> Description:
+    checkpoint = open_encoder(source.path)
+    loaded = load_encoder(checkpoint)
+    task, config = loaded.task, loaded.config
+    needed = encoder_size(
+        config, lambda name: tensor_type(checkpoint, loaded.sources[name]), checkpoint.kind, quant=quant, head=head
+    )
+    return EncoderDescription(
+        **_of_source(source, ENCODER, checkpoint, checkpoint.tensors.keys() - set(loaded.unused)),
+        family=config.family,
+        formats=needed.formats,
+        weights_bytes=needed.weights_bytes,
+        task=task.kind,
+        size=_vector_size(config) if task.kind == "embed" else 0,
+        **_of_task(task),
+    )
+
+
+def _vision(source: Source, *, quant: str | None) -> Description:
+    from hearth.compiler.vision import DEFAULT_QUANT, vision_formats
+
+    checkpoint = open_checkpoint(source.path)
+    problem, preprocess = "", None
+    try:
+        preprocess = read_preprocess(source.path, checkpoint.config)
+    except HearthError as error:
+        problem = " ".join(part for part in (error.what, error.why) if part)
+    loaded = load_vision(checkpoint, size=None if preprocess is None else preprocess.size)
+    needed = network_size(loaded.network.shapes, vision_formats(loaded, quant or DEFAULT_QUANT, "default"))
+    return VisionDescription(
+        **_of_source(source, VISION, checkpoint, checkpoint.tensors.keys() - set(loaded.unused)),
+        family=loaded.family,
+        formats=needed.formats,
+        weights_bytes=needed.weights_bytes,
+        task=loaded.task,
+        labels=loaded.labels,
+        size=loaded.size,
+        any_size=preprocess is not None and preprocess.size is None,
+        problem=problem,
+    )
+
+
+_DESCRIBE: dict[str, Any] = {TEXT: _text, ENCODER: _encoder, VISION: _vision}
+
+
+def _of_source(source: Source, made_for: str, checkpoint: Checkpoint, used: Iterable[str]) -> dict[str, Any]:
+    """What is told of any model: of its tensors, those that are used."""
+    counts: Counter[str] = Counter()
+    for name in sorted(used):
+        counts[checkpoint.tensors[name].dtype] += prod(checkpoint.tensors[name].shape)
+    parameters = sum(counts.values())
+    return {
+        "name": source.name,
+        "path": source.path,
+        "kind": source.kind,
+        "made_for": made_for,
+        "parameters": parameters,
+        "source_formats": {dtype: count / parameters for dtype, count in counts.most_common()},
+        "source_bytes": source.size_bytes,
+    }
+
+
+def _vector_size(config: EncoderConfig) -> int:
+    """Numbers in a vector."""
+    head = config.head
+    if head is None:
+        return 0
+    sizes = [step.size for step in (*head.before, *head.after) if isinstance(step, Linear)]
+    pooled = len(head.pooling) * config.hidden_size
+    return sizes[-1] if sizes else pooled
+
+
+def _of_task(task: Task) -> dict[str, Any]:
+    return {
+        "labels": task.labels,
+        "max_tokens": task.max_tokens,
+        "dimensions": task.dimensions,
+        "prompts": dict(task.prompts),
+        "refused": task.refused,
+    }
 
 
 def context_of(name: str, wanted: int | None, most: int) -> int:
@@ -111,23 +166,49 @@ def context_of(name: str, wanted: int | None, most: int) -> int:
 
 def _bundle(source: Source, context: int | None) -> Description:
     bundle = open_bundle(source.path, for_this_machine=False)
-    made, facts, text = bundle.manifest, bundle.manifest.facts, bundle.manifest.language
+    made, facts = bundle.manifest, bundle.manifest.facts
+    if context is not None and made.text is None:
+        raise UsageError(
+            f"context is of no use to {source.name}.", why="It is no language model.", hint="Leave it out."
+        )
+    common: dict[str, Any] = {
+        "name": source.name,
+        "path": source.path,
+        "kind": "bundle",
+        "made_for": made.kind,
+        "family": made.family,
+        "parameters": facts.parameters,
+        "source_formats": {},
+        "formats": f"{made.quant}; for {made.target} ({made.isas})",
+        "source_bytes": bundle.size_bytes,
+        "weights_bytes": facts.weights_bytes,
+    }
+    if made.text is not None:
+        return _text_bundle(source, bundle, context, common)
+    if made.kind == ENCODER:
+        task = load_task(bundle.path)
+        return EncoderDescription(**common, task=task.kind, size=0, **_of_task(task))
+    if made.kind == VISION:
+        spec = load_spec(bundle.path)
+        return VisionDescription(
+            **common, task=spec.task, labels=spec.labels, size=spec.size, any_size=False, problem=""
+        )
+    return Description(**common)
+
+
+def _text_bundle(source: Source, bundle: Bundle, context: int | None, common: dict[str, Any]) -> Description:
+    made, text = bundle.manifest, bundle.manifest.language
     size = context_of(source.name, context, text.context_max)
-    return Description(
-        name=source.name,
-        path=source.path,
-        kind="bundle",
-        family=made.family,
-        parameters=facts.parameters,
+    return TextDescription(
+        **common
+        | {
+            "formats": f"{made.quant}; embedding and head {text.head}; keys and values {text.kv};"
+            f" for {made.target} ({made.isas})"
+        },
         layers=text.layers,
         vocab_size=text.vocab_size,
-        source_formats={},
-        formats=f"{made.quant}; embedding and head {text.head}; keys and values {text.kv};"
-        f" for {made.target} ({made.isas})",
-        source_bytes=bundle.size_bytes,
         context_max=text.context_max,
         context=size,
-        weights_bytes=facts.weights_bytes,
         kv_bytes=size * text.kv_bytes_per_token,
         chat_template=None if bundle.tokenizer is None else True,
     )

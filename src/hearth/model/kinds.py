@@ -117,7 +117,7 @@ def refuse_other_kinds(place: str, wanted: KindName, architecture: str, kind: st
 
 def refuse_bundle(place: str, kind: str, family: str) -> NoReturn:
     """Raises Unsupported for a bundle of a kind that another door opens."""
-    found = next((each for each in KINDS if each.name == kind), None)
+    found = next((each for each in reversed(KINDS) if each.name == kind), None)
     if found is None:
         raise Unsupported(
             f"{place} is a graph of arrays ({family}).",

@@ -13,6 +13,7 @@ from hearth.model.kinds import TEXT, KindName
 from hearth.prepare.preparer import Own, Preparer, Wanted
 from hearth.prepare.progress import ProgressCallback, hub_progress
 from hearth.prepare.table import PREPARERS
+from hearth.preview import refuse_remote
 
 
 def fetch(
@@ -59,6 +60,8 @@ def inspector(
         for preparer in preparers:
             if _is_its_own(preparer, remote, preparer.own(wanted), memory_bytes):
                 return
+        with _nothing_came(remote):
+            refuse_remote(remote, kinds[-1])
 
     return inspect
 

@@ -11,9 +11,10 @@ from hearth.bundle import Bundle
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.types import Checkpoint
+from hearth.errors import UsageError
 from hearth.fit import Sizes
 from hearth.hub import Remote, Source
-from hearth.model.kinds import KINDS, Kind, KindName, kind_of
+from hearth.model.kinds import KINDS, KindName, kind_of
 from hearth.model.text.kv_cache import KvFormat
 from hearth.quant import format_name
 
@@ -113,14 +114,12 @@ class Preparer(ABC):
         """How its authors recommend to draw tokens."""
         return {}
 
-    @property
-    def about(self) -> Kind:
-        """What such a model is, in words."""
-        return next(kind for kind in KINDS if kind.name == self.kind)
-
-    def foreign(self, wanted: Mapping[str, Any]) -> list[str]:
-        """What is wanted and says nothing of this kind."""
-        return [name for name, value in wanted.items() if value not in (None, "default") and name not in self.options]
+    def refuse_foreign(self, name: str, wanted: Mapping[str, Any]) -> None:
+        """Raises UsageError for what is wanted of a model and says nothing of this kind."""
+        for option, value in wanted.items():
+            if value not in (None, _DEFAULTS.get(option)) and option not in self.options:
+                what = next(kind.what for kind in reversed(KINDS) if kind.name == self.kind)
+                raise UsageError(f"{option} is of no use to {name}.", why=f"It is {what}.", hint="Leave it out.")
 
     def own(self, wanted: Mapping[str, Any]) -> Own:
         """What of all that is wanted this kind takes."""

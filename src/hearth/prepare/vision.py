@@ -13,7 +13,7 @@ from hearth.image.spec import load_spec
 from hearth.model.kinds import VISION
 from hearth.model.vision import load_vision
 from hearth.prepare.preparer import Own, Preparer, asked_for
-from hearth.preview import is_vision
+from hearth.preview import vision_architecture
 from hearth.sizes import ModelSize
 
 
@@ -23,7 +23,8 @@ class VisionPreparer(Preparer):
 
     def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
         # Published with 16 bits or more, and compiled to 8.
-        return (lambda quant: ModelSize(remote.size_bytes, 0, "")) if is_vision(remote) else None
+        is_mine = vision_architecture(remote) is not None
+        return (lambda quant: ModelSize(remote.size_bytes, 0, "")) if is_mine else None
 
     def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:
         load_vision(self.open(source), size=wanted["size"])
@@ -40,8 +41,6 @@ class VisionPreparer(Preparer):
         return wanted["size"] in (None, load_spec(bundle.path).size)
 
     def differences(self, bundle: Bundle, wanted: Own) -> Iterator[tuple[str, object, object]]:
-        made, size = bundle.manifest, load_spec(bundle.path).size
+        made = bundle.manifest  # another size of pictures is refused when there is one
         if not asked_for(wanted["quant"], made.quant.partition(",")[0]):
             yield "quant", made.quant, wanted["quant"]
-        if wanted["size"] not in (None, size):
-            yield "size", size, wanted["size"]

@@ -87,6 +87,13 @@ class Networks:
             offline=o.offline, mmap=o.mmap, trust_bundle=o.trust_bundle,
         )  # fmt: skip
         spec = load_spec(opened.bundle.path)
+        if size not in (None, spec.size):
+            made, wanted = (f"{height} x {width}" for height, width in (spec.size, size))
+            raise UsageError(
+                f"{o.model} was compiled for pictures of {made} pixels, and this one is brought to {wanted}.",
+                hint="Bring all pictures to its size (size=(height, width), --size HxW), or open the model that it was"
+                " made of.",
+            )
         model = open_model(opened, progress, start_loading(opened, mmap=o.mmap))
         network = Network(opened, spec, model, Session(model, threads=o.threads))
         assert self._open is not None

@@ -17,6 +17,8 @@ from typing import Literal, Self, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.arguments import share, whole_number
+from hearth.arguments import texts as text_list
 from hearth.bundle import Manifest
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
@@ -104,7 +106,7 @@ class Vision:
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
-        check_opening(quant=quant, precision=precision, threads=threads)
+        check_opening(quant=quant, precision=precision, threads=threads, size=size)
         opening = Opening(os.fspath(model), quant, precision, threads, mmap, offline, trust_bundle)
         with displayed() if progress is True else nullcontext(progress or None) as report:
             self._networks = Networks(opening, size, report)
@@ -133,8 +135,7 @@ class Vision:
     def classify(self, images: Images, *, top: int = DEFAULT_TOP) -> list[Label] | list[list[Label]]:
         """What a picture shows: its `top` most probable labels, `Label`s, the first the best."""
         self._require("classify")
-        if top < 1:
-            raise UsageError(f"top is {top}, but must be 1 or more.")
+        whole_number("top", top, 1)
         labels, head = self.info.labels, self._spec.head
 
         def found(out: dict[str, F32], size: tuple[int, int]) -> list[Label]:
@@ -152,8 +153,7 @@ class Vision:
     def detect(self, images: Images, *, threshold: float = DEFAULT_THRESHOLD) -> list[Box] | list[list[Box]]:
         """The objects in a picture that are surer than a threshold from 0 to 1: `Box`es, the surest first."""
         self._require("detect")
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"threshold is {threshold}, but must be from 0 to 1.")
+        share("threshold", threshold)
         labels, head = self.info.labels, self._spec.head
 
         def found(out: dict[str, F32], size: tuple[int, int]) -> list[Box]:
@@ -205,9 +205,10 @@ class Vision:
     def embed_texts(self, texts: Sequence[str]) -> F32:
         """Vectors of texts, f32 (n, d), comparable with those of pictures; zero-shot models only."""
         self._require("zero_shot")
-        if isinstance(texts, str) or not texts:
-            raise UsageError("texts is no list of texts.", hint="Give at least one: embed_texts([text]).")
-        return self._text_vectors(tuple(texts))
+        given = tuple(text_list("texts", texts, "embed_texts([text])"))
+        if not given:
+            raise UsageError("There are no texts.", hint="Give at least one: embed_texts([text]).")
+        return self._text_vectors(given)
 
     @overload
     def zero_shot(
@@ -228,8 +229,10 @@ class Vision:
             template: a sentence with `{}` where the label goes.
         """
         self._require("zero_shot")
-        spec, names = self._spec, [label.strip() for label in labels]
+        if top is not None:
+            whole_number("top", top, 1)
         vectors = self._text_vectors(tuple(sentences(labels, template)))
+        spec, names = self._spec, [label.strip() for label in labels]
 
         def found(out: dict[str, F32], size: tuple[int, int]) -> list[Label]:
             logits = match(out["embedding"], vectors, spec.head, spec.logit_scale, spec.logit_bias)
@@ -301,7 +304,7 @@ class Vision:
         Raises:
             UsageError: another number of them.
         """
-        own = self.info.labels
+        own, labels = self.info.labels, text_list("labels", labels, "with_labels([label, ...])")
         if len(labels) != len(own):
             raise UsageError(
                 f"There are {len(labels)} labels, and {self.info.name} tells {len(own)} things apart.",

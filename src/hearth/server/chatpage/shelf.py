@@ -14,10 +14,10 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from hearth.engine import SamplingParams
-from hearth.errors import HearthError
+from hearth.errors import HearthError, Unsupported
 from hearth.fit import verdict
 from hearth.hub import Installed, installed, list_models
-from hearth.measure import describe
+from hearth.measure import TextDescription, describe
 from hearth.server.chatpage.schema import ModelLine, ModelLines
 from hearth.server.models import ModelCard, Models
 
@@ -109,5 +109,7 @@ def _facts(name: str) -> Facts:
         about = describe(installed(name))
     except HearthError as error:
         return Facts(problem=type(error).__name__)
+    if not isinstance(about, TextDescription):
+        return Facts(problem=Unsupported.__name__)  # the page chats
     formats = list(about.source_formats)[:_MOST_NAMED]
     return Facts(", ".join(formats), about.memory_bytes, about.context)

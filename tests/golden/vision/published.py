@@ -1,0 +1,43 @@
+"""A golden model as it would be published: with rules for pictures and, where it reads texts, a tokenizer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import CASES, Case
+
+BY_NAME = {case.recipe.name: case for case in CASES}
+
+
+def folder_of(name: str, tmp_path: Path) -> Path:
+    """The golden model as it would be published, its pictures taken in its own size."""
+    case = BY_NAME[name]
+    height, width = case.recipe.size
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    if case.recipe.text:
+        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case)))
+    return case.write(tmp_path)
+
+
+def letters_of(case: Case) -> dict[str, Any]:
+    """A tokenizer.json: a letter is a token, and the model's last token ends each text."""
+    end = case.recipe.config["text_config"]["vocab_size"] - 1
+    vocab = {"?": 0, **{letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}, "<end>": end}
+    template = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<end>", "type_id": 0}}]
+    return {
+        "version": "1.0",
+        "added_tokens": [{"id": end, "content": "<end>", "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": True}],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False},
+        "post_processor": {
+            "type": "TemplateProcessing", "single": template,
+            "pair": [*template, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<end>": {"id": "<end>", "ids": [end], "tokens": ["<end>"]}},
+        },
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "?"},
+    }  # fmt: skip
