@@ -1,4 +1,4 @@
-"""Picture files: every format and kind of pixels that Hearth reads, whole, cut short, changed, and lying about their size."""
+"""Picture files: each format and kind of pixels that Hearth reads, whole, cut short, changed, lying about its size."""
 
 from __future__ import annotations
 

@@ -335,19 +335,27 @@ def test_rotation_is_a_product_of_complex_numbers(interleaved: bool) -> None:
 
 
 @pytest.mark.parametrize("resample", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
-@pytest.mark.parametrize("resized", [(50, 20), (9, 7), (31, 17)])
+@pytest.mark.parametrize("resized", [(50, 20), (9, 7), (31, 17), (11, 21)])
 def test_pixels_are_resized_as_pillow_does_it(resample: str, resized: tuple[int, int]) -> None:
     image_module = pytest.importorskip("PIL.Image")
-    image = np.random.default_rng(0).integers(0, 256, (1, 31, 23, 3)).astype(np.uint8)
-    mean, std, size, offset = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5), (8, 12), (3, -2)
-    found = _run(
-        {"x": image.shape},
-        lambda x: ops.pixels(x, size=size, resized=resized, offset=offset, resample=resample, mean=mean, std=std),
-        {"x": "uint8"}, x=image,
-    )  # fmt: skip
+    image = np.random.default_rng(0).integers(0, 256, (31, 23, 3)).astype(np.uint8)
+    mean, std, fill, shape, offset = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5), (1.0, 2.0, 3.0), (8, 12), (3, -2)
+    how = {"shape": shape, "resample": resample, "mean": mean, "std": std, "fill": fill, "most_side": 31}
+    integers = {"s": image.shape[:2], "r": resized, "o": offset}
+
+    def run(**more: bool) -> Any:
+        return _run(
+            {"p": (31 * 23, 3), "s": (2,), "r": (2,), "o": (2,)},
+            lambda p, s, r, o: ops.pixels(p, s, r, o, **how, **more),
+            {"p": "uint8", "s": "int32", "r": "int32", "o": "int32"}, p=image.reshape(-1, 3),
+            **{name: np.array(value, np.int32) for name, value in integers.items()},
+        )  # fmt: skip
+
     filter_ = getattr(image_module.Resampling, resample.upper())
-    theirs = np.asarray(image_module.fromarray(image[0]).resize(resized[::-1], filter_))
-    wanted = np.zeros((1, *size, 3))
-    part = ((theirs / 255 - mean) / std)[3:11, :10]  # what lies left of the image stays 0
+    theirs = np.asarray(image_module.fromarray(image).resize(resized[::-1], filter_))
+    wanted = np.empty((1, *shape, 3))
+    wanted[:] = fill
+    part = ((theirs / 255 - mean) / std)[3:11, :10]  # what lies left of the image is filled
     wanted[0, : part.shape[0], 2 : 2 + part.shape[1]] = part
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(run(), wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(run(bgr=True), wanted[..., ::-1], rtol=1e-6, atol=1e-6)

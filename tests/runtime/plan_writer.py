@@ -12,7 +12,7 @@ from typing import Any
 CONSTANT, SYMBOL, ADD, MULTIPLY, FLOOR_DIVIDE, MINIMUM, MAXIMUM = range(7)
 ARENA, WEIGHT, STATE, INPUT = range(4)
 F32, I32, U8, I8, F16 = range(5)
-UNCHECKED, IN_RANGE, ASCENDING = range(3)
+UNCHECKED, IN_RANGE, ASCENDING, LENT = range(4)
 
 # Field names of the header in file order, with their struct codes: for tests that damage each of them.
 HEADER_FIELDS = [

@@ -1,4 +1,4 @@
-"""The program in docs/c-api.md compiles as it stands there and continues a prompt."""
+"""The programs in docs/c-api.md compile as they stand there; the one for a language model continues a prompt."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tests.runtime import plan_writer as pw
 from tests.runtime import tiny_model
-from tests.runtime.conftest import CACHE, BundleMaker
+from tests.runtime.conftest import CACHE
 
 from hearth.compiler.cpu.link import CSRC
 from hearth.runtime import ModelInfo, StateInfo, TensorInfo, binding
@@ -54,29 +53,6 @@ def test_a_language_model_continues_a_prompt(bundle: Path, tmp_path: Path) -> No
     wrong = run(program, bundle, 100)
     assert wrong.returncode == 1
     assert "token 0: id 100, the vocabulary has 100 (status 1)" in wrong.stderr
-
-
-def test_an_image_is_classified(make_bundle: BundleMaker, bundle: Path, tmp_path: Path) -> None:
-    p = pw.PlanWriter()
-    batch, side, channels = p.symbol("batch", 1, 4), p.constant(224), p.constant(3)
-    weight, scores = p.weight("weight", 12), p.arena(4 * 16 * 4)
-    p.function("classify")
-    pixels = p.input("pixels", [batch, side, side, channels], pw.U8)
-    area, stride = p.constant(224 * 224), p.constant(16)
-    p.step(p.kernel("t_pool", 3, 3), [pixels, weight, scores], [area, channels, stride], units=batch)
-    p.output("scores", scores, [batch, channels], stride)
-    weights = np.array([0.25, 1, 0.5], np.float32)
-    classifier = make_bundle(p, weights.tobytes())
-    image = np.random.default_rng(2).integers(0, 20, (224, 224, 3)).astype(np.uint8)
-    (tmp_path / "picture.rgb").write_bytes(image.tobytes())
-    program = example("classify", classifier, tmp_path)
-
-    expected = image.sum((0, 1)).astype(np.float32) * weights
-    done = run(program, classifier, tmp_path / "picture.rgb")
-    assert (done.returncode, done.stdout) == (0, f"class 1, score {expected[1]:g}\n")
-    wrong = run(program, bundle, tmp_path / "picture.rgb")
-    assert wrong.returncode == 1
-    assert "session: the size pages is missing" in wrong.stderr
 
 
 def test_the_page_names_what_the_header_has() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,20 @@ def test_sizes_come_from_the_shapes_of_each_call(functions: Model, threads: int)
             (answer,) = session.run("pool", {"pixels": images}).values()
             assert answer.dtype == np.float32
             np.testing.assert_array_equal(answer, pooled(images))
+
+
+def test_lent_bytes_are_read_where_they_lie(session: Session) -> None:
+    copied = session.size_bytes
+    for batch, side, at in ((4, 6, 1), (1, 1, 3), (2, 3, 0)):
+        images = pixels(batch, side)
+        memory = np.zeros(images.size + at, np.uint8)  # at any address
+        lent = memory[at:].reshape(images.shape)
+        lent[:] = images
+        (answer,) = session.run("lent", {"pixels": lent}).values()
+        np.testing.assert_array_equal(answer, pooled(images))
+    lent[:] = 0
+    assert session.size_bytes == copied
+    np.testing.assert_array_equal(session.run("lent", {"pixels": lent})["pooled"], 0)
 
 
 def test_functions_share_weights_and_an_output_may_be_the_next_input(session: Session) -> None:
@@ -268,11 +283,12 @@ def test_a_text_function_and_others_stand_in_one_plan(make_bundle: BundleMaker) 
 
 def test_describe_lists_functions_symbols_and_states(functions: Model) -> None:
     info = functions.info
-    assert list(info.functions) == ["pool", "dots", "ragged", "expressions", "count"]
+    assert list(info.functions) == ["pool", "dots", "ragged", "expressions", "count", "lent"]
     image = TensorInfo("pixels", "u8", ("batch", "side", "side * 2", 8), (4, 6, 12, 8))
     out = TensorInfo("pooled", "f32", ("batch", 8), (4, 8))
     assert info.functions["pool"] == FunctionInfo("pool", "", {"pixels": image}, {"pooled": out})
     assert info.functions["dots"].inputs["picked"] == TensorInfo("picked", "i32", ("rows",), (16,), 0, "batch + -1")
+    assert info.functions["lent"].inputs["pixels"] == replace(image, lent=True)
     offsets = TensorInfo("offsets", "i32", ("batch + 1",), (5,), 0, "total", ascending=True)
     assert info.functions["ragged"].inputs["offsets"] == offsets
     assert info.symbols == {

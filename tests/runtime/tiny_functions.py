@@ -70,6 +70,13 @@ def plan() -> pw.PlanWriter:
     p.step(p.kernel("t_count", 1, 0), [counts], [], units=slots, label="count")
     p.step(kernel, [counts, counted], [slots], units=one, label="total")
     p.output("sum", counted, [one], dtype=pw.I32)
+
+    # as `pool`, of pixels that are lent
+    p.function("lent")
+    pixels = p.input("pixels", [batch, side, width, channels], pw.U8, pw.LENT)
+    lent = p.arena(BATCH * POOL_STRIDE * 4)
+    p.step(p.kernel("t_pool", 3, 3), [pixels, weight, lent], [area, channels, stride], units=batch, label="pool")
+    p.output("pooled", lent, [batch, channels], stride)
     return p
 
 

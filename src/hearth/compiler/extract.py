@@ -128,7 +128,7 @@ class _Extractor:
     def declare(self, declared: Input, var: Any) -> PlanInput:
         dims = tuple(scalar_of(self.plan, dim) for dim in var.ty.shape)
         if declared.low is None or declared.high is None:
-            return PlanInput(declared.name, DTYPES[declared.dtype], dims)
+            return PlanInput(declared.name, DTYPES[declared.dtype], dims, 3 if declared.lent else 0)
         checks = 2 if declared.ascending else 1
         return PlanInput(
             declared.name, DTYPES[declared.dtype], dims, checks, self.bound(declared.low), self.bound(declared.high)

@@ -6,6 +6,7 @@ compiler packs what is used.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -97,13 +98,19 @@ class Parameters:
                 packed = Packed(name, (name,), (prod(shape),), None, FORMATS["f32"])
             self.packed[name] = packed
 
-    def add_constant(self, name: str, array: NDArray[Any]) -> None:
-        """An array that stood in a graph: f32, whose rows are padded, or i32, whose bits lie there as if they were."""
+    def add_constant(self, array: NDArray[Any]) -> str:
+        """An array that stood in a graph, as a parameter of the name that is answered; equal ones are one.
+
+        f32, whose rows are padded, or i32, whose bits lie there as if they were.
+        """
+        what = f"{array.dtype} {array.shape}".encode() + array.tobytes()
+        name = f"constants.{hashlib.sha256(what).hexdigest()[:12]}"
         columns = array.shape[-1] if array.ndim > 1 and array.dtype == np.float32 else None
         self.packed[name] = Packed(
             name, (name,), (array.size // (columns or 1),), None, FORMATS["f32"], columns=columns
         )
         self.constants[name] = constant(array.reshape(-1).view(np.float32) if array.dtype == np.int32 else array)
+        return name
 
     def merge(self, variables: list[Any], suffix: str, arrange: Arrangement) -> Any:
         """The variable of a new parameter made of these ones, which have one format (or are vectors)."""

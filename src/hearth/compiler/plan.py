@@ -55,7 +55,8 @@ class Step:
 
 @dataclass(frozen=True)
 class PlanInput:
-    """An input; `dims`, `low` and `high` are scalars. `checks`: 0 any value, 1 within [low, high], 2 ascending too."""
+    """An input; `dims`, `low` and `high` are scalars. `checks`: 0 any value, 1 within [low, high], 2 ascending too;
+    3 any value, and read where the caller has it."""
 
     name: str
     dtype: int

@@ -61,7 +61,7 @@ def compile_vision(
         progress("reading", 0, 0)
     checkpoint = open_checkpoint(source)
     preprocess = read_preprocess(source, checkpoint.config)
-    model = load_vision(checkpoint, size=size or preprocess.size)
+    model = load_vision(checkpoint, size=size or preprocess.size, prepare=preprocess.part)
     job = vision_job(checkpoint, model, preprocess, name, quant, precision)
     return compile_job(job, **options)
 

@@ -1,7 +1,7 @@
 """How a picture is made into what a network wants: to which size, which part of it, which numbers.
 
-`Preprocess` holds the rules of one model, `placement` says what they mean for a picture of some size; both are what the
-plan's step `hearth.pixels` takes. `apply` computes it with Pillow and numpy.
+`Preprocess` holds the rules of one model, `placement` says what they mean for a picture of some size. The plan of a
+model computes both: filter and colours are compiled in (`part`), the placement is given with each picture.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hearth.model.vision.part import Part
+from hearth.model.vision.pictures import picture_part
 
 Size = tuple[int, int]
 """Height and width."""
@@ -136,6 +139,13 @@ class Preprocess:
         if self.crop is None and not isinstance(self.fit, Exactly):
             return None
         return self.placement(1, 1).size
+
+    def part(self, shape: Size) -> Part:
+        """The function of a network that computes these rules, for what takes pictures of a size."""
+        outside = [-m / s for m, s in zip(self.mean, self.std, strict=True)] if self.black else [0.0] * 3
+        return picture_part(
+            shape, resample=self.resample, mean=self.mean, std=self.std, fill=outside, bgr=self.bgr
+        )  # fmt: skip
 
     def placement(self, height: int, width: int) -> Placement:
         """What becomes of a picture of this size."""

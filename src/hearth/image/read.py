@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hearth.distribution import install_command
 from hearth.errors import CorruptFile, StorageError, Unsupported, UsageError
+from hearth.model.vision.pictures import MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,8 +27,6 @@ ImageSource = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 """A file, the bytes of one, or pixels u8 (h, w, 3)."""
 
 MAX_FILE_BYTES = 256 << 20
-MAX_PIXELS = 1 << 27
-"""A picture of 11,585 x 11,585; more is taken for a decompression bomb."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "ICO")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _NO_WHITE = ("I", "F")
@@ -67,6 +66,7 @@ def _checked_pixels(pixels: NDArray[Any]) -> NDArray[np.uint8]:
         raise UsageError(
             f"An array of {pixels.dtype} {list(pixels.shape)} is no picture.", hint="Give uint8 of (height, width, 3)."
         )
+    _require_sane(pixels.shape[1], pixels.shape[0], "The array")
     return pixels
 
 
@@ -115,10 +115,10 @@ def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
 def _require_sane(width: int, height: int, name: str) -> None:
     if width < 1 or height < 1:
         raise CorruptFile(f"{name} has no pixels: it says {width} x {height}.")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise CorruptFile(
             f"{name} says that it is larger than any picture is: {width:,} x {height:,} pixels.",
-            why=f"More than {MAX_PIXELS:,} pixels are taken for an attack on the memory.",
+            why=f"More than {MAX_PIXELS:,} pixels, or {MAX_SIDE:,} on a side, are taken for an attack on the memory.",
             hint="If it is meant so, make it smaller first.",
         )
 

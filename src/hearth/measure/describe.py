@@ -99,7 +99,7 @@ def _vision(source: Source, *, quant: str | None) -> Description:
     except HearthError as error:
         problem = " ".join(part for part in (error.what, error.why) if part)
     loaded = load_vision(checkpoint, size=None if preprocess is None else preprocess.size)
-    needed = network_size(loaded.network.shapes, vision_formats(loaded, quant or DEFAULT_QUANT, "default"))
+    needed = network_size(loaded.network.shapes, vision_formats(loaded.network, quant or DEFAULT_QUANT, "default"))
     return VisionDescription(
         **_of_source(source, VISION, checkpoint, checkpoint.tensors.keys() - set(loaded.unused)),
         family=loaded.family,

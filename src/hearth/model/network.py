@@ -30,6 +30,8 @@ class Input:
         low, high: every value lies in between, both included; the runtime checks it before anything runs. Kernels use
             such values as indices. None: any value.
         ascending: values never fall; the first is `low`, the last `high` (where sequences begin in a batch of tokens).
+        lent: bytes that steps read where the caller has them, rather than a copy: kernels that take it read no byte
+            beyond its end, and expect no alignment.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Input:
     low: Bound | None = None
     high: Bound | None = None
     ascending: bool = False
+    lent: bool = False
 
 
 @dataclass(frozen=True)

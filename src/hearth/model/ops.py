@@ -189,24 +189,33 @@ def rotary(x: Any, cos: Any, sin: Any, *, num_heads: int, interleaved: bool = Fa
 
 
 def pixels(
-    image: Any,
+    picture: Any,
+    size: Any,
+    resized: Any,
+    offset: Any,
     *,
-    size: tuple[int, int],
-    resized: tuple[Any, Any] | None = None,
-    offset: tuple[Any, Any] = (0, 0),
-    resample: str = "bilinear",
+    shape: tuple[int, int],
+    resample: str,
     mean: Sequence[float],
     std: Sequence[float],
+    fill: Sequence[float] = (0.0, 0.0, 0.0),
+    bgr: bool = False,
+    most_side: int,
 ) -> Any:
-    """An image as a network wants it: u8 (b, h, w, 3) to f32 (b, *size, 3), (value / 255 - mean) / std.
+    """A picture as a network wants it: u8 (area, 3) to f32 (1, *shape, 3), (value / 255 - mean) / std.
 
-    The image is resized to `resized` as Pillow does it (`nearest box bilinear hamming bicubic lanczos`; None: not at
-    all), and of that the part of `size` from `offset` on is taken; what lies outside of it is 0 after normalisation.
+    The picture, of the height and width `size`, row after row, is resized to `resized` as Pillow does it, and of that
+    the part of `shape` from `offset` on is taken (all three i32 (2,), rows first); what lies outside of it is `fill`.
+    Where `size` is more than `area` pixels, everything is.
+
+    Args:
+        resample: `nearest box bilinear hamming bicubic lanczos`.
+        mean, std, fill: of red, green and blue.
+        bgr: the result has blue first.
+        most_side: no number of `size` is larger.
     """
-    b = image.ty.shape[0]
-    target = list(resized) if resized is not None else []
-    extra = [relax.ShapeExpr([*target, *offset])]
     return hearth_op(
-        "pixels", [image, *extra], f32_tensor(b, *size, 3), resize=resized is not None, resample=resample,
-        mean=[float(x) for x in mean], std=[float(x) for x in std],
+        "pixels", [picture, size, resized, offset], f32_tensor(1, *shape, 3), shape=list(shape), resample=resample,
+        mean=[float(x) for x in mean], std=[float(x) for x in std], fill=[float(x) for x in fill], bgr=bgr,
+        most_side=most_side,
     )  # fmt: skip

@@ -33,6 +33,7 @@ class TensorInfo:
         most: the largest number of each axis.
         low, high: between which the values of an input must lie, both included, as in `shape`; None: any.
         ascending: whether its values run from `low` to `high` and never fall.
+        lent: whether it is read where the caller has it, not copied.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TensorInfo:
     low: int | str | None = None
     high: int | str | None = None
     ascending: bool = False
+    lent: bool = False
 
     @property
     def most_bytes(self) -> int:
@@ -66,8 +68,8 @@ class FunctionInfo:
 
     @property
     def most_input_bytes(self) -> int:
-        """Memory for all inputs at their largest size."""
-        return sum(round_up(tensor.most_bytes) for tensor in self.inputs.values())
+        """Memory for all inputs at their largest size, but for those that are lent."""
+        return sum(round_up(tensor.most_bytes) for tensor in self.inputs.values() if not tensor.lent)
 
 
 @dataclass(frozen=True)

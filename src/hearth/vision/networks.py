@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hearth.errors import UsageError
 from hearth.image.spec import VisionSpec, load_spec
@@ -64,7 +64,7 @@ class Networks:
         self._open: OrderedDict[tuple[int, int], Network] | None = OrderedDict()
         self.first = self._add(size, progress)
 
-    def run(self, size: tuple[int, int], function: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, size: tuple[int, int], function: str, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         """What a function gives of these inputs, copied."""
         with self._lock:
             outputs = self.of(size).session.run(function, inputs)

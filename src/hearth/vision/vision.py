@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hearth.arguments import share, whole_number
 from hearth.arguments import texts as text_list
@@ -266,9 +266,22 @@ class Vision:
         found: list[T] = []
         for begin in range(0, len(given), self._networks.first.most):
             pictures = [read_image(source) for source in given[begin : begin + self._networks.first.most]]
-            outputs = self._outputs([self._preprocess.apply(pixels) for pixels in pictures])
+            outputs = self._outputs([self._prepared(pixels) for pixels in pictures])
             found += [read(out, p.shape[:2]) for out, p in zip(outputs, pictures, strict=True)]
         return found
+
+    def _prepared(self, pixels: NDArray[np.uint8]) -> F32:
+        """What the network takes of a picture u8 (h, w, 3): f32 (height, width, 3)."""
+        size = (pixels.shape[0], pixels.shape[1])
+        place = self._preprocess.placement(*size)
+        inputs: dict[str, ArrayLike] = {
+            "picture": np.ascontiguousarray(pixels).reshape(-1, 3),
+            "size": size,
+            "resized": place.resized or size,
+            "offset": place.offset,
+        }
+        prepared: F32 = self._networks.run(place.size, "prepare", inputs)["pixels"][0]
+        return prepared
 
     def _outputs(self, prepared: Sequence[F32]) -> list[dict[str, F32]]:
         """What the network says of prepared pictures; those of one size are computed together."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hearth.compiler.passes.rewrite import Graph, rewrite
 
 
 def lift_constants(module: Any, parameters: Parameters) -> Any:
-    """Every constant that has axes, or is a result, as a parameter `constants.HASH`; truth as 1.0 and 0.0."""
+    """Every constant that has axes, or is a result, as a parameter; truth as 1.0 and 0.0."""
     variables: dict[Any, dict[str, Any]] = {}
 
     def lifted(graph: Graph, value: Any, *, single: bool = False) -> Any:
@@ -24,11 +23,9 @@ def lift_constants(module: Any, parameters: Parameters) -> Any:
         array = value.value.numpy()
         is_truth = array.dtype == bool
         array = array.astype(np.int32 if array.dtype.kind in "iu" else np.float32)
-        what = f"{array.dtype} {array.shape}".encode() + array.tobytes()
-        name = f"constants.{hashlib.sha256(what).hexdigest()[:12]}"
+        name = parameters.add_constant(array)
         known = variables.setdefault(graph, {})
         if name not in known:
-            parameters.add_constant(name, array)
             known[name] = graph.add_param(relax.Var(name, relax.TensorType(array.shape, str(array.dtype))))
         return graph.emit(op.astype(known[name], "bool")) if is_truth else known[name]
 

@@ -142,18 +142,21 @@ def _replace_rows(attrs: Attributes, x: Array, rows: Array, places: Array) -> Ar
     return out
 
 
-def _pixels(attrs: Any, image: Array, place: tuple[int, ...]) -> Array:
-    resample = attrs.resample
-    if attrs.resize:
-        image = pillow.resize(image, (place[0], place[1]), resample)
-    top, left = place[-2:]
-    height, width = image.shape[1:3]
+def _pixels(attrs: Any, picture: Array, size: Array, resized: Array, offset: Array) -> Array:
+    (height, width), (rows_out, columns_out) = size.tolist(), attrs.shape
+    if attrs.most_side < max(height, width):
+        raise ValueError("a picture larger than the attribute `most_side` says")
+    image = np.zeros((0, 0, 3), np.uint8)
+    if height * width <= len(picture):
+        image = pillow.resize(picture[: height * width].reshape(height, width, 3), tuple(resized), attrs.resample)
     values = (image.astype(np.float64) / 255 - np.array(attrs.mean)) / np.array(attrs.std)
-    _, rows_out, columns_out, _ = attrs.result_shape
-    rows, columns = np.arange(top, top + rows_out), np.arange(left, left + columns_out)
-    inside = ((rows >= 0) & (rows < height))[:, None, None] & ((columns >= 0) & (columns < width))[:, None]
-    taken = values[:, np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]
-    return np.where(inside, taken, 0.0)
+    out = np.empty((1, rows_out, columns_out, 3))
+    out[:] = attrs.fill
+    top, left = offset.tolist()
+    part = values[max(top, 0) : max(top + rows_out, 0), max(left, 0) : max(left + columns_out, 0)]
+    down, right = max(-top, 0), max(-left, 0)
+    out[0, down : down + part.shape[0], right : right + part.shape[1]] = part
+    return out[..., ::-1] if attrs.bgr else out
 
 
 LOGICAL: dict[str, Operation] = {

@@ -185,6 +185,9 @@ class Graph:
 
     # Maps
 
+    def pixels(self, picture: Any, size: Any, resized: Any, offset: Any, **how: Any) -> Any:
+        return self.emit(ops.pixels(picture, size, resized, offset, **how))
+
     def patches(self, x: Any, height: int, width: int) -> Any:
         """A map (b, h, w, c) as one of its whole patches: (b, h / height, w / width, height * width * c)."""
         if (height, width) == (1, 1):
@@ -228,8 +231,9 @@ def write_module(parts: Sequence[Part]) -> Any:
     bb = relax.BlockBuilder()
     for part in parts:
         batch = tirx.Var(part.symbol, "int64")
+        shapes = {**{name: (batch, *shape) for name, shape in part.input_shapes.items()}, **part.fixed_shapes}
         inputs = {
-            given.name: relax.Var(given.name, relax.TensorType((batch, *part.input_shapes[given.name]), given.dtype))
+            given.name: relax.Var(given.name, relax.TensorType(shapes[given.name], given.dtype))
             for given in part.function.inputs
         }
         parameters = {

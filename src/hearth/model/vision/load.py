@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hearth.checkpoint.folder import TIMM
@@ -18,9 +18,6 @@ from hearth.model.vision.families import FAMILIES, Family, timm
 from hearth.model.vision.model import Described, Head, Source, Task, TextTower
 from hearth.model.vision.names import map_parameters, naming_of
 from hearth.model.vision.part import Part
-
-MOST_AT_ONCE = 8
-"""Pictures, or texts, in one call."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,18 @@ class LoadedVision:
     unused: tuple[str, ...]
 
 
-def load_vision(checkpoint: Checkpoint, *, size: tuple[int, int] | None = None) -> LoadedVision:
+def load_vision(
+    checkpoint: Checkpoint,
+    *,
+    size: tuple[int, int] | None = None,
+    prepare: Callable[[tuple[int, int]], Part] | None = None,
+) -> LoadedVision:
     """Says what vision model a checkpoint holds.
 
     Args:
         checkpoint: an opened model; only its header is read.
         size: height and width of the pictures that it is to be made for; None: as its configuration says.
+        prepare: the function that makes pictures ready (`pictures.picture_part`), by that size; None: there is none.
 
     Raises:
         Unsupported: an architecture, a setting or a tensor that Hearth does not know, by name; a size that the model
@@ -62,6 +65,8 @@ def load_vision(checkpoint: Checkpoint, *, size: tuple[int, int] | None = None) 
     naming = naming_of(checkpoint, family.name, family.namings)
     names = names_of(checkpoint, naming.places)
     described = family.describe(Source(settings, names, naming, size))
+    if prepare is not None:
+        described = replace(described, parts=(*described.parts, prepare(described.size)))
     declarations = [part.declarations for part in described.parts]
     sources, unused = map_parameters(checkpoint, family.name, declarations, naming)
     return LoadedVision(
@@ -81,7 +86,7 @@ def network_of(described: Described, sources: Mapping[str, Any]) -> Network:
     parameters = {n: p for part in described.parts for n, p in part.declarations.parameters.items()}
     return Network(
         functions=tuple(part.function for part in described.parts),
-        symbols={part.symbol: (1, MOST_AT_ONCE) for part in described.parts},
+        symbols={part.symbol: (1, part.most) for part in described.parts},
         shapes={name: declared.shape for name, declared in parameters.items()},
         sources=sources,
         build=lambda: _write(described.parts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hearth.model.network import Function
@@ -12,15 +12,20 @@ from hearth.model.vision.parameters import Declarations, Shape
 if TYPE_CHECKING:
     from hearth.model.vision.graph import Graph
 
+MOST_AT_ONCE = 8
+"""Pictures, or texts, in one call."""
+
 
 @dataclass(frozen=True)
 class Part:
     """One function.
 
     Attributes:
-        symbol: the size of the first axis of all inputs and outputs: how many pictures, how many texts.
-        input_shapes: of each input, without that axis.
+        symbol: the size of the first axis of inputs and outputs: how many pictures, how many texts.
+        input_shapes: of each input that has that axis, without it.
         write: returns the outputs in order.
+        most: the bound of the symbol.
+        fixed_shapes: of inputs without that axis.
     """
 
     function: Function
@@ -28,3 +33,5 @@ class Part:
     input_shapes: Mapping[str, Shape]
     declarations: Declarations
     write: Callable[[Graph], Sequence[Any]]
+    most: int = MOST_AT_ONCE
+    fixed_shapes: Mapping[str, Shape] = field(default_factory=dict)

@@ -133,13 +133,14 @@ static void append_function(text *t, const hth_plan *p, const hth_function *f) {
         const hth_plan_input *input = &p->inputs[f->first_input + i];
         if (i > 0) append(t, ", ");
         append_tensor(t, p, input->name, input->dtype, p->dims + input->first_dim, input->num_dims);
-        if (input->checks != HTH_UNCHECKED) {
+        if (hth_has_bounds(input)) {
             append(t, ", \"low\": ");
             append_scalar(t, p, input->low);
             append(t, ", \"high\": ");
             append_scalar(t, p, input->high);
         }
-        append(t, input->checks == HTH_ASCENDING ? ", \"ascending\": true}" : "}");
+        if (input->checks == HTH_ASCENDING) append(t, ", \"ascending\": true");
+        append(t, input->checks == HTH_LENT ? ", \"lent\": true}" : "}");
     }
     append(t, "], \"outputs\": [");
     for (uint32_t i = 0; i < f->num_outputs; ++i) {

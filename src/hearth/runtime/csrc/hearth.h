@@ -96,7 +96,8 @@ HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_o
  *  "isa": the instruction set in use, "isas": [those that the library has, best first]}
  * TENSOR: {"name", "dtype": "f32", "i32", "u8", "i8" or "f16", "shape": [a number, or an expression over symbols as text],
  * "most": [the largest number of each axis]}, of an input whose values are checked also "low" and "high" (number or
- * expression, both included) and, if values may never fall and run from low to high, "ascending": true. */
+ * expression, both included) and, if values may never fall and run from low to high, "ascending": true; of one that is not
+ * copied, "lent": true. */
 HEARTH_API const char *hearth_describe(const hearth_model *model);
 
 /* How many bytes of the weights lie in huge pages now (0 where the system does not tell). */
@@ -152,10 +153,11 @@ typedef struct hearth_tensor {
     int64_t row_stride; /* at least the last axis; of an input 0 or the last axis, for inputs are dense */
 } hearth_tensor;
 
-/* Checks the inputs against what the function declares (every name, type, size and, where it says so, value), copies them,
- * runs it. Inputs come by name in any order, all of them; symbols get their values from the inputs' shapes. `outputs` has
- * room for exactly the function's outputs and is filled in their order on HEARTH_OK; names are valid as long as the model,
- * data lies in the session's memory and holds until its next run of any function. An output may be an input of that. */
+/* Checks the inputs against what the function declares (every name, type, size and, where it says so, value), copies them
+ * (but for those that are lent: they are read where they lie, until the call returns), runs it. Inputs come by name in any
+ * order, all of them; symbols get their values from the inputs' shapes. `outputs` has room for exactly the function's outputs
+ * and is filled in their order on HEARTH_OK; names are valid as long as the model, data lies in the session's memory and holds
+ * until its next run of any function. An output may be an input of that. */
 HEARTH_API hearth_status hearth_run(hearth_session *session, const char *function, const hearth_tensor *inputs,
                                     uint32_t num_inputs, hearth_tensor *outputs, uint32_t num_outputs);
 

@@ -121,7 +121,7 @@ void hth_function_scalars(const hth_plan *plan, const hth_function *function,
     for (uint32_t i = 0; i < function->num_inputs; ++i) {
         const hth_plan_input *input = &plan->inputs[function->first_input + i];
         for (uint32_t d = 0; d < input->num_dims; ++d) visit(user, plan->dims[input->first_dim + d]);
-        if (input->checks == HTH_UNCHECKED) continue;
+        if (!hth_has_bounds(input)) continue;
         visit(user, input->low);
         visit(user, input->high);
     }

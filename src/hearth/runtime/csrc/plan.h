@@ -21,7 +21,14 @@ enum {
 
 typedef enum hth_buffer_kind { HTH_ARENA, HTH_WEIGHT, HTH_STATE, HTH_INPUT, HTH_NUM_BUFFER_KINDS } hth_buffer_kind;
 
-typedef enum hth_input_checks { HTH_UNCHECKED, HTH_IN_RANGE, HTH_ASCENDING, HTH_NUM_CHECKS } hth_input_checks;
+/* HTH_LENT: bytes that steps read where the caller has them, at any address and never beyond their end. */
+typedef enum hth_input_checks {
+    HTH_UNCHECKED,
+    HTH_IN_RANGE,
+    HTH_ASCENDING,
+    HTH_LENT,
+    HTH_NUM_CHECKS
+} hth_input_checks;
 
 typedef struct {
     char magic[8];
@@ -65,6 +72,11 @@ typedef struct {
 typedef struct {
     uint32_t name, dtype, first_dim, num_dims, checks, low, high, zero;
 } hth_plan_input;
+
+/* Whether the values of an input must lie between `low` and `high`. */
+static inline bool hth_has_bounds(const hth_plan_input *input) {
+    return input->checks == HTH_IN_RANGE || input->checks == HTH_ASCENDING;
+}
 
 typedef struct {
     uint32_t name, buffer, dtype, first_dim, num_dims, row_stride;

@@ -225,7 +225,10 @@ static hearth_status check_inputs(const hth_plan *p) {
         if (status != HEARTH_OK) return status;
         if (input->zero != 0) return CORRUPT("input %u: reserved field is not zero", i);
         if (input->checks >= HTH_NUM_CHECKS) return CORRUPT("input %u: unknown checks %u", i, input->checks);
-        if (input->checks == HTH_UNCHECKED) {
+        if (input->checks == HTH_LENT && hth_dtype_bytes(input->dtype) != 1) {
+            return CORRUPT("input %u: only bytes are lent", i);
+        }
+        if (!hth_has_bounds(input)) {
             if (input->low != 0 || input->high != 0) return CORRUPT("input %u: bounds without checks", i);
             continue;
         }

@@ -1,5 +1,5 @@
 /* What a session prepares of its functions, and the one way they run: every pointer of every step is made once, so a call
- * only evaluates scalars. */
+ * only evaluates scalars and sets the pointers of inputs that are lent. */
 #include <stdlib.h>
 
 #include "error.h"
@@ -98,17 +98,21 @@ static hearth_status prepare_functions(hearth_session *session) {
     }
     uint32_t *ids = session->function_scalars;
     int64_t *arguments = session->arguments;
+    void **pointers = session->pointers;
     for (uint32_t f = 0; f < h->num_functions; ++f) {
         const hth_function *function = &plan->functions[f];
         const uint32_t count = needed_scalars(plan, function, needed, ids);
         session->functions[f] = (hth_session_function){
             .work = {.steps = session->steps + function->first_step, .count = function->num_steps},
             .arguments = arguments,
+            .pointers = pointers,
             .scalars = ids,
             .num_scalars = count,
         };
         for (uint32_t i = 0; i < function->num_steps; ++i) {
-            arguments += plan->kernels[plan->steps[function->first_step + i].kernel].num_scalars;
+            const hth_plan_kernel *kernel = &plan->kernels[plan->steps[function->first_step + i].kernel];
+            arguments += kernel->num_scalars;
+            pointers += kernel->num_buffers;
         }
         ids += count;
     }
@@ -119,6 +123,20 @@ static hearth_status prepare_functions(hearth_session *session) {
 hearth_status hth_session_prepare(hearth_session *session) {
     const hearth_status status = prepare_steps(session);
     return status == HEARTH_OK ? prepare_functions(session) : status;
+}
+
+void hth_session_lend(hearth_session *session, const hth_session_function *function, uint32_t input, void *data) {
+    const hth_plan *plan = &session->model->plan;
+    const hth_step *steps = plan->steps + (function->work.steps - session->steps);
+    session->inputs[input] = data;
+    void **pointer = function->pointers;
+    for (size_t i = 0; i < function->work.count; ++i) {
+        const uint32_t count = plan->kernels[steps[i].kernel].num_buffers;
+        for (uint32_t a = 0; a < count; ++a, ++pointer) {
+            const hth_buffer *buffer = &plan->buffers[plan->args[steps[i].first_arg + a]];
+            if (buffer->kind == HTH_INPUT && buffer->index == input) *pointer = data;
+        }
+    }
 }
 
 hearth_status hth_session_evaluate(hearth_session *session, const hth_session_function *function) {

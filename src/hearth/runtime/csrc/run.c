@@ -132,7 +132,7 @@ static hearth_status check_values(const call *c, const hth_plan_input *input, co
     return HEARTH_OK;
 }
 
-/* Compares every axis, then copies and checks the values. The scalars are evaluated. */
+/* Compares every axis, then copies and checks the values, or lends them. The scalars are evaluated. */
 static hearth_status take_inputs(const call *c) {
     for (uint32_t i = 0; i < c->function->num_inputs; ++i) {
         const uint32_t which = c->function->first_input + i;
@@ -148,8 +148,12 @@ static hearth_status take_inputs(const call *c) {
         }
         const uint64_t count = count_of(given);
         if (given->data == NULL && count > 0) return INVALID(INPUT "data is NULL", c->name, name);
+        if (input->checks == HTH_LENT) {
+            hth_session_lend(c->session, &c->session->functions[c->function - c->plan->functions], which, given->data);
+            continue;
+        }
         if (count > 0) memcpy(c->session->inputs[which], given->data, (size_t)(count * hth_dtype_bytes(input->dtype)));
-        if (input->checks == HTH_UNCHECKED) continue;
+        if (!hth_has_bounds(input)) continue;
         const hearth_status status = check_values(c, input, c->session->inputs[which], count);
         if (status != HEARTH_OK) return status;
     }

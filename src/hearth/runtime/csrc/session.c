@@ -49,6 +49,7 @@ static hearth_status place_inputs(hearth_session *session, const hth_interval *i
         uint64_t offset = 0;
         for (uint32_t i = function->first_input; i < function->first_input + function->num_inputs; ++i) {
             const hth_plan_input *input = &plan->inputs[i];
+            if (input->checks == HTH_LENT) continue; /* takes no memory here */
             uint64_t size = hth_dtype_bytes(input->dtype);
             for (uint32_t d = 0; d < input->num_dims; ++d) {
                 const uint64_t axis = (uint64_t)intervals[plan->dims[input->first_dim + d]].high;
@@ -94,6 +95,7 @@ static hearth_status take_memory(hearth_session *session) {
         return hth_fail(HEARTH_MEMORY, "%llu bytes for a session cannot be had", (unsigned long long)total);
     }
     for (uint32_t i = 0; i < h->num_inputs; ++i) {
+        if (plan->inputs[i].checks == HTH_LENT) continue;
         session->inputs[i] = session->input_memory.data + (uintptr_t)session->inputs[i];
     }
     session->text.seq_seen = (uint8_t *)session->input_memory.data + inputs;

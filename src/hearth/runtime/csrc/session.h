@@ -11,6 +11,7 @@
 typedef struct hth_session_function {
     hth_team_work work;
     int64_t *arguments;      /* values of the scalar arguments of its steps, one after the other */
+    void **pointers;         /* buffers of its steps, likewise */
     const uint32_t *scalars; /* ids of the scalars that it needs, those that others are made of first */
     uint32_t num_scalars;
 } hth_session_function;
@@ -25,7 +26,8 @@ struct hearth_session {
     hth_memory states;
     char **state_regions; /* [num_states] */
 
-    /* Inputs are copied here so that no pointer of a step ever changes. Functions share the memory: one runs at a time. */
+    /* Inputs are copied here, but for those that are lent, so that no other pointer of a step ever changes. Functions share
+     * the memory: one runs at a time. */
     hth_memory input_memory;
     void **inputs; /* [num_inputs] */
 
@@ -48,6 +50,9 @@ struct hearth_session {
 
 /* Where a buffer of the plan lies in this session. */
 void *hth_session_buffer(const hearth_session *session, const hth_buffer *buffer);
+
+/* Lets the steps of a function read an input that is lent to it where it lies. */
+void hth_session_lend(hearth_session *session, const hth_session_function *function, uint32_t input, void *data);
 
 /* Evaluates what the function needs of session->symbols and runs its steps. */
 hearth_status hth_session_evaluate(hearth_session *session, const hth_session_function *function);

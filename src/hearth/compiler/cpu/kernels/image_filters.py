@@ -23,28 +23,42 @@ SUPPORT: dict[Filter, float] = {
 PRECISION = 22  # bits after the point of a weight
 
 
-def taps(kind: Filter, size: int, out_size: int) -> int:
-    """How many weights a position of the resized axis has at most."""
-    return math.ceil(SUPPORT[kind] * max(size / out_size, 1.0)) * 2 + 1
+ENTRY = 3
+"""Numbers of a position in a table: its first pixel, how many (0: it is outside), where its weights begin."""
+
+
+def weights_size(kind: Filter, count: int, most_side: int) -> int:
+    """How many weights `count` positions have at most, of an axis of up to `most_side` pixels.
+
+    Each has at most 2 support max(size / resized, 1) + 3, and there are no more than the resized axis has.
+    """
+    return 2 * math.ceil(SUPPORT[kind] * max(most_side, count)) + 3 * count
 
 
 def resample_table(kind: Filter) -> Kernel:
     """The weights of one axis.
 
-    Buffers: bounds i32 [position][2]: first pixel and how many (0: outside the resized picture); weights i32
-    [position][taps]. Scalars: size, out_size (of the resized axis), first (position of the first wanted), taps (at
-    least `taps(...)`), count (of positions). Unit: position; `nearest`: the whole axis, one unit.
+    Buffers: size, resized, offset i32 [2]: of the picture, of what it is resized to, and of the first position that is
+    wanted; entries i32 [position][3]; weights i32, see `weights_size`. Scalars: axis (0 or 1), count (of positions),
+    area (pixels of the picture; where its sizes say that there are more, all positions are outside). Unit: position;
+    `nearest`: the whole axis, one unit.
     """
     k = Kernel(f"resample_table_{kind}")
-    bounds, weights = k.buffer("bounds", "int32"), k.buffer("weights", "int32")
-    size, out_size, first, row, count = (k.scalar(name) for name in ("size", "out_size", "first", "taps", "count"))
-    scale = k.opaque(_real(size) / _real(out_size), "scale")
+    sizes = [k.buffer(name, "int32") for name in ("size", "resized", "offset")]
+    entries, weights = k.buffer("entries", "int32"), k.buffer("weights", "int32")
+    axis, count, area = k.scalar("axis"), k.scalar("count"), k.scalar("area")
+    size, out_size, first = (k.opaque(cast("int64", of.load(axis)), "size") for of in sizes)
+    whole = cast("int64", sizes[0].load(0)) * cast("int64", sizes[0].load(1))
+    out_size = k.opaque(tirx.Select(whole <= area, out_size, i64(0)), "out_size")
+    scale = k.opaque(_real(size) / _real(tirx.max(out_size, i64(1))), "scale")
     if kind == "nearest":
-        _nearest_table(k, bounds, weights, size, out_size, first, row, count, scale)
+        _nearest_table(k, entries, weights, size, out_size, first, count, scale)
         return k
     filter_scale = k.opaque(tirx.Select(scale < _f64(1.0), _f64(1.0), scale), "filter_scale")
     support = k.opaque(_f64(SUPPORT[kind]) * filter_scale, "support")
     step = k.opaque(_f64(1.0) / filter_scale, "step")
+    taps = k.opaque(cast("int64", llvm("llvm.ceil", "float64", support)) * 2 + 1, "taps")
+    before = k.opaque(tirx.max(i64(0) - first, i64(0)), "before")
     with k.loop(k.begin, k.end) as unit:
         position = k.opaque(unit + first, "position")
         center = k.opaque((_real(position) + _f64(0.5)) * scale, "center")
@@ -52,8 +66,9 @@ def resample_table(kind: Filter) -> Kernel:
         end = k.opaque(tirx.min(cast("int64", center + support + _f64(0.5)), size), "end")
         inside = tirx.all(position >= 0, position < out_size)
         number = k.opaque(tirx.Select(inside, end - begin, i64(0)), "number")
-        k.store(bounds, unit * 2, cast("int32", begin))
-        k.store(bounds, unit * 2 + 1, cast("int32", number))
+        start = k.opaque(tirx.Select(inside, (unit - before) * taps, i64(0)), "start")
+        for i, value in enumerate((tirx.Select(inside, begin, i64(0)), number, start)):
+            k.store(entries, unit * ENTRY + i, cast("int32", value))
 
         def weight(i: Expr, begin: Expr = begin, center: Expr = center) -> Expr:
             return FILTERS[kind](k, k.opaque((_real(i + begin) - center + _f64(0.5)) * step, "x"))
@@ -64,25 +79,26 @@ def resample_table(kind: Filter) -> Kernel:
         with k.loop(0, number) as i:
             share = k.opaque(weight(i) / total.get() * _f64(1 << PRECISION), "share")
             half = tirx.Select(share < _f64(0.0), _f64(-0.5), _f64(0.5))
-            k.store(weights, unit * row + i, cast("int32", share + half))
+            k.store(weights, start + i, cast("int32", share + half))
     return k
 
 
 def _nearest_table(
-    k: Kernel, bounds: Memory, weights: Memory, size: Expr, out_size: Expr, first: Expr, row: Expr, count: Expr,
-    scale: Expr,
-) -> None:  # fmt: skip
+    k: Kernel, entries: Memory, weights: Memory, size: Expr, out_size: Expr, first: Expr, count: Expr, scale: Expr
+) -> None:
     """Pillow walks along the axis, and so do we: steps of a fraction add up to another number than their product."""
     at = k.register("float64", init=scale * _f64(0.5))
     with k.loop(k.begin, k.end), k.loop(0, count) as position:
-        k.store(bounds, position * 2 + 1, const("int32", 0))
-    with k.loop(k.begin, k.end), k.loop(0, out_size) as position:
+        for i in range(ENTRY):
+            k.store(entries, position * ENTRY + i, const("int32", 0))
+    end = tirx.max(tirx.min(out_size, first + count), i64(0))
+    with k.loop(k.begin, k.end), k.loop(0, end) as position:
         pixel = k.opaque(cast("int64", at.get()), "pixel")
         to = k.opaque(position - first, "to")
-        with k.when(tirx.all(to >= 0, to < count, pixel < size)):
-            k.store(bounds, to * 2, cast("int32", pixel))
-            k.store(bounds, to * 2 + 1, const("int32", 1))
-            k.store(weights, to * row, const("int32", 1 << PRECISION))
+        with k.when(tirx.all(to >= 0, pixel < size)):
+            for i, value in enumerate((pixel, i64(1), to)):
+                k.store(entries, to * ENTRY + i, cast("int32", value))
+            k.store(weights, to, const("int32", 1 << PRECISION))
         at.set(at.get() + scale)
 
 

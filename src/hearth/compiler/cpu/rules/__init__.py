@@ -15,6 +15,7 @@ from hearth.compiler.cpu.rules import (
     norms,
     paged_attention,
     picks,
+    pictures,
     products,
     ragged_attention,
     ragged_pool,
@@ -25,6 +26,7 @@ from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
     contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, picks,
+    pictures,
     products, ragged_attention, ragged_pool, reductions, rotary,
 )  # fmt: skip
 
