@@ -111,7 +111,7 @@ static void choose_symbols(const hth_plan *plan, int64_t *symbols) {
 /* Reads the last element of an output: the sanitizer, or the page fault, tells when it lies outside. */
 static void read_last(const hearth_tensor *output) {
     uint64_t rows = 1;
-    const int64_t columns = output->shape[output->rank - 1];
+    const int64_t columns = output->rank > 0 ? output->shape[output->rank - 1] : 1;
     for (uint32_t d = 0; d + 1 < output->rank; ++d) rows *= (uint64_t)output->shape[d];
     if (rows == 0 || columns == 0) return;
     const uint64_t last = (rows - 1) * (uint64_t)output->row_stride + (uint64_t)columns - 1;
