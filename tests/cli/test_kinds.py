@@ -86,6 +86,8 @@ def test_what_is_compiled_is_as_large_as_was_foretold_and_is_described_alike(
     # Tensors begin at multiples of 64 bytes, which shows in models as small as these.
     tensors = len(open_bundle(made).manifest.files) + 300
     assert abs(after["weights_bytes"] - before["weights_bytes"]) < 64 * tensors
+    assert run(["compile", str(models / name), "--offline"]) == 0  # into the cache
+    capfd.readouterr()
     assert run(["list", "--json"]) == 0
     assert before["made_for"] in {b["made_for"] for b in json.loads(capfd.readouterr().out)["bundles"]}
 
