@@ -26,6 +26,7 @@ from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import EmbeddingInput, VectorMaker
 from hearth.chat.grammar import Trial
+from hearth.chat.pictures import Eyes, blind, with_marks
 from hearth.chat.ranking import Ranker
 from hearth.chat.request import ContextOverflow, Prepared, Requests
 from hearth.chat.template import ChatTemplate
@@ -34,6 +35,7 @@ from hearth.checkpoint.embedding import load_embedding
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
 from hearth.errors import UsageError
+from hearth.image.sight import load_sight
 from hearth.model.text.kv_cache import KvFormat
 from hearth.opening import check_opening
 from hearth.prepare import (
@@ -187,7 +189,9 @@ class LLM(Asking):
             try:
                 # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
                 spec = load_tokenizer(self._opened.bundle.path)
-                self._tokenizer = Tokenizer(spec) if spec else None
+                sight = load_sight(self._opened.bundle.path)
+                self._tokenizer = Tokenizer(with_marks(spec, sight)) if spec else None
+                self._eyes = Eyes(self._opened.name, sight) if sight else None
                 self._vectors = VectorMaker(self._opened.name, load_embedding(self._opened.bundle.path))
                 self._requests = Requests(
                     self._opened.name,
@@ -197,6 +201,7 @@ class LLM(Asking):
                     wanted_template=template,
                     overflow=context_overflow,
                     repetition_stop=repetition_stop,
+                    eyes=self._eyes,
                 )
                 if template is not None:
                     self._requests.template()  # a wrong name is told without waiting for the weights
@@ -340,6 +345,18 @@ class LLM(Asking):
     def tokenizer(self) -> Tokenizer:
         """Raises TokenizerMissing where the model came without one."""
         return self._requests.tokenizer()
+
+    @property
+    def sees(self) -> bool:
+        """Whether it takes pictures."""
+        return self._eyes is not None
+
+    @property
+    def picture_marker(self) -> str:
+        """What stands for a picture in a prompt of `generate`. Raises UsageError where the model sees nothing."""
+        if self._eyes is None:
+            raise blind(self._opened.name)
+        return self._eyes.marker
 
     @property
     def has_tokenizer(self) -> bool:

@@ -49,7 +49,9 @@ class Asking:
 
         Args:
             messages: `{"role": "system" | "user" | "assistant" | "tool", "content": "..."}` in order, or a text: what
-                the user says.
+                the user says. A content may be a list of parts: `{"type": "text", "text": "..."}` and, for a model
+                that sees, `{"type": "image", "image": a path, bytes, a data URL, pixels u8 (h, w, 3)}` or OpenAI's
+                `image_url` with a data URL. Nothing is fetched.
             stream: return an iterator over `Chunk`s instead of the whole answer.
             **settings: as `prepare_chat`.
 
@@ -231,6 +233,7 @@ class Asking:
         parse_special: bool = False,
         add_special: bool = True,
         suffix: str | None = None,
+        images: Sequence[Any] = (),
         **sampling: Unpack[SamplingSettings],
     ) -> Prepared:
         """What `generate` would do, ready for the engine but not begun. May be called from any thread.
@@ -241,6 +244,8 @@ class Asking:
             parse_special: let the text write control tokens. Only for text you trust as you trust your program.
             add_special: begin the text as the model expects it (BOS).
             suffix: what comes behind; the answer is what fills in between, by a model of code.
+            images: pictures, each as in `chat`, for a model that sees. Each stands where the prompt has its
+                `picture_marker`; where that is nowhere, they come first.
             **sampling: as `prepare_chat`; `max_tokens` is 256 unless given.
 
         Raises:
@@ -254,6 +259,7 @@ class Asking:
             parse_special=parse_special,
             add_special=add_special,
             suffix=suffix,
+            images=images,
         )
         return self._checked(prepared)
 

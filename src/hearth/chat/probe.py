@@ -72,6 +72,7 @@ class Probe:
         self._template = template
         self._contents: dict[str, Contents] = {}
         self._names: dict[str, bool] = {}
+        self._pictures: dict[tuple[str, str], bool] = {}
 
     def text(self, *messages: Mapping[str, Any], **variables: Any) -> str | None:
         """What the template makes of a conversation."""
@@ -95,6 +96,16 @@ class Probe:
             after = [self.user] if role not in ("assistant", "user") else []
             self._names[role] = _NAME in (self.text(*before, said, *after) or "")
         return self._names[role]
+
+    def shows_picture(self, role: str, marker: str) -> bool:
+        """Whether the template writes `marker` where a message of this role has a picture, and its text besides."""
+        if (role, marker) not in self._pictures:
+            parts = [{"type": "image"}, {"type": "text", "text": USER["content"]}]
+            before = [self.user] if role == "assistant" else list(HISTORY[:2]) if role == "tool" else []
+            message = {**(HISTORY[2] if role == "tool" else {}), "role": role, "content": parts}
+            text = self.text(*before, message, *([self.user] if role not in ("user", "tool") else [])) or ""
+            self._pictures[role, marker] = marker in text and USER["content"] in text
+        return self._pictures[role, marker]
 
     @cached_property
     def user(self) -> Mapping[str, Any]:

@@ -20,6 +20,8 @@ from hearth.chat.fit import with_text
 from hearth.chat.grammar import Grammars, Trial
 from hearth.chat.grammar_constraint import AnswerConstraint, thinking_of
 from hearth.chat.infill import infill_form, infill_prompt
+from hearth.chat.pictures import Eyes, Given, Seen, blind, given_picture, take_pictures
+from hearth.chat.prompt import Prompt
 from hearth.chat.repetition import RepetitionWatch
 from hearth.chat.request_tools import ToolUse, tools_of_chat
 from hearth.chat.sampling import sampling_params
@@ -58,6 +60,9 @@ class Prepared:
     notices: tuple[str, ...] = ()
 
 
+_NOTHING = Seen(())
+
+
 @dataclass(frozen=True)
 class _Turn:
     """What a chat has that a text has not.
@@ -89,6 +94,7 @@ class Requests:
         wanted_template: name of a known format or a `.jinja` file; None: the model's own, else a guess.
         repetition_stop: end answers that repeat themselves for ever, unless a request says otherwise.
         overflow: "slide" lets the oldest tokens go where prompt and answer outgrow the context.
+        eyes: how the model sees; None: it does not.
 
     Attributes:
         context: tokens of prompt and answer together, where that is known: what cannot fit is refused unread.
@@ -104,7 +110,9 @@ class Requests:
         wanted_template: str | None = None,
         overflow: ContextOverflow = "error",
         repetition_stop: bool = True,
+        eyes: Eyes | None = None,
     ) -> None:
+        self._eyes = eyes
         self._name = name
         self._tokenizer = tokenizer
         self._published = published
@@ -143,6 +151,8 @@ class Requests:
         """
         tokenizer = self.tokenizer()
         structure = checked_format(response_format)
+        messages, given = take_pictures(messages, in_results=self._eyes is not None)
+        seen = self._look(given)
         data = checked_messages(messages)
         if thinking is not None and not isinstance(thinking, bool):
             raise UsageError(f"thinking is {thinking!r}, but must be true, false or None.")
@@ -157,6 +167,8 @@ class Requests:
                 )
             data, variables["add_generation_prompt"] = marked(with_text(data, self.template().template.probe)), False
         chosen = self.template(tools=bool(tools))
+        if seen.pictures and self._eyes is not None:
+            data = self._eyes.placed(data, chosen.template.probe)
         use = tools_of_chat(
             data, tools, tool_choice, parallel=parallel_tool_calls, template=chosen.template, tokenizer=tokenizer
         )
@@ -168,12 +180,13 @@ class Requests:
         prompt = cut(told.prompt) if continue_final_message else told.prompt
         if not any_length:
             self._check_length(prompt.text)
+        prompt = self._written(prompt, seen)
         ids = tokenizer.encode_prompt(prompt, ensure_bos=told.chosen.ensure_bos)
         keep = self._shared_prefix(told, ids) if self._overflow == "slide" else 0
         notice = "" if thinking is None else told.chosen.template.thinking.notice(thinking)
         end = state_of(data[-1]["content"]) if continue_final_message else prompt.text[-200:]
         turn = _Turn(told.chosen, end, keep, told.use, continue_final_message, (notice,) if notice else ())
-        return self._prepared(ids, settings, structure, turn)
+        return self._prepared(ids, settings, structure, turn, seen)
 
     def text(
         self,
@@ -185,10 +198,14 @@ class Requests:
         parse_special: bool = False,
         add_special: bool = True,
         suffix: str | None = None,
+        images: Sequence[Any] = (),
     ) -> Prepared:
         """See `LLM.prepare_text`."""
         if (prompt is None) == (prompt_ids is None):
             raise UsageError("Give either a prompt or prompt_ids.")
+        if images and (prompt is None or suffix is not None):
+            raise UsageError("Pictures go with a prompt of text, neither with prompt_ids nor with a suffix.")
+        seen = self._look([given_picture(image, f"Picture {i + 1}") for i, image in enumerate(images)])
         structure = checked_format(response_format)
         settings = {"max_tokens": GENERATE_TOKENS, **settings}
         if suffix is not None:
@@ -199,8 +216,8 @@ class Requests:
         elif prompt_ids is not None:
             ids = list(prompt_ids)
         else:
-            ids = self._prompt_ids(prompt or "", parse_special=parse_special, add_special=add_special)
-        return self._prepared(ids, settings, structure)
+            ids = self._prompt_ids(prompt or "", seen, parse_special=parse_special, add_special=add_special)
+        return self._prepared(ids, settings, structure, seen=seen)
 
     def template(self, *, tools: bool = False) -> ChosenTemplate:
         """The chat template, chosen when it is first needed.
@@ -246,9 +263,14 @@ class Requests:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _prepared(
-        self, ids: Sequence[int], settings: Mapping[str, Any], structure: Structure | None, turn: _Turn | None = None
+        self,
+        ids: Sequence[int],
+        settings: Mapping[str, Any],
+        structure: Structure | None,
+        turn: _Turn | None = None,
+        seen: Seen = _NOTHING,
     ) -> Prepared:
-        """`turn` is given for a chat, and left out where a text is carried on."""
+        """`turn` is given for a chat, and left out where a text is carried on; `seen` are the prompt's pictures."""
         stop = settings.get("stop") or ()
         if not isinstance(stop, str) and not (isinstance(stop, Collection) and all(isinstance(s, str) for s in stop)):
             raise UsageError(f"stop is {stop!r}, but must be a text or a list of texts.")
@@ -289,8 +311,21 @@ class Requests:
             overflow=self._overflow,
             keep_tokens=turn.keep_tokens if turn else 0,
             constraint=constraint,
+            embedded=self._eyes.embedded(ids, seen) if self._eyes and seen.pictures else (),
         )
         return Prepared(request, answer, notices)
+
+    def _look(self, given: Sequence[Given]) -> Seen:
+        """Reads the pictures of a request. Raises UsageError where the model sees nothing."""
+        if not given:
+            return _NOTHING
+        if self._eyes is None:
+            raise blind(self._name)
+        return self._eyes.look(given, None if self._overflow == "slide" else self.context)
+
+    def _written(self, prompt: Prompt, seen: Seen) -> Prompt:
+        """The prompt with the tokens of its pictures."""
+        return prompt if self._eyes is None or not seen.pictures else self._eyes.written(prompt, seen)
 
     def _watch(
         self, settings: Mapping[str, Any], structure: Structure | None, params: SamplingParams
@@ -330,10 +365,14 @@ class Requests:
         ids = tokenizer.encode_prompt(prompt, ensure_bos=True)
         return ids, sorted(tokenizer.ids_of((*form.tokens, *form.ends)))
 
-    def _prompt_ids(self, prompt: str, *, parse_special: bool, add_special: bool) -> list[int]:
+    def _prompt_ids(self, prompt: str, seen: Seen, *, parse_special: bool, add_special: bool) -> list[int]:
         tokenizer = self.tokenizer()
         self._check_length(prompt)
-        ids = tokenizer.encode(prompt, parse_special=parse_special, add_special=add_special)
+        text: str | Prompt = prompt
+        if self._eyes is not None and seen.pictures:
+            marked = self._eyes.marked(prompt, len(seen.pictures))
+            text = self._written(Prompt(marked.text) if parse_special else marked, seen)
+        ids = tokenizer.encode(text, parse_special=parse_special, add_special=add_special)
         if add_special and ids and ids[-1] in tokenizer.eos_ids and tokenizer.spec.add_eos:
             ids.pop()  # the text is to be carried on, not ended
         if tokenizer.bos_id is not None and ids[:2] == [tokenizer.bos_id] * 2:

@@ -49,6 +49,7 @@ class TextSettings(SamplingSettings, total=False):
     parse_special: bool
     add_special: bool
     suffix: str | None
+    images: Sequence[Any]
 
 
 class ChatSettings(SamplingSettings, total=False):

@@ -90,7 +90,7 @@ RECIPES = [
         "smolvlm",
         "SmolVLMForConditionalGeneration",
         {
-            "text_config": _llama(149, 48, 3, 1, head_dim=20),
+            "text_config": _llama(149, 48, 3, 1, head_dim=20, max_position_embeddings=512),
             "vision_config": _tower("smolvlm_vision", 32, 8, 2),
             "image_token_id": 140,
             "scale_factor": 2,

@@ -1,0 +1,36 @@
+"""Makes what transformers' processors make of pictures: `processed.npz`. Needs `pip install -e '.[reference]' pillow`.
+
+cd tests && python -m golden.vlm.make_processed
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from PIL import Image
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+from . import HERE
+from .pictures import EDGE, LONGEST, SIZES, draw_picture
+
+
+def main() -> None:
+    arrays = {}
+    for split in (True, False):
+        processor = Idefics3ImageProcessorPil(
+            size={"longest_edge": LONGEST}, max_image_size={"longest_edge": EDGE}, do_image_splitting=split
+        )
+        for height, width in SIZES:
+            picture = Image.fromarray(draw_picture(height, width))
+            made = processor([[picture]], return_row_col_info=True, return_tensors="np")
+            pixels = np.asarray(made["pixel_values"])[0].transpose(0, 2, 3, 1)
+            name = f"{height}x{width}{'' if split else '-whole'}"
+            arrays[name] = np.rint((pixels * 0.5 + 0.5) * 255).astype(np.uint8)
+            arrays[name + "-grid"] = np.array([made["rows"][0][0], made["cols"][0][0]])
+    np.savez_compressed(HERE / "processed.npz", **arrays)
+    sys.stdout.write(f"{(HERE / 'processed.npz').stat().st_size // 1024} KiB\n")
+
+
+if __name__ == "__main__":
+    main()
