@@ -353,7 +353,11 @@ class LLM(Asking):
 
     @property
     def picture_marker(self) -> str:
-        """What stands for a picture in a prompt of `generate`. Raises UsageError where the model sees nothing."""
+        """What stands for a picture in a prompt of `generate`.
+
+        Raises:
+            UsageError: the model sees nothing.
+        """
         if self._eyes is None:
             raise blind(self._opened.name)
         return self._eyes.marker

@@ -267,6 +267,6 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 
 def _expect(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, kind):
-        names: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
+        names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
         _refuse(f"{where} is not {names[kind]}")
     return value

@@ -33,21 +33,29 @@ class Message:
         content: its text.
         thinking: what the model thought before an answer; "" where there was nothing. Not sent back to the model,
             unless its template asks for `reasoning_content`.
+        images: files of pictures, which stand before the text.
     """
 
     role: str
     content: str
     thinking: str = ""
+    images: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise UsageError(f"A message's role is {self.role!r}.", hint=f"Roles: {', '.join(ROLES)}.")
         if not isinstance(self.content, str) or not isinstance(self.thinking, str):
             raise UsageError(f"The content of a message is {type(self.content).__name__}, but must be text.")
+        if not all(isinstance(image, str) for image in self.images):
+            raise UsageError("The pictures of a message must be names of files.")
 
-    def for_template(self) -> dict[str, str]:
+    def for_template(self) -> dict[str, Any]:
         """As chat templates know it."""
-        fields = {"role": self.role, "content": self.content}
+        content: Any = self.content
+        if self.images:
+            pictures = [{"type": "image", "image": image} for image in self.images]
+            content = [*pictures, {"type": "text", "text": self.content}]
+        fields = {"role": self.role, "content": content}
         return fields | {"reasoning_content": self.thinking} if self.thinking else fields
 
 
@@ -63,9 +71,9 @@ class Conversation:
     system: str = ""
     messages: list[Message] = field(default_factory=list)
 
-    def add(self, role: str, content: str, *, thinking: str = "") -> None:
+    def add(self, role: str, content: str, *, thinking: str = "", images: Sequence[str] = ()) -> None:
         """Appends a turn."""
-        self.messages.append(Message(role, content, thinking))
+        self.messages.append(Message(role, content, thinking, tuple(images)))
 
     def reset(self) -> None:
         """Forgets the turns, keeps the system prompt."""
@@ -76,7 +84,7 @@ class Conversation:
         while self.messages and self.messages.pop().role != "user":
             pass
 
-    def for_template(self) -> list[dict[str, str]]:
+    def for_template(self) -> list[dict[str, Any]]:
         """All messages as chat templates know them."""
         head = [Message("system", self.system)] if self.system else []
         return [message.for_template() for message in [*head, *self.messages]]
@@ -93,7 +101,9 @@ class Conversation:
             "model": model,
             "system": self.system,
             "messages": [
-                {"role": m.role, "content": m.content} | ({"thinking": m.thinking} if m.thinking else {})
+                {"role": m.role, "content": m.content}
+                | ({"thinking": m.thinking} if m.thinking else {})
+                | ({"images": list(m.images)} if m.images else {})
                 for m in self.messages
             ],
         }
@@ -144,7 +154,10 @@ def _message(turn: Any, where: str) -> Message:
     if not isinstance(turn, dict):
         raise CorruptFile(f"{where} is no object.")
     try:
-        return Message(turn.get("role", ""), turn.get("content", ""), turn.get("thinking", ""))
+        images = turn.get("images", [])
+        if not isinstance(images, list):
+            raise UsageError("Its pictures are no list.")
+        return Message(turn.get("role", ""), turn.get("content", ""), turn.get("thinking", ""), tuple(images))
     except UsageError as error:
         raise CorruptFile(f"{where} is damaged:", why=error.what) from error
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.inputs import piped_text, read_file, readable
+from hearth.cli.inputs import piped_text, read_file, read_pictures, readable
 from hearth.cli.options import (
     examples,
+    image_options,
     open_llm,
     open_options,
     sampling,
@@ -26,6 +27,9 @@ from hearth.cli.terminal import tell
 from hearth.errors import ContextFull, HearthError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hearth.chat.answer import Completion
     from hearth.llm import LLM
 
@@ -39,6 +43,7 @@ MAX_FORMAT_CHARS = 1 << 20  # what is longer is refused anyway
         'cat notes.txt | hearth ask Qwen/Qwen3-0.6B "Summarise these notes:"',
         'hearth ask ./model.gguf "Name three rivers." --json --temperature 0',
         'hearth ask Qwen/Qwen3-0.6B "Ada, 36, London" --json-schema person.json',
+        'hearth ask HuggingFaceTB/SmolVLM-500M-Instruct "What is this?" --image photo.jpg',
     ),
 )
 @click.argument("model")
@@ -51,6 +56,7 @@ MAX_FORMAT_CHARS = 1 << 20  # what is longer is refused anyway
 @click.option("--stats", is_flag=True, help="Say on standard error how many tokens it took and how fast.")
 @sampling_options
 @thinking_options
+@image_options
 @template_options
 @speculation_options
 @open_options
@@ -63,6 +69,7 @@ def command(
     json_schema: str | None,
     grammar: str | None,
     stats: bool,
+    images: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Ask MODEL one question and print its answer.
@@ -74,11 +81,12 @@ def command(
     if raw and system:
         raise UsageError("--raw carries a text on as it is: there is no place for --system.")
     wanted = response_format(json_schema, grammar)
+    pictures = read_pictures(images)
     with open_llm(model, options, to_chat=not raw) as llm:
         if model == "starter" and (stats or sys.stderr.isatty()):
             _banner()
         with _named_by(json_schema or grammar):
-            done = _answer(llm, text, system, raw, as_json, wanted, options)
+            done = _answer(llm, text, pictures, system, raw, as_json, wanted, options)
     if stats:
         from hearth.cli.printer import stats_line
 
@@ -133,6 +141,7 @@ def _named_by(file: str | None) -> Iterator[None]:
 def _answer(
     llm: LLM,
     text: str,
+    pictures: Sequence[NDArray[np.uint8]],
     system: str | None,
     raw: bool,
     as_json: bool,
@@ -143,10 +152,14 @@ def _answer(
 
     settings = {**sampling(options), "response_format": wanted}
     if raw:
-        stream = llm.generate(text, stream=True, **{k: v for k, v in settings.items() if v is not None})
+        given = {k: v for k, v in settings.items() if v is not None}
+        stream = llm.generate(text, stream=True, images=pictures, **given)
     else:
-        messages = [{"role": "system", "content": readable(system, "--system")}] if system else []
-        messages.append({"role": "user", "content": text})
+        messages: list[dict[str, Any]] = []
+        if system:
+            messages.append({"role": "system", "content": readable(system, "--system")})
+        parts = [{"type": "image", "image": picture} for picture in pictures]
+        messages.append({"role": "user", "content": [*parts, {"type": "text", "text": text}] if parts else text})
         thinking = False if options["no_thinking"] else None
         stream = llm.chat(messages, stream=True, thinking=thinking, **settings)
     if as_json:

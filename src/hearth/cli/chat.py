@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from hearth.cli.inputs import readable
+from hearth.cli.inputs import read_pictures, readable
 from hearth.cli.options import (
     examples,
+    image_options,
     open_llm,
     open_options,
     sampling,
@@ -36,10 +37,13 @@ from hearth.cli.terminal import tell
 @click.option("--stats", is_flag=True, help="Tell tokens and speed after every answer.")
 @sampling_options
 @thinking_options
+@image_options
 @template_options
 @speculation_options
 @open_options
-def command(model: str, system: str, load: Path | None, stats: bool, **options: Any) -> None:
+def command(
+    model: str, system: str, load: Path | None, stats: bool, images: tuple[str, ...] = (), **options: Any
+) -> None:
     """Talk with MODEL; the starter model if none is named.
 
     /help inside lists the commands. Ctrl-C stops an answer, Ctrl-D leaves. Nothing leaves this machine. Chat formats
@@ -50,6 +54,7 @@ def command(model: str, system: str, load: Path | None, stats: bool, **options: 
     from hearth.cli.printer import STARTER_BANNER, AnswerPrinter
     from hearth.cli.talk import Talk
 
+    read_pictures(images)  # what is none is told before the model is opened
     with open_llm(model, options, to_chat=True) as llm:
         talk = Talk(
             llm,
@@ -63,6 +68,8 @@ def command(model: str, system: str, load: Path | None, stats: bool, **options: 
             from hearth.chat.conversation import Conversation
 
             talk.conversation = Conversation.load(load)
+        for image in images:
+            talk.attach(image)
         info = llm.info
         click.echo(f"{info.name} ({info.manifest.quant}), context {info.context} tokens. /help for help.", err=True)
         if model == "starter":

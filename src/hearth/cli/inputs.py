@@ -10,11 +10,16 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hearth.cli.terminal import note
 from hearth.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_CHARS = 64 << 20
 _PATIENCE_S = 2.0
@@ -61,6 +66,19 @@ def read_file(path: str | Path, *, limit: int | None = None) -> str:
         raise UsageError(f"{path} is no UTF-8 text.", why=f"Byte {error.start} does not belong there.") from error
     except OSError as error:
         raise StorageError(f"{path} cannot be read.", why=f"{error.strerror or error}.") from error
+
+
+def read_pictures(paths: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """The pixels of pictures, before time goes into opening a model.
+
+    Raises:
+        StorageError, CorruptFile, Unsupported: a file is no sound picture.
+    """
+    if not paths:
+        return []
+    from hearth.image import read_image
+
+    return [read_image(path) for path in paths]
 
 
 def has_piped_text() -> bool:

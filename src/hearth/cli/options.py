@@ -92,6 +92,15 @@ _SAMPLING = (
     click.option("--stop", multiple=True, metavar="TEXT", help="The answer ends before this text. May be repeated."),
     REPETITION_STOP,
 )
+_IMAGES = (
+    click.option(
+        "--image",
+        "images",
+        multiple=True,
+        metavar="FILE",
+        help="A picture that the question is about, for a model that sees. May be repeated.",
+    ),
+)
 _THINKING = (
     click.option(
         "--thinking",
@@ -147,6 +156,7 @@ speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)
 thinking_options = _adds(_THINKING)
+image_options = _adds(_IMAGES)
 
 
 def sampling(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hearth.cli import ask, chat
 from hearth.cli.inputs import has_piped_text
 from hearth.cli.options import (
     examples,
+    image_options,
     open_options,
     sampling_options,
     speculation_options,
@@ -24,6 +25,7 @@ from hearth.cli.options import (
         "hearth run Qwen/Qwen3-0.6B",
         'hearth run ./model.gguf "Why is the sky blue?"',
         "hearth run starter < question.txt",
+        'hearth run HuggingFaceTB/SmolVLM-500M-Instruct "What is this?" --image photo.jpg',
     ),
 )
 @click.argument("model", default="starter")
@@ -32,6 +34,7 @@ from hearth.cli.options import (
 @click.option("--stats", is_flag=True, help="Tell tokens and speed after every answer.")
 @sampling_options
 @thinking_options
+@image_options
 @template_options
 @speculation_options
 @open_options

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hearth.chat.completion import tokens_per_second
-from hearth.chat.conversation import Conversation
+from hearth.chat.conversation import Conversation, Message
+from hearth.cli.inputs import read_pictures
 from hearth.cli.printer import AnswerPrinter, stats_line, tell_ending
 from hearth.cli.suggest import closest
 from hearth.cli.terminal import columns, note, tell, tell_error, wrapped
@@ -28,6 +29,7 @@ HELP = {
     "/reset": "forget the conversation, keep the system prompt",
     "/system [TEXT]": 'show or set the system prompt; "/system -" removes it',
     "/set NAME VALUE": "set temperature, top_p, seed, max_tokens, ...; /set alone shows them",
+    "/image FILE": "show a picture with the next message, to a model that sees",
     "/save FILE": "write the conversation to a new file; /save! FILE replaces one",
     "/load FILE": "go on with a conversation from a file",
     "/stats": "tokens and speed so far",
@@ -77,6 +79,7 @@ class Talk:
         self._sampling = sampling or {}
         self._thinking = thinking
         self._show_stats = show_stats
+        self._images: list[str] = []  # to be shown with the next message
         self._commands: dict[str, Callable[[str], None]] = {
             "help": self._help,
             "retry": self._retry,
@@ -84,6 +87,7 @@ class Talk:
             "reset": self._reset,
             "system": self._system,
             "set": self._set,
+            "image": self._image,
             "save": self._save,
             "save!": lambda name: self._save(name, replace=True),
             "load": self._load,
@@ -127,8 +131,27 @@ class Talk:
             click.echo(f"{command:{width}}{wrapped(what, columns(), indent=width)}", err=True)
         tell(KEYS_HELP)
 
-    def _answer(self, text: str) -> None:
-        self.conversation.add("user", text)
+    def attach(self, image: str) -> None:
+        """Shows a picture with the next message.
+
+        Raises:
+            UsageError: the model sees nothing. StorageError, CorruptFile, Unsupported: the file is no sound picture.
+        """
+        self._llm.picture_marker  # noqa: B018 - asked for what it raises
+        path = str(Path(image).expanduser())
+        read_pictures([path])
+        self._images.append(path)
+
+    def _image(self, name: str) -> None:
+        if not name:
+            click.echo("Which picture? /image FILE", err=True)
+            return
+        self.attach(name)
+        click.echo(f"{counted(len(self._images), 'picture')} will be shown with your next message.", err=True)
+
+    def _answer(self, text: str, images: Sequence[str] | None = None) -> None:
+        shown = self._images if images is None else images
+        self.conversation.add("user", text, images=shown)
         stream = None
         try:
             stream = self._llm.chat(
@@ -147,6 +170,7 @@ class Talk:
         except BaseException:
             self.conversation.drop_last_turn()
             raise
+        self._images = []
         self._keep(stream.completion if stream is not None else None)
 
     def _keep(self, done: Completion | None) -> None:
@@ -171,7 +195,7 @@ class Talk:
             tell("There is no message yet.")
             return
         self.conversation.drop_last_turn()
-        self._answer(asked)
+        self._answer(asked.content, asked.images)
 
     def _undo(self, _: str) -> None:
         asked = self._last_question()
@@ -179,11 +203,11 @@ class Talk:
             tell("There is no message to take back.")
             return
         self.conversation.drop_last_turn()
-        begin = asked if len(asked) <= 40 else asked[:40] + "..."
+        begin = asked.content if len(asked.content) <= 40 else asked.content[:40] + "..."
         tell(f"Taken back: {begin}")
 
-    def _last_question(self) -> str | None:
-        return next((m.content for m in reversed(self.conversation.messages) if m.role == "user"), None)
+    def _last_question(self) -> Message | None:
+        return next((m for m in reversed(self.conversation.messages) if m.role == "user"), None)
 
     def _set(self, text: str) -> None:
         name, _, value = text.partition(" ")
