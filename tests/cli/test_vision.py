@@ -12,9 +12,10 @@ from PIL import Image
 
 from golden.preprocess import draw_picture
 from golden.vision import CASES
-from hearth.cli.pictures import Seen, as_json, pictures_of, print_seen, rows_of, write_drawn
+from hearth.cli.pictures import Seen, pictures_of, print_seen, rows_of, write_drawn
 from hearth.errors import StorageError, UsageError
 from hearth.vision import Box, Depth, Label, Region, Segmentation
+from hearth.vision.telling import as_json
 
 from .conftest import Run
 

@@ -23,6 +23,7 @@ WITH_BODY = (
     "POST /tokenize",
     "POST /detokenize",
 )
+OF_PICTURES = ("POST /v1/vision",)
 OF_ENCODERS = ("POST /v1/rerank",)  # which the starter model cannot answer
 WITHOUT_BODY = (
     "GET /v1/models",
@@ -39,6 +40,7 @@ def test_the_document_has_these_routes_and_no_422(served: Running) -> None:
     assert {f"{method.upper()} {path}" for path in paths for method in paths[path]} == {
         *WITH_BODY,
         *OF_ENCODERS,
+        *OF_PICTURES,
         *WITHOUT_BODY,
     }
     for path in paths:

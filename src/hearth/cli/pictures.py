@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,27 +66,6 @@ def pictures_of(given: Sequence[str]) -> Iterator[Picture]:
             yield Picture(name, Path(name).name, Path(name))
 
 
-def as_json(result: Any) -> dict[str, Any]:
-    """What was seen, for programs."""
-    from hearth.vision import Depth, Segmentation
-
-    if isinstance(result, Segmentation):
-        height, width = result.mask.shape
-        return {"height": height, "width": width, "regions": [asdict(region) for region in result.regions]}
-    if isinstance(result, Depth):
-        return {"metric": result.metric, **_spread(result)}
-    if isinstance(result, list):
-        return {"found": [asdict(each) for each in result]}
-    return {"embedding": result.tolist()}
-
-
-def _spread(depth: Any) -> dict[str, float]:
-    import numpy as np
-
-    least, middle, most = np.quantile(depth.values, (0, 0.5, 1)).tolist()
-    return {"least": least, "median": middle, "most": most}
-
-
 @dataclass(frozen=True)
 class Seen:
     """What was seen in a picture, as rows of a table."""
@@ -119,12 +98,13 @@ _FIRST = 4
 def rows_of(result: Any) -> list[tuple[str, ...]]:
     """What was seen, for a table."""
     from hearth.vision import Box, Depth, Segmentation
+    from hearth.vision.telling import spread
 
     if isinstance(result, Segmentation):
         return [(region.label, f"{region.share:.1%}") for region in result.regions]
     if isinstance(result, Depth):
         unit = "metres" if result.metric else "none; larger is nearer"
-        return [(*(f"{value:.3g}" for value in _spread(result).values()), unit)]
+        return [(*(f"{value:.3g}" for value in spread(result).values()), unit)]
     if not isinstance(result, list):
         return [(str(len(result)), " ".join(f"{value:.4f}" for value in result[:_FIRST].tolist()) + " ...")]
     rows = []

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hearth.cli.cluster import autoscale_option, ray_options
+from hearth.cli.greeting import Shown, greeting
 from hearth.cli.options import examples
 from hearth.cli.serving import check_installed, model_settings, run_server, server_settings, serving_options
 
@@ -51,8 +52,13 @@ def command(
     names = tuple(dict.fromkeys(models)) or ("starter",)
     load = () if load_on_demand else names
 
+    ids = [model_id(name) for name in names]
+    served: Models | None = None
+
     def on_open(url: str) -> None:
-        _greet(url, [model_id(name) for name in names], with_key=bool(settings.keys))
+        known = {card.id: card for card in served.cards()} if served is not None else {}
+        shown = [Shown(name, known[name].kind, known[name].task) if name in known else Shown(name) for name in ids]
+        click.echo(greeting(url, shown, with_key=bool(settings.keys)))
 
     if ray:
         if replicas and autoscale:
@@ -81,21 +87,3 @@ def command(
         log_level=log_level,
         on_open=on_open,
     )
-
-
-def _greet(url: str, names: list[str], *, with_key: bool) -> None:
-    key = "YOUR KEY" if with_key else "none"
-    header = ' -H "authorization: Bearer $HEARTH_API_KEY"' if with_key else ""
-    click.echo(f"""\
-Serving {", ".join(names)} at {url}
-
-From Python:
-  from openai import OpenAI
-  client = OpenAI(base_url="{url}/v1", api_key="{key}")
-  answer = client.chat.completions.create(model="{names[0]}", messages=[{{"role": "user", "content": "Hello"}}])
-
-From a shell:
-  curl {url}/v1/chat/completions -H "content-type: application/json"{header} \\
-    -d '{{"model": "{names[0]}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-
-Ctrl-C stops it.""")

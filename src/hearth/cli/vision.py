@@ -6,14 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hearth.cli.options import BODY_FORMATS, examples, source_options
-from hearth.cli.pictures import Picture, Seen, as_json, pictures_of, print_seen, rows_of, write_drawn
+from hearth.cli.pictures import Picture, Seen, pictures_of, print_seen, rows_of, write_drawn
 from hearth.cli.progress import showing_progress
 from hearth.cli.sides import Sides
 from hearth.cli.terminal import is_terminal, note, tell_error
@@ -86,11 +85,14 @@ def command(
     Of a FOLDER all pictures are looked at, by name; - is a picture from standard input. Pictures never leave this
     machine.
     """
+    from hearth.vision.asking import Asked
+    from hearth.vision.telling import as_json
+
     pictures = list(pictures_of(images))
     names = _labels(labels)
     if output is not None:
         _check_output(output, pictures)
-    asked = Asked(names or [], template, top, threshold)
+    asked = Asked(tuple(names or ()), template, top, threshold)
     failed: list[HearthError] = []
     seen: list[Seen] = []
     with _opened(model, names, options) as vision:
@@ -114,34 +116,6 @@ def command(
         if len(pictures) > 1:
             note(f"{counted(len(failed), 'picture')} of {len(pictures)} could not be looked at.")
         sys.exit(failed[0].exit_code)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a model, as far as its task has a use for it."""
-
-    labels: Sequence[str]
-    template: str | None
-    top: int | None
-    threshold: float
-
-    def looker(self, vision: Vision) -> Callable[[list[Any]], Sequence[Any]]:
-        """What to call with pictures; a result for each."""
-        task = vision.info.task
-        if task == "zero_shot" and self.labels:
-            more = {} if self.template is None else {"template": self.template}
-            return lambda pictures: vision.zero_shot(pictures, self.labels, top=self.top, **more)
-        if self.template is not None:
-            raise UsageError(f"--template is for models that choose among --labels; {vision.info.name} has its own.")
-        if task == "classify":
-            return lambda pictures: vision.classify(pictures, top=self.top or 5)
-        if task == "detect":
-            return lambda pictures: vision.detect(pictures, threshold=self.threshold)
-        if task == "segment":
-            return vision.segment
-        if task == "depth":
-            return vision.depth
-        return lambda pictures: list(vision.embed(pictures))
 
 
 def _opened(model: str, names: Sequence[str] | None, options: dict[str, Any]) -> Vision:

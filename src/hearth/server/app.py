@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from hearth.distribution import version
-from hearth.server import anthropic, openai, tokens
+from hearth.server import anthropic, openai, tokens, vision
 from hearth.server.access import Access
 from hearth.server.errors import add_error_handlers
 from hearth.server.limits import Limits, Traffic
@@ -48,7 +48,7 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
     app.state.metrics = Metrics(models)
     app.state.traffic = Traffic()
     add_error_handlers(app)
-    for protocol in (openai, anthropic, tokens):
+    for protocol in (openai, anthropic, tokens, vision):
         app.include_router(protocol.router)
     add_own_routes(app)
     app.add_middleware(Warned, strict=settings.strict_fields)  # the innermost layer: also of a replica

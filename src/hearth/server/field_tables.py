@@ -242,6 +242,17 @@ RERANK: Final = FieldRules(
     }
 )
 
+VISION: Final = FieldRules(
+    {
+        "user": Ignored(),
+        "candidate_labels": Renamed("labels"),
+        "hypothesis_template": Renamed("template"),
+        "top_k": Renamed("top"),
+        "image_url": Refused("Hearth fetches nothing: send the picture itself, as image.", ("",)),
+        "size": Refused("pictures are brought to the size that the model was compiled for."),
+    }
+)
+
 _NO_EDITS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"edits": []},

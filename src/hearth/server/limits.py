@@ -21,8 +21,8 @@ from hearth.server.json_shape import measure
 from hearth.server.settings import ServerSettings
 from hearth.server.wire import MAX_TOKENS
 
-UPLOAD_PATHS: Final = frozenset({"/api/attachments"})
-"""Routes that take multipart/form-data instead of JSON."""
+UPLOAD_PATHS: Final = frozenset({"/api/attachments", "/v1/vision"})
+"""Routes that take multipart/form-data, too."""
 
 TIME_LIMIT: Final = "hearth.time_limit"
 """Key of the scope: the request's `asyncio.Timeout`."""

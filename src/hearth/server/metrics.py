@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import (
@@ -60,12 +61,27 @@ class Metrics:
         self.between_tokens = self._histogram(
             "hearth_time_between_tokens_seconds", "Between tokens of one answer.", _BETWEEN, "model"
         )
+        self.pictures = self._counter("hearth_pictures", "Pictures looked at, by how that ended.", "model", "outcome")
+        self.picture_seconds = self._histogram(
+            "hearth_picture_seconds", "From a request with a picture to its answer.", _SECONDS, "model"
+        )
         self.registry.register(_ModelState(models))
         ProcessCollector(registry=self.registry)
 
     def follow(self, stream: AnswerStream, model: str) -> Followed:
         """The same stream, counted."""
         return Followed(stream, model, self)
+
+    @contextmanager
+    def picture(self, model: str) -> Iterator[None]:
+        """Counts a picture that is looked at."""
+        begin, outcome = time.perf_counter(), "error"
+        try:
+            yield
+            outcome = "seen"
+        finally:
+            self.pictures.labels(model, outcome).inc()
+            self.picture_seconds.labels(model).observe(time.perf_counter() - begin)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

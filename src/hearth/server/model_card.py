@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hearth.chat.tools import tool_format_for
 from hearth.errors import HearthError
 from hearth.llm import LLM
+from hearth.model.kinds import TEXT, KindName
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class ModelCard:
         template: name of its chat template; None: it has none, or has not been open.
         thinking: whether the template can switch thinking on and off, or begins it.
         tools: whether it was trained to call tools, in a format that is known.
+        kind: of `model.kinds`: `text`, `encoder`, `vision`; None until it has been open.
+        task: what one of another kind than `text` does: `embed`, `rank`, `detect` ...
     """
 
     id: str
@@ -34,12 +37,14 @@ class ModelCard:
     template: str | None = None
     thinking: bool = False
     tools: bool = False
+    kind: KindName | None = None
+    task: str | None = None
 
 
 def described(card: ModelCard, llm: LLM) -> ModelCard:
     """The card of an open model."""
     info = llm.info
-    card = replace(card, context=info.context, size_bytes=info.weights_bytes + info.session_bytes)
+    card = replace(card, kind=TEXT, context=info.context, size_bytes=info.weights_bytes + info.session_bytes)
     try:
         template = llm.chat_template
     except HearthError:  # it only carries on texts

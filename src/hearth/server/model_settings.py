@@ -52,6 +52,11 @@ class ModelSettings:
         return self.preparing_encoder | {"kv": self.kv, "context": self.context}
 
     @property
+    def preparing_vision(self) -> dict[str, Any]:
+        """What `prepare` and `Vision` are told alike."""
+        return {name: getattr(self, name) for name in ("quant", "precision", "offline", "trust_bundle")}
+
+    @property
     def wanted(self) -> Wanted:
         """What bundles are to be like."""
         return {

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+from anyio.to_thread import run_sync
 
 from hearth.bundle import Manifest
 from hearth.embedder import Embedder
 from hearth.llm import LLM
 from hearth.server.model_card import ModelCard
-from hearth.worker import ModelBroken, Worker
+from hearth.vision import Vision
+from hearth.worker import Busy, ModelBroken, Worker
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -17,10 +25,13 @@ class OpenModel:
     """A language model in memory.
 
     Attributes:
+        what, instead: what it is and does not do, and what to ask it for, for who asked it for something else.
         name: by which requests know it.
         created: when the server came to know it, in seconds since 1970.
     """
 
+    what: ClassVar = "a language model: it gives no labels and no boxes of pictures"
+    instead: ClassVar = "Use /v1/chat/completions, or another model."
     name: str
     llm: LLM
     worker: Worker
@@ -59,6 +70,8 @@ class OpenEncoder:
         running: requests that it computes.
     """
 
+    what: ClassVar = "an encoder: it makes vectors, scores or labels of texts and writes none"
+    instead: ClassVar = "Use /v1/embeddings or /v1/rerank, or another model."
     name: str
     embedder: Embedder
     created: int
@@ -75,6 +88,64 @@ class OpenEncoder:
         await asyncio.to_thread(self.embedder.close)
 
 
+class OpenVision:
+    """A model that looks at pictures, in memory. It looks at one at a time: a picture may take as much memory as
+    the model, and computing several side by side would not be faster.
+
+    Attributes:
+        name: by which requests know it.
+        created: when the server came to know it, in seconds since 1970.
+        running, waiting: requests.
+    """
+
+    what = "made to look at pictures: it writes no text and makes no vectors of texts"
+    instead = "Use /v1/vision, or another model."
+    broken: ModelBroken | None = None
+
+    def __init__(self, name: str, vision: Vision, created: int, *, max_waiting: int) -> None:
+        self.name = name
+        self.vision = vision
+        self.created = created
+        self.running = self.waiting = 0
+        self._max_waiting = max_waiting
+        self._turn = asyncio.Lock()
+        self._seconds = 1.0  # that a picture takes, smoothed
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.vision.info.manifest
+
+    async def look(self, work: Callable[[Vision], T]) -> T:
+        """What `work` gives, which is called in a thread when it is its turn.
+
+        Raises:
+            Busy: as many as may wait do so.
+        """
+        if self.waiting >= self._max_waiting and self._turn.locked():
+            raise Busy(self.waiting, self._seconds * (1 + self.waiting))
+        self.waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self.waiting -= 1
+        self.running = 1
+        begin = time.monotonic()
+        try:
+            # The thread is waited for, whoever leaves: its picture is in memory until it ends.
+            return await run_sync(work, self.vision)
+        finally:
+            self._seconds += 0.2 * (time.monotonic() - begin - self._seconds)
+            self.running = 0
+            self._turn.release()
+
+    async def close(self) -> None:
+        """Waits for the picture that is looked at."""
+        await asyncio.to_thread(self.vision.close)
+
+
+Opened = OpenModel | OpenEncoder | OpenVision
+
+
 @dataclass(eq=False)
 class Slot:
     """A known model.
@@ -88,11 +159,11 @@ class Slot:
 
     source: str
     card: ModelCard
-    opened: OpenModel | OpenEncoder | None = None
+    opened: Opened | None = None
     users: int = 0
     last_used: int = 0
     free: asyncio.Event = field(default_factory=asyncio.Event)
-    loading: asyncio.Task[OpenModel | OpenEncoder] | None = None
+    loading: asyncio.Task[Opened] | None = None
     closing: asyncio.Task[None] | None = None
 
     @property

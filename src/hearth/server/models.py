@@ -14,36 +14,38 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from hearth.embedder import Embedder
 from hearth.errors import HearthError, UsageError
+from hearth.image.spec import load_spec
 from hearth.llm import LLM
-from hearth.model.kinds import ENCODER, TEXT
-from hearth.prepare import Opened, Progress, fetch, prepare
-from hearth.runtime import available_bytes
+from hearth.model.kinds import ENCODER, TEXT, VISION
+from hearth.prepare import ANY_KIND, Progress, fetch, prepare
+from hearth.prepare import Opened as Prepared
+from hearth.server.budget import Budget
 from hearth.server.grammar_trial import GrammarTrial
 from hearth.server.model_card import ModelCard, described
 from hearth.server.model_names import ModelNames, model_id
 from hearth.server.model_settings import ModelSettings
-from hearth.server.model_slot import OpenEncoder, OpenModel, Slot
+from hearth.server.model_slot import Opened, OpenEncoder, OpenModel, OpenVision, Slot
 from hearth.server.unopened import NoRoom, Unopened
 from hearth.units import format_bytes
+from hearth.vision import Vision
 from hearth.worker import Closing, Worker
 
-__all__ = ["ModelCard", "ModelSettings", "Models", "OpenEncoder", "OpenModel", "model_id"]
+__all__ = ["ModelCard", "ModelSettings", "Models", "OpenEncoder", "OpenModel", "OpenVision", "model_id"]
 
 log = logging.getLogger("hearth.server")
 
-_BUDGET_SHARE = 0.7  # of the memory that is free at the start
-_KV_SHARE = 0.25  # of the budget, for the keys and values of one model
-_BATCH_BYTES, _TABLE_BYTES_PER_TOKEN = 1 << 20, 16  # of a session beside its arena, roughly, until it is open
 _UNLOAD_DRAIN_S = 30.0
-_KINDS = (ENCODER, TEXT)
 
 OnProgress = Callable[[Progress], None]
+M = TypeVar("M", OpenModel, OpenVision)
+Open = Callable[[Slot, Prepared, OnProgress | None], Awaitable[Opened]]
 
 
 class Models:
@@ -58,13 +60,14 @@ class Models:
 
     def __init__(self, names: Sequence[str], settings: ModelSettings) -> None:
         self._settings = settings
-        self._budget_bytes = settings.memory_bytes or int(_BUDGET_SHARE * (available_bytes() or 1 << 62))
         self._names = ModelNames(dict(settings.aliases))
         self._slots: dict[str, Slot] = {}  # by the name in requests
+        self._budget = Budget(settings.memory_bytes, self._slots, lambda slot: self._close(slot, 0.0))
         self._clock = itertools.count(1)
         self._one_load = asyncio.Lock()
         self._shutting_down = False
         self._trial = GrammarTrial()
+        self._openers: dict[str, Open] = {TEXT: self._open_text, ENCODER: self._open_encoder, VISION: self._open_vision}
         for name in names:
             if self.add(name).source != name:
                 raise UsageError(f"Two models are called {model_id(name)} in requests.", hint="Rename one of them.")
@@ -111,15 +114,22 @@ class Models:
             UsageError: the model writes no text. Otherwise as `use_any`.
         """
         async with self.use_any(name) as opened:
-            if isinstance(opened, OpenEncoder):
-                raise UsageError(
-                    f"{opened.name} is an encoder: it makes vectors, scores or labels of texts and writes none.",
-                    hint="Use /v1/embeddings or /v1/rerank, or another model.",
-                )
-            yield opened
+            yield _only(opened, OpenModel)
 
     @asynccontextmanager
-    async def use_any(self, name: str | None) -> AsyncIterator[OpenModel | OpenEncoder]:
+    async def use_for_texts(self, name: str | None) -> AsyncIterator[OpenModel | OpenEncoder]:
+        """An open model that texts can be given to, as `use`."""
+        async with self.use_any(name) as opened:
+            yield opened if isinstance(opened, OpenEncoder) else _only(opened, OpenModel)
+
+    @asynccontextmanager
+    async def use_for_pictures(self, name: str | None) -> AsyncIterator[OpenVision]:
+        """An open model that looks at pictures, as `use`."""
+        async with self.use_any(name) as opened:
+            yield _only(opened, OpenVision)
+
+    @asynccontextmanager
+    async def use_any(self, name: str | None) -> AsyncIterator[Opened]:
         """The open model, whatever kind it is, which stays open while it is used; opened first where it is not.
 
         Raises:
@@ -144,7 +154,7 @@ class Models:
             if slot.users == 0:
                 slot.free.set()
 
-    async def load(self, name: str, progress: OnProgress | None = None) -> OpenModel | OpenEncoder:
+    async def load(self, name: str, progress: OnProgress | None = None) -> Opened:
         """Opens a known model if it is not open.
 
         Args:
@@ -170,10 +180,10 @@ class Models:
         source = await asyncio.to_thread(
             fetch,
             name,
-            kinds=_KINDS,
+            kinds=ANY_KIND,
             progress=self._watched(progress),
             offline=settings.offline,
-            memory_bytes=self._budget_bytes,
+            memory_bytes=self._budget.limit_bytes,
             **settings.wanted,
         )
         return source.name
@@ -226,7 +236,7 @@ class Models:
             return replace(slot.card, loaded=False)
         return replace(slot.card, loaded=True, running=opened.running, waiting=opened.waiting)
 
-    async def _open(self, slot: Slot, progress: OnProgress | None = None) -> OpenModel | OpenEncoder:
+    async def _open(self, slot: Slot, progress: OnProgress | None = None) -> Opened:
         while True:
             if slot.closing is not None:
                 await asyncio.wait([slot.closing])
@@ -240,45 +250,40 @@ class Models:
             # A caller who goes away does not end the loading: others may wait for it too.
             return await asyncio.shield(slot.loading)
 
-    async def _load(self, slot: Slot, progress: OnProgress | None) -> OpenModel | OpenEncoder:
+    async def _load(self, slot: Slot, progress: OnProgress | None) -> Opened:
         begin = time.monotonic()
         try:
             async with self._one_load:
                 if slot.opened is not None:  # broken
                     await self._close(slot, 0.0)
                 prepared = await self._prepare(slot.source, progress)
-                if prepared.kind == ENCODER:
-                    slot.opened = await self._load_encoder(slot, prepared, progress)
-                    log.info("model %s opened in %.1f s", slot.card.id, time.monotonic() - begin)
-                    return slot.opened
-                kv_bytes = await self._make_room(slot, prepared)
-                llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
-                card = await asyncio.to_thread(described, slot.card, llm)
-                try:
-                    await self._fit(slot, card)
-                except BaseException:
-                    llm.close()
-                    raise
-                worker = Worker(llm, max_running=self._settings.max_seqs, max_waiting=self._settings.max_waiting)
-                slot.card = card
-                slot.opened = OpenModel(card.id, llm, worker, card.created)
+                opened = await self._openers[prepared.kind](slot, prepared, progress)
+                slot.opened = opened
                 log.info(
-                    "model %s opened in %.1f s: %s, context %d",
-                    card.id,
+                    "model %s opened in %.1f s: %s",
+                    slot.card.id,
                     time.monotonic() - begin,
                     format_bytes(slot.size_bytes),
-                    card.context,
                 )
-                return slot.opened
+                return opened
         finally:
             slot.loading = None
 
-    async def _load_encoder(self, slot: Slot, prepared: Opened, progress: OnProgress | None) -> OpenEncoder:
-        facts = prepared.bundle.manifest.facts
-        needed = facts.weights_bytes + facts.arena_bytes + _BATCH_BYTES
-        await self._evict(needed)
-        if self._used_bytes() + needed > self._budget_bytes:
-            raise self._no_room(slot, needed)
+    async def _open_text(self, slot: Slot, prepared: Prepared, progress: OnProgress | None) -> OpenModel:
+        kv_bytes = await self._budget.for_text(slot, prepared)
+        llm = await asyncio.to_thread(self._open_llm, slot, kv_bytes, progress)
+        card = await asyncio.to_thread(described, slot.card, llm)
+        try:
+            await self._budget.for_opened(slot, card.size_bytes or 0)
+        except BaseException:
+            llm.close()
+            raise
+        worker = Worker(llm, max_running=self._settings.max_seqs, max_waiting=self._settings.max_waiting)
+        slot.card = card
+        return OpenModel(card.id, llm, worker, card.created)
+
+    async def _open_encoder(self, slot: Slot, prepared: Prepared, progress: OnProgress | None) -> OpenEncoder:
+        needed = await self._budget.for_weights(slot, prepared)
         embedder = await asyncio.to_thread(
             Embedder,
             slot.source,
@@ -286,8 +291,26 @@ class Models:
             progress=self._watched(progress),
             **self._settings.preparing_encoder,
         )
-        slot.card = replace(slot.card, context=embedder.info.max_tokens, size_bytes=needed)
+        info = embedder.info
+        task = "rank" if info.task == "classify" and len(info.labels) == 1 else info.task
+        slot.card = replace(slot.card, context=info.max_tokens, size_bytes=needed, kind=ENCODER, task=task)
         return OpenEncoder(slot.card.id, embedder, slot.card.created)
+
+    async def _open_vision(self, slot: Slot, prepared: Prepared, progress: OnProgress | None) -> OpenVision:
+        needed = await self._budget.for_weights(slot, prepared)
+        # Pictures that keep their shape would have a network compiled for each new one: whoever sends them would
+        # choose what the server compiles. Here all are brought to the one size that the bundle has.
+        spec = load_spec(prepared.bundle.path)
+        vision = await asyncio.to_thread(
+            Vision,
+            slot.source,
+            size=spec.size if spec.preprocess.size is None else None,
+            threads=self._settings.threads,
+            progress=self._watched(progress),
+            **self._settings.preparing_vision,
+        )
+        slot.card = replace(slot.card, size_bytes=needed, kind=VISION, task=vision.info.task)
+        return OpenVision(slot.card.id, vision, slot.card.created, max_waiting=self._settings.max_waiting)
 
     def _open_llm(self, slot: Slot, kv_bytes: int, progress: OnProgress | None) -> LLM:
         settings = self._settings
@@ -305,61 +328,14 @@ class Models:
         llm.try_grammars(self._trial)
         return llm
 
-    async def _make_room(self, slot: Slot, opened: Opened) -> int:
-        """Closes idle models until this one fits, before its memory is taken. Returns bytes for its keys and values.
-
-        Raises:
-            NoRoom: it does not fit.
-        """
-        facts = opened.bundle.manifest.facts
-        batch_bytes = _BATCH_BYTES + _TABLE_BYTES_PER_TOKEN * opened.bundle.manifest.language.context_max
-        fixed_bytes = facts.weights_bytes + facts.arena_bytes + batch_bytes
-        kv_bytes = int(_KV_SHARE * self._budget_bytes)
-        await self._evict(fixed_bytes + kv_bytes)
-        left_bytes = self._budget_bytes - self._used_bytes() - fixed_bytes
-        if left_bytes <= 0:
-            raise self._no_room(slot, fixed_bytes)
-        return min(kv_bytes, left_bytes)
-
-    async def _prepare(self, name: str, progress: OnProgress | None) -> Opened:
+    async def _prepare(self, name: str, progress: OnProgress | None) -> Prepared:
         return await asyncio.to_thread(
             prepare,
             name,
-            kinds=_KINDS,
+            kinds=ANY_KIND,
             progress=self._watched(progress),
-            memory_bytes=self._budget_bytes,
+            memory_bytes=self._budget.limit_bytes,
             **self._settings.preparing,
-        )
-
-    async def _fit(self, slot: Slot, card: ModelCard) -> None:
-        """The same, now that its size is known."""
-        size_bytes = card.size_bytes or 0
-        await self._evict(size_bytes)
-        if self._used_bytes() + size_bytes > self._budget_bytes:
-            raise self._no_room(slot, size_bytes)
-
-    async def _evict(self, wanted_bytes: int) -> None:
-        """Closes the longest unused idle models until so much of the budget is free, or none is left."""
-        while self._used_bytes() + wanted_bytes > self._budget_bytes:
-            idle = [slot for slot in self._slots.values() if slot.idle]
-            if not idle:
-                return
-            oldest = min(idle, key=lambda slot: slot.last_used)
-            log.info("model %s is closed to make room", oldest.card.id)
-            await self._close(oldest, 0.0)
-
-    def _used_bytes(self) -> int:
-        return sum(slot.size_bytes for slot in self._slots.values())
-
-    def _no_room(self, slot: Slot, size_bytes: int) -> NoRoom:
-        busy = [other.card.id for other in self._slots.values() if other.opened is not None]
-        return NoRoom(
-            f"{slot.card.id} takes {format_bytes(size_bytes)}; the models of this server may take"
-            f" {format_bytes(self._budget_bytes)} together.",
-            why=f"In use: {', '.join(busy)}." if busy else "",
-            hint="Try again later, or start the server with more --memory."
-            if busy
-            else "Start it with more --memory, or take a smaller model, format or context.",
         )
 
     async def _close(self, slot: Slot, drain_s: float) -> None:
@@ -368,7 +344,7 @@ class Models:
         if slot.closing is not None:
             await asyncio.shield(slot.closing)
 
-    async def _close_now(self, slot: Slot, opened: OpenModel | OpenEncoder, drain_s: float) -> None:
+    async def _close_now(self, slot: Slot, opened: Opened, drain_s: float) -> None:
         try:
             if opened.broken is None:
                 await _until(slot.free, slot.users, drain_s)
@@ -388,6 +364,13 @@ class Models:
                 progress(step)
 
         return report
+
+
+def _only(opened: Opened, kind: type[M]) -> M:
+    """Raises UsageError where an open model is of another kind."""
+    if not isinstance(opened, kind):
+        raise UsageError(f"{opened.name} is {opened.what}.", hint=opened.instead)
+    return opened
 
 
 async def _until(free: asyncio.Event, users: int, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PATHS: Final = frozenset(
     {"/chat/completions", "/completions", "/responses", "/embeddings", "/models", "/messages", "/messages/count_tokens"}
-    | {"/responses/input_tokens", "/rerank", "/reranking"}
+    | {"/responses/input_tokens", "/rerank", "/reranking", "/vision"}
 )
 
 

@@ -95,7 +95,7 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Any:
     inputs = body.inputs()
     check_limit("input", len(inputs), settings.max_inputs)
     models: Models = request.app.state.models
-    async with models.use_any(body.model) as opened:
+    async with models.use_for_texts(body.model) as opened:
         if isinstance(opened, OpenEncoder):
             embedder = opened.embedder
             _check_dimensions(body.dimensions, (*embedder.info.dimensions, embedder.size))

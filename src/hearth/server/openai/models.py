@@ -28,6 +28,8 @@ class Model(BaseModel):
     template: str | None
     thinking: bool
     tools: bool
+    kind: Literal["text", "encoder", "vision"] | None
+    task: str | None
 
 
 class ModelList(BaseModel):
@@ -53,7 +55,7 @@ async def retrieve_model(model_id: str, request: Request) -> Any:
 @router.post("/v1/models/{model_id:path}/load", response_model=Model)
 async def load_model(model_id: str, request: Request) -> Any:
     """Extension: brings a model into memory, so that its first answer need not wait for that."""
-    async with _models(request).use(model_id) as opened:
+    async with _models(request).use_any(model_id) as opened:
         return _found(request, opened.name)
 
 
@@ -86,4 +88,6 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "template": card.template,
         "thinking": card.thinking,
         "tools": card.tools,
+        "kind": card.kind,
+        "task": card.task,
     }

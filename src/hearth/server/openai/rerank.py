@@ -83,7 +83,7 @@ async def rerank(body: RerankRequest, request: Request) -> Any:
     texts = body.texts()
     check_limit("documents", len(texts), settings.max_inputs)
     models: Models = request.app.state.models
-    async with models.use_any(body.model) as opened:
+    async with models.use_for_texts(body.model) as opened:
         if isinstance(opened, OpenEncoder):
             embedder = opened.embedder
             pairs = await run_sync(lambda: embedder.prepare_pairs(body.query, texts))

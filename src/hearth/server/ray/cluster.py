@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hearth.distribution import install_command
 from hearth.errors import HearthError, UsageError
 from hearth.hub.names import LocalPath, parse
-from hearth.prepare import Progress, prepare
+from hearth.prepare import ANY_KIND, Progress, prepare
 from hearth.runtime.memory import available_bytes
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def compile_first(names: Iterable[str], settings: ModelSettings, progress: Calla
     for name in names:
         prepare(
             name,
+            kinds=ANY_KIND,
             progress=progress,
             **settings.preparing,
         )
