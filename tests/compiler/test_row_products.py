@@ -155,8 +155,9 @@ def test_a_row_has_the_same_bits_in_any_batch(product: Product) -> None:
 EPILOGUES: list[dict[str, Any]] = [
     {"bias": True},
     *({"bias": True, "activation": name} for name in ("silu", "gelu", "gelu_tanh", "quick_gelu", "relu")),
-    {"bias": True, "activation": "gelu", "gamma": True, "add": True, "scale": 0.5},
-    {"add": True},
+    {"bias": True, "activation": "gelu", "gamma": True, "add": "float", "scale": 0.5},
+    {"add": "float"},
+    {"bias": True, "add": "float", "after": "relu"},
     *({"gated": True, "activation": name, "bias": bias} for name, bias in (("silu", False), ("gelu", True))),
 ]
 
@@ -191,6 +192,8 @@ def test_what_follows_a_product(epilogues: tuple[Isa, KernelLibrary], options: d
         expected = activation(expected) * factor
     if spec.add:
         expected = residual[:, :n] + expected
+    if spec.after:
+        expected = ACTIVATIONS[spec.after](expected)
     extra = [value for value, used in ((bias, spec.bias), (gamma, spec.gamma), (residual, spec.add)) if used]
     # GELU is only as exact as the bytes that it comes of deserve.
     allowed = 4e-5 * np.abs(factor) if spec.activation == "gelu" else 0.0

@@ -12,6 +12,7 @@ from typing import Any
 
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.prepare import split_products
+from hearth.compiler.cpu.row_results import leave_rows
 from hearth.compiler.cpu.select import select_kernels
 from hearth.compiler.cpu.selection import Product, Selection
 from hearth.compiler.cpu.targets import Isa
@@ -24,6 +25,7 @@ from hearth.compiler.passes.decompose import decompose
 from hearth.compiler.passes.elementwise import fuse_elementwise
 from hearth.compiler.passes.fuse import (
     fuse_activation,
+    fuse_activation_of_sums,
     fuse_embedding_scale,
     fuse_gated_mlp,
     fuse_logits,
@@ -90,10 +92,12 @@ def lower(
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),
         ("fuse_activation", fuse_activation),
         ("fuse_residual", fuse_residual),
+        ("fuse_activation_of_sums", lambda m: fuse_activation_of_sums(m, parameters)),
         ("fuse_convolutions", fuse_convolutions),
         ("fuse_logits", fuse_logits),
         ("fuse_elementwise", fuse_elementwise),
         ("split_products", lambda m: split_products(m, parameters, high_precision=high_precision)),
+        ("leave_rows", lambda m: leave_rows(m, parameters)),
         ("select_kernels", lambda m: select_kernels(m, selection)),
     ]
     if dump:

@@ -5,6 +5,7 @@ act(gate) * up               -> one product of interleaved rows with the activat
                                 (where the formats of gate and up differ: a map after two products)
 act(product)                 -> the activation in the product's epilogue
 x + [s *] product            -> the product adds to the residual
+act(x + [s *] product)       -> and activates the sum (weights with a scale a row)
 x + [s *] norm(y)            -> one norm kernel that adds
 scale, soft cap, argmax      -> epilogue of the head's product
 scale * embedding            -> the lookup scales
@@ -131,6 +132,25 @@ def fuse_residual(module: Any) -> Any:
                 epsilon = source.attrs.epsilon
                 return hearth_op("norm_add", [*source.args, residual], value.ty, epsilon=epsilon, scale=scale)
         return None
+
+    return rewrite(module, rule)
+
+
+def fuse_activation_of_sums(module: Any, parameters: Parameters) -> Any:
+    """act(x + product), where nothing else reads the sum: in the product's epilogue, as `after`."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        name = activation_name(value)
+        if name is None or not graph.only_use(value.args[0]):
+            return None
+        source = graph.value(value.args[0])
+        if not is_op(source, "hearth.linear") or attribute(source, "epilogue", "store") != "add":
+            return None
+        args, bias = arguments(source), attribute(source, "bias")
+        if not parameters.packed[args[1].name].fmt.is_row:
+            return None
+        scale = attribute(source, "scale", 1.0)
+        return hearth_op("linear", args, value.ty, bias=bias, epilogue="add", scale=scale, after=name)
 
     return rewrite(module, rule)
 

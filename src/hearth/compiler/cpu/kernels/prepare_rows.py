@@ -2,6 +2,9 @@
 
 One unit is one row, which is read for its mean and variance, for its largest magnitude, and to be rounded; nothing but
 its bytes is written. This is also the step that writes the zeros which products rely on in the padding of K.
+
+Rows that are known to have nothing below zero, as behind a ReLU, are `positive`: their bytes are numbers from 0 on,
+which gives them another bit where products take unsigned bytes.
 """
 
 from __future__ import annotations
@@ -28,6 +31,41 @@ from hearth.compiler.cpu.kernels.builder import (
 from hearth.compiler.cpu.kernels.layer_norm import LANES, layer_statistics, over, sum_over
 from hearth.compiler.cpu.targets import Isa
 
+RowSign = Literal["signed", "positive"]
+"""Whether the numbers of rows may be below zero."""
+
+
+@dataclass(frozen=True)
+class RowBytes:
+    """How rows lie in bytes.
+
+    Attributes:
+        steps: from 0 to the largest magnitude.
+        zero: the integer that stands for 0.
+        unsigned: how bytes are read as integers.
+    """
+
+    steps: int
+    zero: int
+    unsigned: bool
+
+    @classmethod
+    def of(cls, isa: Isa, sign: RowSign) -> RowBytes:
+        """As the products of an instruction set take them."""
+        if sign == "positive":
+            return cls(255 if isa.unsigned_activations else 127, 0, isa.unsigned_activations)
+        return cls(127, 128 if isa.unsigned_activations else 0, isa.unsigned_activations)
+
+    def value(self, memory: Memory, at: Expr, scale: Expr) -> Expr:
+        """16 numbers of a row in f32, of the bytes (int8) from `at` on."""
+        read = memory.load(at, LANES)
+        if self.unsigned:
+            read = bitcast("uint8", read, LANES)
+        number = cast("int32", read, LANES)
+        if self.zero:
+            number = number - const("int32", self.zero, LANES)
+        return cast("float32", number, LANES) * broadcast(scale, LANES)
+
 
 @dataclass(frozen=True)
 class RowPrepareSpec:
@@ -37,6 +75,7 @@ class RowPrepareSpec:
         norm: `rms`: x / sqrt(mean(x^2) + eps); `layer`: (x - mean) / sqrt(variance + eps); None: nothing.
         weight, bias: of the norm: f32 [size] that multiplies, that is added.
         gather: rows are taken from X as an input of indices says.
+        sign: of the values that are rounded.
     """
 
     isa: Isa
@@ -45,10 +84,11 @@ class RowPrepareSpec:
     weight: bool = False
     bias: bool = False
     gather: bool = False
+    sign: RowSign = "signed"
 
     @property
     def name(self) -> str:
-        parts = ["prepare_rows"]
+        parts = ["prepare_rows", *(["positive"] if self.sign == "positive" else [])]
         if self.norm is not None:
             parts += [self.norm, in_name(self.eps)]
         return "_".join([*parts, *(name for name in ("weight", "bias", "gather") if getattr(self, name))])
@@ -59,8 +99,8 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     AQ int8 [m][kp]; AS f32 [m].
     Scalars: size (true columns), kp (a multiple of 32), ldx. Unit: row of the output.
 
-    AS is the row's largest magnitude / 127, AQ its values divided by that and rounded to nearest even; as unsigned
-    bytes, 128 added, where `Isa.unsigned_activations`."""
+    AS is the row's largest magnitude / `RowBytes.steps`, AQ its values divided by that and rounded to nearest even, as
+    bytes of which `RowBytes.zero` stands for 0."""
     k = Kernel(spec.name)
     x = k.buffer("X", "float32")
     weight = k.buffer("weight", "float32") if spec.weight else None
@@ -84,10 +124,19 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
             return k.let(v if bias is None else v + bias.load(j, lanes), "value")
 
         # Computed twice: that costs less than to keep it meanwhile.
-        largest = _largest(k, value, size)
-        k.store(scales, m, largest * f32(1.0 / 127.0))
-        _round(k, spec.isa, value, size, largest, aq, k.let(m * kp, "to"), kp)
+        form = RowBytes.of(spec.isa, spec.sign)
+        scale, inverse = row_scale(k, form, value, size)
+        k.store(scales, m, scale)
+        round_row(k, form, value, size, inverse, aq, k.let(m * kp, "to"), kp)
     return k
+
+
+def row_scale(k: Kernel, form: RowBytes, value: Callable[[Expr, int], Expr], size: Expr) -> tuple[Expr, Expr]:
+    """The scale of a row of numbers value(column, lanes), and what they are multiplied by before they are rounded."""
+    largest = _largest(k, value, size)
+    small, steps = f32(1e-30), f32(form.steps)
+    inverse = k.let(tirx.Select(largest > small, steps / tirx.max(largest, small), f32(0.0)), "inverse")
+    return largest * f32(1.0 / form.steps), inverse
 
 
 def _statistics(k: Kernel, spec: RowPrepareSpec, x: Memory, start: Expr, size: Expr) -> tuple[Expr, Expr]:
@@ -123,19 +172,17 @@ def _largest(k: Kernel, value: Callable[[Expr, int], Expr], size: Expr) -> Expr:
     return k.let(bitcast("float32", tirx.max(vmath.reduce_max_int(most.get()), rest.get())), "largest")
 
 
-def _round(
-    k: Kernel, isa: Isa, value: Callable[[Expr, int], Expr], size: Expr, largest: Expr, aq: Memory, to: Expr, kp: Expr
-) -> None:
-    """Writes the bytes of a row, those of its padding too."""
-    small = f32(1e-30)
-    inverse = k.let(tirx.Select(largest > small, f32(127.0) / tirx.max(largest, small), f32(0.0)), "inverse")
-    zero = 128 if isa.unsigned_activations else 0
+def round_row(
+    k: Kernel, form: RowBytes, value: Callable[[Expr, int], Expr], size: Expr, inverse: Expr, aq: Memory, to: Expr,
+    kp: Expr,
+) -> None:  # fmt: skip
+    """Writes the bytes of a row from `aq[to]` on, those of its padding too."""
 
     def put(j: Expr, lanes: int) -> None:
         # A sum with 1.5 * 2**23 is rounded to the nearest whole number, ties to even, and ends in that number's bits.
-        shifted = value(j, lanes) * broadcast(inverse, lanes) + f32(1.5 * 2**23 + zero, lanes)
+        shifted = value(j, lanes) * broadcast(inverse, lanes) + f32(1.5 * 2**23 + form.zero, lanes)
         k.store(aq, to + j, k.let(cast("int8", bitcast("int32", shifted, lanes), lanes), "q"))
 
     over(k, size, put)
     with k.loop(size, kp) as j:
-        k.store(aq, to + j, const("int8", -128 if zero else 0))
+        k.store(aq, to + j, const("int8", -128 if form.zero else 0))

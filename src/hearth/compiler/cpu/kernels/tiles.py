@@ -48,6 +48,7 @@ class Operands:
         ahead: (quad, quads) asks for what is read later while these quads are multiplied; called once for each quad.
         first: which block of the unit `blocks` begin with.
         keep: (row, block, lane, vector) does something else with a finished vector than to put it in `sums`.
+        positive: activations are bytes from 0 on: none needs its weight's sign.
         row_stride, quad_stride: from one row or quad of the activations to the next; None: rows follow each other, and
             the quads of a row do.
     """
@@ -63,6 +64,7 @@ class Operands:
     steps: Callable[[int, Expr, int], Expr] | None = None
     first: int = 0
     keep: Callable[[int, int, int, Expr], None] | None = None
+    positive: bool = False
     row_stride: Expr | None = None
     quad_stride: Expr | None = None
 
@@ -179,8 +181,9 @@ def _accumulating(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
 
 def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
     """AVX2 multiplies unsigned bytes by signed ones and adds pairs in 16 bits with saturation: magnitudes by
-    activations that took the weights' signs, at most 2 * 127 * 127, never saturate. Four instructions for 32 products;
-    bytes widened to words, or weights of 7 bits and the eighth apart, take as many multiplications and more."""
+    activations that took the weights' signs, at most 2 * 127 * 127, never saturate. Four instructions for 32 products
+    (three where activations have no signs to take); bytes widened to words, or weights of 7 bits and the eighth apart,
+    take as many multiplications and more."""
     unroll = _PAIR
     ones = const("int16", 1, isa.width // 2)
     for block, part in _parts(isa, x):
@@ -190,10 +193,11 @@ def _signed(isa: Isa, k: Kernel, rows: int, x: Operands) -> None:
             for u in range(unroll):
                 quad = k.let(step * unroll + u, "quad")
                 weights = k.let(x.weights.load(x.at(block, quad, part * isa.width), isa.width), "weights")
-                size = k.let(dot.sign(weights, weights), "size")
+                size = None if x.positive else k.let(dot.sign(weights, weights), "size")
                 for row, total in enumerate(sums):
-                    a = dot.sign(dot.spread(isa, x.activations.load(x.quad(row, quad))), weights)
-                    total.set(total.get() + dot.madd(dot.maddubs(size, a), ones))
+                    a = dot.spread(isa, x.activations.load(x.quad(row, quad)))
+                    pairs = dot.maddubs(a, weights) if size is None else dot.maddubs(size, dot.sign(a, weights))
+                    total.set(total.get() + dot.madd(pairs, ones))
         for row, total in enumerate(sums):
             x.put(k, row, block, part * isa.rows, total.get())
 

@@ -11,6 +11,7 @@ from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
 from hearth.compiler.cpu.kernels.prepare_rows import RowPrepareSpec, prepare_rows
 from hearth.compiler.cpu.kernels.row_product import SHARES, RowProductSpec, row_product
+from hearth.compiler.cpu.kernels.row_product_rows import RowProductRowsSpec, row_product_rows
 from hearth.compiler.cpu.selection import (
     LANES,
     Product,
@@ -39,7 +40,8 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     size = width(args[0])
     if form == "rows":
         weight, bias = bool(norm and attribute(value, "weight")), bool(attribute(value, "bias"))
-        spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather)  # type: ignore[arg-type]
+        sign = str(attribute(value, "sign", "signed"))
+        spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather, sign)  # type: ignore[arg-type]
         kernel = s.use(spec.name, lambda isa: prepare_rows(replace(spec, isa=isa)))
     else:
         quantise = form == "groups"
@@ -112,14 +114,28 @@ def _row_product(value: Any, packed: Packed, buffers: list[Any], s: Selection) -
         bias=bool(attribute(value, "bias", False)),
         activation=str(attribute(value, "activation")) if epilogue in ("activate", "gated") else None,
         gated=gated,
-        add=epilogue == "add",
+        add=str(attribute(value, "add", "float")) if epilogue == "add" else "",  # type: ignore[arg-type]
         scale=float(attribute(value, "scale", 1.0)),
+        after=str(attribute(value, "after", "")) or None,
+        sign=str(attribute(value, "sign")),  # type: ignore[arg-type]
     )
     m, kp = buffers[1].ty.shape[0], int(buffers[1].ty.shape[1])
-    kernel = s.use(spec.name, lambda isa: row_product(replace(spec, isa=isa)), spec.scratch_bytes(kp))
     blocks = round_up(packed.n, LANES) // LANES
-    ld = LANES * (blocks // 2 if gated else blocks)
     work = Work.of(role(packed.name), m, 2 * packed.n * int(packed.k or 0), arithmetic="int8")
+    sign = str(attribute(value, "results", ""))
+    if sign:
+        leaving = RowProductRowsSpec(spec, sign)  # type: ignore[arg-type]
+        columns = packed.n // 2 if gated else packed.n
+        kernel = s.use(
+            leaving.name,
+            lambda isa: row_product_rows(replace(leaving, product=replace(spec, isa=isa))),
+            leaving.scratch_bytes(kp, columns),
+        )
+        bytes_, scales = out.fields
+        scalars = [m, kp, blocks, columns, int(bytes_.shape[1]), SHARES]
+        return call(kernel, buffers, [bytes_, scales], SHARES, scalars, work=work)
+    kernel = s.use(spec.name, lambda isa: row_product(replace(spec, isa=isa)), spec.scratch_bytes(kp))
+    ld = LANES * (blocks // 2 if gated else blocks)
     shape = tensor(*list(out.shape)[:-1], ld)
     return call(kernel, buffers, shape, SHARES, [m, kp, blocks, ld, SHARES], work=work)
 

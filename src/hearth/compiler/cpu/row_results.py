@@ -1,0 +1,145 @@
+"""Products that leave rows of bytes: where a product's result is only made to be multiplied, or to be added before an
+activation, it is never written as f32 (`kernels/row_product_rows.py`). In convolutional networks that is the residual
+stream, whose maps are large.
+
+What is known to have nothing below zero, as behind a ReLU, is marked: its bytes have a bit more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tvm import relax
+
+from hearth.compiler.cpu.kernels.prepare_rows import RowSign
+from hearth.compiler.cpu.kernels.row_product_rows import MOST_COLUMNS, MOST_WEIGHT_BYTES
+from hearth.compiler.cpu.selection import rows, sizes, width
+from hearth.compiler.parameters import Packed, Parameters
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, operands, operation, rewrite
+from hearth.model.ops import hearth_op
+from hearth.quant.formats import round_up
+
+LEAST_ROWS = 192
+"""Of a product that leaves bytes: its work is shared by rows alone."""
+
+
+def leave_rows(module: Any, parameters: Parameters) -> Any:
+    """`hearth.product` with `results="signed"` or `"positive"` gives (bytes, scales) in place of f32; the residual of
+    one with `add="signed"` or `"positive"` is that pair. `sign` of a product or preparation is that of what it
+    multiplies or rounds."""
+    seen: dict[Graph, _Results] = {}
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if graph not in seen:
+            seen[graph] = _Results.of(graph, parameters)
+        results = seen[graph]
+        if _is_rows(value):
+            x = arguments(value)[0]
+            if x in results.signs:
+                return x
+            return _with(value, arguments(value), sign=_sign(graph, x)) if not attribute(value, "norm") else None
+        if _row_weight(value, parameters) is None:
+            return None
+        args, more = arguments(value), {"sign": _sign_of_prepared(graph, arguments(value)[0])}
+        if attribute(value, "epilogue", "") == "add" and args[-1] in results.signs:
+            more["add"] = results.signs[args[-1]]
+            pair = [graph.emit(relax.TupleGetItem(args[-1], i)) for i in (0, 1)]
+            args = [*args[:-1], *pair]
+        if value not in results.leaving:
+            return _with(value, args, **more)
+        var = results.leaving[value]
+        types = [
+            relax.TensorType((rows(var), round_up(width(var), 32)), "int8"),
+            relax.TensorType((rows(var),), "float32"),
+        ]
+        return _with(value, args, types, **more, results=results.signs[var])
+
+    return rewrite(module, rule)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Attributes:
+    signs: of the variables that will be rows of bytes.
+    leaving: the products that make them.
+    """
+
+    signs: Mapping[Any, RowSign]
+    leaving: Mapping[Any, Any]
+
+    @classmethod
+    def of(cls, graph: Graph, parameters: Parameters) -> _Results:
+        readers = defaultdict(list)
+        for _, value in graph.bindings:
+            for var in operands(value):
+                readers[var].append(value)
+        signs, leaving = {}, {}
+        for var, value in graph.bindings:
+            packed = _row_weight(value, parameters)
+            if packed is None or not _fits(packed, var) or not readers[var]:
+                continue
+            if all(_reads_rows(reader, var, parameters) for reader in readers[var]):
+                signs[var], leaving[value] = _sign(graph, var), var
+        return cls(signs, leaving)
+
+
+def _row_weight(value: Any, parameters: Parameters) -> Packed | None:
+    """The weight of a product with a scale a row; None: it is no such product."""
+    if not is_op(value, "hearth.product"):
+        return None
+    packed = parameters.packed[arguments(value)[int(attribute(value, "inputs"))].name]
+    return packed if packed.fmt.is_row else None
+
+
+def _fits(packed: Packed, var: Any) -> bool:
+    least = prod(size for size in sizes(var.ty.shape)[:-1] if isinstance(size, int))
+    return packed.size_bytes <= MOST_WEIGHT_BYTES and width(var) <= MOST_COLUMNS and least >= LEAST_ROWS
+
+
+def _is_rows(value: Any) -> bool:
+    return is_op(value, "hearth.prepare") and str(attribute(value, "form")) == "rows"
+
+
+def _reads_rows(reader: Any, var: Any, parameters: Parameters) -> bool:
+    """Whether an operation that reads the variable can read its rows in bytes."""
+    if _is_rows(reader):
+        return not attribute(reader, "norm") and not attribute(reader, "gather")
+    if _row_weight(reader, parameters) is None or operands(reader).count(var) > 1:
+        return False
+    added = attribute(reader, "epilogue", "") == "add" and arguments(reader)[-1].same_as(var)
+    return added and bool(attribute(reader, "after", ""))
+
+
+def _sign_of_prepared(graph: Graph, var: Any) -> RowSign:
+    """Of the activation whose bytes the variable is."""
+    prepared = graph.value(graph.value(var).tuple_value)
+    if attribute(prepared, "norm"):
+        return "signed"
+    return _sign(graph, arguments(prepared)[0])
+
+
+def _sign(graph: Graph, var: Any) -> RowSign:
+    """Whether a variable is known to have nothing below zero."""
+    value = graph.value(var)
+    name = operation(value) if value is not None else ""
+    if name == "nn.max_pool2d":
+        return _sign(graph, value.args[0])
+    last = str(attribute(value, "after", "") or attribute(value, "activation", "")) if name in _ACTIVATED else ""
+    if name == "hearth.product" and attribute(value, "epilogue", "") == "add":
+        last = str(attribute(value, "after", ""))
+    return "positive" if last == "relu" and attribute(value, "epilogue", "") != "gated" else "signed"
+
+
+_ACTIVATED = ("hearth.product", "hearth.conv2d")
+
+
+def _with(value: Any, args: list[Any], types: Any = None, **more: Any) -> Any:
+    """One of our operations with other operands, results or attributes."""
+    out = value.ty_args[0]
+    kept = {key: value.attrs[key] for key in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
+    fields = list(out.fields) if hasattr(out, "fields") else out
+    return hearth_op(operation(value).removeprefix("hearth."), args, types or fields, **(kept | more))
