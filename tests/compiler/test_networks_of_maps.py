@@ -37,7 +37,27 @@ def other_convolutions(e: Any, v: dict[str, Any]) -> list[Any]:
     return [e(op.nn.relu(grouped)), depthwise, shortcut, up]
 
 
+def bottlenecks(e: Any, v: dict[str, Any]) -> list[Any]:
+    """As in a ResNet: a stream of maps that are only multiplied and added to, and the stage that halves it."""
+
+    def block(x: Any, around: Any, strides: tuple[int, int]) -> Any:
+        h = e(op.nn.relu(e(ops.linear(x, v["w_in"], v["b1"]))))
+        h = e(op.nn.relu(e(ops.conv2d(h, v["w1"], v["b1"], strides=strides, padding=(1, 1, 1, 1)))))
+        return e(op.nn.relu(e(op.add(e(ops.linear(h, v["w_out"], v["b_wide"])), around))))
+
+    x = e(op.nn.relu(v["x"]))
+    x = block(x, e(ops.linear(x, v["w_around"], v["b_wide"])), (1, 1))
+    x = block(x, x, (1, 1))
+    x = block(x, e(ops.conv2d(x, v["w_halve"], v["b_wide"], strides=(2, 2))), (2, 2))
+    return [block(x, x, (1, 1))]
+
+
 PARAMETERS = {
+    "w_in": array(WIDTH, 40, scale=0.2),
+    "w_out": array(40, WIDTH, scale=0.2),
+    "w_around": array(40, 40, scale=0.2),
+    "w_halve": array(40, 1, 1, 40, scale=0.2),
+    "b_wide": array(40),
     "w1": array(WIDTH, 3, 3, WIDTH, scale=0.1),
     "w2": array(WIDTH, 3, 3, WIDTH, scale=0.1),
     "w3": array(36, 3, 3, WIDTH, scale=0.1),
@@ -59,6 +79,19 @@ def test_convolutions_compiled(write: Any, fmt: str, error: float, tmp_path: Pat
     for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **PARAMETERS})):
         np.testing.assert_array_equal(alone[f"out{i}"], shared[f"out{i}"])
         assert np.abs(alone[f"out{i}"] - expected).max() < error * np.abs(expected).max(), f"output {i}"
+
+
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 2e-6), ("i8", 0.03)])
+def test_a_stream_of_maps_that_is_only_multiplied_and_added_to(fmt: str, error: float, tmp_path: Path) -> None:
+    """In int8 it never is f32."""
+    x = array(2, 30, 33, 40)
+    made = network({"f": bottlenecks}, PARAMETERS, x)
+    with Model(compiled(made, tmp_path / "bundle", fmt)) as model, Session(model, threads=2) as session:
+        (found,) = session.run("f", {"x": x}).values()
+        (expected,) = evaluate(made.build(), "f", {"x": x, **PARAMETERS})
+        assert np.abs(found - expected).max() < error * np.abs(expected).max()
+        kernels = [step.kernel for step in session.read_profile()]
+    assert fmt == "f32" or ("pick_rows" in kernels and sum(name.endswith("_to_positive") for name in kernels) == 3)
 
 
 def group_norms(e: Any, v: dict[str, Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.extract import extract_plan
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.constants import lift_constants
-from hearth.compiler.passes.convolutions import fuse_convolutions
+from hearth.compiler.passes.convolutions import fuse_convolutions, multiply_pixels
 from hearth.compiler.passes.decompose import decompose
 from hearth.compiler.passes.elementwise import fuse_elementwise
 from hearth.compiler.passes.fuse import (
@@ -87,6 +87,7 @@ def lower(
     phases: list[Phase] = [
         ("lift_constants", lambda m: lift_constants(m, parameters)),
         ("decompose", decompose),
+        ("multiply_pixels", multiply_pixels),
         ("fuse_embedding_scale", lambda m: fuse_embedding_scale(m, parameters)),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),
         ("fuse_gated_mlp", lambda m: fuse_gated_mlp(m, parameters)),

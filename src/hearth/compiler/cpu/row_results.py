@@ -37,6 +37,8 @@ def leave_rows(module: Any, parameters: Parameters) -> Any:
         if graph not in seen:
             seen[graph] = _Results.of(graph, parameters)
         results = seen[graph]
+        if _is_choice(value) and value.args[0] in results.signs:
+            return _picked(graph, value)
         if _is_rows(value):
             x = arguments(value)[0]
             if x in results.signs:
@@ -77,13 +79,24 @@ class _Results:
         for _, value in graph.bindings:
             for var in operands(value):
                 readers[var].append(value)
-        signs, leaving = {}, {}
+        signs: dict[Any, RowSign] = {}
+        leaving: dict[Any, Any] = {}
         for var, value in graph.bindings:
             packed = _row_weight(value, parameters)
             if packed is None or not _fits(packed, var) or not readers[var]:
                 continue
-            if all(_reads_rows(reader, var, parameters) for reader in readers[var]):
-                signs[var], leaving[value] = _sign(graph, var), var
+            choices = [
+                chosen for chosen, reader in graph.bindings if _is_choice(reader) and reader.args[0].same_as(var)
+            ]
+            if all(
+                _reads_rows(reader, read, parameters)
+                for read in (var, *choices)
+                for reader in readers[read]
+                if not _is_choice(reader)
+            ):
+                sign = _sign(graph, var)
+                leaving[value] = var
+                signs |= dict.fromkeys((var, *choices), sign)
         return cls(signs, leaving)
 
 
@@ -114,6 +127,25 @@ def _reads_rows(reader: Any, var: Any, parameters: Parameters) -> bool:
     return added and bool(attribute(reader, "after", ""))
 
 
+def _is_choice(value: Any) -> bool:
+    """Whether it is every so many pixels of a map."""
+    if not is_op(value, "strided_slice") or len(value.args) < 5 or len(value.args[0].ty.shape) != 4:
+        return False
+    axes, begins = ([int(number.value) for number in part.fields] for part in value.args[1:3])
+    return axes == [1, 2] and begins == [0, 0] and all(isinstance(size, int) for size in sizes(value.ty.shape)[1:])
+
+
+def _picked(graph: Graph, value: Any) -> Any:
+    """The same of a map whose rows are bytes."""
+    source = value.args[0]
+    kp = round_up(width(source), 32)
+    types = [relax.TensorType((rows(value), kp), "int8"), relax.TensorType((rows(value),), "float32")]
+    pair = [graph.emit(relax.TupleGetItem(source, i)) for i in (0, 1)]
+    size, picked = (sizes(var.ty.shape)[1:3] for var in (source, value))
+    strides = [int(step.value) for step in value.args[4].fields]
+    return hearth_op("pick_rows", pair, types, size=size, picked=picked, strides=strides)
+
+
 def _sign_of_prepared(graph: Graph, var: Any) -> RowSign:
     """Of the activation whose bytes the variable is."""
     prepared = graph.value(graph.value(var).tuple_value)
@@ -126,7 +158,7 @@ def _sign(graph: Graph, var: Any) -> RowSign:
     """Whether a variable is known to have nothing below zero."""
     value = graph.value(var)
     name = operation(value) if value is not None else ""
-    if name == "nn.max_pool2d":
+    if name in ("nn.max_pool2d", "strided_slice"):
         return _sign(graph, value.args[0])
     last = str(attribute(value, "after", "") or attribute(value, "activation", "")) if name in _ACTIVATED else ""
     if name == "hearth.product" and attribute(value, "epilogue", "") == "add":

@@ -1,8 +1,11 @@
-"""What follows a convolution is done in its epilogue: residual and activation of sums that have just been made."""
+"""Convolutions of single pixels become products; what follows one of the others is done in its epilogue: residual and
+activation of sums that have just been made."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from tvm.relax import op
 
 from hearth.compiler.passes.fuse import activation_name
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, rewrite
@@ -10,6 +13,23 @@ from hearth.compiler.symbolic import equal_sizes
 from hearth.model.ops import hearth_op
 
 _ATTRIBUTES = ("bias", "strides", "padding", "dilation", "groups")
+
+
+def multiply_pixels(module: Any) -> Any:
+    """A convolution of single pixels with a stride is a product with the pixels that it meets."""
+
+    def rule(graph: Graph, value: Any) -> Any:
+        if not is_op(value, "hearth.conv2d"):
+            return None
+        x, w, *bias = arguments(value)
+        kernel = [int(dim) for dim in w.ty.shape][1:3]
+        if kernel != [1, 1] or int(attribute(value, "groups")) > 1 or any(map(int, attribute(value, "padding"))):
+            return None
+        ends, strides = list(x.ty.shape)[1:3], [int(step) for step in attribute(value, "strides")]
+        met = graph.emit(op.strided_slice(x, [1, 2], [0, 0], ends, strides))
+        return hearth_op("linear", [met, w, *bias], value.ty, bias=bool(bias))
+
+    return rewrite(module, rule)
 
 
 def fuse_convolutions(module: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tvm import relax
+from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
+from hearth.compiler.cpu.kernels.pick_rows import pick_rows
 from hearth.compiler.cpu.kernels.prepare_rows import RowPrepareSpec, prepare_rows
 from hearth.compiler.cpu.kernels.row_product import SHARES, RowProductSpec, row_product
 from hearth.compiler.cpu.kernels.row_product_rows import RowProductRowsSpec, row_product_rows
@@ -140,4 +141,13 @@ def _row_product(value: Any, packed: Packed, buffers: list[Any], s: Selection) -
     return call(kernel, buffers, shape, SHARES, [m, kp, blocks, ld, SHARES], work=work)
 
 
-RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product}
+def _pick_rows(graph: Graph, value: Any, s: Selection) -> Any:
+    args, types = arguments(value), list(value.ty_args[0].fields)
+    size, picked, strides = ([int(n) for n in attribute(value, name)] for name in ("size", "picked", "strides"))
+    kp, kernel = int(types[0].shape[1]), s.use("", lambda isa: pick_rows())
+    pixels = types[0].shape[0]
+    units = tirx.floordiv(pixels, picked[1])
+    return call(kernel, args, types, units, [*size, kp, *picked, *strides], work=Work.of("pick", pixels, 0))
+
+
+RULES: dict[str, Rule] = {"hearth.prepare": _prepare, "hearth.product": _product, "hearth.pick_rows": _pick_rows}
