@@ -55,6 +55,13 @@ def split_products(module: Any, parameters: Parameters, *, high_precision: bool)
     return rewrite(module, rule)
 
 
+def _picks_rows(graph: Graph, source: Any) -> bool:
+    """Whether rows of a matrix are chosen by an input, whose bounds the runtime checks."""
+    if not is_op(source, "take") or len(source.args[0].ty.shape) != 2 or int(source.attrs.axis) != 0:
+        return False
+    return graph.value(source.args[1]) is None
+
+
 def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool) -> list[Any]:
     """The prepared activation.
 
@@ -65,7 +72,7 @@ def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool) -> l
     args = [x]
     attrs: dict[str, Any] = {"norm": "", "gather": False, "epsilon": 0.0, "weight": True, "bias": False}
     norm = _NORMS.get(operation(source), "")
-    if is_op(source, "take") and len(source.args[0].ty.shape) == 2 and int(source.attrs.axis) == 0:
+    if _picks_rows(graph, source):
         args, attrs["gather"] = [source.args[0], source.args[1]], True
     elif norm in _FUSED[form] and only_products:
         attrs |= {"norm": norm, "epsilon": source.attrs.epsilon}

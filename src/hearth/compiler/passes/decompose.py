@@ -250,34 +250,6 @@ def _adaptive_pool(graph: Graph, value: Any) -> Any:
     return x
 
 
-def _numbers_of_axes(graph: Graph, value: Any) -> Any:
-    """Writing to places of several axes: to places of one that is all of them."""
-    x, ids, updates = value.args
-    shape, count = _shape(x), _shape(ids)[-1]
-    if any(not isinstance(dim, int) for dim in (*shape[:count], count)):
-        raise Unsupported("It writes to places of axes that are not fixed.", why=f"It is {value}.")
-    behind = shape[count:] or [1]
-    if count == 1 and len(shape) > 1:
-        return None
-    steps = [1] * count
-    for axis in range(count - 2, -1, -1):
-        steps[axis] = steps[axis + 1] * shape[axis + 1]
-    ids = ids if dtype_of(ids.ty) == "int32" else graph.emit(op.astype(ids, "int32"))
-    flat = None
-    for axis, step in enumerate(steps):
-        one = graph.emit(op.strided_slice(ids, [len(ids.ty.shape) - 1], [axis], [axis + 1], [1]))
-        scaled = one if step == 1 else graph.emit(op.multiply(one, relax.const(step, "int32")))
-        flat = scaled if flat is None else graph.emit(op.add(flat, scaled))
-    assert flat is not None
-    total = steps[0] * shape[0]
-    lead = _shape(ids)[:-1]
-    again = op.scatter_nd(
-        _reshaped(graph, x, [total, *behind]), graph.emit(op.astype(flat, "int64")),
-        _reshaped(graph, updates, [*lead, *behind]), str(value.attrs.reduction),
-    )  # fmt: skip
-    return op.reshape(graph.emit(again), x.ty.shape)
-
-
 def _same_size(graph: Graph, value: Any) -> Any:
     """A reshape, broadcast or cast that changes nothing."""
     x = value.args[0]
@@ -299,6 +271,5 @@ COMPOSITIONS: Mapping[str, Composition] = {
     "matmul": _matmul,
     "nn.pad": _pad,
     "nn.adaptive_avg_pool2d": _adaptive_pool,
-    "scatter_nd": _numbers_of_axes,
     "broadcast_to": _same_size,
 }

@@ -22,7 +22,7 @@ Converted = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Variables of inputs and outputs, by name."""
 
 
-def network_of(g: Graph, symbols: Mapping[str, tuple[int, int]], convert: Callable[[], Converted]) -> Network:
+def network_of(g: Graph, convert: Callable[[], Converted]) -> Network:
     """The network of what `convert` emits. Parameters are the known values that are left and no integers."""
     builder = g.builder
     with builder.function(FUNCTION):
@@ -42,7 +42,7 @@ def network_of(g: Graph, symbols: Mapping[str, tuple[int, int]], convert: Callab
     module.update_func(module.get_global_var(FUNCTION), whole.with_attr("num_input", len(inputs)))
     return Network(
         functions=(Function(FUNCTION, tuple(bodies.values()), tuple(outputs)),),
-        symbols=dict(symbols),
+        symbols=dict(g.bounds),
         shapes={param.name: tuple(int(dim) for dim in g.shape(var)) for var, param in named.items()},
         sources={param.name: g.source_of(var) for var, param in named.items()},
         roles={named[var].name: role for var, role in _roles(g, bindings).items()},
@@ -72,11 +72,13 @@ def _bounds(g: Graph, var: Any, bindings: Mapping[Any, Any]) -> tuple[int | None
     """The values that an input may have, where they are indices of the rows of a table."""
     same = {var}
     high: int | None = None
+    if str(var.ty.dtype) == "float32":
+        return None, None
     for made, value in bindings.items():
         name = operation(value)
         if name in ("reshape", "astype", "expand_dims", "permute_dims", "broadcast_to") and value.args[0] in same:
             same.add(made)
-        elif name == "take" and value.args[1] in same:
+        elif name == "take" and value.args[1] in same and value.args[0] in g.known:
             rows = g.shape(value.args[0])[int(value.attrs.axis or 0)]
             high = rows - 1 if high is None else min(high, rows - 1)
     return (None, None) if high is None else (0, high)

@@ -9,14 +9,16 @@ import numpy as np
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model import ops
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.attention import attention
+from hearth.model.imported.attention import attention, causal_mask
+from hearth.model.imported.convolving import conv_transpose, pool_nchw
+from hearth.model.imported.einsum import einsum
 from hearth.model.imported.moves import (
     NCHW_TO_NHWC,
     NHWC_TO_NCHW,
     binary,
     broadcast,
+    broadcast_shape,
     conv2d_nchw,
     largest,
     linear,
@@ -54,8 +56,7 @@ def _baddbmm(c: Context) -> Any:
 
 
 def _einsum(c: Context) -> Any:
-    parts = tuple(c.tensor(x) for x in c.get("tensors"))
-    return c.g.emit(op.einsum(parts, c.get("equation").replace(" ", "")))
+    return einsum(c.g, c.get("equation"), [c.tensor(x) for x in c.get("tensors")])
 
 
 def _outer(c: Context) -> Any:
@@ -80,7 +81,7 @@ def _conv(c: Context) -> Any:
         pads = c.ints("padding", [0], rank) * 2 if padding != "valid" else (0,) * (2 * rank)
     groups = int(c.get("groups", 1))
     if c.get("transposed"):
-        return _transposed(c, x, w, strides, pads, c.ints("output_padding", [0], rank), groups)
+        return _conv_transpose(c)
     if rank == 2:
         return conv2d_nchw(
             c.g, x, w, c.optional("bias"), strides=strides, padding=pads, dilation=dilation, groups=groups
@@ -96,43 +97,32 @@ def _conv(c: Context) -> Any:
 
 
 def _conv_transpose(c: Context) -> Any:
-    if any(d != 1 for d in c.ints("dilation", [1])):
-        raise Unsupported("it is a transposed convolution with dilation")
-    strides, pads = c.ints("stride", [1]), c.ints("padding", [0]) * 2
-    return _transposed(
-        c, c.x("input"), c.x("weight"), strides, pads, c.ints("output_padding", [0]), int(c.get("groups", 1))
+    w = c.x("weight")
+    if w not in c.g.known:
+        raise Unsupported("its weights depend on the inputs")
+    rank = c.g.rank(w) - 2
+    return conv_transpose(
+        c.g, c.x("input"), w, c.optional("bias"), strides=c.ints("stride", [1], rank),
+        padding=c.ints("padding", [0], rank) * 2, dilation=c.ints("dilation", [1], rank),
+        output_padding=c.ints("output_padding", [0], rank), groups=int(c.get("groups", 1)),
     )  # fmt: skip
 
 
-def _transposed(
-    c: Context, x: Any, w: Any, strides: Any, padding: Any, output_padding: Any, groups: int
-) -> Any:  # fmt: skip
-    if groups != 1 or w not in c.g.known or c.g.rank(w) != 4:
-        raise Unsupported("it is a transposed convolution in groups, or not over two axes")
-    channels, o, kh, kw = c.g.shape(w)
-    ours = c.g.derived(w, (o, kh, kw, channels), lambda a: a.transpose(1, 2, 3, 0))
-    y = ops.conv2d_transpose(
-        permute(c.g, x, NCHW_TO_NHWC), ours, c.optional("bias"), strides=strides, padding=padding,
-        output_padding=output_padding,
-    )  # fmt: skip
-    return permute(c.g, c.g.emit(y), NHWC_TO_NCHW)
-
-
-def _pool(name: str) -> Converter:
+def _pool(name: str, rank: int) -> Converter:
     def convert(c: Context) -> Any:
-        kernel = c.ints("kernel_size", [1])
-        strides = c.ints("stride", []) or kernel
+        kernel = c.ints("kernel_size", [1], rank)
+        strides = c.ints("stride", [], rank) or kernel
         if c.get("divisor_override") is not None:
             raise Unsupported("it divides by a number of its own")
         x = c.x("self")
-        four = reshape(c.g, x, [1, *c.g.shape(x)]) if c.g.rank(x) == 3 else x
-        y = getattr(op.nn, name)(
-            permute(c.g, four, NCHW_TO_NHWC), list(kernel), list(strides), list(c.ints("padding", [0])) * 2,
-            list(c.ints("dilation", [1])), bool(c.get("ceil_mode", False)),
-            bool(c.get("count_include_pad", True)), "NHWC", "NHWC",
+        four = reshape(c.g, x, [1, *c.g.shape(x)]) if c.g.rank(x) == len(kernel) + 1 else x
+        y = pool_nchw(
+            c.g, four, name, kernel, strides=strides, padding=c.ints("padding", [0], rank) * 2,
+            dilation=c.ints("dilation", [1], rank), ceil=bool(c.get("ceil_mode", False)),
+            padded=bool(c.get("count_include_pad", True)),
         )  # fmt: skip
-        y = permute(c.g, c.g.emit(y), NHWC_TO_NCHW)
-        return reshape(c.g, y, c.g.shape(y)[1:]) if four is not x else y
+        y = reshape(c.g, y, c.g.shape(y)[1:]) if four is not x else y
+        return [y] if "with_indices" in c.node.target else y
 
     return convert
 
@@ -297,17 +287,18 @@ def _sort(c: Context) -> Any:
 
 def _scaled_dot_product_attention(c: Context) -> Any:
     """softmax(scale q k^T + mask) v over (b, h, n, d), or (h, n, d)."""
-    if c.get("dropout_p", 0.0) or c.get("enable_gqa", False):
-        raise Unsupported("it has dropout, or fewer heads of keys than of queries")
+    if c.get("dropout_p", 0.0):
+        raise Unsupported("it has dropout", hint="Call model.eval() before the export.")
     q, k, v = c.x("query"), c.x("key"), c.x("value")
     rank = c.g.rank(q)
+    if c.get("enable_gqa", False) and rank == 4:  # each head of keys serves several of queries
+        times = int(c.g.shape(q)[1]) // int(c.g.shape(k)[1])
+        k, v = (c.g.emit(op.repeat(x, times, 1)) if times > 1 else x for x in (k, v))
     n, m = c.g.shape(q)[-2], c.g.shape(k)[-2]
     scale = float(c.get("scale", 1 / math.sqrt(int(c.g.shape(q)[-1]))))
     bias = c.optional("attn_mask")
     if c.get("is_causal", False):
-        if not isinstance(n, int) or not isinstance(m, int):
-            raise Unsupported("it is causal over a length that is not fixed")
-        bias = c.g.constant(np.tri(n, m, dtype=bool))
+        bias = causal_mask(c.g, n, m, 0)
     if bias is not None and str(bias.ty.dtype) == "bool":
         known = c.g.value(bias)
         if known is not None and known.all():  # transformers makes such a mask for every image
@@ -376,18 +367,16 @@ def _grid_sample(c: Context) -> Any:
 
 def _broadcast_tensors(c: Context) -> Any:
     parts = [c.tensor(x) for x in c.get("tensors")]
-    rank = max(c.g.rank(x) for x in parts)
-    sizes: list[Any] = [1] * rank
-    for x in parts:
-        shape = [1] * (rank - c.g.rank(x)) + c.g.shape(x)
-        sizes = [a if isinstance(b, int) and b == 1 else b for a, b in zip(sizes, shape, strict=True)]
-    return [[broadcast(c.g, x, sizes) for x in parts]]
+    return [[broadcast(c.g, x, broadcast_shape(c.g, parts)) for x in parts]]
 
 
 NEURAL: dict[str, Converter] = {
     "linear": _linear, "matmul": _matmul, "mm": _matmul, "bmm": _matmul, "addmm": _addmm, "baddbmm": _baddbmm,
     "einsum": _einsum, "outer": _outer, "conv1d": _conv, "conv2d": _conv, "convolution": _conv,
-    "conv_transpose2d": _conv_transpose, "max_pool2d": _pool("max_pool2d"), "avg_pool2d": _pool("avg_pool2d"),
+    "conv_transpose1d": _conv_transpose, "conv_transpose2d": _conv_transpose,
+    "max_pool1d": _pool("max_pool2d", 1), "max_pool2d": _pool("max_pool2d", 2),
+    "max_pool2d_with_indices": _pool("max_pool2d", 2), "avg_pool1d": _pool("avg_pool2d", 1),
+    "avg_pool2d": _pool("avg_pool2d", 2),
     "adaptive_avg_pool1d": _adaptive_pool(1), "adaptive_avg_pool2d": _adaptive_pool(2), "batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm, "layer_norm": _layer_norm, "native_layer_norm": _layer_norm,
     "rms_norm": _rms_norm, "group_norm": lambda c: _group_norm(c)[0], "native_group_norm": _group_norm,

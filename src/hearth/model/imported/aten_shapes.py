@@ -13,7 +13,8 @@ from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.moves import binary, broadcast, part, permute, reshape, tile, without_axis
+from hearth.model.imported.indices import from_front, joined_numbers, take
+from hearth.model.imported.moves import broadcast, broadcast_shape, part, permute, reshape, tile, without_axis
 
 _TO_THE_END = (1 << 31) - 1
 
@@ -217,11 +218,11 @@ def _copy(c: Context) -> Any:
 
 
 def _embedding(c: Context) -> Any:
-    return c.g.emit(op.take(c.x("weight"), c.x("indices"), 0, mode="clip"))
+    return take(c.g, c.x("weight"), c.x("indices"), 0)
 
 
 def _index_select(c: Context) -> Any:
-    return c.g.emit(op.take(c.x(), c.x("index"), c.axis(), mode="clip"))
+    return take(c.g, c.x(), c.x("index"), c.axis())
 
 
 def _index(c: Context) -> Any:
@@ -231,24 +232,18 @@ def _index(c: Context) -> Any:
     arrays = [c.tensor(given[axis]) for axis in places]
     if any(str(array.ty.dtype) == "bool" for array in arrays):
         return _masked(c, x, places, arrays)
-    have = c.g.shape(x)
-    if places != list(range(places[0], places[-1] + 1)) or any(not isinstance(have[axis], int) for axis in places):
-        raise Unsupported("its indices stand apart, or take from an axis that is not fixed")
-    # Several indices are one into the joined axes.
-    flat = None
-    for axis, array in zip(places, arrays, strict=True):
-        array = _from_front(c, array, have[axis])
-        step = c.g.constant(np.array(have[axis]))
-        flat = array if flat is None else binary(c.g, "add", binary(c.g, "multiply", flat, step), array)
-    joined = reshape(c.g, x, [*have[: places[0]], _total([have[axis] for axis in places]), *have[places[-1] + 1 :]])
-    return c.g.emit(op.take(joined, flat, places[0], mode="clip"))
-
-
-def _from_front(c: Context, index: Any, size: int) -> Any:
-    known = c.g.value(index)
-    if known is not None:
-        return c.g.constant(known % size)
-    return index  # exporters of models do not count from the end in what depends on inputs
+    have, rank = c.g.shape(x), c.g.rank(x)
+    # Indices that stand apart are brought to the front, where torch puts the result of theirs too.
+    first = places[0] if places == list(range(places[0], places[-1] + 1)) else 0
+    order = [*range(first), *places, *(axis for axis in range(first, rank) if axis not in places)]
+    moved = permute(c.g, x, order) if order != list(range(rank)) else x
+    lead = broadcast_shape(c.g, arrays)
+    arrays = [broadcast(c.g, array, lead) for array in arrays] if len(arrays) > 1 else arrays
+    have = [have[axis] for axis in order]
+    behind = first + len(places)
+    flat = joined_numbers(c.g, arrays, have[first:behind]) if len(arrays) > 1 else arrays[0]
+    joined = reshape(c.g, moved, [*have[:first], _total(have[first:behind]), *have[behind:]])
+    return take(c.g, joined, flat, first)
 
 
 def _masked(c: Context, x: Any, places: list[int], arrays: list[Any]) -> Any:
@@ -261,7 +256,7 @@ def _masked(c: Context, x: Any, places: list[int], arrays: list[Any]) -> Any:
 
 
 def _gather(c: Context) -> Any:
-    return c.g.emit(op.gather_elements(c.x(), c.x("index"), c.axis()))
+    return c.g.emit(op.gather_elements(c.x(), from_front(c.g, c.x("index"), c.shape()[c.axis()]), c.axis()))
 
 
 def _full(c: Context) -> Any:

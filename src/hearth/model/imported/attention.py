@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from hearth.model.imported.graph import Graph, Rule
 from hearth.model.imported.moves import binary, broadcast, multiply, permute, reshape
 from hearth.model.imported.simplify import axes_of
 
+_UNSEEN = -3e38
 _HIDDEN = -1e4  # a mask that adds this or less leaves a place out
 
 
@@ -82,6 +84,36 @@ def attention(g: Graph, q: Any, k: Any, v: Any, scale: float, biases: tuple[Any,
         bias = broadcast(g, reshape(g, bias, sizes), [*sizes[:2], n, m])
     out = g.emit(ops.attention(rows, keys, values, bias, num_heads=heads, scale=scale * more_q * more_k))
     return permute(g, reshape(g, out, [b, n, heads, d]), (0, 2, 1, 3))
+
+
+def heads_attention(
+    g: Graph, q: Any, k: Any, v: Any, scale: float, biases: Sequence[Any], softcap: float = 0.0
+) -> Any:  # fmt: skip
+    """Attention over q (b, h, n, d), k (b, kv heads, m, d), v (b, kv heads, m, e): (b, h, n, e)."""
+    heads, kv_heads = g.shape(q)[1], g.shape(k)[1]
+    if heads != kv_heads:  # each head of keys serves several of queries
+        k, v = (g.emit(op.repeat(x, heads // kv_heads, 1)) for x in (k, v))
+    turned = permute(g, k, (0, 1, 3, 2))
+    out = attention(g, q, turned, v, scale, tuple(biases)) if not softcap else None
+    if out is not None:
+        return out
+    scores = multiply(g, g.emit(op.matmul(q, turned)), scale)
+    if softcap:
+        scores = multiply(g, g.emit(op.tanh(multiply(g, scores, 1 / softcap))), softcap)
+    for bias in biases:
+        scores = binary(g, "add", scores, bias)
+    return g.emit(op.matmul(g.emit(op.nn.softmax(scores, -1)), v))
+
+
+def causal_mask(g: Graph, n: Any, m: Any, past: Any) -> Any:
+    """What is added to scores (n, m) so that query i sees keys up to past + i."""
+    if isinstance(n, int) and isinstance(m, int) and isinstance(past, int):
+        return g.constant(np.where(np.tri(n, m, past, dtype=bool), 0, _UNSEEN).astype(np.float32))
+    rows = reshape(g, g.emit(op.arange(past, past + n, 1, "int32")), [n, 1])
+    columns = reshape(g, g.emit(op.arange(0, m, 1, "int32")), [1, m])
+    seen = binary(g, "less_equal", columns, rows)
+    zero, low = (g.constant(np.array(x, np.float32)) for x in (0.0, _UNSEEN))
+    return g.emit(op.where(seen, zero, low))
 
 
 def _heads(g: Graph, x: Any) -> Any:

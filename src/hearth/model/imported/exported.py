@@ -70,7 +70,7 @@ def import_exported(program: ExportedProgram, sizes: Bounds | None = None) -> Ne
         failures.raise_if_any(name)
         return inputs, {_output_name(i, len(outputs)): _output(values, ref.name) for i, ref in enumerate(outputs)}
 
-    return network_of(g, symbols, convert)
+    return network_of(g, convert)
 
 
 def _output_name(index: int, count: int) -> str:

@@ -49,6 +49,7 @@ class Graph:
     Attributes:
         definitions: the call (or element of a tuple) behind each variable.
         order: how many variables were there before it.
+        bounds: of the symbols: the least and largest size of each.
         uses: how often the source's graph reads a variable, where that is not once.
         given: the type that the source gives a constant, whose integers are all i32 here.
     """
@@ -62,6 +63,7 @@ class Graph:
         self.known: dict[Any, Known] = {}
         self.given: dict[Any, np.dtype[Any]] = {}
         self.symbols = {name: tirx.Var(name, "int64") for name in symbols}
+        self.bounds = dict(symbols)
         self.analyzer = sym.Analyzer()
         for name, (low, high) in symbols.items():
             self.analyzer.bind(self.symbols[name], tvm.ir.Range(low, high + 1))
@@ -143,6 +145,23 @@ class Graph:
         if isinstance(a, int) and isinstance(b, int):
             return a == b
         return bool(self.analyzer.can_prove_equal(a, b))
+
+    def limit(self, size: Any, most: int) -> bool:
+        """Lowers the bound of the one symbol of a size so that it is at most this: what a table of so many rows is read
+        by. False where the size is no multiple of a symbol plus a number, or always more."""
+        for name, symbol in self.symbols.items():
+            linear = sym.detect_linear_equation(size, [symbol])
+            if len(linear) != 2 or not all(isinstance(part, tirx.IntImm) for part in linear):
+                continue
+            factor, more = (int(part) for part in linear)
+            low, high = self.bounds[name]
+            largest = (most - more) // factor if factor > 0 else 0
+            if largest < low:
+                return False
+            self.bounds[name] = (low, min(high, largest))
+            self.analyzer.bind(symbol, tvm.ir.Range(low, self.bounds[name][1] + 1), True)
+            return True
+        return False
 
     def same_shape(self, a: Sequence[Any], b: Sequence[Any]) -> bool:
         return len(a) == len(b) and all(self.same(x, y) for x, y in zip(a, b, strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tvm import relax
+from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model import ops
@@ -72,13 +72,33 @@ def broadcast(g: Graph, x: Any, shape: Sequence[Any]) -> Any:
     return g.emit(op.broadcast_to(x, relax.ShapeExpr(list(shape))))
 
 
+def broadcast_shape(g: Graph, parts: Sequence[Any]) -> list[Any]:
+    """The shape that arrays have together."""
+    rank = max(g.rank(x) for x in parts)
+    sizes: list[Any] = [1] * rank
+    for x in parts:
+        shape = [1] * (rank - g.rank(x)) + g.shape(x)
+        sizes = [a if isinstance(b, int) and b == 1 else b for a, b in zip(sizes, shape, strict=True)]
+    return sizes
+
+
 def part(g: Graph, x: Any, axis: int, begin: Any, end: Any, step: int = 1) -> Any:
-    """Elements [begin, end) of an axis, which lie within it."""
+    """Elements [begin, end) of an axis, as far as they lie within it."""
     shape = g.shape(x)
+    end = _within(g, end, shape[axis])
     if step == 1 and g.same(begin, 0) and g.same(end, shape[axis]):
         return x
     known = isinstance(begin, int) and isinstance(end, int)
     return g.emit(op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=not known))
+
+
+def _within(g: Graph, end: Any, size: Any) -> Any:
+    """An end that does not lie beyond an axis: of a table with a fixed number of rows an open size is at most that."""
+    if (isinstance(end, int) and isinstance(size, int)) or g.analyzer.can_prove(end <= size):
+        return end
+    if isinstance(size, int) and g.limit(end, size):
+        return end
+    return g.simplified(tirx.min(end, size))
 
 
 def without_axis(g: Graph, x: Any, axis: int) -> Any:

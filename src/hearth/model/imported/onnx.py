@@ -15,15 +15,17 @@ from hearth.model.imported.assemble import Converted, network_of
 from hearth.model.imported.converting import Bounds, Failures, Missing, attempt, needed, settled
 from hearth.model.imported.graph import Graph
 from hearth.model.imported.inputs import Wanted, as_wanted, declare, symbols_of
+from hearth.model.imported.onnx_attention import ATTENTION
 from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_elementwise import ELEMENTWISE
 from hearth.model.imported.onnx_neural import NEURAL
+from hearth.model.imported.onnx_quantised import QUANTISED
 from hearth.model.imported.onnx_shapes import SHAPES
 from hearth.model.imported.onnx_sizes import SIZES, is_of_sizes
 from hearth.model.imported.rules import RULES
 from hearth.model.network import Network
 
-CONVERTERS: dict[str, Converter] = {**ELEMENTWISE, **SHAPES, **NEURAL}
+CONVERTERS: dict[str, Converter] = {**ELEMENTWISE, **SHAPES, **NEURAL, **ATTENTION, **QUANTISED}
 _DTYPES = {
     "f32": "float32", "f16": "float32", "f64": "float32", "bf16": "float32", "int64": "int32", "int32": "int32",
     "int16": "int32", "uint16": "int32", "uint32": "int32", "uint64": "int32", "uint8": "uint8", "int8": "int8",
@@ -65,7 +67,7 @@ def import_onnx(checkpoint: OnnxCheckpoint, sizes: Bounds | None = None) -> Netw
         failures.raise_if_any(name)
         return inputs, {value.name: _output(value.name, values) for value in graph.outputs}
 
-    return network_of(g, symbols, convert)
+    return network_of(g, convert)
 
 
 def _input(value: OnnxValue) -> Wanted:
@@ -163,6 +165,7 @@ class _Conversion:
             return self.inlined(node.attributes["then_branch" if chosen else "else_branch"], values)
         if node.op in SIZES and not node.domain and is_of_sizes(context):
             return settled(self.g, SIZES[node.op](context))
+        context.refuse_unknown()
         return CONVERTERS[_key(node)](context)
 
     def inlined(self, graph: OnnxGraph, values: Mapping[str, Any]) -> list[Any]:

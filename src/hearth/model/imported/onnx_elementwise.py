@@ -60,6 +60,9 @@ def _power(c: Context) -> Any:
     exponent = c.x(1)
     if c.is_float(0) and not c.is_float(1):
         exponent = c.g.emit(op.astype(exponent, "float32"))
+    if not c.is_float(0) and c.is_float(1):  # the result has the type of the base
+        powered = binary(c.g, "power", c.g.emit(op.astype(c.x(), "float32")), exponent)
+        return c.g.emit(op.astype(powered, str(c.x().ty.dtype)))
     if c.g.scalar(exponent) == 0.5:
         return c.g.emit(op.sqrt(c.x()))
     return binary(c.g, "power", c.x(), exponent)
@@ -159,6 +162,46 @@ def _mean(c: Context) -> Any:
     return multiply(c.g, _many("add")(c), 1 / len(c.inputs))
 
 
+def _celu(c: Context) -> Any:
+    """max(0, x) + min(0, a (e^(x / a) - 1))."""
+    x, alpha = c.x(), c.attr("alpha", 1.0)
+    grown = c.g.emit(op.exp(c.g.emit(op.minimum(multiply(c.g, x, 1 / alpha), number(c.g, 0.0)))))
+    below = multiply(c.g, binary(c.g, "subtract", grown, number(c.g, 1.0)), alpha)
+    return binary(c.g, "add", c.g.emit(op.nn.relu(x)), below)
+
+
+def _thresholded(c: Context) -> Any:
+    above = binary(c.g, "greater", c.x(), number(c.g, c.attr("alpha", 1.0)))
+    return where(c.g, above, c.x(), number(c.g, 0.0))
+
+
+def _shrink(c: Context) -> Any:
+    """x + bias below -lambda, x - bias above lambda, 0 between."""
+    x, far, bias = c.g.emit(op.astype(c.x(), "float32")), c.attr("lambd", 0.5), c.attr("bias", 0.0)
+    zero = number(c.g, 0.0)
+    above = where(c.g, binary(c.g, "greater", x, number(c.g, far)), binary(c.g, "add", x, number(c.g, -bias)), zero)
+    below = binary(c.g, "less", x, number(c.g, -far))
+    return where(c.g, below, binary(c.g, "add", x, number(c.g, bias)), above)
+
+
+def _swish(c: Context) -> Any:
+    return binary(c.g, "multiply", c.x(), c.g.emit(op.sigmoid(multiply(c.g, c.x(), c.attr("alpha", 1.0)))))
+
+
+def _is_infinite(c: Context) -> Any:
+    x = c.x()
+    infinite = c.g.emit(op.isinf(x))
+    for name, side in (("detect_positive", "less"), ("detect_negative", "greater")):
+        if not c.attr(name, 1):
+            infinite = binary(c.g, "logical_and", infinite, binary(c.g, side, x, number(c.g, 0.0)))
+    return infinite
+
+
+def _shift(c: Context) -> Any:
+    name = "left_shift" if c.attr("direction", "LEFT") == "LEFT" else "right_shift"
+    return binary(c.g, name, c.x(0), c.x(1))
+
+
 def _dropout(c: Context) -> Any:
     return [c.x()]  # a network that is run drops nothing; its mask is not there
 
@@ -166,6 +209,16 @@ def _dropout(c: Context) -> Any:
 ELEMENTWISE: dict[str, Converter] = {
     **{name: _unary(relax_name) for name, relax_name in _UNARY.items()},
     **{name: _binary(relax_name) for name, relax_name in _BINARY.items()},
+    "BitwiseAnd": _binary("bitwise_and"),
+    "BitwiseOr": _binary("bitwise_or"),
+    "BitwiseXor": _binary("bitwise_xor"),
+    "BitwiseNot": _unary("bitwise_not"),
+    "BitShift": _shift,
+    "IsInf": _is_infinite,
+    "Celu": _celu,
+    "ThresholdedRelu": _thresholded,
+    "Shrink": _shrink,
+    "Swish": _swish,
     "Identity": lambda c: c.inputs[0],
     "Dropout": _dropout,
     "Cast": cast,

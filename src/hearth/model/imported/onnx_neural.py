@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model import ops
-from hearth.model.imported.attention import attention
-from hearth.model.imported.graph import Array
+from hearth.model.imported.convolving import conv_transpose, pool_nchw
+from hearth.model.imported.einsum import einsum
+from hearth.model.imported.indices import take
 from hearth.model.imported.moves import (
     NCHW_TO_NHWC,
     NHWC_TO_NCHW,
@@ -55,60 +54,7 @@ def _fused_matmul(c: Context) -> Any:
     return multiply(c.g, c.g.emit(op.matmul(*sides)), c.attr("alpha", 1.0))
 
 
-def _matmul_nbits(c: Context) -> Any:
-    """A matrix of blocks of 2, 4 or 8 bits along K: it is unpacked here, and packed anew as the network is."""
-    n, k, bits, block = c.attr("N"), c.attr("K"), c.attr("bits", 4), c.attr("block_size")
-    if bits not in (2, 4, 8) or c.has(4):
-        raise Unsupported(f"its weights have {bits} bits or are reordered")
-    blocks = -(-k // block)
-    integers = _unpacked(c.known(1, "weights").reshape(n, blocks, -1), bits)
-    scales = c.known(2, "scales").reshape(n, blocks, 1)
-    zeros: Array = np.full((n, blocks, 1), 1 << (bits - 1), np.float32)
-    if c.has(3):
-        given = c.known(3, "zero points")
-        packed = given.dtype == np.uint8
-        zeros = (_unpacked(given.reshape(n, -1), bits)[:, :blocks] if packed else given).reshape(n, blocks, 1)
-    weights = ((integers[..., :block].astype(np.float32) - zeros) * scales).reshape(n, -1)[:, :k]
-    return linear(c.g, c.x(0), c.g.constant(weights, c.node.inputs[1]), c.optional(5))
-
-
-def _unpacked(packed: Array, bits: int) -> Array:
-    """Bytes (..., s) to numbers (..., 8 / bits * s), lowest bits first."""
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    parts = (packed.astype(np.uint8)[..., None] >> shifts) & ((1 << bits) - 1)
-    return parts.reshape(*packed.shape[:-1], -1)
-
-
-def _along(vector: Array, rank: int, axis: int) -> Array:
-    return vector.reshape([-1 if i == axis % rank else 1 for i in range(rank)]) if vector.ndim == 1 else vector
-
-
-def _dequantize(c: Context) -> Any:
-    scale = c.known(1, "scale")
-    zero = c.known(2, "zero point") if c.has(2) else np.zeros((), np.int8)
-    values = c.g.value(c.x(0))
-    rank, axis, block = c.g.rank(c.x(0)), c.attr("axis", 1), c.attr("block_size", 0)
-    if block:
-        dim = c.g.shape(c.x(0))[axis]
-        scale, zero = (np.repeat(p, block, axis).take(range(dim), axis) if p.ndim else p for p in (scale, zero))
-    scale, zero = (_along(p, rank, axis).astype(np.float32) for p in (scale, zero))
-    if values is not None:
-        return c.g.constant((values.astype(np.float32) - zero) * scale, c.node.inputs[0])
-    shifted = binary(c.g, "subtract", c.g.emit(op.astype(c.x(0), "float32")), c.f32(zero))
-    return binary(c.g, "multiply", shifted, c.f32(scale))
-
-
-def _quantize(c: Context) -> Any:
-    """The integers stay in f32: what follows turns them back."""
-    kind = c.known(2, "zero point") if c.has(2) else np.zeros((), np.uint8)
-    rank, axis = c.g.rank(c.x(0)), c.attr("axis", 1)
-    limits = np.iinfo(kind.dtype)
-    scaled = binary(c.g, "divide", c.x(0), c.f32(_along(c.known(1, "scale"), rank, axis)))
-    shifted = binary(c.g, "add", c.g.emit(op.round(scaled)), c.f32(_along(kind, rank, axis)))
-    return c.g.emit(op.clip(shifted, float(limits.min), float(limits.max)))
-
-
-def _windows(c: Context, spatial: list[Any], kernel: list[int]) -> dict[str, Any]:
+def windows(c: Context, spatial: list[Any], kernel: list[int]) -> dict[str, Any]:
     """Strides, padding (each axis before, then after) and dilation of a convolution or pool."""
     rank = len(kernel)
     strides = tuple(c.attr("strides") or [1] * rank)
@@ -133,7 +79,7 @@ def _conv(c: Context) -> Any:
     if w not in c.g.known:
         raise Unsupported("its weights depend on the inputs")
     kernel = c.g.shape(w)[2:]
-    about = _windows(c, c.g.shape(x)[2:], kernel)
+    about = windows(c, c.g.shape(x)[2:], kernel)
     groups = c.attr("group", 1)
     if len(kernel) == 2:
         return conv2d_nchw(c.g, x, w, c.optional(2), groups=groups, **about)
@@ -151,36 +97,98 @@ def _conv(c: Context) -> Any:
 
 def _conv_transpose(c: Context) -> Any:
     x, w = c.x(0), c.x(1)
-    if w not in c.g.known or c.g.rank(w) != 4:
-        raise Unsupported("its weights depend on the inputs, or it is not over two axes")
-    channels, o, kh, kw = c.g.shape(w)
-    about = _windows(c, c.g.shape(x)[2:], [kh, kw])
-    if c.attr("group", 1) != 1 or about["dilation"] != (1, 1) or c.attr("output_shape"):
-        raise Unsupported("it has groups, dilation or an output of a given shape")
-    if c.attr("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Unsupported(f"its auto_pad is {c.attr('auto_pad')}")
-    ours = c.g.derived(w, (o, kh, kw, channels), lambda a: a.transpose(1, 2, 3, 0))
-    y = ops.conv2d_transpose(
-        permute(c.g, x, NCHW_TO_NHWC), ours, c.optional(2), strides=about["strides"], padding=about["padding"],
-        output_padding=tuple(c.attr("output_padding") or (0, 0)),
+    if w not in c.g.known:
+        raise Unsupported("its weights depend on the inputs")
+    kernel = c.g.shape(w)[2:]
+    rank = len(kernel)
+    strides, dilation = tuple(c.attr("strides") or [1] * rank), tuple(c.attr("dilations") or [1] * rank)
+    extra = list(c.attr("output_padding") or [0] * rank)
+    padding = list(c.attr("pads") or [0] * (2 * rank))
+    how, wanted = c.attr("auto_pad", "NOTSET"), c.attr("output_shape")
+    if wanted or how in ("SAME_UPPER", "SAME_LOWER"):
+        spatial = c.g.shape(x)[2:]
+        if any(not isinstance(size, int) for size in spatial):
+            raise Unsupported("its padding depends on a size that is not fixed")
+        for i, (size, k) in enumerate(zip(spatial, kernel, strict=True)):
+            out = wanted[-rank:][i] if wanted else size * strides[i]
+            total = strides[i] * (size - 1) + extra[i] + dilation[i] * (k - 1) + 1 - out
+            extra[i] += max(-total, 0)  # what is missing is added at the end
+            total = max(total, 0)
+            before = total // 2 if how == "SAME_UPPER" else total - total // 2
+            padding[i], padding[rank + i] = before, total - before
+    return conv_transpose(
+        c.g, x, w, c.optional(2), strides=strides, padding=padding, dilation=dilation, output_padding=extra,
+        groups=c.attr("group", 1),
     )  # fmt: skip
-    return permute(c.g, c.g.emit(y), NHWC_TO_NCHW)
 
 
 def _pool(name: str) -> Converter:
     def convert(c: Context) -> Any:
-        x, kernel = c.x(), c.attr("kernel_shape")
-        if len(kernel) != 2:
+        x, kernel = c.x(), list(c.attr("kernel_shape"))
+        if len(kernel) > 2:
             raise Unsupported(f"it is a pool over {len(kernel)} axes")
-        about = _windows(c, c.g.shape(x)[2:], kernel)
-        function = getattr(op.nn, name)
-        y = function(
-            permute(c.g, x, NCHW_TO_NHWC), kernel, list(about["strides"]), list(about["padding"]),
-            list(about["dilation"]), bool(c.attr("ceil_mode", 0)), bool(c.attr("count_include_pad", 0)), "NHWC", "NHWC",
-        )  # fmt: skip
-        return [permute(c.g, c.g.emit(y), NHWC_TO_NCHW)]
+        about = windows(c, c.g.shape(x)[2:], kernel)
+        padded = bool(c.attr("count_include_pad", 0))
+        return [pool_nchw(c.g, x, name, kernel, ceil=bool(c.attr("ceil_mode", 0)), padded=padded, **about)]
 
     return convert
+
+
+def _lp_norm(c: Context) -> Any:
+    axis, x = c.attr("axis", -1) % c.g.rank(c.x()), c.x()
+    if c.attr("p", 2) == 1:
+        size = c.g.emit(op.sum(c.g.emit(op.abs(x)), [axis], keepdims=True))
+    else:
+        size = c.g.emit(op.sqrt(c.g.emit(op.sum(binary(c.g, "multiply", x, x), [axis], keepdims=True))))
+    return binary(c.g, "divide", x, size)
+
+
+def _local_response(c: Context) -> Any:
+    """x / (bias + alpha / size * sum of the squares of neighbouring channels)^beta."""
+    g, x, size = c.g, c.x(), c.attr("size")
+    shape, before = g.shape(x), (size - 1) // 2
+    pairs = [0, 0, before, size - 1 - before] + [0] * (2 * (len(shape) - 2))
+    padded = g.emit(op.nn.pad(binary(g, "multiply", x, x), pairs, "constant", 0.0))
+    total = part(g, padded, 1, 0, shape[1])
+    for i in range(1, size):
+        total = binary(g, "add", total, part(g, padded, 1, i, i + shape[1]))
+    scaled = multiply(g, total, c.attr("alpha", 1e-4) / size)
+    grown = binary(g, "add", scaled, g.constant(np.float32(c.attr("bias", 1.0))))
+    return binary(g, "divide", x, binary(g, "power", grown, g.constant(np.float32(c.attr("beta", 0.75)))))
+
+
+def _mean_variance(c: Context) -> Any:
+    g, x, axes = c.g, c.x(), list(c.attr("axes") or [0, 2, 3])
+    away = binary(g, "subtract", x, g.emit(op.mean(x, axes, keepdims=True)))
+    spread = g.emit(op.mean(binary(g, "multiply", away, away), axes, keepdims=True))
+    return binary(g, "divide", away, g.emit(op.sqrt(binary(g, "add", spread, g.constant(np.float32(1e-9))))))
+
+
+def _hard_max(c: Context) -> Any:
+    """1 at the first of the largest along an axis, else 0."""
+    x = c.x()
+    shape = c.g.shape(x)
+    axis = c.attr("axis", -1 if c.opset >= 13 else 1) % len(shape)
+    if c.opset < 13 and axis != len(shape) - 1:
+        raise Unsupported("it looks for the largest along several axes")
+    place = c.g.emit(op.astype(c.g.emit(op.argmax(x, axis, True)), "int32"))
+    numbers = c.g.emit(op.arange(0, shape[axis], 1, "int32"))
+    row = reshape(c.g, numbers, [shape[axis] if i == axis else 1 for i in range(len(shape))])
+    return c.g.emit(op.astype(binary(c.g, "equal", row, place), "float32"))
+
+
+def _affine_grid(c: Context) -> Any:
+    """Places (b, h, w, 2) to sample by: theta (b, 2, 3) times (x, y, 1)."""
+    sizes = [int(size) for size in c.sizes(1)]
+    if len(sizes) != 4:
+        raise Unsupported("it is of volumes")
+    b, _, h, w = sizes
+    corners = bool(c.attr("align_corners", 0))
+    along = [np.linspace(-1, 1, n) if corners else (2 * np.arange(n) + 1) / n - 1 for n in (h, w)]
+    y, x = np.meshgrid(*along, indexing="ij")
+    base = np.stack([x, y, np.ones_like(x)], -1).reshape(1, h * w, 3)
+    places = c.g.emit(op.matmul(c.f32(base), permute(c.g, c.x(0), (0, 2, 1))))
+    return reshape(c.g, places, [b, h, w, 2])
 
 
 def _global(name: str) -> Converter:
@@ -265,11 +273,11 @@ def _skip_layer_norm(c: Context) -> Any:
 
 def _embed_layer_norm(c: Context) -> Any:
     ids = c.x(0)
-    total = c.g.emit(op.take(c.x(2), ids, 0, mode="clip"))
+    total = take(c.g, c.x(2), ids, 0)
     places = part(c.g, c.x(3), 0, 0, c.g.shape(ids)[1])
     total = binary(c.g, "add", total, places)
     if c.has(1) and c.has(4):
-        total = binary(c.g, "add", total, c.g.emit(op.take(c.x(4), c.x(1), 0, mode="clip")))
+        total = binary(c.g, "add", total, take(c.g, c.x(4), c.x(1), 0))
     return [normalised(c, total, c.x(5), c.x(6)), None, total]
 
 
@@ -308,7 +316,8 @@ def _reduce_of(before: str, after: str) -> Converter:
     """A sum of something, and something of the sum."""
 
     def convert(c: Context) -> Any:
-        c.inputs[0] = c.g.emit(getattr(op, before)(c.x()))
+        if before:
+            c.inputs[0] = c.g.emit(getattr(op, before)(c.x()))
         total = _reduce("sum")(c)
         return total if not after else c.g.emit(getattr(op, after)(total))
 
@@ -321,68 +330,7 @@ def _log_sum_exp(c: Context) -> Any:
 
 
 def _einsum(c: Context) -> Any:
-    return c.g.emit(op.einsum(tuple(c.x(i) for i in range(len(c.inputs))), c.attr("equation").replace(" ", "")))
-
-
-def _microsoft_attention(c: Context) -> Any:
-    c.only(unidirectional=0, do_rotary=0)
-    if c.has(3) or c.has(4) or c.has(5) or c.attr("qkv_hidden_sizes"):
-        raise Unsupported("it has a mask, a past or a bias of its own")
-    weights = c.x(1)
-    k, n = c.g.shape(weights)
-    qkv = linear(c.g, c.x(0), c.g.derived(weights, (n, k), np.transpose), c.optional(2))
-    parts = [part(c.g, qkv, 2, n // 3 * i, n // 3 * (i + 1)) for i in range(3)]
-    q, k, v = parts
-    return [_tokens_attention(c, q, k, v, None, c.attr("num_heads"))]
-
-
-def _multi_head_attention(c: Context) -> Any:
-    if not c.has(1) or not c.has(2) or c.has(4) or c.has(6):
-        raise Unsupported("its operands are packed, masked by keys, or have a past")
-    q, k, v = c.x(0), c.x(1), c.x(2)
-    if c.has(3):
-        sizes = np.cumsum([c.g.shape(x)[2] for x in (q, k, v)]).tolist()
-        spans = zip((q, k, v), [0, *sizes[:2]], sizes, strict=True)
-        q, k, v = (binary(c.g, "add", x, part(c.g, c.x(3), 0, begin, end)) for x, begin, end in spans)
-    return [_tokens_attention(c, q, k, v, c.optional(5), c.attr("num_heads"))]
-
-
-def _tokens_attention(c: Context, q: Any, k: Any, v: Any, bias: Any | None, heads: int) -> Any:
-    """Attention over (b, n, heads * d)."""
-    width = c.g.shape(q)[2]
-    scale = c.attr("scale", 0.0) or 1 / math.sqrt(width // heads)
-    if c.g.shape(v)[2] != width:
-        raise Unsupported("its values have another width than its queries")
-    return c.g.emit(ops.attention(q, k, v, bias, num_heads=heads, scale=scale))
-
-
-def _attention(c: Context) -> Any:
-    """ONNX's own, from opset 23 on."""
-    c.only(is_causal=0, softcap=0.0)
-    if c.has(4) or c.has(5):
-        raise Unsupported("it has a past")
-    q, k, v = c.x(0), c.x(1), c.x(2)
-    rank = c.g.rank(q)
-    if rank == 3:
-        heads, kv = c.attr("q_num_heads"), c.attr("kv_num_heads")
-        q, k, v = (
-            permute(c.g, reshape(c.g, x, [*c.g.shape(x)[:2], n, c.g.shape(x)[2] // n]), (0, 2, 1, 3))
-            for x, n in ((q, heads), (k, kv), (v, kv))
-        )
-    biases: tuple[Any, ...] = ()
-    if c.has(3):
-        mask = c.x(3)
-        if str(mask.ty.dtype) == "bool":
-            mask = c.g.emit(op.where(mask, c.f32(0.0), c.f32(-3e38)))
-        biases = (mask,)
-    scale = c.attr("scale") or 1 / math.sqrt(c.g.shape(q)[3])
-    out = attention(c.g, q, permute(c.g, k, (0, 1, 3, 2)), v, scale, biases)
-    if out is None:
-        raise Unsupported("its heads differ in number or size")
-    if rank == 3:
-        b, heads, n, d = c.g.shape(out)
-        out = reshape(c.g, permute(c.g, out, (0, 2, 1, 3)), [b, n, heads * d])
-    return [out]
+    return einsum(c.g, c.attr("equation"), [c.x(i) for i in range(len(c.inputs))])
 
 
 _RESIZE_MODES = {"nearest": "nearest_neighbor", "linear": "linear", "bilinear": "linear", "cubic": "cubic"}
@@ -446,6 +394,12 @@ NEURAL: dict[str, Converter] = {
     "InstanceNormalization": _instance_norm,
     "GroupNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
+    "LpNormalization": _lp_norm,
+    "LRN": _local_response,
+    "MeanVarianceNormalization": _mean_variance,
+    "Hardmax": _hard_max,
+    "AffineGrid": _affine_grid,
+    "ReduceLogSum": _reduce_of("", "log"),
     "RMSNormalization": _rms_norm,
     "SimplifiedLayerNormalization": _rms_norm,
     "Softmax": _softmax("softmax"),
@@ -459,18 +413,10 @@ NEURAL: dict[str, Converter] = {
     "ReduceL2": _reduce_of("square", "sqrt"),
     "ReduceSumSquare": _reduce_of("square", ""),
     "ReduceLogSumExp": _log_sum_exp,
-    "Attention": _attention,
     "Resize": _resize,
     "Upsample": _resize,
     "GridSample": _grid_sample,
-    "DequantizeLinear": _dequantize,
-    "QuantizeLinear": _quantize,
-    "com.microsoft.DequantizeLinear": _dequantize,
-    "com.microsoft.QuantizeLinear": _quantize,
-    "com.microsoft.Attention": _microsoft_attention,
-    "com.microsoft.MultiHeadAttention": _multi_head_attention,
     "com.microsoft.SkipLayerNormalization": _skip_layer_norm,
     "com.microsoft.EmbedLayerNormalization": _embed_layer_norm,
     "com.microsoft.FusedMatMul": _fused_matmul,
-    "com.microsoft.MatMulNBits": _matmul_nbits,
 }

@@ -10,6 +10,7 @@ from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
+from hearth.model.imported.indices import from_front, joined_numbers, take, written
 from hearth.model.imported.moves import binary, broadcast, largest, part, permute, reshape, tile, without_axis
 from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_sizes import shape, size
@@ -51,7 +52,8 @@ def _inferred(c: Context, have: list[Any], wanted: list[Any]) -> list[Any]:
 
 def _flatten(c: Context) -> Any:
     have = c.g.shape(c.x())
-    axis = c.attr("axis", 1) % (len(have) + 1) if c.attr("axis", 1) < 0 else c.attr("axis", 1)
+    axis = c.attr("axis", 1)
+    axis = axis + len(have) if axis < 0 else axis
     first: Any = 1
     for dim in have[:axis]:
         first = first * dim
@@ -134,46 +136,58 @@ def _gather(c: Context) -> Any:
     x, axis = c.x(0), c.attr("axis", 0) % c.g.rank(c.x(0))
     dim = c.g.shape(x)[axis]
     index = c.g.value(c.x(1))
-    if index is None:
-        return c.g.emit(op.take(x, c.x(1), axis, mode="clip"))
-    if isinstance(dim, int):
-        index = index % dim
-    elif index.ndim == 0 and index < 0:
+    if index is not None and not isinstance(dim, int) and index.ndim == 0 and index < 0:
         return without_axis(c.g, part(c.g, x, axis, dim + int(index), dim + int(index) + 1), axis)
-    elif index.min(initial=0) < 0:
-        raise Unsupported("it takes elements from the end of an axis that is not fixed")
-    return c.g.emit(op.take(x, c.g.constant(index), axis, mode="clip"))
+    return take(c.g, x, c.x(1), axis)
 
 
 def _gather_elements(c: Context) -> Any:
-    return c.g.emit(op.gather_elements(c.x(0), c.x(1), c.attr("axis", 0)))
+    axis = c.attr("axis", 0) % c.g.rank(c.x(0))
+    return c.g.emit(op.gather_elements(c.x(0), from_front(c.g, c.x(1), c.g.shape(c.x(0))[axis]), axis))
 
 
 def _gather_nd(c: Context) -> Any:
-    """Several indices are one into the joined axes."""
-    c.only(batch_dims=0)
-    x, indices = c.x(0), c.x(1)
+    """Several indices are one into the joined axes; places of a batch are joined with its number."""
+    x, indices, batch = c.x(0), c.x(1), c.attr("batch_dims", 0)
     have, count = c.g.shape(x), c.g.shape(indices)[-1]
-    if not isinstance(count, int) or any(not isinstance(dim, int) for dim in have[:count]):
-        raise Unsupported("it takes from axes that are not fixed")
-    steps = [math.prod(have[i + 1 : count]) for i in range(count)]
-    places = binary(c.g, "multiply", indices, c.g.constant(np.array(steps)))
-    flat = c.g.emit(op.sum(places, [c.g.rank(indices) - 1]))
-    joined = reshape(c.g, x, [math.prod(have[:count]), *have[count:]])
-    return c.g.emit(op.take(joined, flat, 0, mode="clip"))
+    if not isinstance(count, int):
+        raise Unsupported("how many axes it takes from is not fixed")
+    lead = c.g.shape(indices)[:-1]
+    each = [_numbers_of(c, indices, i) for i in range(count)]
+    for axis in reversed(range(batch)):
+        numbers = c.g.emit(op.arange(0, have[axis], 1, "int32"))
+        beside = reshape(c.g, numbers, [have[axis] if i == axis else 1 for i in range(len(lead))])
+        each.insert(0, broadcast(c.g, beside, lead))
+    count += batch
+    total: Any = 1
+    for dim in have[:count]:
+        total = total * dim
+    joined = reshape(c.g, x, [total, *have[count:]])
+    return c.g.emit(op.take(joined, joined_numbers(c.g, each, have[:count]), 0, mode="clip"))
+
+
+def _numbers_of(c: Context, indices: Any, axis: int) -> Any:
+    """Of the last axis of indices, those along one axis."""
+    last = c.g.rank(indices) - 1
+    return without_axis(c.g, part(c.g, indices, last, axis, axis + 1), last)
 
 
 _REDUCTIONS = {"none": "update", "add": "add", "mul": "mul", "max": "max", "min": "min"}
 
 
 def _scatter_elements(c: Context) -> Any:
-    how = _REDUCTIONS[c.attr("reduction", "none")]
-    return c.g.emit(op.scatter_elements(c.x(0), c.x(1), c.x(2), c.attr("axis", 0), how))
+    how, axis = _REDUCTIONS[c.attr("reduction", "none")], c.attr("axis", 0) % c.g.rank(c.x(0))
+    places = from_front(c.g, c.x(1), c.g.shape(c.x(0))[axis])
+    return c.g.emit(op.scatter_elements(c.x(0), places, c.x(2), axis, how))
 
 
 def _scatter_nd(c: Context) -> Any:
-    places = c.g.emit(op.astype(c.x(1), "int64"))
-    return c.g.emit(op.scatter_nd(c.x(0), places, c.x(2), _REDUCTIONS[c.attr("reduction", "none")]))
+    x, indices, updates = c.x(0), c.x(1), c.x(2)
+    count = c.g.shape(indices)[-1]
+    if not isinstance(count, int):
+        raise Unsupported("how many axes it writes to is not fixed")
+    each = [_numbers_of(c, indices, i) for i in range(count)]
+    return written(c.g, x, each, updates, _REDUCTIONS[c.attr("reduction", "none")])
 
 
 def _expand(c: Context) -> Any:
@@ -238,17 +252,18 @@ def _depth_to_space(c: Context) -> Any:
 def _space_to_depth(c: Context) -> Any:
     b, depth, h, w = c.g.shape(c.x())
     r = c.attr("blocksize")
-    moved = permute(c.g, reshape(c.g, c.x(), [b, depth, h // r, r, w // r, r]), (0, 3, 5, 1, 2, 4))
+    order = (0, 3, 5, 1, 2, 4) if c.attr("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    moved = permute(c.g, reshape(c.g, c.x(), [b, depth, h // r, r, w // r, r]), order)
     return reshape(c.g, moved, [b, depth * r * r, h // r, w // r])
 
 
 def _one_hot(c: Context) -> Any:
     depth = int(c.known(1, "depth").reshape(-1)[0])
     off, on = c.known(2, "values").reshape(-1)
-    index = c.g.emit(op.expand_dims(c.x(0), c.attr("axis", -1) % (c.g.rank(c.x(0)) + 1)))
-    rank, axis = c.g.rank(index), c.attr("axis", -1) % c.g.rank(index)
-    row = c.g.constant(np.arange(depth).reshape([-1 if i == axis else 1 for i in range(rank)]))
-    hot = binary(c.g, "equal", binary(c.g, "floor_mod", index, c.g.constant(np.array(depth))), row)
+    have, axis = c.g.shape(c.x(0)), c.attr("axis", -1) % (c.g.rank(c.x(0)) + 1)
+    index = from_front(c.g, reshape(c.g, c.x(0), [*have[:axis], 1, *have[axis:]]), depth)
+    row = c.g.constant(np.arange(depth).reshape([-1 if i == axis else 1 for i in range(len(have) + 1)]))
+    hot = binary(c.g, "equal", index, row)
     return c.g.emit(op.where(hot, c.g.constant(np.array(on)), c.g.constant(np.array(off))))
 
 
@@ -262,11 +277,24 @@ def _trilu(c: Context) -> Any:
     return c.g.emit(op.where(c.g.constant(kept), c.x(), zero))
 
 
-def _cumsum(c: Context) -> Any:
-    if c.attr("reverse", 0):
-        raise Unsupported("it sums backwards")
-    axis = int(c.known(1, "axis").reshape(-1)[0])
-    return c.g.emit(op.cumsum(c.x(), axis, exclusive=bool(c.attr("exclusive", 0))))
+def _running(name: str) -> Converter:
+    def convert(c: Context) -> Any:
+        axis = int(c.known(1, "axis").reshape(-1)[0]) % c.g.rank(c.x())
+        about = {"axis": axis, "exclusive": bool(c.attr("exclusive", 0))}
+        if not c.attr("reverse", 0):
+            return c.g.emit(getattr(op, name)(c.x(), **about))
+        back = c.g.emit(getattr(op, name)(c.g.emit(op.flip(c.x(), axis)), **about))
+        return c.g.emit(op.flip(back, axis))
+
+    return convert
+
+
+def _eye_like(c: Context) -> Any:
+    rows, columns = c.g.shape(c.x())
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise Unsupported("it makes a matrix whose size is not fixed")
+    kind = np.float32 if c.attr("dtype", 1) in (1, 10, 11) else np.int32
+    return c.g.constant(np.eye(rows, columns, c.attr("k", 0), dtype=kind))
 
 
 def _top_k(c: Context) -> Any:
@@ -276,10 +304,14 @@ def _top_k(c: Context) -> Any:
 
 def _extreme(name: str) -> Converter:
     def convert(c: Context) -> Any:
-        if c.attr("select_last_index", 0):
-            raise Unsupported("it looks for the last of equal values")
-        found = c.g.emit(getattr(op, name)(c.x(), c.attr("axis", 0), bool(c.attr("keepdims", 1))))
-        return c.g.emit(op.astype(found, "int32"))
+        x, axis, keep = c.x(), c.attr("axis", 0) % c.g.rank(c.x()), bool(c.attr("keepdims", 1))
+        if not c.attr("select_last_index", 0):
+            return c.g.emit(op.astype(c.g.emit(getattr(op, name)(x, axis, keep)), "int32"))
+        size = c.g.shape(x)[axis]
+        if not isinstance(size, int):
+            raise Unsupported("it looks for the last of equal values along an axis that is not fixed")
+        found = c.g.emit(op.astype(c.g.emit(getattr(op, name)(c.g.emit(op.flip(x, axis)), axis, keep)), "int32"))
+        return binary(c.g, "subtract", c.g.constant(np.array(size - 1)), found)
 
     return convert
 
@@ -315,7 +347,9 @@ SHAPES: dict[str, Converter] = {
     "SpaceToDepth": _space_to_depth,
     "OneHot": _one_hot,
     "Trilu": _trilu,
-    "CumSum": _cumsum,
+    "CumSum": _running("cumsum"),
+    "CumProd": _running("cumprod"),
+    "EyeLike": _eye_like,
     "TopK": _top_k,
     "ArgMax": _extreme("argmax"),
     "ArgMin": _extreme("argmin"),

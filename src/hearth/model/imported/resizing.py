@@ -28,8 +28,9 @@ def resize_nchw(
     """x (b, c, h, w) to (b, c, *size), in Relax's terms."""
     if coordinates not in _COORDINATES:
         raise Unsupported(f"its coordinates are {coordinates}")
-    if coordinates == "pytorch_half_pixel":
-        # The same but for a size of 1, which no exporter means.
+    if coordinates == "pytorch_half_pixel":  # the same, but for a size of 1
+        if any(isinstance(dim, int) and dim == 1 for dim in size) and method != "nearest_neighbor":
+            raise Unsupported("it resizes to a single place by pytorch_half_pixel")
         coordinates = "half_pixel"
     y = op.image.resize2d(
         permute(g, x, NCHW_TO_NHWC), relax.ShapeExpr(list(size)), layout="NHWC", method=method,

@@ -123,7 +123,7 @@ class ElementwiseSpec:
 
     @property
     def name(self) -> str:
-        types = "".join({"float32": "f", "int32": "i", "uint8": "u"}[dtype] for dtype in self.dtypes)
+        types = "".join({"float32": "f", "int32": "i", "uint8": "u", "int8": "b"}[dtype] for dtype in self.dtypes)
         how = f"{''.join(self.walks)}_{types}_{self.axes}{'p' if self.padded else ''}"
         how += "" if self.out == "float32" else f"_{self.out}"
         words = "_".join(_words(self.term))

@@ -13,15 +13,15 @@ from hearth.quant.formats import Format
 def embedding(fmt: Format, scale: float) -> Kernel:
     """X[t] = scale * W[token_ids[t]].
 
-    Buffers: token_ids i32 [t]; W u8 packed; X f32 [t][ld]. Scalars: blocks (column blocks in a row), ld.
-    Columns beyond the true ones come out as zeros or are cut at ld.
+    Buffers: token_ids i32 [t]; W u8 packed; X f32 [t][ld]. Scalars: blocks (column blocks in a row), ld, rows of W,
+    within which every token is taken to be. Columns beyond the true ones come out as zeros or are cut at ld.
     """
     k = Kernel("_".join(["embed", fmt.kernel_layout, in_name(scale)]))
     ids, w, x = k.buffer("token_ids", "int32"), k.buffer("W", "uint8"), k.buffer("X", "float32")
-    blocks, ld = k.scalar("blocks"), k.scalar("ld")
+    blocks, ld, rows = k.scalar("blocks"), k.scalar("ld"), k.scalar("rows")
     read = _float_element(k, w, fmt) if fmt.is_float else _block_element(k, w, fmt)
     with k.loop(k.begin, k.end) as t:
-        token = k.let(cast("int64", ids.load(t)), "token")
+        token = k.let(tirx.max(tirx.min(cast("int64", ids.load(t)), rows - 1), i64(0)), "token")
         lane = k.let(tirx.floormod(token, i64(16)), "lane")
         row_block = k.let(tirx.floordiv(token, i64(16)) * blocks * fmt.block_bytes, "row")
         # Blocks may reach past ld (their columns are padded further): clip to ld.

@@ -21,7 +21,7 @@ def _embedding(graph: Graph, value: Any, s: Selection) -> Any:
     kernel = s.use("", lambda isa: embedding(packed.fmt, scale))
     n = product(list(ids.ty.shape))  # integers lie without padding
     work = Work.of("embedding", n, columns, gathers=True)
-    return call(kernel, [ids, w], like(value), n, [packed.blocks, ld], work=work)
+    return call(kernel, [ids, w], like(value), n, [packed.blocks, ld, packed.n], work=work)
 
 
 def _replace_rows(graph: Graph, value: Any, s: Selection) -> Any:
