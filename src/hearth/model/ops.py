@@ -174,6 +174,26 @@ def replace_rows(x: Any, rows: Any, places: Any) -> Any:
     return hearth_op("replace_rows", [x, rows, places], x.ty)
 
 
+GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1, "relu": 1}
+"""Of each kind of recurrent cell. LSTM: input, output, forget, cell; GRU: update, reset, new; `reset_before` is applied
+to the state and not to its product."""
+
+
+def recurrent(z: Any, r: Any, bias: Any, h: Any, c: Any | None = None, *, cell: str, reverse: bool = False) -> Any:
+    """A recurrent layer: z (t, b, gates, d), what the inputs give to each gate, biases included; r (d, gates, d),
+    r[k, g, j] being how element k of the state acts on element j of a gate; bias (gates, d), added to the state's part;
+    h and c (b, d), the states before. The states of all steps, (t, b, d), and of an LSTM the last c, (b, d).
+
+    Args:
+        cell: a name of `GATES`.
+        reverse: the last step comes first.
+    """
+    steps, batch, _, width = z.ty.shape
+    states = f32_tensor(steps, batch, width)
+    args = [z, r, bias, h] + ([] if c is None else [c])
+    return hearth_op("recurrent", args, states if c is None else [states, c.ty], cell=cell, reverse=reverse)
+
+
 def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0) -> Any:
     """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor."""
     half = f32_tensor(positions.ty.shape[0], inv_freq.ty.shape[0])

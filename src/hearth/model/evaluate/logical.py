@@ -10,6 +10,7 @@ import numpy as np
 
 from hearth.model.evaluate import pillow
 from hearth.model.evaluate.neural import convolve, convolve_transposed
+from hearth.model.evaluate.recurrent import recurrent
 from hearth.model.evaluate.reductions import softmax
 from hearth.model.evaluate.values import Array, Attributes, Operation, wide
 
@@ -170,5 +171,6 @@ LOGICAL: dict[str, Operation] = {
     "replace_rows": _replace_rows,
     "rope_table": _rope_table,
     "rotary": _rotary,
+    "recurrent": recurrent,
     "pixels": _pixels,
 }

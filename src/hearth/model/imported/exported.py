@@ -12,6 +12,7 @@ from hearth.model.imported.assemble import Converted, network_of
 from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.aten_elementwise import ELEMENTWISE
 from hearth.model.imported.aten_neural import NEURAL
+from hearth.model.imported.aten_recurrent import RECURRENT
 from hearth.model.imported.aten_shapes import SHAPES, SIZES
 from hearth.model.imported.converting import Bounds, Failures, Missing, attempt, needed
 from hearth.model.imported.graph import Graph
@@ -20,7 +21,11 @@ from hearth.model.imported.rules import RULES
 from hearth.model.network import Network
 
 CONVERTERS: dict[str, Converter] = {
-    **{f"aten.{name}": converter for table in (ELEMENTWISE, SHAPES, NEURAL) for name, converter in table.items()},
+    **{
+        f"aten.{name}": converter
+        for table in (ELEMENTWISE, SHAPES, NEURAL, RECURRENT)
+        for name, converter in table.items()
+    },
     **SIZES,
 }
 _DTYPES = {

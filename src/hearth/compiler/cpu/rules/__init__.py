@@ -19,6 +19,7 @@ from hearth.compiler.cpu.rules import (
     products,
     ragged_attention,
     ragged_pool,
+    recurrent,
     reductions,
     rotary,
 )
@@ -26,8 +27,7 @@ from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
     contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, picks,
-    pictures,
-    products, ragged_attention, ragged_pool, reductions, rotary,
+    pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
