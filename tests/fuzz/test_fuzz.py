@@ -22,6 +22,7 @@ from . import (
     fuzz_store,
     fuzz_templates,
     fuzz_tokenizer_json,
+    fuzz_torch,
 )
 from .harness import Target, try_one
 
@@ -40,6 +41,7 @@ COUNTS: dict[Any, int] = {
     fuzz_store: 200,
     fuzz_templates: 150,
     fuzz_tokenizer_json: 150,
+    fuzz_torch: 400,
 }
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from hearth.checkpoint.folder import SafetensorsCheckpoint
 from hearth.checkpoint.gguf import GgufCheckpoint
+from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import ModelNotFound, UsageError
+from hearth.hub.local import TORCH_ENDINGS
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Opens a model as its authors published it; reads headers only.
 
     Args:
-        path: a folder with config.json and safetensors files, a .gguf file, or a folder with one .gguf file.
+        path: a folder with config.json and safetensors files, a .gguf file, a folder with one .gguf file, or a file of
+            weights (.pth).
 
     Raises:
         ModelNotFound: nothing is there, or nothing that is a model.
@@ -31,7 +34,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                 why="The configuration and the tokenizer stand beside it.",
                 hint=f"Give the folder: {path.parent}",
             )
-        return GgufCheckpoint(path)
+        return TorchCheckpoint(path) if path.suffix.lower() in TORCH_ENDINGS else GgufCheckpoint(path)
     if not path.is_dir():
         raise ModelNotFound(f"{path} does not exist.", hint="Give a model folder or a .gguf file.")
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):

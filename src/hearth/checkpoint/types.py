@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-SourceKind = Literal["safetensors", "gguf", "onnx", "pt2"]
+SourceKind = Literal["safetensors", "gguf", "onnx", "pt2", "torch"]
 """What file a model came in."""
 
 

@@ -31,7 +31,7 @@ def list_models() -> list[Installed]:
     for name in PACKAGED:
         with contextlib.suppress(ModelNotFound):
             source = local.built_in(BuiltIn(name))
-            models.append(Installed(name, "gguf", source.size_bytes, source.path, _last_used(source.path)))
+            models.append(Installed(name, source.kind, source.size_bytes, source.path, _last_used(source.path)))
     try:
         for repo in cache.repos():
             models += _models_of(repo)

@@ -16,6 +16,8 @@ from hearth.hub.types import Source
 from hearth.units import format_bytes
 
 STARTER_PATH = Path(__file__).parent / STARTER
+TORCH_ENDINGS = (".pth", ".pt")
+"""Of files of weights as torch saves them."""
 _REST_HINT = "Copy the rest of its files there, or name it as it is called on the hub: owner/name."
 
 
@@ -39,7 +41,7 @@ def built_in(model: BuiltIn) -> Source:
     if model.name == STARTER:
         return starter()
     path = packaged_file(model.name)
-    return Source(model.name, path, "gguf", size_bytes=path.stat().st_size)
+    return Source(model.name, path, "gguf" if is_gguf(path.name) else "torch", size_bytes=path.stat().st_size)
 
 
 def open_local(path: Path) -> Source:
@@ -65,6 +67,8 @@ def _open_file(path: Path) -> Source:
     if is_gguf(path.name):
         refuse_part(path.name)
         return Source(str(path), path, "gguf", size_bytes=path.stat().st_size)
+    if path.suffix.lower() in TORCH_ENDINGS:
+        return Source(str(path), path, "torch", size_bytes=path.stat().st_size)
     if path.suffix.lower() in (".onnx", ".pt2"):
         raise Unsupported(
             f"{path} is a graph of arrays, no language model.",

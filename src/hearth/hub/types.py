@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from hearth.hub.remote import Remote
 
-# A folder as published, a GGUF file, an ONNX file, a bundle that Hearth compiled, or the model that ships with Hearth.
-SourceKind = Literal["folder", "gguf", "onnx", "bundle", "starter"]
+# A folder as published, a GGUF file, an ONNX file, a file of weights that torch saved, a bundle that Hearth compiled,
+# or the model that ships with Hearth.
+SourceKind = Literal["folder", "gguf", "onnx", "torch", "bundle", "starter"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hearth.checkpoint.mapped import read_json_object
 from hearth.errors import CorruptFile
 from hearth.image.preprocess import AsLittleAsPossible, Exactly, Fit, Preprocess, ShortestEdge, Within
 from hearth.model.settings import Settings, shown
+from hearth.model.vision.families.weight_files import pictures_of
 
 FILE = "preprocessor_config.json"
 _WHOLE_FILE, _INNER = "processor_config.json", "image_processor"
@@ -80,15 +81,17 @@ HARMLESS = frozenset({
 
 
 def read_preprocess(folder: Path, config: Mapping[str, Any]) -> Preprocess:
-    """The rules of the model in a folder.
+    """The rules of the model in a folder, or in a file of weights.
 
     Args:
-        config: content of its config.json (timm writes its rules there).
+        config: content of its config.json (timm writes its rules there), or the name of a file of weights.
 
     Raises:
         CorruptFile: no rules are there, or they are out of range.
         Unsupported: a processor or a setting that Hearth does not compute, by name.
     """
+    if "file" in config:
+        return _by_file(str(config["file"]))
     timm = config.get("pretrained_cfg")
     if isinstance(timm, Mapping) and not any((folder / name).is_file() for name in (FILE, _WHOLE_FILE)):
         return timm_preprocess(timm)
@@ -155,6 +158,13 @@ def timm_preprocess(values: Mapping[str, Any]) -> Preprocess:
         raise s.unsupported("interpolation", f"Known: {', '.join(_RESAMPLES.values())}.")
     mean, std = (_three(s, key) for key in ("mean", "std"))
     return Preprocess(fit, resample, mean, std, crop=(height, width), crop_rounds=True)
+
+
+def _by_file(name: str) -> Preprocess:
+    """The rules of a model whose file of weights has this name."""
+    p = pictures_of(name)
+    mean, std = p.colours
+    return Preprocess(ShortestEdge(p.edge), p.resample, mean, std, crop=(p.size, p.size), crop_rounds=True)
 
 
 def _kind_of(values: Mapping[str, Any], where: str) -> _Kind:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from hearth.checkpoint.folder import TIMM, model_type_of
+from hearth.checkpoint.torch_file import TORCH
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
 from hearth.model.settings import shown
@@ -61,7 +62,8 @@ def _is_encoder(architecture: str, kind: str, config: Mapping[str, Any]) -> bool
 def _is_vision(architecture: str, kind: str, config: Mapping[str, Any]) -> bool:
     from hearth.model.vision.families import FAMILIES
 
-    return kind == "safetensors" and (architecture == TIMM or any(architecture in f.model_types for f in FAMILIES))
+    named = architecture == TIMM or any(architecture in family.model_types for family in FAMILIES)
+    return architecture == TORCH or (kind == "safetensors" and named)
 
 
 # Encoders come first: some are language models by name, and say otherwise in their configuration.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hearth.checkpoint.folder import TIMM
+from hearth.checkpoint.torch_file import TORCH
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import Unsupported
 from hearth.model.kinds import VISION, refuse_other_kinds
@@ -14,7 +15,7 @@ from hearth.model.network import Network
 from hearth.model.other_kinds import refuse_quantised
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import names_of
-from hearth.model.vision.families import FAMILIES, Family, timm
+from hearth.model.vision.families import FAMILIES, Family, timm, weight_files
 from hearth.model.vision.model import Described, Head, Source, Task, TextTower
 from hearth.model.vision.names import map_parameters, naming_of
 from hearth.model.vision.part import Part
@@ -105,6 +106,8 @@ def _family_of(checkpoint: Checkpoint) -> tuple[Family, Mapping[str, Any]]:
     architecture = checkpoint.architecture
     if architecture == TIMM:
         return timm.family_of(checkpoint.config)
+    if architecture == TORCH:
+        return weight_files.family_of(checkpoint)
     for family in FAMILIES:
         if architecture in family.model_types:
             return family, checkpoint.config

@@ -85,11 +85,17 @@ class Squeeze:
 
 @dataclass(frozen=True)
 class EfficientNetConfig:
+    """Attributes:
+    stem_padding: top, left, bottom, right of the first convolution; None: half the kernel. By default what is left over
+        of a picture of even size stands at its lower right.
+    """
+
     stem: int
     blocks: tuple[InvertedConfig, ...]
     top: int
     activation: str
     eps: float
+    stem_padding: tuple[int, int, int, int] | None = (0, 0, 1, 1)
 
 
 class EfficientNet:
@@ -97,9 +103,7 @@ class EfficientNet:
 
     def __init__(self, scope: Scope, config: EfficientNetConfig) -> None:
         c = config
-        # What is left over of a picture of even size stands at its lower right.
-        corner = (0, 0, 1, 1)
-        self.stem = ConvNorm(scope / "stem", 3, c.stem, 3, c.activation, eps=c.eps, stride=2, padding=corner)
+        self.stem = ConvNorm(scope / "stem", 3, c.stem, 3, c.activation, eps=c.eps, stride=2, padding=c.stem_padding)
         self.blocks = [Inverted(scope / "blocks" / i, block, c.activation, c.eps) for i, block in enumerate(c.blocks)]
         self.top = ConvNorm(scope / "top", c.blocks[-1].c_out, c.top, 1, c.activation, eps=c.eps)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Trunk = Callable[[Graph, Any], Any]
 
 
-def _on_the_mean(
+def on_the_mean(
     source: Source, size: tuple[int, int], channels: int, make_trunk: Callable[[Scope], Trunk]
 ) -> Described:
     """A classifier on the mean of a trunk's last map, or that mean."""
@@ -85,7 +85,7 @@ def describe_efficientnet(source: Source) -> Described:
         eps=s.number("batch_norm_eps", high=1.0),
     )
     picture = picture_size(source, (32, 32))
-    return _on_the_mean(source, picture, config.top, lambda scope: EfficientNet(scope, config))
+    return on_the_mean(source, picture, config.top, lambda scope: EfficientNet(scope, config))
 
 
 def describe_mobilevit(source: Source) -> Described:
@@ -107,7 +107,7 @@ def describe_mobilevit(source: Source) -> Described:
     top = source.has("top.conv.weight")
     channels = config.necks[-1] if top else config.necks[-2]
     size = picture_size(source, (32, 32))
-    return _on_the_mean(source, size, channels, lambda scope: MobileVit(scope, config, top=top))
+    return on_the_mean(source, size, channels, lambda scope: MobileVit(scope, config, top=top))
 
 
 _BLOCK = "efficientnet.encoder.blocks.{N}."
