@@ -14,6 +14,8 @@ import pytest
 from tests.compiler.compiled import Float32s, Int32s, compile_exact, open_session, relative_error
 
 from golden.vlm import CASES, Case, draw_prompt, draw_tiles
+from hearth.engine import Engine, Request, SamplingParams
+from hearth.engine.embedded import Embedded
 from hearth.runtime import Model, TextSession
 
 
@@ -58,6 +60,10 @@ def seen(session: TextSession, golden: Golden) -> Float32s:
 
 def read(session: TextSession, golden: Golden, rows: Float32s, start: int, stop: int, sequence: int = 0) -> Float32s:
     """Logits of the prompt's tokens [start, stop), of which those before have been read."""
+    seen = np.arange(len(golden.ids))
+    if golden.case.recipe.ahead:
+        for tile in golden.places.reshape(-1, golden.case.recipe.rows):
+            seen[tile] = tile[-1]
     table = np.arange(32, dtype=np.int32).reshape(4, 8)
     count = stop - start
     here = (golden.places >= start) & (golden.places < stop)
@@ -69,6 +75,7 @@ def read(session: TextSession, golden: Golden, rows: Float32s, start: int, stop:
         np.arange(count),
         embeddings=np.ascontiguousarray(rows[here]),
         embedded_tokens=golden.places[here] - start,
+        last_seen=seen[start:stop] if golden.case.recipe.ahead else None,
     )
     return np.array(result.logits)
 
@@ -82,11 +89,36 @@ def test_pictures_and_prompt(golden: Golden, session: TextSession) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 5])
 def test_a_prompt_in_chunks_that_cut_pictures(golden: Golden, session: TextSession, chunk: int) -> None:
+    starts = list(range(0, len(golden.ids), chunk))
+    if golden.case.recipe.ahead:  # pictures have to be whole
+        starts = [start for start in starts if start - 1 not in golden.places or start not in golden.places]
     parts = [
-        read(session, golden, golden.embeddings, start, min(start + chunk, len(golden.ids)))
-        for start in range(0, len(golden.ids), chunk)
+        read(session, golden, golden.embeddings, start, stop)
+        for start, stop in zip(starts, [*starts[1:], len(golden.ids)], strict=True)
     ]
     assert relative_error(np.concatenate(parts), golden.logits) < 1e-5
+
+
+@pytest.mark.parametrize("chunk", [4, 32])
+def test_the_engine_shows_pictures(golden: Golden, session: TextSession, chunk: int) -> None:
+    """Several requests at once, in chunks: each goes on with the likeliest token."""
+    recipe = golden.case.recipe
+    starts = golden.places[:: recipe.rows].tolist()
+    tiles = zip(starts, draw_tiles(recipe), strict=True)
+    pictures = tuple(
+        Embedded(start, recipe.rows, lambda tile=tile: {"pixels": tile[None]}, start.to_bytes(16, "little"))
+        for start, tile in tiles
+    )
+    engine = Engine(session, context=64, chunk_tokens=chunk)
+    params = SamplingParams(temperature=0.0, max_tokens=1)
+    plain = Request(prompt_ids=tuple(golden.ids[: starts[0] + 1].tolist()), params=params)
+    seeing = Request(prompt_ids=tuple(golden.ids.tolist()), params=params, embedded=pictures)
+    asked = [engine.add(each) for each in (seeing, plain, seeing)]
+    tokens: dict[int, int | None] = {}
+    while engine.num_running or engine.num_waiting:
+        tokens |= {event.id: event.token for event in engine.step()}
+    best = int(golden.logits[-1].argmax())
+    assert (tokens[asked[0]], tokens[asked[2]]) == (best, best)
 
 
 def test_what_is_given_for_no_token_or_twice_is_refused(golden: Golden, session: TextSession) -> None:

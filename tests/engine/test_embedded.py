@@ -113,6 +113,20 @@ def test_preempted_sequences_look_at_no_picture_twice() -> None:
     assert sorted(session.embedded) == [10, 11, 12]
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 10, 32])
+def test_a_picture_that_is_seen_as_a_whole_is_not_cut(chunk: int) -> None:
+    session = ToySession(looks_ahead=True)
+    engine = Engine(session, context=64, chunk_tokens=chunk)
+    asked = [request([5, i], [10 + i, 20 + i], [8] * 4) for i in range(3)]
+    assert answers(engine, *asked) == [expected(session, each) for each in asked]
+    countdown = list(range(8, -1, -1))
+    assert sorted(ahead for seen in session.looked_ahead for ahead in seen) == sorted(6 * countdown)
+    assert all(seen == countdown * (len(seen) // 9) for seen in session.looked_ahead)
+    # Found again in the middle of its pages, the rest of it is read at once.
+    again = request([5, 0], [10, 21], [8] * 4)
+    assert answers(engine, again) == [expected(session, again)]
+
+
 def test_a_window_that_slides_keeps_pictures_whole_or_drops_them() -> None:
     session = ToySession()
     engine = Engine(session, context=40)

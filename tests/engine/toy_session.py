@@ -22,6 +22,7 @@ class ToyInfo:
     page_tokens: int = 4
     max_position: int = 512
     max_embeddings: int = 32
+    looks_ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class ToySession:
         self.fail_after_writing = False
         self.poison_token: int | None = None  # logits after it are NaN
         self.embedded: list[int] = []  # what embeddings were asked for
+        self.looked_ahead: list[list[int]] = []  # how many tokens ahead embedded ones see, by forward
 
     @property
     def num_computed(self) -> int:
@@ -62,11 +64,17 @@ class ToySession:
         self.embedded.append(int(inputs["seed"]))
         return picture_rows(int(inputs["seed"]), int(inputs["rows"]), self.info.hidden_size)
 
-    def forward(self, token_ids, positions, token_seq, block_table, logit_rows, embeddings=None, embedded_tokens=()):
+    def forward(
+        self, token_ids, positions, token_seq, block_table, logit_rows, embeddings=None, embedded_tokens=(),
+        last_seen=None,
+    ):  # fmt: skip
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
         if self.fail_next is not None and not self.fail_after_writing:
             error, self.fail_next = self.fail_next, None
             raise error
+        if last_seen is not None:
+            ends = last_seen[embedded_tokens] - positions[embedded_tokens]
+            self.looked_ahead.append(ends.tolist())
         given = {} if embeddings is None else dict(zip(embedded_tokens.tolist(), embeddings, strict=True))
         hidden = np.stack(
             [

@@ -164,10 +164,15 @@ def test_a_head_that_differs_from_the_embedding_is_used_even_if_the_config_says_
     assert model.sources["head"].tensor == "lm_head.weight"
 
 
-def test_parts_of_the_model_that_see_are_named_as_left_out():
-    unused = load_family(open_checkpoint(BY_NAME["gemma3-vision"].path)).unused
-    assert unused
-    assert all("vision_tower" in name or "multi_modal_projector" in name for name in unused)
+def test_parts_of_the_model_that_see_are_read_and_may_be_left_out_by_a_file():
+    whole = load_family(open_checkpoint(BY_NAME["gemma3-vision"].path))
+    assert whole.sight is not None
+    edited = Edited("gemma3-vision")
+    edited.tensors = {name: info for name, info in edited.tensors.items() if "vision_tower" not in name}
+    edited.tensors = {name: info for name, info in edited.tensors.items() if "multi_modal_projector" not in name}
+    blind = load_family(edited)
+    assert blind.sight is None
+    assert blind.config == whole.config
 
 
 def test_text_part_is_found_under_the_names_of_transformers_4():

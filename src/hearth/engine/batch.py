@@ -22,6 +22,8 @@ class Batch:
     """
 
     def __init__(self, info: ForwardInfo, table_stride: int) -> None:
+        self._looks_ahead = info.looks_ahead
+        self._last_seen: Int32s | None = None
         self._embeddings: tuple[Float32s, Int32s] | None = None  # rows, and for which tokens of the batch
         self._token_ids: Int32s = np.zeros(info.max_tokens, np.int32)
         self._positions: Int32s = np.zeros(info.max_tokens, np.int32)
@@ -62,7 +64,11 @@ class Batch:
                 num_rows += last - first
             first = last
         self._num_tokens, self._num_seqs, self._num_rows = first, len(slices), num_rows
-        self._embeddings = None
+        self._embeddings = self._last_seen = None
+        if embedded and self._looks_ahead:
+            self._last_seen = self._positions[:first].copy()
+            for places, _ in embedded:
+                self._last_seen[places] = self._positions[places[-1]]
         if embedded:
             self._embeddings = np.concatenate([r for _, r in embedded]), np.concatenate([p for p, _ in embedded])
 
@@ -73,7 +79,7 @@ class Batch:
             token_ids: int32 (n,).
             block_table: int32 (table_stride,).
         """
-        self._embeddings = None
+        self._embeddings = self._last_seen = None
         count = token_ids.shape[0]
         self._token_ids[:count] = token_ids
         self._positions[:count] = np.arange(start, start + count)
@@ -93,4 +99,4 @@ class Batch:
         if self._embeddings is None:
             return session.forward(*arrays)
         rows, places = self._embeddings
-        return session.forward(*arrays, embeddings=rows, embedded_tokens=places)
+        return session.forward(*arrays, embeddings=rows, embedded_tokens=places, last_seen=self._last_seen)

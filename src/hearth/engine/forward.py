@@ -53,6 +53,11 @@ class ForwardInfo(Protocol):
         """Tokens in one forward whose embeddings are given; 0: the model takes tokens only."""
         ...
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the tokens of a picture see all of it, so that they have to be in one forward."""
+        ...
+
 
 class ForwardResult(Protocol):
     """Views into the session's own memory, valid until its next forward."""
@@ -90,6 +95,7 @@ class Forward(Protocol):
         logit_rows: Int32s,
         embeddings: Float32s | None = None,
         embedded_tokens: Int32s = ...,
+        last_seen: Int32s | None = None,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -105,6 +111,8 @@ class Forward(Protocol):
             logit_rows: int32 (num_logit_rows,), indices of the tokens whose logits are wanted; may be empty.
             embeddings: float32 (num_embeddings, hidden_size), in place of what the model's table has for some tokens.
             embedded_tokens: int32 (num_embeddings,), indices of these, ascending.
+            last_seen: int32 (num_tokens,), the last position that each token sees, in this batch or earlier. None: its
+                own. Only for a model that looks ahead.
         """
         ...
 

@@ -65,6 +65,7 @@ class Scheduler:
         self.chunk_tokens = chunk_tokens
         self._pace = pace
         self.max_tokens = info.max_tokens
+        self._looks_ahead = info.looks_ahead
         # Each running sequence may want one token and one row of logits in the same step.
         self.max_running = min(info.max_seqs, info.max_logit_rows, info.max_tokens)
         self.waiting: deque[Sequence] = deque()
@@ -114,7 +115,8 @@ class Scheduler:
         budget = min(self.chunk_tokens, self.max_tokens - len(slices), self._pace_limit(len(slices)))
         for sequence in tuple(self.running):
             if sequence.status is Status.RUNNING and sequence.num_pending > 1 and budget > 0:
-                budget -= self._place(sequence, min(sequence.num_pending, budget), slices)
+                count = self._next_tokens(sequence, budget, slices)
+                budget -= self._place(sequence, count, slices) if count else 0
         if len(self.waiting) == num_waiting:  # else one has just been preempted: there is no room for another
             self._admit(budget, slices)
         return list(slices.values())
@@ -130,7 +132,7 @@ class Scheduler:
             sequence.start(self.pool, self.pool.find(sequence.chain))
             self.running.insert(0, sequence)
         slices: dict[int, Slice[Sequence]] = {}
-        self._place(sequence, min(sequence.num_pending, self.chunk_tokens), slices)
+        self._place(sequence, self._next_tokens(sequence, self.chunk_tokens, slices), slices)
         return slices[sequence.id]
 
     def with_draft(self, part: Slice[Sequence], draft: Seq[int]) -> Slice[Sequence]:
@@ -159,9 +161,22 @@ class Scheduler:
             self.waiting.popleft()
             sequence.start(self.pool, prefix)
             self.running.append(sequence)
-            count = self._place(sequence, min(sequence.num_pending, budget), slices)
-            budget -= count
+            count = self._next_tokens(sequence, budget, slices)
+            budget -= self._place(sequence, count, slices) if count else budget
             promised += wanted - (len(sequence.pages) - len(prefix.pages))
+
+    def _next_tokens(self, sequence: Sequence, budget: int, slices: dict[int, Slice[Sequence]]) -> int:
+        """How many of a sequence's pending tokens go into the step, about `budget`. What is seen as a whole is not cut:
+        it goes in whole where there is room, beyond the budget if need be, else in the next step."""
+        count = min(sequence.num_pending, budget)
+        if not (self._looks_ahead and sequence.embedded):
+            return count
+        done = sequence.num_computed
+        start, stop = sequence.embedded.around(done + count)
+        room = self.max_tokens - sum(part.count for part in slices.values())
+        if done < start:
+            return start - done
+        return stop - done if stop - done <= room else 0
 
     def _place(self, sequence: Sequence, count: int, slices: dict[int, Slice[Sequence]]) -> int:
         """Puts the next `count` tokens of a running sequence into the step; 0 if it had to give up its own pages."""

@@ -52,6 +52,7 @@ _KINDS: Mapping[str, _Kind] = {
     "Bit": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
     "DINOv3ViT": _Kind(224, _BILINEAR, _IMAGENET),
     "CLIP": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
+    "Gemma3": _Kind(224, _BILINEAR, _STANDARD),
     "Siglip": _Kind(224, _BICUBIC, _STANDARD),
     "ConvNext": _Kind({"shortest_edge": 384}, _BICUBIC, _STANDARD, square=False, more={"crop_pct": 224 / 256}),
     "Detr": _Kind(_SHORTEST_800, _BILINEAR, _IMAGENET, square=False),

@@ -126,13 +126,13 @@ class _Watched:
 
     def forward(
         self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, embeddings: Any = None,
-        embedded_tokens: Any = (),
+        embedded_tokens: Any = (), last_seen: Any = None,
     ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
             return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
-        arrays = (token_ids, positions, token_seq, block_table, logit_rows, embeddings, embedded_tokens)
+        arrays = (token_ids, positions, token_seq, block_table, logit_rows, embeddings, embedded_tokens, last_seen)
         if self._on_forward is None:
             return self._session.forward(*arrays)
         begin = time.perf_counter()

@@ -95,6 +95,7 @@ class Batch(_Sized):
         ("reserved2", c_uint32),
         ("embeddings", c_void_p),
         ("embedded_tokens", c_void_p),
+        ("last_seen", c_void_p),
     ]
 
 

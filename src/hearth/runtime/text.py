@@ -44,6 +44,7 @@ class TextInfo:
         max_block_table_stride: pages of the longest sequence.
         kv_bytes_per_page: memory for one page, all layers together.
         max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
+        looks_ahead: tokens may see later ones of the same forward.
         embedder: the function that makes such embeddings; "": there is none.
         outputs: which of `logits`, `argmax`, `hidden` the plan gives.
     """
@@ -61,6 +62,7 @@ class TextInfo:
     max_block_table_stride: int
     kv_bytes_per_page: int
     max_embeddings: int
+    looks_ahead: bool
     embedder: str
     outputs: tuple[str, ...]
     _model: ModelInfo
@@ -91,6 +93,7 @@ class TextInfo:
             max_block_table_stride=most["block_table_stride"],
             kv_bytes_per_page=info.unit_bytes("pages"),
             max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
+            looks_ahead="last_seen" in function.inputs,
             embedder=next((each.name for each in info.functions.values() if list(each.outputs) == ["embeddings"]), ""),
             outputs=tuple(function.outputs),
             _model=info,
@@ -170,6 +173,7 @@ class TextSession(Session):
         logit_rows: ArrayLike = (),
         embeddings: NDArray[np.float32] | None = None,
         embedded_tokens: ArrayLike = (),
+        last_seen: ArrayLike | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -185,6 +189,7 @@ class TextSession(Session):
             logit_rows: (rows,) indices of the tokens whose logits are wanted.
             embeddings: float32 (m, hidden_size), what the model takes in place of what its table has for some tokens.
             embedded_tokens: (m,) indices of those tokens in the batch, ascending.
+            last_seen: (n,) the last position that each token sees, where that is not its own.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -216,6 +221,11 @@ class TextSession(Session):
             _check_embeddings(embeddings, places.size, self._function_columns("embeddings"))
             batch.num_embeddings = places.size
             batch.embeddings, batch.embedded_tokens = address(embeddings), address(places)
+        if last_seen is not None:
+            seen = _int32(last_seen, "last_seen", 1)
+            if seen.size != ids.size:
+                raise UsageError(f"last_seen must have one entry a token, not {seen.size} for {ids.size}.")
+            batch.last_seen = address(seen)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         binding.check(handle.library, status, "The batch cannot be run.")

@@ -46,7 +46,8 @@ def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
     given = pixels[None] if "Idefics" in recipe.model or "SmolVLM" in recipe.model else pixels
     with torch.no_grad():
         features = model.get_image_features(pixel_values=given).pooler_output
-        logits = model(input_ids=ids, pixel_values=given, use_cache=False).logits[0]
+        types = {"token_type_ids": (ids == recipe.token_id).long()} if recipe.ahead else {}
+        logits = model(input_ids=ids, pixel_values=given, use_cache=False, **types).logits[0]
     rows = torch.cat([part.reshape(-1, part.shape[-1]) for part in features])
     embeddings = rows.reshape(len(pixels), recipe.rows, -1)
     return {"embeddings": embeddings.numpy().astype(np.float32), "logits": logits.numpy().astype(np.float32)}

@@ -22,6 +22,7 @@ class Recipe:
         rows: embeddings of a tile.
         prompt: what stands in the prompt: numbers of text tokens, and "tile" for the tokens of one tile.
         processor: its `preprocessor_config.json`.
+        ahead: the tokens of a tile see all of it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Recipe:
     rows: int
     prompt: tuple[int | str, ...]
     processor: Mapping[str, Any]
+    ahead: bool = False
 
 
 def _llama(vocab: int, hidden: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
@@ -103,5 +105,29 @@ RECIPES = [
             "max_image_size": {"longest_edge": 32}, "do_image_splitting": True, "do_pad": True, "resample": 1,
             "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
         },
+    ),
+    Recipe(
+        "gemma3",
+        "Gemma3ForConditionalGeneration",
+        {
+            "text_config": {
+                **_llama(151, 48, 3, 1, head_dim=20), "model_type": "gemma3_text", "query_pre_attn_scalar": 19,
+                "sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"],
+                "rope_parameters": {
+                    "full_attention": {"rope_type": "default", "rope_theta": 3000.0},
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+                },
+            },
+            "vision_config": _tower("siglip_vision_model", 24, 4, 2, vision_use_head=False),
+            "mm_tokens_per_image": 9,
+            "image_token_index": 150,
+            "boi_token_index": 149,
+            "eoi_token_index": 148,
+        },
+        token_id=150,
+        rows=9,
+        prompt=(11, "tile", 4, "tile", 5),
+        processor={"image_processor_type": "Gemma3ImageProcessor", "size": {"height": 24, "width": 24}},
+        ahead=True,
     ),
 ]  # fmt: skip

@@ -43,24 +43,42 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
 EMBEDDINGS, EMBEDDED_TOKENS = "embeddings", "embedded_tokens"
 """Inputs of a model that takes embeddings in place of tokens' own: f32 (embeddings, hidden), and i32 (embeddings,),
 which token of the batch each is for."""
+LAST_SEEN = "last_seen"
+"""Input of a model whose tokens may see later ones: i32 (tokens,), the last position that each sees."""
 
 
-def inputs(vocab_size: int, limits: Limits, *, embeddings: bool = False) -> tuple[Input, ...]:
-    """The inputs as the plan declares them.
+@dataclass(frozen=True)
+class Extras:
+    """What a decoder takes that decoders of text alone do not.
 
-    Args:
-        embeddings: the model takes embeddings in place of tokens' own.
+    Attributes:
+        embeddings: it takes embeddings in place of tokens' own.
+        ahead: some tokens see others that come after them: those of a picture see all of it.
     """
+
+    embeddings: bool = False
+    ahead: bool = False
+
+
+NO_EXTRAS = Extras()
+
+
+def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple[Input, ...]:
+    """The inputs as the plan declares them."""
     most = {"token_ids": vocab_size - 1, "positions": limits.max_position - 1}
     made = [Input(name, "int32", low=0 if name in most else None, high=most.get(name)) for name in SHAPES]
-    return (*made, *((Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")) if embeddings else ()))
+    if extras.ahead:
+        made.append(Input(LAST_SEEN, "int32"))
+    if extras.embeddings:
+        made += [Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")]
+    return tuple(made)
 
 
-def symbols(limits: Limits, *, embeddings: bool = False) -> dict[str, tuple[int, int]]:
+def symbols(limits: Limits, extras: Extras = NO_EXTRAS) -> dict[str, tuple[int, int]]:
     """Bounds of the symbols, and the constants by which the runtime cuts a batch."""
     pages = (limits.max_position - 1) // PAGE_TOKENS + 1
     return {
-        **({EMBEDDINGS: (0, limits.max_tokens)} if embeddings else {}),
+        **({EMBEDDINGS: (0, limits.max_tokens)} if extras.embeddings else {}),
         "tokens": (1, limits.max_tokens),
         "sequences": (1, limits.max_seqs),
         "logit_rows": (0, limits.max_logit_rows),

@@ -17,25 +17,25 @@ from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model.ops import f32_tensor, hearth_op, linear, replace_rows, rope_table
-from hearth.model.text.batch import EMBEDDED_TOKENS, EMBEDDINGS, SHAPES
+from hearth.model.text.batch import EMBEDDED_TOKENS, EMBEDDINGS, LAST_SEEN, NO_EXTRAS, SHAPES, Extras
 from hearth.model.text.config import DecoderConfig, LayerConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
 
-def build(config: DecoderConfig, kv_dtype: str = "float16", *, embeddings: bool = False) -> Any:
+def build(config: DecoderConfig, kv_dtype: str = "float16", extras: Extras = NO_EXTRAS) -> Any:
     """The IRModule with `forward(inputs..., weights..., KV pages...) -> (logits, argmax, hidden)`.
 
     logits f32 (logit_rows, vocab); argmax int64 (logit_rows,); hidden f32 (tokens, hidden_size), after the final norm.
 
     Args:
-        embeddings: it takes embeddings in place of tokens' own (`batch.EMBEDDINGS`).
+        extras: what it takes beside tokens.
     """
-    return _Builder(config, kv_dtype, embeddings).build()
+    return _Builder(config, kv_dtype, extras).build()
 
 
 class _Builder:
-    def __init__(self, config: DecoderConfig, kv_dtype: str, embeddings: bool) -> None:
+    def __init__(self, config: DecoderConfig, kv_dtype: str, extras: Extras) -> None:
         self.c = config
         self.bb = relax.BlockBuilder()
         symbols = {d: tirx.Var(d, "int64") for shape in SHAPES.values() for d in shape if isinstance(d, str)}
@@ -45,8 +45,10 @@ class _Builder:
             for name, shape in SHAPES.items()
         }
         self.n = symbols["tokens"]
-        self.embeddings = embeddings
-        if embeddings:
+        self.embeddings, self.ahead = extras.embeddings, extras.ahead
+        if self.ahead:
+            self.inputs[LAST_SEEN] = relax.Var(LAST_SEEN, relax.TensorType([self.n], "int32"))
+        if self.embeddings:
             count = tirx.Var(EMBEDDINGS, "int64")
             self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
             self.inputs[EMBEDDED_TOKENS] = relax.Var(EMBEDDED_TOKENS, relax.TensorType([count], "int32"))
@@ -124,13 +126,15 @@ class _Builder:
             args += [self.emit(relax.TupleGetItem(tables[layer.rope], j)) for j in (0, 1)]
         if c.qk_norm:
             args += [self.params[p + "q_norm"], self.params[p + "k_norm"]]
+        if self.ahead:
+            args.append(self.inputs[LAST_SEEN])
         args += [self.inputs[name] for name in ("positions", "token_seq", "items", "merges", "block_table")]
         args += [self.kv[p + "k_pages"], self.kv[p + "v_pages"]]
         call = hearth_op(
             "paged_attention", args, f32_tensor(self.n, c.num_heads * c.head_dim), num_heads=c.num_heads,
             num_kv_heads=c.num_kv_heads, head_dim=c.head_dim, scale=c.attention_scale,
             softcap=c.attention_softcap or 0.0, window=layer.sliding_window or 0, rope=layer.rope is not None,
-            qk_norm=c.qk_norm or "", epsilon=c.norm_eps,
+            qk_norm=c.qk_norm or "", epsilon=c.norm_eps, ahead=self.ahead,
         )  # fmt: skip
         h = self.emit(call)
         return self.linear(h, p + "o", p + "o_bias" if c.output_bias else None)

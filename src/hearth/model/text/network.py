@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.network import Function, Network, Role, State
-from hearth.model.text.batch import Limits, inputs, symbols
+from hearth.model.text.batch import NO_EXTRAS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
 from hearth.model.text.load import LoadedModel
@@ -18,14 +18,14 @@ from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
 
 def text_network(
-    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, *, embeddings: bool = False
+    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, extras: Extras = NO_EXTRAS
 ) -> Network:
     """The network of a decoder.
 
     Args:
         kv_dtype: number format of the KV pages.
         limits: of one forward; None: as by default, with positions up to the model's own.
-        embeddings: it takes embeddings in place of tokens' own.
+        extras: what it takes beside tokens.
     """
     config = model.config
     limits = limits or Limits(max_position=config.max_position)
@@ -42,24 +42,24 @@ def text_network(
         functions=(
             Function(
                 "forward",
-                inputs(config.vocab_size, limits, embeddings=embeddings),
+                inputs(config.vocab_size, limits, extras),
                 ("logits", "argmax", "hidden"),
                 "text",
             ),
         ),
-        symbols=symbols(limits, embeddings=embeddings),
+        symbols=symbols(limits, extras),
         shapes=shapes,
         sources=sources,
         roles=roles,
         states=tuple(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
-        build=partial(_build, config, kv_dtype, embeddings=embeddings),
+        build=partial(_build, config, kv_dtype, extras),
     )
 
 
-def _build(config: DecoderConfig, kv_dtype: KvDtype, *, embeddings: bool) -> Any:
+def _build(config: DecoderConfig, kv_dtype: KvDtype, extras: Extras) -> Any:
     from hearth.model.text.decoder import build  # needs TVM
 
-    return build(config, kv_dtype, embeddings=embeddings)
+    return build(config, kv_dtype, extras)
 
 
 def _with_offset(name: str, source: WeightSource, config: DecoderConfig) -> Source:

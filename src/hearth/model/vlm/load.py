@@ -39,7 +39,8 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     refuse_quantised(str(checkpoint.path), checkpoint.config, checkpoint.tensors, checkpoint.path)
     text, eyes = _halves(checkpoint, family)
     model = load_decoder(text, context=context)
-    sight = _load_sight(eyes, family, model.config)
+    # Of some only the half that reads was published again.
+    sight = _load_sight(eyes, family, model.config) if eyes.tensors else None
     return replace(
         model,
         sources={name: _in_whole(source, text) for name, source in model.sources.items()},
@@ -72,6 +73,7 @@ def _text_config(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
     values: dict[str, Any] = {"model_type": family.text_type, **family.text_defaults, **inner}
     # Whether the head is the embedding is said outside, inside or in both; a head that is there counts in any case.
     values["tie_word_embeddings"] = bool(config.get("tie_word_embeddings") or values.get("tie_word_embeddings"))
+    values["model_type"] = Settings(values, where="config.json, text_config").text("model_type")
     return values
 
 

@@ -55,6 +55,7 @@ class Sight:
         size: height and width of a tile in pixels.
         rows: embeddings of a tile.
         text: what a picture is in a prompt.
+        ahead: tokens of a tile see all of it, also what comes after them.
         unused: tensors that this configuration has no use for, as `fnmatch` patterns.
     """
 
@@ -62,6 +63,7 @@ class Sight:
     size: tuple[int, int]
     rows: int
     text: PictureText
+    ahead: bool = False
     unused: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.model.network import Network
-from hearth.model.text.batch import Limits
+from hearth.model.text.batch import Extras, Limits
 from hearth.model.text.kv_cache import KvDtype
 from hearth.model.text.load import LoadedModel
 from hearth.model.text.network import text_network
@@ -15,8 +15,10 @@ from hearth.model.vlm.model import LoadedSight, most_at_once
 
 def language_network(model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None) -> Network:
     """The network of a language model. Args: as `text_network`."""
-    text = text_network(model, kv_dtype, limits, embeddings=model.sight is not None)
-    return text if model.sight is None else _joined(text, sight_network(model.sight))
+    if model.sight is None:
+        return text_network(model, kv_dtype, limits)
+    extras = Extras(embeddings=True, ahead=model.sight.sight.ahead)
+    return _joined(text_network(model, kv_dtype, limits, extras), sight_network(model.sight))
 
 
 def sight_network(sight: LoadedSight) -> Network:

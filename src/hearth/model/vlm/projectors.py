@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hearth.model.vision.layers import Linear
 from hearth.model.vision.parameters import Scope
 
@@ -33,3 +35,21 @@ class PixelShuffle:
     def __call__(self, g: Graph, x: Any, grid: tuple[int, int]) -> Any:
         squares = g.patches(g.map(x, *grid), self.factor, self.factor)
         return self.projection(g, g.tokens(squares))
+
+
+class PoolProjector:
+    """Gemma 3's: the mean of each square of tokens, normalised (the norm's weight is 1 more than stored), projected."""
+
+    def __init__(self, scope: Scope, size: int, hidden: int, square: int, eps: float) -> None:
+        self.square, self.eps = square, eps
+        self.norm = scope.computed(
+            "norm.weight", (size,), (scope.stored("norm.weight", size),), lambda weight: weight + np.float32(1)
+        )
+        self.weight = scope.computed(
+            "projection.weight", (hidden, size), (scope.stored("projection", size, hidden),),
+            lambda weight: np.ascontiguousarray(weight.T), role="body",
+        )  # fmt: skip
+
+    def __call__(self, g: Graph, x: Any, grid: tuple[int, int]) -> Any:
+        means = g.tokens(g.avg_pool(g.map(x, *grid), self.square, self.square))
+        return g.linear(g.rms_norm(means, self.norm, self.eps), self.weight, None)

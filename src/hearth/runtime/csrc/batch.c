@@ -40,6 +40,9 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
     if (batch->num_embeddings > text->max_embeddings) {
         return INVALID("num_embeddings is %u, must be at most %u", batch->num_embeddings, text->max_embeddings);
     }
+    if (batch->last_seen != NULL && text->inputs[HTH_LAST_SEEN] == HTH_ABSENT) {
+        return INVALID("last_seen is given, but tokens of this model see no later ones");
+    }
     if (batch->num_embeddings > 0 && (batch->embeddings == NULL || batch->embedded_tokens == NULL)) {
         return INVALID("embeddings or embedded_tokens is NULL");
     }
@@ -63,6 +66,25 @@ static hearth_status check_pages(const hearth_session *session, const hearth_bat
     for (uint32_t i = 0; i < pages; ++i) {
         if (row[i] < 0 || (uint32_t)row[i] >= text->num_pages) {
             return INVALID("sequence %d: page %u is %d, the session has %u pages", seq, i, row[i], text->num_pages);
+        }
+    }
+    return HEARTH_OK;
+}
+
+/* The last position that a token sees: its own, unless the caller says more. */
+static int32_t last_seen(const hearth_batch *batch, uint32_t i) {
+    return batch->last_seen == NULL ? batch->positions[i] : batch->last_seen[i];
+}
+
+/* Tokens [first, end) of a sequence see themselves, nothing that is not written, and none less than the one before. */
+static hearth_status check_seen(const hearth_batch *batch, uint32_t first, uint32_t end) {
+    if (batch->last_seen == NULL) return HEARTH_OK;
+    for (uint32_t i = first; i < end; ++i) {
+        const int32_t seen = batch->last_seen[i];
+        if (seen < batch->positions[i] || seen > batch->positions[end - 1] ||
+            (i > first && seen < batch->last_seen[i - 1])) {
+            return INVALID("token %u: last_seen is %d, must be %d to %d and ascend", i, seen, batch->positions[i],
+                           batch->positions[end - 1]);
         }
     }
     return HEARTH_OK;
@@ -97,10 +119,11 @@ static hearth_status take_run(hearth_session *session, const hearth_batch *batch
         }
         hth_item *tile = &tiles[*num_tiles - 1];
         ++tile->count;
-        tile->split_end = position / (int32_t)text->split_tokens + 1;
+        tile->split_end = last_seen(batch, i) / (int32_t)text->split_tokens + 1;
     }
     *end = i;
-    return check_pages(session, batch, seq, batch->positions[i - 1]);
+    const hearth_status status = check_seen(batch, first, i);
+    return status == HEARTH_OK ? check_pages(session, batch, seq, batch->positions[i - 1]) : status;
 }
 
 static hearth_status take_tokens(hearth_session *session, const hearth_batch *batch, uint32_t *num_tiles) {
@@ -174,6 +197,10 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
     memcpy(input_of(session, HTH_TOKEN_SEQ), batch->token_seq, (size_t)n * 4);
     if (batch->num_logit_rows > 0) {
         memcpy(input_of(session, HTH_LOGIT_ROWS), batch->logit_rows, (size_t)batch->num_logit_rows * 4);
+    }
+    if (text->inputs[HTH_LAST_SEEN] != HTH_ABSENT) {
+        memcpy(input_of(session, HTH_LAST_SEEN), batch->last_seen == NULL ? batch->positions : batch->last_seen,
+               (size_t)n * 4);
     }
     if (batch->num_embeddings > 0) {
         const size_t rows = batch->num_embeddings;

@@ -190,6 +190,10 @@ typedef struct hearth_batch {
     const float *embeddings;       /* [num_embeddings][hidden_size]: what the model is to take in place of what its table
                                       has for a token, such as what another function of the model makes of a picture */
     const int32_t *embedded_tokens; /* [num_embeddings], indices of the tokens that these stand for, ascending */
+    const int32_t *last_seen;      /* [num_tokens], the last position that each token sees, where tokens may see later
+                                      ones of the batch (those of a picture): never less than the one before in its
+                                      sequence. NULL: each sees itself and what was before. Only for a model that has
+                                      such an input */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any

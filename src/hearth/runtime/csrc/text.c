@@ -33,23 +33,25 @@ static const struct {
 
 enum { ANY_COLUMNS = -1 };
 
-/* An axis is a symbol, or where `columns` says so a constant. Optional inputs need their symbol, and come together. */
+/* An axis is a symbol, or where `columns` says so a constant. Inputs of an optional symbol are there where that is. */
 static const struct {
     const char *name;
     hearth_dtype dtype;
     uint32_t num_dims;
     hth_text_symbol rows, columns_symbol;
     int64_t columns; /* or ANY_COLUMNS */
+    bool optional;
 } inputs[HTH_NUM_TEXT_INPUTS] = {
-    [HTH_TOKEN_IDS] = {"token_ids", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
-    [HTH_POSITIONS] = {"positions", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
-    [HTH_TOKEN_SEQ] = {"token_seq", HEARTH_I32, 1, HTH_TOKENS, 0, 0},
-    [HTH_ITEMS] = {"items", HEARTH_I32, 2, HTH_NUM_ITEMS, 0, sizeof(hth_item) / 4},
-    [HTH_BLOCK_TABLE] = {"block_table", HEARTH_I32, 2, HTH_SEQUENCES, HTH_BLOCK_TABLE_STRIDE, 0},
-    [HTH_LOGIT_ROWS] = {"logit_rows", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS, 0, 0},
-    [HTH_MERGES] = {"merges", HEARTH_I32, 2, HTH_NUM_MERGES, 0, sizeof(hth_merge) / 4},
-    [HTH_EMBEDDINGS] = {"embeddings", HEARTH_F32, 2, HTH_NUM_EMBEDDINGS, 0, ANY_COLUMNS},
-    [HTH_EMBEDDED_TOKENS] = {"embedded_tokens", HEARTH_I32, 1, HTH_NUM_EMBEDDINGS, 0, 0},
+    [HTH_TOKEN_IDS] = {"token_ids", HEARTH_I32, 1, HTH_TOKENS, 0, 0, false},
+    [HTH_POSITIONS] = {"positions", HEARTH_I32, 1, HTH_TOKENS, 0, 0, false},
+    [HTH_TOKEN_SEQ] = {"token_seq", HEARTH_I32, 1, HTH_TOKENS, 0, 0, false},
+    [HTH_ITEMS] = {"items", HEARTH_I32, 2, HTH_NUM_ITEMS, 0, sizeof(hth_item) / 4, false},
+    [HTH_BLOCK_TABLE] = {"block_table", HEARTH_I32, 2, HTH_SEQUENCES, HTH_BLOCK_TABLE_STRIDE, 0, false},
+    [HTH_LOGIT_ROWS] = {"logit_rows", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS, 0, 0, false},
+    [HTH_MERGES] = {"merges", HEARTH_I32, 2, HTH_NUM_MERGES, 0, sizeof(hth_merge) / 4, false},
+    [HTH_EMBEDDINGS] = {"embeddings", HEARTH_F32, 2, HTH_NUM_EMBEDDINGS, 0, ANY_COLUMNS, false},
+    [HTH_EMBEDDED_TOKENS] = {"embedded_tokens", HEARTH_I32, 1, HTH_NUM_EMBEDDINGS, 0, 0, false},
+    [HTH_LAST_SEEN] = {"last_seen", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
 };
 
 static const struct {
@@ -130,6 +132,7 @@ static hearth_status find_input(const hth_plan *plan, hth_text *text, hth_text_i
     uint32_t i = f->first_input;
     const uint32_t end = i + f->num_inputs;
     while (i < end && strcmp(plan->strings + plan->inputs[i].name, inputs[which].name) != 0) ++i;
+    if (i == end && inputs[which].optional) return HEARTH_OK;
     if (i == end) return CORRUPT("there is no input %s", inputs[which].name);
     const hth_plan_input *input = &plan->inputs[i];
     bool right = input->dtype == (uint32_t)inputs[which].dtype && input->num_dims == inputs[which].num_dims &&

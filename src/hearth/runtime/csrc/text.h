@@ -42,6 +42,7 @@ typedef enum hth_text_input {
     HTH_MERGES,
     HTH_EMBEDDINGS,
     HTH_EMBEDDED_TOKENS,
+    HTH_LAST_SEEN,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
 

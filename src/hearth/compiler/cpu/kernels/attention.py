@@ -48,6 +48,7 @@ class AttentionSpec:
     group: int
     hp: int
     kv_dtype: str = "float16"
+    ahead: bool = False  # tokens may see later ones
 
     @property
     def name(self) -> str:
@@ -57,6 +58,8 @@ class AttentionSpec:
             parts.append(f"w{self.window}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
+        if self.ahead:
+            parts.append("ahead")
         return "_".join(parts)
 
     @property
@@ -83,7 +86,8 @@ class _State:
 
 
 def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
-    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; block_table i32;
+    """Buffers: Q f32 [kv][token][group][hp] (scaled); K, V pages; items i32 [.][8]; positions i32; with `ahead`
+    last_seen i32 (the last position that each token sees, which never falls within a sequence); block_table i32;
     P f32 [slot][kv][group][partial_width]; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld.
     Unit: item * kv_heads + kv head."""
     assert page_tokens == LANES
@@ -92,6 +96,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     q = k.buffer("Q", "float32")
     kpages, vpages = k.buffer("k_pages", spec.kv_dtype), k.buffer("v_pages", spec.kv_dtype)
     items, positions = k.buffer("items", "int32"), k.buffer("positions", "int32")
+    last_seen = k.buffer("last_seen", "int32") if spec.ahead else positions
     block_table, partials, out = k.buffer("block_table", "int32"), k.buffer("P", "float32"), k.buffer("O", "float32")
     kv_heads, head_dim, tokens, stride, ld = (k.scalar(n) for n in ("kv_heads", "head_dim", "tokens", "stride", "ld"))
     hp, group, width = spec.hp, spec.group, spec.split_tokens
@@ -119,7 +124,9 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
         rows = k.let(count * group, "rows")
         q_at = k.let((kv * tokens + first) * (group * hp), "q_at")
         first_pos = k.let(cast("int64", positions.load(first)), "first_pos")
-        filled = k.let(first_pos + count, "filled")  # positions that have been written
+        # Positions that have been written, as far as this tile sees them.
+        seen_until = cast("int64", last_seen.load(first + count - 1)) + 1 if spec.ahead else first_pos + count
+        filled = k.let(seen_until, "filled")
         lowest = tirx.max(first_pos - (spec.window - 1), i64(0)) if spec.window else i64(0)
         page_begin = k.let(tirx.floordiv(lowest, i64(page_tokens)), "page_begin")
         page_end = k.let(tirx.floordiv(filled - 1, i64(page_tokens)) + 1, "page_end")
@@ -189,9 +196,13 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     with k.loop(tirx.floordiv(pages, i64(several)) * several, pages) as p:
                         take(p, 1)
 
-            def hide(r: Expr, pages: Expr = pages, start: Expr = start, first_pos: Expr = first_pos) -> None:
+            def hide(
+                r: Expr, pages: Expr = pages, start: Expr = start, first_pos: Expr = first_pos, first: Expr = first
+            ) -> None:
                 """Minus infinity where row r may not look: in the pages at the ends of what it sees, and beyond."""
-                position = k.let(first_pos + tirx.floordiv(r, i64(group)), "position")
+                token = tirx.floordiv(r, i64(group))
+                position = k.let(first_pos + token, "position")
+                last = k.let(cast("int64", last_seen.load(first + token)), "last") if spec.ahead else position
 
                 def mask(p: Expr, seen: Callable[[Expr], Expr]) -> None:
                     token = broadcast(cast("int32", (start + p) * page_tokens), LANES) + tirx.Ramp(
@@ -201,10 +212,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                     value = tirx.Select(seen(token), memory.load(at, LANES), f32(MINUS_INFINITY, LANES))
                     k.store(memory, at, value)
 
-                own = k.let(tirx.floordiv(position, i64(page_tokens)) - start, "own")
+                own = k.let(tirx.floordiv(last, i64(page_tokens)) - start, "own")
                 own = k.let(tirx.min(tirx.max(own, i64(0)), pages), "own")
                 with k.loop(own, pages) as p:
-                    mask(p, lambda token: token <= broadcast(cast("int32", position), LANES))
+                    mask(p, lambda token: token <= broadcast(cast("int32", last), LANES))
                 if spec.window:
                     before = tirx.floordiv(position - spec.window, i64(page_tokens)) + 1 - start
                     with k.loop(0, k.let(tirx.min(tirx.max(before, i64(0)), pages), "before")) as p:

@@ -30,6 +30,8 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     q, k, v, *rest = arguments(value)
     tables, rest = (rest[:2], rest[2:]) if rotates else ([], rest)
     norms, rest = (rest[:2], rest[2:]) if norm else ([], rest)
+    ahead = bool(attribute(value, "ahead"))
+    last_seen, rest = ([rest[0]], rest[1:]) if ahead else ([], rest)
     positions, token_seq, items, merges, block_table, k_pages, v_pages = rest
     sources, offsets, strides = zip(*(columns_of(graph, x) for x in (q, k, v)), strict=True)
     n, seq_stride = q.ty.shape[0], block_table.ty.shape[1]
@@ -51,7 +53,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
         )
     )  # fmt: skip
     softcap = float(attribute(value, "softcap")) or None
-    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype)
+    spec = AttentionSpec(window or None, softcap, TILE_TOKENS, SPLIT_TOKENS, group, hp, kv_dtype, ahead)
     kernel = s.use(spec.name, lambda isa: attention(isa, spec, PAGE_TOKENS), spec.scratch_bytes())
     merge = s.use("", lambda isa: attention_merge(spec))
     ld = stride(heads * head_dim)
@@ -60,7 +62,7 @@ def _paged_attention(graph: Graph, value: Any, s: Selection) -> Any:
     parts = graph.emit(
         call(
             kernel,
-            [rotated, k_pages, v_pages, items, positions, block_table],
+            [rotated, k_pages, v_pages, items, positions, *last_seen, block_table],
             [partials, out], items.ty.shape[0] * kv_heads, [kv_heads, head_dim, n, seq_stride, ld],
             # A product with the key, a product with the value.
             work=Work("attention", pair_operations=4 * heads * head_dim, window=window),
