@@ -12,8 +12,7 @@ from hearth.checkpoint.graphs import open_graph
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
-from hearth.quant.formats import Format
-from hearth.quant.policy import choose_format
+from hearth.compiler.formats import formats_of
 
 if TYPE_CHECKING:
     from hearth.checkpoint.pt2 import ExportedProgram
@@ -71,9 +70,7 @@ def graph_job(
 ) -> Job:
     """What there is to compile of a graph."""
     network = _network(checkpoint, sizes)
-    formats: dict[str, Format] = {}
-    for parameter, role in network.roles.items():
-        formats[parameter] = choose_format(parameter, role, "f32", checkpoint.kind, quant)
+    formats = formats_of(network, quant, precision, checkpoint.kind)
     body = [fmt.name for parameter, fmt in formats.items() if network.role(parameter) == "body"]
 
     def write(folder: Path) -> None:

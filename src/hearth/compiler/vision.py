@@ -11,6 +11,7 @@ from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
+from hearth.compiler.formats import formats_of
 from hearth.errors import TokenizerMissing, Unsupported
 from hearth.image import read_preprocess
 from hearth.image.preprocess import Preprocess
@@ -19,8 +20,7 @@ from hearth.model.kinds import VISION
 from hearth.model.network import Network
 from hearth.model.vision import LoadedVision, load_vision
 from hearth.quant.floats import widen
-from hearth.quant.formats import FORMATS, Format
-from hearth.quant.policy import choose_format, format_name
+from hearth.quant.formats import Format
 from hearth.units import counted
 
 DEFAULT_QUANT = "int8"
@@ -122,16 +122,7 @@ def vision_formats(network: Network, quant: str, precision: Precision) -> dict[s
             why="Models of this size answer otherwise then.",
             hint="Leave --quant out: 8 bits lose nothing that can be seen.",
         )
-    formats = {}
-    for name, shape in network.shapes.items():
-        role = network.role(name)
-        if role == "exact":
-            continue
-        if len(shape) == 2:
-            formats[name] = choose_format(name, role, "f32", "safetensors", quant)
-        elif precision == "default" and not FORMATS[format_name(quant)].is_float:
-            formats[name] = FORMATS["i8"]
-    return formats
+    return formats_of(network, quant, precision, "safetensors")
 
 
 def vision_spec(checkpoint: Checkpoint, model: LoadedVision, preprocess: Preprocess) -> VisionSpec:

@@ -15,8 +15,13 @@ from hearth.model.imported.graph import Graph, replaced
 from hearth.model.network import Dtype, Function, Input, Network, Role
 
 FUNCTION = "main"
-_ROLES: tuple[tuple[str, int, Role], ...] = (("hearth.linear", 1, "body"), ("take", 0, "head"))
-"""Operation, which operand of it is a matrix, and the role of that."""
+_ROLES: tuple[tuple[str, int, int, Role], ...] = (
+    ("hearth.linear", 1, 2, "body"),
+    ("hearth.conv2d", 1, 4, "body"),
+    ("hearth.conv2d_transpose", 1, 4, "body"),
+    ("take", 0, 2, "head"),
+)
+"""Operation, which operand of it is a weight, how many axes that has, and its role."""
 
 Converted = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Variables of inputs and outputs, by name."""
@@ -87,11 +92,11 @@ def _bounds(g: Graph, var: Any, bindings: Mapping[Any, Any]) -> tuple[int | None
 def _roles(g: Graph, bindings: Mapping[Any, Any]) -> dict[Any, Role]:
     roles: dict[Any, Role] = {}
     for value in bindings.values():
-        for name, place, role in _ROLES:
+        for name, place, rank, role in _ROLES:
             if operation(value) != name:
                 continue
             matrix = (arguments(value) if name.startswith("hearth.") else value.args)[place]
-            if matrix in g.known and g.rank(matrix) == 2:
+            if matrix in g.known and g.rank(matrix) == rank:
                 roles[matrix] = role
     return roles
 

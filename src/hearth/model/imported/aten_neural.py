@@ -259,6 +259,14 @@ def _place(name: str) -> Converter:
     return convert
 
 
+def _weight_norm(c: Context) -> Any:
+    """A direction v with the length g, for each place of one axis."""
+    v, axis = c.x("v"), c.axis("dim", of="v")
+    others = [i for i in range(c.rank("v")) if i != axis]
+    length = c.unary("sqrt", c.g.emit(op.sum(binary(c.g, "multiply", v, v), others, keepdims=True)))
+    return binary(c.g, "multiply", v, binary(c.g, "divide", c.x("g"), length))
+
+
 def _norm(c: Context) -> Any:
     order = c.get("ord", c.get("p", 2))
     axes, keep = c.axes(), bool(c.get("keepdim", False))
@@ -385,6 +393,7 @@ NEURAL: dict[str, Converter] = {
     "sum": _reduce("sum"), "amax": _reduce("max"), "amin": _reduce("min"), "prod": _reduce("prod"),
     "var": _spread("var"), "std": _spread("std"), "any": _any_all("any"), "all": _any_all("all"),
     "max": _extreme("max"), "min": _extreme("min"), "argmax": _place("argmax"), "argmin": _place("argmin"),
+    "_weight_norm": _weight_norm,
     "linalg_vector_norm": _norm, "norm": _norm, "cumsum": _cumsum, "topk": _topk, "sort": _sort,
     "scaled_dot_product_attention": _scaled_dot_product_attention,
     "_scaled_dot_product_flash_attention_for_cpu": _attention_kernel,

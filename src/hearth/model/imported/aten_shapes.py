@@ -14,7 +14,7 @@ from tvm.relax import op
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.indices import from_front, joined_numbers, take
-from hearth.model.imported.moves import broadcast, broadcast_shape, part, permute, reshape, tile, without_axis
+from hearth.model.imported.moves import binary, broadcast, broadcast_shape, part, permute, reshape, tile, without_axis
 
 _TO_THE_END = (1 << 31) - 1
 
@@ -339,6 +339,18 @@ def _roll(c: Context) -> Any:
     return x
 
 
+def _diff(c: Context) -> Any:
+    """Each element less the one before it."""
+    axis, x = c.axis(default=-1), c.x()
+    parts = [x if part == "self" else c.cast(c.x(part), str(x.ty.dtype)) for part in ("prepend", "self", "append")
+             if part == "self" or c.get(part) is not None]  # fmt: skip
+    x = parts[0] if len(parts) == 1 else c.g.emit(op.concat(parts, axis))
+    for _ in range(int(c.get("n", 1))):
+        size = c.g.shape(x)[axis]
+        x = binary(c.g, "subtract", part(c.g, x, axis, 1, size), part(c.g, x, axis, 0, size - 1))
+    return x
+
+
 def _flip(c: Context) -> Any:
     x = c.x()
     for axis in c.axes("dims"):
@@ -428,6 +440,7 @@ SHAPES: dict[str, Converter] = {
     "ones": _made(1), "empty": _made(0), "zeros_like": _made_like(0), "ones_like": _made_like(1),
     "empty_like": _made_like(0), "new_zeros": _new(0), "new_ones": _new(1), "new_full": _full, "arange": _arange,
     "linspace": _linspace, "scalar_tensor": _scalar_tensor, "meshgrid": _meshgrid, "roll": _roll, "flip": _flip,
+    "diff": _diff,
     "pad": _pad, "constant_pad_nd": _pad, "reflection_pad2d": lambda c: _pad_as(c, "reflect"),
     "replication_pad2d": lambda c: _pad_as(c, "replicate"), "tril": _triangle(upper=False),
     "triu": _triangle(upper=True), "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from tvm.relax import op
 
-from hearth.errors import Unsupported
+from hearth.model.calls import operation
 from hearth.model.imported.converting import as_variable
 from hearth.model.imported.graph import Graph
 from hearth.model.imported.moves import binary, reshape
+from hearth.model.imported.simplify import run_of
 
 _SAME_VALUES = ("reshape", "astype", "expand_dims", "permute_dims", "broadcast_to")
 
@@ -19,7 +20,7 @@ _SAME_VALUES = ("reshape", "astype", "expand_dims", "permute_dims", "broadcast_t
 def is_given(g: Graph, var: Any) -> bool:
     """Whether the values of a variable are those of an input, in whatever shape: the runtime checks their bounds."""
     while (made := g.definitions.get(var)) is not None:
-        if getattr(getattr(made, "op", None), "name", "").removeprefix("relax.") not in _SAME_VALUES:
+        if operation(made) not in _SAME_VALUES:
             return False
         var = made.args[0]
     return var not in g.known
@@ -31,31 +32,61 @@ def from_front(g: Graph, indices: Any, size: Any) -> Any:
     known = g.value(indices)
     if known is not None and (isinstance(size, int) or known.min(initial=0) >= 0):
         return g.constant(known % size if isinstance(size, int) and size else known)
-    whole = np.empty(1, object)
-    whole[0] = size
-    length = reshape(g, as_variable(g, whole), [])
+    length = _length(g, size)
     negative = binary(g, "less", indices, g.constant(np.array(0)))
     return g.emit(op.where(negative, binary(g, "add", indices, length), indices))
+
+
+def largest(g: Graph, var: Any) -> Any:
+    """What no number of an array is above, as a size; None: nothing is known of them."""
+    known = g.value(var)
+    if known is not None:
+        return int(known.max(initial=0)) if known.dtype.kind in "iub" else None
+    made: Any = g.definitions.get(var)
+    name = operation(made)
+    if str(var.ty.dtype) == "bool":
+        return 1
+    if name == "arange":
+        start, end, step = made.args
+        return g.simplified(end - 1) if g.same(step, 1) and g.analyzer.can_prove(start >= 0) else None
+    if name in (*_SAME_VALUES, "strided_slice"):
+        return largest(g, made.args[0])
+    if name == "cumsum" and made.attrs.axis is not None and not made.attrs.exclusive:
+        each = largest(g, made.args[0])
+        return None if each is None else g.simplified(each * g.shape(var)[int(made.attrs.axis)])
+    if name in ("add", "multiply"):
+        parts = [largest(g, part) for part in made.args]
+        if None in parts:
+            return None
+        return g.simplified(parts[0] + parts[1] if name == "add" else parts[0] * parts[1])
+    return None
+
+
+def _length(g: Graph, size: Any) -> Any:
+    """A size as a number of the graph."""
+    whole = np.empty(1, object)
+    whole[0] = size
+    return reshape(g, as_variable(g, whole), [])
 
 
 def take(g: Graph, x: Any, indices: Any, axis: int) -> Any:
     """x at these numbers of an axis. Of a table of rows by an input of the graph, numbers count from the beginning."""
     shape = g.shape(x)
     is_table = x in g.known and len(shape) == 2 and axis == 0 and str(x.ty.dtype) == "float32"
-    if not (is_table and is_given(g, indices)):
+    if not (is_table and is_given(g, indices)) and run_of(g, indices) is None:
+        most = largest(g, indices) if isinstance(shape[axis], int) else None
+        if most is not None and not g.analyzer.can_prove(most < shape[axis]):
+            g.limit(most + 1, shape[axis])
         indices = from_front(g, indices, shape[axis])
     return g.emit(op.take(x, indices, axis, mode="clip"))
 
 
 def joined_numbers(g: Graph, indices: Sequence[Any], sizes: Sequence[Any]) -> Any:
     """Numbers of several axes as numbers of the one axis that they are together."""
-    if any(not isinstance(size, int) for size in sizes[1:]):
-        raise Unsupported("it picks along several axes that are not fixed")
     flat = None
     for each, size in zip(indices, sizes, strict=True):
         each = from_front(g, each, size)
-        step = g.constant(np.array(size)) if isinstance(size, int) else None
-        flat = each if flat is None else binary(g, "add", binary(g, "multiply", flat, step), each)
+        flat = each if flat is None else binary(g, "add", binary(g, "multiply", flat, _length(g, size)), each)
     return flat
 
 

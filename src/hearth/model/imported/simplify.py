@@ -238,7 +238,7 @@ def take_of_a_run(g: Graph, call: Any) -> Any:
     if call.attrs.axis is None or (x in g.known and indices in g.known):
         return None
     axis, shape = int(call.attrs.axis) % g.rank(x), g.shape(call)
-    if (run := _run(g, indices)) is not None:
+    if (run := run_of(g, indices)) is not None:
         first, count = run
         return reshape(g, part(g, x, axis, first, first + count), shape)
     full = g.behind(indices, "full")
@@ -249,14 +249,14 @@ def take_of_a_run(g: Graph, call: Any) -> Any:
     return broadcast(g, reshape(g, row, [*rest[:axis], *[1] * g.rank(indices), *rest[axis + 1 :]]), shape)
 
 
-def _run(g: Graph, indices: Any) -> tuple[Any, Any] | None:
+def run_of(g: Graph, indices: Any) -> tuple[Any, Any] | None:
     """(first, count) of integers that count up one by one, in whatever shape."""
     known = g.value(indices)
     if known is not None:
         flat = known.reshape(-1)
         return (int(flat[0]), flat.size) if flat.size and flat[0] >= 0 and np.all(np.diff(flat) == 1) else None
     if (moved := g.behind(indices, "reshape")) is not None:
-        return _run(g, moved.args[0])
+        return run_of(g, moved.args[0])
     if (counted := g.behind(indices, "arange")) is not None:
         start, end, step = counted.args
         return (start, g.simplified(end - start)) if g.same(step, 1) and g.analyzer.can_prove(start >= 0) else None
@@ -264,7 +264,7 @@ def _run(g: Graph, indices: Any) -> tuple[Any, Any] | None:
     if piece is None or len(piece.args[1].fields) != 1:
         return None
     source, (axis,), (begin,), (end,), *steps = (piece.args[0], *(arg.fields for arg in piece.args[1:]))
-    run, sizes = _run(g, source), g.shape(source)
+    run, sizes = run_of(g, source), g.shape(source)
     alone = all(size == 1 for i, size in enumerate(sizes) if i != int(axis))
     if run is None or not alone or any(not g.same(step, 1) for fields in steps for step in fields):
         return None

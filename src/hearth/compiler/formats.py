@@ -1,0 +1,27 @@
+"""Formats of the weights of networks that see, or that strangers wrote: matrices as asked, convolutions in 8 bits."""
+
+from __future__ import annotations
+
+from hearth.checkpoint.types import SourceKind
+from hearth.compiler.compile import Precision
+from hearth.model.network import Network
+from hearth.quant.formats import FORMATS, Format
+from hearth.quant.policy import choose_format, format_name
+
+
+def formats_of(network: Network, quant: str, precision: Precision, kind: SourceKind) -> dict[str, Format]:
+    """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers.
+
+    Raises:
+        UsageError: `quant` is no format that a user may choose.
+    """
+    formats = {}
+    for name, shape in network.shapes.items():
+        role = network.role(name)
+        if role == "exact":
+            continue
+        if len(shape) == 2:
+            formats[name] = choose_format(name, role, "f32", kind, quant)
+        elif precision == "default" and not FORMATS[format_name(quant)].is_float:
+            formats[name] = FORMATS["i8"]
+    return formats
