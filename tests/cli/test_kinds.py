@@ -86,10 +86,17 @@ def test_what_is_compiled_is_as_large_as_was_foretold_and_is_described_alike(
     # Tensors begin at multiples of 64 bytes, which shows in models as small as these.
     tensors = len(open_bundle(made).manifest.files) + 300
     assert abs(after["weights_bytes"] - before["weights_bytes"]) < 64 * tensors
-    assert run(["compile", str(models / name), "--offline"]) == 0  # into the cache
+
+
+def test_the_list_of_what_is_compiled_tells_what_it_is_for(models: Path, capfd: Any) -> None:
+    name = str(models / "vit")
+    assert run(["compile", name, "--offline"]) == 0
     capfd.readouterr()
     assert run(["list", "--json"]) == 0
-    assert before["made_for"] in {b["made_for"] for b in json.loads(capfd.readouterr().out)["bundles"]}
+    bundles = json.loads(capfd.readouterr().out)["bundles"]
+    assert [bundle["made_for"] for bundle in bundles if bundle["model"] == name] == ["vision"]
+    assert run(["list"]) == 0
+    assert "MADE FOR" in capfd.readouterr().out
 
 
 def test_a_network_is_compiled_for_a_size_of_pictures(models: Path, tmp_path: Path, capfd: Any) -> None:

@@ -137,6 +137,11 @@ _BODIES: dict[str, Any] = {
 )
 async def look(request: Request) -> Any:
     """What a model sees in a picture: labels, objects, regions, depths or a vector, whichever it was made for."""
+    return await answer(request)
+
+
+async def answer(request: Request) -> dict[str, Any]:
+    """The answer to a request with a picture, as `VisionAnswer` has it."""
     body, picture = await _read(request)
     models: Models = request.app.state.models
     async with models.use_for_pictures(body.model) as opened:
@@ -160,7 +165,9 @@ def _seen(vision: Vision, picture: bytes, asked: Asked, draw: bool | None) -> di
         pixels = read_image(picture, "The picture")
     except (CorruptFile, Unsupported) as error:
         message = " ".join(part for part in (error.what, error.why, error.hint) if part)
-        raise ApiError(400, message, code="invalid_image", param=_WHERE) from error
+        refused = ApiError(400, message, code="invalid_image", param=_WHERE)
+        refused.kind = "UnreadablePicture"
+        raise refused from error
     (result,) = look([pixels])
     told = {"height": pixels.shape[0], "width": pixels.shape[1], "size": vision.info.size} | as_json(result)
     if draw and isinstance(result, list | Segmentation | Depth):

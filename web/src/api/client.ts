@@ -13,6 +13,7 @@ import type {
   Problem,
   Pull,
   Settings,
+  Sight,
   Status,
   Suggestion,
 } from "./types";
@@ -99,6 +100,17 @@ export const api = {
   /** Ends a pull, or takes one that has ended off the list. What has come of it is kept. */
   async dropPull(name: string): Promise<void> {
     await send("DELETE", `/api/models/pulls?${new URLSearchParams({ name })}`);
+  },
+
+  look(picture: File, model: string, asked: { labels: string[]; threshold: number }, signal: AbortSignal): Promise<Sight> {
+    const form = new FormData();
+    form.append("model", model);
+    form.append("image", picture, picture.name);
+    form.append("threshold", String(asked.threshold));
+    form.append("draw", "true");
+    // A field with a comma would be several labels.
+    for (const label of asked.labels) form.append("labels", label);
+    return json("POST", "/api/vision", form, signal);
   },
 
   conversations(query: string, before: string | null, signal?: AbortSignal): Promise<{ conversations: ConversationCard[]; more: boolean }> {

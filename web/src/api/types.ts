@@ -24,6 +24,10 @@ export interface Model {
   thinking: boolean;
   tools: boolean;
   /** Its own settings, while it is open. */
+  /** Which kind of model it is; null where it is not known yet. */
+  made_for: "text" | "encoder" | "vision" | null;
+  /** What one does that is no language model. */
+  task: string | null;
   sampling: Partial<Record<"temperature" | "top_p" | "min_p" | "top_k" | "repetition_penalty", number>> | null;
 }
 
@@ -31,6 +35,35 @@ export interface Models {
   models: Model[];
   /** Some are still being looked at: ask again in a moment. */
   looking: boolean;
+}
+
+/** A label of a picture; an object with its box, in pixels. */
+export interface Found {
+  label: string;
+  score: number;
+  index: number;
+  left?: number;
+  top?: number;
+  right?: number;
+  bottom?: number;
+}
+
+/** What a model sees in a picture; which fields there are follows from its task. */
+export interface Sight {
+  model: string;
+  task: "classify" | "embed" | "detect" | "segment" | "depth" | "zero_shot";
+  height: number;
+  width: number;
+  found?: Found[];
+  regions?: { label: string; share: number; index: number }[];
+  /** Whether depths are metres. */
+  metric?: boolean;
+  least?: number;
+  median?: number;
+  most?: number;
+  embedding?: number[];
+  /** The picture with what was found in it, as a data URL. */
+  drawn?: string;
 }
 
 /** A model that this machine could run well. */

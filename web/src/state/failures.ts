@@ -23,6 +23,7 @@ const KINDS = {
   Busy: ["retry"],
   ModelBroken: ["retry"],
   PictureAttached: [],
+  UnreadablePicture: [],
   NoText: [],
 } as const satisfies Record<string, readonly Action[]>;
 

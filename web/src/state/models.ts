@@ -39,7 +39,7 @@ export async function loadSuggestions(): Promise<void> {
 export const newChatModel = computed<string | null>(() => {
   const known = models.value ?? [];
   const last = prefs.value.model;
-  if (last && known.some((model) => model.name === last && !model.problem)) return last;
+  if (last && known.some((model) => model.name === last && !model.problem && model.made_for !== "encoder")) return last;
   return status.value?.default_model ?? known[0]?.name ?? null;
 });
 
@@ -48,7 +48,8 @@ export function modelNamed(name: string | null): Model | null {
 }
 
 export function rememberModel(name: string): void {
-  setPrefs({ model: name });
+  // New chats begin with what chats.
+  if (modelNamed(name)?.made_for !== "vision") setPrefs({ model: name });
 }
 
 /** Gives a model's memory back; it is opened again when it is asked. */

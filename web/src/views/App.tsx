@@ -8,7 +8,8 @@ import { cards } from "../state/library";
 import { announcement } from "../state/notices";
 import { prefs } from "../state/prefs";
 import { openId } from "../state/route";
-import { closeDrawer, deleting, drawerOpen, helpOpen, isNarrow, settingsOpen, targets } from "../state/ui";
+import { seeing, show } from "../state/sight";
+import { closeDrawer, deleting, drawerOpen, helpOpen, isNarrow, settingsOpen } from "../state/ui";
 import { Composer } from "./Composer";
 import { DeleteDialog } from "./DeleteDialog";
 import { Header } from "./Header";
@@ -17,6 +18,7 @@ import { Notices } from "./Notices";
 import { Offline } from "./Offline";
 import { SettingsPanel } from "./SettingsPanel";
 import { Sidebar } from "./Sidebar";
+import { Sight } from "./Sight";
 import { Thread } from "./Thread";
 
 export function App() {
@@ -27,13 +29,13 @@ export function App() {
     <div class={`app ${sidebarShown ? "with-sidebar" : ""} ${settingsOpen.value ? "with-settings" : ""}`}>
       <a
         class="skip"
-        href="#input"
+        href={seeing.value ? "#sight" : "#input"}
         onClick={(event) => {
-          event.preventDefault();
-          targets.input?.focus();
+          event.preventDefault(); // the address says which conversation is open
+          document.getElementById(seeing.peek() ? "sight" : "input")?.focus();
         }}
       >
-        {text.value.skipToInput}
+        {seeing.value ? text.value.skipToSight : text.value.skipToInput}
       </a>
       {sidebarShown && <Sidebar />}
       {isNarrow.value && (drawerOpen.value || settingsOpen.value) && (
@@ -48,13 +50,19 @@ export function App() {
       <main class="main" inert={isNarrow.value && (drawerOpen.value || settingsOpen.value)}>
         <Header sidebarShown={sidebarShown} />
         <Offline />
-        <Thread />
-        <Composer />
+        {seeing.value ? (
+          <Sight />
+        ) : (
+          <>
+            <Thread />
+            <Composer />
+          </>
+        )}
       </main>
       {settingsOpen.value && <SettingsPanel key={openId.value ?? "new"} />}
       {helpOpen.value && <HelpDialog />}
       {deleting.value && <DeleteDialog />}
-      {dragging && <div class="drop-hint">{text.value.dropHere}</div>}
+      {dragging && <div class="drop-hint">{seeing.value ? text.value.sightDropHere : text.value.dropHere}</div>}
       <Notices />
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement.value}
@@ -66,7 +74,7 @@ export function App() {
 /** The title of the open conversation: the list hears of a new one first. */
 export function openTitle(): string {
   const id = openId.value;
-  if (!id) return "";
+  if (!id) return seeing.value ? text.value.sight : "";
   return cards.value.find((card) => card.id === id)?.title || conversation.value?.title || text.value.untitled;
 }
 
@@ -75,6 +83,12 @@ function useTitle(): void {
   useEffect(() => {
     document.title = title ? `${title} · ${text.peek().appName}` : text.peek().appName;
   }, [title]);
+}
+
+/** What is done with files: a model that sees is shown the first, any other is told what is in them. */
+function take(files: FileList): void {
+  if (!seeing.peek()) attachFiles(files);
+  else if (files[0]) show(files[0]);
 }
 
 /** Files dropped anywhere on the page are attached; pasted ones too. */
@@ -94,13 +108,13 @@ function useFileDrop(): boolean {
       if (!hasFiles(event)) return;
       event.preventDefault();
       setDragging(false);
-      attachFiles(event.dataTransfer!.files);
+      take(event.dataTransfer!.files);
     };
     const paste = (event: ClipboardEvent): void => {
       const files = event.clipboardData?.files;
       if (!files?.length || event.clipboardData?.types.includes("text/plain")) return;
       event.preventDefault();
-      attachFiles(files);
+      take(files);
     };
     addEventListener("dragover", over);
     addEventListener("dragleave", leave);

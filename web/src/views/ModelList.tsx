@@ -19,13 +19,13 @@ export function ModelList({ onChoose }: { onChoose: (name: string) => void }) {
       {all.map((model) => {
         const chosen = model.name === currentModel.value;
         return (
-          <li key={model.name} class={model.problem ? "model-line unusable" : "model-line"}>
+          <li key={model.name} class={usable(model) ? "model-line" : "model-line unusable"}>
             <button
               type="button"
               class="model-item"
               aria-pressed={chosen}
-              aria-disabled={model.problem !== ""}
-              onClick={() => model.problem || onChoose(model.name)}
+              aria-disabled={!usable(model)}
+              onClick={() => usable(model) && onChoose(model.name)}
             >
               <span class="model-item-name">{model.name}</span>
               <Facts model={model} />
@@ -39,6 +39,11 @@ export function ModelList({ onChoose }: { onChoose: (name: string) => void }) {
   );
 }
 
+/** Whether it answers, or looks at pictures. */
+function usable(model: Model): boolean {
+  return !model.problem && model.made_for !== "encoder";
+}
+
 function Facts({ model }: { model: Model }) {
   const t = text.value;
   const facts = [
@@ -49,6 +54,8 @@ function Facts({ model }: { model: Model }) {
     model.context ? t.modelContext(compact(model.context, locale.value)) : "",
     model.thinking ? t.modelThinks : "",
     model.tools ? t.modelTools : "",
+    model.made_for === "vision" ? t.modelSees : "",
+    model.made_for === "encoder" ? t.modelReads : "",
   ].filter(Boolean);
   const wrong = model.problem ? inWords({ message: t.unusable, hint: null, kind: model.problem }).message : model.fits === false ? t.doesNotFit : "";
   return (

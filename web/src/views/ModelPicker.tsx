@@ -2,9 +2,10 @@
 
 import { ChevronDown } from "lucide";
 import { text } from "../i18n";
-import { change, currentModel } from "../state/chat";
-import { loadModels, loadSuggestions, pickerOpen } from "../state/models";
+import { change, currentModel, newChat } from "../state/chat";
+import { loadModels, loadSuggestions, modelNamed, pickerOpen } from "../state/models";
 import { coming, pulls } from "../state/pulls";
+import { openId } from "../state/route";
 import { GetModel } from "./GetModel";
 import { Icon } from "./Icon";
 import { Menu } from "./Menu";
@@ -36,6 +37,8 @@ export function ModelPicker() {
       {(close) => (
         <Panel
           onChoose={(chosen) => {
+            // A picture is no part of a conversation: the one that is open stays as it is.
+            if (openId.peek() && modelNamed(chosen)?.made_for === "vision") newChat();
             void change({ model: chosen });
             close();
           }}

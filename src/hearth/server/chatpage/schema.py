@@ -120,7 +120,8 @@ class ModelLine(BaseModel):
 
     `memory_bytes`: what it takes, or would; `disk_bytes`: its files; `format`: how its weights were published;
     `sampling`: its own settings by name, while it is open; `fits`: whether there is memory for it now; `problem`: a
-    name of `hearth.errors` where it cannot be opened.
+    name of `hearth.errors` where it cannot be opened; `made_for`: which kind of model it is; `task`: what one does that
+    is no language model.
     """
 
     name: str
@@ -134,6 +135,8 @@ class ModelLine(BaseModel):
     thinking: bool
     tools: bool
     sampling: dict[str, float] | None
+    made_for: str | None
+    task: str | None
 
 
 class ModelLines(BaseModel):

@@ -14,10 +14,10 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from hearth.engine import SamplingParams
-from hearth.errors import HearthError, Unsupported
+from hearth.errors import CorruptFile, HearthError, Unsupported
 from hearth.fit import verdict
 from hearth.hub import Installed, installed, list_models
-from hearth.measure import TextDescription, describe
+from hearth.measure import EncoderDescription, TextDescription, VisionDescription, describe
 from hearth.server.chatpage.schema import ModelLine, ModelLines
 from hearth.server.models import ModelCard, Models
 
@@ -37,6 +37,8 @@ class Facts:
     memory_bytes: int | None = None
     context: int | None = None
     problem: str = ""
+    made_for: str | None = None
+    task: str | None = None
 
 
 class Shelf:
@@ -93,6 +95,8 @@ class Shelf:
             thinking=card.thinking,
             tools=card.tools,
             sampling=_numbers(opened.llm.info.sampling) if opened else None,
+            made_for=card.kind or facts.made_for,
+            task=card.task or facts.task,
         )
 
 
@@ -109,7 +113,13 @@ def _facts(name: str) -> Facts:
         about = describe(installed(name))
     except HearthError as error:
         return Facts(problem=type(error).__name__)
-    if not isinstance(about, TextDescription):
-        return Facts(problem=Unsupported.__name__)  # the page chats
-    formats = list(about.source_formats)[:_MOST_NAMED]
-    return Facts(", ".join(formats), about.memory_bytes, about.context)
+    formats = ", ".join(list(about.source_formats)[:_MOST_NAMED])
+    match about:
+        case TextDescription():
+            return Facts(formats, about.memory_bytes, about.context, made_for=about.made_for)
+        case VisionDescription():
+            problem = CorruptFile.__name__ if about.problem else ""
+            return Facts(formats, about.memory_bytes, None, problem, about.made_for, about.task)
+        case EncoderDescription():
+            return Facts(formats, about.memory_bytes, about.max_tokens, "", about.made_for, about.task)
+    return Facts(problem=Unsupported.__name__)

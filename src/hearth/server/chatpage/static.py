@@ -13,10 +13,12 @@ from fastapi import APIRouter, Request, Response
 from hearth.errors import StorageError
 
 FOLDER: Final = Path(__file__).parent.parent / "page"
-# Nothing from elsewhere, no script or style that does not come as a file, no frame around the page.
+# Nothing from elsewhere, no script or style that does not come as a file, no frame around the page. Pictures may also
+# be those that the page itself holds: what its owner shows to a model.
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
-    " object-src 'none'; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self';"
+    " connect-src 'self'; object-src 'none'; worker-src 'none'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
