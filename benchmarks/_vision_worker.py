@@ -1,8 +1,8 @@
 """One side of a comparison of vision models: a process that opens a model and runs it when it is told to.
 
-The parent writes one JSON object a line: first `{"side": ..., "folder": ..., "threads": n}`, then `{"runs": n}`. Each
-is answered by one line: `{"description": ..., "cosine": least cosine of its outputs to torch's}`, then the milliseconds
-of each run. A worker that waits uses no processor time. Peers run in an environment of their own.
+The parent writes one JSON object a line: first `{"side": ..., "folder": ..., "threads": n, "isa": ...}`, then
+`{"runs": n}`. Each is answered by one line: `{"description": ..., "cosine": least cosine of its outputs to torch's}`,
+then the milliseconds of each run. A worker that waits uses no processor time. Peers run in an environment of their own.
 """
 
 from __future__ import annotations
@@ -52,26 +52,41 @@ def openvino_side(folder: Path, file: str, threads: int, pixels: np.ndarray, pre
     return f"openvino {openvino.__version__.partition('-')[0]}", run
 
 
-def hearth_side(folder: Path, quant: str, precision: str, threads: int, pixels: np.ndarray) -> tuple[str, Run]:
-    from hearth.prepare import open_model, prepare
-    from hearth.runtime import Session
+def hearth_side(job: dict[str, Any], quant: str, precision: Any, pixels: np.ndarray) -> tuple[str, Run]:
+    from hearth.compiler.vision import compile_vision
+    from hearth.runtime import Model, Session
 
     size = (pixels.shape[2], pixels.shape[3])
-    opened = prepare(str(folder / "hf"), kinds=("vision",), size=size, quant=quant, precision=precision, offline=True)  # type: ignore[arg-type]
-    session = Session(open_model(opened, None), threads=threads)
+    folder = Path(job["folder"]) / "hf"
+    bundle = compile_vision(folder, name=str(folder), size=size, quant=quant, precision=precision, isa=job["isa"])
+    session = Session(Model(bundle), threads=job["threads"])
     channels_last = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
     return f"hearth {quant}", lambda: session.run("image", {"pixels": channels_last})
 
 
-SIDES: dict[str, Callable[[Path, int, np.ndarray], tuple[str, Run]]] = {
-    "hearth-int8": lambda folder, threads, x: hearth_side(folder, "int8", "default", threads, x),
-    "hearth-f32": lambda folder, threads, x: hearth_side(folder, "f32", "high", threads, x),
-    "openvino-int8": lambda folder, threads, x: openvino_side(folder, "int8.xml", threads, x, ""),
-    "openvino": lambda folder, threads, x: openvino_side(folder, "f32.xml", threads, x, ""),
-    "openvino-f32": lambda folder, threads, x: openvino_side(folder, "f32.xml", threads, x, "f32"),
-    "onnxruntime-dynamic": lambda folder, threads, x: onnxruntime_side(folder, "dynamic.onnx", threads, x),
-    "onnxruntime-static": lambda folder, threads, x: onnxruntime_side(folder, "static.onnx", threads, x),
-    "onnxruntime-f32": lambda folder, threads, x: onnxruntime_side(folder, "f32.onnx", threads, x),
+def _openvino(file: str, precision: str) -> Callable[[dict[str, Any], np.ndarray], tuple[str, Run]]:
+    """OpenVINO asks the processor, and not what it is held to, whether there are instructions for bf16."""
+
+    def side(job: dict[str, Any], pixels: np.ndarray) -> tuple[str, Run]:
+        hint = precision or ("" if job["isa"] in (None, "amx_int8") else "f32")
+        return openvino_side(Path(job["folder"]), file, job["threads"], pixels, hint)
+
+    return side
+
+
+def _onnxruntime(file: str) -> Callable[[dict[str, Any], np.ndarray], tuple[str, Run]]:
+    return lambda job, x: onnxruntime_side(Path(job["folder"]), file, job["threads"], x)
+
+
+SIDES: dict[str, Callable[[dict[str, Any], np.ndarray], tuple[str, Run]]] = {
+    "hearth-int8": lambda job, x: hearth_side(job, "int8", "default", x),
+    "hearth-f32": lambda job, x: hearth_side(job, "f32", "high", x),
+    "openvino-int8": _openvino("int8.xml", ""),
+    "openvino": _openvino("f32.xml", ""),
+    "openvino-f32": _openvino("f32.xml", "f32"),
+    "onnxruntime-dynamic": _onnxruntime("dynamic.onnx"),
+    "onnxruntime-static": _onnxruntime("static.onnx"),
+    "onnxruntime-f32": _onnxruntime("f32.onnx"),
 }
 
 
@@ -94,7 +109,7 @@ def main() -> None:
         with np.load(folder / "expected.npz") as arrays:
             expected = dict(arrays)
         pixels = expected.pop("pixel_values")
-        description, run = SIDES[job["side"]](folder, job["threads"], pixels)
+        description, run = SIDES[job["side"]](job, pixels)
         answers.write(json.dumps({"description": description, "cosine": cosine(run(), expected)}) + "\n")
         for line in sys.stdin:
             times = []

@@ -3,6 +3,7 @@
 
     python benchmarks/vision.py --peers-python VENV/bin/python
     python benchmarks/vision.py --model swin-t --side hearth-int8 --side openvino-int8 --threads 1 --json
+    python benchmarks/vision.py --isa avx2 --peers-python VENV/bin/python     # as on a lesser processor
 
 Models have real shapes and random weights (`_vision_export.py` makes them once, in the peers' environment). Each side
 is a process that waits while the others run; rounds go through all sides, and who begins changes. Prints medians in ms
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -35,14 +37,20 @@ PEERS = (
 )
 
 
+ONEDNN_ISAS = {"avx2": "AVX2", "avxvnni": "AVX2_VNNI", "avx512vnni": "AVX512_CORE_VNNI", "amx_int8": "AVX512_CORE_AMX"}
+"""What OpenVINO is held to by its library's environment variable. onnxruntime takes what there is."""
+
+
 class Side:
     """A program in its own process."""
 
     def __init__(self, python: str, worker: str, job: dict[str, Any]) -> None:
         self.name: str = job["side"]
+        held = {} if job["isa"] is None else {"ONEDNN_MAX_CPU_ISA": ONEDNN_ISAS[job["isa"]]}
         self._process = subprocess.Popen(
-            [python, str(HERE / worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [python, str(HERE / worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | held,
+        )  # fmt: skip
         self.about = self._ask(job)
         self.ms: list[float] = []
 
@@ -83,7 +91,7 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         for name in arguments.side:
             python = sys.executable if name in OURS else arguments.peers_python
-            job = {"side": name, "folder": str(folder), "threads": arguments.threads}
+            job = {"side": name, "folder": str(folder), "threads": arguments.threads, "isa": arguments.isa}
             sides.append(Side(python, "_vision_worker.py", job))
         for side in sides:
             side.run(arguments.warm)
@@ -95,7 +103,7 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
         for side in sides:
             low, median, high = statistics.quantiles(side.ms, n=4)
             rows.append({"side": side.name, "ms": median, "low": low, "high": high, **side.about})
-        return {"model": model, "threads": arguments.threads, "sides": rows}
+        return {"model": model, "threads": arguments.threads, "isa": arguments.isa, "sides": rows}
     finally:
         for side in sides:
             side.close()
@@ -113,7 +121,7 @@ def table(result: dict[str, Any]) -> str:
         ]
         for row in result["sides"]
     ]
-    what = f"{result['model']}, {result['threads']} threads"
+    what = f"{result['model']}, {result['threads']} threads" + (f", {result['isa']}" if result["isa"] else "")
     return text_table([what, "ms", "middle half", "cosine to torch", "Hearth's ratio"], rows)
 
 
@@ -123,13 +131,15 @@ def main() -> None:
     parser.add_argument("--side", action="append", choices=(*OURS, *PEERS), help="default: all")
     parser.add_argument("--peers-python", default=".cache/peers-venv/bin/python")
     parser.add_argument("--out", type=Path, default=Path(".cache/vision"), help="where models are kept")
+    parser.add_argument("--isa", choices=ONEDNN_ISAS, help="hold Hearth and OpenVINO to it; default: all there is")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5, help="pictures in a turn")
     parser.add_argument("--warm", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    arguments.side = arguments.side or [*OURS, *PEERS]
+    peers = [side for side in PEERS if arguments.isa is None or side.startswith("openvino")]
+    arguments.side = arguments.side or [*OURS, *peers]
     arguments.out.mkdir(parents=True, exist_ok=True)
     for model in arguments.model or MODELS:
         result = measure(model, arguments)
