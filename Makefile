@@ -1,4 +1,4 @@
-# Two commands: `make demo` asks a small model two questions, `make test` passes the tests.
+# Two commands: `make demo` asks a small model two questions and another what a picture shows, `make test` passes the tests.
 # Both set everything up in .venv first; they need Python 3.11+ and make, nothing else.
 PYTHON ?= python3
 VENV := .venv
@@ -27,11 +27,11 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Setting up $(VENV): about 930 MB on the disk, most of it a C compiler and TVM. That takes some minutes, once."
-	@begin=$$(date +%s); $(PIP) -e '.[compile,serve]' && echo $$(($$(date +%s) - begin)) > $(VENV)/.seconds
+	@begin=$$(date +%s); $(PIP) -e '.[compile,serve,vision]' && echo $$(($$(date +%s) - begin)) > $(VENV)/.seconds
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(PIP) -e '.[compile,serve,dev]'
+	@$(PIP) -e '.[compile,serve,vision,dev]'
 	@touch $(VENV)/.run $@
 
 clean:

@@ -70,6 +70,6 @@ def test_a_repository_that_holds_something_else_is_named() -> None:
 
 
 def test_a_file_is_named_for_what_it_is(tmp_path: Path) -> None:
-    (tmp_path / "module.pth").write_bytes(b"x")
+    (tmp_path / "module.ckpt").write_bytes(b"x")
     with pytest.raises(Unsupported, match="pickles"):
-        hub.resolve(str(tmp_path / "module.pth"), offline=True)
+        hub.resolve(str(tmp_path / "module.ckpt"), offline=True)
