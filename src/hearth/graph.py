@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import open_bundle, require_trusted
-from hearth.checkpoint.graphs import is_graph
+from hearth.checkpoint.graphs import METADATA, is_graph
+from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CompileError, Unsupported, UsageError
 from hearth.prepare import COMPILE_HINT
@@ -35,6 +36,10 @@ class Graph:
         threads: that compute; the physical cores this process may use by default.
         trust_bundle: run it though it was compiled elsewhere: it is a program.
 
+    Attributes:
+        inputs, outputs: names, types, shapes.
+        metadata: texts by name that its authors put into the file, such as labels.
+
     Raises:
         ModelNotFound, CorruptFile, BundleMismatch, UntrustedBundle: it is no bundle, or none to run here.
         Unsupported: the bundle is of a model of another kind.
@@ -48,6 +53,7 @@ class Graph:
         if not trust_bundle:
             require_trusted(opened)
         self.path = opened.path
+        self.metadata: Mapping[str, str] = _metadata(opened.path)
         self._model = Model(opened.path)
         try:
             function = self._model.info.functions.get(_FUNCTION)
@@ -189,6 +195,13 @@ def _export(source: Any, example_inputs: Sequence[Any] | None, dynamic_shapes: A
 
 _NARROWER = {np.dtype(np.int64): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.float32),
              np.dtype(np.bool_): np.dtype(np.int32)}  # fmt: skip
+
+
+def _metadata(folder: Path) -> dict[str, str]:
+    """What the graph's file says of it. Raises CorruptFile."""
+    path = folder / METADATA
+    with written_by_compiler(path):
+        return {str(name): str(text) for name, text in read_json_object(path).items()} if path.is_file() else {}
 
 
 def _narrowed(array: NDArray[Any]) -> NDArray[Any]:

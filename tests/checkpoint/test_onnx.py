@@ -37,6 +37,14 @@ def test_a_graph_is_read(tmp_path: Path) -> None:
     assert checkpoint.tokenizer() is None
 
 
+def test_what_the_authors_wrote_into_a_file(tmp_path: Path) -> None:
+    more = proto_field(14, proto_field(1, "labels") + proto_field(2, "cat\nKatze ä")) + proto_field(14, b"")
+    assert _opened(tmp_path, onnx.model([], [], [], more=more)).metadata == {"labels": "cat\nKatze ä", "": ""}
+    damaged = proto_field(14, proto_field(1, "x") + proto_field(2, b"\xff"))
+    with pytest.raises(CorruptFile):
+        _opened(tmp_path, onnx.model([], [], [], more=damaged))
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "wanted"),
     [

@@ -8,6 +8,8 @@ from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import ModelNotFound, Unsupported
 
+METADATA = "metadata.json"
+"""In a bundle: what the graph's file says of it (`OnnxCheckpoint.metadata`)."""
 GRAPHS = (".onnx", ".pt2")
 """Endings of their names."""
 

@@ -32,6 +32,7 @@ class OnnxCheckpoint:
     Attributes:
         graph: what is computed.
         opsets: version of the operators, by domain ("" is ONNX's own).
+        metadata: texts by name that the model's authors put into the file: labels, an alphabet.
 
     Raises:
         CorruptFile: the file is truncated, damaged or hostile, or names a file outside its folder.
@@ -51,6 +52,7 @@ class OnnxCheckpoint:
         try:
             self.graph: OnnxGraph
             self.graph, self.opsets, functions, self._identity = reader.model(data.data)
+            self.metadata: Mapping[str, str] = reader.metadata
         except (ValueError, struct.error) as error:
             raise CorruptFile(f"{path.name} is no sound ONNX file.", why=f"{error}.", hint=PULL_AGAIN) from error
         if functions:

@@ -111,11 +111,15 @@ class GraphReader:
 
     Args:
         external: finds what stands in other files.
+
+    Attributes:
+        metadata: texts by name that the model's authors put into it, once it is read.
     """
 
     def __init__(self, external: External) -> None:
         self._external = external
         self._nodes = 0
+        self.metadata: dict[str, str] = {}
 
     def model(self, data: View) -> tuple[OnnxGraph, dict[str, int], list[str], list[View]]:
         """The graph, the version of each domain's operators, functions that the file defines, and all bytes of the file
@@ -137,6 +141,9 @@ class GraphReader:
                 functions.append(_text(dict(fields(_message(value))).get(1, View(b""))))
             elif isinstance(value, memoryview):
                 rest.append(value)
+            if number == 14:
+                entry = dict(fields(_message(value)))
+                self.metadata[_text(entry.get(1, View(b"")))] = bytes(_message(entry.get(2, View(b"")))).decode("utf-8")
         if graph is None:
             raise ValueError("it holds no graph")
         return graph, opsets, functions, rest

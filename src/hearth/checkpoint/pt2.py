@@ -117,6 +117,7 @@ class ExportedProgram:
     kind: SourceKind = "pt2"
     architecture = "pt2"
     config: Mapping[str, Any] = {}
+    metadata: Mapping[str, str] = {}
 
     def __init__(self, path: Path) -> None:
         self.path = path

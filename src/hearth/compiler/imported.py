@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from hearth.checkpoint.graphs import open_graph
+from hearth.checkpoint.graphs import METADATA, open_graph
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
@@ -74,6 +75,7 @@ def graph_job(
     body = [fmt.name for parameter, fmt in formats.items() if network.role(parameter) == "body"]
 
     def write(folder: Path) -> None:
+        (folder / METADATA).write_text(json.dumps(checkpoint.metadata, ensure_ascii=False), encoding="utf-8")
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:
             save_tokenizer(tokenizer, folder)
