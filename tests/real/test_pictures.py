@@ -27,7 +27,7 @@ PHOTOS = {
     "chelsea.png": {"Egyptian Mau", "tabby cat", "tiger cat"},
     "rocket.jpg": {"missile", "projectile"},
 }
-LINES = ["Hearth reads text", "in pictures: 1,024 pages", "The quick brown fox jumps"]
+LINES = ["Hearth reads text", "in pictures: 1,024 pages", "Nothing leaves this machine"]
 
 
 def need(package: str) -> None:
