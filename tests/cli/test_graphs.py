@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.checkpoint import onnx_builders as onnx
@@ -54,3 +55,21 @@ def test_weights_outside_the_folder_are_refused(hearth: Run, tmp_path: Path) -> 
     done = hearth("compile", str(path))
     assert done.returncode == 4
     assert "own folder" in done.stderr
+
+
+def test_a_graph_is_shown_before_it_is_compiled(hearth: Run, tmp_path: Path) -> None:
+    done = hearth("show", str(_file(tmp_path)))
+    assert done.returncode == 0
+    assert "Relu 1" in done.stdout
+    assert "n x 8" in done.stdout
+    assert "not known" not in done.stdout
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(
+        onnx.model([onnx.node("Odd", ["x"], ["y"])], [onnx.value("x", [None, 8])], [onnx.value("y", [None, 8])])
+    )
+    about = json.loads(hearth("show", str(path), "--json").stdout)
+    assert about["unknown"] == ["Odd"]
+    assert about["inputs"] == [{"name": "x", "dtype": "f32", "shape": [None, 8]}]
+    refused = hearth("show", str(path), "--quant", "q8")
+    assert refused.returncode == 2
+    assert "is a graph" in refused.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -22,18 +23,27 @@ _MADE_FOR = {"encoder": "vectors, scores or labels of texts", "vision": "looking
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, context: int | None, quant: str | None, head: str | None, as_json: bool) -> None:
     """Show what MODEL is and does: family, parameters, formats, the memory that it needs, and whether it fits; the
-    context of a language model, the labels and sizes of one that looks at pictures, the task of an encoder.
+    context of a language model, the labels and sizes of one that looks at pictures, the task of an encoder; of an ONNX
+    file or an exported PyTorch program its inputs, outputs and operations.
 
     A model that is not on this disk is looked at on the hub: how much would have to be downloaded, under which licence,
     which files there are. Nothing is downloaded but the beginning of a file.
     """
+    from hearth.checkpoint.graphs import is_graph
     from hearth.cli.facts import facts_of
     from hearth.cli.table import print_facts
-    from hearth.errors import ModelNotFound
+    from hearth.errors import ModelNotFound, UsageError
     from hearth.hub import installed
     from hearth.measure import describe
     from hearth.runtime.memory import available_bytes
 
+    if is_graph(path := Path(model)) and path.exists():
+        from hearth.cli.graphs import show_graph
+
+        if context or quant or head:
+            raise UsageError(f"{model} is a graph.", why="--context, --quant and --head are for other models.")
+        show_graph(path, as_json)
+        return
     memory_bytes = available_bytes()
     try:
         source = installed(model, memory_bytes=memory_bytes)

@@ -97,15 +97,27 @@ def _input(name: str, dtype: str, shape: tuple[int | Symbol, ...]) -> Wanted:
 
 def _key(node: ExportedNode) -> str:
     """The operator without its overload, and without the mark of working in place."""
-    target = node.target
+    return _base(node.target)
+
+
+def _base(target: str) -> str:
     if not target.startswith("aten."):
         return target
     base = target.split(".")[1]
-    return f"aten.{base[:-1]}" if _in_place(node) else f"aten.{base}"
+    return f"aten.{base[:-1]}" if _is_in_place(target) else f"aten.{base}"
+
+
+def knows(operator: str) -> bool:
+    """Whether an operator, as an exported program names it, has a converter."""
+    return _base(operator) in CONVERTERS
 
 
 def _in_place(node: ExportedNode) -> bool:
-    base = node.target.split(".")[1] if node.target.startswith("aten.") else ""
+    return _is_in_place(node.target)
+
+
+def _is_in_place(target: str) -> bool:
+    base = target.split(".")[1] if target.startswith("aten.") else ""
     return base.endswith("_") and not base.endswith("__")
 
 

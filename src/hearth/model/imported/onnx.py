@@ -71,6 +71,11 @@ def import_onnx(checkpoint: OnnxCheckpoint, sizes: Bounds | None = None) -> Netw
     return network_of(g, convert)
 
 
+def knows(operator: str) -> bool:
+    """Whether an operator, its domain before its name, has a converter."""
+    return operator in CONVERTERS or operator in _CONTROL
+
+
 def _input(value: OnnxValue) -> Wanted:
     if value.dtype not in _DTYPES:
         raise Unsupported(f"The input {value.name[:200]!r} is of the type {value.dtype or 'unknown'}.")
