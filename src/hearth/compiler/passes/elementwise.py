@@ -103,7 +103,7 @@ def fuse_elementwise(module: Any) -> Any:
     """Every operation on elements as `hearth.map(operands..., term=)`."""
 
     def rule(graph: Graph, value: Any) -> Any:
-        if operation(value) == "astype" and all(dtype_of(x.ty) in _SAME for x in (value, value.args[0])):
+        if operation(value) == "astype" and dtype_of(value.ty) == dtype_of(value.args[0].ty):
             return value.args[0]
         operands: list[Any] = []
         term = _term(graph, value, value.ty, operands, root=True)
@@ -148,12 +148,8 @@ def _term(graph: Graph, value: Any, ty: Any, operands: list[Any], *, root: bool 
     return None
 
 
-_SAME = ("int32", "int64")
-"""Integers that lie in memory as i32."""
-
-
 def _is_integer(ty: Any) -> bool:
-    return dtype_of(ty) in (*_SAME, "uint8", "int8")
+    return dtype_of(ty) in ("int32", "int64", "uint8", "int8")
 
 
 def _converted(value: Any, x: Term) -> Term | None:

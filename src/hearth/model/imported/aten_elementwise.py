@@ -7,7 +7,6 @@ from typing import Any
 
 from tvm.relax import op
 
-from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.moves import multiply, number, where
 
@@ -17,13 +16,17 @@ _UNARY = {
     "cos": "cos", "cosh": "cosh", "erf": "erf", "exp": "exp", "floor": "floor", "isinf": "isinf", "isnan": "isnan",
     "log": "log", "logical_not": "logical_not", "neg": "negative", "relu": "nn.relu", "round": "round",
     "rsqrt": "rsqrt", "sigmoid": "sigmoid", "sign": "sign", "silu": "nn.silu", "sin": "sin", "sinh": "sinh",
-    "sqrt": "sqrt", "square": "square", "tan": "tan", "tanh": "tanh", "trunc": "trunc",
+    "sqrt": "sqrt", "square": "square",
+    "acosh": "acosh", "asinh": "asinh", "atanh": "atanh", "isfinite": "isfinite",
+    "tan": "tan", "tanh": "tanh", "trunc": "trunc",
 }  # fmt: skip
 _BINARY = {
     "mul": "multiply", "maximum": "maximum", "minimum": "minimum", "atan2": "atan2", "eq": "equal", "ne": "not_equal",
     "gt": "greater", "ge": "greater_equal", "lt": "less", "le": "less_equal", "logical_and": "logical_and",
     "logical_or": "logical_or", "logical_xor": "logical_xor", "__and__": "logical_and", "__or__": "logical_or",
-    "bitwise_and": "logical_and", "bitwise_or": "logical_or",
+    "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor", "__xor__": "logical_xor",
+    "__lshift__": "left_shift", "__rshift__": "right_shift", "bitwise_left_shift": "left_shift",
+    "bitwise_right_shift": "right_shift", "fmod": "mod",
 }  # fmt: skip
 _OF_TRUTH = ("logical_not", "logical_and", "logical_or", "logical_xor")
 _OF_FLOATS = ("cos", "cosh", "erf", "exp", "log", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh")
@@ -34,7 +37,7 @@ def _unary(name: str) -> Converter:
         x = c.x()
         if name in _OF_TRUTH and str(x.ty.dtype) != "bool":
             if c.node.target.startswith("aten.bitwise"):
-                raise Unsupported("it turns the bits of integers")
+                return c.unary("bitwise_not", x)
             x = c.cast(x, "bool")
         return c.unary(name, c.cast(x, "float32") if name in _OF_FLOATS else x)
 
@@ -47,7 +50,7 @@ def _binary(name: str) -> Converter:
         if name in _OF_TRUTH:
             bits = "bitwise" in c.node.target or "__" in c.node.target
             if bits and not str(a.ty.dtype) == str(b.ty.dtype) == "bool":
-                raise Unsupported("it combines the bits of integers")
+                return c.binary(name.replace("logical", "bitwise"), c.cast(a, "int32"), c.cast(b, "int32"))
             a, b = c.cast(a, "bool"), c.cast(b, "bool")
         return c.binary(name, a, b)
 

@@ -13,6 +13,7 @@ from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.attention import attention, causal_mask
 from hearth.model.imported.convolving import conv_transpose, pool_nchw
 from hearth.model.imported.einsum import einsum
+from hearth.model.imported.indices import size_as_number
 from hearth.model.imported.moves import (
     NCHW_TO_NHWC,
     NHWC_TO_NCHW,
@@ -214,10 +215,15 @@ def _spread(name: str) -> Converter:
     def convert(c: Context) -> Any:
         correction = c.get("correction", int(c.get("unbiased", True)))
         axes, have = c.axes(), c.shape()
-        count = math.prod(int(have[axis]) for axis in axes)
+        count = c.g.simplified(math.prod(have[axis] for axis in axes))
         keep = bool(c.get("keepdim", False))
         variance = c.g.emit(op.variance(c.x(), axes, keepdims=keep))
-        variance = multiply(c.g, variance, count / max(count - correction, 0.5))
+        if isinstance(count, int):
+            variance = multiply(c.g, variance, count / max(count - correction, 0.5))
+        elif correction:
+            number = c.cast(size_as_number(c.g, count), "float32")
+            fewer = c.g.emit(op.maximum(c.binary("subtract", number, float(correction)), c.tensor(0.5)))
+            variance = c.binary("multiply", variance, c.binary("divide", number, fewer))
         return variance if name == "var" else c.g.emit(op.sqrt(variance))
 
     return convert
@@ -277,10 +283,24 @@ def _norm(c: Context) -> Any:
     return c.unary("sqrt", c.g.emit(op.sum(binary(c.g, "multiply", c.x(), c.x()), axes, keepdims=keep)))
 
 
-def _cumsum(c: Context) -> Any:
-    x = c.cast(c.x(), c.dtype())
-    x = c.cast(x, "int32") if str(x.ty.dtype) == "bool" else x
-    return c.g.emit(op.cumsum(x, c.axis()))
+def _running(name: str) -> Converter:
+    def convert(c: Context) -> Any:
+        x = c.cast(c.x(), c.dtype())
+        x = c.cast(x, "int32") if str(x.ty.dtype) == "bool" else x
+        return c.g.emit(getattr(op, name)(x, c.axis()))
+
+    return convert
+
+
+def _log_sum_exp(c: Context) -> Any:
+    """The largest goes out first, so that no power grows beyond bounds."""
+    x, axes, keep = c.x(), c.axes(), bool(c.get("keepdim", False))
+    most = c.g.emit(op.max(x, axes, keepdims=True))
+    total = c.g.emit(op.sum(c.unary("exp", binary(c.g, "subtract", x, most)), axes, keepdims=True))
+    found = binary(c.g, "add", c.unary("log", total), most)
+    if keep:
+        return found
+    return reshape(c.g, found, [dim for axis, dim in enumerate(c.shape()) if axis not in axes])
 
 
 def _topk(c: Context) -> Any:
@@ -394,7 +414,8 @@ NEURAL: dict[str, Converter] = {
     "var": _spread("var"), "std": _spread("std"), "any": _any_all("any"), "all": _any_all("all"),
     "max": _extreme("max"), "min": _extreme("min"), "argmax": _place("argmax"), "argmin": _place("argmin"),
     "_weight_norm": _weight_norm,
-    "linalg_vector_norm": _norm, "norm": _norm, "cumsum": _cumsum, "topk": _topk, "sort": _sort,
+    "linalg_vector_norm": _norm, "norm": _norm, "cumsum": _running("cumsum"),
+    "cumprod": _running("cumprod"), "logsumexp": _log_sum_exp, "topk": _topk, "sort": _sort,
     "scaled_dot_product_attention": _scaled_dot_product_attention,
     "_scaled_dot_product_flash_attention_for_cpu": _attention_kernel,
     "_scaled_dot_product_flash_attention": _attention_kernel,

@@ -13,8 +13,18 @@ from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.indices import from_front, joined_numbers, take
-from hearth.model.imported.moves import binary, broadcast, broadcast_shape, part, permute, reshape, tile, without_axis
+from hearth.model.imported.indices import from_front, joined_numbers, take, written
+from hearth.model.imported.moves import (
+    binary,
+    broadcast,
+    broadcast_shape,
+    part,
+    permute,
+    reshape,
+    tile,
+    where,
+    without_axis,
+)
 
 _TO_THE_END = (1 << 31) - 1
 
@@ -99,7 +109,7 @@ def _order(rank: int, source: Sequence[int], destination: Sequence[int]) -> list
 
 
 def _repeat(c: Context) -> Any:
-    counts = [int(n) for n in c.get("repeats", c.get("dims"))]
+    counts = list(c.get("repeats", c.get("dims")))
     have = [1] * (len(counts) - c.rank()) + c.shape()
     x = reshape(c.g, c.x(), have)
     return tile(c.g, x, counts)
@@ -257,6 +267,72 @@ def _masked(c: Context, x: Any, places: list[int], arrays: list[Any]) -> Any:
 
 def _gather(c: Context) -> Any:
     return c.g.emit(op.gather_elements(c.x(), from_front(c.g, c.x("index"), c.shape()[c.axis()]), c.axis()))
+
+
+_SCATTERED = {
+    None: "update",
+    "add": "add",
+    "multiply": "mul",
+    "sum": "add",
+    "prod": "mul",
+    "amax": "max",
+    "amin": "min",
+}
+
+
+def _scatter(c: Context) -> Any:
+    """Elements of an axis replaced, or changed, at the places that an array of their numbers gives."""
+    how, x, index = c.get("reduce"), c.x(), c.x("index")
+    if c.node.target.startswith("aten.scatter_add"):
+        how = "add"
+    if how not in _SCATTERED or c.get("include_self", True) is False:
+        raise Unsupported(f"it reduces by {how}")
+    source = c.x("src") if c.get("src") is not None else c.x("value")
+    source = c.cast(source, str(x.ty.dtype))
+    shape = c.g.shape(index)
+    if c.rank("index") != c.g.rank(source):
+        source = broadcast(c.g, source, shape)
+    for axis, size in enumerate(shape):  # what the source has more is not read
+        source = part(c.g, source, axis, 0, size)
+    places = from_front(c.g, index, c.shape()[c.axis()])
+    return c.g.emit(op.scatter_elements(x, places, source, c.axis(), _SCATTERED[how]))
+
+
+def _index_put(c: Context) -> Any:
+    """x[i, j] = values: by arrays of numbers, or by a mask of all of x."""
+    x, given = c.x(), c.get("indices")
+    places = [axis for axis, index in enumerate(given) if index is not None]
+    arrays = [c.tensor(given[axis]) for axis in places]
+    values = c.cast(c.x("values"), str(x.ty.dtype))
+    if len(arrays) == 1 and str(arrays[0].ty.dtype) == "bool":
+        return _put_masked(c, x, places[0], arrays[0], values)
+    if any(str(array.ty.dtype) == "bool" for array in arrays):
+        raise Unsupported("it writes by a mask and by numbers")
+    rank = c.rank()
+    if places != list(range(places[0], places[-1] + 1)):
+        raise Unsupported("its indices stand apart")
+    order = [*places, *(axis for axis in range(rank) if axis not in places)]
+    lead = broadcast_shape(c.g, arrays)
+    arrays = [broadcast(c.g, array, lead) for array in arrays]
+    have = c.shape()
+    # Values have the axes of the indices in the place of those that these are of.
+    first, count = places[0], len(lead)
+    whole = [*have[:first], *lead, *have[places[-1] + 1 :]]
+    values = broadcast(c.g, values, whole)
+    to_front = [*range(first, first + count), *range(first), *range(first + count, len(whole))]
+    moved = written(
+        c.g, permute(c.g, x, order), arrays, permute(c.g, values, to_front), "add" if c.get("accumulate", False) else
+        "update",
+    )  # fmt: skip
+    return permute(c.g, moved, [order.index(axis) for axis in range(rank)])
+
+
+def _put_masked(c: Context, x: Any, first: int, mask: Any, values: Any) -> Any:
+    have, shape = c.g.shape(x), c.g.shape(mask)
+    if c.get("accumulate", False) or (c.g.scalar(values) is None and c.g.rank(values) > 0):
+        raise Unsupported("it writes several values by a mask")
+    wide = reshape(c.g, mask, [*[1] * first, *shape, *[1] * (len(have) - first - len(shape))])
+    return where(c.g, broadcast(c.g, wide, have), broadcast(c.g, values, have), x)
 
 
 def _full(c: Context) -> Any:
@@ -436,7 +512,8 @@ SHAPES: dict[str, Converter] = {
     "stack": _stack, "split": _split, "split_with_sizes": _split, "chunk": _chunk, "unbind": _unbind,
     "slice": _slice, "select": _select, "narrow": _narrow, "slice_scatter": _slice_scatter,
     "select_scatter": _select_scatter, "copy": _copy, "embedding": _embedding, "index_select": _index_select,
-    "index": _index, "gather": _gather, "full": _full, "full_like": _full_like, "fill": _fill, "zeros": _made(0),
+    "index": _index, "gather": _gather, "scatter": _scatter, "scatter_add": _scatter, "scatter_reduce": _scatter,
+    "index_put": _index_put, "full": _full, "full_like": _full_like, "fill": _fill, "zeros": _made(0),
     "ones": _made(1), "empty": _made(0), "zeros_like": _made_like(0), "ones_like": _made_like(1),
     "empty_like": _made_like(0), "new_zeros": _new(0), "new_ones": _new(1), "new_full": _full, "arange": _arange,
     "linspace": _linspace, "scalar_tensor": _scalar_tensor, "meshgrid": _meshgrid, "roll": _roll, "flip": _flip,

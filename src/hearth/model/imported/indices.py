@@ -32,7 +32,7 @@ def from_front(g: Graph, indices: Any, size: Any) -> Any:
     known = g.value(indices)
     if known is not None and (isinstance(size, int) or known.min(initial=0) >= 0):
         return g.constant(known % size if isinstance(size, int) and size else known)
-    length = _length(g, size)
+    length = size_as_number(g, size)
     negative = binary(g, "less", indices, g.constant(np.array(0)))
     return g.emit(op.where(negative, binary(g, "add", indices, length), indices))
 
@@ -62,7 +62,7 @@ def largest(g: Graph, var: Any) -> Any:
     return None
 
 
-def _length(g: Graph, size: Any) -> Any:
+def size_as_number(g: Graph, size: Any) -> Any:
     """A size as a number of the graph."""
     whole = np.empty(1, object)
     whole[0] = size
@@ -86,7 +86,7 @@ def joined_numbers(g: Graph, indices: Sequence[Any], sizes: Sequence[Any]) -> An
     flat = None
     for each, size in zip(indices, sizes, strict=True):
         each = from_front(g, each, size)
-        flat = each if flat is None else binary(g, "add", binary(g, "multiply", flat, _length(g, size)), each)
+        flat = each if flat is None else binary(g, "add", binary(g, "multiply", flat, size_as_number(g, size)), each)
     return flat
 
 

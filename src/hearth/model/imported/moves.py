@@ -106,11 +106,11 @@ def without_axis(g: Graph, x: Any, axis: int) -> Any:
     return reshape(g, x, [*shape[:axis], *shape[axis + 1 :]])
 
 
-def tile(g: Graph, x: Any, counts: Sequence[int]) -> Any:
+def tile(g: Graph, x: Any, counts: Sequence[Any]) -> Any:
     """x repeated as a whole along each axis, as numpy's tile does it."""
     shape = g.shape(x)
     counts = [1] * (len(shape) - len(counts)) + list(counts)
-    if all(count == 1 for count in counts):
+    if all(isinstance(count, int) and count == 1 for count in counts):
         return x
     once = reshape(g, x, [size for dim in shape for size in (1, dim)])
     pairs = [size for count, dim in zip(counts, shape, strict=True) for size in (count, dim)]

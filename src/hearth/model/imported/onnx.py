@@ -170,7 +170,8 @@ class _Conversion:
             chosen = context.known(0, "condition").reshape(-1)[0]
             return self.inlined(node.attributes["then_branch" if chosen else "else_branch"], values)
         if node.op in SIZES and not node.domain and is_of_sizes(context):
-            return settled(self.g, SIZES[node.op](context))
+            found = SIZES[node.op](context)
+            return settled(self.g, found) if isinstance(found, np.ndarray) else found
         context.refuse_unknown()
         return CONVERTERS[_key(node)](context)
 

@@ -199,8 +199,7 @@ def _expand(c: Context) -> Any:
 
 
 def _tile(c: Context) -> Any:
-    repeats = [int(n) for n in c.sizes(1)]
-    return tile(c.g, c.x(), repeats)
+    return tile(c.g, c.x(), c.sizes(1))
 
 
 def _constant_of_shape(c: Context) -> Any:

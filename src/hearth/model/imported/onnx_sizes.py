@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from tvm import tirx
+from tvm.relax import op
 
 from hearth.errors import Unsupported
-from hearth.model.imported.converting import settled
+from hearth.model.imported.converting import as_variable, settled
 from hearth.model.imported.graph import Array
 from hearth.model.imported.onnx_context import Context
 
@@ -124,9 +125,10 @@ def _same(c: Context) -> Array:
     return _numbers(c, 0)
 
 
-def _cast(c: Context) -> Array:
+def _cast(c: Context) -> Any:
+    """Sizes as floats are numbers of the graph."""
     if c.attr("to") in (1, 10, 11):
-        raise Unsupported("it makes a floating-point number of a size that is not fixed")
+        return c.g.emit(op.astype(as_variable(c.g, _numbers(c, 0)), "float32"))
     return _numbers(c, 0)
 
 

@@ -272,8 +272,12 @@ def run_of(g: Graph, indices: Any) -> tuple[Any, Any] | None:
 
 
 def full_is_broadcast(g: Graph, call: Any) -> Any:
-    """Equal elements spread out are equal elements."""
-    full = g.behind(call.args[0], "full")
+    """Equal elements spread out are equal elements, and so is a single number."""
+    x, dtype = call.args[0], str(call.ty.dtype)
+    if g.scalar(x) is not None:
+        number = relax.const(np.asarray(g.value(x)).reshape(())[()], dtype)
+        return g.emit(op.full(call.args[1], number, dtype))
+    full = g.behind(x, "full")
     return None if full is None else g.emit(op.full(call.args[1], full.args[1], str(call.ty.dtype)))
 
 

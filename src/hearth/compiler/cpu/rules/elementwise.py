@@ -48,6 +48,8 @@ def element_type(ty: Any) -> str:
         return dtype
     if dtype == "bool":
         return "float32"
+    if dtype == "int64":
+        return "int32"
     raise Unsupported(f"Arrays of {dtype} cannot be compiled yet.")
 
 
