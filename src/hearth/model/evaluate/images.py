@@ -17,7 +17,7 @@ _COORDINATES: dict[str, Callable[[Array, int, int], Array]] = {
     "asymmetric": lambda i, size, out: i * size / out,
     "tf_half_pixel_for_nn": lambda i, size, out: (2 * i + 1) * size / (2 * out),
 }
-_ROUNDED: dict[str, Callable[[Array], Array]] = {
+ROUNDED: dict[str, Callable[[Array], Array]] = {
     "round": np.rint,
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -42,7 +42,7 @@ def _weights(attrs: Attributes, size: int, out: int) -> Array:
     rows = np.arange(out)
     if attrs.method == "nearest_neighbor":
         rounding = attrs.rounding_method or ("floor" if mode in ("asymmetric", "tf_half_pixel_for_nn") else "round")
-        np.add.at(matrix, (rows, np.clip(_ROUNDED[rounding](at), 0, size - 1).astype(np.int64)), 1.0)
+        np.add.at(matrix, (rows, np.clip(ROUNDED[rounding](at), 0, size - 1).astype(np.int64)), 1.0)
         return matrix
     reach = 1 if attrs.method == "linear" else 2
     first = np.floor(at).astype(np.int64) + 1 - reach

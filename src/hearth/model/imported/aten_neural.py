@@ -27,7 +27,7 @@ from hearth.model.imported.moves import (
     permute,
     reshape,
 )
-from hearth.model.imported.resizing import grid_sample_nchw, resize_nchw
+from hearth.model.imported.resizing import Resizing, grid_sample_nchw, resize_nchw
 
 _LOW = -3.0e38
 
@@ -349,28 +349,35 @@ def _attention_kernel(c: Context) -> Any:
     return [_scaled_dot_product_attention(c), *[None] * 8]
 
 
-def _upsample(method: str, coordinates: str) -> Converter:
+def _upsample(
+    method: str, coordinates: str, rank: int = 2, *, rounding: str = "floor", antialias: bool = False
+) -> Converter:  # fmt: skip
     def convert(c: Context) -> Any:
         x = c.x("input" if "input" in c.node.arguments else "self")
         have = c.g.shape(x)
         size, factors = c.get("output_size"), c.get("scale_factors")
-        spatial = len(have) - 2
         if size is None and factors is not None:
             size = [_scaled(dim, factor) for dim, factor in zip(have[2:], factors, strict=True)]
         elif factors is None:
-            given = [c.get(name) for name in ("scales_h", "scales_w")]
+            given = [c.get(name) for name in (("scales_h", "scales_w") if rank == 2 else ("scales",))]
             factors = None if None in given else given
-        mode = "align_corners" if c.get("align_corners", False) else coordinates
-        # torch maps places by a factor that it is given, not by the sizes.
-        if factors is not None and mode == "half_pixel":
-            for dim, factor, out in zip(have[2:], factors, size, strict=True):
-                if isinstance(dim, int) and isinstance(out, int) and abs(dim * factor - out) > 1e-6 * out:
-                    raise Unsupported(f"it scales {dim} by {factor}, which is no whole number")
-        four = x if spatial == 2 else reshape(c.g, x, [*have[:2], 1, have[2]])
-        y = resize_nchw(
-            c.g, four, size if spatial == 2 else [1, *size], method, mode, rounding="floor", cubic_alpha=-0.75
-        )  # fmt: skip
-        return y if spatial == 2 else reshape(c.g, y, [*have[:2], size[0]])
+        # torch maps places by a factor that it is given, where it does not say otherwise, and not by the sizes.
+        exact = factors is None or all(
+            not isinstance(dim, int) or not isinstance(out, int) or abs(dim * factor - out) < 1e-6 * out
+            for dim, factor, out in zip(have[2:], factors, size, strict=True)
+        )
+        how = Resizing(
+            method,
+            "align_corners" if c.get("align_corners", False) else coordinates,
+            rounding=rounding,
+            alpha=-0.5 if antialias else -0.75,
+            scales=None if exact or factors is None else [1.0] * (2 - rank) + [float(factor) for factor in factors],
+            inside=antialias,
+            antialias=antialias,
+        )
+        four = x if rank == 2 else reshape(c.g, x, [*have[:2], 1, have[2]])
+        y = resize_nchw(c.g, four, [1] * (2 - rank) + list(size), how)
+        return y if rank == 2 else reshape(c.g, y, [*have[:2], size[0]])
 
     return convert
 
@@ -420,8 +427,12 @@ NEURAL: dict[str, Converter] = {
     "_scaled_dot_product_flash_attention_for_cpu": _attention_kernel,
     "_scaled_dot_product_flash_attention": _attention_kernel,
     "upsample_nearest2d": _upsample("nearest_neighbor", "asymmetric"),
-    "upsample_nearest1d": _upsample("nearest_neighbor", "asymmetric"),
-    "upsample_bilinear2d": _upsample("linear", "half_pixel"), "upsample_linear1d": _upsample("linear", "half_pixel"),
-    "upsample_bicubic2d": _upsample("cubic", "half_pixel"), "grid_sampler": _grid_sample,
+    "upsample_nearest1d": _upsample("nearest_neighbor", "asymmetric", 1),
+    "_upsample_nearest_exact2d": _upsample("nearest_neighbor", "half_pixel", rounding="round_prefer_ceil"),
+    "_upsample_nearest_exact1d": _upsample("nearest_neighbor", "half_pixel", 1, rounding="round_prefer_ceil"),
+    "upsample_bilinear2d": _upsample("linear", "half_pixel"), "upsample_linear1d": _upsample("linear", "half_pixel", 1),
+    "upsample_bicubic2d": _upsample("cubic", "half_pixel"),
+    "_upsample_bilinear2d_aa": _upsample("linear", "half_pixel", antialias=True),
+    "_upsample_bicubic2d_aa": _upsample("cubic", "half_pixel", antialias=True), "grid_sampler": _grid_sample,
     "grid_sampler_2d": _grid_sample, "broadcast_tensors": _broadcast_tensors,
 }  # fmt: skip

@@ -23,7 +23,7 @@ from hearth.model.imported.moves import (
     reshape,
 )
 from hearth.model.imported.onnx_context import Context, Converter
-from hearth.model.imported.resizing import grid_sample_nchw, resize_nchw
+from hearth.model.imported.resizing import Resizing, grid_sample_nchw, resize_nchw
 
 
 def _matmul(c: Context) -> Any:
@@ -337,40 +337,46 @@ _RESIZE_MODES = {"nearest": "nearest_neighbor", "linear": "linear", "bilinear": 
 
 
 def _resize(c: Context) -> Any:
+    """Of height and width: by sizes, or by factors, which then say where places lie."""
     x = c.x()
     shape = c.g.shape(x)
-    c.only(antialias=0, exclude_outside=0, keep_aspect_ratio_policy="stretch")
+    c.only(keep_aspect_ratio_policy="stretch")
     old = c.opset < 11 or c.node.op == "Upsample"
     scales_at, sizes_at = (1, 9) if old else (2, 3)
+    axes = [int(axis) % len(shape) for axis in c.attr("axes") or range(len(shape))]
+    wanted, factors = list(shape), [1.0] * len(shape)
     if c.has(sizes_at):
-        wanted = c.sizes(sizes_at)
-        factors: list[float] | None = None
+        for axis, size in zip(axes, c.sizes(sizes_at), strict=True):
+            wanted[axis] = size
     else:
-        factors = c.known(scales_at, "scales").reshape(-1).tolist() if c.has(scales_at) else c.attr("scales")
-        wanted = [
-            dim * round(factor) if factor == round(factor) else _whole(dim * factor, dim)
-            for dim, factor in zip(shape, factors, strict=True)
-        ]
-    axes = c.attr("axes")
-    if axes is not None:
-        full = list(shape)
-        for axis, size in zip(axes, wanted, strict=True):
-            full[axis] = size
-        wanted = full
+        given = c.known(scales_at, "scales").reshape(-1).tolist() if c.has(scales_at) else c.attr("scales")
+        for axis, factor in zip(axes, given, strict=True):
+            wanted[axis], factors[axis] = _scaled(shape[axis], factor), factor
     if len(shape) != 4 or not c.g.same_shape(wanted[:2], shape[:2]):
         raise Unsupported("it resizes other axes than height and width")
-    coordinates = c.attr("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
-    return resize_nchw(
-        c.g, x, wanted[2:], _RESIZE_MODES[c.attr("mode", "nearest")], coordinates,
+    # A factor that does not give the size exactly says by itself where places lie.
+    exact = c.has(sizes_at) or all(
+        isinstance(dim, int) and abs(dim * factor - int(size)) < 1e-6 * int(size) if isinstance(dim, int) else True
+        for dim, factor, size in zip(shape[2:], factors[2:], wanted[2:], strict=True)
+    )
+    how = Resizing(
+        _RESIZE_MODES[c.attr("mode", "nearest")],
+        c.attr("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"),
         rounding=c.attr("nearest_mode", "floor" if old else "round_prefer_floor"),
-        cubic_alpha=c.attr("cubic_coeff_a", -0.75),
-    )  # fmt: skip
+        alpha=c.attr("cubic_coeff_a", -0.75),
+        scales=None if exact else factors[2:],
+        inside=bool(c.attr("exclude_outside", 0)),
+        antialias=bool(c.attr("antialias", 0)),
+    )
+    return resize_nchw(c.g, x, wanted[2:], how)
 
 
-def _whole(size: Any, dim: Any) -> int:
-    if not isinstance(dim, int) or size != int(size):
-        raise Unsupported(f"it scales an axis of {dim} to {size}, which is no whole number")
-    return int(size)
+def _scaled(dim: Any, factor: float) -> Any:
+    if isinstance(dim, int):
+        return int(dim * factor + 1e-9)
+    if factor != int(factor):
+        raise Unsupported(f"it scales an axis of {dim} by {factor}, which is no whole number")
+    return dim * int(factor)
 
 
 def _grid_sample(c: Context) -> Any:

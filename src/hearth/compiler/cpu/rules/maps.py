@@ -58,6 +58,9 @@ def _resize2d(graph: Graph, value: Any, s: Selection) -> Any:
     how, mode = str(attrs.coordinate_transformation_mode), _MODES[str(attrs.method)]
     if str(attrs.layout) != "NHWC" or how not in ("half_pixel", "align_corners", "asymmetric"):
         raise Unsupported(f"Maps in the layout {attrs.layout} cannot be brought to another size by {how} yet.")
+    rounding = str(attrs.rounding_method) or "floor"
+    if mode == "nearest" and (how, rounding) != ("asymmetric", "floor"):
+        raise Unsupported(f"Nearest places by {how} and {rounding} cannot be compiled yet.")
     spec = ResizeMapSpec(mode, how == "half_pixel")
     kernel = s.use(spec.name, lambda isa: resize_map(spec))
     images, height, width, channels = (x.ty.shape[0], *(int(dim) for dim in list(x.ty.shape)[1:]))
