@@ -320,6 +320,14 @@ PART: Final = FieldRules(
     },
     place="content[].",
 )
+PICTURE: Final = FieldRules(
+    {
+        "cache_control": Ignored(),
+        "detail": Ignored(),
+        "file_id": Refused("Hearth keeps no files: send the picture itself."),
+    },
+    place="content[].",
+)
 BLOCK: Final = FieldRules(
     {
         "cache_control": Ignored(),

@@ -23,6 +23,7 @@ class ModelCard:
         template: name of its chat template; None: it has none, or has not been open.
         thinking: whether the template can switch thinking on and off, or begins it.
         tools: whether it was trained to call tools, in a format that is known.
+        sees: whether it takes pictures in a conversation.
         kind: of `model.kinds`: `text`, `encoder`, `vision`; None until it has been open.
         task: what one of another kind than `text` does: `embed`, `rank`, `detect` ...
     """
@@ -37,6 +38,7 @@ class ModelCard:
     template: str | None = None
     thinking: bool = False
     tools: bool = False
+    sees: bool = False
     kind: KindName | None = None
     task: str | None = None
 
@@ -44,7 +46,9 @@ class ModelCard:
 def described(card: ModelCard, llm: LLM) -> ModelCard:
     """The card of an open model."""
     info = llm.info
-    card = replace(card, kind=TEXT, context=info.context, size_bytes=info.weights_bytes + info.session_bytes)
+    card = replace(
+        card, kind=TEXT, sees=llm.sees, context=info.context, size_bytes=info.weights_bytes + info.session_bytes
+    )
     try:
         template = llm.chat_template
     except HearthError:  # it only carries on texts

@@ -6,9 +6,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol
 
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from hearth.server import field_tables
 from hearth.server.errors import ApiError
+from hearth.server.results import LeftOut
+from hearth.server.wire import ClientBody, ShortText
 
 _DATA_URL: Final = re.compile(r"data:(?P<type>[\w.+/-]*)(?P<more>(?:;[\w.=+-]+)*),", re.ASCII)
 _NOT_FETCHED: Final = "Hearth fetches nothing and opens no files for clients: send the picture itself"
@@ -37,3 +44,143 @@ def picture_bytes(text: str, param: str) -> bytes:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
         return bytes_of_data_url(text, param)
     return bytes_of_base64(text, param)
+
+
+# -- pictures among the parts of a message -------------------------------------------------------------------------
+
+
+class Pictured(ClientBody):
+    """A part of a message that is a picture, in one protocol's form."""
+
+    rules = field_tables.PICTURE
+
+    def picture(self) -> bytes:
+        """The bytes of its file. Raises ApiError for what stands for none."""
+        raise NotImplementedError
+
+
+def _needs_data_url(url: str | None) -> None:
+    if url is None or not url.startswith("data:"):
+        raise PydanticCustomError("picture", f"image_url must be a data URL: {_NOT_FETCHED}")
+
+
+class ImageAddress(ClientBody):
+    """OpenAI's object around a URL."""
+
+    rules = field_tables.PICTURE
+    url: str
+
+
+class ImageUrlPart(Pictured):
+    """A picture as chat completions have it: a data URL."""
+
+    type: Literal["image_url"]
+    image_url: ImageAddress | str
+
+    @property
+    def url(self) -> str:
+        return self.image_url if isinstance(self.image_url, str) else self.image_url.url
+
+    @model_validator(mode="after")
+    def _is_here(self) -> ImageUrlPart:
+        _needs_data_url(self.url)
+        return self
+
+    def picture(self) -> bytes:
+        return bytes_of_data_url(self.url, "messages")
+
+
+class InputImagePart(Pictured):
+    """A picture as responses have it: a data URL."""
+
+    type: Literal["input_image"]
+    image_url: str | None = None
+
+    @model_validator(mode="after")
+    def _is_here(self) -> InputImagePart:
+        _needs_data_url(self.image_url)
+        return self
+
+    def picture(self) -> bytes:
+        return bytes_of_data_url(self.image_url or "", "input")
+
+
+class ImageSource(ClientBody):
+    """Where Anthropic's block has its picture."""
+
+    type: ShortText
+    media_type: ShortText | None = None
+    data: str | None = Field(default=None)
+
+
+class ImageBlock(Pictured):
+    """A picture as Anthropic's messages have it, in base64."""
+
+    rules = field_tables.BLOCK
+    type: Literal["image"]
+    source: ImageSource
+
+    @model_validator(mode="after")
+    def _is_here(self) -> ImageBlock:
+        if self.source.type != "base64" or self.source.data is None:
+            raise PydanticCustomError("picture", f"source must be of type base64: {_NOT_FETCHED}")
+        return self
+
+    def picture(self) -> bytes:
+        return bytes_of_base64(self.source.data or "", "messages")
+
+
+class HasText(Protocol):
+    """A part of a message that is read as text."""
+
+    @property
+    def text(self) -> str: ...
+
+
+def contents(content: str | Sequence[HasText | Pictured] | None, *, sees: bool) -> str | list[dict[str, Any]]:
+    """What a message holds as `LLM.prepare_chat` takes it: a text, its parts as lines; or, where there are pictures,
+    texts and pictures in their order.
+
+    Args:
+        sees: whether the model does. Then pictures that tools returned are shown to it, too; else each is a line that
+            says so. What a user sends is for the model to refuse.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = [(part, _picture_of(part, sees)) for part in content]
+    if all(picture is None for _, picture in parts):
+        return "\n".join(part.text for part, _ in parts if not isinstance(part, Pictured))
+    return [
+        {"type": "text", "text": part.text} if not isinstance(part, Pictured) and picture is None
+        else {"type": "image", "image": picture}
+        for part, picture in parts
+    ]  # fmt: skip
+
+
+def _picture_of(part: HasText | Pictured, sees: bool) -> bytes | None:
+    if isinstance(part, Pictured):
+        return part.picture()
+    return _returned(part) if sees and isinstance(part, LeftOut) else None
+
+
+def _returned(part: LeftOut) -> bytes | None:
+    """The bytes of a picture that a tool returned, in any protocol's form; None: it is something else, or elsewhere."""
+    held = part.model_extra or {}
+    source, address = held.get("source"), held.get("image_url")
+    url = address.get("url") if isinstance(address, dict) else address
+    try:
+        if isinstance(source, dict) and part.type == "image" and isinstance(source.get("data"), str):
+            return bytes_of_base64(source["data"], "messages")
+        return bytes_of_data_url(url, "messages") if isinstance(url, str) else None
+    except ApiError:
+        return None
+
+
+def joined_contents(
+    before: str | list[dict[str, Any]], after: str | list[dict[str, Any]]
+) -> str | list[dict[str, Any]]:
+    """Two contents as one."""
+    if isinstance(before, str) and isinstance(after, str):
+        return f"{before}\n{after}"
+    parts = [[{"type": "text", "text": one}] if isinstance(one, str) else one for one in (before, after)]
+    return [*parts[0], *parts[1]]

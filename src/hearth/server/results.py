@@ -1,4 +1,4 @@
-"""What tools return besides text: a picture or a file that a model here cannot read becomes a line that says so.
+"""What tools return besides text: a picture or a file that the model cannot read becomes a line that says so.
 
 The user's own pictures are refused, since the question is about them. A tool's picture is one of many results in a
 long session: refused, it would be refused again in every later request.
@@ -32,7 +32,7 @@ _NAMES: Final = {
 class LeftOut(Body):
     """A part of a tool's result that is no text."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
     type: ShortText
 
     @property
@@ -40,7 +40,7 @@ class LeftOut(Body):
         """What the model reads in its place."""
         kind = _NAMES.get(self.type) or (self.type if _KIND.fullmatch(self.type) else "part of another kind")
         warn("left out", f"{kind} in a tool result")
-        return f"[Here the tool returned a {kind}. It was left out, since you can read text only.]"
+        return f"[Here the tool returned a {kind}. It was left out, since you cannot see it.]"
 
 
 def text_or(*kinds: str) -> Discriminator:

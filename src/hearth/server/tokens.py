@@ -97,7 +97,9 @@ def _models(request: Request) -> Models:
 def _ids(llm: LLM, body: TokenizeRequest) -> Sequence[int]:
     if body.messages is None:
         return llm.tokenize(body.content or "", add_special=body.add_special)
-    return llm.prompt_ids(for_template([as_dict(message) for message in body.messages], llm.chat_template))
+    return llm.prompt_ids(
+        for_template([as_dict(message, sees=llm.sees) for message in body.messages], llm.chat_template)
+    )
 
 
 def _piece(tokenizer: Tokenizer, token: int) -> str | list[int]:

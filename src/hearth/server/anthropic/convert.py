@@ -20,7 +20,8 @@ from hearth.server.anthropic.schema import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from hearth.server.openai.common import HasText
+from hearth.server.openai.common import joined
+from hearth.server.pictures import ImageBlock, contents, joined_contents
 from hearth.server.places import Places
 from hearth.server.prompts import can_switch_thinking, for_template, no_switch, thinks
 from hearth.server.warning import warn
@@ -56,7 +57,7 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     effort = body.output_config.effort if body.output_config else None
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape.schema_}} if shape else None
     tools = [_tool(tool) for tool in body.tools or ()]
-    messages = for_template(as_messages(body), template)
+    messages = for_template(as_messages(body, sees=llm.sees), template)
     return messages, {
         # What Anthropic calls prefilling an answer. Messages may all be empty.
         "continue_final_message": bool(messages) and messages[-1]["role"] == "assistant",
@@ -69,16 +70,20 @@ def asked(llm: LLM, body: CountRequest) -> tuple[list[dict[str, Any]], dict[str,
     }
 
 
-def as_messages(body: CountRequest) -> list[dict[str, Any]]:
-    """The conversation as templates know it. Turns of one role that follow each other are one turn."""
+def as_messages(body: CountRequest, *, sees: bool) -> list[dict[str, Any]]:
+    """The conversation as templates know it. Turns of one role that follow each other are one turn.
+
+    Args:
+        sees: whether the model looks at pictures.
+    """
     result: list[dict[str, Any]] = []
     if body.system:
-        result.append({"role": "system", "content": _joined(body.system)})
+        result.append({"role": "system", "content": joined(body.system)})
     for message in body.messages:
-        for part in _parts(message):
+        for part in _parts(message, sees):
             last = result[-1] if result else None
             if last is not None and last["role"] == part["role"] and set(last) == set(part) == {"role", "content"}:
-                last["content"] += "\n" + part["content"]
+                last["content"] = joined_contents(last["content"], part["content"])
             else:
                 result.append(part)
     return result
@@ -166,32 +171,28 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _joined(content: str | Sequence[HasText] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(block.text for block in content)
-
-
-def _parts(message: Message) -> list[dict[str, Any]]:
+def _parts(message: Message, sees: bool) -> list[dict[str, Any]]:
     """A turn as one or several messages: each result of a tool is one of its own, in its place."""
     if isinstance(message.content, str):
         return [{"role": message.role, "content": message.content}]
     parts: list[dict[str, Any]] = []
-    texts: list[str] = []
+    said: list[TextBlock | ImageBlock] = []
     fields: dict[str, Any] = {}
 
     def end_text() -> None:
-        if texts or fields:
-            parts.append({"role": message.role, "content": "\n".join(texts), **fields})
-            texts.clear()
+        if said or fields:
+            parts.append({"role": message.role, "content": contents(said, sees=sees), **fields})
+            said.clear()
             fields.clear()
 
     for block in message.content:
-        if isinstance(block, TextBlock):
-            texts.append(block.text)
+        if isinstance(block, TextBlock | ImageBlock):
+            said.append(block)
         elif isinstance(block, ToolResultBlock):
             end_text()
-            content = ("Error: " if block.is_error else "") + _joined(block.content)
+            content = contents(block.content, sees=sees)
+            if block.is_error:
+                content = f"Error: {content}" if isinstance(content, str) else joined_contents("Error:", content)
             parts.append({"role": "tool", "content": content, "tool_call_id": block.tool_use_id})
         elif isinstance(block, ToolUseBlock):
             function = {"name": block.name, "arguments": json.dumps(block.input, ensure_ascii=False)}

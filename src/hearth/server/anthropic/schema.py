@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from hearth.server import field_tables
 from hearth.server.openai.common import Sampling, ToolName, only_kind
+from hearth.server.pictures import ImageBlock
 from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_MESSAGES,
@@ -114,8 +115,10 @@ class ToolResultBlock(ClientBody):
 
 
 UserBlock = Annotated[
-    Annotated[TextBlock, Tag("(text)")] | Annotated[ToolResultBlock, Tag("(tool_result)")],
-    tagged("type", "a user's block is of type text or tool_result"),
+    Annotated[TextBlock, Tag("(text)")]
+    | Annotated[ImageBlock, Tag("(image)")]
+    | Annotated[ToolResultBlock, Tag("(tool_result)")],
+    tagged("type", "a user's block is of type text, image or tool_result"),
 ]
 AssistantBlock = Annotated[
     Annotated[TextBlock, Tag("(text)")]

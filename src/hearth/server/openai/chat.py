@@ -14,9 +14,10 @@ from hearth.chat.request import Prepared
 from hearth.llm import LLM
 from hearth.server.answers import Answers, check_limit, new_id, settings_of
 from hearth.server.openai.chat_schema import AssistantMessage, ChatCompletion, ChatRequest, Message
-from hearth.server.openai.common import joined, nth_seed
+from hearth.server.openai.common import nth_seed
 from hearth.server.openai.formats import places_of
 from hearth.server.openai.parts import DONE, ERRORS, STREAM, chat_logprobs, finish_reason, usage_of
+from hearth.server.pictures import contents
 from hearth.server.prompts import checked_variables, for_template, variables_of_thinking
 from hearth.server.streaming import sse
 
@@ -44,7 +45,7 @@ def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
     variables = checked_variables(body.chat_template_kwargs, template)
     field, wish = body.wanted_thinking() or ("", None)
     efforts, thinking = variables_of_thinking(wish, template, field=field)
-    messages = for_template([as_dict(message) for message in body.messages], template)
+    messages = for_template([as_dict(message, sees=llm.sees) for message in body.messages], template)
     return [
         llm.prepare_chat(
             messages,
@@ -66,10 +67,14 @@ def prepare(llm: LLM, body: ChatRequest) -> list[Prepared]:
     ]
 
 
-def as_dict(message: Message) -> dict[str, Any]:
-    """A message as templates know it."""
+def as_dict(message: Message, *, sees: bool) -> dict[str, Any]:
+    """A message as templates know it.
+
+    Args:
+        sees: whether the model looks at pictures.
+    """
     fields = message.model_dump(exclude_none=True, exclude={"refusal", "function_call"})
-    fields["content"] = joined(message.content) if message.content is not None else ""
+    fields["content"] = contents(message.content, sees=sees)
     if isinstance(message, AssistantMessage):
         fields["content"] = fields["content"] or message.refusal or ""
         if message.function_call is not None:

@@ -11,6 +11,7 @@ from hearth.server import field_tables
 from hearth.server.fields import FAULT
 from hearth.server.openai.common import Effort, FunctionTool, StreamOptions, TextPart, ToolChoice, needs_stream
 from hearth.server.openai.formats import Structured
+from hearth.server.pictures import ImageUrlPart
 from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_CHOICES,
@@ -48,6 +49,16 @@ AnswerContent = Annotated[
 ]
 
 
+UserPart = Annotated[
+    Annotated[TextPart, Tag("(text)")] | Annotated[ImageUrlPart, Tag("(image_url)")],
+    tagged("type", "is of a type that is not supported; a part is text or image_url"),
+]
+UserContent = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[list[UserPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
+    shape(text=str, parts=list),
+]
+
+
 ResultPart = Annotated[Annotated[TextPart, Tag("(text)")] | Annotated[LeftOut, Tag("(other)")], text_or("text")]
 ResultContent = Annotated[
     Annotated[Text, Tag("(text)")] | Annotated[list[ResultPart], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
@@ -69,7 +80,7 @@ class UserMessage(ClientBody):
 
     rules = field_tables.CHAT_MESSAGE
     role: Literal["user"]
-    content: Content
+    content: UserContent
     name: ShortText | None = None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, Tag, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from hearth.server import field_tables
+from hearth.server.pictures import HasText
 from hearth.server.wire import (
     MAX_STOPS,
     ClientBody,
@@ -49,7 +50,7 @@ def only_kind(*known: str) -> Any:
 
 
 class TextPart(ClientBody):
-    """A piece of text: the only kind of content that models here take."""
+    """A piece of text."""
 
     rules = field_tables.PART
     type: Literal["text"]
@@ -158,13 +159,6 @@ def needs_stream(value: StreamOptions | None, others: ValidationInfo) -> StreamO
     if value is not None and not others.data.get("stream"):
         raise PydanticCustomError("needs", "needs stream: true")
     return value
-
-
-class HasText(Protocol):
-    """A part of a message."""
-
-    @property
-    def text(self) -> str: ...
 
 
 def joined(content: str | Sequence[HasText]) -> str:

@@ -28,6 +28,7 @@ class Model(BaseModel):
     template: str | None
     thinking: bool
     tools: bool
+    sees: bool
     kind: Literal["text", "encoder", "vision"] | None
     task: str | None
 
@@ -88,6 +89,7 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "template": card.template,
         "thinking": card.thinking,
         "tools": card.tools,
+        "sees": card.sees,
         "kind": card.kind,
         "task": card.task,
     }

@@ -32,6 +32,7 @@ from hearth.server.openai.responses_schema import (
     Response,
     ResponseRequest,
 )
+from hearth.server.pictures import contents
 from hearth.server.places import in_places
 from hearth.server.prompts import for_template, variables_of_thinking
 from hearth.server.streaming import sse
@@ -94,7 +95,7 @@ def asked(llm: LLM, body: ResponseRequest, tools: Toolbox) -> tuple[list[dict[st
     template = llm.chat_template
     effort = body.reasoning.effort if body.reasoning else None
     variables, thinking = variables_of_thinking(effort, template, field="reasoning.effort")
-    return for_template(as_messages(body), template), {
+    return for_template(as_messages(body, sees=llm.sees), template), {
         "thinking": thinking,
         "tools": tools.functions or None,
         "tool_choice": tools.choice,
@@ -110,8 +111,12 @@ def _check_limits(body: ResponseRequest, request: Request) -> None:
     check_limit("tools", len(body.tools or ()), settings.max_tools)
 
 
-def as_messages(body: ResponseRequest) -> list[dict[str, Any]]:
-    """The conversation as templates know it: what the model thought, said and called in one turn is one message."""
+def as_messages(body: ResponseRequest, *, sees: bool) -> list[dict[str, Any]]:
+    """The conversation as templates know it: what the model thought, said and called in one turn is one message.
+
+    Args:
+        sees: whether the model looks at pictures.
+    """
     result: list[dict[str, Any]] = []
     if body.instructions:
         result.append({"role": "system", "content": body.instructions})
@@ -138,14 +143,16 @@ def as_messages(body: ResponseRequest) -> list[dict[str, Any]]:
                 the_turn().setdefault("tool_calls", []).append(call)
             case CallOutputItem() | CustomOutputItem():
                 turn = None
-                result.append({"role": "tool", "tool_call_id": item.call_id, "content": joined(item.output)})
+                result.append(
+                    {"role": "tool", "tool_call_id": item.call_id, "content": contents(item.output, sees=sees)}
+                )
             case MessageItem(role="assistant"):
                 if turn is not None and (turn["content"] or "tool_calls" in turn):
                     turn = None
-                the_turn()["content"] = joined(item.content)
+                the_turn()["content"] = contents(item.content, sees=sees)
             case MessageItem():
                 turn = None
-                result.append({"role": item.role, "content": joined(item.content)})
+                result.append({"role": item.role, "content": contents(item.content, sees=sees)})
     return result
 
 

@@ -11,6 +11,7 @@ from hearth.server.openai.chat_schema import RefusalPart, TokenLogprob
 from hearth.server.openai.common import Effort, Sampling, Stopping, ToolName
 from hearth.server.openai.formats import FormatName, Grammar, JsonObjectFormat, TextFormat
 from hearth.server.openai.response_tools import ResponseTool, ToolChoice, check_names
+from hearth.server.pictures import InputImagePart
 from hearth.server.results import LeftOut, text_or
 from hearth.server.wire import (
     MAX_MESSAGES,
@@ -29,7 +30,7 @@ Status = Literal["in_progress", "completed", "incomplete"]
 
 
 class TextContent(ClientBody):
-    """A piece of text: the only kind of content that models here take."""
+    """A piece of text."""
 
     rules = field_tables.PART
     type: Literal["input_text", "output_text", "text"]
@@ -41,8 +42,9 @@ Part = Annotated[
     Annotated[TextContent, Tag("(input_text)")]
     | Annotated[TextContent, Tag("(output_text)")]
     | Annotated[TextContent, Tag("(text)")]
+    | Annotated[InputImagePart, Tag("(input_image)")]
     | Annotated[RefusalPart, Tag("(refusal)")],
-    tagged("type", "must be of type input_text or output_text"),
+    tagged("type", "must be of type input_text, input_image or output_text"),
 ]
 Content = Annotated[
     Annotated[Text, Tag("(text)")] | Annotated[list[Part], Field(max_length=MAX_MESSAGES), Tag("(parts)")],
