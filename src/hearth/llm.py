@@ -116,6 +116,7 @@ class LLM(Asking):
         speculate: "lookup" guesses tokens from the text so far and verifies several at once, where that is faster;
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
+        mmproj: the file that sees for a GGUF file. None: the one beside it, if there is one; "none": none.
         mmap: map the weights instead of copying them: processes share them, and the system may drop and read them
             again; decodes slower where the system has no huge pages for files.
         progress: told of download, compilation and loading; True: shows them on standard error, in notebooks too.
@@ -150,6 +151,7 @@ class LLM(Asking):
         kv_bytes: int | None = None,
         speculate: Speculate = "lookup",
         draft: str | os.PathLike[str] | None = None,
+        mmproj: str | os.PathLike[str] | None = None,
         mmap: bool = False,
         progress: ProgressCallback | bool | None = None,
         offline: bool = False,
@@ -180,6 +182,7 @@ class LLM(Asking):
                 precision=precision,
                 kv=kv,
                 context=context,
+                mmproj=None if mmproj is None else os.fspath(mmproj),
                 progress=report,
                 offline=offline,
                 mmap=mmap,

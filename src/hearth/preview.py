@@ -25,7 +25,8 @@ from hearth.model.encoder.config import EncoderConfig
 from hearth.model.encoder.load import encoder_family, load_encoder, load_encoder_config, tensor_type
 from hearth.model.kinds import VISION, KindName, kind_by_config, refuse_other_kinds
 from hearth.model.other_kinds import refuse_other_heads, refuse_quantised
-from hearth.model.vlm.load import load_config
+from hearth.model.vision.part import Part
+from hearth.model.vlm.load import load_config, sight_of_config
 from hearth.sizes import ModelSize, encoder_size, size_of
 
 T = TypeVar("T")
@@ -40,11 +41,13 @@ class Preview:
 
     Attributes:
         dtypes: the tensor type of each parameter.
+        sight: what sees, of a model that does.
     """
 
     config: DecoderConfig
     kind: SourceKind
     dtypes: Mapping[str, str]
+    sight: Part | None = None
 
     @property
     def parameters(self) -> int:
@@ -53,7 +56,7 @@ class Preview:
 
     def size(self, *, quant: str | None = None, head: str | None = None, kv: str = "f16") -> ModelSize:
         """How large it is when it is compiled, as `sizes.size_of`."""
-        return size_of(self.config, self.dtypes.__getitem__, self.kind, quant=quant, head=head, kv=kv)
+        return size_of(self.config, self.dtypes.__getitem__, self.kind, quant=quant, head=head, kv=kv, sight=self.sight)
 
 
 def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
@@ -72,7 +75,9 @@ def look_into(remote: Remote, *, context: int | None = None) -> Preview | None:
         return _gguf(remote, remote.selection.gguf, lambda checkpoint: _of_decoder(checkpoint, context))
     config = parse_json_object(remote.text("config.json") or b"{}", "config.json")
     decoder = load_config(config, model_type_of(config), context=context)
-    return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"))
+    sight = sight_of_config(config, model_type_of(config), decoder)
+    part = None if sight is None else sight.part
+    return Preview(decoder, "safetensors", dict.fromkeys(parameter_shapes(decoder), "bf16"), part)
 
 
 def refuse_by_tensors(remote: Remote) -> None:

@@ -13,6 +13,7 @@ from hearth.model.encoder.config import EncoderConfig
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KV_DTYPES, PAGE_TOKENS, block_bytes
 from hearth.model.text.parameters import parameter_role, parameter_shapes
+from hearth.model.vision.part import Part
 from hearth.quant import choose_format, packed_size
 from hearth.quant.formats import Format, round_up
 
@@ -44,6 +45,7 @@ def size_of(
     quant: str | None = None,
     head: str | None = None,
     kv: str = "f16",
+    sight: Part | None = None,
 ) -> ModelSize:
     """The size of a model.
 
@@ -52,6 +54,7 @@ def size_of(
         kind: of the checkpoint.
         quant, head: as they would be asked for; None: as `quant.policy`.
         kv: number format of keys and values, as `kv_cache.kv_format` gives it.
+        sight: what sees, of a model that does.
 
     Raises:
         UsageError, Unsupported: as `quant.choose_format`.
@@ -68,7 +71,23 @@ def size_of(
         (ends if name in ("embed", "head") else body)[fmt.name] += prod(shape)
     names = ", ".join(name for name, _ in body.most_common())
     head_names = ", ".join(name for name, _ in ends.most_common())
+    total += 0 if sight is None else sight_bytes(sight, quant)
     return ModelSize(total, kv_bytes_per_token(config, kv), f"{names}; embedding and head {head_names}")
+
+
+def sight_bytes(sight: Part, quant: str | None) -> int:
+    """Memory for the weights of what sees: 8 bits, unless a larger format is asked for."""
+    rounded = quant is None or quant.startswith("q4")
+    total = 0
+    for name, declared in sight.declarations.parameters.items():
+        if declared.role == "exact":
+            total += 4 * prod(declared.shape)
+        elif len(declared.shape) == 2:
+            fmt = choose_format(name, declared.role, "f32", "safetensors", "int8" if rounded else quant)
+            total += packed_size(fmt, declared.shape[0], declared.shape[1])
+        else:
+            total += prod(declared.shape) * (4 if quant in ("f32", "f16") else 1)
+    return total
 
 
 def encoder_size(

@@ -35,11 +35,14 @@ class Golden:
         return np.flatnonzero(self.ids == self.case.recipe.token_id).astype(np.int32)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.recipe.name)
+SOURCES = [(case, "folder") for case in CASES] + [(case, "gguf") for case in CASES if case.recipe.gguf]
+
+
+@pytest.fixture(scope="module", params=SOURCES, ids=[f"{case.recipe.name}-{form}" for case, form in SOURCES])
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
-    case: Case = request.param
+    case, form = request.param
     folder = tmp_path_factory.mktemp("vlm")
-    compile_exact(case.write(folder), folder / "bundle")
+    compile_exact(case.write(folder) if form == "folder" else case.path / "tiny-F16.gguf", folder / "bundle")
     expected = case.expected()
     rows = expected["embeddings"].reshape(-1, expected["embeddings"].shape[-1])
     with Model(folder / "bundle") as model:

@@ -37,15 +37,19 @@ class _Described(NamedTuple):
 class GgufCheckpoint:
     """A `Checkpoint` over one .gguf file. Opening it reads its header; tensors and vocabulary stay mapped.
 
+    Args:
+        eyes: it is to be the part of a model that sees (mmproj), rather than a model.
+
     Raises:
         CorruptFile: the file is truncated, damaged or hostile.
-        Unsupported: another version, byte order, tensor type number, or one part of a split file.
+        Unsupported: another version, byte order, tensor type number, or one part of a split file; a file of another
+            kind.
         StorageError: the file cannot be opened.
     """
 
     kind: SourceKind = "gguf"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, eyes: bool = False) -> None:
         self.path = path
         self._data = map_file(path)
         refuse_pointer(path, self._data)
@@ -56,7 +60,7 @@ class GgufCheckpoint:
             cursor.fail(f"{tensor_count:,} tensors are announced where {cursor.remaining:,} bytes are left.")
         metadata = GgufMetadata(cursor, metadata_count)
         _refuse_split(path, metadata)
-        _refuse_other_kinds(path, metadata)
+        _require_kind(path, metadata, eyes)
         self.config: Mapping[str, Any] = metadata
         self.architecture: str = _architecture(cursor, metadata)
         alignment = _alignment(cursor, metadata)
@@ -182,7 +186,7 @@ _OTHER_KINDS = {
     ),
     "mmproj": (
         "the part of a model that sees or hears (mmproj), which goes with a language model",
-        "Use the language model beside it; pictures and sound are not read yet.",
+        "Use the language model beside it, which finds this file; or name it with --mmproj.",
     ),
     "imatrix": (
         "an importance matrix: notes for quantising a model",
@@ -193,11 +197,14 @@ _OTHER_KINDS = {
 _OTHER_ARCHITECTURES = {"clip": "mmproj"}
 
 
-def _refuse_other_kinds(path: Path, metadata: GgufMetadata) -> None:
+def _require_kind(path: Path, metadata: GgufMetadata, eyes: bool) -> None:
+    """Raises Unsupported for a file that is no model, or where `eyes` are wanted and it has none."""
     kind, architecture = metadata.get("general.type"), metadata.get("general.architecture")
     if isinstance(architecture, str):
         kind = _OTHER_ARCHITECTURES.get(architecture, kind)
-    if isinstance(kind, str) and kind in _OTHER_KINDS:
+    if eyes and kind != "mmproj":
+        raise Unsupported(f"{path.name} is no part of a model that sees (mmproj).", hint="Name one, or leave it out.")
+    if isinstance(kind, str) and kind in _OTHER_KINDS and not eyes:
         what, hint = _OTHER_KINDS[kind]
         raise Unsupported(f"{path.name} is {what}.", hint=hint)
 

@@ -7,18 +7,23 @@ from pathlib import Path
 
 from hearth.checkpoint.folder import SafetensorsCheckpoint
 from hearth.checkpoint.gguf import GgufCheckpoint
+from hearth.checkpoint.joined import JoinedCheckpoint, eyes_beside
 from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import ModelNotFound, UsageError
+from hearth.hub.ggufs import is_eyes
 from hearth.hub.local import TORCH_ENDINGS
 
+NO_EYES = "none"
 
-def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+
+def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) -> Checkpoint:
     """Opens a model as its authors published it; reads headers only.
 
     Args:
         path: a folder with config.json and safetensors files, a .gguf file, a folder with one .gguf file, or a file of
             weights (.pth).
+        mmproj: the file that sees for a GGUF file; None: what lies beside it, if anything; "none": none.
 
     Raises:
         ModelNotFound: nothing is there, or nothing that is a model.
@@ -34,14 +39,16 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                 why="The configuration and the tokenizer stand beside it.",
                 hint=f"Give the folder: {path.parent}",
             )
-        return TorchCheckpoint(path) if path.suffix.lower() in TORCH_ENDINGS else GgufCheckpoint(path)
+        return TorchCheckpoint(path) if path.suffix.lower() in TORCH_ENDINGS else _gguf(path, mmproj)
     if not path.is_dir():
         raise ModelNotFound(f"{path} does not exist.", hint="Give a model folder or a .gguf file.")
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
+        if mmproj not in (None, NO_EYES):
+            raise UsageError(f"--mmproj goes with a .gguf file, and {path} is none.")
         return SafetensorsCheckpoint(path)
-    ggufs = sorted(path.glob("*.gguf"))
+    ggufs = sorted(file for file in path.glob("*.gguf") if not is_eyes(file.name))
     if len(ggufs) == 1:
-        return GgufCheckpoint(ggufs[0])
+        return _gguf(ggufs[0], mmproj)
     if ggufs:
         raise UsageError(
             f"{path} holds {len(ggufs)} GGUF files.",
@@ -49,3 +56,13 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             hint="Name the one you want.",
         )
     return SafetensorsCheckpoint(path)  # its errors say what the folder lacks
+
+
+def _gguf(path: Path, mmproj: str | None) -> Checkpoint:
+    text = GgufCheckpoint(path)
+    if mmproj == NO_EYES:
+        return text
+    eyes = Path(mmproj).expanduser() if mmproj is not None else eyes_beside(path)
+    if eyes is None:
+        return text
+    return JoinedCheckpoint(text, GgufCheckpoint(eyes, eyes=True), asked_for=mmproj is not None)

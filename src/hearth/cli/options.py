@@ -53,6 +53,7 @@ _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
+    click.option("--mmproj", metavar="FILE", help="What sees for a GGUF file [the one beside it; none: none]."),
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
     *_SOURCE,
 )
@@ -130,6 +131,7 @@ _OPEN_KEYS = [
     "context",
     "threads",
     "mmap",
+    "mmproj",
     "offline",
     "trust_bundle",
     "template",

@@ -41,6 +41,7 @@ def compile_model(
     precision: Precision = "default",
     kv: KvFormat | None = None,
     context: int | None = None,
+    mmproj: str | None = None,
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a language model, or finds it compiled.
@@ -52,6 +53,7 @@ def compile_model(
         precision: `high` computes with f32 activations and keeps f32 keys and values.
         kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
+        mmproj: the file that sees for a GGUF file; None: what lies beside it; "none": none.
         options: as `compile_job`.
 
     Returns:
@@ -64,7 +66,7 @@ def compile_model(
     """
     if progress := options.get("progress"):
         progress("reading", 0, 0)
-    checkpoint = open_checkpoint(source)
+    checkpoint = open_checkpoint(source, mmproj=mmproj)
     model = load_family(checkpoint, context=context)
     formats = model_formats(checkpoint, model, quant, head)
     if model.sight is not None:
@@ -93,7 +95,7 @@ def sight_formats(sight: LoadedSight, quant: str | None, precision: Precision) -
 def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
     """What a bundle says of how its model sees."""
     made = sight.sight
-    return SightSpec(read_cutting(checkpoint.path, made.size), made.size, made.rows, made.text)
+    return SightSpec(read_cutting(checkpoint.path, made.size, sight.processor), made.size, made.rows, made.text)
 
 
 def text_job(

@@ -106,7 +106,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
     choices = tuple(sorted((f for f in files if f.path in models), key=lambda f: (f.size_bytes, f.path)))
     if wanted is not None:
         named = _named_gguf(repo_id, choices, wanted)
-        return Selection((named,), named, choices)
+        return Selection(_with_eyes(named, files), named, choices)
     top = [f for f in files if "/" not in f.path]
     weights = _pick_safetensors(top)
     configs = [f for f in files if f.path in _CONFIG_FILES or _TEMPLATE.fullmatch(f.path)]
@@ -116,7 +116,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
         return Selection(tuple(sorted(configs + weights, key=lambda f: f.size_bytes)))
     if choices:
         chosen = _best_gguf(choices, memory_bytes)
-        return Selection((chosen,), chosen, choices, was_chosen=len(choices) > 1)
+        return Selection(_with_eyes(chosen, files), chosen, choices, was_chosen=len(choices) > 1)
     refuse_foreign(repr(repo_id), [f.path for f in files])
     if weights:
         raise Unsupported(
@@ -128,6 +128,12 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
         f"{repo_id!r} holds no weights that Hearth reads (*.safetensors or *.gguf).",
         hint="Look for a conversion of it to safetensors or GGUF.",
     )
+
+
+def _with_eyes(model: RemoteFile, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """A GGUF file, after the one that sees for it if there is one."""
+    eyes = ggufs.eyes_for(model.path, [f.path for f in files])
+    return (*(f for f in files if f.path == eyes), model)
 
 
 def _pick_safetensors(top: Sequence[RemoteFile]) -> list[RemoteFile]:

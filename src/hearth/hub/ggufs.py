@@ -15,7 +15,10 @@ from hearth.errors import Unsupported
 PREFERRED = "Q4_K_M"
 """What is taken where nothing is said: the smallest format that costs little."""
 # Files beside a language model that are none: vision towers, statistics that quantising used.
-_COMPANIONS = ("mmproj", "imatrix")
+_EYES = "mmproj"
+_COMPANIONS = (_EYES, "imatrix")
+# Of several towers the one with the most exact numbers that takes no more memory than need be.
+_BEST_EYES = ("F16", "BF16", "F32", "Q8_0")
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 # A number format at the end of a file's name, as converters write them: Q4_K_M, IQ3_XXS, BF16, UD-Q4_K_XL.
 _FORMAT = r"(?:UD-)?(?:I?Q[1-9]|TQ[12]|MXFP4|BF16|F?P?16|F?P?32)(?:_[A-Z0-9]+)*"
@@ -47,6 +50,40 @@ def refuse_part(path: str) -> None:
 def models_among(paths: Iterable[str]) -> list[str]:
     """Those of a repository's files that are GGUF models of their own, sorted; parts of split ones among them."""
     return sorted(path for path in paths if is_gguf(path) and not any(word in path.lower() for word in _COMPANIONS))
+
+
+def is_eyes(path: str) -> bool:
+    """Whether a file's name says that it is the part of a model that sees (mmproj)."""
+    return is_gguf(path) and _EYES in path.lower()
+
+
+def eyes_for(model: str, paths: Iterable[str]) -> str | None:
+    """The file that sees for a language model: in its folder, and named after it or beside nothing but this model.
+
+    Args:
+        model: path of its file; `paths`: of all that are there, its own among them.
+    """
+    folder = PurePosixPath(model).parent
+    here = [path for path in paths if is_gguf(path) and PurePosixPath(path).parent == folder]
+    towers = [path for path in here if is_eyes(path)]
+    if is_eyes(model) or not towers:
+        return None
+    base = _base(model)
+    named_after = [path for path in towers if base in path.lower()]
+    if not named_after and {_base(path) for path in models_among(here)} != {base}:
+        return None
+
+    def rank(path: str) -> tuple[int, str]:
+        known = format_of(path)
+        return (_BEST_EYES.index(known) if known in _BEST_EYES else len(_BEST_EYES)), path
+
+    return min(named_after or towers, key=rank)
+
+
+def _base(path: str) -> str:
+    """A file's name without its number format."""
+    match = _ENDS_WITH_FORMAT.fullmatch(_stem(PurePosixPath(path).name))
+    return ((match["base"] or "") if match else _stem(PurePosixPath(path).name)).lower()
 
 
 def format_of(path: str) -> str | None:

@@ -47,17 +47,18 @@ class SightSpec:
     text: PictureText
 
 
-def read_cutting(folder: Path, size: tuple[int, int]) -> Whole | Squares:
-    """The rules for pictures of the model in a folder.
+def read_cutting(path: Path, size: tuple[int, int], processor: Mapping[str, Any] | None = None) -> Whole | Squares:
+    """The rules for pictures of the model in a folder, or of one in a file.
 
     Args:
         size: of the tiles that its network takes.
+        processor: what transformers' processor would be told; None: what the folder says.
 
     Raises:
         CorruptFile: no rules are there, or they are out of range.
         Unsupported: a processor or a setting that Hearth does not compute, by name; tiles of another size.
     """
-    values, where = processor_values(folder)
+    values, where = processor_values(path) if processor is None else (processor, path.name)
     named = str(values.get("image_processor_type") or values.get("feature_extractor_type"))
     squares = named.startswith(_SQUARES)
     rules: Whole | Squares = _squares(values, where) if squares else Whole(preprocess_of(values, where))

@@ -118,7 +118,7 @@ def _made(
 def _memory(preparer: Preparer, source: Source, wanted: Own) -> Memory:
     """What is remembered of a model and of what was asked for: the bundle that it led to."""
     request = {"path": str(source.path.absolute()), "name": source.name, "kind": preparer.kind, **wanted}
-    return memory_of(request, [source.path, *preparer.beside(source), tuning_dir(), *_compiler_files()])
+    return memory_of(request, [source.path, *preparer.beside(source, wanted), tuning_dir(), *_compiler_files()])
 
 
 def _remembered(memory: Memory) -> Bundle | None:
@@ -147,7 +147,7 @@ def _compiled_before(
     Raises:
         CompileError: there is none.
     """
-    fingerprint = preparer.open(source).fingerprint()
+    fingerprint = preparer.open(source, wanted).fingerprint()
     activations = "high" if wanted["precision"] == "high" else "int8"
     for stored in list_bundles():
         made = stored.manifest

@@ -34,7 +34,7 @@ class EncoderPreparer(Preparer):
         seen = look_into_encoder(remote)
         return None if seen is None else lambda quant: seen.size(quant=quant, head=wanted["head"])
 
-    def open(self, source: Source) -> Checkpoint:
+    def open(self, source: Source, wanted: Own | None = None) -> Checkpoint:
         return open_encoder(source.path)
 
     def answers(self, source: Source) -> bool:
@@ -46,7 +46,7 @@ class EncoderPreparer(Preparer):
             )
         return found
 
-    def beside(self, source: Source) -> Sequence[Path]:
+    def beside(self, source: Source, wanted: Own) -> Sequence[Path]:
         return onnx_folders(source.path) if source.kind == "onnx" else ()
 
     def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:

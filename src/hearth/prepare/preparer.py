@@ -30,6 +30,7 @@ class Wanted(TypedDict, total=False):
     precision: Literal["default", "high"]
     kv: KvFormat | None
     context: int | None
+    mmproj: str | None
     pooling: Pooling | None
     size: tuple[int, int] | None
 
@@ -64,7 +65,7 @@ class Preparer(ABC):
         """Refuses a model that fits, and that only its tensors tell to be of no use. Raises: as `preview`."""
         return
 
-    def open(self, source: Source) -> Checkpoint:
+    def open(self, source: Source, wanted: Own | None = None) -> Checkpoint:
         """The model's files. Raises as `open_checkpoint`."""
         return open_checkpoint(source.path)
 
@@ -73,7 +74,7 @@ class Preparer(ABC):
         found = kind_of(self.open(source))
         return found is not None and found.name == self.kind
 
-    def beside(self, source: Source) -> Sequence[Path]:
+    def beside(self, source: Source, wanted: Own) -> Sequence[Path]:
         """What a model is made of besides `source.path`."""
         return ()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hearth.bundle import Bundle
 from hearth.checkpoint.generation import published_sampling
+from hearth.checkpoint.joined import eyes_beside
+from hearth.checkpoint.open import NO_EYES, open_checkpoint
 from hearth.checkpoint.tokenizer_files import load_tokenizer
+from hearth.checkpoint.types import Checkpoint
 from hearth.fit import Sizes, require_fit
 from hearth.hub import Remote, Source
 from hearth.model import load_family
@@ -21,7 +24,17 @@ from hearth.sizes import ModelSize, size_of
 
 class TextPreparer(Preparer):
     kind = TEXT
-    options = ("quant", "head", "precision", "kv", "context")
+    options = ("quant", "head", "precision", "kv", "context", "mmproj")
+
+    def open(self, source: Source, wanted: Own | None = None) -> Checkpoint:
+        return open_checkpoint(source.path, mmproj=wanted["mmproj"] if wanted else None)
+
+    def beside(self, source: Source, wanted: Own) -> Sequence[Path]:
+        given = wanted["mmproj"]
+        eyes = Path(given).expanduser() if given not in (None, NO_EYES) else None
+        if given is None and source.kind == "gguf":
+            eyes = eyes_beside(source.path)
+        return () if eyes is None else (eyes,)
 
     def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
         seen = look_into(remote, context=wanted["context"])
@@ -38,14 +51,17 @@ class TextPreparer(Preparer):
         refuse_by_tensors(remote)
 
     def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:
-        checkpoint = self.open(source)
+        checkpoint = self.open(source, wanted)
         model = load_family(checkpoint, context=wanted["context"])
 
         def sizes(quant: str | None) -> ModelSize:
             def dtype_of(parameter: str) -> str:
                 return checkpoint.tensors[model.sources[parameter].tensor].dtype
 
-            return size_of(model.config, dtype_of, checkpoint.kind, quant=quant, head=wanted["head"], kv=_kv(wanted))
+            sight = None if model.sight is None else model.sight.sight.part
+            return size_of(
+                model.config, dtype_of, checkpoint.kind, quant=quant, head=wanted["head"], kv=_kv(wanted), sight=sight
+            )
 
         require_fit(source.name, sizes, wanted["quant"], memory_bytes)
 

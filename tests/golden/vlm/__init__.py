@@ -36,6 +36,15 @@ def draw_tiles(recipe: Recipe) -> NDArray[np.float32]:
     return draw_pixels(recipe.name, sum(isinstance(part, str) for part in recipe.prompt), size, size)
 
 
+def vocabulary(recipe: Recipe) -> list[str]:
+    """Tokens by their numbers: characters, and what stands for pictures."""
+    size = recipe.config["text_config"]["vocab_size"]
+    tokens = [chr(0x100 + i) for i in range(size)]
+    token = "<image_soft_token>" if recipe.ahead else "<image>"
+    marks = {recipe.token_id: token, 1: "<s>", 2: "</s>", 129: tokens[3] + tokens[4]}
+    return [marks.get(i, token) for i, token in enumerate(tokens)]
+
+
 @dataclass(frozen=True)
 class Case:
     """One golden model."""

@@ -21,7 +21,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ..vision.draws import draw_tensor
-from . import HERE, draw_prompt, draw_tiles
+from . import HERE, draw_prompt, draw_tiles, vocabulary
+from .gguf_twins import write_twins
 from .recipes import RECIPES, Recipe
 
 
@@ -60,6 +61,10 @@ def make(recipe: Recipe) -> None:
         folder = Path(kept)
         tensors = published(recipe, folder)
         outputs = expected(recipe, folder)
+        if recipe.gguf:
+            weights = {name: draw_tensor(name, tuple(shape)) for name, (shape, _) in tensors.items()}
+            config = getattr(transformers, recipe.model).config_class.from_pretrained(folder)
+            write_twins(recipe.model, config, weights, vocabulary(recipe), dict(recipe.processor), target)
         (target / "config.json").write_text((folder / "config.json").read_text())
     rows = (f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in tensors.items())
     (target / "tensors.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")

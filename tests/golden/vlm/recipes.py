@@ -23,6 +23,7 @@ class Recipe:
         prompt: what stands in the prompt: numbers of text tokens, and "tile" for the tokens of one tile.
         processor: its `preprocessor_config.json`.
         ahead: the tokens of a tile see all of it.
+        gguf: it is also there as the two files that llama.cpp's converter makes.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Recipe:
     prompt: tuple[int | str, ...]
     processor: Mapping[str, Any]
     ahead: bool = False
+    gguf: bool = False
 
 
 def _llama(vocab: int, hidden: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
@@ -105,13 +107,14 @@ RECIPES = [
             "max_image_size": {"longest_edge": 32}, "do_image_splitting": True, "do_pad": True, "resample": 1,
             "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
         },
+        gguf=True,
     ),
     Recipe(
         "gemma3",
         "Gemma3ForConditionalGeneration",
         {
             "text_config": {
-                **_llama(151, 48, 3, 1, head_dim=20), "model_type": "gemma3_text", "query_pre_attn_scalar": 19,
+                **_llama(151, 48, 3, 1, head_dim=20), "model_type": "gemma3_text", "query_pre_attn_scalar": 20,
                 "sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"],
                 "rope_parameters": {
                     "full_attention": {"rope_type": "default", "rope_theta": 3000.0},
@@ -129,5 +132,6 @@ RECIPES = [
         prompt=(11, "tile", 4, "tile", 5),
         processor={"image_processor_type": "Gemma3ImageProcessor", "size": {"height": 24, "width": 24}},
         ahead=True,
+        gguf=True,
     ),
 ]  # fmt: skip

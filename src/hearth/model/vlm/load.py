@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hearth.checkpoint.joined import JoinedCheckpoint
 from hearth.checkpoint.part import CheckpointPart
 from hearth.checkpoint.types import Checkpoint
 from hearth.model.other_kinds import refuse_quantised
@@ -14,9 +15,10 @@ from hearth.model.tensors import names_of
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.load import LoadedModel, load_decoder, load_decoder_config
 from hearth.model.vision.model import Source
-from hearth.model.vision.names import map_parameters
+from hearth.model.vision.names import Naming, map_parameters
 from hearth.model.vlm.families import FAMILIES, Family
-from hearth.model.vlm.model import LoadedSight
+from hearth.model.vlm.mmproj import restate
+from hearth.model.vlm.model import LoadedSight, Sight
 from hearth.model.weights import ComputedWeight, WeightSource
 from hearth.model.weights import Source as AnySource
 
@@ -33,6 +35,8 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
         CorruptFile: a setting out of range, a tensor missing or of the wrong shape.
         UsageError: `context` is not positive.
     """
+    if isinstance(checkpoint, JoinedCheckpoint):
+        return _load_joined(checkpoint, context)
     family = _family_of(checkpoint.architecture, checkpoint.kind, checkpoint.config)
     if family is None:
         return load_decoder(checkpoint, context=context)
@@ -40,7 +44,8 @@ def load_family(checkpoint: Checkpoint, *, context: int | None = None) -> Loaded
     text, eyes = _halves(checkpoint, family)
     model = load_decoder(text, context=context)
     # Of some only the half that reads was published again.
-    sight = _load_sight(eyes, family, model.config) if eyes.tensors else None
+    settings = Settings(eyes.config, where="config.json", defaults=family.defaults)
+    sight = _load_sight(eyes, family, settings, family.naming, model.config) if eyes.tensors else None
     return replace(
         model,
         sources={name: _in_whole(source, text) for name, source in model.sources.items()},
@@ -56,6 +61,15 @@ def load_config(config: Mapping[str, Any], model_type: str, *, context: int | No
         return load_decoder_config(config, model_type, context=context)
     inner = _text_config(config, family)
     return load_decoder_config(inner, inner["model_type"], context=context)
+
+
+def sight_of_config(config: Mapping[str, Any], model_type: str, text: DecoderConfig) -> Sight | None:
+    """What a config.json says of how a language model sees; None: it does not. Raises: as `load_family`."""
+    family = _family_of(model_type, "safetensors", config)
+    if family is None:
+        return None
+    settings = Settings(config, where="config.json", defaults=family.defaults)
+    return family.describe(Source(settings, (), family.naming, None), text)
 
 
 def sees(architecture: str, kind: str, config: Mapping[str, Any]) -> bool:
@@ -94,12 +108,22 @@ def _halves(checkpoint: Checkpoint, family: Family) -> tuple[CheckpointPart, Che
     )
 
 
-def _load_sight(eyes: CheckpointPart, family: Family, text: DecoderConfig) -> LoadedSight:
-    settings = Settings(eyes.config, where="config.json", defaults=family.defaults)
+def _load_joined(checkpoint: JoinedCheckpoint, context: int | None) -> LoadedModel:
+    """A language model in a GGUF file, with the file that sees."""
+    model = load_decoder(checkpoint.text, context=context)
+    restated = restate(checkpoint)
+    if restated is None:
+        return model
+    sight = _load_sight(checkpoint.eyes, restated.family, restated.settings, restated.naming, model.config)
+    return replace(model, sight=replace(sight, processor=restated.processor))
+
+
+def _load_sight(
+    eyes: Checkpoint, family: Family, settings: Settings, naming: Naming, text: DecoderConfig
+) -> LoadedSight:
     for key, values in family.fixed.items():
         if settings.get(key) is not None and settings.get(key) not in values:
             raise settings.unsupported(key, f"Hearth does not compute it for the family {family.name!r}.")
-    naming = family.naming
     sight = family.describe(Source(settings, names_of(eyes, naming.places), naming, None), text)
     places = replace(naming.places, ignored=(*naming.places.ignored, *sight.unused))
     sources, _ = map_parameters(eyes, family.name, [sight.part.declarations], replace(naming, places=places))

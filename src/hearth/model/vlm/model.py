@@ -74,11 +74,13 @@ class LoadedSight:
     Attributes:
         family: name of the family's file.
         sources: of every parameter of `sight.part`.
+        processor: how pictures are made ready, as preprocessor_config.json says it; None: that file does.
     """
 
     family: str
     sight: Sight
     sources: Mapping[str, WeightSource]
+    processor: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

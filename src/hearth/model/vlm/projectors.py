@@ -38,12 +38,16 @@ class PixelShuffle:
 
 
 class PoolProjector:
-    """Gemma 3's: the mean of each square of tokens, normalised (the norm's weight is 1 more than stored), projected."""
+    """Gemma 3's: the mean of each square of tokens, normalised, projected.
 
-    def __init__(self, scope: Scope, size: int, hidden: int, square: int, eps: float) -> None:
+    Args:
+        offset: what is added to the norm's weight.
+    """
+
+    def __init__(self, scope: Scope, size: int, hidden: int, square: int, eps: float, offset: float) -> None:
         self.square, self.eps = square, eps
         self.norm = scope.computed(
-            "norm.weight", (size,), (scope.stored("norm.weight", size),), lambda weight: weight + np.float32(1)
+            "norm.weight", (size,), (scope.stored("norm.weight", size),), lambda weight: weight + np.float32(offset)
         )
         self.weight = scope.computed(
             "projection.weight", (hidden, size), (scope.stored("projection", size, hidden),),

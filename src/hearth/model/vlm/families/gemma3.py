@@ -31,7 +31,9 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
 
     def make(scope: Scope) -> Write:
         features = Features(scope, config, layers=config.layers, norm=True)
-        projector = PoolProjector(scope / "projector", config.hidden, text.hidden_size, square, config.eps)
+        # Norms multiply by 1 + weight; the converter to GGUF adds the 1 itself.
+        offset = 0.0 if s.kind == "gguf" else 1.0
+        projector = PoolProjector(scope / "projector", config.hidden, text.hidden_size, square, config.eps, offset)
 
         def write(g: Graph, pixels: Any) -> list[Any]:
             return [projector(g, features(g, pixels), config.grid)]

@@ -1,0 +1,163 @@
+"""What llama.cpp's converter writes of what sees (a GGUF file of the architecture `clip`), restated in the words of
+config.json and preprocessor_config.json, so that families read it as they read a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hearth.checkpoint.joined import JoinedCheckpoint
+from hearth.errors import Unsupported
+from hearth.model.settings import Settings, shown
+from hearth.model.tensors import Rules
+from hearth.model.vision.names import Naming
+from hearth.model.vlm.families import gemma3, idefics3
+from hearth.model.vlm.model import Family
+
+_VISION: Mapping[str, str] = {
+    "image_size": "image_size", "patch_size": "patch_size", "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size", "block_count": "num_hidden_layers",
+    "attention.head_count": "num_attention_heads", "attention.layer_norm_epsilon": "layer_norm_eps",
+}  # fmt: skip
+_SCALE = "clip.vision.projector.scale_factor"
+_Read = Callable[[Settings, Settings], dict[str, Any]]
+_LAYER = "v.blk.{N}."
+_TOWER: Rules = {
+    "image.patches": "v.patch_embd",
+    "image.positions": "v.position_embd.weight",
+    "image.layers.N.norm1": _LAYER + "ln1",
+    **{f"image.layers.N.{part}": f"{_LAYER}attn_{part}" for part in "qkv"},
+    "image.layers.N.o": _LAYER + "attn_out",
+    "image.layers.N.norm2": _LAYER + "ln2",
+    "image.layers.N.up": _LAYER + "ffn_up",
+    "image.layers.N.down": _LAYER + "ffn_down",
+    "image.norm": "v.post_ln",
+}
+# Older converters gave the two layers of the MLP each other's name.
+_SWAPPED: Rules = {"image.layers.N.up": _LAYER + "ffn_down", "image.layers.N.down": _LAYER + "ffn_up"}
+
+
+@dataclass(frozen=True)
+class _Projector:
+    """One value of `clip.projector_type`.
+
+    Attributes:
+        rules: where its tensors are.
+        token: text of the placeholder, whose number config.json would say under `token_key`.
+        config: further keys of config.json, of the metadata and of `vision_config`.
+        processor: `preprocessor_config.json`, of the same, without colours.
+    """
+
+    family: Family
+    rules: Rules
+    token: str
+    token_key: str
+    config: _Read
+    processor: _Read
+
+
+def _squares(given: Settings, vision: Settings) -> dict[str, Any]:
+    edge = vision.count("image_size")
+    longest = given.optional_count("clip.vision.preproc_image_size") or edge
+    return {
+        "image_processor_type": "Idefics3ImageProcessor",
+        "size": {"longest_edge": longest},
+        "max_image_size": {"longest_edge": edge},
+    }
+
+
+def _square(given: Settings, vision: Settings) -> dict[str, Any]:
+    edge = vision.count("image_size")
+    return {"image_processor_type": "Gemma3ImageProcessor", "size": {"height": edge, "width": edge}}
+
+
+def _scale(given: Settings, vision: Settings) -> dict[str, Any]:
+    factor = given.optional_count(_SCALE)
+    return {} if factor is None else {"scale_factor": factor}
+
+
+def _pooled(given: Settings, vision: Settings) -> dict[str, Any]:
+    """Squares of 4 x 4 tokens, unless the file says otherwise."""
+    side = vision.count("image_size") // vision.count("patch_size")
+    return {"mm_tokens_per_image": (side // (given.optional_count(_SCALE) or 4)) ** 2}
+
+
+_PROJECTORS: Mapping[str, _Projector] = {
+    "idefics3": _Projector(
+        idefics3.FAMILY,
+        {"image.projector.projection": "mm.model.fc"},
+        "<image>",
+        "image_token_id",
+        _scale,
+        _squares,
+    ),
+    "gemma3": _Projector(
+        gemma3.FAMILY,
+        {"image.projector.norm": "mm.soft_emb_norm", "image.projector.projection": "mm.input_projection.weight"},
+        "<image_soft_token>",
+        "image_token_index",
+        _pooled,
+        _square,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Restated:
+    """A file that sees as a folder would say it.
+
+    Attributes:
+        settings: config.json.
+        naming: of its tensors.
+        processor: preprocessor_config.json.
+    """
+
+    family: Family
+    settings: Settings
+    naming: Naming
+    processor: Mapping[str, Any]
+
+
+def restate(checkpoint: JoinedCheckpoint) -> Restated | None:
+    """What the file beside a language model says; None where it was only found there and Hearth does not know its kind.
+
+    Raises:
+        Unsupported: a file that was asked for is of a kind that Hearth does not know.
+        CorruptFile: a setting is missing or out of range.
+    """
+    eyes, where = checkpoint.eyes, checkpoint.eyes.path.name
+    given = {key: eyes.config[key] for key in eyes.config if key.startswith("clip.")}
+    kind = given.get("clip.projector_type", given.get("clip.vision.projector_type"))
+    projector = _PROJECTORS.get(kind) if isinstance(kind, str) else None
+    if projector is None:
+        if not checkpoint.asked_for:
+            return None
+        raise Unsupported(
+            f"{where}: clip.projector_type = {shown(kind)} is not supported.", hint=f"Known: {', '.join(_PROJECTORS)}."
+        )
+    vision = {ours: given[f"clip.vision.{key}"] for key, ours in _VISION.items() if f"clip.vision.{key}" in given}
+    vision["hidden_act"] = "gelu_pytorch_tanh" if given.get("clip.use_gelu") else "quick_gelu"
+    told = Settings(given, where=where), Settings(vision, where=where)
+    token_id = _token_id(checkpoint, projector.token, where)
+    config = {**projector.config(*told), "vision_config": vision, projector.token_key: token_id}
+    settings = Settings(config, where=where, kind="gguf", defaults=projector.family.defaults)
+    up = eyes.tensors.get("v.blk.0.ffn_up.weight")
+    swapped = up is not None and len(up.shape) == 2 and up.shape[0] == vision.get("hidden_size") != up.shape[1]
+    rules = {**_TOWER, **projector.rules, **(_SWAPPED if swapped else {})}
+    colours = {k: list(given[f"clip.vision.{k}"]) for k in ("image_mean", "image_std") if f"clip.vision.{k}" in given}
+    processor = {**projector.processor(*told), **colours}
+    return Restated(projector.family, settings, Naming(rules, marker=""), processor)
+
+
+def _token_id(checkpoint: JoinedCheckpoint, token: str, where: str) -> int:
+    """The number of a token of the language model. Raises Unsupported where it has none such."""
+    vocabulary = checkpoint.config.get("tokenizer.ggml.tokens", ())
+    try:
+        return list(vocabulary).index(token)
+    except ValueError:
+        raise Unsupported(
+            f"{checkpoint.path.name} does not go with {where}.",
+            why=f"Its vocabulary has no token {token!r} to stand for pictures.",
+        ) from None

@@ -1,0 +1,113 @@
+"""Writes a golden language model that sees as the two GGUF files that llama.cpp's converter would make of it.
+
+Independent of Hearth: names come from the `gguf` package's own map; what is done to values is from reading the
+converter (norms of Gemma with their 1 added). Needs `pip install -e '.[reference]'`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from ..gguf_twin import write_twin
+
+_ARCHITECTURES = {"llama": "llama", "gemma3_text": "gemma3"}
+_PROJECTORS = {"SmolVLMForConditionalGeneration": "idefics3", "Gemma3ForConditionalGeneration": "gemma3"}
+_TEXT = ("model.text_model.", "language_model.model.", "model.language_model.", "language_model.")
+TEXT_FILE, EYES_FILE = "tiny-F16.gguf", "mmproj-tiny-F16.gguf"
+
+
+def write_twins(
+    model: str, config: Any, tensors: dict[str, NDArray[np.float32]], tokens: list[str], processor: dict[str, Any],
+    folder: Path,
+) -> None:  # fmt: skip
+    """Writes `TEXT_FILE` and `EYES_FILE`.
+
+    Args:
+        model: class of transformers.
+        config: of the whole model.
+        tensors: as transformers publishes them.
+        tokens: the vocabulary.
+        processor: its `preprocessor_config.json`.
+    """
+    text = {}
+    for name, value in tensors.items():
+        prefix = next((p for p in _TEXT if name.startswith(p)), None)
+        if prefix is not None and not name.startswith("language_model.lm_head"):
+            text["model." + name.removeprefix(prefix)] = value
+        elif name.endswith("lm_head.weight"):
+            text["lm_head.weight"] = value
+    inner = config.text_config
+    inner.tie_word_embeddings = "lm_head.weight" not in text
+    _write_text(_ARCHITECTURES[inner.model_type], inner, text, tokens, folder / TEXT_FILE)
+    _write_eyes(_PROJECTORS[model], config, tensors, processor, folder / EYES_FILE)
+
+
+def _write_text(arch: str, config: Any, weights: dict[str, NDArray[np.float32]], tokens: list[str], path: Path) -> None:
+    add = gguf.GGUFWriter.write_header_to_file
+
+    def with_tokens(writer: gguf.GGUFWriter, *arguments: Any) -> None:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list(tokens)
+        writer.add_token_types([3 if token.startswith("<") and len(token) > 1 else 1 for token in tokens])
+        writer.add_token_merges([f"{tokens[3]} {tokens[4]}"])
+        if hasattr(config, "layer_types"):
+            writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+        writer.add_eos_token_id(2)
+        writer.add_bos_token_id(1)
+        add(writer, *arguments)
+
+    gguf.GGUFWriter.write_header_to_file = with_tokens  # type: ignore[method-assign]
+    try:
+        write_twin(arch, config, weights, path)
+    finally:
+        gguf.GGUFWriter.write_header_to_file = add  # type: ignore[method-assign]
+
+
+def _write_eyes(
+    projector: str, config: Any, tensors: dict[str, NDArray[np.float32]], processor: dict[str, Any], path: Path
+) -> None:
+    vision = config.vision_config
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_clip_projector_type(projector)
+    writer.add_vision_image_size(vision.image_size)
+    writer.add_vision_patch_size(vision.patch_size)
+    writer.add_vision_embedding_length(vision.hidden_size)
+    writer.add_vision_feed_forward_length(vision.intermediate_size)
+    writer.add_vision_block_count(vision.num_hidden_layers)
+    writer.add_vision_head_count(vision.num_attention_heads)
+    writer.add_vision_projection_dim(config.text_config.hidden_size)
+    writer.add_vision_attention_layernorm_eps(vision.layer_norm_eps)
+    writer.add_vision_use_gelu(True)
+    writer.add_vision_image_mean(processor.get("image_mean", [0.5] * 3))
+    writer.add_vision_image_std(processor.get("image_std", [0.5] * 3))
+    if projector == "idefics3":
+        writer.add_vision_projector_scale_factor(config.scale_factor)
+        writer.add_vision_preproc_image_size(processor["size"]["longest_edge"])
+    else:
+        side = vision.image_size // vision.patch_size
+        writer.add_vision_projector_scale_factor(side // int(config.mm_tokens_per_image**0.5))
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, vision.num_hidden_layers)
+    for name, value in tensors.items():
+        if name.startswith(_TEXT) or name.endswith("lm_head.weight"):
+            continue
+        # The name as transformers 4 had it, which the map knows.
+        known = name.replace("vision_tower.", "vision_tower.vision_model.") if "vision_model" not in name else name
+        known = known.replace("mm_input_projection_weight", "mm_input_projection.weight")
+        stored = names.get_name(known, try_suffixes=(".weight", ".bias"))
+        assert stored is not None, name
+        if name.endswith("mm_soft_emb_norm.weight"):
+            value = value + np.float32(1)
+        wide = value.ndim > 1 and "position" not in name
+        writer.add_tensor(stored, value.astype(np.float16 if wide else np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
