@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import open_bundle, require_trusted
+from hearth.calibrate import calibration_of
 from hearth.checkpoint.graphs import METADATA, is_graph
 from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.pt2 import ExportedProgram
@@ -115,6 +116,7 @@ def compile(  # what it is called everywhere else
     sizes: Sizes | None = None,
     dynamic_shapes: Any = None,
     quant: str | None = None,
+    calibrate: str | os.PathLike[str] | None = None,
     precision: Literal["default", "high"] = "default",
     output: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -126,7 +128,9 @@ def compile(  # what it is called everywhere else
         example_inputs: for a module: tensors that it can be called with.
         sizes: for sizes that the graph leaves open a number, or the least and largest.
         dynamic_shapes: for a module: as `torch.export.export` takes them.
-        quant: number format of the matrices: `q8` by default; `f32` computes what the original does.
+        quant: number format of the matrices: `q8` by default; `f32` computes what the original does; `w4a8` needs
+            `calibrate`.
+        calibrate: folder of examples: pictures, or files .npz of numpy with an array for each input.
         precision: `high` computes with f32 activations.
         output: folder to write the bundle to; None: Hearth's cache.
         threads: that compute.
@@ -137,27 +141,28 @@ def compile(  # what it is called everywhere else
         CompileError: the compiler is not installed or fails, or torch cannot export the module.
     """
     if isinstance(source, str | os.PathLike):
-        return _compiled(Path(source), str(source), sizes, quant, precision, output, threads)
+        return _compiled(Path(source), str(source), sizes, quant, calibrate, precision, output, threads)
     with tempfile.TemporaryDirectory(prefix="hearth-export-") as folder:
         file = Path(folder) / "model.pt2"
         _export(source, example_inputs, dynamic_shapes, file)
         # The same module is compiled once: its file is known by what it holds, not by when it was written.
         file = file.rename(file.with_name(f"{ExportedProgram(file).digest()}.pt2"))
         os.utime(file, (0, 0))
-        return _compiled(file, type(source).__name__, sizes, quant, precision, output, threads)
+        return _compiled(file, type(source).__name__, sizes, quant, calibrate, precision, output, threads)
 
 
 def _compiled(
-    path: Path, name: str, sizes: Sizes | None, quant: str | None, precision: Literal["default", "high"],
-    output: str | os.PathLike[str] | None, threads: int | None,
+    path: Path, name: str, sizes: Sizes | None, quant: str | None, calibrate: str | os.PathLike[str] | None,
+    precision: Literal["default", "high"], output: str | os.PathLike[str] | None, threads: int | None,
 ) -> Graph:  # fmt: skip
     if not is_graph(path):
         raise UsageError(f"{path} is no .onnx or .pt2 file.", hint="Language models are opened with hearth.LLM.")
+    calibration = calibration_of(quant, calibrate)
     try:
         from hearth.compiler.imported import compile_graph
 
         folder = compile_graph(
-            path, name=name, sizes=sizes, quant=quant, precision=precision,
+            path, name=name, sizes=sizes, quant=quant, precision=precision, calibration=calibration,
             output=None if output is None else Path(output),
         )  # fmt: skip
     except ImportError as error:

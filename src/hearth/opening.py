@@ -9,6 +9,7 @@ from hearth.arguments import whole_number
 from hearth.checkpoint.embedding import Pooling
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
+from hearth.quant.mixed import MIXTURES
 from hearth.quant.policy import BODY_FORMATS, USER_FORMATS
 from hearth.speculate import SPECULATE
 
@@ -27,8 +28,11 @@ _NEVER_NONE = ("precision", "context_overflow", "speculate")
 _LEAST = {"context": 2, "threads": 1, "max_seqs": 1, "kv_bytes": 1}
 
 
-def check_opening(**asked: Any) -> None:
+def check_opening(*, mixtures: bool = False, **asked: Any) -> None:
     """Checks the arguments of `LLM`, `Embedder` and `Vision` that are one of a few words, or numbers.
+
+    Args:
+        mixtures: `quant` may be a mixture of formats, chosen by calibration.
 
     Raises:
         UsageError: one is none of these; the message names it.
@@ -36,8 +40,9 @@ def check_opening(**asked: Any) -> None:
     for name, value in asked.items():
         if value is None and name not in _NEVER_NONE:
             continue
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise UsageError(f"{name} is {value!r}, but must be {_alternatives(_CHOICES[name])}.")
+        choices = (*_CHOICES.get(name, ()), *(MIXTURES if mixtures and name == "quant" else ()))
+        if choices and value not in choices:
+            raise UsageError(f"{name} is {value!r}, but must be {_alternatives(choices)}.")
         if name in _LEAST:
             whole_number(name, value, _LEAST[name])
         if name == "size":

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hearth.cli.options import examples, format_options
+from hearth.cli.options import compile_options, examples
 from hearth.cli.sides import sides_of
 from hearth.errors import CompileError, UsageError
 
@@ -42,10 +42,11 @@ class _Size(click.ParamType[Any]):
         "hearth compile starter --isa avx2,avx512vnni --output ./for-many",
         "hearth compile facebook/detr-resnet-50 --size 480x640",
         "hearth compile ./model.onnx --size batch=1 --output ./graph",
+        "hearth compile ./model.onnx --quant w4a8 --calibrate pictures/",
     ),
 )
 @click.argument("model")
-@format_options
+@compile_options
 @click.option("--context", type=int, help="Tokens that the bundle can hold at most [what the model was made for].")
 @click.option(
     "--size",
@@ -73,6 +74,7 @@ def command(
     head: str | None,
     precision: Any,
     kv: Any,
+    calibrate: str | None,
     context: int | None,
     sizes: tuple[tuple[str, Any], ...],
     output: Path | None,
@@ -108,17 +110,21 @@ def command(
     options: dict[str, Any] = {
         "target": target, "isa": isa, "output": output, "dump_ir": dump_ir, "force": force,
     }  # fmt: skip
-    wanted: dict[str, Any] = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context}
-    wanted["size"] = dict(sizes).get("")
+    pictures = None if calibrate is None else str(Path(calibrate).resolve())
+    wanted: dict[str, Any] = {
+        "quant": quant, "head": head, "precision": precision, "kv": kv, "context": context, "calibrate": pictures,
+        "size": dict(sizes).get(""),
+    }  # fmt: skip
     with showing_progress() as progress:
         try:
             if graph:
+                from hearth.calibrate import calibration_of
                 from hearth.compiler.imported import compile_graph
 
                 report = compile_progress(progress)
                 folder = compile_graph(
                     Path(model), name=model, sizes=dict(sizes), quant=quant, precision=precision, progress=report,
-                    **options,
+                    calibration=calibration_of(quant, calibrate), **options,
                 )  # fmt: skip
             else:
                 folder = _compile_checkpoint(model, wanted, offline, progress, options)

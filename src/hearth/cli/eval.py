@@ -13,7 +13,7 @@ from hearth.errors import UsageError
 
 # Options that only one of the two has a use for, by the name of their parameter.
 _OF_TEXT = ("against_precision", "against_kv", "window", "stride", "max_chars", "head", "kv", "context")
-_OF_PICTURES = ("labels", "max_pictures", "template")
+_OF_PICTURES = ("labels", "max_pictures", "template", "calibrate")
 
 
 @click.command(
@@ -23,7 +23,7 @@ _OF_PICTURES = ("labels", "max_pictures", "template")
         "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256",
         "hearth eval MODEL book.txt --against-precision high",
         "hearth eval MODEL book.txt --kv q8 --against-kv f16",
-        "hearth eval facebook/deit-tiny-patch16-224 validation/ --quant int8 --quant q8",
+        "hearth eval facebook/deit-tiny-patch16-224 validation/ --quant int8 --quant w4a8 --calibrate training/",
     ),
 )
 @click.argument("model")
@@ -71,6 +71,7 @@ def command(
     max_pictures: int | None,
     as_json: bool,
     quants: tuple[str, ...],
+    calibrate: str | None,
     **options: Any,
 ) -> None:
     """Measure how good MODEL is: the perplexity of a text FILE, or answers about the pictures of a FOLDER.
@@ -90,8 +91,8 @@ def command(
         from hearth.cli.eval_pictures import eval_pictures
 
         eval_pictures(
-            model, place, quants=quants, against=against, labels=labels, template=template, max_pictures=max_pictures,
-            as_json=as_json, options=options,
+            model, place, quants=quants, calibrate=calibrate, against=against, labels=labels, template=template,
+            max_pictures=max_pictures, as_json=as_json, options=options,
         )  # fmt: skip
         return
     _refuse(ctx, _OF_PICTURES, f"{place} is no folder of pictures")

@@ -29,6 +29,7 @@ def eval_pictures(
     folder: Path,
     *,
     quants: Sequence[str],
+    calibrate: str | None,
     against: str | None,
     labels: Path | None,
     template: str | None,
@@ -37,14 +38,19 @@ def eval_pictures(
     options: Mapping[str, Any],
 ) -> None:
     """Prints a row for the original, and one for each number format."""
+    from hearth.calibrate import check_calibration
     from hearth.image.folder import spread
     from hearth.measure import compare_vision, labelled_pictures
     from hearth.prepare import Progress
+    from hearth.quant.mixed import MIXTURES
 
     pictures = labelled_pictures(folder, labels)
     pictures = spread(pictures, max_pictures or len(pictures))
     settings = {name: options[name] for name in _SHARED}
-    with _opened(model, [against or _ORIGINAL, *(quants or [_DEFAULT])], settings) as models:
+    quants = quants or [_DEFAULT]
+    if calibrate is not None and not any(quant in MIXTURES for quant in quants):
+        check_calibration(quants[0], calibrate)
+    with _opened(model, [against or _ORIGINAL, *quants], calibrate, settings) as models:
         base, *others = models.values()
         for notice in base.info.notices:
             note(notice)
@@ -79,16 +85,21 @@ class _Row:
 
 
 @contextmanager
-def _opened(model: str, quants: Sequence[str], settings: Mapping[str, Any]) -> Iterator[dict[str, Vision]]:
+def _opened(
+    model: str, quants: Sequence[str], calibrate: str | None, settings: Mapping[str, Any]
+) -> Iterator[dict[str, Vision]]:
     """The model in each of these number formats; a bundle once, in its own."""
     from hearth.hub import resolve
+    from hearth.quant.mixed import MIXTURES
     from hearth.vision import Vision
 
     with ExitStack() as stack:
         with showing_progress() as progress:
 
             def opened(quant: str | None) -> Vision:
-                return stack.enter_context(Vision(model, quant=quant, progress=progress, **settings))
+                folder = calibrate if quant in MIXTURES else None
+                vision = Vision(model, quant=quant, calibrate=folder, progress=progress, **settings)
+                return stack.enter_context(vision)
 
             compiled = resolve(model, offline=settings["offline"]).kind == "bundle"
             models = {quant: opened(quant) for quant in dict.fromkeys(quants)} if not compiled else {}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 BODY_FORMATS = (*FORMATS, "int8")
+ANY_FORMATS = (*BODY_FORMATS, "w4a8")
+"""Also mixtures of formats, of models that look at pictures and of graphs."""
 
 _QUANT = click.option(
     "--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [q4; GGUF: as it is]."
@@ -25,9 +27,20 @@ _QUANT = click.option(
 _QUANTS = click.option(
     "--quant",
     "quants",
-    type=click.Choice(BODY_FORMATS),
+    type=click.Choice(ANY_FORMATS),
     multiple=True,
     help="Number format of the weights [text: q4, GGUF as it is; pictures: int8]. Of pictures several may be named.",
+)
+_ANY_QUANT = click.option(
+    "--quant",
+    type=click.Choice(ANY_FORMATS),
+    help="Number format of the weights [text: q4, GGUF as it is; pictures: int8; graphs: q8].",
+)
+calibrate_option = click.option(
+    "--calibrate",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Pictures like those that MODEL is to look at: which weights of w4a8 have 4 bits is chosen by them.",
 )
 _FORMAT = (
     click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),
@@ -151,9 +164,10 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 
 format_options = _adds((_QUANT, *_FORMAT))
+compile_options = _adds((_ANY_QUANT, *_FORMAT, calibrate_option))
 source_options = _adds(_SOURCE)
 open_options = _adds((_QUANT, *_OPEN))
-eval_options = _adds((_QUANTS, *_OPEN))
+eval_options = _adds((_QUANTS, calibrate_option, *_OPEN))
 speculation_options = _adds(_SPECULATION)
 template_options = _adds(_TEMPLATE)
 sampling_options = _adds(_SAMPLING)

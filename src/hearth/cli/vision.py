@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import BODY_FORMATS, examples, source_options
+from hearth.cli.options import ANY_FORMATS, calibrate_option, examples, source_options
 from hearth.cli.pictures import Picture, Seen, pictures_of, print_seen, rows_of, write_drawn
 from hearth.cli.progress import showing_progress
 from hearth.cli.sides import Sides
@@ -59,7 +59,8 @@ _AT_ONCE = 8
     metavar="FILE|DIR",
     help="Draw what was found into the picture: a file for one, a folder for several.",
 )
-@click.option("--quant", type=click.Choice(BODY_FORMATS), help="Number format of the weights [int8].")
+@click.option("--quant", type=click.Choice(ANY_FORMATS), help="Number format of the weights [int8].")
+@calibrate_option
 @click.option(
     "--precision",
     type=click.Choice(["default", "high"]),

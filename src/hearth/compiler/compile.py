@@ -10,11 +10,15 @@ import hashlib
 import importlib.util
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hearth.bundle import (
     ABI_VERSION,
@@ -43,6 +47,7 @@ from hearth.distribution import version, version_of
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, UsageError
 from hearth.model.network import Network
 from hearth.model.weights import WeightSource
+from hearth.quant.blocks import Blocks
 from hearth.quant.formats import Format
 
 if TYPE_CHECKING:
@@ -55,6 +60,35 @@ Precision = Literal["default", "high"]
 
 # TVM's builders keep their state for the process: two threads that compile at once break each other's graphs.
 _one_at_a_time = threading.Lock()
+
+
+def one_at_a_time() -> AbstractContextManager[object]:
+    """For the block that builds or compiles a graph."""
+    return _one_at_a_time
+
+
+class Calibration(Protocol):
+    """Makes the formats of a job finer or coarser by what its network does with examples."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of the examples and of whatever else of it shapes the result, for the cache."""
+
+    def calibrated(self, job: Job, *, threads: int, report: Progress) -> Job:
+        """The job with formats as they are to be, and what is rounded already."""
+
+
+@dataclass(frozen=True)
+class PictureFeed:
+    """How a network is given a picture.
+
+    Attributes:
+        function: that takes it.
+        inputs: makes its inputs of pixels u8 (height, width, 3), for one picture.
+    """
+
+    function: str
+    inputs: Callable[[NDArray[np.uint8]], Mapping[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +107,9 @@ class Job:
         identity: what shapes the network beside the checkpoint, for the cache: anything with a `repr` of all it holds.
         write: writes further files into the bundle's folder: a tokenizer, labels.
         text: what only a language model has, once its plan is made.
+        pictures: how it is given pictures; None: it looks at none.
+        calibration: is asked for the formats before anything is compiled; None: they are as they are.
+        rounded: matrices that are rounded already, by the name of their parameter.
     """
 
     name: str
@@ -86,6 +123,9 @@ class Job:
     identity: object
     write: Callable[[Path], None]
     text: Callable[[Plan], TextFacts] | None = None
+    pictures: PictureFeed | None = None
+    calibration: Calibration | None = None
+    rounded: Mapping[str, Blocks] = field(default_factory=dict)
 
 
 class CompileOptions(TypedDict, total=False):
@@ -150,6 +190,7 @@ def compile_job(
         "formats": sorted((p, f.name) for p, f in job.formats.items()),
         "network": repr(job.identity),
         "precision": job.precision,
+        "calibration": job.calibration.digest if job.calibration else None,
         "target": triple,
         "isas": [isa.name for isa in isas],
         "tunings": sorted((kernel, asdict(tuning)) for kernel, tuning in tunings.items()),
@@ -162,7 +203,9 @@ def compile_job(
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     report = progress or (lambda label, done, total: None)
-    with _one_at_a_time:
+    if job.calibration is not None:
+        job = job.calibration.calibrated(job, threads=threads, report=report)
+    with one_at_a_time():
         if not again and _is_sound(folder):  # another thread has made it meanwhile
             return folder
         _compile(job, isas, triple, tunings, folder, dump_ir, threads, report, again)
@@ -196,7 +239,7 @@ def _toolchain() -> str:
     versions."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256(f"{version_of('apache-tvm')} {version_of('ziglang')}".encode())
-    for room in ("checkpoint", "model", "quant", "compiler", "runtime/csrc"):
+    for room in ("checkpoint", "image", "model", "quant", "compiler", "calibrate", "runtime/csrc"):
         for file in sorted((package / room).rglob("*")):
             if file.suffix in (".py", ".c", ".h"):
                 digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -251,7 +294,10 @@ def _compile(
             done += size
             report("packing weights", done, plan.weights_bytes)
 
-        pack_all(plan, lowered.parameters, lowered.sources, job.checkpoint, weights, threads=threads, progress=written)
+        pack_all(
+            plan, lowered.parameters, lowered.sources, job.checkpoint, weights, rounded=job.rounded, threads=threads,
+            progress=written,
+        )  # fmt: skip
         writer.write(PLAN, plan_file)
         writer.write(COSTS, write_costs([step.cost for step in plan.steps]))
         job.write(library.parent)

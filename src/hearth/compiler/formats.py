@@ -6,15 +6,18 @@ from hearth.checkpoint.types import SourceKind
 from hearth.compiler.compile import Precision
 from hearth.model.network import Network
 from hearth.quant.formats import FORMATS, Format
+from hearth.quant.mixed import MIXTURES
 from hearth.quant.policy import choose_format, format_name
 
 
 def formats_of(network: Network, quant: str, precision: Precision, kind: SourceKind) -> dict[str, Format]:
-    """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers.
+    """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers. Of a
+    mixture the base: which matrices are coarser is for calibration to say.
 
     Raises:
         UsageError: `quant` is no format that a user may choose.
     """
+    quant = MIXTURES[quant].base if quant in MIXTURES else quant
     formats = {}
     for name, shape in network.shapes.items():
         role = network.role(name)

@@ -6,14 +6,17 @@ import importlib.util
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from hearth.checkpoint.graphs import METADATA, open_graph
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
-from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
+from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, Precision, compile_job
 from hearth.compiler.formats import formats_of
+from hearth.image.preprocess import Exactly
+from hearth.image.tensor import as_tensor, rules_beside, shape_for_pictures
 
 if TYPE_CHECKING:
     from hearth.checkpoint.pt2 import ExportedProgram
@@ -35,6 +38,7 @@ def compile_graph(
     sizes: Sizes | None = None,
     quant: str | None = None,
     precision: Precision = "default",
+    calibration: Calibration | None = None,
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a graph, or finds it compiled.
@@ -45,6 +49,7 @@ def compile_graph(
         sizes: of the axes that the file leaves open.
         quant: number format of the matrices; None: `DEFAULT_QUANT`.
         precision: `high` computes with f32 activations.
+        calibration: what a mixture of formats (`quant.mixed`) is chosen by.
         options: as `compile_job`.
 
     Returns:
@@ -63,6 +68,8 @@ def compile_graph(
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
     job = graph_job(checkpoint, name, sizes or {}, quant or DEFAULT_QUANT, precision)
+    if calibration is not None:
+        job = replace(job, pictures=picture_feed(job.network, source.parent), calibration=calibration)
     return compile_job(job, **options)
 
 
@@ -92,6 +99,24 @@ def graph_job(
         identity=sorted(sizes.items()),
         write=write,
     )
+
+
+def picture_feed(network: Network, folder: Path) -> PictureFeed | None:
+    """How pictures go into a graph that takes one and nothing else; None: it does not.
+
+    Args:
+        folder: of the graph's file, beside which the rules for its pictures may lie.
+    """
+    (function,) = network.functions
+    if len(function.inputs) != 1 or function.inputs[0].dtype != "float32":
+        return None
+    given = next(p for p in network.build()[function.name].params if p.name == function.inputs[0].name)
+    sizes = [int(dim) if not hasattr(dim, "name") else network.symbols[dim.name][1] for dim in given.ty.shape]
+    shape = shape_for_pictures(sizes)
+    if shape is None:
+        return None
+    rules = replace(rules_beside(folder), fit=Exactly(shape.height, shape.width), crop=None, divisor=1)
+    return PictureFeed(function.name, lambda pixels: {given.name: as_tensor(rules.apply(pixels), shape)})
 
 
 def _network(checkpoint: OnnxCheckpoint | ExportedProgram, sizes: Sizes) -> Network:

@@ -13,8 +13,9 @@ from hearth.checkpoint.types import Checkpoint
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.plan import Plan
 from hearth.model.weights import ComputedWeight, Source
+from hearth.quant.blocks import Blocks
 from hearth.quant.formats import LANES, round_up
-from hearth.quant.source import RowSource, read_f32, read_tensor
+from hearth.quant.source import RoundedRows, Rows, RowSource, read_f32, read_tensor
 from hearth.quant.weights import pack_weight
 
 
@@ -25,12 +26,14 @@ def pack_all(
     checkpoint: Checkpoint,
     out: NDArray[np.uint8],
     *,
+    rounded: Mapping[str, Blocks],
     threads: int,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Fills `out` (`plan.weights_bytes` bytes of zeros).
 
     Args:
+        rounded: matrices that are not to be rounded any more, by name.
         progress: called with the number of bytes written since the last call.
 
     Raises:
@@ -39,7 +42,7 @@ def pack_all(
     for name, offset, size in plan.weights:
         packed, place = parameters.packed[name], out[offset : offset + size]
         if packed.packing is not None:
-            arrays = [read_f32(_row_source(part, sources[part], checkpoint)) for part in packed.parts]
+            arrays = [read_parameter(part, sources[part], checkpoint) for part in packed.parts]
             place[: packed.size_bytes] = packed.packing.pack(arrays)
             if progress:
                 progress(size)
@@ -50,9 +53,17 @@ def pack_all(
             if progress:
                 progress(size)
             continue
-        rows = [_row_source(part, sources[part], checkpoint) for part in packed.parts]
+        rows: list[Rows] = [
+            RoundedRows(part, rounded[part]) if part in rounded else _row_source(part, sources[part], checkpoint)
+            for part in packed.parts
+        ]
         pack_weight(rows, packed.fmt, packed.k, place, arrange=packed.arrange, threads=threads, progress=progress)
-        forget([place, *(row.raw for row in rows)])
+        forget([place, *(row.raw for row in rows if isinstance(row, RowSource))])
+
+
+def read_parameter(name: str, source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """A parameter as f32: a matrix `(rows, columns)` or a vector."""
+    return read_f32(_row_source(name, source, checkpoint))
 
 
 def forget(arrays: list[NDArray[np.uint8]]) -> None:

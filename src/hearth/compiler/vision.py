@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
+from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, Precision, compile_job
 from hearth.compiler.formats import formats_of
 from hearth.errors import TokenizerMissing, Unsupported
 from hearth.image import read_preprocess
-from hearth.image.preprocess import Preprocess
+from hearth.image.preprocess import Exactly, Preprocess
 from hearth.image.spec import VisionSpec, save_spec
 from hearth.model.kinds import VISION
 from hearth.model.network import Network
@@ -36,6 +37,7 @@ def compile_vision(
     size: tuple[int, int] | None = None,
     quant: str | None = None,
     precision: Precision = "default",
+    calibration: Calibration | None = None,
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles a model that sees, or finds it compiled.
@@ -47,6 +49,7 @@ def compile_vision(
             of all of them, or what its configuration says.
         quant: number format of the weights; None: int8, or q8 with high precision.
         precision: `high` computes with f32 activations.
+        calibration: what a mixture of formats (`quant.mixed`) is chosen by.
         options: as `compile_job`.
 
     Returns:
@@ -63,7 +66,7 @@ def compile_vision(
     preprocess = read_preprocess(source, checkpoint.config)
     model = load_vision(checkpoint, size=size or preprocess.size, prepare=preprocess.part)
     job = vision_job(checkpoint, model, preprocess, name, quant, precision)
-    return compile_job(job, **options)
+    return compile_job(replace(job, calibration=calibration), **options)
 
 
 def vision_job(
@@ -101,12 +104,21 @@ def vision_job(
         precision=precision,
         identity=(model.family, spec),
         write=write,
+        pictures=picture_feed(model, preprocess),
     )
 
 
 def default_quant(precision: Precision) -> str:
     """The number format of weights where none is asked for."""
     return "q8" if precision == "high" else DEFAULT_QUANT
+
+
+def picture_feed(model: LoadedVision, preprocess: Preprocess) -> PictureFeed:
+    """How the network is given a picture; one whose pictures keep their shapes gets all in the size that it is for."""
+    rules = preprocess
+    if preprocess.size != model.size:
+        rules = replace(preprocess, fit=Exactly(*model.size), crop=None, divisor=1)
+    return PictureFeed("image", lambda pixels: {"pixels": rules.apply(pixels)[None]})
 
 
 def vision_formats(network: Network, quant: str, precision: Precision) -> dict[str, Format]:

@@ -22,7 +22,8 @@ FILE = "preprocessor_config.json"
 _WHOLE_FILE, _INNER = "processor_config.json", "image_processor"
 MAX_SIDE = 1 << 14
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of its colours."""
 _STANDARD = ((0.5,) * 3, (0.5,) * 3)
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _BILINEAR, _BICUBIC = 2, 3
@@ -50,15 +51,15 @@ _KINDS: Mapping[str, _Kind] = {
     "ViT": _Kind(224, _BILINEAR, _STANDARD),
     "DeiT": _Kind(256, _BICUBIC, _STANDARD, crop=224),
     "Bit": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
-    "DINOv3ViT": _Kind(224, _BILINEAR, _IMAGENET),
+    "DINOv3ViT": _Kind(224, _BILINEAR, IMAGENET),
     "CLIP": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
     "Gemma3": _Kind(224, _BILINEAR, _STANDARD),
     "Siglip": _Kind(224, _BICUBIC, _STANDARD),
     "ConvNext": _Kind({"shortest_edge": 384}, _BICUBIC, _STANDARD, square=False, more={"crop_pct": 224 / 256}),
-    "Detr": _Kind(_SHORTEST_800, _BILINEAR, _IMAGENET, square=False),
-    "Yolos": _Kind(_SHORTEST_800, _BILINEAR, _IMAGENET, square=False),
-    "RTDetr": _Kind(640, _BILINEAR, _IMAGENET, more={"do_normalize": False}),
-    "Segformer": _Kind(512, _BILINEAR, _IMAGENET),
+    "Detr": _Kind(_SHORTEST_800, _BILINEAR, IMAGENET, square=False),
+    "Yolos": _Kind(_SHORTEST_800, _BILINEAR, IMAGENET, square=False),
+    "RTDetr": _Kind(640, _BILINEAR, IMAGENET, more={"do_normalize": False}),
+    "Segformer": _Kind(512, _BILINEAR, IMAGENET),
     "DPT": _Kind(384, _BICUBIC, _STANDARD),
     "EfficientNet": _Kind(346, _BICUBIC, _STANDARD, more={"include_top": True}),
     "MobileViT": _Kind(
@@ -140,7 +141,7 @@ def preprocess_of(values: Mapping[str, Any], where: str) -> Preprocess:
 def timm_preprocess(values: Mapping[str, Any]) -> Preprocess:
     """The rules in timm's words: the short edge to size / crop_pct, then the middle."""
     defaults: dict[str, Any] = {"crop_pct": 0.875, "crop_mode": "center", "interpolation": "bicubic"}
-    defaults |= {"mean": _IMAGENET[0], "std": _IMAGENET[1]}
+    defaults |= {"mean": IMAGENET[0], "std": IMAGENET[1]}
     s = Settings(values, where="config.json, pretrained_cfg", defaults=defaults)
     size = s.get("input_size")
     if not isinstance(size, list | tuple) or len(size) != 3 or size[0] != 3:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +33,8 @@ def pictures_in(folder: Path, *, deep: bool = False) -> list[Path]:
     return found
 
 
-def spread(pictures: list[T], most: int) -> list[T]:
+def spread(pictures: Sequence[T], most: int) -> list[T]:
     """At most so many of them, evenly chosen, so that each folder of many gives its share."""
     if len(pictures) <= most:
-        return pictures
+        return list(pictures)
     return [pictures[i * len(pictures) // most] for i in range(most)]

@@ -33,6 +33,7 @@ class Wanted(TypedDict, total=False):
     mmproj: str | None
     pooling: Pooling | None
     size: tuple[int, int] | None
+    calibrate: str | None
 
 
 Own = Mapping[str, Any]
@@ -75,7 +76,7 @@ class Preparer(ABC):
         return found is not None and found.name == self.kind
 
     def beside(self, source: Source, wanted: Own) -> Sequence[Path]:
-        """What a model is made of besides `source.path`."""
+        """What a bundle is made of besides `source.path`."""
         return ()
 
     @abstractmethod

@@ -50,6 +50,21 @@ class Blocks:
             raise KeyError(f"blocks of {self.fmt.name} hold no {name}")
         return value
 
+    def rows(self, begin: int, end: int) -> Blocks:
+        """Rows `[begin, end)`, as views."""
+
+        def part(array: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if array is None else array[begin:end]
+
+        return replace(
+            self,
+            q=self.q[begin:end],
+            scale=self.scale[begin:end],
+            min=part(self.min),
+            sub_scale=part(self.sub_scale),
+            sub_min=part(self.sub_min),
+        )
+
     def relabel(self, fmt: Format) -> Blocks:
         """The same numbers under the name of a format with the same layout (`q4_0` as `q4`)."""
         assert fmt.kernel_layout == self.fmt.kernel_layout, (fmt.name, self.fmt.name)

@@ -83,25 +83,25 @@ def _steps_tile(groups: F32) -> tuple[F32, NDArray[np.int8], NDArray[np.int8]]:
     unit = groups * inverse(largest)[:, None, None]  # so that any row's free scales are good halves
     free, counts = _free_scales(unit)
     row_scale = _row_scale(free, counts)
-    steps, q = choose_steps(unit, row_scale, free)
+    steps, q = _choose_steps(unit, row_scale, free)
     # Of all scales that these integers could have, the one of least squared error.
     integers = q * steps[..., None]
     row_scale = np.einsum("rgc,rgc->r", unit, integers) / np.maximum(np.einsum("rgc,rgc->r", integers, integers), 1)
     return row_scale * largest, steps.astype(np.int8), q.astype(np.int8)
 
 
-def choose_steps(unit: F32, row_scale: F32, free: F32 | None = None) -> tuple[F32, F32]:
+def _choose_steps(unit: F32, row_scale: F32, free: F32) -> tuple[F32, F32]:
     """The integer scales of groups under a row's scale, and the integers -8..7 that are nearest with them.
 
     Args:
         unit: f32 `(rows, groups, columns of a group)`.
         row_scale: f32 `(rows,)`.
-        free: what the groups' scales would best be, if that is known.
+        free: what the groups' scales would best be.
 
     Returns:
         f32 `(rows, groups)` and f32 in the shape of `unit`.
     """
-    multiples = (_free_scales(unit)[0] if free is None else free) * inverse(row_scale)[:, None]
+    multiples = free * inverse(row_scale)[:, None]
     steps, q, error = _rounded(unit, row_scale, np.copysign(np.floor(np.abs(multiples)), multiples))
     more_steps, more_q, more_error = _rounded(unit, row_scale, np.copysign(np.ceil(np.abs(multiples)), multiples))
     better = more_error < error

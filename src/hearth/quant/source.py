@@ -120,6 +120,51 @@ class RowSource:
         return by_row[first + self.permutation[begin:end]].reshape(-1)
 
 
+@dataclass(frozen=True, eq=False)
+class RoundedRows:
+    """All rows of a matrix that is rounded already, as they stand in memory.
+
+    Attributes:
+        name: of the matrix, for errors.
+        blocks: the numbers.
+    """
+
+    name: str
+    blocks: Blocks
+
+    @property
+    def dtype(self) -> str:
+        return self.blocks.fmt.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.blocks.n, self.blocks.k
+
+    @property
+    def is_matrix(self) -> bool:
+        return True
+
+    @property
+    def n(self) -> int:
+        return self.blocks.n
+
+    @property
+    def k(self) -> int:
+        return self.blocks.k
+
+    def read(self, begin: int = 0, end: int | None = None) -> Blocks:
+        """Rows `[begin, end)`."""
+        return self.blocks.rows(begin, self.n if end is None else end)
+
+    def read_f32(self, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:
+        """The same as f32 `(rows, k)`."""
+        return unpack(self.read(begin, end))
+
+
+Rows = RowSource | RoundedRows
+"""Where the rows of a matrix come from."""
+
+
 def read_f32(source: RowSource) -> NDArray[np.float32]:
     """All of a norm, a bias or a small matrix as f32, in the shape of the tensor.
 

@@ -20,7 +20,7 @@ from hearth.quant.formats import LANES, Format, round_up
 from hearth.quant.layout import pack_into, packed_view
 from hearth.quant.rounding import quantize
 from hearth.quant.row_rounding import quantize_rows
-from hearth.quant.source import RowSource
+from hearth.quant.source import Rows
 
 Arrangement = Literal["dense", "aligned", "interleaved"]
 """How several sources become one weight. `dense`: rows of one directly below those of the other (q, k, v); `aligned`:
@@ -29,7 +29,7 @@ taken from the sources in turn (gate, up, gate, up...)."""
 
 _CHUNK_WEIGHTS = 1 << 20
 
-_Segment = tuple[RowSource, int, int]
+_Segment = tuple[Rows, int, int]
 _Job = tuple[list[_Segment], NDArray[np.uint8]]
 
 
@@ -41,7 +41,7 @@ def weight_rows(rows: Sequence[int], arrange: Arrangement = "dense") -> int:
 
 
 def pack_weight(
-    sources: Sequence[RowSource],
+    sources: Sequence[Rows],
     fmt: Format,
     k: int,
     out: memoryview | NDArray[np.uint8],
@@ -100,7 +100,7 @@ def _report(progress: Callable[[int], None] | None, written: int) -> None:
         progress(written)
 
 
-def _jobs(sources: Sequence[RowSource], view: NDArray[np.uint8], k: int, arrange: Arrangement) -> Iterator[_Job]:
+def _jobs(sources: Sequence[Rows], view: NDArray[np.uint8], k: int, arrange: Arrangement) -> Iterator[_Job]:
     """Cut the work into chunks: which rows of which sources fill which row blocks of `view`."""
     step = max(_CHUNK_WEIGHTS // max(k, 1) // LANES, 1)
     if arrange == "dense":
@@ -120,7 +120,7 @@ def _jobs(sources: Sequence[RowSource], view: NDArray[np.uint8], k: int, arrange
         begin += count
 
 
-def _chunks(sources: list[RowSource], view: NDArray[np.uint8], step: int) -> Iterator[_Job]:
+def _chunks(sources: list[Rows], view: NDArray[np.uint8], step: int) -> Iterator[_Job]:
     """Chunks of `step` row blocks of the rows of `sources`, one below the other."""
     starts = np.cumsum([0] + [source.n for source in sources]).tolist()
     for block in range(0, len(view), step):
@@ -143,7 +143,7 @@ def _read_as(segments: list[_Segment], fmt: Format) -> Blocks | NDArray[Any]:
     return concat_rows([_read_blocks(source, begin, end, fmt) for source, begin, end in segments])
 
 
-def _read_blocks(source: RowSource, begin: int, end: int, fmt: Format) -> Blocks:
+def _read_blocks(source: Rows, begin: int, end: int, fmt: Format) -> Blocks:
     values = source.read(begin, end)
     if isinstance(values, Blocks):
         if values.fmt.kernel_layout == fmt.kernel_layout:

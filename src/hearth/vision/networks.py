@@ -26,6 +26,7 @@ class Opening:
 
     model: str
     quant: str | None
+    calibrate: str | None
     precision: Literal["default", "high"]
     threads: int | None
     mmap: bool
@@ -83,8 +84,8 @@ class Networks:
     def _add(self, size: tuple[int, int] | None, progress: ProgressCallback | None) -> Network:
         o = self._opening
         opened = prepare(
-            o.model, kinds=(VISION,), size=size, quant=o.quant, precision=o.precision, progress=progress,
-            offline=o.offline, mmap=o.mmap, trust_bundle=o.trust_bundle,
+            o.model, kinds=(VISION,), size=size, quant=o.quant, calibrate=o.calibrate, precision=o.precision,
+            progress=progress, offline=o.offline, mmap=o.mmap, trust_bundle=o.trust_bundle,
         )  # fmt: skip
         spec = load_spec(opened.bundle.path)
         if size not in (None, spec.size):

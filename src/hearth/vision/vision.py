@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from hearth.arguments import share, whole_number
 from hearth.arguments import texts as text_list
 from hearth.bundle import Manifest
+from hearth.calibrate import check_calibration
 from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.tokenizer_files import load_tokenizer
 from hearth.errors import TokenizerMissing, UsageError
@@ -81,7 +83,10 @@ class Vision:
         model: `owner/name` on the hub, a folder, or a bundle.
         size: height and width that all pictures are brought to, out of shape if need be. None: as the model's authors
             do it; where that keeps the shapes of pictures (DETR, YOLOS, DepthAnything), each new size is compiled once.
-        quant: number format of the weights (`f32 f16 q8 int8`; for large models `q4 q4a`); None: int8.
+        quant: number format of the weights (`f32 f16 q8 int8`, `w4a8` with `calibrate`; for large models `q4 q4a`);
+            None: int8.
+        calibrate: folder of pictures like those that it is to look at, for `w4a8`: matrices have 4 bits where these
+            show that it costs little, 8 elsewhere.
         precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
         threads: None: the physical cores this process may use.
         mmap: map the weights instead of copying them.
@@ -99,6 +104,7 @@ class Vision:
         *,
         size: tuple[int, int] | None = None,
         quant: str | None = None,
+        calibrate: str | os.PathLike[str] | None = None,
         precision: Literal["default", "high"] = "default",
         threads: int | None = None,
         mmap: bool = False,
@@ -106,8 +112,10 @@ class Vision:
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
-        check_opening(quant=quant, precision=precision, threads=threads, size=size)
-        opening = Opening(os.fspath(model), quant, precision, threads, mmap, offline, trust_bundle)
+        check_opening(mixtures=True, quant=quant, precision=precision, threads=threads, size=size)
+        check_calibration(quant, calibrate)
+        folder = None if calibrate is None else str(Path(calibrate).resolve())
+        opening = Opening(os.fspath(model), quant, folder, precision, threads, mmap, offline, trust_bundle)
         with displayed() if progress is True else nullcontext(progress or None) as report:
             self._networks = Networks(opening, size, report)
         first = self._networks.first
