@@ -2,7 +2,7 @@
 
 1. Examples go through the network in f32; the moments of what each matrix multiplies are kept.
 2. Each matrix is rounded to 4 bits by GPTQ with these, its bias corrected.
-3. A few examples go through the network once for each matrix, with only the error of that one in it: its loss.
+3. A few other examples go through the network once for each matrix, with only the error of that one in it: its loss.
 4. Those whose loss is worth it stay in 4 bits (`quant/mixed.py`); the others keep their 8.
 
 Large networks go through this part by part, so that memory stays within bounds.
@@ -29,7 +29,7 @@ from hearth.quant.mixed import Candidate, Mixture, choose_coarse
 F32 = NDArray[np.float32]
 
 _TRIED = 2
-"""Examples that say what a matrix's error costs."""
+"""Of the examples, those that say what a matrix's error costs."""
 _MOST_PRODUCTS = 100
 """Watched at a time: each takes an input and perhaps an output of the function, of which a plan has at most 256."""
 _MOST_MOMENT_BYTES = 512 << 20
@@ -62,6 +62,9 @@ class ExampleCalibration:
             StorageError, CorruptFile: an example cannot be read. Else as `compile_job`.
         """
         function, examples = self.examples.of(job)
+        # What an error costs is seen by examples that nothing was fitted to.
+        tried = spread(examples, _TRIED)
+        fitted = [example for example in examples if example not in tried]
         from hearth.compiler.instrument import multiplied
 
         with one_at_a_time():
@@ -71,9 +74,9 @@ class ExampleCalibration:
         losses: dict[str, float] = {}
         for part in _parts(fine, products, job):
             with Observer(job, function, part, threads=threads, report=report) as observer:
-                moments = _seen(observer, examples, report)
+                moments = _seen(observer, fitted, report)
                 made = _rounded(job, observer, moments, self.mixture, report)
-                losses |= _losses(observer, made, spread(examples, _TRIED), report)
+                losses |= _losses(observer, made, tried, report)
             rounded |= {name: each for name, (each, _) in made.items()}
         candidates = {name: Candidate(losses[name], _saved_bytes(job, name, self.mixture)) for name in rounded}
         chosen = choose_coarse(candidates, self.mixture.most_loss)
