@@ -155,3 +155,26 @@ def test_eval_of_pictures(hearth: Run, tmp_path: Path):
         assert says in refused.stderr
     (tmp_path / "text.txt").write_text("words")
     assert "--labels" in hearth("eval", str(model), str(tmp_path / "text.txt"), "--labels", "x").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("vision", "MODEL", "a.png", "--quant", "w4a8"), 2, "--calibrate FOLDER"),
+        (("vision", "MODEL", "a.png", "--calibrate", "."), 2, "leave --calibrate out"),
+        (("vision", "MODEL", "a.png", "--quant", "w4a8", "--calibrate", "."), 2, "holds 1 picture"),
+        (("compile", "MODEL", "--quant", "w4a8", "--calibrate", "none"), 7, "no folder"),
+        (("compile", "starter", "--quant", "w4a8", "--calibrate", "."), 2, "--calibrate"),
+        (("eval", "MODEL", ".", "--calibrate", "."), 2, "leave --calibrate out"),
+    ],
+)
+def test_calibration_that_says_nothing_is_told(
+    arguments: tuple[str, ...], code: int, told: str, hearth: Run, tmp_path: Path, picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    model = published("vit", tmp_path / "model")
+    (model / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "ViTImageProcessor"}))
+    done = hearth(*(str(model) if each == "MODEL" else each for each in arguments), "--offline")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr

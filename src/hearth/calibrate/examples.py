@@ -90,8 +90,11 @@ def _picture(inputs: Callable[[NDArray[np.uint8]], Mapping[str, NDArray[Any]]], 
 
 
 def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    message = f"{path} is no file of numpy arrays."
+    if not zipfile.is_zipfile(path):
+        raise CorruptFile(message, why="numpy.savez writes archives.")
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CorruptFile(f"{path} is no file of numpy arrays.", why=f"{error}."[:300]) from error
+        raise CorruptFile(message, why=f"{error}."[:300]) from error
