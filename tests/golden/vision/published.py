@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import CASES, Case
+from . import CASES
+from .recipes import Recipe
 
 BY_NAME = {case.recipe.name: case for case in CASES}
 
@@ -18,13 +19,13 @@ def folder_of(name: str, tmp_path: Path) -> Path:
     settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     if case.recipe.text:
-        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case)))
+        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case.recipe)))
     return case.write(tmp_path)
 
 
-def letters_of(case: Case) -> dict[str, Any]:
+def letters_of(recipe: Recipe) -> dict[str, Any]:
     """A tokenizer.json: a letter is a token, and the model's last token ends each text."""
-    end = case.recipe.config["text_config"]["vocab_size"] - 1
+    end = recipe.config["text_config"]["vocab_size"] - 1
     vocab = {"?": 0, **{letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}, "<end>": end}
     template = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<end>", "type_id": 0}}]
     return {
