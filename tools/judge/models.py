@@ -26,8 +26,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Recipe:
     """How one model is trained, and how its pixels are scaled (each as its published relatives have it).
 
-    `kept_patches` of a picture are shown to the model, others each time, in all but the last `whole_epochs`: an epoch
-    takes half as long, and what is learned so holds for whole pictures (arXiv 2208.07220).
+    `kept_patches` of a picture are shown to the model, others each time, in all epochs but the last `whole_share`: an
+    epoch takes half as long, and what is learned so holds for whole pictures (arXiv 2208.07220).
     """
 
     build: Callable[[int], PreTrainedModel]  # of the number of classes
@@ -36,7 +36,7 @@ class Recipe:
     std: tuple[float, ...]
     epochs: int
     kept_patches: int | None = None
-    whole_epochs: int = 2
+    whole_share: float = 0.2
     teacher: str | None = None
     peak_lr: float = 1.5e-3
     weight_decay: float = 0.05
@@ -84,5 +84,7 @@ def _with_wave_positions(model: PreTrainedModel) -> PreTrainedModel:
 RECIPES = {
     "vit": Recipe(_vit, "ViTImageProcessor", HALF, HALF, epochs=10, kept_patches=32),
     "swin": Recipe(_swin, "ViTImageProcessor", IMAGENET_MEAN, IMAGENET_STD, epochs=8),
-    "deit": Recipe(_deit, "DeiTImageProcessor", IMAGENET_MEAN, IMAGENET_STD, epochs=8, kept_patches=32, teacher="swin"),
+    "deit": Recipe(
+        _deit, "DeiTImageProcessor", IMAGENET_MEAN, IMAGENET_STD, epochs=10, kept_patches=32, teacher="swin"
+    ),
 }

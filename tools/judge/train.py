@@ -105,7 +105,7 @@ def train(
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
         order = torch.randperm(len(shown.classes), generator=generator)
         torch.manual_seed(seed * 1000 + epoch)
-        whole = recipe.kept_patches is None or epoch >= recipe.epochs - recipe.whole_epochs
+        whole = recipe.kept_patches is None or epoch >= math.floor(recipe.epochs * (1 - recipe.whole_share))
         fewer = None if whole else FewerPatches(model, recipe.kept_patches)
         total = 0.0
         for batch in range(batches):
