@@ -49,7 +49,7 @@ def test_timm_says_it_in_config_json(tmp_path: Path):
     ("change", "named"),
     [
         ({"do_sharpen": True}, "do_sharpen"),
-        ({"image_processor_type": "LlavaImageProcessor"}, "LlavaImageProcessor"),
+        ({"image_processor_type": "MllamaImageProcessor"}, "MllamaImageProcessor"),
         ({"size": {"area": 100}}, "area"),
         ({"pad_size": {"height": 3, "width": 3}}, "pad_size"),
     ],

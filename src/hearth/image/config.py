@@ -35,6 +35,7 @@ class _Kind:
 
     Attributes:
         square: one number as size is both edges, rather than the shorter one.
+        refused: keys that change pixels where they are on, and that Hearth does not compute for it.
     """
 
     size: int | Mapping[str, int]
@@ -43,6 +44,7 @@ class _Kind:
     square: bool = True
     crop: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 _SHORTEST_800 = {"shortest_edge": 800, "longest_edge": 1333}
@@ -53,6 +55,7 @@ _KINDS: Mapping[str, _Kind] = {
     "Bit": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
     "DINOv3ViT": _Kind(224, _BILINEAR, IMAGENET),
     "CLIP": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
+    "Llava": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224, refused=("do_pad",)),
     "Gemma3": _Kind(224, _BILINEAR, _STANDARD),
     "Siglip": _Kind(224, _BICUBIC, _STANDARD),
     "ConvNext": _Kind({"shortest_edge": 384}, _BICUBIC, _STANDARD, square=False, more={"crop_pct": 224 / 256}),
@@ -126,6 +129,9 @@ def preprocess_of(values: Mapping[str, Any], where: str) -> Preprocess:
     for key, value in values.items():
         if key not in _READ and key not in HARMLESS and value is not None and value is not False:
             raise s.unsupported(key, "It may change pixels, and Hearth does not know it.")
+    for key in kind.refused:
+        if s.flag(key):
+            raise s.unsupported(key, "Hearth does not compute it for this processor.")
     fit = _fit(s, kind) if s.flag("do_resize") else None
     crop = _sides(s, "crop_size", square=True) if s.flag("do_center_crop") else None
     if kind is _KINDS["ConvNext"] and fit is not None:
