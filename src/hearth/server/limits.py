@@ -21,7 +21,7 @@ from hearth.server.json_shape import measure
 from hearth.server.settings import ServerSettings
 from hearth.server.wire import MAX_TOKENS
 
-UPLOAD_PATHS: Final = frozenset({"/api/attachments", "/api/vision", "/v1/vision"})
+UPLOAD_PATHS: Final = frozenset({"/api/attachments", "/api/documents", "/api/vision", "/v1/vision"})
 """Routes that take multipart/form-data, too."""
 
 TIME_LIMIT: Final = "hearth.time_limit"

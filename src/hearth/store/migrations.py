@@ -94,7 +94,28 @@ _SEARCH: Sequence[Step] = (
 
 _ERROR_KINDS: Sequence[Step] = ("ALTER TABLE messages ADD COLUMN error_kind TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH, _ERROR_KINDS)
+_DOCUMENTS: Sequence[Step] = (
+    """CREATE TABLE documents (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('text', 'pdf')),
+        text TEXT NOT NULL,
+        pages INTEGER NOT NULL,
+        created TEXT NOT NULL,
+        model TEXT NOT NULL                     -- whose vectors its passages have
+    ) STRICT""",
+    """CREATE TABLE passages (
+        document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        begin INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (document, position)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH, _ERROR_KINDS, _DOCUMENTS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

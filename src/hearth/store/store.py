@@ -22,6 +22,7 @@ from hearth.errors import StorageError, UsageError
 from hearth.store import rows, search
 from hearth.store.clock import Clock, stamp
 from hearth.store.database import Database
+from hearth.store.documents import Documents
 from hearth.store.listing import list_conversations
 from hearth.store.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hearth.store.records import (
@@ -52,6 +53,9 @@ class Store:
 
     Answers that were running when the process before this one was killed become "interrupted".
 
+    Attributes:
+        documents: what can be searched, beside the conversations.
+
     Raises: as `Database`.
     """
 
@@ -63,6 +67,7 @@ class Store:
             with self._database.read() as connection:
                 last = connection.execute("SELECT max(updated) FROM conversations").fetchone()[0]
             self._clock = Clock(last)
+            self.documents = Documents(self._database, self._clock)
             # On a full disk this waits until there is room again; what is there can be read all the same.
             with contextlib.suppress(StorageError), self._database.write() as connection:
                 self._fold_abandoned(connection)

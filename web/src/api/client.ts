@@ -8,6 +8,7 @@ import type {
   Conversation,
   ConversationCard,
   ConversationChange,
+  Doc,
   Message,
   Models,
   Problem,
@@ -102,6 +103,18 @@ export const api = {
     await send("DELETE", `/api/models/pulls?${new URLSearchParams({ name })}`);
   },
 
+  documents: (): Promise<Doc[]> => json("GET", "/api/documents"),
+  addDocument(file: File, encoder: string): Promise<Doc> {
+    const form = new FormData();
+    form.append("file", file, file.name);
+    return json("POST", `/api/documents?${new URLSearchParams({ model: encoder })}`, form);
+  },
+  async removeDocument(id: string): Promise<void> {
+    await send("DELETE", `/api/documents/${encodeURIComponent(id)}`);
+  },
+  /** What the documents say of a question, as a file to send along; null: there are none. */
+  find: (query: string, encoder: string, model: string | null): Promise<Attachment | null> =>
+    json("POST", "/api/documents/found", { query, encoder, model: model ?? "" }),
   look(picture: File, model: string, asked: { labels: string[]; threshold: number }, signal: AbortSignal): Promise<Sight> {
     const form = new FormData();
     form.append("model", model);

@@ -119,6 +119,18 @@ export interface Attachment {
   preview?: string;
 }
 
+/** A file that can be searched. */
+export interface Doc {
+  id: string;
+  name: string;
+  kind: "text" | "pdf";
+  chars: number;
+  /** Of a PDF file, else 0. */
+  pages: number;
+  created: string;
+  model: string;
+}
+
 export type MessageState = "done" | "running" | "stopped" | "interrupted" | "error";
 
 /** Zeros where it is not known; so are the timings. */

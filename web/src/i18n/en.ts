@@ -123,6 +123,16 @@ export const en = {
   contextFull: "This does not fit into the model’s context. Shorten it, remove a file, or start a new chat.",
   disclaimer: "Models make mistakes. Check what matters.",
 
+  // Documents
+  documents: "Documents",
+  documentsNote: "Texts, Markdown and PDF files that answers may look into. They stay on this device.",
+  documentsNeed: "To search in them, a small model that finds passages is needed.",
+  documentsSearch: "Search them with each message",
+  documentsAdd: "Add files",
+  documentsReading: "Reading it…",
+  documentsRemove: (name: string): string => `Remove ${name} for good`,
+  characters: (n: number): string => plural(n, "character", "characters"),
+
   // Pictures
   sight: "Pictures",
   sightTitles: {

@@ -121,6 +121,15 @@ export const zh: Dictionary = {
   contextFull: "内容超出了模型的上下文。请缩短、移除文件或开始新对话。",
   disclaimer: "模型会出错，重要内容请核实。",
 
+  documents: "文档",
+  documentsNote: "回答时可以查阅的文本、Markdown 和 PDF 文件。它们只留在这台设备上。",
+  documentsNeed: "要搜索文档，需要一个用来查找段落的小模型。",
+  documentsSearch: "每条消息都搜索文档",
+  documentsAdd: "添加文件",
+  documentsReading: "正在读取…",
+  documentsRemove: (name) => `彻底移除 ${name}`,
+  characters: (n) => `${number(n)} 个字符`,
+
   sight: "图片",
   sightTitles: {
     classify: "图中是什么？",

@@ -6,8 +6,9 @@ import type { Attachment } from "../api/types";
 import { text } from "../i18n";
 import { ask, answering, conversation, currentModel, path, isWaiting } from "./chat";
 import { connected } from "./connection";
+import { lookUp } from "./documents";
 import { modelNamed, models } from "./models";
-import { describe, type Failure } from "./notices";
+import { complain, describe, type Failure } from "./notices";
 import { openId } from "./route";
 
 export const MAX_FILE_BYTES = 20 * 1024 * 1024;
@@ -93,7 +94,13 @@ export async function send(): Promise<void> {
   sending.value = true;
   write(id, () => EMPTY);
   const attachments = chips.flatMap((chip) => (chip.attachment ? [chip.attachment] : []));
-  const said = await ask(content.trim(), attachments);
+  let said = false;
+  try {
+    const found = await lookUp(content.trim(), currentModel.peek());
+    said = await ask(content.trim(), found ? [...attachments, found] : attachments);
+  } catch (error) {
+    complain(error); // the documents could not be searched; an answer without them would be another one
+  }
   sending.value = false;
   // What could not be said is not lost: it goes back into the box (of the chat that may have begun meanwhile).
   if (!said) write(openId.peek(), (w) => (w.content ? w : { content, chips }));

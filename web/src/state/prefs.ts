@@ -12,10 +12,12 @@ export interface Prefs {
   sidebar: boolean;
   /** The system prompt that new chats begin with. */
   system: string;
+  /** Whether documents are searched with each message. */
+  documents: boolean;
 }
 
 const KEY = "hearth.prefs"; // public/theme.js reads it too
-const DEFAULTS: Prefs = { theme: "system", language: null, model: null, sidebar: true, system: "" };
+const DEFAULTS: Prefs = { theme: "system", language: null, model: null, sidebar: true, system: "", documents: false };
 
 export function parsePrefs(stored: string | null): Prefs {
   try {
@@ -26,6 +28,7 @@ export function parsePrefs(stored: string | null): Prefs {
       model: typeof found.model === "string" ? found.model : null,
       sidebar: found.sidebar !== false,
       system: typeof found.system === "string" ? found.system : "",
+      documents: found.documents === true,
     };
   } catch {
     return DEFAULTS;

@@ -12,6 +12,7 @@ import { isNarrow, targets } from "../state/ui";
 import { AttachmentChip } from "./AttachmentChip";
 import { IconButton } from "./Button";
 import { ContextMeter } from "./ContextMeter";
+import { Documents } from "./Documents";
 import { grow } from "./grow";
 import { Icon } from "./Icon";
 
@@ -71,6 +72,7 @@ export function Composer() {
         />
         <div class="composer-row">
           <AttachButton />
+          <Documents />
           <ThinkingSwitch />
           <span class="stretch" />
           <ContextMeter />

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hearth.server.chatpage import attachments, conversations, entry, messages, models, sight, static
+from hearth.server.chatpage import attachments, conversations, documents, entry, messages, models, sight, static
 from hearth.server.chatpage.entry import Entry
 from hearth.server.chatpage.running import RunningAnswers
 from hearth.store import Store
@@ -40,6 +40,7 @@ def chat_page(store: Store, admission: Entry | None = None) -> ChatPage:
     router.include_router(conversations.routes(store, running))
     router.include_router(messages.routes(store, running))
     router.include_router(attachments.routes(store))
+    router.include_router(documents.routes(store))
     router.include_router(models.routes(store))
     router.include_router(sight.routes())
     files = static.routes()

@@ -31,7 +31,7 @@ def routes(store: Store) -> APIRouter:
         """Takes the text out of a file and counts its tokens."""
         async with one_at_a_time:
             found = await extract(file.filename or "file", await file.read())
-        tokens = await _tokens(request, model, found.text)
+        tokens = await count_tokens(request, model, found.text)
         kept = await run_sync(
             lambda: store.add_attachment(found.name, found.kind, found.text, tokens=tokens, pages=found.pages)
         )
@@ -51,7 +51,7 @@ def routes(store: Store) -> APIRouter:
     return router
 
 
-async def _tokens(request: Request, model: str | None, text: str) -> int:
+async def count_tokens(request: Request, model: str | None, text: str) -> int:
     """Tokens of the text alone; 0 where no model is there to count."""
     models: Any = request.app.state.models
     try:

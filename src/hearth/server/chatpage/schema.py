@@ -89,6 +89,14 @@ class Wanted(Body):
     name: Annotated[str, Field(min_length=1, max_length=500)]
 
 
+class Sought(Body):
+    """What is looked for in the documents: `encoder` finds it, `model` is to read it."""
+
+    query: Annotated[str, Field(min_length=1, max_length=MAX_CONTENT)]
+    encoder: ModelName
+    model: ModelName = ""
+
+
 class Listed(BaseModel):
     conversations: list[Found]
     more: bool
