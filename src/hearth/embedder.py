@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from hearth.model.kinds import ENCODER, TEXT
 from hearth.opening import check_opening
 from hearth.prepare import ProgressCallback, prepare
 from hearth.progress import displayed
+from hearth.quant.policy import Precision
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Embedder:
         quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q8 (language
             models: as `LLM`).
         head: the same for the embeddings of tokens; None: as `quant`, q8 with 4 bits.
-        precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        precision: "default" computes with 8-bit activations in groups of 32, "high" with 32-bit floats; "fast" is the
+            number format int8, with one scale for a token and a weight row (docs/accuracy.md).
         pooling: how one vector is made of a text's tokens (`mean cls lasttoken max ...`), where the model does not say.
         threads: None: the physical cores this process may use.
         mmap: map the weights instead of copying them.
@@ -86,7 +88,7 @@ class Embedder:
         *,
         quant: str | None = None,
         head: str | None = None,
-        precision: Literal["default", "high"] = "default",
+        precision: Precision = "default",
         pooling: Pooling | None = None,
         threads: int | None = None,
         mmap: bool = False,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +49,7 @@ from hearth.prepare import (
     start_loading,
 )
 from hearth.progress import answering, displayed
+from hearth.quant.policy import Precision
 from hearth.runtime import Model, TextInfo, TextSession, default_threads
 from hearth.speculate import Guesser, Speculate, open_guesser, prepare_draft
 
@@ -99,7 +100,8 @@ class LLM(Asking):
         model: `starter`, `owner/name` on the hub, `owner/name:Q4_K_M`, a folder, a `.gguf` file, or a bundle.
         quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q4.
         head: the same for embedding and head; None: q8 where the body has 4 bits.
-        precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        precision: "default" computes with 8-bit activations in groups of 32, "high" with 32-bit floats; "fast" reads
+            prompts with one scale for a token and a weight row, and decodes as by default (docs/accuracy.md).
         kv: number format of keys and values: "f16", or "q8" with half the bytes; None: f16, f32 with high precision.
         threads: None: the physical cores this process may use.
         context: tokens of prompt and answer together. None: what the model was trained for, up to 8192.
@@ -140,7 +142,7 @@ class LLM(Asking):
         *,
         quant: str | None = None,
         head: str | None = None,
-        precision: Literal["default", "high"] = "default",
+        precision: Precision = "default",
         kv: KvFormat | None = None,
         threads: int | None = None,
         context: int | None = None,

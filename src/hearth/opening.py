@@ -10,7 +10,7 @@ from hearth.checkpoint.embedding import Pooling
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
 from hearth.quant.mixed import MIXTURES
-from hearth.quant.policy import BODY_FORMATS, USER_FORMATS
+from hearth.quant.policy import BODY_FORMATS, USER_FORMATS, Precision
 from hearth.speculate import SPECULATE
 
 # Argument -> what it can be besides None, which leaves it to Hearth where that is its default.
@@ -18,7 +18,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "quant": BODY_FORMATS,
     "head": USER_FORMATS,
     "kv": get_args(KvFormat),
-    "precision": ("default", "high"),
+    "precision": get_args(Precision),
     "context_overflow": ("error", "slide"),
     "speculate": SPECULATE,
     "pooling": get_args(Pooling),

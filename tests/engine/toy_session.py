@@ -37,8 +37,9 @@ class ToySession:
 
     NUM_LAYERS = 2
 
-    def __init__(self, num_pages: int = 64, seed: int = 7, **info: int) -> None:
+    def __init__(self, num_pages: int = 64, seed: int = 7, coarse_prompts: bool = False, **info: int) -> None:
         self.info = ToyInfo(**info)
+        self.coarse_prompts = coarse_prompts  # tokens of prompts are computed less exactly, as with precision="fast"
         self.num_pages = num_pages
         rng = np.random.default_rng(seed)
         size = self.info.hidden_size
@@ -65,10 +66,11 @@ class ToySession:
         return picture_rows(int(inputs["seed"]), int(inputs["rows"]), self.info.hidden_size)
 
     def forward(
-        self, token_ids, positions, token_seq, block_table, logit_rows, embeddings=None, embedded_tokens=(),
-        last_seen=None,
+        self, token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens, embeddings=None,
+        embedded_tokens=(), last_seen=None,
     ):  # fmt: skip
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
+        assert 0 <= num_prompt_tokens <= len(token_ids)
         if self.fail_next is not None and not self.fail_after_writing:
             error, self.fail_next = self.fail_next, None
             raise error
@@ -78,7 +80,9 @@ class ToySession:
         given = {} if embeddings is None else dict(zip(embedded_tokens.tolist(), embeddings, strict=True))
         hidden = np.stack(
             [
-                self._token(int(token), int(position), block_table[row], given.get(place))
+                self._token(
+                    int(token), int(position), block_table[row], given.get(place), is_prompt=place < num_prompt_tokens
+                )
                 for place, (token, position, row) in enumerate(zip(token_ids, positions, token_seq, strict=True))
             ]
         )
@@ -102,9 +106,13 @@ class ToySession:
         allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[:size].astype(bool)
         out[:] = np.where(allowed, logits, -np.inf)
 
-    def _token(self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    def _token(
+        self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None, is_prompt: bool = True
+    ) -> np.ndarray:
         page_tokens = self.info.page_tokens
         x = (self.embedding[token] if given is None else given) + self.position[position]
+        if self.coarse_prompts and is_prompt:
+            x = np.round(x)
         page, slot = table[position // page_tokens], position % page_tokens
         pages = table[: position // page_tokens + 1]
         for layer in range(self.NUM_LAYERS):
@@ -162,11 +170,12 @@ def greedy_reference(
     Args:
         given: embeddings of some places of the prompt.
     """
-    plain = ToySession(num_pages=session.num_pages, **session.info.__dict__)
+    plain = ToySession(session.num_pages, coarse_prompts=session.coarse_prompts, **session.info.__dict__)
     table = np.arange(plain.num_pages, dtype=np.int32)
     tokens, output = list(prompt), []
     for position in range(len(prompt) + count - 1):
-        hidden = plain._token(tokens[position], position, table, (given or {}).get(position))
+        embedding = (given or {}).get(position)
+        hidden = plain._token(tokens[position], position, table, embedding, is_prompt=position < len(prompt))
         if position == len(tokens) - 1:
             output.append(int((plain.head @ hidden).astype(np.float32).argmax()))
             tokens.append(output[-1])

@@ -61,6 +61,7 @@ def test_the_batch_that_the_others_damage_is_fine(session: TextSession) -> None:
         ({"logit_rows": [4]}, r"logit_rows\[0\] is 4, there are 4 tokens"),
         ({"logit_rows": [0, -1]}, r"logit_rows\[1\] is -1"),
         ({"logit_rows": [0, 1, 2, 3, 0]}, "num_logit_rows is 5, must be at most 4"),
+        ({"num_prompt_tokens": 5}, "num_prompt_tokens is 5, must be at most num_tokens, 4"),
         ({"token_ids": [], "positions": [], "token_seq": [], "logit_rows": []}, "num_tokens is 0"),
         (
             {"token_ids": [1] * 17, "positions": list(range(17)), "token_seq": [0] * 17, "block_table": [[0, 1, 2]]},

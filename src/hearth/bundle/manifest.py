@@ -110,7 +110,7 @@ class Manifest:
         kind: what it is for: `text` (language models), or what the room that made it says.
         family: of the model: `llama`, `bert`...
         quant: number format of the body, `q4`; of a mixed GGUF file such as `q4_k, q6_k`.
-        precision: of activations: `int8` or `high`.
+        precision: of activations: `int8`, `high`, or `fast`, where those of prompts have one scale a token.
         facts: numbers about the model.
         text: what only a language model has; None for others.
         files: every file but the manifest.

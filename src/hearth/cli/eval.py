@@ -22,6 +22,7 @@ _OF_PICTURES = ("labels", "max_pictures", "template", "calibrate")
         "hearth eval starter book.txt",
         "hearth eval MODEL book.txt --quant q4 --against f16 --window 512 --stride 256",
         "hearth eval MODEL book.txt --against-precision high",
+        "hearth eval MODEL book.txt --precision fast --against-precision default",
         "hearth eval MODEL book.txt --kv q8 --against-kv f16",
         "hearth eval facebook/deit-tiny-patch16-224 validation/ --quant int8 --quant w4a8 --calibrate training/",
     ),
@@ -35,8 +36,8 @@ _OF_PICTURES = ("labels", "max_pictures", "template", "calibrate")
 )
 @click.option(
     "--against-precision",
-    type=click.Choice(["default", "high"]),
-    help="Compare with the same model computed like this (high: 32-bit floats).",
+    type=click.Choice(["default", "high", "fast"]),
+    help="Compare with the same model computed like this (high: 32-bit floats; fast: coarser prompts).",
 )
 @click.option(
     "--against-kv", type=click.Choice(["f16", "q8"]), help="Compare with the same model with such keys and values."

@@ -46,9 +46,10 @@ _FORMAT = (
     click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),
     click.option(
         "--precision",
-        type=click.Choice(["default", "high"]),
+        type=click.Choice(["default", "high", "fast"]),
         default="default",
-        help="high computes with 32-bit floats: slower, closest to the original.",
+        help="high computes with 32-bit floats: slower, closest to the original; fast reads prompts faster, a little"
+        " less exactly.",
     ),
     click.option(
         "--kv",

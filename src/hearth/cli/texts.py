@@ -27,9 +27,10 @@ _OPTIONS = (
     click.option("--head", type=click.Choice(FORMATS), help="The same for the embeddings of tokens [as --quant]."),
     click.option(
         "--precision",
-        type=click.Choice(["default", "high"]),
+        type=click.Choice(["default", "high", "fast"]),
         default="default",
-        help="high computes with 32-bit floats: slower, closest to the original.",
+        help="high computes with 32-bit floats: slower, closest to the original; fast with bytes and a scale for each"
+        " token and weight row.",
     ),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),

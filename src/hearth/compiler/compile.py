@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +49,13 @@ from hearth.model.network import Network
 from hearth.model.weights import WeightSource
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import Format
+from hearth.quant.policy import ACTIVATIONS, Precision
 
 if TYPE_CHECKING:
     from hearth.compiler.plan import Plan
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how much of how much: bytes for weights, kernels for kernels."""
-
-Precision = Literal["default", "high"]
 
 # TVM's builders keep their state for the process: two threads that compile at once break each other's graphs.
 _one_at_a_time = threading.Lock()
@@ -103,7 +102,7 @@ class Job:
         checkpoint: where the parameters are.
         formats: number formats of the parameters that have one; the others are f32.
         quant: what the body's formats are called, for people.
-        precision: `high` computes with f32 activations.
+        precision: `high` computes with f32 activations; `fast` means what the network says (`Network.coarse`).
         identity: what shapes the network beside the checkpoint, for the cache: anything with a `repr` of all it holds.
         write: writes further files into the bundle's folder: a tokenizer, labels.
         text: what only a language model has, once its plan is made.
@@ -318,7 +317,7 @@ def _manifest(job: Job, plan: Plan, isas: Sequence[Isa], target: str) -> Manifes
         kind=job.kind,
         family=job.family,
         quant=job.quant,
-        precision="high" if job.precision == "high" else "int8",
+        precision=ACTIVATIONS[job.precision],
         facts=ModelFacts(_parameters(job), plan.weights_bytes, plan.arena_bytes),
         text=job.text(plan) if job.text else None,
         files={},

@@ -10,14 +10,14 @@ from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import save_task
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
+from hearth.compiler.compile import CompileOptions, Job, compile_job
 from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
 from hearth.model.encoder.network import encoder_network
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
 from hearth.model.kinds import ENCODER
 from hearth.quant.formats import Format
-from hearth.quant.policy import choose_format
+from hearth.quant.policy import Precision, choose_format, row_choice
 
 
 def compile_encoder(
@@ -37,7 +37,7 @@ def compile_encoder(
         name: the model as the user named it, for the manifest.
         quant: number format of the weights; None: q8, or as a GGUF file has them.
         head: the same for the embeddings of tokens.
-        precision: `high` computes with f32 activations.
+        precision: `high` computes with f32 activations; `fast` is the format int8.
         pooling: how one vector is made of a text, where the model does not say.
         options: as `compile_job`.
 
@@ -53,6 +53,7 @@ def compile_encoder(
         progress("reading", 0, 0)
     checkpoint = open_encoder(source)
     model = load_encoder(checkpoint, pooling=pooling)
+    quant, precision = row_choice(quant, precision)
     job = encoder_job(checkpoint, model, encoder_formats(checkpoint, model, quant, head), name, precision)
     return compile_job(job, **options)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from hearth.checkpoint.types import SourceKind
-from hearth.compiler.compile import Precision
 from hearth.model.network import Network
 from hearth.quant.formats import FORMATS, Format
 from hearth.quant.mixed import MIXTURES
-from hearth.quant.policy import choose_format, format_name
+from hearth.quant.policy import Precision, choose_format, format_name
 
 
 def formats_of(network: Network, quant: str, precision: Precision, kind: SourceKind) -> dict[str, Format]:
@@ -25,6 +24,6 @@ def formats_of(network: Network, quant: str, precision: Precision, kind: SourceK
             continue
         if len(shape) == 2:
             formats[name] = choose_format(name, role, "f32", kind, quant)
-        elif precision == "default" and not FORMATS[format_name(quant)].is_float:
+        elif precision != "high" and not FORMATS[format_name(quant)].is_float:
             formats[name] = FORMATS["i8"]
     return formats

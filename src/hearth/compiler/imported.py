@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Unpack
 from hearth.checkpoint.graphs import METADATA, open_graph
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
-from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, Precision, compile_job
+from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, compile_job
 from hearth.compiler.formats import formats_of
 from hearth.image.preprocess import Exactly
 from hearth.image.tensor import as_tensor, rules_beside, shape_for_pictures
+from hearth.quant.policy import Precision, row_choice
 
 if TYPE_CHECKING:
     from hearth.checkpoint.pt2 import ExportedProgram
@@ -67,6 +68,7 @@ def compile_graph(
     checkpoint = open_graph(source)
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
+    quant, precision = row_choice(quant, precision)
     job = graph_job(checkpoint, name, sizes or {}, quant or DEFAULT_QUANT, precision)
     if calibration is not None:
         job = replace(job, pictures=picture_feed(job.network, source.parent), calibration=calibration)

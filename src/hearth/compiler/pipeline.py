@@ -97,7 +97,10 @@ def lower(
         ("fuse_convolutions", fuse_convolutions),
         ("fuse_logits", fuse_logits),
         ("fuse_elementwise", fuse_elementwise),
-        ("split_products", lambda m: split_products(m, parameters, high_precision=high_precision)),
+        (
+            "split_products",
+            lambda m: split_products(m, parameters, high_precision=high_precision, coarse=network.coarse),
+        ),
         ("leave_rows", lambda m: leave_rows(m, parameters)),
         ("select_kernels", lambda m: select_kernels(m, selection)),
     ]

@@ -15,7 +15,7 @@ from hearth.checkpoint.ranking import published_ranking
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import CompileOptions, Job, Precision, compile_job
+from hearth.compiler.compile import CompileOptions, Job, compile_job
 from hearth.compiler.ranking import ranking_spec
 from hearth.compiler.vision import default_quant, vision_formats
 from hearth.image.sight import SightSpec, read_cutting, save_sight
@@ -26,7 +26,7 @@ from hearth.model.text.parameters import parameter_role
 from hearth.model.vlm.model import LoadedSight
 from hearth.model.vlm.network import language_network, sight_network
 from hearth.quant.formats import Format
-from hearth.quant.policy import choose_format
+from hearth.quant.policy import Precision, choose_format
 
 if TYPE_CHECKING:
     from hearth.compiler.plan import Plan
@@ -50,7 +50,8 @@ def compile_model(
         source: a Hugging Face folder or a GGUF file.
         name: the model as the user named it, for the manifest.
         quant, head: number formats of the body and of embedding and head; None: `quant.policy`.
-        precision: `high` computes with f32 activations and keeps f32 keys and values.
+        precision: `high` computes with f32 activations and keeps f32 keys and values; `fast` reads prompts with one
+            scale for each token and weight row.
         kv: number format of keys and values; None: f16, or f32 with high precision.
         context: tokens to prepare for, where that changes the model (LongRoPE).
         mmproj: the file that sees for a GGUF file; None: what lies beside it; "none": none.
@@ -138,7 +139,7 @@ def text_job(
         name=name,
         kind=TEXT,
         family=config.family,
-        network=language_network(model, KV_DTYPES[kv]),
+        network=language_network(model, KV_DTYPES[kv], coarse_prompts=precision == "fast"),
         checkpoint=checkpoint,
         formats=formats,
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()),

@@ -11,7 +11,7 @@ from typing import Unpack
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, Precision, compile_job
+from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, compile_job
 from hearth.compiler.formats import formats_of
 from hearth.errors import TokenizerMissing, Unsupported
 from hearth.image import read_preprocess
@@ -22,6 +22,7 @@ from hearth.model.network import Network
 from hearth.model.vision import LoadedVision, load_vision
 from hearth.quant.floats import widen
 from hearth.quant.formats import Format
+from hearth.quant.policy import Precision, row_choice
 from hearth.units import counted
 
 DEFAULT_QUANT = "int8"
@@ -65,6 +66,7 @@ def compile_vision(
     checkpoint = open_checkpoint(source)
     preprocess = read_preprocess(source, checkpoint.config)
     model = load_vision(checkpoint, size=size or preprocess.size, prepare=preprocess.part)
+    quant, precision = row_choice(quant, precision)
     job = vision_job(checkpoint, model, preprocess, name, quant, precision)
     return compile_job(replace(job, calibration=calibration), **options)
 

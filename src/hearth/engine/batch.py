@@ -30,7 +30,7 @@ class Batch:
         self._token_seq: Int32s = np.zeros(info.max_tokens, np.int32)
         self._logit_rows: Int32s = np.zeros(info.max_logit_rows, np.int32)
         self._block_table: Int32s = np.full((info.max_seqs, table_stride), -1, np.int32)
-        self._num_tokens = self._num_seqs = self._num_rows = 0
+        self._num_tokens = self._num_prompt_tokens = self._num_seqs = self._num_rows = 0
 
     @property
     def num_rows(self) -> int:
@@ -38,11 +38,15 @@ class Batch:
         return self._num_rows
 
     def fill(self, slices: Seq[Slice[S]], session: Forward) -> None:
-        """Lays out the slices one after the other, with one row of logits for each that wants them and one more for
-        each token of its draft. What tokens stand for is made into embeddings, as far as it has not been."""
+        """Lays out the slices one after the other, prompts first, with one row of logits for each that wants them and
+        one more for each token of its draft; these rows are in the order of the slices. What tokens stand for is made
+        into embeddings, as far as it has not been."""
         embedded: list[tuple[Int32s, Float32s]] = []
-        first = num_rows = 0
+        prompts = sum(part.count for part in slices if part.is_prompt)
+        ends = [0, prompts]  # where the next slice of a prompt begins, and the next one of other tokens
+        num_rows = 0
         for row, part in enumerate(slices):
+            first = ends[not part.is_prompt]
             last = first + part.count
             self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
             self._positions[first:last] = np.arange(part.start, part.start + part.count)
@@ -62,18 +66,19 @@ class Batch:
                 self._token_seq[first:last] = row
                 self._logit_rows[num_rows : num_rows + last - first] = np.arange(first, last)
                 num_rows += last - first
-            first = last
-        self._num_tokens, self._num_seqs, self._num_rows = first, len(slices), num_rows
+            ends[not part.is_prompt] = last
+        self._num_tokens, self._num_prompt_tokens = max(ends), prompts
+        self._num_seqs, self._num_rows = len(slices), num_rows
         self._embeddings = self._last_seen = None
         if embedded and self._looks_ahead:
-            self._last_seen = self._positions[:first].copy()
+            self._last_seen = self._positions[: self._num_tokens].copy()
             for places, _ in embedded:
                 self._last_seen[places] = self._positions[places[-1]]
         if embedded:
             self._embeddings = np.concatenate([r for _, r in embedded]), np.concatenate([p for p, _ in embedded])
 
     def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, *, logits: bool) -> None:
-        """Lays out tokens [start, start + n) of one sequence, with logits for all of them or none.
+        """Lays out tokens [start, start + n) of one sequence, all of a prompt, with logits for all of them or none.
 
         Args:
             token_ids: int32 (n,).
@@ -85,7 +90,8 @@ class Batch:
         self._positions[:count] = np.arange(start, start + count)
         self._token_seq[:count] = 0
         self._block_table[0] = block_table
-        self._num_tokens, self._num_seqs, self._num_rows = count, 1, count if logits else 0
+        self._num_tokens = self._num_prompt_tokens = count
+        self._num_seqs, self._num_rows = 1, count if logits else 0
         self._logit_rows[: self._num_rows] = np.arange(self._num_rows)
 
     def run(self, session: Forward) -> ForwardResult:
@@ -95,6 +101,7 @@ class Batch:
             self._token_seq[: self._num_tokens],
             self._block_table[: self._num_seqs],
             self._logit_rows[: self._num_rows],
+            self._num_prompt_tokens,
         )
         if self._embeddings is None:
             return session.forward(*arrays)

@@ -93,6 +93,7 @@ class Forward(Protocol):
         token_seq: Int32s,
         block_table: Int32s,
         logit_rows: Int32s,
+        num_prompt_tokens: int,
         embeddings: Float32s | None = None,
         embedded_tokens: Int32s = ...,
         last_seen: Int32s | None = None,
@@ -109,6 +110,7 @@ class Forward(Protocol):
             token_seq: int32 (num_tokens,), row of `block_table` for each token.
             block_table: int32 (num_seqs, stride), page indices, -1 beyond the pages of a sequence.
             logit_rows: int32 (num_logit_rows,), indices of the tokens whose logits are wanted; may be empty.
+            num_prompt_tokens: so many of the first tokens are of prompts, which a model may compute more coarsely.
             embeddings: float32 (num_embeddings, hidden_size), in place of what the model's table has for some tokens.
             embedded_tokens: int32 (num_embeddings,), indices of these, ascending.
             last_seen: int32 (num_tokens,), the last position that each token sees, in this batch or earlier. None: its

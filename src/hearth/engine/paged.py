@@ -24,6 +24,7 @@ class PagedTokens:
         embedded: which of the tokens stand for something else.
 
     Attributes:
+        num_prompt_tokens: leading tokens that were given rather than drawn.
         num_computed: leading tokens whose keys and values are in the pages.
         pages: pages held, in the order of the tokens.
         block_table: int32 (table_stride,), the same with -1 beyond, ready to be copied into a batch.
@@ -35,6 +36,7 @@ class PagedTokens:
         self.tokens = tokens
         self.embedded = embedded
         self.chain = HashChain(tokens, page_tokens, embedded)
+        self.num_prompt_tokens = len(tokens)
         self.num_computed = 0
         self.pages: list[int] = []
         self.block_table: Int32s = np.full(table_stride, -1, np.int32)

@@ -42,6 +42,11 @@ class Slice(Generic[S]):
     draft: Seq[int] = ()
 
     @property
+    def is_prompt(self) -> bool:
+        """Whether all its tokens are of the prompt."""
+        return self.start + self.count <= self.sequence.num_prompt_tokens
+
+    @property
     def wants_logits(self) -> bool:
         """Whether it ends with the sequence's last token, so that the next one is to be drawn."""
         return self.start + self.count == len(self.sequence.tokens)
@@ -179,7 +184,13 @@ class Scheduler:
         return stop - done if stop - done <= room else 0
 
     def _place(self, sequence: Sequence, count: int, slices: dict[int, Slice[Sequence]]) -> int:
-        """Puts the next `count` tokens of a running sequence into the step; 0 if it had to give up its own pages."""
+        """Puts the next `count` tokens of a running sequence into the step; 0 if it had to give up its own pages.
+
+        Never tokens of the prompt and drawn ones together: a model may compute prompts more coarsely, and a token's
+        arithmetic shall not depend on whether it is computed for the second time.
+        """
+        prompt = sequence.num_prompt_tokens - sequence.num_computed
+        count = min(count, prompt) if prompt > 0 else count
         needed = pages_for_tokens(sequence.num_computed + count, self.pool.page_tokens) - len(sequence.pages)
         while needed > self.pool.num_available and len(self.running) > 1:
             victim = self.preempt_youngest()

@@ -199,5 +199,6 @@ class Sequence(PagedTokens):
             keep, end = self.embedded.around(keep)[0], min(self.embedded.around(end)[1], len(self.tokens) - 1)
             self.embedded.cut(keep, end)
         self.tokens = self.tokens[:keep] + self.tokens[end:]
+        self.num_prompt_tokens = max(keep, self.num_prompt_tokens - (end - keep))
         self.chain = HashChain(self.tokens, self.chain.page_tokens, self.embedded)
         return end - keep

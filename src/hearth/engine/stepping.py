@@ -89,7 +89,8 @@ class Stepping:
             left = sequence.params.max_tokens
             left = None if left is None else left - sequence.output_tokens
             limit = draft_limit(left=left, room=self._context - len(sequence.tokens), streams=len(slices))
-            if limit > 0 and sequence.request.speculate:
+            # A prompt that ends with this token may be computed more coarsely than what follows it.
+            if limit > 0 and sequence.request.speculate and not part.is_prompt:
                 asks.append(Ask(sequence.id, sequence.tokens, limit))
                 places.append(place)
         if not asks:

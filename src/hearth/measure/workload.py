@@ -125,18 +125,19 @@ class _Watched:
         self._on_forward = on_forward
 
     def forward(
-        self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, embeddings: Any = None,
-        embedded_tokens: Any = (), last_seen: Any = None,
+        self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, num_prompt_tokens: int,
+        embeddings: Any = None, embedded_tokens: Any = (), last_seen: Any = None,
     ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
             return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
-        arrays = (token_ids, positions, token_seq, block_table, logit_rows, embeddings, embedded_tokens, last_seen)
+        arrays = (token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens)
+        seen = (embeddings, embedded_tokens, last_seen)
         if self._on_forward is None:
-            return self._session.forward(*arrays)
+            return self._session.forward(*arrays, *seen)
         begin = time.perf_counter()
-        result = self._session.forward(*arrays)
+        result = self._session.forward(*arrays, *seen)
         seconds = time.perf_counter() - begin
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))

@@ -83,6 +83,8 @@ class Network:
         states: in the order of the plan.
         build: makes the IRModule, with a Relax function for each of `functions`. Its parameters are inputs, then
             parameters and states of these names, in any order.
+        coarse: rows that may be computed more coarsely: by the symbol that counts rows the one that counts the first
+            of them, which may.
     """
 
     functions: tuple[Function, ...]
@@ -92,6 +94,7 @@ class Network:
     build: Callable[[], Any]
     roles: Mapping[str, Role] = field(default_factory=dict)
     states: tuple[State, ...] = ()
+    coarse: Mapping[str, str] = field(default_factory=dict)
 
     def role(self, parameter: str) -> Role:
         return self.roles.get(parameter, "exact")

@@ -29,6 +29,7 @@ from hearth.prepare.preparer import Own, Preparer, Wanted
 from hearth.prepare.progress import ProgressCallback, compile_progress
 from hearth.prepare.table import PREPARERS
 from hearth.prepare.types import COMPILE_HINT, Opened
+from hearth.quant.policy import ACTIVATIONS
 from hearth.runtime import available_bytes
 
 
@@ -148,7 +149,7 @@ def _compiled_before(
         CompileError: there is none.
     """
     fingerprint = preparer.open(source, wanted).fingerprint()
-    activations = "high" if wanted["precision"] == "high" else "int8"
+    activations = ACTIVATIONS[wanted["precision"]]
     for stored in list_bundles():
         made = stored.manifest
         if made is None or made.source_fingerprint != fingerprint or made.precision != activations:

@@ -22,6 +22,7 @@ from hearth.sizes import ModelSize, encoder_size
 class EncoderPreparer(Preparer):
     kind = ENCODER
     options = ("quant", "head", "precision", "pooling")
+    has_rows = True
 
     def find(self, name: str) -> Source | None:
         """An .onnx file, which is read as weights where its configuration lies beside it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from hearth.bundle import Bundle
 from hearth.checkpoint import open_checkpoint
@@ -17,6 +17,7 @@ from hearth.hub import Remote, Source
 from hearth.model.kinds import KINDS, KindName, kind_of
 from hearth.model.text.kv_cache import KvFormat
 from hearth.quant import format_name
+from hearth.quant.policy import Precision, row_choice
 
 _DEFAULTS = {"precision": "default"}
 
@@ -27,7 +28,7 @@ class Wanted(TypedDict, total=False):
 
     quant: str | None
     head: str | None
-    precision: Literal["default", "high"]
+    precision: Precision
     kv: KvFormat | None
     context: int | None
     mmproj: str | None
@@ -46,10 +47,12 @@ class Preparer(ABC):
     Attributes:
         kind: name of its room in `model/`.
         options: keys of `Wanted` that shape its bundle.
+        has_rows: all of its products have many rows, so that fast precision is the format int8.
     """
 
     kind: ClassVar[KindName]
     options: ClassVar[tuple[str, ...]]
+    has_rows: ClassVar[bool] = False
 
     def find(self, name: str) -> Source | None:
         """What this kind alone knows as a model by that name; None: look for it as for all others."""
@@ -124,9 +127,16 @@ class Preparer(ABC):
                 raise UsageError(f"{option} is of no use to {name}.", why=f"It is {what}.", hint="Leave it out.")
 
     def own(self, wanted: Mapping[str, Any]) -> Own:
-        """What of all that is wanted this kind takes."""
+        """What of all that is wanted this kind takes.
+
+        Raises:
+            UsageError: as `row_choice`.
+        """
         given = {name: value for name, value in wanted.items() if value is not None}
-        return {name: given.get(name, _DEFAULTS.get(name)) for name in self.options}
+        own: dict[str, Any] = {name: given.get(name, _DEFAULTS.get(name)) for name in self.options}
+        if self.has_rows:
+            own["quant"], own["precision"] = row_choice(own["quant"], own["precision"])
+        return own
 
 
 def asked_for(quant: str | None, made: str) -> bool:

@@ -19,6 +19,7 @@ from hearth.model.kinds import TEXT
 from hearth.model.text.kv_cache import kv_format
 from hearth.prepare.preparer import Own, Preparer, asked_for
 from hearth.preview import look_into, refuse_by_tensors
+from hearth.quant.policy import ACTIVATIONS
 from hearth.sizes import ModelSize, size_of
 
 
@@ -82,10 +83,11 @@ class TextPreparer(Preparer):
 
     def differences(self, bundle: Bundle, wanted: Own) -> Iterator[tuple[str, object, object]]:
         made = bundle.manifest
+        precision = None if wanted["precision"] == "default" else ACTIVATIONS[wanted["precision"]]
         asked = (
             ("quant", wanted["quant"], made.quant),
             ("head", wanted["head"], made.language.head),
-            ("precision", wanted["precision"] if wanted["precision"] == "high" else None, made.precision),
+            ("precision", precision, made.precision),
             ("kv", wanted["kv"], made.language.kv),
         )
         return ((name, is_, want) for name, want, is_ in asked if want is not None and want != is_)

@@ -21,6 +21,7 @@ from hearth.sizes import ModelSize
 class VisionPreparer(Preparer):
     kind = VISION
     options = ("quant", "precision", "size", "calibrate")
+    has_rows = True
 
     def preview(self, remote: Remote, wanted: Own) -> Sizes | None:
         # Published with 16 bits or more, and compiled to 8.

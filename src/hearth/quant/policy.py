@@ -21,6 +21,11 @@ USER_FORMATS = ("f32", "f16", "q8", "q4", "q4a")
 BODY_FORMATS = (*USER_FORMATS, "int8")
 """What `--quant` accepts: also bytes with one scale for each row of a weight, whose products are the fastest."""
 _NAMES = {"int8": "i8"}
+Precision = Literal["default", "high", "fast"]
+"""How products are computed: with 8-bit activations in groups; with 32-bit floats; with one scale for each token and
+weight row where there are many tokens, as in prompts and encoders."""
+ACTIVATIONS: dict[str, str] = {"default": "int8", "high": "high", "fast": "fast"}
+"""What manifests call a precision."""
 DEFAULT_QUANT = "q4"
 DEFAULT_HEAD = "q8"
 
@@ -65,6 +70,23 @@ def choose_format(
     if quant is not None:
         return FORMATS[format_name(quant)]
     return source if kind == "gguf" else FORMATS[format_name(default)]
+
+
+def row_choice(quant: str | None, precision: Precision) -> tuple[str | None, Precision]:
+    """Number format and precision of a model all of whose products have many rows: there `fast` means the format with
+    one scale for each weight row, and nothing else.
+
+    Raises:
+        UsageError: fast in another format.
+    """
+    if precision != "fast":
+        return quant, precision
+    if quant not in (None, "int8"):
+        raise UsageError(
+            f"precision=fast computes this model in the number format int8, not in {quant}.",
+            hint="Leave --quant out, or --precision.",
+        )
+    return "int8", "default"
 
 
 def format_name(option: str) -> str:

@@ -85,7 +85,7 @@ class Batch(_Sized):
         ("num_seqs", c_uint32),
         ("num_logit_rows", c_uint32),
         ("block_table_stride", c_uint32),
-        ("reserved", c_uint32),
+        ("num_prompt_tokens", c_uint32),
         ("token_ids", c_void_p),
         ("positions", c_void_p),
         ("token_seq", c_void_p),

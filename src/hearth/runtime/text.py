@@ -171,6 +171,7 @@ class TextSession(Session):
         token_seq: ArrayLike,
         block_table: ArrayLike,
         logit_rows: ArrayLike = (),
+        num_prompt_tokens: int = 0,
         embeddings: NDArray[np.float32] | None = None,
         embedded_tokens: ArrayLike = (),
         last_seen: ArrayLike | None = None,
@@ -187,6 +188,8 @@ class TextSession(Session):
             block_table: (sequences, columns) pages of each sequence in the order of its positions; -1 where none is
                 needed.
             logit_rows: (rows,) indices of the tokens whose logits are wanted.
+            num_prompt_tokens: so many of the first tokens are of prompts: a model that was compiled with fast precision
+                computes them more coarsely, others do not.
             embeddings: float32 (m, hidden_size), what the model takes in place of what its table has for some tokens.
             embedded_tokens: (m,) indices of those tokens in the batch, ascending.
             last_seen: (n,) the last position that each token sees, where that is not its own.
@@ -215,6 +218,7 @@ class TextSession(Session):
             token_seq=address(seqs),
             block_table=address(table),
             logit_rows=address(rows),
+            num_prompt_tokens=num_prompt_tokens,
         )
         if embeddings is not None and embeddings.shape[0]:
             places = _int32(embedded_tokens, "embedded_tokens", 1)

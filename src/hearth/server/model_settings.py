@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from hearth.chat.request import ContextOverflow
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
 from hearth.prepare import Wanted
+from hearth.quant.policy import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class ModelSettings:
     quant: str | None = None
     head: str | None = None
     kv: KvFormat | None = None
-    precision: Literal["default", "high"] = "default"
+    precision: Precision = "default"
     template: str | None = None
     context_overflow: ContextOverflow = "error"
     aliases: tuple[tuple[str, str], ...] = ()

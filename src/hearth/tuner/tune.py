@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hearth.bundle import bundles_dir, cache_dir, cpu, remove_bundle
 from hearth.compiler import compile_model
@@ -18,6 +18,7 @@ from hearth.compiler.cpu.tuning_record import Entry, TuningRecord, read_record, 
 from hearth.errors import CompileError, UsageError
 from hearth.model.text.kv_cache import KvFormat
 from hearth.prepare import COMPILE_HINT, Progress, ProgressCallback, compile_progress
+from hearth.quant.policy import Precision
 from hearth.runtime import default_threads
 from hearth.tuner.decide import Gain
 from hearth.tuner.proof import Proof, prove
@@ -86,7 +87,7 @@ def tune(
     name: str,
     quant: str | None = None,
     head: str | None = None,
-    precision: Literal["default", "high"] = "default",
+    precision: Precision = "default",
     kv: KvFormat | None = None,
     context: int | None = None,
     isa: str | None = None,

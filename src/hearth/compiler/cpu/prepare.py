@@ -5,16 +5,18 @@ read the same activation in the same form share it."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels.norms import SUMS
 from hearth.compiler.cpu.selection import rows
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, operation, rewrite
 from hearth.model.ops import hearth_op
+from hearth.quant.row_rounding import MOST_COLUMNS
 
 _PRODUCTS = ("hearth.linear", "hearth.logits")
 _NORMS = {"nn.rms_norm": "rms", "nn.layer_norm": "layer"}
@@ -22,11 +24,16 @@ _NORMS = {"nn.rms_norm": "rms", "nn.layer_norm": "layer"}
 _FUSED = {"float": ("rms",), "groups": ("rms",), "rows": ("rms", "layer")}
 
 
-def split_products(module: Any, parameters: Parameters, *, high_precision: bool) -> Any:
+def split_products(
+    module: Any, parameters: Parameters, *, high_precision: bool, coarse: Mapping[str, str] | None = None
+) -> Any:
     """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`.
 
     The form of an activation follows from the weight's format: f32, bytes with a scale for each group of columns, or
-    bytes with a scale for each row.
+    bytes with a scale for each row. Of groups the first rows may have one scale each instead.
+
+    Args:
+        coarse: as `Network.coarse`.
     """
     prepared: dict[tuple[Any, str, int], list[Any]] = {}
     readers: dict[Any, Counter[Any]] = {}  # by graph: how many products read a variable
@@ -42,12 +49,15 @@ def split_products(module: Any, parameters: Parameters, *, high_precision: bool)
         form = "rows" if packed.fmt.is_row else "float" if high_precision or packed.fmt.is_float else "groups"
         kp = packed.blocks * packed.fmt.block_columns
         key = (x, form, kp)
+        first_rows = _coarse_rows(x, coarse or {}) if form == "groups" and kp <= MOST_COLUMNS else ""
         if key not in prepared:
             only_products = readers[graph][x] == graph.uses[x]
-            prepared[key] = _prepare(graph, x, form, kp, only_products)
+            prepared[key] = _prepare(graph, x, form, kp, only_products, first_rows)
         attrs = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
         if is_op(value, "hearth.logits"):
             attrs["epilogue"] = "logits"
+        if first_rows:
+            attrs["coarse"] = first_rows
         out = value.ty_args[0]
         types = list(out.fields) if isinstance(out, tvm.ir.TupleType) else out
         return hearth_op("product", [*prepared[key], w, *rest], types, **attrs, inputs=len(prepared[key]))
@@ -62,15 +72,24 @@ def _picks_rows(graph: Graph, source: Any) -> bool:
     return graph.value(source.args[1]) is None
 
 
-def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool) -> list[Any]:
+def _coarse_rows(x: Any, coarse: Mapping[str, str]) -> str:
+    """The size that counts the first rows of `x` which may have one scale each; "": none may."""
+    count = rows(x)
+    return coarse.get(str(count.name), "") if isinstance(count, tirx.Var) else ""
+
+
+def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool, coarse: str) -> list[Any]:
     """The prepared activation.
 
     Args:
         only_products: nothing else reads `x`, so a norm that makes it need not be computed by itself.
+        coarse: the size that counts the first rows which have one scale each; "": none.
     """
     source = graph.value(x)
     args = [x]
     attrs: dict[str, Any] = {"norm": "", "gather": False, "epsilon": 0.0, "weight": True, "bias": False}
+    if coarse:
+        attrs["coarse"] = coarse
     norm = _NORMS.get(operation(source), "")
     if _picks_rows(graph, source):
         args, attrs["gather"] = [source.args[0], source.args[1]], True

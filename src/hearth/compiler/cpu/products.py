@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearth.checkpoint import open_checkpoint
-from hearth.compiler.compile import Precision
 from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.pipeline import lower
@@ -13,6 +12,7 @@ from hearth.compiler.text import model_formats
 from hearth.model import load_family
 from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
 from hearth.model.text.network import text_network
+from hearth.quant.policy import Precision
 
 
 def model_products(
@@ -26,7 +26,7 @@ def model_products(
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
     lowered = lower(
-        text_network(model, KV_DTYPES[kv_format(kv, precision)]),
+        text_network(model, KV_DTYPES[kv_format(kv, precision)], coarse_prompts=precision == "fast"),
         model_formats(checkpoint, model, quant, head),
         [isa],
         high_precision=precision == "high",

@@ -15,7 +15,7 @@ from typing import Any
 from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels.builder import Kernel
-from hearth.compiler.cpu.kernels.matmul import MatmulSpec
+from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters

@@ -74,12 +74,21 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
     return tuple(made)
 
 
-def symbols(limits: Limits, extras: Extras = NO_EXTRAS) -> dict[str, tuple[int, int]]:
-    """Bounds of the symbols, and the constants by which the runtime cuts a batch."""
+PROMPT_TOKENS = "prompt_tokens"
+"""The symbol that counts the tokens of prompts, which stand before all others, where these are computed differently."""
+
+
+def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False) -> dict[str, tuple[int, int]]:
+    """Bounds of the symbols, and the constants by which the runtime cuts a batch.
+
+    Args:
+        prompts: tokens of prompts are counted, too.
+    """
     pages = (limits.max_position - 1) // PAGE_TOKENS + 1
     return {
         **({EMBEDDINGS: (0, limits.max_tokens)} if extras.embeddings else {}),
         "tokens": (1, limits.max_tokens),
+        **({PROMPT_TOKENS: (0, limits.max_tokens)} if prompts else {}),
         "sequences": (1, limits.max_seqs),
         "logit_rows": (0, limits.max_logit_rows),
         # Each tile is an item and has at least one token; an item that is a part of a tile takes at least one partial.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.model.network import Function, Network, Role, State
-from hearth.model.text.batch import NO_EXTRAS, Extras, Limits, inputs, symbols
+from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
 from hearth.model.text.load import LoadedModel
@@ -18,7 +18,12 @@ from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
 
 def text_network(
-    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, extras: Extras = NO_EXTRAS
+    model: LoadedModel,
+    kv_dtype: KvDtype,
+    limits: Limits | None = None,
+    extras: Extras = NO_EXTRAS,
+    *,
+    coarse_prompts: bool = False,
 ) -> Network:
     """The network of a decoder.
 
@@ -26,6 +31,7 @@ def text_network(
         kv_dtype: number format of the KV pages.
         limits: of one forward; None: as by default, with positions up to the model's own.
         extras: what it takes beside tokens.
+        coarse_prompts: tokens of prompts may be computed more coarsely.
     """
     config = model.config
     limits = limits or Limits(max_position=config.max_position)
@@ -47,12 +53,13 @@ def text_network(
                 "text",
             ),
         ),
-        symbols=symbols(limits, extras),
+        symbols=symbols(limits, extras, prompts=coarse_prompts),
         shapes=shapes,
         sources=sources,
         roles=roles,
         states=tuple(State(name, "pages", size) for name, size in kv_page_bytes(config, kv_dtype).items()),
         build=partial(_build, config, kv_dtype, extras),
+        coarse={"tokens": PROMPT_TOKENS} if coarse_prompts else {},
     )
 
 

@@ -13,12 +13,15 @@ from hearth.model.vision.part import Part
 from hearth.model.vlm.model import LoadedSight, most_at_once
 
 
-def language_network(model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None) -> Network:
+def language_network(
+    model: LoadedModel, kv_dtype: KvDtype, limits: Limits | None = None, *, coarse_prompts: bool = False
+) -> Network:
     """The network of a language model. Args: as `text_network`."""
     if model.sight is None:
-        return text_network(model, kv_dtype, limits)
+        return text_network(model, kv_dtype, limits, coarse_prompts=coarse_prompts)
     extras = Extras(embeddings=True, ahead=model.sight.sight.ahead)
-    return _joined(text_network(model, kv_dtype, limits, extras), sight_network(model.sight))
+    language = text_network(model, kv_dtype, limits, extras, coarse_prompts=coarse_prompts)
+    return _joined(language, sight_network(model.sight))
 
 
 def sight_network(sight: LoadedSight) -> Network:
@@ -45,6 +48,7 @@ def _joined(first: Network, second: Network) -> Network:
         build=lambda: _module(first, second),
         roles={**first.roles, **second.roles},
         states=(*first.states, *second.states),
+        coarse={**first.coarse, **second.coarse},
     )
 
 

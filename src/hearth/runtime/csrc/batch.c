@@ -12,7 +12,8 @@ static int32_t *input_of(const hearth_session *session, hth_text_input which) {
 static hth_item *items_of(const hearth_session *session) { return (hth_item *)(void *)input_of(session, HTH_ITEMS); }
 
 static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t value) {
-    session->symbols[session->text.symbols[symbol]] = value;
+    const uint32_t id = session->text.symbols[symbol];
+    if (id != HTH_ABSENT) session->symbols[id] = value;
 }
 
 #define INVALID(...) hth_fail(HEARTH_INVALID, __VA_ARGS__)
@@ -26,6 +27,10 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
     }
     if (batch->num_logit_rows > text->max_logit_rows) {
         return INVALID("num_logit_rows is %u, must be at most %u", batch->num_logit_rows, text->max_logit_rows);
+    }
+    if (batch->num_prompt_tokens > batch->num_tokens) {
+        return INVALID("num_prompt_tokens is %u, must be at most num_tokens, %u", batch->num_prompt_tokens,
+                       batch->num_tokens);
     }
     if (batch->block_table_stride < 1 || batch->block_table_stride > INT32_MAX) {
         return INVALID("block_table_stride is %u", batch->block_table_stride);
@@ -216,6 +221,7 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
                batch->block_table + (size_t)s * batch->block_table_stride, (size_t)stride * 4);
     }
     set_symbol(session, HTH_TOKENS, n);
+    set_symbol(session, HTH_PROMPT_TOKENS, batch->num_prompt_tokens);
     set_symbol(session, HTH_SEQUENCES, batch->num_seqs);
     set_symbol(session, HTH_NUM_LOGIT_ROWS, batch->num_logit_rows);
     set_symbol(session, HTH_BLOCK_TABLE_STRIDE, stride);

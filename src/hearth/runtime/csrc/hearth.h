@@ -177,7 +177,8 @@ typedef struct hearth_batch {
     uint32_t num_seqs;             /* 1 .. max_seqs */
     uint32_t num_logit_rows;       /* 0 .. max_logit_rows */
     uint32_t block_table_stride;   /* columns of block_table */
-    uint32_t reserved;             /* 0 */
+    uint32_t num_prompt_tokens;    /* 0 .. num_tokens: so many of the first tokens are of prompts. A model compiled to read
+                                      prompts fast computes these more coarsely; for others the number says nothing */
     const int32_t *token_ids;      /* [num_tokens], each in [0, vocab_size) */
     const int32_t *positions;      /* [num_tokens], each in [0, max_position) */
     const int32_t *token_seq;      /* [num_tokens], each in [0, num_seqs); tokens of one sequence stand together and

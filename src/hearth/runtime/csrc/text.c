@@ -29,6 +29,7 @@ static const struct {
     [HTH_TILE_TOKENS] = {"tile_tokens", CONSTANT, false},
     [HTH_SPLIT_TOKENS] = {"split_tokens", CONSTANT, false},
     [HTH_NUM_EMBEDDINGS] = {"embeddings", 0, true},
+    [HTH_PROMPT_TOKENS] = {"prompt_tokens", 0, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -187,6 +188,10 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     if ((uint64_t)high_of(plan, text, HTH_NUM_ITEMS) != (uint64_t)text->max_tokens + text->max_partials) {
         return CORRUPT("items may be %u, tokens and merges together %llu", high_of(plan, text, HTH_NUM_ITEMS),
                        (unsigned long long)text->max_tokens + text->max_partials);
+    }
+    if (text->symbols[HTH_PROMPT_TOKENS] != HTH_ABSENT &&
+        high_of(plan, text, HTH_PROMPT_TOKENS) != text->max_tokens) {
+        return CORRUPT("prompt_tokens may be %u, tokens %u", high_of(plan, text, HTH_PROMPT_TOKENS), text->max_tokens);
     }
     if (high_of(plan, text, HTH_BLOCK_TABLE_STRIDE) < (text->max_position - 1) / text->page_tokens + 1) {
         return CORRUPT("block_table_stride is too small for position %u", text->max_position - 1);

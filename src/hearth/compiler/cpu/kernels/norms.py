@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels import vmath
+from hearth.compiler.cpu.kernels import rotation, vmath
 from hearth.compiler.cpu.kernels.builder import (
     Expr,
     Kernel,
@@ -23,6 +23,7 @@ from hearth.compiler.cpu.kernels.builder import (
     in_name,
     llvm,
 )
+from hearth.compiler.cpu.targets import Isa
 
 LANES = 16
 GROUP = 32
@@ -75,17 +76,21 @@ def _fill_zero(k: Kernel, out: Memory, begin: Expr, end: Expr) -> None:
         k.store(out, j, f32(0.0))
 
 
-def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
+def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float, coarse: Isa | None = None) -> Kernel:
     """Makes an activation ready for a product.
+
+    Args:
+        coarse: the first rows have one scale each, and are rotated, as this instruction set wants them for such
+            products (coarse_product.py). A row's scale stands where its numbers in AS begin.
 
     Buffers: X f32 [.][ldx]; [norm weight f32 [size]]; [rows i32 [m]: which row of X, when gather];
     AQ int8 [m][kp] and AS f32 [m][5][kp/32] (see `SUMS`), or Y f32 [m][kp].
-    Scalars: size (true columns), kp, ldx. Unit: row of the output.
+    Scalars: size (true columns), kp, ldx, [coarse: so many of the first rows]. Unit: row of the output.
     """
     name = "_".join(
         ["prepare", "i8" if quantise else "f32", *(["norm", in_name(eps)] if norm else
         []),
-         *(["gather"] if gather else [])]
+         *(["gather"] if gather else []), *(["coarse"] if coarse else [])]
     )  # fmt: skip
     k = Kernel(name)
     x = k.buffer("X", "float32")
@@ -97,6 +102,9 @@ def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
     else:
         row_values = k.buffer("Y", "float32")
     size, kp, ldx = (k.scalar(n) for n in ("size", "kp", "ldx"))
+    first_rows = k.scalar("coarse") if coarse is not None else None
+    if coarse is not None and not coarse.gains_by_rows:
+        coarse = None  # all rows alike
     with k.loop(k.begin, k.end) as m:
         source = cast("int64", rows.load(m)) if rows is not None else m
         start = k.let(source * ldx, "start")
@@ -106,9 +114,53 @@ def prepare(*, norm: bool, quantise: bool, gather: bool, eps: float) -> Kernel:
         _fill_zero(k, row_values, to + size, to + kp)
         if quantise:
             groups = k.let(tirx.floordiv(kp, i64(GROUP)), "groups")
-            with k.loop(0, groups) as g:
-                _quantise_group(k, row_values, g * GROUP, aq, m * kp + g * GROUP, scales, m * groups * SUMS + g, groups)
+            numbers = m * groups * SUMS
+            fine = groups
+            if coarse is not None:
+                is_coarse = m < first_rows
+                with k.when(is_coarse):
+                    _quantise_row(k, coarse, row_values, kp, aq, m * kp, scales, numbers)
+                fine = tirx.Select(is_coarse, i64(0), groups)
+            with k.loop(0, fine) as g:
+                _quantise_group(k, row_values, g * GROUP, aq, m * kp + g * GROUP, scales, numbers + g, groups)
     return k
+
+
+def _quantise_row(
+    k: Kernel, isa: Isa, x: Memory, kp: Expr, aq: Memory, aq_at: Expr, scales: Memory, scale_at: Expr
+) -> None:
+    """A row to bytes with one scale, rotated before; unsigned ones, 128 above, where `Isa.unsigned_activations`."""
+    most = k.register("int32", LANES, const("int32", 0, LANES))
+    with k.loop(0, tirx.floordiv(kp, i64(rotation.COLUMNS))) as part:
+        places = [part * rotation.COLUMNS + h * LANES for h in range(rotation.COLUMNS // LANES)]
+        vectors = [k.let(x.load(place, LANES), "x") for place in places]
+        for place, vector in zip(places, rotation.rotate_lanes(k, vectors), strict=True):
+            k.store(x, place, vector)
+            most.set(tirx.max(most.get(), _magnitude(vector)))
+    scale, inverse = _scale(k, most.get())
+    k.store(scales, scale_at, scale)
+    zero = const("int32", 128 if isa.unsigned_activations else 0, LANES)
+    with k.loop(0, tirx.floordiv(kp, i64(LANES))) as i:
+        q = _rounded(k, x.load(i * LANES, LANES), inverse) + zero
+        k.store(aq, aq_at + i * LANES, cast("int8", q, LANES))
+
+
+def _magnitude(value: Expr) -> Expr:
+    """Magnitudes compare as their bits do, and integers need no care for NaN (which wins, and spoils the group)."""
+    return tirx.bitwise_and(bitcast("int32", value, LANES), const("int32", 0x7FFFFFFF, LANES))
+
+
+def _scale(k: Kernel, magnitudes: Expr) -> tuple[Expr, Expr]:
+    """What values are divided by, largest magnitude / 127, and its inverse."""
+    largest = k.let(bitcast("float32", vmath.reduce_max_int(magnitudes)), "largest")
+    scale = k.let(largest * f32(1.0 / 127.0), "scale")
+    return scale, k.let(
+        tirx.Select(largest > f32(1e-30), f32(127.0) / tirx.max(largest, f32(1e-30)), f32(0.0)), "inverse"
+    )
+
+
+def _rounded(k: Kernel, part: Expr, inverse: Expr) -> Expr:
+    return k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")
 
 
 def _quantise_group(
@@ -117,14 +169,10 @@ def _quantise_group(
     """32 values to int8 with one scale: scale = max |x| / 127, integers rounded to nearest even. The group's numbers go
     to scales[scales_at + row * stride]."""
     parts = [k.let(x.load(at + h * LANES, LANES), "x") for h in (0, 1)]
-    # Magnitudes compare as their bits do, and integers need no care for NaN (which wins here, and spoils the group).
-    bits = [tirx.bitwise_and(bitcast("int32", part, LANES), const("int32", 0x7FFFFFFF, LANES)) for part in parts]
-    largest = k.let(bitcast("float32", vmath.reduce_max_int(tirx.max(*bits))), "largest")
-    scale = k.let(largest * f32(1.0 / 127.0), "scale")
-    inverse = k.let(tirx.Select(largest > f32(1e-30), f32(127.0) / tirx.max(largest, f32(1e-30)), f32(0.0)), "inverse")
+    scale, inverse = _scale(k, tirx.max(*map(_magnitude, parts)))
     quantised = []
     for h, part in enumerate(parts):
-        q = k.let(cast("int32", llvm("llvm.rint", "float32x16", part * broadcast(inverse, LANES)), LANES), "q")
+        q = _rounded(k, part, inverse)
         k.store(aq, aq_at + h * LANES, cast("int8", q, LANES))
         quantised.append(q)
     # Both halves' sums in one reduction: each is below 2**15, so they stand side by side in 32 bits.

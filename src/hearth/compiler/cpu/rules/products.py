@@ -7,12 +7,16 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from hearth.compiler.cpu.kernels.matmul import MatmulSpec, matmul
+from hearth.compiler.cpu.kernels import rounded_weight
+from hearth.compiler.cpu.kernels.builder import Kernel
+from hearth.compiler.cpu.kernels.matmul import matmul
 from hearth.compiler.cpu.kernels.norms import argmax, prepare
 from hearth.compiler.cpu.kernels.pick_rows import pick_rows
 from hearth.compiler.cpu.kernels.prepare_rows import RowPrepareSpec, prepare_rows
+from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.kernels.row_product import SHARES, RowProductSpec, row_product
 from hearth.compiler.cpu.kernels.row_product_rows import RowProductRowsSpec, row_product_rows
+from hearth.compiler.cpu.kernels.tiles import UNIT_BLOCKS
 from hearth.compiler.cpu.selection import (
     LANES,
     Product,
@@ -39,23 +43,33 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     types = [outputs] if form == "float" else list(outputs.fields)
     m, kp = types[0].shape[0], int(types[0].shape[1])
     size = width(args[0])
+    scalars = [size, kp, stride(size)]
     if form == "rows":
         weight, bias = bool(norm and attribute(value, "weight")), bool(attribute(value, "bias"))
         sign = str(attribute(value, "sign", "signed"))
         spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather, sign)  # type: ignore[arg-type]
         kernel = s.use(spec.name, lambda isa: prepare_rows(replace(spec, isa=isa)))
     else:
-        quantise = form == "groups"
-        kernel = s.use(
-            "",
-            lambda isa: prepare(norm=norm is not None, quantise=quantise, gather=gather, eps=epsilon),
-            scratch_bytes=4 * kp,
-        )
+        coarse = _coarse(value)
+
+        def make(isa: Isa) -> Kernel:
+            quantise = form == "groups"
+            how = isa if coarse else None
+            return prepare(norm=norm is not None, quantise=quantise, gather=gather, eps=epsilon, coarse=how)
+
+        kernel = s.use("", make, scratch_bytes=4 * kp)
+        scalars += coarse
     # Norm: square, sum, scale, weight. Quantisation: largest, scale, round, sum.
     does = "norm" if norm else "gather" if gather else "pad" if form == "float" else "quantise"
     work = Work.of(does, m, (4 * (norm is not None) + 4 * (form != "float")) * size, gathers=gather)
     out = outputs if form == "float" else types
-    return call(kernel, args, out, m, [size, kp, stride(size)], grain=2, work=work)
+    return call(kernel, args, out, m, scalars, grain=2, work=work)
+
+
+def _coarse(value: Any) -> list[Any]:
+    """The size that counts the first rows with one scale each, where an operation has such rows."""
+    name = str(attribute(value, "coarse", ""))
+    return [tirx.Var(name, "int64")] if name else []
 
 
 def _product(graph: Graph, value: Any, s: Selection) -> Any:
@@ -76,21 +90,29 @@ def _product(graph: Graph, value: Any, s: Selection) -> Any:
         scale=float(attribute(value, "scale", 1.0)),
         softcap=float(attribute(value, "softcap", 0.0)) or None,
     )
+    coarse = _coarse(value)
 
     def tuned(isa: Isa) -> MatmulSpec:
+        """Rows with scales of groups are tuned the same with and without coarse ones before them."""
         return replace(spec, isa=isa, tuning=s.tunings.get(isa.symbol(spec.name), DEFAULT_TUNING))
+
+    def made(isa: Isa) -> Kernel:
+        return matmul(replace(tuned(isa), coarse=bool(coarse)))
 
     m, kp = args[0].ty.shape[0], int(args[0].ty.shape[1])
     out = value.ty_args[0]
     units = round_up(packed.n, LANES) // LANES // (2 if epilogue == "gated" else 1)
     ld = LANES * units
-    kernel = s.use(spec.name, lambda isa: matmul(tuned(isa)))
+    name = replace(spec, coarse=bool(coarse)).name
+    kernel = s.use(name, made, rounded_weight.scratch_bytes(kp) if coarse else 0)
     buffers = [w, *args[:inputs], *args[inputs + 1 :]]
     unit_bytes = packed.size_bytes // units
     best = tuned(s.isas[0])
     s.products.append(Product(best, units, unit_bytes, packed.blocks, kp))
     grain = best.tuning.grain(units, unit_bytes)
-    scalars = [m, packed.blocks, kp, ld]
+    if coarse:
+        grain = round_up(grain, UNIT_BLOCKS)  # they take weights by pairs of blocks
+    scalars = [m, packed.blocks, kp, ld, *coarse]
     operations = 2 * packed.n * int(packed.k or 0)
     work = Work.of(role(w.name), m, operations, arithmetic="int8" if inputs == 2 else "float32")
     if epilogue != "logits":
