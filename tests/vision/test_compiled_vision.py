@@ -14,11 +14,22 @@ from hearth.errors import UsageError
 from hearth.image.spec import load_spec
 from hearth.prepare import prepare
 from hearth.runtime import Model, Session
+from hearth.vision.draw import annotated
 
-IN_CI = ("vit", "clip", "swin", "segformer", "detr", "convnext")
+IN_CI = ("vit", "clip", "swin", "segformer", "detr-masks", "convnext")
 """Together they hold every kind of layer: both attentions, windows, convolutions of each kind, resizing, pooling."""
 ROUNDED = {"rt-detr": 5e-5}
 """Nearness of models that magnify rounding: torch's own f32 is 3e-5 off here."""
+
+
+def looked_at(session: Session, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """What a network says of pictures, as many at once as it takes."""
+    (most, *_) = session.model.info.functions["image"].inputs["pixels"].most
+    parts = [
+        {name: value.copy() for name, value in session.run("image", {"pixels": pixels[i : i + most]}).items()}
+        for i in range(0, len(pixels), most)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +44,7 @@ def test_a_compiled_model_computes_what_transformers_computes(case: Case, cache:
     opened = prepare(str(folder), kinds=("vision",), size=case.recipe.size, quant="f32", precision="high")
     spec = load_spec(opened.bundle.path)
     with Session(Model(opened.bundle.path), threads=1) as session:
-        actual = session.run("image", {"pixels": case.pixels()})
+        actual = looked_at(session, case.pixels())
         if spec.text is not None:
             image = actual["embedding"].copy()
             texts = session.run("text", text_inputs(spec.text, draw_text(case.recipe)))
@@ -97,6 +108,20 @@ def test_vision_finds_objects_where_the_network_says(cache: Path, tmp_path: Path
         assert model.detect(picture, threshold=0.999) == []
         with pytest.raises(UsageError, match="it finds objects"):
             model.classify(picture)
+
+
+def test_vision_gives_each_object_a_mask(cache: Path, tmp_path: Path):
+    case = BY_NAME["detr-masks"]
+    height, width = case.recipe.size
+    several = list(np.random.default_rng(6).integers(0, 256, (2, height + 9, width - 4, 3), np.uint8))
+    with Vision(folder_of("detr-masks", tmp_path), quant="f32", precision="high", threads=1) as model:
+        first, second = model.segment(several)  # one after the other: the network takes one picture at once
+        assert model.segment(several[1]).regions == second.regions
+    for picture, found in zip(several, (first, second), strict=True):
+        assert found.mask.shape == picture.shape[:2]
+        assert found.objects is not None
+        assert set(np.unique(found.objects)) - {-1} == set(range(len(found.regions)))
+        assert annotated(picture, found).size == picture.shape[1::-1]
 
 
 def test_vision_segments_at_the_size_of_the_picture(cache: Path, tmp_path: Path):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from golden.vision import HERE
-from golden.vision.postprocess import DEPTH_SIZE, PICTURES, SEGMENT_SIZE, THRESHOLDS
+from golden.vision.postprocess import DEPTH_SIZE, PICTURES, SEGMENT_SIZE, THRESHOLDS, drawn_objects
 from hearth.model.vision import Head
-from hearth.vision.postprocess import boxes_of, depth_of, match, segmentation_of, top_labels
+from hearth.vision import postprocess
+from hearth.vision.postprocess import boxes_of, depth_of, match, objects_of, segmentation_of, top_labels
 
 LABELS = [f"label {i}" for i in range(7)]
 HEADS = {"detr": Head(no_object=True), "yolos": Head(no_object=True), "rt-detr": Head(scores="sigmoid")}
@@ -46,6 +47,29 @@ def test_a_mask_as_large_as_the_picture(expected: dict[str, np.ndarray]):
     assert (found.mask == expected["segformer.mask"]).mean() > 0.999
     assert sum(region.share for region in found.regions) == pytest.approx(1)
     assert [region.share for region in found.regions] == sorted((r.share for r in found.regions), reverse=True)
+
+
+def test_objects_that_each_have_a_mask(expected: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch):
+    logits, masks = drawn_objects()
+    for chunk in (1 << 25, 1 << 12):  # in one piece, and in many
+        monkeypatch.setattr(postprocess, "_CHUNK_BYTES", chunk)
+        found = objects_of(logits, masks, LABELS, SEGMENT_SIZE)
+        theirs = expected["objects.mask"].astype(int) - 1
+        assert len(found.regions) == len(expected["objects.labels"]) == 3
+        assert found.objects is not None
+        # Ours are ordered by size: which of theirs each is follows from where it is.
+        for number, region in enumerate(found.regions):
+            mine = found.objects == number
+            which = int(np.bincount(theirs[mine] + 1).argmax()) - 1
+            assert region.index == expected["objects.labels"][which]
+            assert region.score == pytest.approx(expected["objects.scores"][which], abs=2e-6)
+            assert region.share == pytest.approx((theirs == which).mean(), abs=1e-3)
+            assert (mine == (theirs == which)).mean() > 0.999
+            assert set(np.unique(found.mask[mine])) == {region.index}
+        assert ((found.mask == -1) == (theirs == -1)).mean() > 0.999
+    nothing = objects_of(logits, masks, LABELS, SEGMENT_SIZE, threshold=1.0)
+    assert not nothing.regions
+    assert (nothing.mask == -1).all()
 
 
 def test_depths_as_large_as_the_picture(expected: dict[str, np.ndarray]):

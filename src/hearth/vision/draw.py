@@ -48,11 +48,15 @@ def annotated(pixels: U8, result: Any) -> Image:
 def _with_regions(pixels: U8, result: Segmentation) -> Image:
     from PIL import Image
 
-    table = np.array([colour(i) for i in range(int(result.mask.max()) + 1)], np.float32)
-    mixed = pixels * (1 - _VEIL) + table[result.mask] * _VEIL
+    # Two objects of a label have two colours.
+    numbers = result.mask if result.objects is None else result.objects
+    own = [region.index if result.objects is None else i for i, region in enumerate(result.regions)]
+    table = np.array([colour(i) for i in range(int(numbers.max(initial=0)) + 1)], np.float32)
+    mixed = pixels * (1 - _VEIL) + table[np.maximum(numbers, 0)] * _VEIL
+    mixed = np.where(numbers[..., None] < 0, pixels, mixed)
     image = Image.fromarray(np.rint(mixed).astype(np.uint8))
     lines = [f"{region.label} {region.share:.0%}" for region in result.regions[:8]]
-    _draw_lines(image, lines, [colour(region.index) for region in result.regions[:8]])
+    _draw_lines(image, lines, [colour(i) for i in own[:8]])
     return image
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,55 @@ def segmentation_of(logits: F32, labels: Sequence[str], size: tuple[int, int]) -
     counted = np.bincount(mask.reshape(-1), minlength=len(labels))
     order = [int(i) for i in np.argsort(-counted, kind="stable") if counted[i]]
     return Segmentation(mask, tuple(Region(labels[i], float(counted[i] / mask.size), i) for i in order))
+
+
+def objects_of(
+    logits: F32, masks: F32, labels: Sequence[str], size: tuple[int, int], threshold: float = 0.5
+) -> Segmentation:
+    """The objects in a picture that are surer than a threshold, each pixel to the likeliest of them.
+
+    Args:
+        logits: (queries, labels and one more that means nothing); masks: (queries, h, w), made as large as the
+            picture, bilinear.
+    """
+    every = softmax(logits).astype(np.float32)
+    numbers, scores = every.argmax(-1), every.max(-1)
+    kept = np.flatnonzero((numbers != len(labels)) & (scores > threshold))
+    owners = np.full(size, -1, np.int32)
+    own, seen = (np.zeros(len(kept), np.int64) for _ in range(2))
+    for begin, chances in _enlarged(sigmoid(masks[kept]).astype(np.float32) * scores[kept, None, None], size):
+        best = chances.argmax(0)
+        owners[begin : begin + len(best)] = best
+        own += np.bincount(best.reshape(-1), minlength=len(kept))
+        seen += (chances >= _SURE).sum((1, 2))
+    # What others cover for the most part is no object.
+    sound = [int(i) for i in range(len(kept)) if own[i] and seen[i] and own[i] / seen[i] > _MOSTLY]
+    order = sorted(sound, key=lambda i: -own[i])
+    place = np.full(len(kept) + 1, -1, np.int32)  # the last for pixels of none
+    place[order] = np.arange(len(order))
+    objects = place[owners]
+    label = np.append(numbers[kept[order]], -1).astype(np.int32)
+    regions = tuple(
+        Region(labels[numbers[kept[i]]], float(own[i] / owners.size), int(numbers[kept[i]]), float(scores[kept[i]]))
+        for i in order
+    )
+    return Segmentation(label[objects], regions, objects)
+
+
+_SURE, _MOSTLY = 0.5, 0.8
+
+
+def _enlarged(maps: F32, size: tuple[int, int]) -> Iterator[tuple[int, F32]]:
+    """Maps (n, h, w) at another size, bilinear: a row number, and (n, rows, width) from there on."""
+    if not len(maps):
+        return
+    height, width = size
+    rows = linear_matrix(maps.shape[1], height).astype(np.float32)
+    columns = linear_matrix(maps.shape[2], width).astype(np.float32)
+    step = max(1, _CHUNK_BYTES // (4 * width * len(maps)))
+    for begin in range(0, height, step):
+        part: F32 = np.matmul(rows[begin : begin + step], maps) @ columns.T
+        yield begin, part
 
 
 def depth_of(depth: F32, head: Head, size: tuple[int, int]) -> Depth:

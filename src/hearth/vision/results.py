@@ -36,11 +36,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Region:
-    """A label of a segmented picture and the part of all pixels that have it, from 0 to 1."""
+    """A label of a segmented picture and the part of all pixels that have it, from 0 to 1; or one object of that label.
+
+    Attributes:
+        score: of an object, how sure it is, from 0 to 1.
+    """
 
     label: str
     share: float
     index: int
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,14 @@ class Segmentation:
     """A picture divided by labels.
 
     Attributes:
-        mask: number of the label of each pixel, i32 (height, width).
-        regions: the labels that occur, the largest first.
+        mask: number of the label of each pixel, i32 (height, width); -1: none.
+        regions: the labels that occur, the largest first; or the objects.
+        objects: of models that tell objects apart which of `regions` each pixel is of, i32 (height, width); -1: none.
     """
 
     mask: NDArray[np.int32]
     regions: tuple[Region, ...]
+    objects: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)

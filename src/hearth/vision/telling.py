@@ -15,7 +15,10 @@ def as_json(result: Any) -> dict[str, Any]:
     three numbers, or `embedding`."""
     if isinstance(result, Segmentation):
         height, width = result.mask.shape
-        return {"height": height, "width": width, "regions": [asdict(region) for region in result.regions]}
+        regions = [
+            {name: value for name, value in asdict(region).items() if value is not None} for region in result.regions
+        ]
+        return {"height": height, "width": width, "regions": regions}
     if isinstance(result, Depth):
         return {"metric": result.metric, **spread(result)}
     if isinstance(result, list):

@@ -32,7 +32,7 @@ from hearth.opening import check_opening
 from hearth.prepare import ProgressCallback
 from hearth.progress import displayed
 from hearth.vision.networks import Networks, Opening
-from hearth.vision.postprocess import boxes_of, depth_of, match, segmentation_of, top_labels
+from hearth.vision.postprocess import boxes_of, depth_of, match, objects_of, segmentation_of, top_labels
 from hearth.vision.results import Box, Depth, Label, Segmentation
 from hearth.vision.texts import DEFAULT_TEMPLATE, sentences, text_inputs
 
@@ -177,11 +177,13 @@ class Vision:
     def segment(self, images: Many) -> list[Segmentation]: ...
 
     def segment(self, images: Images) -> Segmentation | list[Segmentation]:
-        """Which label each pixel has: a `Segmentation`."""
+        """Which label each pixel has, or which object it is of: a `Segmentation`."""
         self._require("segment")
-        labels = self.info.labels
+        labels, head = self.info.labels, self._spec.head
 
         def found(out: dict[str, F32], size: tuple[int, int]) -> Segmentation:
+            if head.objects:
+                return objects_of(out["logits"], out["masks"], labels, size)
             return segmentation_of(out["logits"], labels, size)
 
         every = self._each(images, found)

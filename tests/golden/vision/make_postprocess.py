@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from . import HERE
-from .postprocess import DEPTH_SIZE, PICTURES, SEGMENT_SIZE, THRESHOLDS
+from .postprocess import DEPTH_SIZE, PICTURES, SEGMENT_SIZE, THRESHOLDS, drawn_objects
 
 
 def outputs(name: str) -> dict[str, torch.Tensor]:
@@ -40,6 +40,13 @@ def make() -> dict[str, np.ndarray]:
         SimpleNamespace(logits=logits), [SEGMENT_SIZE] * 2
     )
     made["segformer.mask"] = masks[0].numpy().astype(np.uint8)
+    sure, drawn = (torch.from_numpy(array)[None] for array in drawn_objects())
+    (objects,) = transformers.DetrImageProcessor().post_process_instance_segmentation(
+        SimpleNamespace(logits=sure, pred_masks=drawn), target_sizes=[SEGMENT_SIZE]
+    )
+    made["objects.mask"] = objects["segmentation"].numpy().astype(np.uint8)
+    made["objects.labels"] = np.array([each["label_id"] for each in objects["segments_info"]])
+    made["objects.scores"] = np.array([each["score"] for each in objects["segments_info"]])
     depths = transformers.DPTImageProcessor().post_process_depth_estimation(
         SimpleNamespace(predicted_depth=outputs("depth-anything")["depth"]), [DEPTH_SIZE] * 2
     )

@@ -175,6 +175,17 @@ RECIPES = [
         (96, 64), _DETECTION,
     ),
     Recipe(
+        "detr-masks", "DetrForSegmentation",
+        {
+            "use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None,
+            "backbone_config": {"model_type": "resnet", **_RESNET_LIKE,
+                                "out_features": ["stage1", "stage2", "stage3", "stage4"]},
+            "d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 8,
+            "decoder_attention_heads": 4, "encoder_ffn_dim": 44, "decoder_ffn_dim": 52, "num_queries": 5, **_LABELS,
+        },
+        (96, 80), {**_DETECTION, "masks": "pred_masks"},
+    ),
+    Recipe(
         "detr-timm", "DetrForObjectDetection",
         {
             "use_timm_backbone": True, "use_pretrained_backbone": False, "backbone": None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hearth.model.vision.detr_masks import Masks
 from hearth.model.vision.heads import BoxHead
 from hearth.model.vision.layers import Attention, Conv, LayerNorm, Linear, Mlp
 from hearth.model.vision.parameters import Scope
@@ -29,7 +30,7 @@ class LayersConfig:
 @dataclass(frozen=True)
 class DetrConfig:
     """Attributes:
-    size: of the pictures; `backbone`: the ResNet under it.
+    size: of the pictures; `backbone`: the ResNet under it; `masks`: whether it has those of objects.
     """
 
     size: tuple[int, int]
@@ -41,6 +42,7 @@ class DetrConfig:
     labels: int
     activation: str
     eps: float = 1e-5
+    masks: bool = False
 
 
 class EncoderLayer:
@@ -76,7 +78,10 @@ class DecoderLayer:
 
 
 class Detr:
-    """From a picture (b, h, w, 3) to logits (b, queries, labels + 1) and boxes (b, queries, 4)."""
+    """From a picture (b, h, w, 3) to logits (b, queries, labels + 1) and boxes (b, queries, 4).
+
+    With masks of the objects also to masks (b, queries, h / 4, w / 4).
+    """
 
     def __init__(self, scope: Scope, config: DetrConfig) -> None:
         c = config
@@ -98,9 +103,13 @@ class Detr:
         self.places = scope.constant("places", sine_positions(*self.grid, c.hidden)[None])
         self.classes = Linear(scope / "classes", c.hidden, c.labels + 1, role="head")
         self.boxes = BoxHead(scope / "boxes", c.hidden, 4)
+        heads, maps = c.encoder.heads, c.backbone.sizes[:3]
+        self.masks = Masks(scope / "masks", c.hidden, heads, maps, c.activation) if c.masks else None
 
     def __call__(self, g: Graph, pixels: Any) -> list[Any]:
-        x = g.tokens(self.projection(g, self.backbone(g, pixels)[-1]))
+        maps = self.backbone(g, pixels)
+        projected = self.projection(g, maps[-1])
+        x = g.tokens(projected)
         places = g.parameter(self.places)
         for layer in self.encoder:
             x = layer(g, x, places)
@@ -108,7 +117,8 @@ class Detr:
         for decoder_layer in self.decoder:
             h = decoder_layer(g, h, queries, x, placed)
         h = self.norm(g, h)
-        return [self.classes(g, h), g.activation(self.boxes(g, h), "sigmoid")]
+        found = [self.classes(g, h), g.activation(self.boxes(g, h), "sigmoid")]
+        return found if self.masks is None else [*found, self.masks(g, h, x, projected, maps[:3])]
 
 
 def map_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -52,6 +52,10 @@ class Graph:
     def conv2d_transpose(self, x: Any, weight: str, bias: str | None, **how: Any) -> Any:
         return self.emit(ops.conv2d_transpose(x, self.parameters[weight], self._optional(bias), **how))
 
+    def matmul(self, a: Any, b: Any) -> Any:
+        """a (..., n, k), b (..., k, m): (..., n, m)."""
+        return self.emit(op.matmul(a, b))
+
     def attention(self, q: Any, k: Any, v: Any, bias: str | None = None, *, num_heads: int, scale: float) -> Any:
         return self.emit(ops.attention(q, k, v, self._optional(bias), num_heads=num_heads, scale=scale))
 
@@ -106,6 +110,11 @@ class Graph:
 
     def layer_norm(self, x: Any, weight: str, bias: str, eps: float) -> Any:
         return self.emit(op.nn.layer_norm(x, self.parameters[weight], self.parameters[bias], axes=-1, epsilon=eps))
+
+    def group_norm(self, x: Any, weight: str, bias: str, groups: int, eps: float) -> Any:
+        """Of each map (h, w, c), in groups of channels."""
+        gamma, beta = self.parameters[weight], self.parameters[bias]
+        return self.emit(op.nn.group_norm(x, gamma, beta, groups, channel_axis=3, axes=[1, 2], epsilon=eps))
 
     def rms_norm(self, x: Any, weight: str, eps: float) -> Any:
         return self.emit(op.nn.rms_norm(x, self.parameters[weight], axes=-1, epsilon=eps))

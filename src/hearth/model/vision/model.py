@@ -10,7 +10,7 @@ from hearth.model.network import Function, Input
 from hearth.model.settings import Settings
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Declarations, Scope
-from hearth.model.vision.part import Part
+from hearth.model.vision.part import MOST_AT_ONCE, Part
 
 if TYPE_CHECKING:
     from hearth.model.vision.graph import Graph
@@ -21,7 +21,8 @@ Task = Literal["classify", "embed", "detect", "segment", "depth", "zero_shot"]
     classify   logits (b, labels)
     embed      embedding (b, d), hidden (b, n, d): of the picture, of each token
     detect     logits (b, queries, labels or one more), boxes (b, queries, 4): centre, size, as parts of the picture
-    segment    logits (b, h, w, labels)
+    segment    logits (b, h, w, labels); or of objects (`Head.objects`) logits and boxes as below, and
+               masks (b, queries, h, w)
     depth      depth (b, h, w)
     zero_shot  embedding (b, d) of length 1; a function `text` gives the same for texts
 """
@@ -34,12 +35,14 @@ class Head:
     Attributes:
         scores: how logits become probabilities: over all labels together, or each by itself.
         no_object: the last of a box's labels means that there is nothing.
+        objects: what is segmented are single objects, each with a mask.
         metric: depths are metres, not what is nearer as the larger number.
         logit_scale, logit_bias: tensors of the file that a cosine is multiplied by (its exponential) and added to.
     """
 
     scores: Literal["softmax", "sigmoid"] = "softmax"
     no_object: bool = False
+    objects: bool = False
     metric: bool = False
     logit_scale: str = ""
     logit_bias: str = ""
@@ -129,14 +132,19 @@ class Family:
 Write = Callable[["Graph", Any], Sequence[Any]]
 
 
-def image_part(size: tuple[int, int], outputs: tuple[str, ...], make: Callable[[Scope], Write], path: str = "") -> Part:
+def image_part(
+    size: tuple[int, int], outputs: tuple[str, ...], make: Callable[[Scope], Write], path: str = "", *,
+    most: int = MOST_AT_ONCE,
+) -> Part:  # fmt: skip
     """The function `image`: from pixels f32 (batch, h, w, 3), normalised, to `outputs`.
 
     Args:
         make: declares the parts and returns what writes them.
         path: where the names of its parameters begin.
+        most: pictures at once.
     """
     declarations = Declarations()
     write = make(Scope(declarations, path))
     function = Function("image", (Input("pixels", "float32"),), outputs)
-    return Part(function, "batch", {"pixels": (*size, 3)}, declarations, lambda g: write(g, g.inputs["pixels"]))
+    shapes = {"pixels": (*size, 3)}
+    return Part(function, "batch", shapes, declarations, lambda g: write(g, g.inputs["pixels"]), most=most)

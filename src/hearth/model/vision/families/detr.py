@@ -63,9 +63,17 @@ def describe(source: Source) -> Described:
         queries=s.count("num_queries", most=1 << 14),
         labels=labels,
         activation=activation(s, "activation_function"),
+        masks=source.has("masks.q.weight"),
     )
-    part = image_part(config.size, ("logits", "boxes"), lambda scope: Detr(scope, config))
-    return Described("detect", config.size, (part,), Head(no_object=True), labels=labels_of(s, labels))
+    names = labels_of(s, labels)
+    if not config.masks:
+        part = image_part(config.size, ("logits", "boxes"), lambda scope: Detr(scope, config))
+        return Described("detect", config.size, (part,), Head(no_object=True), labels=names)
+    if hidden % 16 or len(config.backbone.sizes) != 4:
+        raise s.unsupported("d_model", "Masks are made of four maps and a multiple of 16 channels.")
+    # There is a mask of each object: of several pictures they would take gigabytes.
+    part = image_part(config.size, ("logits", "boxes", "masks"), lambda scope: Detr(scope, config), most=1)
+    return Described("segment", config.size, (part,), Head(no_object=True, objects=True), labels=names)
 
 
 def _attention(ours: str, theirs: str) -> dict[str, str]:
@@ -98,8 +106,19 @@ RULES: Rules = {
     "queries": "model.query_position_embeddings.weight",
     "classes": "class_labels_classifier",
     "boxes.N": "bbox_predictor.layers.{N}",
+    "masks.q": "bbox_attention.q_linear",
+    "masks.k": "bbox_attention.k_linear",
+    "masks.first": "mask_head.lay1",
+    "masks.first_norm": "mask_head.gn1",
+    "masks.second": "mask_head.lay2",
+    "masks.second_norm": "mask_head.gn2",
+    "masks.sharpen.N.adapter": "mask_head.adapter{N+1}",
+    "masks.sharpen.N.conv": "mask_head.lay{N+3}",
+    "masks.sharpen.N.norm": "mask_head.gn{N+3}",
+    "masks.out": "mask_head.out_lay",
 }
-_PLACES = Places(ignored=resnet.COUNTERS)
+# What has masks holds a whole detector.
+_PLACES = Places(prefixes=(("detr.", ""),), ignored=resnet.COUNTERS)
 
 FAMILY = Family(
     name="detr",
