@@ -181,7 +181,7 @@ def test_top_k(made: tuple[Isa, KernelLibrary], k: int) -> None:
     x[2, 77], x[2, 5], x[2, 6], x[2, 100] = -np.nan, np.inf, -np.inf, np.nan
     values, indices = guarded((3, round_up(k, 16)), np.float32), guarded((3, k), np.int32)
     spec = TopkSpec(k)
-    scalars = [size, ld, round_up(k, 16)]
+    scalars = [size, ld, round_up(k, 16), k]
     made[1].run(spec.name, [x, values, indices], scalars, 3, chunk=2, scratch_bytes=spec.scratch_bytes())
     order = np.stack([np.argsort(np.where(np.isnan(r), -np.inf, -r), kind="stable") for r in x[:, :size]])
     order[2] = [77, 100, 5, *[i for i in order[2] if i not in (77, 100, 5)]]

@@ -1,6 +1,6 @@
 """Makes the exported graphs of this folder, with what PyTorch computes for them. Run by hand:
 
-    pip install -e '.[reference]' diffusers onnx onnxscript
+    pip install -e '.[reference]' diffusers onnx onnxscript onnxruntime
     python -m tests.golden.imported.make_golden [NAME ...]
 
 Each is `NAME.pt2` or `NAME.onnx.gz` and `NAME.npz` (`in0`, ... in the order of the inputs, `out0`, ...). The models are
@@ -15,6 +15,7 @@ import io
 import json
 import logging
 import sys
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -315,6 +316,107 @@ def mobile() -> Made:
     return coarse(Mobile()), (image(),)
 
 
+def pooled() -> Made:
+    """What makes vectors of texts: a mean over the tokens that count, of length 1."""
+    config = T.BertConfig(**{k: v for k, v in TEXT.items() if k != "eos_token_id"})
+
+    def call(m: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        hidden = m(input_ids=ids, attention_mask=mask).last_hidden_state
+        weights = mask.unsqueeze(-1).float()
+        mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(mean, dim=-1)
+
+    return of(T.BertModel, config, call, *masked(2, 10))
+
+
+def masked(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    mask = torch.ones(batch, length, dtype=torch.long)
+    mask[0, length - 3 :] = 0
+    return torch.randint(3, 60, (batch, length)), mask
+
+
+def deberta() -> Made:
+    """Positions as distances in buckets, which are gathered from two tables."""
+    config = T.DebertaV2Config(
+        **{k: v for k, v in TEXT.items() if k != "eos_token_id"}, relative_attention=True, position_buckets=4,
+        pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", share_att_key=True,
+    )  # fmt: skip
+
+    def call(m: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return m(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    return of(T.DebertaV2Model, config, call, *masked(2, 10))
+
+
+class Recurrent(torch.nn.Module):
+    """Layers that go on from step to step, in both directions, and a second kind on top of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(60, 12)
+        self.lstm = torch.nn.LSTM(12, 10, 2, bidirectional=True, batch_first=True)
+        self.gru = torch.nn.GRU(20, 18, batch_first=True)
+        self.plain = torch.nn.RNN(18, 6, nonlinearity="relu", batch_first=True)
+
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x, (h, c) = self.lstm(self.table(ids))
+        x, last = self.gru(x)
+        return self.plain(x)[0], h, c, last
+
+
+def recurrent() -> Made:
+    return coarse(Recurrent()), (torch.randint(0, 60, (2, 7)),)
+
+
+class Indices(torch.nn.Module):
+    """Whole numbers, truth, order, and places that are computed."""
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        n = ids.shape[1]
+        places = torch.cumsum(mask, 1) * mask - 1
+        buckets = torch.div(torch.arange(n)[None] * 7 - ids, 3, rounding_mode="floor") % 5
+        keep = (mask > 0) & (buckets != 2)
+        chosen = torch.where(keep, ids + buckets, -torch.ones_like(ids))
+        last = torch.gather(ids, 1, (mask.sum(1) - 1).unsqueeze(1))
+        best, where = x.topk(3, dim=1)
+        values, order = torch.sort(x, dim=1, descending=True)
+        written = x.clone()
+        written[:, 1:3] = 0.5
+        written[written < -1] = -1.0
+        spread = torch.zeros(x.shape[0], 9).scatter_add(1, ids % 9, x)
+        put = torch.zeros_like(x).index_put((torch.tensor([0, 1]), torch.tensor([2, -1])), torch.tensor([3.0, 4.0]))
+        return (
+            places, chosen, (chosen >> 1) & 3, last, keep.any(1), keep.float().std(1), ids.argmax(1), best, where,
+            values, order, written, spread, put, torch.roll(x[:, :4], 2, 1), x.cumprod(1), torch.logsumexp(x, 1),
+            x.flip(1), torch.atan2(x, x + 0.3), x.abs() ** 1.7, x.sum(),
+        )  # fmt: skip
+
+
+def indices() -> Made:
+    ids, mask = masked(2, 10)
+    return Indices(), (torch.randn(2, 10), ids, mask)
+
+
+class Resizes(torch.nn.Module):
+    """Every way to bring a map to another size."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        f = torch.nn.functional.interpolate
+        about = {"size": (9, 7), "mode": "bilinear"}
+        return (
+            f(x, scale_factor=2, mode="nearest"), f(x, **about), f(x, **about, align_corners=True),
+            f(x, **about, antialias=True), f(x, size=(5, 11), mode="bicubic", antialias=True),
+            f(x, scale_factor=1.5, mode="bicubic"), f(x, size=(5, 11), mode="nearest-exact"),
+            f(x, size=(5, 3), mode="area"), f(x, scale_factor=0.7, mode="bilinear", recompute_scale_factor=False),
+            torch.nn.functional.pad(x, (2, 1, 1, 2), mode="reflect"),
+            torch.nn.functional.pad(x, (2, 1, 1, 2), mode="replicate"),
+        )  # fmt: skip
+
+
+def resizes() -> Made:
+    return Resizes(), (image(12, 10, 2),)
+
+
 RECIPES: dict[str, Callable[[], Made]] = {
     "vit": lambda: of(T.ViTForImageClassification, T.ViTConfig(**VIT, num_labels=6), logits, image()),
     "deit": lambda: of(T.DeiTForImageClassificationWithTeacher, T.DeiTConfig(**VIT, num_labels=6), logits, image()),
@@ -347,8 +449,14 @@ RECIPES: dict[str, Callable[[], Made]] = {
     "pixart": pixart,
     "functions": functions,
     "mobile": mobile,
+    "pooled": pooled,
+    "deberta": deberta,
+    "recurrent": recurrent,
+    "indices": indices,
+    "resizes": resizes,
 }  # fmt: skip
 
+OPEN = {"x0": {0: "batch", 1: "length"}, "x1": {0: "batch", 1: "length"}}
 # ONNX: of which recipe, version of the operators (from 20 on by the newer exporter), open sizes of the inputs.
 ONNX: dict[str, tuple[str, int, dict[str, dict[int, str]]]] = {
     "vit_opset14": ("vit", 14, {"x0": {0: "batch"}}),
@@ -361,11 +469,36 @@ ONNX: dict[str, tuple[str, int, dict[str, dict[int, str]]]] = {
     "detr_opset16": ("detr", 16, {}),
     "unet_opset20": ("unet", 20, {}),
     "swinv2_opset20": ("swinv2", 20, {}),
+    "pooled_opset20": ("pooled", 20, OPEN),
+    "pooled_bytes": ("pooled", 17, OPEN),
+    "deberta_opset17": ("deberta", 17, OPEN),
+    "recurrent_opset17": ("recurrent", 17, {"x0": {0: "batch", 1: "length"}}),
+    "mobile_bytes": ("mobile", 17, {}),
 }
+# Axes of programs that stay open.
+DYNAMIC: dict[str, list[dict[int, str]]] = {
+    "pooled": [{0: "batch", 1: "length"}] * 2,
+    "indices": [{0: "batch", 1: "length"}] * 3,
+}
+# Quantised after the export: by scales at run time, by scales of a sample.
+BYTES = {"pooled_bytes": False, "mobile_bytes": True}
 
 
-def export_pt2(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
-    program = torch.export.export(model, inputs, strict=False).run_decompositions({})
+def _dims(axes: dict[int, str]) -> dict[int, Any]:
+    most = {"batch": 4, "length": 16}
+    return {
+        axis: torch.export.Dim(name, min=1 if name == "batch" else 5, max=most[name]) for axis, name in axes.items()
+    }
+
+
+def export_pt2(
+    model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, axes: list[dict[int, str]] | None
+) -> None:
+    shapes: Any = None
+    if axes is not None:
+        shapes = tuple(_dims(each) for each in axes)
+        shapes = (shapes,) if isinstance(model, Calling) else shapes
+    program = torch.export.export(model, inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
     stored = io.BytesIO()
     torch.export.save(program, stored)
     with zipfile.ZipFile(stored) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
@@ -398,7 +531,11 @@ def export_onnx(
     names = [f"x{i}" for i in range(len(inputs))]
     made = io.BytesIO()
     if opset >= 20:
-        program = torch.onnx.export(model, inputs, opset_version=opset, input_names=names, dynamo=True)
+        shapes = tuple(_dims(axes[name]) for name in names) if axes else None
+        program = torch.onnx.export(
+            model, inputs, opset_version=opset, input_names=names, dynamo=True,
+            dynamic_shapes=(shapes,) if shapes else None,
+        )  # fmt: skip
         proto = program.model_proto
         for node in proto.graph.node:
             del node.metadata_props[:]
@@ -406,6 +543,30 @@ def export_onnx(
     else:
         torch.onnx.export(model, inputs, made, opset_version=opset, input_names=names, dynamic_axes=axes, dynamo=False)
     path.write_bytes(gzip.compress(made.getvalue(), 9, mtime=0))
+
+
+def quantise(path: Path, inputs: tuple[torch.Tensor, ...], static: bool) -> list[Any]:
+    """Replaces the graph by one of bytes, as ONNX Runtime makes it; what that computes for the inputs."""
+    import onnxruntime
+    from onnxruntime import quantization
+
+    given = {f"x{i}": tensor.numpy() for i, tensor in enumerate(inputs)}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "floats.onnx"), Path(folder, "bytes.onnx")
+        source.write_bytes(gzip.decompress(path.read_bytes()))
+        if static:
+            sample = iter([given])
+
+            class Sample(quantization.CalibrationDataReader):
+                def get_next(self) -> Any:
+                    return next(sample, None)
+
+            quantization.quantize_static(source, target, Sample(), per_channel=True)
+        else:
+            quantization.quantize_dynamic(source, target, weight_type=quantization.QuantType.QInt8)
+        path.write_bytes(gzip.compress(target.read_bytes(), 9, mtime=0))
+        session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+        return list(session.run(None, given))
 
 
 def make(name: str) -> None:
@@ -418,7 +579,9 @@ def make(name: str) -> None:
         if opset:
             export_onnx(model, inputs, HERE / f"{name}.onnx.gz", opset, axes)
         else:
-            export_pt2(model, inputs, HERE / f"{name}.pt2")
+            export_pt2(model, inputs, HERE / f"{name}.pt2", DYNAMIC.get(name))
+    if name in BYTES:
+        outputs = [torch.from_numpy(a) for a in quantise(HERE / f"{name}.onnx.gz", inputs, BYTES[name])]
     arrays = {f"in{i}": tensor.numpy() for i, tensor in enumerate(inputs)}
     arrays |= {f"out{i}": tensor.numpy() for i, tensor in enumerate(outputs)}
     np.savez_compressed(HERE / f"{name}.npz", **arrays)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tvm import relax, tirx
+import tvm
+from tvm import relax, sym, tirx
 
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.kernels.product_output import MatmulSpec
@@ -67,6 +68,16 @@ class Selection:
     products: list[Product] = field(default_factory=list)
     kernels: dict[str, dict[Isa, Kernel]] = field(default_factory=dict)
     scratch_bytes: int = 64
+
+    def most(self, size: Any) -> int:
+        """The largest value of a size."""
+        if isinstance(size, int):
+            return size
+        analyzer = sym.Analyzer()
+        for var in tirx.analysis.undefined_vars(size):
+            low, high = self.symbols[var.name]
+            analyzer.bind(var, tvm.ir.Range(low, high + 1))
+        return int(analyzer.const_int_bound(size).max_value)
 
     def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
         """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.

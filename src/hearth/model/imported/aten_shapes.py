@@ -407,10 +407,10 @@ def _roll(c: Context) -> Any:
         raise Unsupported("it rolls all axes as one")
     for shift, axis in zip(shifts, c.axes("dims"), strict=True):
         dim = c.shape()[axis]
-        if not isinstance(dim, int):
-            raise Unsupported("it rolls an axis that is not fixed")
-        cut = -shift % dim
-        if cut:
+        if not isinstance(dim, int) and not c.g.analyzer.can_prove(dim > abs(shift)):
+            raise Unsupported("it rolls an axis by more than that may have")
+        cut = -shift % dim if isinstance(dim, int) else dim - shift if shift > 0 else -shift
+        if not c.g.same(cut, 0):
             x = c.g.emit(op.concat([part(c.g, x, axis, cut, dim), part(c.g, x, axis, 0, cut)], axis))
     return x
 

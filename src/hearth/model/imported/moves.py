@@ -88,7 +88,7 @@ def part(g: Graph, x: Any, axis: int, begin: Any, end: Any, step: int = 1) -> An
     end = _within(g, end, shape[axis])
     if step == 1 and g.same(begin, 0) and g.same(end, shape[axis]):
         return x
-    known = isinstance(begin, int) and isinstance(end, int)
+    known = all(isinstance(n, int) for n in (begin, end, shape[axis]))
     return g.emit(op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=not known))
 
 

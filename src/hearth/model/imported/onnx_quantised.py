@@ -11,8 +11,10 @@ from hearth.errors import Unsupported
 from hearth.model.imported.graph import Array
 from hearth.model.imported.moves import binary, conv2d_nchw, linear, number
 from hearth.model.imported.onnx_context import Context, Converter
-from hearth.model.imported.onnx_neural import windows
+from hearth.model.imported.onnx_elementwise import ELEMENTWISE
+from hearth.model.imported.onnx_neural import NEURAL, windows
 
+FLOATS: dict[str, Converter] = {**ELEMENTWISE, **NEURAL}
 _TYPES = {2: np.dtype(np.uint8), 3: np.dtype(np.int8), 4: np.dtype(np.uint16), 5: np.dtype(np.int16)}
 
 
@@ -177,6 +179,36 @@ def _qlinear_binary(name: str) -> Converter:
     return lambda c: _written(c, binary(c.g, name, _value(c, 0), _value(c, 3)), 6)
 
 
+def _qlinear_of(name: str) -> Converter:
+    """Of one operand, by the operator that does the same with floats: x, its scale and zero point, then those of y."""
+
+    def convert(c: Context) -> Any:
+        x = _value(c, 0)
+        plain = Context(c.g, c.node, [x], 13, c.inline)
+        found = FLOATS[name](plain)
+        return _written(c, found[0] if isinstance(found, list) else found, 3)
+
+    return convert
+
+
+def _qlinear_concat(c: Context) -> Any:
+    parts = [_value(c, at) for at in range(2, len(c.inputs), 3)]
+    return _written(c, c.g.emit(op.concat(parts, c.attr("axis", 0))), 0)
+
+
+def _qgemm(c: Context) -> Any:
+    """a and b, each with scale and zero point; bias of whole numbers; scale and zero point of y, or none for floats."""
+    c.only(transA=0)
+    a, b = _value(c, 0), _value(c, 3)
+    if c.attr("transB", 0):
+        b = c.g.derived(b, c.g.shape(b)[::-1], np.transpose)
+    y = c.g.emit(op.matmul(a, b))
+    if c.has(6):
+        scale = c.known(1, "scale").astype(np.float64) * c.known(4, "scale").astype(np.float64)
+        y = binary(c.g, "add", y, c.f32(c.known(6, "bias") * scale))
+    return _written(c, y, 7) if c.has(7) else y
+
+
 def _matmul_to_float(c: Context) -> Any:
     """a, b, their scales, their zero points, bias."""
     a = binary(c.g, "multiply", _less_zero(c, 0, 4), c.x(2))
@@ -211,6 +243,12 @@ QUANTISED: dict[str, Converter] = {
     "com.microsoft.MatMulNBits": _matmul_nbits,
     "com.microsoft.MatMulIntegerToFloat": _matmul_to_float,
     "com.microsoft.DynamicQuantizeMatMul": _dynamic_matmul,
+    "com.microsoft.QGemm": _qgemm,
+    "com.microsoft.QLinearConcat": _qlinear_concat,
+    **{
+        f"com.microsoft.QLinear{name}": _qlinear_of(name)
+        for name in ("Sigmoid", "LeakyRelu", "GlobalAveragePool", "AveragePool", "Softmax")
+    },
     "com.microsoft.QLinearAdd": _qlinear_binary("add"),
     "com.microsoft.QLinearMul": _qlinear_binary("multiply"),
 }

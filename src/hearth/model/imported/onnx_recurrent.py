@@ -27,7 +27,7 @@ def _convert(c: Context) -> Any:
         raise Unsupported("its gates look at the cell")
     how = c.attr("direction", "forward")
     directions = [False, True] if how == "bidirectional" else [how == "reverse"]
-    given = [str(name).lower() for name in c.attr("activations") or usual * len(directions)]
+    given = [_text(name).lower() for name in c.attr("activations") or usual * len(directions)]
     if cell == "tanh" and given == ["relu"] * len(directions):
         cell = "relu"
     elif given != usual * len(directions):
@@ -52,6 +52,10 @@ def _convert(c: Context) -> Any:
     if batch_first:
         states, ends = permute(g, states, (2, 0, 1, 3)), [permute(g, end, (1, 0, 2)) for end in ends]
     return [states, *ends]
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
 
 
 def _of(c: Context, at: int, number: int) -> Any:

@@ -50,6 +50,12 @@ def _of_two(function: Callable[[Kernel, Expr, Expr, int], Expr]) -> Callable[[Ke
     return lambda k, lanes, a, b: function(k, a, b, lanes)
 
 
+def _chosen(condition: Expr, a: Expr, b: Expr, lanes: int) -> Expr:
+    """a or b, as their bits: of x + y or x TVM makes x + (y or 0), and its 0 is no float."""
+    bits = tirx.Select(condition, bitcast("int32", a, lanes), bitcast("int32", b, lanes))
+    return bitcast("float32", bits, lanes)
+
+
 def _flag(compare: Callable[[Expr, Expr], Expr]) -> Callable[[Kernel, int, Expr, Expr], Expr]:
     return lambda k, lanes, a, b: tirx.Select(compare(a, b), f32(1.0, lanes), f32(0.0, lanes))
 
@@ -96,7 +102,7 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
     "greater_equal": _flag(lambda a, b: a >= b),
     "equal": _flag(lambda a, b: tirx.EQ(a, b)),
     "not_equal": _flag(lambda a, b: tirx.NE(a, b)),
-    "where": lambda k, lanes, c, a, b: tirx.Select(tirx.NE(c, f32(0.0, lanes)), a, b),
+    "where": lambda k, lanes, c, a, b: _chosen(tirx.NE(c, f32(0.0, lanes)), a, b, lanes),
 }
 """What an expression is made of: (kernel, lanes, values...) -> value. Truth is 1 and 0."""
 

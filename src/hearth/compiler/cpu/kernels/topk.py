@@ -19,26 +19,26 @@ MAGNITUDE, INFINITY = 0x7FFFFFFF, 0x7F800000
 
 @dataclass(frozen=True)
 class TopkSpec:
-    """How many of each row: `k`; the largest in falling order, or the smallest in rising order."""
+    """How many of each row at most; the largest in falling order, or the smallest in rising order."""
 
-    k: int
+    most: int
     largest: bool = True
 
     @property
     def name(self) -> str:
-        return f"topk_{self.k}{'' if self.largest else '_smallest'}"
+        return f"topk_{self.most}{'' if self.largest else '_smallest'}"
 
     def scratch_bytes(self) -> int:
         """The heap."""
-        return 8 * self.k
+        return 8 * self.most
 
 
 def topk(spec: TopkSpec) -> Kernel:
     """Buffers: X f32 [row][ld]; values f32 [row][values_ld]; indices i32 [row][k]. Scalars: size (true columns, at
-    least k), ld, values_ld. Unit: row. NaN counts as larger than any number, as in torch."""
+    least k), ld, values_ld, k. Unit: row. NaN counts as larger than any number, as in torch."""
     k = Kernel(spec.name)
     x, values, indices = k.buffer("X", "float32"), k.buffer("values", "float32"), k.buffer("indices", "int32")
-    size, ld, values_ld = (k.scalar(name) for name in ("size", "ld", "values_ld"))
+    size, ld, values_ld, count = (k.scalar(name) for name in ("size", "ld", "values_ld", "k"))
     heap = k.scratch("int64")
     with k.loop(k.begin, k.end) as row:
         start = k.opaque(row * ld, "start")
@@ -55,24 +55,25 @@ def topk(spec: TopkSpec) -> Kernel:
                 ordered = const("int32", -1) - ordered
             return tirx.shift_left(cast("int64", ordered), i64(32)) + (i64(PLACES) - place)
 
-        with k.loop(0, spec.k) as i:
+        with k.loop(0, count) as i:
             k.store(heap, i, k.let(key(i), "key"))
-        with k.loop(0, spec.k // 2) as i:
-            _sift(k, heap, i64(spec.k // 2 - 1) - i, i64(spec.k), spec.k)
-        with k.loop(spec.k, size) as i:
+        half = k.opaque(tirx.floordiv(count, i64(2)), "half")
+        with k.loop(0, half) as i:
+            _sift(k, heap, half - 1 - i, count, spec.most)
+        with k.loop(count, size) as i:
             new = k.let(key(i), "key")
             with k.when(new > heap.load(0)):
                 k.store(heap, 0, new)
-                _sift(k, heap, i64(0), i64(spec.k), spec.k)
+                _sift(k, heap, i64(0), count, spec.most)
         # The smallest goes last, again and again.
-        with k.loop(0, spec.k) as i:
-            place = k.opaque(i64(spec.k - 1) - i, "place")
+        with k.loop(0, count) as i:
+            place = k.opaque(count - 1 - i, "place")
             smallest = k.opaque(heap.load(0), "smallest")
             k.store(heap, 0, heap.load(place))
-            _sift(k, heap, i64(0), place, spec.k)
+            _sift(k, heap, i64(0), place, spec.most)
             index = k.opaque(i64(PLACES) - tirx.bitwise_and(smallest, i64(PLACES)), "index")
             k.store(values, row * values_ld + place, x.load(start + index))
-            k.store(indices, row * spec.k + place, cast("int32", index))
+            k.store(indices, row * count + place, cast("int32", index))
     return k
 
 

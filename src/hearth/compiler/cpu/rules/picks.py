@@ -18,7 +18,7 @@ from hearth.compiler.cpu.kernels.scatter import ScatterSpec, scatter_blocks, sca
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.rules.elementwise import Size, element_type, is_dense, result_of, steps_of
 from hearth.compiler.cpu.rules.moves import copied
-from hearth.compiler.cpu.selection import Rule, Selection, call, fixed, like, product, sizes, stride, tensor
+from hearth.compiler.cpu.selection import Rule, Selection, call, last_size, like, product, sizes, stride, tensor
 from hearth.compiler.passes.rewrite import Graph, operation
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
@@ -111,15 +111,15 @@ def _scatter_nd(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, buffers, result_of(value), 1, [shape[0], count, block], work=work, in_place=True)
 
 
-def _ordered(graph: Graph, x: Any, k: int, largest: bool, s: Selection) -> tuple[Any, Any]:
+def _ordered(graph: Graph, x: Any, k: Size, largest: bool, s: Selection) -> tuple[Any, Any]:
     """The k largest or smallest of each row: values and places."""
     *before, size = sizes(x.ty.shape)
-    spec = TopkSpec(k, largest)
+    spec = TopkSpec(s.most(k), largest)
     kernel = s.use(spec.name, lambda isa: topk(spec), spec.scratch_bytes())
     rows = product(before)
     results = [tensor(*before, stride(k)), tensor(*before, k, dtype="int32")]
     work = Work.of("topk", rows, 4 * size if isinstance(size, int) else 4)
-    both = graph.emit(call(kernel, [x], results, rows, [size, stride(size), stride(k)], work=work))
+    both = graph.emit(call(kernel, [x], results, rows, [size, stride(size), stride(k), k], work=work))
     return tuple(graph.emit(relax.TupleGetItem(both, i)) for i in range(2))
 
 
@@ -139,7 +139,7 @@ def _topk(graph: Graph, value: Any, s: Selection) -> Any:
 def _sort(graph: Graph, value: Any, s: Selection) -> Any:
     x, attrs = value.args[0], value.attrs
     _last_axis(value, int(attrs.axis))
-    values, places = _ordered(graph, x, fixed(x.ty.shape[-1]), bool(attrs.descending), s)
+    values, places = _ordered(graph, x, last_size(x), bool(attrs.descending), s)
     return values if operation(value) == "sort" else places
 
 
