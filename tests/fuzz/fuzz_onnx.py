@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,16 @@ from hearth.model.imported.onnx import import_onnx
 from .harness import Target, main
 from .mutation import TEXTS, Mutator
 
+GOLDEN = Path(__file__).parent.parent / "golden" / "imported"
+
 
 def make(mutator: Mutator) -> bytes:
-    match mutator.random.randrange(3):
+    match mutator.random.randrange(24):
         case 0:
+            sound = _golden(mutator.choice(("recurrent_opset17", "mobile_bytes", "pooled_bytes")))
+        case kind if kind % 3 == 0:
             sound = onnx.perceptron(opset=mutator.choice((7, 13, 18, 2**31)))
-        case 1:
+        case kind if kind % 3 == 1:
             location = mutator.choice(("weights.bin", "weights.bin", *TEXTS))
             places = {"location": location.encode("utf-8", "replace").decode()[:100]}
             if mutator.one_in(2):
@@ -32,6 +38,11 @@ def make(mutator: Mutator) -> bytes:
                 [constant, onnx.node("Gather", ["c", "x"], ["y"], axis=1)], [onnx.value("x", [1], "int64")], []
             )
     return mutator.bytes(sound) if mutator.random.randrange(5) else sound
+
+
+@cache
+def _golden(name: str) -> bytes:
+    return gzip.decompress((GOLDEN / f"{name}.onnx.gz").read_bytes())
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def _entries(name: str) -> dict[str, bytes]:
 
 
 def make(mutator: Mutator) -> dict[str, bytes] | bytes:
-    name = mutator.choice(("functions", "mobile", "t5"))
+    name = mutator.choice(("functions", "mobile", "t5", "indices", "recurrent", "resizes"))
     if mutator.one_in(6):
         return mutator.bytes((GOLDEN / f"{name}.pt2").read_bytes())
     entries = dict(_entries(name))

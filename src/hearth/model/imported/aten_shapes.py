@@ -346,7 +346,7 @@ def _kind(value: Any) -> str:
 
 def _filled(c: Context, sizes: Sequence[Any], value: Any, dtype: str | None) -> Any:
     dtype = dtype or "float32"
-    return c.g.emit(op.full(relax.ShapeExpr(list(sizes)), relax.const(np.array(value, dtype), dtype), dtype))
+    return c.g.emit(op.full(c.g.sizes(list(sizes)), relax.const(np.array(value, dtype), dtype), dtype))
 
 
 def _made(value: int) -> Converter:

@@ -140,6 +140,20 @@ class Graph:
         size = self.analyzer.simplify(size)
         return int(size) if isinstance(size, tirx.IntImm) else size
 
+    def sizes(self, values: Sequence[Any]) -> Any:
+        """A shape of sizes that a file gives. TVM does not look at what it is given, and would crash.
+
+        Raises:
+            Unsupported: one of them is no size.
+        """
+        for size in values:
+            number = size if isinstance(size, int | np.integer) and not isinstance(size, bool) else None
+            if number is None and not (isinstance(size, tvm.ir.Expr) and str(size.ty) == "int64"):
+                raise Unsupported(f"it has {str(size)[:50]!r} in the place of a size")
+            if number is not None and not 0 <= number < 1 << 40:
+                raise Unsupported(f"it has a size of {number}")
+        return relax.ShapeExpr([self.simplified(size) for size in values])
+
     def same(self, a: Any, b: Any) -> bool:
         """Whether two sizes are always equal."""
         if isinstance(a, int) and isinstance(b, int):

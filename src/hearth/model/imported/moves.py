@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tvm import relax, tirx
+from tvm import tirx
 from tvm.relax import op
 
 from hearth.model import ops
@@ -21,7 +21,7 @@ def permute(g: Graph, x: Any, axes: Sequence[int]) -> Any:
 
 
 def reshape(g: Graph, x: Any, shape: Sequence[Any]) -> Any:
-    return g.emit(op.reshape(x, relax.ShapeExpr([g.simplified(dim) for dim in shape])))
+    return g.emit(op.reshape(x, g.sizes(shape)))
 
 
 def inverse(axes: Sequence[int]) -> list[int]:
@@ -69,7 +69,7 @@ def broadcast(g: Graph, x: Any, shape: Sequence[Any]) -> Any:
     have = g.shape(x)
     if g.same_shape(have, shape):
         return x
-    return g.emit(op.broadcast_to(x, relax.ShapeExpr(list(shape))))
+    return g.emit(op.broadcast_to(x, g.sizes(shape)))
 
 
 def broadcast_shape(g: Graph, parts: Sequence[Any]) -> list[Any]:

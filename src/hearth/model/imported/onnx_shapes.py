@@ -206,7 +206,7 @@ def _constant_of_shape(c: Context) -> Any:
     value = np.asarray(c.attr("value", np.zeros(1, np.float32))).reshape(())
     dtype = "float32" if value.dtype.kind == "f" else "bool" if value.dtype == bool else "int32"
     filler = relax.const(value.astype(dtype), dtype)
-    return c.g.emit(op.full(relax.ShapeExpr(c.sizes(0)), filler, dtype))
+    return c.g.emit(op.full(c.g.sizes(c.sizes(0)), filler, dtype))
 
 
 def _range(c: Context) -> Any:

@@ -74,4 +74,4 @@ def side_by_side(g: Graph, parts: Sequence[Any], axis: int) -> Any:
 
 def zeros(g: Graph, shape: Sequence[Any]) -> Any:
     """A state at the beginning."""
-    return g.emit(op.full(relax.ShapeExpr(list(shape)), relax.const(np.float32(0), "float32"), "float32"))
+    return g.emit(op.full(g.sizes(shape), relax.const(np.float32(0), "float32"), "float32"))

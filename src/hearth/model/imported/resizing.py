@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
@@ -82,7 +81,7 @@ def resize_nchw(g: Graph, x: Any, size: Sequence[Any], how: Resizing) -> Any:
     if not same.is_of_kernels():
         raise Unsupported(f"it resizes a map whose size is not fixed by {how.method} with {how.coordinates}")
     y = op.image.resize2d(
-        permute(g, x, NCHW_TO_NHWC), relax.ShapeExpr(list(size)), layout="NHWC", method=how.method,
+        permute(g, x, NCHW_TO_NHWC), g.sizes(size), layout="NHWC", method=how.method,
         coordinate_transformation_mode=coordinates,
         rounding_method=how.rounding if how.method == "nearest_neighbor" else "", cubic_alpha=how.alpha,
     )  # fmt: skip
