@@ -146,3 +146,74 @@ def test_a_torch_module(tmp_path: Path, cache: Path) -> None:
         assert other.path != graph.path
     with pytest.raises(UsageError, match="example_inputs are missing"):
         hearth.compile(module)
+
+
+# ONNX's name, ours in numpy, where it is defined.
+CURVES: dict[str, tuple[Any, float, float]] = {
+    "Acos": (np.arccos, -1, 1), "Acosh": (np.arccosh, 1, 90), "Asin": (np.arcsin, -1, 1),
+    "Asinh": (np.arcsinh, -90, 90), "Atan": (np.arctan, -90, 90), "Atanh": (np.arctanh, -0.999, 0.999), "Cosh": (np.cosh, -9, 9),
+    "Sinh": (np.sinh, -9, 9), "Tan": (np.tan, -1.5, 1.5), "Exp": (np.exp, -9, 9), "Log": (np.log, 1e-6, 90),
+}  # fmt: skip
+
+
+def test_curves_are_as_numpy_has_them(tmp_path: Path, cache: Path) -> None:
+    """Near 0 as well, where differences of large numbers would leave nothing."""
+    nodes = [onnx.node(name, [f"x_{name}"], [name]) for name in CURVES]
+    nodes += [onnx.node("Pow", ["base", "exponent"], ["Pow"]), onnx.node("Mod", ["a", "b"], ["Mod"], fmod=1)]
+    near = np.float32(10.0) ** -np.arange(1, 9, dtype=np.float32)
+    given = {}
+    for name, (_, low, high) in CURVES.items():
+        x = np.concatenate([np.linspace(low, high, 84), near, -near]).astype(np.float32)
+        given[f"x_{name}"] = np.clip(x, low, high)
+    rng = np.random.default_rng(1)
+    given["base"], given["exponent"] = (rng.uniform(low, 4, 100).astype(np.float32) for low in (0.01, -4))
+    given["base"][:4], given["exponent"][:4] = [-2, -2, 0, 0], [3, 2, 0, 1.5]
+    given["a"], given["b"] = (rng.uniform(-50, 50, 100).astype(np.float32) for _ in range(2))
+    inputs = [onnx.value(name, [100]) for name in given]
+    path = tmp_path / "curves.onnx"
+    path.write_bytes(onnx.model(nodes, inputs, [onnx.value(node, [100]) for node in (*CURVES, "Pow", "Mod")]))
+    with hearth.compile(path, quant="f32", precision="high") as graph:
+        found = graph.run(given)
+    for name, (function, *_) in CURVES.items():
+        wanted = function(given[f"x_{name}"].astype(np.float64))
+        np.testing.assert_allclose(found[name], wanted, rtol=2e-6, atol=1e-12, err_msg=name)
+    power = np.power(given["base"].astype(np.float64), given["exponent"])
+    np.testing.assert_allclose(found["Pow"], power, rtol=2e-6)
+    np.testing.assert_allclose(found["Mod"], np.fmod(given["a"], given["b"]), atol=1e-5)
+
+
+def test_a_single_number_goes_in_and_comes_out(tmp_path: Path, cache: Path) -> None:
+    nodes = [onnx.node("Mul", ["x", "s"], ["m"]), onnx.node("ReduceSum", ["m"], ["y"], keepdims=0)]
+    path = tmp_path / "number.onnx"
+    path.write_bytes(onnx.model(nodes, [onnx.value("x", [3]), onnx.value("s", [])], [onnx.value("y", [])]))
+    with hearth.compile(path, quant="f32") as graph:
+        assert graph.inputs["s"].shape == ()
+        found = graph(np.array([1, 2, 4], np.float32), np.float32(0.5))
+    assert found.shape == ()
+    assert found == 3.5
+
+
+def test_numbers_beyond_an_axis_stay_in_it_and_those_below_zero_count_from_its_end(tmp_path: Path, cache: Path) -> None:
+    nodes = [onnx.node("Gather", ["x", "i"], ["y"], axis=1), onnx.node("Neg", ["x"], ["z"])]
+    path = tmp_path / "gather.onnx"
+    outputs = [onnx.value("y", [2, 3, 4]), onnx.value("z", [2, 5, 4])]
+    path.write_bytes(onnx.model(nodes, [onnx.value("x", [2, 5, 4]), onnx.value("i", [3], "int64")], outputs))
+    x = RNG.normal(size=(2, 5, 4)).astype(np.float32)
+    with hearth.compile(path, quant="f32") as graph:
+        np.testing.assert_array_equal(graph(x, [-1, 0, -5])[0], x[:, [4, 0, 0]])
+        assert np.isfinite(graph(x, [1 << 20, -(1 << 20), 3])[0]).all()  # whatever they are, nothing else is read
+
+
+def test_what_is_only_passed_on_is_a_result_of_its_own(tmp_path: Path, cache: Path) -> None:
+    nodes = [onnx.node(*names) for names in (("Identity", ["x"], ["y"]), ("Identity", ["c"], ["z"]))]
+    nodes.append(onnx.node("Shape", ["x"], ["s"]))
+    path = tmp_path / "same.onnx"
+    outputs = [onnx.value("y", [2, 16]), onnx.value("z", [3], "int64"), onnx.value("s", [2], "int64")]
+    numbers = {"c": np.array([7, -1, 9], np.int64)}
+    path.write_bytes(onnx.model(nodes, [onnx.value("x", [2, 16])], outputs, numbers))
+    x = RNG.normal(size=(2, 16)).astype(np.float32)
+    with hearth.compile(path, quant="f32") as graph:
+        y, z, s = graph(x)
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_array_equal(z, numbers["c"])
+    np.testing.assert_array_equal(s, [2, 16])

@@ -98,7 +98,8 @@ def cosh(k: Kernel, x: Expr, lanes: int) -> Expr:
 def log1p(k: Kernel, x: Expr, lanes: int) -> Expr:
     """log(1 + x): what rounding 1 + x takes off is put right by a factor (Kahan)."""
     x, one = k.let(x, "x"), f32(1.0, lanes)
-    sum_ = k.let(one + x, "sum")
+    # Its bits are looked at, since of (1 + x) - 1 TVM makes x.
+    sum_ = k.let(bitcast("float32", k.let(bitcast("int32", one + x, lanes), "bits"), lanes), "sum")
     value = k.let(log(k, sum_, lanes) * x / (sum_ - one), "value")
     same = tirx.EQ(sum_, one)
     beyond = tirx.EQ(sum_, f32(math.inf, lanes))
