@@ -37,16 +37,24 @@ def conv_transpose(
         return reshape(g, y, [b, o * groups, g.shape(y)[3]])
     each, last, found = channels // groups, permute(g, x, NCHW_TO_NHWC), []
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    # Ours take as much off both ends of an axis: what is too much behind it is added, what is too little cut off.
+    behind = [more + padding[i] - padding[2 + i] for i, more in enumerate(output_padding)]
+    if any(more >= max(stride, 1) for more, stride in zip(behind, strides, strict=True)):
+        raise Unsupported("it takes less off the end of an axis than off its beginning")
     for i in range(groups):
         own = part(g, last, 3, i * each, (i + 1) * each)
         ours = g.derived(w, (o, *reach, each), _spread(slice(i * each, (i + 1) * each), reach, dilation))
         added = None if bias is None else part(g, bias, 0, i * o, (i + 1) * o)
         y = ops.conv2d_transpose(
-            own, ours, added, strides=(strides[0], strides[1]), output_padding=(output_padding[0], output_padding[1]),
-            padding=(padding[0], padding[1], padding[2], padding[3]),
+            own, ours, added, strides=(strides[0], strides[1]), output_padding=(max(behind[0], 0), max(behind[1], 0)),
+            padding=(padding[0], padding[1], padding[0], padding[1]),
         )  # fmt: skip
         found.append(g.emit(y))
-    return permute(g, found[0] if groups == 1 else g.emit(op.concat(found, 3)), NHWC_TO_NCHW)
+    whole = found[0] if groups == 1 else g.emit(op.concat(found, 3))
+    for axis, more in enumerate(behind):
+        if more < 0:
+            whole = part(g, whole, 1 + axis, 0, g.simplified(g.shape(whole)[1 + axis] + more))
+    return permute(g, whole, NHWC_TO_NCHW)
 
 
 def _spread(rows: slice, reach: Sequence[int], dilation: Sequence[int]) -> Callable[[Array], Array]:

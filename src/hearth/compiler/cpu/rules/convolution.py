@@ -17,6 +17,7 @@ from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise
 from hearth.compiler.cpu.selection import Rule, Selection, call, like, stride, tensor
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.work import Work
+from hearth.errors import Unsupported
 from hearth.quant.convolution import ConvKind, ConvWeight, pack_depthwise, transposed_phase, transposed_taps
 from hearth.quant.formats import LANES, round_up
 
@@ -158,6 +159,8 @@ def _conv2d_transpose(graph: Graph, value: Any, s: Selection) -> Any:
     outputs, kh, kw, inputs = (int(dim) for dim in w.ty.shape)
     height, width = int(x.ty.shape[1]), int(x.ty.shape[2])
     strides, padding = _pair(value, "strides"), tuple(int(p) for p in attribute(value, "padding"))
+    if padding[:2] != padding[2:]:
+        raise Unsupported(f"A transposed convolution that takes {padding} off its borders cannot be compiled yet.")
     kind: ConvKind = "float32" if s.parameters.packed[w.name].fmt.is_float else "int8"
     whole = ConvWeight(outputs, inputs, (kh, kw), 1, kind)
     phases = conv_transpose2d(
