@@ -218,3 +218,18 @@ def test_what_is_only_passed_on_is_a_result_of_its_own(tmp_path: Path, cache: Pa
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(z, numbers["c"])
     np.testing.assert_array_equal(s, [2, 16])
+
+
+def test_a_result_may_have_another_shape_where_it_lies(tmp_path: Path, cache: Path) -> None:
+    """Rows of whole vectors are taken as rows of another length without being moved."""
+    nodes = [onnx.node("Relu", ["x"], ["r"]), onnx.node("Reshape", ["r", "s"], ["y"])]
+    nodes.append(onnx.node("Reshape", ["r", "t"], ["z"]))
+    path = tmp_path / "shapes.onnx"
+    sizes = {"s": np.array([3, 4, 16], np.int64), "t": np.array([2, 96], np.int64)}
+    outputs = [onnx.value("y", [3, 4, 16]), onnx.value("z", [2, 96])]
+    path.write_bytes(onnx.model(nodes, [onnx.value("x", [4, 48])], outputs, sizes))
+    x = RNG.normal(size=(4, 48)).astype(np.float32)
+    with hearth.compile(path, quant="f32") as graph:
+        y, z = graph(x)
+    np.testing.assert_array_equal(y, np.maximum(x, 0).reshape(3, 4, 16))
+    np.testing.assert_array_equal(z, np.maximum(x, 0).reshape(2, 96))

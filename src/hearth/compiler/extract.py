@@ -36,7 +36,7 @@ from hearth.compiler.plan import (
 )
 from hearth.compiler.work import Work, step_cost
 from hearth.model.network import Bound, Function, Input, Network
-from hearth.quant.formats import round_up
+from hearth.quant.formats import LANES, round_up
 
 _OPERATIONS = {
     tirx.Add: ADD,
@@ -213,7 +213,7 @@ class _Extractor:
             plan.buffers[number] = Buffer(ARENA, 0, offset, plan.buffers[number].size)
         for name, number, physical, logical in zip(self.function.outputs, buffers, types, results, strict=True):
             dims = tuple(scalar_of(plan, dim) for dim in logical.shape)
-            stride = dims[-1] if len(dims) == 1 else scalar_of(plan, physical.shape[-1] if dims else 1)
+            stride = dims[-1] if len(dims) == 1 else scalar_of(plan, _row_stride(physical, logical))
             plan.outputs.append(PlanOutput(name, number, DTYPES[dtype_of(physical)], dims, stride))
         counts = (len(plan.steps) - self.first_step, len(self.function.inputs), len(self.function.outputs))
         plan.functions.append(PlanFunction(self.function.name, self.function.door, *counts))
@@ -221,3 +221,14 @@ class _Extractor:
     def types_of(self, body: Any) -> list[Any]:
         ty = body.ty
         return list(ty.fields) if hasattr(ty, "fields") else [ty]
+
+
+def _row_stride(physical: Any, logical: Any) -> Any:
+    """Elements from one row of a result to the next: what has taken another shape where it lay has the old one's type,
+    but rows of floats are always padded to whole vectors, and those of integers never."""
+    if not len(logical.shape):
+        return 1
+    size = logical.shape[-1]
+    if dtype_of(physical) not in ("float32", "float16"):
+        return size
+    return tirx.floordiv(size + (LANES - 1), tirx.IntImm("int64", LANES)) * LANES

@@ -1,7 +1,7 @@
 """Products of two activations, and whatever else sums over an axis of two: neither is packed, each has strides.
 
-A tile of some rows times 16 columns stays in registers through the whole sum, which is taken in the order of its
-places: results are the same bits however units are shared.
+A tile of some rows times some vectors of 16 columns stays in registers through the whole sum, which is taken in the
+order of its places: results are the same bits however units are shared.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, f32, fma, i64
+from hearth.compiler.cpu.targets import Isa
 
 LANES = 16
 ROWS = 6
-"""Of a tile."""
+MOST_VECTORS = 4
+"""Of a tile: as many as there are registers for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ContractionSpec:
         return f"contraction_{self.axes}"
 
 
-def contraction(spec: ContractionSpec) -> Kernel:
+def contraction(isa: Isa, spec: ContractionSpec) -> Kernel:
     """Y[..., m, n] = sum over k of A[..., m, k] B[..., k, n].
 
     Buffers: A f32; B f32, with n side by side in rows that are padded to whole vectors; Y f32 [...][m][ld]. Scalars: m,
@@ -36,6 +38,7 @@ def contraction(spec: ContractionSpec) -> Kernel:
     then of B along these. All in elements. Unit: `ROWS` rows of m.
     """
     k = Kernel(spec.name)
+    wide = max(1, min(MOST_VECTORS, isa.float_tile[1] // ROWS))
     a, b, y = (k.buffer(name, "float32") for name in "ABY")
     m, ld, count, a_m, a_k, b_k = (k.scalar(name) for name in ("m", "ld", "count", "a_m", "a_k", "b_k"))
     sizes = [k.scalar(f"size{axis}") for axis in range(1, spec.axes)]
@@ -60,12 +63,25 @@ def contraction(spec: ContractionSpec) -> Kernel:
         # Rows beyond the last are the last once more.
         rows = [k.opaque(tirx.min(first + i, m - 1), "row") for i in range(ROWS)]
         lefts = [k.opaque(starts[0] + row * a_m, "left") for row in rows]
-        with k.loop(0, vectors) as v:
-            totals = [k.register("float32", LANES, f32(0.0, LANES)) for _ in rows]
+
+        def tile(v: Expr, count_of_vectors: int) -> None:
+            """Vectors [v, v + count) of the rows."""
+            totals = [[k.register("float32", LANES, f32(0.0, LANES)) for _ in range(count_of_vectors)] for _ in rows]
             with k.loop(0, count) as i:
-                right = k.let(b.load(starts[1] + i * b_k + v * LANES, LANES), "right")
-                for left, total in zip(lefts, totals, strict=True):
-                    total.set(fma(broadcast(a.load(left + i * a_k), LANES), right, total.get(), LANES))
-            for row, total in zip(rows, totals, strict=True):
-                k.store(y, (outer * m + row) * ld + v * LANES, total.get())
+                at = k.let(starts[1] + i * b_k + v * LANES, "at")
+                rights = [k.let(b.load(at + n * LANES, LANES), "right") for n in range(count_of_vectors)]
+                for left, own in zip(lefts, totals, strict=True):
+                    element = k.let(broadcast(a.load(left + i * a_k), LANES), "element")
+                    for right, total in zip(rights, own, strict=True):
+                        total.set(fma(element, right, total.get(), LANES))
+            for row, own in zip(rows, totals, strict=True):
+                for n, total in enumerate(own):
+                    k.store(y, (outer * m + row) * ld + (v + n) * LANES, total.get())
+
+        together = k.let(tirx.floordiv(vectors, i64(wide)), "together")
+        with k.loop(0, together) as group:
+            tile(group * wide, wide)
+        if wide > 1:
+            with k.loop(together * wide, vectors) as v:
+                tile(v, 1)
     return k

@@ -37,7 +37,7 @@ def _contract(
     outer, along = join_axes([*before, 1], [[*steps[: len(before)], 0] for steps in (a_steps, b_steps)])
     axes = outer[:-1]
     spec = ContractionSpec(len(axes))
-    kernel = s.use(spec.name, lambda isa: contraction(spec))
+    kernel = s.use(spec.name, lambda isa: contraction(isa, spec))
     count, a_k, b_k = over
     scalars = [m, ld, count, a_m, a_k, b_k, *axes[1:], *along[0][:-1], *along[1][:-1]]
     blocks = (m + (ROWS - 1)) // ROWS
