@@ -94,6 +94,37 @@ def test_a_stream_of_maps_that_is_only_multiplied_and_added_to(fmt: str, error: 
     assert fmt == "f32" or ("pick_rows" in kernels and sum(name.endswith("_to_positive") for name in kernels) == 3)
 
 
+def patches_of(e: Any, x: Any, p: int, q: int) -> Any:
+    b, h, w, c = x.ty.shape
+    parts = e(op.reshape(x, (b, h // p, p, w // q, q, c)))
+    return e(op.reshape(e(op.permute_dims(parts, [0, 1, 3, 2, 4, 5])), (b, h // p, w // q, p * q * c)))
+
+
+def picture(e: Any, v: dict[str, Any]) -> list[Any]:
+    """What reads a picture, whose pixels lie side by side."""
+    stem = e(ops.conv2d(v["x"], v["w_stem"], strides=(2, 2), padding=(3, 3, 3, 3)))
+    return [stem, e(ops.linear(patches_of(e, v["x"], 2, 3), v["w_patches"]))]
+
+
+def patches_of_a_map(e: Any, v: dict[str, Any]) -> list[Any]:
+    return [e(ops.linear(patches_of(e, e(op.nn.relu(v["x"])), 2, 3), v["w_patches"]))]
+
+
+@pytest.mark.parametrize(("fmt", "error"), [("f32", 2e-6), ("i8", 0.03)])
+@pytest.mark.parametrize("write", [picture, patches_of_a_map])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_are_read_as_they_lie(write: Any, channels: int, fmt: str, error: float, tmp_path: Path) -> None:
+    x = array(2, 10, 39, channels)
+    parameters = {"w_stem": array(20, 7, 7, channels), "w_patches": array(24, 6 * channels)}
+    made = network({"f": write}, parameters, x)
+    with Model(compiled(made, tmp_path / "bundle", fmt)) as model, Session(model, threads=2) as session:
+        found = session.run("f", {"x": x})
+        for i, expected in enumerate(evaluate(made.build(), "f", {"x": x, **parameters})):
+            assert np.abs(found[f"out{i}"] - expected).max() < error * np.abs(expected).max(), f"output {i}"
+        moves = [step for step in session.read_profile() if step.label == "move"]
+    assert len(moves) == (1 if write is picture else 2)  # the patches; the map's padding, too
+
+
 def group_norms(e: Any, v: dict[str, Any]) -> list[Any]:
     """Groups of one channel, of five, and all in one, with and without weights."""
     axes: dict[str, Any] = {"channel_axis": 3, "axes": [1, 2]}

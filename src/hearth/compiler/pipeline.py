@@ -32,6 +32,7 @@ from hearth.compiler.passes.fuse import (
     fuse_qkv,
     fuse_residual,
 )
+from hearth.compiler.passes.patches import find_patches
 from hearth.compiler.plan import Plan
 from hearth.model.network import Network
 from hearth.model.weights import Source
@@ -87,6 +88,7 @@ def lower(
     phases: list[Phase] = [
         ("lift_constants", lambda m: lift_constants(m, parameters)),
         ("decompose", decompose),
+        ("find_patches", find_patches),
         ("multiply_pixels", multiply_pixels),
         ("fuse_embedding_scale", lambda m: fuse_embedding_scale(m, parameters)),
         ("fuse_qkv", lambda m: fuse_qkv(m, parameters)),

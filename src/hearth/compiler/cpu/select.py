@@ -9,6 +9,7 @@ from typing import Any
 
 from tvm import relax
 
+from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
 from hearth.compiler.cpu.rules import RULES
 from hearth.compiler.cpu.rules.elementwise import steps_of
@@ -38,7 +39,8 @@ def select_kernels(module: Any, selection: Selection) -> Any:
     def pad_inputs(graph: Graph) -> None:
         """Inputs of numbers get padded rows, as everything has that is made of them."""
         for var in graph.params[: int(graph.function.attrs["num_input"])]:
-            if dtype_of(var.ty) == "float32" and not is_padded(last_size(var)):
+            padded = is_padded(last_size(var)) or is_dense_input(graph, var)
+            if dtype_of(var.ty) == "float32" and not padded:
                 graph.bind(var, graph.emit(copied(var, 0, strides(var.ty.shape, dense=True), var, selection)))
 
     lowered = rewrite(module, rule, pad_inputs)

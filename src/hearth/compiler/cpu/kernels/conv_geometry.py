@@ -54,14 +54,15 @@ class PreparedMap:
     def image_dwords(self) -> int:
         return self.rows * self.row_dwords
 
-    def prepare_scalars(self, entries: int | None = None) -> list[int]:
+    def prepare_scalars(self, entries: int | None = None, *, narrow: bool = False) -> list[int]:
         """Of `prepare_map`, whose units are `images * rows`.
 
         Args:
+            narrow: the map's pixels lie side by side.
             entries: of an image's ranges where a convolution has left them; None: one for each row (`map_range`).
         """
         (height, width), (top, left) = (side // self.upsample for side in self.size), self.before
-        ld = round_up(self.channels, LANES)
+        ld = self.channels if narrow else round_up(self.channels, LANES)
         numbers = [height, width, self.channels, ld, self.rows, self.columns, top, left, self.dwords]
         return numbers + [height if entries is None else entries] * (self.channels_per_dword > 1)
 

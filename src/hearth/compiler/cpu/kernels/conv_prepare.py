@@ -28,6 +28,7 @@ from hearth.compiler.cpu.kernels.builder import (
     i64,
     lanes_of,
     llvm,
+    load_pieces,
 )
 from hearth.compiler.cpu.kernels.dot import pick
 from hearth.compiler.cpu.targets import Isa
@@ -68,8 +69,11 @@ def map_range() -> Kernel:
                     take(k.let(x.load(at + c + number * LANES, LANES), "x"), number)
             with k.loop(fours, whole, LANES) as c:
                 take(k.let(x.load(at + c, LANES), "x"))
-            with k.when(whole < channels):
-                take(k.let(tirx.Select(inside, x.load(at + whole, LANES), f32(0.0, LANES)), "x"))
+            # What is left together with some of those before, or of a row that is padded.
+            with k.when(tirx.And(whole < channels, whole > i64(0))):
+                take(k.let(x.load(at + (channels - LANES), LANES), "x"))
+            with k.when(tirx.EQ(whole, i64(0))):
+                take(k.let(tirx.Select(inside, x.load(at, LANES), f32(0.0, LANES)), "x"))
         for number in range(1, 4):
             low[0].set(tirx.min(low[0].get(), low[number].get()))
             high[0].set(tirx.max(high[0].get(), high[number].get()))
@@ -107,15 +111,18 @@ class PrepareMapSpec:
     Attributes:
         upsample: each pixel is repeated so often along both axes, as by an interpolation to the nearest: a map that is
             only enlarged for its convolution need not lie in memory.
+        narrow: the channels, 1 to 4, of a map whose pixels lie side by side, as a picture's do; 0: they are padded.
     """
 
     isa: Isa
     kind: ConvKind
     upsample: int = 1
+    narrow: int = 0
 
     @property
     def name(self) -> str:
-        return f"prepare_map_{'i8' if self.kind == 'int8' else 'f32'}" + (f"_x{self.upsample}" * (self.upsample > 1))
+        name = f"prepare_map_{'i8' if self.kind == 'int8' else 'f32'}" + (f"_x{self.upsample}" * (self.upsample > 1))
+        return name + (f"_narrow{self.narrow}" if self.narrow else "")
 
     def scratch_bytes(self) -> int:
         return 0
@@ -165,10 +172,11 @@ def prepare_map(spec: PrepareMapSpec) -> Kernel:
             p_first = p_row + layout.at(i64(0), left)
             pixels = _Pixels(k, spec, x, out, quantiser, layout, x_row, p_first, channels, ld, dwords)
             fours = k.opaque(tirx.floordiv(width, i64(PIXELS)), "fours")
+            copy = pixels.copy_narrow if spec.narrow else pixels.copy
             with k.loop(0, fours) as four:
-                pixels.copy(four * PIXELS, PIXELS)
+                copy(four * PIXELS, PIXELS)
             with k.loop(fours * PIXELS, width) as pixel:
-                pixels.copy(pixel, 1)
+                copy(pixel, 1)
     return k
 
 
@@ -214,6 +222,24 @@ class _Pixels:
             put(places, four * PIXELS, PIXELS, PIXELS * per_dword)
         with k.loop(fours * PIXELS, self.dwords) as dword:
             put(places, dword, 1, per_dword)
+
+    def copy_narrow(self, first: Expr, count: int) -> None:
+        """1 or 4 pixels that lie side by side."""
+        k, channels = self.k, self.spec.narrow
+        start = k.opaque(self.x_row + first * channels, "start")
+        to = k.opaque(self.p_row + self.layout.at(i64(0), first), "to")
+        pieces = load_pieces(channels * count) if count > 1 else [(c, 1) for c in range(channels)]
+        numbers = [self.x.load(start + at, lanes) for at, lanes in pieces]
+        if self.spec.kind == "int8":
+            more = (4 - channels) * count  # channels that a quad has beyond the map's
+            zeros = [f32(0.0)] * more if count == 1 else [f32(0.0, more)] * (more > 0)
+            places = [p * channels + c if c < channels else count * channels for p in range(count) for c in range(4)]
+            quads = pick([*numbers, *zeros], places)
+            k.store(self.out, to, k.let(self._dwords(quads, 4 * count), "dwords"))
+            return
+        for c in range(channels):
+            plane = pick(numbers, [p * channels + c for p in range(count)]) if count > 1 else numbers[c]
+            k.store(self.out, to + c * self.layout.dword, k.let(plane, "plane"))
 
     def _put_pixels(self, places: list[tuple[Expr, Expr]], dword: Expr, count: int, floats: int) -> None:
         """`count` dwords, which lie side by side."""

@@ -24,6 +24,7 @@ def patches() -> Kernel:
     names = ("h", "w", "channels", "ld", "patch_h", "patch_w", "rows", "columns", "ld_out")
     h, w, channels, ld, patch_h, patch_w, rows, columns, ld_out = (k.scalar(name) for name in names)
     whole = k.opaque(tirx.floordiv(channels, i64(LANES)) * LANES, "whole")
+    fours = k.opaque(tirx.floordiv(channels, i64(4)) * 4, "fours")
     with k.loop(k.begin, k.end) as unit:
         line = k.opaque(tirx.floordiv(unit, columns), "line")
         image = k.opaque(tirx.floordiv(line, rows), "image")
@@ -34,6 +35,8 @@ def patches() -> Kernel:
             to = k.opaque(unit * ld_out + (ky * patch_w + kx) * channels, "to")
             with k.loop(0, whole, LANES) as c:
                 k.store(y, to + c, x.load(source + c, LANES))
-            with k.loop(whole, channels) as c:
+            with k.loop(whole, fours, 4) as c:
+                k.store(y, to + c, x.load(source + c, 4))
+            with k.loop(fours, channels) as c:
                 k.store(y, to + c, x.load(source + c))
     return k

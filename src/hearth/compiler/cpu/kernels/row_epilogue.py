@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tvm import tirx
+
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, f32, i64
 from hearth.compiler.cpu.kernels.prepare_rows import RowBytes
@@ -52,18 +54,21 @@ class Epilogue:
             residual_ld: elements from one row of the residual to the next.
         """
         k = self.k
-        # A loop that is gone through once keeps what it reads out of the registers until then.
-        with k.loop(first, last, UNIT_BLOCKS if self.spec.gated else 1) as block:
-            if self.spec.gated:
+        if self.spec.gated:
+            # A loop that is gone through once keeps what it reads out of the registers until then.
+            with k.loop(first, last, UNIT_BLOCKS) as block:
                 columns = [self._columns(w, each) for each in (block, block + 1)]
                 with k.loop(0, count) as r:
                     gate, up = (self._value(each, r, row, i64(number)) for number, each in enumerate(columns))
                     self._store(self._activated(gate) * up, quotient(block, UNIT_BLOCKS), row + r, residual_ld, store)
-                return
-            scale = self._columns(w, block)
-            with k.loop(0, count) as r:
-                value = self._value(scale, r, row, block - first)
-                self._store(self._activated(value), block, row + r, residual_ld, store)
+            return
+        for blocks in range(1, UNIT_BLOCKS + 1):
+            with k.loop(first, tirx.Select(tirx.EQ(last - first, i64(blocks)), first + 1, first)) as block:
+                columns = [self._columns(w, block + number) for number in range(blocks)]
+                with k.loop(0, count) as r:
+                    for number, each in enumerate(columns):
+                        value = self._value(each, r, row, i64(number))
+                        self._store(self._activated(value), block + number, row + r, residual_ld, store)
 
     def look_ahead(self, row: Expr, rows: int, residual_ld: Expr, unit: Expr, units: Expr) -> None:
         """Asks for the share of a unit in the residual of `rows` rows from `row` on: units go through the columns of

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from hearth.compiler.cpu.kernels import amx
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel
 from hearth.compiler.cpu.kernels.prepare_rows import RowBytes, RowSign, round_row, row_scale
@@ -77,25 +75,21 @@ def row_product_rows(spec: RowProductRowsSpec) -> Kernel:
     form = RowBytes.of(product.isa, spec.sign)
 
     with k.loop(*(k.let(quotient(bound * tiles.count, shares), "tile") for bound in (k.begin, k.end))) as tile:
-        bounds = [tile, k.let(tile + 1, "next")]
-        begin, end = (tiles.row(bound) for bound in bounds)
+        begin, end = tiles.row(tile), tiles.row(k.let(tile + 1, "next"))
 
         def place(row: Expr, begin: Expr = begin) -> Expr:
             return behind + (row - begin) * width
 
-        with k.loop(0, units) as unit:
+        def look_ahead(unit: Expr, end: Expr = end) -> None:
             epilogue.look_ahead(end, tiles.most, residual_ld, unit, units)
-            first = k.let(unit * UNIT_BLOCKS, "first")
-            last = k.let(tirx.min(first + UNIT_BLOCKS, blocks), "last")
-            bases = w.open(first, last)
 
-            def store(row: Expr, block: Expr, value: Expr) -> None:
-                k.store(kept, k.let(place(row) + block * LANES, "at"), value)
+        def store(row: Expr, block: Expr, value: Expr) -> None:
+            k.store(kept, k.let(place(row) + block * LANES, "at"), value)
 
-            def finish(row: Expr, rows: Expr, first: Expr = first, last: Expr = last) -> None:
-                epilogue.finish(w, row, rows, first, last, residual_ld, store)
+        def finish(row: Expr, rows: Expr, first: Expr, last: Expr) -> None:
+            epilogue.finish(w, row, rows, first, last, residual_ld, store)
 
-            tiles.run(w, bases, epilogue.sums, bounds, finish)
+        tiles.run_units(w, epilogue.sums, tile, blocks, look_ahead, finish)
 
         def row_value(row: Expr) -> Callable[[Expr, int], Expr]:
             at = k.let(place(row), "at")

@@ -10,8 +10,11 @@ from tvm import tirx
 from hearth.compiler.cpu.kernels import amx, tiles
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, i64
 from hearth.compiler.cpu.kernels.row_weight import AHEAD_TILES, RowWeight, quotient
-from hearth.compiler.cpu.kernels.tiles import Operands
+from hearth.compiler.cpu.kernels.tiles import UNIT_BLOCKS, Operands
 from hearth.compiler.cpu.targets import Isa
+
+Compute = Callable[[Operands], None]
+"""Writes out the sums of a tile."""
 
 
 class RowTiles:
@@ -49,35 +52,60 @@ class RowTiles:
             begin = k.let(tirx.Select(sizes < i64(1), bounds[0], tirx.max(bounds[0], self.larger)), "begin")
             end = k.let(tirx.Select(sizes < i64(1), tirx.min(bounds[1], self.larger), bounds[1]), "end")
 
-            def run(
-                compute: Callable[[Operands], None], begin: Expr = begin, end: Expr = end, rows: Expr = rows
-            ) -> None:
+            def run(compute: Compute, begin: Expr = begin, end: Expr = end, rows: Expr = rows) -> None:
                 with k.loop(begin, tirx.max(begin, end)) as number:
                     row = self.row(number)
-                    word = k.let(row * self.quads, "word")
-                    ahead = w.look_ahead(tirx.min(number - bounds[0], i64(AHEAD_TILES - 1)), self.quads)
-                    compute(
-                        Operands(
-                            self.activations, word, self.quads, w.quads, bases, w.starts(), sums, ahead, w.steps(),
-                            positive=w.sign == "positive",
-                        )
-                    )  # fmt: skip
+                    part = tirx.min(number - bounds[0], i64(AHEAD_TILES - 1))
+                    compute(self._operands(w, row, bases, sums, w.look_ahead(part, self.quads)))
                     finish(row, rows)
 
-            self._tiles(rows, end > begin, run)
+            with k.when(end > begin):
+                self._each_size(rows, run)
 
-    def _tiles(self, rows: Expr, some: Expr, run: Callable[[Callable[[Operands], None]], None]) -> None:
-        """Runs tiles of so many rows by the matrix unit, or the vectors where there is none or there are few rows.
+    def run_units(
+        self, w: RowWeight, sums: Memory, tile: Expr, blocks: Expr, begin: Callable[[Expr], None],
+        finish: Callable[[Expr, Expr, Expr, Expr], None],
+    ) -> None:  # fmt: skip
+        """Sums of one tile with all units of the weight: for each begin(unit), then finish(first row, rows, first
+        block, end of blocks)."""
+        k = self.k
+        row = self.row(tile)
+        rows = k.let(self.size + tirx.Select(tile < self.larger, i64(1), i64(0)), "rows")
+        units = k.let(quotient(blocks + (UNIT_BLOCKS - 1), UNIT_BLOCKS), "units")
 
-        Args:
-            some: whether there are any tiles.
-        """
+        def run(compute: Compute) -> None:
+            with k.loop(0, units) as unit:
+                begin(unit)
+                first = k.let(unit * UNIT_BLOCKS, "first")
+                last = k.let(tirx.min(first + UNIT_BLOCKS, blocks), "last")
+                compute(self._operands(w, row, w.open(first, last), sums, lambda quad, count: None))
+                finish(row, rows, first, last)
+
+        self._each_size(rows, run)
+
+    def _operands(
+        self, w: RowWeight, row: Expr, bases: list[Expr], sums: Memory, ahead: Callable[[Expr, int], None]
+    ) -> Operands:
+        word = self.k.let(row * self.quads, "word")
+        positive = w.sign == "positive"
+        return Operands(
+            self.activations, word, self.quads, w.quads, bases, w.starts(), sums, ahead, w.steps(), positive=positive
+        )
+
+    def _each_size(self, rows: Expr, run: Callable[[Compute], None]) -> None:
+        """Writes out what `run` does for tiles of each number of rows, 1 at least; by the matrix unit once, if there is
+        one, for all but few rows."""
         k, isa = self.k, self.isa
-        if isa.matrix is None:
-            run(lambda x: tiles.compute(isa, k, rows, x, isa.tile[0]))
-            return
-        with k.when(tirx.And(some, rows > i64(amx.FEW_ROWS))):
-            halves = amx.configure(k, rows, self.quads)
-            run(lambda x: amx.compute(k, halves, x))
-        with k.when(rows <= i64(amx.FEW_ROWS)):
-            run(lambda x: tiles.compute(isa, k, rows, x, amx.FEW_ROWS))
+        most = isa.tile[0]
+        if isa.matrix is not None:
+            most = amx.FEW_ROWS
+            with k.when(rows > i64(most)):
+                halves = amx.configure(k, rows, self.quads)
+                run(lambda x: amx.compute(k, halves, x))
+        for count in range(1, most + 1):
+
+            def compute(x: Operands, count: int = count) -> None:
+                tiles.tile(isa, k, count, x)
+
+            with k.when(tirx.EQ(rows, i64(count))):
+                run(compute)

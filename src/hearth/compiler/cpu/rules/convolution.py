@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 
+from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.conv import ConvSpec, conv
 from hearth.compiler.cpu.kernels.conv_geometry import Conv, PreparedMap, conv2d, conv_transpose2d
 from hearth.compiler.cpu.kernels.conv_prepare import PrepareMapSpec, map_range, prepare_map
@@ -114,10 +115,10 @@ def _suffix(form: str, kind: ConvKind, bias: Sequence[Any]) -> str:
 
 def _prepared(graph: Graph, x: Any, source: PreparedMap, kind: ConvKind, s: Selection) -> list[Any]:
     """The map as `conv` reads it, and for int8 its scales."""
-    images = x.ty.shape[0]
-    prepare = s.use("", lambda isa: prepare_map(PrepareMapSpec(isa, kind)))
+    images, narrow = x.ty.shape[0], is_dense_input(graph, x)
+    prepare = s.use("", lambda isa: prepare_map(PrepareMapSpec(isa, kind, narrow=source.channels if narrow else 0)))
     shape = (images, source.rows, source.dwords, source.columns)
-    scalars, units = source.prepare_scalars(), images * source.rows
+    scalars, units = source.prepare_scalars(narrow=narrow), images * source.rows
     work = Work.of("prepare", units, 4 * source.columns * source.channels)
     if kind == "float32":
         return [graph.emit(call(prepare, [x], tensor(*shape), units, scalars, work=work))]
@@ -125,6 +126,8 @@ def _prepared(graph: Graph, x: Any, source: PreparedMap, kind: ConvKind, s: Sele
     rows, measure = images * height, s.use("map_range", lambda isa: map_range())
     least = Work.of("prepare", rows, 2 * width * source.channels)
     sides = [width, source.channels, stride(source.channels)]
+    if narrow:  # a row is one pixel of many channels
+        sides = [1, width * source.channels, width * source.channels]
     ranges = graph.emit(call(measure, [x], tensor(rows, 2), rows, sides, work=least))
     results = [tensor(*shape, dtype="int32"), tensor(images, 2)]
     both = graph.emit(call(prepare, [x, ranges], results, units, scalars, work=work))

@@ -7,7 +7,9 @@ from typing import Any
 
 from tvm import relax
 
+from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.count import count_up
+from hearth.compiler.cpu.kernels.patches import patches
 from hearth.compiler.cpu.kernels.reshape import reshape
 from hearth.compiler.cpu.rules.elementwise import (
     Size,
@@ -32,7 +34,7 @@ from hearth.compiler.cpu.selection import (
     stride,
     strides,
 )
-from hearth.compiler.passes.rewrite import Graph, scalar
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, scalar
 from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work
 
@@ -183,7 +185,19 @@ def _arange(graph: Graph, value: Any, s: Selection) -> Any:
     return call(kernel, [], result_of(value), 1, [start, step, count], work=_work(value))
 
 
+def _patches(graph: Graph, value: Any, s: Selection) -> Any:
+    x = arguments(value)[0]
+    (images, height, across, channels), (p, q) = sizes(x.ty.shape), (int(n) for n in attribute(value, "patch"))
+    _, rows, columns, size = sizes(value.ty.shape)
+    scalars = [height, across, channels, stride(channels), p, q, rows, columns, stride(size)]
+    if is_dense_input(graph, x):  # a patch's part of a row is one pixel of many channels
+        scalars = [height, across // q, q * channels, q * channels, p, 1, rows, columns, stride(size)]
+    units = product([images, rows, columns])
+    return call(s.use("", lambda isa: patches()), [x], like(value), units, scalars, grain=4, work=_work(value))
+
+
 RULES: dict[str, Rule] = {
+    "hearth.patches": _patches,
     "nn.pad": _pad,
     "full": _full,
     "arange": _arange,
