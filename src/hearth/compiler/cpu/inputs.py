@@ -30,5 +30,5 @@ def _reads_dense(value: Any, var: Any) -> bool:
         return alone and channels <= MOST_CHANNELS and int(attribute(value, "groups")) == 1 and across >= LANES
     if is_op(value, "hearth.patches"):  # whose rows lie side by side in a row of the map
         across = sizes(var.ty.shape)[2]
-        return across % int(attribute(value, "patch")[1]) == 0
+        return bool(across % int(attribute(value, "patch")[1]) == 0)
     return False
