@@ -191,12 +191,15 @@ def test_a_full_disk_ends_the_answer_and_nothing_else(page: Page, app: App, monk
     def full(message: str, pieces: Any) -> None:
         nonlocal count
         count += 1
-        if count > 5:
-            raise StorageError("The disk is full.", hint="Free some space.")
+        if count > 1:  # on a busy machine an answer comes in few pieces, or in one
+            never()
         append(message, pieces)
 
+    def never(*_: Any, **__: Any) -> None:
+        raise StorageError("The disk is full.", hint="Free some space.")
+
     monkeypatch.setattr(app.store, "append", full)
-    monkeypatch.setattr(app.store, "end_answer", full)
+    monkeypatch.setattr(app.store, "end_answer", never)
     *deltas, last = page.events(id, asked)
     assert last["type"] == "error"
     assert (last["message"], last["hint"]) == ("The disk is full.", "Free some space.")

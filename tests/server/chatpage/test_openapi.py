@@ -36,6 +36,11 @@ ROUTES = (
     "POST /api/attachments",
     "GET /api/attachments/{id}",
     "DELETE /api/attachments/{id}",
+    "GET /api/documents",
+    "POST /api/documents",
+    "DELETE /api/documents/{id}",
+    "POST /api/documents/found",
+    "POST /api/vision",
 )
 WITH_BODY = (
     "POST /api/models/unload",
