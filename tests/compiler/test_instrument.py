@@ -61,4 +61,4 @@ def test_every_matrix_of_a_product_is_found_once(tmp_path: Path) -> None:
     job, _ = job_of("vit", tmp_path)
     counts = multiplied(job.network, "image")
     assert set(counts.values()) == {1}
-    assert set(counts) == {n for n, role in job.network.roles.items() if role == "body"}
+    assert {n for n, role in job.network.roles.items() if role == "body"} <= set(counts)

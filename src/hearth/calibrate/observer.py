@@ -60,7 +60,6 @@ class Observer:
             raise
         declared = self._model.info.functions[function].inputs
         self._still = {p.disturbance: np.zeros(declared[p.disturbance].most, np.float32) for p in self.products}
-        self.inputs = {name: tensor for name, tensor in declared.items() if name not in self._still}
 
     def run(self, inputs: Arrays, disturbances: Arrays | None = None) -> dict[str, NDArray[Any]]:
         """Outputs, and activations by the names that `products` give them: views, until the next run.

@@ -48,8 +48,7 @@ def eval_pictures(
     pictures = spread(pictures, max_pictures or len(pictures))
     settings = {name: options[name] for name in _SHARED}
     quants = quants or [_DEFAULT]
-    if calibrate is not None and not any(quant in MIXTURES for quant in quants):
-        check_calibration(quants[0], calibrate)
+    check_calibration(next((quant for quant in quants if quant in MIXTURES), quants[0]), calibrate)
     with _opened(model, [against or _ORIGINAL, *quants], calibrate, settings) as models:
         base, *others = models.values()
         for notice in base.info.notices:
