@@ -276,3 +276,27 @@ def test_a_damaged_program(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CorruptFile, match="no sound zip archive"):
         ExportedProgram(path)
+
+
+@pytest.mark.parametrize(
+    ("node", "numbers", "said"),
+    [
+        (("TopK", ["x", "n"], ["y", "z"]), {"n": np.array([99])}, "best 99 of 8"),
+        (("OneHot", ["x", "n", "v"], ["y"]), {"n": np.array([1 << 33]), "v": np.zeros(2, np.float32)}, "more than"),
+        (("Range", ["a", "b", "c"], ["y"]), {"a": np.array(0), "b": np.array(1 << 40), "c": np.array(1)}, "more than"),
+        (("Conv", ["m", "w"], ["y"]), {"w": np.zeros((4, 3, 1, 1), np.float32)}, "do not go with 2 channels"),
+        (("Conv", ["m", "w"], ["y"], {"strides": [0, 1]}), {"w": np.zeros((4, 2, 1, 1), np.float32)}, "are none"),
+        (("MaxPool", ["m"], ["y"], {"kernel_shape": [1, 0]}), {}, "are none"),
+        (("Reshape", ["x", "s"], ["y"]), {"s": np.array([-3, 2])}, "a size of -3"),
+        (("Resize", ["m", "", "s"], ["y"]), {"s": np.array([1, 1, 1e6, 1e6], np.float32)}, "more than"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_numbers_that_nobody_means_are_refused(node: Any, numbers: Any, said: str, tmp_path: Path) -> None:
+    op, reads, makes, *about = node
+    path = tmp_path / "model.onnx"
+    inputs = [onnx.value("x", [8]), onnx.value("m", [1, 2, 9000, 9000])]
+    path.write_bytes(onnx.model([onnx.node(op, reads, makes, **(about or [{}])[0])], inputs, [onnx.value("y", [1])],
+                                numbers))  # fmt: skip
+    with pytest.raises(Unsupported, match=said):
+        import_onnx(OnnxCheckpoint(path))

@@ -44,7 +44,7 @@ from hearth.compiler.cpu.targets import Isa, choose_isas
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
-from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, UsageError
+from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound, Unsupported, UsageError
 from hearth.model.network import Network
 from hearth.model.weights import WeightSource
 from hearth.quant.blocks import Blocks
@@ -265,6 +265,11 @@ def _compile(
         dump=dump_to(dump_ir) if dump_ir else None,
     )
     plan = lowered.plan
+    if plan.arena_bytes >= 1 << 62:
+        raise Unsupported(
+            f"{job.name} needs more memory for what it computes than any machine has.",
+            hint="Bound the sizes that it leaves open: --size NAME=N.",
+        )
     with BundleWriter(folder, replace_existing=replace_existing) as writer:
         weights = writer.allocate(WEIGHTS, plan.weights_bytes)
         count = 0

@@ -12,6 +12,7 @@ from tvm.relax import op
 from hearth.errors import Unsupported
 from hearth.model.calls import arguments, live_bindings, operands, operation
 from hearth.model.imported.graph import Graph, replaced
+from hearth.model.imported.inputs import MOST_AXES
 from hearth.model.network import Dtype, Function, Input, Network, Role
 
 FUNCTION = "main"
@@ -60,6 +61,8 @@ def _result(g: Graph, name: str, var: Any) -> Any:
     if var in g.known:
         array = g.known[var].read()
         var = g.builder.emit(relax.const(array, str(array.dtype)))
+    if g.rank(var) > MOST_AXES:
+        raise Unsupported(f"The output {name[:200]!r} has {g.rank(var)} axes.", why="There may be 8.")
     dtype = str(var.ty.dtype)
     if dtype in ("float32", "int32"):
         return var

@@ -374,11 +374,15 @@ def _arange(c: Context) -> Any:
     floats = any(isinstance(n, float) for n in (start, end, step))
     dtype = c.dtype("float32" if floats else "int32") or "int32"
     if all(isinstance(n, int | float) for n in (start, end, step)):
+        if step == 0 or not all(map(math.isfinite, (start, end, step))):
+            raise Unsupported("its numbers do not count up or down to an end")
+        c.g.require_small(max(0, math.ceil((end - start) / step)))
         return c.g.constant(np.arange(start, end, step).astype(dtype))
     return c.cast(c.g.emit(op.arange(start, end, step, "int32")), dtype)
 
 
 def _linspace(c: Context) -> Any:
+    c.g.require_small(max(0, c.get("steps")))
     return c.g.constant(np.linspace(c.get("start"), c.get("end"), c.get("steps")).astype(np.float32))
 
 
@@ -452,6 +456,7 @@ def _triangle(upper: bool) -> Converter:
         *_, rows, columns = c.shape()
         if not isinstance(rows, int) or not isinstance(columns, int):
             raise Unsupported("it takes a triangle of a matrix that is not fixed")
+        c.g.require_small(rows, columns)
         k = c.get("diagonal", 0)
         kept = np.triu(np.ones((rows, columns), bool), k) if upper else np.tri(rows, columns, k, bool)
         zero = c.g.constant(np.zeros((), str(c.x().ty.dtype)))

@@ -108,6 +108,7 @@ def heads_attention(
 def causal_mask(g: Graph, n: Any, m: Any, past: Any) -> Any:
     """What is added to scores (n, m) so that query i sees keys up to past + i."""
     if isinstance(n, int) and isinstance(m, int) and isinstance(past, int):
+        g.require_small(n, m)
         return g.constant(np.where(np.tri(n, m, past, dtype=bool), 0, _UNSEEN).astype(np.float32))
     rows = reshape(g, g.emit(op.arange(past, past + n, 1, "int32")), [n, 1])
     columns = reshape(g, g.emit(op.arange(0, m, 1, "int32")), [1, m])

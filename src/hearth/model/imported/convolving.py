@@ -11,7 +11,7 @@ from tvm.relax import op
 from hearth.errors import Unsupported
 from hearth.model import ops
 from hearth.model.imported.graph import Array, Graph
-from hearth.model.imported.moves import NCHW_TO_NHWC, NHWC_TO_NCHW, part, permute, reshape
+from hearth.model.imported.moves import NCHW_TO_NHWC, NHWC_TO_NCHW, part, permute, require_windows, reshape
 
 
 def conv_transpose(
@@ -24,7 +24,10 @@ def conv_transpose(
         padding: taken off the result: before each axis, then behind it.
     """
     b, channels, *places = g.shape(x)
-    _, o, *kernel = g.shape(w)
+    inputs, o, *kernel = g.shape(w)
+    if groups < 1 or inputs != channels or channels % groups:
+        raise Unsupported(f"its weights {g.shape(w)} do not go with {channels} channels in {groups} groups")
+    require_windows(kernel, strides, padding, dilation)
     if len(kernel) > 2:
         raise Unsupported(f"it is a transposed convolution over {len(kernel)} axes")
     if len(kernel) == 1:
@@ -81,6 +84,7 @@ def pool_nchw(
         padded: places of the padding count in an average.
     """
     shape, dtype = g.shape(x), str(x.ty.dtype)
+    require_windows(kernel, strides, padding, dilation)
     if dtype != "float32":
         x = g.emit(op.astype(x, "float32"))
         y = pool_nchw(

@@ -140,6 +140,12 @@ class Graph:
         size = self.analyzer.simplify(size)
         return int(size) if isinstance(size, tirx.IntImm) else size
 
+    def require_small(self, *sizes: Any) -> None:
+        """Raises Unsupported where an array of these sizes, which is made while the graph is read, would fill the
+        memory."""
+        if math.prod(int(size) for size in sizes) * 8 > _MAX_FOLDED_BYTES:
+            raise Unsupported(f"a constant of {' x '.join(str(size) for size in sizes)} is more than Hearth computes")
+
     def sizes(self, values: Sequence[Any]) -> Any:
         """A shape of sizes that a file gives. TVM does not look at what it is given, and would crash.
 

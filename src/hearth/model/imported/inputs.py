@@ -8,12 +8,13 @@ from typing import Any
 
 from tvm.relax import op
 
-from hearth.errors import UsageError, did_you_mean
+from hearth.errors import Unsupported, UsageError, did_you_mean
 from hearth.model.imported.converting import Bounds
 from hearth.model.imported.graph import Graph
 
 MOST_BATCH = 8
 MOST_ELSEWHERE = 512
+MOST_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def symbols_of(
     shapes: dict[str, list[int | str]] = {}
     names = set()
     for item in inputs:
+        if len(item.shape) > MOST_AXES:
+            raise Unsupported(f"The input {item.name[:200]!r} has {len(item.shape)} axes.", why="There may be 8.")
         shape: list[int | str] = []
         for axis, size in enumerate(item.shape):
             if isinstance(size, int):

@@ -9,6 +9,7 @@ import numpy as np
 from tvm import tirx
 from tvm.relax import op
 
+from hearth.errors import Unsupported
 from hearth.model import ops
 from hearth.model.imported.graph import Graph
 
@@ -119,11 +120,22 @@ def tile(g: Graph, x: Any, counts: Sequence[Any]) -> Any:
 
 def largest(g: Graph, x: Any, k: int, axis: int, from_above: bool) -> list[Any]:
     """The k largest (or least) along an axis, and their places: two operations, of which most graphs read one."""
+    size = g.shape(x)[axis]
+    if k < 1 or not (k <= size if isinstance(size, int) else g.analyzer.can_prove(size >= k)):
+        raise Unsupported(f"it takes the best {k} of {size}, which may be fewer")
     return [g.emit(op.topk(x, k, axis, kind, from_above, "int32")) for kind in ("values", "indices")]
 
 
 def linear(g: Graph, x: Any, w: Any, bias: Any | None = None) -> Any:
     return g.emit(ops.linear(x, w, bias))
+
+
+def require_windows(
+    kernel: Sequence[int], strides: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> None:
+    """Raises Unsupported where windows of a convolution or pool are none."""
+    if min((*kernel, *strides, *dilation), default=1) < 1 or min(padding, default=0) < 0:
+        raise Unsupported(f"its windows {list(kernel)} by {list(strides)} with {list(padding)} around are none")
 
 
 def conv2d_nchw(g: Graph, x: Any, w: Any, bias: Any | None = None, **about: Any) -> Any:
@@ -132,6 +144,10 @@ def conv2d_nchw(g: Graph, x: Any, w: Any, bias: Any | None = None, **about: Any)
     One whose kernels lie side by side (of single pixels, of patches) is the product that it is.
     """
     o, c, kh, kw = g.shape(w)
+    groups = about.get("groups", 1)
+    if groups < 1 or o % groups or not g.same(g.shape(x)[1], c * groups):
+        raise Unsupported(f"its weights {[o, c, kh, kw]} do not go with {g.shape(x)[1]} channels in {groups} groups")
+    require_windows((kh, kw), about.get("strides", (1, 1)), about.get("padding", ()), about.get("dilation", (1, 1)))
     last = permute(g, x, NCHW_TO_NHWC)
     beside = about.get("strides") == (kh, kw) and not any(about.get("padding", ()))
     if beside and about.get("groups", 1) == 1:

@@ -183,6 +183,7 @@ def _affine_grid(c: Context) -> Any:
     if len(sizes) != 4:
         raise Unsupported("it is of volumes")
     b, _, h, w = sizes
+    c.g.require_small(3, max(h, 0), max(w, 0))
     corners = bool(c.attr("align_corners", 0))
     along = [np.linspace(-1, 1, n) if corners else (2 * np.arange(n) + 1) / n - 1 for n in (h, w)]
     y, x = np.meshgrid(*along, indexing="ij")

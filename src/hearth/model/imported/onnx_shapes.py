@@ -212,6 +212,9 @@ def _constant_of_shape(c: Context) -> Any:
 def _range(c: Context) -> Any:
     if all(not isinstance(c.inputs[i], np.ndarray) for i in range(3)):
         start, limit, step = (c.known(i, "bounds").reshape(-1)[0] for i in range(3))
+        if step == 0 or not np.isfinite([start, limit, step]).all():
+            raise Unsupported("its numbers do not count up or down to an end")
+        c.g.require_small(max(0, math.ceil((float(limit) - float(start)) / float(step))))
         return c.g.constant(np.arange(start, limit, step))
     start, limit, step = (c.sizes(i)[0] for i in range(3))
     return c.g.emit(op.arange(start, limit, step, "int32"))
@@ -258,6 +261,7 @@ def _space_to_depth(c: Context) -> Any:
 
 def _one_hot(c: Context) -> Any:
     depth = int(c.known(1, "depth").reshape(-1)[0])
+    c.g.require_small(max(depth, 0))
     off, on = c.known(2, "values").reshape(-1)
     have, axis = c.g.shape(c.x(0)), c.attr("axis", -1) % (c.g.rank(c.x(0)) + 1)
     index = from_front(c.g, reshape(c.g, c.x(0), [*have[:axis], 1, *have[axis:]]), depth)
@@ -271,6 +275,7 @@ def _trilu(c: Context) -> Any:
     *_, rows, columns = c.g.shape(c.x())
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise Unsupported("it takes a triangle of a matrix that is not fixed")
+    c.g.require_small(rows, columns)
     kept = np.triu(np.ones((rows, columns), bool), k) if c.attr("upper", 1) else np.tri(rows, columns, k, bool)
     zero = c.g.constant(np.zeros((), str(c.x().ty.dtype)))
     return c.g.emit(op.where(c.g.constant(kept), c.x(), zero))
@@ -292,6 +297,7 @@ def _eye_like(c: Context) -> Any:
     rows, columns = c.g.shape(c.x())
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise Unsupported("it makes a matrix whose size is not fixed")
+    c.g.require_small(rows, columns)
     kind = np.float32 if c.attr("dtype", 1) in (1, 10, 11) else np.int32
     return c.g.constant(np.eye(rows, columns, c.attr("k", 0), dtype=kind))
 

@@ -71,6 +71,7 @@ def resize_nchw(g: Graph, x: Any, size: Sequence[Any], how: Resizing) -> Any:
     have = g.shape(x)[2:]
     if not how.is_of_kernels() and all(isinstance(dim, int) for dim in (*have, *size)):
         for axis, (dim, out) in enumerate(zip(have, size, strict=True)):
+            g.require_small(out, dim)
             scale = out / dim if how.scales is None else how.scales[axis]
             x = _weighted(g, x, 2 + axis, weights(dim, out, scale, how))
         return x
