@@ -72,11 +72,12 @@ class Found(BaseModel):
 
 
 class FoundRegion(BaseModel):
-    """A label and the part of all pixels that have it."""
+    """A label and the part of all pixels that have it; of an object that was found how sure it is."""
 
     label: str
     share: float
     index: int
+    score: float | None = None
 
 
 class VisionAnswer(BaseModel):
