@@ -1,4 +1,4 @@
-"""Formats of the weights of networks that see, or that strangers wrote: matrices as asked, convolutions in 8 bits."""
+"""Formats of the weights of networks that see, or that strangers wrote: matrices as asked, convolutions with them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hearth.quant.policy import Precision, choose_format, format_name
 
 
 def formats_of(network: Network, quant: str, precision: Precision, kind: SourceKind) -> dict[str, Format]:
-    """Format of every matrix and of convolutions, which are f32 or, with 8-bit activations only, 8-bit integers. Of a
-    mixture the base: which matrices are coarser is for calibration to say.
+    """Format of every matrix and of convolutions, which are 8-bit integers where matrices have one scale a row, and f32
+    beside the finer scales of the others. Of a mixture the base: which matrices are coarser is for calibration to say.
 
     Raises:
         UsageError: `quant` is no format that a user may choose.
@@ -24,6 +24,6 @@ def formats_of(network: Network, quant: str, precision: Precision, kind: SourceK
             continue
         if len(shape) == 2:
             formats[name] = choose_format(name, role, "f32", kind, quant)
-        elif precision != "high" and not FORMATS[format_name(quant)].is_float:
+        elif precision != "high" and FORMATS[format_name(quant)].is_row:
             formats[name] = FORMATS["i8"]
     return formats
