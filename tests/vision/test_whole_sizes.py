@@ -8,7 +8,6 @@ transformers and some gigabytes; a model takes a minute or two:
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from golden.vision import draw_text, text_inputs
 from golden.vision.draws import draw_pixels
-from golden.vision.published import letters_of
+from golden.vision.published import write_rules
 from golden.vision.recipes import Recipe
 from hearth.image.spec import load_spec
 from hearth.prepare import prepare
@@ -124,11 +123,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     recipe: Recipe = request.param
     folder = tmp_path_factory.mktemp(recipe.name)
     make_golden.published(recipe, folder)
-    height, width = recipe.size
-    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    if recipe.text:
-        (folder / "tokenizer.json").write_text(json.dumps(letters_of(recipe)))
+    write_rules(recipe, folder)
     yield recipe, folder, make_golden.expected(recipe, folder)
     shutil.rmtree(folder)
 

@@ -15,12 +15,17 @@ BY_NAME = {case.recipe.name: case for case in CASES}
 def folder_of(name: str, tmp_path: Path) -> Path:
     """The golden model as it would be published, its pictures taken in its own size."""
     case = BY_NAME[name]
-    height, width = case.recipe.size
-    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    if case.recipe.text:
-        (tmp_path / "tokenizer.json").write_text(json.dumps(letters_of(case.recipe)))
+    write_rules(case.recipe, tmp_path)
     return case.write(tmp_path)
+
+
+def write_rules(recipe: Recipe, folder: Path) -> None:
+    """What stands beside a model's weights: how pictures are prepared and, where it reads texts, a tokenizer."""
+    height, width = recipe.size
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    if recipe.text:
+        (folder / "tokenizer.json").write_text(json.dumps(letters_of(recipe)))
 
 
 def letters_of(recipe: Recipe) -> dict[str, Any]:
