@@ -48,9 +48,9 @@ class RowTiles:
         """
         k = self.k
         with k.loop(0, 2) as sizes:
-            rows = k.let(self.size + 1 - sizes, "rows")
-            begin = k.let(tirx.Select(sizes < i64(1), bounds[0], tirx.max(bounds[0], self.larger)), "begin")
-            end = k.let(tirx.Select(sizes < i64(1), tirx.min(bounds[1], self.larger), bounds[1]), "end")
+            rows = k.opaque(self.size + 1 - sizes, "rows")
+            begin = k.opaque(tirx.Select(sizes < i64(1), bounds[0], tirx.max(bounds[0], self.larger)), "begin")
+            end = k.opaque(tirx.Select(sizes < i64(1), tirx.min(bounds[1], self.larger), bounds[1]), "end")
 
             def run(compute: Compute, begin: Expr = begin, end: Expr = end, rows: Expr = rows) -> None:
                 with k.loop(begin, tirx.max(begin, end)) as number:
@@ -70,7 +70,7 @@ class RowTiles:
         block, end of blocks)."""
         k = self.k
         row = self.row(tile)
-        rows = k.let(self.size + tirx.Select(tile < self.larger, i64(1), i64(0)), "rows")
+        rows = k.opaque(self.size + tirx.Select(tile < self.larger, i64(1), i64(0)), "rows")
         units = k.let(quotient(blocks + (UNIT_BLOCKS - 1), UNIT_BLOCKS), "units")
 
         def run(compute: Compute) -> None:
