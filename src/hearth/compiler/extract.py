@@ -34,6 +34,7 @@ from hearth.compiler.plan import (
     PlanOutput,
     Step,
 )
+from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work, step_cost
 from hearth.model.network import Bound, Function, Input, Network
 from hearth.quant.formats import LANES, round_up
@@ -225,10 +226,11 @@ class _Extractor:
 
 def _row_stride(physical: Any, logical: Any) -> Any:
     """Elements from one row of a result to the next: what has taken another shape where it lay has the old one's type,
-    but rows of floats are always padded to whole vectors, and those of integers never."""
+    but rows of floats are padded to whole vectors, and those of integers never. Rows of prepared pixels are as long as
+    they are, in both types."""
     if not len(logical.shape):
         return 1
     size = logical.shape[-1]
-    if dtype_of(physical) not in ("float32", "float16"):
+    if dtype_of(physical) not in ("float32", "float16") or equal_sizes(physical.shape[-1], size):
         return size
     return tirx.floordiv(size + (LANES - 1), tirx.IntImm("int64", LANES)) * LANES
