@@ -16,7 +16,7 @@ from hearth.errors import UsageError
         ({"kv": "q4"}, "kv is 'q4', but must be 'f16' or 'q8'."),
         ({"quant": "q5"}, "quant is 'q5', but must be 'f32', 'f16', 'q8', 'q4', 'q4a' or 'int8'."),
         ({"head": "q5"}, "head is 'q5'"),
-        ({"precision": "low"}, "precision is 'low', but must be 'default' or 'high'."),
+        ({"precision": "low"}, "precision is 'low', but must be 'default', 'high' or 'fast'."),
         ({"precision": None}, "precision is None"),
         ({"speculate": "x"}, "speculate is 'x', but must be 'lookup' or 'off'."),
         ({"context_overflow": "x"}, "context_overflow is 'x', but must be 'error' or 'slide'."),
