@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,9 @@ def test_what_follows_a_product(epilogues: tuple[Isa, KernelLibrary], options: d
     assert (error <= 2e-6 * np.abs(expected) + 2e-6 + allowed).all()
 
 
+SPILL = re.compile(r"%[yz]mm\d+, -?\d*\(%r[sb]p\)")
+
+
 @pytest.mark.parametrize("name", ["avx512vnni", "avxvnni"])
 @pytest.mark.parametrize("options", [{"activation": "gelu"}, {"activation": "silu", "gated": True}], ids=str)
 def test_sums_stay_in_registers_whatever_follows(name: str, options: dict[str, Any]) -> None:
@@ -210,7 +214,11 @@ def test_sums_stay_in_registers_whatever_follows(name: str, options: dict[str, A
     module = tvm.IRModule({kernel.name: kernel.finish()})
     code = compile_module(module, llvm_target("x86_64-linux-gnu", ISAS[name])).inspect_source("asm")
     assert code.count("vpdpbusd") > 100
-    spilled = re.findall(r"%[yz]mm\d+, -?\d*\(%r[sb]p\)", code)
+    instructions = [line for line in code.splitlines() if re.match(r"\t[a-z]", line)]
+    products = [i for i, line in enumerate(instructions) if "vpdpbusd" in line]
+    # Between two products that stand close together is within a loop over K; what spills outside of it costs little.
+    within = [range(i, j) for i, j in pairwise(products) if j - i < 30]
+    spilled = [instructions[i] for between in within for i in between if SPILL.search(instructions[i])]
     assert len(spilled) < 20, f"{len(spilled)} vectors are spilled"
 
 
