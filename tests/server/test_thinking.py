@@ -103,7 +103,10 @@ def test_an_effort_reaches_a_template_that_knows_efforts_and_is_no_error_where_t
         {"model": "m", "messages": FRANCE, "output_config": {"effort": "low"}, "thinking": {"type": "enabled"}}
     )
     for template, variables in ((knows, {"reasoning_effort": "low"}), (thinks, None), (plain, None)):
-        assert asked(cast("LLM", SimpleNamespace(chat_template=template)), body)[1]["template_variables"] == variables
+        assert (
+            asked(cast("LLM", SimpleNamespace(chat_template=template, sees=False)), body)[1]["template_variables"]
+            == variables
+        )
     assert variables_of_thinking("low", knows, field="f") == ({"reasoning_effort": "low"}, None)
     assert (
         variables_of_thinking("low", thinks, field="f") == variables_of_thinking("none", plain, field="f") == ({}, None)

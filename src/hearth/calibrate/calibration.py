@@ -21,7 +21,6 @@ from hearth.calibrate.moments import Moments
 from hearth.calibrate.observer import Observer
 from hearth.calibrate.rounding import Rounded, round_together
 from hearth.compiler.compile import Job, Progress, one_at_a_time
-from hearth.compiler.pack import read_parameter
 from hearth.image.folder import spread
 from hearth.model.weights import ComputedWeight, WeightSource
 from hearth.quant.mixed import Candidate, Mixture, choose_coarse
@@ -125,6 +124,8 @@ def _rounded(
     job: Job, observer: Observer, moments: Mapping[str, Moments], mixture: Mixture, report: Progress
 ) -> dict[str, tuple[Rounded, F32]]:
     """Matrices in 4 bits, and their errors."""
+    from hearth.compiler.pack import read_parameter
+
     biases = _biases(observer)
     groups: dict[tuple[int, bool], list[str]] = {}
     for weight in moments:
@@ -206,6 +207,8 @@ def _with(job: Job, chosen: Mapping[str, Rounded], quant: str, mixture: Mixture)
 
 
 def _shifted(bias: str, job: Job, shift: F32) -> ComputedWeight:
+    from hearth.compiler.pack import read_parameter
+
     source = job.network.sources[bias]
     values = read_parameter(bias, source, job.checkpoint) + shift
     tensors = (source.tensor,) if isinstance(source, WeightSource) else source.tensors

@@ -181,7 +181,7 @@ def test_a_model_gives_its_memory_back_and_opens_again(page: Page) -> None:
 def test_a_gguf_from_the_page_has_the_name_that_it_is_listed_by(page: Page, hub: FakeHub, tmp_path: Path) -> None:
     """Else its conversations would not find it after the next start."""
     twin = (Path(__file__).parents[2] / "golden" / "llama3" / "twin.gguf").read_bytes()
-    hub.publish("someone/twin-GGUF", {"twin-F16.gguf": twin, "mmproj.gguf": b"x"})
+    hub.publish("someone/twin-GGUF", {"twin-F16.gguf": twin})
     for typed in ("someone/twin-GGUF", f"{hub.url}/someone/twin-GGUF", "someone/twin-GGUF:f16"):
         page.post("/models/pulls", {"name": typed})
     lines = page.get("/models/pulls")["pulls"]

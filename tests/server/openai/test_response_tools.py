@@ -63,7 +63,7 @@ def test_what_the_model_called_in_a_namespace_stands_under_one_name_in_its_histo
         {"type": "custom_tool_call", "call_id": "c2", "name": "patch", "input": 'a "b"\n'},
     ]
     body = ResponseRequest.model_validate({"model": "m", "input": calls})
-    told = [call["function"] for call in as_messages(body)[0]["tool_calls"]]
+    told = [call["function"] for call in as_messages(body, sees=False)[0]["tool_calls"]]
     assert told[0] == {"name": toolbox(AGENTS).functions[0]["function"]["name"], "arguments": "{}"}
     assert (told[1]["name"], json.loads(told[1]["arguments"])) == ("patch", {"input": 'a "b"\n'})
 
