@@ -1,46 +1,32 @@
-"""PyTorch's operators that make, move and pick elements."""
+"""PyTorch's operators that move elements."""
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.imported.aten_context import Context, Converter
-from hearth.model.imported.indices import from_front, joined_numbers, take, written
 from hearth.model.imported.moves import (
     binary,
     broadcast,
-    broadcast_shape,
     part,
     permute,
     reshape,
     tile,
-    where,
     without_axis,
 )
-
-_TO_THE_END = (1 << 31) - 1
-
-
-def _total(sizes: Sequence[Any]) -> Any:
-    total: Any = 1
-    for size in sizes:
-        total = total * size
-    return total
 
 
 def _view(c: Context) -> Any:
     have, wanted = c.shape(), list(c.get("size", c.get("shape", [])))
     if any(isinstance(dim, int) and dim == -1 for dim in wanted):
-        given = _total([dim for dim in wanted if not (isinstance(dim, int) and dim == -1)])
-        rest = c.g.simplified(_total(have) // given)
+        given = math.prod([dim for dim in wanted if not (isinstance(dim, int) and dim == -1)])
+        rest = c.g.simplified(math.prod(have) // given)
         wanted = [rest if isinstance(dim, int) and dim == -1 else dim for dim in wanted]
     return reshape(c.g, c.x(), wanted)
 
@@ -48,12 +34,12 @@ def _view(c: Context) -> Any:
 def _flatten(c: Context) -> Any:
     have = c.shape()
     begin, end = c.axis("start_dim", 0), c.axis("end_dim", -1)
-    return reshape(c.g, c.x(), [*have[:begin], _total(have[begin : end + 1]), *have[end + 1 :]])
+    return reshape(c.g, c.x(), [*have[:begin], math.prod(have[begin : end + 1]), *have[end + 1 :]])
 
 
 def _unflatten(c: Context) -> Any:
     have, axis, sizes = c.shape(), c.axis(), list(c.get("sizes"))
-    given = _total([size for size in sizes if size != -1])
+    given = math.prod([size for size in sizes if size != -1])
     sizes = [c.g.simplified(have[axis] // given) if size == -1 else size for size in sizes]
     return reshape(c.g, c.x(), [*have[:axis], *sizes, *have[axis + 1 :]])
 
@@ -168,242 +154,6 @@ def _unbind(c: Context) -> Any:
     return [[without_axis(c.g, part(c.g, c.x(), axis, i, i + 1), axis) for i in range(dim)]]
 
 
-def _slice(c: Context) -> Any:
-    axis = c.axis()
-    return part(c.g, c.x(), axis, *_span(c, c.shape()[axis]), c.get("step", 1))
-
-
-def _span(c: Context, dim: Any) -> tuple[Any, Any]:
-    begin, end = c.get("start", 0), c.get("end", _TO_THE_END)
-    if all(isinstance(n, int) for n in (dim, begin, end)):
-        first, last, _ = slice(begin, end).indices(dim)
-        return first, max(last, first)
-    if isinstance(begin, int) and begin < 0:
-        begin = dim + begin
-    if isinstance(end, int):
-        end = dim if end >= _TO_THE_END else dim + end if end < 0 else end
-    return begin, c.g.simplified(end)
-
-
-def _select(c: Context) -> Any:
-    axis, index = c.axis(), c.get("index")
-    if isinstance(index, int) and index < 0:
-        index = c.shape()[axis] + index
-    return without_axis(c.g, part(c.g, c.x(), axis, index, index + 1), axis)
-
-
-def _narrow(c: Context) -> Any:
-    axis, begin = c.axis(), c.get("start", 0)
-    return part(c.g, c.x(), axis, begin, begin + c.get("length"))
-
-
-def _scattered(c: Context, axis: int, begin: int, end: int, source: Any) -> Any:
-    """x with the elements [begin, end) of an axis replaced."""
-    x = c.x()
-    dim = c.shape()[axis]
-    parts = [part(c.g, x, axis, 0, begin)] if begin else []
-    parts += [source, *([part(c.g, x, axis, end, dim)] if not c.g.same(end, dim) else [])]
-    return source if len(parts) == 1 else c.g.emit(op.concat(parts, axis))
-
-
-def _slice_scatter(c: Context) -> Any:
-    if c.get("step", 1) != 1:
-        raise Unsupported("it writes in steps")
-    axis = c.axis()
-    begin, end = _span(c, c.shape()[axis])
-    have = c.shape()
-    return _scattered(c, axis, begin, end, broadcast(c.g, c.x("src"), [*have[:axis], end - begin, *have[axis + 1 :]]))
-
-
-def _select_scatter(c: Context) -> Any:
-    axis, index = c.axis(), c.get("index")
-    have = c.shape()
-    index = index % have[axis] if isinstance(have[axis], int) else index
-    source = broadcast(c.g, c.x("src"), [*have[:axis], *have[axis + 1 :]])
-    return _scattered(c, axis, index, index + 1, reshape(c.g, source, [*have[:axis], 1, *have[axis + 1 :]]))
-
-
-def _copy(c: Context) -> Any:
-    return broadcast(c.g, c.cast(c.x("src"), str(c.x().ty.dtype)), c.shape())
-
-
-def _embedding(c: Context) -> Any:
-    return take(c.g, c.x("weight"), c.x("indices"), 0)
-
-
-def _index_select(c: Context) -> Any:
-    return take(c.g, c.x(), c.x("index"), c.axis())
-
-
-def _index(c: Context) -> Any:
-    """x[i, :, j]: one index array, or several beside each other."""
-    x, given = c.x(), c.get("indices")
-    places = [axis for axis, index in enumerate(given) if index is not None]
-    arrays = [c.tensor(given[axis]) for axis in places]
-    if any(str(array.ty.dtype) == "bool" for array in arrays):
-        return _masked(c, x, places, arrays)
-    have, rank = c.g.shape(x), c.g.rank(x)
-    # Indices that stand apart are brought to the front, where torch puts the result of theirs too.
-    first = places[0] if places == list(range(places[0], places[-1] + 1)) else 0
-    order = [*range(first), *places, *(axis for axis in range(first, rank) if axis not in places)]
-    moved = permute(c.g, x, order) if order != list(range(rank)) else x
-    lead = broadcast_shape(c.g, arrays)
-    arrays = [broadcast(c.g, array, lead) for array in arrays] if len(arrays) > 1 else arrays
-    have = [have[axis] for axis in order]
-    behind = first + len(places)
-    flat = joined_numbers(c.g, arrays, have[first:behind]) if len(arrays) > 1 else arrays[0]
-    joined = reshape(c.g, moved, [*have[:first], _total(have[first:behind]), *have[behind:]])
-    return take(c.g, joined, flat, first)
-
-
-def _masked(c: Context, x: Any, places: list[int], arrays: list[Any]) -> Any:
-    mask = c.g.value(arrays[0])
-    if len(arrays) != 1 or mask is None:
-        raise Unsupported("it picks by a mask that depends on the inputs")
-    rest = c.g.shape(x)[places[0] + mask.ndim :]
-    flat = reshape(c.g, x, [*c.g.shape(x)[: places[0]], mask.size, *rest])
-    return c.g.emit(op.take(flat, c.g.constant(np.flatnonzero(mask)), places[0], mode="clip"))
-
-
-def _gather(c: Context) -> Any:
-    return c.g.emit(op.gather_elements(c.x(), from_front(c.g, c.x("index"), c.shape()[c.axis()]), c.axis()))
-
-
-_SCATTERED = {
-    None: "update",
-    "add": "add",
-    "multiply": "mul",
-    "sum": "add",
-    "prod": "mul",
-    "amax": "max",
-    "amin": "min",
-}
-
-
-def _scatter(c: Context) -> Any:
-    """Elements of an axis replaced, or changed, at the places that an array of their numbers gives."""
-    how, x, index = c.get("reduce"), c.x(), c.x("index")
-    if c.node.target.startswith("aten.scatter_add"):
-        how = "add"
-    if how not in _SCATTERED or c.get("include_self", True) is False:
-        raise Unsupported(f"it reduces by {how}")
-    source = c.x("src") if c.get("src") is not None else c.x("value")
-    source = c.cast(source, str(x.ty.dtype))
-    shape = c.g.shape(index)
-    if c.rank("index") != c.g.rank(source):
-        source = broadcast(c.g, source, shape)
-    for axis, size in enumerate(shape):  # what the source has more is not read
-        source = part(c.g, source, axis, 0, size)
-    places = from_front(c.g, index, c.shape()[c.axis()])
-    return c.g.emit(op.scatter_elements(x, places, source, c.axis(), _SCATTERED[how]))
-
-
-def _index_put(c: Context) -> Any:
-    """x[i, j] = values: by arrays of numbers, or by a mask of all of x."""
-    x, given = c.x(), c.get("indices")
-    places = [axis for axis, index in enumerate(given) if index is not None]
-    arrays = [c.tensor(given[axis]) for axis in places]
-    values = c.cast(c.x("values"), str(x.ty.dtype))
-    if len(arrays) == 1 and str(arrays[0].ty.dtype) == "bool":
-        return _put_masked(c, x, places[0], arrays[0], values)
-    if any(str(array.ty.dtype) == "bool" for array in arrays):
-        raise Unsupported("it writes by a mask and by numbers")
-    rank = c.rank()
-    if places != list(range(places[0], places[-1] + 1)):
-        raise Unsupported("its indices stand apart")
-    order = [*places, *(axis for axis in range(rank) if axis not in places)]
-    lead = broadcast_shape(c.g, arrays)
-    arrays = [broadcast(c.g, array, lead) for array in arrays]
-    have = c.shape()
-    # Values have the axes of the indices in the place of those that these are of.
-    first, count = places[0], len(lead)
-    whole = [*have[:first], *lead, *have[places[-1] + 1 :]]
-    values = broadcast(c.g, values, whole)
-    to_front = [*range(first, first + count), *range(first), *range(first + count, len(whole))]
-    moved = written(
-        c.g, permute(c.g, x, order), arrays, permute(c.g, values, to_front), "add" if c.get("accumulate", False) else
-        "update",
-    )  # fmt: skip
-    return permute(c.g, moved, [order.index(axis) for axis in range(rank)])
-
-
-def _put_masked(c: Context, x: Any, first: int, mask: Any, values: Any) -> Any:
-    have, shape = c.g.shape(x), c.g.shape(mask)
-    if c.get("accumulate", False) or (c.g.scalar(values) is None and c.g.rank(values) > 0):
-        raise Unsupported("it writes several values by a mask")
-    wide = reshape(c.g, mask, [*[1] * first, *shape, *[1] * (len(have) - first - len(shape))])
-    return where(c.g, broadcast(c.g, wide, have), broadcast(c.g, values, have), x)
-
-
-def _full(c: Context) -> Any:
-    value = c.get("fill_value")
-    return _filled(c, c.get("size"), value, c.dtype("float32" if isinstance(value, float) else _kind(value)))
-
-
-def _kind(value: Any) -> str:
-    return "bool" if isinstance(value, bool) else "int32"
-
-
-def _filled(c: Context, sizes: Sequence[Any], value: Any, dtype: str | None) -> Any:
-    dtype = dtype or "float32"
-    return c.g.emit(op.full(c.g.sizes(list(sizes)), relax.const(np.array(value, dtype), dtype), dtype))
-
-
-def _made(value: int) -> Converter:
-    return lambda c: _filled(c, c.get("size"), value, c.dtype())
-
-
-def _made_like(value: int) -> Converter:
-    return lambda c: _filled(c, c.shape(), value, c.dtype(str(c.x().ty.dtype)))
-
-
-def _new(value: int) -> Converter:
-    return lambda c: _filled(c, c.get("size"), value, c.dtype(str(c.x().ty.dtype)))
-
-
-def _full_like(c: Context) -> Any:
-    return _filled(c, c.shape(), c.get("fill_value"), c.dtype(str(c.x().ty.dtype)))
-
-
-def _fill(c: Context) -> Any:
-    return broadcast(c.g, c.cast(c.x("value"), str(c.x().ty.dtype)), c.shape())
-
-
-def _arange(c: Context) -> Any:
-    start, end, step = c.get("start", 0), c.get("end"), c.get("step", 1)
-    floats = any(isinstance(n, float) for n in (start, end, step))
-    dtype = c.dtype("float32" if floats else "int32") or "int32"
-    if all(isinstance(n, int | float) for n in (start, end, step)):
-        if step == 0 or not all(map(math.isfinite, (start, end, step))):
-            raise Unsupported("its numbers do not count up or down to an end")
-        c.g.require_small(max(0, math.ceil((end - start) / step)))
-        return c.g.constant(np.arange(start, end, step).astype(dtype))
-    return c.cast(c.g.emit(op.arange(start, end, step, "int32")), dtype)
-
-
-def _linspace(c: Context) -> Any:
-    c.g.require_small(max(0, c.get("steps")))
-    return c.g.constant(np.linspace(c.get("start"), c.get("end"), c.get("steps")).astype(np.float32))
-
-
-def _scalar_tensor(c: Context) -> Any:
-    value = c.get("s", c.get("data"))
-    return c.g.constant(np.array(value, c.dtype("float32" if isinstance(value, float) else _kind(value))))
-
-
-def _meshgrid(c: Context) -> Any:
-    parts = [c.tensor(x) for x in c.get("tensors")]
-    sizes = [c.g.shape(x)[0] for x in parts]
-    order = [1, 0, *range(2, len(parts))] if c.get("indexing", "ij") == "xy" and len(parts) > 1 else range(len(parts))
-    whole = [sizes[i] for i in order]
-    found = []
-    for i, x in enumerate(parts):
-        place = list(order).index(i)
-        row = reshape(c.g, x, [sizes[i] if axis == place else 1 for axis in range(len(parts))])
-        found.append(broadcast(c.g, row, whole))
-    return [found]
-
-
 def _roll(c: Context) -> Any:
     x = c.x()
     shifts = c.get("shifts") if isinstance(c.get("shifts"), list) else [c.get("shifts")]
@@ -465,6 +215,12 @@ def _triangle(upper: bool) -> Converter:
     return convert
 
 
+def _pad_as(c: Context, mode: str) -> Any:
+    left, right, top, bottom = (int(n) for n in c.get("padding"))
+    pairs = [0] * (2 * (c.rank() - 2)) + [top, bottom, left, right]
+    return c.g.emit(op.nn.pad(c.x(), pairs, mode))
+
+
 def _pixel_shuffle(c: Context) -> Any:
     r = c.get("upscale_factor")
     b, depth, h, w = c.shape()
@@ -483,31 +239,6 @@ def _sym_size(c: Context) -> Any:
     return c.shape()[c.axis()]
 
 
-def _getitem(c: Context) -> Any:
-    a, b = (c.get(name) for name in c.node.arguments)
-    return a[b]
-
-
-def _sizes(function: Callable[[Any, Any], Any]) -> Converter:
-    """Python's operators on sizes and numbers."""
-
-    def convert(c: Context) -> Any:
-        a, b = (c.get(name) for name in c.node.arguments)
-        if isinstance(a, int | float) and isinstance(b, int | float):
-            return function(a, b)
-        return c.g.simplified(function(a, b))
-
-    return convert
-
-
-def _whole(function: Callable[[float], int]) -> Converter:
-    def convert(c: Context) -> Any:
-        (a,) = (c.get(name) for name in c.node.arguments)
-        return function(a) if isinstance(a, int | float) else a
-
-    return convert
-
-
 SHAPES: dict[str, Converter] = {
     "view": _view, "reshape": _view, "_unsafe_view": _view, "view_copy": _view, "flatten": _flatten,
     "unflatten": _unflatten, "transpose": _transpose, "permute": _permute, "t": _t, "numpy_T": _t,
@@ -515,36 +246,9 @@ SHAPES: dict[str, Converter] = {
     "unsqueeze": _unsqueeze, "squeeze": _squeeze, "expand": _expand, "repeat": _repeat, "tile": _repeat,
     "repeat_interleave": _repeat_interleave, "cat": _concat, "concat": _concat, "concatenate": _concat,
     "stack": _stack, "split": _split, "split_with_sizes": _split, "chunk": _chunk, "unbind": _unbind,
-    "slice": _slice, "select": _select, "narrow": _narrow, "slice_scatter": _slice_scatter,
-    "select_scatter": _select_scatter, "copy": _copy, "embedding": _embedding, "index_select": _index_select,
-    "index": _index, "gather": _gather, "scatter": _scatter, "scatter_add": _scatter, "scatter_reduce": _scatter,
-    "index_put": _index_put, "full": _full, "full_like": _full_like, "fill": _fill, "zeros": _made(0),
-    "ones": _made(1), "empty": _made(0), "zeros_like": _made_like(0), "ones_like": _made_like(1),
-    "empty_like": _made_like(0), "new_zeros": _new(0), "new_ones": _new(1), "new_full": _full, "arange": _arange,
-    "linspace": _linspace, "scalar_tensor": _scalar_tensor, "meshgrid": _meshgrid, "roll": _roll, "flip": _flip,
-    "diff": _diff,
+    "roll": _roll, "flip": _flip, "diff": _diff,
     "pad": _pad, "constant_pad_nd": _pad, "reflection_pad2d": lambda c: _pad_as(c, "reflect"),
     "replication_pad2d": lambda c: _pad_as(c, "replicate"), "tril": _triangle(upper=False),
     "triu": _triangle(upper=True), "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle,
-    "sym_size": _sym_size, "sym_numel": lambda c: c.g.simplified(_total(c.shape())),
+    "sym_size": _sym_size, "sym_numel": lambda c: c.g.simplified(math.prod(c.shape())),
 }  # fmt: skip
-
-
-def _pad_as(c: Context, mode: str) -> Any:
-    left, right, top, bottom = (int(n) for n in c.get("padding"))
-    pairs = [0] * (2 * (c.rank() - 2)) + [top, bottom, left, right]
-    return c.g.emit(op.nn.pad(c.x(), pairs, mode))
-
-
-SIZES: dict[str, Converter] = {
-    "_operator.getitem": _getitem,
-    "_operator.add": _sizes(operator.add),
-    "_operator.sub": _sizes(operator.sub),
-    "_operator.mul": _sizes(operator.mul),
-    "_operator.floordiv": _sizes(operator.floordiv),
-    "_operator.truediv": _sizes(operator.truediv),
-    "_operator.mod": _sizes(operator.mod),
-    "math.floor": _whole(math.floor),
-    "math.ceil": _whole(math.ceil),
-    "math.trunc": _whole(math.trunc),
-}
