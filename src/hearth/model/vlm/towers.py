@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hearth.model.tensors import Rules
+from hearth.model.tensors import Places, Rules
 from hearth.model.vision.families import vit
 from hearth.model.vision.families.clip import VISION_DEFAULTS as CLIP_DEFAULTS
 from hearth.model.vision.families.clip import image_rules, inner_source
@@ -17,6 +17,17 @@ from hearth.model.vision.vit import Vit, VitConfig
 
 if TYPE_CHECKING:
     from hearth.model.vision.graph import Graph
+
+TOWER_PLACES = Places(
+    prefixes=(
+        ("model.vision_tower.vision_model.", "vision_tower."),
+        ("vision_tower.vision_model.", "vision_tower."),
+        ("model.vision_tower.", "vision_tower."),
+        ("model.multi_modal_projector.", "multi_modal_projector."),
+    ),
+    ignored=("*position_ids", "*vision_tower.head.*", "*vision_tower.vision_model.head.*"),  # SigLIP's pooling
+)
+"""Versions of transformers have the base model's name before all of what sees, and the tower's own name within."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hearth.model.tensors import Places, Rules
+from hearth.model.tensors import Rules
 from hearth.model.text.config import DecoderConfig
 from hearth.model.vision.model import Source, Write
 from hearth.model.vision.names import Naming
@@ -12,7 +12,7 @@ from hearth.model.vision.parameters import Scope
 from hearth.model.vision.reading import activation, whole
 from hearth.model.vlm.model import Family, PictureText, Sight, sight_part
 from hearth.model.vlm.projectors import MlpProjector
-from hearth.model.vlm.towers import Features, tower_config, tower_rules
+from hearth.model.vlm.towers import TOWER_PLACES, Features, tower_config, tower_rules
 
 if TYPE_CHECKING:
     from hearth.model.vision.graph import Graph
@@ -61,19 +61,10 @@ RULES: Rules = {
     "image.projector.first": "multi_modal_projector.linear_1",
     "image.projector.second": "multi_modal_projector.linear_2",
 }
-# Versions of transformers have the base model's name before all of them, and the tower's own name within.
 _NAMING = Naming(
     RULES,
     marker="multi_modal_projector.linear_1.weight",
-    places=Places(
-        prefixes=(
-            ("model.vision_tower.vision_model.", "vision_tower."),
-            ("vision_tower.vision_model.", "vision_tower."),
-            ("model.vision_tower.", "vision_tower."),
-            ("model.multi_modal_projector.", "multi_modal_projector."),
-        ),
-        ignored=("*position_ids", "*vision_tower.head.*", "*vision_tower.vision_model.head.*"),  # SigLIP's pooling
-    ),
+    places=TOWER_PLACES,
 )
 
 FAMILY = Family(
