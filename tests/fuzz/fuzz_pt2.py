@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.model.imported.exported import import_exported
 
+from .archives import entries_of, write
 from .harness import Target, main
 from .mutation import Mutator
 
@@ -19,17 +18,11 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "imported"
 _JSON = ("models/model.json", "model_weights_config.json", "model_constants_config.json")
 
 
-@cache
-def _entries(name: str) -> dict[str, bytes]:
-    with zipfile.ZipFile(GOLDEN / f"{name}.pt2") as archive:
-        return {entry: archive.read(entry) for entry in archive.namelist()}
-
-
 def make(mutator: Mutator) -> dict[str, bytes] | bytes:
     name = mutator.choice(("functions", "mobile", "t5", "indices", "recurrent", "resizes"))
     if mutator.one_in(6):
         return mutator.bytes((GOLDEN / f"{name}.pt2").read_bytes())
-    entries = dict(_entries(name))
+    entries = dict(entries_of(GOLDEN / f"{name}.pt2"))
     entry = mutator.choice([entry for entry in entries if entry.endswith(_JSON)])
     entries[entry] = mutator.written(mutator.json(json.loads(entries[entry])))
     return entries
@@ -39,12 +32,7 @@ def make(mutator: Mutator) -> dict[str, bytes] | bytes:
 def opened(folder: Path) -> Iterator[Callable[[dict[str, bytes] | bytes], None]]:
     def run(content: dict[str, bytes] | bytes) -> None:
         path = folder / "model.pt2"
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            with zipfile.ZipFile(path, "w") as archive:
-                for name, data in content.items():
-                    archive.writestr(name, data)
+        write(path, content)
         program = ExportedProgram(path)
         for tensor, info in program.tensors.items():
             assert program.array(tensor).shape == info.shape

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from hearth.checkpoint.torch_file import TorchCheckpoint
 from hearth.errors import Unsupported
 
+from .archives import entries_of, write
 from .harness import Target, main
 from .mutation import Mutator
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "torch_files"
 
 
-@cache
-def _entries(name: str) -> dict[str, bytes]:
-    with zipfile.ZipFile(GOLDEN / name) as archive:
-        return {entry: archive.read(entry) for entry in archive.namelist()}
-
-
 def make(mutator: Mutator) -> dict[str, bytes] | bytes:
     if mutator.one_in(3):
         return mutator.bytes((GOLDEN / mutator.choice(("old.pth", "new.pth"))).read_bytes())
-    entries = dict(_entries(mutator.choice(("new.pth", "training.pth"))))
+    entries = dict(entries_of(GOLDEN / mutator.choice(("new.pth", "training.pth"))))
     entry = next(entry for entry in entries if entry.endswith("data.pkl"))
     entries[entry] = mutator.bytes(entries[entry])
     return entries
@@ -36,12 +29,7 @@ def make(mutator: Mutator) -> dict[str, bytes] | bytes:
 def opened(folder: Path) -> Iterator[Callable[[dict[str, bytes] | bytes], None]]:
     def run(content: dict[str, bytes] | bytes) -> None:
         path = folder / "resnet18.pth"
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            with zipfile.ZipFile(path, "w") as archive:
-                for name, data in content.items():
-                    archive.writestr(name, data)
+        write(path, content)
         checkpoint = TorchCheckpoint(path)
         for tensor, info in checkpoint.tensors.items():
             try:

@@ -57,6 +57,18 @@ def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
     return outputs
 
 
+def write(target: Path, tensors: dict[str, tuple[list[int], str]], outputs: dict[str, Any]) -> None:
+    """The files that every golden model has besides its configuration."""
+    rows = (f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in tensors.items())
+    (target / "tensors.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    np.savez_compressed(target / "expected.npz", **outputs)
+    for file in target.iterdir():
+        file.chmod(0o644)
+    size = sum(file.stat().st_size for file in target.iterdir())
+    spread = ", ".join(f"{name} {value.shape} {value.std():.2f}" for name, value in outputs.items())
+    sys.stdout.write(f"{target.name}: {size // 1024} KiB, {spread}\n")
+
+
 def make(recipe: Recipe) -> None:
     target = HERE / recipe.name
     target.mkdir(exist_ok=True)
@@ -65,14 +77,7 @@ def make(recipe: Recipe) -> None:
         tensors = published(recipe, folder)
         outputs = expected(recipe, folder)
         (target / "config.json").write_text((folder / "config.json").read_text())
-    rows = (f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in tensors.items())
-    (target / "tensors.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
-    np.savez_compressed(target / "expected.npz", **outputs)
-    for file in target.iterdir():
-        file.chmod(0o644)
-    size = sum(file.stat().st_size for file in target.iterdir())
-    spread = ", ".join(f"{name} {value.shape} {value.std():.2f}" for name, value in outputs.items())
-    sys.stdout.write(f"{recipe.name}: {size // 1024} KiB, {spread}\n")
+    write(target, tensors, outputs)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ what transformers' own classes compute of the drawn pictures and prompts in f64,
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,27 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from ..vision.draws import draw_tensor
+from ..vision.make_golden import published, write
 from . import HERE, draw_prompt, draw_tiles, vocabulary
 from .gguf_twins import write_twins
 from .recipes import RECIPES, Recipe
-
-
-def published(recipe: Recipe, folder: Path) -> dict[str, tuple[list[int], str]]:
-    """Saves a model as transformers publishes it, with the drawn weights; its tensors' shapes and types."""
-    model_class = getattr(transformers, recipe.model)
-    model = model_class(model_class.config_class(**recipe.config)).eval()
-    model.save_pretrained(folder)
-    with safe_open(folder / "model.safetensors", "np") as file:
-        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    drawn = {
-        name: draw_tensor(name, value.shape) if value.dtype.kind == "f" else value for name, value in tensors.items()
-    }
-    save_file(drawn, folder / "model.safetensors", {"format": "pt"})
-    return {name: (list(value.shape), value.dtype.name) for name, value in tensors.items()}
 
 
 def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -66,14 +50,7 @@ def make(recipe: Recipe) -> None:
             config = getattr(transformers, recipe.model).config_class.from_pretrained(folder)
             write_twins(recipe.model, config, weights, vocabulary(recipe), dict(recipe.processor), target)
         (target / "config.json").write_text((folder / "config.json").read_text())
-    rows = (f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in tensors.items())
-    (target / "tensors.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
-    np.savez_compressed(target / "expected.npz", **outputs)
-    for file in target.iterdir():
-        file.chmod(0o644)
-    size = sum(file.stat().st_size for file in target.iterdir())
-    spread = ", ".join(f"{name} {value.shape} {value.std():.2f}" for name, value in outputs.items())
-    sys.stdout.write(f"{recipe.name}: {size // 1024} KiB, {spread}\n")
+    write(target, tensors, outputs)
 
 
 if __name__ == "__main__":
