@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CompileError, Unsupported, UsageError
 from hearth.prepare import COMPILE_HINT
+from hearth.quant.policy import Precision
 from hearth.runtime import Model, Session, TensorInfo
 
 Sizes = Mapping[str, int | tuple[int, int]]
@@ -117,7 +118,7 @@ def compile(  # what it is called everywhere else
     dynamic_shapes: Any = None,
     quant: str | None = None,
     calibrate: str | os.PathLike[str] | None = None,
-    precision: Literal["default", "high"] = "default",
+    precision: Precision = "default",
     output: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Graph:
@@ -131,7 +132,7 @@ def compile(  # what it is called everywhere else
         quant: number format of the matrices: `q8` by default; `f32` computes what the original does; `w4a8` needs
             `calibrate`.
         calibrate: folder of examples: pictures, or files .npz of numpy with an array for each input.
-        precision: `high` computes with f32 activations.
+        precision: `high` computes with f32 activations; `fast` is the format int8.
         output: folder to write the bundle to; None: Hearth's cache.
         threads: that compute.
 
@@ -153,7 +154,7 @@ def compile(  # what it is called everywhere else
 
 def _compiled(
     path: Path, name: str, sizes: Sizes | None, quant: str | None, calibrate: str | os.PathLike[str] | None,
-    precision: Literal["default", "high"], output: str | os.PathLike[str] | None, threads: int | None,
+    precision: Precision, output: str | os.PathLike[str] | None, threads: int | None,
 ) -> Graph:  # fmt: skip
     if not is_graph(path):
         raise UsageError(f"{path} is no .onnx or .pt2 file.", hint="Language models are opened with hearth.LLM.")

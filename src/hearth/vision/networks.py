@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from hearth.errors import UsageError
 from hearth.image.spec import VisionSpec, load_spec
 from hearth.model.kinds import VISION
 from hearth.prepare import Opened, ProgressCallback, open_model, prepare, start_loading
+from hearth.quant.policy import Precision
 from hearth.runtime import Model, Session
 
 _MOST_OPEN = 4
@@ -27,7 +28,7 @@ class Opening:
     model: str
     quant: str | None
     calibrate: str | None
-    precision: Literal["default", "high"]
+    precision: Precision
     threads: int | None
     mmap: bool
     offline: bool

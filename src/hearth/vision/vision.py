@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar, overload
+from typing import Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,7 @@ from hearth.model.vision import Task
 from hearth.opening import check_opening
 from hearth.prepare import ProgressCallback
 from hearth.progress import displayed
+from hearth.quant.policy import Precision
 from hearth.vision.networks import Networks, Opening
 from hearth.vision.postprocess import boxes_of, depth_of, match, objects_of, segmentation_of, top_labels
 from hearth.vision.results import Box, Depth, Label, Segmentation
@@ -87,7 +88,7 @@ class Vision:
             None: int8.
         calibrate: folder of pictures like those that it is to look at, for `w4a8`: matrices have 4 bits where these
             show that it costs little, 8 elsewhere.
-        precision: "default" computes with 8-bit activations, "high" with 32-bit floats.
+        precision: "default" computes with 8-bit activations, "high" with 32-bit floats; "fast" is the format int8.
         threads: None: the physical cores this process may use.
         mmap: map the weights instead of copying them.
         progress: told of download, compilation and loading; True: shows them on standard error.
@@ -105,7 +106,7 @@ class Vision:
         size: tuple[int, int] | None = None,
         quant: str | None = None,
         calibrate: str | os.PathLike[str] | None = None,
-        precision: Literal["default", "high"] = "default",
+        precision: Precision = "default",
         threads: int | None = None,
         mmap: bool = False,
         progress: ProgressCallback | bool | None = None,
