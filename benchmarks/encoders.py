@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         for turn in range(arguments.turns + 1):
             for i in range(len(sides)):
                 side = sides[(turn + i) % len(sides)]
-                side.run(1)
+                side.run(1, arguments.pause)
                 if turn == 0:  # to warm up
                     side.ms.clear()
         rows = [{"side": s.name, "texts_s": s.about["texts"] * 1e3 / statistics.median(s.ms), **s.about} for s in sides]
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".cache/encoders"), help="where exported models are kept")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds between turns; default: %(default)s")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.side = arguments.side or [*OURS, *PEERS]

@@ -19,6 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ class Side:
         self.about = self._ask(job)
         self.ms: list[float] = []
 
-    def run(self, runs: int) -> None:
+    def run(self, runs: int, pause: float) -> None:
+        time.sleep(pause)  # onnxruntime's threads spin on after their turn; by then they have gone to sleep
         self.ms += self._ask({"runs": runs})["ms"]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -94,11 +96,11 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
             job = {"side": name, "folder": str(folder), "threads": arguments.threads, "isa": arguments.isa}
             sides.append(Side(python, "_vision_worker.py", job))
         for side in sides:
-            side.run(arguments.warm)
+            side.run(arguments.warm, arguments.pause)
             side.ms.clear()
         for turn in range(arguments.turns):
             for i in range(len(sides)):
-                sides[(turn + i) % len(sides)].run(arguments.runs)
+                sides[(turn + i) % len(sides)].run(arguments.runs, arguments.pause)
         rows = []
         for side in sides:
             low, median, high = statistics.quantiles(side.ms, n=4)
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5, help="pictures in a turn")
     parser.add_argument("--warm", type=int, default=3)
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds between turns; default: %(default)s")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     peers = [side for side in PEERS if arguments.isa is None or side.startswith("openvino")]
