@@ -33,8 +33,13 @@ class Hearth:
         self._info = TextInfo.of(self._model.info)
         self._num_seqs = 0
         self._resize(1)
-        facts = self._bundle.manifest.facts
-        self.facts = {"weights_bytes": facts.weights_bytes, "kv_bytes_per_token": facts.kv_bytes_per_token}
+        manifest = self._bundle.manifest
+        if manifest.text is None:
+            raise SystemExit(f"{job.path} is no language model")
+        self.facts = {
+            "weights_bytes": manifest.facts.weights_bytes,
+            "kv_bytes_per_token": manifest.text.kv_bytes_per_token,
+        }
         self.vocab_size = self._info.vocab_size
         self.description = f"Hearth ({self._model.info.isa})"
 
