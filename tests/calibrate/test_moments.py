@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from hearth.calibrate.moments import Moments
 from hearth.calibrate.rounding import round_together
 from hearth.quant import FORMATS, unpack
+from hearth.quant.rotation import rotate_weight
 
 
 def seen(columns: int, items: int, rows: int) -> tuple[Moments, np.ndarray]:
@@ -35,11 +38,12 @@ def test_a_bias_takes_up_the_mean_of_the_error() -> None:
     """Of matrices that share activations, each by itself."""
     moments, values = seen(64, 20, 30)
     matrices = [np.random.default_rng(n).standard_normal((n, 64)).astype(np.float32) for n in (48, 5)]
-    for biases in (["a", "b"], [None, None]):
+    for biases, rotated in product((["a", "b"], [None, None]), (1, 4)):
         for matrix, (rounded, error) in zip(
-            matrices, round_together(matrices, biases, FORMATS["i4"], moments, "w"), strict=True
+            matrices, round_together(matrices, biases, FORMATS["i4"], moments, rotated, "w"), strict=True
         ):
-            np.testing.assert_allclose(unpack(rounded.blocks) - matrix, error, atol=1e-6)
+            stored = rotate_weight(matrix + error, rotated)
+            np.testing.assert_allclose(unpack(rounded.blocks), stored, atol=1e-6)
             assert (rounded.shift is None) == (rounded.bias is None)
             products = values @ error.T.astype(np.float64)
             if rounded.shift is not None:

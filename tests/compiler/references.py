@@ -32,6 +32,15 @@ ACTIVATIONS: dict[str, Callable[[F64], F64]] = {
 }
 
 
+def rotated(x: F64, vectors: int) -> F64:
+    """Rows whose columns are in vectors of 16, each group of so many of which is rotated lane by lane: number i of the
+    result is the sum of numbers j, less where the bits that i and j share are odd in number (Sylvester's matrix)."""
+    signs = np.array([[(-1) ** (i & j).bit_count() for j in range(vectors)] for i in range(vectors)])
+    if vectors == 1:
+        return x
+    return np.einsum("ij,rgjl->rgil", signs, x.reshape(len(x), -1, vectors, 16)).reshape(x.shape)
+
+
 def attention(
     q: F64, k: F64, v: F64, scale: float, bias: F64 | float = 0.0, seen: NDArray[np.bool_] | None = None
 ) -> F64:

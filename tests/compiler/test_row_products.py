@@ -23,7 +23,7 @@ from tests.compiler.kernel_library import (
     matrix_params,
     runs_here,
 )
-from tests.compiler.references import ACTIVATIONS
+from tests.compiler.references import ACTIVATIONS, rotated
 from tests.compiler.test_products import AVXVNNI_ENCODED_AS_AVX512
 from tests.quant.helpers import random_blocks
 
@@ -231,6 +231,8 @@ PREPARATIONS: list[dict[str, Any]] = [
     {"norm": "layer", "eps": EPS},
     {"norm": "layer", "eps": EPS, "weight": True},
     {"norm": "layer", "eps": EPS, "weight": True, "bias": True, "gather": True},
+    {"rotated": 2},
+    {"norm": "layer", "eps": EPS, "weight": True, "bias": True, "rotated": 16},
 ]
 
 
@@ -256,6 +258,8 @@ def normalised(x: F32, spec: RowPrepareSpec, weight: F32, bias: F32) -> NDArray[
 def test_rows_are_rounded_to_bytes(preparations: tuple[Isa, KernelLibrary], options: dict[str, Any], size: int) -> None:
     isa, library = preparations
     spec = RowPrepareSpec(isa, **options)
+    if spec.rotated > 1:
+        size = round_up(size, 16 * spec.rotated)
     rng = np.random.default_rng(2)
     kp, ld = round_up(size, 32), round_up(size, 16)
     x = (rng.standard_normal((6, size)) * 5 + 2).astype(np.float32)
@@ -266,13 +270,16 @@ def test_rows_are_rounded_to_bytes(preparations: tuple[Isa, KernelLibrary], opti
     source[:, :size] = x
     aq, scales = guarded((len(rows), kp), np.int8), guarded((len(rows),), np.float32)
     extra = [v for v, used in ((weight, spec.weight), (bias, spec.bias), (rows, spec.gather)) if used]
-    library.run(spec.name, [source, *map(copied, extra), aq, scales], [size, kp, ld], len(rows), chunk=3)
+    library.run(
+        spec.name, [source, *map(copied, extra), aq, scales], [size, kp, ld], len(rows), chunk=3,
+        scratch_bytes=spec.scratch_bytes(size),
+    )  # fmt: skip
     q = (aq.view(np.uint8) ^ (128 if isa.unsigned_activations else 0)).view(np.int8)
-    exact = normalised(x[rows], spec, weight, bias)
+    exact = rotated(normalised(x[rows], spec, weight, bias), spec.rotated)
     np.testing.assert_allclose(scales, np.abs(exact).max(axis=1) / 127, rtol=3e-6)
     assert not q[:, size:].any()
     assert (np.abs(q[:, :size] * scales[:, None].astype(np.float64) - exact) <= 0.5005 * scales[:, None] + 1e-30).all()
-    if spec.norm is None:
+    if spec.norm is None and spec.rotated == 1:
         largest = np.abs(x[rows]).max(axis=1, keepdims=True)
         inverse = np.where(largest > 0, np.float32(127) / np.maximum(largest, np.float32(1e-30)), np.float32(0))
         assert np.array_equal(q[:, :size], np.rint(x[rows] * inverse.astype(np.float32)))

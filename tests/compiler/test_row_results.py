@@ -17,7 +17,7 @@ from tests.compiler.kernel_library import (
     isa_params,
     matrix_params,
 )
-from tests.compiler.references import ACTIVATIONS
+from tests.compiler.references import ACTIVATIONS, rotated
 from tests.compiler.test_row_products import F32, Activations, activations, documented
 from tests.quant.helpers import random_blocks
 
@@ -35,14 +35,17 @@ OPTIONS: list[dict[str, Any]] = [
     {"add": "signed", "after": "relu", "to": "positive"},
     {"bias": True, "add": "positive"},
     {"gated": True, "activation": "silu"},
+    {"bias": True, "activation": "gelu", "rotated": 2},
 ]
 SHAPES = ((48, 64, 37), (23, 96, 5), (272, 32, 9))  # N, K and rows
 
 
 def specification(isa: Isa, options: dict[str, Any]) -> RowProductRowsSpec:
     to = options.get("to", "signed")
-    more = {key: value for key, value in options.items() if key not in ("to", "fmt")}
-    return RowProductRowsSpec(RowProductSpec(FORMATS[options.get("fmt", "i8")], isa, **more), to)
+    more = {key: value for key, value in options.items() if key not in ("to", "fmt", "rotated")}
+    return RowProductRowsSpec(
+        RowProductSpec(FORMATS[options.get("fmt", "i8")], isa, **more), to, options.get("rotated", 1)
+    )
 
 
 @pytest.fixture(scope="module", params=[*isa_params(), *matrix_params(), *emulated_params()])
@@ -84,7 +87,7 @@ def test_results_are_rows_of_bytes(
     isa, kernels = library
     spec = specification(isa, options)
     product, rng = spec.product, np.random.default_rng(n)
-    if product.gated:
+    if product.gated or spec.rotated > 1:
         n = round_up(n, 32)
     columns = n // 2 if product.gated else n
     kp, np_, ld = round_up(k, 32), round_up(n, 16), round_up(columns, 32)
@@ -114,6 +117,7 @@ def test_results_are_rows_of_bytes(
     if product.after:
         expected = ACTIVATIONS[product.after](expected)
 
+    expected = rotated(expected, spec.rotated)
     aq = guarded((rows, kp), np.int8, 0 if product.sign == "positive" or not isa.unsigned_activations else -128)
     aq[:, :k] = stored(isa, x.q, product.sign)
     yq, ys = guarded((rows, ld), np.int8), guarded((rows,), np.float32)

@@ -65,16 +65,18 @@ class ExampleCalibration:
         tried = spread(examples, _TRIED)
         fitted = [example for example in examples if example not in tried]
         from hearth.compiler.instrument import multiplied
+        from hearth.compiler.passes.rotations import rotations
 
         with one_at_a_time():
             products = multiplied(job.network, function)
+            rotated = rotations(job.network.build(), job.formats)
         fine = [name for name in products if _is_candidate(job, name)]
         rounded: dict[str, Rounded] = {}
         losses: dict[str, float] = {}
         for part in _parts(fine, products, job):
             with Observer(job, function, part, threads=threads, report=report) as observer:
                 moments = _seen(observer, fitted, report)
-                made = _rounded(job, observer, moments, self.mixture, report)
+                made = _rounded(job, observer, moments, self.mixture, rotated, report)
                 losses |= _losses(observer, made, tried, report)
             rounded |= {name: each for name, (each, _) in made.items()}
         candidates = {name: Candidate(losses[name], _saved_bytes(job, name, self.mixture)) for name in rounded}
@@ -121,23 +123,29 @@ def _seen(observer: Observer, examples: Sequence[Example], report: Progress) -> 
 
 
 def _rounded(
-    job: Job, observer: Observer, moments: Mapping[str, Moments], mixture: Mixture, report: Progress
+    job: Job,
+    observer: Observer,
+    moments: Mapping[str, Moments],
+    mixture: Mixture,
+    rotated: Mapping[str, int],
+    report: Progress,
 ) -> dict[str, tuple[Rounded, F32]]:
     """Matrices in 4 bits, and their errors."""
     from hearth.compiler.pack import read_parameter
 
     biases = _biases(observer)
-    groups: dict[tuple[int, bool], list[str]] = {}
+    groups: dict[tuple[int, bool, int], list[str]] = {}
     for weight in moments:
-        groups.setdefault((id(moments[weight]), weight in biases), []).append(weight)
+        groups.setdefault((id(moments[weight]), weight in biases, rotated.get(weight, 1)), []).append(weight)
 
     rounded: dict[str, tuple[Rounded, F32]] = {}
     # One after the other: numpy's linear algebra has threads of its own.
-    for number, names in enumerate(groups.values()):
+    for number, ((_, _, together), names) in enumerate(groups.items()):
         report("rounding to 4 bits", number, len(groups))
         matrices = [read_parameter(name, job.network.sources[name], job.checkpoint) for name in names]
         shared = moments[names[0]]
-        made = round_together(matrices, [biases.get(n) for n in names], mixture.coarse_format, shared, names[0])
+        fmt = mixture.coarse_format
+        made = round_together(matrices, [biases.get(n) for n in names], fmt, shared, together, names[0])
         rounded |= dict(zip(names, made, strict=True))
     return rounded
 

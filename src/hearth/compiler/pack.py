@@ -15,7 +15,7 @@ from hearth.compiler.plan import Plan
 from hearth.model.weights import ComputedWeight, Source
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import LANES, round_up
-from hearth.quant.source import RoundedRows, Rows, RowSource, read_f32, read_tensor
+from hearth.quant.source import RotatedRows, RoundedRows, Rows, RowSource, read_f32, read_tensor
 from hearth.quant.weights import pack_weight
 
 
@@ -33,7 +33,7 @@ def pack_all(
     """Fills `out` (`plan.weights_bytes` bytes of zeros).
 
     Args:
-        rounded: matrices that are not to be rounded any more, by name.
+        rounded: matrices that are not to be rounded (nor rotated) any more, by name.
         progress: called with the number of bytes written since the last call.
 
     Raises:
@@ -53,12 +53,13 @@ def pack_all(
             if progress:
                 progress(size)
             continue
+        read = {part: _row_source(part, sources[part], checkpoint) for part in packed.parts if part not in rounded}
         rows: list[Rows] = [
-            RoundedRows(part, rounded[part]) if part in rounded else _row_source(part, sources[part], checkpoint)
+            RotatedRows(read[part], packed.rotated) if part in read else RoundedRows(part, rounded[part])
             for part in packed.parts
         ]
         pack_weight(rows, packed.fmt, packed.k, place, arrange=packed.arrange, threads=threads, progress=progress)
-        forget([place, *(row.raw for row in rows if isinstance(row, RowSource))])
+        forget([place, *(source.raw for source in read.values())])
 
 
 def read_parameter(name: str, source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:

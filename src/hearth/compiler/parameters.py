@@ -41,6 +41,7 @@ class Packed:
         rows: rows of each part.
         k: columns of a matrix that is packed for products or lookups; None: the parameter is plain f32 memory.
         fmt: number format of a matrix.
+        rotated: vectors of its columns that are rotated together (`quant/rotation.py`), as activations are; 1: none.
         arrange: how parts become one weight.
         columns: of plain memory the size of the last axis, whose rows are padded to whole vectors; None: a vector.
         packing: what makes it, where that is none of these.
@@ -54,6 +55,7 @@ class Packed:
     arrange: Arrangement = "dense"
     columns: int | None = None
     packing: Packing | None = None
+    rotated: int = 1
 
     @property
     def n(self) -> int:
@@ -86,12 +88,18 @@ class Parameters:
     packed: dict[str, Packed] = field(default_factory=dict)
     constants: dict[str, Source] = field(default_factory=dict)
 
-    def declare(self, network: Network) -> None:
-        """One `Packed` for each parameter of a network."""
+    def declare(self, network: Network, rotated: Mapping[str, int]) -> None:
+        """One `Packed` for each parameter of a network.
+
+        Args:
+            rotated: of those that are rotated, `Packed.rotated`.
+        """
         for name, shape in network.shapes.items():
             fmt = self.formats.get(name, FORMATS["f32"])
             if network.role(name) != "exact":  # of a convolution too: its rows are (kernel height, width, channels)
-                packed = Packed(name, (name,), (shape[0],), prod(shape[1:]), fmt)
+                packed = Packed(
+                    name, (name,), (shape[0],), prod(shape[1:]), fmt, rotated=rotated.get(name, 1)
+                )  # fmt: skip
             elif len(shape) > 1:
                 packed = Packed(name, (name,), (prod(shape[:-1]),), None, FORMATS["f32"], columns=shape[-1])
             else:
@@ -120,7 +128,7 @@ class Parameters:
         # Layers have names of their own in checkpoints, but in graphs of strangers names need not be paths.
         stems = (packed[0].name.rpartition(".")[0], packed[0].name, "_".join(p.name for p in packed))
         for name in (f"{stem}.{suffix}" for stem in stems if stem):
-            merged = Packed(name, parts, rows, packed[0].k, packed[0].fmt, arrange)
+            merged = Packed(name, parts, rows, packed[0].k, packed[0].fmt, arrange, rotated=packed[0].rotated)
             if self.packed.setdefault(name, merged) == merged:
                 break
         else:
@@ -137,4 +145,5 @@ class Parameters:
         return relax.Var(name, relax.TensorType((round_up(packing.size_bytes, 4) // 4,), "float32"))
 
     def same_format(self, variables: list[Any]) -> bool:
-        return len({self.packed[v.name].fmt.kernel_layout for v in variables}) == 1
+        packed = [self.packed[v.name] for v in variables]
+        return len({(each.fmt.kernel_layout, each.rotated) for each in packed}) == 1

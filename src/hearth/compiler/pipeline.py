@@ -33,6 +33,7 @@ from hearth.compiler.passes.fuse import (
     fuse_residual,
 )
 from hearth.compiler.passes.patches import find_patches
+from hearth.compiler.passes.rotations import rotations
 from hearth.compiler.plan import Plan
 from hearth.model.network import Network
 from hearth.model.weights import Source
@@ -77,11 +78,11 @@ def lower(
         tunings: how products are computed that are not computed as by default.
         dump: called with the name of each phase and the module after it.
     """
+    module = network.build()
     parameters = Parameters(formats)
-    parameters.declare(network)
+    parameters.declare(network, rotations(module, formats))
     selection = Selection(isas, parameters, network.symbols, tunings or {})
 
-    module = network.build()
     results: dict[str, Sequence[Any]] = {
         function.name: _results(module[function.name]) for function in network.functions
     }

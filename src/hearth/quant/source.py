@@ -14,6 +14,7 @@ from hearth.errors import CorruptFile
 from hearth.quant.blocks import Blocks, unpack
 from hearth.quant.floats import FLOAT_BYTES, NATIVE_TYPES, check_finite, widen
 from hearth.quant.gguf import from_gguf, gguf_row_bytes
+from hearth.quant.rotation import rotate_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,54 @@ class RoundedRows:
         return unpack(self.read(begin, end))
 
 
-Rows = RowSource | RoundedRows
+@dataclass(frozen=True, eq=False)
+class RotatedRows:
+    """Rows of a matrix as they are rotated (`quant/rotation.py`).
+
+    Attributes:
+        source: the rows as they stand in a checkpoint.
+        vectors: that are rotated together; 1: they stay as they are, in the type they are stored in.
+    """
+
+    source: RowSource
+    vectors: int
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def dtype(self) -> str:
+        return self.source.dtype if self.vectors == 1 else "f32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape
+
+    @property
+    def is_matrix(self) -> bool:
+        return self.source.is_matrix
+
+    @property
+    def n(self) -> int:
+        return self.source.n
+
+    @property
+    def k(self) -> int:
+        return self.source.k
+
+    def read(self, begin: int = 0, end: int | None = None) -> Blocks | NDArray[Any]:
+        """Rows `[begin, end)`; rotated they are float32 `(rows, k)`."""
+        if self.vectors == 1:
+            return self.source.read(begin, end)
+        return rotate_weight(self.source.read_f32(begin, end), self.vectors)
+
+    def read_f32(self, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:
+        """The same as f32 `(rows, k)`."""
+        return self.source.read_f32(begin, end) if self.vectors == 1 else np.asarray(self.read(begin, end))
+
+
+Rows = RowSource | RoundedRows | RotatedRows
 """Where the rows of a matrix come from."""
 
 

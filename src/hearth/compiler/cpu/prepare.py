@@ -30,12 +30,12 @@ def split_products(
     """`hearth.linear(x, w, ...)` becomes `hearth.product(AQ, AS, w, ...)` or `hearth.product(X, w, ...)`.
 
     The form of an activation follows from the weight's format: f32, bytes with a scale for each group of columns, or
-    bytes with a scale for each row. Of groups the first rows may have one scale each instead.
+    bytes with a scale for each row, rotated as the weight is. Of groups the first rows may have one scale each instead.
 
     Args:
         coarse: as `Network.coarse`.
     """
-    prepared: dict[tuple[Any, str, int], list[Any]] = {}
+    prepared: dict[tuple[Any, str, int, int], list[Any]] = {}
     readers: dict[Any, Counter[Any]] = {}  # by graph: how many products read a variable
 
     def rule(graph: Graph, value: Any) -> Any:
@@ -48,11 +48,11 @@ def split_products(
         packed = parameters.packed[w.name]
         form = "rows" if packed.fmt.is_row else "float" if high_precision or packed.fmt.is_float else "groups"
         kp = packed.blocks * packed.fmt.block_columns
-        key = (x, form, kp)
+        key = (x, form, kp, packed.rotated)
         first_rows = _coarse_rows(x, coarse or {}) if form == "groups" and kp <= MOST_COLUMNS else ""
         if key not in prepared:
             only_products = readers[graph][x] == graph.uses[x]
-            prepared[key] = _prepare(graph, x, form, kp, only_products, first_rows)
+            prepared[key] = _prepare(graph, x, form, kp, only_products, first_rows, packed.rotated)
         attrs = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map iterates over items
         if is_op(value, "hearth.logits"):
             attrs["epilogue"] = "logits"
@@ -78,16 +78,21 @@ def _coarse_rows(x: Any, coarse: Mapping[str, str]) -> str:
     return coarse.get(str(count.name), "") if isinstance(count, tirx.Var) else ""
 
 
-def _prepare(graph: Graph, x: Any, form: str, kp: int, only_products: bool, coarse: str) -> list[Any]:
+def _prepare(
+    graph: Graph, x: Any, form: str, kp: int, only_products: bool, coarse: str, rotated: int
+) -> list[Any]:  # fmt: skip
     """The prepared activation.
 
     Args:
         only_products: nothing else reads `x`, so a norm that makes it need not be computed by itself.
         coarse: the size that counts the first rows which have one scale each; "": none.
+        rotated: of rows, as `Packed.rotated`.
     """
     source = graph.value(x)
     args = [x]
     attrs: dict[str, Any] = {"norm": "", "gather": False, "epsilon": 0.0, "weight": True, "bias": False}
+    if form == "rows":
+        attrs["rotated"] = rotated
     if coarse:
         attrs["coarse"] = coarse
     norm = _NORMS.get(operation(source), "")

@@ -30,7 +30,7 @@ LEAST_ROWS = 192
 def leave_rows(module: Any, parameters: Parameters) -> Any:
     """`hearth.product` with `results="signed"` or `"positive"` gives (bytes, scales) in place of f32; the residual of
     one with `add="signed"` or `"positive"` is that pair. `sign` of a product or preparation is that of what it
-    multiplies or rounds."""
+    multiplies or rounds. Such a pair is `rotated` as its readers' weights are."""
     seen: dict[Graph, _Results] = {}
 
     def rule(graph: Graph, value: Any) -> Any:
@@ -43,10 +43,11 @@ def leave_rows(module: Any, parameters: Parameters) -> Any:
             x = arguments(value)[0]
             if x in results.signs:
                 return x
-            return _with(value, arguments(value), sign=_sign(graph, x)) if not attribute(value, "norm") else None
+            sign = _sign_of_prepared(graph, value)
+            return _with(value, arguments(value), sign=sign) if not attribute(value, "norm") else None
         if _row_weight(value, parameters) is None:
             return None
-        args, more = arguments(value), {"sign": _sign_of_prepared(graph, arguments(value)[0])}
+        args, more = arguments(value), {"sign": _sign_of_prepared(graph, _preparation(graph, value))}
         if attribute(value, "epilogue", "") == "add" and args[-1] in results.signs:
             more["add"] = results.signs[args[-1]]
             pair = [graph.emit(relax.TupleGetItem(args[-1], i)) for i in (0, 1)]
@@ -58,7 +59,7 @@ def leave_rows(module: Any, parameters: Parameters) -> Any:
             relax.TensorType((rows(var), round_up(width(var), 32)), "int8"),
             relax.TensorType((rows(var),), "float32"),
         ]
-        return _with(value, args, types, **more, results=results.signs[var])
+        return _with(value, args, types, **more, results=results.signs[var], rotated=results.rotated[var])
 
     return rewrite(module, rule)
 
@@ -68,10 +69,12 @@ class _Results:
     """Attributes:
     signs: of the variables that will be rows of bytes.
     leaving: the products that make them.
+    rotated: how the variables that these make are rotated.
     """
 
     signs: Mapping[Any, RowSign]
     leaving: Mapping[Any, Any]
+    rotated: Mapping[Any, int]
 
     @classmethod
     def of(cls, graph: Graph, parameters: Parameters) -> _Results:
@@ -80,6 +83,7 @@ class _Results:
             for var in operands(value):
                 readers[var].append(value)
         signs: dict[Any, RowSign] = {}
+        rotations: dict[Any, int] = {}
         leaving: dict[Any, Any] = {}
         for var, value in graph.bindings:
             packed = _row_weight(value, parameters)
@@ -88,16 +92,14 @@ class _Results:
             choices = [
                 chosen for chosen, reader in graph.bindings if _is_choice(reader) and reader.args[0].same_as(var)
             ]
-            if all(
-                _reads_rows(reader, read, parameters)
-                for read in (var, *choices)
-                for reader in readers[read]
-                if not _is_choice(reader)
-            ):
-                sign = _sign(graph, var)
+            reading = [(r, read) for read in (var, *choices) for r in readers[read] if not _is_choice(r)]
+            rotated = {_rotated(reader) for reader, _ in reading}
+            if len(rotated) == 1 and all(_reads_rows(reader, read, parameters) for reader, read in reading):
+                (rotations[var],) = rotated
+                sign = "signed" if rotations[var] > 1 else _sign(graph, var)
                 leaving[value] = var
                 signs |= dict.fromkeys((var, *choices), sign)
-        return cls(signs, leaving)
+        return cls(signs, leaving, rotations)
 
 
 def _row_weight(value: Any, parameters: Parameters) -> Packed | None:
@@ -146,10 +148,19 @@ def _picked(graph: Graph, value: Any) -> Any:
     return hearth_op("pick_rows", pair, types, size=size, picked=picked, strides=strides)
 
 
-def _sign_of_prepared(graph: Graph, var: Any) -> RowSign:
-    """Of the activation whose bytes the variable is."""
-    prepared = graph.value(graph.value(var).tuple_value)
-    if attribute(prepared, "norm"):
+def _rotated(reader: Any) -> int:
+    """How a reader of rows wants them rotated: residuals are as they are."""
+    return int(attribute(reader, "rotated")) if _is_rows(reader) else 1
+
+
+def _preparation(graph: Graph, product: Any) -> Any:
+    """What makes the bytes that a product multiplies."""
+    return graph.value(graph.value(arguments(product)[0]).tuple_value)
+
+
+def _sign_of_prepared(graph: Graph, prepared: Any) -> RowSign:
+    """Of the activation that a preparation makes bytes of."""
+    if attribute(prepared, "norm") or int(attribute(prepared, "rotated")) > 1:
         return "signed"
     return _sign(graph, arguments(prepared)[0])
 

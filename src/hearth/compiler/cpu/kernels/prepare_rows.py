@@ -1,4 +1,5 @@
-"""Prepares activations for products with one scale a row (row_product.py): f32 rows to bytes, a norm fused in front.
+"""Prepares activations for products with one scale a row (row_product.py): f32 rows to bytes, a norm fused in front,
+rotated as the weights are (`quant/rotation.py`).
 
 One unit is one row, which is read for its mean and variance, for its largest magnitude, and to be rounded; nothing but
 its bytes is written. This is also the step that writes the zeros which products rely on in the padding of K.
@@ -26,9 +27,11 @@ from hearth.compiler.cpu.kernels.builder import (
     const,
     f32,
     fma,
+    i64,
     in_name,
 )
 from hearth.compiler.cpu.kernels.layer_norm import LANES, layer_statistics, over, sum_over
+from hearth.compiler.cpu.kernels.rotation import rotate_vectors
 from hearth.compiler.cpu.targets import Isa
 
 RowSign = Literal["signed", "positive"]
@@ -76,6 +79,7 @@ class RowPrepareSpec:
         weight, bias: of the norm: f32 [size] that multiplies, that is added.
         gather: rows are taken from X as an input of indices says.
         sign: of the values that are rounded.
+        rotated: vectors of columns that are rotated together, which divide a row into whole groups; 1: none.
     """
 
     isa: Isa
@@ -85,13 +89,19 @@ class RowPrepareSpec:
     bias: bool = False
     gather: bool = False
     sign: RowSign = "signed"
+    rotated: int = 1
 
     @property
     def name(self) -> str:
         parts = ["prepare_rows", *(["positive"] if self.sign == "positive" else [])]
         if self.norm is not None:
             parts += [self.norm, in_name(self.eps)]
-        return "_".join([*parts, *(name for name in ("weight", "bias", "gather") if getattr(self, name))])
+        parts += [name for name in ("weight", "bias", "gather") if getattr(self, name)]
+        return "_".join([*parts, *([f"rotated{self.rotated}"] if self.rotated > 1 else [])])
+
+    def scratch_bytes(self, size: int) -> int:
+        """Scratch that the kernel uses with rows of `size` columns."""
+        return 4 * size if self.rotated > 1 else 0
 
 
 def prepare_rows(spec: RowPrepareSpec) -> Kernel:
@@ -99,8 +109,8 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     AQ int8 [m][kp]; AS f32 [m].
     Scalars: size (true columns), kp (a multiple of 32), ldx. Unit: row of the output.
 
-    AS is the row's largest magnitude / `RowBytes.steps`, AQ its values divided by that and rounded to nearest even, as
-    bytes of which `RowBytes.zero` stands for 0."""
+    AS is the (rotated) row's largest magnitude / `RowBytes.steps`, AQ its values divided by that and rounded to nearest
+    even, as bytes of which `RowBytes.zero` stands for 0."""
     k = Kernel(spec.name)
     x = k.buffer("X", "float32")
     weight = k.buffer("weight", "float32") if spec.weight else None
@@ -108,6 +118,7 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
     rows = k.buffer("rows", "int32") if spec.gather else None
     aq, scales = k.buffer("AQ", "int8"), k.buffer("AS", "float32")
     size, kp, ldx = (k.scalar(name) for name in ("size", "kp", "ldx"))
+    kept = k.scratch("float32") if spec.rotated > 1 else None
     with k.loop(k.begin, k.end) as m:
         source = cast("int64", rows.load(m)) if rows is not None else m
         start = k.let(source * ldx, "start")
@@ -123,12 +134,31 @@ def prepare_rows(spec: RowPrepareSpec) -> Kernel:
                 v = v * weight.load(j, lanes)
             return k.let(v if bias is None else v + bias.load(j, lanes), "value")
 
-        # Computed twice: that costs less than to keep it meanwhile.
+        if kept is not None:
+            rotate_row(k, spec.rotated, value, size, kept, i64(0))
+            value = read(k, kept, i64(0))  # type: ignore[assignment]
+        # Unless it is rotated, it is computed twice: that costs less than to keep it meanwhile.
         form = RowBytes.of(spec.isa, spec.sign)
         scale, inverse = row_scale(k, form, value, size)
         k.store(scales, m, scale)
         round_row(k, form, value, size, inverse, aq, k.let(m * kp, "to"), kp)
     return k
+
+
+def rotate_row(
+    k: Kernel, vectors: int, value: Callable[[Expr, int], Expr], size: Expr, to: Memory, at: Expr
+) -> None:  # fmt: skip
+    """Writes a row of numbers value(column, lanes) rotated to `to[at]` and on, where it may lie already."""
+    columns = vectors * LANES
+    with k.loop(0, tirx.truncdiv(size, i64(columns))) as group:
+        first = k.let(group * columns, "first")
+        for i, rotated in enumerate(rotate_vectors(k, [value(first + i * LANES, LANES) for i in range(vectors)])):
+            k.store(to, at + first + i * LANES, rotated)
+
+
+def read(k: Kernel, memory: Memory, at: Expr) -> Callable[[Expr, int], Expr]:
+    """The numbers of a row that stand in memory."""
+    return lambda j, lanes: k.let(memory.load(at + j, lanes), "value")
 
 
 def row_scale(k: Kernel, form: RowBytes, value: Callable[[Expr, int], Expr], size: Expr) -> tuple[Expr, Expr]:

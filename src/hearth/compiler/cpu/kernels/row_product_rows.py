@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from hearth.compiler.cpu.kernels import amx
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel
-from hearth.compiler.cpu.kernels.prepare_rows import RowBytes, RowSign, round_row, row_scale
+from hearth.compiler.cpu.kernels.prepare_rows import RowBytes, RowSign, read, rotate_row, round_row, row_scale
 from hearth.compiler.cpu.kernels.row_epilogue import Epilogue
 from hearth.compiler.cpu.kernels.row_product import RowProductSpec
 from hearth.compiler.cpu.kernels.row_tiles import RowTiles
@@ -36,14 +36,16 @@ class RowProductRowsSpec:
     Attributes:
         product: the product itself.
         sign: of its outputs.
+        rotated: of its outputs, as `RowPrepareSpec.rotated`.
     """
 
     product: RowProductSpec
     sign: RowSign
+    rotated: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.product.name}_to_{self.sign}"
+        return f"{self.product.name}_to_{self.sign}" + (f"_rotated{self.rotated}" if self.rotated > 1 else "")
 
     def scratch_bytes(self, kp: int, columns: int) -> int:
         """Scratch that the kernel uses with `columns` outputs in a row, the same for every instruction set."""
@@ -92,11 +94,12 @@ def row_product_rows(spec: RowProductRowsSpec) -> Kernel:
         tiles.run_units(w, epilogue.sums, tile, blocks, look_ahead, finish)
 
         def row_value(row: Expr) -> Callable[[Expr, int], Expr]:
-            at = k.let(place(row), "at")
-            return lambda j, lanes: k.let(kept.load(at + j, lanes), "y")
+            return read(k, kept, k.let(place(row), "at"))
 
         # Scales of all rows first: each is a chain of steps that wait for each other.
         with k.loop(begin, end) as row:
+            if spec.rotated > 1:
+                rotate_row(k, spec.rotated, row_value(row), columns, kept, place(row))
             scale, inverse = row_scale(k, form, row_value(row), columns)
             k.store(scales, row, scale)
             k.store(kept, inverses + row - begin, inverse)

@@ -47,8 +47,9 @@ def _prepare(graph: Graph, value: Any, s: Selection) -> Any:
     if form == "rows":
         weight, bias = bool(norm and attribute(value, "weight")), bool(attribute(value, "bias"))
         sign = str(attribute(value, "sign", "signed"))
-        spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather, sign)  # type: ignore[arg-type]
-        kernel = s.use(spec.name, lambda isa: prepare_rows(replace(spec, isa=isa)))
+        rotated = int(attribute(value, "rotated"))
+        spec = RowPrepareSpec(s.isas[0], norm, epsilon, weight, bias, gather, sign, rotated)  # type: ignore[arg-type]
+        kernel = s.use(spec.name, lambda isa: prepare_rows(replace(spec, isa=isa)), spec.scratch_bytes(size))
     else:
         coarse = _coarse(value)
 
@@ -147,7 +148,7 @@ def _row_product(value: Any, packed: Packed, buffers: list[Any], s: Selection) -
     work = Work.of(role(packed.name), m, 2 * packed.n * int(packed.k or 0), arithmetic="int8")
     sign = str(attribute(value, "results", ""))
     if sign:
-        leaving = RowProductRowsSpec(spec, sign)  # type: ignore[arg-type]
+        leaving = RowProductRowsSpec(spec, sign, int(attribute(value, "rotated")))  # type: ignore[arg-type]
         columns = packed.n // 2 if gated else packed.n
         kernel = s.use(
             leaving.name,
