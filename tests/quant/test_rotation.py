@@ -19,7 +19,7 @@ def test_as_many_vectors_as_divide_a_row(columns: int, vectors: int) -> None:
 
 def test_products_are_those_of_what_was_rotated() -> None:
     rng = np.random.default_rng(0)
-    for columns in (32, 96, 192, 1536):
+    for columns in (32, 36, 96, 192, 1536):
         x, w = (rng.standard_normal((rows, columns)).astype(np.float32) for rows in (5, 7))
         vectors = rotated_vectors(columns)
         products = rotate_activations(x, vectors).astype(np.float64) @ rotate_weight(w, vectors).T

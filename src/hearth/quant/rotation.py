@@ -35,6 +35,8 @@ def rotated_vectors(columns: int) -> int:
 
 def rotate_activations(x: F32, vectors: int) -> F32:
     """Activations `(rows, columns)` as kernels rotate them: by a matrix of ones and minus ones."""
+    if vectors == 1:
+        return x  # also of columns that fill no vectors
     rows, columns = x.shape
     grouped = x.reshape(rows, columns // (vectors * LANES), vectors, LANES)
     rotated: F32 = (_hadamard(vectors) @ grouped).reshape(rows, columns)
