@@ -30,6 +30,7 @@ def save_folder(model: PreTrainedModel, recipe: Recipe, record: dict[str, Any], 
         "do_resize": True,
         "size": {"height": SIDE, "width": SIDE},
         "resample": int(Image.Resampling.BICUBIC),
+        "do_center_crop": False,  # DeiT's processor pads to 224 x 224 unless told otherwise
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
