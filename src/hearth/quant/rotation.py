@@ -20,8 +20,8 @@ F32 = NDArray[np.floating[Any]]  # always float32
 
 LANES = 16
 MOST_VECTORS = 16
-"""That are rotated together: as many as registers hold. Of DINOv2-S, 32 would lower the error of its outputs by 6 %
-more, 8 by 7 % less."""
+"""That are rotated together: as many as registers hold. With 32 the outputs of DINOv2-S would err by 6 % less, with 8
+by 7 % more (squares)."""
 
 
 def rotated_vectors(columns: int) -> int:
