@@ -91,6 +91,7 @@ def test_a_later_turn_begins_with_the_same_text(name: str) -> None:
         (set(), "mistral-7b-instruct-v0.2.Q4_0", "mistral-v1"),
         (set(), "zephyr-7b-beta", "zephyr"),
         (set(), "vicuna-13b", "vicuna"),
+        (set(), "llava-v1.5-7b", "vicuna"),
     ],
 )
 def test_the_format_is_guessed_from_vocabulary_then_name(tokens: set[str], name: str, expected: str) -> None:

@@ -66,3 +66,35 @@ def test_a_projector_that_is_not_known_is_refused_where_it_was_asked_for(tmp_pat
     assert load_family(open_checkpoint(model)).sight is None
     with pytest.raises(Unsupported, match="'idefics9' is not supported"):
         load_family(open_checkpoint(model, mmproj=str(unknown)))
+
+
+LLAVA = HERE / "llava" / "tiny-F16.gguf"
+
+
+def edited_eyes(folder: Path, old: bytes, new: bytes) -> str:
+    """LLaVA's eyes with a key of the same length under another name."""
+    data = (LLAVA.parent / "mmproj-tiny-F16.gguf").read_bytes()
+    assert len(old) == len(new)
+    assert old in data
+    path = folder / "mmproj-edited.gguf"
+    path.write_bytes(data.replace(old, new))
+    return str(path)
+
+
+def test_llava_has_a_token_to_spare_where_pictures_stand() -> None:
+    """Its vocabulary has none for pictures: llama.cpp puts embeddings between tokens."""
+    model = load_family(open_checkpoint(LLAVA))
+    assert model.sight is not None
+    text = model.sight.sight.text
+    assert (text.token, text.marker, text.token_id) == ("<unk>", "<unk>", 0)
+
+
+def test_files_from_before_projectors_had_kinds_are_llavas(tmp_path: Path) -> None:
+    eyes = edited_eyes(tmp_path, b"clip.projector_type", b"clip.projector_none")
+    assert load_family(open_checkpoint(LLAVA, mmproj=eyes)).sight is not None
+
+
+def test_llava_of_several_tiles_is_refused_by_what_says_so(tmp_path: Path) -> None:
+    eyes = edited_eyes(tmp_path, b"clip.vision.feed_forward_length", b"clip.vision.mm_patch_merge_type")
+    with pytest.raises(Unsupported, match="mm_patch_merge"):
+        load_family(open_checkpoint(LLAVA, mmproj=eyes))

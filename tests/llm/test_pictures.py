@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from golden.vlm import HERE
 from golden.vlm.lettered import MARKS, TEXT_TEMPLATE, write_lettered
 from golden.vlm.pictures import draw_picture
 from hearth import LLM
@@ -120,6 +121,20 @@ def test_a_template_of_text_only_is_given_the_models_own_mark(cache: Path, folde
         begin = f"user: {of_transformers(3, 3)}\n"
         expected = other.tokenize(begin, parse_special=True) + other.tokenize("<image>?\nassistant:")
         assert ids == expected
+
+
+def test_a_gguf_model_without_a_token_for_pictures_sees_where_they_stand(cache: Path, tmp_path: Path) -> None:
+    """LLaVA's: its vocabulary has white space, and an unknown token that takes the picture's place."""
+    template = tmp_path / "text.jinja"
+    template.write_text("{% for m in messages %}\t{{ m['content'] }}\f{% endfor %}")
+    file = HERE / "llava" / "tiny-F16.gguf"
+    with LLM(file, quant="f32", precision="high", offline=True, template=str(template)) as other:
+        assert other.sees
+        before, after = (other.tokenize(text, add_special=False) for text in ("\t", "\n \v\f"))
+        question = asked(PICTURE, " \v")
+        assert list(other.prompt_ids(question))[-len(before) - 9 - len(after) :] == [*before, *[0] * 9, *after]
+        texts = {other.chat(asked(picture, " \v"), **GREEDY).text for picture in (PICTURE, 255 - PICTURE)}
+        assert len(texts) == 2
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ KNOWN: tuple[KnownTemplate, ...] = (
         names=r"olmo|tulu",
         stops=("<|user|>",),
     ),
-    KnownTemplate("vicuna", _VICUNA, names=r"vicuna", stops=("USER:",)),
+    KnownTemplate("vicuna", _VICUNA, names=r"vicuna|llava-?v?1\.5", stops=("USER:",)),
     KnownTemplate("alpaca", _ALPACA, names=r"alpaca", stops=("### Instruction:",)),
     KnownTemplate("deepseek2", _DEEPSEEK2, names=r"deepseek", stops=("User:",)),
     KnownTemplate("llama2", _LLAMA2, names=r"llama-?2.*chat"),

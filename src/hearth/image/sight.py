@@ -19,6 +19,8 @@ from hearth.model.vlm.model import PictureText
 FILE = "sight.json"
 # Processors that cut pictures into squares, by the beginning of their names.
 _SQUARES = ("Idefics3ImageProcessor", "SmolVLMImageProcessor")
+# Those that put a border of the mean colour around pictures, where they say so.
+_BORDERED = "LlavaImageProcessor"
 _LANCZOS = 1
 _SQUARES_DEFAULTS: Mapping[str, Any] = {
     "do_resize": True, "size": {"longest_edge": 4 * 364}, "resample": _LANCZOS, "do_image_splitting": True,
@@ -61,13 +63,23 @@ def read_cutting(path: Path, size: tuple[int, int], processor: Mapping[str, Any]
     values, where = processor_values(path) if processor is None else (processor, path.name)
     named = str(values.get("image_processor_type") or values.get("feature_extractor_type"))
     squares = named.startswith(_SQUARES)
-    rules: Whole | Squares = _squares(values, where) if squares else Whole(preprocess_of(values, where))
+    rules: Whole | Squares = _squares(values, where) if squares else _whole(values, where)
     if rules.size != size:
         raise Unsupported(
             f"{where} makes pictures of {_shown(rules.size)}; the model's network is for {_shown(size)}.",
             why="With pictures of another size its answers would be others.",
         )
     return rules
+
+
+def _whole(values: Mapping[str, Any], where: str) -> Whole:
+    s = Settings(values, where=where)
+    named = str(values.get("image_processor_type"))
+    if not named.startswith(_BORDERED) or not s.flag("do_pad"):
+        return Whole(preprocess_of(values, where))
+    rules = preprocess_of({**values, "do_pad": False}, where)
+    red, green, blue = (int(255 * part) for part in rules.mean)
+    return Whole(rules, (red, green, blue))
 
 
 def _shown(size: tuple[int, int] | None) -> str:
@@ -91,12 +103,16 @@ def _squares(values: Mapping[str, Any], where: str) -> Squares:
 def save_sight(spec: SightSpec, folder: Path) -> None:
     rules = spec.cutting
     data = {
-        "cutting": asdict(rules) if isinstance(rules, Squares) else {"preprocess": preprocess_data(rules.preprocess)},
+        "cutting": asdict(rules) if isinstance(rules, Squares) else _whole_data(rules),
         "size": spec.size,
         "rows": spec.rows,
         "text": asdict(spec.text),
     }
     (folder / FILE).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _whole_data(rules: Whole) -> dict[str, Any]:
+    return {"preprocess": preprocess_data(rules.preprocess), "border": rules.border}
 
 
 def load_sight(folder: Path) -> SightSpec | None:
@@ -114,5 +130,6 @@ def load_sight(folder: Path) -> SightSpec | None:
 
 def _cutting(data: dict[str, Any]) -> Whole | Squares:
     if "preprocess" in data:
-        return Whole(read_preprocess_data(data["preprocess"]))
+        border = data["border"]
+        return Whole(read_preprocess_data(data["preprocess"]), None if border is None else tuple(border))
     return Squares(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})

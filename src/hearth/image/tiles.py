@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.errors import UsageError
 from hearth.image.preprocess import Preprocess, Size, resized
+from hearth.model.vision.pictures import MAX_PIXELS
 
 U8 = NDArray[np.uint8]
 
@@ -28,9 +30,14 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Whole:
-    """Each picture is one tile."""
+    """Each picture is one tile.
+
+    Attributes:
+        border: a colour, with which pictures are made square before anything else; None: they keep their shape.
+    """
 
     preprocess: Preprocess
+    border: tuple[int, int, int] | None = None
 
     @property
     def size(self) -> Size | None:
@@ -38,12 +45,28 @@ class Whole:
         return self.preprocess.size
 
     def cut(self, pixels: U8) -> Tiles:
-        """From a picture u8 (h, w, 3)."""
-        return Tiles((self.preprocess.taken(pixels),))
+        """From a picture u8 (h, w, 3). Raises UsageError for one so long that the square around it is too large."""
+        return Tiles((self.preprocess.taken(pixels if self.border is None else _squared(pixels, self.border)),))
 
     def normalised(self, tile: U8) -> NDArray[np.float32]:
         """What the network gets of a tile."""
         return self.preprocess.normalised(tile)
+
+
+def _squared(pixels: U8, border: tuple[int, int, int]) -> U8:
+    """The picture in the middle of a square."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    if side * side > MAX_PIXELS:
+        raise UsageError(
+            f"A picture of {height} x {width} pixels is too long for this model.",
+            why=f"It takes squares, and the one around it has more than {MAX_PIXELS:,} pixels.",
+            hint="Cut it, or make it smaller.",
+        )
+    square = np.full((side, side, 3), border, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = pixels
+    return square
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,12 @@ def draw_tiles(recipe: Recipe) -> NDArray[np.float32]:
 
 
 def vocabulary(recipe: Recipe) -> list[str]:
-    """Tokens by their numbers: characters, and what stands for pictures."""
+    """Tokens by their numbers: characters, and what stands for pictures, where the file of the family has that."""
     size = recipe.config["text_config"]["vocab_size"]
     tokens = [chr(0x100 + i) for i in range(size)]
-    token = "<image_soft_token>" if recipe.ahead else "<image>"
-    marks = {recipe.token_id: token, 1: "<s>", 2: "</s>", 129: tokens[3] + tokens[4]}
+    stands = {"gemma3": {recipe.token_id: "<image_soft_token>"}, "llava": {0: "<unk>"}}
+    marks = {1: "<s>", 2: "</s>", 129: tokens[3] + tokens[4]}
+    marks |= stands.get(recipe.name, {recipe.token_id: "<image>"})
     return [marks.get(i, token) for i, token in enumerate(tokens)]
 
 

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from ..gguf_twin import write_twin
 
 _ARCHITECTURES = {"llama": "llama", "gemma3_text": "gemma3"}
-_PROJECTORS = {"SmolVLMForConditionalGeneration": "idefics3", "Gemma3ForConditionalGeneration": "gemma3"}
+_PROJECTORS = {
+    "SmolVLMForConditionalGeneration": "idefics3",
+    "Gemma3ForConditionalGeneration": "gemma3",
+    "LlavaForConditionalGeneration": "mlp",
+}
+# What LLaVA's own, older converter writes for parts of names.
+_OLD_NAMES = (
+    ("multi_modal_projector.linear_1", "mm.0"), ("multi_modal_projector.linear_2", "mm.2"), ("vision_tower", "v"),
+    ("vision_model.", ""), ("encoder.layers", "blk"), ("embeddings.", ""), ("_proj", ""), ("self_attn.", "attn_"),
+    ("layer_norm", "ln"), ("mlp.fc1", "ffn_down"), ("mlp.fc2", "ffn_up"), ("embedding", "embd"), ("layrnorm", "ln"),
+)  # fmt: skip
 _TEXT = ("model.text_model.", "language_model.model.", "model.language_model.", "language_model.")
 TEXT_FILE, EYES_FILE = "tiny-F16.gguf", "mmproj-tiny-F16.gguf"
 
@@ -44,7 +54,50 @@ def write_twins(
     inner = config.text_config
     inner.tie_word_embeddings = "lm_head.weight" not in text
     _write_text(_ARCHITECTURES[inner.model_type], inner, text, tokens, folder / TEXT_FILE)
-    _write_eyes(_PROJECTORS[model], config, tensors, processor, folder / EYES_FILE)
+    projector = _PROJECTORS[model]
+    seen = {n: v for n, v in tensors.items() if not n.startswith(_TEXT) and not n.endswith("lm_head.weight")}
+    (_write_old_eyes if projector == "mlp" else _write_eyes)(projector, config, seen, processor, folder / EYES_FILE)
+
+
+def _write_old_eyes(
+    projector: str, config: Any, tensors: dict[str, NDArray[np.float32]], processor: dict[str, Any], path: Path
+) -> None:
+    """As LLaVA's converter does: without the layers behind the one that is read, and without the tower's last norm."""
+    vision, layer = config.vision_config, config.vision_feature_layer
+    blocks = layer if layer >= 0 else vision.num_hidden_layers + 1 + layer
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_bool("clip.has_text_encoder", False)
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_bool("clip.has_llava_projector", True)
+    writer.add_clip_projector_type(projector)
+    writer.add_vision_image_size(vision.image_size)
+    writer.add_vision_patch_size(vision.patch_size)
+    writer.add_vision_embedding_length(vision.hidden_size)
+    writer.add_vision_feed_forward_length(vision.intermediate_size)
+    writer.add_vision_projection_dim(vision.projection_dim)
+    writer.add_vision_head_count(vision.num_attention_heads)
+    writer.add_vision_attention_layernorm_eps(vision.layer_norm_eps)
+    writer.add_vision_block_count(blocks)
+    writer.add_vision_image_mean(processor.get("image_mean", [0.48145466, 0.4578275, 0.40821073]))
+    writer.add_vision_image_std(processor.get("image_std", [0.26862954, 0.26130258, 0.27577711]))
+    writer.add_vision_use_gelu(vision.hidden_act == "gelu")
+    dropped = (*(f".layers.{i}." for i in range(blocks, vision.num_hidden_layers)), "post_layernorm", "position_ids")
+    for name, value in tensors.items():
+        if any(part in name for part in dropped):
+            continue
+        stored = name.removeprefix("model.")
+        for ours, theirs in _OLD_NAMES:
+            stored = stored.replace(ours, theirs)
+        half = value.ndim == 4 or (value.ndim == 2 and name.endswith(".weight"))
+        writer.add_tensor(stored, value.astype(np.float16 if half else np.float32))
+    _finish(writer)
+
+
+def _finish(writer: gguf.GGUFWriter) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _write_text(arch: str, config: Any, weights: dict[str, NDArray[np.float32]], tokens: list[str], path: Path) -> None:
@@ -54,7 +107,13 @@ def _write_text(arch: str, config: Any, weights: dict[str, NDArray[np.float32]],
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre("default")
         writer.add_token_list(tokens)
-        writer.add_token_types([3 if token.startswith("<") and len(token) > 1 else 1 for token in tokens])
+        kinds = {True: gguf.TokenType.CONTROL, False: gguf.TokenType.NORMAL}
+        writer.add_token_types(
+            [
+                gguf.TokenType.UNKNOWN if token == "<unk>" else kinds[token.startswith("<") and len(token) > 1]
+                for token in tokens
+            ]
+        )
         writer.add_token_merges([f"{tokens[3]} {tokens[4]}"])
         if hasattr(config, "layer_types"):
             writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
@@ -96,8 +155,6 @@ def _write_eyes(
         writer.add_vision_projector_scale_factor(side // int(config.mm_tokens_per_image**0.5))
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, vision.num_hidden_layers)
     for name, value in tensors.items():
-        if name.startswith(_TEXT) or name.endswith("lm_head.weight"):
-            continue
         # The name as transformers 4 had it, which the map knows.
         known = name.replace("vision_tower.", "vision_tower.vision_model.") if "vision_model" not in name else name
         known = known.replace("mm_input_projection_weight", "mm_input_projection.weight")
@@ -107,7 +164,4 @@ def _write_eyes(
             value = value + np.float32(1)
         wide = value.ndim > 1 and "position" not in name
         writer.add_tensor(stored, value.astype(np.float16 if wide else np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    _finish(writer)

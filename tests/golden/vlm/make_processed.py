@@ -10,6 +10,7 @@ import sys
 import numpy as np
 from PIL import Image
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
 from . import HERE
 from .pictures import EDGE, LONGEST, SIZES, draw_picture
@@ -28,6 +29,11 @@ def main() -> None:
             name = f"{height}x{width}{'' if split else '-whole'}"
             arrays[name] = np.rint((pixels * 0.5 + 0.5) * 255).astype(np.uint8)
             arrays[name + "-grid"] = np.array([made["rows"][0][0], made["cols"][0][0]])
+    bordered = LlavaImageProcessorPil(size={"shortest_edge": EDGE}, crop_size=EDGE, do_pad=True, do_normalize=False)
+    for height, width in SIZES:
+        made = bordered(Image.fromarray(draw_picture(height, width)), return_tensors="np")
+        pixels = np.asarray(made["pixel_values"])[0].transpose(1, 2, 0)
+        arrays[f"{height}x{width}-bordered"] = np.rint(pixels * 255).astype(np.uint8)
     np.savez_compressed(HERE / "processed.npz", **arrays)
     sys.stdout.write(f"{(HERE / 'processed.npz').stat().st_size // 1024} KiB\n")
 

@@ -72,6 +72,7 @@ RECIPES = [
         rows=9,
         prompt=(5, "tile", 3, "tile", 4),
         processor=_CLIP,
+        gguf=True,
     ),
     Recipe(
         "llava-siglip",

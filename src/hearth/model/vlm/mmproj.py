@@ -4,16 +4,18 @@ config.json and preprocessor_config.json, so that families read it as they read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hearth.checkpoint.joined import JoinedCheckpoint
+from hearth.checkpoint.tokenizer.vocabulary import Kind
 from hearth.errors import Unsupported
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Rules
 from hearth.model.vision.names import Naming
-from hearth.model.vlm.families import gemma3, idefics3
+from hearth.model.vlm.families import gemma3, idefics3, llava
 from hearth.model.vlm.model import Family
 
 _VISION: Mapping[str, str] = {
@@ -21,7 +23,10 @@ _VISION: Mapping[str, str] = {
     "feed_forward_length": "intermediate_size", "block_count": "num_hidden_layers",
     "attention.head_count": "num_attention_heads", "attention.layer_norm_epsilon": "layer_norm_eps",
 }  # fmt: skip
+_KIND = "clip.projector_type"
 _SCALE = "clip.vision.projector.scale_factor"
+_LAYERS_READ = "clip.vision.feature_layer"
+_RESERVED = re.compile("reserved|unused|placeholder")
 _Read = Callable[[Settings, Settings], dict[str, Any]]
 _LAYER = "v.blk.{N}."
 _TOWER: Rules = {
@@ -35,6 +40,7 @@ _TOWER: Rules = {
     "image.layers.N.down": _LAYER + "ffn_down",
     "image.norm": "v.post_ln",
 }
+_CLIP_TOWER: Rules = {"image.cls_token": "v.class_embd", "image.pre_norm": "v.pre_ln"}
 # Older converters gave the two layers of the MLP each other's name.
 _SWAPPED: Rules = {"image.layers.N.up": _LAYER + "ffn_down", "image.layers.N.down": _LAYER + "ffn_up"}
 
@@ -45,17 +51,22 @@ class _Projector:
 
     Attributes:
         rules: where its tensors are.
-        token: text of the placeholder, whose number config.json would say under `token_key`.
+        token: text of the placeholder, whose number config.json would say under `token_key`; None: the model has none,
+            and a token that nothing else writes takes its place.
         config: further keys of config.json, of the metadata and of `vision_config`.
         processor: `preprocessor_config.json`, of the same, without colours.
+        gelu: the activation that `clip.use_gelu` means.
+        fixed: keys that change what a model computes, with the only values that Hearth computes.
     """
 
     family: Family
     rules: Rules
-    token: str
+    token: str | None
     token_key: str
     config: _Read
     processor: _Read
+    gelu: str = "gelu_pytorch_tanh"
+    fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def _squares(given: Settings, vision: Settings) -> dict[str, Any]:
@@ -73,6 +84,28 @@ def _square(given: Settings, vision: Settings) -> dict[str, Any]:
     return {"image_processor_type": "Gemma3ImageProcessor", "size": {"height": edge, "width": edge}}
 
 
+def _padded(given: Settings, vision: Settings) -> dict[str, Any]:
+    """LLaVA's authors make pictures square with borders, where the folders of transformers cut their ends off."""
+    edge = vision.count("image_size")
+    return {
+        "image_processor_type": "LlavaImageProcessor",
+        "do_pad": True,
+        "size": {"shortest_edge": edge},
+        "crop_size": {"height": edge, "width": edge},
+    }
+
+
+def _last_layer(given: Settings, vision: Settings) -> dict[str, Any]:
+    """The converter leaves out the layers behind the one that is read, so that one is the last (llama.cpp before 2026
+    leaves out one more)."""
+    layers = given.get(_LAYERS_READ)
+    if isinstance(layers, list) and len(layers) == 1:
+        return {"vision_feature_layer": layers[0]}
+    if layers is not None:
+        raise given.unsupported(_LAYERS_READ, "Hearth reads one layer of the tower.")
+    return {"vision_feature_layer": vision.count("num_hidden_layers")}
+
+
 def _scale(given: Settings, vision: Settings) -> dict[str, Any]:
     factor = given.optional_count(_SCALE)
     return {} if factor is None else {"scale_factor": factor}
@@ -85,6 +118,17 @@ def _pooled(given: Settings, vision: Settings) -> dict[str, Any]:
 
 
 _PROJECTORS: Mapping[str, _Projector] = {
+    "mlp": _Projector(
+        llava.FAMILY,
+        {**_CLIP_TOWER, "image.projector.first": "mm.0", "image.projector.second": "mm.2"},
+        None,
+        "image_token_index",
+        _last_layer,
+        _padded,
+        gelu="gelu",
+        # LLaVA 1.6 looks at several parts of a picture.
+        fixed={"clip.vision.image_grid_pinpoints": (), "clip.vision.mm_patch_merge_type": ("flat",)},
+    ),
     "idefics3": _Projector(
         idefics3.FAMILY,
         {"image.projector.projection": "mm.model.fc"},
@@ -129,19 +173,26 @@ def restate(checkpoint: JoinedCheckpoint) -> Restated | None:
     """
     eyes, where = checkpoint.eyes, checkpoint.eyes.path.name
     given = {key: eyes.config[key] for key in eyes.config if key.startswith("clip.")}
-    kind = given.get("clip.projector_type", given.get("clip.vision.projector_type"))
+    # The first files, all of them LLaVA's, name no kind.
+    unnamed = "mlp" if given.get("clip.has_llava_projector") is True else None
+    kind = given.get(_KIND, given.get("clip.vision.projector_type", unnamed))
     projector = _PROJECTORS.get(kind) if isinstance(kind, str) else None
-    if projector is None:
+    fixed = projector.fixed if projector else {}
+    unknown = next((key for key, values in fixed.items() if key in given and given[key] not in values), None)
+    if projector is None or unknown is not None:
         if not checkpoint.asked_for:
             return None
+        key = unknown or _KIND
         raise Unsupported(
-            f"{where}: clip.projector_type = {shown(kind)} is not supported.", hint=f"Known: {', '.join(_PROJECTORS)}."
+            f"{where}: {key} = {shown(given.get(key, kind))} is not supported.",
+            hint=f"Known kinds ({_KIND}): {', '.join(_PROJECTORS)}; of LLaVA version 1.5.",
         )
     vision = {ours: given[f"clip.vision.{key}"] for key, ours in _VISION.items() if f"clip.vision.{key}" in given}
-    vision["hidden_act"] = "gelu_pytorch_tanh" if given.get("clip.use_gelu") else "quick_gelu"
+    vision["hidden_act"] = projector.gelu if given.get("clip.use_gelu") else "quick_gelu"
     told = Settings(given, where=where), Settings(vision, where=where)
-    token_id = _token_id(checkpoint, projector.token, where)
-    config = {**projector.config(*told), "vision_config": vision, projector.token_key: token_id}
+    token = projector.token or _spare_token(checkpoint, where)
+    token_id = _token_id(checkpoint, token, where)
+    config = {**projector.config(*told), "vision_config": vision, "image_token": token, projector.token_key: token_id}
     settings = Settings(config, where=where, kind="gguf", defaults=projector.family.defaults)
     up = eyes.tensors.get("v.blk.0.ffn_up.weight")
     swapped = up is not None and len(up.shape) == 2 and up.shape[0] == vision.get("hidden_size") != up.shape[1]
@@ -149,6 +200,25 @@ def restate(checkpoint: JoinedCheckpoint) -> Restated | None:
     colours = {k: list(given[f"clip.vision.{k}"]) for k in ("image_mean", "image_std") if f"clip.vision.{k}" in given}
     processor = {**projector.processor(*told), **colours}
     return Restated(projector.family, settings, Naming(rules, marker=""), processor)
+
+
+def _spare_token(checkpoint: JoinedCheckpoint, where: str) -> str:
+    """A control token that neither texts nor templates write: the unknown token, or one that is kept in reserve.
+
+    llama.cpp puts embeddings between the tokens of texts; here each takes the place of a token, which has to be told
+    from all others. Raises Unsupported where there is none.
+    """
+    names = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")
+    tokens, kinds = (checkpoint.config.get(name, ()) for name in names)
+    pairs = list(zip(tokens, kinds, strict=False))
+    unknown = [token for token, kind in pairs if kind == Kind.UNKNOWN]
+    reserved = (token for token, kind in pairs if kind == Kind.CONTROL and _RESERVED.search(token))
+    for token in (*unknown, *reserved):
+        return str(token)
+    raise Unsupported(
+        f"{checkpoint.path.name} does not go with {where}.",
+        why="Its vocabulary has no token to spare that could stand for pictures.",
+    )
 
 
 def _token_id(checkpoint: JoinedCheckpoint, token: str, where: str) -> int:

@@ -47,9 +47,8 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
     token_id = whole(s, "image_token_index", most=text.vocab_size - 1)
     unused = ("*post_layernorm.*", *(f"*.encoder.layers.{i}.*" for i in range(layers, config.layers)))
     rows = config.num_patches + (0 if dropped else config.num_prefix)
-    return Sight(
-        sight_part(config.size, make), config.size, rows, PictureText("<image>", "<image>", token_id), unused=unused
-    )
+    token = s.text("image_token")
+    return Sight(sight_part(config.size, make), config.size, rows, PictureText(token, token, token_id), unused=unused)
 
 
 _TOWER_DEFAULTS = {
@@ -84,7 +83,7 @@ FAMILY = Family(
         "vocab_size": 32000,
     },
     defaults={
-        "image_token_index": 32000, "projector_hidden_act": "gelu", "vision_feature_select_strategy": "default",
-        "vision_feature_layer": -2, "multimodal_projector_bias": True,
+        "image_token": "<image>", "image_token_index": 32000, "projector_hidden_act": "gelu",
+        "vision_feature_select_strategy": "default", "vision_feature_layer": -2, "multimodal_projector_bias": True,
     },
 )  # fmt: skip
