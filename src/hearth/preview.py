@@ -18,7 +18,8 @@ from hearth.checkpoint.mapped import parse_json_object
 from hearth.checkpoint.safetensors import MAX_HEADER_BYTES
 from hearth.checkpoint.types import Checkpoint, SourceKind
 from hearth.hub import Remote
-from hearth.hub.files import INDEX_FILE, RemoteFile
+from hearth.hub.files import RemoteFile
+from hearth.hub.weights import FORMS, SAFETENSORS
 from hearth.model import DecoderConfig, load_family, parameter_shapes
 from hearth.model.encoder import parameters as encoder_parameters
 from hearth.model.encoder.config import EncoderConfig
@@ -96,11 +97,13 @@ def refuse_by_tensors(remote: Remote) -> None:
 
 def _tensor_names(remote: Remote) -> list[str]:
     """Of the index, or of the header of the one file; none where neither can be had."""
-    index = remote.text(INDEX_FILE)
-    if index is not None:
-        named = parse_json_object(index, INDEX_FILE).get("weight_map")
-        return list(named) if isinstance(named, dict) else []
-    files = [file.path for file in remote.selection.weights if "/" not in file.path]
+    for form in FORMS:
+        index = remote.text(form.index)
+        if index is not None:
+            named = parse_json_object(index, form.index).get("weight_map")
+            return list(named) if isinstance(named, dict) else []
+    weights = (file.path for file in remote.selection.weights if "/" not in file.path)
+    files = [path for path in weights if SAFETENSORS.is_weights(path)]
     length = remote.read(files[0], 0, 8) if len(files) == 1 else None
     if length is None or int.from_bytes(length, "little") > MAX_HEADER_BYTES:
         return []  # what is damaged is told when it is here

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden.torch_files.writing import write_torch
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.embedding import Dense, EmbeddingSpec, load_embedding, save_embedding
+from hearth.checkpoint.safetensors import SafetensorsFile
 from hearth.checkpoint.sentence_modules import published_embedding
 from hearth.errors import CorruptFile, HearthError
 
@@ -105,12 +107,22 @@ def test_what_cannot_be_computed_is_kept_by_name(tmp_path: Path, files: dict[str
     assert kept.refused == spec.refused
 
 
-def test_dense_weights_that_are_only_a_pickle_are_named(tmp_path: Path) -> None:
+def test_dense_weights_in_either_form_are_the_same(tmp_path: Path) -> None:
     folder(tmp_path)
-    (tmp_path / "2_Dense/model.safetensors").rename(tmp_path / "2_Dense/pytorch_model.bin")
-    spec = read(tmp_path)
-    assert spec is not None
-    assert "pickle" in spec.refused
+    before = read(tmp_path)
+    file = SafetensorsFile(tmp_path / "2_Dense/model.safetensors")
+    stored = {name: (info.dtype, info.shape, file.raw(name).tobytes()) for name, info in file.tensors.items()}
+    (tmp_path / "2_Dense/model.safetensors").unlink()
+    without = read(tmp_path)
+    assert without is not None
+    assert "2_Dense are missing" in without.refused
+    write_torch(tmp_path / "2_Dense/pytorch_model.bin", stored)
+    after = read(tmp_path)
+    layers = [[step for step in spec.steps if isinstance(step, Dense)] for spec in (before, after) if spec is not None]
+    assert [len(each) for each in layers] == [1, 1]
+    (one,), (other,) = layers
+    np.testing.assert_array_equal(one.weight, other.weight)
+    assert (other.bias is None) == (one.bias is None)
 
 
 @pytest.mark.parametrize(("number", "pooling"), [(1, ("mean",)), (2, ("cls",)), (3, ("lasttoken",))])

@@ -145,10 +145,10 @@ def test_an_empty_tensor_is_sound(tmp_path: Path) -> None:
     assert checkpoint.raw("b").tobytes() == b"1234"
 
 
-def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
-    model_folder(tmp_path, pytorch_model__bin=b"\x80\x02")
+def test_pickles_in_another_layout_are_refused_with_the_reason(tmp_path: Path) -> None:
+    model_folder(tmp_path, consolidated__pth=b"\x80\x02")
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(Unsupported, match=r"pickle.*pytorch_model.bin.*safetensors"):
+    with pytest.raises(Unsupported, match=r"pickle.*consolidated.pth.*safetensors"):
         open_checkpoint(tmp_path)
 
 

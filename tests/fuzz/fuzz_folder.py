@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.golden import CASES
+from tests.golden.torch_files import HERE
 
 from hearth.checkpoint import open_checkpoint
 from hearth.checkpoint.generation import published_sampling
@@ -18,6 +19,7 @@ from .harness import Target, main
 from .mutation import Mutator
 
 _CASES = [case.path for case in CASES if (case.path / "model.safetensors").is_file()]
+_SAVED = HERE / "new.pth"
 _WEIGHTS = "model.safetensors"
 _INDEX = {"metadata": {"total_size": 100}, "weight_map": {"model.embed_tokens.weight": _WEIGHTS}}
 Files = dict[str, bytes]
@@ -29,7 +31,7 @@ def make(mutator: Mutator) -> Files:
     size = 8 + int.from_bytes(whole[:8], "little")
     config = json.loads((folder / "config.json").read_bytes())
     files = {"config.json": json.dumps(config).encode(), _WEIGHTS: whole}
-    match mutator.choice(("config", "config", "header", "header", "index", "settings", "bytes")):
+    match mutator.choice(("config", "config", "header", "header", "index", "torch", "settings", "bytes")):
         case "config":
             files["config.json"] = mutator.written(mutator.json(config))
         case "header":
@@ -40,6 +42,11 @@ def make(mutator: Mutator) -> Files:
             files[f"{_WEIGHTS}.index.json"] = mutator.written(mutator.json(_INDEX))
             if mutator.one_in(2):
                 del files[_WEIGHTS]
+        case "torch":
+            del files[_WEIGHTS]
+            files["pytorch_model.bin"] = mutator.bytes(_SAVED.read_bytes())
+            if mutator.one_in(2):
+                files["pytorch_model-00001-of-00001.bin"] = files.pop("pytorch_model.bin")
         case "settings":
             for name in ("tokenizer_config.json", "generation_config.json"):
                 files[name] = mutator.written(mutator.json(json.loads((STARTER_PATH / name).read_bytes())))

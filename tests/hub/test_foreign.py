@@ -23,7 +23,7 @@ from hearth.hub.foreign import refuse_foreign
         (["config.json", "flax_model.msgpack"], "Flax"),
         (["gemma.task"], "LiteRT"),
         (["params.json", "consolidated.00.pth", "tokenizer.model"], "authors' own layout"),
-        (["config.json", "pytorch_model.bin"], "pickles"),
+        (["config.json", "model.pkl"], "pickles"),
         (["adapter_config.json", "adapter_model.safetensors"], "adapter"),
         (["mlc-chat-config.json", "params_shard_0.bin"], "MLC"),
     ],
@@ -60,6 +60,22 @@ def test_a_pull_brings_what_makes_vectors_of_an_embedding_model() -> None:
     others = ("onnx/model.onnx", "openvino/config.json", "2_Dense/pytorch_model.bin", "README.md")
     brought = {file.path for file in select("owner/name", remote(*model, *modules, *prompts, *others), None).files}
     assert brought == {*model, *modules, *prompts}
+
+
+def brought(*paths: str) -> set[str]:
+    return {file.path for file in select("owner/name", remote(*paths), None).files}
+
+
+def test_what_torch_saved_comes_only_where_there_is_nothing_else() -> None:
+    config, index = "config.json", "pytorch_model.bin.index.json"
+    shards = [f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)]
+    training = ("training_args.bin", "optimizer.bin", "pytorch_model.fp16.bin", "rng_state.pth")
+    assert brought(config, "pytorch_model.bin", *training) == {config, "pytorch_model.bin"}
+    assert brought(config, index, *shards, *training) == {config, index, *shards}
+    assert brought(config, "pytorch_model.bin", "model.safetensors") == {config, "model.safetensors"}
+    assert brought(config, "pytorch_model.bin", "model-Q4_0.gguf") == {"model-Q4_0.gguf"}
+    modules = ("modules.json", "2_Dense/config.json", "2_Dense/pytorch_model.bin")
+    assert brought(config, "pytorch_model.bin", *modules) == {config, "pytorch_model.bin", *modules}
 
 
 def test_a_repository_that_holds_something_else_is_named() -> None:

@@ -39,7 +39,7 @@ def test_what_hearth_cannot_read_is_not_listed(hub: FakeHub, cache: Path) -> Non
 
     hub.publish(REPO, model_files())
     hf_hub_download(REPO, "config.json")
-    hf_hub_download(REPO, "pytorch_model.bin")
+    hf_hub_download(REPO, "original/consolidated.00.pth")
     (cache / "datasets--acme--text" / "snapshots").mkdir(parents=True)
     (cache / "models--acme--broken").mkdir()
     (cache / "version.txt").write_text("1")

@@ -180,7 +180,9 @@ def test_folders_that_hold_no_whole_model(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no model"):
         models.resolve(str(folder(tmp_path / "empty")))
     with pytest.raises(Unsupported, match="pickle"):
-        models.resolve(str(folder(tmp_path / "pickle", "config.json", "pytorch_model.bin")))
+        models.resolve(str(folder(tmp_path / "pickle", "config.json", "weights.ckpt")))
+    with pytest.raises(ModelNotFound, match=r"not whole.*\.bin.* Copy the rest"):
+        models.resolve(str(folder(tmp_path / "torch", "config.json", "pytorch_model-00001-of-00002.bin")))
     with pytest.raises(ModelNotFound, match=r"not whole.* Copy the rest"):
         models.resolve(str(folder(tmp_path / "half", "config.json", "model-00001-of-00002.safetensors")))
     with pytest.raises(ModelNotFound, match="say which"):

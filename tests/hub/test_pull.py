@@ -406,7 +406,7 @@ def test_a_repository_with_a_single_gguf_needs_no_file_name(hub: FakeHub, cache:
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "pickle"),
+        ({"config.json": b"{}", "weights.ckpt": b"x"}, "pickle"),
         ({"model.safetensors": b"x"}, "config.json"),
         ({"tiny-00001-of-00002.gguf": b"x"}, "split"),
         ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, "adapter"),

@@ -1,30 +1,26 @@
-"""A checkpoint as Hugging Face publishes it: a folder with config.json and safetensors files."""
+"""A checkpoint as Hugging Face publishes it: a folder with config.json and files of weights."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.checkpoint.folder_weights import file_of_each, open_weights
 from hearth.checkpoint.mapped import PULL_AGAIN, fingerprint_files, map_file, read_json_object
-from hearth.checkpoint.readable import require_readable
-from hearth.checkpoint.safetensors import Located, read_header
 from hearth.checkpoint.sentence_modules import identity_files
 from hearth.checkpoint.tokenizer.hf import hf_tokenizer, template_files
 from hearth.checkpoint.types import SourceKind, TensorInfo, TokenizerSpec
-from hearth.errors import CorruptFile, ModelNotFound, Unsupported
+from hearth.errors import ModelNotFound, Unsupported
 from hearth.hub.foreign import names_in, refuse_foreign
+from hearth.hub.weights import FORMS, SAFETENSORS, form_in
 
 TIMM = "timm"
 """What stands for `model_type` where the configuration is one of timm's, which names a model and no family."""
 
-_SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 # Everything besides the weights that decides what a model says.
 _IDENTITY_FILES = (
     "config.json",
@@ -41,20 +37,20 @@ _IDENTITY_FILES = (
     "chat_template.json",
     "preprocessor_config.json",
     "processor_config.json",
-    _INDEX,
+    *(form.index for form in FORMS),
 )
 
 
-class SafetensorsCheckpoint:
-    """A `Checkpoint` over a folder. Opening it reads config.json and the headers of the weight files, no weights.
+class FolderCheckpoint:
+    """A `Checkpoint` over a folder. Opening it reads config.json and what the files of weights say is in them.
 
     Raises:
         ModelNotFound: the folder has no config.json or no weights.
-        CorruptFile: a file is damaged, truncated or missing.
+        CorruptFile: a file is damaged, truncated, hostile or missing.
         Unsupported: weights only in a form that Hearth does not read, or an unknown tensor type.
     """
 
-    kind: SourceKind = "safetensors"
+    kind: SourceKind = "safetensors"  # whatever its form, which says how tensors are named
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,34 +65,21 @@ class SafetensorsCheckpoint:
             )
         self.config: Mapping[str, Any] = read_json_object(config_path)
         self.architecture: str = model_type_of(self.config)
-        self._located: dict[str, Located] = {}
-        self._headers: list[tuple[str, int]] = []
-        self._files = _weight_files(path)
-        for file in self._files:
-            self._add(file)
-        self.tensors: Mapping[str, TensorInfo] = {name: found.info for name, found in self._located.items()}
-        self._maps: dict[Path, NDArray[np.uint8]] = {}
-
-    def _add(self, file: Path) -> None:
-        tensors, header_size = read_header(file)
-        self._headers.append((file.name, header_size))
-        for name, tensor in tensors.items():
-            if name in self._located:
-                raise CorruptFile(
-                    f"Tensor {name[:200]!r} stands in {self._located[name].file.name} and in {file.name}.",
-                    why="Shards of a sound model share no tensor.",
-                    hint=PULL_AGAIN,
-                )
-            self._located[name] = tensor
+        form = form_in(path)
+        if form is None:
+            refuse_foreign(str(path), names_in(path), path)
+            raise ModelNotFound(
+                f"{path} has no weights.",
+                why=f"Neither {SAFETENSORS.single} nor {SAFETENSORS.index} is there.",
+                hint=PULL_AGAIN,
+            )
+        self._files = open_weights(path, form)
+        self._file_of = file_of_each(self._files)
+        self.tensors: Mapping[str, TensorInfo] = {name: file.tensors[name] for name, file in self._file_of.items()}
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """See `Checkpoint.raw`. Raises KeyError for an unknown name, Unsupported for a type Hearth cannot use."""
-        tensor = self._located[name]
-        require_readable(tensor.info, self.kind)
-        data = self._maps.get(tensor.file)
-        if data is None:
-            data = self._maps[tensor.file] = map_file(tensor.file)
-        return data[tensor.begin : tensor.end]
+        return self._file_of[name].raw(name)
 
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""
@@ -106,8 +89,8 @@ class SafetensorsCheckpoint:
         whole: list[tuple[str, bytes | NDArray[np.uint8]]] = [
             (file.relative_to(self.path).as_posix(), map_file(file)) for file in present
         ]
-        whole += [(f"{name}:header", map_file(self.path / name)[:size]) for name, size in self._headers]
-        return fingerprint_files(whole, self._files)
+        whole += [(f"{file.path.name}:header", file.identity) for file in self._files]
+        return fingerprint_files(whole, [file.path for file in self._files])
 
     def tokenizer(self) -> TokenizerSpec | None:
         """See `Checkpoint.tokenizer`. Raises CorruptFile, or Unsupported for an unknown kind of tokenizer."""
@@ -134,57 +117,3 @@ def model_type_of(config: Mapping[str, Any]) -> str:
             hint="Take config.json from the model's own repository.",
         )
     return model_type
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if (folder / _SINGLE).is_file():
-        return [folder / _SINGLE]
-    if (folder / _INDEX).is_file():
-        return _shards(folder)
-    if loose := _loose_shards(folder):
-        return loose
-    refuse_foreign(str(folder), names_in(folder), folder)
-    raise ModelNotFound(
-        f"{folder} has no weights.",
-        why=f"Neither {_SINGLE} nor {_INDEX} is there.",
-        hint=PULL_AGAIN,
-    )
-
-
-def _loose_shards(folder: Path) -> list[Path]:
-    """All shards of a model whose index is not there; the numbers in their names say how many they are."""
-    paths = sorted(path for path in folder.glob("model-*.safetensors") if _SHARD.search(path.name))
-    parts = [match.groups() for path in paths if (match := _SHARD.search(path.name))]
-    count = int(parts[0][1]) if parts else 0
-    return paths if [int(number) for number, _ in parts] == list(range(1, count + 1)) else []
-
-
-def _shards(folder: Path) -> list[Path]:
-    index = read_json_object(folder / _INDEX)
-    weight_map = index.get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CorruptFile(f"{_INDEX} names no tensors.", why="It has no `weight_map`.", hint=PULL_AGAIN)
-    names: set[str] = set()
-    for name in weight_map.values():
-        if not _is_plain_file_name(name):
-            raise CorruptFile(
-                f"{_INDEX} names the shard {str(name)[:200]!r}.",
-                why="A shard must be a .safetensors file inside the model's own folder.",
-                hint="This file may be hostile: get the model from a source you trust.",
-            )
-        names.add(name)
-    missing = sorted(name for name in names if not (folder / name).is_file())
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise CorruptFile(f"{folder} lacks the shard {missing[0]}{more}.", why=f"{_INDEX} names it.", hint=PULL_AGAIN)
-    return [folder / name for name in sorted(names)]
-
-
-def _is_plain_file_name(name: Any) -> bool:
-    return (
-        isinstance(name, str)
-        and name.endswith(".safetensors")
-        and "\0" not in name
-        and PurePosixPath(name).name == name
-        and PureWindowsPath(name).name == name  # no backslash, no drive letter
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hearth.checkpoint.folder import SafetensorsCheckpoint
+from hearth.checkpoint.folder import FolderCheckpoint
 from hearth.checkpoint.gguf import GgufCheckpoint
 from hearth.checkpoint.joined import JoinedCheckpoint, eyes_beside
 from hearth.checkpoint.torch_file import TorchCheckpoint
@@ -13,6 +13,7 @@ from hearth.checkpoint.types import Checkpoint
 from hearth.errors import ModelNotFound, UsageError
 from hearth.hub.ggufs import is_eyes
 from hearth.hub.local import TORCH_ENDINGS
+from hearth.hub.weights import FORMS, form_in
 
 NO_EYES = "none"
 
@@ -21,7 +22,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
     """Opens a model as its authors published it; reads headers only.
 
     Args:
-        path: a folder with config.json and safetensors files, a .gguf file, a folder with one .gguf file, or a file of
+        path: a folder with config.json and files of weights, a .gguf file, a folder with one .gguf file, or a file of
             weights (.pth).
         mmproj: the file that sees for a GGUF file; None: what lies beside it, if anything; "none": none.
 
@@ -33,7 +34,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
     """
     path = Path(path)
     if path.is_file():
-        if path.name.endswith(".safetensors"):
+        if any(form.is_weights(path.name) for form in FORMS):
             raise UsageError(
                 f"{path} is one file of a model.",
                 why="The configuration and the tokenizer stand beside it.",
@@ -42,10 +43,10 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
         return TorchCheckpoint(path) if path.suffix.lower() in TORCH_ENDINGS else _gguf(path, mmproj)
     if not path.is_dir():
         raise ModelNotFound(f"{path} does not exist.", hint="Give a model folder or a .gguf file.")
-    if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
+    if (path / "config.json").is_file() and form_in(path) is not None:
         if mmproj not in (None, NO_EYES):
             raise UsageError(f"--mmproj goes with a .gguf file, and {path} is none.")
-        return SafetensorsCheckpoint(path)
+        return FolderCheckpoint(path)
     ggufs = sorted(file for file in path.glob("*.gguf") if not is_eyes(file.name))
     if len(ggufs) == 1:
         return _gguf(ggufs[0], mmproj)
@@ -55,7 +56,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, mmproj: str | None = None) 
             why=f"Among them {ggufs[0].name} and {ggufs[1].name}.",
             hint="Name the one you want.",
         )
-    return SafetensorsCheckpoint(path)  # its errors say what the folder lacks
+    return FolderCheckpoint(path)  # its errors say what the folder lacks
 
 
 def _gguf(path: Path, mmproj: str | None) -> Checkpoint:

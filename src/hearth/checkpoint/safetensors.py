@@ -1,4 +1,4 @@
-"""Reads the header of one safetensors file, trusting nothing in it.
+"""One safetensors file, whose header is read, trusting nothing in it.
 
 A file is: header length (u64, little-endian), header (JSON), data. The header maps a tensor's name to its `dtype`,
 `shape` and `data_offsets` [begin, end) into the data. Source: the format section of the safetensors README.
@@ -7,11 +7,17 @@ A file is: header length (u64, little-endian), header (JSON), data. The header m
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hearth.checkpoint.mapped import PULL_AGAIN, map_file, parse_json_object, refuse_pointer, truncated
+from hearth.checkpoint.readable import require_readable
 from hearth.checkpoint.types import TensorInfo
 from hearth.errors import CorruptFile, Unsupported
 
@@ -34,6 +40,33 @@ class Located:
     file: Path
     begin: int
     end: int
+
+
+class SafetensorsFile:
+    """A file of weights: its tensors, described, and their bytes, mapped when they are first asked for.
+
+    Raises: as `read_header`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._located, self._header_size = read_header(path)
+        self.tensors: Mapping[str, TensorInfo] = {name: found.info for name, found in self._located.items()}
+
+    @cached_property
+    def _data(self) -> NDArray[np.uint8]:
+        return map_file(self.path)
+
+    @property
+    def identity(self) -> NDArray[np.uint8]:
+        """What of the file says what is in it."""
+        return self._data[: self._header_size]
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """See `Checkpoint.raw`."""
+        tensor = self._located[name]
+        require_readable(tensor.info, "safetensors")
+        return self._data[tensor.begin : tensor.end]
 
 
 def read_header(path: Path) -> tuple[dict[str, Located], int]:

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearth.checkpoint.embedding import Activation, Dense, EmbeddingSpec, Pooling
-from hearth.checkpoint.mapped import PULL_AGAIN, map_file, read_json_object, read_json_objects
-from hearth.checkpoint.safetensors import read_header
+from hearth.checkpoint.folder_weights import open_weights
+from hearth.checkpoint.mapped import PULL_AGAIN, read_json_object, read_json_objects
 from hearth.checkpoint.types import Checkpoint
 from hearth.errors import CorruptFile
+from hearth.hub.weights import FORMS
 
 MODULES_FILE = "modules.json"
 PROMPTS_FILE, TEXT_FILE = "config_sentence_transformers.json", "sentence_bert_config.json"
@@ -75,7 +76,9 @@ def identity_files(folder: Path) -> list[Path]:
     if not (folder / MODULES_FILE).is_file():
         return []
     top = (folder / name for name in (MODULES_FILE, PROMPTS_FILE, TEXT_FILE))
-    inside = (file for name in ("config.json", "model.safetensors") for file in folder.glob(f"[0-9]*_*/{name}"))
+    inside = (
+        file for name in ("config.json", *(form.single for form in FORMS)) for file in folder.glob(f"[0-9]*_*/{name}")
+    )
     return [file for file in (*top, *sorted(inside)) if file.is_file()]
 
 
@@ -125,27 +128,26 @@ def _dense(folder: Path, config: Mapping[str, Any]) -> Dense | str:
     inner = {config.get(key) or "sentence_embedding" for key in ("module_input_name", "module_output_name")}
     if config.get("use_residual") or inner != {"sentence_embedding"}:
         return f"its module {folder.name} is more than a dense layer"
-    file = folder / "model.safetensors"
-    if not file.is_file():
-        return f"the weights of its module {folder.name} are missing, or only a Python pickle"
-    located, _ = read_header(file)
-    data = map_file(file)
+    form = next((form for form in FORMS if (folder / form.single).is_file()), None)
+    if form is None:
+        return f"the weights of its module {folder.name} are missing"
+    (file,) = open_weights(folder, form)
 
     def tensor(key: str, dims: int) -> NDArray[np.float32] | None:
-        found = located.get(key)
-        if found is None:
+        info = file.tensors.get(key)
+        if info is None:
             return None
-        dtype = {"f32": "<f4", "f16": "<f2", "bf16": "<u2"}.get(found.info.dtype)
-        if dtype is None or len(found.info.shape) != dims or found.info.size_bytes > _MAX_DENSE_BYTES:
+        dtype = {"f32": "<f4", "f16": "<f2", "bf16": "<u2"}.get(info.dtype)
+        if dtype is None or len(info.shape) != dims or info.size_bytes > _MAX_DENSE_BYTES:
             raise CorruptFile(f"{folder.name}: the tensor {key!r} is no layer's.", hint=PULL_AGAIN)
-        values = np.frombuffer(data[found.begin : found.end].tobytes(), dtype).reshape(found.info.shape)
-        if found.info.dtype == "bf16":
+        values = np.frombuffer(file.raw(key).tobytes(), dtype).reshape(info.shape)
+        if info.dtype == "bf16":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values.astype(np.float32)
 
     weight, bias = tensor("linear.weight", 2), tensor("linear.bias", 1)
     if weight is None or (bias is not None and len(bias) != len(weight)):
-        raise CorruptFile(f"{folder.name}: model.safetensors holds no dense layer.", hint=PULL_AGAIN)
+        raise CorruptFile(f"{folder.name}: {form.single} holds no dense layer.", hint=PULL_AGAIN)
     return Dense(weight, bias, _ACTIVATIONS[name])
 
 

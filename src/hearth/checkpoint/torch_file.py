@@ -112,10 +112,14 @@ class TorchCheckpoint:
         picked = np.lib.stride_tricks.as_strided(elements, (*tensor.shape, item), (*steps, 1), writeable=False)
         return np.ascontiguousarray(picked).reshape(-1)
 
+    @property
+    def identity(self) -> bytes:
+        """What of the file says what is in it."""
+        return repr(sorted((name, tensor) for name, tensor in self._tensors.items())).encode()
+
     def fingerprint(self) -> str:
         """See `Checkpoint.fingerprint`."""
-        shown = repr(sorted((name, tensor) for name, tensor in self._tensors.items()))
-        return fingerprint_files([("tensors", shown.encode())], [self.path])
+        return fingerprint_files([("tensors", self.identity)], [self.path])
 
     def tokenizer(self) -> TokenizerSpec | None:
         """There is none."""

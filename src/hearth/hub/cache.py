@@ -16,10 +16,10 @@ from pathlib import Path
 
 from hearth.errors import UsageError
 from hearth.hub import ggufs
-from hearth.hub.files import INDEX_FILE, SHARD
 from hearth.hub.names import HubName
 from hearth.hub.settings import cache_dir
 from hearth.hub.types import Source
+from hearth.hub.weights import SHARD, form_in
 
 DEFAULT_REVISION = "main"
 # Hearth's unfinished downloads in blobs/; the ending is the one by which other tools know such files.
@@ -139,17 +139,20 @@ def gguf_files(snapshot: Path) -> dict[str, int]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a config.json and every file of its safetensors weights."""
+    """Whether a folder holds a config.json and every file of its weights."""
     if not (folder / "config.json").is_file():
         return False
-    index = folder / INDEX_FILE
+    form = form_in(folder)
+    if form is None:
+        return False
+    index = folder / form.index
     if index.exists():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             shards = set(json.loads(index.read_text("utf-8-sig"))["weight_map"].values())
             return bool(shards) and all((folder / shard).is_file() for shard in shards)
         return False
-    names = [p.name for p in folder.glob("*.safetensors") if p.is_file()]
-    if "model.safetensors" in names:
+    names = [p.name for p in folder.iterdir() if form.is_weights(p.name) and p.is_file()]
+    if form.single in names:
         return True
     return bool(names) and all(_siblings_present(name, names) for name in names)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hearth.errors import ModelNotFound, Unsupported, UsageError
 from hearth.hub import ggufs
 from hearth.hub.foreign import refuse_foreign
+from hearth.hub.weights import FORMS, SAFETENSORS, TORCH, WeightForm
 from hearth.units import format_bytes
 
 # Chat templates beside the default one, in a folder of their own.
@@ -39,11 +40,9 @@ _CONFIG_FILES = frozenset(
     }
 )
 # The folders of the modules that follow such a model: pooling, dense layers.
-_MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors)")
+_MODULE = re.compile(r"\d+_[A-Za-z]+/(?:config\.json|model\.safetensors|pytorch_model\.bin)")
 # One of these a folder must have to turn text into tokens.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
-INDEX_FILE = "model.safetensors.index.json"
-SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors)")
 # The same weights again in the authors' own layout, adapters, or another precision than the config says.
 _OTHER_WEIGHTS = ("consolidated*.safetensors", "adapter*.safetensors", "*.fp16.safetensors", "*.fp32.safetensors")
 
@@ -85,7 +84,7 @@ class Selection:
     @property
     def weights(self) -> tuple[RemoteFile, ...]:
         """The large ones."""
-        return tuple(f for f in self.files if ggufs.is_gguf(f.path) or f.path.endswith(".safetensors"))
+        return tuple(f for f in self.files if ggufs.is_gguf(f.path) or any(form.is_weights(f.path) for form in FORMS))
 
 
 def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory_bytes: int | None = None) -> Selection:
@@ -108,10 +107,10 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
         named = _named_gguf(repo_id, choices, wanted)
         return Selection(_with_eyes(named, files), named, choices)
     top = [f for f in files if "/" not in f.path]
-    weights = _pick_safetensors(top)
+    weights = _pick(SAFETENSORS, top) or ([] if choices else _pick(TORCH, top))
     configs = [f for f in files if f.path in _CONFIG_FILES or _TEMPLATE.fullmatch(f.path)]
     if any(f.path == "modules.json" for f in configs):
-        configs += [f for f in files if _MODULE.fullmatch(f.path)]
+        configs += _modules(files)
     if weights and any(f.path == "config.json" for f in configs):
         return Selection(tuple(sorted(configs + weights, key=lambda f: f.size_bytes)))
     if choices:
@@ -125,7 +124,7 @@ def select(repo_id: str, files: Sequence[RemoteFile], wanted: str | None, memory
             hint="Hearth needs the full model in the Hugging Face layout, or a GGUF file.",
         )
     raise Unsupported(
-        f"{repo_id!r} holds no weights that Hearth reads (*.safetensors or *.gguf).",
+        f"{repo_id!r} holds no weights that Hearth reads (*.safetensors, *.gguf or pytorch_model.bin).",
         hint="Look for a conversion of it to safetensors or GGUF.",
     )
 
@@ -136,15 +135,22 @@ def _with_eyes(model: RemoteFile, files: Sequence[RemoteFile]) -> tuple[RemoteFi
     return (*(f for f in files if f.path == eyes), model)
 
 
-def _pick_safetensors(top: Sequence[RemoteFile]) -> list[RemoteFile]:
+def _modules(files: Sequence[RemoteFile]) -> list[RemoteFile]:
+    """The files of the modules that follow a model, weights in one form."""
+    found = [f for f in files if _MODULE.fullmatch(f.path)]
+    paths = {f.path for f in found}
+    twice = {path.replace(SAFETENSORS.single, TORCH.single) for path in paths if path.endswith(SAFETENSORS.ending)}
+    return [f for f in found if f.path not in twice]
+
+
+def _pick(form: WeightForm, top: Sequence[RemoteFile]) -> list[RemoteFile]:
+    """The weights in one form, with their index."""
     weights = [
-        f
-        for f in top
-        if f.path.endswith(".safetensors") and not any(fnmatch.fnmatch(f.path, p) for p in _OTHER_WEIGHTS)
+        f for f in top if form.is_weights(f.path) and not any(fnmatch.fnmatch(f.path, p) for p in _OTHER_WEIGHTS)
     ]
-    index = [f for f in top if f.path == INDEX_FILE]
-    shards = [f for f in weights if SHARD.fullmatch(f.path) and f.path.startswith("model-")]
-    whole = [f for f in weights if f.path == "model.safetensors"]
+    index = [f for f in top if f.path == form.index]
+    shards = [f for f in weights if form.is_shard(f.path)]
+    whole = [f for f in weights if f.path == form.single]
     # An index rules where there is one; beside it a whole file would be the same weights twice.
     if index:
         return index + (shards or weights)

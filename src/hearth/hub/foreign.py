@@ -40,8 +40,9 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("params.json",), "a model in its authors' own layout (params.json, consolidated weights)", _CONVERTED),
     (
         ("*.bin", "*.pth", "*.pt", "*.ckpt", "*.pkl"),
-        "a model whose weights are Python pickles, which can run any program when they are opened",
-        f"{_CONVERTED} Or convert it on a machine you trust: transformers' save_pretrained writes safetensors.",
+        "a model whose weights are Python pickles in a layout of its authors' own",
+        f"{_CONVERTED} Of what torch.save writes Hearth reads pytorch_model.bin beside a config.json, and some single"
+        " files (`hearth vision FILE.pth`).",
     ),
 )
 

@@ -13,6 +13,7 @@ from hearth.hub.ggufs import is_gguf, models_among, refuse_part
 from hearth.hub.names import STARTER, BuiltIn
 from hearth.hub.packaged import PACKAGED, packaged_file
 from hearth.hub.types import Source
+from hearth.hub.weights import FORMS, form_in
 from hearth.units import format_bytes
 
 STARTER_PATH = Path(__file__).parent / STARTER
@@ -75,7 +76,7 @@ def _open_file(path: Path) -> Source:
             why="It says what is computed, not how its numbers are words.",
             hint=f"Compile it with `hearth compile {path}`, and run it with `hearth.Graph` in Python.",
         )
-    if path.name.endswith((".safetensors", "config.json")):
+    if path.name == "config.json" or any(form.is_weights(path.name) for form in FORMS):
         raise ModelNotFound(f"{path} is a part of a model.", hint=f"Name its folder: {path.parent}")
     if path.suffix == ".whl":
         raise Unsupported(
@@ -99,12 +100,13 @@ def _open_folder(path: Path) -> Source:
         lines = "\n".join(f"  {p}   ({format_bytes(p.stat().st_size)})" for p in ggufs)
         raise ModelNotFound(f"{path} holds {len(ggufs)} GGUF files: say which.", hint=f"One of:\n{lines}")
     if (path / "config.json").is_file():
-        if any(path.glob("*.safetensors")) or any(path.glob("*.safetensors.index.json")):
+        form = form_in(path)
+        if form is not None:
             raise ModelNotFound(
-                f"The model in {path} is not whole: some of its *.safetensors files are missing.", hint=_REST_HINT
+                f"The model in {path} is not whole: some of its *{form.ending} files are missing.", hint=_REST_HINT
             )
         refuse_foreign(str(path), names_in(path), path)
-        raise ModelNotFound(f"{path} holds a config.json but no *.safetensors weights.", hint=_REST_HINT)
+        raise ModelNotFound(f"{path} holds a config.json but no weights (*.safetensors).", hint=_REST_HINT)
     refuse_foreign(str(path), names_in(path), path)
     raise ModelNotFound(
         f"{path} holds no model.",
@@ -116,7 +118,7 @@ def _open_folder(path: Path) -> Source:
 def _is_bundle(path: Path) -> bool:
     """A bundle's manifest is written last: without one the folder is an unfinished compilation, and no bundle. A folder
     with a model as it was published is that model, whatever lies beside it: only what the user asked for is run."""
-    published = ("config.json", "*.safetensors", "*.gguf")
+    published = ("config.json", "*.safetensors", "*.gguf", "pytorch_model*.bin")
     return (path / "manifest.json").is_file() and not any(any(path.glob(name)) for name in published)
 
 
