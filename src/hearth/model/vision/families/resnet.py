@@ -36,8 +36,8 @@ def resnet_config(s: Settings, *, deep_stem: bool = False) -> ResNetConfig:
     )
 
 
-def describe(source: Source) -> Described:
-    s, config = source.settings, resnet_config(source.settings)
+def describe(source: Source, *, deep_stem: bool = False) -> Described:
+    s, config = source.settings, resnet_config(source.settings, deep_stem=deep_stem)
     size = picture_size(source, (32, 32))
     classifies = source.has("head.weight")
     labels = num_labels(s)

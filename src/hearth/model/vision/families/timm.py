@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hearth.errors import Unsupported
-from hearth.model.settings import shown
-from hearth.model.tensors import Fused, Places, Rules
-from hearth.model.vision.families import convnext, deit, resnet, swin, vit
-from hearth.model.vision.model import Family
+from hearth.model.settings import Settings, shown
+from hearth.model.vision.families import convnext, deit, dinov2, mobile, resnet, swin, vit
+from hearth.model.vision.families import timm_names as names
+from hearth.model.vision.families.efficientnet import Scaling
+from hearth.model.vision.families.imagenet import labels_of_head
+from hearth.model.vision.model import Described, Family, Source
 from hearth.model.vision.names import Naming
 
-_QKV = ("q", "k", "v")
-VIT: Rules = {
-    "patches": "patch_embed.proj",
-    "cls_token": "cls_token",
-    "distillation_token": "dist_token",
-    "positions": "pos_embed",
-    **{f"layers.N.{part}": Fused("blocks.{N}.attn.qkv", _QKV) for part in _QKV},
-    "layers.N.norm1": "blocks.{N}.norm1",
-    "layers.N.o": "blocks.{N}.attn.proj",
-    "layers.N.norm2": "blocks.{N}.norm2",
-    "layers.N.up": "blocks.{N}.mlp.fc1",
-    "layers.N.down": "blocks.{N}.mlp.fc2",
-    "norm": "norm",
-    "head": "head",
-    "distilled": "head_dist",
-}
-_STAGE = "layers.{N}.blocks.{M}."
-SWIN: Rules = {
-    "patches": "patch_embed.proj",
-    "patch_norm": "patch_embed.norm",
-    **{f"stages.N.blocks.M.{part}": Fused(_STAGE + "attn.qkv", _QKV) for part in _QKV},
-    "stages.N.blocks.M.norm1": _STAGE + "norm1",
-    "stages.N.blocks.M.bias_table": _STAGE + "attn.relative_position_bias_table",
-    "stages.N.blocks.M.o": _STAGE + "attn.proj",
-    "stages.N.blocks.M.norm2": _STAGE + "norm2",
-    "stages.N.blocks.M.up": _STAGE + "mlp.fc1",
-    "stages.N.blocks.M.down": _STAGE + "mlp.fc2",
-    # A stage begins with what transformers has at the end of the one before.
-    "stages.N.merge.norm": "layers.{N+1}.downsample.norm",
-    "stages.N.merge.reduction": "layers.{N+1}.downsample.reduction",
-    "norm": "norm",
-    "head": "head.fc",
-}
-_BLOCK = "stages.{N}.blocks.{M}."
-CONVNEXT: Rules = {
-    "patches": "stem.0",
-    "patch_norm": "stem.1",
-    "stages.N.halve_norm": "stages.{N}.downsample.0",
-    "stages.N.halve": "stages.{N}.downsample.1",
-    "stages.N.blocks.M.depthwise": _BLOCK + "conv_dw",
-    "stages.N.blocks.M.norm": _BLOCK + "norm",
-    "stages.N.blocks.M.up": _BLOCK + "mlp.fc1",
-    "stages.N.blocks.M.down": _BLOCK + "mlp.fc2",
-    "stages.N.blocks.M.scale": _BLOCK + "gamma",
-    "norm": "head.norm",
-    "head": "head.fc",
-}
-_TABLES = Places(ignored=("*relative_position_index", "*attn_mask"))
+KNOWN = (
+    "vit_*_patch*", "vit_*_patch*_clip_*", "vit_*_patch14_dinov2", "vit_*_patch14_reg4_dinov2", "deit_*", "deit3_*",
+    "swin_*", "swinv2_*", "convnext_*", "convnextv2_*", "resnet*", "resnet*d", "efficientnet_b*", "efficientnet_lite*",
+    "tf_efficientnet_b*", "tf_efficientnet_lite*", "mobilevit_*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,14 +28,39 @@ class _Line:
     """Models whose names a pattern fits.
 
     Attributes:
-        values: of a configuration in transformers' words, for what each group of the pattern may be.
+        pattern: its first group is a key of `values`; its named groups are numbers of the configuration.
+        values: of a configuration in transformers' words, for what the first group may be.
+        common: the same for all of them.
     """
 
     pattern: str
     family: Family
     naming: Naming
-    common: Mapping[str, Any]
     values: Mapping[str, Mapping[str, Any]]
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _describe_scaled(source: Source) -> Described:
+    """DeiT III: layer scale, and a class token without a position."""
+    config = vit.vit_config(source, layer_scale=True, placed=())
+    return vit.classifier(source.settings, config) if source.has("head.weight") else vit.embedder(config, pooled=False)
+
+
+def _describe_dinov2(source: Source) -> Described:
+    """With registers, the position of the class token is in the token itself."""
+    placed = {"placed": ()} if source.has("register_tokens") else {}
+    return vit.embedder(dinov2.dinov2_config(source, **placed), pooled=False)
+
+
+def _describe_clip(source: Source) -> Described:
+    """CLIP's image tower, fine-tuned for classes, or with the projection to the vectors that it shares with texts."""
+    s = source.settings
+    config = vit.vit_config(source, pre_norm=True, patch_bias=False)
+    return vit.classifier(s, config) if s.flag("classifies") else vit.projector(source, config)
+
+
+def _describe_deep(source: Source) -> Described:
+    return resnet.describe(source, deep_stem=True)
 
 
 def _transformer(hidden: int, heads: int, layers: int = 12) -> dict[str, Any]:
@@ -90,51 +74,94 @@ def _swin(size: int, depth: int, heads: int) -> dict[str, Any]:
     return {"embed_dim": size, "depths": [2, 2, depth, 2], "num_heads": [heads << i for i in range(4)]}
 
 
-def _convnext(size: int, depth: int) -> dict[str, Any]:
-    return {"hidden_sizes": [size << i for i in range(4)], "depths": [3, 3, depth, 3]}
+def _convnext(size: int, *depths: int) -> dict[str, Any]:
+    return {"hidden_sizes": [size << i for i in range(4)], "depths": list(depths)}
 
 
+def _mobilevit(hidden: list[int], necks: list[int], expand: float) -> dict[str, Any]:
+    return {"hidden_sizes": hidden, "neck_hidden_sizes": necks, "expand_ratio": expand, "image_size": 256}
+
+
+def _efficientnets(prefix: str, eps: float, *, same: bool) -> list[_Line]:
+    """One of the lines that scale: trained in PyTorch, or brought from TensorFlow."""
+    scalings = {f"b{i}": Scaling(*size, eps, same=same) for i, size in enumerate(_SCALINGS)}
+    scalings |= {f"lite{i}": Scaling(*size, eps, lite=True, same=same) for i, size in enumerate(_SCALINGS[:5])}
+    lines = []
+    for key, scaling in scalings.items():
+        naming = names.efficientnet(scaling)
+        lines.append(_Line(f"{prefix}efficientnet_({key})", scaling.family(naming), naming, {key: {}}))
+    return lines
+
+
+_SCALINGS = (
+    (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1), (2.2, 3.6),
+)  # fmt: skip
 _SIZES = {
     "tiny": _transformer(192, 3),
     "small": _transformer(384, 6),
+    "medium": _transformer(512, 8),
     "base": _transformer(768, 12),
     "large": _transformer(1024, 16, 24),
+    "huge": _transformer(1280, 16, 32),
 }
-_VIT = Naming(VIT, "pos_embed")
-_PRECISE = {"layer_norm_eps": 1e-6}
+_SWINS = {"tiny": _swin(96, 6, 3), "small": _swin(96, 18, 3), "base": _swin(128, 18, 4), "large": _swin(192, 18, 6)}
+_CONVNEXTS = {
+    "atto": _convnext(40, 2, 2, 6, 2), "femto": _convnext(48, 2, 2, 6, 2), "pico": _convnext(64, 2, 2, 6, 2),
+    "nano": _convnext(80, 2, 2, 8, 2), "tiny": _convnext(96, 3, 3, 9, 3), "small": _convnext(96, 3, 3, 27, 3),
+    "base": _convnext(128, 3, 3, 27, 3), "large": _convnext(192, 3, 3, 27, 3), "xlarge": _convnext(256, 3, 3, 27, 3),
+    "huge": _convnext(352, 3, 3, 27, 3),
+}  # fmt: skip
+_DEEP = {
+    "26": {"depths": [2, 2, 2, 2]}, "50": {"depths": [3, 4, 6, 3]}, "101": {"depths": [3, 4, 23, 3]},
+    "152": {"depths": [3, 8, 36, 3]}, "200": {"depths": [3, 24, 36, 3]},
+}  # fmt: skip
 _BASIC = {"layer_type": "basic", "hidden_sizes": [64, 128, 256, 512]}
+_MOBILEVITS = {
+    "xxs": _mobilevit([64, 80, 96], [16, 16, 24, 48, 64, 80, 320], 2.0),
+    "xs": _mobilevit([96, 120, 144], [16, 32, 48, 64, 80, 96, 384], 4.0),
+    "s": _mobilevit([144, 192, 240], [16, 32, 64, 96, 128, 160, 640], 4.0),
+}
+_GIANT = {"giant": {**_transformer(1536, 24, 40), "use_swiglu_ffn": True}}
+_PRECISE = {"layer_norm_eps": 1e-6}
+_DINO = {**_PRECISE, "image_size": 518, "patch_size": 14}
+_CLIP = {"layer_norm_eps": 1e-5}
+_PATCH = r"_patch(?P<patch_size>\d+)"
+_EDGE = r"_(?P<image_size>\d+)"
+_WINDOW = r"_window(?P<window_size>\d+)"
+_DEIT_3 = replace(vit.FAMILY, describe=_describe_scaled)
+_DINOV2, _DINOV2_REGISTERS = (
+    replace(family, describe=_describe_dinov2) for family in (dinov2.FAMILY, dinov2.WITH_REGISTERS)
+)
+_CLIP_VIT = replace(vit.FAMILY, describe=_describe_clip)
 _LINES = (
-    _Line(r"(?:vit|deit)_(\w+)_patch(?P<patch_size>\d+)_(?P<image_size>\d+)", vit.FAMILY, _VIT, _PRECISE, _SIZES),
+    _Line(r"(?:vit|deit)_(\w+)" + _PATCH + _EDGE, vit.FAMILY, names.VIT, _SIZES, _PRECISE),
+    _Line(r"deit_(\w+)_distilled" + _PATCH + _EDGE, deit.FAMILY, names.VIT, _SIZES, _PRECISE),
+    _Line(r"deit3_(\w+)" + _PATCH + _EDGE, _DEIT_3, names.VIT, _SIZES, _PRECISE),
+    _Line(r"vit_(\w+)_patch14_dinov2", _DINOV2, names.VIT, _SIZES, _DINO),
+    _Line(r"vit_(\w+)_patch14_dinov2", _DINOV2, names.GATED_VIT, _GIANT, _DINO),
+    _Line(r"vit_(\w+)_patch14_reg4_dinov2", _DINOV2_REGISTERS, names.VIT, _SIZES, _DINO),
+    _Line(r"vit_(\w+)_patch14_reg4_dinov2", _DINOV2_REGISTERS, names.GATED_VIT, _GIANT, _DINO),
+    _Line(r"vit_(\w+)" + _PATCH + "_clip" + _EDGE, _CLIP_VIT, names.VIT, _SIZES, _CLIP),
     _Line(
-        r"deit_(\w+)_distilled_patch(?P<patch_size>\d+)_(?P<image_size>\d+)", deit.FAMILY, _VIT, _PRECISE, _SIZES
+        r"vit_(\w+)" + _PATCH + "_clip_quickgelu" + _EDGE, _CLIP_VIT, names.VIT, _SIZES,
+        {**_CLIP, "hidden_act": "quick_gelu"},
     ),
+    _Line(r"swin_(\w+)" + _PATCH + _WINDOW + _EDGE, swin.FAMILY, names.SWIN, _SWINS),
+    _Line(r"swinv2_(\w+)" + _WINDOW + _EDGE, swin.V2, names.SWIN_V2, _SWINS),
     _Line(
-        r"swin_(\w+)_patch(?P<patch_size>\d+)_window(?P<window_size>\d+)_(?P<image_size>\d+)",
-        swin.FAMILY,
-        Naming(SWIN, "layers.0.blocks.0.attn.qkv.weight", _TABLES),
-        {},
-        {"tiny": _swin(96, 6, 3), "small": _swin(96, 18, 3), "base": _swin(128, 18, 4), "large": _swin(192, 18, 6)},
+        r"swinv2_(\w+)_window12to(?P<window_size>\d+)_192to(?P<image_size>\d+)", swin.V2, names.SWIN_V2, _SWINS,
+        {"pretrained_window_sizes": [12, 12, 12, 6]},
     ),
+    _Line(r"convnext_(\w+)", convnext.FAMILY, names.CONVNEXT, _CONVNEXTS, _PRECISE),
+    _Line(r"convnextv2_(\w+)", convnext.V2, names.CONVNEXT, _CONVNEXTS, _PRECISE),
     _Line(
-        r"convnext_(\w+)",
-        convnext.FAMILY,
-        Naming(CONVNEXT, "stem.0.weight"),
-        _PRECISE,
-        {
-            "tiny": _convnext(96, 9), "small": _convnext(96, 27), "base": _convnext(128, 27),
-            "large": _convnext(192, 27), "xlarge": _convnext(256, 27),
-        },
+        r"resnet(\d+)", resnet.FAMILY, names.RESNET,
+        {"18": {**_BASIC, "depths": [2, 2, 2, 2]}, "34": {**_BASIC, "depths": [3, 4, 6, 3]}, **_DEEP},
     ),
-    _Line(
-        r"resnet(\d+)",
-        resnet.FAMILY,
-        Naming({**resnet.torchvision_rules(""), "head": "fc"}, "conv1.weight", Places(ignored=resnet.COUNTERS)),
-        {},
-        {
-            "18": {**_BASIC, "depths": [2, 2, 2, 2]}, "34": {**_BASIC, "depths": [3, 4, 6, 3]},
-            "50": {"depths": [3, 4, 6, 3]}, "101": {"depths": [3, 4, 23, 3]}, "152": {"depths": [3, 8, 36, 3]},
-        },
-    ),
+    _Line(r"resnet(\d+)d", replace(resnet.FAMILY, describe=_describe_deep), names.RESNET_D, _DEEP),
+    _Line(r"mobilevit_(\w+)", mobile.VIT, names.MOBILEVIT, _MOBILEVITS),
+    *_efficientnets("", 1e-5, same=False),
+    *_efficientnets("tf_", 1e-3, same=True),
 )  # fmt: skip
 
 
@@ -156,16 +183,26 @@ def family_of(config: Mapping[str, Any]) -> tuple[Family, Mapping[str, Any]]:
         if found is None or size is None:
             continue
         numbers = {key: int(value) for key, value in found.groupdict().items()}
-        values = {**line.common, **size, **numbers, **_labels(config)}
+        values = {**_size(config), **line.common, **size, **numbers, **_labels(config)}
         return replace(line.family, namings=(line.naming,)), values
     raise Unsupported(
         f"The model {shown(name)} of timm (config.json: architecture) is not supported.",
-        hint="Known: vit_*_patch*, deit_*_patch*, swin_*, convnext_*, resnet*, in their plain forms.",
+        hint=f"Known, in their plain forms: {', '.join(KNOWN)}.",
     )
 
 
+def _size(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The pictures that a model without a size in its name was trained with."""
+    trained = config.get("pretrained_cfg")
+    size = trained.get("input_size") if isinstance(trained, Mapping) else None
+    return {"image_size": size[-1]} if isinstance(size, list) and size else {}
+
+
 def _labels(config: Mapping[str, Any]) -> dict[str, Any]:
-    count, names = config.get("num_classes"), config.get("label_names")
-    if isinstance(names, list) and len(names) == count:
-        return {"id2label": {str(i): str(name) for i, name in enumerate(names)}}
-    return {"num_labels": count} if count else {}
+    """Names and number of what a head tells apart; whether it tells classes apart, or projects (CLIP's)."""
+    count, given = config.get("num_classes"), config.get("label_names")
+    if isinstance(given, list) and len(given) == count:
+        return {"id2label": {str(i): str(name) for i, name in enumerate(given)}, "classifies": True}
+    found = labels_of_head(count) if isinstance(count, int) else {}
+    tag = str(Settings(config, where="config.json").table("pretrained_cfg").get("tag"))
+    return {**found, "classifies": "id2label" in found or "_ft_" in tag}

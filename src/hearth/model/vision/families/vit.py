@@ -87,6 +87,23 @@ def embedder(config: VitConfig, *, pooled: bool) -> Described:
     return Described("embed", config.size, (image_part(config.size, ("embedding", "hidden"), make),))
 
 
+def projector(source: Source, config: VitConfig) -> Described:
+    """The class token projected; and all tokens."""
+    size, has_head = num_labels(source.settings), source.has("head.weight")
+
+    def make(scope: Scope) -> Write:
+        vit, head = Vit(scope, config), Linear(scope / "head", config.hidden, size, role="head") if has_head else None
+
+        def write(g: Graph, pixels: Any) -> list[Any]:
+            tokens = vit(g, pixels)
+            first = g.row(tokens, 0)
+            return [first if head is None else head(g, first), tokens]
+
+        return write
+
+    return Described("embed", config.size, (image_part(config.size, ("embedding", "hidden"), make),))
+
+
 def bert_like(prefix: str) -> Rules:
     """Names that came to vision from BERT; transformers has kept them in files."""
     layer = prefix + "encoder.layer.{N}."

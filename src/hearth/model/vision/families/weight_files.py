@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hearth.checkpoint.types import Checkpoint
@@ -17,12 +16,12 @@ from hearth.model.settings import shown
 from hearth.model.tensors import Fused, Places, Rules
 from hearth.model.vision.families import convnext, resnet, swin, vit
 from hearth.model.vision.families.efficientnet import PORTED, Scaling, torchvision_naming
+from hearth.model.vision.families.imagenet import labels_of_head
 from hearth.model.vision.model import Family
 from hearth.model.vision.names import Naming
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
-_LABELS = Path(__file__).with_name("imagenet.txt")
 
 
 @dataclass(frozen=True)
@@ -243,11 +242,4 @@ def family_of(checkpoint: Checkpoint) -> tuple[Family, Mapping[str, Any]]:
     published, _ = _published(str(checkpoint.config["file"]))
     head = checkpoint.tensors.get(published.head)
     count = head.shape[0] if head is not None and head.shape else 0
-    return published.family, {**published.values, **_labels(count)}
-
-
-def _labels(count: int) -> dict[str, Any]:
-    names = _LABELS.read_text(encoding="utf-8").splitlines()
-    if count == len(names):
-        return {"id2label": {str(i): name for i, name in enumerate(names)}}
-    return {"num_labels": count} if count else {}
+    return published.family, {**published.values, **labels_of_head(count)}
