@@ -16,13 +16,14 @@ from tests.quant.helpers import random_blocks
 
 from hearth.compiler.cpu.kernels.embedding import embedding
 from hearth.compiler.cpu.kernels.norms import prepare, rms_norm
-from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.kernels.rope import RopeSpec, RopeTableSpec, rope_append, rope_table
 from hearth.compiler.cpu.targets import Isa
 from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
 
 EPS = 1e-5
 SIZES = (20, 64, 100)
 PAGE = 16
+STREAMS = (0,) * 4 + (1,) * 17 + (2,) * 3  # by which position each frequency turns
 LAYOUTS = {fmt.kernel_layout: fmt for fmt in FORMATS.values() if not fmt.is_row}
 ROPES = [
     RopeSpec(rotate, norm, EPS, scale, dtype, 16 if dtype == "int8" else 0)  # type: ignore[arg-type]
@@ -50,10 +51,11 @@ class Library:
         self.norm_add = rms_norm(eps=EPS, add=True, scale=0.3)
         self.embedding = {name: embedding(fmt, 1.0) for name, fmt in LAYOUTS.items()}
         self.scaled = embedding(FORMATS["q8"], 7.5)
-        self.table = rope_table(1.25)
+        self.table = rope_table(RopeTableSpec(1.25))
+        self.tables = rope_table(RopeTableSpec(1.25, STREAMS, 3))
         self.append = {spec: rope_append(spec) for spec in (*ROPES, replace(ROPES[-1], key_group=32))}
         made = [*self.prepare.values(), self.norm, self.norm_add, *self.embedding.values(), self.scaled, self.table,
-                *self.append.values()]  # fmt: skip
+                self.tables, *self.append.values()]  # fmt: skip
         self.library: KernelLibrary = build(made, isa, folder)
 
     def run(self, kernel: Any, buffers: list[NDArray[Any]], scalars: list[int], units: int, chunk: int = 2) -> None:
@@ -183,6 +185,27 @@ def test_rotation_table_at_far_positions(kernels: Library) -> None:
     angle = (positions[:, None].astype(np.float32) * inv_freq).astype(np.float64)
     np.testing.assert_allclose(cos, 1.25 * np.cos(angle), atol=3e-7)
     np.testing.assert_allclose(sin, 1.25 * np.sin(angle), atol=3e-7)
+
+
+def test_rotation_tables_of_tokens_with_several_positions(kernels: Library) -> None:
+    """Frequencies of a section turn by that section's position; where all are the same it is the table of one."""
+    random = np.random.default_rng(3)
+    positions = random.integers(0, 131072, (5, 3)).astype(np.int32)
+    positions[0] = 77
+    inv_freq = (500000.0 ** -(np.arange(24) / 24)).astype(np.float32)
+
+    def tables(kernel: Any, of: NDArray[np.int32]) -> list[NDArray[np.float32]]:
+        out = [guarded((5, 24), np.float32) for _ in range(2)]
+        kernels.run(kernel, [copied(of), copied(inv_freq), *out], [24], 5)
+        return out
+
+    found = tables(kernels.tables, positions)
+    angle = (positions[:, STREAMS].astype(np.float32) * inv_freq).astype(np.float64)
+    np.testing.assert_allclose(found[0], 1.25 * np.cos(angle), atol=3e-7)
+    np.testing.assert_allclose(found[1], 1.25 * np.sin(angle), atol=3e-7)
+    alone = tables(kernels.table, positions[:, 1].copy())
+    same = tables(kernels.tables, np.repeat(positions[:, 1:2], 3, axis=1))
+    assert np.array_equal(alone, same)
 
 
 @pytest.mark.parametrize("spec", ROPES, ids=lambda spec: spec.name)

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from drafters import Eager, Guesses
 from toy_session import ToySession, greedy_reference, picture_rows
 
 from hearth.engine import Engine, Request, SamplingParams
@@ -134,6 +135,60 @@ def test_a_window_that_slides_keeps_pictures_whole_or_drops_them() -> None:
     params = SamplingParams(temperature=0.0, max_tokens=60)
     (tokens,) = answers(engine, Request(**{**vars(asked), "params": params}))
     assert len(tokens) == 60
+
+
+GRID = np.array([(0, row, column) for row in range(2) for column in range(4)], np.int32)
+"""Of a picture of 2 x 4 tokens, as Qwen2-VL counts."""
+
+
+def turning_request(*seeds: int) -> tuple[Request, list[tuple[int, ...]]]:
+    """Text, pictures with two tokens between them; and by what each token turns, those of an answer too."""
+    ids, embedded, turned_by, at = [5, 6, 7], [], [(0,) * 3, (1,) * 3, (2,) * 3], 3
+    for seed in seeds:
+        inputs = {"seed": np.array(seed), "rows": np.array(8)}
+        embedded.append(Embedded(len(ids), 8, lambda inputs=inputs: inputs, seed.to_bytes(16, "little"), GRID))
+        turned_by += [(at, at + row, at + column) for _, row, column in GRID.tolist()]
+        at += 4  # as many as it has columns, which are more than its rows
+        ids += [PLACEHOLDER] * 8 + [1, 2]
+        turned_by += [(at,) * 3, (at + 1,) * 3]
+        at += 2
+    turned_by += [(at + i,) * 3 for i in range(8)]
+    return Request(prompt_ids=tuple(ids), params=GREEDY, embedded=tuple(embedded)), turned_by
+
+
+def turning_answer(session: ToySession, asked: Request, turned_by: list[tuple[int, ...]]) -> list[int]:
+    given = {}
+    for run in asked.embedded:
+        rows = picture_rows(int(run.inputs()["seed"]), run.count, session.info.hidden_size)
+        given |= {run.start + i: row for i, row in enumerate(rows)}
+    return greedy_reference(session, list(asked.prompt_ids), 6, given, turned_by)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 32])
+def test_tokens_of_pictures_turn_by_their_rows_and_columns(chunk: int) -> None:
+    """However prompts are cut, found in the cache or computed with others: a token turns by the same positions."""
+    session = ToySession(rope_streams=3)
+    engine = Engine(session, context=64, chunk_tokens=chunk)
+    asked = [turning_request(1, 2), turning_request(), turning_request(3)]
+    wanted = [turning_answer(session, *each) for each in asked]
+    assert answers(engine, *(request for request, _ in asked)) == wanted
+    longer = turning_request(1, 4)  # of which a part is in the cache
+    assert answers(engine, longer[0], asked[2][0]) == [turning_answer(session, *longer), wanted[2]]
+
+
+def test_guesses_turn_by_the_positions_that_they_have_as_tokens() -> None:
+    session = ToySession(rope_streams=3, max_logit_rows=16)
+    asked, turned_by = turning_request(1)
+    wanted = turning_answer(session, asked, turned_by)
+    guesses = Guesses(lambda ask: wanted[len(ask.tokens) - len(asked.prompt_ids) :])
+    engine = Engine(session, context=64, speculation=Eager(guesses))
+    assert answers(engine, asked) == [wanted]
+    assert len(guesses.asked) < len(wanted) - 1  # some came true
+
+
+def test_offsets_for_another_number_of_tokens_are_refused() -> None:
+    with pytest.raises(UsageError, match="8 offsets"):
+        Embedded(0, 9, dict, bytes(16), GRID)
 
 
 def test_a_model_of_tokens_only_refuses_pictures() -> None:

@@ -23,6 +23,7 @@ class ToyInfo:
     max_position: int = 512
     max_embeddings: int = 32
     looks_ahead: bool = False
+    rope_streams: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,16 @@ class ToySession:
 
     def forward(
         self, token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens, embeddings=None,
-        embedded_tokens=(), last_seen=None,
+        embedded_tokens=(), last_seen=None, rope_positions=None,
     ):  # fmt: skip
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
         assert 0 <= num_prompt_tokens <= len(token_ids)
         if self.fail_next is not None and not self.fail_after_writing:
             error, self.fail_next = self.fail_next, None
             raise error
+        if self.info.rope_streams:
+            assert rope_positions.shape == (len(token_ids), self.info.rope_streams)
+            assert rope_positions.dtype == np.int32
         if last_seen is not None:
             ends = last_seen[embedded_tokens] - positions[embedded_tokens]
             self.looked_ahead.append(ends.tolist())
@@ -81,7 +85,12 @@ class ToySession:
         hidden = np.stack(
             [
                 self._token(
-                    int(token), int(position), block_table[row], given.get(place), is_prompt=place < num_prompt_tokens
+                    int(token),
+                    int(position),
+                    block_table[row],
+                    given.get(place),
+                    is_prompt=place < num_prompt_tokens,
+                    turned_by=rope_positions[place] if self.info.rope_streams else None,
                 )
                 for place, (token, position, row) in enumerate(zip(token_ids, positions, token_seq, strict=True))
             ]
@@ -107,10 +116,14 @@ class ToySession:
         out[:] = np.where(allowed, logits, -np.inf)
 
     def _token(
-        self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None, is_prompt: bool = True
-    ) -> np.ndarray:
+        self, token: int, position: int, table: np.ndarray, given: np.ndarray | None = None, is_prompt: bool = True,
+        turned_by: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         page_tokens = self.info.page_tokens
-        x = (self.embedding[token] if given is None else given) + self.position[position]
+        where = self.position[position]
+        if turned_by is not None:  # each part of a position is of another stream
+            where = sum(np.roll(self.position[p], stream) for stream, p in enumerate(turned_by))
+        x = (self.embedding[token] if given is None else given) + where
         if self.coarse_prompts and is_prompt:
             x = np.round(x)
         page, slot = table[position // page_tokens], position % page_tokens
@@ -163,19 +176,24 @@ def picture_rows(seed: int, rows: int, hidden: int) -> np.ndarray:
 
 
 def greedy_reference(
-    session: ToySession, prompt: list[int], count: int, given: dict[int, np.ndarray] | None = None
-) -> list[int]:
+    session: ToySession, prompt: list[int], count: int, given: dict[int, np.ndarray] | None = None,
+    turned_by: list[tuple[int, ...]] | None = None,
+) -> list[int]:  # fmt: skip
     """The next `count` greedy tokens, computed by one plain loop over one contiguous list of pages.
 
     Args:
         given: embeddings of some places of the prompt.
+        turned_by: by what each token turns, those of the answer too.
     """
     plain = ToySession(session.num_pages, coarse_prompts=session.coarse_prompts, **session.info.__dict__)
     table = np.arange(plain.num_pages, dtype=np.int32)
     tokens, output = list(prompt), []
     for position in range(len(prompt) + count - 1):
         embedding = (given or {}).get(position)
-        hidden = plain._token(tokens[position], position, table, embedding, is_prompt=position < len(prompt))
+        hidden = plain._token(
+            tokens[position], position, table, embedding, is_prompt=position < len(prompt),
+            turned_by=None if turned_by is None else np.array(turned_by[position]),
+        )  # fmt: skip
         if position == len(tokens) - 1:
             output.append(int((plain.head @ hidden).astype(np.float32).argmax()))
             tokens.append(output[-1])

@@ -317,6 +317,15 @@ def test_attention_within_shifted_windows(shift: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_frequencies_may_turn_by_several_positions() -> None:
+    freq, positions = np.array([1.0, 0.5, 0.01], np.float32), np.array([[0, 3, 9], [7, 1, 2]], np.int32)
+    cos, sin = _run(
+        {"p": (2, 3), "f": (3,)}, lambda p, f: ops.rope_table(p, f, 1.5, (2, 0, 0)), {"p": "int32"}, p=positions, f=freq
+    )
+    turned = 1.5 * np.exp(1j * np.array([[9, 0, 0], [2, 7, 7]]) * freq)
+    np.testing.assert_allclose(cos + 1j * sin, turned, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_rotation_is_a_product_of_complex_numbers(interleaved: bool) -> None:
     x, freq = _noise(5, 2 * 10), np.array([1.0, 0.5, 0.01], np.float32)

@@ -54,6 +54,7 @@ def test_the_batch_that_the_others_damage_is_fine(session: TextSession) -> None:
             {"positions": [0, 1, 32, 33], "block_table": [[0] * 5, [1] * 5]},
             "position 33 needs 5 pages, the session has 4",
         ),
+        ({"rope_positions": [[0, 1]] * 4}, "takes no rope_positions"),
         ({"block_table": [0, 3]}, "block_table must have 2 dimensions"),
         ({"block_table": np.zeros((2, 0), np.int32)}, "block_table_stride is 0"),
         ({"block_table": np.zeros((5, 2), np.int32)}, "num_seqs is 5, must be 1 to 4"),

@@ -6,6 +6,7 @@ Owns the buffers, allocated once; knows the layout that `forward.Forward` asks f
 from __future__ import annotations
 
 from collections.abc import Sequence as Seq
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Batch:
     def __init__(self, info: ForwardInfo, table_stride: int) -> None:
         self._looks_ahead = info.looks_ahead
         self._last_seen: Int32s | None = None
+        self._rope_positions: Int32s = np.zeros((info.max_tokens, info.rope_streams), np.int32)
         self._embeddings: tuple[Float32s, Int32s] | None = None  # rows, and for which tokens of the batch
         self._token_ids: Int32s = np.zeros(info.max_tokens, np.int32)
         self._positions: Int32s = np.zeros(info.max_tokens, np.int32)
@@ -51,6 +53,9 @@ class Batch:
             self._token_ids[first:last] = part.sequence.tokens[part.start : part.start + part.count]
             self._positions[first:last] = np.arange(part.start, part.start + part.count)
             self._token_seq[first:last] = row
+            if self._rope_positions.size:
+                end = first + part.count + len(part.draft)
+                self._rope_positions[first:end] = self._turned_by(part, end - first)
             self._block_table[row] = part.sequence.block_table
             if part.sequence.embedded:
                 for at, rows in part.sequence.embedded.rows(part.start, part.start + part.count, session):
@@ -77,6 +82,9 @@ class Batch:
         if embedded:
             self._embeddings = np.concatenate([r for _, r in embedded]), np.concatenate([p for p, _ in embedded])
 
+    def _turned_by(self, part: Slice[S], count: int) -> Int32s:
+        return part.sequence.embedded.rope_positions(part.start, part.start + count, self._rope_positions.shape[1])
+
     def fill_one(self, token_ids: Int32s, start: int, block_table: Int32s, *, logits: bool) -> None:
         """Lays out tokens [start, start + n) of one sequence, all of a prompt, with logits for all of them or none.
 
@@ -88,6 +96,7 @@ class Batch:
         count = token_ids.shape[0]
         self._token_ids[:count] = token_ids
         self._positions[:count] = np.arange(start, start + count)
+        self._rope_positions[:count] = self._positions[:count, None]
         self._token_seq[:count] = 0
         self._block_table[0] = block_table
         self._num_tokens = self._num_prompt_tokens = count
@@ -103,7 +112,10 @@ class Batch:
             self._logit_rows[: self._num_rows],
             self._num_prompt_tokens,
         )
-        if self._embeddings is None:
-            return session.forward(*arrays)
-        rows, places = self._embeddings
-        return session.forward(*arrays, embeddings=rows, embedded_tokens=places, last_seen=self._last_seen)
+        more: dict[str, Any] = {}
+        if self._rope_positions.size:
+            more["rope_positions"] = self._rope_positions[: self._num_tokens]
+        if self._embeddings is not None:
+            rows, places = self._embeddings
+            more |= {"embeddings": rows, "embedded_tokens": places, "last_seen": self._last_seen}
+        return session.forward(*arrays, **more)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from hearth.engine.forward import Float32s, Forward
+from hearth.engine.forward import Float32s, Forward, Int32s
 from hearth.errors import UsageError
 
 DIGEST_BYTES = 16
@@ -25,17 +26,22 @@ class Embedded:
 
     Attributes:
         inputs: makes what the model's function takes, by name.
-        digest: `DIGEST_BYTES` that are equal only where the embeddings are.
+        digest: `DIGEST_BYTES` that are equal only where the embeddings and `offsets` are.
+        offsets: int32 (count, streams), what the tokens turn by, counted from the position of the first; what follows
+            turns by one more than the largest. None: like tokens of text.
     """
 
     start: int
     count: int
     inputs: Callable[[], Mapping[str, NDArray[Any]]]
     digest: bytes
+    offsets: Int32s | None = None
 
     def __post_init__(self) -> None:
         if self.start < 0 or self.count < 1 or len(self.digest) != DIGEST_BYTES:
             raise UsageError(f"{self.count} embedded tokens from token {self.start} on are none.")
+        if self.offsets is not None and self.offsets.shape[0] != self.count:
+            raise UsageError(f"{self.offsets.shape[0]} offsets are given for {self.count} embedded tokens.")
 
     @property
     def stop(self) -> int:
@@ -57,6 +63,8 @@ class _Run:
     def __init__(self, run: Embedded) -> None:
         self.given, self.start, self.stop = run, run.start, run.stop
         self.rows: Float32s | None = None
+        # How many positions fewer it takes than it has tokens.
+        self.saved = 0 if run.offsets is None else run.count - int(run.offsets.max()) - 1
 
 
 class EmbeddedTokens:
@@ -77,6 +85,23 @@ class EmbeddedTokens:
                 raise UsageError(f"The model makes {run.rows.shape[0]} embeddings for {run.given.count} tokens.")
             first, last = max(start, run.start), min(stop, run.stop)
             yield first, run.rows[first - run.start : last - run.start]
+
+    def rope_positions(self, start: int, stop: int, streams: int) -> Int32s:
+        """What tokens [start, stop) turn by: int32 (n, streams)."""
+        places = np.repeat(np.arange(start, stop, dtype=np.int32)[:, None], streams, axis=1)
+        saved = 0  # by the runs before
+        for run in self._runs:
+            if run.start >= stop:
+                break
+            if run.given.offsets is None:
+                continue
+            first, last = max(start, run.start), min(stop, run.stop)
+            if first < last:
+                offsets = run.given.offsets[first - run.start : last - run.start]
+                places[first - start : last - start] = run.start - saved + offsets
+            saved += run.saved
+            places[max(run.stop - start, 0) :] -= run.saved
+        return places
 
     def marks(self, start: int, stop: int) -> bytes:
         """What tokens [start, stop) stand for: `DIGEST_BYTES` for each, zero for those that stand for themselves; empty

@@ -58,6 +58,11 @@ class ForwardInfo(Protocol):
         """Whether the tokens of a picture see all of it, so that they have to be in one forward."""
         ...
 
+    @property
+    def rope_streams(self) -> int:
+        """Positions that each token turns by; 0: by its own in the sequence."""
+        ...
+
 
 class ForwardResult(Protocol):
     """Views into the session's own memory, valid until its next forward."""
@@ -97,6 +102,7 @@ class Forward(Protocol):
         embeddings: Float32s | None = None,
         embedded_tokens: Int32s = ...,
         last_seen: Int32s | None = None,
+        rope_positions: Int32s | None = None,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -115,6 +121,8 @@ class Forward(Protocol):
             embedded_tokens: int32 (num_embeddings,), indices of these, ascending.
             last_seen: int32 (num_tokens,), the last position that each token sees, in this batch or earlier. None: its
                 own. Only for a model that looks ahead.
+            rope_positions: int32 (num_tokens, rope_streams), what each token turns by. None: its position. Only for a
+                model that has such streams.
         """
         ...
 

@@ -127,13 +127,14 @@ class _Watched:
     def forward(
         self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, num_prompt_tokens: int,
         embeddings: Any = None, embedded_tokens: Any = (), last_seen: Any = None,
+        rope_positions: Any = None,
     ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
             return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
         arrays = (token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens)
-        seen = (embeddings, embedded_tokens, last_seen)
+        seen = (embeddings, embedded_tokens, last_seen, rope_positions)
         if self._on_forward is None:
             return self._session.forward(*arrays, *seen)
         begin = time.perf_counter()

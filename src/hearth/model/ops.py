@@ -194,10 +194,16 @@ def recurrent(z: Any, r: Any, bias: Any, h: Any, c: Any | None = None, *, cell: 
     return hearth_op("recurrent", args, states if c is None else [states, c.ty], cell=cell, reverse=reverse)
 
 
-def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0) -> Any:
-    """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor."""
+def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0, streams: Sequence[int] = ()) -> Any:
+    """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor.
+
+    Args:
+        streams: positions are (n, s), and frequency i is multiplied by the one in column `streams[i]`.
+    """
     half = f32_tensor(positions.ty.shape[0], inv_freq.ty.shape[0])
-    return hearth_op("rope_table", [positions, inv_freq], [half, half], attention_factor=attention_factor)
+    return hearth_op(
+        "rope_table", [positions, inv_freq], [half, half], attention_factor=attention_factor, streams=list(streams)
+    )
 
 
 def rotary(x: Any, cos: Any, sin: Any, *, num_heads: int, interleaved: bool = False) -> Any:

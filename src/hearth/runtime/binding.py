@@ -96,6 +96,7 @@ class Batch(_Sized):
         ("embeddings", c_void_p),
         ("embedded_tokens", c_void_p),
         ("last_seen", c_void_p),
+        ("rope_positions", c_void_p),
     ]
 
 

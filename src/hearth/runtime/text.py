@@ -45,6 +45,8 @@ class TextInfo:
         kv_bytes_per_page: memory for one page, all layers together.
         max_embeddings: most tokens in one forward whose embeddings the caller gives; 0: the model takes tokens only.
         looks_ahead: tokens may see later ones of the same forward.
+        rope_streams: positions that a token turns by, where they need not be its own in the sequence; 0: it turns by
+            that.
         embedder: the function that makes such embeddings; "": there is none.
         outputs: which of `logits`, `argmax`, `hidden` the plan gives.
     """
@@ -63,6 +65,7 @@ class TextInfo:
     kv_bytes_per_page: int
     max_embeddings: int
     looks_ahead: bool
+    rope_streams: int
     embedder: str
     outputs: tuple[str, ...]
     _model: ModelInfo
@@ -94,6 +97,7 @@ class TextInfo:
             kv_bytes_per_page=info.unit_bytes("pages"),
             max_embeddings=most["embeddings"] if "embeddings" in function.inputs else 0,
             looks_ahead="last_seen" in function.inputs,
+            rope_streams=function.inputs["rope_positions"].most[1] if "rope_positions" in function.inputs else 0,
             embedder=next((each.name for each in info.functions.values() if list(each.outputs) == ["embeddings"]), ""),
             outputs=tuple(function.outputs),
             _model=info,
@@ -175,6 +179,7 @@ class TextSession(Session):
         embeddings: NDArray[np.float32] | None = None,
         embedded_tokens: ArrayLike = (),
         last_seen: ArrayLike | None = None,
+        rope_positions: ArrayLike | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -193,6 +198,7 @@ class TextSession(Session):
             embeddings: float32 (m, hidden_size), what the model takes in place of what its table has for some tokens.
             embedded_tokens: (m,) indices of those tokens in the batch, ascending.
             last_seen: (n,) the last position that each token sees, where that is not its own.
+            rope_positions: (n, rope_streams) what each token turns by, where that is not its position.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -230,6 +236,12 @@ class TextSession(Session):
             if seen.size != ids.size:
                 raise UsageError(f"last_seen must have one entry a token, not {seen.size} for {ids.size}.")
             batch.last_seen = address(seen)
+        if rope_positions is not None:
+            turned_by = _int32(rope_positions, "rope_positions", 2)
+            _check_rope_positions(turned_by, ids.size, self.info.rope_streams)
+            batch.rope_positions = address(turned_by)
+        else:  # libraries of bundles that were compiled before there was such an input do not know of it
+            batch.struct_size = binding.Batch.rope_positions.offset
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         binding.check(handle.library, status, "The batch cannot be run.")
@@ -297,6 +309,16 @@ def _check_embeddings(rows: NDArray[np.float32], count: int, columns: int) -> No
         raise UsageError(
             f"embeddings must be float32 ({count}, {columns}), in one piece, not {rows.dtype} {rows.shape}.",
             why=f"There are {count} embedded_tokens, and a row is as long as a hidden state.",
+        )
+
+
+def _check_rope_positions(positions: NDArray[np.int32], count: int, streams: int) -> None:
+    if not streams:
+        raise UsageError("Tokens of this model turn by their positions, so it takes no rope_positions.")
+    if positions.shape != (count, streams):
+        raise UsageError(
+            f"rope_positions must be ({count}, {streams}), not {positions.shape}.",
+            why=f"There are {count} tokens, and each turns by {streams} positions.",
         )
 
 

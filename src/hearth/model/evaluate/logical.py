@@ -123,7 +123,8 @@ def _window_attention(attrs: Attributes, q: Array, k: Array, v: Array, *bias: Ar
 
 def _rope_table(attrs: Attributes, positions: Array, inv_freq: Array) -> list[Array]:
     # The angle is rounded to f32, as everyone has it who turns by it.
-    angles = wide(positions.astype(np.float32)[:, None] * inv_freq.astype(np.float32))
+    turned_by = positions[:, list(attrs.streams)] if attrs.streams else positions[:, None]
+    angles = wide(turned_by.astype(np.float32) * inv_freq.astype(np.float32))
     return [np.cos(angles) * attrs.attention_factor, np.sin(angles) * attrs.attention_factor]
 
 

@@ -43,6 +43,9 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
 EMBEDDINGS, EMBEDDED_TOKENS = "embeddings", "embedded_tokens"
 """Inputs of a model that takes embeddings in place of tokens' own: f32 (embeddings, hidden), and i32 (embeddings,),
 which token of the batch each is for."""
+ROPE_POSITIONS = "rope_positions"
+"""Input of a model whose tokens turn by several positions each: i32 (tokens, streams). Where keys and values lie is
+told by `positions` all the same."""
 LAST_SEEN = "last_seen"
 """Input of a model whose tokens may see later ones: i32 (tokens,), the last position that each sees."""
 
@@ -54,10 +57,12 @@ class Extras:
     Attributes:
         embeddings: it takes embeddings in place of tokens' own.
         ahead: some tokens see others that come after them: those of a picture see all of it.
+        rope_streams: positions that a token turns by; with 1 it is the one in its sequence.
     """
 
     embeddings: bool = False
     ahead: bool = False
+    rope_streams: int = 1
 
 
 NO_EXTRAS = Extras()
@@ -69,6 +74,8 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
     made = [Input(name, "int32", low=0 if name in most else None, high=most.get(name)) for name in SHAPES]
     if extras.ahead:
         made.append(Input(LAST_SEEN, "int32"))
+    if extras.rope_streams > 1:
+        made.append(Input(ROPE_POSITIONS, "int32"))
     if extras.embeddings:
         made += [Input(EMBEDDINGS, "float32"), Input(EMBEDDED_TOKENS, "int32")]
     return tuple(made)

@@ -24,10 +24,13 @@ class RopeConfig:
         inv_freq: f32 values, one per rotated pair: `rotary_dim / 2` of them. Pair i rotates dimensions i and
             i + rotary_dim/2 of a head (the "half" or NeoX layout; interleaved checkpoints are permuted on import).
         attention_factor: multiplies cos and sin (yarn, longrope), 1.0 otherwise.
+        streams: by which of a token's positions each pair turns, where it has several (multimodal rope, Qwen2-VL);
+            none: all by the one.
     """
 
     inv_freq: tuple[float, ...]
     attention_factor: float = 1.0
+    streams: tuple[int, ...] = ()
 
     @property
     def rotary_dim(self) -> int:
@@ -97,3 +100,8 @@ class DecoderConfig:
     @property
     def num_layers(self) -> int:
         return len(self.layers)
+
+    @property
+    def rope_streams(self) -> int:
+        """Positions that a token has for its rotation: 1 unless it may be a part of something with rows and columns."""
+        return 1 + max((stream for rope in self.ropes for stream in rope.streams), default=0)

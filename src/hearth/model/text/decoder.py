@@ -17,8 +17,16 @@ from tvm import relax, tirx
 from tvm.relax import op
 
 from hearth.model.ops import f32_tensor, hearth_op, linear, replace_rows, rope_table
-from hearth.model.text.batch import EMBEDDED_TOKENS, EMBEDDINGS, LAST_SEEN, NO_EXTRAS, SHAPES, Extras
-from hearth.model.text.config import DecoderConfig, LayerConfig
+from hearth.model.text.batch import (
+    EMBEDDED_TOKENS,
+    EMBEDDINGS,
+    LAST_SEEN,
+    NO_EXTRAS,
+    ROPE_POSITIONS,
+    SHAPES,
+    Extras,
+)
+from hearth.model.text.config import DecoderConfig, LayerConfig, RopeConfig
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, padded_head
 from hearth.model.text.parameters import parameter_shapes, rope_parameter
 
@@ -48,6 +56,10 @@ class _Builder:
         self.embeddings, self.ahead = extras.embeddings, extras.ahead
         if self.ahead:
             self.inputs[LAST_SEEN] = relax.Var(LAST_SEEN, relax.TensorType([self.n], "int32"))
+        self.turned_by = self.inputs["positions"]
+        if extras.rope_streams > 1:
+            self.turned_by = relax.Var(ROPE_POSITIONS, relax.TensorType([self.n, extras.rope_streams], "int32"))
+            self.inputs[ROPE_POSITIONS] = self.turned_by
         if self.embeddings:
             count = tirx.Var(EMBEDDINGS, "int64")
             self.inputs[EMBEDDINGS] = relax.Var(EMBEDDINGS, f32_tensor(count, config.hidden_size))
@@ -85,12 +97,7 @@ class _Builder:
                 x = self.scaled(x, c.embedding_scale)
                 if self.embeddings:
                     x = self.emit(replace_rows(x, self.inputs[EMBEDDINGS], self.inputs[EMBEDDED_TOKENS]))
-                tables = [
-                    self.emit(
-                        rope_table(self.inputs["positions"], self.params[rope_parameter(i)], rope.attention_factor)
-                    )
-                    for i, rope in enumerate(c.ropes)
-                ]
+                tables = [self.table(i, rope) for i, rope in enumerate(c.ropes)]
                 for i, layer in enumerate(c.layers):
                     x = self.block(i, layer, x, tables)
                 hidden = self.norm(x, "norm")
@@ -104,6 +111,12 @@ class _Builder:
                 out = bb.emit_output(relax.Tuple([logits, best, hidden]))
             bb.emit_func_output(out)
         return bb.get()
+
+    def table(self, i: int, rope: RopeConfig) -> Any:
+        # Where tokens have one position all pairs turn by that.
+        several = len(self.turned_by.ty.shape) > 1
+        streams = (rope.streams or (0,) * len(rope.inv_freq)) if several else ()
+        return self.emit(rope_table(self.turned_by, self.params[rope_parameter(i)], rope.attention_factor, streams))
 
     def block(self, i: int, layer: LayerConfig, x: Any, tables: list[Any]) -> Any:
         c = self.c

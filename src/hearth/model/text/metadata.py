@@ -58,6 +58,7 @@ _ROPE: Mapping[str, str] = {
     "scaling.yarn_beta_slow": "beta_slow",
     "scaling.yarn_log_multiplier": "mscale_all_dim",
     "dimension_count": "rotary_dim",
+    "dimension_sections": "mrope_section",
 }
 # Keys that say nothing a decoder needs, or something that follows from the tensors.
 _HARMLESS = {

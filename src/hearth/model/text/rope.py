@@ -18,6 +18,10 @@ from hearth.model.settings import MAX_POSITIONS, MAX_SIZE, Settings, shown
 from hearth.model.text.config import RopeConfig
 
 Float32Array = NDArray[np.float32]
+ROPE_STREAMS = 3
+"""Positions of a token that may be a part of a picture: in time, its row, its column."""
+_MAX_SECTIONS = 64
+_LISTS = (list, tuple)
 
 
 def flat_rope_parameters(settings: Settings) -> Settings:
@@ -73,7 +77,9 @@ def longest_context(parameters: Settings) -> int:
     return min(max(most, int(original * factor)), MAX_POSITIONS)
 
 
-def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> RopeConfig:
+def make_rope(
+    parameters: Settings, *, head_dim: int, partial: bool = False, sections: tuple[int, ...] = ()
+) -> RopeConfig:
     """Computes the rotation of one kind of layer.
 
     Args:
@@ -81,6 +87,8 @@ def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> 
             `freq_factors`, one per pair, which divide the frequencies whatever the type.
         head_dim: size of a head.
         partial: the family knows `partial_rotary_factor`, the share of a head that rotates.
+        sections: what it assumes for an absent `mrope_section`: how many pairs, one after another, turn by each of a
+            token's positions.
 
     Raises:
         Unsupported: an unknown `rope_type`, or an odd number of rotated dimensions.
@@ -105,7 +113,21 @@ def make_rope(parameters: Settings, *, head_dim: int, partial: bool = False) -> 
         inv_freq = (inv_freq / factors).astype(np.float32)
     if not np.isfinite(inv_freq).all():
         raise parameters.corrupt("rope_theta", "a base whose frequencies are finite in f32")
-    return RopeConfig(tuple(float(f) for f in inv_freq), attention_factor)
+    return RopeConfig(
+        tuple(float(f) for f in inv_freq), attention_factor, _streams(parameters, len(inv_freq), sections)
+    )
+
+
+def _streams(parameters: Settings, pairs: int, assumed: tuple[int, ...]) -> tuple[int, ...]:
+    """By which of a token's positions (time, row, column) each pair turns; none where all turn by one."""
+    if parameters.flag("mrope_interleaved"):
+        raise parameters.unsupported("mrope_interleaved", "Pairs of a section stand one after another.")
+    given = parameters.get("mrope_section")
+    counts = list(assumed) if given is None else list(given) if isinstance(given, _LISTS) else [-1]
+    whole = len(counts) <= _MAX_SECTIONS and all(type(count) is int and count >= 0 for count in counts)
+    if not whole or (counts and sum(counts) != pairs):
+        raise parameters.corrupt("mrope_section", f"numbers of pairs that are {pairs} together")
+    return tuple(index % ROPE_STREAMS for index, count in enumerate(counts) for _ in range(count))
 
 
 def beyond_original(parameters: Settings) -> bool:
@@ -216,6 +238,7 @@ def _longrope(parameters: Settings, periods: Float32Array) -> tuple[Float32Array
 
 _SCALINGS: dict[str, Callable[[Settings, Float32Array], tuple[Float32Array, float]]] = {
     "default": _default,
+    "mrope": _default,  # its sections: `_streams`
     "dynamic": _dynamic,
     "linear": _linear,
     "llama3": _llama3,

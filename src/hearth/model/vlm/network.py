@@ -19,7 +19,8 @@ def language_network(
     """The network of a language model. Args: as `text_network`."""
     if model.sight is None:
         return text_network(model, kv_dtype, limits, coarse_prompts=coarse_prompts)
-    extras = Extras(embeddings=True, ahead=model.sight.sight.ahead)
+    sight = model.sight.sight
+    extras = Extras(embeddings=True, ahead=sight.ahead, rope_streams=model.config.rope_streams)
     language = text_network(model, kv_dtype, limits, extras, coarse_prompts=coarse_prompts)
     return _joined(language, sight_network(model.sight))
 

@@ -48,6 +48,9 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
     if (batch->last_seen != NULL && text->inputs[HTH_LAST_SEEN] == HTH_ABSENT) {
         return INVALID("last_seen is given, but tokens of this model see no later ones");
     }
+    if (batch->rope_positions != NULL && text->rope_streams == 0) {
+        return INVALID("rope_positions is given, but tokens of this model turn by positions alone");
+    }
     if (batch->num_embeddings > 0 && (batch->embeddings == NULL || batch->embedded_tokens == NULL)) {
         return INVALID("embeddings or embedded_tokens is NULL");
     }
@@ -154,6 +157,20 @@ static hearth_status take_tokens(hearth_session *session, const hearth_batch *ba
     return HEARTH_OK;
 }
 
+/* What tokens turn by: nothing indexes memory by it. A token of text has the same position in all streams. */
+static void take_rope_positions(const hearth_session *session, const hearth_batch *batch) {
+    const size_t streams = session->text.rope_streams;
+    if (streams == 0) return;
+    int32_t *rope = input_of(session, HTH_ROPE_POSITIONS);
+    if (batch->rope_positions != NULL) {
+        memcpy(rope, batch->rope_positions, batch->num_tokens * streams * 4);
+        return;
+    }
+    for (size_t i = 0; i < batch->num_tokens; ++i) {
+        for (size_t s = 0; s < streams; ++s) rope[i * streams + s] = batch->positions[i];
+    }
+}
+
 /* Items that each thread should have, so that threads end together, where there is only one KV head. */
 enum { ITEMS_PER_THREAD = 4 };
 
@@ -207,6 +224,7 @@ hearth_status hth_batch_take(hearth_session *session, const hearth_batch *batch)
         memcpy(input_of(session, HTH_LAST_SEEN), batch->last_seen == NULL ? batch->positions : batch->last_seen,
                (size_t)n * 4);
     }
+    take_rope_positions(session, batch);
     if (batch->num_embeddings > 0) {
         const size_t rows = batch->num_embeddings;
         memcpy(session->inputs[text->inputs[HTH_EMBEDDINGS]], batch->embeddings, rows * text->hidden_size * sizeof(float));

@@ -195,6 +195,9 @@ typedef struct hearth_batch {
                                       ones of the batch (those of a picture): never less than the one before in its
                                       sequence. NULL: each sees itself and what was before. Only for a model that has
                                       such an input */
+    const int32_t *rope_positions; /* [num_tokens][columns of that input], what each token turns by, where that is not its
+                                      position in the sequence (a picture's: in time, its row, its column). NULL: it is.
+                                      Only for a model that has such an input */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any

@@ -53,6 +53,7 @@ static const struct {
     [HTH_EMBEDDINGS] = {"embeddings", HEARTH_F32, 2, HTH_NUM_EMBEDDINGS, 0, ANY_COLUMNS, false},
     [HTH_EMBEDDED_TOKENS] = {"embedded_tokens", HEARTH_I32, 1, HTH_NUM_EMBEDDINGS, 0, 0, false},
     [HTH_LAST_SEEN] = {"last_seen", HEARTH_I32, 1, HTH_TOKENS, 0, 0, true},
+    [HTH_ROPE_POSITIONS] = {"rope_positions", HEARTH_I32, 2, HTH_TOKENS, 0, ANY_COLUMNS, true},
 };
 
 static const struct {
@@ -199,6 +200,15 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     return HEARTH_OK;
 }
 
+/* Columns of an input that may have any number of them: find_input has seen to it that it is a number. */
+static hearth_status find_columns(const hth_plan *plan, const hth_text *text, hth_text_input which, uint32_t *count) {
+    int64_t columns = 0;
+    is_number(plan, plan->dims[plan->inputs[text->inputs[which]].first_dim + 1], &columns);
+    if (columns > INT32_MAX) return CORRUPT("%s have %lld columns", inputs[which].name, (long long)columns);
+    *count = (uint32_t)columns;
+    return HEARTH_OK;
+}
+
 static hearth_status find(const hth_plan *plan, hth_text *text) {
     hearth_status status = find_symbols(plan, text);
     for (int i = 0; status == HEARTH_OK && i < HTH_NUM_TEXT_INPUTS; ++i) {
@@ -223,12 +233,13 @@ static hearth_status find(const hth_plan *plan, hth_text *text) {
     text->tile_tokens = high_of(plan, text, HTH_TILE_TOKENS);
     text->split_tokens = high_of(plan, text, HTH_SPLIT_TOKENS);
     if (text->inputs[HTH_EMBEDDINGS] != HTH_ABSENT) {
-        int64_t columns = 0; /* a number: find_input has seen to it */
-        is_number(plan, plan->dims[plan->inputs[text->inputs[HTH_EMBEDDINGS]].first_dim + 1], &columns);
-        if (columns > INT32_MAX) return CORRUPT("embeddings have %lld columns", (long long)columns);
-        text->hidden_size = (uint32_t)columns;
+        status = find_columns(plan, text, HTH_EMBEDDINGS, &text->hidden_size);
         text->max_embeddings = high_of(plan, text, HTH_NUM_EMBEDDINGS);
     }
+    if (status == HEARTH_OK && text->inputs[HTH_ROPE_POSITIONS] != HTH_ABSENT) {
+        status = find_columns(plan, text, HTH_ROPE_POSITIONS, &text->rope_streams);
+    }
+    if (status != HEARTH_OK) return status;
     return check_limits(plan, text);
 }
 

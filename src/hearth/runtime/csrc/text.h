@@ -44,6 +44,7 @@ typedef enum hth_text_input {
     HTH_EMBEDDINGS,
     HTH_EMBEDDED_TOKENS,
     HTH_LAST_SEEN,
+    HTH_ROPE_POSITIONS,
     HTH_NUM_TEXT_INPUTS
 } hth_text_input;
 
@@ -60,6 +61,7 @@ typedef struct {
     uint32_t max_tokens, max_seqs, max_logit_rows, max_partials, vocab_size, max_position;
     uint32_t page_tokens, tile_tokens, split_tokens;
     uint32_t max_embeddings, hidden_size; /* 0: it takes no embeddings in place of tokens' own */
+    uint32_t rope_streams;                /* positions that a token turns by, where they are an input; else 0 */
 
     /* Of a session; empty in a model. */
     uint32_t num_pages;

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from tvm import tirx
@@ -41,21 +42,48 @@ LANES = 16
 F16_MAX = 65504.0
 
 
-def rope_table(attention_factor: float) -> Kernel:
+@dataclass(frozen=True)
+class RopeTableSpec:
+    """Attributes:
+    factor: multiplies cos and sin.
+    streams: by which of a token's positions each frequency turns; none: by the one that there is.
+    columns: positions of a token.
+    """
+
+    factor: float
+    streams: tuple[int, ...] = ()
+    columns: int = 1
+
+    @property
+    def runs(self) -> list[tuple[int, Expr]]:
+        """Neighbouring frequencies of one stream: stream, and how many."""
+        return [(stream, len(list(run))) for stream, run in groupby(self.streams)]
+
+    @property
+    def name(self) -> str:
+        runs = "".join(f"_{stream}x{count}" for stream, count in self.runs)
+        return f"rope_table_{in_name(self.factor)}" + (f"_of{self.columns}{runs}" if runs else "")
+
+
+def rope_table(spec: RopeTableSpec) -> Kernel:
     """cos and sin of every position and frequency of this forward, once for all layers.
 
-    Buffers: positions i32 [t]; inv_freq f32 [half]; cos f32 [t][half]; sin f32 [t][half]. Scalars: half. Unit: token.
+    Buffers: positions i32 [t][columns]; inv_freq f32 [half]; cos f32 [t][half]; sin f32 [t][half]. Scalars: half. Unit:
+    token.
     """
-    k = Kernel(f"rope_table_{in_name(attention_factor)}")
+    k = Kernel(spec.name)
     positions, inv_freq = k.buffer("positions", "int32"), k.buffer("inv_freq", "float32")
     cos, sin = k.buffer("cos", "float32"), k.buffer("sin", "float32")
     half = k.scalar("half")
     with k.loop(k.begin, k.end) as t:
-        position = k.let(cast("float32", positions.load(t)), "position")
-        with k.loop(0, half) as i:
-            angle = k.let(position * inv_freq.load(i), "angle")
-            k.store(cos, t * half + i, tirx.cos(angle) * f32(attention_factor))
-            k.store(sin, t * half + i, tirx.sin(angle) * f32(attention_factor))
+        first: Expr = i64(0)
+        for stream, count in spec.runs or [(0, half)]:
+            position = k.let(cast("float32", positions.load(t * spec.columns + stream)), "position")
+            with k.loop(first, first + count) as i:
+                angle = k.let(position * inv_freq.load(i), "angle")
+                k.store(cos, t * half + i, tirx.cos(angle) * f32(spec.factor))
+                k.store(sin, t * half + i, tirx.sin(angle) * f32(spec.factor))
+            first = first + count
     return k
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
-from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
+from hearth.compiler.cpu.kernels.rope import RopeSpec, RopeTableSpec, rope_append, rope_table
 from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, stride, tensor
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.work import Work
@@ -17,8 +17,11 @@ from hearth.model.text.kv_cache import PAGE_TOKENS, key_group, padded_head
 
 def _rope_table(graph: Graph, value: Any, s: Selection) -> Any:
     positions, inv_freq = arguments(value)
-    kernel = s.use("", lambda isa: rope_table(float(attribute(value, "attention_factor"))))
     n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
+    streams = tuple(int(stream) for stream in attribute(value, "streams"))
+    columns = int(positions.ty.shape[1]) if streams else 1
+    spec = RopeTableSpec(float(attribute(value, "attention_factor")), streams, columns)
+    kernel = s.use("", lambda isa: rope_table(spec))
     tables, work = [tensor(n, half), tensor(n, half)], Work.of("rope_table", n, 3 * half)
     return call(kernel, [positions, inv_freq], tables, n, [half], grain=8, work=work)
 
