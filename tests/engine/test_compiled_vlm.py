@@ -16,6 +16,8 @@ from tests.compiler.compiled import Float32s, Int32s, compile_exact, open_sessio
 from golden.vlm import CASES, Case, draw_prompt, draw_tiles
 from hearth.engine import Engine, Request, SamplingParams
 from hearth.engine.embedded import Embedded
+from hearth.image.sight import load_sight
+from hearth.model.vlm.tiles import FixedTile, PatchGrid
 from hearth.runtime import Model, TextSession
 
 
@@ -25,9 +27,34 @@ class Golden:
 
     case: Case
     model: Model
+    tile: FixedTile | PatchGrid
     ids: Int32s
     embeddings: Float32s
     logits: Float32s
+
+    @property
+    def tiles(self) -> Iterator[tuple[int, Float32s]]:
+        """Where the tokens of each tile begin, and its pixels."""
+        counts = self.case.recipe.counts
+        starts = self.places[np.cumsum([0, *counts[:-1]])].tolist()
+        return zip(starts, draw_tiles(self.case.recipe), strict=True)
+
+    @property
+    def rope_positions(self) -> Int32s | None:
+        """What transformers turns the prompt's tokens by; None: by their places."""
+        recipe = self.case.recipe
+        if not recipe.sizes:
+            return None
+        turned_by, at, sizes = [], 0, iter(recipe.sizes)
+        for part in recipe.prompt:
+            if isinstance(part, int):
+                turned_by += [(at + i,) * 3 for i in range(part)]
+                at += part
+                continue
+            height, width = (side // recipe.edge for side in next(sizes))
+            turned_by += [(at, at + row, at + column) for row in range(height) for column in range(width)]
+            at += max(height, width)
+        return np.array(turned_by, np.int32)
 
     @property
     def places(self) -> Int32s:
@@ -42,11 +69,13 @@ SOURCES = [(case, "folder") for case in CASES] + [(case, "gguf") for case in CAS
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
     case, form = request.param
     folder = tmp_path_factory.mktemp("vlm")
-    compile_exact(case.write(folder) if form == "folder" else case.path / "tiny-F16.gguf", folder / "bundle")
+    source = case.write(folder) if form == "folder" else case.path / "tiny-F16.gguf"
+    compile_exact(source, folder / "bundle")
+    sight = load_sight(folder / "bundle")
+    assert sight is not None
     expected = case.expected()
-    rows = expected["embeddings"].reshape(-1, expected["embeddings"].shape[-1])
     with Model(folder / "bundle") as model:
-        yield Golden(case, model, draw_prompt(case.recipe), rows, expected["logits"])
+        yield Golden(case, model, sight.tile, draw_prompt(case.recipe), expected["embeddings"], expected["logits"])
 
 
 @pytest.fixture
@@ -57,8 +86,7 @@ def session(golden: Golden) -> Iterator[TextSession]:
 
 def seen(session: TextSession, golden: Golden) -> Float32s:
     """The embeddings of all tiles of the prompt."""
-    tiles = draw_tiles(golden.case.recipe)
-    return np.concatenate([session.run("image", {"pixels": tile[None]})["embeddings"][0].copy() for tile in tiles])
+    return np.concatenate([session.embed(golden.tile.inputs(tile)) for _, tile in golden.tiles])
 
 
 def read(session: TextSession, golden: Golden, rows: Float32s, start: int, stop: int, sequence: int = 0) -> Float32s:
@@ -67,6 +95,7 @@ def read(session: TextSession, golden: Golden, rows: Float32s, start: int, stop:
     if golden.case.recipe.ahead:
         for tile in golden.places.reshape(-1, golden.case.recipe.rows):
             seen[tile] = tile[-1]
+    turned_by = golden.rope_positions
     table = np.arange(32, dtype=np.int32).reshape(4, 8)
     count = stop - start
     here = (golden.places >= start) & (golden.places < stop)
@@ -79,6 +108,7 @@ def read(session: TextSession, golden: Golden, rows: Float32s, start: int, stop:
         embeddings=np.ascontiguousarray(rows[here]),
         embedded_tokens=golden.places[here] - start,
         last_seen=seen[start:stop] if golden.case.recipe.ahead else None,
+        rope_positions=None if turned_by is None else turned_by[start:stop],
     )
     return np.array(result.logits)
 
@@ -106,15 +136,19 @@ def test_a_prompt_in_chunks_that_cut_pictures(golden: Golden, session: TextSessi
 def test_the_engine_shows_pictures(golden: Golden, session: TextSession, chunk: int) -> None:
     """Several requests at once, in chunks: each goes on with the likeliest token."""
     recipe = golden.case.recipe
-    starts = golden.places[:: recipe.rows].tolist()
-    tiles = zip(starts, draw_tiles(recipe), strict=True)
     pictures = tuple(
-        Embedded(start, recipe.rows, lambda tile=tile: {"pixels": tile[None]}, start.to_bytes(16, "little"))
-        for start, tile in tiles
+        Embedded(
+            start,
+            count,
+            lambda tile=tile: golden.tile.inputs(tile),
+            start.to_bytes(16, "little"),
+            golden.tile.offsets(*tile.shape[:2]),
+        )
+        for count, (start, tile) in zip(recipe.counts, golden.tiles, strict=True)
     )
     engine = Engine(session, context=64, chunk_tokens=chunk)
     params = SamplingParams(temperature=0.0, max_tokens=1)
-    plain = Request(prompt_ids=tuple(golden.ids[: starts[0] + 1].tolist()), params=params)
+    plain = Request(prompt_ids=tuple(golden.ids[: pictures[0].start + 1].tolist()), params=params)
     seeing = Request(prompt_ids=tuple(golden.ids.tolist()), params=params, embedded=pictures)
     asked = [engine.add(each) for each in (seeing, plain, seeing)]
     tokens: dict[int, int | None] = {}

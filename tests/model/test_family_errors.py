@@ -41,7 +41,7 @@ def test_unknown_gguf_architecture_is_named_with_the_known_ones():
         ("qwen3_moe", "a mixture of experts"),
         ("gpt-oss", "a mixture of experts"),
         ("mamba2", "recurrent state"),
-        ("qwen2_5_vl", "sees"),
+        ("llava_next", "sees"),
         ("whisper", "an encoder with a decoder"),
         ("flux", "diffusion"),
     ],

@@ -30,7 +30,6 @@ from hearth.errors import ContextFull, CorruptFile, Unsupported, UsageError
 from hearth.image.read import read_image
 from hearth.image.sight import SightSpec
 from hearth.image.tiles import Tiles
-from hearth.model.vlm.model import PIXELS
 
 _KINDS = ("image", "image_url")
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+/-]*)(?P<more>(?:;[\w.+=-]+)*),", re.ASCII)
@@ -180,7 +179,7 @@ class Eyes:
         seen, rows = [], 0
         for each in given:
             seen.append(self._spec.cutting.cut(_read(each)))
-            rows += self._spec.rows * len(seen[-1].pixels)
+            rows += sum(map(self._rows, seen[-1].pixels))
             if context is not None and rows >= context:
                 raise ContextFull(
                     f"The pictures alone take {rows} tokens; the context holds {context}, prompt and answer together.",
@@ -247,12 +246,15 @@ class Eyes:
         return Prompt("".join([*text, prompt.text[at:]]), tuple(literal))
 
     def _tokens(self, picture: Tiles) -> str:
-        t, rows = self._spec.text, self._spec.text.token * self._spec.rows
+        t = self._spec.text
+        *cut, whole = (t.token * self._rows(tile) for tile in picture.pixels)
+        rows = iter(cut)
         tiles = "".join(
-            "".join(t.before_tile.format(row=y + 1, column=x + 1) + rows for x in range(picture.grid[1])) + t.after_row
+            "".join(t.before_tile.format(row=y + 1, column=x + 1) + next(rows) for x in range(picture.grid[1]))
+            + t.after_row
             for y in range(picture.grid[0])
         )
-        return f"{tiles}{t.after_tiles if tiles else ''}{t.before}{rows}{t.after}"
+        return f"{tiles}{t.after_tiles if tiles else ''}{t.before}{whole}{t.after}"
 
     def embedded(self, ids: Sequence[int], seen: Seen) -> tuple[Embedded, ...]:
         """What the placeholder tokens of a prompt stand for.
@@ -260,23 +262,31 @@ class Eyes:
         Raises:
             UsageError: the tokenizer makes something else of them.
         """
-        rows = self._spec.rows
         places = np.flatnonzero(np.asarray(ids) == self._spec.text.token_id)
         tiles = seen.tiles
-        starts = places[::rows]
-        if len(places) != rows * len(tiles) or np.any(places.reshape(-1, rows) != starts[:, None] + np.arange(rows)):
+        counts = [self._rows(tile) for tile in tiles]
+        ends = np.cumsum(counts, dtype=np.int64)
+        begins = ends - counts  # in `places`
+        together = len(places) == (ends[-1] if tiles else 0)
+        starts = places[begins] if together else places
+        if not together or np.any(places != np.repeat(starts - begins, counts) + np.arange(len(places))):
             raise UsageError(
                 f"{self._name} cannot be shown pictures.",
                 why=f"Its tokenizer does not make a token of each {self._spec.text.token}.",
                 hint="Take tokenizer.json from the model's own repository.",
             )
         return tuple(
-            Embedded(int(start), rows, partial(self._inputs, tile), _digest(tile))
-            for start, tile in zip(starts, tiles, strict=True)
+            Embedded(
+                int(start), count, partial(self._inputs, tile), _digest(tile), self._spec.tile.offsets(*tile.shape[:2])
+            )
+            for start, count, tile in zip(starts, counts, tiles, strict=True)
         )
 
+    def _rows(self, tile: NDArray[np.uint8]) -> int:
+        return self._spec.tile.rows(*tile.shape[:2])
+
     def _inputs(self, tile: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        return {PIXELS: self._spec.cutting.normalised(tile)[None]}
+        return self._spec.tile.inputs(self._spec.cutting.normalised(tile))
 
 
 def _digest(tile: NDArray[np.uint8]) -> bytes:

@@ -96,7 +96,7 @@ def sight_formats(sight: LoadedSight, quant: str | None, precision: Precision) -
 def sight_spec(checkpoint: Checkpoint, sight: LoadedSight) -> SightSpec:
     """What a bundle says of how its model sees."""
     made = sight.sight
-    return SightSpec(read_cutting(checkpoint.path, made.size, sight.processor), made.size, made.rows, made.text)
+    return SightSpec(read_cutting(checkpoint.path, made.tile, sight.processor), made.tile, made.text)
 
 
 def text_job(

@@ -25,7 +25,7 @@ _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box",
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of its colours."""
 _STANDARD = ((0.5,) * 3, (0.5,) * 3)
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _BILINEAR, _BICUBIC = 2, 3
 
 
@@ -52,10 +52,10 @@ _SHORTEST_800 = {"shortest_edge": 800, "longest_edge": 1333}
 _KINDS: Mapping[str, _Kind] = {
     "ViT": _Kind(224, _BILINEAR, _STANDARD),
     "DeiT": _Kind(256, _BICUBIC, _STANDARD, crop=224),
-    "Bit": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
+    "Bit": _Kind({"shortest_edge": 224}, _BICUBIC, CLIP, square=False, crop=224),
     "DINOv3ViT": _Kind(224, _BILINEAR, IMAGENET),
-    "CLIP": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224),
-    "Llava": _Kind({"shortest_edge": 224}, _BICUBIC, _CLIP, square=False, crop=224, refused=("do_pad",)),
+    "CLIP": _Kind({"shortest_edge": 224}, _BICUBIC, CLIP, square=False, crop=224),
+    "Llava": _Kind({"shortest_edge": 224}, _BICUBIC, CLIP, square=False, crop=224, refused=("do_pad",)),
     "Gemma3": _Kind(224, _BILINEAR, _STANDARD),
     "Siglip": _Kind(224, _BICUBIC, _STANDARD),
     "ConvNext": _Kind({"shortest_edge": 384}, _BICUBIC, _STANDARD, square=False, more={"crop_pct": 224 / 256}),

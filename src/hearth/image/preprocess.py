@@ -14,11 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.errors import UsageError
 from hearth.model.vision.part import Part
 from hearth.model.vision.pictures import picture_part
 
 Size = tuple[int, int]
 """Height and width."""
+_MOST_ASPECT = 200
 
 
 class Fit(Protocol):
@@ -90,8 +92,38 @@ class Within:
         return max(int(height * scale), 1), max(int(width * scale), 1)
 
 
+@dataclass(frozen=True)
+class WholeSquares:
+    """The shape kept as far as both edges are multiples of `edge`, the area brought between two bounds (Qwen2-VL's
+    `smart_resize`).
+
+    Attributes:
+        least, most: pixels.
+    """
+
+    edge: int
+    least: int
+    most: int
+
+    def __call__(self, height: int, width: int) -> Size:
+        if max(height, width) > _MOST_ASPECT * min(height, width):
+            raise UsageError(
+                f"A picture of {height} x {width} pixels is too long for this model.",
+                why=f"One edge may be {_MOST_ASPECT} times the other at most.",
+                hint="Cut it into parts.",
+            )
+        tall, wide = (round(side / self.edge) * self.edge for side in (height, width))
+        if tall * wide > self.most:
+            shrunk = math.sqrt(height * width / self.most)
+            tall, wide = (max(1, math.floor(side / shrunk / self.edge)) * self.edge for side in (height, width))
+        elif tall * wide < self.least:
+            grown = math.sqrt(self.least / (height * width))
+            tall, wide = (math.ceil(side * grown / self.edge) * self.edge for side in (height, width))
+        return tall, wide
+
+
 FITS: Mapping[str, Callable[..., Fit]] = {
-    fit.__name__: fit for fit in (Exactly, ShortestEdge, AsLittleAsPossible, Within)
+    fit.__name__: fit for fit in (Exactly, ShortestEdge, AsLittleAsPossible, Within, WholeSquares)
 }
 
 

@@ -24,16 +24,19 @@ def draw_prompt(recipe: Recipe) -> NDArray[np.int32]:
     """Token ids; those of tiles are the model's placeholder."""
     random = np.random.RandomState(zlib.crc32(recipe.name.encode()) + 2)
     ids: list[int] = []
+    counts = iter(recipe.counts)
     for part in recipe.prompt:
         # Tokens above stand for pictures and what is around them.
-        ids += [recipe.token_id] * recipe.rows if isinstance(part, str) else random.randint(3, 128, part).tolist()
+        ids += [recipe.token_id] * next(counts) if isinstance(part, str) else random.randint(3, 128, part).tolist()
     return np.array(ids, np.int32)
 
 
-def draw_tiles(recipe: Recipe) -> NDArray[np.float32]:
-    """The tiles of the prompt: (tiles, height, width, 3), as a network gets them."""
+def draw_tiles(recipe: Recipe) -> list[NDArray[np.float32]]:
+    """The normalised pixels (height, width, 3) of the tiles of the prompt."""
+    if recipe.sizes:
+        return [draw_pixels(f"{recipe.name}{i}", 1, *size)[0] for i, size in enumerate(recipe.sizes)]
     size = recipe.config["vision_config"]["image_size"]
-    return draw_pixels(recipe.name, sum(isinstance(part, str) for part in recipe.prompt), size, size)
+    return list(draw_pixels(recipe.name, len(recipe.counts), size, size))
 
 
 def vocabulary(recipe: Recipe) -> list[str]:
@@ -77,9 +80,10 @@ class Case:
         return folder
 
     def expected(self) -> dict[str, NDArray[np.float32]]:
-        """embeddings (tiles, rows, hidden) and logits (tokens, vocab)."""
+        """embeddings (rows of all tiles, hidden) and logits (tokens, vocab)."""
         with np.load(self.path / "expected.npz") as arrays:
-            return dict(arrays)
+            embeddings = arrays["embeddings"]
+            return {**arrays, "embeddings": embeddings.reshape(-1, embeddings.shape[-1])}
 
 
 CASES = [Case(recipe) for recipe in RECIPES]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from ..vision.draws import draw_tensor
 from ..vision.make_golden import published, write
@@ -26,16 +27,36 @@ from .recipes import RECIPES, Recipe
 
 def expected(recipe: Recipe, folder: Path) -> dict[str, Any]:
     model = getattr(transformers, recipe.model).from_pretrained(folder, attn_implementation="eager").eval().double()
-    pixels = torch.from_numpy(draw_tiles(recipe)).permute(0, 3, 1, 2).contiguous().double()
     ids = torch.from_numpy(draw_prompt(recipe).astype(np.int64))[None]
-    given = pixels[None] if "Idefics" in recipe.model or "SmolVLM" in recipe.model else pixels
+    types = (ids == recipe.token_id).long()
+    if recipe.sizes:
+        pictures, more = patches(recipe), {"mm_token_type_ids": types}
+    else:
+        pixels = torch.from_numpy(np.stack(draw_tiles(recipe))).permute(0, 3, 1, 2).contiguous().double()
+        nested = "Idefics" in recipe.model or "SmolVLM" in recipe.model
+        pictures, more = {"pixel_values": pixels[None] if nested else pixels}, {}
+    if recipe.ahead:
+        more = {"token_type_ids": types}
     with torch.no_grad():
-        features = model.get_image_features(pixel_values=given).pooler_output
-        types = {"token_type_ids": (ids == recipe.token_id).long()} if recipe.ahead else {}
-        logits = model(input_ids=ids, pixel_values=given, use_cache=False, **types).logits[0]
-    rows = torch.cat([part.reshape(-1, part.shape[-1]) for part in features])
-    embeddings = rows.reshape(len(pixels), recipe.rows, -1)
+        features = model.get_image_features(**pictures).pooler_output
+        logits = model(input_ids=ids, use_cache=False, **pictures, **more).logits[0]
+    embeddings = torch.cat([part.reshape(-1, part.shape[-1]) for part in features])
     return {"embeddings": embeddings.numpy().astype(np.float32), "logits": logits.numpy().astype(np.float32)}
+
+
+def patches(recipe: Recipe) -> dict[str, Any]:
+    """The tiles as Qwen's own processor lays them out."""
+    processor, cut, grids = Qwen2VLImageProcessorPil(), [], []
+    for tile in draw_tiles(recipe):
+        rows, height, width = processor.patchify(
+            tile.transpose(2, 0, 1), patch_size=recipe.processor["patch_size"], merge_size=2, temporal_patch_size=2
+        )
+        cut.append(rows)
+        grids.append([1, height, width])
+    return {
+        "pixel_values": torch.from_numpy(np.concatenate(cut)).double(),
+        "image_grid_thw": torch.tensor(grids),
+    }
 
 
 def make(recipe: Recipe) -> None:

@@ -19,7 +19,9 @@ class Recipe:
         model: class of transformers that computes what is expected.
         config: what differs from the class's defaults.
         token_id: the token that stands for a row of embeddings.
-        rows: embeddings of a tile.
+        rows: embeddings of a tile, where all have as many.
+        sizes: heights and widths of the tiles of the prompt, where these differ; `edge`: of a square of pixels that
+            becomes an embedding.
         prompt: what stands in the prompt: numbers of text tokens, and "tile" for the tokens of one tile.
         processor: its `preprocessor_config.json`.
         ahead: the tokens of a tile see all of it.
@@ -35,6 +37,15 @@ class Recipe:
     processor: Mapping[str, Any]
     ahead: bool = False
     gguf: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    edge: int = 0
+
+    @property
+    def counts(self) -> list[int]:
+        """Embeddings of each tile of the prompt."""
+        if self.sizes:
+            return [(height // self.edge) * (width // self.edge) for height, width in self.sizes]
+        return [self.rows] * sum(isinstance(part, str) for part in self.prompt)
 
 
 def _llama(vocab: int, hidden: int, heads: int, kv_heads: int, **more: Any) -> dict[str, Any]:
@@ -58,6 +69,25 @@ _CLIP = {
     "crop_size": {"height": 21, "width": 21},
 }  # fmt: skip
 _SIGLIP = {"image_processor_type": "SiglipImageProcessor", "size": {"height": 20, "width": 20}}
+
+
+def _qwen(tower: dict[str, Any], **more: Any) -> dict[str, Any]:
+    rope = {"rope_type": "default", "rope_theta": 500.0, "mrope_section": [3, 3, 4]}
+    return {
+        "text_config": {
+            "vocab_size": 157, "hidden_size": 60, "intermediate_size": 52, "num_hidden_layers": 2,
+            "num_attention_heads": 3, "num_key_value_heads": 1, "max_position_embeddings": 256, "rms_norm_eps": 1e-6,
+            "bos_token_id": 1, "eos_token_id": 2, "rope_parameters": rope, **more,
+        },
+        "vision_config": {"num_heads": 3, "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2, **tower},
+        "image_token_id": 140, "video_token_id": 141, "vision_start_token_id": 142, "vision_end_token_id": 143,
+    }  # fmt: skip
+
+
+_QWEN = {
+    "image_processor_type": "Qwen2VLImageProcessor", "patch_size": 4, "merge_size": 2, "temporal_patch_size": 2,
+    "min_pixels": 256, "max_pixels": 4096, "image_mean": [0.5, 0.4, 0.5], "image_std": [0.25, 0.3, 0.25],
+}  # fmt: skip
 
 RECIPES = [
     Recipe(
@@ -134,5 +164,30 @@ RECIPES = [
         processor={"image_processor_type": "Gemma3ImageProcessor", "size": {"height": 24, "width": 24}},
         ahead=True,
         gguf=True,
+    ),
+    Recipe(
+        "qwen2.5-vl",
+        "Qwen2_5_VLForConditionalGeneration",
+        _qwen({
+            "depth": 3, "hidden_size": 36, "intermediate_size": 44, "out_hidden_size": 60, "window_size": 16,
+            "fullatt_block_indexes": [1],
+        }),
+        token_id=140,
+        rows=0,
+        prompt=(5, "tile", 3, "tile", 4),
+        processor=_QWEN,
+        sizes=((40, 24), (16, 56)),
+        edge=8,
+    ),
+    Recipe(
+        "qwen2-vl",
+        "Qwen2VLForConditionalGeneration",
+        _qwen({"depth": 2, "embed_dim": 36, "mlp_ratio": 2, "hidden_size": 60}, tie_word_embeddings=True),
+        token_id=140,
+        rows=0,
+        prompt=("tile", 3, "tile", 4),
+        processor=_QWEN,
+        sizes=((16, 16), (24, 8)),
+        edge=8,
     ),
 ]  # fmt: skip

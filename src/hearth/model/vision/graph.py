@@ -62,8 +62,16 @@ class Graph:
     def window_attention(self, q: Any, k: Any, v: Any, bias: str | None, **how: Any) -> Any:
         return self.emit(ops.window_attention(q, k, v, self._optional(bias), **how))
 
-    def rotary(self, x: Any, cos: str, sin: str, *, num_heads: int) -> Any:
-        return self.emit(ops.rotary(x, self.parameters[cos], self.parameters[sin], num_heads=num_heads))
+    def ragged_attention(self, q: Any, k: Any, v: Any, starts: Any, tiles: Any, **how: Any) -> Any:
+        return self.emit(ops.ragged_attention(q, k, v, starts, tiles, **how))
+
+    def rope_table(self, positions: Any, frequencies: str, streams: Sequence[int]) -> tuple[Any, Any]:
+        """cos and sin of positions (n, s) times the frequencies, by the column that each turns by: (n, r) each."""
+        table = self.emit(ops.rope_table(positions, self.parameters[frequencies], streams=streams))
+        return self.emit(relax.TupleGetItem(table, 0)), self.emit(relax.TupleGetItem(table, 1))
+
+    def rotary(self, x: Any, cos: Any, sin: Any, *, num_heads: int) -> Any:
+        return self.emit(ops.rotary(x, cos, sin, num_heads=num_heads))
 
     # Element by element
 
@@ -239,8 +247,11 @@ def write_module(parts: Sequence[Part]) -> Any:
     """The IRModule of a network's functions."""
     bb = relax.BlockBuilder()
     for part in parts:
-        batch = tirx.Var(part.symbol, "int64")
-        shapes = {**{name: (batch, *shape) for name, shape in part.input_shapes.items()}, **part.fixed_shapes}
+        symbols = {name: tirx.Var(name, "int64") for name in part.symbols}
+        batch = symbols[part.symbol]
+        shapes: dict[str, tuple[Any, ...]] = {name: (batch, *shape) for name, shape in part.input_shapes.items()}
+        for name, shape in part.fixed_shapes.items():
+            shapes[name] = tuple(symbols[dim] if isinstance(dim, str) else dim for dim in shape)
         inputs = {
             given.name: relax.Var(given.name, relax.TensorType(shapes[given.name], given.dtype))
             for given in part.function.inputs

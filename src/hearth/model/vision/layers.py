@@ -60,6 +60,14 @@ class LayerNorm:
         return g.layer_norm(x, self.weight, self.bias, self.eps)
 
 
+class RmsNorm:
+    def __init__(self, scope: Scope, size: int, eps: float) -> None:
+        self.weight, self.eps = scope.tensor("weight", size), eps
+
+    def __call__(self, g: Graph, x: Any) -> Any:
+        return g.rms_norm(x, self.weight, self.eps)
+
+
 class Conv:
     """A convolution over (b, h, w, c), zero padding, with the batch norm behind it folded in.
 
@@ -173,7 +181,7 @@ class Attention:
         self, scope: Scope, size: int, heads: int, *, biases: str = "qkvo", scale: Stored | None = None,
         kv_size: int | None = None,
     ) -> None:  # fmt: skip
-        self.heads, self.size = heads, size
+        self.heads, self.scale = heads, (size // heads) ** -0.5
         self.q = Linear(scope / "q", size, size, bias="q" in biases)
         self.k = Linear(scope / "k", kv_size or size, size, bias="k" in biases)
         self.v = Linear(scope / "v", kv_size or size, size, bias="v" in biases)
@@ -189,4 +197,4 @@ class Attention:
         return self.o(g, self.mix(g, q, k, v, bias))
 
     def mix(self, g: Graph, q: Any, k: Any, v: Any, bias: str | None = None) -> Any:
-        return g.attention(q, k, v, bias, num_heads=self.heads, scale=(self.size // self.heads) ** -0.5)
+        return g.attention(q, k, v, bias, num_heads=self.heads, scale=self.scale)

@@ -87,7 +87,7 @@ def network_of(described: Described, sources: Mapping[str, Any]) -> Network:
     parameters = {n: p for part in described.parts for n, p in part.declarations.parameters.items()}
     return Network(
         functions=tuple(part.function for part in described.parts),
-        symbols={part.symbol: (1, part.most) for part in described.parts},
+        symbols={name: bounds for part in described.parts for name, bounds in part.symbols.items()},
         shapes={name: declared.shape for name, declared in parameters.items()},
         sources=sources,
         build=lambda: _write(described.parts),

@@ -25,7 +25,8 @@ class Part:
         input_shapes: of each input that has that axis, without it.
         write: returns the outputs in order.
         most: the bound of the symbol.
-        fixed_shapes: of inputs without that axis.
+        fixed_shapes: of inputs without that axis; names are symbols of `sizes`.
+        sizes: bounds of further symbols.
     """
 
     function: Function
@@ -34,4 +35,10 @@ class Part:
     declarations: Declarations
     write: Callable[[Graph], Sequence[Any]]
     most: int = MOST_AT_ONCE
-    fixed_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    fixed_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def symbols(self) -> dict[str, tuple[int, int]]:
+        """Bounds of all symbols."""
+        return {self.symbol: (1, self.most), **self.sizes}

@@ -121,7 +121,7 @@ class Rotation:
         self.sin = scope.constant("rotary_sin", np.sin(angles).astype(np.float32))
 
     def __call__(self, g: Graph, x: Any, heads: int) -> Any:
-        return g.rotary(x, self.cos, self.sin, num_heads=heads)
+        return g.rotary(x, g.parameter(self.cos), g.parameter(self.sin), num_heads=heads)
 
 
 class Vit:

@@ -84,6 +84,8 @@ def _family_of(architecture: str, kind: str, config: Mapping[str, Any]) -> Famil
 def _text_config(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
     """The configuration of the decoder alone."""
     inner = Settings(config, where="config.json").table("text_config")
+    if not inner and family.text_beside:
+        inner = {key: value for key, value in config.items() if key not in ("model_type", "vision_config")}
     values: dict[str, Any] = {"model_type": family.text_type, **family.text_defaults, **inner}
     # Whether the head is the embedding is said outside, inside or in both; a head that is there counts in any case.
     values["tie_word_embeddings"] = bool(config.get("tie_word_embeddings") or values.get("tie_word_embeddings"))

@@ -12,11 +12,12 @@ from hearth.model.vision.model import Source, Write
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Declarations, Scope
 from hearth.model.vision.part import Part
+from hearth.model.vlm.tiles import EMBEDDINGS, PIXELS, FixedTile, PatchGrid
 from hearth.model.weights import Source as WeightSource
 
 FUNCTION = "image"
-"""From pixels f32 (1, h, w, 3), normalised, to embeddings f32 (1, rows, hidden) of the decoder."""
-PIXELS, EMBEDDINGS = "pixels", "embeddings"
+"""From what `TileShape.inputs` makes of the pixels of a tile to embeddings of the decoder, f32 (rows, hidden) or
+(1, rows, hidden)."""
 _MOST_AT_ONCE = 1  # pictures in a call: a large one is several, and the workspace is as large as for one
 
 
@@ -24,8 +25,8 @@ _MOST_AT_ONCE = 1  # pictures in a call: a large one is several, and the workspa
 class PictureText:
     """What a picture is in a prompt, as text.
 
-    A picture is one or more tiles; each is `rows` tokens `token`, which its embeddings take the place of. Where it is
-    cut into tiles, these stand row by row, and after them the whole picture, smaller, as a tile of its own.
+    A picture is one or more tiles; each is as many tokens `token` as it has embeddings, which take their place. Where
+    it is cut into tiles, these stand row by row, and after them the whole picture, smaller, as a tile of its own.
 
     Attributes:
         marker: what chat templates write where a picture is.
@@ -52,16 +53,14 @@ class Sight:
 
     Attributes:
         part: the function `image`.
-        size: height and width of a tile in pixels.
-        rows: embeddings of a tile.
+        tile: which tiles it takes, and what it makes of one.
         text: what a picture is in a prompt.
         ahead: tokens of a tile see all of it, also what comes after them.
         unused: tensors that this configuration has no use for, as `fnmatch` patterns.
     """
 
     part: Part
-    size: tuple[int, int]
-    rows: int
+    tile: FixedTile | PatchGrid
     text: PictureText
     ahead: bool = False
     unused: tuple[str, ...] = ()
@@ -94,6 +93,7 @@ class Family:
         naming: how the tensors of what sees are named; its places rename the forms that there are.
         text_names: beginnings of the names of the decoder's tensors, and what they are in a model without eyes.
         text_type: `model_type` of the decoder where the configuration does not say.
+        text_beside: a configuration without `text_config` says of the decoder beside everything else.
         text_defaults: what transformers assumes of the decoder for keys that are not there.
         defaults: the same of the whole configuration.
         fixed: keys that change what a model computes, with the only values that Hearth computes.
@@ -105,6 +105,7 @@ class Family:
     naming: Naming
     text_names: tuple[tuple[str, str], ...]
     text_type: str = "llama"
+    text_beside: bool = False
     text_defaults: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -128,9 +129,4 @@ def sight_part(size: tuple[int, int], make: Callable[[Scope], Write]) -> Part:
         return write(g, g.inputs[PIXELS])
 
     function = Function(FUNCTION, (Input(PIXELS, "float32"),), (EMBEDDINGS,))
-    return Part(function, "pictures", {PIXELS: (*size, 3)}, declarations, embeddings)
-
-
-def most_at_once(part: Part) -> dict[str, tuple[int, int]]:
-    """Bounds of the part's symbol."""
-    return {part.symbol: (1, _MOST_AT_ONCE)}
+    return Part(function, "pictures", {PIXELS: (*size, 3)}, declarations, embeddings, most=_MOST_AT_ONCE)

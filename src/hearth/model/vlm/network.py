@@ -10,7 +10,7 @@ from hearth.model.text.kv_cache import KvDtype
 from hearth.model.text.load import LoadedModel
 from hearth.model.text.network import text_network
 from hearth.model.vision.part import Part
-from hearth.model.vlm.model import LoadedSight, most_at_once
+from hearth.model.vlm.model import LoadedSight
 
 
 def language_network(
@@ -31,7 +31,7 @@ def sight_network(sight: LoadedSight) -> Network:
     parameters = part.declarations.parameters
     return Network(
         functions=(part.function,),
-        symbols=most_at_once(part),
+        symbols=part.symbols,
         shapes={name: declared.shape for name, declared in parameters.items()},
         sources=sight.sources,
         build=lambda: _write(part),

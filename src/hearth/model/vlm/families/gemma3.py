@@ -12,6 +12,7 @@ from hearth.model.vision.parameters import Scope
 from hearth.model.vision.reading import whole
 from hearth.model.vlm.model import Family, PictureText, Sight, sight_part
 from hearth.model.vlm.projectors import PoolProjector
+from hearth.model.vlm.tiles import FixedTile
 from hearth.model.vlm.towers import TOWER_PLACES, Features, tower_config, tower_rules
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
         before=f"\n\n{_BEGIN}",
         after=f"{_END}\n\n",
     )
-    return Sight(sight_part(config.size, make), config.size, rows, picture, ahead=True)
+    return Sight(sight_part(config.size, make), FixedTile(config.size, rows), picture, ahead=True)
 
 
 RULES: Rules = {

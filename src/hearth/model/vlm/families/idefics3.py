@@ -12,6 +12,7 @@ from hearth.model.vision.parameters import Scope
 from hearth.model.vision.reading import whole
 from hearth.model.vlm.model import Family, PictureText, Sight, sight_part
 from hearth.model.vlm.projectors import PixelShuffle
+from hearth.model.vlm.tiles import FixedTile
 from hearth.model.vlm.towers import Features, siglip_config, tower_rules
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
         after_row="\n",
         after_tiles="\n",
     )
-    return Sight(sight_part(config.size, make), config.size, config.num_patches // factor**2, picture)
+    return Sight(sight_part(config.size, make), FixedTile(config.size, config.num_patches // factor**2), picture)
 
 
 _TOWER_DEFAULTS = {

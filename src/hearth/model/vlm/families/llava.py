@@ -12,6 +12,7 @@ from hearth.model.vision.parameters import Scope
 from hearth.model.vision.reading import activation, whole
 from hearth.model.vlm.model import Family, PictureText, Sight, sight_part
 from hearth.model.vlm.projectors import MlpProjector
+from hearth.model.vlm.tiles import FixedTile
 from hearth.model.vlm.towers import TOWER_PLACES, Features, tower_config, tower_rules
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
     token_id = whole(s, "image_token_index", most=text.vocab_size - 1)
     unused = ("*post_layernorm.*", *(f"*.encoder.layers.{i}.*" for i in range(layers, config.layers)))
     rows = config.num_patches + (0 if dropped else config.num_prefix)
+    tile = FixedTile(config.size, rows)
     token = s.text("image_token")
-    return Sight(sight_part(config.size, make), config.size, rows, PictureText(token, token, token_id), unused=unused)
+    return Sight(sight_part(config.size, make), tile, PictureText(token, token, token_id), unused=unused)
 
 
 _TOWER_DEFAULTS = {
