@@ -82,6 +82,8 @@ def _write_differences(writer: gguf.GGUFWriter, arch: str, config: Any, rope: di
         writer.add_tensor("rope_freqs.weight", _llama3_factors(rope, head_dim))
     if getattr(config, "sliding_window", None) is not None or arch == "phi3":
         writer.add_sliding_window(config.sliding_window or 0)
+    if "mrope_section" in rope:
+        writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)

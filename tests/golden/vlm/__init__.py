@@ -45,7 +45,7 @@ def vocabulary(recipe: Recipe) -> list[str]:
     tokens = [chr(0x100 + i) for i in range(size)]
     stands = {"gemma3": {recipe.token_id: "<image_soft_token>"}, "llava": {0: "<unk>"}}
     marks = {1: "<s>", 2: "</s>", 129: tokens[3] + tokens[4]}
-    marks |= stands.get(recipe.name, {recipe.token_id: "<image>"})
+    marks |= stands.get(recipe.name, {recipe.token_id: "<|image_pad|>" if recipe.sizes else "<image>"})
     return [marks.get(i, token) for i, token in enumerate(tokens)]
 
 

@@ -15,7 +15,8 @@ from hearth.errors import Unsupported
 from hearth.model.settings import Settings, shown
 from hearth.model.tensors import Rules
 from hearth.model.vision.names import Naming
-from hearth.model.vlm.families import gemma3, idefics3, llava
+from hearth.model.vlm.families import gemma3, idefics3, llava, qwen2_5_vl, qwen2_vl
+from hearth.model.vlm.mmproj_patches import PATCH_RULES, whole, whole_squares, windowed
 from hearth.model.vlm.model import Family
 
 _VISION: Mapping[str, str] = {
@@ -53,7 +54,7 @@ class _Projector:
         rules: where its tensors are.
         token: text of the placeholder, whose number config.json would say under `token_key`; None: the model has none,
             and a token that nothing else writes takes its place.
-        config: further keys of config.json, of the metadata and of `vision_config`.
+        config: further keys of config.json, of the metadata and of `vision_config`, which it may say anew.
         processor: `preprocessor_config.json`, of the same, without colours.
         gelu: the activation that `clip.use_gelu` means.
         fixed: keys that change what a model computes, with the only values that Hearth computes.
@@ -145,6 +146,10 @@ _PROJECTORS: Mapping[str, _Projector] = {
         _pooled,
         _square,
     ),
+    "qwen2vl_merger": _Projector(qwen2_vl.FAMILY, PATCH_RULES, "<|image_pad|>", "image_token_id", whole, whole_squares),
+    "qwen2.5vl_merger": _Projector(
+        qwen2_5_vl.FAMILY, PATCH_RULES, "<|image_pad|>", "image_token_id", windowed, whole_squares
+    ),
 }
 
 
@@ -188,14 +193,17 @@ def restate(checkpoint: JoinedCheckpoint) -> Restated | None:
             hint=f"Known kinds ({_KIND}): {', '.join(_PROJECTORS)}; of LLaVA version 1.5.",
         )
     vision = {ours: given[f"clip.vision.{key}"] for key, ours in _VISION.items() if f"clip.vision.{key}" in given}
-    vision["hidden_act"] = projector.gelu if given.get("clip.use_gelu") else "quick_gelu"
+    flags = {"clip.use_gelu": projector.gelu, "clip.use_silu": "silu"}
+    vision["hidden_act"] = next((name for flag, name in flags.items() if given.get(flag)), "quick_gelu")
+    up = eyes.tensors.get("v.blk.0.ffn_up.weight")
+    swapped = up is not None and len(up.shape) == 2 and up.shape[0] == vision.get("hidden_size") != up.shape[1]
+    if up is not None and len(up.shape) == 2:  # of Qwen2-VL the converter writes another number
+        vision["intermediate_size"] = up.shape[swapped]
     told = Settings(given, where=where), Settings(vision, where=where)
     token = projector.token or _spare_token(checkpoint, where)
     token_id = _token_id(checkpoint, token, where)
-    config = {**projector.config(*told), "vision_config": vision, "image_token": token, projector.token_key: token_id}
+    config = {"vision_config": vision, **projector.config(*told), "image_token": token, projector.token_key: token_id}
     settings = Settings(config, where=where, kind="gguf", defaults=projector.family.defaults)
-    up = eyes.tensors.get("v.blk.0.ffn_up.weight")
-    swapped = up is not None and len(up.shape) == 2 and up.shape[0] == vision.get("hidden_size") != up.shape[1]
     rules = {**_TOWER, **projector.rules, **(_SWAPPED if swapped else {})}
     colours = {k: list(given[f"clip.vision.{k}"]) for k in ("image_mean", "image_std") if f"clip.vision.{k}" in given}
     processor = {**projector.processor(*told), **colours}

@@ -18,7 +18,7 @@ def describe(source: Source, text: DecoderConfig) -> Sight:
     config = PatchTowerConfig(
         grid=PatchGrid(*patch_sizes(s), 0, qwen2_5_vl.MOST_ROWS),
         **sizes,
-        inner=s.count("mlp_ratio", most=64) * sizes["hidden"],
+        inner=s.optional_count("intermediate_size") or s.count("mlp_ratio", most=64) * sizes["hidden"],
         whole=frozenset(range(sizes["layers"])),
         gated=False,
         rms=False,
