@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tests.server.running import Running, running
 
-from golden.vlm.lettered import write_lettered
+from golden.vlm.lettered import write_lettered, write_lettered_qwen
 from golden.vlm.pictures import draw_picture
 from hearth import LLM
 from hearth.server.models import Models, ModelSettings
@@ -90,6 +90,22 @@ def test_each_protocol_shows_the_picture_to_the_model(server: Running, expected:
     # Another picture, another answer: it is looked at.
     mirrored = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded(PIXELS[:, ::-1].copy())}"}}
     assert chat(server, mirrored, text).json()["choices"][0]["message"]["content"] != expected
+
+
+def test_pictures_of_any_size_are_shown_by_the_same_parts(cache: Path, tmp_path: Path) -> None:
+    """Two pictures in one conversation, to a model that takes as many tokens as each needs."""
+    folder = tmp_path / "any-size"
+    folder.mkdir()
+    write_lettered_qwen(folder)
+    small = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded(draw_picture(40, 24))}"}}
+    with running(Models([str(folder)], ModelSettings(**OPTIONS)), load=["any-size"]) as server:
+        text = {"type": "text", "text": "what?"}
+        one, two = (
+            chat(server, *parts, text, model="any-size").json()["usage"] for parts in ([OPENAI], [OPENAI, small])
+        )
+        assert two["prompt_tokens"] - one["prompt_tokens"] == 1 + 5 * 3 + 1
+        again = message(server, ANTHROPIC, text, model="any-size").json()["usage"]
+        assert again["input_tokens"] + again["cache_read_input_tokens"] == one["prompt_tokens"]
 
 
 def test_a_stream_begins_as_the_answer_does(server: Running, expected: str) -> None:

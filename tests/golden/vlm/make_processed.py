@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from . import HERE
-from .pictures import EDGE, LONGEST, SIZES, draw_picture
+from . import CASES, HERE
+from .pictures import EDGE, LONGEST, PATCH_SIZES, SIZES, draw_picture
 
 
 def main() -> None:
@@ -34,8 +35,25 @@ def main() -> None:
         made = bordered(Image.fromarray(draw_picture(height, width)), return_tensors="np")
         pixels = np.asarray(made["pixel_values"])[0].transpose(1, 2, 0)
         arrays[f"{height}x{width}-bordered"] = np.rint(pixels * 255).astype(np.uint8)
-    np.savez_compressed(HERE / "processed.npz", **arrays)
-    sys.stdout.write(f"{(HERE / 'processed.npz').stat().st_size // 1024} KiB\n")
+    for name, made_of in {"processed": arrays, "patches": patches()}.items():
+        path = HERE / f"{name}.npz"
+        np.savez_compressed(path, **made_of)
+        sys.stdout.write(f"{path.name}: {path.stat().st_size // 1024} KiB\n")
+
+
+def patches() -> dict[str, np.ndarray]:
+    """Levels of the patches (n, 3, height, width) of the first frame, in the order that Qwen2.5-VL is given."""
+    values = next(case.recipe.processor for case in CASES if case.recipe.name == "qwen2.5-vl")
+    processor = Qwen2VLImageProcessorPil(**{key: value for key, value in values.items() if "type" not in key})
+    mean, std = (np.array(values[key]).reshape(3, 1, 1) for key in ("image_mean", "image_std"))
+    arrays = {}
+    for height, width in PATCH_SIZES:
+        made = processor(Image.fromarray(draw_picture(height, width)), return_tensors="np")
+        edge = values["patch_size"]
+        rows = np.asarray(made["pixel_values"]).reshape(-1, 3, 2, edge, edge)[:, :, 0]
+        arrays[f"{height}x{width}"] = np.rint((rows * std + mean) * 255).astype(np.uint8)
+        arrays[f"{height}x{width}-grid"] = np.asarray(made["image_grid_thw"])[0, 1:]
+    return arrays
 
 
 if __name__ == "__main__":

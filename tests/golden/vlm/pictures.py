@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 SIZES = ((30, 21), (32, 32), (45, 61), (120, 31), (64, 96))
 EDGE, LONGEST = 32, 96
+PATCH_SIZES = ((40, 24), (45, 61), (7, 9), (4, 130), (120, 310))  # kept, rounded, grown, longer than tall, shrunk
 
 
 def draw_picture(height: int, width: int) -> NDArray[np.uint8]:

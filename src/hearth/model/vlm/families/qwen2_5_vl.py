@@ -67,6 +67,8 @@ def tower_sizes(s: Settings, text: DecoderConfig, *, hidden: str, out: str) -> d
     if s.count(out) != text.hidden_size:
         raise s.corrupt(out, f"the {text.hidden_size} of the language model")
     rope = s.nested(s.table("rope_parameters"), "rope_parameters")
+    if rope.get("rope_type") not in (None, "axial", "default"):
+        raise rope.unsupported("rope_type", "Patches turn by their rows and columns.")
     return {
         "frames": s.count("temporal_patch_size", most=64),
         "hidden": size,
