@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ class Golden:
     """A compiled golden model, and what transformers says of its prompt."""
 
     case: Case
+    source: Path
     model: Model
     tile: FixedTile | PatchGrid
     ids: Int32s
@@ -75,7 +78,8 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     assert sight is not None
     expected = case.expected()
     with Model(folder / "bundle") as model:
-        yield Golden(case, model, sight.tile, draw_prompt(case.recipe), expected["embeddings"], expected["logits"])
+        rows, logits = expected["embeddings"], expected["logits"]
+        yield Golden(case, source, model, sight.tile, draw_prompt(case.recipe), rows, logits)
 
 
 @pytest.fixture
@@ -167,3 +171,21 @@ def test_what_is_given_for_no_token_or_twice_is_refused(golden: Golden, session:
             session.forward([3, 3, 3], [0, 1, 2], [0, 0, 0], table, embeddings=rows, embedded_tokens=places)
     with pytest.raises(UsageError, match="embeddings must be float32"):
         session.forward([3], [0], [0], table, embeddings=rows, embedded_tokens=[0])
+
+
+def test_text_alone_is_computed_as_by_a_decoder_without_eyes(
+    golden: Golden, session: TextSession, tmp_path: Path
+) -> None:
+    """Bit for bit, whether what tokens turn by is given or not."""
+    if golden.source.suffix != ".gguf":
+        pytest.skip("Only of a GGUF file the half that reads can be taken alone.")
+    ids, positions = golden.ids[:3].tolist() * 4, np.arange(12)
+    arrays: Any = (ids, positions, [0] * 12, [[0]], positions)
+    compile_exact(golden.source, tmp_path / "bundle", mmproj="none")
+    with Model(tmp_path / "bundle") as model, open_session(model) as alone:
+        assert not alone.info.rope_streams
+        expected = np.array(alone.forward(*arrays).logits)
+    assert np.array_equal(session.forward(*arrays).logits, expected)
+    if streams := session.info.rope_streams:
+        turned_by = np.repeat(positions[:, None], streams, axis=1)
+        assert np.array_equal(session.forward(*arrays, rope_positions=turned_by).logits, expected)
