@@ -205,6 +205,13 @@ def dense(e: Any, v: dict[str, Any]) -> list[Any]:
     ]  # fmt: skip
 
 
+def rotated(e: Any, v: dict[str, Any]) -> list[Any]:
+    """Queries and keys of tokens that are turned by where they are."""
+    q, k, value = (e(ops.linear(v["x"], v[f"w{i}"], v[f"b{i}"])) for i in range(3))
+    q, k = (e(ops.rotary(x, v["cos"], v["sin"], num_heads=2)) for x in (q, k))
+    return [e(ops.attention(q, k, value, num_heads=2, scale=0.25))]
+
+
 def windows(e: Any, v: dict[str, Any]) -> list[Any]:
     q, k, value = (e(op.reshape(e(ops.linear(v["x"], v[f"w{i}"], v[f"b{i}"])), (BATCH, 8, 12, 40))) for i in range(3))
     how = {"num_heads": 2, "scale": 0.25, "window": (4, 4), "shift": (2, 2)}
@@ -217,9 +224,14 @@ def test_attention_between_products(fmt: str, error: float, tmp_path: Path) -> N
     x = array(2, 96, 40)
     parameters = {f"w{i}": array(40, 40, scale=0.15) for i in range(3)} | {f"b{i}": array(40) for i in range(3)}
     parameters |= {"keys": array(1, 1, 1, 96), "pairs": array(1, 2, 96, 96), "relative": array(2, 16, 16)}
-    made = network({"dense": dense, "windows": windows}, parameters, x)
+    turns = np.random.default_rng(3).uniform(0, 6, (96, 10))
+    parameters |= {"cos": np.cos(turns).astype(np.float32), "sin": np.sin(turns).astype(np.float32)}
+    made = network({"dense": dense, "rotated": rotated, "windows": windows}, parameters, x)
     with Model(compiled(made, tmp_path / "bundle", fmt)) as model, Session(model, threads=2) as session:
-        for name in ("dense", "windows"):
+        kernels = {step.kernel for step in session.read_profile() if step.label == "attention"}
+        assert len(kernels) == 4  # without a bias, with one of keys, with one of pairs; of windows
+        assert all(kernel.endswith("int8") == (fmt == "i8") for kernel in kernels)
+        for name in ("dense", "rotated", "windows"):
             got = session.run(name, {"x": x})
             for i, expected in enumerate(evaluate(made.build(), name, {"x": x, **parameters})):
                 difference = np.linalg.norm(got[f"out{i}"] - expected)

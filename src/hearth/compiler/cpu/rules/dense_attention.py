@@ -59,8 +59,10 @@ def _in_bytes(graph: Graph, s: Selection, *operands: Any) -> bool:
     products = []
     for x in operands:
         made = graph.value(columns_of(graph, x)[0])
-        while is_op(made, "reshape"):
-            made = graph.value(columns_of(graph, made.args[0])[0])
+        # A rotation keeps the lengths of pairs, so what a row's scale loses stays small.
+        while is_op(made, "reshape") or is_op(made, "hearth.rotary"):
+            moved = made.args[0] if is_op(made, "reshape") else arguments(made)[0]
+            made = graph.value(columns_of(graph, moved)[0])
         products.append(made)
     if not all(is_op(product, "hearth.product") for product in products):
         return False
