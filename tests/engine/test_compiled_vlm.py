@@ -19,7 +19,7 @@ from golden.vlm import CASES, Case, draw_prompt, draw_tiles
 from hearth.engine import Engine, Request, SamplingParams
 from hearth.engine.embedded import Embedded
 from hearth.image.sight import load_sight
-from hearth.model.vlm.tiles import FixedTile, PatchGrid
+from hearth.model.vlm.tile_shapes import TileShape
 from hearth.runtime import Model, TextSession
 
 
@@ -30,7 +30,7 @@ class Golden:
     case: Case
     source: Path
     model: Model
-    tile: FixedTile | PatchGrid
+    tile: TileShape
     ids: Int32s
     embeddings: Float32s
     logits: Float32s

@@ -27,7 +27,7 @@ from golden.vlm.pictures import EDGE, LONGEST, PATCH_SIZES, SIZES, draw_picture
 from hearth.errors import Unsupported, UsageError
 from hearth.image.sight import read_cutting
 from hearth.image.tiles import Squares
-from hearth.model.vlm.tiles import PLACES, SQUARES, WINDOW_TILES, WINDOWS, PatchGrid
+from hearth.model.vlm.tile_shapes import PLACES, SQUARES, WINDOW_TILES, WINDOWS, PatchGrid
 
 HALF = (0.5, 0.5, 0.5)
 

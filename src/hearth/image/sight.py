@@ -17,7 +17,7 @@ from hearth.image.tiles import Squares, Whole
 from hearth.model.settings import Settings, shown
 from hearth.model.vision.pictures import MAX_PIXELS
 from hearth.model.vlm.model import PictureText
-from hearth.model.vlm.tiles import FixedTile, PatchGrid
+from hearth.model.vlm.tile_shapes import FixedTile, PatchGrid, TileShape
 
 FILE = "sight.json"
 # Processors that cut pictures into squares, by the beginning of their names.
@@ -56,13 +56,11 @@ class SightSpec:
     """
 
     cutting: Whole | Squares
-    tile: FixedTile | PatchGrid
+    tile: TileShape
     text: PictureText
 
 
-def read_cutting(
-    path: Path, tile: FixedTile | PatchGrid, processor: Mapping[str, Any] | None = None
-) -> Whole | Squares:
+def read_cutting(path: Path, tile: TileShape, processor: Mapping[str, Any] | None = None) -> Whole | Squares:
     """The rules for pictures of the model in a folder, or of one in a file.
 
     Args:
@@ -167,13 +165,13 @@ def load_sight(folder: Path) -> SightSpec | None:
         return SightSpec(_cutting(dict(data["cutting"])), _tile(data), PictureText(**data["text"]))
 
 
-def _tile_data(tile: FixedTile | PatchGrid) -> dict[str, Any]:
+def _tile_data(tile: TileShape) -> dict[str, Any]:
     if isinstance(tile, PatchGrid):
         return {"grid": asdict(tile)}
     return {"size": tile.size, "rows": tile.num_rows}
 
 
-def _tile(data: Mapping[str, Any]) -> FixedTile | PatchGrid:
+def _tile(data: Mapping[str, Any]) -> TileShape:
     if "grid" in data:
         return PatchGrid(**{name: int(number) for name, number in data["grid"].items()})
     height, width = data["size"]

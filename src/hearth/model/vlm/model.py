@@ -12,12 +12,12 @@ from hearth.model.vision.model import Source, Write
 from hearth.model.vision.names import Naming
 from hearth.model.vision.parameters import Declarations, Scope
 from hearth.model.vision.part import Part
-from hearth.model.vlm.tiles import EMBEDDINGS, PIXELS, FixedTile, PatchGrid
+from hearth.model.vlm.tile_shapes import EMBEDDINGS, PIXELS, TileShape
 from hearth.model.weights import Source as WeightSource
 
 FUNCTION = "image"
-"""From what `TileShape.inputs` makes of the pixels of a tile to embeddings of the decoder, f32 (rows, hidden) or
-(1, rows, hidden)."""
+"""From what `inputs` of its tile shape makes of the pixels of a tile to embeddings of the decoder, f32 (rows, hidden)
+or (1, rows, hidden)."""
 _MOST_AT_ONCE = 1  # pictures in a call: a large one is several, and the workspace is as large as for one
 
 
@@ -60,7 +60,7 @@ class Sight:
     """
 
     part: Part
-    tile: FixedTile | PatchGrid
+    tile: TileShape
     text: PictureText
     ahead: bool = False
     unused: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """The towers of Qwen2-VL and Qwen2.5-VL: a vision transformer over the patches of a picture of any size, rotated by row
 and column, whose layers look at windows or at everything; squares of its tokens become embeddings.
 
-What it takes is laid out where the model runs (`tiles.PatchGrid`).
+What it takes is laid out where the model runs (`tile_shapes.PatchGrid`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hearth.model.encoder.batch import TILE_TOKENS
 from hearth.model.network import Function, Input
 from hearth.model.vision.layers import F32, Attention, LayerNorm, Linear, Mlp, RmsNorm
 from hearth.model.vision.parameters import Declarations, Scope
 from hearth.model.vision.part import Part
 from hearth.model.vlm.model import FUNCTION
-from hearth.model.vlm.tiles import EMBEDDINGS, PIXELS, PLACES, SQUARES, WINDOW_TILES, WINDOWS, PatchGrid
+from hearth.model.vlm.tile_shapes import EMBEDDINGS, PIXELS, PLACES, SQUARES, WINDOW_TILES, WINDOWS, PatchGrid
 
 if TYPE_CHECKING:
     from hearth.model.vision.graph import Graph
@@ -67,7 +66,7 @@ def patch_tower(config: PatchTowerConfig) -> Part:
     sizes = {"squares": (1, grid.most_rows)}
     if len(c.whole) < c.layers:
         # A window has at least one square, and at most one tile that is not full.
-        most_tiles = grid.most_patches // TILE_TOKENS + grid.most_rows
+        most_tiles = grid.most_patches // grid.tile_tokens + grid.most_rows
         inputs += [
             Input(WINDOWS, "int32", 0, ("patches", 0), ascending=True),
             Input(WINDOW_TILES, "int32", 0, ("patches", -1)),

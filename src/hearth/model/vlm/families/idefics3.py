@@ -12,7 +12,7 @@ from hearth.model.vision.parameters import Scope
 from hearth.model.vision.reading import whole
 from hearth.model.vlm.model import Family, PictureText, Sight, sight_part
 from hearth.model.vlm.projectors import PixelShuffle
-from hearth.model.vlm.tiles import FixedTile
+from hearth.model.vlm.tile_shapes import FixedTile
 from hearth.model.vlm.towers import Features, siglip_config, tower_rules
 
 if TYPE_CHECKING:

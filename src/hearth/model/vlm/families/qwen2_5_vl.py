@@ -13,7 +13,7 @@ from hearth.model.vision.names import Naming
 from hearth.model.vision.reading import MAX_HEADS, MAX_LAYERS, activation, divided, whole, wholes
 from hearth.model.vlm.model import Family, PictureText, Sight
 from hearth.model.vlm.patch_tower import PatchTowerConfig, patch_tower
-from hearth.model.vlm.tiles import PatchGrid
+from hearth.model.vlm.tile_shapes import PatchGrid
 
 _BEGIN, _TOKEN, _END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"
 MOST_ROWS = 4096

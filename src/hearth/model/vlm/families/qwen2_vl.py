@@ -9,7 +9,7 @@ from hearth.model.vlm.families import qwen2_5_vl
 from hearth.model.vlm.families.qwen2_5_vl import patch_sizes, qwen_family, sight, tower_sizes, vision_settings
 from hearth.model.vlm.model import Sight
 from hearth.model.vlm.patch_tower import PatchTowerConfig
-from hearth.model.vlm.tiles import PatchGrid
+from hearth.model.vlm.tile_shapes import PatchGrid
 
 
 def describe(source: Source, text: DecoderConfig) -> Sight:

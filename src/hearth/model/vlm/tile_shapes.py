@@ -7,7 +7,8 @@ A tower takes tiles of one size, or any number of patches. This is computed wher
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +19,6 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 PIXELS, EMBEDDINGS = "pixels", "embeddings"
 PLACES, WINDOWS, WINDOW_TILES, SQUARES = "places", "windows", "window_tiles", "squares"
-
-
-class TileShape(Protocol):
-    """Which tiles a tower takes."""
-
-    def rows(self, height: int, width: int) -> int:
-        """Embeddings of a tile of so many pixels."""
-        ...
-
-    def inputs(self, pixels: F32) -> dict[str, NDArray[Any]]:
-        """What `image` takes for the normalised pixels (height, width, 3) of a tile."""
-        ...
-
-    def offsets(self, height: int, width: int) -> I32 | None:
-        """What the embeddings turn by, relative to the first: (rows, streams); None: one after another, like text."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,12 +34,15 @@ class FixedTile:
     num_rows: int
 
     def rows(self, height: int, width: int) -> int:
+        """Embeddings of a tile of so many pixels."""
         return self.num_rows
 
     def inputs(self, pixels: F32) -> dict[str, NDArray[Any]]:
+        """What `image` takes for the normalised pixels (height, width, 3) of a tile: these as a batch of one."""
         return {PIXELS: pixels[None]}
 
     def offsets(self, height: int, width: int) -> I32 | None:
+        """What the embeddings turn by, relative to the first: (rows, streams). None: one after another, like text."""
         return None
 
 
@@ -71,12 +59,14 @@ class PatchGrid:
         window: squares of a window's edge; those at the right and lower edge of a picture may be smaller. 0: no layer
             looks at windows.
         most_rows: embeddings of the largest tile.
+        tile_tokens: patches of a window that attention handles together.
     """
 
     patch: int
     square: int
     window: int
     most_rows: int
+    tile_tokens: int = TILE_TOKENS
 
     @property
     def edge(self) -> int:
@@ -88,17 +78,18 @@ class PatchGrid:
         return self.most_rows * self.square**2
 
     def rows(self, height: int, width: int) -> int:
+        """As `FixedTile.rows`."""
         return (height // self.edge) * (width // self.edge)
 
     def offsets(self, height: int, width: int) -> I32 | None:
-        """In time, of which a still picture has none; rows; columns."""
+        """As `FixedTile.offsets`: in time, of which a still picture has none; row; column."""
         y, x = np.divmod(np.arange(self.rows(height, width), dtype=np.int32), np.int32(width // self.edge))
         return np.stack([np.zeros_like(y), y, x], -1)
 
     def inputs(self, pixels: F32) -> dict[str, NDArray[Any]]:
-        """pixels f32 (patches, patch * patch * 3); places i32 (patches, 2), row and column; squares i32 (rows,
-        square * square), the patches of each square, row by row of the picture; windows i32 (windows + 1,), where each
-        begins, and window_tiles, as `encoder.batch` has them."""
+        """As `FixedTile.inputs`: pixels f32 (patches, patch * patch * 3); places i32 (patches, 2), row and column;
+        squares i32 (rows, square * square), the patches of each square, row by row of the picture; windows i32
+        (windows + 1,), where each begins, and window_tiles i32 (tiles, 2), as `encoder.batch` has them."""
         height, width = pixels.shape[0] // self.edge, pixels.shape[1] // self.edge
         s, p = self.square, self.patch
         # Of each patch its square's row and column, and its own in that: (h, w, s, s).
@@ -121,6 +112,12 @@ class PatchGrid:
         counts = np.outer(tall, wide).reshape(-1) * self.square**2
         starts = np.concatenate([[0], np.cumsum(counts)])
         tiles = [
-            (i, first) for i in range(len(counts)) for first in range(int(starts[i]), int(starts[i + 1]), TILE_TOKENS)
+            (i, first)
+            for i, (begin, end) in enumerate(pairwise(starts.tolist()))
+            for first in range(begin, end, self.tile_tokens)
         ]
         return {WINDOWS: starts.astype(np.int32), WINDOW_TILES: np.array(tiles, np.int32)}
+
+
+TileShape = FixedTile | PatchGrid
+"""Which tiles a tower takes."""
