@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from golden.vlm import CASES, HERE
-from golden.vlm.pictures import EDGE, LONGEST, PATCH_SIZES, SIZES, draw_picture
-from hearth.errors import Unsupported, UsageError
-from hearth.image.preprocess import Preprocess, ShortestEdge
-from hearth.image.sight import read_cutting
-from hearth.image.tiles import Squares, Whole
-from hearth.model.vlm.tiles import PLACES, SQUARES, WINDOW_TILES, WINDOWS, FixedTile, PatchGrid
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from golden.vlm import HERE
-from golden.vlm.pictures import EDGE, LONGEST, SIZES, draw_picture
-from hearth.errors import UsageError
-from hearth.image.preprocess import Preprocess, ShortestEdge
-from hearth.image.sight import read_cutting
-from hearth.image.tiles import Squares, Whole
-
-
 from golden.vlm import CASES, HERE
 from golden.vlm.pictures import EDGE, LONGEST, PATCH_SIZES, SIZES, draw_picture
 from hearth.errors import Unsupported, UsageError
+from hearth.image.preprocess import Preprocess, ShortestEdge
 from hearth.image.sight import read_cutting
-from hearth.image.tiles import Squares
-from hearth.model.vlm.tile_shapes import PLACES, SQUARES, WINDOW_TILES, WINDOWS, PatchGrid
+from hearth.image.tiles import Squares, Whole
+from hearth.model.vlm.tile_shapes import PLACES, SQUARES, WINDOW_TILES, WINDOWS, FixedTile, PatchGrid
 
 HALF = (0.5, 0.5, 0.5)
 

@@ -97,6 +97,7 @@ def test_qwen_as_newer_transformers_name_its_tensors(tmp_path: Path):
         ({"in_chans": 4}, Unsupported, "in_chans"),
         ({"out_hidden_size": 64}, CorruptFile, "out_hidden_size"),
         ({"window_size": 4}, CorruptFile, "window_size"),
+        ({"spatial_merge_size": 1000}, CorruptFile, "spatial_merge_size"),
         ({"num_heads": 4}, CorruptFile, "hidden_size"),
         ({"hidden_act": "mish"}, Unsupported, "hidden_act"),
         ({"rope_parameters": {"rope_type": "yarn"}}, Unsupported, "rope_type"),

@@ -19,7 +19,7 @@ _BEGIN, _TOKEN, _END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"
 MOST_ROWS = 4096
 """Embeddings of the largest picture. Files allow four times as many, but the memory of the largest is taken with the
 model, and what layers that see everything compute grows with its square."""
-_MOST_SIDE = 1 << 10
+_MOST_SIDE, _MOST_PATCH, _MOST_SQUARE = 1 << 10, 64, 8
 
 
 def describe(source: Source, text: DecoderConfig) -> Sight:
@@ -53,7 +53,7 @@ def vision_settings(source: Source, defaults: Mapping[str, Any]) -> Settings:
 
 def patch_sizes(s: Settings) -> tuple[int, int]:
     """Pixels of a patch's edge, patches of a square's."""
-    return s.count("patch_size", most=_MOST_SIDE), s.count("spatial_merge_size", most=_MOST_SIDE)
+    return s.count("patch_size", most=_MOST_PATCH), s.count("spatial_merge_size", most=_MOST_SQUARE)
 
 
 def tower_sizes(s: Settings, text: DecoderConfig, *, hidden: str, out: str) -> dict[str, Any]:
