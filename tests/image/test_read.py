@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from golden.preprocess import draw_picture
 from hearth.errors import CorruptFile, HearthError, StorageError, Unsupported, UsageError
-from hearth.image import read_image
+from hearth.image import PictureFile, identify, read_image
 
 PICTURE = draw_picture(23, 31)
 
@@ -36,6 +36,29 @@ def test_jpeg_is_what_pillow_decodes(tmp_path: Path):
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.fromarray(PICTURE), "JPEG"))
     assert (read_image(path) == np.asarray(Image.open(path))).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_a_file_is_told_by_its_content_and_as_it_is_shown(kind: str):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(PICTURE), kind, **({"exif": exif} if kind in ("JPEG", "PNG", "WEBP") else {}))
+    found = identify(data, "a.txt")
+    assert found == PictureFile(f"image/{kind.lower()}", *read_image(data).shape[:2])
+
+
+def test_a_camera_s_file_of_several_pictures_is_a_jpeg():
+    pictures = [Image.fromarray(PICTURE), Image.fromarray(PICTURE[::2, ::2])]
+    data = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
+    assert identify(data, "a.jpg") == PictureFile("image/jpeg", 23, 31)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM", "ICO"])
+def test_what_browsers_do_not_show_is_not_kept(kind: str):
+    with pytest.raises(Unsupported, match="can show"):
+        identify(encoded(Image.fromarray(PICTURE), kind), "a.png")
+    with pytest.raises(CorruptFile, match="cut short"):
+        identify(encoded(Image.fromarray(draw_picture(200, 200)), "PNG")[:-1000], "a.png")
 
 
 @pytest.mark.parametrize("orientation", range(9))

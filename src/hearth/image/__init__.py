@@ -2,6 +2,6 @@
 
 from hearth.image.config import read_preprocess
 from hearth.image.preprocess import Placement, Preprocess
-from hearth.image.read import ImageSource, read_image
+from hearth.image.read import ImageSource, PictureFile, identify, read_image
 
-__all__ = ["ImageSource", "Placement", "Preprocess", "read_image", "read_preprocess"]
+__all__ = ["ImageSource", "PictureFile", "Placement", "Preprocess", "identify", "read_image", "read_preprocess"]

@@ -10,6 +10,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +31,17 @@ ImageSource = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
 MAX_FILE_BYTES = 256 << 20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "ICO")
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp",
+    "AVIF": "image/avif",
+}  # fmt: skip
+"""Of the formats that every browser shows, too."""
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _NO_WHITE = ("I", "F")
 _TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 _ORIENTATION = 0x0112
 # EXIF's orientations as turns of an array: flipped left to right first, then quarter turns counter-clockwise.
+_SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 
 
@@ -82,6 +91,40 @@ def _file_bytes(path: Path) -> bytes:
 
 
 def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
+    with _opened(data, name) as image:
+        return _oriented(_rgb(image, name), image)
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture file that was found to be sound.
+
+    Attributes:
+        media_type: as HTTP names its format: `image/jpeg`.
+        height, width: in pixels, as it is meant to be seen.
+    """
+
+    media_type: str
+    height: int
+    width: int
+
+
+def identify(data: bytes, name: str) -> PictureFile:
+    """What a file is that shall be kept and shown in a browser; it is decoded whole to find out.
+
+    Raises:
+        CorruptFile, Unsupported, UsageError: as `read_image`. Unsupported: browsers do not show its format.
+    """
+    with _opened(data, name, tuple(MEDIA_TYPES)) as image:
+        turned = _orientation(image) in _SIDEWAYS
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        # The several pictures that some cameras put into one file are told apart by Pillow, not by browsers.
+        return PictureFile(MEDIA_TYPES["JPEG" if image.format == "MPO" else image.format or ""], height, width)
+
+
+@contextmanager
+def _opened(data: bytes, name: str, known: Sequence[str] = FORMATS) -> Iterator[Image]:
+    """A decoded picture; whatever its decoder says of it is one of ours."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
@@ -90,7 +133,7 @@ def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
     if not data:
         raise CorruptFile(f"{name} is empty.")
     Image.init()
-    formats = [kind for kind in FORMATS if kind in Image.OPEN]  # some builds of Pillow lack some
+    formats = [kind for kind in known if kind in Image.OPEN]  # some builds of Pillow lack some
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures; what is too large is decided below. Damaged EXIF data changes nothing.
@@ -98,11 +141,11 @@ def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
             with Image.open(io.BytesIO(data), formats=formats) as image:
                 _require_sane(image.width, image.height, name)
                 image.load()
-                return _oriented(_rgb(image, name), image)
+                yield image
     except Image.DecompressionBombError as error:
         raise CorruptFile(f"{name} says that it is larger than any picture is.", why=f"{error}.") from error
     except UnidentifiedImageError as error:
-        message = f"{name} is no picture that Hearth reads."
+        message = f"{name} is no picture that Hearth {'reads' if known is FORMATS else 'can show'}."
         raise Unsupported(message, hint=f"Known: {', '.join(formats)}.") from error
     except MemoryError as error:
         raise CorruptFile(f"{name} needs more memory than there is.") from error
@@ -143,9 +186,14 @@ def _rgb(image: Image, name: str) -> NDArray[np.uint8]:
 
 def _oriented(pixels: NDArray[np.uint8], image: Image) -> NDArray[np.uint8]:
     """The pixels as the camera was held."""
+    flip, turns = _TURNS.get(_orientation(image), (False, 0))
+    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if flip else pixels, turns))
+
+
+def _orientation(image: Image) -> int:
+    """EXIF's number for how the camera was held; 0 where nothing says so."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # EXIF data is written by anybody, and a picture without it is still one
-        return np.ascontiguousarray(pixels)
-    flip, turns = _TURNS.get(orientation, (False, 0)) if isinstance(orientation, int) else (False, 0)
-    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if flip else pixels, turns))
+        return 0
+    return orientation if isinstance(orientation, int) else 0
