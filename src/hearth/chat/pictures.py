@@ -24,6 +24,7 @@ from hearth.chat.alternatives import any_of
 from hearth.chat.literal import Composed, ControlToken
 from hearth.chat.probe import Probe
 from hearth.chat.prompt import Prompt
+from hearth.chat.recent_tiles import RecentTiles
 from hearth.checkpoint.types import TokenizerSpec
 from hearth.engine.embedded import DIGEST_BYTES, Embedded
 from hearth.errors import ContextFull, CorruptFile, Unsupported, UsageError
@@ -159,6 +160,7 @@ class Eyes:
         self._name = name
         self._spec = spec
         self._marker = any_of([spec.text.marker])
+        self._recent = RecentTiles()
 
     @property
     def marker(self) -> str:
@@ -178,7 +180,7 @@ class Eyes:
         """
         seen, rows = [], 0
         for each in given:
-            seen.append(self._spec.cutting.cut(_read(each)))
+            seen.append(self._tiles(each))
             rows += sum(map(self._rows, seen[-1].pixels))
             if context is not None and rows >= context:
                 raise ContextFull(
@@ -188,6 +190,12 @@ class Eyes:
                     limit=context,
                 )
         return Seen(tuple(seen))
+
+    def _tiles(self, given: Given) -> Tiles:
+        def cut() -> Tiles:
+            return self._spec.cutting.cut(_read(given))
+
+        return self._recent.of(given.source, cut) if isinstance(given.source, bytes) else cut()
 
     def placed(self, messages: Sequence[Mapping[str, Any]], probe: Probe) -> list[dict[str, Any]]:
         """The messages with the model's own mark where a picture is, wherever the template would write none."""
