@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.store.samples import talk
+from tests.store.samples import attach_picture, png, talk
 
 from hearth.chat.conversation import FORMAT as CLI_FORMAT
 from hearth.chat.conversation import VERSION as CLI_VERSION
@@ -29,14 +29,16 @@ _OF_CLI = {
 def opened(folder: Path) -> Iterator[Callable[[Mutator], None]]:
     with Store(folder) as store:
         whole = store.conversation(talk(store, "How many?", "Three, I think.", talk(store, "Hello", "Good day.")))
-        of_page = json.loads(to_json(whole, {}))
+        store.add_user_message(whole.id, whole.leaf, "What is it?", [attach_picture(store, png(9, 12)).id])
+        whole = store.conversation(whole.id)
+        of_page = json.loads(to_json(whole, store.contents(whole.messages)))
 
         def run(mutator: Mutator) -> None:
             data = mutator.written(mutator.json(mutator.choice((of_page, of_page, _OF_CLI))))
             brought = store.insert(*from_json(data))
             again = store.conversation(brought.id)
             to_markdown(again)
-            from_json(to_json(again, store.texts(again)).encode())
+            from_json(to_json(again, store.contents(again.messages)).encode())
             store.conversations("three")
             store.delete(brought.id)
 

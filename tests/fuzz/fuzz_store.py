@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.store.samples import talk
+from tests.store.samples import attach_picture, png, talk
 
 from hearth.store import Store
 from hearth.store.exchange import to_json
@@ -19,6 +19,9 @@ _COLUMNS = {
     "conversations": ("id", "title", "settings", "created", "leaf", "system"),
     "messages": ("content", "state", "created", "parent", "role", "conversation", "total_s", "hint"),
     "pieces": ("text", "kind", "position"),
+    "attachments": ("name", "kind", "text", "picture", "tokens"),
+    "pictures": ("hash", "media_type", "height", "size_bytes"),
+    "picture_pieces": ("data", "position", "picture"),
 }
 _VALUES = ("NULL", "'x'", "CAST(x'ff61' AS TEXT)", "x'00ff'", "'[1]'", '\'{"temperature": "x"}\'', "-1", "99", "1e999")
 
@@ -29,6 +32,7 @@ def opened(folder: Path) -> Iterator[Callable[[Mutator], None]]:
         for number in range(20):
             id = talk(store, f"question {number}", "answer " * 50)
             talk(store, "more", "words " * 20, id, store.conversation(id).messages[-1].id)
+        store.add_user_message(id, None, "What is it?", [attach_picture(store, png(40, 50)).id])
     file = folder / "chats.db"
     sound = file.read_bytes()
 
@@ -42,7 +46,7 @@ def opened(folder: Path) -> Iterator[Callable[[Mutator], None]]:
             found, _ = store.conversations()
             for line in found[:5]:
                 whole = store.conversation(line.id)
-                to_json(whole, store.texts(whole))
+                to_json(whole, store.contents(whole.messages))
             store.conversations("answer")
             store.create()
             if found:
@@ -77,8 +81,8 @@ def _rewrite(mutator: Mutator, file: Path) -> None:
                 f"UPDATE {table} SET {column} = {value}",
                 f"UPDATE {table} SET {column} = {value} WHERE rowid % 3 = 0",
                 f"ALTER TABLE {table} DROP COLUMN {column}",
-                f"DROP TABLE {mutator.choice((*_COLUMNS, 'message_index', 'title_index', 'attachments'))}",
-                f"PRAGMA user_version = {mutator.random.randrange(-2, 6)}",
+                f"DROP TABLE {mutator.choice((*_COLUMNS, 'message_index', 'title_index'))}",
+                f"PRAGMA user_version = {mutator.random.randrange(-2, 8)}",
                 f"PRAGMA application_id = {mutator.choice((0, 1, -1))}",
             )
         )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
-from hearth.store import Store
+import numpy as np
+from PIL import Image
+
+from hearth.image import identify
+from hearth.store import Attachment, Picture, Store
 
 
 def talk(store: Store, question: str, answer: str, conversation: str | None = None, parent: str | None = None) -> str:
@@ -15,6 +20,19 @@ def talk(store: Store, question: str, answer: str, conversation: str | None = No
     store.append(running.id, [("answer", piece) for piece in (answer[:3], answer[3:]) if piece])
     store.end_answer(running.id)
     return conversation
+
+
+def png(height: int, width: int, *, seed: int = 0) -> bytes:
+    """A picture of noise: about three bytes a pixel."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def attach_picture(store: Store, data: bytes, name: str = "a cat.png") -> Attachment:
+    found = identify(data, name)
+    return store.add_picture(name, data, Picture(found.media_type, found.height, found.width, len(data)), tokens=7)
 
 
 def bytes_of(folder: Path) -> bytes:

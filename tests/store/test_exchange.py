@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,22 @@ from hearth.errors import CorruptFile, HearthError, UsageError
 from hearth.store import Conversation, Store, Timings, Usage
 from hearth.store.exchange import checked_settings, from_json, to_json, to_markdown
 
+from .samples import attach_picture, png
+
+PICTURE = png(20, 30)
+
 
 @pytest.fixture
 def branched(store: Store) -> Conversation:
     file = store.add_attachment("notes.pdf", "pdf", "The notes 笔记", tokens=3, pages=2)
     made = store.create(model="starter", system="Be kind.\nAlways.", settings={"seed": 1, "thinking": False})
-    asked = store.add_user_message(made.id, None, "Read this", [file.id])
+    seen = attach_picture(store, PICTURE)
+    asked = store.add_user_message(made.id, None, "Read this", [file.id, seen.id])
     for text in ("One answer", "Another answer 😀"):
         running = store.begin_answer(made.id, asked.id, "starter")
         store.append(running.id, [("thinking", "So..."), ("answer", text)])
         store.end_answer(running.id, "stopped", usage=Usage(1, 0, 2), timings=Timings(0.5, 1.5, 2.0))
-    store.add_user_message(made.id, None, "Read this again", [file.id])
+    store.add_user_message(made.id, None, "Read this again", [file.id, seen.id])
     return store.change(made.id, leaf=store.conversation(made.id).messages[2].id)
 
 
@@ -44,7 +50,8 @@ def _without_ids(conversation: Conversation) -> Any:
                 "id": 0,
                 "parent": order.get(message.parent or ""),
                 "attachments": [
-                    (file.name, file.kind, file.tokens, file.chars, file.pages) for file in message.attachments
+                    (file.name, file.kind, file.tokens, file.chars, file.pages, file.picture)
+                    for file in message.attachments
                 ],
             }
             for message in conversation.messages
@@ -53,23 +60,24 @@ def _without_ids(conversation: Conversation) -> Any:
 
 
 def test_an_exported_conversation_comes_back_whole(store: Store, branched: Conversation, tmp_path: Path) -> None:
-    exported = to_json(branched, store.texts(branched))
+    exported = to_json(branched, store.contents(branched.messages))
     with Store(tmp_path / "other") as other:
         for _ in range(2):  # twice: ids are new each time
             back = other.insert(*from_json(exported.encode()))
         assert _without_ids(back) == _without_ids(branched)
         assert len(other.conversations()[0]) == 2
         assert other.conversations("another")[0][0].title == "Read this"
-        assert list(other.texts(back).values()) == ["The notes 笔记"]
+        assert set(other.contents(back.messages).values()) == {"The notes 笔记", PICTURE}
         ids = [file.id for message in back.messages for file in message.attachments]
-        assert len(set(ids)) == 1, "the branches share their file"
+        assert len(set(ids)) == 2, "the branches share their files"
         other.delete(back.id)
         assert other.conversations("another")[0]
 
 
 def test_markdown_is_the_branch_that_is_shown(branched: Conversation) -> None:
     text = to_markdown(branched)
-    assert text.startswith("# Read this\n\n> Be kind.\n> Always.\n\n## You\n\n*Attached: notes.pdf*\n\nRead this\n")
+    assert text.startswith("# Read this\n\n> Be kind.\n> Always.\n\n## You\n\n*Attached: notes.pdf*\n\n")
+    assert "*Attached: a cat.png*\n\nRead this\n" in text
     assert "Another answer 😀" in text
     assert "One answer" not in text
     assert "<details><summary>Thinking</summary>\n\nSo...\n\n</details>" in text
@@ -95,6 +103,10 @@ def _file(**changes: Any) -> dict[str, Any]:
         {"id": "b", "parent": "a", "role": "assistant", "content": "ho", "state": "done"},
     ]
     return {"format": "hearth-chat", "version": 1, "title": "t", "messages": messages, "leaf": "b"} | changes
+
+
+def _picture(data: str | None) -> dict[str, Any]:
+    return {"id": "x", "name": "n", "kind": "picture", "data": data, "picture": {"media_type": "text/html"}}
 
 
 def _message(**changes: Any) -> list[dict[str, Any]]:
@@ -134,6 +146,11 @@ def _message(**changes: Any) -> list[dict[str, Any]]:
         (_file(settings={"template": "x"}), "no setting 'template'"),
         (_file(settings=[]), "settings"),
         (_file(attachments=[{"id": "x", "name": "n", "kind": "exe", "text": ""}]), "kind"),
+        (_file(attachments=[_picture("")]), "is empty"),
+        (_file(attachments=[_picture("~~~~")]), "no base64"),
+        (_file(attachments=[_picture(None)]), "is empty"),
+        (_file(attachments=[_picture(base64.b64encode(b"<svg onload='alert(1)'/>").decode())]), "no picture"),
+        (_file(attachments=[_picture(base64.b64encode(PICTURE[:600]).decode())]), "cut short"),
         (b'{"format": "hearth-chat", "version": 1, "settings": {"seed": NaN}}', "not JSON"),
         (b'{"format": "hearth-chat", "version": 1, "settings": {"seed": 1e999}}', "whole number"),
         (b'{"format": "hearth-chat", "version": 1, "settings": {"seed": ' + b"9" * 5000 + b"}}", "not JSON"),

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from hearth.errors import CorruptFile, StorageError, Unsupported
-from hearth.store import Store
+from hearth.store import Attachment, NotFound, Store
 from hearth.store.migrations import APPLICATION_ID, MIGRATIONS
-from store.samples import talk
+from store.samples import attach_picture, png, talk
 
 _WRITER = """
 import sys
@@ -129,17 +129,21 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 def test_on_a_full_disk_a_conversation_can_be_deleted(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", str(disk)], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12M", "tmpfs", str(disk)], capture_output=True).returncode:
         pytest.skip("may not mount")
     try:
         with Store(disk) as store:
             ids = [talk(store, f"question {i}", "answer " * 1000) for i in range(20)]
+            photo = attach_picture(store, png(900, 900))  # more than is kept for deleting
+            store.add_user_message(ids[0], None, "look", [photo.id])
             (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
             with pytest.raises(StorageError, match="full"):
                 _fill(store, store.begin_answer(ids[0], store.conversation(ids[0]).messages[0].id, "starter").id)
             for id in ids:
                 store.delete(id)
             assert not store.conversations("question")[0]
+            with pytest.raises(NotFound):
+                store.attachment(photo.id)
             talk(store, "again", "there is room")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -166,6 +170,12 @@ def test_a_store_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, 
                 (number, f"m{number}", "Old words" * (state == "done"), state),
             )
         connection.execute("INSERT INTO pieces VALUES (2, 0, 'answer', 'Half an answer')")
+    if version > 1:
+        connection.execute(
+            "INSERT INTO attachments (number, id, name, kind, text, tokens, pages, created)"
+            " VALUES (5, 'a', 'notes.pdf', 'pdf', 'The notes', 2, 1, '2024')"
+        )
+        connection.execute("INSERT INTO message_attachments VALUES (1, 0, 5)")
     for step in later:
         step(connection)
     connection.close()
@@ -175,6 +185,10 @@ def test_a_store_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, 
             assert [line.id for line in store.conversations("half")[0]] == ["c"]
             assert [line.id for line in store.conversations("title")[0]] == ["c"]
             assert [m.content for m in store.conversation("c").messages] == ["Old words", "Half an answer"]
+        if version > 1:
+            file = Attachment("a", "notes.pdf", "pdf", 2, 9, 1)
+            assert store.conversation("c").messages[0].attachments == (file,)
+            assert store.attachment("a") == (file, "The notes")
         talk(store, "new", "new")
         if version:
             store.delete("c")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8484
 _PORTS_TRIED = 20
-_MAX_BODY_BYTES = 64 << 20  # a conversation that comes in from a file
 _DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has come of it is kept
 
 
@@ -78,6 +77,7 @@ def command(
     from hearth.server.models import Models, ModelSettings
     from hearth.server.settings import ServerSettings
     from hearth.store import Store, default_folder
+    from hearth.store.exchange import MAX_FILE_BYTES
 
     # By the names under which they are listed, so that none is there twice and conversations find them again.
     named = list(dict.fromkeys(canonical_name(model) for model in models)) or ["starter"]
@@ -90,7 +90,7 @@ def command(
         settings = ServerSettings(
             port=_free_port() if port is None else port,
             keys=entry.keys,
-            max_body_bytes=_MAX_BODY_BYTES,
+            max_body_bytes=MAX_FILE_BYTES,  # a conversation that comes in from a file
             drain_timeout_s=_DRAIN_S,
         )
         run_server(

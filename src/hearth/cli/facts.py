@@ -89,6 +89,7 @@ def _of_text(about: TextDescription) -> Facts:
     template = {True: "its own", False: "none: a known format is guessed", None: "no tokenizer"}[about.chat_template]
     return [
         ("chat template", template),
+        ("pictures", "taken in a chat" if about.sees else ""),
         ("context", f"{about.context_max} tokens at most"),
         (
             "memory",

@@ -68,6 +68,7 @@ def _text(source: Source, *, context: int | None, quant: str | None, head: str |
         weights_bytes=needed.weights_bytes,
         kv_bytes=size * needed.kv_bytes_per_token,
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template or tokenizer.named_templates),
+        sees=loaded.sight is not None,
     )
 
 
@@ -211,4 +212,5 @@ def _text_bundle(source: Source, bundle: Bundle, context: int | None, common: di
         context=size,
         kv_bytes=size * text.kv_bytes_per_token,
         chat_template=None if bundle.tokenizer is None else True,
+        sees=text.sees,
     )

@@ -46,6 +46,7 @@ class TextDescription(Description):
         context: tokens that the memory is for.
         kv_bytes: memory of keys and values of `context` tokens.
         chat_template: whether it has one of its own; None where it has no tokenizer.
+        sees: whether it takes pictures.
     """
 
     layers: int
@@ -54,6 +55,7 @@ class TextDescription(Description):
     context: int
     kv_bytes: int
     chat_template: bool | None
+    sees: bool
 
     @property
     def memory_bytes(self) -> int:

@@ -177,10 +177,10 @@ def _returned(part: LeftOut) -> bytes | None:
 
 
 def joined_contents(
-    before: str | list[dict[str, Any]], after: str | list[dict[str, Any]]
+    before: str | list[dict[str, Any]], after: str | list[dict[str, Any]], *, between: str = "\n"
 ) -> str | list[dict[str, Any]]:
-    """Two contents as one."""
+    """Two contents as one. `between`: what stands between texts."""
     if isinstance(before, str) and isinstance(after, str):
-        return f"{before}\n{after}"
+        return f"{before}{between}{after}"
     parts = [[{"type": "text", "text": one}] if isinstance(one, str) else one for one in (before, after)]
     return [*parts[0], *parts[1]]

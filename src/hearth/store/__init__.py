@@ -4,17 +4,19 @@ The room knows texts, branches and files; it knows nothing of models, prompts or
 """
 
 from hearth.store.documents import Document, Passage
-from hearth.store.records import Attachment, Conversation, Found, Message, NotFound, Timings, Usage
+from hearth.store.records import Attachment, Content, Conversation, Found, Message, NotFound, Picture, Timings, Usage
 from hearth.store.store import Store, default_folder
 
 __all__ = [
     "Attachment",
+    "Content",
     "Conversation",
     "Document",
     "Found",
     "Message",
     "NotFound",
     "Passage",
+    "Picture",
     "Store",
     "Timings",
     "Usage",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hearth.store import rows
 from hearth.store.clock import Clock
 from hearth.store.database import Database
-from hearth.store.records import AttachmentKind, NotFound
+from hearth.store.records import NotFound, TextKind
 from hearth.store.text import MAX_NAME, clean
 
 _COLUMNS = "id, name, kind, length(text), pages, created, model"
@@ -29,7 +29,7 @@ class Document:
 
     id: str
     name: str
-    kind: AttachmentKind
+    kind: TextKind
     chars: int
     pages: int
     created: str
@@ -60,7 +60,7 @@ class Documents:
         self._database = database
         self._clock = clock
 
-    def add(self, name: str, kind: AttachmentKind, text: str, *, pages: int = 0) -> Document:
+    def add(self, name: str, kind: TextKind, text: str, *, pages: int = 0) -> Document:
         """Keeps the text of a file."""
         text = clean(text, "The document")
         made = Document(rows.new_id(), clean(name, "name")[:MAX_NAME], kind, len(text), pages, self._clock.now())

@@ -5,6 +5,8 @@ What comes in may have been written by anybody: sizes, types, roles and the tree
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,17 +14,32 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from hearth.chat.conversation import FORMAT as CLI_FORMAT
-from hearth.chat.conversation import MAX_FILE_BYTES, ROLES
+from hearth.chat.conversation import ROLES
 from hearth.chat.conversation import VERSION as CLI_VERSION
-from hearth.errors import CorruptFile, UsageError
+from hearth.errors import CorruptFile, Unsupported, UsageError
+from hearth.image import identify
 from hearth.store.clock import stamp
-from hearth.store.records import Attachment, AttachmentKind, Conversation, Message, Role, State, Timings, Usage
+from hearth.store.records import (
+    Attachment,
+    AttachmentKind,
+    Content,
+    Conversation,
+    Message,
+    Picture,
+    Role,
+    State,
+    Timings,
+    Usage,
+)
 from hearth.store.text import MAX_NAME, MAX_TITLE, clean, title_of
 
 FORMAT = "hearth-chat"
 VERSION = 1
+MAX_FILE_BYTES = 256 << 20
+"""Of a conversation that comes in: some fifty photographs."""
 MAX_MESSAGES = 100_000
 MAX_ATTACHMENTS = 1000
+_MOST_PIXELS = 1 << 32  # of all pictures: hundreds of photographs, or some dozen bombs that each are just allowed
 _FINISH_REASONS = ("", "stop", "length", "context", "repetition", "cancelled")
 _SETTINGS = {
     "temperature": float,
@@ -38,16 +55,20 @@ _SETTINGS = {
 _LARGEST = 2**53  # what JavaScript counts exactly
 
 
-def to_json(conversation: Conversation, texts: Mapping[str, str]) -> str:
-    """All branches with their files' texts; `from_json` reads it back."""
+def to_json(conversation: Conversation, contents: Mapping[str, Content]) -> str:
+    """All branches with their files' texts, and pictures in base64; `from_json` reads it back."""
     files = {file.id: file for message in conversation.messages for file in message.attachments}
     data = asdict(conversation)
     data.pop("id")
     for message in data["messages"]:
         message["attachments"] = [file["id"] for file in message["attachments"]]
     head = {"format": FORMAT, "version": VERSION}
-    attachments = [asdict(file) | {"text": texts.get(id, "")} for id, file in files.items()]
+    attachments = [asdict(file) | _written(contents.get(id, "")) for id, file in files.items()]
     return json.dumps(head | data | {"attachments": attachments}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _written(content: Content) -> dict[str, str]:
+    return {"text": content} if isinstance(content, str) else {"data": base64.b64encode(content).decode()}
 
 
 def to_markdown(conversation: Conversation) -> str:
@@ -67,11 +88,11 @@ def to_markdown(conversation: Conversation) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def from_json(data: bytes) -> tuple[Conversation, dict[str, str]]:
+def from_json(data: bytes) -> tuple[Conversation, dict[str, Content]]:
     """Reads what `to_json` wrote, or a conversation that `hearth chat` saved.
 
     Returns:
-        The conversation, under ids that count only within it, and the texts of its attachments by their ids.
+        The conversation, under ids that count only within it, and what stands in its attachments by their ids.
 
     Raises:
         CorruptFile: it is damaged or hostile; says where.
@@ -127,14 +148,18 @@ def checked_settings(settings: Any) -> dict[str, Any]:
 _KIND_NAMES: Mapping[type, str] = {float: "a number", int: "a whole number", bool: "true or false"}
 
 
-def _ours(data: dict[str, Any]) -> tuple[Conversation, dict[str, str]]:
+def _ours(data: dict[str, Any]) -> tuple[Conversation, dict[str, Content]]:
     files: dict[str, Attachment] = {}
-    texts: dict[str, str] = {}
+    contents: dict[str, Content] = {}
+    pixels = 0
     for place, item in _objects(data, "attachments", MAX_ATTACHMENTS):
-        file, text = _attachment(item, place)
+        file, content = _attachment(item, place)
+        pixels += file.picture.height * file.picture.width if file.picture else 0
+        if pixels > _MOST_PIXELS:
+            raise UsageError(f"the pictures have more than {_MOST_PIXELS:,} pixels together.")
         if file.id in files:
             raise UsageError(f"{place} has the id of another one.")
-        files[file.id], texts[file.id] = file, text
+        files[file.id], contents[file.id] = file, content
     messages: dict[str, Message] = {}
     for place, item in _objects(data, "messages", MAX_MESSAGES):
         message = _message(item, place, files)
@@ -158,7 +183,7 @@ def _ours(data: dict[str, Any]) -> tuple[Conversation, dict[str, str]]:
         leaf=leaf if leaf is not None else next(reversed(messages), None),
         messages=tuple(messages.values()),
     )
-    return conversation, texts
+    return conversation, contents
 
 
 def _from_cli(data: dict[str, Any]) -> Conversation:
@@ -218,17 +243,36 @@ def _message(item: dict[str, Any], place: str, files: Mapping[str, Attachment]) 
     )
 
 
-def _attachment(item: dict[str, Any], place: str) -> tuple[Attachment, str]:
-    text = _text(item, "text", place)
+def _attachment(item: dict[str, Any], place: str) -> tuple[Attachment, Content]:
+    kind: AttachmentKind = _choice(item, "kind", place, get_args(AttachmentKind))
+    content = _file(item, place) if kind == "picture" else _text(item, "text", place)
     file = Attachment(
         id=_id(item, place),
         name=_text(item, "name", place, limit=MAX_NAME),
-        kind=_choice(item, "kind", place, get_args(AttachmentKind)),
+        kind=kind,
         tokens=int(_number({"": item}, "", "tokens", place)),
-        chars=len(text),
+        chars=len(content) if isinstance(content, str) else 0,
         pages=int(_number({"": item}, "", "pages", place)),
+        picture=_picture(content, place) if isinstance(content, bytes) else None,
     )
-    return file, text
+    return file, content
+
+
+def _file(item: Mapping[str, Any], place: str) -> bytes:
+    data = item.get("data")
+    try:
+        return base64.b64decode(data if isinstance(data, str) else "", validate=True)
+    except (binascii.Error, ValueError):
+        raise UsageError(f"{place}: 'data' is no base64.") from None
+
+
+def _picture(data: bytes, place: str) -> Picture:
+    """What a picture says of itself, whatever the file says of it."""
+    try:
+        found = identify(data, place)
+    except (CorruptFile, Unsupported) as error:
+        raise UsageError(error.what) from error
+    return Picture(found.media_type, found.height, found.width, len(data))
 
 
 def _objects(data: Mapping[str, Any], name: str, most: int) -> list[tuple[str, dict[str, Any]]]:

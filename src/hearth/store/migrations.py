@@ -115,7 +115,52 @@ _DOCUMENTS: Sequence[Step] = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH, _ERROR_KINDS, _DOCUMENTS)
+# A constraint cannot be changed, so both tables are written anew; the one that refers to the other is dropped first.
+_PICTURES: Sequence[Step] = (
+    """CREATE TABLE pictures (
+        number INTEGER PRIMARY KEY,
+        hash BLOB UNIQUE,                       -- SHA-256 of the file; NULL: it is being erased
+        media_type TEXT NOT NULL,
+        height INTEGER NOT NULL,
+        width INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL
+    ) STRICT""",
+    # In pieces, so that one after the other can be overwritten where the disk has little room.
+    """CREATE TABLE picture_pieces (
+        picture INTEGER NOT NULL REFERENCES pictures ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (picture, position)
+    ) STRICT""",
+    """CREATE TABLE new_attachments (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('text', 'pdf', 'picture')),
+        text TEXT NOT NULL,
+        tokens INTEGER NOT NULL,
+        pages INTEGER NOT NULL,
+        created TEXT NOT NULL,
+        picture INTEGER REFERENCES pictures,
+        CHECK ((kind = 'picture') = (picture IS NOT NULL))
+    ) STRICT""",
+    "INSERT INTO new_attachments SELECT number, id, name, kind, text, tokens, pages, created, NULL FROM attachments",
+    """CREATE TABLE new_message_attachments (
+        message INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        attachment INTEGER NOT NULL REFERENCES new_attachments,
+        PRIMARY KEY (message, position)
+    ) STRICT, WITHOUT ROWID""",
+    "INSERT INTO new_message_attachments SELECT message, position, attachment FROM message_attachments",
+    "DROP TABLE message_attachments",
+    "DROP TABLE attachments",
+    "ALTER TABLE new_attachments RENAME TO attachments",
+    "ALTER TABLE new_message_attachments RENAME TO message_attachments",
+    "CREATE INDEX message_attachments_attachment ON message_attachments (attachment)",
+    "CREATE INDEX attachments_picture ON attachments (picture)",
+)
+
+MIGRATIONS: tuple[Sequence[Step], ...] = (_TALKS, _ATTACHMENTS, _SEARCH, _ERROR_KINDS, _DOCUMENTS, _PICTURES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

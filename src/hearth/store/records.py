@@ -9,7 +9,8 @@ from hearth.errors import UsageError
 
 Role = Literal["user", "assistant"]
 State = Literal["done", "running", "stopped", "interrupted", "error"]
-AttachmentKind = Literal["text", "pdf"]
+TextKind = Literal["text", "pdf"]
+AttachmentKind = Literal["text", "pdf", "picture"]
 
 
 class NotFound(UsageError):
@@ -41,12 +42,31 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Attachment:
-    """A file whose text goes along with a message. The file itself is not kept.
+class Picture:
+    """What is known of a picture beside its file.
 
     Attributes:
-        tokens: of its text, as the model counted that was there when it was attached; 0 where none counted.
+        media_type: as HTTP names its format: `image/jpeg`.
+        height, width: in pixels, as it is meant to be seen.
+        size_bytes: of its file.
+    """
+
+    media_type: str
+    height: int
+    width: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that goes along with a message: its text, where the file itself is not kept; or a picture.
+
+    Attributes:
+        tokens: of its text, or that it takes as a picture, as the model counted that was there when it was attached; 0
+            where none counted.
+        chars: of its text, else 0.
         pages: of a PDF file, else 0.
+        picture: None: it is no picture.
     """
 
     id: str
@@ -55,6 +75,11 @@ class Attachment:
     tokens: int
     chars: int
     pages: int
+    picture: Picture | None = None
+
+
+Content = str | bytes
+"""What stands in an attachment: a text, or the file of a picture."""
 
 
 @dataclass(frozen=True)

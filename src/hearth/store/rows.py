@@ -8,14 +8,28 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from hearth.store import search
-from hearth.store.records import Attachment, Conversation, Message, NotFound, Timings, Usage
+from hearth.store import pictures, search
+from hearth.store.records import (
+    Attachment,
+    Content,
+    Conversation,
+    Message,
+    NotFound,
+    Picture,
+    Timings,
+    Usage,
+)
 
 _MESSAGE = """SELECT m.number, m.id, p.id, m.role, m.content, m.thinking, m.model, m.state, m.error, m.hint,
     m.error_kind, m.finish_reason, m.created,
     m.prompt_tokens, m.cached_tokens, m.completion_tokens, m.first_token_s, m.total_s, m.tok_s, m.thinking_s
     FROM messages m LEFT JOIN messages p ON p.number = m.parent"""
+_ATTACHMENT = (
+    """a.id, a.name, a.kind, a.tokens, length(a.text), a.pages, i.media_type, i.height, i.width, i.size_bytes"""
+)
+_ITS_PICTURE = "LEFT JOIN pictures i ON i.number = a.picture"
 
 
 def new_id() -> str:
@@ -103,14 +117,31 @@ def pieces_of(connection: sqlite3.Connection, message: int) -> tuple[str, str]:
 def _attachments(connection: sqlite3.Connection, where: str, value: int) -> dict[int, list[Attachment]]:
     result: dict[int, list[Attachment]] = defaultdict(list)
     rows = connection.execute(
-        f"""SELECT m.number, a.id, a.name, a.kind, a.tokens, length(a.text), a.pages
+        f"""SELECT m.number, {_ATTACHMENT}
         FROM messages m JOIN message_attachments l ON l.message = m.number JOIN attachments a ON a.number = l.attachment
-        WHERE {where} ORDER BY m.number, l.position""",
+        {_ITS_PICTURE} WHERE {where} ORDER BY m.number, l.position""",
         (value,),
     )
     for number, *fields in rows:
-        result[number].append(Attachment(*fields))
+        result[number].append(_attachment(fields))
     return result
+
+
+def _attachment(fields: Sequence[Any]) -> Attachment:
+    """From the columns of `_ATTACHMENT`."""
+    id, name, kind, tokens, chars, pages, *picture = fields
+    return Attachment(id, name, kind, tokens, chars, pages, Picture(*picture) if kind == "picture" else None)
+
+
+def read_attachment(connection: sqlite3.Connection, id: str) -> tuple[Attachment, Content]:
+    """With what stands in it. Raises NotFound."""
+    row = connection.execute(
+        f"SELECT {_ATTACHMENT}, a.text, a.picture FROM attachments a {_ITS_PICTURE} WHERE a.id = ?", (id,)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"There is no attachment {id!r}.", hint="Attach the file again.")
+    *fields, text, picture = row
+    return _attachment(fields), text if picture is None else pictures.read(connection, picture)
 
 
 def insert_conversation(connection: sqlite3.Connection, conversation: Conversation) -> int:
@@ -133,7 +164,7 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
 
 
 def insert_messages(
-    connection: sqlite3.Connection, number: int, conversation: Conversation, texts: Mapping[str, str], now: str
+    connection: sqlite3.Connection, number: int, conversation: Conversation, contents: Mapping[str, Content], now: str
 ) -> None:
     """Writes all messages of a conversation under new ids, parents first, with their files, and makes them findable."""
     numbers: dict[str | None, int | None] = {None: None}
@@ -145,16 +176,46 @@ def insert_messages(
         for file in message.attachments:
             if file.id not in files:
                 files[file.id] = new_id()
-                insert_attachment(connection, replace(file, id=files[file.id]), texts[file.id], now)
+                insert_attachment(connection, replace(file, id=files[file.id]), contents[file.id], now)
         attach(connection, row, [files[file.id] for file in message.attachments])
     leaf = numbers[conversation.leaf]
     connection.execute("UPDATE conversations SET leaf = ? WHERE number = ?", (leaf, number))
 
 
-def insert_attachment(connection: sqlite3.Connection, file: Attachment, text: str, created: str) -> None:
+def delete_conversation(connection: sqlite3.Connection, id: str) -> None:
+    """With its messages, the files that no other one carries, and its words in the index. Raises NotFound."""
+    number = conversation_number(connection, id)
+    title = connection.execute("SELECT title FROM conversations WHERE number = ?", (number,)).fetchone()[0]
+    texts = connection.execute(
+        "SELECT number, content FROM messages WHERE conversation = ? AND state <> 'running'", (number,)
+    ).fetchall()
+    search.remove_messages(connection, texts)
+    search.remove_title(connection, number, title)
+    files = connection.execute(
+        """SELECT DISTINCT l.attachment FROM message_attachments l JOIN messages m ON m.number = l.message
+        WHERE m.conversation = ?""",
+        (number,),
+    ).fetchall()
+    connection.execute("UPDATE conversations SET leaf = NULL WHERE number = ?", (number,))
+    connection.execute("DELETE FROM conversations WHERE number = ?", (number,))
+    connection.executemany(
+        """DELETE FROM attachments WHERE number = ?
+        AND NOT EXISTS (SELECT 1 FROM message_attachments l WHERE l.attachment = attachments.number)""",
+        files,
+    )
+    pictures.give_up_unused(connection)
+    search.forget_removed(connection)
+
+
+def insert_attachment(connection: sqlite3.Connection, file: Attachment, content: Content, created: str) -> None:
+    text, picture = content if isinstance(content, str) else "", None
+    if isinstance(content, bytes):
+        assert file.picture is not None
+        picture = pictures.keep(connection, file.picture, content)
     connection.execute(
-        "INSERT INTO attachments (id, name, kind, text, tokens, pages, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (file.id, file.name, file.kind, text, file.tokens, file.pages, created),
+        """INSERT INTO attachments (id, name, kind, text, tokens, pages, created, picture)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (file.id, file.name, file.kind, text, file.tokens, file.pages, created, picture),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Self
 import platformdirs
 
 from hearth.errors import StorageError, UsageError
-from hearth.store import rows, search
+from hearth.store import pictures, rows, search
 from hearth.store.clock import Clock, stamp
 from hearth.store.database import Database
 from hearth.store.documents import Documents
@@ -27,12 +27,14 @@ from hearth.store.listing import list_conversations
 from hearth.store.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hearth.store.records import (
     Attachment,
-    AttachmentKind,
+    Content,
     Conversation,
     Found,
     Message,
     NotFound,
+    Picture,
     State,
+    TextKind,
     Timings,
     Usage,
 )
@@ -69,9 +71,12 @@ class Store:
             self._clock = Clock(last)
             self.documents = Documents(self._database, self._clock)
             # On a full disk this waits until there is room again; what is there can be read all the same.
-            with contextlib.suppress(StorageError), self._database.write() as connection:
-                self._fold_abandoned(connection)
-                rows.remove_unused_attachments(connection, stamp(datetime.now(UTC) - UNSENT_KEPT))
+            with contextlib.suppress(StorageError):
+                with self._database.write() as connection:
+                    self._fold_abandoned(connection)
+                    rows.remove_unused_attachments(connection, stamp(datetime.now(UTC) - UNSENT_KEPT))
+                    pictures.give_up_unused(connection)
+                self._erase_pictures()
         except BaseException:
             self._database.close()
             raise
@@ -152,29 +157,11 @@ class Store:
     def delete(self, id: str) -> None:
         """Deletes a conversation for good: its text is in no file of the store any more. Raises NotFound."""
         with self._database.write(deleting=True) as connection:
-            number = rows.conversation_number(connection, id)
-            title = connection.execute("SELECT title FROM conversations WHERE number = ?", (number,)).fetchone()[0]
-            texts = connection.execute(
-                "SELECT number, content FROM messages WHERE conversation = ? AND state <> 'running'", (number,)
-            ).fetchall()
-            search.remove_messages(connection, texts)
-            search.remove_title(connection, number, title)
-            files = connection.execute(
-                """SELECT DISTINCT l.attachment FROM message_attachments l JOIN messages m ON m.number = l.message
-                WHERE m.conversation = ?""",
-                (number,),
-            ).fetchall()
-            connection.execute("UPDATE conversations SET leaf = NULL WHERE number = ?", (number,))
-            connection.execute("DELETE FROM conversations WHERE number = ?", (number,))
-            connection.executemany(
-                """DELETE FROM attachments WHERE number = ?
-                AND NOT EXISTS (SELECT 1 FROM message_attachments l WHERE l.attachment = attachments.number)""",
-                files,
-            )
-            search.forget_removed(connection)
+            rows.delete_conversation(connection, id)
             left = {row[0] for row in connection.execute("SELECT number FROM messages WHERE state = 'running'")}
             self._running = {name: entry for name, entry in self._running.items() if entry[0] in left}
         self._database.forget()
+        self._erase_pictures()
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -291,25 +278,24 @@ class Store:
 
     # -- attachments ---------------------------------------------------------------------------------------------
 
-    def add_attachment(
-        self, name: str, kind: AttachmentKind, text: str, *, tokens: int = 0, pages: int = 0
-    ) -> Attachment:
+    def add_attachment(self, name: str, kind: TextKind, text: str, *, tokens: int = 0, pages: int = 0) -> Attachment:
         """Keeps the text of a file until it is sent with a message."""
         text = clean(text, "The attached file")
-        attachment = Attachment(rows.new_id(), clean(name, "name")[:MAX_NAME], kind, tokens, len(text), pages)
+        return self._attach(Attachment(rows.new_id(), _name(name), kind, tokens, len(text), pages), text)
+
+    def add_picture(self, name: str, data: bytes, picture: Picture, *, tokens: int = 0) -> Attachment:
+        """Keeps a picture, as its file is, until it is sent with a message. The same file is kept once."""
+        return self._attach(Attachment(rows.new_id(), _name(name), "picture", tokens, 0, 0, picture), data)
+
+    def _attach(self, attachment: Attachment, content: Content) -> Attachment:
         with self._database.write() as connection:
-            rows.insert_attachment(connection, attachment, text, self._clock.now())
+            rows.insert_attachment(connection, attachment, content, self._clock.now())
         return attachment
 
-    def attachment(self, id: str) -> tuple[Attachment, str]:
-        """With its text. Raises NotFound."""
+    def attachment(self, id: str) -> tuple[Attachment, Content]:
+        """With its text, or the file of a picture. Raises NotFound."""
         with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT id, name, kind, tokens, length(text), pages, text FROM attachments WHERE id = ?", (id,)
-            ).fetchone()
-        if row is None:
-            raise NotFound(f"There is no attachment {id!r}.", hint="Attach the file again.")
-        return Attachment(*row[:6]), row[6]
+            return rows.read_attachment(connection, id)
 
     def delete_attachment(self, id: str) -> None:
         """Deletes a file that has not been sent. Raises NotFound; UsageError for one that a message carries."""
@@ -320,31 +306,30 @@ class Store:
             if connection.execute("SELECT 1 FROM message_attachments WHERE attachment = ?", row).fetchone():
                 raise UsageError("This file belongs to a message.", hint="It goes when the conversation is deleted.")
             connection.execute("DELETE FROM attachments WHERE number = ?", row)
+            pictures.give_up_unused(connection)
         self._database.forget()
+        self._erase_pictures()
 
     # -- whole conversations -------------------------------------------------------------------------------------
 
-    def insert(self, conversation: Conversation, texts: Mapping[str, str]) -> Conversation:
+    def insert(self, conversation: Conversation, contents: Mapping[str, Content]) -> Conversation:
         """Writes a whole conversation that comes from elsewhere, all under new ids.
 
         Args:
             conversation: parents stand before their children.
-            texts: of its attachments, by their ids.
+            contents: of its attachments, by their ids.
         """
         now = self._clock.now()
         renamed = replace(conversation, id=rows.new_id(), created=conversation.created or now, updated=now)
         with self._database.write() as connection:
-            rows.insert_messages(connection, rows.insert_conversation(connection, renamed), conversation, texts, now)
+            rows.insert_messages(connection, rows.insert_conversation(connection, renamed), conversation, contents, now)
             return rows.read_conversation(connection, renamed.id, ())
 
-    def texts(self, conversation: Conversation) -> dict[str, str]:
-        """The texts of all attachments of a conversation, by their ids."""
-        ids = {file.id for message in conversation.messages for file in message.attachments}
+    def contents(self, messages: Iterable[Message]) -> dict[str, Content]:
+        """What stands in the attachments of messages, by their ids."""
+        ids = {file.id for message in messages for file in message.attachments}
         with self._database.read() as connection:
-            found = (
-                connection.execute("SELECT id, text FROM attachments WHERE id = ?", (id,)).fetchone() for id in ids
-            )
-            return {row[0]: row[1] for row in found if row}
+            return {id: rows.read_attachment(connection, id)[1] for id in ids}
 
     def close(self) -> None:
         """Puts everything into the one file. Answers that still run are "interrupted" at the next start."""
@@ -368,6 +353,17 @@ class Store:
             return self._running[message]
         except KeyError:
             raise NotFound(f"The answer {message!r} is not running any more.") from None
+
+    def _erase_pictures(self) -> None:
+        """Erases the pictures that nothing carries any more, each piece in a transaction of its own."""
+        while self._given_up():
+            with self._database.write(deleting=True) as connection:
+                pictures.erase_piece(connection)
+            self._database.forget()
+
+    def _given_up(self) -> bool:
+        with self._database.read() as connection:
+            return pictures.some_given_up(connection)
 
     def _touch(self, connection: sqlite3.Connection, conversation: int, leaf: int) -> None:
         connection.execute(
@@ -397,6 +393,10 @@ class Store:
         for (number,) in connection.execute("SELECT number FROM messages WHERE state = 'running'").fetchall():
             if number not in mine:
                 self._fold(connection, number, "interrupted")
+
+
+def _name(name: str) -> str:
+    return clean(name, "name")[:MAX_NAME]
 
 
 def _title(title: str) -> str:

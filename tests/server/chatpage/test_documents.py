@@ -71,7 +71,7 @@ def test_what_was_added_is_found_and_goes_into_the_prompt_with_its_source(http: 
 
     talk = store.create(model="starter")
     said = store.add_user_message(talk.id, None, "where is it", [found["id"]])
-    (message,) = chat_messages("", [said], {found["id"]: text_of(http, found)})
+    (message,) = chat_messages("", [said], {found["id"]: text_of(http, found)}, sees=False)
     assert 'From "notes.md":' in message["content"]
     assert message["content"].endswith("where is it")
 

@@ -35,6 +35,7 @@ ROUTES = (
     "POST /api/conversations/{id}/count",
     "POST /api/attachments",
     "GET /api/attachments/{id}",
+    "GET /api/attachments/{id}/picture",
     "DELETE /api/attachments/{id}",
     "GET /api/documents",
     "POST /api/documents",

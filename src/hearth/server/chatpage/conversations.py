@@ -69,7 +69,7 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
 
         def made() -> tuple[str, str]:
             whole = store.conversation(id)
-            text = to_json(whole, store.texts(whole)) if format == "json" else to_markdown(whole)
+            text = to_json(whole, store.contents(whole.messages)) if format == "json" else to_markdown(whole)
             return text, whole.title
 
         text, title = await run_sync(made)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.errors import UsageError
-from hearth.store.records import AttachmentKind
+from hearth.store.records import TextKind
 from hearth.store.text import MAX_NAME
 
 MAX_BYTES = 20_000_000
@@ -39,7 +39,7 @@ _NAMED_PICTURES = (b"WEBP", b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 
 
 class PictureAttached(UsageError):
-    """A picture, which no model here can see."""
+    """A picture where only texts are taken."""
 
 
 class NoText(UsageError):
@@ -51,7 +51,7 @@ class Extracted:
     """What was found in a file."""
 
     name: str
-    kind: AttachmentKind
+    kind: TextKind
     text: str
     pages: int = 0
 
@@ -63,20 +63,35 @@ async def extract(name: str, data: bytes) -> Extracted:
         PictureAttached, NoText: it is neither text nor PDF.
         UsageError: it is too large, or a PDF file that cannot be read.
     """
-    name = Path(name.replace("\\", "/")).name[-MAX_NAME:] or "file"
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{name!r} is too large:", why=f"at most {MAX_BYTES // 10**6} MB can be attached.")
+    name = own_name(name)
+    check_size(name, data)
     if b"%PDF-" in data[:1024]:
         text, pages = await _pdf(name, data)
         return Extracted(name, "pdf", text, pages)
-    if (data.startswith(_PICTURES) and b"\0" in data[:100]) or any(kind in data[4:16] for kind in _NAMED_PICTURES):
-        raise PictureAttached(f"{name!r} is a picture.", hint="Text files and PDF files can be attached.")
+    if is_picture(data):
+        raise PictureAttached(f"{name!r} is a picture.", hint="Text files and PDF files can be added.")
     if len(data) > _MOST_BYTES_A_CHAR * MAX_CHARS + len(codecs.BOM_UTF32_LE):
         raise _too_long(name)
     text = await asyncio.to_thread(decode, name, data)
     if len(text) > MAX_CHARS:
         raise _too_long(name)
     return Extracted(name, "text", text)
+
+
+def own_name(name: str) -> str:
+    """A file's own name, of whatever a browser says."""
+    return Path(name.replace("\\", "/")).name[-MAX_NAME:] or "file"
+
+
+def check_size(name: str, data: bytes) -> None:
+    """Raises UsageError for a file that is larger than any may be."""
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{name!r} is too large:", why=f"at most {MAX_BYTES // 10**6} MB can be attached.")
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether a file begins as those of pictures do."""
+    return (data.startswith(_PICTURES) and b"\0" in data[:100]) or any(kind in data[4:16] for kind in _NAMED_PICTURES)
 
 
 def _too_long(name: str) -> UsageError:

@@ -43,16 +43,16 @@ def routes(store: Store, running: RunningAnswers) -> APIRouter:
     async def count(id: str, body: Said, request: Request) -> Any:
         """How many tokens the prompt would have if the user said this."""
 
-        def messages() -> list[dict[str, Any]]:
-            files = [store.attachment(file) for file in body.attachments]
-            texts = store.texts(talk) | {file.id: text for file, text in files}
-            said = Message("", body.parent, "user", body.content, attachments=tuple(file for file, _ in files))
-            return chat_messages(talk.system, [*talk.branch(body.parent), said], texts)
+        def branch() -> list[Message]:
+            files = tuple(store.attachment(file)[0] for file in body.attachments)
+            return [*talk.branch(body.parent), Message("", body.parent, "user", body.content, attachments=files)]
 
         talk = await run_sync(store.conversation, id)
-        prompt = await run_sync(messages)
+        turns = await run_sync(branch)
+        contents = await run_sync(store.contents, turns)
         name = await run_sync(known_name, request.app.state.models, talk.model)
         async with request.app.state.models.use(name or None) as opened:
+            prompt = chat_messages(talk.system, turns, contents, sees=opened.llm.sees)
             tokens = await run_sync(count_tokens, opened.llm, prompt, talk.settings)
             return Counted(tokens=tokens, context=opened.llm.info.context)
 

@@ -173,13 +173,13 @@ class _Answer:
     async def _begin(self, stack: AsyncExitStack) -> Followed:
         """Opens the model, makes the prompt and queues it."""
         state = self._state
-        texts = await run_sync(self._store.texts, self._talk)
         branch = self._talk.branch(self._message.parent)
-        messages = chat_messages(self._talk.system, branch, texts)
+        contents = await run_sync(self._store.contents, branch)
         name = await run_sync(known_name, state.models, self._message.model)
         if not any(card.loaded for card in state.models.cards() if card.id == name):
             self._tell({"type": "progress", "stage": "load"})
         opened = await stack.enter_async_context(state.models.use(name or None))
+        messages = chat_messages(self._talk.system, branch, contents, sees=opened.llm.sees)
         prepared = await run_sync(prepare, opened.llm, messages, self._talk.settings)
         self._prompt = {"prompt_tokens": len(prepared.request.prompt_ids), "context": opened.llm.info.context}
         stream: Followed = state.metrics.follow(await opened.worker.submit(prepared), opened.name)

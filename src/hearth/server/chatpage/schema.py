@@ -129,7 +129,7 @@ class ModelLine(BaseModel):
     `memory_bytes`: what it takes, or would; `disk_bytes`: its files; `format`: how its weights were published;
     `sampling`: its own settings by name, while it is open; `fits`: whether there is memory for it now; `problem`: a
     name of `hearth.errors` where it cannot be opened; `made_for`: which kind of model it is; `task`: what one does that
-    is no language model.
+    is no language model; `sees`: whether it takes pictures in a conversation.
     """
 
     name: str
@@ -145,6 +145,7 @@ class ModelLine(BaseModel):
     sampling: dict[str, float] | None
     made_for: str | None
     task: str | None
+    sees: bool | None
 
 
 class ModelLines(BaseModel):

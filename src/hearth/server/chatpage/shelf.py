@@ -39,6 +39,7 @@ class Facts:
     problem: str = ""
     made_for: str | None = None
     task: str | None = None
+    sees: bool | None = None
 
 
 class Shelf:
@@ -97,6 +98,7 @@ class Shelf:
             sampling=_numbers(opened.llm.info.sampling) if opened else None,
             made_for=card.kind or facts.made_for,
             task=card.task or facts.task,
+            sees=card.sees if card.kind is not None else facts.sees,
         )
 
 
@@ -116,7 +118,7 @@ def _facts(name: str) -> Facts:
     formats = ", ".join(list(about.source_formats)[:_MOST_NAMED])
     match about:
         case TextDescription():
-            return Facts(formats, about.memory_bytes, about.context, made_for=about.made_for)
+            return Facts(formats, about.memory_bytes, about.context, made_for=about.made_for, sees=about.sees)
         case VisionDescription():
             problem = CorruptFile.__name__ if about.problem else ""
             return Facts(formats, about.memory_bytes, None, problem, about.made_for, about.task)
