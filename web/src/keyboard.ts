@@ -3,8 +3,9 @@
 import { answering, newChat, path, regenerate, stop } from "./state/chat";
 import { actionOf, isMac, type Action } from "./keys";
 import { writing } from "./state/composer";
+import { seeing } from "./state/sight";
 import { lastQuestion } from "./state/tree";
-import { deleting, drawerOpen, editing, focusInput, helpOpen, isNarrow, settingsOpen, showSidebar, targets, toggleSidebar } from "./state/ui";
+import { deleting, drawerOpen, editing, focusInput, helpOpen, isNarrow, settingsOpen, showSidebar, targets, toggleSidebar, viewing } from "./state/ui";
 
 export function listenForShortcuts(): void {
   addEventListener("keydown", (event) => {
@@ -19,7 +20,7 @@ export function listenForShortcuts(): void {
       typing,
       emptyInput: target === targets.input && writing.peek().content === "",
     });
-    if (!action || helpOpen.peek() || deleting.peek()) return;
+    if (!action || helpOpen.peek() || deleting.peek() || viewing.peek()) return;
     if (perform(action)) event.preventDefault();
   });
 }
@@ -54,6 +55,7 @@ function perform(action: Action): boolean {
       return last !== undefined;
     }
     case "settings":
+      if (seeing.peek()) return false;
       settingsOpen.value = !settingsOpen.peek();
       return true;
     case "sidebar":

@@ -7,6 +7,7 @@ import "./styles/sidebar.css";
 import "./styles/thread.css";
 import "./styles/markdown.css";
 import "./styles/composer.css";
+import "./styles/pictures.css";
 import "./styles/sight.css";
 import "./styles/panels.css";
 import { enter } from "./api/entry";

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
@@ -31,12 +33,16 @@ from hearth.vision.draw import annotated
 from hearth.vision.telling import as_json
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from hearth.server.metrics import Metrics
     from hearth.server.models import Models
 
 router = APIRouter(tags=["vision"], responses=ERRORS)
 MAX_LABELS = 1000
 _FORM_FIELDS = 2 * MAX_LABELS
+_MOST_PARTS = 255  # what a byte tells apart
+_PARTS_SIDE = 1024  # pixels: enough to point at something
 _WHERE = "image"
 
 
@@ -87,6 +93,8 @@ class VisionAnswer(BaseModel):
         height, width: of the picture.
         size: height and width that it was brought to for the network.
         drawn: the picture with what was found in it, as a data URL of a PNG file.
+        parts: with it, of regions: a grey PNG file, smaller than the picture, of 1 + the place in `regions` that each
+            pixel has; 0: none.
     """
 
     object: Literal["vision"]
@@ -103,6 +111,7 @@ class VisionAnswer(BaseModel):
     most: float | None = None
     embedding: list[float] | None = None
     drawn: str | None = None
+    parts: str | None = None
 
 
 _BODIES: dict[str, Any] = {
@@ -172,10 +181,24 @@ def _seen(vision: Vision, picture: bytes, asked: Asked, draw: bool | None) -> di
     (result,) = look([pixels])
     told = {"height": pixels.shape[0], "width": pixels.shape[1], "size": vision.info.size} | as_json(result)
     if draw and isinstance(result, list | Segmentation | Depth):
-        file = io.BytesIO()
-        annotated(pixels, result).save(file, "PNG", compress_level=1)
-        told["drawn"] = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        told["drawn"] = _png(annotated(pixels, result))
+        if isinstance(result, Segmentation) and len(result.regions) <= _MOST_PARTS:
+            told["parts"] = _png(_parts(result))
     return told
+
+
+def _parts(result: Segmentation) -> Image:
+    from PIL import Image
+
+    numbers = result.parts() + 1
+    step = math.ceil(max(numbers.shape) / _PARTS_SIDE)
+    return Image.fromarray(np.ascontiguousarray(numbers[::step, ::step]).astype(np.uint8))
+
+
+def _png(image: Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 async def _read(request: Request) -> tuple[VisionRequest, bytes]:

@@ -62,6 +62,16 @@ class Segmentation:
     regions: tuple[Region, ...]
     objects: NDArray[np.int32] | None = None
 
+    def parts(self) -> NDArray[np.int32]:
+        """Which of `regions` each pixel is of, i32 (height, width); -1: none."""
+        if self.objects is not None:
+            return self.objects
+        # The last one is what -1 finds.
+        places = np.full(max((region.index for region in self.regions), default=-1) + 2, -1, np.int32)
+        for place, region in enumerate(self.regions):
+            places[region.index] = place
+        return places[self.mask]
+
 
 @dataclass(frozen=True)
 class Depth:

@@ -47,7 +47,7 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
   if (signal) init.signal = signal;
   if (body instanceof FormData) init.body = body;
   else if (body !== undefined) {
-    init.body = JSON.stringify(body);
+    init.body = body instanceof Blob ? body : JSON.stringify(body);
     headers["content-type"] = "application/json";
   }
   let response: Response;
@@ -145,7 +145,8 @@ export const api = {
     const name = /filename\*=UTF-8''([^;]+)/i.exec(response.headers.get("content-disposition") ?? "")?.[1];
     return new File([await response.blob()], name ? decodeURIComponent(name) : `conversation.${format === "json" ? "json" : "md"}`);
   },
-  import: (file: unknown): Promise<Conversation> => json("POST", "/api/conversations/import", file),
+  /** A file of JSON, sent as it is. */
+  import: (file: File): Promise<Conversation> => json("POST", "/api/conversations/import", file),
 
   say: (id: string, parent: string | null, content: string, attachments: string[]): Promise<Message> =>
     json("POST", `${at(id)}/messages`, { parent, content, attachments }),
@@ -168,6 +169,8 @@ export const api = {
     return json("POST", `/api/attachments${model ? `?${new URLSearchParams({ model })}` : ""}`, form, signal);
   },
   attachment: (id: string): Promise<Attachment & { text: string }> => json("GET", `/api/attachments/${encodeURIComponent(id)}`),
+  /** The file of a picture. A link would not carry the token. */
+  picture: async (id: string): Promise<Blob> => (await send("GET", `/api/attachments/${encodeURIComponent(id)}/picture`)).blob(),
   async detach(id: string): Promise<void> {
     await send("DELETE", `/api/attachments/${encodeURIComponent(id)}`);
   },

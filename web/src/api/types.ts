@@ -23,11 +23,13 @@ export interface Model {
   problem: string;
   thinking: boolean;
   tools: boolean;
-  /** Its own settings, while it is open. */
+  /** Whether it takes pictures in a conversation. */
+  sees: boolean | null;
   /** Which kind of model it is; null where it is not known yet. */
   made_for: "text" | "encoder" | "vision" | null;
   /** What one does that is no language model. */
   task: string | null;
+  /** Its own settings, while it is open. */
   sampling: Partial<Record<"temperature" | "top_p" | "min_p" | "top_k" | "repetition_penalty", number>> | null;
 }
 
@@ -55,7 +57,7 @@ export interface Sight {
   height: number;
   width: number;
   found?: Found[];
-  regions?: { label: string; share: number; index: number }[];
+  regions?: Region[];
   /** Whether depths are metres. */
   metric?: boolean;
   least?: number;
@@ -64,6 +66,16 @@ export interface Sight {
   embedding?: number[];
   /** The picture with what was found in it, as a data URL. */
   drawn?: string;
+  /** A grey picture of 1 + the place in `regions` that each pixel has; 0: none. */
+  parts?: string;
+}
+
+/** A label and the part of the picture that has it; or one object, with how sure it is. */
+export interface Region {
+  label: string;
+  share: number;
+  index: number;
+  score?: number;
 }
 
 /** A model that this machine could run well. */
@@ -110,13 +122,22 @@ export interface Settings {
 export interface Attachment {
   id: string;
   name: string;
-  kind: "text" | "pdf";
+  kind: "text" | "pdf" | "picture";
   /** 0 where no model was there to count. */
   tokens: number;
   chars: number;
   /** Of a PDF file, else 0. */
   pages: number;
+  picture: PictureFacts | null;
   preview?: string;
+}
+
+/** Height and width in pixels, as it is meant to be seen. */
+export interface PictureFacts {
+  media_type: string;
+  height: number;
+  width: number;
+  size_bytes: number;
 }
 
 /** A file that can be searched. */

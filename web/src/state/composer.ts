@@ -7,11 +7,14 @@ import { text } from "../i18n";
 import { ask, answering, conversation, currentModel, path, isWaiting } from "./chat";
 import { connected } from "./connection";
 import { lookUp } from "./documents";
-import { modelNamed, models } from "./models";
+import { modelNamed, models, shortName } from "./models";
 import { complain, describe, type Failure } from "./notices";
+import { drop, isPicture, keepUrl, letGo, problemOf } from "./pictures";
 import { openId } from "./route";
 
-export const MAX_FILE_BYTES = 20 * 1024 * 1024;
+export const MAX_FILE_BYTES = 20_000_000;
+/** Files of one message. */
+const MAX_FILES = 20;
 
 /** A file on its way into a message. */
 export interface Chip {
@@ -19,6 +22,8 @@ export interface Chip {
   name: string;
   attachment: Attachment | null;
   failure: Failure | null;
+  /** A blob: address, of a picture. */
+  url: string | null;
 }
 
 interface Writing {
@@ -48,12 +53,24 @@ export function setContent(content: string): void {
 
 export function attachFiles(files: Iterable<File>): void {
   const id = openId.peek();
-  for (const file of files) void attach(id, file);
+  const all = [...files];
+  const room = MAX_FILES - writing.peek().chips.length;
+  if (all.length > room) complain(new Error(text.peek().tooManyFiles(MAX_FILES)));
+  for (const file of all.slice(0, Math.max(0, room))) void attach(id, file);
+}
+
+/** The model that would answer takes no pictures; one of which that is not known yet may. */
+export const blind = computed(() => modelNamed(currentModel.value)?.sees === false);
+
+/** What is wrong with a file: with itself, or with showing it to the model that is chosen. */
+export function failureOf(chip: Chip): Failure | null {
+  if (chip.failure || !chip.url || !blind.value) return chip.failure;
+  return { message: text.value.takesNoPictures(shortName(currentModel.value ?? "")), hint: text.value.takesNoPicturesHint };
 }
 
 async function attach(id: string | null, file: File): Promise<void> {
   const key = nextKey++;
-  const chip: Chip = { key, name: file.name, attachment: null, failure: null };
+  const chip: Chip = { key, name: file.name, attachment: null, failure: null, url: null };
   write(id, (w) => ({ ...w, chips: [...w.chips, chip] }));
   const settle = (change: Partial<Chip>): void =>
     write(id, (w) => ({ ...w, chips: w.chips.map((other) => (other.key === key ? { ...other, ...change } : other)) }));
@@ -61,7 +78,15 @@ async function attach(id: string | null, file: File): Promise<void> {
   const abort = new AbortController();
   uploads.set(key, abort);
   try {
-    settle({ attachment: await api.attach(file, currentModel.peek(), abort.signal) });
+    const url = (await isPicture(file)) && !abort.signal.aborted ? URL.createObjectURL(file) : null;
+    if (url) {
+      settle({ url });
+      const failure = await problemOf(file, url);
+      if (failure) return settle({ failure });
+    }
+    const attachment = await api.attach(file, currentModel.peek(), abort.signal);
+    if (url) keepUrl(attachment, url);
+    settle({ attachment });
   } catch (error) {
     if (!abort.signal.aborted) settle({ failure: describe(error) });
   } finally {
@@ -71,8 +96,11 @@ async function attach(id: string | null, file: File): Promise<void> {
 
 export function removeChip(key: number): void {
   uploads.get(key)?.abort();
-  const sent = writing.peek().chips.find((chip) => chip.key === key)?.attachment;
+  const chip = writing.peek().chips.find((chip) => chip.key === key);
+  const sent = chip?.attachment;
   if (sent) void api.detach(sent.id).catch(() => undefined); // else Hearth clears it away later
+  if (sent) drop(sent.id);
+  else if (chip?.url) URL.revokeObjectURL(chip.url);
   write(openId.peek(), (w) => ({ ...w, chips: w.chips.filter((chip) => chip.key !== key) }));
 }
 
@@ -81,10 +109,11 @@ export function removeChip(key: number): void {
 export const canSend = computed<boolean>(() => {
   const { content, chips } = writing.value;
   const pending = chips.some((chip) => !chip.attachment && !chip.failure);
+  const shown = !(blind.value && chips.some((chip) => chip.url && !chip.failure));
   const something = content.trim() !== "" || chips.some((chip) => chip.attachment);
   // Right after the page has opened it is not known yet which models there are; Hearth knows.
   const model = currentModel.value !== null || models.value === null;
-  return something && !pending && !answering.value && !sending.value && connected.value && model;
+  return something && shown && !pending && !answering.value && !sending.value && connected.value && model;
 });
 
 export async function send(): Promise<void> {
@@ -104,6 +133,7 @@ export async function send(): Promise<void> {
   sending.value = false;
   // What could not be said is not lost: it goes back into the box (of the chat that may have begun meanwhile).
   if (!said) write(openId.peek(), (w) => (w.content ? w : { content, chips }));
+  else attachments.forEach(letGo); // the message holds its pictures now
 }
 
 // ---- the context ----

@@ -24,6 +24,7 @@ const KINDS = {
   ModelBroken: ["retry"],
   PictureAttached: [],
   UnreadablePicture: [],
+  UnknownPicture: [],
   NoText: [],
 } as const satisfies Record<string, readonly Action[]>;
 

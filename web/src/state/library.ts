@@ -84,15 +84,14 @@ export async function remove(id: string): Promise<void> {
 }
 
 export async function importFile(file: File): Promise<void> {
-  let content: unknown;
   try {
-    content = JSON.parse(await file.text());
+    JSON.parse(await file.text());
   } catch {
     complain(new Error(`${text.peek().importNotJson} ${text.peek().importNotJsonHint}`));
     return;
   }
   try {
-    const conversation = await api.import(content);
+    const conversation = await api.import(file);
     query.value = "";
     await loadList();
     go(conversation.id);

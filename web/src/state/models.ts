@@ -47,6 +47,11 @@ export function modelNamed(name: string | null): Model | null {
   return models.value?.find((model) => model.name === name) ?? null;
 }
 
+/** Of `Qwen/Qwen3-0.6B` and of a path, what tells models apart. */
+export function shortName(name: string): string {
+  return name.split(/[/\\]/).at(-1) || name;
+}
+
 export function rememberModel(name: string): void {
   // New chats begin with what chats.
   if (modelNamed(name)?.made_for !== "vision") setPrefs({ model: name });

@@ -1,7 +1,7 @@
 // What is open on the page besides the conversation.
 
 import { signal } from "@preact/signals";
-import type { ConversationCard } from "../api/types";
+import type { Attachment, ConversationCard } from "../api/types";
 import { prefs, setPrefs } from "./prefs";
 
 const narrow = matchMedia("(max-width: 820px)");
@@ -12,6 +12,8 @@ export const drawerOpen = signal(false);
 export const settingsOpen = signal(false);
 export const helpOpen = signal(false);
 export const deleting = signal<Pick<ConversationCard, "id" | "title"> | null>(null);
+/** Pictures of a message, and which of them is shown large. */
+export const viewing = signal<{ pictures: Attachment[]; at: number } | null>(null);
 /** The message of the user that is being edited. */
 export const editing = signal<string | null>(null);
 

@@ -7,14 +7,13 @@ import { text } from "../i18n";
 import { answering, currentModel, newChat, regenerate, type Running } from "../state/chat";
 import { connected } from "../state/connection";
 import { actionsFor, type Action } from "../state/failures";
-import { pickerOpen } from "../state/models";
+import { pickerOpen, shortName } from "../state/models";
 import { focusInput } from "../state/ui";
 import { BranchSwitch } from "./BranchSwitch";
 import { IconButton } from "./Button";
 import { Icon } from "./Icon";
 import { FailureText } from "./FailureText";
 import { copy, Markdown } from "./Markdown";
-import { shortName } from "./ModelPicker";
 import { Thinking } from "./Thinking";
 import { When } from "./When";
 

@@ -2,20 +2,22 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { text } from "../i18n";
-import { conversation } from "../state/chat";
+import { conversation, currentModel } from "../state/chat";
 import { attachFiles } from "../state/composer";
 import { cards } from "../state/library";
+import { modelNamed } from "../state/models";
 import { announcement } from "../state/notices";
 import { prefs } from "../state/prefs";
 import { openId } from "../state/route";
 import { seeing, show } from "../state/sight";
-import { closeDrawer, deleting, drawerOpen, helpOpen, isNarrow, settingsOpen } from "../state/ui";
+import { closeDrawer, deleting, drawerOpen, helpOpen, isNarrow, settingsOpen, viewing } from "../state/ui";
 import { Composer } from "./Composer";
 import { DeleteDialog } from "./DeleteDialog";
 import { Header } from "./Header";
 import { HelpDialog } from "./HelpDialog";
 import { Notices } from "./Notices";
 import { Offline } from "./Offline";
+import { PictureDialog } from "./Pictures";
 import { SettingsPanel } from "./SettingsPanel";
 import { Sidebar } from "./Sidebar";
 import { Sight } from "./Sight";
@@ -62,7 +64,8 @@ export function App() {
       {settingsOpen.value && <SettingsPanel key={openId.value ?? "new"} />}
       {helpOpen.value && <HelpDialog />}
       {deleting.value && <DeleteDialog />}
-      {dragging && <div class="drop-hint">{seeing.value ? text.value.sightDropHere : text.value.dropHere}</div>}
+      {viewing.value && <PictureDialog />}
+      {dragging && <div class="drop-hint">{dropHint()}</div>}
       <Notices />
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement.value}
@@ -76,6 +79,11 @@ export function openTitle(): string {
   const id = openId.value;
   if (!id) return seeing.value ? text.value.sight : "";
   return cards.value.find((card) => card.id === id)?.title || conversation.value?.title || text.value.untitled;
+}
+
+function dropHint(): string {
+  if (seeing.value) return text.value.sightDropHere;
+  return modelNamed(currentModel.value)?.sees ? text.value.dropHereSeeing : text.value.dropHere;
 }
 
 function useTitle(): void {

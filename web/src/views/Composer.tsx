@@ -1,12 +1,12 @@
 // The message box, with its files, the thinking switch and the context meter.
 
-import { ArrowUp, Lightbulb, Paperclip, Square } from "lucide";
+import { ArrowUp, ImageOff, Lightbulb, Paperclip, Square } from "lucide";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { shortcut } from "../keys";
 import { text } from "../i18n";
-import { answering, change, currentModel, currentSettings, stop } from "../state/chat";
-import { attachFiles, canSend, contextFull, removeChip, send, setContent, writing } from "../state/composer";
-import { modelNamed } from "../state/models";
+import { answering, change, currentModel, currentSettings, path, stop } from "../state/chat";
+import { attachFiles, blind, canSend, contextFull, failureOf, removeChip, send, setContent, writing } from "../state/composer";
+import { modelNamed, pickerOpen, shortName } from "../state/models";
 import { openId } from "../state/route";
 import { isNarrow, targets } from "../state/ui";
 import { AttachmentChip } from "./AttachmentChip";
@@ -51,11 +51,19 @@ export function Composer() {
           {t.contextFull}
         </p>
       )}
+      <BlindNote />
       <div class="composer-box">
         {chips.length > 0 && (
           <ul class="chips" aria-label={t.attachments}>
             {chips.map((chip) => (
-              <AttachmentChip key={chip.key} name={chip.name} attachment={chip.attachment} failure={chip.failure} onRemove={() => removeChip(chip.key)} />
+              <AttachmentChip
+                key={chip.key}
+                name={chip.name}
+                attachment={chip.attachment}
+                failure={failureOf(chip)}
+                url={chip.failure ? null : chip.url}
+                onRemove={() => removeChip(chip.key)}
+              />
             ))}
           </ul>
         )}
@@ -92,11 +100,30 @@ export function Composer() {
   );
 }
 
+/** Where the conversation has pictures that its model cannot see. */
+function BlindNote() {
+  const t = text.value;
+  if (!blind.value || !path.value.some((message) => message.attachments.some((file) => file.picture))) return null;
+  return (
+    <p class="blind-note" role="status">
+      <Icon of={ImageOff} size={17} />
+      <span>{t.blindNote(shortName(currentModel.value ?? ""))}</span>
+      <button type="button" class="button small" onClick={() => (pickerOpen.value = true)}>
+        {t.chooseOther}
+      </button>
+    </p>
+  );
+}
+
 function AttachButton() {
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
-      <IconButton icon={Paperclip} label={text.value.attach} onClick={() => input.current?.click()} />
+      <IconButton
+        icon={Paperclip}
+        label={modelNamed(currentModel.value)?.sees ? text.value.attachSeeing : text.value.attach}
+        onClick={() => input.current?.click()}
+      />
       <input
         ref={input}
         type="file"

@@ -1,4 +1,4 @@
-// A modal dialog. The browser's own element keeps the focus inside, closes on Escape and gives the focus back.
+// A modal dialog. The browser's own element keeps the focus inside, and closes on Escape.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -18,8 +18,13 @@ export function Dialog({ title, onClose, children, class: name }: Props) {
   const titleId = useId();
   useEffect(() => {
     const dialog = element.current!;
+    const before = document.activeElement;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      dialog.close();
+      // It is off the page already, so the browser gives the focus to nobody.
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
   }, []);
   return (
     <dialog

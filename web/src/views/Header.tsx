@@ -4,6 +4,7 @@ import { PanelLeft, SlidersHorizontal, SquarePen } from "lucide";
 import { shortcut } from "../keys";
 import { text } from "../i18n";
 import { newChat } from "../state/chat";
+import { seeing } from "../state/sight";
 import { focusInput, isNarrow, settingsOpen, toggleSidebar } from "../state/ui";
 import { openTitle } from "./App";
 import { IconButton } from "./Button";
@@ -31,14 +32,16 @@ export function Header({ sidebarShown }: { sidebarShown: boolean }) {
       <ModelPicker />
       <PullTray />
       <h1 class="header-title">{openTitle() || <span class="visually-hidden">{text.value.newChat}</span>}</h1>
-      <IconButton
-        icon={SlidersHorizontal}
-        label={text.value.settings}
-        keys={shortcut("settings")}
-        aria-expanded={settingsOpen.value}
-        class={settingsOpen.value ? "on" : ""}
-        onClick={() => (settingsOpen.value = !settingsOpen.peek())}
-      />
+      {!seeing.value && (
+        <IconButton
+          icon={SlidersHorizontal}
+          label={text.value.settings}
+          keys={shortcut("settings")}
+          aria-expanded={settingsOpen.value}
+          class={settingsOpen.value ? "on" : ""}
+          onClick={() => (settingsOpen.value = !settingsOpen.peek())}
+        />
+      )}
     </header>
   );
 }

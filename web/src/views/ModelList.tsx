@@ -54,6 +54,7 @@ function Facts({ model }: { model: Model }) {
     model.context ? t.modelContext(compact(model.context, locale.value)) : "",
     model.thinking ? t.modelThinks : "",
     model.tools ? t.modelTools : "",
+    model.sees ? t.modelTakesPictures : "",
     model.made_for === "vision" ? t.modelSees : "",
     model.made_for === "encoder" ? t.modelReads : "",
   ].filter(Boolean);

@@ -3,7 +3,7 @@
 import { ChevronDown } from "lucide";
 import { text } from "../i18n";
 import { change, currentModel, newChat } from "../state/chat";
-import { loadModels, loadSuggestions, modelNamed, pickerOpen } from "../state/models";
+import { loadModels, loadSuggestions, modelNamed, pickerOpen, shortName } from "../state/models";
 import { coming, pulls } from "../state/pulls";
 import { openId } from "../state/route";
 import { GetModel } from "./GetModel";
@@ -67,9 +67,4 @@ function Panel({ onChoose }: { onChoose: (name: string) => void }) {
       <GetModel />
     </>
   );
-}
-
-/** Of `Qwen/Qwen3-0.6B` and of a path, what tells models apart. */
-export function shortName(name: string): string {
-  return name.split(/[/\\]/).at(-1) || name;
 }

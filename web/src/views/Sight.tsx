@@ -1,10 +1,27 @@
 // A picture and what a model sees in it: boxes, regions, depths, labels, and the same as a table.
 
 import { ImageUp, RotateCcw } from "lucide";
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { Found } from "../api/types";
+import type { TargetedPointerEvent } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Found, Region } from "../api/types";
 import { locale, text } from "../i18n";
-import { drawn, failure, labels, labelsOf, look, looking, LEAST_SURE, seeing, show, shown, sight, threshold } from "../state/sight";
+import {
+  drawn,
+  failure,
+  labels,
+  labelsOf,
+  LEAST_SURE,
+  look,
+  looking,
+  parts,
+  pointed,
+  regionAt,
+  seeing,
+  show,
+  shown,
+  sight,
+  threshold,
+} from "../state/sight";
 import { colourOf, css, inkOn } from "./colours";
 import { FailureText } from "./FailureText";
 import { Icon } from "./Icon";
@@ -104,8 +121,9 @@ function Picture() {
   return (
     <>
       <figure class={`sight-figure ${looking.value ? "looking" : ""}`}>
-        <div class="sight-frame">
+        <div class="sight-frame" onPointerMove={pointAt} onPointerDown={pointAt} onPointerLeave={() => (pointed.value = null)}>
           <img src={url} alt={shown.value!.file.name} />
+          {parts.value && pointed.value !== null && <Spotlight numbers={parts.value} place={pointed.value} />}
           {told?.task === "detect" && <Boxes width={told.width} height={told.height} found={sure(told.found ?? [])} />}
         </div>
         <figcaption class="sight-tools">
@@ -132,6 +150,40 @@ function Picture() {
   );
 }
 
+function pointAt(event: TargetedPointerEvent<HTMLElement>): void {
+  if (!parts.value) return;
+  const frame = event.currentTarget.getBoundingClientRect();
+  pointed.value = regionAt(parts.value, (event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height);
+}
+
+/** Darkens all of the picture but one region. */
+function Spotlight({ numbers, place }: { numbers: ImageData; place: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => {
+    const veil = new ImageData(numbers.width, numbers.height);
+    for (let at = 0; at < veil.data.length; at += 4) veil.data[at + 3] = numbers.data[at] === place + 1 ? 0 : 150;
+    canvas.current!.getContext("2d")!.putImageData(veil, 0, 0);
+  }, [numbers, place]);
+  return <canvas ref={canvas} class="sight-spotlight" width={numbers.width} height={numbers.height} aria-hidden="true" />;
+}
+
+/** What a row does so that its region or object stands out in the picture; the name in it can be reached by the keyboard. */
+function pointing(place: number) {
+  const point = (): void => {
+    pointed.value = place;
+  };
+  const leave = (): void => {
+    if (pointed.peek() === place) pointed.value = null;
+  };
+  return {
+    class: pointed.value === place ? "pointed" : "",
+    onPointerEnter: point,
+    onPointerLeave: leave,
+    onFocusIn: point,
+    onFocusOut: leave,
+  };
+}
+
 function sure(found: Found[]): Found[] {
   return found.filter((one) => one.score >= threshold.value);
 }
@@ -141,14 +193,15 @@ function Boxes({ width, height, found }: { width: number; height: number; found:
   const part = (value: number, of: number): string => `${(100 * Math.min(Math.max(value, 0), of)) / of}%`;
   return (
     <div class="sight-boxes" aria-hidden="true">
-      {[...found].reverse().map((one) => {
+      {found.map((one, place) => {
         const colour = colourOf(one.index);
         const [left, top, right, bottom] = [one.left ?? 0, one.top ?? 0, one.right ?? 0, one.bottom ?? 0];
         return (
           <div
-            key={`${one.index} ${left} ${top}`}
-            class="sight-box"
+            key={place}
+            class={pointed.value === null || pointed.value === place ? "sight-box" : "sight-box away"}
             style={{
+              zIndex: String(found.length - place), // the surest on top
               left: part(left, width),
               top: part(top, height),
               width: part(Math.min(right, width) - Math.max(left, 0), width),
@@ -179,8 +232,8 @@ function Told() {
   return told.task === "detect" ? <Objects found={told.found ?? []} /> : <Guesses found={told.found ?? []} />;
 }
 
-function Swatch({ index }: { index: number }) {
-  return <span class="sight-swatch" style={{ backgroundColor: css(colourOf(index)) }} aria-hidden="true" />;
+function Swatch({ colour }: { colour: number }) {
+  return <span class="sight-swatch" style={{ backgroundColor: css(colourOf(colour)) }} aria-hidden="true" />;
 }
 
 /** A share as a bar behind its number. */
@@ -250,10 +303,10 @@ function Objects({ found }: { found: Found[] }) {
         </thead>
         <tbody>
           {shownOnes.map((one, row) => (
-            <tr key={row}>
+            <tr key={row} {...pointing(row)}>
               <th scope="row">
-                <Swatch index={one.index} />
-                {one.label}
+                <Swatch colour={one.index} />
+                <span tabIndex={0}>{one.label}</span>
               </th>
               <td>
                 <Bar part={one.score} />
@@ -267,23 +320,25 @@ function Objects({ found }: { found: Found[] }) {
   );
 }
 
-function Regions({ regions }: { regions: { label: string; share: number; index: number }[] }) {
+/** Labels have their colours; of a model that tells objects apart (it says how sure it is) each object has its own. */
+function Regions({ regions }: { regions: Region[] }) {
   const t = text.value;
+  const areObjects = regions.some((one) => one.score !== undefined);
   return (
     <table class="sight-table">
       <caption>{t.sightRegions(regions.length)}</caption>
       <thead>
         <tr>
-          <th scope="col">{t.sightRegion}</th>
+          <th scope="col">{areObjects ? t.sightObject : t.sightRegion}</th>
           <th scope="col">{t.sightShare}</th>
         </tr>
       </thead>
       <tbody>
-        {regions.map((one) => (
-          <tr key={one.index}>
+        {regions.map((one, place) => (
+          <tr key={place} {...(parts.value ? pointing(place) : {})}>
             <th scope="row">
-              <Swatch index={one.index} />
-              {one.label}
+              <Swatch colour={areObjects ? place : one.index} />
+              <span {...(parts.value ? { tabIndex: 0 } : {})}>{one.label}</span>
             </th>
             <td>
               <Bar part={one.share} />

@@ -12,17 +12,21 @@ import { BranchSwitch } from "./BranchSwitch";
 import { IconButton } from "./Button";
 import { AttachmentChip } from "./AttachmentChip";
 import { grow } from "./grow";
+import { Pictures } from "./Pictures";
 import { copy } from "./Markdown";
 import { When } from "./When";
 
 export const UserMessage = memo(function UserMessage({ message }: { message: Message }) {
   const t = text.value;
   if (editing.value === message.id) return <Editor message={message} />;
+  const pictures = message.attachments.filter((attachment) => attachment.picture);
+  const files = message.attachments.filter((attachment) => !attachment.picture);
   return (
     <article class="message user" data-message={message.id} aria-label={t.you}>
-      {message.attachments.length > 0 && (
+      {pictures.length > 0 && <Pictures pictures={pictures} />}
+      {files.length > 0 && (
         <ul class="chips" aria-label={t.attachments}>
-          {message.attachments.map((attachment) => (
+          {files.map((attachment) => (
             <AttachmentChip key={attachment.id} name={attachment.name} attachment={attachment} />
           ))}
         </ul>
@@ -35,7 +39,7 @@ export const UserMessage = memo(function UserMessage({ message }: { message: Mes
       <div class="message-actions">
         <When at={message.created} />
         <BranchSwitch message={message} />
-        <IconButton icon={Copy} size={15} label={t.copy} onClick={() => void copy(message.content)} />
+        {message.content && <IconButton icon={Copy} size={15} label={t.copy} onClick={() => void copy(message.content)} />}
         <IconButton icon={Pencil} size={15} label={t.edit} disabled={answering.value !== null} onClick={() => (editing.value = message.id)} />
       </div>
     </article>
@@ -51,10 +55,10 @@ function Editor({ message }: { message: Message }) {
     const element = box.current!;
     element.focus();
     element.setSelectionRange(element.value.length, element.value.length);
-    element.scrollIntoView({ block: "nearest" });
+    element.closest("article")!.scrollIntoView({ block: "nearest" });
   }, []);
   useEffect(() => grow(box.current!), [content]);
-  const ready = content.trim() !== "" && answering.value === null && connected.value;
+  const ready = (content.trim() !== "" || attachments.length > 0) && answering.value === null && connected.value;
   const close = (): void => {
     editing.value = null;
     focusInput();
