@@ -102,6 +102,18 @@ def test_a_file_of_a_form_is_a_picture_too(server: Running) -> None:
     assert server.http.post("/v1/vision", data={"model": "vit"}, files={"other": PNG}).status_code == 400
 
 
+def test_parts_say_which_region_each_pixel_is_of(server: Running, folder: Path) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (73, 92, 3), np.uint8)
+    told = ask(server, "segformer", image=base64.b64encode(png(noise)).decode(), draw=True).json()
+    parts = Image.open(io.BytesIO(base64.b64decode(told["parts"].removeprefix("data:image/png;base64,"))))
+    with Vision(folder / "segformer", offline=True) as model:
+        mask = model.segment(noise).mask
+    labels = np.array([-1, *(region["index"] for region in told["regions"])])
+    assert len(labels) > 2
+    assert (labels[np.asarray(parts)] == mask).all()
+    assert "parts" not in ask(server, "segformer").json()
+
+
 def test_a_data_url_is_a_picture_and_other_urls_are_not_opened(server: Running) -> None:
     assert ask(server, "vit", image=f"data:image/png;base64,{TEXT}").json() == ask(server, "vit").json()
     for image in ("https://example.org/a.png", "file:///etc/passwd", "data:text/plain;base64,aGk=", "data:image/png,x"):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,16 +23,22 @@ from server.running import running
 from .conftest import OpenWindow
 from .steps import expect
 
-NAMES = ("vit", "detr", "clip", "segformer", "depth-anything", "dinov2")
+NAMES = ("vit", "detr", "clip", "segformer", "depth-anything", "dinov2", "detr-masks")
 
 
-def png() -> bytes:
+def png(pixels: np.ndarray[Any, Any] | None = None) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(draw_picture(240, 320)).save(file, "PNG")
+    Image.fromarray(draw_picture(240, 320) if pixels is None else pixels).save(file, "PNG")
     return file.getvalue()
 
 
+def noise(height: int, width: int, seed: int) -> bytes:
+    return png(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.int64).astype(np.uint8))
+
+
 PICTURE = {"name": "a cat.png", "mimeType": "image/png", "buffer": png()}
+# In these the models find several regions; the second one several objects of one label.
+SEVERAL = {"segformer": noise(73, 92, 3), "detr-masks": noise(105, 76, 4)}
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,8 @@ def choose(page: Any, name: str) -> None:
     page.get_by_role("dialog", name="Choose a model").locator(".model-item", has_text=name).first.click()
 
 
-def show(page: Any) -> None:
-    page.locator(".sight input[type=file]").set_input_files(PICTURE)
+def show(page: Any, data: bytes = PICTURE["buffer"]) -> None:
+    page.locator(".sight input[type=file]").set_input_files({**PICTURE, "buffer": data})
 
 
 def test_a_picture_is_labelled(open_window: OpenWindow, link: str) -> None:
@@ -141,6 +148,49 @@ def test_regions_and_depths_lie_over_the_picture_and_can_be_taken_off(
     expect(overlay).to_have_attribute("aria-pressed", "false")
     overlay.click()
     expect(picture).to_have_attribute("src", str(drawn))
+
+
+COLOURS = "all => all.map((e) => e.style.backgroundColor)"
+
+
+@pytest.mark.parametrize("name", ["segformer", "detr-masks"])
+def test_each_region_stands_apart_and_out_where_it_is_pointed_at(open_window: OpenWindow, link: str, name: str) -> None:
+    page = open_window(link=link).page
+    choose(page, name)
+    show(page, SEVERAL[name])
+    rows, spotlight = page.locator(".sight-table tbody tr"), page.locator(".sight-spotlight")
+    expect(rows.first).to_be_visible()
+    swatches = page.locator(".sight-table .sight-swatch").evaluate_all(COLOURS)
+    assert len(set(swatches)) == len(swatches) == rows.count() > 1
+    if name == "detr-masks":
+        assert len(set(rows.locator("th").all_inner_texts())) == 1
+    page.get_by_role("heading").first.hover()  # a row may have come to be where the mouse was
+    expect(spotlight).to_have_count(0)
+    rows.last.hover()
+    expect(spotlight).to_be_visible()
+    expect(page.locator("tr.pointed")).to_have_count(1)
+    page.get_by_role("heading").first.hover()
+    expect(spotlight).to_have_count(0)
+    rows.first.locator("th span[tabindex]").focus()
+    expect(rows.first).to_have_class("pointed")
+    rows.last.locator("th span[tabindex]").focus()
+    expect(rows.last).to_have_class("pointed")
+    page.get_by_role("img", name="a cat.png").hover()
+    expect(page.locator("tr.pointed")).to_have_count(1)
+
+
+def test_there_are_no_settings_where_there_is_no_conversation(open_window: OpenWindow, link: str) -> None:
+    page = open_window(link=link).page
+    settings = page.get_by_role("button", name="Settings of this conversation")
+    settings.click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    choose(page, "vit")
+    expect(page.get_by_role("heading", name="What does it show?")).to_be_visible()
+    expect(settings).to_have_count(0)
+    page.keyboard.press("Control+,")
+    expect(page.get_by_role("heading", name="Settings")).to_have_count(0)
+    page.get_by_role("button", name="New chat").first.click()
+    expect(settings).to_be_visible()
 
 
 def test_a_vector_is_told_by_its_size_and_copied(open_window: OpenWindow, link: str) -> None:
