@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from hearth.model.vlm.load import load_config
+from hearth.model.vlm.load import load_config, sight_of_config
 from hearth.sizes import ModelSize, size_of
 
 CATALOGUE = Path(__file__).parents[1] / "src" / "hearth" / "hub" / "catalogue.toml"
@@ -18,8 +18,10 @@ CATALOGUE = Path(__file__).parents[1] / "src" / "hearth" / "hub" / "catalogue.to
 
 def computed(entry: dict[str, Any]) -> ModelSize:
     """The size of an entry's model in the formats that it is compiled to where none are asked for."""
-    config = load_config(entry["config"], entry["config"]["model_type"])
-    return size_of(config, lambda _: "bf16", "safetensors")
+    config, model_type = entry["config"], entry["config"]["model_type"]
+    decoder = load_config(config, model_type)
+    sight = sight_of_config(config, model_type, decoder)
+    return size_of(decoder, lambda _: "bf16", "safetensors", sight=None if sight is None else sight.part)
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ class Entry:
         good_at: a short phrase.
         weights_bytes, kv_bytes_per_token: memory in the default format.
         context_max: tokens that it was made for at most.
+        sees: whether it takes pictures.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry:
     weights_bytes: int
     kv_bytes_per_token: int
     context_max: int
+    sees: bool
 
     def memory_bytes(self, context: int = USUAL_CONTEXT) -> int:
         """Weights, and keys and values of `context` tokens."""
@@ -74,7 +76,8 @@ def catalogue() -> tuple[Entry, ...]:
         Entry(
             **{key: value for key, value in e.items() if key not in ("also", "config")},
             also=tuple(e["also"]),
-            context_max=e["config"]["max_position_embeddings"],
+            context_max=e["config"].get("text_config", e["config"])["max_position_embeddings"],
+            sees="vision_config" in e["config"],
         )
         for e in entries
     )

@@ -160,13 +160,15 @@ def test_models_that_suit_this_machine_are_proposed_and_those_that_are_here_are_
     for usable, most in ((2 << 30, 3), (16 << 30, 3), (1, 0)):
         monkeypatch.setattr("hearth.server.chatpage.suggestions.usable_bytes", lambda usable=usable: usable)
         found = page.get("/models/suggested")["models"]
-        assert len(found) <= most
+        chatting = [model for model in found if not model["sees"]]
+        assert len(chatting) <= most
+        assert [model["sees"] for model in found[len(chatting) :]] == [True] * bool(most)
         assert all(model["memory_bytes"] < usable for model in found)
-        assert [model["download_bytes"] for model in found] == sorted(
-            (model["download_bytes"] for model in found), reverse=True
+        assert [model["download_bytes"] for model in chatting] == sorted(
+            (model["download_bytes"] for model in chatting), reverse=True
         )
         if most:
-            assert found
+            assert chatting
 
 
 def test_a_model_gives_its_memory_back_and_opens_again(page: Page) -> None:

@@ -85,6 +85,8 @@ export interface Suggestion {
   download_bytes: number;
   memory_bytes: number;
   good_at: string;
+  /** Whether it takes pictures in a conversation. */
+  sees: boolean;
 }
 
 /** A model on its way to this device. */

@@ -88,6 +88,7 @@ function SuggestedModel({ model }: { model: Suggestion }) {
         <strong>{model.name.split("/").at(-1)}</strong>
         <span>
           {t.sizes(bytes(model.download_bytes, locale.value), bytes(model.memory_bytes, locale.value))}
+          {model.sees && ` · ${t.modelTakesPictures}`}
           {language.value === "en" && model.good_at && ` · ${model.good_at}`}
         </span>
       </span>

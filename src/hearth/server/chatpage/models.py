@@ -79,6 +79,7 @@ def routes(store: Store) -> APIRouter:
                     download_bytes=entry.download_bytes,
                     memory_bytes=entry.memory_bytes(),
                     good_at=entry.good_at,
+                    sees=entry.sees,
                 )
                 for entry in entries
             ]

@@ -159,6 +159,7 @@ class SuggestedModel(BaseModel):
     download_bytes: int
     memory_bytes: int
     good_at: str
+    sees: bool
 
 
 class SuggestedModels(BaseModel):

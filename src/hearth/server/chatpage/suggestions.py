@@ -1,4 +1,5 @@
-"""Which model to begin with: two or three of the catalogue that suit this machine, from the best to the quickest."""
+"""Which model to begin with: two or three of the catalogue that suit this machine, from the best to the quickest; and
+one that takes pictures."""
 
 from __future__ import annotations
 
@@ -18,19 +19,23 @@ _MOST: Final = 3
 def suggested(here: Sequence[str]) -> list[Entry]:
     """Entries that fit with room to spare, that nobody has to ask for, and that are not here yet.
 
-    The best one; then ones of at most half its size, so that whoever waits for a download or an answer has a choice.
+    The best one; then ones of at most half its size, so that whoever waits for a download or an answer has a choice;
+    then the best one that sees, where none is here.
 
     Args:
         here: names of the models on this device.
     """
     memory_bytes = usable_bytes()
     room = _QUICK_BYTES if memory_bytes is None else min(_QUICK_BYTES, int(_SHARE * memory_bytes))
+    names = {name.partition(":")[0] for name in here}
+    able = [entry for entry in fitting(room) if not entry.gated]
     chosen: list[Entry] = []
-    for entry in fitting(room):
-        if entry.gated or any(name.partition(":")[0] == entry.name for name in here):
+    for entry in able:
+        if entry.sees or entry.name in names:
             continue
         if not chosen or entry.download_bytes <= chosen[-1].download_bytes / 2:
             chosen.append(entry)
         if len(chosen) == _MOST:
             break
-    return chosen
+    seeing = [entry for entry in able if entry.sees]
+    return chosen if any(entry.name in names for entry in seeing) else [*chosen, *seeing[:1]]
