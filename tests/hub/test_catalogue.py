@@ -6,7 +6,7 @@ import re
 import tomllib
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tools.catalogue import computed
@@ -14,9 +14,10 @@ from tools.catalogue import computed
 from hearth import hub as models
 from hearth.errors import ModelNotFound
 from hearth.hub import packaged
-from hearth.hub.catalogue import CATALOGUE, Entry, best_first, by_short_name, catalogue, fitting
+from hearth.hub.catalogue import CATALOGUE, Entry, best_first, by_short_name, catalogue, fitting, looking
 from hearth.hub.names import parse_hub_name
 from hearth.model.text.families import FAMILIES
+from hearth.model.vision.model import Task
 
 ENTRIES = tomllib.loads(CATALOGUE.read_text())["model"]
 
@@ -42,6 +43,14 @@ def test_entries_are_whole(entry: Entry) -> None:
     assert 10 < len(entry.good_at) < 60
     assert entry.license
     assert entry.also
+
+
+def test_models_that_look_at_pictures_are_one_for_each_task() -> None:
+    assert sorted(entry.task for entry in looking()) == sorted(set(get_args(Task)) - {"embed"})
+    for entry in looking():
+        assert str(parse_hub_name(entry.name)) == entry.name
+        assert 1_000_000 < entry.download_bytes < 1_000_000_000
+        assert entry.license
 
 
 def test_every_family_and_every_size_of_machine_has_something() -> None:

@@ -1,6 +1,7 @@
-"""Which model? A list of models that Hearth runs, kept as data with the code (catalogue.toml).
+"""Which model? Lists of models that Hearth runs, kept as data with the code (catalogue.toml).
 
-Sizes in it are those of the default format; a test computes them anew from the configurations beside them.
+Sizes of language models in it are those of the default format; a test computes them anew from the configurations
+beside them.
 """
 
 from __future__ import annotations
@@ -66,6 +67,29 @@ class Entry:
         if memory_bytes is None:
             return needed
         return f"{needed}: {'fits' if self.memory_bytes() <= memory_bytes else 'too much for this machine now'}"
+
+
+@dataclass(frozen=True)
+class Looking:
+    """A model that looks at pictures.
+
+    Attributes:
+        name: `owner/name` on the hub.
+        task: what it says of a picture: `detect`, `segment` ...
+        download_bytes: what pulling it brings.
+        license: the hub's name of it.
+    """
+
+    name: str
+    task: str
+    download_bytes: int
+    license: str
+
+
+@cache
+def looking() -> tuple[Looking, ...]:
+    """Models that look at pictures, one for each task."""
+    return tuple(Looking(**entry) for entry in tomllib.loads(CATALOGUE.read_text("utf-8"))["looking"])
 
 
 @cache

@@ -169,6 +169,8 @@ def test_models_that_suit_this_machine_are_proposed_and_those_that_are_here_are_
         )
         if most:
             assert chatting
+    looking = page.get("/models/suggested")["looking"]
+    assert {model["task"] for model in looking} == {"detect", "segment", "depth", "classify", "zero_shot"}
 
 
 def test_a_model_gives_its_memory_back_and_opens_again(page: Page) -> None:

@@ -16,7 +16,7 @@ import type {
   Settings,
   Sight,
   Status,
-  Suggestion,
+  Suggestions,
 } from "./types";
 
 export class ApiError extends Error {
@@ -92,7 +92,7 @@ const at = (id: string): string => `/api/conversations/${encodeURIComponent(id)}
 export const api = {
   status: (): Promise<Status> => json("GET", "/api/status"),
   models: (): Promise<Models> => json("GET", "/api/models"),
-  suggested: async (): Promise<Suggestion[]> => (await json<{ models: Suggestion[] }>("GET", "/api/models/suggested")).models,
+  suggested: (): Promise<Suggestions> => json("GET", "/api/models/suggested"),
   async unload(name: string): Promise<void> {
     await send("POST", "/api/models/unload", { name });
   },

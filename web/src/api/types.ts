@@ -89,6 +89,18 @@ export interface Suggestion {
   sees: boolean;
 }
 
+/** A model that looks at pictures. */
+export interface SuggestedLooking {
+  name: string;
+  task: string;
+  download_bytes: number;
+}
+
+export interface Suggestions {
+  models: Suggestion[];
+  looking: SuggestedLooking[];
+}
+
 /** A model on its way to this device. */
 export interface Pull {
   name: string;

@@ -210,6 +210,8 @@ export const en = {
   pullTitle: "Get a model",
   getModel: (name: string): string => `Get ${name}`,
   sizes: (download: string, memory: string): string => `${download} to download, ${memory} of memory`,
+  toDownload: (size: string): string => `${size} to download`,
+  lookingModels: "Models that look at pictures",
   isComing: "Coming",
   comingModels: "Models on their way",
   newModels: "New models",

@@ -203,6 +203,8 @@ export const zh: Dictionary = {
   chooseOther: "选择其他模型",
   getModel: (name) => `获取 ${name}`,
   sizes: (download, memory) => `下载 ${download}，需要内存 ${memory}`,
+  toDownload: (size) => `下载 ${size}`,
+  lookingModels: "看图片的模型",
   isComing: "下载中",
   comingModels: "正在获取的模型",
   newModels: "新模型",

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { api } from "../api/client";
-import type { Model, Suggestion } from "../api/types";
+import type { Model, SuggestedLooking, Suggestion } from "../api/types";
 import { status, suspect } from "./connection";
 import { complain } from "./notices";
 import { prefs, setPrefs } from "./prefs";
@@ -11,6 +11,8 @@ const LOOK_AGAIN_MS = 700;
 
 export const models = signal<Model[] | null>(null);
 export const suggestions = signal<Suggestion[]>([]);
+/** Beside these, models that look at pictures. */
+export const suggestedLooking = signal<SuggestedLooking[]>([]);
 /** Whether the list of models is open; other parts of the page lead to it. */
 export const pickerOpen = signal(false);
 
@@ -29,7 +31,9 @@ export async function loadModels(): Promise<void> {
 
 export async function loadSuggestions(): Promise<void> {
   try {
-    suggestions.value = await api.suggested();
+    const found = await api.suggested();
+    suggestions.value = found.models;
+    suggestedLooking.value = found.looking;
   } catch (error) {
     suspect(error);
   }

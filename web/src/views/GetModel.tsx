@@ -1,11 +1,12 @@
 // Getting a model: one of those that suit this machine, or any by its name.
 
 import { Download } from "lucide";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Suggestion } from "../api/types";
 import { language, locale, text } from "../i18n";
 import { bytes } from "../numbers";
-import { suggestions } from "../state/models";
+import { suggestedLooking, suggestions } from "../state/models";
 import type { Failure } from "../state/notices";
 import { coming, pullFailure, startPull } from "../state/pulls";
 import { FailureText } from "./FailureText";
@@ -26,6 +27,7 @@ export function GetModel() {
     <form class="pull menu-section" onSubmit={submit}>
       <label for="pull-name">{t.pullTitle}</label>
       {suggestions.value.length > 0 && <SuggestedModels />}
+      {suggestedLooking.value.length > 0 && <LookingModels />}
       <div class="pull-row">
         <input
           id="pull-name"
@@ -81,24 +83,43 @@ export function SuggestedModels() {
 
 function SuggestedModel({ model }: { model: Suggestion }) {
   const t = text.value;
-  const on = coming.value.some((pull) => pull.name === model.name);
+  return (
+    <Proposed name={model.name}>
+      {t.sizes(bytes(model.download_bytes, locale.value), bytes(model.memory_bytes, locale.value))}
+      {model.sees && ` · ${t.modelTakesPictures}`}
+      {language.value === "en" && model.good_at && ` · ${model.good_at}`}
+    </Proposed>
+  );
+}
+
+/** Models that look at pictures, by what they say of one. */
+function LookingModels() {
+  const t = text.value;
+  return (
+    <details class="suggested-more">
+      <summary>{t.lookingModels}</summary>
+      <ul class="suggested">
+        {suggestedLooking.value.map(({ name, task, download_bytes }) => (
+          <Proposed key={name} name={name}>
+            {t.sightTitles[task as keyof typeof t.sightTitles]} · {t.toDownload(bytes(download_bytes, locale.value))}
+          </Proposed>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+/** A model with what is to be known of it, and a button that gets it. */
+function Proposed({ name, children }: { name: string; children: ComponentChildren }) {
+  const t = text.value;
+  const on = coming.value.some((pull) => pull.name === name);
   return (
     <li class="suggested-model">
       <span class="suggested-text">
-        <strong>{model.name.split("/").at(-1)}</strong>
-        <span>
-          {t.sizes(bytes(model.download_bytes, locale.value), bytes(model.memory_bytes, locale.value))}
-          {model.sees && ` · ${t.modelTakesPictures}`}
-          {language.value === "en" && model.good_at && ` · ${model.good_at}`}
-        </span>
+        <strong>{name.split("/").at(-1)}</strong>
+        <span>{children}</span>
       </span>
-      <button
-        type="button"
-        class="button small"
-        aria-label={t.getModel(model.name)}
-        aria-disabled={on}
-        onClick={() => on || void startPull(model.name)}
-      >
+      <button type="button" class="button small" aria-label={t.getModel(name)} aria-disabled={on} onClick={() => on || void startPull(name)}>
         <Icon of={Download} size={14} />
         {on ? t.isComing : t.pullAction}
       </button>

@@ -22,12 +22,13 @@ from hearth.server.chatpage.schema import (
     PullLine,
     PullLines,
     Status,
+    SuggestedLooking,
     SuggestedModel,
     SuggestedModels,
     Wanted,
 )
 from hearth.server.chatpage.shelf import Shelf
-from hearth.server.chatpage.suggestions import suggested
+from hearth.server.chatpage.suggestions import suggested, suggested_looking
 from hearth.server.models import Models
 from hearth.store import Store
 
@@ -82,7 +83,11 @@ def routes(store: Store) -> APIRouter:
                     sees=entry.sees,
                 )
                 for entry in entries
-            ]
+            ],
+            looking=[
+                SuggestedLooking(name=entry.name, task=entry.task, download_bytes=entry.download_bytes)
+                for entry in suggested_looking(names)
+            ],
         )
 
     @router.post("/models/unload", status_code=204)

@@ -162,8 +162,17 @@ class SuggestedModel(BaseModel):
     sees: bool
 
 
+class SuggestedLooking(BaseModel):
+    name: str
+    task: str
+    download_bytes: int
+
+
 class SuggestedModels(BaseModel):
+    """Models to get: those that chat, and those that look at pictures."""
+
     models: list[SuggestedModel]
+    looking: list[SuggestedLooking]
 
 
 class PullLine(BaseModel):

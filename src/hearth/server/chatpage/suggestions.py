@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hearth.fit import usable_bytes
-from hearth.hub.catalogue import Entry, fitting
+from hearth.hub.catalogue import Entry, Looking, fitting, looking
 
 # Of the memory that a model may take, since what else is open wants some, too; and so much that a word does not keep
 # anybody waiting: a processor reads all weights for each.
@@ -39,3 +39,8 @@ def suggested(here: Sequence[str]) -> list[Entry]:
             break
     seeing = [entry for entry in able if entry.sees]
     return chosen if any(entry.name in names for entry in seeing) else [*chosen, *seeing[:1]]
+
+
+def suggested_looking(here: Sequence[str]) -> list[Looking]:
+    """Models that look at pictures and are not here yet. All of them are small."""
+    return [entry for entry in looking() if entry.name not in here]
