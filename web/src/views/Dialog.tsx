@@ -1,7 +1,7 @@
-// A modal dialog. The browser's own element keeps the focus inside, and closes on Escape.
+// A modal dialog. The browser's own element keeps the focus inside, closes on Escape and gives the focus back.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { X } from "lucide";
 import { text } from "../i18n";
 import { IconButton } from "./Button";
@@ -16,15 +16,11 @@ interface Props {
 export function Dialog({ title, onClose, children, class: name }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
-  useEffect(() => {
+  // Not after the next frame: then it would be off the page when it is closed, and the focus be given to nobody.
+  useLayoutEffect(() => {
     const dialog = element.current!;
-    const before = document.activeElement;
     dialog.showModal();
-    return () => {
-      dialog.close();
-      // It is off the page already, so the browser gives the focus to nobody.
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
-    };
+    return () => dialog.close();
   }, []);
   return (
     <dialog
