@@ -22,7 +22,7 @@ from hearth.checkpoint.graphs import METADATA, is_graph
 from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CompileError, Unsupported, UsageError
-from hearth.prepare import COMPILE_HINT
+from hearth.prepare import COMPILE_HINT, ProgressCallback, compile_progress
 from hearth.quant.policy import Precision
 from hearth.runtime import Model, Session, TensorInfo
 
@@ -40,6 +40,7 @@ class Graph:
 
     Attributes:
         inputs, outputs: names, types, shapes.
+        sizes: those that are open: the least and the largest of each.
         metadata: texts by name that its authors put into the file, such as labels.
 
     Raises:
@@ -67,6 +68,10 @@ class Graph:
                 )
             self.inputs: Mapping[str, TensorInfo] = function.inputs
             self.outputs: Mapping[str, TensorInfo] = function.outputs
+            named = {size for tensor in self.inputs.values() for size in tensor.shape}
+            self.sizes: Mapping[str, tuple[int, int]] = {
+                name: bounds for name, bounds in self._model.info.symbols.items() if name in named
+            }
             self._session = Session(self._model, threads=threads)
         except BaseException:
             self._model.close()
@@ -97,6 +102,11 @@ class Graph:
         found = tuple(self.run(dict(zip(self.inputs, inputs, strict=True))).values())
         return found[0] if len(found) == 1 else found
 
+    @property
+    def threads(self) -> int:
+        """That compute."""
+        return self._session.threads
+
     def close(self) -> None:
         """Gives back its memory."""
         self._model.close()
@@ -121,6 +131,7 @@ def compile(  # what it is called everywhere else
     precision: Precision = "default",
     output: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Graph:
     """Compiles a graph for this machine and opens it; what was compiled before opens at once.
 
@@ -135,6 +146,7 @@ def compile(  # what it is called everywhere else
         precision: `high` computes with f32 activations; `fast` is the format int8.
         output: folder to write the bundle to; None: Hearth's cache.
         threads: that compute.
+        progress: is told how far compiling is.
 
     Raises:
         Unsupported: operations that cannot be compiled, with their places.
@@ -142,19 +154,19 @@ def compile(  # what it is called everywhere else
         CompileError: the compiler is not installed or fails, or torch cannot export the module.
     """
     if isinstance(source, str | os.PathLike):
-        return _compiled(Path(source), str(source), sizes, quant, calibrate, precision, output, threads)
+        return _compiled(Path(source), str(source), sizes, quant, calibrate, precision, output, threads, progress)
     with tempfile.TemporaryDirectory(prefix="hearth-export-") as folder:
         file = Path(folder) / "model.pt2"
         _export(source, example_inputs, dynamic_shapes, file)
         # The same module is compiled once: its file is known by what it holds, not by when it was written.
         file = file.rename(file.with_name(f"{ExportedProgram(file).digest()}.pt2"))
         os.utime(file, (0, 0))
-        return _compiled(file, type(source).__name__, sizes, quant, calibrate, precision, output, threads)
+        return _compiled(file, type(source).__name__, sizes, quant, calibrate, precision, output, threads, progress)
 
 
 def _compiled(
     path: Path, name: str, sizes: Sizes | None, quant: str | None, calibrate: str | os.PathLike[str] | None,
-    precision: Precision, output: str | os.PathLike[str] | None, threads: int | None,
+    precision: Precision, output: str | os.PathLike[str] | None, threads: int | None, progress: ProgressCallback | None,
 ) -> Graph:  # fmt: skip
     if not is_graph(path):
         raise UsageError(f"{path} is no .onnx or .pt2 file.", hint="Language models are opened with hearth.LLM.")
@@ -164,7 +176,7 @@ def _compiled(
 
         folder = compile_graph(
             path, name=name, sizes=sizes, quant=quant, precision=precision, calibration=calibration,
-            output=None if output is None else Path(output),
+            output=None if output is None else Path(output), progress=compile_progress(progress),
         )  # fmt: skip
     except ImportError as error:
         raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error

@@ -148,7 +148,7 @@ def test_any_bytes(noise: bytes, at: int, cut: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "door"), [("encoder", "hearth embed"), ("vision", "hearth vision"), ("graph", "hearth.Graph")]
+    ("kind", "door"), [("encoder", "hearth embed"), ("vision", "hearth vision"), ("graph", "hearth graph")]
 )
 def test_what_is_no_language_model_says_what_opens_it(kind: str, door: str) -> None:
     with pytest.raises(Unsupported) as refused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearth.arrays import ARRAYS, read_arrays
 from hearth.compiler.compile import Job
-from hearth.errors import CorruptFile, StorageError, Unsupported, UsageError
+from hearth.errors import StorageError, Unsupported, UsageError
 from hearth.image import read_image
 from hearth.image.folder import ENDINGS, pictures_in, spread
 from hearth.units import counted
@@ -23,7 +23,6 @@ MOST = 48
 """Examples that are looked at, of as many as there are."""
 LEAST = 8
 """Fewer do not tell what is usual."""
-_ARRAYS = ".npz"
 
 Example = Callable[[], Mapping[str, NDArray[Any]]]
 """Gives the inputs of a function for one item, a batch of one."""
@@ -47,7 +46,7 @@ class Examples:
             StorageError: it cannot be read, or holds neither pictures nor arrays.
             UsageError: it holds fewer than `LEAST`.
         """
-        arrays = sorted(path for path in folder.rglob(f"*{_ARRAYS}") if path.is_file()) if folder.is_dir() else []
+        arrays = sorted(path for path in folder.rglob(f"*{ARRAYS}") if path.is_file()) if folder.is_dir() else []
         found = arrays or pictures_in(folder, deep=True)
         if len(found) < LEAST:
             raise UsageError(
@@ -75,26 +74,15 @@ class Examples:
             Unsupported: the files are pictures, and the network looks at none.
         """
         if self.files[0].suffix.lower() not in ENDINGS:
-            return job.network.functions[0].name, [partial(_arrays, path) for path in self.files]
+            return job.network.functions[0].name, [partial(read_arrays, path) for path in self.files]
         feed = job.pictures
         if feed is None:
             raise Unsupported(
                 f"{job.name} does not look at pictures, or not at one at a time.",
-                hint=f"Calibrate it with arrays: files {_ARRAYS} of numpy, with an array for each of its inputs.",
+                hint=f"Calibrate it with arrays: files {ARRAYS} of numpy, with an array for each of its inputs.",
             )
         return feed.function, [partial(_picture, feed.inputs, path) for path in self.files]
 
 
 def _picture(inputs: Callable[[NDArray[np.uint8]], Mapping[str, NDArray[Any]]], path: Path) -> Mapping[str, Any]:
     return inputs(read_image(path))
-
-
-def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    message = f"{path} is no file of numpy arrays."
-    if not zipfile.is_zipfile(path):
-        raise CorruptFile(message, why="numpy.savez writes archives.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CorruptFile(message, why=f"{error}."[:300]) from error

@@ -9,28 +9,8 @@ from typing import Any
 import click
 
 from hearth.cli.options import compile_options, examples
-from hearth.cli.sides import sides_of
+from hearth.cli.sides import AnySize
 from hearth.errors import CompileError, UsageError
-
-
-class _Size(click.ParamType[Any]):
-    """`NAME=N` or `NAME=LEAST:MOST`; `HEIGHTxWIDTH`, without a name, for pictures."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        if (sides := sides_of(str(value))) is not None:
-            return "", sides
-        name, _, numbers = str(value).rpartition("=")
-        least, _, most = numbers.partition(":")
-        if not name or not least.isdecimal() or (":" in numbers and not most.isdecimal()):
-            self.fail(f"{value!r} is no HxW, NAME=N or NAME=LEAST:MOST.", param, ctx)
-        low, high = int(least), int(most or least)
-        if not 1 <= low <= high < 1 << 31:
-            self.fail(f"{value!r} is no size.", param, ctx)
-        return name, (low, high) if most else low
 
 
 @click.command(
@@ -51,7 +31,7 @@ class _Size(click.ParamType[Any]):
 @click.option(
     "--size",
     "sizes",
-    type=_Size(),
+    type=AnySize(),
     multiple=True,
     metavar="HxW|NAME=N[:MOST]",
     help="Height and width of the pictures that a model is to take. Or a size that an ONNX or PyTorch graph leaves"

@@ -43,6 +43,7 @@ VERBS = {
     "rerank": "Rank documents by how well they answer a query.",
     "classify": "Label texts, or places in them.",
     "vision": "Say what pictures show.",
+    "graph": "Run any network on arrays: an ONNX file, a PyTorch export.",
     "models": "Show which models fit this machine.",
     "pull": "Download a model.",
     "list": "Show which models are here.",

@@ -38,7 +38,7 @@ def command(model: str, context: int | None, quant: str | None, head: str | None
     from hearth.runtime.memory import available_bytes
 
     if is_graph(path := Path(model)) and path.exists():
-        from hearth.cli.graphs import show_graph
+        from hearth.cli.show_graph import show_graph
 
         if context or quant or head:
             raise UsageError(f"{model} is a graph.", why="--context, --quant and --head are for other models.")

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from hearth.checkpoint.graphs import METADATA, open_graph
+from hearth.checkpoint.mapped import MAX_JSON_BYTES, read_text
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.compiler.compile import Calibration, CompileOptions, Job, PictureFeed, compile_job
 from hearth.compiler.formats import formats_of
-from hearth.image.preprocess import Exactly
-from hearth.image.tensor import as_tensor, rules_beside, shape_for_pictures
+from hearth.image.config import FILE as PICTURE_RULES
+from hearth.image.tensor import as_input, rules_beside, shape_for_pictures
 from hearth.quant.policy import Precision, row_choice
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def graph_job(
 ) -> Job:
     """What there is to compile of a graph."""
     network = _network(checkpoint, sizes)
+    rules = _rules_for_pictures(checkpoint.path.parent)
     formats = formats_of(network, quant, precision, checkpoint.kind)
     body = [fmt.name for parameter, fmt in formats.items() if network.role(parameter) == "body"]
 
@@ -88,6 +90,8 @@ def graph_job(
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:
             save_tokenizer(tokenizer, folder)
+        if rules is not None:
+            (folder / PICTURE_RULES).write_text(rules, encoding="utf-8")
 
     return Job(
         name=name,
@@ -98,7 +102,7 @@ def graph_job(
         formats=formats,
         quant=", ".join(fmt for fmt, _ in Counter(body).most_common()) or "f32",
         precision=precision,
-        identity=sorted(sizes.items()),
+        identity=(sorted(sizes.items()), rules),
         write=write,
     )
 
@@ -117,8 +121,14 @@ def picture_feed(network: Network, folder: Path) -> PictureFeed | None:
     shape = shape_for_pictures(sizes)
     if shape is None:
         return None
-    rules = replace(rules_beside(folder), fit=Exactly(shape.height, shape.width), crop=None, divisor=1)
-    return PictureFeed(function.name, lambda pixels: {given.name: as_tensor(rules.apply(pixels), shape)})
+    rules = rules_beside(folder)
+    return PictureFeed(function.name, lambda pixels: {given.name: as_input(pixels, rules, shape)})
+
+
+def _rules_for_pictures(folder: Path) -> str | None:
+    """What lies beside a graph's file to say how pictures are given to it: it goes into the bundle as it is."""
+    path = folder / PICTURE_RULES
+    return read_text(path, MAX_JSON_BYTES) if path.is_file() else None
 
 
 def _network(checkpoint: OnnxCheckpoint | ExportedProgram, sizes: Sizes) -> Network:

@@ -74,7 +74,7 @@ def _open_file(path: Path) -> Source:
         raise Unsupported(
             f"{path} is a graph of arrays, no language model.",
             why="It says what is computed, not how its numbers are words.",
-            hint=f"Compile it with `hearth compile {path}`, and run it with `hearth.Graph` in Python.",
+            hint=f"Run it with `hearth graph {path}`, or with hearth.compile in Python.",
         )
     if path.name == "config.json" or any(form.is_weights(path.name) for form in FORMS):
         raise ModelNotFound(f"{path} is a part of a model.", hint=f"Name its folder: {path.parent}")

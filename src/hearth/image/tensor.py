@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearth.image.config import FILE, IMAGENET, read_preprocess
-from hearth.image.preprocess import Preprocess
+from hearth.image.preprocess import Exactly, Preprocess
 
 _COLOURS = (3, 1)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -46,14 +46,30 @@ def shape_for_pictures(sizes: Sequence[int]) -> TensorShape | None:
     return TensorShape(first, middle, last, colours_first=False) if last in _COLOURS else None
 
 
+COLOURS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "imagenet": IMAGENET,
+    "unit": ((0.0,) * 3, (1.0,) * 3),
+    "signed": ((0.5,) * 3, (0.5,) * 3),
+    "bytes": ((0.0,) * 3, (1 / 255,) * 3),
+}
+"""Mean and deviation of what networks take of a picture: as ImageNet's, from 0 to 1, from -1 to 1, from 0 to 255."""
+
+
+def rules_of(colours: str) -> Preprocess:
+    """The rules of one of `COLOURS`."""
+    mean, std = COLOURS[colours]
+    return Preprocess(fit=None, resample="bilinear", mean=mean, std=std)
+
+
 def rules_beside(folder: Path) -> Preprocess:
     """The rules in the folder of a graph's file, or those that most networks were trained with: ImageNet's."""
-    if (folder / FILE).is_file():
-        return read_preprocess(folder, {})
-    return Preprocess(fit=None, resample="bilinear", mean=IMAGENET[0], std=IMAGENET[1])
+    return read_preprocess(folder, {}) if (folder / FILE).is_file() else rules_of("imagenet")
 
 
-def as_tensor(pixels: NDArray[np.float32], shape: TensorShape) -> NDArray[np.float32]:
-    """A prepared picture f32 (height, width, 3) as the input of a graph, for a batch of one."""
-    values = pixels if shape.colours == len(_LUMA) else (pixels @ _LUMA)[..., None]
+def as_input(pixels: NDArray[np.uint8], rules: Preprocess, shape: TensorShape) -> NDArray[np.float32]:
+    """A picture u8 (height, width, 3) as the input of a graph, for a batch of one: resized to its size, whatever shape
+    it had, with the colours of `rules`."""
+    rules = replace(rules, fit=Exactly(shape.height, shape.width), crop=None, divisor=1)
+    prepared = rules.apply(pixels)
+    values = prepared if shape.colours == len(_LUMA) else (prepared @ _LUMA)[..., None]
     return np.ascontiguousarray((values.transpose(2, 0, 1) if shape.colours_first else values)[None])

@@ -124,7 +124,7 @@ def refuse_bundle(place: str, kind: str, family: str) -> NoReturn:
         raise Unsupported(
             f"{place} is a graph of arrays ({family}).",
             why="It says what is computed, not what its numbers mean.",
-            hint="Run it with hearth.Graph in Python.",
+            hint=f"Run it with `hearth graph {place}`, or with hearth.Graph in Python.",
         )
     raise Unsupported(f"{place} is {found.what} ({family}).", why=found.cannot, hint=found.hint)
 

@@ -43,7 +43,7 @@ class EncoderPreparer(Preparer):
         if source.kind == "onnx" and not found:
             raise Unsupported(
                 f"The configuration beside {source.path} is of no encoder that Hearth knows.",
-                hint=f"Compile the graph alone with `hearth compile {source.path}`, and run it with `hearth.Graph`.",
+                hint=f"Run the graph alone with `hearth graph {source.path}`, or with hearth.compile in Python.",
             )
         return found
 

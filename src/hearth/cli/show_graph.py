@@ -49,7 +49,7 @@ def show_graph(path: Path, as_json: bool) -> None:
     ]
     print_facts([fact for fact in facts if fact[1]])
     rows = [
-        (side, item.name, _TYPES.get(item.dtype, item.dtype), _shape(item.shape))
+        (side, item.name, _TYPES.get(item.dtype, item.dtype), shape_text(item.shape))
         for side, items in (("input", about.inputs), ("output", about.outputs))
         for item in items
     ]
@@ -62,7 +62,8 @@ def _some(words: Sequence[str]) -> str:
     return ", ".join(words[:_SOME]) + more
 
 
-def _shape(sizes: Sequence[int | str | None] | None) -> str:
+def shape_text(sizes: Sequence[int | str | None] | None) -> str:
+    """`1 x 3 x n`; "" where nothing is known."""
     if sizes is None:
         return ""
     return " x ".join("?" if size is None else str(size) for size in sizes) or "one number"
