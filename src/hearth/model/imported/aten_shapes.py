@@ -14,6 +14,7 @@ from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.moves import (
     binary,
     broadcast,
+    broadcast_shape,
     part,
     permute,
     reshape,
@@ -235,6 +236,11 @@ def _pixel_unshuffle(c: Context) -> Any:
     return reshape(c.g, moved, [b, depth * r * r, h // r, w // r])
 
 
+def _broadcast_tensors(c: Context) -> Any:
+    parts = [c.tensor(x) for x in c.get("tensors")]
+    return [[broadcast(c.g, x, broadcast_shape(c.g, parts)) for x in parts]]
+
+
 def _sym_size(c: Context) -> Any:
     return c.shape()[c.axis()]
 
@@ -250,5 +256,6 @@ SHAPES: dict[str, Converter] = {
     "pad": _pad, "constant_pad_nd": _pad, "reflection_pad2d": lambda c: _pad_as(c, "reflect"),
     "replication_pad2d": lambda c: _pad_as(c, "replicate"), "tril": _triangle(upper=False),
     "triu": _triangle(upper=True), "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle,
-    "sym_size": _sym_size, "sym_numel": lambda c: c.g.simplified(math.prod(c.shape())),
+    "broadcast_tensors": _broadcast_tensors, "sym_size": _sym_size,
+    "sym_numel": lambda c: c.g.simplified(math.prod(c.shape())),
 }  # fmt: skip

@@ -12,9 +12,11 @@ from hearth.model.imported.assemble import Converted, network_of
 from hearth.model.imported.aten_context import Context, Converter
 from hearth.model.imported.aten_elementwise import ELEMENTWISE
 from hearth.model.imported.aten_made import MADE, SIZES
+from hearth.model.imported.aten_maps import MAPS
 from hearth.model.imported.aten_neural import NEURAL
 from hearth.model.imported.aten_parts import PARTS
 from hearth.model.imported.aten_recurrent import RECURRENT
+from hearth.model.imported.aten_reductions import REDUCTIONS
 from hearth.model.imported.aten_shapes import SHAPES
 from hearth.model.imported.converting import Bounds, Failures, Missing, attempt, needed
 from hearth.model.imported.graph import Graph
@@ -25,7 +27,7 @@ from hearth.model.network import Network
 CONVERTERS: dict[str, Converter] = {
     **{
         f"aten.{name}": converter
-        for table in (ELEMENTWISE, SHAPES, PARTS, MADE, NEURAL, RECURRENT)
+        for table in (ELEMENTWISE, SHAPES, PARTS, MADE, NEURAL, MAPS, REDUCTIONS, RECURRENT)
         for name, converter in table.items()
     },
     **SIZES,

@@ -18,15 +18,19 @@ from hearth.model.imported.inputs import Wanted, as_wanted, declare, symbols_of
 from hearth.model.imported.onnx_attention import ATTENTION
 from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_elementwise import ELEMENTWISE
+from hearth.model.imported.onnx_maps import MAPS
 from hearth.model.imported.onnx_neural import NEURAL
 from hearth.model.imported.onnx_quantised import QUANTISED
 from hearth.model.imported.onnx_recurrent import RECURRENT
+from hearth.model.imported.onnx_reductions import REDUCTIONS
 from hearth.model.imported.onnx_shapes import SHAPES
 from hearth.model.imported.onnx_sizes import SIZES, is_of_sizes
 from hearth.model.imported.rules import RULES
 from hearth.model.network import Network
 
-CONVERTERS: dict[str, Converter] = {**ELEMENTWISE, **SHAPES, **NEURAL, **ATTENTION, **QUANTISED, **RECURRENT}
+CONVERTERS: dict[str, Converter] = {
+    **ELEMENTWISE, **SHAPES, **NEURAL, **MAPS, **REDUCTIONS, **ATTENTION, **QUANTISED, **RECURRENT,
+}  # fmt: skip
 _DTYPES = {
     "f32": "float32", "f16": "float32", "f64": "float32", "bf16": "float32", "int64": "int32", "int32": "int32",
     "int16": "int32", "uint16": "int32", "uint32": "int32", "uint64": "int32", "uint8": "uint8", "int8": "int8",

@@ -12,9 +12,11 @@ from hearth.model.imported.graph import Array
 from hearth.model.imported.moves import binary, conv2d_nchw, linear, number
 from hearth.model.imported.onnx_context import Context, Converter
 from hearth.model.imported.onnx_elementwise import ELEMENTWISE
-from hearth.model.imported.onnx_neural import NEURAL, windows
+from hearth.model.imported.onnx_maps import MAPS, windows
+from hearth.model.imported.onnx_neural import NEURAL
+from hearth.model.imported.onnx_reductions import REDUCTIONS
 
-FLOATS: dict[str, Converter] = {**ELEMENTWISE, **NEURAL}
+FLOATS: dict[str, Converter] = {**ELEMENTWISE, **NEURAL, **MAPS, **REDUCTIONS}
 _TYPES = {2: np.dtype(np.uint8), 3: np.dtype(np.int8), 4: np.dtype(np.uint16), 5: np.dtype(np.int16)}
 
 
