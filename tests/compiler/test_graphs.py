@@ -103,12 +103,12 @@ def test_models_of_another_kind_are_no_graphs(tmp_path: Path, cache: Path) -> No
 
 QUICK = (
     "vit", "dinov2", "convnext", "mobile", "t5", "clip_text", "bert", "sd3", "functions", "pooled_opset20", "indices",
-    "recurrent_opset17", "resizes",
+    "recurrent_opset17", "resizes", "sampled_opset16",
 )  # fmt: skip
 SLOW = (
     "bert_opset14", "clip", "clip_vision", "conditional_detr", "deberta_opset17", "deit", "depth_anything", "detr",
     "detr_opset16", "dinov2_opset18", "dinov3", "flux", "mobile_bytes", "mobile_opset11", "mobile_opset18", "mobilevit",
-    "pixart", "pooled", "pooled_bytes", "recurrent", "resnet", "rt_detr", "sam_vision", "segformer",
+    "pixart", "pooled", "pooled_bytes", "recurrent", "resnet", "rt_detr", "sam_vision", "sampled", "segformer",
     "segformer_opset14", "siglip", "swin", "swin_opset17", "swinv2", "swinv2_opset20", "taesd", "unet", "unet_opset20",
     "vae_decoder", "vae_encoder", "vit_opset14", "yolos",
 )  # fmt: skip

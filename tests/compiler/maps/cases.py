@@ -159,7 +159,7 @@ RESIZES = tuple(
 GRID_SIZE = (5, 7)
 GRIDS = tuple(
     (mode, padding, corners)
-    for mode in ("bilinear", "nearest")
+    for mode in ("bilinear", "nearest", "bicubic")
     for padding in ("zeros", "border", "reflection")
     for corners in (False, True)
 )

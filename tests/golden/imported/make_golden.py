@@ -43,6 +43,7 @@ ONNX: dict[str, tuple[str, int, dict[str, dict[int, str]]]] = {
     "deberta_opset17": ("deberta", 17, OPEN),
     "recurrent_opset17": ("recurrent", 17, {"x0": {0: "batch", 1: "length"}}),
     "mobile_bytes": ("mobile", 17, {}),
+    "sampled_opset16": ("sampled", 16, {}),
 }
 # Axes of programs that stay open.
 DYNAMIC: dict[str, list[dict[int, str]]] = {

@@ -127,10 +127,26 @@ def resizes() -> Made:
     return Resizes(), (image(12, 10, 2),)
 
 
+class Sampled(torch.nn.Module):
+    """A map at places of a grid, with four pixels along each axis for each of them, also beyond its edges."""
+
+    def forward(self, x: torch.Tensor, grid: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(
+            torch.nn.functional.grid_sample(x, grid, mode="bicubic", padding_mode=padding, align_corners=corners)
+            for padding in ("zeros", "border", "reflection")
+            for corners in (False, True)
+        )
+
+
+def sampled() -> Made:
+    return Sampled(), (image(6, 7, 2), torch.rand(1, 3, 9, 2) * 5 - 2.5)
+
+
 RECIPES: dict[str, Callable[[], Made]] = {
     "functions": functions,
     "mobile": mobile,
     "recurrent": recurrent,
     "indices": indices,
     "resizes": resizes,
+    "sampled": sampled,
 }

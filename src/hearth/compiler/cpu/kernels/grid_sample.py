@@ -14,13 +14,15 @@ from tvm import tirx
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, broadcast, cast, f32, i64, llvm
 
 LANES = 16
+_ALPHA = -0.75
+"""Of the cubic convolution (Keys 1981), as torch and ONNX have it."""
 
 
 @dataclass(frozen=True)
 class GridSampleSpec:
     """Which sampling: names as torch has them."""
 
-    mode: Literal["bilinear", "nearest"] = "bilinear"
+    mode: Literal["bilinear", "nearest", "bicubic"] = "bilinear"
     padding: Literal["zeros", "border", "reflection"] = "zeros"
     align_corners: bool = False
 
@@ -57,7 +59,7 @@ def grid_sample(spec: GridSampleSpec) -> Kernel:
             for at, weight in corners:
                 # A corner outside reads some pixel for nothing: whatever that holds, it does not count.
                 value = k.let(x.load(at + c, LANES), "x")
-                counts = broadcast(weight > f32(0.0), LANES)
+                counts = broadcast(tirx.NE(weight, f32(0.0)), LANES)
                 product = tirx.Select(counts, value * broadcast(weight, LANES), f32(0.0, LANES))
                 total = k.let(total + product, "sum")
             k.store(y, unit * ld + c, total)
@@ -74,19 +76,53 @@ def _axis(k: Kernel, spec: GridSampleSpec, given: Expr, size: Expr) -> list[tupl
     else:
         at = ((given + f32(1.0)) * real - f32(1.0)) * f32(0.5)
     at = k.opaque(at, "position")
-    if spec.padding == "reflection":
-        at = _reflected(k, at, f32(0.0), last) if spec.align_corners else _reflected(k, at, f32(-0.5), real)
-    if spec.padding == "zeros":
-        # Far outside is as good as just outside, and NaN too: integers must hold what follows.
-        at = k.opaque(tirx.min(tirx.max(at, f32(-2.0)), real + f32(1.0)), "position")
-    else:
-        at = k.opaque(tirx.min(tirx.max(at, f32(0.0)), last), "position")
+    if spec.mode == "bicubic":
+        return _cubic_taps(k, spec, at, size, real)
+    at = _into_map(k, spec, at, real)
     if spec.mode == "nearest":
         return [_inside(k, cast("int64", llvm("llvm.rint", "float32", at)), f32(1.0), size)]
     whole = k.opaque(llvm("llvm.floor", "float32", at), "whole")
     part = k.opaque(at - whole, "part")
     first = k.opaque(cast("int64", whole), "first")
     return [_inside(k, first, f32(1.0) - part, size), _inside(k, first + 1, part, size)]
+
+
+def _into_map(k: Kernel, spec: GridSampleSpec, at: Expr, real: Expr) -> Expr:
+    """A position as the padding has it; with zeros it may lie outside."""
+    last = k.opaque(real - f32(1.0), "last")
+    if spec.padding == "reflection":
+        at = _reflected(k, at, f32(0.0), last) if spec.align_corners else _reflected(k, at, f32(-0.5), real)
+    if spec.padding == "zeros":
+        # Far outside is as good as just outside, and NaN too: integers must hold what follows.
+        return k.opaque(tirx.min(tirx.max(at, f32(-2.0)), real + f32(1.0)), "position")
+    return k.opaque(tirx.min(tirx.max(at, f32(0.0)), last), "position")
+
+
+def _cubic_taps(k: Kernel, spec: GridSampleSpec, at: Expr, size: Expr, real: Expr) -> list[tuple[Expr, Expr]]:
+    """Four pixels around a position; here it is they that the padding brings into the map."""
+    if spec.padding != "reflection":
+        at = k.opaque(tirx.min(tirx.max(at, f32(-4.0)), real + f32(3.0)), "position")
+    whole = k.opaque(llvm("llvm.floor", "float32", at), "whole")
+    part = k.opaque(at - whole, "part")
+    taps = []
+    for i, weight in enumerate(_cubic(k, part)):
+        place = _into_map(k, spec, k.opaque(whole + f32(i - 1.0), "place"), real)
+        taps.append(_inside(k, cast("int64", place), weight, size))
+    return taps
+
+
+def _cubic(k: Kernel, part: Expr) -> list[Expr]:
+    """Weights of the pixels 1 + part, part, 1 - part and 2 - part away."""
+    rest = k.opaque(f32(1.0) - part, "rest")
+
+    def near(x: Expr) -> Expr:
+        return ((f32(_ALPHA + 2) * x - f32(_ALPHA + 3)) * x) * x + f32(1.0)
+
+    def far(x: Expr) -> Expr:
+        return ((f32(_ALPHA) * x - f32(5 * _ALPHA)) * x + f32(8 * _ALPHA)) * x - f32(4 * _ALPHA)
+
+    further = [k.opaque(each + f32(1.0), "away") for each in (part, rest)]
+    return [far(further[0]), near(part), near(rest), far(further[1])]
 
 
 def _inside(k: Kernel, at: Expr, weight: Expr, size: Expr) -> tuple[Expr, Expr]:

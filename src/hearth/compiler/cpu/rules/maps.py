@@ -79,8 +79,8 @@ def _resize2d(graph: Graph, value: Any, s: Selection) -> Any:
 def _grid_sample(graph: Graph, value: Any, s: Selection) -> Any:
     x, grid = value.args
     attrs = value.attrs
-    if str(attrs.layout) != "NHWC" or str(attrs.method) not in ("bilinear", "nearest"):
-        raise Unsupported(f"Maps in the layout {attrs.layout} cannot be sampled by {attrs.method} yet.")
+    if str(attrs.layout) != "NHWC":
+        raise Unsupported(f"Maps in the layout {attrs.layout} cannot be sampled yet.")
     spec = GridSampleSpec(str(attrs.method), str(attrs.padding_mode), bool(attrs.align_corners))  # type: ignore[arg-type]
     kernel = s.use(spec.name, lambda isa: grid_sample(spec))
     images, height, width, channels = sizes(x.ty.shape)
