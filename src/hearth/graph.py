@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hearth.bundle import open_bundle, require_trusted
 from hearth.calibrate import calibration_of
-from hearth.checkpoint.graphs import METADATA, is_graph
+from hearth.checkpoint.graphs import CHAIN, METADATA, is_graph
 from hearth.checkpoint.mapped import read_json_object, written_by_compiler
 from hearth.checkpoint.pt2 import ExportedProgram
 from hearth.errors import CompileError, Unsupported, UsageError
@@ -28,6 +29,15 @@ from hearth.runtime import Model, Session, TensorInfo
 
 Sizes = Mapping[str, int | tuple[int, int]]
 _FUNCTION = "main"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Functions of a bundle that run one after another (`model.network.Chain`)."""
+
+    functions: tuple[str, ...]
+    cuts: Mapping[str, tuple[str, str]]
+    outputs: tuple[str, ...]
 
 
 class Graph:
@@ -59,7 +69,8 @@ class Graph:
         self.metadata: Mapping[str, str] = _metadata(opened.path)
         self._model = Model(opened.path)
         try:
-            function = self._model.info.functions.get(_FUNCTION)
+            functions = self._model.info.functions
+            function = functions.get(_FUNCTION)
             if function is None or function.door:
                 raise Unsupported(
                     f"{opened.manifest.source_name} is no graph of arrays.",
@@ -67,7 +78,9 @@ class Graph:
                     hint="Language models are opened with hearth.LLM.",
                 )
             self.inputs: Mapping[str, TensorInfo] = function.inputs
-            self.outputs: Mapping[str, TensorInfo] = function.outputs
+            self._chain = _chain(opened.path) or Chain((_FUNCTION,), {}, tuple(function.outputs))
+            given = {name: tensor for each in self._chain.functions for name, tensor in functions[each].outputs.items()}
+            self.outputs: Mapping[str, TensorInfo] = {name: given[name] for name in self._chain.outputs}
             named = {size for tensor in self.inputs.values() for size in tensor.shape}
             self.sizes: Mapping[str, tuple[int, int]] = {
                 name: bounds for name, bounds in self._model.info.symbols.items() if name in named
@@ -89,8 +102,19 @@ class Graph:
         """
         given = {name: _narrowed(np.asarray(values)) for name, values in inputs.items()}
         with self._lock:
-            found = self._session.run(_FUNCTION, given)
-            return {name: array.copy() for name, array in found.items()}
+            return self._run(given)
+
+    def _run(self, known: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Runs function after function, each on what is known by then."""
+        functions, chain = self._model.info.functions, self._chain
+        for name in chain.functions:
+            wanted = known if name == _FUNCTION else {each: known[each] for each in functions[name].inputs}
+            found = {each: array.copy() for each, array in self._session.run(name, wanted).items()}
+            known = known | found
+            for cut, (whole, count) in chain.cuts.items():
+                if count in found:
+                    known[cut] = known[whole][: int(found[count][0])]
+        return {name: known[name] for name in chain.outputs}
 
     def __call__(self, *inputs: ArrayLike) -> NDArray[Any] | tuple[NDArray[Any], ...]:
         """The one output, or all in order, for arrays in the order of `self.inputs`."""
@@ -209,6 +233,17 @@ def _export(source: Any, example_inputs: Sequence[Any] | None, dynamic_shapes: A
     if not isinstance(program, torch.export.ExportedProgram):
         raise UsageError(f"A {type(source).__name__} cannot be compiled.", hint="Give a file or a torch.nn.Module.")
     torch.export.save(program.run_decompositions({}), file)
+
+
+def _chain(folder: Path) -> Chain | None:
+    """How a bundle's functions make up one; None: it has one. Raises CorruptFile."""
+    path = folder / CHAIN
+    with written_by_compiler(path):
+        if not path.is_file():
+            return None
+        told = read_json_object(path)
+        cuts = {str(name): (str(whole), str(count)) for name, (whole, count) in told["cuts"].items()}
+        return Chain(tuple(map(str, told["functions"])), cuts, tuple(map(str, told["outputs"])))
 
 
 _NARROWER = {np.dtype(np.int64): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.float32),

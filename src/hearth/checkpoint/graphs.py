@@ -10,6 +10,8 @@ from hearth.errors import ModelNotFound, Unsupported
 
 METADATA = "metadata.json"
 """In a bundle: what the graph's file says of it (`OnnxCheckpoint.metadata`)."""
+CHAIN = "chain.json"
+"""In a bundle of several functions that make up one: which are run one after another, and what each gives the next."""
 GRAPHS = (".onnx", ".pt2")
 """Endings of their names."""
 

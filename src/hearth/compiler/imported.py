@@ -6,11 +6,11 @@ import importlib.util
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from hearth.checkpoint.graphs import METADATA, open_graph
+from hearth.checkpoint.graphs import CHAIN, METADATA, open_graph
 from hearth.checkpoint.mapped import MAX_JSON_BYTES, read_text
 from hearth.checkpoint.onnx import OnnxCheckpoint
 from hearth.checkpoint.tokenizer_files import save_tokenizer
@@ -90,6 +90,9 @@ def graph_job(
         tokenizer = checkpoint.tokenizer()
         if tokenizer is not None:
             save_tokenizer(tokenizer, folder)
+        if network.chain is not None:
+            chain = {"functions": [function.name for function in network.functions], **asdict(network.chain)}
+            (folder / CHAIN).write_text(json.dumps(chain), encoding="utf-8")
         if rules is not None:
             (folder / PICTURE_RULES).write_text(rules, encoding="utf-8")
 
@@ -113,7 +116,7 @@ def picture_feed(network: Network, folder: Path) -> PictureFeed | None:
     Args:
         folder: of the graph's file, beside which the rules for its pictures may lie.
     """
-    (function,) = network.functions
+    function = network.functions[0]
     if len(function.inputs) != 1 or function.inputs[0].dtype != "float32":
         return None
     given = next(p for p in network.build()[function.name].params if p.name == function.inputs[0].name)

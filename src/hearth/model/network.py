@@ -70,6 +70,21 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """How functions make up one whole whose sizes depend on values: they run in their order, each on what the caller
+    and those before it gave, by name.
+
+    Attributes:
+        cuts: names of inputs that are the first rows of an output of an earlier function: that one, and the output
+            i32 [1] that says how many rows.
+        outputs: of the whole, in order.
+    """
+
+    cuts: Mapping[str, tuple[str, str]]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Network:
     """One or more functions over shared parameters and states.
 
@@ -85,6 +100,7 @@ class Network:
             parameters and states of these names, in any order.
         coarse: rows that may be computed more coarsely: by the symbol that counts rows the one that counts the first
             of them, which may.
+        chain: how its functions belong together; None: each is for itself.
     """
 
     functions: tuple[Function, ...]
@@ -95,6 +111,7 @@ class Network:
     roles: Mapping[str, Role] = field(default_factory=dict)
     states: tuple[State, ...] = ()
     coarse: Mapping[str, str] = field(default_factory=dict)
+    chain: Chain | None = None
 
     def role(self, parameter: str) -> Role:
         return self.roles.get(parameter, "exact")

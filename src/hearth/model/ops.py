@@ -194,6 +194,40 @@ def recurrent(z: Any, r: Any, bias: Any, h: Any, c: Any | None = None, *, cell: 
     return hearth_op("recurrent", args, states if c is None else [states, c.ty], cell=cell, reverse=reverse)
 
 
+def non_max_suppression(boxes: Any, scores: Any, *, most: int, iou: float, score: float | None = None) -> Any:
+    """Of boxes that overlap the ones with the highest score, for each class of each image.
+
+    boxes (b, n, 4): two opposite corners, the lesser of each coordinate first; scores (b, k, n). i32 (b * k * most, 3):
+    image, class and number of each box that is kept, by image, class and falling score, zeros behind the last one;
+    and i32 (1,): how many there are.
+
+    Args:
+        most: boxes that are kept of a class.
+        iou: a box goes where its intersection over union with one that is kept is larger.
+        score: only boxes with a higher score count; None: all do.
+    """
+    b, k, _ = scores.ty.shape
+    found = [relax.TensorType((b * k * most, 3), "int32"), relax.TensorType((1,), "int32")]
+    about = {} if score is None else {"score": score}
+    return hearth_op("non_max_suppression", [boxes, scores], found, most=most, iou=iou, **about)
+
+
+def non_zero(x: Any) -> Any:
+    """Where a bool array (...) of r axes is true: i32 (elements, r), in the order of places, zeros behind the last one;
+    and i32 (1,): how many there are."""
+    total: Any = 1
+    for size in x.ty.shape:
+        total = total * size
+    found = [relax.TensorType((total, len(x.ty.shape)), "int32"), relax.TensorType((1,), "int32")]
+    return hearth_op("non_zero", [x], found)
+
+
+def first_rows(x: Any, count: Any, rows: Any) -> Any:
+    """The first rows of x (n, ...), as many as `count` i32 (1,) says, which the size `rows` stands for. Never compiled:
+    functions end before it (`imported/chain.py`)."""
+    return hearth_op("first_rows", [x, count], relax.TensorType((rows, *list(x.ty.shape)[1:]), str(x.ty.dtype)))
+
+
 def rope_table(positions: Any, inv_freq: Any, attention_factor: float = 1.0, streams: Sequence[int] = ()) -> Any:
     """cos and sin of positions i32 (n,) times inv_freq (r,): two of (n, r), multiplied by the factor.
 

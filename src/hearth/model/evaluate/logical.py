@@ -10,6 +10,7 @@ import numpy as np
 
 from hearth.model.evaluate import pillow
 from hearth.model.evaluate.neural import convolve, convolve_transposed
+from hearth.model.evaluate.picks import non_max_suppression, non_zero
 from hearth.model.evaluate.recurrent import recurrent
 from hearth.model.evaluate.reductions import softmax
 from hearth.model.evaluate.values import Array, Attributes, Operation, wide
@@ -173,5 +174,7 @@ LOGICAL: dict[str, Operation] = {
     "rope_table": _rope_table,
     "rotary": _rotary,
     "recurrent": recurrent,
+    "non_max_suppression": non_max_suppression,
+    "non_zero": non_zero,
     "pixels": _pixels,
 }

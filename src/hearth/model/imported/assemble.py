@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import tvm
 from tvm import relax
 from tvm.relax import op
 
 from hearth.errors import Unsupported
 from hearth.model.calls import arguments, live_bindings, operands, operation
+from hearth.model.imported.chain import ChainOf, is_chain
 from hearth.model.imported.graph import Graph, replaced
 from hearth.model.imported.inputs import MOST_AXES
 from hearth.model.network import Dtype, Function, Input, Network, Role
@@ -42,18 +44,22 @@ def network_of(g: Graph, convert: Callable[[], Converted]) -> Network:
     read = dict.fromkeys(var for value in bindings.values() for var in operands(value))
     named = _named(g, [var for var in g.known if var in read], set(inputs))
     bodies = {var: Input(name, _dtype(var), *_bounds(g, var, bindings)) for name, var in inputs.items()}
+    about: dict[str, Any] = {
+        "symbols": dict(g.bounds),
+        "shapes": {param.name: tuple(int(dim) for dim in g.shape(var)) for var, param in named.items()},
+        "sources": {param.name: g.source_of(var) for var, param in named.items()},
+        "roles": {named[var].name: role for var, role in _roles(g, bindings).items()},
+    }
+    if is_chain(bindings):
+        results = dict(zip(outputs, bindings.pop(function.body.body).fields, strict=True))
+        made, functions, chain = ChainOf(g, inputs, bodies, results, bindings, named).functions()
+        whole = tvm.IRModule(made)
+        return Network(functions=functions, build=lambda: whole, chain=chain, **about)
     block = relax.DataflowBlock([relax.VarBinding(var, replaced(value, named)) for var, value in bindings.items()])
     body = relax.SeqExpr([block], function.body.body)
     whole = relax.Function([*inputs.values(), *named.values()], body, function.ret_ty, True, function.attrs)
     module.update_func(module.get_global_var(FUNCTION), whole.with_attr("num_input", len(inputs)))
-    return Network(
-        functions=(Function(FUNCTION, tuple(bodies.values()), tuple(outputs)),),
-        symbols=dict(g.bounds),
-        shapes={param.name: tuple(int(dim) for dim in g.shape(var)) for var, param in named.items()},
-        sources={param.name: g.source_of(var) for var, param in named.items()},
-        roles={named[var].name: role for var, role in _roles(g, bindings).items()},
-        build=lambda: module,
-    )
+    return Network((Function(FUNCTION, tuple(bodies.values()), tuple(outputs)),), build=lambda: module, **about)
 
 
 def _result(g: Graph, name: str, var: Any) -> Any:

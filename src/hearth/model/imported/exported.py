@@ -10,6 +10,7 @@ from hearth.checkpoint.pt2 import ExportedNode, ExportedProgram, Ref, Symbol
 from hearth.errors import Unsupported
 from hearth.model.imported.assemble import Converted, network_of
 from hearth.model.imported.aten_context import Context, Converter
+from hearth.model.imported.aten_detection import DETECTION
 from hearth.model.imported.aten_elementwise import ELEMENTWISE
 from hearth.model.imported.aten_made import MADE, SIZES
 from hearth.model.imported.aten_maps import MAPS
@@ -31,6 +32,7 @@ CONVERTERS: dict[str, Converter] = {
         for name, converter in table.items()
     },
     **SIZES,
+    **DETECTION,
 }
 _DTYPES = {
     "f32": "float32", "f16": "float32", "f64": "float32", "bf16": "float32", "int64": "int32", "int32": "int32",

@@ -20,6 +20,7 @@ from tvm import relax, sym, tirx
 from hearth.errors import Unsupported
 from hearth.model.calls import operands, operation
 from hearth.model.evaluate import computes, evaluate_call
+from hearth.model.ops import first_rows
 from hearth.model.weights import ComputedWeight, Source, WeightSource, constant
 
 Array = NDArray[Any]
@@ -186,6 +187,16 @@ class Graph:
     def same_shape(self, a: Sequence[Any], b: Sequence[Any]) -> bool:
         return len(a) == len(b) and all(self.same(x, y) for x, y in zip(a, b, strict=True))
 
+    def first_rows(self, x: Any, count: Any, name: str) -> Any:
+        """The first rows of x, as many as `count` i32 (1,) says when the graph runs: a size of its own, from 0 on."""
+        rows = self.shape(x)[0]
+        most = rows if isinstance(rows, int) else int(self.analyzer.const_int_bound(rows).max_value)
+        name = self._fresh(name)
+        self.symbols[name] = symbol = tirx.Var(name, "int64")
+        self.bounds[name] = (0, most)
+        self.analyzer.bind(symbol, tvm.ir.Range(0, most + 1))
+        return self.emit(first_rows(x, count, symbol))
+
     # Operations
 
     def emit(self, value: Any) -> Any:
@@ -238,14 +249,19 @@ class Graph:
         return value
 
     def _variable(self, name: str, shape: Sequence[Any], dtype: str) -> Any:
-        unique, count = name, 1
-        while unique in self._names:
-            count += 1
-            unique = f"{name}.{count}"
-        self._names.add(unique)
+        unique = self._fresh(name)
         var = relax.Var(unique, relax.TensorType(list(shape), dtype))
         self._base[var] = name
         return var
+
+    def _fresh(self, name: str) -> str:
+        """The name, or where it is taken one that is made of it."""
+        unique, count = name, 1
+        while unique in self._names or unique in self.symbols:
+            count += 1
+            unique = f"{name}.{count}"
+        self._names.add(unique)
+        return unique
 
     def name(self, var: Any) -> str:
         """What a known value is called, or what it was made of."""

@@ -17,6 +17,7 @@ from hearth.model.imported.graph import Graph
 from hearth.model.imported.inputs import Wanted, as_wanted, declare, symbols_of
 from hearth.model.imported.onnx_attention import ATTENTION
 from hearth.model.imported.onnx_context import Context, Converter
+from hearth.model.imported.onnx_detection import DETECTION
 from hearth.model.imported.onnx_elementwise import ELEMENTWISE
 from hearth.model.imported.onnx_maps import MAPS
 from hearth.model.imported.onnx_neural import NEURAL
@@ -30,6 +31,7 @@ from hearth.model.network import Network
 
 CONVERTERS: dict[str, Converter] = {
     **ELEMENTWISE, **SHAPES, **NEURAL, **MAPS, **REDUCTIONS, **ATTENTION, **QUANTISED, **RECURRENT,
+    **DETECTION,
 }  # fmt: skip
 _DTYPES = {
     "f32": "float32", "f16": "float32", "f64": "float32", "bf16": "float32", "int64": "int32", "int32": "int32",

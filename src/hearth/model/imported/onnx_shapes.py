@@ -321,10 +321,6 @@ def _extreme(name: str) -> Converter:
     return convert
 
 
-def _non_zero(c: Context) -> Any:
-    return c.g.constant(np.array(np.nonzero(c.known(0, "operand"))))
-
-
 SHAPES: dict[str, Converter] = {
     "Constant": _constant,
     "Shape": shape,
@@ -358,5 +354,4 @@ SHAPES: dict[str, Converter] = {
     "TopK": _top_k,
     "ArgMax": _extreme("argmax"),
     "ArgMin": _extreme("argmin"),
-    "NonZero": _non_zero,
 }

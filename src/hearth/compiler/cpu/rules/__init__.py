@@ -22,12 +22,13 @@ from hearth.compiler.cpu.rules import (
     recurrent,
     reductions,
     rotary,
+    suppression,
 )
 from hearth.compiler.cpu.selection import Rule
 
 _KINDS = (
     contractions, convolution, dense_attention, elementwise, embedding, maps, moves, norms, paged_attention, picks,
-    pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary,
+    pictures, products, ragged_attention, ragged_pool, recurrent, reductions, rotary, suppression,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
