@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ import numpy as np
 from hearth.arguments import text as checked_text
 from hearth.arguments import texts as text_list
 from hearth.arguments import texts_or_ids, whole_number
+from hearth.calibrate import text_calibration_of
 from hearth.chat.embedding import normalized
 from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import Task
@@ -59,11 +61,13 @@ class Embedder:
     Args:
         model: `owner/name` on the hub, a folder, a `.gguf` file, or a bundle: an encoder, a reranker, a tagger, or a
             language model that its authors made vectors with.
-        quant: number format of the weights (`f32 f16 q8 q4 q4a`); None: as published for GGUF, else q8 (language
-            models: as `LLM`).
+        quant: number format of the weights (`f32 f16 q8 q4 q4a int8`, `w4a8` with `calibrate`); None: as published for
+            GGUF, else q8 (language models: as `LLM`).
         head: the same for the embeddings of tokens; None: as `quant`, q8 with 4 bits.
         precision: "default" computes with 8-bit activations in groups of 32, "high" with 32-bit floats; "fast" is the
             number format int8, with one scale for a token and a weight row (docs/accuracy.md).
+        calibrate: texts like those that it is to read, a file with a line for each or a folder of .txt files, for
+            `w4a8` of an encoder: matrices have 4 bits where these show that it costs little.
         pooling: how one vector is made of a text's tokens (`mean cls lasttoken max ...`), where the model does not say.
         threads: None: the physical cores this process may use.
         mmap: map the weights instead of copying them.
@@ -89,6 +93,7 @@ class Embedder:
         quant: str | None = None,
         head: str | None = None,
         precision: Precision = "default",
+        calibrate: str | os.PathLike[str] | None = None,
         pooling: Pooling | None = None,
         threads: int | None = None,
         mmap: bool = False,
@@ -96,7 +101,9 @@ class Embedder:
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
-        check_opening(quant=quant, head=head, precision=precision, threads=threads, pooling=pooling)
+        check_opening(mixtures=True, quant=quant, head=head, precision=precision, threads=threads, pooling=pooling)
+        text_calibration_of(quant, calibrate, None)
+        texts = None if calibrate is None else str(Path(calibrate).resolve())
         common: dict[str, Any] = {
             "quant": quant,
             "head": head,
@@ -106,7 +113,9 @@ class Embedder:
             "trust_bundle": trust_bundle,
         }
         with displayed() if progress is True else nullcontext(progress or None) as report:
-            opened = prepare(os.fspath(model), kinds=(ENCODER, TEXT), pooling=pooling, progress=report, **common)
+            opened = prepare(
+                os.fspath(model), kinds=(ENCODER, TEXT), pooling=pooling, progress=report, calibrate=texts, **common
+            )  # fmt: skip
             self._source: Source
             if opened.kind == ENCODER:
                 self._source = Encoder(opened, threads=threads, mmap=mmap, progress=report)

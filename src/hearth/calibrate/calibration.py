@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.calibrate.examples import Example, Examples
+from hearth.calibrate.examples import Example, ToShow
 from hearth.calibrate.moments import Moments
 from hearth.calibrate.observer import Observer
 from hearth.calibrate.rounding import Rounded, round_together
@@ -47,7 +47,7 @@ class ExampleCalibration:
 
     quant: str
     mixture: Mixture
-    examples: Examples
+    examples: ToShow
 
     @property
     def digest(self) -> str:
@@ -57,10 +57,11 @@ class ExampleCalibration:
         """The job with matrices in 4 bits where these cost little.
 
         Raises:
-            Unsupported: the network looks at no pictures, or its inputs are not those of the examples.
+            Unsupported: the network takes no examples of this kind, or its inputs are not those of the examples.
             StorageError, CorruptFile: an example cannot be read. Else as `compile_job`.
         """
-        function, examples = self.examples.of(job)
+        shown = self.examples.of(job)
+        function, examples = shown.function, shown.examples
         # What an error costs is seen by examples that nothing was fitted to.
         tried = spread(examples, _TRIED)
         fitted = [example for example in examples if example not in tried]
@@ -74,7 +75,7 @@ class ExampleCalibration:
         rounded: dict[str, Rounded] = {}
         losses: dict[str, float] = {}
         for part in _parts(fine, products, job):
-            with Observer(job, function, part, threads=threads, report=report) as observer:
+            with Observer(job, function, part, threads=threads, sizes=shown.sizes, report=report) as observer:
                 moments = _seen(observer, fitted, report)
                 made = _rounded(job, observer, moments, self.mixture, rotated, report)
                 losses |= _losses(observer, made, tried, report)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hearth.calibrate.calibration import ExampleCalibration
-from hearth.calibrate.examples import Examples
+from hearth.calibrate.examples import Examples, ToShow
+from hearth.calibrate.texts import Read, TextExamples, texts_in
 from hearth.errors import UsageError
 from hearth.quant.mixed import MIXTURES
 
@@ -25,6 +27,35 @@ def calibration_of(quant: str | None, calibrate: str | os.PathLike[str] | None) 
 
     Raises: as `check_calibration`.
     """
+    return _calibration(quant, calibrate, "pictures", "folder of some like those that it is to look at", _of_folder)
+
+
+def text_calibration_of(
+    quant: str | None, calibrate: str | os.PathLike[str] | None, read: Read | None
+) -> ExampleCalibration | None:
+    """The same of an encoder, by texts.
+
+    Args:
+        read: makes the inputs of a batch of texts; None where nothing but what the user says is to be checked.
+
+    Raises:
+        UsageError: as `check_calibration`. StorageError, UsageError: as `texts_in`.
+    """
+
+    def examples(path: Path) -> TextExamples:
+        return TextExamples(texts_in(path), read or (lambda texts: {}))
+
+    return _calibration(quant, calibrate, "texts", "file with a line for each, or folder of .txt files,", examples)
+
+
+def _of_folder(path: Path) -> Examples:
+    return Examples.of_folder(path)
+
+
+def _calibration(
+    quant: str | None, calibrate: str | os.PathLike[str] | None, what: str, where: str,
+    examples: Callable[[Path], ToShow],
+) -> ExampleCalibration | None:  # fmt: skip
     if quant not in MIXTURES:
         if calibrate is not None:
             raise UsageError(
@@ -35,9 +66,8 @@ def calibration_of(quant: str | None, calibrate: str | os.PathLike[str] | None) 
         return None
     if calibrate is None:
         raise UsageError(
-            f"{quant} needs pictures to calibrate with.",
+            f"{quant} needs {what} to calibrate with.",
             why="Weights of 4 bits are chosen by what the model does with examples; without them answers change.",
-            hint="Name a folder of some like those that it is to look at: --calibrate FOLDER (in Python:"
-            " calibrate=FOLDER). --quant int8 needs none.",
+            hint=f"Name a {where}: --calibrate PATH (in Python: calibrate=PATH). --quant int8 needs none.",
         )
-    return ExampleCalibration(quant, MIXTURES[quant], Examples.of_folder(Path(calibrate)))
+    return ExampleCalibration(quant, MIXTURES[quant], examples(Path(calibrate)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,36 @@ LEAST = 8
 
 Example = Callable[[], Mapping[str, NDArray[Any]]]
 """Gives the inputs of a function for one item, a batch of one."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a network is shown.
+
+    Attributes:
+        function: that takes it.
+        examples: each of them.
+        sizes: bounds of open sizes, where examples differ in them; None: each is one item, of the largest size.
+    """
+
+    function: str
+    examples: Sequence[Example]
+    sizes: Mapping[str, tuple[int, int]] | None = None
+
+
+class ToShow(Protocol):
+    """Examples of one kind."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of what they are."""
+
+    def of(self, job: Job) -> Shown:
+        """What of them a job's network is shown.
+
+        Raises:
+            Unsupported: the network takes nothing of the kind.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,21 +97,21 @@ class Examples:
                 raise StorageError(f"{path} cannot be read.", why=f"{error.strerror or error}.") from error
         return whole.hexdigest()
 
-    def of(self, job: Job) -> tuple[str, Sequence[Example]]:
-        """The function that they are shown to, and its inputs of each.
+    def of(self, job: Job) -> Shown:
+        """Pictures as the network is given them, arrays as they are.
 
         Raises:
             Unsupported: the files are pictures, and the network looks at none.
         """
         if self.files[0].suffix.lower() not in ENDINGS:
-            return job.network.functions[0].name, [partial(read_arrays, path) for path in self.files]
+            return Shown(job.network.functions[0].name, [partial(read_arrays, path) for path in self.files])
         feed = job.pictures
         if feed is None:
             raise Unsupported(
                 f"{job.name} does not look at pictures, or not at one at a time.",
                 hint=f"Calibrate it with arrays: files {ARRAYS} of numpy, with an array for each of its inputs.",
             )
-        return feed.function, [partial(_picture, feed.inputs, path) for path in self.files]
+        return Shown(feed.function, [partial(_picture, feed.inputs, path) for path in self.files])
 
 
 def _picture(inputs: Callable[[NDArray[np.uint8]], Mapping[str, NDArray[Any]]], path: Path) -> Mapping[str, Any]:

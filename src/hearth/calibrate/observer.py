@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -28,6 +29,7 @@ class Observer:
         job: whose network it is.
         function: of it.
         weights: the matrices whose products are watched.
+        sizes: bounds of open sizes, of examples that are not all alike (`compiler.instrument.instrument`).
 
     Raises: as `compile_job`, and NotEnoughMemory.
     """
@@ -39,12 +41,13 @@ class Observer:
         weights: Collection[str],
         *,
         threads: int,
+        sizes: Mapping[str, tuple[int, int]] | None = None,
         report: Callable[[str, int, int], None] | None = None,
     ) -> None:
         from hearth.compiler.instrument import instrument
 
         with one_at_a_time():
-            instrumented = instrument(job.network, function, weights)
+            instrumented = instrument(job.network, function, weights, sizes)
         self.products = instrumented.products
         self._outputs, self._function = instrumented.outputs, function
         watched = replace(
@@ -58,8 +61,9 @@ class Observer:
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        declared = self._model.info.functions[function].inputs
-        self._still = {p.disturbance: np.zeros(declared[p.disturbance].most, np.float32) for p in self.products}
+        self._declared = self._model.info.functions[function].inputs
+        largest = max((math.prod(self._declared[p.disturbance].most) for p in self.products), default=0)
+        self._zeros = np.zeros(largest, np.float32)
 
     def run(self, inputs: Arrays, disturbances: Arrays | None = None) -> dict[str, NDArray[Any]]:
         """Outputs, and activations by the names that `products` give them: views, until the next run.
@@ -68,7 +72,23 @@ class Observer:
             inputs: of one item.
             disturbances: what is added to results of products; others are left alone.
         """
-        return self._session.run(self._function, {**self._still, **(disturbances or {}), **inputs})
+        return self._session.run(self._function, {**self._still(inputs), **(disturbances or {}), **inputs})
+
+    def _still(self, inputs: Arrays) -> dict[str, F32]:
+        """Disturbances of nothing, in the sizes that the inputs have."""
+        sizes = {
+            axis: size
+            for name, array in inputs.items()
+            if name in self._declared
+            for axis, size in zip(self._declared[name].shape, array.shape, strict=False)
+        }
+        found = {}
+        for product in self.products:
+            shape = [
+                axis if isinstance(axis, int) else sizes[axis] for axis in self._declared[product.disturbance].shape
+            ]
+            found[product.disturbance] = self._zeros[: math.prod(shape)].reshape(shape)
+        return found
 
     def outputs(self, inputs: Arrays, disturbances: Arrays | None = None) -> dict[str, F32]:
         """The network's own outputs, copied."""

@@ -39,8 +39,9 @@ _ANY_QUANT = click.option(
 calibrate_option = click.option(
     "--calibrate",
     type=click.Path(),
-    metavar="FOLDER",
-    help="Pictures like those that MODEL is to look at: which weights of w4a8 have 4 bits is chosen by them.",
+    metavar="PATH",
+    help="Examples by which it is chosen which weights of w4a8 have 4 bits: a folder of pictures like those that MODEL"
+    " is to look at; for an encoder a file with a text a line, or a folder of .txt files.",
 )
 _FORMAT = (
     click.option("--head", type=click.Choice(FORMATS), help="The same for embedding and head [q8 with 4 bits]."),

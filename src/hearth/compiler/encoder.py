@@ -10,13 +10,14 @@ from hearth.checkpoint.embedding import Pooling
 from hearth.checkpoint.task import save_task
 from hearth.checkpoint.tokenizer_files import save_tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.compile import CompileOptions, Job, compile_job
+from hearth.compiler.compile import Calibration, CompileOptions, Job, compile_job
 from hearth.model.encoder.load import LoadedEncoder, load_encoder, tensor_type
 from hearth.model.encoder.network import encoder_network
 from hearth.model.encoder.onnx_weights import open_encoder
 from hearth.model.encoder.parameters import DEFAULT_QUANT, parameter_role
 from hearth.model.kinds import ENCODER
 from hearth.quant.formats import Format
+from hearth.quant.mixed import base_of
 from hearth.quant.policy import Precision, choose_format, row_choice
 
 
@@ -28,6 +29,7 @@ def compile_encoder(
     head: str | None = None,
     precision: Precision = "default",
     pooling: Pooling | None = None,
+    calibration: Calibration | None = None,
     **options: Unpack[CompileOptions],
 ) -> Path:
     """Compiles an encoder, or finds it compiled.
@@ -39,6 +41,7 @@ def compile_encoder(
         head: the same for the embeddings of tokens.
         precision: `high` computes with f32 activations; `fast` is the format int8.
         pooling: how one vector is made of a text, where the model does not say.
+        calibration: what a mixture of formats (`quant.mixed`) is chosen by.
         options: as `compile_job`.
 
     Returns:
@@ -54,7 +57,8 @@ def compile_encoder(
     checkpoint = open_encoder(source)
     model = load_encoder(checkpoint, pooling=pooling)
     quant, precision = row_choice(quant, precision)
-    job = encoder_job(checkpoint, model, encoder_formats(checkpoint, model, quant, head), name, precision)
+    formats = encoder_formats(checkpoint, model, base_of(quant), head)
+    job = encoder_job(checkpoint, model, formats, name, precision, calibration)
     return compile_job(job, **options)
 
 
@@ -72,8 +76,9 @@ def encoder_formats(
 
 
 def encoder_job(
-    checkpoint: Checkpoint, model: LoadedEncoder, formats: dict[str, Format], name: str, precision: Precision
-) -> Job:
+    checkpoint: Checkpoint, model: LoadedEncoder, formats: dict[str, Format], name: str, precision: Precision,
+    calibration: Calibration | None = None,
+) -> Job:  # fmt: skip
     """What there is to compile of an encoder."""
     body = [f.name for p, f in formats.items() if parameter_role(p) == "body"]
 
@@ -94,4 +99,5 @@ def encoder_job(
         precision=precision,
         identity=(model.config, model.task),
         write=write,
+        calibration=calibration,
     )

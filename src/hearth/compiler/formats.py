@@ -5,7 +5,7 @@ from __future__ import annotations
 from hearth.checkpoint.types import SourceKind
 from hearth.model.network import Network
 from hearth.quant.formats import FORMATS, Format
-from hearth.quant.mixed import MIXTURES
+from hearth.quant.mixed import base_of
 from hearth.quant.policy import Precision, choose_format, format_name
 
 
@@ -16,7 +16,7 @@ def formats_of(network: Network, quant: str, precision: Precision, kind: SourceK
     Raises:
         UsageError: `quant` is no format that a user may choose.
     """
-    quant = MIXTURES[quant].base if quant in MIXTURES else quant
+    quant = base_of(quant) or quant
     formats = {}
     for name, shape in network.shapes.items():
         role = network.role(name)

@@ -6,7 +6,7 @@ with disturbances of zero such a network computes what it computed before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,11 +61,14 @@ def multiplied(network: Network, function: str) -> dict[str, int]:
     return counts
 
 
-def instrument(network: Network, function: str, weights: Collection[str]) -> Instrumented:
+def instrument(
+    network: Network, function: str, weights: Collection[str], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> Instrumented:
     """The function with an output and an input for each product with one of these matrices.
 
-    One item at a time goes through it: sizes that an input's first axis gives are their least, all others their
-    largest.
+    Args:
+        sizes: bounds of the symbols; None: one item at a time goes through it, so that sizes that an input's first axis
+            gives are their least, all others their largest.
     """
     declared = next(each for each in network.functions if each.name == function)
     module = tvm.IRModule({function: network.build()[function]})
@@ -79,7 +82,6 @@ def instrument(network: Network, function: str, weights: Collection[str]) -> Ins
     rest = [var for var in made.params if var not in first]
     ordered = relax.Function([*first, *rest], made.body, made.ret_ty, made.is_pure, made.attrs)
     module.update_func(module.get_global_var(function), ordered.with_attr("num_input", len(first)))
-    sizes = _sizes(network, inputs)
     whole = Function(
         function,
         (*declared.inputs, *(Input(name, "float32") for name in disturbed)),
@@ -90,7 +92,7 @@ def instrument(network: Network, function: str, weights: Collection[str]) -> Ins
         replace(
             network,
             functions=(whole,),
-            symbols={name: (size, size) for name, size in sizes.items()},
+            symbols=_of_one_item(network, inputs) if sizes is None else {**network.symbols, **sizes},
             shapes={name: shape for name, shape in network.shapes.items() if name in used},
             build=lambda: module,
         ),
@@ -138,6 +140,6 @@ def _is_given(graph: Graph, x: Any) -> bool:
     return graph.value(x) is None
 
 
-def _sizes(network: Network, inputs: Sequence[Any]) -> dict[str, int]:
+def _of_one_item(network: Network, inputs: Sequence[Any]) -> dict[str, tuple[int, int]]:
     batches = {var.ty.shape[0].name for var in inputs if isinstance(var.ty.shape[0], tirx.Var)}
-    return {name: low if name in batches else high for name, (low, high) in network.symbols.items()}
+    return {name: (low, low) if name in batches else (high, high) for name, (low, high) in network.symbols.items()}

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from hearth.bundle import Bundle
+from hearth.calibrate import text_calibration_of
+from hearth.chat.tokenizer import Tokenizer
 from hearth.checkpoint.types import Checkpoint
-from hearth.errors import Unsupported
+from hearth.encoding.texts import Reader, prompt_name
+from hearth.errors import TokenizerMissing, Unsupported
 from hearth.fit import Sizes, require_fit
 from hearth.hub import Remote, Source
+from hearth.model.encoder.batch import input_shapes, pack
 from hearth.model.encoder.load import load_encoder, tensor_type
 from hearth.model.encoder.onnx_weights import ENDING, onnx_folders, open_encoder
 from hearth.model.kinds import ENCODER
 from hearth.prepare.preparer import Own, Preparer, asked_for
 from hearth.preview import look_into_encoder
+from hearth.quant.mixed import base_of
 from hearth.sizes import ModelSize, encoder_size
 
 
 class EncoderPreparer(Preparer):
     kind = ENCODER
-    options = ("quant", "head", "precision", "pooling")
+    options = ("quant", "head", "precision", "pooling", "calibrate")
     has_rows = True
 
     def find(self, name: str) -> Source | None:
@@ -48,9 +56,11 @@ class EncoderPreparer(Preparer):
         return found
 
     def beside(self, source: Source, wanted: Own) -> Sequence[Path]:
-        return onnx_folders(source.path) if source.kind == "onnx" else ()
+        texts = () if wanted["calibrate"] is None else (Path(wanted["calibrate"]),)
+        return (*(onnx_folders(source.path) if source.kind == "onnx" else ()), *texts)
 
     def check(self, source: Source, wanted: Own, memory_bytes: int | None) -> None:
+        text_calibration_of(wanted["quant"], wanted["calibrate"], None)
         checkpoint = self.open(source)
         model = load_encoder(checkpoint)
 
@@ -60,12 +70,29 @@ class EncoderPreparer(Preparer):
 
             return encoder_size(model.config, dtype_of, checkpoint.kind, quant=quant, head=wanted["head"])
 
-        require_fit(source.name, size, wanted["quant"], memory_bytes)
+        require_fit(source.name, size, base_of(wanted["quant"]), memory_bytes)
 
     def compile(self, source: Source, wanted: Own, **options: Any) -> Path:
         from hearth.compiler.encoder import compile_encoder
 
-        return compile_encoder(source.path, name=source.name, **wanted, **options)
+        own = {name: value for name, value in wanted.items() if name != "calibrate"}
+        calibration = text_calibration_of(wanted["quant"], wanted["calibrate"], partial(_read, source))
+        return compile_encoder(source.path, name=source.name, calibration=calibration, **own, **options)
 
     def will_do(self, bundle: Bundle, wanted: Own) -> bool:
         return bundle.manifest.kind == ENCODER and asked_for(wanted["quant"], bundle.manifest.quant)
+
+
+def _read(source: Source, texts: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+    """The inputs of a batch of texts, put as the model wants them, long ones cut."""
+    checkpoint = open_encoder(source.path)
+    model, spec = load_encoder(checkpoint), checkpoint.tokenizer()
+    if spec is None:
+        raise TokenizerMissing(
+            f"{source.name} has no tokenizer, so that it cannot be calibrated with texts.",
+            hint="Put its tokenizer.json beside it, or leave --calibrate out: --quant int8 needs none.",
+        )
+    names = input_shapes(model.config)
+    reader = Reader(model.task, Tokenizer(spec), "token_types" in names)
+    prompt = prompt_name(model.task, None, None)
+    return pack([reader.text(text, prompt, truncate=True) for text in texts], names)

@@ -36,6 +36,11 @@ MIXTURES: dict[str, Mixture] = {"w4a8": Mixture(base="int8", coarse="i4", most_l
 """By the name that users choose. They need calibration."""
 
 
+def base_of(quant: str | None) -> str | None:
+    """The format of what is not coarse: of a mixture its base, else the format itself."""
+    return MIXTURES[quant].base if quant in MIXTURES else quant
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A matrix that may become coarse.

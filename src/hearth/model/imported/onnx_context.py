@@ -16,8 +16,8 @@ from hearth.model.imported.graph import Array, Graph
 _NAMES = """
 K N align_corners allowzero alpha antialias approximate auto_pad axes axis batch_dims beta bias bits block_size
 blocksize ceil_mode center_point_box coordinate_transformation_mode count_include_pad cubic_coeff_a detect_negative
-detect_positive direction do_rotary dtype else_branch end ends epsilon equation exclude_outside exclusive fmod gamma group
-interleaved is_causal is_packed_batching k keep_aspect_ratio_policy keepdims kv_num_heads lambd largest
+detect_positive direction do_rotary dtype else_branch end ends epsilon equation exclude_outside exclusive fmod gamma
+group interleaved is_causal is_packed_batching k keep_aspect_ratio_policy keepdims kv_num_heads lambd largest
 mask_filter_value max min mode nearest_mode noop_with_empty_axes num_groups num_heads output_dtype output_padding
 output_shape p padding_mode pads perm q_num_heads qk_matmul_output_mode qkv_hidden_sizes reduction reverse scale
 scales select_last_index shape size softcap split start starts strides then_branch to transA transB transBatchA
