@@ -58,11 +58,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _array(path: Path, file: IO[bytes]) -> NDArray[Any]:
-    version = npy.read_magic(file)
-    if version > (2, 0):  # 3.0 is for names of fields that are not ASCII
-        raise Unsupported(f"{path} holds no numbers alone.", hint="Save an array of integers or floats.")
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, is_fortran, dtype = read_header(file)
+    shape, is_fortran, dtype = _header(file)
     if dtype.hasobject:
         raise Unsupported(
             f"{path} holds Python objects.",
@@ -78,6 +74,23 @@ def _array(path: Path, file: IO[bytes]) -> NDArray[Any]:
             f"{path} is cut off.", why=f"An array of {shape} has {size_bytes} bytes; {len(data)} are there."
         )
     return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether the first axis runs fastest, type. Raises ValueError."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):  # 3.0 is for names of fields that are not ASCII
+        raise ValueError(f"its version is {version}")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    try:
+        shape, is_fortran, dtype = read_header(file)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # numpy lets out whatever Python's own tokenizer and types say of a header
+        raise ValueError(f"its header cannot be read ({error})") from error
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError(f"its shape is {shape}")
+    return shape, is_fortran, dtype
 
 
 @contextmanager

@@ -19,11 +19,15 @@ from .mutation import TEXTS, Mutator
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "imported"
 
+_GOLDEN = ("recurrent_opset17", "mobile_bytes", "pooled_bytes", "detections", "suppressed")
+
 
 def make(mutator: Mutator) -> bytes:
-    match mutator.random.randrange(24):
+    match mutator.random.randrange(16):
         case 0:
-            sound = _golden(mutator.choice(("recurrent_opset17", "mobile_bytes", "pooled_bytes")))
+            sound = _golden(
+                mutator.choice(("recurrent_opset17", "mobile_bytes", "pooled_bytes", "detections", "suppressed"))
+            )
         case kind if kind % 3 == 0:
             sound = onnx.perceptron(opset=mutator.choice((7, 13, 18, 2**31)))
         case kind if kind % 3 == 1:

@@ -19,7 +19,7 @@ _JSON = ("models/model.json", "model_weights_config.json", "model_constants_conf
 
 
 def make(mutator: Mutator) -> dict[str, bytes] | bytes:
-    name = mutator.choice(("functions", "mobile", "t5", "indices", "recurrent", "resizes"))
+    name = mutator.choice(("functions", "mobile", "t5", "indices", "recurrent", "resizes", "sampled"))
     if mutator.one_in(6):
         return mutator.bytes((GOLDEN / f"{name}.pt2").read_bytes())
     entries = dict(entries_of(GOLDEN / f"{name}.pt2"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from . import (
+    fuzz_arrays,
     fuzz_batch_lines,
     fuzz_bundle,
     fuzz_chat_import,
@@ -27,6 +28,7 @@ from . import (
 from .harness import Target, try_one
 
 COUNTS: dict[Any, int] = {
+    fuzz_arrays: 400,
     fuzz_batch_lines: 400,
     fuzz_bundle: 400,
     fuzz_chat_import: 300,
