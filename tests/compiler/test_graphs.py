@@ -103,7 +103,7 @@ def test_models_of_another_kind_are_no_graphs(tmp_path: Path, cache: Path) -> No
 
 QUICK = (
     "vit", "dinov2", "convnext", "mobile", "t5", "clip_text", "bert", "sd3", "functions", "pooled_opset20", "indices",
-    "recurrent_opset17", "resizes", "sampled_opset16", "detections", "suppressed",
+    "recurrent_opset17", "resizes", "sampled_opset16", "detections", "suppressed", "boxes",
 )  # fmt: skip
 SLOW = (
     "bert_opset14", "clip", "clip_vision", "conditional_detr", "deberta_opset17", "deit", "depth_anything", "detr",

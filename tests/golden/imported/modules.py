@@ -142,6 +142,44 @@ def sampled() -> Made:
     return Sampled(), (image(6, 7, 2), torch.rand(1, 3, 9, 2) * 5 - 2.5)
 
 
+class Boxes(torch.nn.Module):
+    """How torchvision's detectors end: the boxes that are kept, by their numbers, and what is told of the first."""
+
+    def forward(self, boxes: torch.Tensor, scores: torch.Tensor, sure: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        kept = torch.ops.torchvision.nms(boxes, scores, 0.3)
+        found = torch.cat([boxes[kept], scores[kept].unsqueeze(1)], 1)
+        return found, kept, found.sum(0), found[:5], torch.nonzero(sure > 0.5)
+
+
+def boxes() -> Made:
+    """torchvision is not needed: of its operators only this one, and of that only what it is called."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.impl("nms", _nms, "CPU")
+    torch.library.register_fake("torchvision::nms", _any_number, lib=library)
+    Boxes.library = library  # as long as it is exported
+    corners = torch.rand(40, 2) * 5
+    sizes = torch.rand(40, 2) * 2 + 0.2
+    return Boxes(), (torch.cat([corners, corners + sizes], 1), (torch.rand(40) * 9).round() / 9, torch.rand(6, 3))
+
+
+def _nms(boxes: torch.Tensor, scores: torch.Tensor, most: float) -> torch.Tensor:
+    def overlap(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        inner = (torch.minimum(a[2:], b[2:]) - torch.maximum(a[:2], b[:2])).clamp(min=0).prod()
+        return inner / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - inner)
+
+    left, kept = scores.argsort(descending=True, stable=True).tolist(), []
+    while left:
+        best, *left = left
+        kept.append(best)
+        left = [i for i in left if not overlap(boxes[best], boxes[i]) > most]
+    return torch.tensor(kept)
+
+
+def _any_number(boxes: torch.Tensor, scores: torch.Tensor, most: float) -> torch.Tensor:
+    return boxes.new_empty([torch.library.get_ctx().new_dynamic_size()], dtype=torch.long)
+
+
 RECIPES: dict[str, Callable[[], Made]] = {
     "functions": functions,
     "mobile": mobile,
@@ -149,4 +187,5 @@ RECIPES: dict[str, Callable[[], Made]] = {
     "indices": indices,
     "resizes": resizes,
     "sampled": sampled,
+    "boxes": boxes,
 }
