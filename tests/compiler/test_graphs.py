@@ -233,3 +233,39 @@ def test_a_result_may_have_another_shape_where_it_lies(tmp_path: Path, cache: Pa
         y, z = graph(x)
     np.testing.assert_array_equal(y, np.maximum(x, 0).reshape(3, 4, 16))
     np.testing.assert_array_equal(z, np.maximum(x, 0).reshape(2, 96))
+
+
+def test_what_comes_behind_a_count_is_computed_of_as_many_rows_as_there_are(tmp_path: Path, cache: Path) -> None:
+    """Products, a softmax along the axis that is counted, a table, weights of both parts; also of no rows at all."""
+    nodes = [
+        onnx.node("MatMul", ["x", "w"], ["h"]),
+        onnx.node("ReduceMean", ["h", "one"], ["mean"], keepdims=0),
+        onnx.node("Greater", ["mean", "half"], ["kept"]),
+        onnx.node("NonZero", ["kept"], ["places"]),
+        onnx.node("Squeeze", ["places", "zero"], ["rows"]),
+        onnx.node("Gather", ["h", "rows"], ["chosen"]),
+        onnx.node("MatMul", ["chosen", "w"], ["again"]),
+        onnx.node("Softmax", ["again"], ["shares"], axis=0),
+        onnx.node("Gather", ["table", "ids"], ["e"]),
+        onnx.node("Transpose", ["e"], ["turned"]),
+        onnx.node("MatMul", ["again", "turned"], ["y"]),
+    ]
+    w, table = RNG.normal(size=(40, 40)).astype(np.float32) / 6, WEIGHTS["table"]
+    numbers = {"w": w, "table": table, "one": np.array([1]), "zero": np.array([0]), "half": np.array(0.05, np.float32)}
+    inputs = [onnx.value("x", ["n", 40]), onnx.value("ids", [5], "int64")]
+    outputs = [onnx.value("y", ["m", 5]), onnx.value("shares", ["m", 40]), onnx.value("rows", ["m"], "int64")]
+    path = tmp_path / "counted.onnx"
+    path.write_bytes(onnx.model(nodes, inputs, outputs, numbers))
+    with hearth.compile(path, quant="f32", precision="high", sizes={"n": (1, 40)}) as graph:
+        assert graph.outputs["y"].most == (40, 5)
+        for count, scale in ((40, 1), (3, 1), (5, 0)):
+            x, ids = (RNG.normal(size=(count, 40)) * scale).astype(np.float32), RNG.integers(0, 30, 5)
+            found = graph.run({"x": x, "ids": ids})
+            rows = np.flatnonzero((x @ w).mean(1) > 0.05)
+            again = x.astype(np.float64)[rows] @ w @ w
+            shares = np.exp(again - again.max(0, initial=0))
+            np.testing.assert_array_equal(found["rows"], rows)
+            np.testing.assert_allclose(found["y"], again @ table[ids].T, atol=1e-4)
+            np.testing.assert_allclose(found["shares"], shares / np.maximum(shares.sum(0), 1e-30), atol=1e-5)
+        with pytest.raises(UsageError, match="ids"):
+            graph.run({"x": x, "ids": ids + 30})
