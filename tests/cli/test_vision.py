@@ -160,7 +160,7 @@ def test_eval_of_pictures(hearth: Run, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("vision", "MODEL", "a.png", "--quant", "w4a8"), 2, "--calibrate FOLDER"),
+        (("vision", "MODEL", "a.png", "--quant", "w4a8"), 2, "--calibrate PATH"),
         (("vision", "MODEL", "a.png", "--calibrate", "."), 2, "leave --calibrate out"),
         (("vision", "MODEL", "a.png", "--quant", "w4a8", "--calibrate", "."), 2, "holds 1 picture"),
         (("compile", "MODEL", "--quant", "w4a8", "--calibrate", "none"), 7, "no folder"),
