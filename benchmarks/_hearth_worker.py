@@ -72,9 +72,7 @@ class Hearth:
 
     def limits(self, forwards: list[Forward]) -> dict[str, Any]:
         """Bytes of weights, keys and values; operations of the arithmetic that does most of them."""
-        tile_tokens = self._info.tile_tokens
-        batches = [BatchShape(tuple((first, count) for first, count in spans), rows, tile_tokens)
-                   for spans, rows in forwards]  # fmt: skip
+        batches = [BatchShape(tuple((first, count) for first, count in spans), rows) for spans, rows in forwards]
         costs = read_costs(self._bundle.path)
         operations = dict.fromkeys(("int8", "float32"), 0)
         for cost in costs:
