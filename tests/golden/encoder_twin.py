@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .encoder_recipes import EncoderRecipe
+from .gguf_twin import write_file
 
 _POOLING = {"mean": gguf.PoolingType.MEAN, "cls": gguf.PoolingType.CLS, "lasttoken": gguf.PoolingType.LAST}
 
@@ -67,10 +68,7 @@ def write_twin(
         writer.add_tensor(stored, weight.astype(np.float16 if weight.ndim == 2 else np.float32))
     for number, weight in enumerate(dense):
         writer.add_tensor(f"dense_{2 + number}.weight", weight.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_file(writer)
 
 
 def _arch_number(arch: str) -> int:

@@ -63,6 +63,11 @@ def write_twin(
         if arch.startswith("gemma") and name.endswith("norm.weight"):
             weight = weight + np.float32(1)
         writer.add_tensor(stored, weight.astype(np.float16 if weight.ndim == 2 else np.float32))
+    write_file(writer)
+
+
+def write_file(writer: gguf.GGUFWriter) -> None:
+    """Writes all that a writer was given, and closes it."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from golden.vlm.lettered import write_lettered
 from golden.vlm.pictures import draw_picture
 from hearth.server.chatpage import Entry, chat_page
-from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 from server.running import Running, running
+from server.seeing import seeing_models
 
 from .conftest import OpenWindow, token_of
 from .steps import choose, conversation_id, expect, questions, wait_for_end
@@ -62,11 +61,7 @@ class Seeing:
 
 @pytest.fixture(scope="module")
 def seeing(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeing]:
-    folder = tmp_path_factory.mktemp("served") / "seeing"
-    folder.mkdir()
-    write_lettered(folder)
-    options: dict[str, Any] = {"quant": "f32", "precision": "high", "threads": 2, "offline": True}
-    models = Models([str(folder), "starter"], ModelSettings(**options))
+    models = seeing_models(tmp_path_factory.mktemp("served"))
     with Store(tmp_path_factory.mktemp("chats")) as store:
         entry = Entry(store.path.parent)
         with running(models, load=["seeing"], page=chat_page(store, entry), keys=entry.keys) as server:

@@ -13,7 +13,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from ..gguf_twin import write_twin
+from ..gguf_twin import write_file, write_twin
 
 _ARCHITECTURES = {
     "llama": "llama", "gemma3_text": "gemma3", "qwen2_vl_text": "qwen2vl", "qwen2_5_vl_text": "qwen2vl",
@@ -97,14 +97,7 @@ def _write_old_eyes(
             stored = stored.replace(ours, theirs)
         half = value.ndim == 4 or (value.ndim == 2 and name.endswith(".weight"))
         writer.add_tensor(stored, value.astype(np.float16 if half else np.float32))
-    _finish(writer)
-
-
-def _finish(writer: gguf.GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_file(writer)
 
 
 def _write_text(arch: str, config: Any, weights: dict[str, NDArray[np.float32]], tokens: list[str], path: Path) -> None:
@@ -179,7 +172,7 @@ def _write_eyes(
         stored += ".1" * frame
         wide = value.ndim > 1 and "position" not in name
         writer.add_tensor(stored, value.astype(np.float16 if wide else np.float32))
-    _finish(writer)
+    write_file(writer)
 
 
 def _cut(tensors: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

@@ -14,13 +14,12 @@ import httpx
 import pytest
 from PIL import Image
 
-from golden.vlm.lettered import write_lettered
 from golden.vlm.pictures import draw_picture
 from hearth.server.chatpage import chat_page
-from hearth.server.models import Models, ModelSettings
 from hearth.store import Store
 
 from ..running import running
+from ..seeing import seeing_models
 from .page import Page
 
 GREEDY: dict[str, Any] = {"temperature": 0.0, "max_tokens": 5}
@@ -49,11 +48,7 @@ class Seeing(Page):
 
 @pytest.fixture(scope="module")
 def page(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeing]:
-    folder = tmp_path_factory.mktemp("served") / "seeing"
-    folder.mkdir()
-    write_lettered(folder)
-    options: dict[str, Any] = {"quant": "f32", "precision": "high", "threads": 2, "offline": True}
-    models = Models([str(folder), "starter"], ModelSettings(**options))
+    models = seeing_models(tmp_path_factory.mktemp("served"))
     with (
         Store(tmp_path_factory.mktemp("chats")) as store,
         running(models, load=["seeing"], page=chat_page(store)) as server,
