@@ -1,0 +1,1 @@
+"""The compiler's half for GPUs: WGSL kernels and their selection."""

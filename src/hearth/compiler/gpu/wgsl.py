@@ -1,0 +1,61 @@
+"""WGSL of kernels, by TVM's WebGPU code generator.
+
+Kernels come with their threads, workgroup memory and barriers (`kernels/builder.py`), so of TVM's lowering only what
+rewrites expressions is needed, and no host code at all: plans say what is dispatched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import tvm
+from tvm import tirx
+
+from hearth.compiler.gpu.features import MAX_INVOCATIONS, MAX_WORKGROUP_BYTES
+from hearth.compiler.gpu.kernels.builder import GpuKernel
+
+# What TVM's text begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
+_GUARD = re.compile(r"> podArgs\.packGridDimX\)")
+_GRID = re.compile(r",\s*packGridDimX: u32")
+_COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
+
+
+def wgsl(kernel: GpuKernel) -> str:
+    """The shader of a kernel: its buffers are bindings 0 to n - 1 of group 0, binding n is a uniform struct of its
+    scalars (i32) and the number of workgroups."""
+    target = tvm.target.Target(
+        {"kind": "webgpu", "max_num_threads": MAX_INVOCATIONS, "max_shared_memory_per_block": MAX_WORKGROUP_BYTES}
+    )
+    function = kernel.finish().with_attr(
+        {
+            "calling_conv": 2,  # a device kernel
+            "tirx.is_global_func": True,
+            "tirx.kernel_launch_params": ["blockIdx.x", "threadIdx.x"],
+            "target": target,
+        }
+    )
+    module = tvm.IRModule({kernel.name: function})
+    for lowering in (
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.StmtSimplify(),
+        tirx.transform.RemoveNoOp(),
+        tirx.transform.LowerIntrin(),
+    ):
+        module = lowering(module)
+    made = tvm.get_global_func("target.build.webgpu")(module, target)
+    return _mended(made.inspect_source("wgsl"), kernel)
+
+
+def _mended(text: str, kernel: GpuKernel) -> str:
+    text, guards = _GUARD.subn(">= u32(podArgs.units))", text)
+    text, grids = _GRID.subn("", text)
+    assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
+    enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
+    return "".join(enables) + _COMMENT.sub("", text).strip() + "\n"
+
+
+def kernels_file(kernels: Sequence[GpuKernel]) -> str:
+    """The content of kernels.wgsl: each shader behind a line `//@ NAME THREADS FEATURES`."""
+    parts = [f"//@ {k.name} {k.threads} {k.features.name}\n{wgsl(k)}" for k in kernels]
+    return "\n".join(parts)
