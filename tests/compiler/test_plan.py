@@ -9,8 +9,9 @@ from tests.compiler.compiled import compile_here
 
 from golden import CASES, Case
 from hearth.checkpoint import open_checkpoint
+from hearth.compiler.cpu.lowering import Lowered, lower
 from hearth.compiler.cpu.targets import ISAS
-from hearth.compiler.pipeline import Lowered, lower
+from hearth.compiler.pipeline import logical
 from hearth.compiler.plan import Plan
 from hearth.compiler.plan_file import plan_bytes
 from hearth.model import load_family
@@ -35,7 +36,7 @@ def lowered(name: str, quant: str = "q4", v_format: str | None = None) -> Lowere
     }
     if v_format:
         formats |= {p: FORMATS[v_format] for p in formats if p.endswith(".v")}
-    return lower(text_network(model, "float16"), formats, [ISAS["generic"]], high_precision=quant == "f32")
+    return lower(logical(text_network(model, "float16"), formats), [ISAS["generic"]], high_precision=quant == "f32")
 
 
 def kinds(plan: Plan) -> list[str]:

@@ -28,7 +28,7 @@ def device() -> Any:
 
 
 def run_kernel(kernel: Any, buffers: Sequence[NDArray[Any]], scalars: Sequence[int], units: int) -> list[NDArray[Any]]:
-    """Dispatches a `GpuKernel` as executors of plans do; every buffer as it is afterwards, of the type it was given with.
+    """Dispatches a `GpuKernel` as executors of plans do; all buffers as they are afterwards, of the types given.
 
     Args:
         buffers: in the order of the kernel's.

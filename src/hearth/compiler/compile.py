@@ -250,20 +250,16 @@ def _compile(
     report: Progress, replace_existing: bool,
 ) -> None:  # fmt: skip
     report("loading the compiler", 0, 0)
+    from hearth.compiler.cpu.lowering import lower
     from hearth.compiler.cpu.objects import kernel_objects
     from hearth.compiler.pack import pack_all
-    from hearth.compiler.pipeline import dump_to, lower
+    from hearth.compiler.pipeline import dump_to, logical
     from hearth.compiler.plan_file import plan_bytes
 
     report("planning", 0, 0)
-    lowered = lower(
-        job.network,
-        job.formats,
-        isas,
-        high_precision=job.precision == "high",
-        tunings=tunings,
-        dump=dump_to(dump_ir) if dump_ir else None,
-    )
+    dump = dump_to(dump_ir) if dump_ir else None
+    graphs = logical(job.network, job.formats, dump)
+    lowered = lower(graphs, isas, high_precision=job.precision == "high", tunings=tunings, dump=dump)
     plan = lowered.plan
     if plan.arena_bytes >= 1 << 62:
         raise Unsupported(

@@ -1,17 +1,19 @@
-"""From selected graphs to a plan: every call of a function becomes a step, every result a place in the arena.
+"""From selected graphs to a plan: every call of a function becomes a step, every result a place in an arena.
 
 Places are chosen with the upper bounds of the symbolic sizes, so that a plan never allocates; results whose lifetimes
-do not meet share memory. Functions run one at a time, so they share the arena.
+do not meet share memory. Functions run one at a time, so they share the arenas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import relax, tirx
 
-from hearth.compiler.memory_plan import Lifetime, assign_offsets
+from hearth.compiler.memory_plan import Lifetime, assign_offsets, choose_arenas
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import arguments, attribute, dtype_of, is_op, operands
 from hearth.compiler.plan import (
@@ -48,18 +50,39 @@ _OPERATIONS = {
 }
 
 
+@dataclass(frozen=True)
+class MemoryRules:
+    """What a device wants of memory.
+
+    Attributes:
+        alignment: of places in arenas, in bytes.
+        separate: no step may read and write the same arena.
+    """
+
+    alignment: int = ALIGNMENT
+    separate: bool = False
+
+
 def extract_plan(
-    module: Any, plan: Plan, network: Network, parameters: Parameters, results: dict[str, Sequence[Any]]
+    module: Any,
+    plan: Plan,
+    network: Network,
+    parameters: Parameters,
+    results: Mapping[str, Sequence[Any]],
+    rules: MemoryRules = MemoryRules(),
 ) -> None:
-    """Fills `plan` from the selected module.
+    """Fills `plan` from the selected module, which has some of the network's functions. Weights that the plan has
+    already, as that of another device does, stay where they are.
 
     Args:
         results: by function, the types of its results in logical shapes.
     """
     plan.states = [(state.name, state.symbol, state.unit_bytes) for state in network.states]
-    shared = _Shared(plan, network, parameters)
+    shared = _Shared(plan, network, parameters, rules)
+    present = {var.name_hint for var in module.get_global_vars()}
     for function in network.functions:
-        _Extractor(module[function.name], function, shared).run(results[function.name])
+        if function.name in present:
+            _Extractor(module[function.name], function, shared).run(results[function.name])
 
 
 def scalar_of(plan: Plan, expr: Any) -> int:
@@ -84,11 +107,13 @@ def scalar_of(plan: Plan, expr: Any) -> int:
 class _Shared:
     """What the functions of a plan have in common: weights and states, which each may use under the same name."""
 
-    def __init__(self, plan: Plan, network: Network, parameters: Parameters) -> None:
-        self.plan, self.network, self.parameters = plan, network, parameters
+    def __init__(self, plan: Plan, network: Network, parameters: Parameters, rules: MemoryRules) -> None:
+        self.plan, self.network, self.parameters, self.rules = plan, network, parameters, rules
         self.units = {state.name: state.unit_bytes for state in network.states}
-        self._weights: dict[str, int] = {}
+        self._numbers = {name: number for number, (name, _, _) in enumerate(plan.weights)}
+        self._weights: dict[tuple[str, int, int], int] = {}
         self._states: dict[str, int] = {}
+        self.arenas: dict[int, int] = {}  # bytes of each
 
     def state(self, name: str) -> int:
         if name not in self._states:
@@ -96,13 +121,16 @@ class _Shared:
             self._states[name] = self.plan.buffer(STATE, index)
         return self._states[name]
 
-    def weight(self, name: str) -> int:
-        if name not in self._weights:
-            size = self.parameters.packed[name].size_bytes
-            offset = round_up(self.plan.weights_bytes, ALIGNMENT)
-            self.plan.weights.append((name, offset, size))
-            self._weights[name] = self.plan.buffer(WEIGHT, len(self.plan.weights) - 1, 0, size)
-        return self._weights[name]
+    def weight(self, name: str, offset: int = 0, size: int = 0) -> int:
+        """The buffer of a weight, or of `size` bytes of it."""
+        whole = self.parameters.packed[name].size_bytes
+        part = (name, offset, size or whole)
+        if name not in self._numbers:
+            self._numbers[name] = len(self.plan.weights)
+            self.plan.weights.append((name, round_up(self.plan.weights_bytes, ALIGNMENT), whole))
+        if part not in self._weights:
+            self._weights[part] = self.plan.buffer(WEIGHT, self._numbers[name], *part[1:])
+        return self._weights[part]
 
 
 class _Extractor:
@@ -112,6 +140,7 @@ class _Extractor:
         self.graph, self.function, self.shared, self.plan = graph, function, shared, shared.plan
         self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
+        self.conflicts: list[tuple[int, int]] = []  # arena buffer ids: what a step reads, what it writes
         self.first_step = len(self.plan.steps)
         (block,) = graph.body.blocks
         used = {v for binding in block.bindings for v in operands(binding.value)}
@@ -149,7 +178,9 @@ class _Extractor:
 
     def place(self, ty: Any, step: int) -> int:
         number = self.plan.buffer(ARENA, size=self.size_bytes(ty))
-        self.lifetimes[number] = Lifetime(round_up(self.plan.buffers[number].size, ALIGNMENT), step, step)
+        self.lifetimes[number] = Lifetime(
+            round_up(self.plan.buffers[number].size, self.shared.rules.alignment), step, step
+        )
         return number
 
     def resolve(self, value: Any) -> Any:
@@ -173,7 +204,10 @@ class _Extractor:
         """Adds the step that a call is; the places of its results."""
         number = len(self.plan.steps)
         *tensors, sizes = arguments(call)
-        buffers = [self.resolve(v) for v in tensors]
+        parts = {int(i): part for i, part in json.loads(str(attribute(call, "parts", "{}"))).items()}
+        buffers = [
+            self.shared.weight(v.name, *parts[i]) if i in parts else self.resolve(v) for i, v in enumerate(tensors)
+        ]
         out = call.ty_args[0]
         types = list(out.fields) if hasattr(out, "fields") else [out]
         # What works in place adds to its last operand, which is the result too.
@@ -182,6 +216,8 @@ class _Extractor:
         for buffer in buffers:
             if buffer in self.lifetimes:
                 self.lifetimes[buffer].last = number
+        reads, writes = (buffers[:-1], buffers[-1:]) if in_place else (buffers, made)
+        self.conflicts += [(r, w) for r in reads for w in writes if r in self.lifetimes]
         # Results stand behind the operands, but for those that the kernel takes last (pages that it writes).
         written = int(attribute(call, "written", 0))
         before = len(buffers) - written
@@ -208,10 +244,13 @@ class _Extractor:
         types = self.types_of(body)
         for number in buffers:
             self.lifetimes[number].last = len(plan.steps)
-        offsets, size = assign_offsets(self.lifetimes)
-        plan.arena_bytes = max(plan.arena_bytes, size)
-        for number, offset in offsets.items():
-            plan.buffers[number] = Buffer(ARENA, 0, offset, plan.buffers[number].size)
+        arenas = choose_arenas(self.lifetimes, self.conflicts if self.shared.rules.separate else [])
+        for arena in sorted(set(arenas.values())):
+            offsets, size = assign_offsets({n: life for n, life in self.lifetimes.items() if arenas[n] == arena})
+            self.shared.arenas[arena] = max(self.shared.arenas.get(arena, 0), size)
+            for number, offset in offsets.items():
+                plan.buffers[number] = Buffer(ARENA, arena, offset, plan.buffers[number].size)
+        plan.arena_bytes = sum(self.shared.arenas.values())
         for name, number, physical, logical in zip(self.function.outputs, buffers, types, results, strict=True):
             dims = tuple(scalar_of(plan, dim) for dim in logical.shape)
             stride = dims[-1] if len(dims) == 1 else scalar_of(plan, _row_stride(physical, logical))

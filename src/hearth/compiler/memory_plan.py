@@ -1,9 +1,10 @@
-"""Places results in one arena: two that are in use at the same step never overlap."""
+"""Places results in arenas: two that are in use at the same step never overlap, and where a device asks for it no step
+reads and writes one arena."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -35,3 +36,17 @@ def assign_offsets(lifetimes: Mapping[int, Lifetime]) -> tuple[dict[int, int], i
         offsets[key] = at
         total = max(total, at + life.size)
     return offsets, total
+
+
+def choose_arenas(results: Collection[int], conflicts: Collection[tuple[int, int]]) -> dict[int, int]:
+    """Which arena each result lies in, from 0, few of them. The two of a conflict, of which a step reads one and writes
+    the other, lie in different ones."""
+    others: defaultdict[int, set[int]] = defaultdict(set)
+    for a, b in conflicts:
+        others[a].add(b)
+        others[b].add(a)
+    arenas: dict[int, int] = {}
+    for key in results:
+        taken = {arenas[other] for other in others[key] if other in arenas}
+        arenas[key] = next(arena for arena in range(len(taken) + 1) if arena not in taken)
+    return arenas

@@ -1,4 +1,4 @@
-"""The compiler's phases, top to bottom: from a network's logical graphs to chosen kernels and a plan.
+"""The compiler's phases that know no device, top to bottom; each device goes on from there (`cpu/lowering.py`).
 
 `--dump-ir DIR` writes the module after each of them.
 """
@@ -10,14 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearth.compiler.cpu.kernels.builder import Kernel
-from hearth.compiler.cpu.prepare import split_products
-from hearth.compiler.cpu.row_results import leave_rows
-from hearth.compiler.cpu.select import select_kernels
-from hearth.compiler.cpu.selection import Product, Selection
-from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.cpu.tuning import Tunings
-from hearth.compiler.extract import extract_plan
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.constants import lift_constants
 from hearth.compiler.passes.convolutions import fuse_convolutions, multiply_pixels
@@ -34,55 +26,40 @@ from hearth.compiler.passes.fuse import (
 )
 from hearth.compiler.passes.patches import find_patches
 from hearth.compiler.passes.rotations import rotations
-from hearth.compiler.plan import Plan
 from hearth.model.network import Network
-from hearth.model.weights import Source
 from hearth.quant.formats import Format
 
 Phase = tuple[str, Callable[[Any], Any]]
+Dump = Callable[[str, Any], None]
+"""Called with the name of each phase and the module after it."""
 
 
 @dataclass(frozen=True)
-class Lowered:
-    """What the phases leave: the plan, its kernels, and what each parameter is made of.
+class Logical:
+    """A network after the phases that know no device.
 
     Attributes:
-        sources: where each part of a parameter is from.
-        kernels: by name, for each instruction set; their PrimFuncs are functions `isa.symbol(name)` of `module`.
-        products: the product of every step that is one, in order.
+        module: graphs of logical operations, fused.
+        parameters: what the graphs read, packed alike for all devices.
+        results: by function, the types of its results in logical shapes.
     """
 
-    plan: Plan
-    kernels: dict[str, dict[Isa, Kernel]]
+    network: Network
     module: Any
     parameters: Parameters
-    sources: Mapping[str, Source]
-    products: list[Product]
+    results: Mapping[str, Sequence[Any]]
 
 
-def lower(
-    network: Network,
-    formats: Mapping[str, Format],
-    isas: Sequence[Isa],
-    *,
-    high_precision: bool,
-    tunings: Tunings | None = None,
-    dump: Callable[[str, Any], None] | None = None,
-) -> Lowered:
-    """Compiles a network down to kernels.
+def logical(network: Network, formats: Mapping[str, Format], dump: Dump | None = None) -> Logical:
+    """What every device begins with.
 
     Args:
-        isas: instruction sets to make kernels for, best first.
         formats: of every parameter that is not f32, by name.
-        high_precision: f32 activations.
-        tunings: how products are computed that are not computed as by default.
         dump: called with the name of each phase and the module after it.
     """
     module = network.build()
     parameters = Parameters(formats)
     parameters.declare(network, rotations(module, formats))
-    selection = Selection(isas, parameters, network.symbols, tunings or {})
-
     results: dict[str, Sequence[Any]] = {
         function.name: _results(module[function.name]) for function in network.functions
     }
@@ -100,26 +77,19 @@ def lower(
         ("fuse_convolutions", fuse_convolutions),
         ("fuse_logits", fuse_logits),
         ("fuse_elementwise", fuse_elementwise),
-        (
-            "split_products",
-            lambda m: split_products(m, parameters, high_precision=high_precision, coarse=network.coarse),
-        ),
-        ("leave_rows", lambda m: leave_rows(m, parameters)),
-        ("select_kernels", lambda m: select_kernels(m, selection)),
     ]
     if dump:
         dump("network", module)
+    return Logical(network, run_phases(module, phases, dump), parameters, results)
+
+
+def run_phases(module: Any, phases: Sequence[Phase], dump: Dump | None) -> Any:
+    """The module after some phases, in order."""
     for name, phase in phases:
         module = phase(module)
         if dump:
             dump(name, module)
-
-    plan = Plan(network.symbols, selection.scratch_bytes)
-    first = [made[isas[0]] for made in selection.kernels.values()]
-    plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k in first]
-    extract_plan(module, plan, network, parameters, results)
-    sources = {**network.sources, **parameters.constants}
-    return Lowered(plan, selection.kernels, module, parameters, sources, selection.products)
+    return module
 
 
 def _results(function: Any) -> list[Any]:
@@ -128,7 +98,7 @@ def _results(function: Any) -> list[Any]:
     return list(ty.fields) if hasattr(ty, "fields") else [ty]
 
 
-def dump_to(folder: Path) -> Callable[[str, Any], None]:
+def dump_to(folder: Path) -> Dump:
     """A `dump` that writes each module as numbered TVMScript files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 0

@@ -20,11 +20,11 @@ from hearth.bundle.failures import storage_errors
 from hearth.compiler.cpu.kernels.matmul import matmul
 from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library
 from hearth.compiler.cpu.objects import kernel_objects
-from hearth.compiler.cpu.selection import LANES, Product
+from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tuning
 from hearth.compiler.plan import ALIGNMENT, ARENA, WEIGHT, Plan, PlanFunction, Step
 from hearth.compiler.plan_file import plan_bytes
-from hearth.quant.formats import round_up
+from hearth.quant.formats import LANES, round_up
 from hearth.runtime import Model, Session, require
 from hearth.tuner.decide import undisturbed
 

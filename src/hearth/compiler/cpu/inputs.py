@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hearth.compiler.cpu.selection import LANES, is_padded, sizes
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op, operands
+from hearth.compiler.physical import is_padded, sizes
+from hearth.quant.formats import LANES
 
 MOST_CHANNELS = 4
 """Of a map whose pixels lie side by side and that a convolution reads (`PrepareMapSpec.narrow`)."""

@@ -12,9 +12,9 @@ import tvm
 from tvm import relax, tirx
 
 from hearth.compiler.cpu.kernels.norms import SUMS
-from hearth.compiler.cpu.selection import rows
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, is_op, operation, rewrite
+from hearth.compiler.physical import rows
 from hearth.model.ops import hearth_op
 from hearth.quant.row_rounding import MOST_COLUMNS
 

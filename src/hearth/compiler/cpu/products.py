@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearth.checkpoint import open_checkpoint
+from hearth.compiler.cpu.lowering import lower
 from hearth.compiler.cpu.selection import Product
 from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.pipeline import lower
+from hearth.compiler.pipeline import logical
 from hearth.compiler.text import model_formats
 from hearth.model import load_family
 from hearth.model.text.kv_cache import KV_DTYPES, KvFormat, kv_format
@@ -25,10 +26,6 @@ def model_products(
     """
     checkpoint = open_checkpoint(source)
     model = load_family(checkpoint, context=context)
-    lowered = lower(
-        text_network(model, KV_DTYPES[kv_format(kv, precision)], coarse_prompts=precision == "fast"),
-        model_formats(checkpoint, model, quant, head),
-        [isa],
-        high_precision=precision == "high",
-    )
-    return lowered.products
+    network = text_network(model, KV_DTYPES[kv_format(kv, precision)], coarse_prompts=precision == "fast")
+    graphs = logical(network, model_formats(checkpoint, model, quant, head))
+    return lower(graphs, [isa], high_precision=precision == "high").products

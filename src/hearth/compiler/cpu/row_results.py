@@ -17,9 +17,9 @@ from tvm import relax
 
 from hearth.compiler.cpu.kernels.prepare_rows import RowSign
 from hearth.compiler.cpu.kernels.row_product_rows import MOST_COLUMNS, MOST_WEIGHT_BYTES
-from hearth.compiler.cpu.selection import rows, sizes, width
 from hearth.compiler.parameters import Packed, Parameters
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op, operands, operation, rewrite
+from hearth.compiler.physical import rows, sizes, width
 from hearth.model.ops import hearth_op
 from hearth.quant.formats import round_up
 

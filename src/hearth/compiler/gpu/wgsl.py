@@ -15,7 +15,7 @@ from tvm import tirx
 from hearth.compiler.gpu.features import MAX_INVOCATIONS, MAX_WORKGROUP_BYTES
 from hearth.compiler.gpu.kernels.builder import GpuKernel
 
-# What TVM's text begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
+# What TVM begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
 _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)

@@ -15,8 +15,9 @@ from hearth.compiler.cpu.kernels.conv import ConvSpec, conv
 from hearth.compiler.cpu.kernels.conv_geometry import Conv, PreparedMap, conv2d, conv_transpose2d
 from hearth.compiler.cpu.kernels.conv_prepare import PrepareMapSpec, map_range, prepare_map
 from hearth.compiler.cpu.kernels.depthwise import DepthwiseSpec, depthwise
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, stride, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, like, stride, tensor
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 from hearth.quant.convolution import ConvKind, ConvWeight, pack_depthwise, transposed_phase, transposed_taps

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearth.compiler.cpu.kernels.elementwise import ElementwiseSpec, Term, Walk, elementwise
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, product, sizes, strides, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.elementwise import map_term
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
+from hearth.compiler.physical import call, like, product, sizes, strides, tensor
 from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported

@@ -22,19 +22,9 @@ from hearth.compiler.cpu.rules.elementwise import (
     steps_of,
     whole_of,
 )
-from hearth.compiler.cpu.selection import (
-    Rule,
-    Selection,
-    call,
-    fixed,
-    is_padded,
-    like,
-    product,
-    sizes,
-    stride,
-    strides,
-)
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, scalar
+from hearth.compiler.physical import call, fixed, is_padded, like, product, sizes, stride, strides
 from hearth.compiler.symbolic import equal_sizes
 from hearth.compiler.work import Work
 

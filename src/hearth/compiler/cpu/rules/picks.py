@@ -18,8 +18,9 @@ from hearth.compiler.cpu.kernels.scatter import ScatterSpec, scatter_blocks, sca
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
 from hearth.compiler.cpu.rules.elementwise import Size, element_type, is_dense, result_of, steps_of
 from hearth.compiler.cpu.rules.moves import copied
-from hearth.compiler.cpu.selection import Rule, Selection, call, last_size, like, product, sizes, stride, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, operation
+from hearth.compiler.physical import call, last_size, like, product, sizes, stride, tensor
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 

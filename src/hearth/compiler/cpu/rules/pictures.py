@@ -16,8 +16,9 @@ from hearth.compiler.cpu.kernels.image_resize import (
     resample_second,
 )
 from hearth.compiler.cpu.rules.moves import copied
-from hearth.compiler.cpu.selection import Rule, Selection, call, strides, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, operands
+from hearth.compiler.physical import call, strides, tensor
 from hearth.compiler.work import Work
 
 

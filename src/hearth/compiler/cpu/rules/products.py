@@ -17,22 +17,14 @@ from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.kernels.row_product import SHARES, RowProductSpec, row_product
 from hearth.compiler.cpu.kernels.row_product_rows import RowProductRowsSpec, row_product_rows
 from hearth.compiler.cpu.kernels.tiles import UNIT_BLOCKS
-from hearth.compiler.cpu.selection import (
-    LANES,
-    Product,
-    Rule,
-    Selection,
-    call,
-    stride,
-    tensor,
-    width,
-)
+from hearth.compiler.cpu.selection import Product, Rule, Selection
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING
 from hearth.compiler.parameters import Packed
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, stride, tensor, width
 from hearth.compiler.work import Work, role
-from hearth.quant.formats import round_up
+from hearth.quant.formats import LANES, round_up
 
 
 def _prepare(graph: Graph, value: Any, s: Selection) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.compiler.cpu.kernels.ragged_attention import RaggedAttentionSpec, ragged_attention
-from hearth.compiler.cpu.selection import Rule, Selection, call, columns_of, stride, tensor, width
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, columns_of, stride, tensor, width
 from hearth.compiler.work import Work
 from hearth.model.encoder.batch import TILE_TOKENS
 

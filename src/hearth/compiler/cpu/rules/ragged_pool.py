@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.compiler.cpu.kernels.ragged_pool import ragged_pool
-from hearth.compiler.cpu.selection import Rule, Selection, call, rows, stride, tensor, width
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, rows, stride, tensor, width
 from hearth.compiler.work import Work
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.compiler.cpu.kernels.recurrent import RecurrentSpec, recurrent
-from hearth.compiler.cpu.selection import Rule, Selection, call, fixed, like, sizes, stride, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, fixed, like, sizes, stride, tensor
 from hearth.compiler.work import Work
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.compiler.cpu.kernels.rotary import RotarySpec, rotary
-from hearth.compiler.cpu.selection import Rule, Selection, call, like, rows, stride, width
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, like, rows, stride, width
 from hearth.compiler.work import Work
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.suppression import collect, places, scratch_bytes, suppress
-from hearth.compiler.cpu.selection import Rule, Selection, call, product, sizes, stride, tensor
+from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
+from hearth.compiler.physical import call, product, sizes, stride, tensor
 from hearth.compiler.work import Work
 
 

@@ -167,7 +167,7 @@ class GpuKernel:
 
     # -- arguments and memory
     def buffer(self, name: str, dtype: str) -> Memory:
-        """The next buffer argument, of elements `float32`, `int32`, `uint32`, `float16` or vectors of 2 or 4 of them."""
+        """The next buffer argument. Elements: `float32`, `int32`, `uint32`, `float16` or vectors of 2 or 4 of them."""
         pointer = tirx.Var(name, ir.PointerType(ir.PrimType(dtype), "global"))
         self._buffers.append(pointer)
         assert len(self._buffers) <= MAX_STORAGE_BUFFERS, self.name
