@@ -51,6 +51,10 @@ class State:
     unit_bytes: int
 
 
+TEXT_DOOR: Literal["text"] = "text"
+"""The door of functions whose inputs the runtime makes of a batch of tokens."""
+
+
 @dataclass(frozen=True)
 class Function:
     """A function of a network, and how it is called.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearth.model.network import Function, Network, Role, State
+from hearth.model.network import TEXT_DOOR, Function, Network, Role, State
 from hearth.model.text.batch import NO_EXTRAS, PROMPT_TOKENS, Extras, Limits, inputs, symbols
 from hearth.model.text.config import DecoderConfig
 from hearth.model.text.kv_cache import KvDtype, kv_page_bytes
@@ -50,7 +50,7 @@ def text_network(
                 "forward",
                 inputs(config.vocab_size, limits, extras),
                 ("logits", "argmax", "hidden"),
-                "text",
+                TEXT_DOOR,
             ),
         ),
         symbols=symbols(limits, extras, prompts=coarse_prompts),
