@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.kernels.builder import GpuKernel, builtin, cast, f32, fma, lane, splat, unpack_halves
-from hearth.compiler.gpu.wgsl import kernels_file, wgsl
+from hearth.compiler.gpu.shaders import kernels_file
+from hearth.compiler.gpu.wgsl import wgsl
 
 from .adapter import run_kernel
 
@@ -89,8 +90,18 @@ def test_functions_of_wgsl_are_there():
     np.testing.assert_array_equal(y_values, [int(n).bit_count() for n in numbers])
 
 
-def test_what_is_only_read_is_bound_read_only_and_a_file_names_its_shaders():
+def test_what_is_only_read_is_bound_read_only():
     text = wgsl(_scaled_copy())
     assert "var<storage, read> x" in text
     assert "var<storage, read_write> y" in text
-    assert kernels_file([_scaled_copy()]).startswith("//@ scaled_copy 64 core\n")
+
+
+def test_a_file_of_shaders_names_them_and_texts_are_kept(tmp_path):
+    made: list[str] = []
+    text = kernels_file([_scaled_copy()], tmp_path, made.append)
+    assert text.startswith("//@ scaled_copy 64 core\n")
+    assert text.endswith(wgsl(_scaled_copy()))
+    (kept,) = tmp_path.glob("*.wgsl")
+    kept.write_text("damaged")
+    assert kernels_file([_scaled_copy()], tmp_path, made.append) == text
+    assert made == ["scaled_copy", "scaled_copy"]

@@ -7,6 +7,8 @@ from hearth.bundle.costs import COSTS, BatchShape, StepCost, read_costs, write_c
 from hearth.bundle.manifest import (
     ABI_VERSION,
     FORMAT_VERSION,
+    GPU_KERNELS,
+    GPU_PLAN,
     LIBRARIES,
     PLAN,
     TOKENIZER,
@@ -30,6 +32,8 @@ __all__ = [
     "ABI_VERSION",
     "COSTS",
     "FORMAT_VERSION",
+    "GPU_KERNELS",
+    "GPU_PLAN",
     "LIBRARIES",
     "PLAN",
     "TOKENIZER",

@@ -23,6 +23,9 @@ ABI_VERSION = 3
 
 MANIFEST = "manifest.json"
 PLAN = "plan.bin"
+GPU_PLAN = "gpu_plan.bin"
+GPU_KERNELS = "gpu_kernels.wgsl"
+"""What a language model's bundle has for GPUs."""
 WEIGHTS = "weights.bin"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_META = "tokenizer_meta.json"

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from hearth.bundle import cpu
-from hearth.bundle.manifest import ABI_VERSION, MANIFEST, PLAN, TOKENIZER, TOKENIZER_META, WEIGHTS, Manifest
+from hearth.bundle.manifest import (
+    ABI_VERSION,
+    GPU_KERNELS,
+    GPU_PLAN,
+    MANIFEST,
+    PLAN,
+    TOKENIZER,
+    TOKENIZER_META,
+    WEIGHTS,
+    Manifest,
+)
 from hearth.bundle.manifest import MAX_MANIFEST_BYTES as _LIMIT
 from hearth.errors import BundleMismatch, CorruptFile, ModelNotFound
 
@@ -79,7 +89,7 @@ def open_bundle(path: Path, *, verify: Literal["program", "full"] = "program", f
     again = f"Compile it again: hearth compile {shlex.quote(manifest.source_name)} (hearth rm removes this one)."
     if for_this_machine:
         _check_machine(manifest, again)
-    program = (PLAN, manifest.library)
+    program = (PLAN, GPU_PLAN, GPU_KERNELS, manifest.library)
     for name, entry in manifest.files.items():
         file = path / name
         # A link could lead out of the bundle, to something that its hash does not cover later.

@@ -24,6 +24,8 @@ from hearth.bundle import (
     ABI_VERSION,
     COSTS,
     FORMAT_VERSION,
+    GPU_KERNELS,
+    GPU_PLAN,
     PLAN,
     WEIGHTS,
     BundleWriter,
@@ -252,6 +254,7 @@ def _compile(
     report("loading the compiler", 0, 0)
     from hearth.compiler.cpu.lowering import lower
     from hearth.compiler.cpu.objects import kernel_objects
+    from hearth.compiler.gpu.part import gpu_part
     from hearth.compiler.pack import pack_all
     from hearth.compiler.pipeline import dump_to, logical
     from hearth.compiler.plan_file import plan_bytes
@@ -261,6 +264,7 @@ def _compile(
     graphs = logical(job.network, job.formats, dump)
     lowered = lower(graphs, isas, high_precision=job.precision == "high", tunings=tunings, dump=dump)
     plan = lowered.plan
+    for_gpus = gpu_part(graphs, plan, dump)
     if plan.arena_bytes >= 1 << 62:
         raise Unsupported(
             f"{job.name} needs more memory for what it computes than any machine has.",
@@ -269,10 +273,11 @@ def _compile(
     with BundleWriter(folder, replace_existing=replace_existing) as writer:
         weights = writer.allocate(WEIGHTS, plan.weights_bytes)
         count = 0
+        num_kernels = len(lowered.kernels) * len(isas) + (len(for_gpus.lowered.kernels) if for_gpus else 0)
 
         def kernel_done(kernel: str) -> None:
             nonlocal count
-            report("compiling kernels", count, len(lowered.kernels) * len(isas))
+            report("compiling kernels", count, num_kernels)
             count += 1
 
         objects, sets = [], []
@@ -282,6 +287,9 @@ def _compile(
             objects += kernel_objects(functions, target, isa, cache_dir() / "kernels", kernel_done)
             symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars, isa.symbol(k.name)) for k in kernels]
             sets.append(KernelSet(isa.name, isa.features, symbols))
+        if for_gpus is not None:
+            writer.write(GPU_PLAN, for_gpus.plan)
+            writer.write(GPU_KERNELS, for_gpus.shaders(cache_dir() / "shaders", kernel_done))
         report("linking", 0, 0)
         plan_file = plan_bytes(plan)
         library = writer.path(library_name(target))

@@ -7,7 +7,6 @@ rewrites expressions is needed, and no host code at all: plans say what is dispa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import tvm
 from tvm import tirx
@@ -53,9 +52,3 @@ def _mended(text: str, kernel: GpuKernel) -> str:
     assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
     enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
     return "".join(enables) + _COMMENT.sub("", text).strip() + "\n"
-
-
-def kernels_file(kernels: Sequence[GpuKernel]) -> str:
-    """The content of kernels.wgsl: each shader behind a line `//@ NAME THREADS FEATURES`."""
-    parts = [f"//@ {k.name} {k.threads} {k.features.name}\n{wgsl(k)}" for k in kernels]
-    return "\n".join(parts)

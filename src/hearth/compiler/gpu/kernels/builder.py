@@ -234,7 +234,8 @@ class GpuKernel:
 
     def finish(self) -> Any:
         """The PrimFunc: one workgroup, launched over `units` of them."""
-        body = _sequence(self._blocks.pop())
+        (statements,) = self._blocks
+        body = _sequence(statements)
         for var, tag, extent in (
             (self.thread, "threadIdx.x", i32(self.threads)),
             (self.group, "blockIdx.x", self.units),
