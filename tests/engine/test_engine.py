@@ -269,10 +269,10 @@ def test_a_forward_that_fails_once_harms_no_request_of_its_batch(failing_step, a
 
 def test_the_request_at_fault_for_a_failed_forward_is_found_and_the_others_go_on():
     class Picky(ToySession):
-        def forward(self, token_ids, *others):
+        def forward(self, token_ids, *others, **more):
             if 60 in token_ids:
                 raise RuntimeError("out of luck")
-            return super().forward(token_ids, *others)
+            return super().forward(token_ids, *others, **more)
 
     session = Picky(num_pages=30)
     engine = Engine(session, context=100)
@@ -357,3 +357,17 @@ def test_a_session_with_too_few_pages_for_the_context_is_refused():
 def test_what_makes_no_sense_is_refused_at_once(make):
     with pytest.raises(UsageError):
         make()
+
+
+def test_logits_are_asked_for_only_where_a_draw_may_read_them():
+    session = ToySession(num_pages=30)
+    engine = Engine(session, context=100)
+    list(engine.generate(PROMPTS[0], params=greedy(6)))
+    assert set(session.wanted) == {("argmax",)}
+    session.wanted.clear()
+    for params in (SamplingParams(temperature=1.0, seed=1, max_tokens=3), greedy(3, logprobs=1)):
+        list(engine.generate(PROMPTS[0], params=params))
+    assert {"logits" in wanted for wanted in session.wanted} == {True}
+    session.wanted.clear()
+    engine.embed(np.array(PROMPTS[0]))
+    assert set(session.wanted) == {("hidden",)}

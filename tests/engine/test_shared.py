@@ -30,12 +30,12 @@ class OneAtATime(ToySession):
         self._busy = threading.Lock()
         self.before_forward = lambda: None
 
-    def forward(self, *batch):
+    def forward(self, *batch, **more):
         assert not self._busy.locked(), "two threads compute in one session"
         with self._busy:  # which Ctrl-C cannot leave locked
             time.sleep(0)
             self.before_forward()
-            return super().forward(*batch)
+            return super().forward(*batch, **more)
 
 
 @pytest.fixture

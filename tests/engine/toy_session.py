@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hearth.engine.forward import OUTPUTS
+
 
 @dataclass(frozen=True)
 class ToyInfo:
@@ -54,6 +56,7 @@ class ToySession:
         self.fail_next: BaseException | None = None
         self.fail_after_writing = False
         self.poison_token: int | None = None  # logits after it are NaN
+        self.wanted: list[tuple[str, ...]] = []  # by each forward
         self.embedded: list[int] = []  # what embeddings were asked for
         self.looked_ahead: list[list[int]] = []  # how many tokens ahead embedded ones see, by forward
 
@@ -68,7 +71,7 @@ class ToySession:
 
     def forward(
         self, token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens, embeddings=None,
-        embedded_tokens=(), last_seen=None, rope_positions=None,
+        embedded_tokens=(), last_seen=None, rope_positions=None, wanted=OUTPUTS,
     ):  # fmt: skip
         self._check(token_ids, positions, token_seq, block_table, logit_rows)
         assert 0 <= num_prompt_tokens <= len(token_ids)
@@ -105,7 +108,13 @@ class ToySession:
             logits[token_ids[logit_rows] == self.poison_token] = np.nan
         argmax = logits.argmax(axis=1).astype(np.int32)
         logits.flags.writeable = False  # the session's own memory
-        return ToyResult(logits, argmax, hidden.astype(np.float32))
+        self.wanted.append(tuple(wanted))
+        # Only what is wanted is there, as on a device with memory of its own.
+        return ToyResult(
+            logits if "logits" in wanted else logits[:0],
+            argmax if "argmax" in wanted else argmax[:0],
+            hidden.astype(np.float32)[: None if "hidden" in wanted else 0],
+        )
 
     def apply_mask(self, logits, mask, out):
         size = self.info.vocab_size

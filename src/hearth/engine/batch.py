@@ -5,6 +5,7 @@ Owns the buffers, allocated once; knows the layout that `forward.Forward` asks f
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -103,7 +104,8 @@ class Batch:
         self._num_seqs, self._num_rows = 1, count if logits else 0
         self._logit_rows[: self._num_rows] = np.arange(self._num_rows)
 
-    def run(self, session: Forward) -> ForwardResult:
+    def run(self, session: Forward, wanted: Collection[str]) -> ForwardResult:
+        """Computes what was laid out; `wanted` is what of the result will be read."""
         arrays = (
             self._token_ids[: self._num_tokens],
             self._positions[: self._num_tokens],
@@ -112,7 +114,7 @@ class Batch:
             self._logit_rows[: self._num_rows],
             self._num_prompt_tokens,
         )
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"wanted": wanted}
         if self._rope_positions.size:
             more["rope_positions"] = self._rope_positions[: self._num_tokens]
         if self._embeddings is not None:

@@ -111,7 +111,7 @@ class DraftModel:
         while (pending := len(follower.tokens) - follower.num_written) > few:
             count = min(pending - 1, self._info.max_tokens)
             self._batch.fill([Slice(follower, follower.num_written, count)], self._session)
-            self._batch.run(self._session)
+            self._batch.run(self._session, ())
             follower.write(self._pool, count)
 
     def _extend(self, followers: list[_Follower]) -> None:
@@ -119,7 +119,7 @@ class DraftModel:
         slices = [Slice(f, f.num_written, len(f.tokens) - f.num_written) for f in followers]
         begin = time.perf_counter_ns()
         self._batch.fill(slices, self._session)
-        argmax = self._batch.run(self._session).argmax.tolist()
+        argmax = self._batch.run(self._session, ("argmax",)).argmax.tolist()
         taken = time.perf_counter_ns() - begin
         if max(part.count for part in slices) <= 2:  # else it was catching up, which a guess seldom has to
             # Delays of others shall not look like ours: they count as twice as long at most.

@@ -6,7 +6,7 @@ Owns when an answer ends and how guesses are verified; which token it is, is the
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from collections.abc import Sequence as Seq
 
 import numpy as np
@@ -15,6 +15,14 @@ from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
 from hearth.engine.ledger import Ledger
 from hearth.engine.scheduler import Scheduler, Slice
 from hearth.engine.sequence import FinishReason, Sequence, Status, TokenEvent
+
+
+def outputs_read(slices: Iterable[Slice[Sequence]]) -> tuple[str, ...]:
+    """What of a forward's result the sequences read that draw after it."""
+    drawing = [part.sequence.sampler for part in slices if part.wants_logits]
+    if not drawing:
+        return ()
+    return ("argmax", "logits") if any(sampler.may_need_logits for sampler in drawing) else ("argmax",)
 
 
 class Drawing:
@@ -50,7 +58,9 @@ class Drawing:
         drawing = [part for part in slices if part.wants_logits]
         if not drawing:
             return
-        logits, argmax = result.logits, result.argmax
+        argmax = result.argmax
+        # Samplers that read no logits are given rows that have none.
+        logits = result.logits if "logits" in outputs_read(drawing) else np.empty((argmax.shape[0], 0), np.float32)
         row = 0
         for part in drawing:
             if part.draft:

@@ -80,7 +80,7 @@ class Evaluator:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
                 self._batch.fill_one(part, start, table, logits=True)
-                result[start : start + chunk] = self._batch.run(self._session).logits[: part.shape[0]]
+                result[start : start + chunk] = self._batch.run(self._session, ("logits",)).logits[: part.shape[0]]
         return result
 
     def score(self, tokens: Int32s, top: int) -> Scores:
@@ -95,7 +95,7 @@ class Evaluator:
                 part = tokens[start : start + chunk]
                 self._batch.fill_one(part, start, table, logits=True)
                 targets = tokens[start + 1 : start + 1 + part.shape[0]]
-                rows = self._batch.run(self._session).logits[: targets.shape[0]].astype(np.float64)
+                rows = self._batch.run(self._session, ("logits",)).logits[: targets.shape[0]].astype(np.float64)
                 highest = rows.max(axis=1, keepdims=True)
                 rows -= highest + np.log(np.exp(rows - highest).sum(axis=1, keepdims=True))
                 here = slice(start + 1, start + 1 + targets.shape[0])
@@ -115,7 +115,7 @@ class Evaluator:
             for start in range(0, tokens.shape[0], chunk):
                 part = tokens[start : start + chunk]
                 self._batch.fill_one(part, start, table, logits=False)
-                hidden = self._batch.run(self._session).hidden[: part.shape[0]]
+                hidden = self._batch.run(self._session, ("hidden",)).hidden[: part.shape[0]]
                 if hidden.shape[0] != part.shape[0]:
                     raise Unsupported("This bundle gives no hidden states.", hint="Compile the model anew.")
                 pool.add(hidden, start)

@@ -6,7 +6,7 @@ the engine knows neither. Nothing here says how a model computes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 Int32s = NDArray[np.int32]
 Float32s = NDArray[np.float32]
+
+
+OUTPUTS = ("logits", "argmax", "hidden")
+"""What a forward computes; a device may take a while to bring it to where it can be read."""
 
 
 class ForwardInfo(Protocol):
@@ -65,7 +69,7 @@ class ForwardInfo(Protocol):
 
 
 class ForwardResult(Protocol):
-    """Views into the session's own memory, valid until its next forward."""
+    """Views into the session's own memory, valid until its next forward. What was not wanted may have no rows."""
 
     @property
     def logits(self) -> Float32s:
@@ -103,6 +107,7 @@ class Forward(Protocol):
         embedded_tokens: Int32s = ...,
         last_seen: Int32s | None = None,
         rope_positions: Int32s | None = None,
+        wanted: Collection[str] = OUTPUTS,
     ) -> ForwardResult:
         """Computes a ragged batch: writes the keys and values of every token into its page, then attends.
 
@@ -123,6 +128,7 @@ class Forward(Protocol):
                 own. Only for a model that looks ahead.
             rope_positions: int32 (num_tokens, rope_streams), what each token turns by. None: its position. Only for a
                 model that has such streams.
+            wanted: what of the result will be read.
         """
         ...
 

@@ -69,6 +69,11 @@ class Sampler:
         """False if the forward's own argmax is the answer, so that no row of logits has to be read."""
         return not self.params.greedy or self.params.changes_logits or self.params.logprobs is not None
 
+    @property
+    def may_need_logits(self) -> bool:
+        """False if it is known before the draw that no row of logits will be read."""
+        return self.needs_logits or self._constraint is not None
+
     def sample(self, logits: Float32s, argmax: int, scratch: Float32s, apply_mask: ApplyMask) -> Choice:
         """Draws the next token and counts it.
 

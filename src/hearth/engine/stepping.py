@@ -9,7 +9,7 @@ import time
 
 from hearth.engine.batch import Batch
 from hearth.engine.draft import Ask, draft_limit
-from hearth.engine.drawing import Drawing
+from hearth.engine.drawing import Drawing, outputs_read
 from hearth.engine.forward import Forward, ForwardResult
 from hearth.engine.pace import Pace
 from hearth.engine.scheduler import Scheduler, Slice
@@ -62,14 +62,14 @@ class Stepping:
         part = self._scheduler.schedule_alone(sequence)
         draws = part.wants_logits
         self._batch.fill([part], self._session)
-        self._drawing.take([part], self._batch.run(self._session))
+        self._drawing.take([part], self._batch.run(self._session, outputs_read([part])))
         return draws
 
     def _forward(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, int]:
         """Computes the slices, and tells the pace of it; the nanoseconds it took besides."""
         self._batch.fill(slices, self._session)
         begin = time.perf_counter_ns()
-        result = self._batch.run(self._session)
+        result = self._batch.run(self._session, outputs_read(slices))
         taken_ns = time.perf_counter_ns() - begin
         if self._pace is not None:
             decoding = prompt = 0

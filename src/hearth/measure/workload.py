@@ -8,7 +8,7 @@ values are read does not depend on what they are, and 8192 tokens for each of 8 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hearth.bundle import BatchShape
 from hearth.engine import Engine, Request, SamplingParams, pages_for
+from hearth.engine.forward import OUTPUTS
 from hearth.errors import UsageError
 from hearth.llm import LLM
 from hearth.runtime import ForwardResult, TextInfo, TextSession, require
@@ -127,18 +128,18 @@ class _Watched:
     def forward(
         self, token_ids: Any, positions: Any, token_seq: Any, block_table: Any, logit_rows: Any, num_prompt_tokens: int,
         embeddings: Any = None, embedded_tokens: Any = (), last_seen: Any = None,
-        rope_positions: Any = None,
+        rope_positions: Any = None, wanted: Collection[str] = OUTPUTS,
     ) -> ForwardResult | _Assumed:  # fmt: skip
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
             return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
         arrays = (token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens)
-        seen = (embeddings, embedded_tokens, last_seen, rope_positions)
+        more = (embeddings, embedded_tokens, last_seen, rope_positions, wanted)
         if self._on_forward is None:
-            return self._session.forward(*arrays, *seen)
+            return self._session.forward(*arrays, *more)
         begin = time.perf_counter()
-        result = self._session.forward(*arrays, *seen)
+        result = self._session.forward(*arrays, *more)
         seconds = time.perf_counter() - begin
         firsts = np.flatnonzero(np.diff(token_seq, prepend=-1))
         counts = np.diff(firsts, append=len(token_seq))

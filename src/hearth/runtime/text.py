@@ -7,7 +7,7 @@ outputs and symbols are those of docs/architecture.md.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,9 @@ from hearth.runtime import binding
 from hearth.runtime.info import FunctionInfo, ModelInfo, round_up
 from hearth.runtime.model import Model
 from hearth.runtime.session import Session, SessionHandle, address, borrowed
+
+OUTPUTS = ("logits", "argmax", "hidden")
+"""What a forward of a language model may compute."""
 
 _INT32 = np.iinfo(np.int32)
 _I32: np.dtype[Any] = np.dtype(np.int32)
@@ -180,6 +183,7 @@ class TextSession(Session):
         embedded_tokens: ArrayLike = (),
         last_seen: ArrayLike | None = None,
         rope_positions: ArrayLike | None = None,
+        wanted: Collection[str] = OUTPUTS,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -199,6 +203,7 @@ class TextSession(Session):
             embedded_tokens: (m,) indices of those tokens in the batch, ascending.
             last_seen: (n,) the last position that each token sees, where that is not its own.
             rope_positions: (n, rope_streams) what each token turns by, where that is not its position.
+            wanted: names of the outputs that will be read; on a CPU all of them can be.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
