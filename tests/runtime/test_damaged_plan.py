@@ -112,6 +112,12 @@ def of_another_function(p: PlanWriter) -> None:
     p.args[p.steps[1][1]] = index_of(p, INPUT)
 
 
+def second_arena(p: PlanWriter) -> None:
+    """There is room for the first buffer in an arena of its own."""
+    p.arena_bytes += p.buffers[index_of(p, ARENA)][3]
+    buffer(ARENA, 1, 1)(p)
+
+
 BATCH, SIDE = 0, 1  # scalars of the plan of functions
 
 
@@ -192,7 +198,9 @@ BATCH, SIDE = 0, 1  # scalars of the plan of functions
         (record("states", 0, 2, 0), "0 bytes a unit"),
         (record("states", 0, 2, 2**32), "4294967296 bytes a unit"),
         (buffer(ARENA, 0, 4), "unknown kind 4"),
-        (buffer(ARENA, 1, 1), "no arena 1"),
+        (buffer(ARENA, 1, 8), "no arena 8"),
+        (buffer(ARENA, 1, 7), "arena 7: more than arena_bytes says"),
+        (second_arena, "plans for processors have no arena 1"),
         (buffer(ARENA, 2, 32), "no multiple of 64"),
         (buffer(ARENA, 2, HUGE), "outside its memory"),
         (buffer(ARENA, 3, HUGE), "outside its memory"),

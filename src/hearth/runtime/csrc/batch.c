@@ -171,18 +171,18 @@ static void take_rope_positions(const hearth_session *session, const hearth_batc
     }
 }
 
-/* Items that each thread should have, so that threads end together, where there is only one KV head. */
-enum { ITEMS_PER_THREAD = 4 };
+/* Items that each worker should have, so that workers end together, where there is only one KV head. */
+enum { ITEMS_PER_WORKER = 4 };
 
 /* Cuts tiles that have more than their share of the splits into several items: decoding, where a long context would
- * otherwise be one thread's work. Splits are computed apart in any case, so this is a question of time only. */
+ * otherwise be one worker's work. Splits are computed apart in any case, so this is a question of time only. */
 static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
     const hth_text *text = &session->text;
     hth_item *items = items_of(session);
     hth_merge *merges = (hth_merge *)(void *)input_of(session, HTH_MERGES);
     uint64_t splits = 0;
     for (uint32_t t = 0; t < num_tiles; ++t) splits += (uint64_t)items[t].split_end;
-    const uint64_t wanted = (uint64_t)ITEMS_PER_THREAD * session->threads;
+    const uint64_t wanted = (uint64_t)ITEMS_PER_WORKER * session->model->device->workers(session);
     const int32_t most = (int32_t)((splits + wanted - 1) / wanted); /* splits of one item */
     uint32_t num_items = num_tiles, num_merges = 0, slots = 0;
     for (uint32_t t = 0; t < num_tiles; ++t) {

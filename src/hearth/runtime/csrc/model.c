@@ -1,33 +1,14 @@
-/* Opening a bundle: plan.bin is read, checked and known as the library's, its kernels are found, its weights placed. */
+/* Opening a bundle: the plan of the device that is to run it is read and checked; the device does the rest. */
 #include "model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "describe.h"
 #include "error.h"
-#include "kernel_set.h"
 #include "options.h"
+#include "path.h"
 #include "platform.h"
-#include "sha256.h"
-
-/* "DIR/name" in fresh memory. */
-static char *join(const char *dir, const char *name) {
-    const size_t size = strlen(dir) + strlen(name) + 2;
-    char *path = malloc(size);
-    if (path != NULL) (void)snprintf(path, size, "%s/%s", dir, name);
-    return path;
-}
-
-/* A plan is a part of the program: kernels believe its sizes and its choice of buffers, which no check can see through. */
-static hearth_status check_origin(const void *plan, uint64_t size) {
-    uint8_t digest[HTH_SHA256_BYTES];
-    if (hearth_plan_sha256 == NULL) return HEARTH_OK;
-    hth_sha256(plan, size, digest);
-    if (memcmp(digest, hearth_plan_sha256, sizeof digest) == 0) return HEARTH_OK;
-    return hth_fail(HEARTH_MISMATCH, "plan.bin is not the plan that this library was compiled with");
-}
 
 static hearth_status read_plan(hearth_model *model, const char *path) {
     const char *reason = NULL;
@@ -40,25 +21,16 @@ static hearth_status read_plan(hearth_model *model, const char *path) {
     hth_file_close(file);
     if (model->plan_bytes == NULL) return hth_fail(HEARTH_MEMORY, "no memory for plan.bin");
     if (!complete) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
-    const hearth_status status = hth_plan_parse(&model->plan, model->plan_bytes, size);
-    return status == HEARTH_OK ? check_origin(model->plan_bytes, size) : status;
+    return hth_plan_parse(&model->plan, model->plan_bytes, size);
 }
 
 static hearth_status open_bundle(hearth_model *model, const char *dir, const hearth_open_options *options) {
-    char *plan_path = join(dir, "plan.bin"), *weights_path = join(dir, "weights.bin");
-    hearth_status status = HEARTH_OK;
-    if (plan_path == NULL || weights_path == NULL) status = hth_fail(HEARTH_MEMORY, "no memory for a path");
-    if (status == HEARTH_OK) status = read_plan(model, plan_path);
-    if (status == HEARTH_OK) status = hth_text_find(&model->plan, &model->text);
-    if (status == HEARTH_OK) status = hth_kernel_set_choose(&model->set, options->isa);
-    if (status == HEARTH_OK) status = hth_kernel_set_resolve(model->set, &model->plan, &model->kernels);
-    if (status == HEARTH_OK) status = hth_describe(model, &model->description);
-    if (status == HEARTH_OK) {
-        status = hth_weights_open(&model->weights, weights_path, model->plan.header->weights_bytes, &model->budget,
-                                  options);
-    }
+    char *plan_path = hth_path_join(dir, model->device->plan_path);
+    hearth_status status = plan_path != NULL ? read_plan(model, plan_path) : hth_fail(HEARTH_MEMORY, "no memory for a path");
     free(plan_path);
-    free(weights_path);
+    if (status == HEARTH_OK) status = hth_text_find(&model->plan, &model->text);
+    if (status == HEARTH_OK) status = model->device->open(model, dir, options);
+    if (status == HEARTH_OK) status = hth_describe(model, &model->description);
     return status;
 }
 
@@ -72,6 +44,7 @@ hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *opt
     hearth_model *opened = calloc(1, sizeof *opened);
     if (opened == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a model");
     atomic_store(&opened->references, 1);
+    opened->device = &hth_cpu_device;
     opened->budget.limit_bytes = known.memory_limit_bytes;
     status = open_bundle(opened, bundle_dir, &known);
     if (status == HEARTH_OK) {
@@ -84,17 +57,12 @@ hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *opt
 
 const char *hearth_describe(const hearth_model *model) { return model != NULL ? model->description : ""; }
 
-uint64_t hearth_weights_huge_bytes(const hearth_model *model) {
-    return model != NULL ? hth_weights_huge_bytes(&model->weights) : 0;
-}
-
 void hth_model_retain(hearth_model *model) { atomic_fetch_add(&model->references, 1); }
 
 void hearth_close(hearth_model *model) {
     if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1) return;
-    hth_weights_close(&model->weights);
+    model->device->close(model);
     free(model->description);
-    free((void *)model->kernels);
     hth_plan_free(&model->plan);
     free(model->plan_bytes);
     free(model);

@@ -2,8 +2,8 @@
  * which the compiler puts into every library (compiler/cpu/kernels/peak.py). */
 #include <string.h>
 
+#include "device_cpu.h"
 #include "error.h"
-#include "model.h"
 #include "platform.h"
 #include "team.h"
 
@@ -13,8 +13,9 @@ enum {
 };
 
 static const hearth_kernel *find_peak(const hearth_model *model, const char *name) {
-    for (uint32_t i = 0; i < model->plan.header->num_kernels; ++i) {
-        const hearth_kernel *kernel = model->kernels[i];
+    const hth_cpu_model *cpu = hth_cpu_model_of(model);
+    for (uint32_t i = 0; cpu != NULL && i < model->plan.header->num_kernels; ++i) {
+        const hearth_kernel *kernel = cpu->kernels[i];
         if (strcmp(kernel->name, name) == 0 && kernel->num_buffers == 0 && kernel->num_scalars == 1) {
             return kernel;
         }

@@ -14,6 +14,7 @@ enum {
     HTH_PLAN_ALIGN = 64,
     HTH_MAX_SYMBOLS = 64,
     HTH_MAX_AXES = 8,
+    HTH_MAX_ARENAS = 8,
     HTH_MAX_NAME = 255,    /* bytes of a name that callers use */
     HTH_MAX_ARGS = 256,    /* buffers, or scalars, of a kernel */
     HTH_MAX_TABLE = 256    /* functions of a plan; inputs, or outputs, of a function */
@@ -101,6 +102,7 @@ typedef struct {
     const hth_plan_input *inputs;
     const hth_plan_output *outputs;
     const hth_function *functions;
+    uint64_t arena_bytes[HTH_MAX_ARENAS]; /* of each arena: where its last buffer ends */
     uint64_t *symbol_sets; /* [num_scalars]: bit s says whether the scalar depends on symbol s. The plan's own memory */
 } hth_plan;
 

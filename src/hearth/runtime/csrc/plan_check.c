@@ -139,7 +139,7 @@ static hearth_status check_memory(const hth_plan *p) {
     return HEARTH_OK;
 }
 
-static hearth_status check_buffers(const hth_plan *p) {
+static hearth_status check_buffers(hth_plan *p) {
     const hth_plan_header *h = p->header;
     for (uint32_t i = 0; i < h->num_buffers; ++i) {
         const hth_buffer *b = &p->buffers[i];
@@ -150,7 +150,7 @@ static hearth_status check_buffers(const hth_plan *p) {
             const char *name;
             uint64_t count;
         } memories[] = {
-            [HTH_ARENA] = {"arena", 1},
+            [HTH_ARENA] = {"arena", HTH_MAX_ARENAS},
             [HTH_WEIGHT] = {"weight", h->num_weights},
             [HTH_STATE] = {"state", h->num_states},
             [HTH_INPUT] = {"input", h->num_inputs},
@@ -164,6 +164,14 @@ static hearth_status check_buffers(const hth_plan *p) {
         }
         const uint64_t room = b->kind == HTH_ARENA ? h->arena_bytes : p->weights[b->index].size;
         if (b->offset > room || b->size > room - b->offset) return CORRUPT("buffer %u: lies outside its memory", i);
+        if (b->kind == HTH_ARENA && b->offset + b->size > p->arena_bytes[b->index]) {
+            p->arena_bytes[b->index] = b->offset + b->size;
+        }
+    }
+    uint64_t left = h->arena_bytes;
+    for (uint32_t i = 0; i < HTH_MAX_ARENAS; ++i) {
+        if (p->arena_bytes[i] > left) return CORRUPT("arena %u: more than arena_bytes says that all arenas have", i);
+        left -= p->arena_bytes[i];
     }
     return HEARTH_OK;
 }

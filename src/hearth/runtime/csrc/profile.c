@@ -5,10 +5,7 @@
 void hearth_profile(hearth_session *session, int32_t enable) {
     if (session == NULL) return;
     session->profile = enable != 0;
-    for (uint32_t i = 0; enable != 0 && i < session->model->plan.header->num_steps; ++i) {
-        session->steps[i].calls = 0;
-        session->steps[i].time_ns = 0;
-    }
+    if (enable != 0) session->model->device->reset_profile(session);
 }
 
 static const hth_function *function_of(const hth_plan *plan, uint32_t step) {
@@ -25,7 +22,6 @@ hearth_status hearth_profile_read(const hearth_session *session, uint32_t index,
     profile->function = plan->strings + function_of(plan, index)->name;
     profile->label = plan->strings + step->label;
     profile->kernel = plan->strings + plan->kernels[step->kernel].name;
-    profile->calls = session->steps[index].calls;
-    profile->time_ns = session->steps[index].time_ns;
+    session->model->device->read_profile(session, index, &profile->calls, &profile->time_ns);
     return HEARTH_OK;
 }

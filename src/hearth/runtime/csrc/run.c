@@ -149,7 +149,7 @@ static hearth_status take_inputs(const call *c) {
         const uint64_t count = count_of(given);
         if (given->data == NULL && count > 0) return INVALID(INPUT "data is NULL", c->name, name);
         if (input->checks == HTH_LENT) {
-            hth_session_lend(c->session, &c->session->functions[c->function - c->plan->functions], which, given->data);
+            c->session->model->device->lend(c->session, c->function, which, given->data);
             continue;
         }
         if (count > 0) memcpy(c->session->inputs[which], given->data, (size_t)(count * hth_dtype_bytes(input->dtype)));
@@ -162,11 +162,12 @@ static hearth_status take_inputs(const call *c) {
 
 static hearth_status describe_outputs(const call *c, hearth_tensor *outputs) {
     for (uint32_t i = 0; i < c->function->num_outputs; ++i) {
-        const hth_plan_output *output = &c->plan->outputs[c->function->first_output + i];
+        const uint32_t which = c->function->first_output + i;
+        const hth_plan_output *output = &c->plan->outputs[which];
         hearth_tensor *answer = &outputs[i];
         *answer = (hearth_tensor){
             .name = c->plan->strings + output->name,
-            .data = hth_session_buffer(c->session, &c->plan->buffers[output->buffer]),
+            .data = c->session->model->device->output(c->session, which),
             .dtype = output->dtype,
             .rank = output->num_dims,
         };
@@ -184,14 +185,15 @@ static hearth_status describe_outputs(const call *c, hearth_tensor *outputs) {
 }
 
 static hearth_status run(call *c, const hearth_tensor *inputs, uint32_t num_inputs, hearth_tensor *outputs) {
-    const hth_session_function *prepared = &c->session->functions[c->function - c->plan->functions];
     hearth_status status = match_inputs(c, inputs, num_inputs);
     if (status == HEARTH_OK) status = bind_symbols(c);
-    if (status == HEARTH_OK) status = hth_session_evaluate(c->session, prepared);
+    if (status == HEARTH_OK) status = hth_session_evaluate(c->session, c->function);
     if (status == HEARTH_OK) status = take_inputs(c);
     if (status == HEARTH_OK) status = describe_outputs(c, outputs);
-    if (status == HEARTH_OK) status = hth_session_run(c->session, prepared);
-    return status;
+    if (status != HEARTH_OK) return status;
+    uint32_t wanted[HTH_MAX_TABLE];
+    for (uint32_t i = 0; i < c->function->num_outputs; ++i) wanted[i] = c->function->first_output + i;
+    return c->session->model->device->run(c->session, c->function, wanted, c->function->num_outputs);
 }
 
 hearth_status hearth_run(hearth_session *session, const char *function, const hearth_tensor *inputs,

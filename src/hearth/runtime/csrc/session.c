@@ -8,28 +8,6 @@
 #include "options.h"
 #include "platform.h"
 
-/* A region that is large enough for huge pages begins on one. */
-static uint64_t region_start(uint64_t offset, uint64_t size) {
-    const uint64_t huge = 2u << 20;
-    return size >= huge ? (offset + huge - 1) & ~(huge - 1) : offset;
-}
-
-static hearth_status place_states(hearth_session *session, uint64_t *total) {
-    const hth_plan *plan = &session->model->plan;
-    uint64_t offset = 0;
-    for (uint32_t i = 0; i < plan->header->num_states; ++i) {
-        const hth_state *state = &plan->states[i];
-        /* Both factors are below 2^32, so the product is exact. */
-        const uint64_t size = state->unit_bytes * (uint64_t)session->symbols[state->symbol];
-        offset = region_start(offset, size);
-        session->state_regions[i] = session->states.data == NULL ? NULL : session->states.data + offset;
-        if (size > INT64_MAX / 2 - offset) return hth_fail(HEARTH_MEMORY, "the states leave 64 bits");
-        offset = hth_align64(offset + size);
-    }
-    *total = offset;
-    return HEARTH_OK;
-}
-
 /* Largest intervals of all scalars in this session, in fresh memory. They cannot overflow: a checked plan has none that
  * does within wider bounds. */
 static hth_interval *intervals_of(const hearth_session *session) {
@@ -44,6 +22,7 @@ static hth_interval *intervals_of(const hearth_session *session) {
 /* Offsets of all inputs, written in the place of their pointers, and what they take together. */
 static hearth_status place_inputs(hearth_session *session, const hth_interval *intervals, uint64_t *total) {
     const hth_plan *plan = &session->model->plan;
+    const uint64_t align = session->model->device->input_align;
     for (uint32_t f = 0; f < plan->header->num_functions; ++f) {
         const hth_function *function = &plan->functions[f];
         uint64_t offset = 0;
@@ -58,8 +37,9 @@ static hearth_status place_inputs(hearth_session *session, const hth_interval *i
                 size = product;
             }
             session->inputs[i] = (void *)(uintptr_t)offset;
+            session->input_bytes[i] = size;
             if (size > INT64_MAX / 2 - offset) return hth_fail(HEARTH_MEMORY, "the inputs leave 64 bits");
-            offset = hth_align64(offset + size);
+            offset = (offset + size + align - 1) & ~(align - 1);
         }
         if (offset > *total) *total = offset;
     }
@@ -76,30 +56,26 @@ static hearth_status size_inputs(hearth_session *session, uint64_t *total) {
 
 static hearth_status take_memory(hearth_session *session) {
     const hth_plan *plan = &session->model->plan;
-    const hth_plan_header *h = plan->header;
-    uint64_t inputs = 0, states = 0, total = 0;
+    uint64_t inputs = 0, total = 0;
     hearth_status status = size_inputs(session, &inputs);
-    if (status == HEARTH_OK) status = place_states(session, &states);
+    if (status == HEARTH_OK) status = session->model->device->measure(session, &total);
     if (status != HEARTH_OK) return status;
     const uint64_t text = hth_text_bytes(&session->text);
-    if (!hth_add_product(&total, inputs, 1) || !hth_add_product(&total, text, 1) ||
-        !hth_add_product(&total, states, 1) || !hth_add_product(&total, h->arena_bytes, 1) ||
-        !hth_add_product(&total, h->scratch_bytes, session->threads)) {
+    if (!hth_add_product(&total, inputs, 1) || !hth_add_product(&total, text, 1)) {
         return hth_fail(HEARTH_MEMORY, "the session's memory leaves 64 bits");
     }
     status = hth_budget_take(&session->model->budget, total, "a session");
     if (status != HEARTH_OK) return status;
     session->reserved_bytes = total;
-    if (!hth_memory_allocate(&session->arena, h->arena_bytes) || !hth_memory_allocate(&session->states, states) ||
-        !hth_memory_allocate(&session->input_memory, inputs + text)) {
+    if (!hth_memory_allocate(&session->input_memory, inputs + text)) {
         return hth_fail(HEARTH_MEMORY, "%llu bytes for a session cannot be had", (unsigned long long)total);
     }
-    for (uint32_t i = 0; i < h->num_inputs; ++i) {
+    for (uint32_t i = 0; i < plan->header->num_inputs; ++i) {
         if (plan->inputs[i].checks == HTH_LENT) continue;
         session->inputs[i] = session->input_memory.data + (uintptr_t)session->inputs[i];
     }
     session->text.seq_seen = (uint8_t *)session->input_memory.data + inputs;
-    return place_states(session, &states);
+    return HEARTH_OK;
 }
 
 /* The units of states by the name of their symbol, of which each is to be given once. */
@@ -140,9 +116,9 @@ static hearth_status take_sizes(hearth_session *session, const hearth_session_op
 
 static hearth_status build(hearth_session *session, const hearth_session_options *options) {
     const hth_plan *plan = &session->model->plan;
-    session->state_regions = calloc((size_t)plan->header->num_states + 1, sizeof *session->state_regions);
     session->inputs = calloc((size_t)plan->header->num_inputs + 1, sizeof *session->inputs);
-    if (session->state_regions == NULL || session->inputs == NULL) {
+    session->input_bytes = calloc((size_t)plan->header->num_inputs + 1, sizeof *session->input_bytes);
+    if (session->inputs == NULL || session->input_bytes == NULL) {
         return hth_fail(HEARTH_MEMORY, "no memory for the tables of a session");
     }
     for (uint32_t s = 0; s < plan->header->num_symbols; ++s) session->bounds[s] = plan->symbols[s].interval;
@@ -152,12 +128,7 @@ static hearth_status build(hearth_session *session, const hearth_session_options
     for (uint32_t s = 0; s < plan->header->num_symbols; ++s) session->symbols[s] = session->bounds[s].low;
     status = take_memory(session);
     if (status == HEARTH_OK) status = hth_session_prepare(session);
-    if (status != HEARTH_OK) return status;
-    session->team = hth_team_create(session->threads, plan->header->scratch_bytes);
-    if (session->team == NULL) {
-        return hth_fail(HEARTH_MEMORY, "a team of %u threads cannot be had", session->threads);
-    }
-    return HEARTH_OK;
+    return status == HEARTH_OK ? session->model->device->begin(session) : status;
 }
 
 hearth_status hearth_session_create(hearth_model *model, const hearth_session_options *options,
@@ -186,16 +157,13 @@ hearth_status hearth_session_create(hearth_model *model, const hearth_session_op
 
 void hearth_session_free(hearth_session *session) {
     if (session == NULL) return;
-    hth_team_free(session->team);
-    hth_memory_free(&session->arena);
-    hth_memory_free(&session->states);
+    session->model->device->end(session);
     hth_memory_free(&session->input_memory);
-    free(session->state_regions);
     free(session->inputs);
+    free(session->input_bytes);
     free(session->scalars);
     free(session->functions);
-    free(session->steps);
-    free(session->pointers);
+    free(session->units);
     free(session->arguments);
     free(session->function_scalars);
     hth_budget_give_back(&session->model->budget, session->reserved_bytes);
@@ -206,7 +174,7 @@ void hearth_session_free(hearth_session *session) {
 uint64_t hearth_session_bytes(const hearth_session *session) { return session != NULL ? session->reserved_bytes : 0; }
 
 void hearth_session_clear_states(hearth_session *session) {
-    if (session != NULL) memset(session->states.data, 0, (size_t)session->states.size);
+    if (session != NULL) (void)session->model->device->clear_states(session);
 }
 
 hearth_status hth_session_enter(hearth_session *session) {

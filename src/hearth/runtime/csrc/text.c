@@ -271,7 +271,7 @@ static void set_output(const hearth_session *session, hearth_output *answer) {
         const uint32_t *dims = plan->dims + output->first_dim;
         const bool matrix = output->num_dims == 2;
         *views[i] = (hearth_view){
-            .data = hth_session_buffer(session, &plan->buffers[output->buffer]),
+            .data = session->model->device->output(session, (uint32_t)(output - plan->outputs)),
             .dtype = output->dtype,
             .rows = (uint32_t)session->scalars[dims[0]],
             .cols = matrix ? (uint32_t)session->scalars[dims[1]] : 1,
@@ -281,11 +281,14 @@ static void set_output(const hearth_session *session, hearth_output *answer) {
 }
 
 static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
-    const hth_session_function *function =
-        &session->functions[session->text.function - session->model->plan.functions];
+    const hth_text *text = &session->text;
+    uint32_t wanted[HTH_NUM_TEXT_OUTPUTS], count = 0;
+    for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
+        if (text->outputs[i] != NULL) wanted[count++] = (uint32_t)(text->outputs[i] - session->model->plan.outputs);
+    }
     hearth_status status = hth_batch_take(session, batch);
-    if (status == HEARTH_OK) status = hth_session_evaluate(session, function);
-    if (status == HEARTH_OK) status = hth_session_run(session, function);
+    if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
+    if (status == HEARTH_OK) status = session->model->device->run(session, text->function, wanted, count);
     if (status == HEARTH_OK) set_output(session, output);
     return status;
 }

@@ -1,0 +1,58 @@
+/* The boundary between what all devices share and what computes.
+ *
+ * Shared: the plan and its checks, sizes and symbols, inputs with their checks, batches, scalars, the memory limit. A device
+ * has the kernels, the weights, the memory of arenas and states, and runs steps. It is a table of functions; what it keeps of
+ * a model and of a session hangs at their `on_device`. */
+#ifndef HEARTH_DEVICE_H
+#define HEARTH_DEVICE_H
+
+#include <stdbool.h>
+
+#include "json.h"
+#include "plan.h"
+
+typedef struct hth_device {
+    const char *plan_path;  /* in the bundle's folder */
+    uint32_t input_align;   /* where inputs begin: a power of two, 64 at least */
+
+    /* Finds the plan's kernels and places the weights of the bundle in `dir`. The plan is checked, model->on_device NULL.
+     * After a failure, too, the model is closed. */
+    hearth_status (*open)(hearth_model *model, const char *dir, const hearth_open_options *options);
+    void (*close)(hearth_model *model);
+
+    /* Adds to the object that hearth_describe answers: `"key": value` pairs, separated by commas. */
+    void (*describe)(const hearth_model *model, hth_json *json);
+
+    /* Bytes that a session takes on the device, once its sizes are known. */
+    hearth_status (*measure)(const hearth_session *session, uint64_t *bytes);
+
+    /* Takes that memory, with states of zeroes, and prepares the steps. Inputs have their place, functions are prepared.
+     * After a failure, too, the session is ended. */
+    hearth_status (*begin)(hearth_session *session);
+    void (*end)(hearth_session *session);
+
+    /* How many parts of attention should be worked on side by side, so that none of the device is idle. */
+    uint32_t (*workers)(const hearth_session *session);
+
+    /* Runs the steps of a function whose scalars are evaluated, then lets `outputs` (ids of the plan) lie where `output`
+     * says. `num_outputs` may be 0. */
+    hearth_status (*run)(hearth_session *session, const hth_function *function, const uint32_t *outputs,
+                         uint32_t num_outputs);
+
+    /* Where the numbers of an output lie for the caller, the same for the whole life of a session. */
+    void *(*output)(const hearth_session *session, uint32_t output);
+
+    /* Lets the steps of a function read an input that is lent to it where it lies. */
+    void (*lend)(hearth_session *session, const hth_function *function, uint32_t input, void *data);
+
+    hearth_status (*clear_states)(hearth_session *session);
+
+    /* Times of steps: all set to zero, one read. */
+    void (*reset_profile)(hearth_session *session);
+    void (*read_profile)(const hearth_session *session, uint32_t step, uint64_t *calls, uint64_t *time_ns);
+} hth_device;
+
+/* The processor: steps are shared by a team of threads (device_cpu.c). */
+extern const hth_device hth_cpu_device;
+
+#endif
