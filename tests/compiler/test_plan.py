@@ -154,3 +154,17 @@ def test_costs_add_up_to_the_model(name: str) -> None:
     products = {n: 2 * packed[n].n * packed[n].k for n in used if packed[n].k and not (embedded_only and n == "embed")}
     assert sum(sum(c.row_operations.values()) for c in costs if c.arithmetic == "int8") == sum(products.values())
     assert sum(c.kv_bytes for c in costs) == plan.state_bytes("pages") // 16
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES])
+def test_a_plan_is_cut_behind_every_layer_where_only_the_hidden_states_go_on(name: str) -> None:
+    plan, case = lowered(name).plan, BY_NAME[name]
+    config = load_family(open_checkpoint(case.path), context=case.context).config
+    assert len(plan.cuts) == config.num_layers
+    (function,) = plan.functions
+    for cut in plan.cuts:
+        assert (cut.function, cut.columns) == (0, -(-config.hidden_size // 16) * 16)
+        assert plan.scalars[cut.rows] == plan.scalars[plan.symbol("tokens")]
+        written = {b for step in plan.steps[: cut.step] for b in step.buffers}
+        assert cut.buffer in written
+        assert cut.step < function.steps

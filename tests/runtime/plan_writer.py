@@ -33,7 +33,7 @@ HEADER_FIELDS = [
     ("num_inputs", "I"),
     ("num_outputs", "I"),
     ("num_functions", "I"),
-    ("zero", "I"),
+    ("num_cuts", "I"),
     ("arena_bytes", "Q"),
     ("scratch_bytes", "Q"),
     ("weights_bytes", "Q"),
@@ -64,6 +64,7 @@ class PlanWriter:
     inputs: list[tuple[int, int, int, int, int, int, int, int]] = field(default_factory=list)
     outputs: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     functions: list[tuple[int, int, int, int, int, int, int, int]] = field(default_factory=list)
+    cuts: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     header_changes: dict[str, Any] = field(default_factory=dict)
     named: dict[str, int] = field(default_factory=dict)
     """Symbols by name, to their scalar."""
@@ -178,9 +179,10 @@ class PlanWriter:
         tables += b"".join(struct.pack("<8I", *record) for record in self.inputs)
         tables += b"".join(struct.pack("<6I", *record) for record in self.outputs)
         tables += b"".join(struct.pack("<8I", *record) for record in self.functions)
+        tables += b"".join(struct.pack("<6I", *record) for record in self.cuts)
         values: dict[str, Any] = {
             "magic": b"HRTHPLAN",
-            "version": 3,
+            "version": 4,
             "header_size": 128,
             "file_size": 128 + len(tables),
             "num_strings_bytes": len(self.strings),
@@ -196,7 +198,7 @@ class PlanWriter:
             "num_inputs": len(self.inputs),
             "num_outputs": len(self.outputs),
             "num_functions": len(self.functions),
-            "zero": 0,
+            "num_cuts": len(self.cuts),
             "arena_bytes": self.arena_bytes,
             "scratch_bytes": self.scratch_bytes,
             "weights_bytes": self.weights_bytes,

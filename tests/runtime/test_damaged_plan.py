@@ -118,6 +118,21 @@ def second_arena(p: PlanWriter) -> None:
     buffer(ARENA, 1, 1)(p)
 
 
+def cut(
+    *, function: int = 0, step: int = 1, kind: int = ARENA, rows: int = 0, columns: int = 1, zero: int = 0
+) -> Damage:
+    """A cut of the first function, sound but for what is said."""
+    return lambda p: p.cuts.append((function, step, index_of(p, kind), rows, columns, zero))
+
+
+def cuts(*steps: int) -> Damage:
+    def damage(p: PlanWriter) -> None:
+        for step in steps:
+            cut(step=step)(p)
+
+    return damage
+
+
 BATCH, SIDE = 0, 1  # scalars of the plan of functions
 
 
@@ -125,10 +140,17 @@ BATCH, SIDE = 0, 1  # scalars of the plan of functions
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
+        (cut(function=9), "cut 0: wrong function"),
+        (cut(step=1000), "cut 0: wrong step"),
+        (cuts(1, 1), "cut 1: wrong step"),
+        (cut(kind=WEIGHT), "cut 0: no buffer of an arena"),
+        (lambda p: p.cuts.append((0, 1, 999, 0, 1, 0)), "cut 0: no buffer of an arena"),
+        (cut(rows=9999), "cut 0: no such scalar"),
+        (cut(columns=2**32 - 1), "cut 0: does not fit its buffer"),
+        (cut(zero=1), "cut 0: reserved field"),
         (header(magic=b"HRTHPLAM"), "does not begin with HRTHPLAN"),
         (header(header_size=200), "header_size is 200"),
         (header(file_size=10), "says it has 10 bytes"),
-        (header(zero=1), "reserved header bytes"),
         (header(zeros=bytes(23) + b"x"), "reserved header bytes"),
         *(
             (header(**{name: 1000}), "its tables take")
@@ -380,8 +402,8 @@ def test_what_a_text_function_lacks_is_named(make_bundle: BundleMaker, damage: D
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (header(version=2), "format version 2"),
-        (header(version=4), "format version 4"),
+        (header(version=3), "format version 3"),
+        (header(version=5), "format version 5"),
         (lambda p: record("functions", 0, 1, p.string("audio"))(p), "function 0: .* its door, audio"),
         (lambda p: p.kernel("t_unknown", 0, 0), "asks for kernel t_unknown"),
         (record("kernels", 0, 1, 2), "kernel t_embed takes 3 buffers and 0 scalars; plan.bin passes 2 and 0"),

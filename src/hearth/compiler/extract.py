@@ -30,6 +30,7 @@ from hearth.compiler.plan import (
     STATE,
     WEIGHT,
     Buffer,
+    Cut,
     Plan,
     PlanFunction,
     PlanInput,
@@ -140,7 +141,9 @@ class _Extractor:
         self.graph, self.function, self.shared, self.plan = graph, function, shared, shared.plan
         self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
+        self.layers: dict[int, tuple[int, int]] = {}  # number of a layer -> its first and last step
         self.conflicts: list[tuple[int, int]] = []  # arena buffer ids: what a step reads, what it writes
+        self.shapes: dict[int, tuple[int, int]] = {}  # arena buffer id -> rows (a scalar), columns
         self.first_step = len(self.plan.steps)
         (block,) = graph.body.blocks
         used = {v for binding in block.bindings for v in operands(binding.value)}
@@ -178,6 +181,9 @@ class _Extractor:
 
     def place(self, ty: Any, step: int) -> int:
         number = self.plan.buffer(ARENA, size=self.size_bytes(ty))
+        if self.function.layers and len(ty.shape) == 2 and dtype_of(ty) == "float32":
+            rows, columns = (scalar_of(self.plan, dim) for dim in ty.shape)
+            self.shapes[number] = rows, self.plan.scalars[columns].high
         self.lifetimes[number] = Lifetime(
             round_up(self.plan.buffers[number].size, self.shared.rules.alignment), step, step
         )
@@ -204,6 +210,7 @@ class _Extractor:
         """Adds the step that a call is; the places of its results."""
         number = len(self.plan.steps)
         *tensors, sizes = arguments(call)
+        self.note_layer(tensors, number)
         parts = {int(i): part for i, part in json.loads(str(attribute(call, "parts", "{}"))).items()}
         buffers = [
             self.shared.weight(v.name, *parts[i]) if i in parts else self.resolve(v) for i, v in enumerate(tensors)
@@ -236,6 +243,26 @@ class _Extractor:
         )
         return buffers[-1] if in_place else made if hasattr(out, "fields") else made[0]
 
+    def note_layer(self, tensors: Sequence[Any], step: int) -> None:
+        """The step belongs to the layer whose parameters or states it reads."""
+        prefix = self.function.layers
+        names = [v.name for v in tensors if isinstance(v, relax.Var)] if prefix else []
+        for number in {int(n[len(prefix) :].partition(".")[0]) for n in names if n.startswith(prefix)}:
+            first, _ = self.layers.get(number, (step, step))
+            self.layers[number] = (first, step)
+
+    def cuts(self) -> list[Cut]:
+        """One before each layer but the first, and one behind the last: of what lives across such a place all but one
+        buffer, what the layers have computed, was made before the first layer."""
+        begin = min((first for first, _ in self.layers.values()), default=0)
+        cuts = []
+        for number in sorted(self.layers):
+            step = self.layers[number][1] + 1
+            (buffer,) = (b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last)
+            rows, columns = self.shapes[buffer]
+            cuts.append(Cut(len(self.plan.functions), step, buffer, rows, columns))
+        return cuts
+
     def finish(self, body: Any, results: Sequence[Any]) -> None:
         plan = self.plan
         values = list(body.fields) if isinstance(body, relax.Tuple) else [body]
@@ -255,6 +282,7 @@ class _Extractor:
             dims = tuple(scalar_of(plan, dim) for dim in logical.shape)
             stride = dims[-1] if len(dims) == 1 else scalar_of(plan, _row_stride(physical, logical))
             plan.outputs.append(PlanOutput(name, number, DTYPES[dtype_of(physical)], dims, stride))
+        plan.cuts += self.cuts()
         counts = (len(plan.steps) - self.first_step, len(self.function.inputs), len(self.function.outputs))
         plan.functions.append(PlanFunction(self.function.name, self.function.door, *counts))
 

@@ -88,6 +88,18 @@ class PlanFunction:
     outputs: int
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A place before step `step` of function `function` where one layer ends and the next begins: what goes on from the
+    layers before lies in one arena buffer, f32 [rows][columns] (`rows` a scalar)."""
+
+    function: int
+    step: int
+    buffer: int
+    rows: int
+    columns: int
+
+
 @dataclass
 class Plan:
     """What the runtime executes.
@@ -111,6 +123,7 @@ class Plan:
     inputs: list[PlanInput] = field(default_factory=list)
     outputs: list[PlanOutput] = field(default_factory=list)
     functions: list[PlanFunction] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
     _known: dict[Scalar, int] = field(default_factory=dict)
 
     @property

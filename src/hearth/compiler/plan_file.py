@@ -6,7 +6,7 @@ import struct
 
 from hearth.compiler.plan import Plan
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 _HEADER_BYTES = 128
 
 
@@ -58,16 +58,18 @@ def plan_bytes(plan: Plan) -> bytes:
         first_input += f.inputs
         first_output += f.outputs
 
+    records["cuts"] = [struct.pack("<6I", c.function, c.step, c.buffer, c.rows, c.columns, 0) for c in plan.cuts]
+
     tables = {name: b"".join(table) for name, table in records.items()}
     order = ("symbols", "scalars", "buffers", "weights", "states", "kernels", "steps")
     body = [bytes(strings), *(tables[name] for name in order)]
     body += [struct.pack(f"<{len(args)}I", *args), struct.pack(f"<{len(dims)}I", *dims)]
-    body += [tables[name] for name in ("inputs", "outputs", "functions")]
+    body += [tables[name] for name in ("inputs", "outputs", "functions", "cuts")]
     content = b"".join(table + bytes(-len(table) % 8) for table in body)
     counts = (*(len(records[name]) for name in order), len(args), len(dims), *(len(records[n]) for n in
-              ("inputs", "outputs", "functions")))  # fmt: skip
+              ("inputs", "outputs", "functions", "cuts")))  # fmt: skip
     header = struct.pack(
-        "<8s2IQ14I3Q", b"HRTHPLAN", PLAN_VERSION, _HEADER_BYTES, _HEADER_BYTES + len(content), len(strings), *counts, 0,
+        "<8s2IQ14I3Q", b"HRTHPLAN", PLAN_VERSION, _HEADER_BYTES, _HEADER_BYTES + len(content), len(strings), *counts,
         plan.arena_bytes, plan.scratch_bytes, plan.weights_bytes,
     )  # fmt: skip
     return header.ljust(_HEADER_BYTES, b"\0") + content

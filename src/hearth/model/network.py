@@ -65,12 +65,14 @@ class Function:
         outputs: names of its results, in order.
         door: who makes the inputs: "" the caller (`hearth_run`), "text" the runtime from a batch of tokens
             (`hearth_forward`).
+        layers: what names of the parameters and states of a layer begin with, before its number; "": it has none.
     """
 
     name: str
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     door: Literal["", "text"] = ""
+    layers: str = ""
 
 
 @dataclass(frozen=True)

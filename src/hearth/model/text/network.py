@@ -51,6 +51,7 @@ def text_network(
                 inputs(config.vocab_size, limits, extras),
                 ("logits", "argmax", "hidden"),
                 TEXT_DOOR,
+                layers="layers.",
             ),
         ),
         symbols=symbols(limits, extras, prompts=coarse_prompts),

@@ -16,7 +16,7 @@ _Static_assert(sizeof(hth_plan_header) == 128 && offsetof(hth_plan_header, arena
 _Static_assert(sizeof(hth_symbol) == 24 && sizeof(hth_scalar) == 40 && sizeof(hth_buffer) == 24, "record layout");
 _Static_assert(sizeof(hth_weight) == 24 && sizeof(hth_state) == 16 && sizeof(hth_plan_kernel) == 16, "record layout");
 _Static_assert(sizeof(hth_step) == 24 && sizeof(hth_plan_input) == 32 && sizeof(hth_plan_output) == 24, "record layout");
-_Static_assert(sizeof(hth_function) == 32, "record layout");
+_Static_assert(sizeof(hth_function) == 32 && sizeof(hth_cut) == 24, "record layout");
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: " __VA_ARGS__)
 
@@ -34,7 +34,6 @@ static hearth_status check_header(const hth_plan_header *h, uint64_t size) {
         return CORRUPT("says it has %llu bytes, the file has %llu", (unsigned long long)h->file_size,
                        (unsigned long long)size);
     }
-    if (h->zero != 0) return CORRUPT("reserved header bytes are not zero");
     for (size_t i = 0; i < sizeof h->zeros; ++i) {
         if (h->zeros[i] != 0) return CORRUPT("reserved header bytes are not zero");
     }
@@ -61,7 +60,7 @@ static hearth_status place_tables(hth_plan *p, const uint8_t *bytes, uint64_t si
         (uint64_t)h->num_kernels * sizeof(hth_plan_kernel) + (uint64_t)h->num_steps * sizeof(hth_step) +
         padded((uint64_t)h->num_args * 4) + padded((uint64_t)h->num_dims * 4) +
         (uint64_t)h->num_inputs * sizeof(hth_plan_input) + (uint64_t)h->num_outputs * sizeof(hth_plan_output) +
-        (uint64_t)h->num_functions * sizeof(hth_function);
+        (uint64_t)h->num_functions * sizeof(hth_function) + (uint64_t)h->num_cuts * sizeof(hth_cut);
     /* Before any pointer is made: a pointer past the end would already be undefined. */
     if (end != size) {
         return CORRUPT("its tables take %llu bytes, the file has %llu", (unsigned long long)end,
@@ -81,6 +80,7 @@ static hearth_status place_tables(hth_plan *p, const uint8_t *bytes, uint64_t si
     p->inputs = take(bytes, &offset, h->num_inputs, sizeof(hth_plan_input));
     p->outputs = take(bytes, &offset, h->num_outputs, sizeof(hth_plan_output));
     p->functions = take(bytes, &offset, h->num_functions, sizeof(hth_function));
+    p->cuts = take(bytes, &offset, h->num_cuts, sizeof(hth_cut));
     return HEARTH_OK;
 }
 

@@ -10,7 +10,7 @@
 
 /* The last three, far above any network, keep a hostile plan from making the checks themselves slow. */
 enum {
-    HTH_PLAN_VERSION = 3,
+    HTH_PLAN_VERSION = 4,
     HTH_PLAN_ALIGN = 64,
     HTH_MAX_SYMBOLS = 64,
     HTH_MAX_AXES = 8,
@@ -36,7 +36,7 @@ typedef struct {
     uint32_t version, header_size;
     uint64_t file_size;
     uint32_t num_strings_bytes, num_symbols, num_scalars, num_buffers, num_weights, num_states, num_kernels;
-    uint32_t num_steps, num_args, num_dims, num_inputs, num_outputs, num_functions, zero;
+    uint32_t num_steps, num_args, num_dims, num_inputs, num_outputs, num_functions, num_cuts;
     uint64_t arena_bytes, scratch_bytes, weights_bytes;
     uint8_t zeros[24];
 } hth_plan_header;
@@ -87,6 +87,12 @@ typedef struct {
     uint32_t name, door, first_step, num_steps, first_input, num_inputs, first_output, num_outputs;
 } hth_function;
 
+/* A place between two steps of a function, before step `step`, where all that goes on from what its layers have computed
+ * lies in one arena buffer, f32 [rows][columns]: a layer ends and the next begins. */
+typedef struct {
+    uint32_t function, step, buffer, rows, columns, zero;
+} hth_cut;
+
 /* A checked plan. The pointers but the last lead into the bytes that it was made of. */
 typedef struct {
     const hth_plan_header *header;
@@ -102,6 +108,7 @@ typedef struct {
     const hth_plan_input *inputs;
     const hth_plan_output *outputs;
     const hth_function *functions;
+    const hth_cut *cuts;
     uint64_t arena_bytes[HTH_MAX_ARENAS]; /* of each arena: where its last buffer ends */
     uint64_t *symbol_sets; /* [num_scalars]: bit s says whether the scalar depends on symbol s. The plan's own memory */
 } hth_plan;

@@ -385,6 +385,35 @@ static hearth_status check_functions(const hth_plan *p) {
     return status;
 }
 
+/* Cuts ascend by function and step, and what goes on at each has room in its buffer. */
+static hearth_status check_cuts(const hth_plan *p) {
+    for (uint32_t i = 0; i < p->header->num_cuts; ++i) {
+        const hth_cut *cut = &p->cuts[i];
+        const hth_cut *before = i > 0 ? cut - 1 : NULL;
+        if (cut->zero != 0) return CORRUPT("cut %u: reserved field is not zero", i);
+        if (cut->function >= p->header->num_functions || (before != NULL && before->function > cut->function)) {
+            return CORRUPT("cut %u: wrong function", i);
+        }
+        const hth_function *f = &p->functions[cut->function];
+        const bool follows = before != NULL && before->function == cut->function;
+        /* In 64 bits: a step below first_step becomes huge. */
+        if ((uint64_t)cut->step - f->first_step > f->num_steps || (follows && before->step >= cut->step)) {
+            return CORRUPT("cut %u: wrong step", i);
+        }
+        if (cut->buffer >= p->header->num_buffers || p->buffers[cut->buffer].kind != HTH_ARENA) {
+            return CORRUPT("cut %u: no buffer of an arena", i);
+        }
+        if (cut->rows >= p->header->num_scalars) return CORRUPT("cut %u: no such scalar", i);
+        const hth_interval rows = p->scalars[cut->rows].interval;
+        uint64_t bytes = 0;
+        if (rows.low < 0 || !hth_add_product(&bytes, (uint64_t)rows.high, (uint64_t)cut->columns * sizeof(float)) ||
+            bytes > p->buffers[cut->buffer].size) {
+            return CORRUPT("cut %u: does not fit its buffer", i);
+        }
+    }
+    return HEARTH_OK;
+}
+
 hearth_status hth_plan_check(hth_plan *plan) {
     hearth_status status = check_strings(plan);
     if (status == HEARTH_OK) status = check_symbols(plan);
@@ -395,5 +424,6 @@ hearth_status hth_plan_check(hth_plan *plan) {
     if (status == HEARTH_OK) status = check_inputs(plan);
     if (status == HEARTH_OK) status = check_outputs(plan);
     if (status == HEARTH_OK) status = check_functions(plan);
+    if (status == HEARTH_OK) status = check_cuts(plan);
     return status;
 }
