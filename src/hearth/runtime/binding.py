@@ -134,6 +134,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_abi_version": (c_uint32, []),
     "hearth_error": (c_char_p, []),
     "hearth_open": (c_int32, [c_char_p, POINTER(OpenOptions), POINTER(c_void_p)]),
+    "hearth_open_memory": (
+        c_int32,
+        [c_void_p, c_uint64, c_void_p, c_uint64, POINTER(OpenOptions), POINTER(c_void_p)],
+    ),
     "hearth_describe": (c_char_p, [c_void_p]),
     "hearth_weights_huge_bytes": (c_uint64, [c_void_p]),
     "hearth_close": (None, [c_void_p]),

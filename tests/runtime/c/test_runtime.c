@@ -204,6 +204,37 @@ static int32_t stop_at_once(void *user, uint64_t done, uint64_t total) {
     return 1;
 }
 
+/* The bytes of a file, at a multiple of 64. */
+static void *whole_file(const char *dir, const char *name, uint64_t *size) {
+    char path[4096];
+    CHECK(snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path);
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
+    *size = (uint64_t)ftell(file);
+    rewind(file);
+    void *bytes = aligned_alloc(64, ((size_t)*size / 64 + 1) * 64);
+    CHECK(bytes != NULL && fread(bytes, 1, (size_t)*size, file) == (size_t)*size);
+    fclose(file);
+    return bytes;
+}
+
+static void opens_what_lies_in_memory(const char *dir) {
+    uint64_t plan_bytes, weights_bytes;
+    char *plan = whole_file(dir, "plan.bin", &plan_bytes), *weights = whole_file(dir, "weights.bin", &weights_bytes);
+    hearth_model *model = NULL;
+    CHECK(hearth_open_memory(NULL, plan_bytes, weights, weights_bytes, NULL, &model) == HEARTH_INVALID);
+    CHECK(hearth_open_memory(plan, plan_bytes, NULL, weights_bytes, NULL, &model) == HEARTH_INVALID);
+    CHECK(hearth_open_memory(plan, plan_bytes, weights + 4, weights_bytes, NULL, &model) == HEARTH_INVALID);
+    CHECK(hearth_open_memory(plan, plan_bytes, weights, weights_bytes - 1, NULL, &model) == HEARTH_CORRUPT);
+    CHECK(hearth_open_memory(plan, plan_bytes - 1, weights, weights_bytes, NULL, &model) == HEARTH_CORRUPT);
+    CHECK(model == NULL);
+    CHECK(hearth_open_memory(plan, plan_bytes, weights, weights_bytes, NULL, &model) == HEARTH_OK);
+    free(plan);
+    decodes_alike(model);
+    hearth_close(model);
+    free(weights);
+}
+
 /* Every length of the last word, every word of the mask, and no byte beyond the row. */
 static void masks_rows(void) {
     enum { MOST = 97 };
@@ -250,6 +281,7 @@ int main(int count, char **arguments) {
         (void)decode(last, 1, 0);
         hearth_session_free(last);
     }
+    opens_what_lies_in_memory(arguments[1]);
     masks_rows();
     runs_functions(arguments[2]);
     int asked = 0;

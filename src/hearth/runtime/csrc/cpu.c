@@ -126,6 +126,14 @@ static bool has(const char *name, size_t length) {
     return false;
 }
 
+#elif defined(__wasm__)
+
+/* A module with an instruction that its engine does not know is not loaded at all. */
+static bool has(const char *name, size_t length) {
+    (void)name, (void)length;
+    return true;
+}
+
 #else
 
 static bool has(const char *name, size_t length) {

@@ -15,8 +15,8 @@ typedef struct hth_device {
     const char *plan_path;  /* in the bundle's folder */
     uint32_t input_align;   /* where inputs begin: a power of two, 64 at least */
 
-    /* Finds the plan's kernels and places the weights of the bundle in `dir`. The plan is checked, model->on_device NULL.
-     * After a failure, too, the model is closed. */
+    /* Finds the plan's kernels and places the weights of the bundle in `dir`; NULL: model->lent_weights, for the processor
+     * alone. The plan is checked, model->on_device NULL. After a failure, too, the model is closed. */
     hearth_status (*open)(hearth_model *model, const char *dir, const hearth_open_options *options);
     void (*close)(hearth_model *model);
 

@@ -47,22 +47,26 @@ static hearth_status check_arenas(const hth_plan *plan) {
     return HEARTH_OK;
 }
 
+static hearth_status open_weights(hearth_model *model, const char *dir, const hearth_open_options *options) {
+    hth_weights *weights = &((hth_cpu_model *)model->on_device)->weights;
+    const uint64_t size = model->plan.header->weights_bytes;
+    if (dir == NULL) return hth_weights_lend(weights, model->lent_weights, model->lent_bytes, size);
+    char *path = hth_path_join(dir, "weights.bin");
+    if (path == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a path");
+    const hearth_status status = hth_weights_open(weights, path, size, &model->budget, options);
+    free(path);
+    return status;
+}
+
 static hearth_status cpu_open(hearth_model *model, const char *dir, const hearth_open_options *options) {
-    const hth_plan_header *h = model->plan.header;
     hth_cpu_model *cpu = calloc(1, sizeof *cpu);
     model->on_device = cpu;
-    char *weights_path = hth_path_join(dir, "weights.bin");
-    hearth_status status = cpu != NULL && weights_path != NULL ? HEARTH_OK
-                                                               : hth_fail(HEARTH_MEMORY, "no memory for a model");
-    if (status == HEARTH_OK) status = check_origin(model->plan_bytes, h->file_size);
+    if (cpu == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a model");
+    hearth_status status = check_origin(model->plan_bytes, model->plan.header->file_size);
     if (status == HEARTH_OK) status = check_arenas(&model->plan);
     if (status == HEARTH_OK) status = hth_kernel_set_choose(&cpu->set, options->isa);
     if (status == HEARTH_OK) status = hth_kernel_set_resolve(cpu->set, &model->plan, &cpu->kernels);
-    if (status == HEARTH_OK) {
-        status = hth_weights_open(&cpu->weights, weights_path, h->weights_bytes, &model->budget, options);
-    }
-    free(weights_path);
-    return status;
+    return status == HEARTH_OK ? open_weights(model, dir, options) : status;
 }
 
 static void cpu_close(hearth_model *model) {

@@ -4,6 +4,7 @@
  * library that holds this API together with the kernels compiled for that model. Load the library of the bundle, then:
  *
  *     hearth_open            reads and checks the plan, places the weights in memory      -> hearth_model
+ *     hearth_open_memory     the same where the caller has the files in memory
  *     hearth_session_create  makes a thread team, a workspace and the model's states      -> hearth_session
  *     hearth_run             runs one of the model's functions over arrays with names; answers arrays
  *     hearth_forward         runs a language model over a batch of tokens; answers logits, ...
@@ -86,6 +87,14 @@ typedef struct hearth_open_options {
  * HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several instruction sets; one that has none for this
  * processor is refused with HEARTH_MISMATCH. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
+
+/* The same for a bundle whose files the caller has in memory: out of an archive, a download, or where there are no files.
+ * `plan` has the bytes of plan.bin and may be given back after the call. `weights`, those of weights.bin, are neither copied
+ * nor counted by memory_limit_bytes: they begin at a multiple of 64 and stay as they are until the model and all its
+ * sessions are given back. use_mmap, load_threads and progress say nothing here. */
+HEARTH_API hearth_status hearth_open_memory(const void *plan, uint64_t plan_bytes, const void *weights,
+                                            uint64_t weights_bytes, const hearth_open_options *options,
+                                            hearth_model **model);
 
 /* One JSON object, valid as long as the model:
  * {"abi_version",

@@ -15,6 +15,8 @@ struct hearth_model {
     hth_plan plan;
     hth_text text;               /* the function that hearth_forward runs, if the plan has one */
     void *plan_bytes;            /* what the plan's tables point into */
+    const void *lent_weights;    /* of hearth_open_memory: weights.bin where the caller has it */
+    uint64_t lent_bytes;
     hth_budget budget;           /* weights and sessions */
     _Atomic uint32_t references; /* the opener and each session */
     char *description;

@@ -1,4 +1,5 @@
-/* POSIX: Linux and macOS. Another system gets a file of its own beside this one with the same functions. */
+/* POSIX: Linux and macOS. Another system has a file of its own beside this one with the same functions. */
+#if !defined(__wasm__)
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity, madvise */
 #endif
@@ -278,3 +279,5 @@ uint64_t hth_pages_huge_bytes(const void *pages, size_t size) {
 #endif
     return huge;
 }
+
+#endif

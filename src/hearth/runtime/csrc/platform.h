@@ -1,5 +1,6 @@
 /* All that differs between operating systems: threads, parking, the clock, files, pages of memory.
- * Nothing else in the runtime but cpu.c includes an operating system's header. */
+ * Nothing else in the runtime but cpu.c includes an operating system's header. platform.c is POSIX, platform_wasm.c
+ * WebAssembly. */
 #ifndef HEARTH_PLATFORM_H
 #define HEARTH_PLATFORM_H
 

@@ -104,6 +104,12 @@ static hearth_status place(hth_file *file, hth_weights *weights, hth_budget *bud
     return load(file, &weights->memory, options);
 }
 
+static hearth_status check_size(uint64_t given, uint64_t size) {
+    if (given == size) return HEARTH_OK;
+    return hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, plan.bin expects %llu", (unsigned long long)given,
+                    (unsigned long long)size);
+}
+
 hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, hth_budget *budget,
                                const hearth_open_options *options) {
     const char *reason = NULL;
@@ -111,12 +117,20 @@ hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t 
     hth_file *file = hth_file_open(path, &file_size, &reason);
     if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
     weights->size = size;
-    const hearth_status status =
-        file_size == size ? place(file, weights, budget, options)
-                          : hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, plan.bin expects %llu",
-                                     (unsigned long long)file_size, (unsigned long long)size);
+    hearth_status status = check_size(file_size, size);
+    if (status == HEARTH_OK) status = place(file, weights, budget, options);
     hth_file_close(file);
     return status;
+}
+
+hearth_status hth_weights_lend(hth_weights *weights, const void *data, uint64_t given, uint64_t size) {
+    const uint32_t align = 64; /* kernels load whole vectors */
+    if ((uintptr_t)data % align != 0) {
+        return hth_fail(HEARTH_INVALID, "weights begin at an address that is no multiple of %u", align);
+    }
+    weights->data = data;
+    weights->size = size;
+    return check_size(given, size);
 }
 
 void hth_weights_close(hth_weights *weights) {
