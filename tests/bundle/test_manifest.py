@@ -35,6 +35,20 @@ def test_round_trip(whole: Manifest) -> None:
     assert again.instruction_sets == WHOLE.instruction_sets
 
 
+def test_a_bundle_for_webassembly_has_a_module_for_each_instruction_set() -> None:
+    sets = [{"name": "fast", "features": []}, {"name": "plain", "features": []}]
+    both = dict.fromkeys(("libhearth-plain.wasm", "libhearth-fast.wasm"), FileEntry("ab" * 32, 5))
+    files = {name: entry for name, entry in FILES.items() if name != "libhearth.so"}
+
+    def text(files: dict[str, FileEntry]) -> str:
+        return json.dumps(json.loads(manifest(files=files).to_json()) | {"instruction_sets": sets})
+
+    assert Manifest.from_json(text(files | both)).libraries == ("libhearth-fast.wasm", "libhearth-plain.wasm")
+    for wrong in (FILES | both, files):
+        with pytest.raises(CorruptFile, match=r"exactly one of libhearth\.so"):
+            Manifest.from_json(text(wrong))
+
+
 @pytest.mark.parametrize("version", [1, 4, 99])
 def test_other_format_version_is_no_damage(version: int) -> None:
     """Another Hearth may have other fields: the message is about versions, not about them, and says what to do."""

@@ -30,7 +30,10 @@ WEIGHTS = "weights.bin"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_META = "tokenizer_meta.json"
 LIBRARIES = ("libhearth.so", "libhearth.dylib", "libhearth.dll")
-"""Names of the library; a bundle has one of them."""
+"""Names of the library of a bundle that runs natively, which has one of them."""
+WASM_LIBRARY = "libhearth-{isa}.wasm"
+"""Names of the modules of a bundle for WebAssembly: one for each of its instruction sets, since an engine refuses a
+module with an instruction that it does not know."""
 
 MAX_MANIFEST_BYTES = 1 << 20
 
@@ -152,9 +155,16 @@ class Manifest:
         return self.text
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """Names of the files that hold the runtime with the kernels: one, or for WebAssembly one for each instruction
+        set, best first."""
+        modules = [WASM_LIBRARY.format(isa=each.name) for each in self.instruction_sets]
+        return tuple(name for name in (*LIBRARIES, *modules) if name in self.files)
+
+    @property
     def library(self) -> str:
-        """Name of the library file."""
-        return next(name for name in LIBRARIES if name in self.files)
+        """Name of the library file, of several the best one."""
+        return self.libraries[0]
 
     @property
     def isas(self) -> str:
@@ -190,7 +200,7 @@ class Manifest:
         manifest: Manifest = _read(cls, data, "manifest")
         if not manifest.instruction_sets:
             _refuse("manifest.instruction_sets is empty")
-        _check_files(manifest.files)
+        _check_files(manifest)
         return manifest
 
 
@@ -199,17 +209,18 @@ def is_file_name(name: str) -> bool:
     return _FILE_NAME.fullmatch(name) is not None and name != MANIFEST
 
 
-def _check_files(files: Mapping[str, FileEntry]) -> None:
-    for name, entry in files.items():
+def _check_files(manifest: Manifest) -> None:
+    for name, entry in manifest.files.items():
         if not is_file_name(name):
             _refuse(f"file name {name[:100]!r} is not allowed")
         if _SHA256.fullmatch(entry.sha256) is None:
             _refuse(f"files.{name}.sha256 is no SHA-256")
     for name in (PLAN, WEIGHTS):
-        if name not in files:
+        if name not in manifest.files:
             _refuse(f"{name} is missing from its files")
-    if sum(name in files for name in LIBRARIES) != 1:
-        _refuse(f"exactly one of {', '.join(LIBRARIES)} must be among its files")
+    modules = [WASM_LIBRARY.format(isa=each.name) for each in manifest.instruction_sets]
+    if len(manifest.libraries) != 1 and list(manifest.libraries) != modules:
+        _refuse(f"exactly one of {', '.join(LIBRARIES)} must be among its files, or all of {', '.join(modules)[:200]}")
 
 
 def _refuse(why: str) -> NoReturn:

@@ -89,7 +89,7 @@ def open_bundle(path: Path, *, verify: Literal["program", "full"] = "program", f
     again = f"Compile it again: hearth compile {shlex.quote(manifest.source_name)} (hearth rm removes this one)."
     if for_this_machine:
         _check_machine(manifest, again)
-    program = (PLAN, GPU_PLAN, GPU_KERNELS, manifest.library)
+    program = (PLAN, GPU_PLAN, GPU_KERNELS, *manifest.libraries)
     for name, entry in manifest.files.items():
         file = path / name
         # A link could lead out of the bundle, to something that its hash does not cover later.

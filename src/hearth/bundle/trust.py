@@ -65,7 +65,7 @@ def require_own_cache() -> None:
 
 def _mark(bundle: Bundle) -> Path:
     files = bundle.manifest.files
-    program = f"{files[PLAN].sha256} {files[bundle.manifest.library].sha256}"
+    program = " ".join(files[name].sha256 for name in (PLAN, *bundle.manifest.libraries))
     return cache_dir() / FOLDER / hashlib.sha256(program.encode()).hexdigest()
 
 

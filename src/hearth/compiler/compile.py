@@ -40,9 +40,10 @@ from hearth.bundle import (
     open_bundle,
     write_costs,
 )
+from hearth.bundle.cpu import architecture
 from hearth.checkpoint.types import Checkpoint
-from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library, resolve_target
-from hearth.compiler.cpu.targets import Isa, choose_isas
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, libraries, link_library, resolve_target
+from hearth.compiler.cpu.targets import MEMORY_BYTES, Isa, choose_isas
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING, Tunings
 from hearth.compiler.cpu.tuning_record import usable_tunings
 from hearth.distribution import version, version_of
@@ -52,6 +53,7 @@ from hearth.model.weights import WeightSource
 from hearth.quant.blocks import Blocks
 from hearth.quant.formats import Format
 from hearth.quant.policy import ACTIVATIONS, Precision
+from hearth.units import format_bytes
 
 if TYPE_CHECKING:
     from hearth.compiler.plan import Plan
@@ -265,11 +267,7 @@ def _compile(
     lowered = lower(graphs, isas, high_precision=job.precision == "high", tunings=tunings, dump=dump)
     plan = lowered.plan
     for_gpus = gpu_part(graphs, plan, dump)
-    if plan.arena_bytes >= 1 << 62:
-        raise Unsupported(
-            f"{job.name} needs more memory for what it computes than any machine has.",
-            hint="Bound the sizes that it leaves open: --size NAME=N.",
-        )
+    _require_addresses(job, plan, target)
     with BundleWriter(folder, replace_existing=replace_existing) as writer:
         weights = writer.allocate(WEIGHTS, plan.weights_bytes)
         count = 0
@@ -280,11 +278,12 @@ def _compile(
             report("compiling kernels", count, num_kernels)
             count += 1
 
-        objects, sets = [], []
+        objects: dict[str, list[Path]] = {}
+        sets = []
         for isa in isas:
             kernels = [made[isa] for made in lowered.kernels.values()]
             functions = {isa.symbol(k.name): lowered.module[isa.symbol(k.name)] for k in kernels}
-            objects += kernel_objects(functions, target, isa, cache_dir() / "kernels", kernel_done)
+            objects[isa.name] = kernel_objects(functions, target, isa, cache_dir() / "kernels", kernel_done)
             symbols = [KernelSymbol(k.name, k.num_buffers, k.num_scalars, isa.symbol(k.name)) for k in kernels]
             sets.append(KernelSet(isa.name, isa.features, symbols))
         if for_gpus is not None:
@@ -292,8 +291,9 @@ def _compile(
             writer.write(GPU_KERNELS, for_gpus.shaders(cache_dir() / "shaders", kernel_done))
         report("linking", 0, 0)
         plan_file = plan_bytes(plan)
-        library = writer.path(library_name(target))
-        link_library(objects, sets, library, plan=plan_file, target=target, cache_dir=cache_dir() / "zig")
+        for name, held in libraries(target, sets).items():
+            inputs = [path for each in held for path in objects[each.isa]]
+            link_library(inputs, held, writer.path(name), plan=plan_file, target=target, cache_dir=cache_dir() / "zig")
 
         done = 0
 
@@ -308,9 +308,26 @@ def _compile(
         )  # fmt: skip
         writer.write(PLAN, plan_file)
         writer.write(COSTS, write_costs([step.cost for step in plan.steps]))
-        job.write(library.parent)
+        job.write(writer.path(PLAN).parent)
         report("writing the bundle", 0, 0)
         writer.commit(_manifest(job, plan, isas, target))
+
+
+def _require_addresses(job: Job, plan: Plan, target: str) -> None:
+    """Refuses what no machine of the target could hold."""
+    if plan.arena_bytes >= 1 << 62:
+        raise Unsupported(
+            f"{job.name} needs more memory for what it computes than any machine has.",
+            hint="Bound the sizes that it leaves open: --size NAME=N.",
+        )
+    most = MEMORY_BYTES.get(architecture(target.partition("-")[0]))
+    weights, arena = plan.weights_bytes, plan.arena_bytes
+    if most is not None and weights + arena >= most:
+        raise Unsupported(
+            f"{job.name} does not fit {target}, whose programs have {format_bytes(most)} of memory.",
+            why=f"Its weights take {format_bytes(weights)}, what it computes {format_bytes(arena)}.",
+            hint="Choose a smaller number format (--quant q4) or a smaller model.",
+        )
 
 
 def _manifest(job: Job, plan: Plan, isas: Sequence[Isa], target: str) -> Manifest:

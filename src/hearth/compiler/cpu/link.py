@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearth.bundle import WASM_LIBRARY
 from hearth.bundle.failures import disk_full, is_full
 from hearth.compiler.kept import is_sound, keep
 from hearth.distribution import install_command, version_of
@@ -36,11 +37,16 @@ _ZIG_TARGETS = {
     "aarch64-linux-musl": "aarch64-linux-musl",
     "x86_64-macos": "x86_64-macos.11.0",
     "aarch64-macos": "aarch64-macos.11.0",
+    "wasm32": "wasm32-wasi",
 }
 
 _TRAMPOLINE_PARAMETERS = "int64_t begin, int64_t end, void *const *b, const int64_t *s, void *scratch"
 
-_COMPILE_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra", "-Werror")
+_COMPILE_FLAGS = ("-std=c11", "-O2", "-fvisibility=hidden", "-fno-math-errno", "-Wall", "-Wextra", "-Werror")
+# What a module exports: all that hearth.h declares, and by which its host gets memory.
+_API = re.compile(r"^HEARTH_API [^;]*?(hearth_\w+)\(", re.MULTILINE)
+_PAGES = ("hth_pages_allocate", "hth_pages_free")
+_WASM_STACK_BYTES = 1 << 20
 _SANITIZE_FLAGS = ("-g", "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
 
 
@@ -106,6 +112,18 @@ def library_name(target: str | None = None) -> str:
     return "libhearth.dll" if "windows" in target else "libhearth.so"
 
 
+def libraries(target: str, sets: Sequence[KernelSet]) -> dict[str, Sequence[KernelSet]]:
+    """The libraries of a bundle by their file name, each with the kernels that it holds: one with all, of which the
+    runtime takes the best that the processor has; for WebAssembly a module for each set."""
+    if is_wasm(target):
+        return {WASM_LIBRARY.format(isa=each.isa): [each] for each in sets}
+    return {library_name(target): sets}
+
+
+def is_wasm(target: str) -> bool:
+    return target.startswith("wasm")
+
+
 def kernel_table(sets: Sequence[KernelSet], plan: bytes | None = None) -> str:
     """C source of the kernel tables, one for each set, best first: for each kernel a trampoline from the runtime's one
     signature to its own; and of the hash of the plan."""
@@ -156,10 +174,11 @@ def link_library(
     sanitize: bool = False,
     cache_dir: Path,
 ) -> None:
-    """Links `objects`, which define the kernels of `sets`, and the C runtime into the shared library `output`.
+    """Links `objects`, which define the kernels of `sets`, and the C runtime into the shared library `output`, or a
+    WebAssembly module.
 
     Args:
-        objects: relocatable object files for `target` (ELF or Mach-O).
+        objects: relocatable object files for `target`.
         sets: the functions in them that the plan may call, for each instruction set, best first.
         output: the library to write; it appears complete or not at all.
         plan: the `plan.bin` that the library will run, and no other; None: whatever plan its maker gives it.
@@ -176,13 +195,14 @@ def link_library(
     _check_sets(sets)
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        compiler = _Compiler(target or host_target(), cpu, sanitize, cache_dir)
-        runtime = compiler.runtime_object()
+        target = target or host_target()
+        compiler = (_WasmCompiler if is_wasm(target) else _Compiler)(target, cpu, sanitize, cache_dir)
+        runtime = compiler.runtime()
         with tempfile.TemporaryDirectory(prefix="link-", dir=cache_dir) as folder:
             table = Path(folder) / "table.c"
             table.write_text(kernel_table(sets, plan), encoding="utf-8")
             library = Path(folder) / output.name
-            compiler.link([table, runtime, *objects], library)
+            compiler.link([table, *runtime, *objects], library)
             _move(library, output)
     except OSError as error:
         raise StorageError(f"The library {output.name} cannot be written.", why=str(error)) from error
@@ -216,8 +236,16 @@ def _move(source: Path, target: Path) -> None:
         staged.unlink(missing_ok=True)
 
 
+def _runtime_sources() -> list[Path]:
+    return sorted(CSRC.glob("*.c"))
+
+
 class _Compiler:
     """`zig cc` for one target and one set of flags."""
+
+    # Without a name zig would take the processor it runs on, and the bundle would not travel.
+    _oldest_cpu = "baseline"
+    _flags_of_kind: Sequence[str] = ("-fPIC",)
 
     def __init__(self, target: str, cpu: str | None, sanitize: bool, cache_dir: Path) -> None:
         if target not in _ZIG_TARGETS:
@@ -232,14 +260,14 @@ class _Compiler:
             )
         self._target = target
         self._cache_dir = cache_dir
-        # Without a name zig would take the processor it runs on, and the bundle would not travel.
-        self._flags = ["-target", _ZIG_TARGETS[target], f"-mcpu={cpu or 'baseline'}", *_COMPILE_FLAGS]
+        self._flags = ["-target", _ZIG_TARGETS[target], f"-mcpu={cpu or self._oldest_cpu}", *_COMPILE_FLAGS]
+        self._flags += self._flags_of_kind
         # zig switches its own sanitizer on by default, at a price.
         self._flags += _SANITIZE_FLAGS if sanitize else ("-fno-sanitize=all", "-DNDEBUG")
 
-    def runtime_object(self) -> Path:
+    def runtime(self) -> Sequence[Path]:
         """The compiled runtime, from the cache if these very sources were compiled with these flags before."""
-        sources = sorted(CSRC.glob("*.c"))
+        sources = _runtime_sources()
         digest = hashlib.sha256(repr((self._flags, (version_of("ziglang") or "unknown"))).encode())
         for source in [*sources, *sorted(CSRC.glob("*.h"))]:
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -251,7 +279,7 @@ class _Compiler:
                 # With one -o for several sources zig joins their objects into one.
                 self._run(["-c", *map(str, sources), "-o", str(compiled)], cwd=Path(work))
                 keep(compiled, cached)
-        return cached
+        return [cached]
 
     def link(self, inputs: Sequence[Path], library: Path) -> None:
         flags = ["-shared", f"-I{CSRC}", "-o", str(library), "-lm"]
@@ -276,3 +304,21 @@ class _Compiler:
                 f"The C compiler failed for {self._target} (exit code {done.returncode}).",
                 why="\n".join(done.stderr.strip().splitlines()[-20:]),
             )
+
+
+class _WasmCompiler(_Compiler):
+    """The same for a WebAssembly module, whose engine imports what platform_wasm.c says and nothing of a system."""
+
+    # The runtime's own code: every engine that runs the plainest kernels has these.
+    _oldest_cpu = "generic+simd128+bulk_memory"
+    _flags_of_kind = ()
+
+    def runtime(self) -> Sequence[Path]:
+        """The sources: zig does not join objects of this kind, and keeps each in its own cache."""
+        return _runtime_sources()
+
+    def link(self, inputs: Sequence[Path], library: Path) -> None:
+        exports = [*_API.findall((CSRC / "hearth.h").read_text(encoding="utf-8")), *_PAGES]
+        flags = [f"-I{CSRC}", "-o", str(library), "-mexec-model=reactor", *(f"-Wl,--export={name}" for name in exports)]
+        flags += [f"-Wl,-z,stack-size={_WASM_STACK_BYTES}", "-Wl,--strip-all", "-Wl,--gc-sections"]
+        self._run([*map(str, inputs), *flags], cwd=library.parent)

@@ -24,6 +24,9 @@ from hearth.errors import CompileError
 
 _LLVM_TRIPLES = {"macos": "apple-darwin", "linux": "linux-gnu", "windows": "windows-gnu"}
 
+# Where TVM does not know and would warn that it guesses.
+_VECTOR_BITS = {"wasm32": 128}
+
 
 def llvm_target(target: str, isa: Isa) -> Any:
     """TVM's target for a triple and an instruction set."""
@@ -33,7 +36,10 @@ def llvm_target(target: str, isa: Isa) -> Any:
     if family == "linux" and "musl" in system:
         triple = f"{arch}-linux-musl"
     cpu = {"x86_64": "x86-64", "aarch64": "generic"}.get(arch, "generic")
-    return tvm.target.Target({"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(isa.llvm_features)})
+    about: dict[str, Any] = {"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(isa.llvm_features)}
+    if arch in _VECTOR_BITS:
+        about["vector-width"] = _VECTOR_BITS[arch]
+    return tvm.target.Target(about)
 
 
 def kernel_objects(

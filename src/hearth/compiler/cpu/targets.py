@@ -28,7 +28,8 @@ class Isa:
         tile: rows of activations, and blocks of 16 weight rows, whose sums over all of K are held in registers: as many
             as there are addresses for, too.
         float_tile: rows that attention takes at once, and how many sums of 16 lanes fit the registers.
-        features: what the processor must have, as Linux spells it in /proc/cpuinfo.
+        features: what the processor must have, as Linux spells it in /proc/cpuinfo; for WebAssembly what the engine
+            must know.
         llvm_features: the same for LLVM.
         has_half: it has instructions that convert f16.
         matrix: the unit that multiplies whole tiles of bytes; the vectors compute all else, and products of few rows.
@@ -103,11 +104,18 @@ ISAS: dict[str, Isa] = {
         Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
         Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 1), (6, 6), ("asimddp",), ("+neon", "+dotprod")),
         Isa("neon", "aarch64", 16, "smull", 4, (4, 1), (6, 6), ("asimd",), ("+neon",)),
-        Isa("wasm", "wasm32", 16, "dot16", 4, (4, 1), (4, 4), (), ("+simd128", "+bulk-memory"), has_half=False),
+        Isa(
+            "simd128", "wasm32", 16, "dot16", 4, (4, 1), (4, 4), ("simd128",), ("+simd128", "+bulk-memory"),
+            has_half=False,
+        ),
         Isa("generic", None, 64, "generic", 4, (4, 1), (4, 4), (), (), has_half=False),
     )
 }  # fmt: skip
 """From best to plainest for each architecture."""
+
+
+MEMORY_BYTES = {"wasm32": 1 << 32}
+"""Most that a program has on an architecture whose addresses have fewer than 64 bits."""
 
 
 def best_isa(target: str, cpu_features: frozenset[str]) -> Isa:

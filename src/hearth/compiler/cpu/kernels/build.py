@@ -35,7 +35,7 @@ def _with_options(module: Any, target: Any) -> Any:
     asked = sorted({str(o) for f in module.functions.values() for o in (f.attrs or {}).get(LLVM_OPTIONS, ())})
     if not asked:
         return target
-    attrs = {key: target.attrs[key] for key in ("mtriple", "mcpu", "mattr")}
+    attrs = {key: target.attrs[key] for key in ("mtriple", "mcpu", "mattr", "vector-width") if key in target.attrs}
     return tvm.target.Target({"kind": "llvm", **attrs, "cl-opt": [f"{option}:bool=1" for option in asked]})
 
 
