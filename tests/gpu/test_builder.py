@@ -90,6 +90,18 @@ def test_functions_of_wgsl_are_there():
     np.testing.assert_array_equal(y_values, [int(n).bit_count() for n in numbers])
 
 
+def test_no_name_is_one_of_a_type_of_wgsl():
+    k = GpuKernel("names", threads=32)
+    y = k.buffer("y", "int32")
+    total = k.register("int32", k.thread)
+    for _ in range(33):
+        total.set(total.get() + k.let(k.thread + 1, "i"))
+    k.store(y, k.thread, total.get())
+    (y_values,) = run_kernel(k, [np.zeros(32, np.int32)], [], 1)
+    thread = np.arange(32)
+    np.testing.assert_array_equal(y_values, thread + 33 * (thread + 1))
+
+
 def test_what_is_only_read_is_bound_read_only():
     text = wgsl(_scaled_copy())
     assert "var<storage, read> x" in text

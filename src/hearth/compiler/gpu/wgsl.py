@@ -17,6 +17,8 @@ from hearth.compiler.gpu.kernels.builder import GpuKernel
 # What TVM begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
 _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
+# A vector of one number, which WGSL writes once.
+_SPLAT = re.compile(r"(vec4<\w+>)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
 
 
@@ -37,7 +39,6 @@ def wgsl(kernel: GpuKernel) -> str:
     module = tvm.IRModule({kernel.name: function})
     for lowering in (
         tirx.transform.FlattenBuffer(),
-        tirx.transform.StmtSimplify(),
         tirx.transform.RemoveNoOp(),
         tirx.transform.LowerIntrin(),
     ):
@@ -51,4 +52,5 @@ def _mended(text: str, kernel: GpuKernel) -> str:
     text, grids = _GRID.subn("", text)
     assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
     enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
-    return "".join(enables) + _COMMENT.sub("", text).strip() + "\n"
+    text = _SPLAT.sub(r"\1(\2)", _COMMENT.sub("", text))
+    return "".join(enables) + text.strip() + "\n"

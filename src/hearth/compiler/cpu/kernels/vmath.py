@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
+from hearth.compiler.coefficients import TAIL_D, TAIL_END, TAIL_N
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, bitcast, broadcast, cast, const, f32, fma, llvm, vec
 
 # exp(r) on [-ln2/2, ln2/2]: minimax coefficients of Cephes' expf (Moshier), error below 2 ulp.
@@ -18,12 +19,6 @@ _EXP2_SHORT = (0.05517100915312767, 0.24261119961738586, 0.6932610869407654, 0.9
 # tanh(x) = x + x^3 P(x^2) below 0.625: Cephes' tanhf.
 _TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 _TANH_SMALL = 0.625
-# exp(a^2 / 2) times the normal distribution's tail beyond a is N(a) / D(a) on [0, 13.5], to 6e-9: our own minimax fit.
-_TAIL_N = (0.00400746101513505, 0.03991233929991722, 0.18111446499824524, 0.43545955419540405, 0.5)
-_TAIL_D = (
-    0.010045072995126247, 0.10005275160074234, 0.46386653184890747, 1.193738341331482, 1.6688039302825928, 1.0,
-)  # fmt: skip
-_TAIL_END = 14.0
 # The normal distribution is 0.5 + x P(x^2) on [-4.4, 4.4], and 0 or 1 at its ends: our own minimax fit of x times that.
 _NEAR = (
     3.569426698657452e-11, -3.754046851156545e-09, 1.7408466135293565e-07, -4.724866812466644e-06,
@@ -157,7 +152,7 @@ def erf(k: Kernel, x: Expr, lanes: int) -> Expr:
     small = size * horner(k, square, _ERF, lanes)
     low = fma(size, size, f32(0.0, lanes) - square, lanes)
     away = k.let(size * f32(math.sqrt(2), lanes), "away")
-    ratio = horner(k, away, _TAIL_N, lanes) / horner(k, away, _TAIL_D, lanes)
+    ratio = horner(k, away, TAIL_N, lanes) / horner(k, away, TAIL_D, lanes)
     tail = ratio * exp(k, f32(0.0, lanes) - square, lanes, f32(0.0, lanes) - low)
     large = one - f32(2.0, lanes) * tail
     value = k.let(tirx.Select(size < f32(_ERF_SMALL, lanes), small, large), "value")
@@ -191,8 +186,8 @@ def gelu(k: Kernel, x: Expr, lanes: int) -> Expr:
     """x Phi(x) = 0.5 x (1 + erf(x / sqrt 2)): relative error about 2e-7 for x > 0 and 4e-7 below, where 1 + erf would
     have cancelled."""
     x = k.let(x, "x")
-    size = k.let(tirx.min(tirx.abs(x), f32(_TAIL_END, lanes)), "size")
-    ratio = horner(k, size, _TAIL_N, lanes) / horner(k, size, _TAIL_D, lanes)
+    size = k.let(tirx.min(tirx.abs(x), f32(TAIL_END, lanes)), "size")
+    ratio = horner(k, size, TAIL_N, lanes) / horner(k, size, TAIL_D, lanes)
     square = k.let(size * size, "square")
     low = fma(size, size, f32(0.0, lanes) - square, lanes)
     density = exp(k, square * f32(-0.5, lanes), lanes, low * f32(-0.5, lanes))

@@ -32,6 +32,11 @@ Expr = Any  # a TVM PrimExpr, or a Python number where TVM converts it
 _BYTES = {"float32": 4, "int32": 4, "uint32": 4, "float16": 2}
 
 
+def in_name(value: float) -> str:
+    """A number as a part of a kernel's name."""
+    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
+
+
 def i32(value: int | Expr) -> Expr:
     return tirx.IntImm("int32", value) if isinstance(value, int) else value
 
@@ -55,6 +60,16 @@ def cast(dtype: str, value: Expr, lanes: int = 1) -> Expr:
 
 def bitcast(dtype: str, value: Expr, lanes: int = 1) -> Expr:
     return tirx.reinterpret(vec(dtype, lanes), value)
+
+
+def div(a: Expr, b: Expr) -> Expr:
+    """a / b rounded down, of whole numbers that are not below 0."""
+    return tirx.truncdiv(a, i32(b))
+
+
+def mod(a: Expr, b: Expr) -> Expr:
+    """What `div` leaves."""
+    return tirx.truncmod(a, i32(b))
 
 
 def builtin(name: str, dtype: str, *args: Expr) -> Expr:
@@ -159,8 +174,9 @@ class GpuKernel:
         return len(self._scalars)
 
     def fresh(self, stem: str) -> str:
+        """A name of its own, which is none of WGSL's types, as i32 and vec4 are."""
         self._count += 1
-        return f"{stem}{self._count}"
+        return f"{stem}_{self._count}"
 
     def emit(self, stmt: Any) -> None:
         self._blocks[-1].append(stmt)

@@ -1,0 +1,210 @@
+"""Products of a few rows of activations: what decoding does, bound by how fast weights are read.
+
+A workgroup makes a block of 16 outputs (of which each needs all of K) for up to `rows` rows. An invocation takes 4 of
+the block's weight rows and every so many groups of 32 columns: what 4 invocations side by side load is contiguous, each
+byte of the weight is loaded once, and an activation serves 4 weight rows from a register. Sums of invocations meet in
+workgroup memory at the end, in a fixed order.
+
+An RMS norm before the product costs no step: the factor of a row, rsqrt(mean(x^2) + epsilon), can be applied to the
+sums, and the squares are gathered on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    Register,
+    builtin,
+    cast,
+    div,
+    dot,
+    f32,
+    fma,
+    in_name,
+    lane,
+    mod,
+    splat,
+    vector,
+)
+from hearth.compiler.gpu.kernels.meeting import Meeting
+from hearth.compiler.gpu.kernels.product_output import QUARTERS, Best, Output, ProductSpec
+from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
+from hearth.quant.formats import PLANE_COLUMNS
+
+
+@dataclass(frozen=True)
+class FewRowsSpec:
+    """Attributes:
+    rows: of activations that a workgroup multiplies, at most.
+    threads: invocations of a workgroup: 64, 128 or 256.
+    norm: epsilon of an RMS norm of the activations; None: there is none.
+    gather: rows of the activations are given by numbers.
+    """
+
+    product: ProductSpec
+    rows: int = 1
+    threads: int = 64
+    norm: float | None = None
+    gather: bool = False
+
+    @property
+    def name(self) -> str:
+        parts = [f"rows{self.rows}x{self.threads}", self.product.name]
+        if self.norm is not None:
+            parts.append(f"norm{in_name(self.norm)}")
+        if self.gather:
+            parts.append("gather")
+        return "_".join(parts)
+
+
+def few_rows(spec: FewRowsSpec) -> GpuKernel:
+    """Y = X W^T and what follows.
+
+    Buffers: W, packed; X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when
+    gathered]; those of `Output`. Scalars: m; columns: K; blocks: column blocks in a row of W; ldx; those of `Output`.
+    Units: blocks of 16 outputs times ceil(m / rows).
+    """
+    k = GpuKernel(spec.name, threads=spec.threads)
+    product = spec.product
+    weight = Weight(k, "W", product.fmt, lanes=4)
+    x = _Activations(k, spec)
+    output = Output(k, product)
+    m, columns, blocks, ldx = (k.scalar(name) for name in ("m", "columns", "blocks", "ldx"))
+    output.scalars()
+
+    tiles = k.let(div(m + (spec.rows - 1), spec.rows), "tiles")
+    block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
+    quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
+    weight.place(quarter)
+    x.place(first_row, m, ldx, columns)
+    size = weight.block_elements(blocks)
+    starts = [k.let((block * product.parts + part) * size, "start") for part in range(product.parts)]
+    sums = [[k.register("float32x4", f32(0.0, 4)) for _ in range(product.parts)] for _ in range(spec.rows)]
+    with k.loop(slot, div(columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
+        _multiply_group(k, spec, [weight.group(start, index) for start in starts], x, index, sums)
+
+    meetings = [Meeting(k, [part for row in sums for part in row], "float32x4", QUARTERS)]
+    if x.squares:
+        meetings.append(Meeting(k, x.squares, "float32", QUARTERS))
+    best = Best(k, output, spec.rows) if product.epilogue == "logits" else None
+    k.barrier()
+    for meeting in meetings:
+        meeting.fold()
+    k.barrier()
+    i = k.let(div(k.thread, QUARTERS), "i")
+    with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < m)):
+        values = [meetings[0].total(i * product.parts + part, quarter) for part in range(product.parts)]
+        if spec.norm is not None:
+            mean = meetings[1].total(i, quarter) / cast("float32", columns)
+            factor = k.let(builtin("inverseSqrt", "float32", mean + f32(spec.norm)), "factor")
+            values = [k.let(value * splat(factor), "value") for value in values]
+        stored = output.store(first_row + i, block, quarter, values)
+        if best is not None:
+            best.note(k.thread, block, quarter, stored)
+    if best is not None:
+        k.barrier()
+        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < m)):
+            best.store(k.thread * QUARTERS, first_row + k.thread, block)
+    return k
+
+
+def _multiply_group(
+    k: GpuKernel, spec: FewRowsSpec, groups: list[Group], x: _Activations, index: Expr, sums: list[list[Register]]
+) -> None:
+    """Adds the products of 32 columns: of integers, which are scaled once for each span of columns that has a scale."""
+    fmt, has_offset = spec.product.fmt, groups[0].weight.has_offset
+    spans = 1 if fmt.is_float else PLANE_COLUMNS // fmt.group_columns
+    octets = OCTETS // spans
+    for span in range(spans):
+        raw, totals = sums, []
+        if not fmt.is_float:
+            raw = [[k.register("float32x4", f32(0.0, 4)) for _ in row] for row in sums]
+            totals = [k.register("float32x4", f32(0.0, 4)) for _ in sums] if has_offset else []
+
+        def octet(j: int | Expr, raw: list[list[Register]] = raw, totals: list[Register] = totals) -> None:
+            _multiply_octet(k, [group.octet(j) for group in groups], x, index * OCTETS + j, raw, totals)
+
+        first, end = span * octets, (span + 1) * octets
+        if spec.rows == 1:  # every load stands for itself, so that all are on their way at once
+            for j in range(first, end):
+                octet(j)
+        else:
+            with k.loop(first, end) as j:
+                octet(j)
+        if fmt.is_float:
+            continue
+        whole = [k.let(dot(total.get(), f32(1.0, 4)), "whole") for total in totals]
+        for part, group in enumerate(groups):
+            scale, offset = group.scale(span)
+            for i, row in enumerate(sums):
+                added = row[part].get()
+                if offset is not None:
+                    added = fma(offset, splat(whole[i]), added, 4)
+                row[part].set(fma(scale, raw[i][part].get(), added, 4))
+
+
+def _multiply_octet(
+    k: GpuKernel, octets: list[Octet], x: _Activations, index: Expr, raw: list[list[Register]], totals: list[Register]
+) -> None:
+    """Adds the products of 8 columns, and to `totals` the activations themselves."""
+    for half in range(2):
+        vectors = x.load(index * 2 + half)
+        for total, values in zip(totals, vectors, strict=False):
+            total.set(total.get() + values)
+        for part, octet in enumerate(octets):
+            for b, column in enumerate(octet.columns(half)):
+                numbers = column() if len(vectors) == 1 else k.let(column(), "w")
+                for row, values in zip(raw, vectors, strict=True):
+                    row[part].set(fma(numbers, splat(lane(values, b)), row[part].get(), 4))
+
+
+class _Activations:
+    """The rows of X that a workgroup multiplies: found by number, times the norm's gain, their squares summed."""
+
+    def __init__(self, k: GpuKernel, spec: FewRowsSpec) -> None:
+        self.k, self.spec = k, spec
+        self.x: Memory = k.buffer("X", "float32x4")
+        self.gain = k.buffer("gain", "float32x4") if spec.norm is not None else None
+        self.numbers = k.buffer("numbers", "int32") if spec.gather else None
+        self.squares: list[Register] = []
+
+    def place(self, first: Expr, m: Expr, ldx: Expr, columns: Expr) -> None:
+        """Rows `first` on, of `m`: behind the last one it is read again, and nothing comes of it."""
+        k = self.k
+        self.columns = columns
+        rows = [
+            first + i if self.spec.rows == 1 else builtin("min", "int32", first + i, m - 1)
+            for i in range(self.spec.rows)
+        ]
+        if self.numbers is not None:
+            rows = [self.numbers.load(row) for row in rows]
+        self.starts = [k.let(row * div(ldx, 4), "row") for row in rows]
+        if self.spec.norm is not None:
+            self.squares = [k.register("float32", f32(0.0)) for _ in rows]
+
+    def load(self, index: Expr) -> list[Expr]:
+        """Columns 4 * index on of every row."""
+        k = self.k
+        place = k.let(index, "place")
+        if self.spec.product.tail:
+            place = k.let(builtin("min", "int32", place, div(self.columns - 1, 4)), "place")
+        vectors = [k.let(self.x.load(start + place), "x") for start in self.starts]
+        if self.spec.product.tail:
+            vectors = [k.let(self._inside(values, index), "x") for values in vectors]
+        for square, values in zip(self.squares, vectors, strict=False):
+            square.set(square.get() + dot(values, values))
+        if self.gain is not None:
+            gain = k.let(self.gain.load(place), "gain")
+            vectors = [k.let(values * gain, "x") for values in vectors]
+        return vectors
+
+    def _inside(self, values: Expr, index: Expr) -> Expr:
+        """Zeros in place of what stands behind the last column."""
+        column = self.k.let(index * 4, "column")
+        return vector(*[tirx.Select(column + i < self.columns, lane(values, i), f32(0.0)) for i in range(4)])

@@ -1,0 +1,160 @@
+"""What a product is, and what becomes of its sums: bias, scale, residual, activation, gate, soft cap, largest logit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels import vmath
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, in_name, lane
+from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
+
+QUARTERS = 4
+"""Vectors of 4 outputs in a block of 16."""
+_LEAST = -3.4e38
+
+
+@dataclass(frozen=True)
+class ProductSpec:
+    """Which product.
+
+    Attributes:
+        bias: adds a vector f32 [padded N].
+        epilogue: `store`; `add`: Y = residual + scale * product; `activate`: Y = act(product); `gated`: rows of the
+            weight are blocks of gate and up in turn, Y = act(gate) * up; `logits`: scale and soft-cap, and for each
+            block of 16 logits of a row the largest and where it stands.
+        activation: of `activate` and `gated`, by its name in `vmath.ACTIVATIONS`.
+        scale: multiplies the product before the residual is added, or the logits.
+        softcap: of logits: cap * tanh(x / cap); 0: none.
+        tail: K is no multiple of 32, so that what lies behind a row's columns must be kept out.
+    """
+
+    fmt: Format
+    bias: bool = False
+    epilogue: Literal["store", "add", "activate", "gated", "logits"] = "store"
+    activation: str = ""
+    scale: float = 1.0
+    softcap: float = 0.0
+    tail: bool = False
+
+    @classmethod
+    def has_tail(cls, columns: int) -> bool:
+        """What `tail` is for so many columns."""
+        return columns % PLANE_COLUMNS != 0
+
+    @property
+    def parts(self) -> int:
+        """Blocks of weight rows that a block of outputs is made of."""
+        return 2 if self.epilogue == "gated" else 1
+
+    @property
+    def name(self) -> str:
+        parts = [self.fmt.kernel_layout, self.epilogue]
+        if self.activation:
+            parts.append(self.activation)
+        if self.bias:
+            parts.append("bias")
+        if self.scale != 1.0:
+            parts.append(f"s{in_name(self.scale)}")
+        if self.softcap:
+            parts.append(f"cap{in_name(self.softcap)}")
+        if self.tail:
+            parts.append("tail")
+        return "_".join(parts)
+
+
+class Output:
+    """Where finished sums go: 4 neighbouring outputs of a row at a time.
+
+    Buffers: [bias f32x4 [N / 4]]; [residual f32x4]; Y f32x4 [m][ldy / 4]; for logits largest f32, where i32
+    [m][blocks of all logits]. Scalars: ldy: elements from one row of Y (and of the residual) to the next; first: the
+    block of 16 outputs that the weight's first rows are for, where this is a part of a larger weight; for logits n: how
+    many there are in a row, of all parts.
+    """
+
+    def __init__(self, k: GpuKernel, spec: ProductSpec) -> None:
+        """Declares the buffers; `scalars` the scalars."""
+        self.k, self.spec = k, spec
+        self.bias: Memory | None = k.buffer("bias", "float32x4") if spec.bias else None
+        self.residual: Memory | None = k.buffer("residual", "float32x4") if spec.epilogue == "add" else None
+        self.y = k.buffer("Y", "float32x4")
+        if spec.epilogue == "logits":
+            self.largest, self.where = k.buffer("largest", "float32"), k.buffer("place", "int32")
+
+    def scalars(self) -> None:
+        self.ldy, self.first = self.k.scalar("ldy"), self.k.scalar("first")
+        if self.spec.epilogue == "logits":
+            self.n = self.k.scalar("n")
+
+    def store(self, row: Expr, block: Expr, quarter: Expr, sums: list[Expr]) -> Expr:
+        """Stores outputs 16 * block + 4 * quarter on of a row.
+
+        Args:
+            block: among those of this part.
+            sums: `ProductSpec.parts` vectors.
+
+        Returns:
+            What was stored.
+        """
+        k, spec = self.k, self.spec
+        block = k.let(self.first + block, "block")
+        values = [self._biased(total, block * spec.parts + part, quarter) for part, total in enumerate(sums)]
+        value = values[0]
+        at = k.let(row * div(self.ldy, 4) + block * QUARTERS + quarter, "at")
+        if spec.scale != 1.0:
+            value = value * f32(spec.scale, 4)
+        if spec.softcap:
+            value = vmath.softcap(k, value, spec.softcap, 4)
+        if spec.activation:
+            value = vmath.ACTIVATIONS[spec.activation](k, value, 4)
+        if spec.epilogue == "gated":
+            value = value * values[1]
+        if self.residual is not None:
+            value = self.residual.load(at) + value
+        value = k.let(value, "y")
+        k.store(self.y, at, value)
+        return value
+
+    def _biased(self, value: Expr, block: Expr, quarter: Expr) -> Expr:
+        return value if self.bias is None else value + self.bias.load(block * QUARTERS + quarter)
+
+
+class Best:
+    """The largest logit of each block and its place: quarters are noted in workgroup memory, and meet behind a
+    barrier."""
+
+    def __init__(self, k: GpuKernel, output: Output, rows: int) -> None:
+        """
+        Args:
+            rows: blocks of 16 logits that a workgroup makes, of all rows.
+        """
+        self.k, self.output = k, output
+        self._values = k.workgroup(rows * QUARTERS, "float32", "largest")
+        self._places = k.workgroup(rows * QUARTERS, "int32", "places")
+
+    def note(self, place: Expr, block: Expr, quarter: Expr, values: Expr) -> None:
+        """Keeps at `place` the largest of 4 logits, the first of equals; what stands behind the last one of all does
+        not count."""
+        k, output = self.k, self.output
+        column = k.let((output.first + block) * LANES + quarter * 4, "column")
+        best, where = k.register("float32", f32(_LEAST)), k.register("int32", column)
+        for i in range(4):
+            with k.when(tirx.And(column + i < output.n, lane(values, i) > best.get())):
+                best.set(lane(values, i))
+                where.set(column + i)
+        k.store(self._values, place, best.get())
+        k.store(self._places, place, where.get())
+
+    def store(self, place: Expr, row: Expr, block: Expr) -> None:
+        """The largest of the 4 quarters that were noted from `place` on."""
+        k, output = self.k, self.output
+        best, where = k.register("float32", self._values.load(place)), k.register("int32", self._places.load(place))
+        for i in range(1, QUARTERS):
+            with k.when(self._values.load(place + i) > best.get()):
+                best.set(self._values.load(place + i))
+                where.set(self._places.load(place + i))
+        at = k.let(row * div(output.n + (LANES - 1), LANES) + output.first + block, "at")
+        k.store(output.largest, at, best.get())
+        k.store(output.where, at, where.get())

@@ -1,0 +1,237 @@
+"""Reads packed weights inside GPU kernels: from the bytes of docs/architecture.md to numbers of 4 rows, or of one.
+
+A vector of 64 bytes holds a word for each of 16 rows. An invocation that takes 4 neighbouring rows loads a quarter of
+such a vector at once, so 4 invocations side by side read all of it; one that takes a single row loads its word. Both
+are the same code here, with words of 4 *lanes* or of one.
+
+The sizes and offsets come from `quant.Format`; this file only says which shifts and masks turn a plane into numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    bitcast,
+    cast,
+    div,
+    f32,
+    i32,
+    lane,
+    mod,
+    splat,
+    u32,
+    unpack_halves,
+    vec,
+    vector,
+)
+from hearth.quant.formats import PLANE_COLUMNS, Format
+
+OCTET = 8
+"""Columns that an invocation takes at once: a word of `low4` for each row."""
+OCTETS = PLANE_COLUMNS // OCTET
+_BYTE_SIGNS = 0x80808080
+
+
+class Weight:
+    """Rows of a packed weight, as one invocation reads them.
+
+    Attributes:
+        lanes: rows that are read together: 4 or 1.
+        zero_point: the integer that stands for 0 among those that `Octet.columns` gives.
+        has_offset: whether numbers are an integer times a scale plus an offset.
+    """
+
+    def __init__(self, k: GpuKernel, name: str, fmt: Format, lanes: int) -> None:
+        """Declares the buffer. `place` has to be called before anything is read."""
+        self.k, self.fmt, self.lanes = k, fmt, lanes
+        # Of 16-bit floats 4 rows are 8 bytes.
+        words = 2 if lanes == 4 and fmt.is_float and fmt.bits == 16 else lanes
+        self.element_bytes = 4 * words
+        self.memory: Memory = k.buffer(name, vec("uint32", words))
+        self.zero_point = 128 if fmt.signed else fmt.zero_point
+        self.has_offset = bool(self.zero_point or fmt.has_min)
+
+    def place(self, row: Expr) -> None:
+        """Says which rows of a block of 16 the invocation takes: `row` counts quarters, or rows where `lanes` is 1."""
+        self.row = row
+
+    def block_elements(self, blocks: Expr) -> Expr:
+        """Elements of the buffer that 16 rows of so many column blocks take."""
+        return blocks * (self.fmt.block_bytes // self.element_bytes)
+
+    def group(self, start: Expr, index: Expr) -> Group:
+        """Columns 32 * index on of the 16 rows that begin at element `start`."""
+        return Group(self, start, index)
+
+    # -- loads
+    def words(self, at: Expr, offset_bytes: int) -> Expr:
+        """The words of these rows in the 64 bytes that lie so far behind element `at`."""
+        return self.memory.load(at + offset_bytes // self.element_bytes + self.row)
+
+    def halves(self, at: Expr, offset_bytes: int) -> Expr:
+        """f32 of the 16-bit floats of these rows among the 16 that lie there."""
+        k = self.k
+        found = k.let(self.memory.load(at + offset_bytes // self.element_bytes + div(self.row, 2)), "halves")
+        if self.lanes == 1:
+            moved = tirx.shift_right(found, cast("uint32", mod(self.row, 2) * 16))
+            return lane(k.let(unpack_halves(moved), "pair"), 0)
+        upper = tirx.EQ(mod(self.row, 2), i32(1))
+        pairs = [k.let(unpack_halves(tirx.Select(upper, lane(found, i + 2), lane(found, i))), "pair") for i in range(2)]
+        return vector(*[lane(pairs[i // 2], i % 2) for i in range(4)])
+
+    def bytes(self, at: Expr, offset_bytes: int, *, signed: bool) -> Expr:
+        """f32 of the bytes of these rows among the 16 that lie there."""
+        k = self.k
+        if self.lanes == 1:
+            word = self.memory.load(at + offset_bytes // self.element_bytes + div(self.row, 4))
+            word = tirx.shift_right(word, cast("uint32", mod(self.row, 4) * 8))
+        else:
+            four = k.let(self.memory.load(at + offset_bytes // self.element_bytes), "bytes")
+            low = tirx.Select(tirx.EQ(self.row, i32(0)), lane(four, 0), lane(four, 1))
+            high = tirx.Select(tirx.EQ(self.row, i32(2)), lane(four, 2), lane(four, 3))
+            word = tirx.Select(self.row < 2, low, high)
+        word = k.let(tirx.bitwise_xor(word, u32(_BYTE_SIGNS)) if signed else word, "word")
+        values = [
+            cast("float32", tirx.bitwise_and(tirx.shift_right(word, u32(8 * i)), u32(255))) for i in range(self.lanes)
+        ]
+        value = vector(*values) if self.lanes > 1 else values[0]
+        return value - f32(128.0, self.lanes) if signed else value
+
+
+class Group:
+    """32 columns of the rows of an invocation: their integers by octets, their scales by spans of columns."""
+
+    def __init__(self, weight: Weight, start: Expr, index: Expr) -> None:
+        self.weight, k, fmt = weight, weight.k, weight.fmt
+        self.index = index
+        if fmt.is_float:
+            self.start = self.planes = k.let(start + weight.block_elements(index * PLANE_COLUMNS), "columns")
+            return
+        self.index = k.let(mod(index, fmt.plane_groups), "group")
+        self.start = k.let(start + weight.block_elements(div(index, fmt.plane_groups)), "block")
+        self.planes = k.let(self.start + self.index * (fmt.plane_group_bytes // weight.element_bytes), "planes")
+
+    def octet(self, index: int | Expr) -> Octet:
+        """Columns 8 * index to 8 * index + 7 of the group."""
+        return Octet(self, index)
+
+    def scale(self, span: int | Expr) -> tuple[Expr, Expr | None]:
+        """Scale and offset of columns `Format.group_columns * span` on of the group: number = integer * scale + offset,
+        for the integers that `Octet.columns` gives. Offset None: it is 0."""
+        weight, k, fmt = self.weight, self.weight.k, self.weight.fmt
+        lanes = weight.lanes
+        index = self.index * (PLANE_COLUMNS // fmt.group_columns) + span
+
+        def halves(name: str, at: Expr) -> Expr:
+            """A row of an f16 field."""
+            return weight.halves(self.start + at * (32 // weight.element_bytes), fmt.field(name).offset)
+
+        def scaled(name: str, by: str) -> Expr:
+            """A row of integer sub-scales times the f16 of the block."""
+            field = fmt.field(by)
+            at = self.start + index * (16 // weight.element_bytes)
+            return halves(name, i32(0)) * weight.bytes(at, field.offset, signed=field.dtype == "i8")
+
+        if fmt.is_super:
+            scale = k.let(scaled("scale", "sub_scale"), "scale")
+            offset = k.let(f32(0.0, lanes) - scaled("min", "sub_min"), "offset") if fmt.has_min else None
+        else:
+            scale = k.let(halves("scale", index), "scale")
+            offset = k.let(halves("min", index), "offset") if fmt.has_min else None
+        if weight.zero_point:
+            offset = k.let(scale * f32(-float(weight.zero_point), lanes), "offset")
+        return scale, offset
+
+
+class Octet:
+    """8 columns of the rows of an invocation."""
+
+    def __init__(self, group: Group, index: int | Expr) -> None:
+        self._weight, self._planes, self._index = group.weight, group.planes, index
+        self._loaded: dict[tuple[str, int], Expr] = {}
+
+    def columns(self, half: int) -> list[Callable[[], Expr]]:
+        """Of each of 4 columns, the first ones or the last, what gives its numbers as f32, one for each lane: floats
+        themselves, integers as they are stored, signed ones 128 higher."""
+        if self._weight.fmt.is_float:
+            return self._floats(half)
+        quad = self._weight.k.let(self._quad(half), "quad")
+
+        def column(b: int) -> Expr:
+            value = quad if b == 0 else tirx.shift_right(quad, self._each(8 * b))
+            return self._float(value if b == 3 else tirx.bitwise_and(value, self._each(255)))
+
+        return [lambda b=b: column(b) for b in range(4)]  # type: ignore[misc]
+
+    def _each(self, value: int | Expr) -> Expr:
+        word = u32(value) if isinstance(value, int) else value
+        return word if self._weight.lanes == 1 else splat(word, self._weight.lanes)
+
+    def _float(self, words: Expr) -> Expr:
+        return cast("float32", words, self._weight.lanes)
+
+    def _plane(self, name: str, vector_index: Expr, half: int = 0) -> Expr:
+        """The words of a plane's vector, loaded once for the octet, or for its half."""
+        weight, key = self._weight, (name, half)
+        if key not in self._loaded:
+            at = self._planes + vector_index * (64 // weight.element_bytes)
+            self._loaded[key] = weight.k.let(weight.words(at, weight.fmt.plane_offset(name)), name)
+        return self._loaded[key]
+
+    def _quad(self, half: int) -> Expr:
+        """A word for each row: the bytes of 4 columns, unsigned."""
+        fmt, index = self._weight.fmt, i32(self._index)
+        if fmt.signed:
+            return tirx.bitwise_xor(self._plane("int8", index * 2 + half, half), self._each(_BYTE_SIGNS))
+        low = self._plane("low4", index)
+        quad = tirx.bitwise_and(tirx.shift_right(low, self._each(4)) if half else low, self._each(0x0F0F0F0F))
+        if "high1" in fmt.planes:
+            quad = tirx.bitwise_or(quad, self._high(self._plane("high1", i32(0)), index * 2 + half, 0x01010101))
+        if "high2" in fmt.planes:
+            moved = mod(index, 2) * 4 + 2 * half
+            quad = tirx.bitwise_or(quad, self._high(self._plane("high2", div(index, 2)), moved, 0x03030303))
+        return quad
+
+    def _high(self, plane: Expr, shift: Expr, mask: int) -> Expr:
+        """The bits of a plane that stand above the 4 lower ones."""
+        bits = tirx.bitwise_and(tirx.shift_right(plane, self._each(cast("uint32", shift))), self._each(mask))
+        return tirx.shift_left(bits, self._each(4))
+
+    def _floats(self, half: int) -> list[Callable[[], Expr]]:
+        weight, fmt = self._weight, self._weight.fmt
+
+        def column(b: int) -> Expr:
+            at = self._planes + weight.block_elements(i32(self._index) * OCTET + (4 * half + b))
+            if fmt.bits == 32:
+                return bitcast("float32", weight.words(at, 0), weight.lanes)
+            return self._sixteen_bits(at)
+
+        return [lambda b=b: column(b) for b in range(4)]  # type: ignore[misc]
+
+    def _sixteen_bits(self, at: Expr) -> Expr:
+        """One column of f16 or bf16."""
+        weight, k, half = self._weight, self._weight.k, self._weight.fmt.name == "f16"
+        if weight.lanes == 1:
+            word = k.let(weight.memory.load(at + div(weight.row, 2)), "word")
+            odd = tirx.EQ(mod(weight.row, 2), i32(1))
+            values = _two_floats(k, word, half)
+            return tirx.Select(odd, values[1], values[0])
+        pair = k.let(weight.memory.load(at + weight.row), "pair")
+        return vector(*[value for i in range(2) for value in _two_floats(k, lane(pair, i), half)])
+
+
+def _two_floats(k: GpuKernel, word: Expr, half: bool) -> list[Expr]:
+    """The two f16 (bf16 where not `half`) numbers of a word."""
+    if half:
+        pair = k.let(unpack_halves(word), "pair")
+        return [lane(pair, 0), lane(pair, 1)]
+    return [
+        bitcast("float32", tirx.shift_left(word, u32(16))),
+        bitcast("float32", tirx.bitwise_and(word, u32(0xFFFF0000))),
+    ]

@@ -1,0 +1,155 @@
+"""Products on a GPU, each number format and epilogue, few rows and many: against numpy in float64.
+
+A failure says that models in this format answer wrongly on GPUs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("tvm")
+
+from tests.gpu.adapter import run_kernel
+from tests.gpu.products import Packed, assert_close, expected, normed, padded
+
+from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
+from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.quant import FORMATS, round_up
+
+LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values() if not fmt.is_row}.values())
+EPSILON = 1e-5
+
+
+@dataclass
+class Call:
+    """A product of random numbers, as a kernel is given it."""
+
+    product: ProductSpec
+    m: int
+    n: int
+    k: int
+    norm: bool = False
+    gather: bool = False
+    first: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.m * self.n + self.k)
+        self.weight = Packed(self.product.fmt, self.n, self.k, seed=self.n)
+        rows = self.m + 3 if self.gather else self.m
+        self.x = 3 * rng.normal(size=(rows, self.k))
+        self.numbers = rng.permutation(rows)[: self.m].astype(np.int32)
+        self.gain, self.bias = rng.normal(size=self.k), 50 * rng.normal(size=self.n)
+        self.outputs = self.n // self.product.parts
+        self.ldy = round_up(self.total or self.outputs, 16)
+        self.residual = 100 * rng.normal(size=(self.m, self.outputs))
+
+    @property
+    def units(self) -> int:
+        """Blocks of 16 outputs."""
+        return -(-self.outputs // 16)
+
+    @property
+    def wanted(self) -> NDArray[np.float64]:
+        x = self.x[self.numbers] if self.gather else self.x
+        x = normed(x, self.gain, EPSILON) if self.norm else x
+        bias = self.bias if self.product.bias else None
+        residual = self.residual if self.product.epilogue == "add" else None
+        return expected(self.product, x, self.weight.values, bias, residual)
+
+    def run(self, kernel: Any, units: int) -> list[NDArray[Any]]:
+        """What the kernel leaves of Y (and of largest and place), without padding."""
+        buffers: list[NDArray[Any]] = [self.weight.bytes, padded(self.x)]
+        if self.norm:
+            buffers.append(padded(self.gain[None], fill=0)[0])
+        if self.gather:
+            buffers.append(self.numbers)
+        if self.product.bias:
+            buffers.append(padded(self.bias[None], fill=0)[0])
+        if self.product.epilogue == "add":
+            buffers.append(padded(self.residual))
+        results: list[NDArray[Any]] = [np.full((self.m, self.ldy), np.nan, np.float32)]
+        scalars = [self.m, self.k, self.weight.blocks, padded(self.x).shape[1], self.ldy, self.first]
+        if self.product.epilogue == "logits":
+            blocks = self.ldy // 16
+            results += [np.full((self.m, blocks), np.nan, np.float32), np.full((self.m, blocks), -1, np.int32)]
+            scalars.append(self.total or self.n)
+        found = run_kernel(kernel, [*buffers, *results], scalars, units)[len(buffers) :]
+        columns = slice(16 * self.first, 16 * self.first + self.outputs)
+        return [found[0][:, columns], *(part[:, self.first : self.first + self.units] for part in found[1:])]
+
+
+def few(call: Call, rows: int, threads: int = 64) -> list[NDArray[Any]]:
+    spec = FewRowsSpec(call.product, rows, threads, EPSILON if call.norm else None, call.gather)
+    return call.run(few_rows(spec), call.units * -(-call.m // rows))
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_few_rows_of_every_format(name: str, rows: int) -> None:
+    call = Call(ProductSpec(FORMATS[name], tail=True), m=rows + (rows > 1), n=40, k=300)
+    assert_close(few(call, rows)[0], call.wanted, 1e-5)
+
+
+Q4, Q8 = FORMATS["q4"], FORMATS["q8"]
+EPILOGUES = {
+    "store": ProductSpec(Q4, bias=True),
+    "add": ProductSpec(Q4, epilogue="add", scale=0.25),
+    "add_bias": ProductSpec(Q8, epilogue="add", bias=True),
+    "silu": ProductSpec(Q4, epilogue="activate", activation="silu"),
+    "gelu": ProductSpec(Q4, epilogue="activate", activation="gelu", bias=True),
+    "relu": ProductSpec(Q4, epilogue="activate", activation="relu"),
+    "gated_silu": ProductSpec(Q4, epilogue="gated", activation="silu"),
+    "gated_gelu_tanh": ProductSpec(Q8, epilogue="gated", activation="gelu_tanh", bias=True),
+}
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 64), (1, 128), (1, 256), (4, 64)])
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_few_rows_with_every_epilogue(name: str, rows: int, threads: int) -> None:
+    call = Call(EPILOGUES[name], m=rows, n=96, k=320)
+    assert_close(few(call, rows, threads)[0], call.wanted, 1e-5)
+
+
+@pytest.mark.parametrize("m", [1, 3, 8, 9])
+@pytest.mark.parametrize("gather", [False, True])
+def test_few_rows_normed_and_found_by_number(m: int, gather: bool) -> None:
+    call = Call(ProductSpec(Q4, epilogue="gated", activation="silu"), m, n=64, k=96, norm=True, gather=gather)
+    assert_close(few(call, 4)[0], call.wanted, 1e-5)
+
+
+def assert_logits(call: Call, found: list[NDArray[Any]]) -> None:
+    """The logits, and of each 16 of them the largest and its place, the first of equals."""
+    logits, largest, place = found
+    assert_close(logits, call.wanted, 1e-5)
+    blocks = np.full((call.m, 16 * call.units), -np.inf, np.float32)
+    blocks[:, : call.n] = logits
+    blocks = blocks.reshape(call.m, -1, 16)
+    np.testing.assert_array_equal(largest, blocks.max(axis=2))
+    np.testing.assert_array_equal(place, blocks.argmax(axis=2) + 16 * (call.first + np.arange(call.units)))
+
+
+@pytest.mark.parametrize(("m", "rows"), [(1, 1), (3, 4)])
+def test_few_rows_of_logits(m: int, rows: int) -> None:
+    product = ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0)
+    call = Call(product, m, n=70, k=64, norm=True, gather=True)
+    assert_logits(call, few(call, rows))
+
+
+def test_of_equal_logits_the_first_counts_and_negative_ones_are_found() -> None:
+    call = Call(ProductSpec(FORMATS["f32"], epilogue="logits"), m=1, n=40, k=64)
+    call.weight.bytes[:] = np.full(call.weight.bytes.size // 4, -1.0, np.float32).view(np.uint8)
+    call.x = np.abs(call.x)
+    _, largest, place = few(call, 1)
+    assert np.all(largest < 0)
+    np.testing.assert_array_equal(place, [[0, 16, 32]])
+
+
+def test_parts_of_a_weight_store_where_theirs_belongs() -> None:
+    call = Call(ProductSpec(Q4, epilogue="logits"), m=2, n=33, k=64, first=2, total=65)
+    assert_logits(call, few(call, 4))
