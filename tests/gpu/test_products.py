@@ -18,6 +18,7 @@ from tests.gpu.adapter import run_kernel
 from tests.gpu.products import Packed, assert_close, expected, normed, padded
 
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
+from hearth.compiler.gpu.kernels.many_rows import TILE_BLOCKS, TILE_ROWS, ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
 from hearth.quant import FORMATS, round_up
 
@@ -62,7 +63,7 @@ class Call:
         residual = self.residual if self.product.epilogue == "add" else None
         return expected(self.product, x, self.weight.values, bias, residual)
 
-    def run(self, kernel: Any, units: int) -> list[NDArray[Any]]:
+    def run(self, kernel: Any, units: int, *extents: int) -> list[NDArray[Any]]:
         """What the kernel leaves of Y (and of largest and place), without padding."""
         buffers: list[NDArray[Any]] = [self.weight.bytes, padded(self.x)]
         if self.norm:
@@ -74,7 +75,7 @@ class Call:
         if self.product.epilogue == "add":
             buffers.append(padded(self.residual))
         results: list[NDArray[Any]] = [np.full((self.m, self.ldy), np.nan, np.float32)]
-        scalars = [self.m, self.k, self.weight.blocks, padded(self.x).shape[1], self.ldy, self.first]
+        scalars = [self.m, self.k, self.weight.blocks, padded(self.x).shape[1], *extents, self.ldy, self.first]
         if self.product.epilogue == "logits":
             blocks = self.ldy // 16
             results += [np.full((self.m, blocks), np.nan, np.float32), np.full((self.m, blocks), -1, np.int32)]
@@ -89,11 +90,23 @@ def few(call: Call, rows: int, threads: int = 64) -> list[NDArray[Any]]:
     return call.run(few_rows(spec), call.units * -(-call.m // rows))
 
 
+def many(call: Call) -> list[NDArray[Any]]:
+    height = call.units * call.product.parts
+    units = -(-call.m // TILE_ROWS) * -(-height // TILE_BLOCKS)
+    return call.run(many_rows(ManyRowsSpec(call.product)), units, height)
+
+
 @pytest.mark.parametrize("rows", [1, 4])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_few_rows_of_every_format(name: str, rows: int) -> None:
     call = Call(ProductSpec(FORMATS[name], tail=True), m=rows + (rows > 1), n=40, k=300)
     assert_close(few(call, rows)[0], call.wanted, 1e-5)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_many_rows_of_every_format(name: str) -> None:
+    call = Call(ProductSpec(FORMATS[name], tail=True), m=9, n=40, k=300)
+    assert_close(many(call)[0], call.wanted, 1e-5)
 
 
 Q4, Q8 = FORMATS["q4"], FORMATS["q8"]
@@ -121,6 +134,17 @@ def test_few_rows_with_every_epilogue(name: str, rows: int, threads: int) -> Non
 def test_few_rows_normed_and_found_by_number(m: int, gather: bool) -> None:
     call = Call(ProductSpec(Q4, epilogue="gated", activation="silu"), m, n=64, k=96, norm=True, gather=gather)
     assert_close(few(call, 4)[0], call.wanted, 1e-5)
+
+
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_many_rows_with_every_epilogue(name: str) -> None:
+    call = Call(EPILOGUES[name], m=65, n=160, k=96)
+    assert_close(many(call)[0], call.wanted, 1e-5)
+
+
+def test_many_rows_of_logits() -> None:
+    call = Call(ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0), m=9, n=70, k=64)
+    assert_logits(call, many(call))
 
 
 def assert_logits(call: Call, found: list[NDArray[Any]]) -> None:
@@ -152,4 +176,5 @@ def test_of_equal_logits_the_first_counts_and_negative_ones_are_found() -> None:
 
 def test_parts_of_a_weight_store_where_theirs_belongs() -> None:
     call = Call(ProductSpec(Q4, epilogue="logits"), m=2, n=33, k=64, first=2, total=65)
-    assert_logits(call, few(call, 4))
+    for run in (lambda: few(call, 4), lambda: many(call)):
+        assert_logits(call, run())

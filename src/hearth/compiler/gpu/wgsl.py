@@ -19,6 +19,8 @@ _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
 # A vector of one number, which WGSL writes once.
 _SPLAT = re.compile(r"(vec4<\w+>)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
+# A register, which drivers that keep arrays in memory should not be shown as one.
+_REGISTER = re.compile(r"^( *var )(\w+) : array<(\w+(?:<\w+>)?), 1>;$", re.MULTILINE)
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
 
 
@@ -53,4 +55,7 @@ def _mended(text: str, kernel: GpuKernel) -> str:
     assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
     enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
     text = _SPLAT.sub(r"\1(\2)", _COMMENT.sub("", text))
+    for register in {match[2] for match in _REGISTER.finditer(text)}:
+        text = re.sub(rf"\b{register}\[0i\]", register, text)
+    text = _REGISTER.sub(r"\1\2 : \3;", text)
     return "".join(enables) + text.strip() + "\n"

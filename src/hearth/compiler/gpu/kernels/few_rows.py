@@ -11,10 +11,12 @@ sums, and the squares are gathered on the way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
 
+from hearth.compiler.gpu.kernels.activations import load_columns
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -30,10 +32,9 @@ from hearth.compiler.gpu.kernels.builder import (
     lane,
     mod,
     splat,
-    vector,
 )
 from hearth.compiler.gpu.kernels.meeting import Meeting
-from hearth.compiler.gpu.kernels.product_output import QUARTERS, Best, Output, ProductSpec
+from hearth.compiler.gpu.kernels.product_output import QUARTERS, Largest, Noted, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
 from hearth.quant.formats import PLANE_COLUMNS
 
@@ -85,18 +86,18 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     x.place(first_row, m, ldx, columns)
     size = weight.block_elements(blocks)
     starts = [k.let((block * product.parts + part) * size, "start") for part in range(product.parts)]
-    sums = [[k.register("float32x4", f32(0.0, 4)) for _ in range(product.parts)] for _ in range(spec.rows)]
+    sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
     with k.loop(slot, div(columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
         _multiply_group(k, spec, [weight.group(start, index) for start in starts], x, index, sums)
 
     meetings = [Meeting(k, [part for row in sums for part in row], "float32x4", QUARTERS)]
     if x.squares:
         meetings.append(Meeting(k, x.squares, "float32", QUARTERS))
-    best = Best(k, output, spec.rows) if product.epilogue == "logits" else None
     k.barrier()
     for meeting in meetings:
         meeting.fold()
     k.barrier()
+    quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
     i = k.let(div(k.thread, QUARTERS), "i")
     with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < m)):
         values = [meetings[0].total(i * product.parts + part, quarter) for part in range(product.parts)]
@@ -105,12 +106,14 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
             factor = k.let(builtin("inverseSqrt", "float32", mean + f32(spec.norm)), "factor")
             values = [k.let(value * splat(factor), "value") for value in values]
         stored = output.store(first_row + i, block, quarter, values)
-        if best is not None:
-            best.note(k.thread, block, quarter, stored)
-    if best is not None:
+        if quarters is not None:
+            largest = Largest(k, output)
+            largest.see(block, quarter, stored)
+            quarters.note(k.thread, largest)
+    if quarters is not None:
         k.barrier()
         with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < m)):
-            best.store(k.thread * QUARTERS, first_row + k.thread, block)
+            quarters.meet(k.thread * QUARTERS, QUARTERS).store(first_row + k.thread, block)
     return k
 
 
@@ -121,32 +124,52 @@ def _multiply_group(
     fmt, has_offset = spec.product.fmt, groups[0].weight.has_offset
     spans = 1 if fmt.is_float else PLANE_COLUMNS // fmt.group_columns
     octets = OCTETS // spans
-    for span in range(spans):
-        raw, totals = sums, []
-        if not fmt.is_float:
-            raw = [[k.register("float32x4", f32(0.0, 4)) for _ in row] for row in sums]
-            totals = [k.register("float32x4", f32(0.0, 4)) for _ in sums] if has_offset else []
+    # For a single row every load stands for itself, so that all of a group's are on their way at once.
+    repeat = _unrolled if spec.rows == 1 else _looped
 
-        def octet(j: int | Expr, raw: list[list[Register]] = raw, totals: list[Register] = totals) -> None:
+    def span(number: int | Expr) -> None:
+        raw = sums if fmt.is_float else [[_zeros(k) for _ in row] for row in sums]
+        totals = [_zeros(k) for _ in sums] if has_offset else []
+
+        def octet(j: int | Expr) -> None:
+            j = number * octets + j
             _multiply_octet(k, [group.octet(j) for group in groups], x, index * OCTETS + j, raw, totals)
 
-        first, end = span * octets, (span + 1) * octets
-        if spec.rows == 1:  # every load stands for itself, so that all are on their way at once
-            for j in range(first, end):
-                octet(j)
-        else:
-            with k.loop(first, end) as j:
-                octet(j)
-        if fmt.is_float:
-            continue
-        whole = [k.let(dot(total.get(), f32(1.0, 4)), "whole") for total in totals]
-        for part, group in enumerate(groups):
-            scale, offset = group.scale(span)
-            for i, row in enumerate(sums):
-                added = row[part].get()
-                if offset is not None:
-                    added = fma(offset, splat(whole[i]), added, 4)
-                row[part].set(fma(scale, raw[i][part].get(), added, 4))
+        repeat(k, octets, octet)
+        if not fmt.is_float:
+            _add_scaled(k, groups, number, raw, totals, sums)
+
+    repeat(k, spans, span)
+
+
+def _add_scaled(
+    k: GpuKernel, groups: list[Group], span: int | Expr, raw: list[list[Register]], totals: list[Register],
+    sums: list[list[Register]],
+) -> None:  # fmt: skip
+    whole = [k.let(dot(total.get(), f32(1.0, 4)), "whole") for total in totals]
+    for part, group in enumerate(groups):
+        scale, offset = group.scale(span)
+        for i, row in enumerate(sums):
+            added = row[part].get()
+            if offset is not None:
+                added = fma(offset, splat(whole[i]), added, 4)
+            row[part].set(fma(scale, raw[i][part].get(), added, 4))
+
+
+def _zeros(k: GpuKernel) -> Register:
+    return k.register("float32x4", f32(0.0, 4))
+
+
+def _unrolled(k: GpuKernel, count: int, body: Callable[[int | Expr], None]) -> None:
+    for i in range(count):
+        body(i)
+
+
+def _looped(k: GpuKernel, count: int, body: Callable[[int | Expr], None]) -> None:
+    if count == 1:
+        return body(0)
+    with k.loop(0, count) as i:
+        body(i)
 
 
 def _multiply_octet(
@@ -191,20 +214,11 @@ class _Activations:
     def load(self, index: Expr) -> list[Expr]:
         """Columns 4 * index on of every row."""
         k = self.k
-        place = k.let(index, "place")
-        if self.spec.product.tail:
-            place = k.let(builtin("min", "int32", place, div(self.columns - 1, 4)), "place")
-        vectors = [k.let(self.x.load(start + place), "x") for start in self.starts]
-        if self.spec.product.tail:
-            vectors = [k.let(self._inside(values, index), "x") for values in vectors]
+        index = k.let(index, "index")
+        vectors = load_columns(k, self.x, self.starts, index, self.columns if self.spec.product.tail else None)
         for square, values in zip(self.squares, vectors, strict=False):
             square.set(square.get() + dot(values, values))
         if self.gain is not None:
-            gain = k.let(self.gain.load(place), "gain")
+            gain = k.let(self.gain.load(index), "gain")
             vectors = [k.let(values * gain, "x") for values in vectors]
         return vectors
-
-    def _inside(self, values: Expr, index: Expr) -> Expr:
-        """Zeros in place of what stands behind the last column."""
-        column = self.k.let(index * 4, "column")
-        return vector(*[tirx.Select(column + i < self.columns, lane(values, i), f32(0.0)) for i in range(4)])

@@ -8,7 +8,7 @@ from typing import Literal
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels import vmath
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, in_name, lane
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, i32, in_name, lane
 from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
 
 QUARTERS = 4
@@ -121,40 +121,44 @@ class Output:
         return value if self.bias is None else value + self.bias.load(block * QUARTERS + quarter)
 
 
-class Best:
-    """The largest logit of each block and its place: quarters are noted in workgroup memory, and meet behind a
-    barrier."""
+class Largest:
+    """The largest of a row's logits that an invocation has seen and where it stands, the first of equals."""
 
-    def __init__(self, k: GpuKernel, output: Output, rows: int) -> None:
-        """
-        Args:
-            rows: blocks of 16 logits that a workgroup makes, of all rows.
-        """
+    def __init__(self, k: GpuKernel, output: Output) -> None:
         self.k, self.output = k, output
-        self._values = k.workgroup(rows * QUARTERS, "float32", "largest")
-        self._places = k.workgroup(rows * QUARTERS, "int32", "places")
+        self.value, self.place = k.register("float32", f32(_LEAST)), k.register("int32", i32(0))
 
-    def note(self, place: Expr, block: Expr, quarter: Expr, values: Expr) -> None:
-        """Keeps at `place` the largest of 4 logits, the first of equals; what stands behind the last one of all does
-        not count."""
-        k, output = self.k, self.output
-        column = k.let((output.first + block) * LANES + quarter * 4, "column")
-        best, where = k.register("float32", f32(_LEAST)), k.register("int32", column)
+    def see(self, block: Expr, quarter: Expr, values: Expr) -> None:
+        """4 logits, in order; what stands behind the last one of all does not count."""
+        column = self.k.let((self.output.first + block) * LANES + quarter * 4, "column")
         for i in range(4):
-            with k.when(tirx.And(column + i < output.n, lane(values, i) > best.get())):
-                best.set(lane(values, i))
-                where.set(column + i)
-        k.store(self._values, place, best.get())
-        k.store(self._places, place, where.get())
+            with self.k.when(tirx.And(column + i < self.output.n, lane(values, i) > self.value.get())):
+                self.value.set(lane(values, i))
+                self.place.set(column + i)
 
-    def store(self, place: Expr, row: Expr, block: Expr) -> None:
-        """The largest of the 4 quarters that were noted from `place` on."""
+    def store(self, row: Expr, block: Expr) -> None:
         k, output = self.k, self.output
-        best, where = k.register("float32", self._values.load(place)), k.register("int32", self._places.load(place))
-        for i in range(1, QUARTERS):
-            with k.when(self._values.load(place + i) > best.get()):
-                best.set(self._values.load(place + i))
-                where.set(self._places.load(place + i))
         at = k.let(row * div(output.n + (LANES - 1), LANES) + output.first + block, "at")
-        k.store(output.largest, at, best.get())
-        k.store(output.where, at, where.get())
+        k.store(output.largest, at, self.value.get())
+        k.store(output.where, at, self.place.get())
+
+
+class Noted:
+    """What invocations have seen, noted in workgroup memory for those that compare it behind a barrier."""
+
+    def __init__(self, k: GpuKernel, output: Output, count: int) -> None:
+        self.k, self.output = k, output
+        self._values, self._places = k.workgroup(count, "float32", "largest"), k.workgroup(count, "int32", "places")
+
+    def note(self, at: Expr, largest: Largest) -> None:
+        self.k.store(self._values, at, largest.value.get())
+        self.k.store(self._places, at, largest.place.get())
+
+    def meet(self, start: Expr, count: int) -> Largest:
+        """The largest of `count` notes, which are in the order of what they have seen."""
+        met = Largest(self.k, self.output)
+        for i in range(count):
+            with self.k.when(self._values.load(start + i) > met.value.get()):
+                met.value.set(self._values.load(start + i))
+                met.place.set(self._places.load(start + i))
+        return met

@@ -154,9 +154,9 @@ class Octet:
 
     def __init__(self, group: Group, index: int | Expr) -> None:
         self._weight, self._planes, self._index = group.weight, group.planes, index
-        self._loaded: dict[tuple[str, int], Expr] = {}
+        self._loaded: dict[tuple[str, str], Expr] = {}
 
-    def columns(self, half: int) -> list[Callable[[], Expr]]:
+    def columns(self, half: int | Expr) -> list[Callable[[], Expr]]:
         """Of each of 4 columns, the first ones or the last, what gives its numbers as f32, one for each lane: floats
         themselves, integers as they are stored, signed ones 128 higher."""
         if self._weight.fmt.is_float:
@@ -176,21 +176,25 @@ class Octet:
     def _float(self, words: Expr) -> Expr:
         return cast("float32", words, self._weight.lanes)
 
-    def _plane(self, name: str, vector_index: Expr, half: int = 0) -> Expr:
-        """The words of a plane's vector, loaded once for the octet, or for its half."""
-        weight, key = self._weight, (name, half)
+    def _plane(self, name: str, vector_index: Expr) -> Expr:
+        """The words of a plane's vector, loaded once for the octet."""
+        weight, key = self._weight, (name, str(vector_index))
         if key not in self._loaded:
             at = self._planes + vector_index * (64 // weight.element_bytes)
             self._loaded[key] = weight.k.let(weight.words(at, weight.fmt.plane_offset(name)), name)
         return self._loaded[key]
 
-    def _quad(self, half: int) -> Expr:
+    def _quad(self, half: int | Expr) -> Expr:
         """A word for each row: the bytes of 4 columns, unsigned."""
         fmt, index = self._weight.fmt, i32(self._index)
         if fmt.signed:
-            return tirx.bitwise_xor(self._plane("int8", index * 2 + half, half), self._each(_BYTE_SIGNS))
+            return tirx.bitwise_xor(self._plane("int8", index * 2 + half), self._each(_BYTE_SIGNS))
         low = self._plane("low4", index)
-        quad = tirx.bitwise_and(tirx.shift_right(low, self._each(4)) if half else low, self._each(0x0F0F0F0F))
+        if not isinstance(half, int):
+            low = tirx.shift_right(low, self._each(cast("uint32", half * 4)))
+        elif half:
+            low = tirx.shift_right(low, self._each(4))
+        quad = tirx.bitwise_and(low, self._each(0x0F0F0F0F))
         if "high1" in fmt.planes:
             quad = tirx.bitwise_or(quad, self._high(self._plane("high1", i32(0)), index * 2 + half, 0x01010101))
         if "high2" in fmt.planes:
@@ -203,7 +207,7 @@ class Octet:
         bits = tirx.bitwise_and(tirx.shift_right(plane, self._each(cast("uint32", shift))), self._each(mask))
         return tirx.shift_left(bits, self._each(4))
 
-    def _floats(self, half: int) -> list[Callable[[], Expr]]:
+    def _floats(self, half: int | Expr) -> list[Callable[[], Expr]]:
         weight, fmt = self._weight, self._weight.fmt
 
         def column(b: int) -> Expr:

@@ -1,0 +1,64 @@
+"""Looks up rows of a packed matrix by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, div, f32, fma, in_name, mod, vector
+from hearth.compiler.gpu.kernels.weights import OCTET, OCTETS, Weight
+from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
+
+_THREADS = 64
+
+
+@dataclass(frozen=True)
+class EmbeddingSpec:
+    """Attributes:
+    scale: multiplies what is looked up.
+    """
+
+    fmt: Format
+    scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return f"embedding_{self.fmt.kernel_layout}" + (f"_s{in_name(self.scale)}" if self.scale != 1.0 else "")
+
+
+def embedding(spec: EmbeddingSpec) -> GpuKernel:
+    """Y[i] = scale * W[ids[i]], for ids from `first` to `first + count - 1`: others are left alone, since their rows
+    are in another part of the matrix.
+
+    Buffers: ids i32 [n]; W, packed, its rows from `first` on; Y f32x4 [n][ldy / 4]. Scalars: blocks: column blocks in
+    a row of W; ldy; first: a multiple of 16; count. Unit: row of Y. Columns behind those of W, up to ldy, are padding.
+    """
+    k = GpuKernel(spec.name, threads=_THREADS)
+    ids = k.buffer("ids", "int32")
+    weight = Weight(k, "W", spec.fmt, lanes=1)
+    y = k.buffer("Y", "float32x4")
+    blocks, ldy, first, count = (k.scalar(name) for name in ("blocks", "ldy", "first", "count"))
+    row = k.let(ids.load(k.group) - first, "row")
+    weight.place(k.let(mod(row, LANES), "lane"))
+    start = k.let(div(row, LANES) * weight.block_elements(blocks), "start")
+    inside = tirx.And(row >= 0, row < count)
+    with k.when(inside), k.loop(k.thread, div(ldy, OCTET), _THREADS) as index:
+        for half, values in enumerate(_octet(k, spec, weight, start, index)):
+            k.store(y, k.group * div(ldy, 4) + index * 2 + half, vector(*values))
+    return k
+
+
+def _octet(k: GpuKernel, spec: EmbeddingSpec, weight: Weight, start: Expr, index: Expr) -> list[list[Expr]]:
+    """8 columns of the row, in two halves."""
+    fmt = spec.fmt
+    group, octet = weight.group(start, k.let(div(index, OCTETS), "index")), k.let(mod(index, OCTETS), "octet")
+    columns = group.octet(octet)
+    halves = [[column() for column in columns.columns(half)] for half in range(2)]
+    if not fmt.is_float:
+        spans = PLANE_COLUMNS // fmt.group_columns
+        scale, offset = group.scale(div(octet, OCTETS // spans) if spans > 1 else 0)
+        halves = [[fma(x, scale, offset) if offset is not None else x * scale for x in half] for half in halves]
+    if spec.scale != 1.0:
+        halves = [[x * f32(spec.scale) for x in half] for half in halves]
+    return [[k.let(x, "x") for x in half] for half in halves]
