@@ -34,15 +34,13 @@ class Call:
     m: int
     n: int
     k: int
-    norm: bool = False
-    gather: bool = False
     first: int = 0
     total: int = 0
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.m * self.n + self.k)
         self.weight = Packed(self.product.fmt, self.n, self.k, seed=self.n)
-        rows = self.m + 3 if self.gather else self.m
+        rows = self.m + 3 if self.product.gather else self.m
         self.x = 3 * rng.normal(size=(rows, self.k))
         self.numbers = rng.permutation(rows)[: self.m].astype(np.int32)
         self.gain, self.bias = rng.normal(size=self.k), 50 * rng.normal(size=self.n)
@@ -57,8 +55,8 @@ class Call:
 
     @property
     def wanted(self) -> NDArray[np.float64]:
-        x = self.x[self.numbers] if self.gather else self.x
-        x = normed(x, self.gain, EPSILON) if self.norm else x
+        x = self.x[self.numbers] if self.product.gather else self.x
+        x = x if self.product.norm is None else normed(x, self.gain, self.product.norm)
         bias = self.bias if self.product.bias else None
         residual = self.residual if self.product.epilogue == "add" else None
         return expected(self.product, x, self.weight.values, bias, residual)
@@ -66,16 +64,16 @@ class Call:
     def run(self, kernel: Any, units: int, *extents: int) -> list[NDArray[Any]]:
         """What the kernel leaves of Y (and of largest and place), without padding."""
         buffers: list[NDArray[Any]] = [self.weight.bytes, padded(self.x)]
-        if self.norm:
+        if self.product.norm is not None:
             buffers.append(padded(self.gain[None], fill=0)[0])
-        if self.gather:
+        if self.product.gather:
             buffers.append(self.numbers)
         if self.product.bias:
             buffers.append(padded(self.bias[None], fill=0)[0])
         if self.product.epilogue == "add":
             buffers.append(padded(self.residual))
         results: list[NDArray[Any]] = [np.full((self.m, self.ldy), np.nan, np.float32)]
-        scalars = [self.m, self.k, self.weight.blocks, padded(self.x).shape[1], *extents, self.ldy, self.first]
+        scalars = [self.m, self.k, padded(self.x).shape[1], self.weight.blocks, *extents, self.ldy, self.first]
         if self.product.epilogue == "logits":
             blocks = self.ldy // 16
             results += [np.full((self.m, blocks), np.nan, np.float32), np.full((self.m, blocks), -1, np.int32)]
@@ -86,8 +84,7 @@ class Call:
 
 
 def few(call: Call, rows: int, threads: int = 64) -> list[NDArray[Any]]:
-    spec = FewRowsSpec(call.product, rows, threads, EPSILON if call.norm else None, call.gather)
-    return call.run(few_rows(spec), call.units * -(-call.m // rows))
+    return call.run(few_rows(FewRowsSpec(call.product, rows, threads)), call.units * -(-call.m // rows))
 
 
 def many(call: Call) -> list[NDArray[Any]]:
@@ -131,9 +128,11 @@ def test_few_rows_with_every_epilogue(name: str, rows: int, threads: int) -> Non
 
 @pytest.mark.parametrize("m", [1, 3, 8, 9])
 @pytest.mark.parametrize("gather", [False, True])
-def test_few_rows_normed_and_found_by_number(m: int, gather: bool) -> None:
-    call = Call(ProductSpec(Q4, epilogue="gated", activation="silu"), m, n=64, k=96, norm=True, gather=gather)
-    assert_close(few(call, 4)[0], call.wanted, 1e-5)
+def test_rows_normed_and_found_by_number(m: int, gather: bool) -> None:
+    product = ProductSpec(Q4, epilogue="gated", activation="silu", norm=EPSILON, gather=gather)
+    call = Call(product, m, n=64, k=96)
+    for found in (few(call, 4), many(call)):
+        assert_close(found[0], call.wanted, 1e-5)
 
 
 @pytest.mark.parametrize("name", EPILOGUES)
@@ -160,8 +159,8 @@ def assert_logits(call: Call, found: list[NDArray[Any]]) -> None:
 
 @pytest.mark.parametrize(("m", "rows"), [(1, 1), (3, 4)])
 def test_few_rows_of_logits(m: int, rows: int) -> None:
-    product = ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0)
-    call = Call(product, m, n=70, k=64, norm=True, gather=True)
+    product = ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0, norm=EPSILON, gather=True)
+    call = Call(product, m, n=70, k=64)
     assert_logits(call, few(call, rows))
 
 

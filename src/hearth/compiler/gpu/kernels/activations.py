@@ -1,4 +1,8 @@
-"""Reads activations: rows of f32 with a stride of whole vectors, of which only the columns that count may be used."""
+"""The activations that products read: rows of f32, perhaps given by number, perhaps to be normed on the way.
+
+An RMS norm before a product costs no step: the factor of a row, rsqrt(mean(x^2) + epsilon), can be applied to the sums,
+and the squares are gathered while the row is read.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,81 @@ from collections.abc import Sequence
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, builtin, div, f32, lane, vector
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    Register,
+    builtin,
+    cast,
+    div,
+    dot,
+    f32,
+    lane,
+    splat,
+    vec,
+    vector,
+)
+from hearth.compiler.gpu.kernels.product_output import ProductSpec
 
 
-def load_columns(
-    k: GpuKernel, x: Memory, starts: Sequence[Expr], index: Expr, columns: Expr | None = None
-) -> list[Expr]:
-    """Columns 4 * index to 4 * index + 3 of several rows, float32x4 each.
-
-    Args:
-        x: buffer of float32x4; starts: the vector that each row begins at.
-        columns: how many there are, where `index` may lie behind them: zeros take their place. None: it does not.
+class Activations:
+    """Buffers: X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when gathered].
+    Scalars: m; columns: K; ldx: elements from one row of X to the next.
     """
-    if columns is None:
-        return [k.let(x.load(start + index), "x") for start in starts]
-    place = k.let(builtin("min", "int32", index, div(columns - 1, 4)), "place")
-    column = k.let(index * 4, "column")
-    inside = [k.let(column + i < columns, "inside") for i in range(4)]
-    loaded = [k.let(x.load(start + place), "x") for start in starts]
-    return [
-        k.let(vector(*[tirx.Select(inside[i], lane(values, i), f32(0.0)) for i in range(4)]), "x") for values in loaded
-    ]
+
+    def __init__(self, k: GpuKernel, spec: ProductSpec) -> None:
+        """Declares the buffers; `scalars` the scalars."""
+        self.k, self.spec = k, spec
+        self.x: Memory = k.buffer("X", "float32x4")
+        self.gain = k.buffer("gain", "float32x4") if spec.norm is not None else None
+        self.numbers = k.buffer("numbers", "int32") if spec.gather else None
+
+    def scalars(self) -> None:
+        self.m, self.columns, self.ldx = (self.k.scalar(name) for name in ("m", "columns", "ldx"))
+
+    def start(self, row: Expr) -> Expr:
+        """The vector at which a row begins. Of rows behind the last one it is that of the last, so nothing is read
+        that is not there."""
+        row = builtin("min", "int32", row, self.m - 1)
+        if self.numbers is not None:
+            row = self.numbers.load(row)
+        return self.k.let(row * div(self.ldx, 4), "row")
+
+    def load(self, starts: Sequence[Expr], index: Expr, squares: Sequence[Register]) -> list[Expr]:
+        """Columns 4 * index to 4 * index + 3 of rows, float32x4 each: times the gain, where there is a norm.
+
+        Args:
+            starts: where the rows begin.
+            squares: with a norm, for each row what its squares are added to.
+        """
+        k = self.k
+        index = k.let(index, "index")
+        vectors = (
+            self._inside(starts, index) if self.spec.tail else [k.let(self.x.load(s + index), "x") for s in starts]
+        )
+        if self.gain is None:
+            return vectors
+        for square, values in zip(squares, vectors, strict=True):
+            square.set(square.get() + dot(values, values))
+        gain = k.let(self.gain.load(index), "gain")
+        return [k.let(values * gain, "x") for values in vectors]
+
+    def _inside(self, starts: Sequence[Expr], index: Expr) -> list[Expr]:
+        """As they lie, with zeros in place of what stands behind the last column."""
+        k = self.k
+        place = k.let(builtin("min", "int32", index, div(self.columns - 1, 4)), "place")
+        inside = [k.let(index * 4 + i < self.columns, "inside") for i in range(4)]
+        loaded = [k.let(self.x.load(start + place), "x") for start in starts]
+        return [
+            k.let(vector(*[tirx.Select(inside[i], lane(values, i), f32(0.0)) for i in range(4)]), "x")
+            for values in loaded
+        ]
+
+    def factor(self, squares: Expr, lanes: int = 1) -> Expr:
+        """What a norm multiplies rows by whose squares have these sums."""
+        assert self.spec.norm is not None
+        k, epsilon = self.k, f32(self.spec.norm, lanes)
+        columns = k.let(cast("float32", self.columns), "columns")
+        mean = squares / (columns if lanes == 1 else splat(columns, lanes))
+        return k.let(builtin("inverseSqrt", vec("float32", lanes), mean + epsilon), "factor")

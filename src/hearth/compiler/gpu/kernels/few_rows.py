@@ -4,9 +4,6 @@ A workgroup makes a block of 16 outputs (of which each needs all of K) for up to
 the block's weight rows and every so many groups of 32 columns: what 4 invocations side by side load is contiguous, each
 byte of the weight is loaded once, and an activation serves 4 weight rows from a register. Sums of invocations meet in
 workgroup memory at the end, in a fixed order.
-
-An RMS norm before the product costs no step: the factor of a row, rsqrt(mean(x^2) + epsilon), can be applied to the
-sums, and the squares are gathered on the way.
 """
 
 from __future__ import annotations
@@ -16,19 +13,15 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.activations import load_columns
+from hearth.compiler.gpu.kernels.activations import Activations
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
-    Memory,
     Register,
-    builtin,
-    cast,
     div,
     dot,
     f32,
     fma,
-    in_name,
     lane,
     mod,
     splat,
@@ -44,66 +37,56 @@ class FewRowsSpec:
     """Attributes:
     rows: of activations that a workgroup multiplies, at most.
     threads: invocations of a workgroup: 64, 128 or 256.
-    norm: epsilon of an RMS norm of the activations; None: there is none.
-    gather: rows of the activations are given by numbers.
     """
 
     product: ProductSpec
     rows: int = 1
     threads: int = 64
-    norm: float | None = None
-    gather: bool = False
 
     @property
     def name(self) -> str:
-        parts = [f"rows{self.rows}x{self.threads}", self.product.name]
-        if self.norm is not None:
-            parts.append(f"norm{in_name(self.norm)}")
-        if self.gather:
-            parts.append("gather")
-        return "_".join(parts)
+        return f"rows{self.rows}x{self.threads}_{self.product.name}"
 
 
 def few_rows(spec: FewRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed; X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when
-    gathered]; those of `Output`. Scalars: m; columns: K; blocks: column blocks in a row of W; ldx; those of `Output`.
-    Units: blocks of 16 outputs times ceil(m / rows).
+    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column blocks
+    in a row of W; those of `Output`. Units: blocks of 16 outputs times ceil(m / rows).
     """
     k = GpuKernel(spec.name, threads=spec.threads)
     product = spec.product
     weight = Weight(k, "W", product.fmt, lanes=4)
-    x = _Activations(k, spec)
+    x = Activations(k, product)
     output = Output(k, product)
-    m, columns, blocks, ldx = (k.scalar(name) for name in ("m", "columns", "blocks", "ldx"))
+    x.scalars()
+    blocks = k.scalar("blocks")
     output.scalars()
 
-    tiles = k.let(div(m + (spec.rows - 1), spec.rows), "tiles")
+    tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
     block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
     weight.place(quarter)
-    x.place(first_row, m, ldx, columns)
     size = weight.block_elements(blocks)
     starts = [k.let((block * product.parts + part) * size, "start") for part in range(product.parts)]
+    rows = _Rows(x, [x.start(first_row + i) for i in range(spec.rows)])
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
-    with k.loop(slot, div(columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
-        _multiply_group(k, spec, [weight.group(start, index) for start in starts], x, index, sums)
+    with k.loop(slot, div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
+        _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
 
     meetings = [Meeting(k, [part for row in sums for part in row], "float32x4", QUARTERS)]
-    if x.squares:
-        meetings.append(Meeting(k, x.squares, "float32", QUARTERS))
+    if rows.squares:
+        meetings.append(Meeting(k, rows.squares, "float32", QUARTERS))
     k.barrier()
     for meeting in meetings:
         meeting.fold()
     k.barrier()
     quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
     i = k.let(div(k.thread, QUARTERS), "i")
-    with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < m)):
+    with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < x.m)):
         values = [meetings[0].total(i * product.parts + part, quarter) for part in range(product.parts)]
-        if spec.norm is not None:
-            mean = meetings[1].total(i, quarter) / cast("float32", columns)
-            factor = k.let(builtin("inverseSqrt", "float32", mean + f32(spec.norm)), "factor")
+        if rows.squares:
+            factor = x.factor(meetings[1].total(i, quarter))
             values = [k.let(value * splat(factor), "value") for value in values]
         stored = output.store(first_row + i, block, quarter, values)
         if quarters is not None:
@@ -112,13 +95,13 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
             quarters.note(k.thread, largest)
     if quarters is not None:
         k.barrier()
-        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < m)):
+        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
             quarters.meet(k.thread * QUARTERS, QUARTERS).store(first_row + k.thread, block)
     return k
 
 
 def _multiply_group(
-    k: GpuKernel, spec: FewRowsSpec, groups: list[Group], x: _Activations, index: Expr, sums: list[list[Register]]
+    k: GpuKernel, spec: FewRowsSpec, groups: list[Group], x: _Rows, index: Expr, sums: list[list[Register]]
 ) -> None:
     """Adds the products of 32 columns: of integers, which are scaled once for each span of columns that has a scale."""
     fmt, has_offset = spec.product.fmt, groups[0].weight.has_offset
@@ -156,6 +139,18 @@ def _add_scaled(
             row[part].set(fma(scale, raw[i][part].get(), added, 4))
 
 
+class _Rows:
+    """The rows of the activations that a workgroup multiplies, and with a norm the sums of their squares."""
+
+    def __init__(self, x: Activations, starts: list[Expr]) -> None:
+        self._x, self._starts = x, starts
+        self.squares = [] if x.spec.norm is None else [x.k.register("float32", f32(0.0)) for _ in starts]
+
+    def load(self, index: Expr) -> list[Expr]:
+        """Columns 4 * index on of every row."""
+        return self._x.load(self._starts, index, self.squares)
+
+
 def _zeros(k: GpuKernel) -> Register:
     return k.register("float32x4", f32(0.0, 4))
 
@@ -173,7 +168,7 @@ def _looped(k: GpuKernel, count: int, body: Callable[[int | Expr], None]) -> Non
 
 
 def _multiply_octet(
-    k: GpuKernel, octets: list[Octet], x: _Activations, index: Expr, raw: list[list[Register]], totals: list[Register]
+    k: GpuKernel, octets: list[Octet], x: _Rows, index: Expr, raw: list[list[Register]], totals: list[Register]
 ) -> None:
     """Adds the products of 8 columns, and to `totals` the activations themselves."""
     for half in range(2):
@@ -185,40 +180,3 @@ def _multiply_octet(
                 numbers = column() if len(vectors) == 1 else k.let(column(), "w")
                 for row, values in zip(raw, vectors, strict=True):
                     row[part].set(fma(numbers, splat(lane(values, b)), row[part].get(), 4))
-
-
-class _Activations:
-    """The rows of X that a workgroup multiplies: found by number, times the norm's gain, their squares summed."""
-
-    def __init__(self, k: GpuKernel, spec: FewRowsSpec) -> None:
-        self.k, self.spec = k, spec
-        self.x: Memory = k.buffer("X", "float32x4")
-        self.gain = k.buffer("gain", "float32x4") if spec.norm is not None else None
-        self.numbers = k.buffer("numbers", "int32") if spec.gather else None
-        self.squares: list[Register] = []
-
-    def place(self, first: Expr, m: Expr, ldx: Expr, columns: Expr) -> None:
-        """Rows `first` on, of `m`: behind the last one it is read again, and nothing comes of it."""
-        k = self.k
-        self.columns = columns
-        rows = [
-            first + i if self.spec.rows == 1 else builtin("min", "int32", first + i, m - 1)
-            for i in range(self.spec.rows)
-        ]
-        if self.numbers is not None:
-            rows = [self.numbers.load(row) for row in rows]
-        self.starts = [k.let(row * div(ldx, 4), "row") for row in rows]
-        if self.spec.norm is not None:
-            self.squares = [k.register("float32", f32(0.0)) for _ in rows]
-
-    def load(self, index: Expr) -> list[Expr]:
-        """Columns 4 * index on of every row."""
-        k = self.k
-        index = k.let(index, "index")
-        vectors = load_columns(k, self.x, self.starts, index, self.columns if self.spec.product.tail else None)
-        for square, values in zip(self.squares, vectors, strict=False):
-            square.set(square.get() + dot(values, values))
-        if self.gain is not None:
-            gain = k.let(self.gain.load(index), "gain")
-            vectors = [k.let(values * gain, "x") for values in vectors]
-        return vectors

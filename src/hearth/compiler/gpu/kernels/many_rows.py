@@ -9,10 +9,11 @@ sum is written down once, for whole blocks of outputs of a row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.activations import load_columns
+from hearth.compiler.gpu.kernels.activations import Activations
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -26,6 +27,7 @@ from hearth.compiler.gpu.kernels.builder import (
     lane,
     mod,
     splat,
+    vector,
 )
 from hearth.compiler.gpu.kernels.product_output import QUARTERS, Largest, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Weight
@@ -37,9 +39,11 @@ TILE_BLOCKS = 4
 _THREADS = 128
 _QUADS = PLANE_COLUMNS // 4
 _TILE_VECTORS = TILE_BLOCKS * QUARTERS
-_ACROSS = _TILE_VECTORS // 2  # invocations beside each other: each takes a quarter of two blocks
+# Invocations beside each other: each multiplies a quarter of two blocks. They load the quads of a row, too.
+_ACROSS = _TILE_VECTORS // 2
 _DOWN = _THREADS // _ACROSS
 _ROWS = TILE_ROWS // _DOWN  # rows of an invocation, `_DOWN` apart
+assert (_ACROSS, _ROWS) == (_QUADS, 4)
 _WEIGHTS = TILE_ROWS * _QUADS  # where weights begin in the memory of the tile
 
 
@@ -60,39 +64,41 @@ class ManyRowsSpec:
 def many_rows(spec: ManyRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed; X f32x4 [m][ldx / 4]; those of `Output`. Scalars: m; columns: K; blocks: column blocks in a row
-    of W; ldx; height: blocks of 16 rows in W; those of `Output`.
+    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column blocks
+    in a row of W; height: blocks of 16 rows in W; those of `Output`.
     Units: ceil(m / TILE_ROWS) times ceil(height / TILE_BLOCKS).
     """
     k, product = GpuKernel(spec.name, threads=_THREADS), spec.product
     weight = Weight(k, "W", product.fmt, lanes=4)
-    x = k.buffer("X", "float32x4")
+    x = Activations(k, product)
     output = Output(k, product)
-    m, columns, blocks, ldx, height = (k.scalar(name) for name in ("m", "columns", "blocks", "ldx", "height"))
+    x.scalars()
+    blocks, height = k.scalar("blocks"), k.scalar("height")
     output.scalars()
 
-    tiles = k.let(div(m + (TILE_ROWS - 1), TILE_ROWS), "tiles")
-    first_row, first_block = k.let(mod(k.group, tiles) * TILE_ROWS, "row"), k.let(div(k.group, tiles), "tile")
-    first_block = k.let(first_block * TILE_BLOCKS, "block")
+    tiles = k.let(div(x.m + (TILE_ROWS - 1), TILE_ROWS), "tiles")
+    first_row, tile = k.let(mod(k.group, tiles) * TILE_ROWS, "row"), k.let(div(k.group, tiles), "tile")
+    first_block = k.let(tile * TILE_BLOCKS, "block")
     memory = k.workgroup(TILE_ROWS * _QUADS + PLANE_COLUMNS * _TILE_VECTORS, "float32x4", "tile")
     across, down = k.let(mod(k.thread, _ACROSS), "across"), k.let(div(k.thread, _ACROSS), "down")
     sums = [[k.register("float32x4", f32(0.0, 4)) for _ in range(2)] for _ in range(_ROWS)]
+    squares = [k.register("float32", f32(0.0)) for _ in range(_ROWS)] if product.norm is not None else []
 
+    rows = [x.start(first_row + down + i * _DOWN) for i in range(_ROWS)]
     place = k.let(mod(k.thread, _TILE_VECTORS), "place")
     weight.place(k.let(mod(place, QUARTERS), "quarter"))
     block = builtin("min", "int32", first_block + div(place, QUARTERS), height - 1)
     start = k.let(block * weight.block_elements(blocks), "start")
-    with k.loop(0, div(columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS)) as index:
-        with k.loop(k.thread, TILE_ROWS * _QUADS, _THREADS) as i:
-            row = k.let(builtin("min", "int32", first_row + div(i, _QUADS), m - 1) * div(ldx, 4), "row")
-            quad = k.let(mod(i, _QUADS), "quad")
-            vector = load_columns(k, x, [row], index * _QUADS + quad, columns if product.tail else None)[0]
-            k.store(memory, _activation(div(i, _QUADS), quad), vector)
+    with k.loop(0, div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS)) as index:
+        for i, values in enumerate(x.load(rows, index * _QUADS + across, squares)):
+            k.store(memory, _activation(down, across) + i * _DOWN * _QUADS, values)
         _store_weights(k, weight, start, index, memory, place)
         k.barrier()
         _multiply(k, memory, across, down, sums)
         k.barrier()
 
+    if squares:
+        _norm(k, x, memory, down, squares, sums)
     for i, row in enumerate(sums):
         for half, total in enumerate(row):
             k.store(memory, (down + i * _DOWN) * _TILE_VECTORS + half * _ACROSS + across, total.get())
@@ -101,10 +107,24 @@ def many_rows(spec: ManyRowsSpec) -> GpuKernel:
     with k.loop(k.thread, TILE_ROWS * per_row, _THREADS) as i:
         row, own = k.let(div(i, per_row), "row"), k.let(mod(i, per_row), "own")
         block = k.let(div(first_block, product.parts) + own, "block")
-        inside = tirx.And(first_row + row < m, block < div(height, product.parts))
+        inside = tirx.And(first_row + row < x.m, block < div(height, product.parts))
         with k.when(inside):
             _store_block(k, output, memory, row, own, first_row + row, block)
     return k
+
+
+def _norm(
+    k: GpuKernel, x: Activations, memory: Memory, down: Expr, squares: list[Register], sums: list[list[Register]]
+) -> None:
+    """Multiplies sums by the factors of their rows, whose squares the invocations beside each other have a share of."""
+    k.store(memory, k.thread, vector(*[square.get() for square in squares]))
+    k.barrier()
+    shares = [memory.load(down * _ACROSS + i) for i in range(_ACROSS)]
+    factors = x.factor(k.let(reduce(lambda a, b: a + b, shares), "squares"), _ROWS)
+    for i, row in enumerate(sums):
+        for total in row:
+            total.set(total.get() * splat(lane(factors, i)))
+    k.barrier()
 
 
 def _activation(row: Expr, quad: Expr) -> Expr:

@@ -28,6 +28,8 @@ class ProductSpec:
         activation: of `activate` and `gated`, by its name in `vmath.ACTIVATIONS`.
         scale: multiplies the product before the residual is added, or the logits.
         softcap: of logits: cap * tanh(x / cap); 0: none.
+        norm: epsilon of an RMS norm of the activations, whose factor the sums are multiplied by; None: there is none.
+        gather: rows of the activations are given by numbers.
         tail: K is no multiple of 32, so that what lies behind a row's columns must be kept out.
     """
 
@@ -37,6 +39,8 @@ class ProductSpec:
     activation: str = ""
     scale: float = 1.0
     softcap: float = 0.0
+    norm: float | None = None
+    gather: bool = False
     tail: bool = False
 
     @classmethod
@@ -60,6 +64,10 @@ class ProductSpec:
             parts.append(f"s{in_name(self.scale)}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
+        if self.norm is not None:
+            parts.append(f"norm{in_name(self.norm)}")
+        if self.gather:
+            parts.append("gather")
         if self.tail:
             parts.append("tail")
         return "_".join(parts)
