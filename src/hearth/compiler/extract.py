@@ -217,14 +217,15 @@ class _Extractor:
         ]
         out = call.ty_args[0]
         types = list(out.fields) if hasattr(out, "fields") else [out]
-        # What works in place adds to its last operand, which is the result too.
+        # What works in place adds to its last operands, which are the results too.
         in_place = bool(attribute(call, "in_place", False))
         made = [] if in_place else [self.place(ty, number) for ty in types]
+        results = buffers[-len(types) :] if in_place else made
         for buffer in buffers:
             if buffer in self.lifetimes:
                 self.lifetimes[buffer].last = number
-        reads, writes = (buffers[:-1], buffers[-1:]) if in_place else (buffers, made)
-        self.conflicts += [(r, w) for r in reads for w in writes if r in self.lifetimes]
+        reads = buffers[: -len(types)] if in_place else buffers
+        self.conflicts += [(r, w) for r in reads for w in results if r in self.lifetimes]
         # Results stand behind the operands, but for those that the kernel takes last (pages that it writes).
         written = int(attribute(call, "written", 0))
         before = len(buffers) - written
@@ -241,7 +242,7 @@ class _Extractor:
                 step_cost(work, kernel, tensors, types, self.shared.parameters, self.shared.units, self.function),
             )
         )
-        return buffers[-1] if in_place else made if hasattr(out, "fields") else made[0]
+        return results if hasattr(out, "fields") else results[0]
 
     def note_layer(self, tensors: Sequence[Any], step: int) -> None:
         """The step belongs to the layer whose parameters or states it reads."""

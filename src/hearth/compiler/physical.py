@@ -126,7 +126,7 @@ def call(
     """One step: `kernel` over [0, units), `grain` units at a time.
 
     Args:
-        in_place: its result is its last operand.
+        in_place: its results are its last operands.
         written: how many of the last operands are written too, and stand behind the results in the kernel's parameters.
         parts: by the number of an operand that is a weight: (offset, size) in bytes of what the kernel is given of it.
     """

@@ -29,8 +29,8 @@ from hearth.compiler.gpu.kernels.product_output import ProductSpec
 
 
 class Activations:
-    """Buffers: X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when gathered].
-    Scalars: m; columns: K; ldx: elements from one row of X to the next.
+    """Buffers: X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when
+    gathered]. Scalars: m; columns: K; ldx: elements from one row of X to the next.
     """
 
     def __init__(self, k: GpuKernel, spec: ProductSpec) -> None:
@@ -59,23 +59,23 @@ class Activations:
             squares: with a norm, for each row what its squares are added to.
         """
         k = self.k
-        index = k.let(index, "index")
-        vectors = (
-            self._inside(starts, index) if self.spec.tail else [k.let(self.x.load(s + index), "x") for s in starts]
-        )
+        index = place = k.let(index, "index")
+        if self.spec.tail:
+            place = k.let(builtin("min", "int32", index, div(self.columns - 1, 4)), "place")
+        vectors = [k.let(self.x.load(start + place), "x") for start in starts]
+        if self.spec.tail:
+            vectors = self._inside(vectors, index)
         if self.gain is None:
             return vectors
         for square, values in zip(squares, vectors, strict=True):
             square.set(square.get() + dot(values, values))
-        gain = k.let(self.gain.load(index), "gain")
+        gain = k.let(self.gain.load(place), "gain")
         return [k.let(values * gain, "x") for values in vectors]
 
-    def _inside(self, starts: Sequence[Expr], index: Expr) -> list[Expr]:
-        """As they lie, with zeros in place of what stands behind the last column."""
+    def _inside(self, loaded: Sequence[Expr], index: Expr) -> list[Expr]:
+        """With zeros in place of what stands behind the last column."""
         k = self.k
-        place = k.let(builtin("min", "int32", index, div(self.columns - 1, 4)), "place")
         inside = [k.let(index * 4 + i < self.columns, "inside") for i in range(4)]
-        loaded = [k.let(self.x.load(start + place), "x") for start in starts]
         return [
             k.let(vector(*[tirx.Select(inside[i], lane(values, i), f32(0.0)) for i in range(4)]), "x")
             for values in loaded

@@ -51,8 +51,8 @@ class FewRowsSpec:
 def few_rows(spec: FewRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column blocks
-    in a row of W; those of `Output`. Units: blocks of 16 outputs times ceil(m / rows).
+    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column
+    blocks in a row of W; those of `Output`. Units: blocks of 16 outputs times ceil(m / rows).
     """
     k = GpuKernel(spec.name, threads=spec.threads)
     product = spec.product

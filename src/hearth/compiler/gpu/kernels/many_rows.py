@@ -64,8 +64,8 @@ class ManyRowsSpec:
 def many_rows(spec: ManyRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column blocks
-    in a row of W; height: blocks of 16 rows in W; those of `Output`.
+    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column
+    blocks in a row of W; height: blocks of 16 rows in W; those of `Output`.
     Units: ceil(m / TILE_ROWS) times ceil(height / TILE_BLOCKS).
     """
     k, product = GpuKernel(spec.name, threads=_THREADS), spec.product
