@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from tvm import tirx
+import tvm
+from tvm import sym, tirx
 
 Polynomial = dict[tuple[str, ...], int]
 """Products of symbols, sorted by name, with their factors; () is the number without a symbol."""
@@ -38,3 +40,15 @@ def same_shape(a: Any, b: Any) -> bool:
 def equal_sizes(a: Any, b: Any) -> bool:
     """Whether two sizes are known to be the same."""
     return polynomial(a) == polynomial(b)
+
+
+def bounds(size: Any, symbols: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """Between which numbers a size lies, given those of the symbols."""
+    if isinstance(size, int | tirx.IntImm):
+        return int(size), int(size)
+    analyzer = sym.Analyzer()
+    for var in tirx.analysis.undefined_vars(size):
+        low, high = symbols[var.name]
+        analyzer.bind(var, tvm.ir.Range(low, high + 1))
+    bound = analyzer.const_int_bound(size)
+    return int(bound.min_value), int(bound.max_value)

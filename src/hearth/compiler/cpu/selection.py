@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import tvm
-from tvm import sym, tirx
-
 from hearth.compiler.cpu.kernels.builder import Kernel
 from hearth.compiler.cpu.kernels.product_output import MatmulSpec
 from hearth.compiler.cpu.targets import Isa
 from hearth.compiler.cpu.tuning import Tunings
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph
+from hearth.compiler.symbolic import bounds
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,7 @@ class Selection:
 
     def most(self, size: Any) -> int:
         """The largest value of a size."""
-        if isinstance(size, int):
-            return size
-        analyzer = sym.Analyzer()
-        for var in tirx.analysis.undefined_vars(size):
-            low, high = self.symbols[var.name]
-            analyzer.bind(var, tvm.ir.Range(low, high + 1))
-        return int(analyzer.const_int_bound(size).max_value)
+        return bounds(size, self.symbols)[1]
 
     def use(self, name: str, make: Callable[[Isa], Kernel], scratch_bytes: int = 0) -> str:
         """The kernel that `make` makes for each instruction set: one name, one list of arguments, one plan for all.

@@ -12,11 +12,12 @@ import tvm
 
 from hearth.compiler.extract import MemoryRules, extract_plan
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT
+from hearth.compiler.gpu.fold import fold_into_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
 from hearth.compiler.gpu.select import select_kernels
 from hearth.compiler.gpu.selection import GpuSelection
 from hearth.compiler.passes.rewrite import attribute, operation
-from hearth.compiler.pipeline import Dump, Logical, run_phases
+from hearth.compiler.pipeline import Dump, Logical, Phase, run_phases
 from hearth.compiler.plan import Plan
 from hearth.model.network import TEXT_DOOR
 
@@ -42,7 +43,11 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     names = [f.name for f in network.functions if f.door == TEXT_DOOR]
     module = tvm.IRModule({name: logical.module[name] for name in names})
     selection = GpuSelection(logical.parameters, network.symbols)
-    module = run_phases(module, [("gpu_select_kernels", lambda m: select_kernels(m, selection))], dump)
+    phases: list[Phase] = [
+        ("gpu_fold_into_products", fold_into_products),
+        ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
+    ]
+    module = run_phases(module, phases, dump)
     plan = Plan(network.symbols, scratch_bytes=0, weights=cpu_plan.weights)
     called = {str(attribute(v, "kernel")) for v in _values(module, names) if operation(v) == "hearth.kernel"}
     kernels = {name: variants for name, variants in selection.kernels.items() if name in called}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hearth.compiler.gpu.rules import embedding, products
 from hearth.compiler.gpu.selection import Rule
 
-RULES: dict[str, Rule] = {}
+_KINDS = (embedding, products)
+
+RULES: dict[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}

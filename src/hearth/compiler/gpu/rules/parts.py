@@ -1,0 +1,51 @@
+"""Weights that are larger than what a kernel may be given of a buffer, in parts of whole rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hearth.compiler.gpu.features import BINDING_ALIGNMENT, MAX_BINDING_BYTES
+from hearth.compiler.gpu.kernels.many_rows import TILE_BLOCKS
+from hearth.compiler.parameters import Packed
+from hearth.errors import Unsupported
+from hearth.quant.formats import LANES, round_up
+
+
+@dataclass(frozen=True)
+class Part:
+    """Blocks of 16 rows of a weight.
+
+    Attributes:
+        first: block.
+        height: how many.
+        offset_bytes: where they lie in the weight; None: they are all that there is.
+    """
+
+    first: int
+    height: int
+    offset_bytes: int | None
+    size_bytes: int
+
+    def operand(self, number: int) -> dict[int, tuple[int, int]] | None:
+        """`parts` of a call whose operand of this number is the weight."""
+        return None if self.offset_bytes is None else {number: (self.offset_bytes, self.size_bytes)}
+
+
+def parts_of(packed: Packed) -> list[Part]:
+    """The parts of a packed matrix: each but the last has whole tiles, so that all begin where buffers may be bound.
+
+    Raises:
+        Unsupported: the scale belongs to whole rows, or rows are rotated: no kernel reads such yet.
+    """
+    if packed.fmt.is_row or packed.rotated != 1 or packed.k is None:
+        raise Unsupported(f"Weights in the format {packed.fmt.name} cannot be multiplied on GPUs yet.")
+    height, block_bytes = round_up(packed.n, LANES) // LANES, packed.fmt.row_block_bytes(packed.k)
+    if height * block_bytes <= MAX_BINDING_BYTES:
+        return [Part(0, height, None, height * block_bytes)]
+    step = MAX_BINDING_BYTES // block_bytes // TILE_BLOCKS * TILE_BLOCKS
+    assert step, packed.name
+    assert step * block_bytes % BINDING_ALIGNMENT == 0
+    return [
+        Part(first, min(step, height - first), first * block_bytes, min(step, height - first) * block_bytes)
+        for first in range(0, height, step)
+    ]
