@@ -20,6 +20,11 @@ from hearth.model.ops import hearth_op
 from hearth.quant.formats import LANES, round_up
 
 
+def in_name(value: float) -> str:
+    """A number as a part of a kernel's name, which is an identifier of C and of WGSL."""
+    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
+
+
 def stride(columns: Any) -> Any:
     """Row stride of an activation of so many columns, in elements."""
     if isinstance(columns, int):

@@ -20,6 +20,8 @@ import tvm
 from tvm import ir, tirx
 from tvm.tirx import stmt as tir
 
+from hearth.compiler.physical import in_name as in_name
+
 LLVM_OPTIONS = "hearth.llvm_options"
 """Attribute of a PrimFunc: options that its machine code is made with."""
 
@@ -36,11 +38,6 @@ def vec(dtype: str, lanes: int) -> str:
 
 def lanes_of(value: Expr) -> int:
     return int(tvm.DataType(str(value.ty.dtype if hasattr(value.ty, "dtype") else value.ty)).lanes)
-
-
-def in_name(value: float) -> str:
-    """A number as a part of a kernel's name, which is a C identifier."""
-    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
 
 
 def broadcast(value: Expr, lanes: int) -> Expr:

@@ -12,8 +12,9 @@ Indices are 32-bit. Elements may be vectors of 2 or 4 (`float32x4`): a buffer of
 that WGSL has as a function is reached by `builtin`. What a kernel reads it may not write: buffers that are only loaded
 from are bound read-only.
 
-Control flow around `barrier` must be uniform: conditions and bounds made of `k.group`, scalars and constants are,
-those made of `k.thread` or of what was loaded are not.
+Control flow around `barrier` must be uniform: conditions and bounds made of `k.group`, scalars, constants and what is
+loaded by such an index from a buffer that is only read are; those made of `k.thread`, of registers or of anything else
+that was loaded are not.
 """
 
 from __future__ import annotations

@@ -1,0 +1,356 @@
+"""Queries and keys normed and rotated, keys and values appended to the pages, in one pass over what a product has left.
+
+    q out   f32 [kv_head][token][query head of the group][hp]     scaled, padded with zeros
+    pages   `pages.py`
+
+Heads are taken four to a workgroup, 16 invocations each. With int8 two tokens share a word of scales, so the first of
+a pair (an even slot and the odd one behind it), or the one that is alone, appends both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    builtin,
+    cast,
+    div,
+    f32,
+    fma,
+    i32,
+    lane,
+    mod,
+    pack_halves,
+    unpack_halves,
+    vector,
+)
+from hearth.compiler.gpu.kernels.pages import F16_MAX, INT8_MAX, Pages
+from hearth.compiler.physical import in_name
+from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
+
+LANES = 16
+HEADS = 4
+"""Of a workgroup."""
+PLACE, POSITION, LAST_SEEN, SEQUENCE = range(4)
+PLACE_FIELDS = 4
+"""What `token_places` says of a token: page * 16 + slot, its position, the last that it sees, its sequence."""
+
+
+def token_places(*, ahead: bool) -> GpuKernel:
+    """Where each token's keys and values lie, and what it sees: once for all layers.
+
+    Buffers: positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride]; with `ahead` last_seen i32 [t]; places
+    i32 [t][4], see `PLACE`. Scalars: tokens, stride. Unit: 64 tokens.
+    """
+    threads = 64
+    k = GpuKernel("token_places_ahead" if ahead else "token_places", threads=threads)
+    positions, sequences = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
+    table = k.buffer("block_table", "int32")
+    last_seen = k.buffer("last_seen", "int32") if ahead else positions
+    places = k.buffer("places", "int32")
+    tokens, stride = k.scalar("tokens"), k.scalar("stride")
+    token = k.let(k.group * threads + k.thread, "token")
+    with k.when(token < tokens):
+        position, sequence = k.let(positions.load(token), "position"), k.let(sequences.load(token), "sequence")
+        page = table.load(sequence * stride + div(position, PAGE_TOKENS))
+        place = k.let(page * PAGE_TOKENS + mod(position, PAGE_TOKENS), "place")
+        for field, value in (
+            (PLACE, place),
+            (POSITION, position),
+            (LAST_SEEN, last_seen.load(token)),
+            (SEQUENCE, sequence),
+        ):
+            k.store(places, token * PLACE_FIELDS + field, value)
+    return k
+
+
+@dataclass(frozen=True)
+class AppendSpec:
+    """Attributes:
+    heads: which it takes: all of one merged product, or those of separate ones.
+    hp: padded head size.
+    rotate: False for layers without position embedding.
+    norm: RMSNorm of q and k before the rotation, over each `head` or over the `full` projection.
+    q_scale: what queries are multiplied by.
+    """
+
+    heads: Literal["qkv", "q", "kv"]
+    hp: int
+    rotate: bool
+    norm: Literal["head", "full"] | None
+    eps: float
+    q_scale: float
+    kv_dtype: KvDtype
+
+    @property
+    def keys(self) -> Pages:
+        return Pages("k", self.kv_dtype, self.hp)
+
+    @property
+    def values(self) -> Pages:
+        return Pages("v", self.kv_dtype, self.hp)
+
+    @property
+    def name(self) -> str:
+        parts = [f"append_{self.heads}", f"h{self.hp}", "rot" if self.rotate else "nope"]
+        if self.norm:
+            parts += [self.norm, in_name(self.eps)]
+        parts += [in_name(self.q_scale)] if self.heads != "kv" else []
+        return "_".join([*parts, f"kv_{self.kv_dtype}"])
+
+
+def append(spec: AppendSpec) -> GpuKernel:
+    """Buffers: X f32 [t][ldx] with all heads, or with the queries', or K and V f32, [t][ldx] and [t][ldv]; [table f32
+    [t][2][half]]; [norm weights f32 of the queries, of the keys]; [places i32 [t][4]]; Q out f32; K and V pages.
+    Without keys and values no places and pages, and without queries no Q out.
+    Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ldx, ldv; columns where the first query,
+    key and value begin (those that are not there are 0). Unit: `HEADS` heads, all tokens' one after the other.
+    """
+    return _Append(spec).kernel()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Heads of a kind: whether an invocation's is one; where the product left them; the weight of their norm."""
+
+    here: Expr
+    x: Memory
+    ld: Expr
+    offset: Expr
+    heads: Expr
+    norm: Memory | None
+
+
+class _Append:
+    def __init__(self, spec: AppendSpec) -> None:
+        self.spec = spec
+        k = self.k = GpuKernel(spec.name, threads=HEADS * LANES)
+        x = k.buffer("X", "float32")
+        v_in = k.buffer("V", "float32") if spec.heads == "kv" else x
+        self.table = k.buffer("table", "float32") if spec.rotate else None
+        q_norm = k.buffer("q_norm", "float32") if spec.norm and spec.heads != "kv" else None
+        k_norm = k.buffer("k_norm", "float32") if spec.norm and spec.heads != "q" else None
+        self.places = k.buffer("places", "int32") if spec.heads != "q" else None
+        self.q_out = k.buffer("Q", "float32x4") if spec.heads != "kv" else None
+        if spec.heads != "q":
+            self.k_pages = k.buffer("k_pages", spec.keys.quad)
+            self.v_pages = k.buffer("v_pages", spec.values.quad)
+        names = ("tokens", "heads", "kv_heads", "head_dim", "half", "ldx", "ldv", "off_q", "off_k", "off_v")
+        self.tokens, heads, kv_heads, self.head_dim, self.half, ldx, ldv, *offsets = (k.scalar(n) for n in names)
+        self.kv_heads, self.query_group = kv_heads, k.let(div(heads, kv_heads), "query_group")
+        self.rows = k.workgroup(HEADS * spec.hp, "float32", "rows")
+        self.partials = k.workgroup(HEADS * LANES, "float32", "partials")
+        self.chunks = spec.hp // LANES
+        if spec.kv_dtype == "int8":
+            self.largest = k.workgroup(HEADS * self.chunks, "float32", "largest")
+
+        h = k.let(div(k.thread, LANES), "h")
+        self.lane, self.lanes_at = k.let(mod(k.thread, LANES), "l"), k.let(h * LANES, "lanes_at")
+        self.row, self.chunks_at = k.let(h * spec.hp, "row"), k.let(h * self.chunks, "chunks_at")
+        queries = heads if spec.heads != "kv" else tirx.IntImm("int32", 0)
+        total = k.let(queries + kv_heads * 2 if spec.heads != "q" else queries, "total")
+        job = k.let(k.group * HEADS + h, "job")
+        token, head = k.let(div(job, total), "token"), k.let(mod(job, total), "head")
+        self.there = k.let(token < self.tokens, "there")
+        # Behind the last head the last token's are computed again, for nothing.
+        self.token = k.let(tirx.min(token, self.tokens - 1), "token")
+        self.is_query = k.let(head < queries, "is_query")
+        self.is_value = k.let(head >= queries + kv_heads, "is_value")
+        self.is_key = k.let(tirx.Not(tirx.Or(self.is_query, self.is_value)), "is_key")
+        key_index = k.let(head - queries, "key_index")
+        index = tirx.Select(self.is_value, key_index - kv_heads, tirx.Select(self.is_query, head, key_index))
+        self.index = k.let(index, "index")
+        self.kinds = []
+        if spec.heads != "kv":
+            self.kinds.append(_Kind(self.is_query, x, ldx, offsets[0], heads, q_norm))
+        if spec.heads != "q":
+            self.kinds.append(_Kind(self.is_key, x, ldx, offsets[1], kv_heads, k_norm))
+            self.kinds.append(_Kind(self.is_value, v_in, ldv, offsets[2], kv_heads, None))
+
+    def kernel(self) -> GpuKernel:
+        if self.spec.kv_dtype == "int8" and self.spec.heads != "q":
+            self.append_pairs()
+        else:
+            self.take(self.token)
+            self.write(self.token, self.there)
+        return self.k
+
+    @contextmanager
+    def over(self, size: Expr) -> Iterator[Expr]:
+        """[0, size), shared by the invocations of a head."""
+        with self.k.loop(self.lane, size, LANES) as i:
+            yield i
+
+    # -- a head's numbers, in workgroup memory
+    def take(self, token: Expr) -> None:
+        """The head of a token, normed, rotated and turned, into its row."""
+        k, spec = self.k, self.spec
+        for kind in self.kinds:
+            with k.when(kind.here), self.over(spec.hp) as d:
+                at = token * kind.ld + kind.offset + self.index * self.head_dim
+                value = k.let(kind.x.load(at + tirx.min(d, self.head_dim - 1)), "x")
+                k.store(self.rows, self.row + d, tirx.Select(d < self.head_dim, value, f32(0.0)))
+        if spec.norm:
+            self.norm(token)
+        k.barrier()
+        if self.table is not None:
+            self.rotate(self.table, token)
+            k.barrier()
+        if spec.kv_dtype == "int8":
+            self.turn()
+
+    def norm(self, token: Expr) -> None:
+        k = self.k
+        for kind in self.kinds:
+            if kind.norm is None:
+                continue
+            whole = self.spec.norm == "full"
+            size = k.let(kind.heads * self.head_dim if whole else self.head_dim, "size")
+            first = k.let(token * kind.ld + kind.offset + (0 if whole else self.index * self.head_dim), "first")
+            with k.when(kind.here):
+                squares = k.register("float32", f32(0.0))
+                with self.over(size) as i:
+                    x = k.let(kind.x.load(first + i), "x")
+                    squares.set(fma(x, x, squares.get()))
+                k.store(self.partials, self.lanes_at + self.lane, squares.get())
+        k.barrier()
+        total = k.register("float32", f32(0.0))
+        for i in range(LANES):
+            total.set(total.get() + self.partials.load(self.lanes_at + i))
+        for kind in self.kinds:
+            if kind.norm is None:
+                continue
+            size = kind.heads * self.head_dim if self.spec.norm == "full" else self.head_dim
+            mean = total.get() / cast("float32", size)
+            factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(self.spec.eps)), "factor")
+            column = k.let(self.index * self.head_dim if self.spec.norm == "full" else i32(0), "column")
+            with k.when(kind.here), self.over(self.head_dim) as d:
+                scaled = self.rows.load(self.row + d) * factor * kind.norm.load(column + d)
+                k.store(self.rows, self.row + d, scaled)
+
+    def rotate(self, table: Memory, token: Expr) -> None:
+        k = self.k
+        at = k.let(token * self.half * 2, "at")
+        with k.when(tirx.Not(self.is_value)), self.over(self.half) as i:
+            cos, sin = k.let(table.load(at + i), "cos"), k.let(table.load(at + self.half + i), "sin")
+            a, b = k.let(self.rows.load(self.row + i), "a"), k.let(self.rows.load(self.row + self.half + i), "b")
+            k.store(self.rows, self.row + i, a * cos - b * sin)
+            k.store(self.rows, self.row + self.half + i, b * cos + a * sin)
+
+    def turn(self) -> None:
+        """Queries and keys by the matrix of signs (-1)**popcount(i & j) within the dimensions of each scale, which
+        spreads what is large over all of them and changes products of the two by a factor only."""
+        k, span = self.k, 1
+        while span < self.spec.keys.group:
+            with k.when(tirx.Not(self.is_value)), self.over(self.spec.hp // 2) as pair:
+                at = k.let(self.row + div(pair, span) * (2 * span) + mod(pair, span), "at")
+                a, b = k.let(self.rows.load(at), "a"), k.let(self.rows.load(at + span), "b")
+                k.store(self.rows, at, a + b)
+                k.store(self.rows, at + span, a - b)
+            k.barrier()
+            span *= 2
+
+    # -- to where it is read
+    def write(self, token: Expr, active: Expr) -> None:
+        """The row where queries or pages have it. Bytes: behind `measure`."""
+        k, spec = self.k, self.spec
+        if self.q_out is not None:
+            scale = f32(spec.q_scale / (spec.keys.group if spec.kv_dtype == "int8" else 1), 4)
+            kv, g = div(self.index, self.query_group), mod(self.index, self.query_group)
+            at = k.let(((kv * self.tokens + token) * self.query_group + g) * (spec.hp // 4), "at")
+            with k.when(tirx.And(active, self.is_query)), self.over(spec.hp // 4) as quad:
+                k.store(self.q_out, at + quad, self.quad(quad) * scale)
+        if self.places is None:
+            return
+        for pages, memory, here in self.appended():
+            with k.when(tirx.And(active, here)):
+                block, slot = self.block_of(pages, token)
+                with self.over(pages.quads) as quad:
+                    inverse = self.inverse(pages, quad) if pages.scaled else None
+                    pages.store(k, memory, pages.at(block, slot, quad), k.let(self.quad(quad), "quad"), inverse)
+
+    def appended(self) -> list[tuple[Pages, Memory, Expr]]:
+        return [(self.spec.keys, self.k_pages, self.is_key), (self.spec.values, self.v_pages, self.is_value)]
+
+    def quad(self, index: Expr) -> Expr:
+        at = self.k.let(self.row + index * 4, "at")
+        return vector(*(self.rows.load(at + i) for i in range(4)))
+
+    def block_of(self, pages: Pages, token: Expr) -> tuple[Expr, Expr]:
+        """Where the block of a token's page begins, and its slot."""
+        assert self.places is not None
+        place = self.k.let(self.places.load(token * PLACE_FIELDS + PLACE), "place")
+        block = (div(place, PAGE_TOKENS) * self.kv_heads + self.index) * pages.block
+        return self.k.let(block, "block"), self.k.let(mod(place, PAGE_TOKENS), "slot")
+
+    # -- bytes and their scales
+    def append_pairs(self) -> None:
+        """Numbers and scales of a token and of the one behind it, where both share words of scales."""
+        assert self.places is not None
+        k, token, places = self.k, self.token, self.places
+
+        def place_of(token: Expr) -> Expr:
+            return k.let(places.load(token * PLACE_FIELDS + PLACE), "place")
+
+        own = place_of(token)
+        before, behind = place_of(tirx.max(token - 1, 0)), place_of(tirx.min(token + 1, self.tokens - 1))
+        odd = k.let(tirx.EQ(mod(own, 2), 1), "odd")
+        led = k.let(tirx.And(odd, tirx.EQ(before, own - 1)), "led")  # the token before appends this one, too
+        leads = k.let(tirx.And(self.there, tirx.Not(led)), "leads")
+        paired = k.let(tirx.And(leads, tirx.And(tirx.Not(odd), tirx.EQ(behind, own + 1))), "paired")
+        self.take(token)
+        first = self.measure()
+        self.write(token, k.let(tirx.Select(self.is_query, self.there, leads), "active"))
+        k.barrier()
+        following = k.let(tirx.min(token + 1, self.tokens - 1), "following")
+        self.take(following)
+        second = self.measure()
+        self.write(following, k.let(tirx.And(paired, tirx.Not(self.is_query)), "active"))
+        for pages, memory, here in self.appended():
+            with k.when(tirx.And(tirx.And(leads, here), self.lane < pages.quads * 4 // pages.group)):
+                block, slot = self.block_of(pages, token)
+                word = k.let(pages.scale_word(block, slot, self.lane), "word")
+                there = k.let(unpack_halves(memory.load(word)), "there")
+                low = tirx.Select(odd, lane(there, 0), first)
+                high = tirx.Select(odd, first, tirx.Select(paired, second, lane(there, 1)))
+                k.store(memory, word, pack_halves(vector(k.let(low, "low"), k.let(high, "high"))))
+
+    def measure(self) -> Expr:
+        """The largest magnitudes of a row's chunks of 16, for `inverse`; answers the scale of which the invocation is
+        in charge."""
+        k = self.k
+        with self.over(self.chunks) as chunk:
+            most = k.register("float32", f32(0.0))
+            for i in range(LANES):
+                most.set(tirx.max(most.get(), builtin("abs", "float32", self.rows.load(self.row + chunk * LANES + i))))
+            k.store(self.largest, self.chunks_at + chunk, most.get())
+        k.barrier()
+        assert self.spec.hp // self.spec.keys.group <= LANES
+        group = k.let(
+            tirx.Select(self.is_key, tirx.min(self.lane, self.spec.hp // self.spec.keys.group - 1), 0), "group"
+        )
+        return self.scale(group)
+
+    def scale(self, group: Expr) -> Expr:
+        """Of a group of dimensions of the row, as f16 has it."""
+        k, per_group = self.k, self.spec.keys.group // LANES
+        begin = k.let(tirx.Select(self.is_key, group * per_group, 0), "begin")
+        end = k.let(tirx.Select(self.is_key, begin + per_group, self.chunks), "end")
+        most = k.register("float32", f32(0.0))
+        with k.loop(begin, end) as chunk:
+            most.set(tirx.max(most.get(), self.largest.load(self.chunks_at + chunk)))
+        scale = k.let(tirx.min(most.get() * f32(1.0 / INT8_MAX), f32(F16_MAX)), "scale")
+        halves = k.let(unpack_halves(pack_halves(vector(scale, f32(0.0)))), "halves")
+        return k.let(lane(halves, 0), "kept")
+
+    def inverse(self, pages: Pages, quad: Expr) -> Expr:
+        kept = self.scale(self.k.let(div(quad * 4, pages.group), "group"))
+        return self.k.let(tirx.Select(kept > f32(0.0), f32(1.0) / tirx.max(kept, f32(1e-8)), f32(0.0)), "inverse")

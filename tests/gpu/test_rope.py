@@ -1,0 +1,208 @@
+"""Rotation and append to the pages, against numpy in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tvm")
+
+from hearth.compiler.gpu.kernels.append import HEADS as HEADS_OF_GROUP
+from hearth.compiler.gpu.kernels.append import AppendSpec, append, token_places
+from hearth.compiler.gpu.kernels.rope import THREADS, RopeTableSpec, rope_table
+from hearth.model.text.kv_cache import KvDtype
+
+from .adapter import run_kernel
+from .kv_pages import KvPages
+
+
+def _table(spec: RopeTableSpec, positions: np.ndarray, inv_freq: np.ndarray) -> np.ndarray:
+    tokens, half = len(positions), len(inv_freq)
+    table = np.full((tokens, 2, half), np.nan, np.float32)
+    *_, table = run_kernel(rope_table(spec), [positions, inv_freq, table], [half, tokens], -(-tokens * half // THREADS))
+    return table
+
+
+@pytest.mark.parametrize("base", [1e4, 5e5])
+def test_angles_are_exact_far_out(base: float) -> None:
+    """Beyond 200,000 tokens, where the functions that shaders have are wrong."""
+    inv_freq = (1 / base ** (np.arange(0, 64, 2) / 64)).astype(np.float32)
+    positions = np.r_[0:9, 1000:1020, 131_060:131_080, 200_000:200_020, 1_048_575].astype(np.int32)[:, None]
+    table = _table(RopeTableSpec(1.25), positions, inv_freq)
+    angles = (positions.astype(np.float32) * inv_freq).astype(np.float64)
+    np.testing.assert_allclose(table[:, 0], 1.25 * np.cos(angles), atol=3e-7)
+    np.testing.assert_allclose(table[:, 1], 1.25 * np.sin(angles), atol=3e-7)
+
+
+def test_parts_of_a_head_turn_by_positions_of_their_own() -> None:
+    streams = (0,) * 2 + (1,) * 3 + (2,) * 3
+    inv_freq = np.linspace(1, 0.01, 8, dtype=np.float32)
+    positions = np.random.default_rng(0).integers(0, 5000, (7, 3)).astype(np.int32)
+    table = _table(RopeTableSpec(1.0, streams, 3), positions, inv_freq)
+    angles = (positions[:, list(streams)].astype(np.float32) * inv_freq).astype(np.float64)
+    np.testing.assert_allclose(table[:, 0], np.cos(angles), atol=3e-7)
+    np.testing.assert_allclose(table[:, 1], np.sin(angles), atol=3e-7)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Heads of a model, and how they are made ready."""
+
+    group: int
+    head_dim: int
+    kv_heads: int = 2
+    rotary: int | None = None
+    norm: Literal["head", "full"] | None = None
+    kv_dtype: KvDtype = "float16"
+    merged: bool = True
+
+    @property
+    def hp(self) -> int:
+        return -(-self.head_dim // 16) * 16
+
+    def spec(self, heads: Literal["qkv", "q", "kv"]) -> AppendSpec:
+        return AppendSpec(heads, self.hp, self.rotary is not None, self.norm, 1e-5, 0.125, self.kv_dtype)
+
+
+HEADS = [
+    Head(1, 64, rotary=64),
+    Head(4, 20, rotary=20, norm="head", kv_dtype="float32"),
+    Head(2, 80, kv_heads=3, rotary=40, norm="full"),
+    Head(7, 32, kv_heads=1, kv_dtype="float32"),
+    Head(3, 128, rotary=128, kv_dtype="int8"),
+    Head(1, 48, rotary=48, norm="head", kv_dtype="int8"),
+    Head(2, 64, rotary=64, norm="head", merged=False),
+    Head(2, 96, rotary=64, kv_dtype="int8", merged=False),
+]
+# (sequence, first position, end): a lone even and a lone odd token, chunks that begin and end in the middle of pages.
+BATCH = [(0, 6, 7), (2, 3, 21), (1, 33, 34), (3, 16, 18)]
+_TABLE = np.array([[7, 1, -1], [3, 0, 5], [2, 8, -1], [4, 6, -1]], np.int32)
+
+
+def _expected(x: np.ndarray, head: Head, weight: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """Heads (token, head, head_dim) in float64, normed and rotated."""
+    if head.norm == "head":
+        x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5) * weight
+    elif head.norm == "full":
+        x = x / np.sqrt((x * x).mean(axis=(1, 2), keepdims=True) + 1e-5) * weight.reshape(x.shape[1:])
+    if head.rotary is None:
+        return x
+    half = head.rotary // 2
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    c, s = cos[:, None], sin[:, None]
+    return np.concatenate([a * c - b * s, b * c + a * s, rest], axis=-1)
+
+
+def _padded(x: np.ndarray, head: Head) -> np.ndarray:
+    return np.pad(x, [(0, 0), (0, 0), (0, head.hp - head.head_dim)])
+
+
+def _turned(x: np.ndarray, head: Head) -> np.ndarray:
+    """Padded, and with int8 multiplied by Hadamard matrices."""
+    x = _padded(x, head)
+    if head.kv_dtype != "int8":
+        return x
+    size = 32 if head.hp % 32 == 0 else 16
+    bits = np.arange(size)[:, None] & np.arange(size)[None]
+    signs = (-1.0) ** np.array([[int(i).bit_count() for i in row] for row in bits])
+    return (x.reshape(*x.shape[:2], -1, size) @ signs).reshape(x.shape)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
+    rng = np.random.default_rng(1)
+    positions = np.concatenate([np.arange(first, end) for _, first, end in BATCH]).astype(np.int32)
+    sequences = np.concatenate([np.full(end - first, s) for s, first, end in BATCH]).astype(np.int32)
+    tokens, heads = len(positions), head.group * head.kv_heads
+    widths = np.array([heads, head.kv_heads, head.kv_heads]) * head.head_dim
+    x = rng.standard_normal((tokens, widths.sum() + 3)).astype(np.float32) * 3
+    x[0] *= 1e5  # beyond what f16 holds
+    off = [0, int(widths[0]), int(widths[0] + widths[1])]
+    q, k, v = (
+        x[:, o : o + w].reshape(tokens, -1, head.head_dim).astype(np.float64) for o, w in zip(off, widths, strict=True)
+    )
+    half = (head.rotary or 0) // 2
+    angles = positions[:, None] / 100 ** np.linspace(0, 1, max(half, 1))[:half]
+    table = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    shape = {"head": (head.head_dim, head.head_dim), "full": tuple(widths[:2])}.get(head.norm or "", (0, 0))
+    q_norm, k_norm = (rng.uniform(0.5, 1.5, size).astype(np.float32) for size in shape)
+
+    places = np.zeros((tokens, 4), np.int32)
+    *_, places = run_kernel(token_places(ahead=False), [positions, sequences, _TABLE, places], [tokens, 3], 1)
+    pages = [KvPages(kind, head.kv_dtype, 9, head.kv_heads, head.hp) for kind in "kv"]
+    for p in pages:
+        if p.groups:
+            p.scales()[...] = 3  # those of other tokens stay, though two share a word
+    before = [np.array(p.numbers()) for p in pages]
+    q_out = np.full((head.kv_heads, tokens, head.group, head.hp), np.nan, np.float32)
+    tables = [table] if half else []
+
+    def run(which: Literal["qkv", "q", "kv"], sources: list[np.ndarray], norms: list[np.ndarray], offsets: list[int]):
+        spec = head.spec(which)
+        has_q, appends = which != "kv", which != "q"
+        buffers = [*sources, *tables, *(norms if head.norm else [])]
+        buffers += [places] if appends else []
+        buffers += [q_out] if has_q else []
+        buffers += [p.memory for p in pages] if appends else []
+        scalars = [
+            tokens,
+            heads,
+            head.kv_heads,
+            head.head_dim,
+            half,
+            sources[0].shape[1],
+            sources[-1].shape[1],
+            *offsets,
+        ]
+        total = tokens * (heads * has_q + 2 * head.kv_heads * appends)
+        results = run_kernel(append(spec), buffers, scalars, -(-total // HEADS_OF_GROUP))
+        if appends:
+            for p, memory in zip(pages, results[-2:], strict=True):
+                p.memory = memory
+        return results
+
+    if head.merged:
+        q_out = run("qkv", [x], [q_norm, k_norm], off)[-3]
+    else:
+        kv = [np.ascontiguousarray(x[:, o : o + w]) for o, w in zip(off[1:], widths[1:], strict=True)]
+        q_out = run("q", [x], [q_norm], [off[0], 0, 0])[-1]
+        run("kv", kv, [k_norm], [0, 0, 0])
+
+    cos, sin = table[:, 0].astype(np.float64), table[:, 1].astype(np.float64)
+    scale = 0.125 / ((32 if head.hp % 32 == 0 else 16) if head.kv_dtype == "int8" else 1)
+    wanted_q = _turned(_expected(q, head, q_norm, cos, sin), head) * scale
+    wanted_q = wanted_q.reshape(tokens, head.kv_heads, head.group, head.hp).transpose(1, 0, 2, 3)
+    largest = np.abs(wanted_q).max(axis=(2, 3), keepdims=True)
+    assert (np.abs(q_out - wanted_q) <= 1e-6 * largest).all()
+
+    wanted = [_turned(_expected(k, head, k_norm, cos, sin), head), _padded(v, head)]
+    written = np.zeros((9, 16), bool)
+    for token, (position, sequence) in enumerate(zip(positions, sequences, strict=True)):
+        page, slot = _TABLE[sequence, position // 16], position % 16
+        written[page, slot] = True
+        for p, values in zip(pages, wanted, strict=True):
+            _assert_holds(p, page, slot, values[token])
+    for p, old in zip(pages, before, strict=True):
+        untouched = p.numbers().swapaxes(1, 2)[~written].reshape(-1)
+        np.testing.assert_array_equal(untouched.view(np.uint8), old.swapaxes(1, 2)[~written].reshape(-1).view(np.uint8))
+        if p.groups:
+            assert (p.scales().swapaxes(1, 2)[~written] == 3).all()
+
+
+def _assert_holds(pages: KvPages, page: int, slot: int, values: np.ndarray) -> None:
+    """A token's values, as near as their format comes."""
+    if pages.dtype == "float32":
+        tolerance = 1e-6 * np.abs(values).max() + 1e-9
+    elif pages.dtype == "float16":
+        values = values.clip(-65504, 65504)
+        tolerance = np.abs(values) * 2**-10 + 1e-6 * np.abs(values).max()
+    else:
+        scales = pages.scales()[page, :, slot].astype(np.float64)
+        largest = np.abs(values.reshape(*scales.shape, -1)).max(axis=-1)
+        np.testing.assert_allclose(scales, (largest / 127).clip(0, 65504), rtol=2**-10)
+        values = values.clip(*(sign * 127 * scales.max(axis=-1, keepdims=True) for sign in (-1, 1)))
+        tolerance = scales.repeat(pages.hp // scales.shape[-1], axis=-1) * 0.52 + 1e-6 * np.abs(values).max()
+    assert (np.abs(pages.read(page, slot) - values) <= tolerance).all()
