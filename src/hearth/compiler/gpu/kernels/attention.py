@@ -1,0 +1,208 @@
+"""What both kernels of attention over pages share, and the merge of the partial results that they leave.
+
+The context is cut at absolute positions into *splits*. For each split a row (a token's query head) gets the maximum of
+its scores, the sum of its weights and the weighted sum of values; splits are folded one after the other, in order, by
+one formula. How a batch is cut into items therefore changes no result. Two kernels take items of different shapes:
+`attention_decode.py` those of one token, `attention_tile.py` those of several; each leaves the other's alone.
+
+Queries f32 [kv_head][token][group][hp] (scaled, `append.py`); partial results f32 [slot][kv_head][group][hp + 4]:
+output, maximum, sum, two that are not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS, POSITION
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    builtin,
+    div,
+    f32,
+    fma,
+    i32,
+    lane,
+    mod,
+    splat,
+    vector,
+)
+from hearth.compiler.gpu.kernels.pages import Pages
+from hearth.compiler.physical import in_name
+from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
+
+ITEM_FIELDS = 8
+"""first token, count, sequence, first split, end of splits, slot (-1: fold here), 0, 0"""
+MERGE_FIELDS = 4
+"""first token, count, first slot, splits"""
+HIDDEN = -2.0e30
+"""The score of what a row may not see."""
+UNSEEN = -1.0e30
+"""The maximum of a row that has seen nothing yet."""
+NO_WINDOW = 1 << 30
+"""The window of layers that see everything before them."""
+_EXP_MOST = 80.0
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """Attributes:
+    group: query heads that share a KV head.
+    hp: padded head size.
+    split_tokens: of a split.
+    softcap: of scores, if they have one.
+    """
+
+    group: int
+    hp: int
+    kv_dtype: KvDtype
+    split_tokens: int
+    softcap: float | None = None
+
+    @property
+    def name(self) -> str:
+        cap = [] if self.softcap is None else [f"cap{in_name(self.softcap)}"]
+        return "_".join([f"g{self.group}", f"h{self.hp}", f"s{self.split_tokens}", f"kv_{self.kv_dtype}", *cap])
+
+    @property
+    def quads(self) -> int:
+        """Of a head."""
+        return self.hp // 4
+
+    @property
+    def partial_quads(self) -> int:
+        """Of a row's partial result."""
+        return self.quads + 1
+
+    def pages(self) -> tuple[Pages, Pages]:
+        return Pages("k", self.kv_dtype, self.hp), Pages("v", self.kv_dtype, self.hp)
+
+
+def partial_width(hp: int) -> int:
+    """Floats of one row's partial result."""
+    return hp + 4
+
+
+class Attention:
+    """Arguments and the item of one workgroup.
+
+    Buffers: Q; K, V pages; items i32 [.][8]; places i32 [t][4] (`append.PLACE`); block_table i32 [seq][stride];
+    P; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld, window. Unit: (item, KV head, part of it).
+
+    Attributes:
+        part: which of the item's parts this workgroup computes.
+        lowest, filled: the first position that any of its tokens sees, and the one behind the last.
+    """
+
+    def __init__(self, k: GpuKernel, spec: AttentionSpec, parts: int) -> None:
+        self.k, self.spec = k, spec
+        self.keys, self.values = spec.pages()
+        self.q = k.buffer("Q", "float32x4")
+        self.k_pages, self.v_pages = k.buffer("k_pages", self.keys.quad), k.buffer("v_pages", self.values.quad)
+        items, self.places = k.buffer("items", "int32"), k.buffer("places", "int32")
+        self.block_table = k.buffer("block_table", "int32")
+        self.partials, self.out = k.buffer("P", "float32x4"), k.buffer("O", "float32")
+        names = ("kv_heads", "head_dim", "tokens", "stride", "ld", "window")
+        self.kv_heads, self.head_dim, self.tokens, stride, self.ld, self.window = (k.scalar(name) for name in names)
+        unit = k.let(div(k.group, parts), "unit")
+        self.part, self.kv = k.let(mod(k.group, parts), "part"), k.let(mod(unit, self.kv_heads), "kv")
+        item = k.let(div(unit, self.kv_heads) * ITEM_FIELDS, "item")
+        fields = ("first", "count", "sequence", "begin", "end", "slot")
+        self.first, self.count, sequence, begin, self.end, self.slot = (
+            k.let(items.load(item + i), name) for i, name in enumerate(fields)
+        )
+        self.folds = k.let(self.slot < 0, "folds")
+        self.table = k.let(sequence * stride, "table")
+        self.first_pos = k.let(self.places.load(self.first * PLACE_FIELDS + POSITION), "first_pos")
+        last = self.places.load((self.first + self.count - 1) * PLACE_FIELDS + LAST_SEEN)
+        self.filled = k.let(last + 1, "filled")
+        self.lowest = k.let(tirx.max(self.first_pos - self.window + 1, 0), "lowest")
+        # What folds splits itself passes over those before the window, which would change nothing.
+        seen = tirx.Select(self.folds, div(self.lowest, spec.split_tokens), i32(0))
+        self.begin = k.let(tirx.max(begin, seen), "begin")
+
+    def block(self, pages: Pages, position: Expr) -> Expr:
+        """Where the block of a position begins."""
+        page = self.block_table.load(self.table + div(position, PAGE_TOKENS))
+        return self.k.let((page * self.kv_heads + self.kv) * pages.block, "block")
+
+    def score(self, value: Expr) -> Expr:
+        """A score as the softmax takes it."""
+        if self.spec.softcap is None:
+            return value
+        cap = self.spec.softcap
+        grown = builtin("exp", "float32", tirx.min(value * f32(2.0 / cap), f32(_EXP_MOST)))
+        return f32(cap) - f32(2.0 * cap) / (grown + f32(1.0))
+
+    def first_row(self) -> Expr:
+        """Of this KV head in Q, in rows of hp."""
+        return (self.kv * self.tokens + self.first) * self.spec.group
+
+
+class Fold:
+    """What one row (or a part of its dimensions) has of the splits so far, in registers."""
+
+    def __init__(self, k: GpuKernel, quads: int) -> None:
+        self.k = k
+        self.peak = k.register("float32", f32(UNSEEN))
+        self.total = k.register("float32", f32(0.0))
+        self.out = [k.register("float32x4", f32(0.0, 4)) for _ in range(quads)]
+
+    def add(self, peak: Expr, total: Expr, outputs: list[Expr]) -> None:
+        """One more split: its maximum, sum and weighted values."""
+        k, before = self.k, self.peak.get()
+        now = k.let(tirx.max(before, peak), "now")
+        old = k.let(builtin("exp", "float32", before - now), "old")
+        new = k.let(builtin("exp", "float32", peak - now), "new")
+        self.total.set(fma(total, new, self.total.get() * old))
+        for sums, output in zip(self.out, outputs, strict=True):
+            sums.set(fma(output, splat(new), sums.get() * splat(old), 4))
+        self.peak.set(now)
+
+    def results(self) -> list[Expr]:
+        inverse = self.k.let(f32(1.0) / self.total.get(), "inverse")
+        return [self.k.let(sums.get() * splat(inverse), "o") for sums in self.out]
+
+
+def store_columns(k: GpuKernel, out: Memory, row: Expr, quad: Expr, value: Expr, head_dim: Expr) -> None:
+    """Four columns of a head, as far as it has them; `row`: where it begins."""
+    for i in range(4):
+        with k.when(quad * 4 + i < head_dim):
+            k.store(out, row + quad * 4 + i, lane(value, i))
+
+
+def stats(peak: Expr, total: Expr) -> Expr:
+    """The quad of a partial result with its maximum and sum."""
+    return vector(peak, total, f32(0.0), f32(0.0))
+
+
+def attention_merge(group: int, hp: int) -> GpuKernel:
+    """Folds the partial results of a tile, in the order of their splits.
+
+    Buffers: P; merges i32 [.][4]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld. Unit: (merge, KV head).
+    """
+    threads, quads = 128, hp // 4
+    k = GpuKernel(f"attention_merge_g{group}_h{hp}", threads=threads)
+    partials, merges, out = k.buffer("P", "float32x4"), k.buffer("merges", "int32"), k.buffer("O", "float32")
+    kv_heads, head_dim, ld = (k.scalar(name) for name in ("kv_heads", "head_dim", "ld"))
+    merge = k.let(div(k.group, kv_heads) * MERGE_FIELDS, "merge")
+    kv = k.let(mod(k.group, kv_heads), "kv")
+    first, count, slot, splits = (
+        k.let(merges.load(merge + i), name) for i, name in enumerate(("first", "count", "slot", "splits"))
+    )
+    with k.loop(k.thread, count * (group * quads), threads) as at:
+        row, quad = k.let(div(at, quads), "row"), k.let(mod(at, quads), "quad")
+        token, g = k.let(div(row, group), "token"), k.let(mod(row, group), "g")
+        fold = Fold(k, 1)
+        with k.loop(0, splits) as split:
+            place = (((slot + split * count + token) * kv_heads + kv) * group + g) * (quads + 1)
+            place = k.let(place, "place")
+            about = k.let(partials.load(place + quads), "about")
+            fold.add(lane(about, 0), lane(about, 1), [k.let(partials.load(place + quad), "output")])
+        (value,) = fold.results()
+        to = k.let((first + token) * ld + (kv * group + g) * head_dim, "to")
+        store_columns(k, out, to, quad, value, head_dim)
+    return k

@@ -1,0 +1,166 @@
+"""Attention over pages against numpy in float64: groups, head sizes, windows, soft caps, contexts of several splits.
+
+A failure says that answers go wrong for models of such a shape, often only once a conversation is long enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("tvm")
+
+from hearth.compiler.gpu.kernels.attention import NO_WINDOW, AttentionSpec, attention_merge, partial_width
+from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_parts
+from hearth.model.text.kv_cache import KvDtype
+
+from .adapter import run_kernel
+from .kv_pages import PAGE, KvPages
+
+TILE = 16
+SPLIT = 128
+
+
+@dataclass(frozen=True)
+class Head:
+    """Heads of a model, and how they look back."""
+
+    group: int
+    head_dim: int
+    window: int | None = None
+    softcap: float | None = None
+    kv_dtype: KvDtype = "float32"
+    kv_heads: int = 2
+    ahead: bool = False
+
+    @property
+    def hp(self) -> int:
+        return -(-self.head_dim // 16) * 16
+
+    @property
+    def spec(self) -> AttentionSpec:
+        return AttentionSpec(self.group, self.hp, self.kv_dtype, SPLIT, self.softcap)
+
+
+HEADS = [
+    Head(1, 20, kv_heads=3),
+    Head(4, 80, kv_dtype="float16"),
+    Head(8, 128, kv_heads=1, kv_dtype="float16"),
+    Head(1, 256, kv_heads=1),
+    Head(7, 64, window=7, kv_dtype="float16"),
+    Head(16, 32, window=200, kv_dtype="float16", kv_heads=1),
+    Head(2, 20, window=33, softcap=5.0),
+    Head(3, 64, kv_dtype="int8"),
+    Head(4, 48, window=200, softcap=2.5, kv_dtype="int8"),
+    Head(4, 64, kv_dtype="float16", ahead=True),
+]
+
+
+class Context:
+    """Keys and values of some sequences, in pages in no order; what was never written is NaN."""
+
+    def __init__(self, head: Head, lengths: list[int]) -> None:
+        rng = np.random.default_rng(0)
+        self.head, self.lengths = head, lengths
+        pages_each = [-(-length // PAGE) for length in lengths]
+        order = rng.permutation(sum(pages_each)).astype(np.int32)
+        self.stride = max(pages_each) + 1
+        self.table = np.full((len(lengths), self.stride), -1, np.int32)
+        self.k_pages = KvPages("k", head.kv_dtype, len(order), head.kv_heads, head.hp)
+        self.v_pages = KvPages("v", head.kv_dtype, len(order), head.kv_heads, head.hp)
+        self.keys, self.values, self.queries = [], [], []
+        for sequence, (length, pages) in enumerate(zip(lengths, pages_each, strict=True)):
+            start = sum(pages_each[:sequence])
+            self.table[sequence, :pages] = order[start : start + pages]
+            k, v = (rng.standard_normal((length, head.kv_heads, head.head_dim)) for _ in range(2))
+            for t in range(length):
+                page, slot = self.table[sequence, t // PAGE], t % PAGE
+                for pages_of, values in ((self.k_pages, k), (self.v_pages, v)):
+                    pages_of.write(page, slot, self._padded(values[t]))
+                    values[t] = pages_of.read(page, slot)[:, : head.head_dim]
+            self.keys.append(k)
+            self.values.append(v)
+            q = rng.standard_normal((length, head.kv_heads, head.group, head.head_dim)) * 3 / np.sqrt(head.head_dim)
+            self.queries.append(q.astype(np.float32))
+
+    def _padded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, self.head.hp - self.head.head_dim)])
+
+    def last_seen(self, position: int, end: int) -> int:
+        """With `ahead` tokens see to the end of their eight, as far as the batch goes."""
+        return min(position - position % 8 + 7, end - 1) if self.head.ahead else position
+
+    def run(self, batch: list[tuple[int, int, int]], most: int | None = None) -> list[NDArray[np.float32]]:
+        """Attention of tokens [start, end) of each (sequence, start, end), (tokens, heads * head_dim) each.
+
+        Args:
+            most: splits of a work item; its partial results are merged afterwards. None: items fold all their splits.
+        """
+        head, spec = self.head, self.head.spec
+        places, queries = [], []
+        items, merges, slots = [], [], 0
+        for sequence, start, end in batch:
+            for first in range(start, end, TILE):
+                at, count = len(places) + first - start, min(TILE, end - first)
+                splits = self.last_seen(first + count - 1, end) // SPLIT + 1
+                if most is None:
+                    items.append([at, count, sequence, 0, splits, -1, 0, 0])
+                    continue
+                for begin in range(0, splits, most):
+                    stop = min(begin + most, splits)
+                    items.append([at, count, sequence, begin, stop, slots + begin * count, 0, 0])
+                merges.append([at, count, slots, splits])
+                slots += splits * count
+            places += [[0, p, self.last_seen(p, end), sequence] for p in range(start, end)]
+            queries.append(self._padded(self.queries[sequence][start:end]))
+        q = np.concatenate(queries).transpose(1, 0, 2, 3)  # (kv head, token, group, hp)
+        tokens, heads = len(places), head.kv_heads * head.group
+        ld = -(-heads * head.head_dim // 16) * 16
+        out = np.full((tokens, ld), np.nan, np.float32)
+        partials = np.full((slots + 1, head.kv_heads, head.group, partial_width(head.hp)), np.nan, np.float32)
+        scalars = [head.kv_heads, head.head_dim, tokens, self.stride, ld, head.window or NO_WINDOW]
+        inputs = [np.array(items, np.int32), np.array(places, np.int32), self.table]
+        for kernel, parts in self.kernels():
+            buffers = [q, self.k_pages.memory, self.v_pages.memory, *inputs, partials, out]
+            *_, partials, out = run_kernel(kernel, buffers, scalars, len(items) * head.kv_heads * parts)
+        if merges:
+            merge = attention_merge(head.group, head.hp)
+            buffers = [partials, np.array(merges, np.int32), out]
+            *_, out = run_kernel(merge, buffers, [head.kv_heads, head.head_dim, ld], len(merges) * head.kv_heads)
+        ends = np.cumsum([end - start for _, start, end in batch])[:-1]
+        assert np.isnan(out[:, heads * head.head_dim :]).all()
+        return np.split(out[:, : heads * head.head_dim], ends)
+
+    def kernels(self):
+        return [(attention_decode(self.head.spec), decode_parts(self.head.spec))]
+
+    def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
+        head = self.head
+        q = self.queries[sequence][start:end].astype(np.float64)
+        scores = np.einsum("tkgd,skd->tkgs", q, self.keys[sequence])
+        if head.softcap:
+            scores = head.softcap * np.tanh(scores / head.softcap)
+        position, seen = np.arange(start, end)[:, None], np.arange(self.lengths[sequence])[None]
+        visible = seen <= np.array([self.last_seen(p, end) for p in range(start, end)])[:, None]
+        if head.window:
+            visible &= seen > position - head.window
+        scores = np.where(visible[:, None, None], scores, -np.inf)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return np.einsum("tkgs,skd->tkgd", weights, self.values[sequence]).reshape(end - start, -1)
+
+
+LENGTHS = [1, 5, 150, 300]
+SINGLE = [(0, 0, 1), (2, 149, 150), (3, 299, 300), (1, 2, 3), (3, 255, 256)]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+@pytest.mark.parametrize("most", [None, 1], ids=["folded", "merged"])
+def test_single_tokens(head: Head, most: int | None) -> None:
+    context = Context(head, LENGTHS)
+    for (sequence, start, end), actual in zip(SINGLE, context.run(SINGLE, most), strict=True):
+        wanted = context.expected(sequence, start, end)
+        np.testing.assert_allclose(actual, wanted, atol=2e-5, err_msg=f"{sequence} {start}:{end}")
