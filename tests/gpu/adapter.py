@@ -27,6 +27,13 @@ def device() -> Any:
     return adapter.request_device_sync(required_features=wanted)
 
 
+@cache
+def _pipeline(code: str, name: str) -> Any:
+    gpu = device()
+    shader = gpu.create_shader_module(code=code)
+    return gpu.create_compute_pipeline(layout="auto", compute={"module": shader, "entry_point": name})
+
+
 def run_kernel(kernel: Any, buffers: Sequence[NDArray[Any]], scalars: Sequence[int], units: int) -> list[NDArray[Any]]:
     """Dispatches a `GpuKernel` as executors of plans do; all buffers as they are afterwards, of the types given.
 
@@ -39,8 +46,7 @@ def run_kernel(kernel: Any, buffers: Sequence[NDArray[Any]], scalars: Sequence[i
 
     assert (len(buffers), len(scalars)) == (kernel.num_buffers, kernel.num_scalars)
     gpu = device()
-    shader = gpu.create_shader_module(code=wgsl(kernel))
-    pipeline = gpu.create_compute_pipeline(layout="auto", compute={"module": shader, "entry_point": kernel.name})
+    pipeline = _pipeline(wgsl(kernel), kernel.name)
     usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
     memory = []
     for array in buffers:

@@ -15,6 +15,7 @@ pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.kernels.attention import NO_WINDOW, AttentionSpec, attention_merge, partial_width
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_parts
+from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_parts
 from hearth.model.text.kv_cache import KvDtype
 
 from .adapter import run_kernel
@@ -99,7 +100,7 @@ class Context:
         Args:
             most: splits of a work item; its partial results are merged afterwards. None: items fold all their splits.
         """
-        head, spec = self.head, self.head.spec
+        head = self.head
         places, queries = [], []
         items, merges, slots = [], [], 0
         for sequence, start, end in batch:
@@ -135,7 +136,11 @@ class Context:
         return np.split(out[:, : heads * head.head_dim], ends)
 
     def kernels(self):
-        return [(attention_decode(self.head.spec), decode_parts(self.head.spec))]
+        spec = self.head.spec
+        return [
+            (attention_decode(spec), decode_parts(spec)),
+            (attention_tile(spec, TILE), tile_parts(spec, TILE)),
+        ]
 
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
         head = self.head
@@ -154,13 +159,18 @@ class Context:
 
 
 LENGTHS = [1, 5, 150, 300]
-SINGLE = [(0, 0, 1), (2, 149, 150), (3, 299, 300), (1, 2, 3), (3, 255, 256)]
+BATCH = [
+    (3, 250, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (1, 2, 3), (3, 120, 140),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
-@pytest.mark.parametrize("most", [None, 1], ids=["folded", "merged"])
-def test_single_tokens(head: Head, most: int | None) -> None:
+def test_attention_is_what_numpy_computes(head: Head) -> None:
+    """Prompts in chunks and single tokens, of sequences of one page to three splits, in one batch; however it is cut
+    into items, the result has the same bits."""
     context = Context(head, LENGTHS)
-    for (sequence, start, end), actual in zip(SINGLE, context.run(SINGLE, most), strict=True):
+    folded, merged = context.run(BATCH), context.run(BATCH, most=1)
+    for (sequence, start, end), one, other in zip(BATCH, folded, merged, strict=True):
         wanted = context.expected(sequence, start, end)
-        np.testing.assert_allclose(actual, wanted, atol=2e-5, err_msg=f"{sequence} {start}:{end}")
+        np.testing.assert_allclose(one, wanted, atol=2e-5, err_msg=f"{sequence} {start}:{end}")
+        np.testing.assert_array_equal(one, other)

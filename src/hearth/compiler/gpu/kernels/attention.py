@@ -28,6 +28,7 @@ from hearth.compiler.gpu.kernels.builder import (
     lane,
     mod,
     splat,
+    vec,
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import Pages
@@ -129,13 +130,13 @@ class Attention:
         page = self.block_table.load(self.table + div(position, PAGE_TOKENS))
         return self.k.let((page * self.kv_heads + self.kv) * pages.block, "block")
 
-    def score(self, value: Expr) -> Expr:
+    def score(self, value: Expr, lanes: int = 1) -> Expr:
         """A score as the softmax takes it."""
         if self.spec.softcap is None:
             return value
-        cap = self.spec.softcap
-        grown = builtin("exp", "float32", tirx.min(value * f32(2.0 / cap), f32(_EXP_MOST)))
-        return f32(cap) - f32(2.0 * cap) / (grown + f32(1.0))
+        cap, dtype = self.spec.softcap, vec("float32", lanes)
+        scaled = builtin("min", dtype, value * f32(2.0 / cap, lanes), f32(_EXP_MOST, lanes))
+        return f32(cap, lanes) - f32(2.0 * cap, lanes) / (builtin("exp", dtype, scaled) + f32(1.0, lanes))
 
     def first_row(self) -> Expr:
         """Of this KV head in Q, in rows of hp."""
@@ -165,6 +166,12 @@ class Fold:
     def results(self) -> list[Expr]:
         inverse = self.k.let(f32(1.0) / self.total.get(), "inverse")
         return [self.k.let(sums.get() * splat(inverse), "o") for sums in self.out]
+
+
+def partial_place(a: Attention, split: Expr, token: Expr, head: Expr) -> Expr:
+    """Where the partial result of a split and a row, a token of the item and a query head of the group, begins."""
+    slot = a.slot + (split - a.begin) * a.count + token
+    return a.k.let(((slot * a.kv_heads + a.kv) * a.spec.group + head) * a.spec.partial_quads, "place")
 
 
 def store_columns(k: GpuKernel, out: Memory, row: Expr, quad: Expr, value: Expr, head_dim: Expr) -> None:

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.gpu.features import MAX_WORKGROUP_BYTES
-from hearth.compiler.gpu.kernels.attention import HIDDEN, UNSEEN, Attention, AttentionSpec, Fold, stats, store_columns
+from hearth.compiler.gpu.kernels.attention import (
+    HIDDEN,
+    UNSEEN,
+    Attention,
+    AttentionSpec,
+    Fold,
+    partial_place,
+    stats,
+    store_columns,
+)
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -273,8 +282,7 @@ class _Decode:
         with k.when(a.folds):
             fold.add(peak, total, [output])
         with k.when(tirx.Not(a.folds)):
-            row = ((a.slot + split - a.begin) * a.kv_heads + a.kv) * spec.group + self.first_head + head
-            place = k.let(row * spec.partial_quads, "place")
+            place = partial_place(a, split, i32(0), self.first_head + head)
             k.store(a.partials, place + quad, output)
             with k.when(tirx.EQ(quad, 0)):
                 k.store(a.partials, place + spec.quads, stats(peak, total))

@@ -1,0 +1,274 @@
+"""Attention over pages of items with several tokens: keys and values are read once for all rows of a tile.
+
+A workgroup has up to 64 rows (a token's query head each), which lie next to each other in Q. It goes through a split 32
+keys at a time: scores are a product whose operands are staged in workgroup memory some dimensions at a time, weights
+stay there for the product with the values, staged some tokens at a time. Invocations form a grid; each has four rows
+and every so many keys, then dimensions. Tiles of keys begin at multiples of 32, so a row's sums are the same whatever
+other rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from hearth.compiler.gpu.features import MAX_INVOCATIONS
+from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS
+from hearth.compiler.gpu.kernels.attention import (
+    HIDDEN,
+    UNSEEN,
+    Attention,
+    AttentionSpec,
+    Fold,
+    partial_place,
+    stats,
+    store_columns,
+)
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    builtin,
+    div,
+    dot,
+    f32,
+    fma,
+    lane,
+    mod,
+    splat,
+    vector,
+)
+from hearth.compiler.gpu.kernels.pages import Pages
+from hearth.model.text.kv_cache import PAGE_TOKENS
+from hearth.quant.formats import round_up
+
+KEYS = 32
+"""Of a tile."""
+ROWS = 4
+"""Of an invocation: one vector."""
+_STAGED = 256
+"""Quads of keys or values that are staged at once."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The grid of a workgroup.
+
+    Attributes:
+        rows: of a workgroup.
+        parts: workgroups that share the rows of an item.
+        across: invocations that share rows: keys and dimensions are divided among them.
+    """
+
+    spec: AttentionSpec
+    rows: int
+    parts: int
+    across: int
+
+    @property
+    def down(self) -> int:
+        return self.rows // ROWS
+
+    @property
+    def threads(self) -> int:
+        return self.down * self.across
+
+    @property
+    def keys_each(self) -> int:
+        return KEYS // self.across
+
+    @property
+    def quads_each(self) -> int:
+        return -(-self.spec.quads // self.across)
+
+    @property
+    def staged_quads(self) -> int:
+        """Of queries and keys; with int8 they are parts of a group with one scale."""
+        return 8 if self.spec.quads % 8 == 0 else 4
+
+    @property
+    def staged_tokens(self) -> int:
+        """Of values."""
+        return min(KEYS, 1 << (_STAGED // self.spec.quads).bit_length() - 1)
+
+
+def _shape(spec: AttentionSpec, tile_tokens: int) -> _Shape:
+    across = 16 if spec.hp <= 128 else 32
+    total = tile_tokens * spec.group
+    parts = -(-total // (ROWS * MAX_INVOCATIONS // across))
+    return _Shape(spec, round_up(-(-total // parts), ROWS), parts, across)
+
+
+def tile_parts(spec: AttentionSpec, tile_tokens: int) -> int:
+    """Workgroups for each item and KV head."""
+    return _shape(spec, tile_tokens).parts
+
+
+def attention_tile(spec: AttentionSpec, tile_tokens: int) -> GpuKernel:
+    """Buffers, scalars and unit: `attention.Attention`, with `tile_parts` parts."""
+    shape = _shape(spec, tile_tokens)
+    k = GpuKernel(f"attention_tile_t{tile_tokens}_{spec.name}", threads=shape.threads)
+    tile = _Tile(k, shape)
+    with k.when(tirx.And(tile.a.count > 1, tile.first_row < tile.count)):
+        tile.body()
+    return k
+
+
+class _Tile:
+    def __init__(self, k: GpuKernel, shape: _Shape) -> None:
+        spec = shape.spec
+        self.k, self.shape, self.spec = k, shape, spec
+        a = self.a = Attention(k, spec, shape.parts)
+        # Queries, then weights; keys, then what rows have to agree on, then values.
+        self.left = k.workgroup(shape.rows * max(shape.staged_quads, KEYS // 4), "float32x4", "left")
+        self.right = k.workgroup(max(_STAGED, shape.threads), "float32x4", "right")
+        self.y, self.x = k.let(div(k.thread, shape.across), "y"), k.let(mod(k.thread, shape.across), "x")
+        self.first_row = k.let(a.part * shape.rows, "first_row")
+        self.count = k.let(a.count * spec.group, "rows")
+        self.row = [k.let(self.first_row + self.y * ROWS + i, "row") for i in range(ROWS)]
+        self.token = [k.let(tirx.min(div(row, spec.group), a.count - 1), "token") for row in self.row]
+        self.quad = [k.let(self.x + d * shape.across, "quad") for d in range(shape.quads_each)]
+
+    def body(self) -> None:
+        k, a, spec = self.k, self.a, self.spec
+        self.queries = k.let(a.first_row(), "queries")
+        self.last = [k.let(a.places.load((a.first + t) * PLACE_FIELDS + LAST_SEEN), "last") for t in self.token]
+        # What any row of this workgroup sees.
+        last_token = tirx.min(div(self.first_row + self.shape.rows - 1, spec.group), a.count - 1)
+        last_token = k.let(last_token, "last_token")
+        self.filled = k.let(a.places.load((a.first + last_token) * PLACE_FIELDS + LAST_SEEN) + 1, "filled")
+        lowest = a.first_pos + div(self.first_row, spec.group) - a.window + 1
+        lowest = k.let(tirx.max(lowest, 0), "lowest")
+        folds = [Fold(k, self.shape.quads_each) for _ in range(ROWS)]
+        self.peak, self.total = k.register("float32x4"), k.register("float32x4")
+        self.outputs = [[k.register("float32x4") for _ in self.quad] for _ in range(ROWS)]
+        with k.loop(a.begin, a.end) as split:
+            self.peak.set(f32(UNSEEN, 4))
+            for register in (self.total, *(output for row in self.outputs for output in row)):
+                register.set(f32(0.0, 4))
+            begin = k.let(tirx.max(split * spec.split_tokens, lowest - mod(lowest, KEYS)), "begin")
+            end = k.let(tirx.min((split + 1) * spec.split_tokens, self.filled), "end")
+            with k.loop(begin, tirx.max(begin, end), KEYS) as start:
+                self.weigh(start, self.scores(start))
+                self.add_values(start)
+            total = self.agreed(self.total.get(), lambda one, other: one + other)
+            for i, fold in enumerate(folds):
+                self.take(split, i, total, fold)
+        with k.when(a.folds):
+            for i, fold in enumerate(folds):
+                with k.when(self.row[i] < self.count):
+                    head = mod(self.row[i], spec.group)
+                    to = (a.first + self.token[i]) * a.ld + (a.kv * spec.group + head) * a.head_dim
+                    to = k.let(to, "to")
+                    for quad, value in zip(self.quad, fold.results(), strict=True):
+                        store_columns(k, a.out, to, quad, value, a.head_dim)
+
+    def scores(self, start: Expr) -> list[Expr]:
+        """Of the invocation's rows with each of its keys, as vectors of rows."""
+        k, a, shape, spec = self.k, self.a, self.shape, self.spec
+        staged = shape.staged_quads
+        sums = [k.register("float32x4", f32(0.0, 4)) for _ in range(shape.keys_each)]
+        with k.loop(0, spec.quads, staged) as first:
+            k.barrier()
+            with k.loop(k.thread, shape.rows * staged, shape.threads) as i:
+                row, c = k.let(div(i, staged), "row"), k.let(mod(i, staged), "c")
+                at = self.queries + tirx.min(self.first_row + row, self.count - 1)
+                k.store(self.left, c * shape.rows + row, a.q.load(at * spec.quads + first + c))
+            with k.loop(k.thread, KEYS * staged, shape.threads) as i:
+                c, position = div(i, KEYS), k.let(tirx.min(start + mod(i, KEYS), self.filled - 1), "position")
+                k.store(self.right, i, self.number(a.keys, position, k.let(first + c, "quad")))
+            k.barrier()
+            with k.loop(0, staged) as c:
+                at = k.let(c * shape.rows + self.y * ROWS, "at")
+                queries = [k.let(self.left.load(at + i), "query") for i in range(ROWS)]
+                for j, total in enumerate(sums):
+                    key = k.let(self.right.load(c * KEYS + self.x + j * shape.across), "key")
+                    total.set(total.get() + vector(*(dot(query, key) for query in queries)))
+        return [self.seen(start + self.x + j * shape.across, total.get()) for j, total in enumerate(sums)]
+
+    def seen(self, key: Expr, sums: Expr) -> Expr:
+        """Scores of a key, hidden from rows that do not see it."""
+        k, a = self.k, self.a
+        key, scores = k.let(key, "key"), k.let(a.score(sums, ROWS), "scores")
+
+        def visible(i: int) -> Expr:
+            return tirx.And(key <= self.last[i], key > a.first_pos + self.token[i] - a.window)
+
+        return k.let(vector(*(tirx.Select(visible(i), lane(scores, i), f32(HIDDEN)) for i in range(ROWS))), "scores")
+
+    def weigh(self, start: Expr, scores: list[Expr]) -> None:
+        """Scores become weights, relative to the rows' new maxima; what there is already is scaled to them."""
+        k, shape = self.k, self.shape
+        peak = scores[0]
+        for score in scores[1:]:
+            peak = tirx.max(peak, score)
+        now = k.let(tirx.max(self.peak.get(), self.agreed(peak, tirx.max)), "now")
+        old = k.let(builtin("exp", "float32x4", self.peak.get() - now), "old")
+        self.peak.set(now)
+        self.total.set(self.total.get() * old)
+        for j, score in enumerate(scores):
+            weight = k.let(builtin("exp", "float32x4", score - now), "weight")
+            self.total.set(self.total.get() + weight)
+            k.store(self.left, (self.x + j * shape.across) * shape.down + self.y, weight)
+        for i, outputs in enumerate(self.outputs):
+            for output in outputs:
+                output.set(output.get() * splat(lane(old, i)))
+
+    def agreed(self, own: Expr, combine: Callable[[Expr, Expr], Expr]) -> Expr:
+        """A vector of rows over all invocations that share them."""
+        k, shape = self.k, self.shape
+        k.barrier()
+        k.store(self.right, self.x * shape.down + self.y, own)
+        k.barrier()
+        result = k.register("float32x4", self.right.load(self.y))
+        with k.loop(1, shape.across) as x:
+            result.set(combine(result.get(), self.right.load(x * shape.down + self.y)))
+        return k.let(result.get(), "agreed")
+
+    def add_values(self, start: Expr) -> None:
+        k, a, shape, spec = self.k, self.a, self.shape, self.spec
+        with k.loop(0, KEYS, shape.staged_tokens) as first:
+            k.barrier()
+            with k.loop(k.thread, shape.staged_tokens * spec.quads, shape.threads) as i:
+                position = k.let(start + first + div(i, spec.quads), "position")
+                # Slots after the last position may hold anything, NaN too.
+                there = position < self.filled
+                number = self.number(
+                    a.values, k.let(tirx.min(position, self.filled - 1), "position"), mod(i, spec.quads)
+                )
+                k.store(self.right, i, tirx.Select(there, number, f32(0.0, 4)))
+            k.barrier()
+            with k.loop(0, shape.staged_tokens) as t:
+                weights = k.let(self.left.load((first + t) * shape.down + self.y), "weights")
+                for d, quad in enumerate(self.quad):
+                    value = self.right.load(t * spec.quads + tirx.min(quad, spec.quads - 1))
+                    value = k.let(value, "value")
+                    for i in range(ROWS):
+                        output = self.outputs[i][d]
+                        output.set(fma(splat(lane(weights, i)), value, output.get(), 4))
+
+    def number(self, pages: Pages, position: Expr, quad: Expr) -> Expr:
+        """A quad of a position's key or value."""
+        k, a = self.k, self.a
+        memory = a.k_pages if pages.kind == "k" else a.v_pages
+        block, slot = a.block(pages, position), k.let(mod(position, PAGE_TOKENS), "slot")
+        value = pages.load(k, memory, pages.at(block, slot, quad))
+        if pages.scaled:
+            value = value * splat(k.let(pages.scale(k, memory, block, slot, div(quad * 4, pages.group)), "scale"))
+        return k.let(value, "number")
+
+    def take(self, split: Expr, i: int, total: Expr, fold: Fold) -> None:
+        """A split's result of a row: folded, or left for the merge."""
+        k, a, spec = self.k, self.a, self.spec
+        peak, sums = lane(k.let(self.peak.get(), "peaks"), i), lane(total, i)
+        outputs = [output.get() for output in self.outputs[i]]
+        with k.when(a.folds):
+            fold.add(k.let(peak, "peak"), sums, outputs)
+        with k.when(tirx.And(tirx.Not(a.folds), self.row[i] < self.count)):
+            place = partial_place(a, split, self.token[i], mod(self.row[i], spec.group))
+            for quad, output in zip(self.quad, outputs, strict=True):
+                with k.when(quad < spec.quads):
+                    k.store(a.partials, place + quad, output)
+            with k.when(tirx.EQ(self.x, 0)):
+                k.store(a.partials, place + spec.quads, stats(k.let(peak, "peak"), sums))
