@@ -25,7 +25,7 @@ def _rows(count: int, size: int, ld: int) -> np.ndarray:
 def test_norms(size: int, ld: int, scale: float | None) -> None:
     x, residual = _rows(5, size, ld), _rows(5, size, ld)
     weight = np.linspace(0.5, 2, size, dtype=np.float32)
-    kernel = rms_norm(eps=1e-5, add=scale is not None, scale=scale or 1.0)
+    kernel = rms_norm(1e-5, add=scale is not None, scale=scale or 1.0)
     operands = [x, weight, *([residual] if scale is not None else [])]
     *_, y = run_kernel(kernel, [*operands, np.zeros_like(x)], [size, ld], 5)
     exact = x[:, :size].astype(np.float64)

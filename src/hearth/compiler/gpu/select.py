@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import relax
 
-from hearth.compiler.gpu.rules import RULES
+from hearth.compiler.gpu.rules import PREPARATIONS, RULES
 from hearth.compiler.gpu.selection import GpuSelection
 from hearth.compiler.passes.rewrite import Graph, operation, rewrite
 from hearth.errors import Unsupported
@@ -27,4 +27,8 @@ def select_kernels(module: Any, selection: GpuSelection) -> Any:
             raise Unsupported(f"The operation {name} cannot be compiled for GPUs yet.", why=f"It is in {value}.")
         return RULES[name](graph, value, selection)
 
-    return rewrite(module, rule)
+    def begin(graph: Graph) -> None:
+        for prepare in PREPARATIONS:
+            prepare(graph, selection)
+
+    return rewrite(module, rule, begin)

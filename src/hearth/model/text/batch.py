@@ -83,6 +83,8 @@ def inputs(vocab_size: int, limits: Limits, extras: Extras = NO_EXTRAS) -> tuple
 
 PROMPT_TOKENS = "prompt_tokens"
 """The symbol that counts the tokens of prompts, which stand before all others, where these are computed differently."""
+LONGEST_TILE = "longest_tile"
+"""The symbol that tells how many tokens the longest tile of a batch has: 1 where every sequence goes on by one."""
 
 
 def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False) -> dict[str, tuple[int, int]]:
@@ -102,6 +104,7 @@ def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False
         "items": (1, limits.max_tokens + limits.max_partials),
         "merges": (0, limits.max_partials),
         "block_table_stride": (1, pages),
+        LONGEST_TILE: (1, TILE_TOKENS),
         "pages": (1, 2**31 - 1),
         "page_tokens": (PAGE_TOKENS, PAGE_TOKENS),
         "tile_tokens": (TILE_TOKENS, TILE_TOKENS),

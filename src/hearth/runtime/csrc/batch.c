@@ -181,7 +181,11 @@ static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
     hth_item *items = items_of(session);
     hth_merge *merges = (hth_merge *)(void *)input_of(session, HTH_MERGES);
     uint64_t splits = 0;
-    for (uint32_t t = 0; t < num_tiles; ++t) splits += (uint64_t)items[t].split_end;
+    int32_t longest = 1;
+    for (uint32_t t = 0; t < num_tiles; ++t) {
+        splits += (uint64_t)items[t].split_end;
+        if (items[t].count > longest) longest = items[t].count;
+    }
     const uint64_t wanted = (uint64_t)ITEMS_PER_WORKER * session->model->device->workers(session);
     const int32_t most = (int32_t)((splits + wanted - 1) / wanted); /* splits of one item */
     uint32_t num_items = num_tiles, num_merges = 0, slots = 0;
@@ -200,6 +204,7 @@ static void cut_tiles(hearth_session *session, uint32_t num_tiles) {
         }
         slots += (uint32_t)needed;
     }
+    set_symbol(session, HTH_LONGEST_TILE, longest);
     set_symbol(session, HTH_NUM_ITEMS, num_items);
     set_symbol(session, HTH_NUM_MERGES, num_merges);
 }

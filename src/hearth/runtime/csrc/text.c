@@ -30,6 +30,7 @@ static const struct {
     [HTH_SPLIT_TOKENS] = {"split_tokens", CONSTANT, false},
     [HTH_NUM_EMBEDDINGS] = {"embeddings", 0, true},
     [HTH_PROMPT_TOKENS] = {"prompt_tokens", 0, true},
+    [HTH_LONGEST_TILE] = {"longest_tile", 1, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -193,6 +194,10 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     if (text->symbols[HTH_PROMPT_TOKENS] != HTH_ABSENT &&
         high_of(plan, text, HTH_PROMPT_TOKENS) != text->max_tokens) {
         return CORRUPT("prompt_tokens may be %u, tokens %u", high_of(plan, text, HTH_PROMPT_TOKENS), text->max_tokens);
+    }
+    if (text->symbols[HTH_LONGEST_TILE] != HTH_ABSENT && high_of(plan, text, HTH_LONGEST_TILE) != text->tile_tokens) {
+        return CORRUPT("longest_tile may be %u, tile_tokens %u", high_of(plan, text, HTH_LONGEST_TILE),
+                       text->tile_tokens);
     }
     if (high_of(plan, text, HTH_BLOCK_TABLE_STRIDE) < (text->max_position - 1) / text->page_tokens + 1) {
         return CORRUPT("block_table_stride is too small for position %u", text->max_position - 1);

@@ -30,6 +30,7 @@ typedef enum hth_text_symbol {
     HTH_SPLIT_TOKENS,
     HTH_NUM_EMBEDDINGS,
     HTH_PROMPT_TOKENS,
+    HTH_LONGEST_TILE,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 

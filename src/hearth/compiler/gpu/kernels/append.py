@@ -39,25 +39,31 @@ from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
 LANES = 16
 HEADS = 4
 """Of a workgroup."""
+PLACE_TOKENS = 64
+"""Of a workgroup of `token_places`."""
+Heads = Literal["qkv", "q", "kv"]
 PLACE, POSITION, LAST_SEEN, SEQUENCE = range(4)
 PLACE_FIELDS = 4
 """What `token_places` says of a token: page * 16 + slot, its position, the last that it sees, its sequence."""
+
+
+def places_name(*, ahead: bool) -> str:
+    return "token_places_ahead" if ahead else "token_places"
 
 
 def token_places(*, ahead: bool) -> GpuKernel:
     """Where each token's keys and values lie, and what it sees: once for all layers.
 
     Buffers: positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride]; with `ahead` last_seen i32 [t]; places
-    i32 [t][4], see `PLACE`. Scalars: tokens, stride. Unit: 64 tokens.
+    i32 [t][4], see `PLACE`. Scalars: tokens, stride. Unit: `PLACE_TOKENS` tokens.
     """
-    threads = 64
-    k = GpuKernel("token_places_ahead" if ahead else "token_places", threads=threads)
+    k = GpuKernel(places_name(ahead=ahead), threads=PLACE_TOKENS)
     positions, sequences = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
     table = k.buffer("block_table", "int32")
     last_seen = k.buffer("last_seen", "int32") if ahead else positions
     places = k.buffer("places", "int32")
     tokens, stride = k.scalar("tokens"), k.scalar("stride")
-    token = k.let(k.group * threads + k.thread, "token")
+    token = k.let(k.group * PLACE_TOKENS + k.thread, "token")
     with k.when(token < tokens):
         position, sequence = k.let(positions.load(token), "position"), k.let(sequences.load(token), "sequence")
         page = table.load(sequence * stride + div(position, PAGE_TOKENS))
@@ -82,7 +88,7 @@ class AppendSpec:
     q_scale: what queries are multiplied by.
     """
 
-    heads: Literal["qkv", "q", "kv"]
+    heads: Heads
     hp: int
     rotate: bool
     norm: Literal["head", "full"] | None

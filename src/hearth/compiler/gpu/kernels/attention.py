@@ -186,13 +186,17 @@ def stats(peak: Expr, total: Expr) -> Expr:
     return vector(peak, total, f32(0.0), f32(0.0))
 
 
+def merge_name(group: int, hp: int) -> str:
+    return f"attention_merge_g{group}_h{hp}"
+
+
 def attention_merge(group: int, hp: int) -> GpuKernel:
     """Folds the partial results of a tile, in the order of their splits.
 
     Buffers: P; merges i32 [.][4]; O f32 [token][ld]. Scalars: kv_heads, head_dim, ld. Unit: (merge, KV head).
     """
     threads, quads = 128, hp // 4
-    k = GpuKernel(f"attention_merge_g{group}_h{hp}", threads=threads)
+    k = GpuKernel(merge_name(group, hp), threads=threads)
     partials, merges, out = k.buffer("P", "float32x4"), k.buffer("merges", "int32"), k.buffer("O", "float32")
     kv_heads, head_dim, ld = (k.scalar(name) for name in ("kv_heads", "head_dim", "ld"))
     merge = k.let(div(k.group, kv_heads) * MERGE_FIELDS, "merge")

@@ -108,9 +108,13 @@ def decode_parts(spec: AttentionSpec) -> int:
     return _shape(spec).parts
 
 
+def decode_name(spec: AttentionSpec) -> str:
+    return f"attention_decode_{spec.name}"
+
+
 def attention_decode(spec: AttentionSpec) -> GpuKernel:
     """Buffers, scalars and unit: `attention.Attention`, with `decode_parts` parts."""
-    k = GpuKernel(f"attention_decode_{spec.name}", threads=THREADS)
+    k = GpuKernel(decode_name(spec), threads=THREADS)
     decode = _Decode(k, _shape(spec))
     with k.when(tirx.EQ(decode.a.count, 1)):
         decode.body()

@@ -105,10 +105,14 @@ def tile_parts(spec: AttentionSpec, tile_tokens: int) -> int:
     return _shape(spec, tile_tokens).parts
 
 
+def tile_name(spec: AttentionSpec, tile_tokens: int) -> str:
+    return f"attention_tile_t{tile_tokens}_{spec.name}"
+
+
 def attention_tile(spec: AttentionSpec, tile_tokens: int) -> GpuKernel:
     """Buffers, scalars and unit: `attention.Attention`, with `tile_parts` parts."""
     shape = _shape(spec, tile_tokens)
-    k = GpuKernel(f"attention_tile_t{tile_tokens}_{spec.name}", threads=shape.threads)
+    k = GpuKernel(tile_name(spec, tile_tokens), threads=shape.threads)
     tile = _Tile(k, shape)
     with k.when(tirx.And(tile.a.count > 1, tile.first_row < tile.count)):
         tile.body()

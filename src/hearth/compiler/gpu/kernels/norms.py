@@ -12,14 +12,17 @@ _MEETING = 16
 """Partial sums that are left for the second step."""
 
 
-def rms_norm(*, eps: float, add: bool, scale: float = 1.0) -> GpuKernel:
+def norm_name(eps: float, *, add: bool = False, scale: float = 1.0) -> str:
+    return "_".join(["rms_norm", in_name(eps), *(["add", in_name(scale)] if add else [])])
+
+
+def rms_norm(eps: float, *, add: bool = False, scale: float = 1.0) -> GpuKernel:
     """Y = norm(X) * weight, or with `add` Y = residual + scale * norm(X) * weight.
 
     Buffers: X f32 [m][ld]; weight f32 [size]; [residual f32 [m][ld]]; Y f32 [m][ld]. Scalars: size, ld (a multiple of
     4). Unit: row.
     """
-    parts = ["rms_norm", in_name(eps), *(["add", in_name(scale)] if add else [])]
-    k = GpuKernel("_".join(parts), threads=THREADS)
+    k = GpuKernel(norm_name(eps, add=add, scale=scale), threads=THREADS)
     x, weight = k.buffer("X", "float32x4"), k.buffer("weight", "float32x4")
     residual = k.buffer("residual", "float32x4") if add else None
     y = k.buffer("Y", "float32x4")

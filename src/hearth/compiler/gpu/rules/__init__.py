@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from hearth.compiler.gpu.rules import embedding, products
-from hearth.compiler.gpu.selection import Rule
+from collections.abc import Callable, Mapping
 
-_KINDS = (embedding, products)
+from hearth.compiler.gpu.rules import embedding, norms, paged_attention, products
+from hearth.compiler.gpu.selection import GpuSelection, Rule
+from hearth.compiler.passes.rewrite import Graph
 
-RULES: dict[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
+_KINDS = (embedding, norms, paged_attention, products)
+
+RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
+"""By the name of the operation, as `passes.rewrite.operation` gives it."""
+
+PREPARATIONS: tuple[Callable[[Graph, GpuSelection], None], ...] = (paged_attention.place_tokens,)
+"""What a function begins with that several of its operations read."""

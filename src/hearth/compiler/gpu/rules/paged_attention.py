@@ -1,0 +1,173 @@
+"""Attention of decoders: heads made ready and appended to the pages, attention over them, partial results folded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import relax, tirx
+
+from hearth.compiler.gpu.kernels.append import (
+    HEADS,
+    PLACE_FIELDS,
+    PLACE_TOKENS,
+    AppendSpec,
+    Heads,
+    append,
+    places_name,
+    token_places,
+)
+from hearth.compiler.gpu.kernels.attention import (
+    NO_WINDOW,
+    AttentionSpec,
+    attention_merge,
+    merge_name,
+    partial_width,
+)
+from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_name, decode_parts
+from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_name, tile_parts
+from hearth.compiler.gpu.kernels.rope import THREADS as ROPE_THREADS
+from hearth.compiler.gpu.kernels.rope import RopeTableSpec, rope_table
+from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
+from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
+from hearth.compiler.physical import call, columns_of, stride, tensor
+from hearth.compiler.work import Work
+from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS, TILE_TOKENS
+from hearth.model.text.kv_cache import padded_head
+
+_ATTENTION = "hearth.paged_attention"
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """What a `hearth.paged_attention` is given; lists are empty where it has none."""
+
+    q: Any
+    k: Any
+    v: Any
+    tables: list[Any]
+    norms: list[Any]
+    last_seen: list[Any]
+    positions: Any
+    token_seq: Any
+    items: Any
+    merges: Any
+    block_table: Any
+    k_pages: Any
+    v_pages: Any
+
+    @classmethod
+    def of(cls, value: Any) -> _Operands:
+        rest = arguments(value)
+
+        def taken(count: int) -> list[Any]:
+            nonlocal rest
+            some, rest = rest[:count], rest[count:]
+            return some
+
+        q, k, v = taken(3)
+        tables = taken(2 if attribute(value, "rope") else 0)
+        norms = taken(2 if attribute(value, "qk_norm") else 0)
+        last_seen = taken(1 if attribute(value, "ahead") else 0)
+        return cls(q, k, v, tables, norms, last_seen, *rest)
+
+
+def place_tokens(graph: Graph, s: GpuSelection) -> None:
+    """Notes where the tokens of a batch lie, which all layers read."""
+    value = next((value for _, value in graph.bindings if is_op(value, _ATTENTION)), None)
+    if value is None:
+        return
+    o = _Operands.of(value)
+    ahead, tokens = bool(o.last_seen), o.positions.ty.shape[0]
+    kernel = s.use(places_name(ahead=ahead), lambda: [token_places(ahead=ahead)])
+    s.kept["token_places", graph] = graph.emit(
+        call(
+            kernel,
+            [o.positions, o.token_seq, o.block_table, *o.last_seen],
+            tensor(tokens, PLACE_FIELDS, dtype="int32"), ceil_div(tokens, PLACE_TOKENS),
+            [tokens, o.block_table.ty.shape[1]], work=Work.of("token_places", tokens),
+        )
+    )  # fmt: skip
+
+
+def _rope_table(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    """Both results are one table."""
+    positions, inv_freq = arguments(value)
+    n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
+    streams = tuple(int(stream) for stream in attribute(value, "streams"))
+    columns = int(positions.ty.shape[1]) if streams else 1
+    spec = RopeTableSpec(float(attribute(value, "attention_factor")), streams, columns)
+    kernel = s.use(spec.name, lambda: [rope_table(spec)])
+    units, work = ceil_div(n * half, ROPE_THREADS), Work.of("rope_table", n, 3 * half)
+    table = graph.emit(call(kernel, [positions, inv_freq], tensor(n, 2, half), units, [half, n], work=work))
+    return relax.Tuple([table, table])
+
+
+def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[Any, Any, Any]:
+    """The rotated queries, and the pages, to which keys and values are appended: by one step where one product has left
+    all of them."""
+    heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
+    head_dim, tokens = int(attribute(value, "head_dim")), o.q.ty.shape[0]
+    hp, places, table = padded_head(head_dim), s.kept["token_places", graph], o.tables[:1]
+    half = int(table[0].ty.shape[1]) if table else 0
+    (q, off_q, ldq), (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.q, o.k, o.v))
+    rotated = tensor(kv_heads, tokens, heads // kv_heads, hp)
+
+    def step(which: Heads, operands: list[Any], out: Any, columns: list[int], **how: Any) -> Any:
+        spec = AppendSpec(
+            which,
+            hp,
+            rotate=bool(table),
+            norm=str(attribute(value, "qk_norm")) or None,  # type: ignore[arg-type]
+            eps=float(attribute(value, "epsilon")),
+            q_scale=float(attribute(value, "scale")),
+            kv_dtype=dtype_of(o.k_pages.ty),  # type: ignore[arg-type]
+        )
+        count = (heads if which != "kv" else 0) + (2 * kv_heads if which != "q" else 0)
+        scalars = [tokens, heads, kv_heads, head_dim, half, *columns]
+        work = Work.of("rope", tokens, 3 * count * head_dim, appends=which != "q")
+        kernel = s.use(spec.name, lambda: [append(spec)])
+        return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **how))
+
+    pages = [o.k_pages, o.v_pages]
+    if q.same_as(k) and k.same_as(v):
+        made = step("qkv", [q, *table, *o.norms, places, *pages], rotated, [ldq, ldq, off_q, off_k, off_v], written=2)
+        return made, *pages
+    # What reads these pages afterwards comes behind the step: they are its results.
+    types = [page.ty for page in pages]
+    operands = [k, v, *table, *o.norms[1:], places, *pages]
+    appended = step("kv", operands, types, [ldk, ldv, 0, off_k, off_v], in_place=True)
+    made = step("q", [q, *table, *o.norms[:1]], rotated, [ldq, 0, off_q, 0, 0])
+    return made, *(graph.emit(relax.TupleGetItem(appended, i)) for i in range(2))
+
+
+def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
+    o = _Operands.of(value)
+    heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
+    head_dim, window = int(attribute(value, "head_dim")), int(attribute(value, "window"))
+    n, group, hp = o.q.ty.shape[0], heads // kv_heads, padded_head(head_dim)
+    softcap = float(attribute(value, "softcap")) or None
+    spec = AttentionSpec(group, hp, dtype_of(o.k_pages.ty), SPLIT_TOKENS, softcap)  # type: ignore[arg-type]
+    ld = stride(heads * head_dim)
+    operands = [*_append(graph, value, o, s), o.items, s.kept["token_places", graph], o.block_table]
+    scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]
+    results = [tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp)), tensor(n, ld)]
+    # A product with the key, a product with the value.
+    work = Work("attention", pair_operations=4 * heads * head_dim, window=window)
+    items = o.items.ty.shape[0] * kv_heads
+    kernel = s.use(decode_name(spec), lambda: [attention_decode(spec)])
+    parts = graph.emit(call(kernel, operands, results, items * decode_parts(spec), scalars, work=work))
+    # Where every tile is a single token there is nothing else to do.
+    units = items * tile_parts(spec, TILE_TOKENS) * more_than(tirx.Var(LONGEST_TILE, "int64"), 1)
+    kernel = s.use(tile_name(spec, TILE_TOKENS), lambda: [attention_tile(spec, TILE_TOKENS)])
+    operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
+    parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
+    left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
+    kernel = s.use(merge_name(group, hp), lambda: [attention_merge(group, hp)])
+    return call(
+        kernel, [left, o.merges, done], tensor(n, ld), o.merges.ty.shape[0] * kv_heads, [kv_heads, head_dim, ld],
+        in_place=True, work=Work("attention_merge"),
+    )  # fmt: skip
+
+
+RULES: dict[str, Rule] = {"hearth.rope_table": _rope_table, _ATTENTION: _paged_attention}
