@@ -141,3 +141,9 @@ class UntrustedBundle(HearthError):
     """A bundle is a program, and nobody has said that this one may be run."""
 
     exit_code = 15
+
+
+class DeviceError(HearthError):
+    """A GPU cannot be had, was lost, has too little memory, or refuses what a bundle asks of it."""
+
+    exit_code = 16

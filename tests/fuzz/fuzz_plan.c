@@ -2,12 +2,12 @@
 //
 // With clang, by libFuzzer (the seeds are plan.bin files):
 //     clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -DHEARTH_LIBFUZZER -I src/hearth/runtime/csrc
-//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -o /tmp/fuzz_plan
+//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -ldl -o /tmp/fuzz_plan
 //     /tmp/fuzz_plan -max_len=65536 -timeout=5 -malloc_limit_mb=64 SEED_FOLDER
 //
 // With any compiler, by the simple mutation below (the tests run it so, for a short while):
 //     cc -g -O1 -std=c11 -fsanitize=address,undefined -I src/hearth/runtime/csrc
-//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -o /tmp/fuzz_plan
+//         tests/fuzz/fuzz_plan.c src/hearth/runtime/csrc/*.c -lm -lpthread -ldl -o /tmp/fuzz_plan
 //     /tmp/fuzz_plan PLAN.bin 1000000 [first seed]
 
 #if !defined(_POSIX_C_SOURCE)

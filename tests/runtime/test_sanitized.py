@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 FUZZER = HERE.parent / "fuzz" / "fuzz_plan.c"
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+LIBRARIES = ["-lm", "-lpthread", "-ldl"]
 FLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", *WARNINGS]
 
 
@@ -43,7 +44,17 @@ def compiler_with(sanitizers: str, folder: Path) -> list[str]:
 def build(command: list[str], sources: list[Path], program: Path) -> None:
     runtime = sorted(CSRC.glob("*.c"))
     done = subprocess.run(
-        [*command, *FLAGS, f"-I{CSRC}", *map(str, [*sources, *runtime]), "-o", str(program), "-lm", "-lpthread"],
+        [
+            *command,
+            *FLAGS,
+            f"-I{CSRC}",
+            *map(str, [*sources, *runtime]),
+            "-o",
+            str(program),
+            "-lm",
+            "-lpthread",
+            "-ldl",
+        ],
         capture_output=True,
         text=True,
         check=False,

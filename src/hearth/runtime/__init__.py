@@ -5,16 +5,20 @@ sampling and no scheduling. The C code is compiled into each bundle's own librar
 drift apart: `Model` loads that library. `Session` runs any function of a model, `TextSession` a language model.
 """
 
-from hearth.runtime.info import FunctionInfo, ModelInfo, StateInfo, TensorInfo
+from hearth.runtime.devices import devices
+from hearth.runtime.info import DeviceInfo, FunctionInfo, GpuInfo, ModelInfo, StateInfo, TensorInfo
 from hearth.runtime.memory import available_bytes, require, total_bytes
 from hearth.runtime.model import Loading, Model
-from hearth.runtime.session import Session, StepProfile
+from hearth.runtime.session import Counters, Session, StepProfile
 from hearth.runtime.text import ForwardResult, TextInfo, TextSession
 from hearth.runtime.threads import default_threads
 
 __all__ = [
+    "Counters",
+    "DeviceInfo",
     "ForwardResult",
     "FunctionInfo",
+    "GpuInfo",
     "Loading",
     "Model",
     "ModelInfo",
@@ -26,6 +30,7 @@ __all__ = [
     "TextSession",
     "available_bytes",
     "default_threads",
+    "devices",
     "require",
     "total_bytes",
 ]

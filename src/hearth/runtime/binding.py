@@ -8,22 +8,23 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hearth.errors import (
     BundleMismatch,
     CorruptFile,
+    DeviceError,
     HearthError,
     NotEnoughMemory,
     StorageError,
     UsageError,
 )
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
-OK, INVALID, CORRUPT, MEMORY, IO, MISMATCH, CANCELLED, INTERNAL = range(8)
+OK, INVALID, CORRUPT, MEMORY, IO, MISMATCH, CANCELLED, INTERNAL, DEVICE = range(9)
 
 ProgressCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
 
@@ -45,6 +46,9 @@ class OpenOptions(_Sized):
         ("progress", ProgressCallback),
         ("progress_user", c_void_p),
         ("isa", c_char_p),
+        ("device", c_char_p),
+        ("gpu_library", c_char_p),
+        ("gpu_features", c_char_p),
     ]
 
 
@@ -92,12 +96,17 @@ class Batch(_Sized):
         ("block_table", c_void_p),
         ("logit_rows", c_void_p),
         ("num_embeddings", c_uint32),
-        ("reserved2", c_uint32),
+        ("outputs", c_uint32),
         ("embeddings", c_void_p),
         ("embedded_tokens", c_void_p),
         ("last_seen", c_void_p),
         ("rope_positions", c_void_p),
     ]
+
+
+OUTPUTS = {"logits": 1, "argmax": 2, "hidden": 4}
+NO_OUTPUTS = 8
+"""Bits of `hearth_outputs`."""
 
 
 class View(ctypes.Structure):
@@ -130,9 +139,26 @@ class StepProfileRecord(ctypes.Structure):
     ]
 
 
+class Counters(_Sized):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("dispatches", c_uint32),
+        ("passes", c_uint32),
+        ("submits", c_uint32),
+        ("writes", c_uint32),
+        ("objects", c_uint32),
+        ("written_bytes", c_uint64),
+        ("read_bytes", c_uint64),
+        ("planned_bytes", c_uint64),
+        ("allocated_bytes", c_uint64),
+        ("encode_ns", c_uint64),
+    ]
+
+
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_abi_version": (c_uint32, []),
     "hearth_error": (c_char_p, []),
+    "hearth_devices": (c_int32, [c_char_p, c_char_p, POINTER(c_size_t)]),
     "hearth_open": (c_int32, [c_char_p, POINTER(OpenOptions), POINTER(c_void_p)]),
     "hearth_open_memory": (
         c_int32,
@@ -149,6 +175,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "hearth_apply_mask": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "hearth_profile": (None, [c_void_p, c_int32]),
     "hearth_profile_read": (c_int32, [c_void_p, c_uint32, POINTER(StepProfileRecord)]),
+    "hearth_read_counters": (c_int32, [c_void_p, POINTER(Counters)]),
     "hearth_read_bandwidth": (c_int32, [c_uint32, c_uint64, c_uint32, POINTER(c_double)]),
     "hearth_compute_peak": (c_int32, [c_void_p, c_int32, c_uint32, c_uint32, POINTER(c_double)]),
     "hearth_session_clear_states": (None, [c_void_p]),
@@ -229,4 +256,6 @@ def raise_error(status: int, what: str, why: str) -> NoReturn:
         raise StorageError(what, why=why)
     if status == MISMATCH:
         raise BundleMismatch(what, why=why, hint="Compile the model again: hearth compile MODEL")
+    if status == DEVICE:
+        raise DeviceError(what, why=why, hint="Use another device (`hearth doctor` lists them), or the processor.")
     raise HearthError(what, why=why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,60 @@ class StateInfo:
 
 
 @dataclass(frozen=True)
+class GpuInfo:
+    """A GPU, as its driver describes it.
+
+    Attributes:
+        index: N in the device `gpu:N`.
+        name, driver: the driver's words.
+        type: `discrete`, `integrated`, `cpu` (a program that plays a GPU) or `other`.
+        backend: `vulkan`, `metal`, `d3d12` or `opengl`.
+        vendor_id, device_id: of PCI.
+        features: of `f16`, `subgroups`, `dot4`.
+        timestamps: whether the steps of a plan can be timed.
+        limits: `buffer_bytes`, `binding_bytes`, `storage_buffers`, `workgroup_bytes`, `invocations`, `workgroups`.
+    """
+
+    index: int
+    name: str
+    type: str
+    backend: str
+    driver: str
+    vendor_id: int
+    device_id: int
+    features: tuple[str, ...]
+    timestamps: bool
+    limits: Mapping[str, int]
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> GpuInfo:
+        """One of the objects that `hearth_devices` lists."""
+        return cls(**dict(described, features=tuple(described["features"])))
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a model runs on.
+
+    Attributes:
+        kind: `cpu` or `gpu`.
+        gpu: None on the processor.
+        variants: what kernels of a GPU use beyond the core, of those that do.
+    """
+
+    kind: str
+    gpu: GpuInfo | None = None
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> DeviceInfo:
+        """What `hearth_describe` says of the device."""
+        gpu = GpuInfo.of(described["adapter"]) if "adapter" in described else None
+        variants = {kernel: tuple(features) for kernel, features in described.get("variants", {}).items()}
+        return cls(described["kind"], gpu, variants)
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What a bundle's plan says about itself.
 
@@ -99,8 +153,9 @@ class ModelInfo:
         arena_bytes: memory for intermediate results, for each session.
         scratch_bytes_per_thread: more of it, for each thread of a session.
         num_steps, num_kernels, num_weights: lengths of the plan's tables.
-        isa: the instruction set whose kernels are in use.
+        isa: the instruction set whose kernels are in use; `wgsl` on a GPU.
         isas: those that the bundle has kernels for, best first.
+        device: what the model runs on.
         abi_version: version of the C API in the bundle's library.
     """
 
@@ -115,6 +170,7 @@ class ModelInfo:
     num_weights: int
     isa: str
     isas: tuple[str, ...]
+    device: DeviceInfo
     abi_version: int
 
     @classmethod
@@ -125,7 +181,8 @@ class ModelInfo:
         described["symbols"] = {name: tuple(bounds) for name, bounds in described["symbols"].items()}
         described["states"] = tuple(StateInfo(**state) for state in described["states"])
         described["isas"] = tuple(described["isas"])
-        return cls(**{field.name: described[field.name] for field in fields(cls)})
+        described["device"] = DeviceInfo.of(described["device"])
+        return cls(**{each.name: described[each.name] for each in fields(cls)})
 
     def unit_bytes(self, symbol: str) -> int:
         """Memory for one more unit of all states that `symbol` counts."""

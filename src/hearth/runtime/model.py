@@ -13,6 +13,7 @@ from typing import Any
 
 from hearth.errors import UsageError
 from hearth.runtime import binding
+from hearth.runtime import gpu_library as gpu_driver
 from hearth.runtime.info import ModelInfo
 
 _PROGRESS_INTERVAL_S = 0.05
@@ -48,8 +49,12 @@ class Loading:
         load_threads: int = 0,
         memory_limit_bytes: int = 0,
         isa: str | None = None,
+        device: str = "cpu",
+        gpu_library: str | os.PathLike[str] | None = None,
+        gpu_features: str | None = None,
     ) -> None:
         self._path = Path(bundle_dir)
+        driver = _gpu_library(device, gpu_library)
         self._library = binding.load_library(binding.library_path(self._path))
         self._stop, self._finished = threading.Event(), threading.Event()
         self._reached = (-1, -1)
@@ -60,6 +65,9 @@ class Loading:
             load_threads=load_threads,
             memory_limit_bytes=memory_limit_bytes,
             isa=None if isa is None else isa.encode(),
+            device=device.encode(),
+            gpu_library=None if driver is None else os.fsencode(driver),
+            gpu_features=None if gpu_features is None else gpu_features.encode(),
         )
         options.progress = binding.ProgressCallback(self._on_progress)
         threading.Thread(target=self._work, args=[options], name="hearth-open", daemon=True).start()
@@ -126,11 +134,17 @@ class Model:
         memory_limit_bytes: refuse to hold more than this, sessions included; 0 is no limit.
         isa: which instruction set's kernels to use, of those that the bundle has; None: the best that this processor
             runs.
+        device: `cpu`; `gpu`, the first discrete GPU, else the first of any kind; `gpu:N`, that of `devices` with the
+            index N.
+        gpu_library: libwgpu_native, which drives GPUs; None: that of the installed package (`gpu_library.find`).
+        gpu_features: which of `f16`, `subgroups` and `dot4`, joined by `+`, kernels of a GPU may use where it has them;
+            None: none.
 
     Raises:
         CorruptFile: plan or weights are damaged.
         BundleMismatch: the library is for another machine, processor or version, or does not fit the plan.
-        UsageError: the bundle has no kernels for `isa`.
+        UsageError: the bundle has no kernels for `isa`; there is no such device.
+        DeviceError: the GPU cannot be had, has too little memory or refuses the bundle's kernels.
         NotEnoughMemory: the weights do not fit.
         StorageError: a file cannot be read.
     """
@@ -146,9 +160,19 @@ class Model:
         load_threads: int = 0,
         memory_limit_bytes: int = 0,
         isa: str | None = None,
+        device: str = "cpu",
+        gpu_library: str | os.PathLike[str] | None = None,
+        gpu_features: str | None = None,
     ) -> None:
         loading = Loading(
-            bundle_dir, use_mmap=use_mmap, load_threads=load_threads, memory_limit_bytes=memory_limit_bytes, isa=isa
+            bundle_dir,
+            use_mmap=use_mmap,
+            load_threads=load_threads,
+            memory_limit_bytes=memory_limit_bytes,
+            isa=isa,
+            device=device,
+            gpu_library=gpu_library,
+            gpu_features=gpu_features,
         )
         self._take(loading._wait(progress))
 
@@ -201,6 +225,11 @@ class Model:
     def add_session(self, session: Any) -> None:
         """Remembers a session, to close it with the model."""
         self._sessions.add(session)
+
+
+def _gpu_library(device: str, given: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """What drives the device, where something has to."""
+    return gpu_driver.find() if given is None and device != "cpu" else given
 
 
 def _close(library: ctypes.CDLL, pointer: int | None) -> None:

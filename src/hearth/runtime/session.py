@@ -6,7 +6,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,6 +39,33 @@ class StepProfile:
     time_ns: int
 
 
+@dataclass(frozen=True)
+class Counters:
+    """What the last call of a session had a GPU do, and the GPU's memory; all 0 on the processor.
+
+    Attributes:
+        dispatches: steps that ran.
+        passes, submits: compute passes, and how often commands were handed over.
+        writes: from this program's memory to the GPU's.
+        objects: made on the GPU beside a command encoder, its passes and a command buffer.
+        written_bytes, read_bytes: what went over and came back.
+        planned_bytes: memory of the model and this session, as the plan has it.
+        allocated_bytes: of all buffers that were made for them.
+        encode_ns: from the first write to the submit.
+    """
+
+    dispatches: int
+    passes: int
+    submits: int
+    writes: int
+    objects: int
+    written_bytes: int
+    read_bytes: int
+    planned_bytes: int
+    allocated_bytes: int
+    encode_ns: int
+
+
 class SessionHandle:
     """A `hearth_session`, given back when the session is closed and no view of its memory is left."""
 
@@ -60,6 +87,7 @@ class Session:
     Raises:
         NotEnoughMemory: the session's memory cannot be had.
         UsageError: a number is out of range, a size is missing or not known.
+        DeviceError: the GPU has too little memory, was lost or refuses the plan.
     """
 
     def __init__(self, model: Model, sizes: Mapping[str, int] | None = None, *, threads: int | None = None) -> None:
@@ -139,6 +167,14 @@ class Session:
             names = (record.function.decode(), record.label.decode(), record.kernel.decode())
             steps.append(StepProfile(*names, record.calls, record.time_ns))
         return steps
+
+    def read_counters(self) -> Counters:
+        """What the last call had a GPU do."""
+        handle = self.open_handle()
+        counters = binding.Counters()
+        status = handle.library.hearth_read_counters(handle.pointer, ctypes.byref(counters))
+        binding.check(handle.library, status, "The counters cannot be read.")
+        return Counters(**{each.name: getattr(counters, each.name) for each in fields(Counters)})
 
     def close(self) -> None:
         """Ends the threads and gives the memory back, once no view that a run gave out is left."""

@@ -130,7 +130,7 @@ class ForwardResult:
     """What a forward computed: views into the session's memory, overwritten by its next run. Copy what must stay.
 
     A view is made when it is asked for: a decode step needs few, and making one costs as much as a small kernel.
-    It has no rows when the plan does not give that output (`TextInfo.outputs`).
+    It has no rows when the plan does not give that output (`TextInfo.outputs`), or it was not wanted.
     """
 
     def __init__(self, handle: SessionHandle, output: binding.Output) -> None:
@@ -203,7 +203,7 @@ class TextSession(Session):
             embedded_tokens: (m,) indices of those tokens in the batch, ascending.
             last_seen: (n,) the last position that each token sees, where that is not its own.
             rope_positions: (n, rope_streams) what each token turns by, where that is not its position.
-            wanted: names of the outputs that will be read; on a CPU all of them can be.
+            wanted: names of the outputs that will be read: others have no rows.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -230,6 +230,7 @@ class TextSession(Session):
             block_table=address(table),
             logit_rows=address(rows),
             num_prompt_tokens=num_prompt_tokens,
+            outputs=sum(binding.OUTPUTS[name] for name in wanted) or binding.NO_OUTPUTS,
         )
         if embeddings is not None and embeddings.shape[0]:
             places = _int32(embedded_tokens, "embedded_tokens", 1)
@@ -245,8 +246,6 @@ class TextSession(Session):
             turned_by = _int32(rope_positions, "rope_positions", 2)
             _check_rope_positions(turned_by, ids.size, self.info.rope_streams)
             batch.rope_positions = address(turned_by)
-        else:  # libraries of bundles that were compiled before there was such an input do not know of it
-            batch.struct_size = binding.Batch.rope_positions.offset
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         binding.check(handle.library, status, "The batch cannot be run.")

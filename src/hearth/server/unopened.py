@@ -8,6 +8,7 @@ from hearth.errors import (
     BundleMismatch,
     CompileError,
     CorruptFile,
+    DeviceError,
     HearthError,
     ModelNotFound,
     NetworkError,
@@ -28,6 +29,7 @@ _REASONS: Final[tuple[tuple[type[HearthError], str], ...]] = (
     (BundleMismatch, "it was compiled for something else"),
     (UntrustedBundle, "it was compiled elsewhere, and nobody said to trust it"),
     (CompileError, "it cannot be compiled"),
+    (DeviceError, "the GPU that it is to run on cannot be had"),
 )
 
 

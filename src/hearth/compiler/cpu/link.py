@@ -287,7 +287,14 @@ class _Compiler:
             # Hides the kernels' symbols as well, and drops what nothing calls.
             exports = library.with_name("exports.map")
             exports.write_text("{ global: hearth_*; local: *; };\n", encoding="ascii")
-            flags += ["-lpthread", f"-Wl,--version-script={exports}", "-Wl,--gc-sections", "-Wl,-s", "-Wl,-z,defs"]
+            flags += [
+                "-lpthread",
+                "-ldl",
+                f"-Wl,--version-script={exports}",
+                "-Wl,--gc-sections",
+                "-Wl,-s",
+                "-Wl,-z,defs",
+            ]
             flags += [f"-Wl,-soname,{library.name}"]
         self._run([*map(str, inputs), *flags], cwd=library.parent)
 

@@ -6,8 +6,6 @@
 #ifndef HEARTH_DEVICE_H
 #define HEARTH_DEVICE_H
 
-#include <stdbool.h>
-
 #include "json.h"
 #include "plan.h"
 
@@ -50,9 +48,19 @@ typedef struct hth_device {
     /* Times of steps: all set to zero, one read. */
     void (*reset_profile)(hearth_session *session);
     void (*read_profile)(const hearth_session *session, uint32_t step, uint64_t *calls, uint64_t *time_ns);
+
+    /* Appends a list of all there are; NULL: there is one. */
+    hearth_status (*list)(const char *gpu_library, hth_json *json);
+
+    /* Fills what is not zero; NULL: all is. */
+    void (*read_counters)(const hearth_session *session, hearth_counters *counters);
 } hth_device;
 
-/* The processor: steps are shared by a team of threads (device_cpu.c). */
-extern const hth_device hth_cpu_device;
+/* The processor: steps are shared by a team of threads (device_cpu.c). A GPU, through WebGPU (device_gpu.c), where the
+ * system can load what drives it. */
+extern const hth_device hth_cpu_device, hth_gpu_device;
+
+/* The device that hearth_open_options.device names; NULL: the processor. */
+hearth_status hth_device_find(const char *name, const hth_device **device);
 
 #endif

@@ -86,7 +86,7 @@ static void cpu_describe(const hearth_model *model, hth_json *json) {
         if (i > 0) hth_json_append(json, ", ");
         hth_json_append_string(json, hearth_kernel_sets[i].isa);
     }
-    hth_json_append(json, "]");
+    hth_json_append(json, "], \"device\": {\"kind\": \"cpu\"}");
 }
 
 uint64_t hearth_weights_huge_bytes(const hearth_model *model) {

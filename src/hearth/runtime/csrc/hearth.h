@@ -1,4 +1,4 @@
-/* hearth.h: run a Hearth bundle from C, or from anything that can call C.
+/* hearth.h: run a Hearth bundle from C, or from anything that can call C: on the processor or a GPU.
  *
  * A bundle is a folder that `hearth compile` made: a launch plan (plan.bin), packed weights (weights.bin) and the shared
  * library that holds this API together with the kernels compiled for that model. Load the library of the bundle, then:
@@ -42,7 +42,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a caller compiled against the old header could not use the new library. */
-#define HEARTH_ABI_VERSION 3u
+#define HEARTH_ABI_VERSION 4u
 
 typedef enum hearth_status {
     HEARTH_OK = 0,
@@ -52,7 +52,8 @@ typedef enum hearth_status {
     HEARTH_IO = 4,        /* a file is missing or cannot be read */
     HEARTH_MISMATCH = 5,  /* the files of the bundle do not belong together, or to this version */
     HEARTH_CANCELLED = 6, /* the progress callback asked to stop */
-    HEARTH_INTERNAL = 7   /* a kernel or the operating system failed in a way that should not happen */
+    HEARTH_INTERNAL = 7,  /* a kernel or the operating system failed in a way that should not happen */
+    HEARTH_DEVICE = 8     /* a GPU cannot be had, was lost, has no memory for it, or refused what the bundle asks of it */
 } hearth_status;
 
 typedef struct hearth_model hearth_model;
@@ -62,6 +63,17 @@ HEARTH_API uint32_t hearth_abi_version(void);
 
 /* What went wrong in the last call of this thread that did not answer HEARTH_OK. Never NULL; valid until the next one. */
 HEARTH_API const char *hearth_error(void);
+
+/* ---- devices ---- */
+
+/* Writes a JSON list of the GPUs that the library at `gpu_library` (NULL: as the system finds it) shows:
+ * [{"index", "name", "type": "discrete", "integrated", "cpu" (a program that plays one) or "other",
+ *   "backend": "vulkan", "metal", "d3d12" or "opengl" (only where there is nothing else), "driver", "vendor_id", "device_id",
+ *   "features": [of "f16", "subgroups", "dot4"], "timestamps": whether steps can be timed,
+ *   "limits": {"buffer_bytes", "binding_bytes", "storage_buffers", "workgroup_bytes", "invocations", "workgroups"}}]
+ * to `json`, which has room for *size bytes, and their number with the ending zero to *size. HEARTH_INVALID where the room is
+ * too small, which 64 KiB never are. */
+HEARTH_API hearth_status hearth_devices(const char *gpu_library, char *json, size_t *size);
 
 /* ---- models ---- */
 
@@ -80,12 +92,19 @@ typedef struct hearth_open_options {
     void *progress_user;
     const char *isa;             /* which instruction set's kernels to use, of those that the library has; NULL: the
                                     best that this processor runs */
+    const char *device;          /* what computes: NULL or "cpu"; "gpu": the first discrete GPU, else the first that is a
+                                    part of the processor, else the first of any kind; "gpu:N": that of hearth_devices
+                                    with the index N */
+    const char *gpu_library;     /* path of libwgpu_native, version 29, which drives GPUs; NULL: as the system finds it */
+    const char *gpu_features;    /* which of "f16", "subgroups" and "dot4", joined by '+', variants of a GPU's kernels may
+                                    use where the adapter has them; NULL or "core": none */
 } hearth_open_options;
 
 /* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. The plan has to be the one that the library was
  * compiled with, and the weights of the size that it says: a damaged file, or one of another bundle, is refused with
  * HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several instruction sets; one that has none for this
- * processor is refused with HEARTH_MISMATCH. On failure *model is NULL. */
+ * processor is refused with HEARTH_MISMATCH. On a GPU the plan is `bundle_dir`/gpu/plan.bin and the kernels are compiled by
+ * its driver from gpu/kernels.wgsl; use_mmap, load_threads and isa then say nothing. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* The same for a bundle whose files the caller has in memory: out of an archive, a download, or where there are no files.
@@ -102,7 +121,9 @@ HEARTH_API hearth_status hearth_open_memory(const void *plan, uint64_t plan_byte
  *  "symbols": {name: [lowest, highest value]},
  *  "states": [{"name", "unit": the symbol that counts its units, "unit_bytes"}],
  *  "weights_bytes", "arena_bytes", "scratch_bytes_per_thread", "num_steps", "num_kernels", "num_weights",
- *  "isa": the instruction set in use, "isas": [those that the library has, best first]}
+ *  "isa": the instruction set in use, "isas": [those that the library has, best first]: on a GPU "wgsl",
+ *  "device": {"kind": "cpu"}, or of a GPU {"kind": "gpu", "adapter": as in hearth_devices, "variants": {kernel: [features of
+ *            the variant in use]} of those that are not core}}
  * TENSOR: {"name", "dtype": "f32", "i32", "u8", "i8" or "f16", "shape": [a number, or an expression over symbols as text],
  * "most": [the largest number of each axis]}, of an input whose values are checked also "low" and "high" (number or
  * expression, both included) and, if values may never fall and run from low to high, "ascending": true; of one that is not
@@ -126,7 +147,8 @@ typedef struct hearth_size {
 
 typedef struct hearth_session_options {
     uint32_t struct_size;
-    uint32_t threads;         /* threads that compute, the caller's included; 0: one for each processor in the affinity mask */
+    uint32_t threads;         /* threads that compute, the caller's included; 0: one for each processor in the affinity mask.
+                                 On a GPU it says nothing */
     const hearth_size *sizes; /* [num_sizes]: one for each unit that the model's states have; NULL when there are none */
     uint32_t num_sizes;
     uint32_t reserved; /* 0 */
@@ -172,6 +194,14 @@ HEARTH_API hearth_status hearth_run(hearth_session *session, const char *functio
 
 /* ---- running a language model ---- */
 
+/* What a forward is to answer. HEARTH_NOTHING alone: it only leaves keys and values behind. */
+typedef enum hearth_outputs {
+    HEARTH_LOGITS = 1,
+    HEARTH_ARGMAX = 2,
+    HEARTH_HIDDEN = 4,
+    HEARTH_NOTHING = 8
+} hearth_outputs;
+
 /* A batch of tokens of any mixture of sequences: chunks of prompts, single decode tokens, tokens to verify.
  *
  * max_tokens is the highest value of the symbol tokens of hearth_describe, max_seqs that of sequences, max_logit_rows that of
@@ -196,7 +226,8 @@ typedef struct hearth_batch {
                                       a sequence that has tokens in the batch must be given */
     const int32_t *logit_rows;     /* [num_logit_rows], indices of tokens; may be NULL when there are none */
     uint32_t num_embeddings;       /* 0 .. the highest value of the symbol embeddings; 0 where there is none */
-    uint32_t reserved2;            /* 0 */
+    uint32_t outputs;              /* bits of hearth_outputs: those that are wanted; 0: all that the model has. On a GPU
+                                      nothing else is brought back */
     const float *embeddings;       /* [num_embeddings][hidden_size]: what the model is to take in place of what its table
                                       has for a token, such as what another function of the model makes of a picture */
     const int32_t *embedded_tokens; /* [num_embeddings], indices of the tokens that these stand for, ascending */
@@ -210,7 +241,7 @@ typedef struct hearth_batch {
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any
- * function of the session. data is NULL when the plan has no such output. */
+ * function of the session. data is NULL when the plan has no such output, or it was not wanted. */
 typedef struct hearth_view {
     const void *data;
     uint32_t dtype; /* hearth_dtype */
@@ -248,11 +279,29 @@ typedef struct hearth_step_profile {
     uint64_t time_ns;     /* in total */
 } hearth_step_profile;
 
-/* Switches the timing of steps on (which sets all times to zero) or off. Costs two clock readings a step. */
+/* Switches the timing of steps on (which sets all times to zero) or off. Costs two clock readings a step; on a GPU each step
+ * is then a pass of its own, and where the adapter has no timestamps all times stay zero. */
 HEARTH_API void hearth_profile(hearth_session *session, int32_t enable);
 
 /* The profile of step `index`, from 0 and through all functions; HEARTH_INVALID past the last. */
 HEARTH_API hearth_status hearth_profile_read(const hearth_session *session, uint32_t index, hearth_step_profile *profile);
+
+/* What the last call of a session had a GPU do, and what memory of the GPU is in use. All zero on the processor. */
+typedef struct hearth_counters {
+    uint32_t struct_size;
+    uint32_t dispatches;   /* steps that ran */
+    uint32_t passes;       /* compute passes */
+    uint32_t submits;
+    uint32_t writes;       /* from this program's memory to the GPU's */
+    uint32_t objects;      /* made on the GPU beside a command encoder, passes and a command buffer */
+    uint64_t written_bytes, read_bytes;
+    uint64_t planned_bytes;   /* of the model and this session, as the plan has it */
+    uint64_t allocated_bytes; /* of all buffers that were made for them */
+    uint64_t encode_ns;       /* from the first write to the submit */
+} hearth_counters;
+
+/* Not while a function runs in this session. */
+HEARTH_API hearth_status hearth_read_counters(const hearth_session *session, hearth_counters *counters);
 
 /* Reads a buffer of `bytes` in huge pages `rounds` times with a thread team of its own and writes the bandwidth of each
  * round, in bytes a second, to `bytes_per_second`. What a decode step can at best reach on this machine. */
@@ -267,7 +316,7 @@ HEARTH_API hearth_status hearth_compute_peak(const hearth_model *model, hearth_a
                                              uint32_t rounds, double *operations_per_second);
 
 /* Writes zeros to all states, so that all of them are in memory: to measure how fast tokens follow a long context without
- * computing the context. Not while a function runs in this session. */
+ * computing the context. Not while a function runs in this session. A GPU that fails here fails in the next call, too. */
 HEARTH_API void hearth_session_clear_states(hearth_session *session);
 
 #ifdef __cplusplus

@@ -50,12 +50,15 @@ static hearth_status open_folder(hearth_model *model, const char *dir, const hea
 
 /* A model in which nothing is open yet. */
 static hearth_status new_model(const hearth_open_options *given, hearth_open_options *known, hearth_model **model) {
-    const hearth_status status = hth_options_read(known, sizeof *known, given, "hearth_open_options");
+    hearth_status status = hth_options_read(known, sizeof *known, given, "hearth_open_options");
+    if (status != HEARTH_OK) return status;
+    const hth_device *device = NULL;
+    status = hth_device_find(known->device, &device);
     if (status != HEARTH_OK) return status;
     *model = calloc(1, sizeof **model);
     if (*model == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a model");
     atomic_store(&(*model)->references, 1);
-    (*model)->device = &hth_cpu_device;
+    (*model)->device = device;
     (*model)->budget.limit_bytes = known->memory_limit_bytes;
     return HEARTH_OK;
 }

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "memory.h"
 #include "plan.h"
+#include "utf8.h"
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: " __VA_ARGS__)
 
@@ -23,28 +24,12 @@ static bool is_public_name(const char *name) {
     return length >= 1 && length <= HTH_MAX_NAME;
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 if there is none (Unicode, table 3-7: no overlong forms, no surrogates). */
-static uint32_t utf8_length(const uint8_t *text, uint64_t left) {
-    const uint8_t first = text[0];
-    const uint32_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-    if (length == 0 || length > left) return 0;
-    if (length > 1) {
-        const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-        const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if (text[1] < low || text[1] > high) return 0;
-    }
-    for (uint32_t i = 2; i < length; ++i) {
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    }
-    return length;
-}
-
 static hearth_status check_strings(const hth_plan *p) {
     const uint64_t size = p->header->num_strings_bytes;
     /* One zero at the very end ends every string that begins inside. */
     if (size > 0 && p->strings[size - 1] != 0) return CORRUPT("the last string has no end");
     for (uint64_t i = 0; i < size;) {
-        const uint32_t length = utf8_length((const uint8_t *)p->strings + i, size - i);
+        const uint32_t length = hth_utf8_length((const uint8_t *)p->strings + i, size - i);
         if (length == 0) return CORRUPT("its strings are no UTF-8 at byte %llu", (unsigned long long)i);
         i += length;
     }

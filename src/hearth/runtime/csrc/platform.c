@@ -9,6 +9,7 @@
 #error "Hearth's C runtime does not run on Windows yet: platform.h needs a second implementation."
 #endif
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -148,6 +149,38 @@ void hth_unpark_all(hth_parking *parking, _Atomic uint64_t *word) {
 }
 
 #endif
+
+/* ---- mutual exclusion ---- */
+
+struct hth_mutex {
+    pthread_mutex_t handle;
+};
+
+hth_mutex *hth_mutex_create(void) {
+    hth_mutex *mutex = malloc(sizeof *mutex);
+    if (mutex != NULL) pthread_mutex_init(&mutex->handle, NULL);
+    return mutex;
+}
+
+void hth_mutex_free(hth_mutex *mutex) {
+    if (mutex == NULL) return;
+    pthread_mutex_destroy(&mutex->handle);
+    free(mutex);
+}
+
+void hth_mutex_lock(hth_mutex *mutex) { pthread_mutex_lock(&mutex->handle); }
+
+void hth_mutex_unlock(hth_mutex *mutex) { pthread_mutex_unlock(&mutex->handle); }
+
+/* ---- shared libraries ---- */
+
+void *hth_library_open(const char *path, const char **reason) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) *reason = dlerror();
+    return library;
+}
+
+void *hth_library_symbol(void *library, const char *name) { return dlsym(library, name); }
 
 /* ---- files ---- */
 

@@ -1,4 +1,4 @@
-/* All that differs between operating systems: threads, parking, the clock, files, pages of memory.
+/* All that differs between operating systems: threads, parking, the clock, libraries, files, pages of memory.
  * Nothing else in the runtime but cpu.c includes an operating system's header. platform.c is POSIX, platform_wasm.c
  * WebAssembly. */
 #ifndef HEARTH_PLATFORM_H
@@ -53,6 +53,37 @@ void hth_park(hth_parking *parking, _Atomic uint64_t *word, uint32_t high);
 
 /* Wakes all who sleep on the word; call it after changing the word. */
 void hth_unpark_all(hth_parking *parking, _Atomic uint64_t *word);
+
+/* ---- mutual exclusion ---- */
+
+typedef struct hth_mutex hth_mutex;
+
+/* NULL when there is no memory. */
+hth_mutex *hth_mutex_create(void);
+void hth_mutex_free(hth_mutex *mutex);
+void hth_mutex_lock(hth_mutex *mutex);
+void hth_mutex_unlock(hth_mutex *mutex);
+
+/* ---- shared libraries, which stay loaded ---- */
+
+/* Whether the system has them at all. */
+#if !defined(__wasm__)
+#define HTH_HAS_LIBRARIES
+#endif
+
+#if defined(__APPLE__)
+#define HTH_LIBRARY_FILE(name) "lib" name ".dylib"
+#elif defined(_WIN32)
+#define HTH_LIBRARY_FILE(name) name ".dll"
+#else
+#define HTH_LIBRARY_FILE(name) "lib" name ".so"
+#endif
+
+/* NULL when it cannot be loaded; *reason is then a text of the system, valid until this thread's next call. */
+void *hth_library_open(const char *path, const char **reason);
+
+/* NULL when the library has no such symbol. */
+void *hth_library_symbol(void *library, const char *name);
 
 /* ---- files ---- */
 

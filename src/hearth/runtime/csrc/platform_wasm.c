@@ -44,6 +44,31 @@ void hth_park(hth_parking *parking, _Atomic uint64_t *word, uint32_t high) { (vo
 
 void hth_unpark_all(hth_parking *parking, _Atomic uint64_t *word) { (void)parking, (void)word; }
 
+/* ---- mutual exclusion of nobody, no libraries ---- */
+
+struct hth_mutex {
+    int unused;
+};
+
+hth_mutex *hth_mutex_create(void) { return calloc(1, sizeof(hth_mutex)); }
+
+void hth_mutex_free(hth_mutex *mutex) { free(mutex); }
+
+void hth_mutex_lock(hth_mutex *mutex) { (void)mutex; }
+
+void hth_mutex_unlock(hth_mutex *mutex) { (void)mutex; }
+
+void *hth_library_open(const char *path, const char **reason) {
+    (void)path;
+    *reason = "WebAssembly loads no libraries";
+    return NULL;
+}
+
+void *hth_library_symbol(void *library, const char *name) {
+    (void)library, (void)name;
+    return NULL;
+}
+
 /* ---- files ---- */
 
 hth_file *hth_file_open(const char *path, uint64_t *size, const char **reason) {

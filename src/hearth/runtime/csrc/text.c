@@ -7,6 +7,8 @@
 #include "session.h"
 
 _Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16, "layout of inputs");
+_Static_assert(1 << HTH_LOGITS == HEARTH_LOGITS && 1 << HTH_ARGMAX == HEARTH_ARGMAX && 1 << HTH_HIDDEN == HEARTH_HIDDEN,
+               "bits of outputs");
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: text function: " __VA_ARGS__)
 
@@ -267,12 +269,17 @@ void hth_text_begin(hearth_session *session) {
 
 uint64_t hth_text_bytes(const hth_text *text) { return hth_align64(text->max_seqs); }
 
-static void set_output(const hearth_session *session, hearth_output *answer) {
+/* Whether the caller wants an output that the model has. */
+static bool is_wanted(const hth_text *text, const hearth_batch *batch, int output) {
+    return text->outputs[output] != NULL && (batch->outputs == 0 || (batch->outputs >> output & 1) != 0);
+}
+
+static void set_output(const hearth_session *session, const hearth_batch *batch, hearth_output *answer) {
     const hth_plan *plan = &session->model->plan;
     hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden};
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
         const hth_plan_output *output = session->text.outputs[i];
-        if (output == NULL) continue;
+        if (!is_wanted(&session->text, batch, i)) continue;
         const uint32_t *dims = plan->dims + output->first_dim;
         const bool matrix = output->num_dims == 2;
         *views[i] = (hearth_view){
@@ -289,12 +296,13 @@ static hearth_status run(hearth_session *session, const hearth_batch *batch, hea
     const hth_text *text = &session->text;
     uint32_t wanted[HTH_NUM_TEXT_OUTPUTS], count = 0;
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
-        if (text->outputs[i] != NULL) wanted[count++] = (uint32_t)(text->outputs[i] - session->model->plan.outputs);
+        if (!is_wanted(text, batch, i)) continue;
+        wanted[count++] = (uint32_t)(text->outputs[i] - session->model->plan.outputs);
     }
     hearth_status status = hth_batch_take(session, batch);
     if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
     if (status == HEARTH_OK) status = session->model->device->run(session, text->function, wanted, count);
-    if (status == HEARTH_OK) set_output(session, output);
+    if (status == HEARTH_OK) set_output(session, batch, output);
     return status;
 }
 

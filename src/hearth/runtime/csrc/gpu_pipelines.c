@@ -1,0 +1,74 @@
+/* Pipelines: of each kernel of the plan the variant that is to be used, compiled by the GPU's driver. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "gpu_model.h"
+#include "path.h"
+
+static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, const char *name, hth_gpu_kernel *made) {
+    char what[300];
+    (void)snprintf(what, sizeof what, "kernel %.200s", name);
+    const wgpu_shader_source_wgsl source = {
+        .chain = {.sType = WGPU_SHADER_SOURCE_WGSL}, .code = {shader->text, shader->text_size}};
+    /* The chain is only read; the interface knows no const for it. */
+    const wgpu_shader_module_descriptor module_descriptor = {
+        .nextInChain = (wgpu_chained_struct *)(uintptr_t)&source.chain, .label = hth_gpu_text(name)};
+    hth_gpu_begin(gpu);
+    wgpu_shader_module module = gpu->api.DeviceCreateShaderModule(gpu->device, &module_descriptor);
+    hearth_status status = hth_gpu_check(gpu, what);
+    if (status == HEARTH_OK) {
+        const wgpu_compute_pipeline_descriptor descriptor = {
+            .label = hth_gpu_text(name),
+            .compute = {.module = module, .entryPoint = {shader->name, shader->name_size}},
+        };
+        hth_gpu_begin(gpu);
+        made->pipeline = gpu->api.DeviceCreateComputePipeline(gpu->device, &descriptor);
+        status = hth_gpu_check(gpu, what);
+    }
+    if (module != NULL) gpu->api.ShaderModuleRelease(module);
+    if (status != HEARTH_OK) return status;
+    hth_gpu_begin(gpu);
+    made->layout = gpu->api.ComputePipelineGetBindGroupLayout(made->pipeline, 0);
+    made->features = shader->features;
+    return hth_gpu_check(gpu, what);
+}
+
+static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu, const hth_gpu_shaders *shaders) {
+    for (uint32_t i = 0; i < plan->header->num_kernels; ++i) {
+        const char *name = plan->strings + plan->kernels[i].name;
+        const hth_gpu_shader *shader = hth_gpu_shader_choose(shaders, name, on_gpu->features);
+        if (shader == NULL) {
+            return hth_fail(HEARTH_MISMATCH, "gpu/plan.bin asks for kernel %.200s, which kernels.wgsl does not have", name);
+        }
+        if (shader->threads > on_gpu->gpu.adapter.limits.maxComputeInvocationsPerWorkgroup) {
+            return hth_fail(HEARTH_DEVICE, "kernel %.200s has groups of %u threads, the GPU %s has at most %u", name,
+                            shader->threads, on_gpu->gpu.adapter.name,
+                            on_gpu->gpu.adapter.limits.maxComputeInvocationsPerWorkgroup);
+        }
+        const hearth_status status = make_pipeline(&on_gpu->gpu, shader, name, &on_gpu->kernels[i]);
+        if (status != HEARTH_OK) return status;
+    }
+    return HEARTH_OK;
+}
+
+hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir) {
+    hth_gpu_shaders shaders = {.bytes = NULL};
+    char *path = hth_path_join(dir, "gpu/kernels.wgsl");
+    on_gpu->kernels = calloc((size_t)model->plan.header->num_kernels + 1, sizeof *on_gpu->kernels);
+    hearth_status status = path != NULL && on_gpu->kernels != NULL ? hth_gpu_shaders_read(&shaders, path)
+                                                                   : hth_fail(HEARTH_MEMORY, "no memory for the kernels");
+    if (status == HEARTH_OK) status = make_pipelines(&model->plan, on_gpu, &shaders);
+    hth_gpu_shaders_free(&shaders);
+    free(path);
+    return status;
+}
+
+void hth_gpu_kernels_close(const hearth_model *model, hth_gpu_model *on_gpu) {
+    const hth_webgpu *api = &on_gpu->gpu.api;
+    for (uint32_t i = 0; on_gpu->kernels != NULL && i < model->plan.header->num_kernels; ++i) {
+        if (on_gpu->kernels[i].layout != NULL) api->BindGroupLayoutRelease(on_gpu->kernels[i].layout);
+        if (on_gpu->kernels[i].pipeline != NULL) api->ComputePipelineRelease(on_gpu->kernels[i].pipeline);
+    }
+    free(on_gpu->kernels);
+}
