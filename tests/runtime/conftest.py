@@ -6,15 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.runtime import tiny_model
 from tests.runtime.plan_writer import PlanWriter
 
-from hearth.compiler.cpu.link import KernelSymbol, host_target, library_name, link_library
-from hearth.runtime import Model
+from hearth.compiler.cpu.link import KernelSet, KernelSymbol, host_target, library_name, link_library
+from hearth.errors import DeviceError
+from hearth.runtime import GpuInfo, Model, devices
 
 HERE = Path(__file__).parent
 # Kept between runs: the first compilation for a target takes seconds, for zig then builds its C library stubs.
@@ -72,6 +74,45 @@ def bundle(make_bundle: BundleMaker) -> Path:
 @pytest.fixture
 def model(bundle: Path) -> Model:
     return Model(bundle)
+
+
+@pytest.fixture(scope="session")
+def bare_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library of a bundle without kernels for processors: on a GPU there are none in it."""
+    output = tmp_path_factory.mktemp("bare") / library_name(host_target())
+    link_library([], [KernelSet("none", (), [])], output, cache_dir=CACHE)
+    return output
+
+
+@pytest.fixture(scope="session")
+def software_gpu(bare_library: Path) -> GpuInfo:
+    """The adapter that tests use: one that a program plays, the same on every machine that has it."""
+    try:
+        found = devices(bare_library)
+    except DeviceError as error:
+        pytest.skip(str(error))
+    for each in found:
+        if each.type == "cpu" and each.backend == "vulkan":
+            return each
+    pytest.skip("needs a software Vulkan adapter (Debian: mesa-vulkan-drivers)")
+
+
+GpuOpener = Callable[..., Model]
+
+
+@pytest.fixture
+def open_gpu(software_gpu: GpuInfo, make_bundle: BundleMaker, bare_library: Path) -> Iterator[GpuOpener]:
+    """open_gpu(plan, weights, **options of Model) -> the bundle, opened on the software adapter."""
+    opened: list[Model] = []
+
+    def open_one(plan: PlanWriter, weights: bytes = b"", **options: Any) -> Model:
+        folder = make_bundle(plan, weights, bare_library)
+        opened.append(Model(folder, device=f"gpu:{software_gpu.index}", **options))
+        return opened[-1]
+
+    yield open_one
+    for model in opened:
+        model.close()
 
 
 def kernel(name: str) -> KernelSymbol:
