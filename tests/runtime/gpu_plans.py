@@ -72,9 +72,8 @@ class GpuWriter(pw.PlanWriter):
         return self.kernel(name, len(buffers), scalars)
 
     def write(self, folder: Path, weights: bytes) -> None:
-        (folder / "gpu").mkdir()
-        (folder / "gpu" / "plan.bin").write_bytes(self.to_bytes())
-        (folder / "gpu" / "kernels.wgsl").write_text("".join(self.shaders), encoding="utf-8")
+        (folder / "gpu_plan.bin").write_bytes(self.to_bytes())
+        (folder / "gpu_kernels.wgsl").write_text("".join(self.shaders), encoding="utf-8")
         (folder / "weights.bin").write_bytes(weights.ljust(self.weights_bytes, b"\0"))
 
 

@@ -69,7 +69,7 @@ Damage = Callable[[str], str]
 @pytest.mark.parametrize(
     ("damage", "error", "said"),
     [
-        (lambda t: "", BundleMismatch, "kernel t_embed, which kernels.wgsl does not have"),
+        (lambda t: "", BundleMismatch, "kernel t_embed, which gpu_kernels.wgsl does not have"),
         (lambda t: t.replace("//@ t_argmax", "//@ t_argmin"), BundleMismatch, "asks for kernel t_argmax"),
         (lambda t: t.replace(" core\n", " f16\n", 1), BundleMismatch, "asks for kernel t_embed"),
         (lambda t: "fn stray() {}\n" + t, CorruptFile, "line 1: text that belongs to no shader"),
@@ -97,13 +97,13 @@ def test_damaged_shaders(
     p = gpu_plans.tiny_text()
     folder = make_bundle(p, gpu_plans.tiny_weights(), bare_library)
     damaged = damage(text_of(p)).encode("utf-8", "surrogateescape")
-    (folder / "gpu" / "kernels.wgsl").write_bytes(damaged)
+    (folder / "gpu_kernels.wgsl").write_bytes(damaged)
     with pytest.raises(error, match=said):
         Model(folder, device=f"gpu:{software_gpu.index}")
 
 
 def test_a_bundle_without_a_part_for_gpus(bundle: Path, software_gpu: GpuInfo) -> None:
-    with pytest.raises(StorageError, match=r"gpu/plan\.bin: No such file"):
+    with pytest.raises(StorageError, match=r"gpu_plan\.bin: No such file"):
         Model(bundle, device=f"gpu:{software_gpu.index}")
 
 
@@ -113,10 +113,10 @@ def test_files_that_are_missing_or_of_another_size(
     device = f"gpu:{software_gpu.index}"
     folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
     (folder / "weights.bin").write_bytes(b"\0" * 64)
-    with pytest.raises(CorruptFile, match=r"weights.bin has 64 bytes, gpu/plan.bin expects"):
+    with pytest.raises(CorruptFile, match=r"weights.bin has 64 bytes, gpu_plan.bin expects"):
         Model(folder, device=device)
-    (folder / "gpu" / "kernels.wgsl").unlink()
-    with pytest.raises(StorageError, match=r"kernels.wgsl"):
+    (folder / "gpu_kernels.wgsl").unlink()
+    with pytest.raises(StorageError, match=r"gpu_kernels.wgsl"):
         Model(folder, device=device)
 
 

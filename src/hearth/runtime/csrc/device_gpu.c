@@ -103,7 +103,7 @@ static void gpu_read_counters(const hearth_session *session, hearth_counters *co
 }
 
 const hth_device hth_gpu_device = {
-    .plan_path = "gpu/plan.bin",
+    .plan_path = "gpu_plan.bin",
     .input_align = HTH_GPU_ALIGN,
     .open = gpu_open,
     .close = gpu_close,

@@ -5,7 +5,7 @@
 /* A step has a uniform slot: its scalars, then its units, 4 bytes each. */
 enum { MOST_SCALARS = 60 };
 
-#define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "gpu/plan.bin: " __VA_ARGS__)
+#define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "gpu_plan.bin: " __VA_ARGS__)
 
 hearth_status hth_gpu_plan_check(const hth_plan *plan, const hth_gpu *gpu) {
     const hth_plan_header *h = plan->header;
@@ -16,7 +16,7 @@ hearth_status hth_gpu_plan_check(const hth_plan *plan, const hth_gpu *gpu) {
         if (b->offset % HTH_GPU_ALIGN != 0) return CORRUPT("buffer %u: offset is no multiple of %d", i, HTH_GPU_ALIGN);
         if (b->kind == HTH_WEIGHT && b->size == 0) return CORRUPT("buffer %u: a part of a weight without bytes", i);
         if (b->kind <= HTH_WEIGHT && b->size > gpu->adapter.limits.maxStorageBufferBindingSize) {
-            return hth_fail(HEARTH_DEVICE, "gpu/plan.bin: buffer %u has %llu bytes, the GPU %s binds at most %llu", i,
+            return hth_fail(HEARTH_DEVICE, "gpu_plan.bin: buffer %u has %llu bytes, the GPU %s binds at most %llu", i,
                             (unsigned long long)b->size, gpu->adapter.name,
                             (unsigned long long)gpu->adapter.limits.maxStorageBufferBindingSize);
         }

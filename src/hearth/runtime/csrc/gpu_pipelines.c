@@ -39,7 +39,7 @@ static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu,
         const char *name = plan->strings + plan->kernels[i].name;
         const hth_gpu_shader *shader = hth_gpu_shader_choose(shaders, name, on_gpu->features);
         if (shader == NULL) {
-            return hth_fail(HEARTH_MISMATCH, "gpu/plan.bin asks for kernel %.200s, which kernels.wgsl does not have", name);
+            return hth_fail(HEARTH_MISMATCH, "gpu_plan.bin asks for kernel %.200s, which gpu_kernels.wgsl does not have", name);
         }
         if (shader->threads > on_gpu->gpu.adapter.limits.maxComputeInvocationsPerWorkgroup) {
             return hth_fail(HEARTH_DEVICE, "kernel %.200s has groups of %u threads, the GPU %s has at most %u", name,
@@ -54,7 +54,7 @@ static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu,
 
 hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir) {
     hth_gpu_shaders shaders = {.bytes = NULL};
-    char *path = hth_path_join(dir, "gpu/kernels.wgsl");
+    char *path = hth_path_join(dir, "gpu_kernels.wgsl");
     on_gpu->kernels = calloc((size_t)model->plan.header->num_kernels + 1, sizeof *on_gpu->kernels);
     hearth_status status = path != NULL && on_gpu->kernels != NULL ? hth_gpu_shaders_read(&shaders, path)
                                                                    : hth_fail(HEARTH_MEMORY, "no memory for the kernels");

@@ -50,7 +50,7 @@ static hearth_status take_uniforms(const hearth_session *session, const hth_func
         int32_t slot[HTH_GPU_SLOT / 4];
         for (uint32_t a = 0; a < count; ++a) {
             if (argument[a] < INT32_MIN || argument[a] > INT32_MAX) {
-                return hth_fail(HEARTH_CORRUPT, "gpu/plan.bin: step %u: scalar %u is %lld, more than 32 bits", i, a,
+                return hth_fail(HEARTH_CORRUPT, "gpu_plan.bin: step %u: scalar %u is %lld, more than 32 bits", i, a,
                                 (long long)argument[a]);
             }
             slot[a] = (int32_t)argument[a];

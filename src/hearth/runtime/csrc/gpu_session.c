@@ -174,7 +174,7 @@ static hearth_status make_group(const hearth_session *session, uint32_t i) {
     for (uint32_t a = 0; a < kernel->num_buffers; ++a) {
         entries[a] = bind(session, plan->args[step->first_arg + a]);
         entries[a].binding = a;
-        if (entries[a].buffer == NULL) return hth_fail(HEARTH_CORRUPT, "gpu/plan.bin: step %u: an arena of no bytes", i);
+        if (entries[a].buffer == NULL) return hth_fail(HEARTH_CORRUPT, "gpu_plan.bin: step %u: an arena of no bytes", i);
     }
     entries[kernel->num_buffers] = (wgpu_bind_group_entry){.binding = kernel->num_buffers,
                                                            .buffer = on_gpu->changing,

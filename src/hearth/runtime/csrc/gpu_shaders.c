@@ -13,7 +13,7 @@
 /* Far above any network's. A compiler of strangers' text is behind this: it gets no more than that. */
 enum { MOST_BYTES = 64 << 20, MOST_SHADERS = 1 << 16, MOST_THREADS = 256 };
 
-#define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "kernels.wgsl: " __VA_ARGS__)
+#define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "gpu_kernels.wgsl: " __VA_ARGS__)
 
 static const char mark[] = "//@ ";
 
@@ -106,7 +106,7 @@ static hearth_status read_file(hth_gpu_shaders *s, const char *path, uint64_t *s
     if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
     hearth_status status = *size <= MOST_BYTES ? HEARTH_OK : CORRUPT("more than %d bytes", MOST_BYTES);
     if (status == HEARTH_OK && (s->bytes = malloc((size_t)*size + 1)) == NULL) {
-        status = hth_fail(HEARTH_MEMORY, "no memory for kernels.wgsl");
+        status = hth_fail(HEARTH_MEMORY, "no memory for gpu_kernels.wgsl");
     }
     if (status == HEARTH_OK && !hth_file_read(file, s->bytes, *size, 0, &reason)) {
         status = hth_fail(HEARTH_IO, "%s: %s", path, reason);

@@ -1,4 +1,4 @@
-/* kernels.wgsl: the shaders of a GPU plan, one or more variants of each kernel. */
+/* gpu_kernels.wgsl: the shaders of a GPU plan, one or more variants of each kernel. */
 #ifndef HEARTH_GPU_SHADERS_H
 #define HEARTH_GPU_SHADERS_H
 

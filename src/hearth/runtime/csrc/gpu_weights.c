@@ -217,7 +217,7 @@ hearth_status hth_gpu_weights_open(hearth_model *model, hth_gpu_model *on_gpu, c
     if (file == NULL) {
         status = hth_fail(HEARTH_IO, "%s: %s", path, reason);
     } else if (size != model->plan.header->weights_bytes) {
-        status = hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, gpu/plan.bin expects %llu", (unsigned long long)size,
+        status = hth_fail(HEARTH_CORRUPT, "weights.bin has %llu bytes, gpu_plan.bin expects %llu", (unsigned long long)size,
                           (unsigned long long)model->plan.header->weights_bytes);
     } else {
         status = place(model, on_gpu, file, options);

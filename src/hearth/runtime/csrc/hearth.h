@@ -103,8 +103,8 @@ typedef struct hearth_open_options {
 /* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. The plan has to be the one that the library was
  * compiled with, and the weights of the size that it says: a damaged file, or one of another bundle, is refused with
  * HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several instruction sets; one that has none for this
- * processor is refused with HEARTH_MISMATCH. On a GPU the plan is `bundle_dir`/gpu/plan.bin and the kernels are compiled by
- * its driver from gpu/kernels.wgsl; use_mmap, load_threads and isa then say nothing. On failure *model is NULL. */
+ * processor is refused with HEARTH_MISMATCH. On a GPU the plan is `bundle_dir`/gpu_plan.bin and the kernels are compiled by
+ * its driver from gpu_kernels.wgsl; use_mmap, load_threads and isa then say nothing. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* The same for a bundle whose files the caller has in memory: out of an archive, a download, or where there are no files.
