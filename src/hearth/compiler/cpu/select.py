@@ -12,11 +12,11 @@ from tvm import relax
 from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.peak import SCRATCH_BYTES, peak_float32, peak_int8
 from hearth.compiler.cpu.rules import RULES
-from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Selection
 from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite
 from hearth.compiler.physical import is_padded, last_size, strides
+from hearth.compiler.views import steps_of
 from hearth.errors import Unsupported
 
 

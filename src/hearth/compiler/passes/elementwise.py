@@ -14,11 +14,9 @@ from tvm import relax
 
 from hearth.compiler.passes.rewrite import Graph, attribute, dtype_of, operation, rewrite, scalar
 from hearth.compiler.symbolic import same_shape
+from hearth.compiler.views import Term
 from hearth.errors import Unsupported
 from hearth.model.ops import hearth_op
-
-Term = Any
-"""The number of an operand, a constant, or [name, term...]: `cpu/kernels/elementwise.py`."""
 
 _BINARY = {
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "less_equal", "greater", "greater_equal",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from tvm import tirx
 
@@ -28,14 +27,9 @@ from hearth.compiler.cpu.kernels.builder import (
     llvm,
     vec,
 )
+from hearth.compiler.views import Term, Walk
 
 LANES = 16
-
-Term = Any
-"""An expression: the number of an operand (int), a constant (float), or (name, term...) with a name of `FUNCTIONS`."""
-
-Walk = Literal["v", "s", "g"]
-"""How the last axis of an operand is walked: next to each other, not at all, or with a stride of its own."""
 
 
 def _unary(name: str) -> Callable[[Kernel, int, Expr], Expr]:

@@ -8,12 +8,12 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.contraction import ROWS, ContractionSpec, contraction
-from hearth.compiler.cpu.rules.elementwise import Size, broadcast_view, join_axes, steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, dtype_of
 from hearth.compiler.physical import call, like, product, sizes, stride, strides, tensor
 from hearth.compiler.symbolic import equal_sizes
+from hearth.compiler.views import Size, broadcast_view, join_axes, steps_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 

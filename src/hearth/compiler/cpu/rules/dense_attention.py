@@ -16,10 +16,10 @@ from hearth.compiler.cpu.kernels.dense_attention import (
     dense_attention,
 )
 from hearth.compiler.cpu.kernels.window_attention import WindowAttentionSpec, window_attention
-from hearth.compiler.cpu.rules.elementwise import is_dense
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, is_op
 from hearth.compiler.physical import call, columns_of, like, sizes, stride, strides, tensor, width
+from hearth.compiler.views import is_dense
 from hearth.compiler.work import Work
 
 # Added to scores of places that a shift brought together from opposite edges: nothing is left of their weights.

@@ -6,11 +6,11 @@ from typing import Any
 
 from hearth.compiler.cpu.kernels.embedding import embedding
 from hearth.compiler.cpu.kernels.gather import replace_rows
-from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.physical import call, like, product, rows, stride, width
+from hearth.compiler.views import steps_of
 from hearth.compiler.work import Work
 
 

@@ -9,11 +9,11 @@ from tvm import relax
 from hearth.compiler.cpu.kernels.grid_sample import GridSampleSpec, grid_sample
 from hearth.compiler.cpu.kernels.pool import PoolSpec, pool
 from hearth.compiler.cpu.kernels.resize_map import ResizeMapSpec, resize_map
-from hearth.compiler.cpu.rules.elementwise import steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph
 from hearth.compiler.physical import call, like, sizes, stride, tensor
+from hearth.compiler.views import steps_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 

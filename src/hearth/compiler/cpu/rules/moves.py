@@ -11,21 +11,12 @@ from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.count import count_up
 from hearth.compiler.cpu.kernels.patches import patches
 from hearth.compiler.cpu.kernels.reshape import reshape
-from hearth.compiler.cpu.rules.elementwise import (
-    Size,
-    View,
-    broadcast_view,
-    element_type,
-    is_dense,
-    map_call,
-    result_of,
-    steps_of,
-    whole_of,
-)
+from hearth.compiler.cpu.rules.elementwise import map_call
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, scalar
 from hearth.compiler.physical import call, fixed, is_padded, like, product, sizes, stride, strides
 from hearth.compiler.symbolic import equal_sizes
+from hearth.compiler.views import Size, View, broadcast_view, element_type, is_dense, result_of, steps_of, whole_of
 from hearth.compiler.work import Work
 
 COPY = ("copy", 0)

@@ -8,10 +8,11 @@ from hearth.compiler.cpu.kernels.group_norm import column_moments, group_moments
 from hearth.compiler.cpu.kernels.layer_norm import LayerNormSpec, layer_norm
 from hearth.compiler.cpu.kernels.norms import rms_norm
 from hearth.compiler.cpu.kernels.softmax import softmax
-from hearth.compiler.cpu.rules.elementwise import View, broadcast_view, is_dense, map_call, whole
+from hearth.compiler.cpu.rules.elementwise import map_call
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.physical import call, last_size, like, product, rows, sizes, stride, tensor, width
+from hearth.compiler.views import View, broadcast_view, is_dense, whole
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 from hearth.quant.formats import LANES

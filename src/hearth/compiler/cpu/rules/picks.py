@@ -16,11 +16,11 @@ from hearth.compiler.cpu.kernels.gather import (
 from hearth.compiler.cpu.kernels.running import RunningSpec, running
 from hearth.compiler.cpu.kernels.scatter import ScatterSpec, scatter_blocks, scatter_elements
 from hearth.compiler.cpu.kernels.topk import TopkSpec, topk
-from hearth.compiler.cpu.rules.elementwise import Size, element_type, is_dense, result_of, steps_of
 from hearth.compiler.cpu.rules.moves import copied
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, operation
 from hearth.compiler.physical import call, last_size, like, product, sizes, stride, tensor
+from hearth.compiler.views import Size, element_type, is_dense, result_of, steps_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from hearth.compiler.cpu.kernels.reduce import place_of, reduce_columns, reduce_rows
-from hearth.compiler.cpu.rules.elementwise import Size, element_type, steps_of
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, operation
 from hearth.compiler.physical import call, like, product, sizes, stride, tensor
+from hearth.compiler.views import Size, element_type, steps_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 from hearth.quant.formats import LANES
