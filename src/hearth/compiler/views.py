@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hearth.compiler.passes.rewrite import dtype_of
-from hearth.compiler.physical import like, sizes, strides, tensor
+from hearth.compiler.physical import in_name, like, sizes, strides, tensor
 from hearth.compiler.symbolic import equal_sizes
 from hearth.errors import Unsupported
 
@@ -130,3 +130,12 @@ def scalars_of(views: Sequence[View], joined: Sequence[Size], along: Sequence[Se
 def nodes(term: Term) -> int:
     """Operations of an expression."""
     return 1 + sum(nodes(part) for part in term[1:]) if isinstance(term, tuple) else 0
+
+
+def in_words(term: Term) -> list[str]:
+    """An expression as parts of a kernel's name."""
+    if isinstance(term, int):
+        return [f"x{term}"]
+    if isinstance(term, float):
+        return [in_name(term)]
+    return [str(term[0]), *(word for part in term[1:] for word in in_words(part))]

@@ -23,11 +23,10 @@ from hearth.compiler.cpu.kernels.builder import (
     const,
     f32,
     i64,
-    in_name,
     llvm,
     vec,
 )
-from hearth.compiler.views import Term, Walk
+from hearth.compiler.views import Term, Walk, in_words
 
 LANES = 16
 
@@ -126,18 +125,10 @@ class ElementwiseSpec:
         types = "".join({"float32": "f", "int32": "i", "uint8": "u", "int8": "b"}[dtype] for dtype in self.dtypes)
         how = f"{''.join(self.walks)}_{types}_{self.axes}{'p' if self.padded else ''}"
         how += "" if self.out == "float32" else f"_{self.out}"
-        words = "_".join(_words(self.term))
+        words = "_".join(in_words(self.term))
         if len(words) > 60:
             words = f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
         return f"map_{words}_{how}"
-
-
-def _words(term: Term) -> list[str]:
-    if isinstance(term, int):
-        return [f"x{term}"]
-    if isinstance(term, float):
-        return [in_name(term)]
-    return [str(term[0]), *(word for part in term[1:] for word in _words(part))]
 
 
 def elementwise(spec: ElementwiseSpec) -> Kernel:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from hearth.compiler.gpu.kernels import vmath
 from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS, POSITION
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
@@ -28,7 +29,6 @@ from hearth.compiler.gpu.kernels.builder import (
     lane,
     mod,
     splat,
-    vec,
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import Pages
@@ -45,7 +45,6 @@ UNSEEN = -1.0e30
 """The maximum of a row that has seen nothing yet."""
 NO_WINDOW = 1 << 30
 """The window of layers that see everything before them."""
-_EXP_MOST = 80.0
 
 
 @dataclass(frozen=True)
@@ -132,11 +131,7 @@ class Attention:
 
     def score(self, value: Expr, lanes: int = 1) -> Expr:
         """A score as the softmax takes it."""
-        if self.spec.softcap is None:
-            return value
-        cap, dtype = self.spec.softcap, vec("float32", lanes)
-        scaled = builtin("min", dtype, value * f32(2.0 / cap, lanes), f32(_EXP_MOST, lanes))
-        return f32(cap, lanes) - f32(2.0 * cap, lanes) / (builtin("exp", dtype, scaled) + f32(1.0, lanes))
+        return value if self.spec.softcap is None else vmath.softcap(self.k, value, self.spec.softcap, lanes)
 
     def first_row(self) -> Expr:
         """Of this KV head in Q, in rows of hp."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, builtin, cast, div, dot, f32, lane, splat, vector
+from hearth.compiler.gpu.kernels.builder import GpuKernel, builtin, cast, div, dot, f32, i32, lane, splat, vector
+from hearth.compiler.gpu.kernels.meeting import Meeting
 from hearth.compiler.physical import in_name
 
 THREADS = 256
-_MEETING = 16
-"""Partial sums that are left for the second step."""
 
 
 def norm_name(eps: float, *, add: bool = False, scale: float = 1.0) -> str:
@@ -36,7 +35,11 @@ def rms_norm(eps: float, *, add: bool = False, scale: float = 1.0) -> GpuKernel:
             vector(*(tirx.Select(i * 4 + j < size, lane(values, j), f32(0.0)) for j in range(4))), "counted"
         )
         squares.set(squares.get() + dot(counted, counted))
-    mean = _sum(k, squares.get()) / cast("float32", size)
+    meeting = Meeting(k, [squares], "float32", 1)
+    k.barrier()
+    meeting.fold()
+    k.barrier()
+    mean = meeting.total(i32(0), i32(0)) / cast("float32", size)
     factor = k.let(f32(1.0) / builtin("sqrt", "float32", mean + f32(eps)), "factor")
     with k.loop(k.thread, quads, THREADS) as i:
         value = x.load(start + i) * splat(factor) * weight.load(i)
@@ -44,20 +47,3 @@ def rms_norm(eps: float, *, add: bool = False, scale: float = 1.0) -> GpuKernel:
             value = residual.load(start + i) + (value if scale == 1.0 else value * f32(scale, 4))
         k.store(y, start + i, value)
     return k
-
-
-def _sum(k: GpuKernel, own: Expr) -> Expr:
-    """The sum over all invocations, in a fixed order; every one has it."""
-    partials, sums = k.workgroup(THREADS, "float32", "partials"), k.workgroup(_MEETING, "float32", "sums")
-    k.store(partials, k.thread, own)
-    k.barrier()
-    total = k.register("float32", f32(0.0))
-    with k.when(k.thread < _MEETING):
-        with k.loop(k.thread, THREADS, _MEETING) as i:
-            total.set(total.get() + partials.load(i))
-        k.store(sums, k.thread, total.get())
-    k.barrier()
-    total.set(f32(0.0))
-    with k.loop(0, _MEETING) as i:
-        total.set(total.get() + sums.load(i))
-    return k.let(total.get(), "sum")
