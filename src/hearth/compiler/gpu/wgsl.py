@@ -17,10 +17,13 @@ from hearth.compiler.gpu.kernels.builder import GpuKernel
 # What TVM begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
 _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
-# A vector of one number, which WGSL writes once.
-_SPLAT = re.compile(r"(vec4<\w+>)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
+# What WGSL writes more shortly: types of vectors, types that follow from values, numbers, vectors of one number.
+_VECTOR = re.compile(r"\bvec([234])<([fui])32>")
+_LET = re.compile(r"\b(let \w+) : \w+ =")
+_NUMBER = re.compile(r"\b(\d\.\d+e[+-]\d+)f\b")
+_SPLAT = re.compile(r"(vec4\w)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
 # A register, which drivers that keep arrays in memory should not be shown as one.
-_REGISTER = re.compile(r"^( *var )(\w+) : array<(\w+(?:<\w+>)?), 1>;$", re.MULTILINE)
+_REGISTER = re.compile(r"^( *var )(\w+) : array<(\w+), 1>;$", re.MULTILINE)
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
 
 
@@ -54,8 +57,12 @@ def _mended(text: str, kernel: GpuKernel) -> str:
     text, grids = _GRID.subn("", text)
     assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
     enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
-    text = _SPLAT.sub(r"\1(\2)", _COMMENT.sub("", text))
+    return "".join(enables) + _shortened(_COMMENT.sub("", text).strip()) + "\n"
+
+
+def _shortened(text: str) -> str:
+    text = _LET.sub(r"\1 =", _VECTOR.sub(r"vec\1\2", text))
+    text = _SPLAT.sub(r"\1(\2)", _NUMBER.sub(lambda number: f"{float(number[1])!r}f", text))
     for register in {match[2] for match in _REGISTER.finditer(text)}:
         text = re.sub(rf"\b{register}\[0i\]", register, text)
-    text = _REGISTER.sub(r"\1\2 : \3;", text)
-    return "".join(enables) + text.strip() + "\n"
+    return _REGISTER.sub(r"\1\2 : \3;", text)

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import GpuKernel, f32, i32
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, f32, i32
 
 _THREADS = 256
+_MEET = 16
 _LEAST = -3.4e38
 
 
 def argmax() -> GpuKernel:
     """Buffers: largest f32, place i32 [m][blocks]; Y i32 [m]: the place of the largest, the first of equals. Scalars:
-    blocks. Unit: row. Places ascend along a row."""
+    blocks. Unit: row."""
     k = GpuKernel("argmax", threads=_THREADS)
     largest, place, y = k.buffer("largest", "float32"), k.buffer("place", "int32"), k.buffer("Y", "int32")
     blocks = k.scalar("blocks")
-    value, where = k.register("float32", f32(_LEAST)), k.register("int32", i32(0))
-    with k.loop(k.thread, blocks, _THREADS) as i:
-        seen = k.let(largest.load(k.group * blocks + i), "seen")
-        with k.when(seen > value.get()):
-            value.set(seen)
-            where.set(place.load(k.group * blocks + i))
     values, places = k.workgroup(_THREADS, "float32", "values"), k.workgroup(_THREADS, "int32", "places")
-    k.store(values, k.thread, value.get())
-    k.store(places, k.thread, where.get())
-    width = _THREADS
-    while width > 1:
-        width //= 2
-        k.barrier()
-        with k.when(k.thread < width):
-            mine, other = values.load(k.thread), values.load(k.thread + width)
-            first = tirx.And(tirx.EQ(other, mine), places.load(k.thread + width) < places.load(k.thread))
-            with k.when(tirx.Or(other > mine, first)):
-                k.store(places, k.thread, places.load(k.thread + width))
-                k.store(values, k.thread, other)
+    value, where = k.register("float32", f32(_LEAST)), k.register("int32", i32(0))
+
+    def see(seen: Expr, at: Expr) -> None:
+        seen, at = k.let(seen, "seen"), k.let(at, "place")
+        first = tirx.And(tirx.EQ(seen, value.get()), at < where.get())
+        with k.when(tirx.Or(seen > value.get(), first)):
+            value.set(seen)
+            where.set(at)
+
+    def note() -> None:
+        k.store(values, k.thread, value.get())
+        k.store(places, k.thread, where.get())
+
+    start = k.let(k.group * blocks, "start")
+    with k.loop(k.thread, blocks, _THREADS) as i:
+        see(largest.load(start + i), place.load(start + i))
+    note()
+    k.barrier()
+    with k.when(k.thread < _MEET):
+        with k.loop(k.thread + _MEET, i32(_THREADS), _MEET) as i:
+            see(values.load(i), places.load(i))
+        note()
+    k.barrier()
     with k.when(tirx.EQ(k.thread, i32(0))):
-        k.store(y, k.group, places.load(0))
+        with k.loop(1, _MEET) as i:
+            see(values.load(i), places.load(i))
+        k.store(y, k.group, where.get())
     return k
