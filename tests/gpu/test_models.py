@@ -1,0 +1,97 @@
+"""Whole models on a GPU: every family, number format and kind of batch gives what the CPU gives with 32-bit floats.
+
+On this machine's software adapter; it skips where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.compiler.compiled import Piece, Sequences, compile_exact, compile_here
+
+from golden import CASES, Case
+from hearth.bundle import GPU_PLAN
+from hearth.bundle.manifest import LIBRARIES
+from hearth.errors import DeviceError
+from hearth.runtime import Model, TextSession, devices
+
+TOLERANCE = 1e-4  # of the largest logit
+
+
+def software_gpu(folder: Path) -> str:
+    """The device of this machine's software adapter; the test skips where there is none."""
+    (library,) = (folder / name for name in LIBRARIES if (folder / name).exists())
+    try:
+        found = [gpu for gpu in devices(library) if gpu.type == "cpu" and gpu.backend == "vulkan"]
+    except DeviceError as error:
+        pytest.skip(f"{error.what} {error.hint}")
+    if not found:
+        pytest.skip("needs a software Vulkan adapter (Debian: mesa-vulkan-drivers)")
+    return f"gpu:{found[0].index}"
+
+
+@contextmanager
+def sessions(folder: Path, pages: int = 32) -> Iterator[tuple[Sequences, Sequences]]:
+    """The same bundle on the CPU and on the GPU."""
+    with (
+        Model(folder) as cpu,
+        Model(folder, device=software_gpu(folder)) as gpu,
+        TextSession(cpu, num_pages=pages, threads=2) as here,
+        TextSession(gpu, num_pages=pages) as there,
+    ):
+        yield Sequences(here), Sequences(there)
+
+
+def assert_same(cpu: list[np.ndarray], gpu: list[np.ndarray], tolerance: float = TOLERANCE) -> None:
+    for a, b in zip(cpu, gpu, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * np.abs(a).max())
+
+
+def batches(vocab: int) -> list[list[Piece]]:
+    """A prompt alone, decoding, prompts beside a decoding sequence, a chunk that goes on in the middle of a page."""
+    random = np.random.default_rng(3)
+
+    def ids(count: int) -> np.ndarray:
+        return random.integers(0, vocab, count).astype(np.int32)
+
+    return [
+        [Piece(0, ids(37))],
+        [Piece(0, ids(1))],
+        [Piece(0, ids(1)), Piece(1, ids(21)), Piece(2, ids(3))],
+        [Piece(0, ids(1)), Piece(1, ids(1)), Piece(2, ids(1))],
+        [Piece(2, ids(30))],
+        [Piece(2, ids(2)), Piece(1, ids(1))],
+    ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_family_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, tmp_path: Path) -> None:
+    folder = compile_exact(case.path, tmp_path / "bundle", context=case.context)
+    assert (folder / GPU_PLAN).is_file()
+    with sessions(folder) as (cpu, gpu):
+        for pieces in batches(cpu.session.info.vocab_size):
+            assert_same(cpu.run(pieces), gpu.run(pieces))
+
+
+FORMATS = ("f16", "q8", "q4", "q4a")
+
+
+@pytest.mark.parametrize("quant", FORMATS)
+def test_a_number_format_computes_on_a_gpu_what_it_computes_on_the_cpu(quant: str, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "qwen3")
+    folder = compile_here(case.path, tmp_path / "bundle", quant=quant, head=quant, precision="high")
+    with sessions(folder) as (cpu, gpu):
+        for pieces in batches(cpu.session.info.vocab_size):
+            assert_same(cpu.run(pieces), gpu.run(pieces))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.gguf_path], ids=[c.name for c in CASES if c.gguf_path])
+def test_a_gguf_file_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, tmp_path: Path) -> None:
+    folder = compile_here(case.gguf_path, tmp_path / "bundle", precision="high", context=case.context)
+    with sessions(folder) as (cpu, gpu):
+        for pieces in batches(cpu.session.info.vocab_size)[:3]:
+            assert_same(cpu.run(pieces), gpu.run(pieces))
