@@ -40,11 +40,14 @@ from hearth.model.text.kv_cache import KvFormat
 from hearth.opening import check_opening
 from hearth.prepare import (
     Opened,
+    Placement,
     Progress,
     ProgressCallback,
+    check_device,
     choose_context,
     choose_pages,
     open_model,
+    place,
     prepare,
     start_loading,
 )
@@ -67,6 +70,7 @@ class LLMInfo:
         weights_bytes, session_bytes: memory for the weights; for everything else at full context.
         template: name of the chat template: "own", a known format, or None without a tokenizer.
         sampling: the defaults of this model's requests.
+        device: where it runs, and why there.
     """
 
     name: str
@@ -81,6 +85,7 @@ class LLMInfo:
     session_bytes: int
     template: str | None
     sampling: SamplingParams
+    device: Placement
 
 
 def closed() -> UsageError:
@@ -119,6 +124,8 @@ class LLM(Asking):
             "off" never guesses. The answers are the same.
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         mmproj: the file that sees for a GGUF file. None: the one beside it, if there is one; "none": none.
+        device: where it runs: "cpu", "gpu" (the best there is), "gpu:N" as `hearth doctor` lists them; "auto": a GPU
+            where there is one that the model fits, else the CPU. `LLM.info.device` says which it is and why.
         mmap: map the weights instead of copying them: processes share them, and the system may drop and read them
             again; decodes slower where the system has no huge pages for files.
         progress: told of download, compilation and loading; True: shows them on standard error, in notebooks too.
@@ -154,6 +161,7 @@ class LLM(Asking):
         speculate: Speculate = "lookup",
         draft: str | os.PathLike[str] | None = None,
         mmproj: str | os.PathLike[str] | None = None,
+        device: str = "auto",
         mmap: bool = False,
         progress: ProgressCallback | bool | None = None,
         offline: bool = False,
@@ -171,6 +179,7 @@ class LLM(Asking):
             kv_bytes=kv_bytes,
             speculate=speculate,
         )
+        check_device(device)
         if speculate == "off" and draft is not None:
             raise UsageError("A draft model is given, but speculate is 'off'.", hint="Leave one of them out.")
         self.stats = Totals()
@@ -190,7 +199,8 @@ class LLM(Asking):
                 mmap=mmap,
                 trust_bundle=trust_bundle,
             )
-            loading = start_loading(self._opened, mmap=mmap)
+            self._placement = place(self._opened.bundle, device)
+            loading = start_loading(self._opened, mmap=mmap, placement=self._placement)
             try:
                 # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
                 spec = load_tokenizer(self._opened.bundle.path)
@@ -337,6 +347,7 @@ class LLM(Asking):
             session_bytes=described.session_bytes(self._session.num_pages, self._session.threads),
             template=template,
             sampling=self._requests.defaults(),
+            device=self._placement,
         )
 
     @property
@@ -442,8 +453,11 @@ class LLM(Asking):
         info = TextInfo.of(self._model.info)
         workers = default_threads() if threads is None else threads
         least = max_seqs or 1
-        size = choose_context(info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes)
-        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes)
+        free = self._placement.free_bytes(self._model.info.weights_bytes)
+        size = choose_context(
+            info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes, free_bytes=free
+        )
+        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free)
         self._session = TextSession(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(

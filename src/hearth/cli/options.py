@@ -58,6 +58,13 @@ _FORMAT = (
         help="Number format of keys and values; q8 has half the bytes [f16, f32 with high precision].",
     ),
 )
+DEVICE = click.option(
+    "--device",
+    default="auto",
+    metavar="NAME",
+    help="Where models run: cpu, gpu, or gpu:N as hearth doctor lists them [auto: a GPU that the model fits, else the"
+    " CPU].",
+)
 _SOURCE = (
     click.option("--offline", is_flag=True, help="Never use the network."),
     click.option(
@@ -68,6 +75,7 @@ _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
+    DEVICE,
     click.option("--mmproj", metavar="FILE", help="What sees for a GGUF file [the one beside it; none: none]."),
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
     *_SOURCE,
@@ -145,6 +153,7 @@ _OPEN_KEYS = [
     "kv",
     "context",
     "threads",
+    "device",
     "mmap",
     "mmproj",
     "offline",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import REPETITION_STOP, F, format_options, source_options, template_options
+from hearth.cli.options import DEVICE, REPETITION_STOP, F, format_options, source_options, template_options
 from hearth.distribution import install_command
 from hearth.errors import UsageError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hearth.server.settings import ServerSettings
 
 API_KEY = "HEARTH_API_KEY"
-_PREPARING = ("context", "threads", "quant", "head", "precision", "kv", "offline", "trust_bundle")
+_PREPARING = ("context", "threads", "device", "quant", "head", "precision", "kv", "offline", "trust_bundle")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -97,6 +97,7 @@ _LIMITS = (
 _MODELS = (
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
+    DEVICE,
     click.option("--memory", type=Size(), help="What all open models may take together [what is free]."),
     click.option("--max-seqs", type=int, default=16, show_default=True, help="Answers computed at once, each model."),
     click.option("--max-waiting", type=int, default=64, show_default=True, help="Requests that may wait, each model."),

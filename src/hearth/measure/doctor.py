@@ -15,10 +15,11 @@ from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.cpu.tuning import DEFAULT_TUNING
 from hearth.compiler.cpu.tuning_record import read_record
 from hearth.distribution import NAME, install_command, version_of
-from hearth.errors import CorruptFile
+from hearth.errors import CorruptFile, HearthError
 from hearth.hub.settings import cache_dir as hub_cache_dir
 from hearth.hub.settings import is_offline
-from hearth.runtime import available_bytes, default_threads
+from hearth.measure.gpus import list_gpus
+from hearth.runtime import GpuInfo, available_bytes, default_threads, gpu_memory
 from hearth.runtime.threads import usable_processors
 from hearth.units import format_bytes
 
@@ -66,7 +67,7 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Looks at processor, memory, compiler, caches and versions. Changes nothing, needs no network."""
-    return Diagnosis((*_processor(), *_memory(), *_compiler(), *_tuning(), *_folders(), *_versions()))
+    return Diagnosis((*_processor(), *_memory(), *_gpus(), *_compiler(), *_tuning(), *_folders(), *_versions()))
 
 
 def _processor() -> list[Finding]:
@@ -116,6 +117,31 @@ def _memory() -> list[Finding]:
             "weights lie in small pages: decoding is slower. As root: echo madvise > " + str(_HUGE_PAGES),
         ),
     ]
+
+
+def _gpus() -> list[Finding]:
+    try:
+        found = list_gpus()
+    except HearthError as error:
+        return [Finding("note", "GPU", "none that can be used", f"{error.what} {error.hint}".strip())]
+    if not found:
+        return [Finding("note", "GPU", "none", "no driver of Vulkan, Metal or Direct3D 12 shows one; the CPU computes")]
+    return [_gpu(adapter) for adapter in found]
+
+
+def _gpu(gpu: GpuInfo) -> Finding:
+    memory = gpu_memory(gpu)
+    limits = gpu.limits
+    told = [
+        gpu.type if gpu.type != "cpu" else "a program that plays a GPU",
+        gpu.driver or "driver unknown",
+        "memory unknown" if memory is None else f"{format_bytes(memory)} of memory",
+        f"has {', '.join(gpu.features) or 'only what every GPU has'}",
+        f"buffers to {format_bytes(limits['buffer_bytes'])}, bound to {format_bytes(limits['binding_bytes'])}",
+        f"groups of {limits['invocations']} with {format_bytes(limits['workgroup_bytes'])}",
+    ]
+    state: Literal["ok", "note"] = "note" if gpu.type == "cpu" else "ok"
+    return Finding(state, f"gpu:{gpu.index}", gpu.label, "; ".join(told))
 
 
 def _compiler() -> list[Finding]:

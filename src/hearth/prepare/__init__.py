@@ -8,6 +8,7 @@ from hearth.prepare.bundles import prepare
 from hearth.prepare.context import choose_context, choose_pages
 from hearth.prepare.finding import fetch, inspector, preparer_of
 from hearth.prepare.loading import open_model, start_loading
+from hearth.prepare.placement import ON_CPU, Placement, check_device, place
 from hearth.prepare.preparer import Preparer, Wanted
 from hearth.prepare.progress import Progress, ProgressCallback, compile_progress, hub_progress
 from hearth.prepare.table import ANY_KIND, PREPARERS
@@ -16,12 +17,15 @@ from hearth.prepare.types import COMPILE_HINT, Opened
 __all__ = [
     "ANY_KIND",
     "COMPILE_HINT",
+    "ON_CPU",
     "PREPARERS",
     "Opened",
+    "Placement",
     "Preparer",
     "Progress",
     "ProgressCallback",
     "Wanted",
+    "check_device",
     "choose_context",
     "choose_pages",
     "compile_progress",
@@ -29,6 +33,7 @@ __all__ = [
     "hub_progress",
     "inspector",
     "open_model",
+    "place",
     "prepare",
     "preparer_of",
     "start_loading",

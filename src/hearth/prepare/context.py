@@ -5,7 +5,7 @@ from __future__ import annotations
 from hearth.engine import pages_for
 from hearth.errors import UsageError
 from hearth.fit import LEAST_CONTEXT
-from hearth.runtime import TextInfo, available_bytes, require
+from hearth.runtime import TextInfo, require_within
 
 MAX_DEFAULT_CONTEXT = 8192
 """Tokens of context where none is asked for and the model has more: keys and values take memory."""
@@ -13,15 +13,18 @@ _SPARE_SHARE = 8
 """This part of the free memory may hold keys and values of more requests than the one that must have room."""
 
 
-def choose_pages(info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None) -> int:
+def choose_pages(
+    info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes: int | None, free_bytes: int | None
+) -> int:
     """Pages of keys and values for `max_seqs` sequences of a full context; fewer, but enough for one of them, where
     `kv_bytes` do not hold so many.
 
     Args:
         max_seqs: None: as many as the model was compiled for, in `kv_bytes` or else a small part of the free memory.
+        free_bytes: memory that is free where the model runs; None: nobody knows.
     """
     if max_seqs is None and kv_bytes is None:
-        kv_bytes = (available_bytes() or 0) // _SPARE_SHARE
+        kv_bytes = (free_bytes or 0) // _SPARE_SHARE
     full = pages_for(context, info.max_seqs if max_seqs is None else max_seqs, page_tokens=info.page_tokens)
     if kv_bytes is None:
         return full
@@ -29,14 +32,15 @@ def choose_pages(info: TextInfo, context: int, *, max_seqs: int | None, kv_bytes
 
 
 def choose_context(
-    info: TextInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None
-) -> int:
+    info: TextInfo, wanted: int | None, *, max_seqs: int, threads: int, name: str, kv_bytes: int | None = None,
+    free_bytes: int | None,
+) -> int:  # fmt: skip
     """How many tokens of prompt and answer a sequence may have.
 
     Args:
         wanted: by the user; None: what the model has, up to `MAX_DEFAULT_CONTEXT` and what half of the free
             memory holds.
-        kv_bytes: as `choose_pages`.
+        kv_bytes, free_bytes: as `choose_pages`.
 
     Raises:
         UsageError: `wanted` or `max_seqs` is out of range.
@@ -51,14 +55,16 @@ def choose_context(
         )
 
     def needed(tokens: int) -> int:
-        return info.session_bytes(choose_pages(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes), threads)
+        return info.session_bytes(
+            choose_pages(info, tokens, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free_bytes), threads
+        )
 
     def halved(tokens: int, limit_bytes: int) -> int:
         while tokens > LEAST_CONTEXT and needed(tokens) > limit_bytes:
             tokens //= 2
         return tokens
 
-    free = available_bytes()
+    free = free_bytes
     context = wanted or min(info.max_position, MAX_DEFAULT_CONTEXT)
     if wanted is None and free is not None:
         context = halved(context, free // 2)
@@ -68,5 +74,5 @@ def choose_context(
             context //= 2
     fits = halved(context, free) if free is not None else context
     hint = f"About {fits} tokens would fit: context={fits}, or --context {fits}." if fits < context else ""
-    require(needed(context), f"A context of {context} tokens", hint=hint)
+    require_within(needed(context), free, f"A context of {context} tokens", hint=hint)
     return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hearth.errors import NotEnoughMemory
+from hearth.prepare.placement import ON_CPU, Placement
 from hearth.prepare.progress import Progress, ProgressCallback
 from hearth.prepare.types import Opened
 from hearth.runtime import Loading, Model, require
@@ -10,15 +11,18 @@ from hearth.runtime import Loading, Model, require
 _MEMORY_HINT = "Choose a smaller number format (--quant q4) or a smaller model, or close other programs."
 
 
-def start_loading(opened: Opened, *, mmap: bool = False) -> Loading:
+def start_loading(opened: Opened, *, mmap: bool = False, placement: Placement = ON_CPU) -> Loading:
     """Begins to load the weights, for `open_model` to wait for them.
 
     Args:
         mmap: as `LLM`.
+        placement: where to.
 
     Raises:
         NotEnoughMemory: they do not fit.
     """
+    if placement.is_gpu:  # whose memory is asked for when it is taken
+        return Loading(opened.bundle.path, device=placement.device)
     facts = opened.bundle.manifest.facts
     if mmap:  # the system drops mapped pages where it needs the memory
         require(facts.arena_bytes, f"{opened.name} (workspace)", hint=_MEMORY_HINT)

@@ -6,8 +6,9 @@ drift apart: `Model` loads that library. `Session` runs any function of a model,
 """
 
 from hearth.runtime.devices import devices
+from hearth.runtime.gpu_memory import gpu_memory
 from hearth.runtime.info import DeviceInfo, FunctionInfo, GpuInfo, ModelInfo, StateInfo, TensorInfo
-from hearth.runtime.memory import available_bytes, require, total_bytes
+from hearth.runtime.memory import available_bytes, require, require_within, total_bytes
 from hearth.runtime.model import Loading, Model
 from hearth.runtime.session import Counters, Session, StepProfile
 from hearth.runtime.text import ForwardResult, TextInfo, TextSession
@@ -31,6 +32,8 @@ __all__ = [
     "available_bytes",
     "default_threads",
     "devices",
+    "gpu_memory",
     "require",
+    "require_within",
     "total_bytes",
 ]

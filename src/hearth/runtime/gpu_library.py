@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -12,12 +13,19 @@ from hearth.errors import DeviceError
 _NAMES = {"darwin": "libwgpu_native-release.dylib", "win32": "wgpu_native-release.dll"}
 
 
+# A layer of Mesa asks the desktop which card it is on, and where there is none complains on standard error.
+_NO_DESKTOP = {"NODEVICE_SELECT": "1"}
+
+
 def find() -> Path:
     """The library of the installed package. The package is not imported: that takes its time, and starts things.
 
     Raises:
         DeviceError: the package is not installed, or has no library for this system.
     """
+    if sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
+        for name, value in _NO_DESKTOP.items():
+            os.environ.setdefault(name, value)
     spec = importlib.util.find_spec("wgpu")
     path = None
     if spec is not None and spec.origin is not None:

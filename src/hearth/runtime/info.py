@@ -87,6 +87,9 @@ class StateInfo:
     unit_bytes: int
 
 
+_BACKENDS = {"vulkan": "Vulkan", "metal": "Metal", "d3d12": "Direct3D 12", "opengl": "OpenGL"}
+
+
 @dataclass(frozen=True)
 class GpuInfo:
     """A GPU, as its driver describes it.
@@ -112,6 +115,11 @@ class GpuInfo:
     features: tuple[str, ...]
     timestamps: bool
     limits: Mapping[str, int]
+
+    @property
+    def label(self) -> str:
+        """Name and interface, for people."""
+        return f"{self.name} ({_BACKENDS.get(self.backend, self.backend)})"
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> GpuInfo:

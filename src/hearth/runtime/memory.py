@@ -50,7 +50,11 @@ def require(size_bytes: int, what: str, *, hint: str = "") -> None:
     Raises:
         NotEnoughMemory: they are not. Where the system does not tell how much there is, nothing is refused.
     """
-    available = available_bytes()
+    require_within(size_bytes, available_bytes(), what, hint=hint)
+
+
+def require_within(size_bytes: int, available: int | None, what: str, *, hint: str = "") -> None:
+    """The same of memory of which so much is available; None: nobody knows, and nothing is refused."""
     if available is None or size_bytes <= available:
         return
     raise NotEnoughMemory(

@@ -19,6 +19,7 @@ from hearth.server.access import Access
 from hearth.server.errors import add_error_handlers
 from hearth.server.limits import Limits, Traffic
 from hearth.server.metrics import CONTENT_TYPE, Metrics
+from hearth.server.model_card import ModelCard
 from hearth.server.security import HostGuard, KeyGuard
 from hearth.server.settings import ServerSettings
 from hearth.server.unprefixed import WithoutPrefix
@@ -88,6 +89,14 @@ def _add_document(app: FastAPI) -> None:
         return JSONResponse(app.openapi())
 
 
+def _device(card: ModelCard) -> dict[str, str]:
+    """Where a model runs, and why there."""
+    placement = card.device if card.loaded else None
+    if placement is None:
+        return {}
+    return {"device": placement.device, "device_name": placement.name, "device_reason": placement.why}
+
+
 def add_own_routes(app: FastAPI) -> None:
     """`/health` and `/metrics`."""
 
@@ -100,7 +109,7 @@ def add_own_routes(app: FastAPI) -> None:
         body: dict[str, Any] = {"status": "ready" if ready else "stopping", "live": True, "ready": ready}
         if not state.settings.keys:
             body["models"] = [
-                {"id": card.id, "loaded": card.loaded, "running": card.running, "waiting": card.waiting}
+                {"id": card.id, "loaded": card.loaded, "running": card.running, "waiting": card.waiting} | _device(card)
                 for card in state.models.cards()
             ]
         return JSONResponse(body, 200 if ready else 503)

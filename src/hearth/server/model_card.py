@@ -8,6 +8,7 @@ from hearth.chat.tools import tool_format_for
 from hearth.errors import HearthError
 from hearth.llm import LLM
 from hearth.model.kinds import TEXT, KindName
+from hearth.prepare import Placement
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class ModelCard:
         created: when the server came to know it, in seconds since 1970.
         running, waiting: requests.
         context: tokens of prompt and answer together; None until it has been open.
+        device: where it runs, and why there; None until it has been open, and for what runs on CPUs only.
         size_bytes: memory it takes, or took when it was open; None until then.
         template: name of its chat template; None: it has none, or has not been open.
         thinking: whether the template can switch thinking on and off, or begins it.
@@ -34,6 +36,7 @@ class ModelCard:
     running: int = 0
     waiting: int = 0
     context: int | None = None
+    device: Placement | None = None
     size_bytes: int | None = None
     template: str | None = None
     thinking: bool = False
@@ -47,7 +50,12 @@ def described(card: ModelCard, llm: LLM) -> ModelCard:
     """The card of an open model."""
     info = llm.info
     card = replace(
-        card, kind=TEXT, sees=llm.sees, context=info.context, size_bytes=info.weights_bytes + info.session_bytes
+        card,
+        kind=TEXT,
+        sees=llm.sees,
+        context=info.context,
+        device=info.device,
+        size_bytes=info.weights_bytes + info.session_bytes,
     )
     try:
         template = llm.chat_template

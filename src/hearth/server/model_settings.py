@@ -8,7 +8,7 @@ from typing import Any
 from hearth.chat.request import ContextOverflow
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
-from hearth.prepare import Wanted
+from hearth.prepare import Wanted, check_device
 from hearth.quant.policy import Precision
 
 
@@ -21,13 +21,14 @@ class ModelSettings:
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
         aliases: (alias, model) each: further names in requests; see `ModelNames`.
-        context, threads, quant, head, kv, precision, template, context_overflow, offline, trust_bundle,
+        context, threads, device, quant, head, kv, precision, template, context_overflow, offline, trust_bundle,
             repetition_stop: as `LLM`.
     """
 
     memory_bytes: int | None = None
     context: int | None = None
     threads: int | None = None
+    device: str = "auto"
     max_seqs: int = 16
     max_waiting: int = 64
     quant: str | None = None
@@ -42,6 +43,7 @@ class ModelSettings:
     repetition_stop: bool = True
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -317,6 +317,7 @@ class Models:
         llm = LLM(
             slot.source,
             threads=settings.threads,
+            device=settings.device,
             max_seqs=settings.max_seqs,
             repetition_stop=settings.repetition_stop,
             kv_bytes=kv_bytes,
