@@ -29,9 +29,9 @@ def test_many_are_answered_in_order_as_each_would_be_alone_and_together(
     sizes: list[int] = []
     run = Batch.run
 
-    def watched(batch: Batch, session: Any) -> Any:
+    def watched(batch: Batch, session: Any, *wanted: Any) -> Any:
         sizes.append(batch._num_seqs)
-        return run(batch, session)
+        return run(batch, session, *wanted)
 
     monkeypatch.setattr(Batch, "run", watched)
     with pytest.raises(UsageError, match="a list of conversations, not one text"):
@@ -80,12 +80,12 @@ def test_an_interrupt_ends_all_of_them(llm: LLM, monkeypatch: pytest.MonkeyPatch
     calls = 0
     run = Batch.run
 
-    def interrupted(batch: Batch, session: Any) -> Any:
+    def interrupted(batch: Batch, session: Any, *wanted: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return run(batch, session)
+        return run(batch, session, *wanted)
 
     monkeypatch.setattr(Batch, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -88,10 +88,10 @@ def test_a_step_that_fails_fails_its_requests_and_the_next_one_works(
 ) -> None:
     sound, failures = Batch.run, iter([RuntimeError("what a prompt said")])
 
-    def run(batch: Batch, session: Any) -> Any:
+    def run(batch: Batch, session: Any, *wanted: Any) -> Any:
         for failure in failures:
             raise failure
-        return sound(batch, session)
+        return sound(batch, session, *wanted)
 
     monkeypatch.setattr(Batch, "run", run)
     failed = ask(server, long)
@@ -110,11 +110,11 @@ def test_a_model_that_cannot_go_on_is_opened_anew(
     sound = Batch.run
     broken: list[Batch] = []
 
-    def run(batch: Batch, session: Any) -> Any:
+    def run(batch: Batch, session: Any, *wanted: Any) -> Any:
         broken.append(batch)
         if batch is broken[0]:  # the one of the model that is open now
             raise RuntimeError("broken for good")
-        return sound(batch, session)
+        return sound(batch, session, *wanted)
 
     monkeypatch.setattr(Batch, "run", run)
     with ThreadPoolExecutor(4) as pool:
