@@ -17,9 +17,11 @@ pytest.importorskip("tvm")
 from tests.gpu.adapter import run_kernel
 from tests.gpu.products import Packed, assert_close, expected, normed, padded
 
+from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
-from hearth.compiler.gpu.kernels.many_rows import TILE_BLOCKS, TILE_ROWS, ManyRowsSpec, many_rows
+from hearth.compiler.gpu.kernels.many_rows import DOT4, ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS, TILE_ROWS
 from hearth.quant import FORMATS, round_up
 
 LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values() if not fmt.is_row}.values())
@@ -87,10 +89,10 @@ def few(call: Call, rows: int, threads: int = 64) -> list[NDArray[Any]]:
     return call.run(few_rows(FewRowsSpec(call.product, rows, threads)), call.units * -(-call.m // rows))
 
 
-def many(call: Call) -> list[NDArray[Any]]:
+def many(call: Call, features: Features = CORE) -> list[NDArray[Any]]:
     height = call.units * call.product.parts
     units = -(-call.m // TILE_ROWS) * -(-height // TILE_BLOCKS)
-    return call.run(many_rows(ManyRowsSpec(call.product)), units, height)
+    return call.run(many_rows(ManyRowsSpec(call.product), features), units, height)
 
 
 @pytest.mark.parametrize("rows", [1, 4])
@@ -144,6 +146,44 @@ def test_many_rows_with_every_epilogue(name: str) -> None:
 def test_many_rows_of_logits() -> None:
     call = Call(ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0), m=9, n=70, k=64)
     assert_logits(call, many(call))
+
+
+def rounded(call: Call) -> None:
+    """Makes the activations such that rounding them to bytes, with a scale for each 32 columns, changes nothing."""
+    rng = np.random.default_rng(7)
+    groups = rng.integers(-127, 128, (len(call.x), -(-call.k // 32), 32)).astype(np.float64)
+    groups[:, :, 3] = 127
+    steps = 2.0 ** rng.integers(-4, 2, groups.shape[:2])
+    call.x = (groups * steps[:, :, None]).reshape(len(call.x), -1)[:, : call.k]
+
+
+AS_BYTES = [
+    pytest.param(name, marks=[] if name == "q6_k" else pytest.mark.slow)  # software adapters compile them for seconds
+    for name in LAYOUTS
+    if not FORMATS[name].is_float
+]
+
+
+@pytest.mark.parametrize("name", AS_BYTES)
+def test_many_rows_of_every_format_as_bytes(name: str) -> None:
+    call = Call(ProductSpec(FORMATS[name], tail=True), m=9, n=40, k=300)
+    rounded(call)
+    assert_close(many(call, DOT4)[0], call.wanted, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["add_bias", "gated_silu"])
+def test_many_rows_with_epilogues_as_bytes(name: str) -> None:
+    call = Call(EPILOGUES[name], m=65, n=160, k=96)
+    rounded(call)
+    assert_close(many(call, DOT4)[0], call.wanted, 1e-5)
+
+
+def test_many_rows_are_rounded_with_a_scale_for_each_group() -> None:
+    call = Call(ProductSpec(Q4, epilogue="gated", activation="silu", norm=EPSILON, gather=True), m=65, n=96, k=512)
+    call.x[:, 128:160] *= 1e-3  # a row's largest number is not the largest of every group
+    call.gain[128:160] *= 1e3
+    assert_close(many(call, DOT4)[0], call.wanted, 1.5e-2)
 
 
 def assert_logits(call: Call, found: list[NDArray[Any]]) -> None:

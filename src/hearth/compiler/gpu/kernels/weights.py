@@ -43,18 +43,24 @@ class Weight:
 
     Attributes:
         lanes: rows that are read together: 4 or 1.
-        zero_point: the integer that stands for 0 among those that `Octet.columns` gives.
+        zero_point: the integer that stands for 0 among those that are read.
         has_offset: whether numbers are an integer times a scale plus an offset.
     """
 
-    def __init__(self, k: GpuKernel, name: str, fmt: Format, lanes: int) -> None:
-        """Declares the buffer. `place` has to be called before anything is read."""
+    def __init__(self, k: GpuKernel, name: str, fmt: Format, lanes: int, *, as_stored: bool = False) -> None:
+        """Declares the buffer. `place` has to be called before anything is read.
+
+        Args:
+            as_stored: signed integers are read as they are; else 128 higher, as bytes without a sign, which become
+                floats more easily.
+        """
         self.k, self.fmt, self.lanes = k, fmt, lanes
+        self.lifted = fmt.signed and not as_stored
         # Of 16-bit floats 4 rows are 8 bytes.
         words = 2 if lanes == 4 and fmt.is_float and fmt.bits == 16 else lanes
         self.element_bytes = 4 * words
         self.memory: Memory = k.buffer(name, vec("uint32", words))
-        self.zero_point = 128 if fmt.signed else fmt.zero_point
+        self.zero_point = 128 if self.lifted else fmt.zero_point
         self.has_offset = bool(self.zero_point or fmt.has_min)
 
     def place(self, row: Expr) -> None:
@@ -123,7 +129,7 @@ class Group:
 
     def scale(self, span: int | Expr) -> tuple[Expr, Expr | None]:
         """Scale and offset of columns `Format.group_columns * span` on of the group: number = integer * scale + offset,
-        for the integers that `Octet.columns` gives. Offset None: it is 0."""
+        for the integers that are read. Offset None: it is 0."""
         weight, k, fmt = self.weight, self.weight.k, self.weight.fmt
         lanes = weight.lanes
         index = self.index * (PLANE_COLUMNS // fmt.group_columns) + span
@@ -157,11 +163,10 @@ class Octet:
         self._loaded: dict[tuple[str, str], Expr] = {}
 
     def columns(self, half: int | Expr) -> list[Callable[[], Expr]]:
-        """Of each of 4 columns, the first ones or the last, what gives its numbers as f32, one for each lane: floats
-        themselves, integers as they are stored, signed ones 128 higher."""
+        """Of each of 4 columns, the first ones or the last, what gives its numbers as f32, one for each lane."""
         if self._weight.fmt.is_float:
             return self._floats(half)
-        quad = self._weight.k.let(self._quad(half), "quad")
+        quad = self._weight.k.let(self.quad(half), "quad")
 
         def column(b: int) -> Expr:
             value = quad if b == 0 else tirx.shift_right(quad, self._each(8 * b))
@@ -184,11 +189,12 @@ class Octet:
             self._loaded[key] = weight.k.let(weight.words(at, weight.fmt.plane_offset(name)), name)
         return self._loaded[key]
 
-    def _quad(self, half: int | Expr) -> Expr:
-        """A word for each row: the bytes of 4 columns, unsigned."""
+    def quad(self, half: int | Expr) -> Expr:
+        """A word for each row: the integers of 4 columns, the first ones or the last, as bytes."""
         fmt, index = self._weight.fmt, i32(self._index)
         if fmt.signed:
-            return tirx.bitwise_xor(self._plane("int8", index * 2 + half), self._each(_BYTE_SIGNS))
+            words = self._plane("int8", index * 2 + half)
+            return tirx.bitwise_xor(words, self._each(_BYTE_SIGNS)) if self._weight.lifted else words
         low = self._plane("low4", index)
         if not isinstance(half, int):
             low = tirx.shift_right(low, self._each(cast("uint32", half * 4)))

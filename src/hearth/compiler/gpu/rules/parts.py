@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT, MAX_BINDING_BYTES
-from hearth.compiler.gpu.kernels.many_rows import TILE_BLOCKS
+from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS
 from hearth.compiler.parameters import Packed
 from hearth.errors import Unsupported
 from hearth.quant.formats import LANES, round_up

@@ -9,8 +9,9 @@ from tvm import relax
 
 from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
-from hearth.compiler.gpu.kernels.many_rows import TILE_ROWS, ManyRowsSpec, many_rows
+from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.compiler.gpu.kernels.tile import TILE_ROWS
 from hearth.compiler.gpu.rules.parts import Part, parts_of
 from hearth.compiler.gpu.selection import GpuSelection, Rule, at_most, ceil_div, more_than
 from hearth.compiler.parameters import Packed
@@ -98,7 +99,7 @@ def _kernels(spec: ProductSpec, part: Part, m: Any, s: GpuSelection) -> Iterator
         yield few(_FEW_ROWS), tiles * more_than(m, 1), []
     if most > _MOST_FEW_ROWS:
         made = ManyRowsSpec(spec)
-        name = s.use(made.name, lambda: [many_rows(made)])
+        name = s.use(made.name, lambda: [many_rows(made, features) for features in made.variants])
         tiles = ceil_div(m, TILE_ROWS) * (ceil_div(blocks, made.unit_blocks) * more_than(m, _MOST_FEW_ROWS))
         yield name, tiles, [part.height]
 
