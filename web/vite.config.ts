@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { stamp, woff2Only } from "./build/stamp.ts";
+import { licences, PAGE_SOURCES, stamp, woff2Only } from "./build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
 export default defineConfig({
   root,
-  plugins: [woff2Only(), stamp(root)],
+  plugins: [woff2Only(), stamp(root, PAGE_SOURCES), licences(root)],
   build: {
     outDir: "../src/hearth/server/page",
     emptyOutDir: true,

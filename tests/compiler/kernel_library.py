@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.compiler.compiled import CACHE
+from tests.wasm.node import node_knows
 
 from hearth.bundle.cpu import architecture, features
 from hearth.compiler.cpu.kernels.builder import Kernel
@@ -43,6 +44,8 @@ def runs_here(isa: Isa) -> bool:
 def emulator(isa: Isa) -> str | None:
     """The program that runs the instruction set in place of this machine's processor."""
     names = _EMULATORS.get(isa.architecture or "", ()) if isa.architecture != architecture() else ()
+    if isa.architecture == "wasm32" and not node_knows(isa):
+        return None
     return next((path for path in map(shutil.which, names) if path), None)
 
 
@@ -69,7 +72,7 @@ def emulated_params() -> list[Any]:
     params = []
     for isa in ISAS.values():
         if isa.architecture not in (None, architecture()) and isa.architecture in EMULATED:
-            reason = f"needs {_EMULATORS[isa.architecture][0]}"
+            reason = f"needs {_EMULATORS[isa.architecture][0]} with {' '.join(isa.features)}"
             params.append(pytest.param(isa, id=isa.name, marks=pytest.mark.skipif(not emulator(isa), reason=reason)))
     return params
 

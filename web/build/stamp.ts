@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Plugin } from "vite";
 
 /** Everything the built page depends on, relative to web/. tests/web/test_build.py hashes the same. */
-export const SOURCES = ["build", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
+export const PAGE_SOURCES = ["build", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
 
 function filesUnder(root: string, path: string): string[] {
   if (!statSync(join(root, path)).isDirectory()) return [path];
@@ -15,9 +15,9 @@ function filesUnder(root: string, path: string): string[] {
 }
 
 /** SHA-256 over each file's path and content, in the order of their paths. */
-export function sourceHash(root: string): string {
+export function sourceHash(root: string, sources: readonly string[]): string {
   const hash = createHash("sha256");
-  const paths = SOURCES.flatMap((path) => filesUnder(root, path)).filter((path) => !path.includes(".test."));
+  const paths = sources.flatMap((path) => filesUnder(root, path)).filter((path) => !path.includes(".test."));
   for (const path of paths.sort()) {
     const content = readFileSync(join(root, path));
     hash.update(`${path}\n${content.length}\n`).update(content);
@@ -25,7 +25,7 @@ export function sourceHash(root: string): string {
   return hash.digest("hex");
 }
 
-function licences(root: string): string {
+function licenceTexts(root: string): string {
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
   // Signals' core comes with its Preact binding and is not named in package.json.
   const names = [...Object.keys(dependencies), "@preact/signals-core"].sort();
@@ -40,14 +40,25 @@ function licences(root: string): string {
   return ["This page contains the following works.\n", ...parts].join(`\n${"-".repeat(72)}\n\n`);
 }
 
-export function stamp(root: string): Plugin {
+/** Writes build.json beside what is built: the hash of the sources it was made of. */
+export function stamp(root: string, sources: readonly string[]): Plugin {
   return {
     name: "hearth-stamp",
     apply: "build",
     generateBundle() {
+      const built = { sources_sha256: sourceHash(root, sources) };
+      this.emitFile({ type: "asset", fileName: "build.json", source: `${JSON.stringify(built)}\n` });
+    },
+  };
+}
+
+export function licences(root: string): Plugin {
+  return {
+    name: "hearth-licences",
+    apply: "build",
+    generateBundle() {
       if (!existsSync(join(root, "node_modules"))) throw new Error("Run npm ci first.");
-      this.emitFile({ type: "asset", fileName: "build.json", source: `${JSON.stringify({ sources_sha256: sourceHash(root) })}\n` });
-      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licences(root) });
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(root) });
     },
   };
 }

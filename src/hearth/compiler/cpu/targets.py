@@ -12,7 +12,7 @@ from hearth.bundle.cpu import architecture, features
 from hearth.errors import UsageError
 
 MatrixKind = Literal["amx"]
-DotKind = Literal["vpdpbusd", "maddubs", "smmla", "sdot", "smull", "dot16", "generic"]
+DotKind = Literal["vpdpbusd", "maddubs", "smmla", "sdot", "smull", "relaxed", "dot16", "generic"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,10 @@ ISAS: dict[str, Isa] = {
         Isa("i8mm", "aarch64", 16, "smmla", 8, (6, 1), (6, 6), ("asimddp", "i8mm"), ("+neon", "+dotprod", "+i8mm")),
         Isa("dotprod", "aarch64", 16, "sdot", 4, (6, 1), (6, 6), ("asimddp",), ("+neon", "+dotprod")),
         Isa("neon", "aarch64", 16, "smull", 4, (4, 1), (6, 6), ("asimd",), ("+neon",)),
+        Isa(
+            "relaxed", "wasm32", 16, "relaxed", 4, (4, 1), (4, 4), ("simd128", "relaxed_simd"),
+            ("+simd128", "+bulk-memory"), has_half=False,
+        ),
         Isa(
             "simd128", "wasm32", 16, "dot16", 4, (4, 1), (4, 4), ("simd128",), ("+simd128", "+bulk-memory"),
             has_half=False,

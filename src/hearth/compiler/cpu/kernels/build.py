@@ -8,7 +8,7 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.builder import LLVM_OPTIONS
+from hearth.compiler.cpu.kernels.builder import LLVM_FEATURES, LLVM_OPTIONS
 
 
 def lower(module: Any, target: Any) -> Any:
@@ -32,11 +32,18 @@ def compile_module(module: Any, target: Any) -> Any:
 
 def _with_options(module: Any, target: Any) -> Any:
     """The target with what the module's functions ask of LLVM."""
-    asked = sorted({str(o) for f in module.functions.values() for o in (f.attrs or {}).get(LLVM_OPTIONS, ())})
-    if not asked:
+    options, features = (_asked(module, attribute) for attribute in (LLVM_OPTIONS, LLVM_FEATURES))
+    if not options and not features:
         return target
     attrs = {key: target.attrs[key] for key in ("mtriple", "mcpu", "mattr", "vector-width") if key in target.attrs}
-    return tvm.target.Target({"kind": "llvm", **attrs, "cl-opt": [f"{option}:bool=1" for option in asked]})
+    attrs["mattr"] = [*attrs["mattr"], *features]
+    if options:
+        attrs["cl-opt"] = [f"{option}:bool=1" for option in options]
+    return tvm.target.Target({"kind": "llvm", **attrs})
+
+
+def _asked(module: Any, attribute: str) -> list[str]:
+    return sorted({str(each) for f in module.functions.values() for each in (f.attrs or {}).get(attribute, ())})
 
 
 def write_object(module: Any, target: Any, path: Path) -> None:

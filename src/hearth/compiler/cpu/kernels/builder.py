@@ -23,6 +23,7 @@ from tvm.tirx import stmt as tir
 from hearth.compiler.physical import in_name as in_name
 
 LLVM_OPTIONS = "hearth.llvm_options"
+LLVM_FEATURES = "hearth.llvm_features"
 """Attribute of a PrimFunc: options that its machine code is made with."""
 
 Expr = Any  # a TVM PrimExpr, or a Python number where TVM converts it
@@ -148,6 +149,7 @@ class Kernel:
         """
         self.name = name
         self._reload_constants = reload_constants
+        self._features: set[str] = set()
         self._count = 0
         self._blocks: list[list[Any]] = [[]]
         self.begin = tirx.Var("begin", "int64")
@@ -170,6 +172,11 @@ class Kernel:
 
     def emit(self, stmt: Any) -> None:
         self._blocks[-1].append(stmt)
+
+    def use(self, feature: str) -> None:
+        """Lets LLVM use a feature in this kernel, beside those of the whole instruction set: one that it would use in
+        other kernels to their harm."""
+        self._features.add(feature)
 
     # -- arguments
     def buffer(self, name: str, dtype: str) -> Memory:
@@ -255,4 +262,6 @@ class Kernel:
         attributes = {"global_symbol": symbol or self.name, "tirx.noalias": True, "tirx.is_scheduled": True}
         if self._reload_constants:
             attributes[LLVM_OPTIONS] = ["-disable-machine-licm"]
+        if self._features:
+            attributes[LLVM_FEATURES] = sorted(self._features)
         return func.with_attr(attributes)

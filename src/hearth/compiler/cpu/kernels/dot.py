@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from tvm import tirx
 
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Register, bitcast, broadcast, cast, const, llvm, vec
-from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.cpu.targets import DotKind, Isa
 
 
 def group_dot(
@@ -45,7 +45,9 @@ def group_dot(
         sums = _smmla(k, weights, activations)
     elif isa.dot == "smull":
         sums = _smull(k, weights, activations, bits)
-    elif isa.dot == "dot16":
+    elif isa.dot == "relaxed" and bits < 8:
+        sums = _relaxed(k, weights, activations)
+    elif isa.dot in ("dot16", "relaxed"):
         sums = _dot16(k, weights, activations)
     if sums is not None:
         return sums if starts is None else [total + start for total, start in zip(sums, starts, strict=True)]
@@ -194,7 +196,7 @@ def _smull(
 
 
 def _dot16(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]]) -> list[Expr]:
-    """WebAssembly: no products of bytes, but of 16-bit words with a sum of two in 32 bits."""
+    """WebAssembly: no products of signed bytes, but of 16-bit words with a sum of two in 32 bits."""
     totals: list[list[Expr]] = [[const("int32", 0, 4)] * 2 for _ in activations]
     for s, make in enumerate(weights):
         w = bitcast("int8", make(), 16)
@@ -208,9 +210,23 @@ def _dot16(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequen
     return [k.let(pick(both, even) + pick(both, odd), "dot") for both in totals]
 
 
+def _relaxed(k: Kernel, weights: Sequence[Callable[[], Expr]], activations: Sequence[Sequence[Expr]]) -> list[Expr]:
+    """WebAssembly's relaxed dot product: four products of signed bytes with others in [0, 127], summed by twos in 16
+    bits, where such always fit. All engines answer the same; of larger bytes they may take the sign bit for either."""
+    k.use("+relaxed-simd")
+    totals: list[Expr] = [const("int32", 0, 4)] * len(activations)
+    for s, make in enumerate(weights):
+        w = bitcast("int8", make(), 16)
+        for row, quads in enumerate(activations):
+            a = bitcast("int8", broadcast(quads[s], 4), 16)
+            name = "llvm.wasm.relaxed.dot.i8x16.i7x16.add.signed"
+            totals[row] = k.let(llvm(name, "int32x4", a, w, totals[row]), "dot")
+    return totals
+
+
 def sum_vectors(isa: Isa) -> int:
     """Vectors of `isa.rows` int32 that hold the running sums of one quad vector's taps (`finish_tap_sum`)."""
-    return 2 if isa.dot in ("smull", "dot16") else 1
+    return 2 if isa.dot in ("smull", "dot16", "relaxed") else 1
 
 
 def tap_sums(isa: Isa) -> int:
@@ -229,7 +245,9 @@ def add_tap(
         weights: int8 of `isa.width` in [-127, 127].
         quads: int32 that hold 4 bytes in [-127, 127], or 128 more (`Isa.unsigned_activations`).
     """
-    step = {"maddubs": _MaddubsTap, "smull": _SmullTap, "dot16": _Dot16Tap}.get(isa.dot, _Tap)(isa, k)
+    step = {"maddubs": _MaddubsTap, "smull": _SmullTap, "dot16": _Dot16Tap, "relaxed": _Dot16Tap}.get(isa.dot, _Tap)(
+        isa, k
+    )
     held = [step.weight(w) for w in weights]
     for place, quad in zip(sums, quads, strict=True):
         activation = step.activation(quad)
@@ -242,7 +260,7 @@ def finish_tap_sum(isa: Isa, registers: Sequence[Register]) -> Expr:
     values = [register.get() for register in registers]
     if isa.dot == "smull":
         return llvm("llvm.aarch64.neon.addp", "int32x4", *values)
-    if isa.dot == "dot16":
+    if isa.dot in ("dot16", "relaxed"):
         return pick(values, (0, 2, 4, 6)) + pick(values, (1, 3, 5, 7))
     return values[0]
 
@@ -305,3 +323,11 @@ class _Dot16Tap(_Tap):
     def add(self, registers: Sequence[Register], weight: list[Expr], activation: list[Expr]) -> None:
         for register, half in zip(registers, weight, strict=True):
             register.set(register.get() + wasm_dot(half, activation[0]))
+
+
+_TAPS: dict[DotKind, type[_Tap]] = {
+    "maddubs": _MaddubsTap,
+    "smull": _SmullTap,
+    "dot16": _Dot16Tap,
+    "relaxed": _Dot16Tap,
+}

@@ -43,7 +43,7 @@ def peak_int8(isa: Isa) -> Kernel:
             return total
 
         return _peak(PEAK_INT8, isa, "int8", 16, "int16", 8, halves)
-    if isa.dot == "dot16":
+    if isa.dot in ("dot16", "relaxed"):
         return _peak(PEAK_INT8, isa, "int16", 8, "int32", 4, lambda total, a, b: total + dot.wasm_dot(a, b))
     return _peak(
         PEAK_INT8, isa, "int8", isa.width, "int32", isa.rows, lambda total, a, b: dot.accumulate(isa, total, a, b, 8)

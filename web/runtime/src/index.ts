@@ -1,0 +1,10 @@
+// @hearth/web: what a program uses.
+
+export { loadBundle, type LoadOptions } from "./bundle.ts";
+export { HearthError, type ErrorKind } from "./errors.ts";
+export { hasFeature } from "./features.ts";
+export { type BundleFiles, fetchedFiles, filesOf } from "./files.ts";
+export type { Dtype, FunctionInfo, ModelInfo, TensorInfo, TextInfo } from "./info.ts";
+export type { Manifest } from "./manifest.ts";
+export { Model } from "./model.ts";
+export { type Batch, type ForwardResult, Session, type Tensor } from "./session.ts";

@@ -1,0 +1,237 @@
+// One session of a model: forwards of a language model, runs of any other function. One call at a time, as the C API has it.
+
+import { HearthError } from "./errors.ts";
+import { type Dtype, DTYPES, type FunctionInfo, type ModelInfo, requireText } from "./info.ts";
+import type { Library } from "./library.ts";
+import { Staging } from "./staging.ts";
+import {
+  BATCH,
+  MOST_AXES,
+  OUTPUT_HEAD,
+  OUTPUTS,
+  readField,
+  SESSION_OPTIONS,
+  shapeField,
+  SIZE,
+  TENSOR,
+  VIEW,
+  writeStruct,
+} from "./structs.ts";
+
+type TypedArray = Float32Array | Int32Array | Uint8Array | Int8Array | Uint16Array;
+
+/** An array in row-major order. f16 as its bits, in a Uint16Array. */
+export interface Tensor {
+  readonly data: TypedArray;
+  readonly shape: readonly number[];
+}
+
+const ARRAYS: Record<Dtype, { new (size: number): TypedArray; new (buffer: ArrayBuffer): TypedArray; BYTES_PER_ELEMENT: number }> = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  f16: Uint16Array,
+};
+
+/** A batch of tokens of any mixture of sequences: see hearth_batch in hearth.h. */
+export interface Batch {
+  readonly tokenIds: Int32Array;
+  /** The position of each token in its sequence. */
+  readonly positions: Int32Array;
+  /** The row of `blockTable` that each token belongs to. Tokens of one sequence stand together, positions ascend by 1. */
+  readonly tokenSeq: Int32Array;
+  /** Rows of pages, one for each sequence, in the order of positions; -1 where none is needed. */
+  readonly blockTable: Int32Array;
+  readonly blockTableStride: number;
+  /** Indices of the tokens whose logits are wanted. */
+  readonly logitRows: Int32Array;
+  /** So many of the first tokens are of prompts. */
+  readonly numPromptTokens?: number;
+}
+
+/** What a forward computed. Each array is copied out of the session's memory when it is asked for, and must be asked for
+ * before the session's next call. Of an output that the plan does not give it is empty. */
+export interface ForwardResult {
+  /** One row after the other for each of `logitRows`. */
+  readonly logits: Float32Array;
+  /** For each of `logitRows` the token of the largest logit. */
+  readonly argmax: Int32Array;
+  /** The hidden states of each token, after the final norm. */
+  readonly hidden: Float32Array;
+}
+
+export class Session {
+  readonly #library: Library;
+  readonly #info: ModelInfo;
+  readonly #staging: Staging;
+  readonly #onClose: () => void;
+  #pointer: number;
+  #calls = 0;
+
+  /** Made by `Model.session`. */
+  constructor(
+    library: Library,
+    info: ModelInfo,
+    model: number,
+    sizes: Readonly<Record<string, number>>,
+    onClose: () => void,
+  ) {
+    this.#library = library;
+    this.#info = info;
+    this.#staging = new Staging(library);
+    this.#onClose = onClose;
+    this.#pointer = this.#create(model, Object.entries(sizes));
+  }
+
+  #create(model: number, sizes: readonly [string, number][]): number {
+    const text = sizes.reduce((sum, [name]) => sum + 4 * name.length + 1, 0);
+    this.#staging.begin(SESSION_OPTIONS.size + 4 + sizes.length * SIZE.size + text, 3 + sizes.length);
+    const answer = this.#staging.reserve(4);
+    const options = this.#staging.reserve(SESSION_OPTIONS.size);
+    const table = this.#staging.reserve(sizes.length * SIZE.size);
+    sizes.forEach(([name, value], i) => {
+      writeStruct(this.#library.view, table + i * SIZE.size, SIZE, { name: this.#staging.putText(name), value });
+    });
+    writeStruct(this.#library.view, options, SESSION_OPTIONS, {
+      struct_size: SESSION_OPTIONS.size,
+      threads: 1,
+      sizes: table,
+      num_sizes: sizes.length,
+    });
+    const wanted = sizes.map(([name, value]) => `${value} ${name}`).join(", ");
+    this.#library.check(`A session with ${wanted || "no sizes"} cannot be made.`, "hearth_session_create", model, options, answer);
+    return this.#library.view.getUint32(answer, true);
+  }
+
+  /** Runs a language model over a batch of tokens. */
+  forward(batch: Batch): ForwardResult {
+    requireText(this.#info);
+    const pointer = this.#open();
+    const { tokenIds, positions, tokenSeq, blockTable, blockTableStride, logitRows } = batch;
+    if (positions.length !== tokenIds.length || tokenSeq.length !== tokenIds.length) {
+      throw new HearthError("usage", "tokenIds, positions and tokenSeq must have one entry a token.", {
+        why: `They have ${tokenIds.length}, ${positions.length} and ${tokenSeq.length}.`,
+      });
+    }
+    const arrays = [tokenIds, positions, tokenSeq, blockTable, logitRows];
+    const outputSize = OUTPUT_HEAD.size + OUTPUTS.length * VIEW.size;
+    this.#staging.begin(BATCH.size + outputSize + 4 * arrays.reduce((sum, each) => sum + each.length, 0), 2 + arrays.length);
+    const at = this.#staging.reserve(BATCH.size);
+    const output = this.#staging.reserve(outputSize);
+    const fields = {
+      struct_size: BATCH.size,
+      num_tokens: tokenIds.length,
+      num_seqs: blockTableStride > 0 ? blockTable.length / blockTableStride : 0,
+      num_logit_rows: logitRows.length,
+      block_table_stride: blockTableStride,
+      num_prompt_tokens: batch.numPromptTokens ?? 0,
+      token_ids: this.#staging.put(tokenIds),
+      positions: this.#staging.put(positions),
+      token_seq: this.#staging.put(tokenSeq),
+      block_table: this.#staging.put(blockTable),
+      logit_rows: this.#staging.put(logitRows),
+    };
+    writeStruct(this.#library.view, at, BATCH, fields);
+    writeStruct(this.#library.view, output, OUTPUT_HEAD, { struct_size: outputSize });
+    this.#library.check("The batch cannot be run.", "hearth_forward", pointer, at, output);
+    return this.#result(output + OUTPUT_HEAD.size);
+  }
+
+  /** Runs a function that is no language model's: arrays by name in, arrays by name out. */
+  run(name: string, inputs: Readonly<Record<string, Tensor>> = {}): Record<string, Tensor> {
+    const pointer = this.#open();
+    const about = this.#function(name);
+    const given = Object.entries(inputs);
+    const bytes = given.reduce((sum, [input, { data }]) => sum + data.byteLength + 4 * input.length + 1, 0);
+    const tensors = given.length + about.outputs.length;
+    this.#staging.begin(bytes + 4 * name.length + 1 + tensors * TENSOR.size, 3 + 2 * given.length);
+    const inputsAt = this.#staging.reserve(given.length * TENSOR.size);
+    const outputsAt = this.#staging.reserve(about.outputs.length * TENSOR.size);
+    given.forEach(([input, tensor], i) => this.#writeTensor(inputsAt + i * TENSOR.size, input, tensor));
+    const counts = [given.length, about.outputs.length] as const;
+    const text = this.#staging.putText(name);
+    this.#library.check(`${name} cannot be run.`, "hearth_run", pointer, text, inputsAt, counts[0], outputsAt, counts[1]);
+    this.#calls++;
+    return Object.fromEntries(about.outputs.map((each, i) => [each.name, this.#readTensor(outputsAt + i * TENSOR.size)]));
+  }
+
+  /** Gives the session's memory back. */
+  close(): void {
+    if (this.#pointer === 0) return;
+    this.#library.call("hearth_session_free", this.#pointer);
+    this.#staging.free();
+    this.#pointer = 0;
+    this.#onClose();
+  }
+
+  #open(): number {
+    if (this.#pointer === 0) throw new HearthError("usage", "The session is closed.");
+    return this.#pointer;
+  }
+
+  #function(name: string): FunctionInfo {
+    const found = this.#info.functions.find((each) => each.name === name);
+    if (found !== undefined) return found;
+    const names = this.#info.functions.map((each) => each.name).join(", ");
+    throw new HearthError("usage", `The model has no function ${name}.`, { why: `It has: ${names}.` });
+  }
+
+  #result(views: number): ForwardResult {
+    const call = ++this.#calls;
+    const read = <Read extends TypedArray>(which: number): Read => {
+      if (call !== this.#calls || this.#pointer === 0) {
+        throw new HearthError("usage", "A result is read after the session's next call.");
+      }
+      const at = views + which * VIEW.size;
+      const field = (name: "data" | "dtype" | "rows" | "cols" | "row_stride"): number =>
+        readField(this.#library.view, at, VIEW, name);
+      return this.#rows(field("data"), DTYPES[field("dtype")]!, field("rows"), field("cols"), field("row_stride")) as Read;
+    };
+    return {
+      get logits() {
+        return read<Float32Array>(0);
+      },
+      get argmax() {
+        return read<Int32Array>(1);
+      },
+      get hidden() {
+        return read<Float32Array>(2);
+      },
+    };
+  }
+
+  /** Rows that lie `stride` elements apart, next to each other in fresh memory. */
+  #rows(at: number, dtype: Dtype, rows: number, cols: number, stride: number): TypedArray {
+    const Kind = ARRAYS[dtype];
+    if (at === 0) return new Kind(0);
+    const width = Kind.BYTES_PER_ELEMENT;
+    const result = new Kind(rows * cols);
+    const bytes = new Uint8Array(result.buffer);
+    for (let row = 0; row < rows; row++) {
+      bytes.set(this.#library.bytes(at + row * stride * width, cols * width), row * cols * width);
+    }
+    return result;
+  }
+
+  #writeTensor(at: number, name: string, { data, shape }: Tensor): void {
+    const dtype = DTYPES.findIndex((each) => data instanceof ARRAYS[each]);
+    const size = shape.reduce((product, axis) => product * axis, 1);
+    if (dtype < 0 || shape.length > MOST_AXES || size !== data.length) {
+      throw new HearthError("usage", `${name} cannot be given: ${data.length} numbers for the shape (${shape.join(", ")}).`);
+    }
+    const axes = Object.fromEntries(shape.map((axis, i) => [shapeField(i), axis]));
+    const pointers = { name: this.#staging.putText(name), data: this.#staging.put(data as Uint8Array) };
+    writeStruct(this.#library.view, at, TENSOR, { ...axes, ...pointers, dtype, rank: shape.length });
+  }
+
+  #readTensor(at: number): Tensor {
+    const field = (name: keyof (typeof TENSOR)["offsets"]): number => readField(this.#library.view, at, TENSOR, name);
+    const axes = Array.from({ length: field("rank") }, (_, axis) => axis);
+    const shape = axes.map((axis) => field(shapeField(axis)));
+    const cols = shape.at(-1) ?? 1;
+    const rows = shape.slice(0, -1).reduce((product, axis) => product * axis, 1);
+    const stride = shape.length > 0 ? field("row_stride") : 1;
+    return { data: this.#rows(field("data"), DTYPES[field("dtype")]!, rows, cols, stride), shape };
+  }
+}

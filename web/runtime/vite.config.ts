@@ -1,0 +1,18 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+import { stamp } from "../build/stamp.ts";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+
+export default defineConfig({
+  root,
+  plugins: [stamp(root, ["package.json", "src", "tsconfig.json", "tsconfig.types.json", "vite.config.ts"])],
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    target: "es2022",
+    lib: { entry: { index: "src/index.ts", node: "src/node.ts" }, formats: ["es"] },
+    rollupOptions: { external: [/^node:/], output: { chunkFileNames: "[name].js" } },
+    reportCompressedSize: false,
+  },
+});
