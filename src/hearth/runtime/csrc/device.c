@@ -15,6 +15,8 @@ static const struct {
     {"cpu", &hth_cpu_device, false},
 #if defined(HTH_HAS_LIBRARIES)
     {"gpu", &hth_gpu_device, true},
+#elif defined(__wasm__)
+    {"gpu", &hth_web_device, false},
 #endif
 };
 

@@ -56,9 +56,9 @@ typedef struct hth_device {
     void (*read_counters)(const hearth_session *session, hearth_counters *counters);
 } hth_device;
 
-/* The processor: steps are shared by a team of threads (device_cpu.c). A GPU, through WebGPU (device_gpu.c), where the
- * system can load what drives it. */
-extern const hth_device hth_cpu_device, hth_gpu_device;
+/* The processor: steps are shared by a team of threads (device_cpu.c). A GPU, through WebGPU: where the system can load what
+ * drives it (device_gpu.c), or that of the page around a WebAssembly module (device_web.c). */
+extern const hth_device hth_cpu_device, hth_gpu_device, hth_web_device;
 
 /* The device that hearth_open_options.device names; NULL: the processor. */
 hearth_status hth_device_find(const char *name, const hth_device **device);
