@@ -12,10 +12,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runtime import tiny_functions, tiny_model
+from tests.runtime import gpu_plans, tiny_functions, tiny_model
 from tests.runtime.conftest import BundleMaker
 
-from hearth.compiler.cpu.link import CSRC, kernel_table
+from hearth.compiler.cpu.link import CSRC, KernelSet, kernel_table
+from hearth.runtime import GpuInfo, gpu_library
 
 HERE = Path(__file__).parent
 FUZZER = HERE.parent / "fuzz" / "fuzz_plan.c"
@@ -62,15 +63,15 @@ def build(command: list[str], sources: list[Path], program: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def start(program: Path, *arguments: object) -> str:
+def start(program: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     # With these options a sanitizer's report ends the program with a status of its own.
     options = "abort_on_error=0:exitcode=66:halt_on_error=1"
-    environment = dict(os.environ, ASAN_OPTIONS=options, TSAN_OPTIONS=options, UBSAN_OPTIONS=options)
+    environment = dict(os.environ, ASAN_OPTIONS=options, TSAN_OPTIONS=options, UBSAN_OPTIONS=options, **variables)
     done = subprocess.run(
         [program, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment, timeout=300
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    return done
 
 
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
@@ -90,5 +91,22 @@ def test_mutated_plans_find_no_error_of_memory(bundle: Path, make_bundle: Bundle
     program = tmp_path / "fuzz_plan"
     build(command, [FUZZER], program)
     for folder in (bundle, make_bundle(tiny_functions.plan(), tiny_functions.weights_bytes())):
-        said = start(program, folder / "plan.bin", 10_000)
+        said = start(program, folder / "plan.bin", 10_000).stdout
         assert "10000 plans" in said
+
+
+def test_plans_on_gpus_run_clean(
+    software_gpu: GpuInfo, make_bundle: BundleMaker, bare_library: Path, tmp_path: Path
+) -> None:
+    """Also when the device is lost. A thread sanitizer would have to see into the library that drives GPUs."""
+    command = compiler_with("address,undefined", tmp_path)
+    table = tmp_path / "table.c"
+    table.write_text(kernel_table([KernelSet("none", (), [])]), encoding="ascii")
+    program = tmp_path / "test_gpu"
+    build([*command, "-D_POSIX_C_SOURCE=200809L"], [HERE / "c" / "test_gpu.c", table], program)
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+    device = f"gpu:{software_gpu.index}"
+    # Drivers lose some bytes of their own; what we lose, WebGPU has made for us, or we ourselves.
+    done = start(program, folder, gpu_library.find(), device, 2000, LSAN_OPTIONS="exitcode=0:symbolize=0")
+    leaks = [each for each in done.stderr.split("\n\n") if "leak of" in each]
+    assert [leak for leak in leaks if "libwgpu_native" in leak or str(program) in leak] == []

@@ -25,6 +25,9 @@ typedef struct wgpu_compute_pass_object *wgpu_compute_pass;            /* WGPUCo
 typedef struct wgpu_command_buffer_object *wgpu_command_buffer;        /* WGPUCommandBuffer */
 typedef struct wgpu_query_set_object *wgpu_query_set;                  /* WGPUQuerySet */
 
+/* Structures of which only NULL is used. */
+typedef struct wgpu_enumerate_options wgpu_enumerate_options; /* WGPUInstanceEnumerateAdapterOptions */
+
 /* ---- values ---- */
 
 enum { /* WGPUBufferUsage, WGPUMapMode */
@@ -50,8 +53,7 @@ enum { /* WGPUStatus and those of requests; WGPUErrorFilter, WGPUErrorType */
     WGPU_SUCCESS = 1,
     WGPU_FILTER_VALIDATION = 1,
     WGPU_FILTER_OUT_OF_MEMORY = 2,
-    WGPU_NO_ERROR = 1,
-    WGPU_OUT_OF_MEMORY = 3
+    WGPU_NO_ERROR = 1
 };
 
 enum { /* WGPUFeatureName and WGPUNativeFeature; WGPUQueryType */
@@ -99,6 +101,11 @@ typedef struct {
 } wgpu_instance_descriptor; /* WGPUInstanceDescriptor */
 
 typedef struct {
+    uint32_t type;
+    void *data[2];
+} wgpu_display_handle; /* WGPUNativeDisplayHandle */
+
+typedef struct {
     wgpu_chained_struct chain;
     uint64_t backends;
     uint64_t flags;
@@ -110,10 +117,7 @@ typedef struct {
     uint32_t dx12PresentationSystem;
     const uint8_t *budgetForDeviceCreation;
     const uint8_t *budgetForDeviceLoss;
-    struct {
-        uint32_t type;
-        void *handles[2];
-    } displayHandle;
+    wgpu_display_handle displayHandle;
 } wgpu_instance_extras; /* WGPUInstanceExtras */
 
 typedef struct {
@@ -308,7 +312,7 @@ typedef struct {
     X(wgpu_instance, CreateInstance, (const wgpu_instance_descriptor *))                                               \
     X(void, InstanceRelease, (wgpu_instance))                                                                          \
     X(void, InstanceProcessEvents, (wgpu_instance))                                                                    \
-    X(size_t, InstanceEnumerateAdapters, (wgpu_instance, const void *, wgpu_adapter *))                                \
+    X(size_t, InstanceEnumerateAdapters, (wgpu_instance, const wgpu_enumerate_options *, wgpu_adapter *))             \
     X(void, AdapterRelease, (wgpu_adapter))                                                                            \
     X(uint32_t, AdapterGetInfo, (wgpu_adapter, wgpu_adapter_info *))                                                   \
     X(void, AdapterInfoFreeMembers, (wgpu_adapter_info))                                                               \
