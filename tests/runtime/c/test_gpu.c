@@ -105,10 +105,10 @@ static void refuses_nonsense(const char *dir, hearth_open_options options) {
     CHECK(hearth_open_memory("", 0, NULL, 0, &options, &none) != HEARTH_OK);
 }
 
-/* Files that begin as kernels.wgsl does and are damaged somewhere: read or refused, never past their end. */
+/* Files that begin as gpu_kernels.wgsl does and are damaged somewhere: read or refused, never past their end. */
 static void reads_damaged_shaders(const char *dir, long rounds) {
     char path[4096], damaged[] = "/tmp/hearth-wgsl-XXXXXX";
-    (void)snprintf(path, sizeof path, "%s/gpu/kernels.wgsl", dir);
+    (void)snprintf(path, sizeof path, "%s/gpu_kernels.wgsl", dir);
     FILE *file = fopen(path, "rb");
     static char bytes[1 << 16], copy[1 << 16];
     CHECK(file != NULL);

@@ -32,7 +32,7 @@ class Features:
 
     @property
     def name(self) -> str:
-        """As kernels.wgsl has it: `core`, or what is needed, joined by `+`."""
+        """As gpu_kernels.wgsl has it: `core`, or what is needed, joined by `+`."""
         names = [name for name in ("f16", "subgroups", "dot4") if getattr(self, name)]
         return "+".join(names) or "core"
 
