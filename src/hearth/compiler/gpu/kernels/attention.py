@@ -43,6 +43,8 @@ HIDDEN = -2.0e30
 """The score of what a row may not see."""
 UNSEEN = -1.0e30
 """The maximum of a row that has seen nothing yet."""
+_MERGED = 4
+"""Splits whose partial results are loaded at once."""
 NO_WINDOW = 1 << 30
 """The window of layers that see everything before them."""
 
@@ -124,10 +126,10 @@ class Attention:
         seen = tirx.Select(self.folds, div(self.lowest, spec.split_tokens), i32(0))
         self.begin = k.let(tirx.max(begin, seen), "begin")
 
-    def block(self, pages: Pages, position: Expr) -> Expr:
-        """Where the block of a position begins."""
+    def page(self, position: Expr) -> Expr:
+        """The block of a position, counted over all pages and KV heads."""
         page = self.block_table.load(self.table + div(position, PAGE_TOKENS))
-        return self.k.let((page * self.kv_heads + self.kv) * pages.block, "block")
+        return self.k.let(page * self.kv_heads + self.kv, "page")
 
     def score(self, value: Expr, lanes: int = 1) -> Expr:
         """A score as the softmax takes it."""
@@ -203,11 +205,17 @@ def attention_merge(group: int, hp: int) -> GpuKernel:
         row, quad = k.let(div(at, quads), "row"), k.let(mod(at, quads), "quad")
         token, g = k.let(div(row, group), "token"), k.let(mod(row, group), "g")
         fold = Fold(k, 1)
-        with k.loop(0, splits) as split:
-            place = (((slot + split * count + token) * kv_heads + kv) * group + g) * (quads + 1)
-            place = k.let(place, "place")
-            about = k.let(partials.load(place + quads), "about")
-            fold.add(lane(about, 0), lane(about, 1), [k.let(partials.load(place + quad), "output")])
+        with k.loop(0, splits, _MERGED) as first_split:
+            # Loads do not wait for what comes before; of splits beyond the last nothing is taken.
+            parts = []
+            for i in range(_MERGED):
+                split = tirx.min(first_split + i, splits - 1)
+                place = (((slot + split * count + token) * kv_heads + kv) * group + g) * (quads + 1)
+                place = k.let(place, "place")
+                parts.append([k.let(partials.load(place + at), "part") for at in (quads, quad)])
+            for i, (about, output) in enumerate(parts):
+                with k.when(first_split + i < splits):
+                    fold.add(lane(about, 0), lane(about, 1), [output])
         (value,) = fold.results()
         to = k.let((first + token) * ld + (kv * group + g) * head_dim, "to")
         store_columns(k, out, to, quad, value, head_dim)

@@ -7,6 +7,7 @@ dimensions of some of the tokens), whose sums are added up in workgroup memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,13 +40,16 @@ from hearth.compiler.gpu.kernels.builder import (
     splat,
     vector,
 )
+from hearth.compiler.gpu.kernels.pages import Pages
 from hearth.model.text.kv_cache import PAGE_TOKENS
 
 THREADS = 128
 MOST_HEADS = 8
 """Of a workgroup: each has sums in registers."""
-_UNROLL = 4
-"""Quads of keys that a step of the loop over them takes."""
+_UNROLL = 8
+"""Most quads of keys that a step of the loop over them takes: loads that are on their way at once."""
+_VALUES = 4
+"""Values that an invocation loads at once."""
 _LANES = 32
 """Most invocations that look for the maximum of one head."""
 
@@ -90,7 +94,8 @@ class _Shape:
 
     @property
     def workgroup_bytes(self) -> int:
-        return 4 * (self.heads * self.spec.hp + self.scores + 2 * THREADS + 2 * self.heads)
+        pages = self.spec.split_tokens // PAGE_TOKENS
+        return 4 * (self.heads * self.spec.hp + self.scores + 2 * THREADS + 2 * self.heads + pages)
 
 
 def _shape(spec: AttentionSpec) -> _Shape:
@@ -132,6 +137,7 @@ class _Decode:
         self.totals = k.workgroup(THREADS, "float32", "totals")
         self.peak_of = k.workgroup(shape.heads, "float32", "peak_of")
         self.total_of = k.workgroup(shape.heads, "float32", "total_of")
+        self.pages = k.workgroup(spec.split_tokens // PAGE_TOKENS, "int32", "pages")
         self.first_head = k.let(self.a.part * shape.heads, "first_head")
 
     def body(self) -> None:
@@ -147,10 +153,12 @@ class _Decode:
             stop = tirx.min((split + 1) * spec.split_tokens, a.filled)
             count = k.let(tirx.max(stop - start, 0), "count")
             k.barrier()
+            self.note_pages(start, count)
+            k.barrier()
             self.score(start, count)
             k.barrier()
-            self.weigh(start, count)
-            sums = self.sum_values(start, count)
+            self.weigh(count)
+            sums = self.sum_values(count)
             for first in self.rounds():
                 k.barrier()
                 self.share(sums, first)
@@ -164,16 +172,26 @@ class _Decode:
                     to = k.let(a.first * a.ld + (a.kv * spec.group + self.first_head + head) * a.head_dim, "to")
                     store_columns(k, a.out, to, quad, fold.results()[0], a.head_dim)
 
+    def note_pages(self, start: Expr, count: Expr) -> None:
+        """Which pages a split's tokens lie in: loads of keys and values should not have to wait for these."""
+        k, a = self.k, self.a
+        with k.loop(k.thread, div(count + (PAGE_TOKENS - 1), PAGE_TOKENS), THREADS) as i:
+            k.store(self.pages, i, a.page(start + i * PAGE_TOKENS))
+
+    def place(self, pages: Pages, token: Expr) -> tuple[Expr, Expr]:
+        """Where the block of a token of the split begins, and its slot; `start` is that of a page."""
+        block = self.pages.load(div(token, PAGE_TOKENS)) * pages.block
+        return self.k.let(block, "block"), self.k.let(mod(token, PAGE_TOKENS), "slot")
+
     def score(self, start: Expr, count: Expr) -> None:
         """Scores of all heads: an invocation for each of a few tokens."""
         k, a, spec, pages = self.k, self.a, self.spec, self.a.keys
         places = [k.let(k.thread + i * THREADS, "place") for i in range(-(-spec.split_tokens // THREADS))]
-        positions = [k.let(tirx.min(start + place, a.filled - 1), "position") for place in places]
-        blocks = [a.block(pages, position) for position in positions]
-        slots = [k.let(mod(position, PAGE_TOKENS), "slot") for position in positions]
+        tokens = [k.let(tirx.max(tirx.min(place, count - 1), 0), "token") for place in places]
+        blocks, slots = zip(*(self.place(pages, token) for token in tokens), strict=True)
         heads = range(self.shape.heads)
         sums = [[k.register("float32", f32(0.0)) for _ in heads] for _ in places]
-        step = pages.group // 4 if pages.scaled else _UNROLL
+        step = pages.group // 4 if pages.scaled else math.gcd(spec.quads, _UNROLL)
         with k.loop(0, spec.quads, step) as c:
             parts = [[k.register("float32", f32(0.0)) for _ in heads] for _ in places] if pages.scaled else sums
             for u in range(step):
@@ -196,7 +214,7 @@ class _Decode:
                 with k.when(place < spec.split_tokens):
                     k.store(self.scores, h * spec.split_tokens + place, tirx.Select(seen, value, f32(HIDDEN)))
 
-    def weigh(self, start: Expr, count: Expr) -> None:
+    def weigh(self, count: Expr) -> None:
         """Scores become weights, relative to their maximum (times the scales of the values)."""
         k, a, shape, lanes = self.k, self.a, self.shape, self.shape.lanes
         h, first = k.let(div(k.thread, lanes), "h"), k.let(mod(k.thread, lanes), "first")
@@ -214,9 +232,8 @@ class _Decode:
             weight = k.let(builtin("exp", "float32", self.scores.load(row + i) - peak.get()), "weight")
             total.set(total.get() + weight)
             if a.values.scaled:
-                position = k.let(start + i, "position")
-                block = a.block(a.values, position)
-                weight = weight * a.values.scale(k, a.v_pages, block, mod(position, PAGE_TOKENS), i32(0))
+                block, slot = self.place(a.values, i)
+                weight = weight * a.values.scale(k, a.v_pages, block, slot, i32(0))
             k.store(self.scores, row + i, weight)
         k.store(self.totals, k.thread, total.get())
         k.barrier()
@@ -227,19 +244,22 @@ class _Decode:
             k.store(self.peak_of, h, peak.get())
             k.store(self.total_of, h, total.get())
 
-    def sum_values(self, start: Expr, count: Expr) -> list[Register]:
+    def sum_values(self, count: Expr) -> list[Register]:
         """Of each head the weighted values that this invocation has seen: a quad of every so many tokens."""
         k, a, spec, shape = self.k, self.a, self.spec, self.shape
         sums = [k.register("float32x4", f32(0.0, 4)) for _ in range(shape.heads)]
         run, quad = k.let(div(k.thread, spec.quads), "run"), k.let(mod(k.thread, spec.quads), "quad")
-        with k.when(k.thread < shape.sums), k.loop(run, count, shape.runs) as i:
-            position = k.let(start + i, "position")
-            block = a.block(a.values, position)
-            at = a.values.at(block, mod(position, PAGE_TOKENS), quad)
-            value = k.let(a.values.load(k, a.v_pages, at), "value")
-            for h, total in enumerate(sums):
-                weight = k.let(self.scores.load(h * spec.split_tokens + i), "weight")
-                total.set(fma(splat(weight), value, total.get(), 4))
+        with k.when(k.thread < shape.sums), k.loop(run, count, shape.runs * _VALUES) as first:
+            tokens = [k.let(first + i * shape.runs, "token") for i in range(_VALUES)]
+            values = []
+            for token in tokens:
+                block, slot = self.place(a.values, tirx.min(token, count - 1))
+                values.append(k.let(a.values.load(k, a.v_pages, a.values.at(block, slot, quad)), "value"))
+            for token, value in zip(tokens, values, strict=True):
+                with k.when(token < count):
+                    for h, total in enumerate(sums):
+                        weight = k.let(self.scores.load(h * spec.split_tokens + token), "weight")
+                        total.set(fma(splat(weight), value, total.get(), 4))
         return sums
 
     # -- sums of all invocations, some heads at a time: those of a round are computed by results, one quad each

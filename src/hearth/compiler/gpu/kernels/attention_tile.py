@@ -256,7 +256,7 @@ class _Tile:
         """A quad of a position's key or value."""
         k, a = self.k, self.a
         memory = a.k_pages if pages.kind == "k" else a.v_pages
-        block, slot = a.block(pages, position), k.let(mod(position, PAGE_TOKENS), "slot")
+        block, slot = k.let(a.page(position) * pages.block, "block"), k.let(mod(position, PAGE_TOKENS), "slot")
         value = pages.load(k, memory, pages.at(block, slot, quad))
         if pages.scaled:
             value = value * splat(k.let(pages.scale(k, memory, block, slot, div(quad * 4, pages.group)), "scale"))
