@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hearth.bundle import bundle_path, mark_compiled_here, open_bundle, require_own_cache, require_trusted
+from hearth.bundle import BundleWriter, bundle_path, mark_compiled_here, open_bundle, require_own_cache, require_trusted
 from hearth.errors import UntrustedBundle
 
-from .samples import write_bundle
+from .samples import fill, write_bundle
+from .samples import manifest as manifest_of
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +39,19 @@ def test_what_was_compiled_here_runs_wherever_it_is_moved(tmp_path: Path) -> Non
     require_trusted(open_bundle(moved))
 
 
-def test_another_library_in_a_bundle_that_was_compiled_here_is_refused(tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path / "made")
+@pytest.mark.parametrize("name", ["libhearth.so", "gpu_plan.bin", "gpu_kernels.wgsl"])
+def test_another_program_in_a_bundle_that_was_compiled_here_is_refused(tmp_path: Path, name: str) -> None:
+    with BundleWriter(tmp_path / "made") as writer:
+        fill(writer)
+        for for_gpus in ("gpu_plan.bin", "gpu_kernels.wgsl"):
+            writer.write(for_gpus, b"\x7fELF")
+        bundle = writer.commit(manifest_of())
     mark_compiled_here(bundle)
-    bundle.library.write_bytes(b"\x7fELG")
+    require_trusted(bundle)
+    (bundle.path / name).write_bytes(b"\x7fELG")
     manifest = json.loads((bundle.path / "manifest.json").read_text())
     # The manifest agrees with it.
-    manifest["files"]["libhearth.so"]["sha256"] = hashlib.sha256(b"\x7fELG").hexdigest()
+    manifest["files"][name]["sha256"] = hashlib.sha256(b"\x7fELG").hexdigest()
     (bundle.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UntrustedBundle):
         require_trusted(open_bundle(bundle.path))

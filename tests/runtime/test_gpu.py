@@ -49,6 +49,25 @@ def test_a_prompt_at_once_and_token_by_token_give_the_same_numbers(text: Model) 
             np.testing.assert_array_equal(result.logits[0], logits[i])
 
 
+def test_kernels_without_checks_give_the_same_numbers(open_gpu: GpuOpener) -> None:
+    tokens = [5, 17, 99, 0, 3, 42]
+    with TextSession(open_gpu(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), gpu_unchecked=True), num_pages=4) as s:
+        np.testing.assert_array_equal(s.forward(*one(tokens), TABLE, [5]).logits[0], tiny_model.logits_of(tokens)[5])
+
+
+def test_a_kernel_that_leaves_its_buffers_harms_nothing(open_gpu: GpuOpener) -> None:
+    p = GpuWriter()
+    n = p.symbol("n", 1, 64)
+    p.function("stray")
+    x, y, beside = p.input("x", [n], pw.I32), p.arena(256), p.arena(256)
+    body = "for (var i = 0; i < 64; i++) { b1[i] = b0[a.s0 + i] * 0 + 7; } b1[a.s0] = 9; b1[-a.s0] = 9;"
+    p.step(p.gpu_kernel("stray", ADD, 1, body), [x, y], [p.constant(1 << 28)], units=p.constant(1))
+    p.output("beside", beside, [p.constant(64)], dtype=pw.I32)
+    with Session(open_gpu(p)) as session:
+        for _ in range(3):
+            np.testing.assert_array_equal(session.run("stray", {"x": np.ones(64, np.int32)})["beside"], 0)
+
+
 def test_sequences_of_different_lengths_share_a_batch(text: Model) -> None:
     a, b, c = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [50, 51, 52], [70] * 9
     table = [[7, 2], [-1, -1], [5, -1], [0, 1]]

@@ -35,6 +35,8 @@ _VALUES = {
     "WGPU_FILTER_VALIDATION": "WGPUErrorFilter_Validation",
     "WGPU_FILTER_OUT_OF_MEMORY": "WGPUErrorFilter_OutOfMemory",
     "WGPU_NO_ERROR": "WGPUErrorType_NoError",
+    "WGPU_CHECK_BOUNDS": "WGPUShaderRuntimeChecks_BoundsChecks",
+    "WGPU_BOUND_LOOPS": "WGPUShaderRuntimeChecks_ForceLoopBounding",
     "WGPU_TIMESTAMP_QUERY": "WGPUFeatureName_TimestampQuery",
     "WGPU_SHADER_F16": "WGPUFeatureName_ShaderF16",
     "WGPU_SUBGROUPS": "WGPUFeatureName_Subgroups",

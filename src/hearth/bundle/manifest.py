@@ -18,7 +18,7 @@ from hearth.model.kinds import refuse_bundle
 
 FORMAT_VERSION = 6
 """Of the bundle folder and its manifest."""
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Of the C API in `hearth.h`, which a bundle's library carries."""
 
 MANIFEST = "manifest.json"
@@ -137,6 +137,11 @@ class Manifest:
     facts: ModelFacts
     text: TextFacts | None
     files: Mapping[str, FileEntry]
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The files that are run, so that whoever changes one changes what the bundle does."""
+        return tuple(name for name in (PLAN, GPU_PLAN, GPU_KERNELS, *self.libraries) if name in self.files)
 
     @property
     def formats(self) -> str:

@@ -11,8 +11,6 @@ from typing import Literal
 from hearth.bundle import cpu
 from hearth.bundle.manifest import (
     ABI_VERSION,
-    GPU_KERNELS,
-    GPU_PLAN,
     MANIFEST,
     PLAN,
     TOKENIZER,
@@ -89,7 +87,6 @@ def open_bundle(path: Path, *, verify: Literal["program", "full"] = "program", f
     again = f"Compile it again: hearth compile {shlex.quote(manifest.source_name)} (hearth rm removes this one)."
     if for_this_machine:
         _check_machine(manifest, again)
-    program = (PLAN, GPU_PLAN, GPU_KERNELS, *manifest.libraries)
     for name, entry in manifest.files.items():
         file = path / name
         # A link could lead out of the bundle, to something that its hash does not cover later.
@@ -98,7 +95,7 @@ def open_bundle(path: Path, *, verify: Literal["program", "full"] = "program", f
         size = file.stat().st_size
         if size != entry.size_bytes:
             raise CorruptFile(f"{file} has {size} bytes, not {entry.size_bytes}: it is damaged.", hint=again)
-        if (verify == "full" or name in program) and sha256_of(file) != entry.sha256:
+        if (verify == "full" or name in manifest.program) and sha256_of(file) != entry.sha256:
             raise BundleMismatch(f"{file} was changed since the bundle was made.", why="Its hash differs.", hint=again)
     return Bundle(path, manifest)
 

@@ -13,7 +13,6 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from hearth.bundle.manifest import PLAN
 from hearth.bundle.paths import bundles_dir, cache_dir, make_folder
 from hearth.bundle.reader import Bundle
 from hearth.errors import UntrustedBundle
@@ -65,7 +64,7 @@ def require_own_cache() -> None:
 
 def _mark(bundle: Bundle) -> Path:
     files = bundle.manifest.files
-    program = " ".join(files[name].sha256 for name in (PLAN, *bundle.manifest.libraries))
+    program = " ".join(files[name].sha256 for name in bundle.manifest.program)
     return cache_dir() / FOLDER / hashlib.sha256(program.encode()).hexdigest()
 
 

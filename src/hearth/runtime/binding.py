@@ -49,6 +49,8 @@ class OpenOptions(_Sized):
         ("device", c_char_p),
         ("gpu_library", c_char_p),
         ("gpu_features", c_char_p),
+        ("gpu_unchecked", c_uint32),
+        ("reserved2", c_uint32),
     ]
 
 

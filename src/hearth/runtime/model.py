@@ -52,6 +52,7 @@ class Loading:
         device: str = "cpu",
         gpu_library: str | os.PathLike[str] | None = None,
         gpu_features: str | None = None,
+        gpu_unchecked: bool = False,
     ) -> None:
         self._path = Path(bundle_dir)
         driver = _gpu_library(device, gpu_library)
@@ -68,6 +69,7 @@ class Loading:
             device=device.encode(),
             gpu_library=None if driver is None else os.fsencode(driver),
             gpu_features=None if gpu_features is None else gpu_features.encode(),
+            gpu_unchecked=int(gpu_unchecked),
         )
         options.progress = binding.ProgressCallback(self._on_progress)
         threading.Thread(target=self._work, args=[options], name="hearth-open", daemon=True).start()
@@ -139,6 +141,7 @@ class Model:
         gpu_library: libwgpu_native, which drives GPUs; None: that of the installed package (`gpu_library.find`).
         gpu_features: which of `f16`, `subgroups` and `dot4`, joined by `+`, kernels of a GPU may use where it has them;
             None: none.
+        gpu_unchecked: kernels of a GPU run without WebGPU's checks of each access, for files whose hashes are known.
 
     Raises:
         CorruptFile: plan or weights are damaged.
@@ -163,6 +166,7 @@ class Model:
         device: str = "cpu",
         gpu_library: str | os.PathLike[str] | None = None,
         gpu_features: str | None = None,
+        gpu_unchecked: bool = False,
     ) -> None:
         loading = Loading(
             bundle_dir,
@@ -173,6 +177,7 @@ class Model:
             device=device,
             gpu_library=gpu_library,
             gpu_features=gpu_features,
+            gpu_unchecked=gpu_unchecked,
         )
         self._take(loading._wait(progress))
 

@@ -26,7 +26,7 @@ static hearth_status gpu_open(hearth_model *model, const char *dir, const hearth
     hearth_status status = hth_gpu_open(&on_gpu->gpu, options->gpu_library, options->device);
     if (status == HEARTH_OK) status = read_features(options->gpu_features, &on_gpu->gpu, &on_gpu->features);
     if (status == HEARTH_OK) status = hth_gpu_plan_check(&model->plan, &on_gpu->gpu);
-    if (status == HEARTH_OK) status = hth_gpu_kernels_open(model, on_gpu, dir);
+    if (status == HEARTH_OK) status = hth_gpu_kernels_open(model, on_gpu, dir, options);
     if (status == HEARTH_OK) status = hth_gpu_weights_open(model, on_gpu, dir, options);
     return status;
 }

@@ -37,7 +37,8 @@ typedef struct {
 hearth_status hth_gpu_plan_check(const hth_plan *plan, const hth_gpu *gpu);
 
 /* Makes the pipelines of the plan's kernels (gpu_pipelines.c). */
-hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir);
+hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir,
+                                   const hearth_open_options *options);
 void hth_gpu_kernels_close(const hearth_model *model, hth_gpu_model *on_gpu);
 
 /* Streams weights.bin into buffers of the GPU, never holding more than a few MiB of it (gpu_weights.c). */

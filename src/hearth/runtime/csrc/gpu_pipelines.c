@@ -6,7 +6,8 @@
 #include "gpu_model.h"
 #include "path.h"
 
-static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, const char *name, hth_gpu_kernel *made) {
+static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, const char *name, uint64_t checks,
+                                   hth_gpu_kernel *made) {
     char what[300];
     (void)snprintf(what, sizeof what, "kernel %.200s", name);
     const wgpu_shader_source_wgsl source = {
@@ -15,7 +16,7 @@ static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, c
     const wgpu_shader_module_descriptor module_descriptor = {
         .nextInChain = (wgpu_chained_struct *)(uintptr_t)&source.chain, .label = hth_gpu_text(name)};
     hth_gpu_begin(gpu);
-    wgpu_shader_module module = gpu->api.DeviceCreateShaderModule(gpu->device, &module_descriptor);
+    wgpu_shader_module module = gpu->api.DeviceCreateShaderModuleTrusted(gpu->device, &module_descriptor, checks);
     hearth_status status = hth_gpu_check(gpu, what);
     if (status == HEARTH_OK) {
         const wgpu_compute_pipeline_descriptor descriptor = {
@@ -34,7 +35,8 @@ static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, c
     return hth_gpu_check(gpu, what);
 }
 
-static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu, const hth_gpu_shaders *shaders) {
+static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu, const hth_gpu_shaders *shaders,
+                                    uint64_t checks) {
     for (uint32_t i = 0; i < plan->header->num_kernels; ++i) {
         const char *name = plan->strings + plan->kernels[i].name;
         const hth_gpu_shader *shader = hth_gpu_shader_choose(shaders, name, on_gpu->features);
@@ -46,19 +48,21 @@ static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu,
                             shader->threads, on_gpu->gpu.adapter.name,
                             on_gpu->gpu.adapter.limits.maxComputeInvocationsPerWorkgroup);
         }
-        const hearth_status status = make_pipeline(&on_gpu->gpu, shader, name, &on_gpu->kernels[i]);
+        const hearth_status status = make_pipeline(&on_gpu->gpu, shader, name, checks, &on_gpu->kernels[i]);
         if (status != HEARTH_OK) return status;
     }
     return HEARTH_OK;
 }
 
-hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir) {
+hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, const char *dir,
+                                   const hearth_open_options *options) {
+    const uint64_t checks = options->gpu_unchecked != 0 ? 0 : WGPU_CHECK_BOUNDS | WGPU_BOUND_LOOPS;
     hth_gpu_shaders shaders = {.bytes = NULL};
     char *path = hth_path_join(dir, "gpu_kernels.wgsl");
     on_gpu->kernels = calloc((size_t)model->plan.header->num_kernels + 1, sizeof *on_gpu->kernels);
     hearth_status status = path != NULL && on_gpu->kernels != NULL ? hth_gpu_shaders_read(&shaders, path)
                                                                    : hth_fail(HEARTH_MEMORY, "no memory for the kernels");
-    if (status == HEARTH_OK) status = make_pipelines(&model->plan, on_gpu, &shaders);
+    if (status == HEARTH_OK) status = make_pipelines(&model->plan, on_gpu, &shaders, checks);
     hth_gpu_shaders_free(&shaders);
     free(path);
     return status;

@@ -56,6 +56,11 @@ enum { /* WGPUStatus and those of requests; WGPUErrorFilter, WGPUErrorType */
     WGPU_NO_ERROR = 1
 };
 
+enum { /* WGPUShaderRuntimeChecks, of wgpu-native */
+    WGPU_CHECK_BOUNDS = 0x1,
+    WGPU_BOUND_LOOPS = 0x2
+};
+
 enum { /* WGPUFeatureName and WGPUNativeFeature; WGPUQueryType */
     WGPU_TIMESTAMP_QUERY = 0x9,
     WGPU_SHADER_F16 = 0xb,
@@ -327,7 +332,8 @@ typedef struct {
     X(wgpu_future, DevicePopErrorScope, (wgpu_device, wgpu_pop_error_scope_callback_info))                             \
     X(uint32_t, DevicePoll, (wgpu_device, uint32_t, const uint64_t *))                                                 \
     X(wgpu_buffer, DeviceCreateBuffer, (wgpu_device, const wgpu_buffer_descriptor *))                                  \
-    X(wgpu_shader_module, DeviceCreateShaderModule, (wgpu_device, const wgpu_shader_module_descriptor *))              \
+    X(wgpu_shader_module, DeviceCreateShaderModuleTrusted,                                                             \
+      (wgpu_device, const wgpu_shader_module_descriptor *, uint64_t))                                                  \
     X(wgpu_compute_pipeline, DeviceCreateComputePipeline, (wgpu_device, const wgpu_compute_pipeline_descriptor *))     \
     X(wgpu_bind_group, DeviceCreateBindGroup, (wgpu_device, const wgpu_bind_group_descriptor *))                       \
     X(wgpu_command_encoder, DeviceCreateCommandEncoder, (wgpu_device, const wgpu_command_encoder_descriptor *))        \

@@ -98,6 +98,10 @@ typedef struct hearth_open_options {
     const char *gpu_library;     /* path of libwgpu_native, version 29, which drives GPUs; NULL: as the system finds it */
     const char *gpu_features;    /* which of "f16", "subgroups" and "dot4", joined by '+', variants of a GPU's kernels may
                                     use where the adapter has them; NULL or "core": none */
+    uint32_t gpu_unchecked;      /* 1: a GPU's kernels run without the checks by which WebGPU keeps every access within its
+                                    buffer, which cost up to a quarter of the time. Only for files that are trusted as the
+                                    library is: what they get wrong then is memory of this program */
+    uint32_t reserved2;          /* 0 */
 } hearth_open_options;
 
 /* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. The plan has to be the one that the library was
