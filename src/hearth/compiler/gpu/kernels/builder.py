@@ -65,9 +65,7 @@ def bitcast(dtype: str, value: Expr, lanes: int = 1) -> Expr:
 
 def div(a: Expr, b: Expr) -> Expr:
     """a / b rounded down, of whole numbers that are not below 0."""
-    if (
-        isinstance(b, int) and b.bit_count() == 1
-    ):  # of numbers with a sign, drivers would have to think of those below 0
+    if isinstance(b, int) and b.bit_count() == 1:  # drivers cannot know that none is below 0
         return tirx.shift_right(i32(a), i32(b.bit_length() - 1)) if b > 1 else a
     return tirx.truncdiv(a, i32(b))
 
