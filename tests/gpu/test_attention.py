@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 pytest.importorskip("tvm")
 
+from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.attention import NO_WINDOW, AttentionSpec, attention_merge, partial_width
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_parts
 from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_parts
+from hearth.compiler.gpu.kernels.builder import GpuKernel
 from hearth.model.text.kv_cache import KvDtype
 
-from .adapter import run_kernel
+from .adapter import device, run_kernel
 from .kv_pages import PAGE, KvPages
 
 TILE = 16
@@ -94,7 +96,9 @@ class Context:
         """With `ahead` tokens see to the end of their eight, as far as the batch goes."""
         return min(position - position % 8 + 7, end - 1) if self.head.ahead else position
 
-    def run(self, batch: list[tuple[int, int, int]], most: int | None = None) -> list[NDArray[np.float32]]:
+    def run(
+        self, batch: list[tuple[int, int, int]], most: int | None = None, features: Features = CORE
+    ) -> list[NDArray[np.float32]]:
         """Attention of tokens [start, end) of each (sequence, start, end), (tokens, heads * head_dim) each.
 
         Args:
@@ -124,7 +128,7 @@ class Context:
         partials = np.full((slots + 1, head.kv_heads, head.group, partial_width(head.hp)), np.nan, np.float32)
         scalars = [head.kv_heads, head.head_dim, tokens, self.stride, ld, head.window or NO_WINDOW]
         inputs = [np.array(items, np.int32), np.array(places, np.int32), self.table]
-        for kernel, parts in self.kernels():
+        for kernel, parts in self.kernels(features):
             buffers = [q, self.k_pages.memory, self.v_pages.memory, *inputs, partials, out]
             *_, partials, out = run_kernel(kernel, buffers, scalars, len(items) * head.kv_heads * parts)
         if merges:
@@ -135,11 +139,11 @@ class Context:
         assert np.isnan(out[:, heads * head.head_dim :]).all()
         return np.split(out[:, : heads * head.head_dim], ends)
 
-    def kernels(self):
+    def kernels(self, features: Features) -> list[tuple[GpuKernel, int]]:
         spec = self.head.spec
         return [
             (attention_decode(spec), decode_parts(spec)),
-            (attention_tile(spec, TILE), tile_parts(spec, TILE)),
+            (attention_tile(spec, TILE, features), tile_parts(spec, TILE)),
         ]
 
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
@@ -174,3 +178,16 @@ def test_attention_is_what_numpy_computes(head: Head) -> None:
         wanted = context.expected(sequence, start, end)
         np.testing.assert_allclose(one, wanted, atol=2e-5, err_msg=f"{sequence} {start}:{end}")
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("head", [head for head in HEADS if head.kv_dtype != "float32"], ids=str)
+def test_16_bit_floats_round_and_nothing_else(head: Head) -> None:
+    if "shader-f16" not in device().features:
+        pytest.skip("needs an adapter with 16-bit floats")
+    context = Context(head, LENGTHS)
+    results = context.run(BATCH, features=Features(f16=True))
+    for (sequence, start, end), actual in zip(BATCH, results, strict=True):
+        wanted = context.expected(sequence, start, end)
+        np.testing.assert_allclose(
+            actual, wanted, atol=1e-3 * np.abs(wanted).max(), err_msg=f"{sequence} {start}:{end}"
+        )

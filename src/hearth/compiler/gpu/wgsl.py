@@ -18,7 +18,7 @@ from hearth.compiler.gpu.kernels.builder import GpuKernel
 _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
 # What WGSL writes more shortly: types of vectors, types that follow from values, numbers, vectors of one number.
-_VECTOR = re.compile(r"\bvec([234])<([fui])32>")
+_VECTOR = re.compile(r"\bvec([234])<(?:([fui])32|f16)>")
 _LET = re.compile(r"\b(let \w+) : \w+ =")
 _NUMBER = re.compile(r"\b(\d\.\d+e[+-]\d+)f\b")
 _SPLAT = re.compile(r"(vec4\w)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
@@ -61,7 +61,7 @@ def _mended(text: str, kernel: GpuKernel) -> str:
 
 
 def _shortened(text: str) -> str:
-    text = _LET.sub(r"\1 =", _VECTOR.sub(r"vec\1\2", text))
+    text = _LET.sub(r"\1 =", _VECTOR.sub(lambda vector: f"vec{vector[1]}{vector[2] or 'h'}", text))
     text = _SPLAT.sub(r"\1(\2)", _NUMBER.sub(lambda number: f"{float(number[1])!r}f", text))
     for register in {match[2] for match in _REGISTER.finditer(text)}:
         text = re.sub(rf"\b{register}\[0i\]", register, text)

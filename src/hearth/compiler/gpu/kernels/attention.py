@@ -31,7 +31,7 @@ from hearth.compiler.gpu.kernels.builder import (
     splat,
     vector,
 )
-from hearth.compiler.gpu.kernels.pages import Pages
+from hearth.compiler.gpu.kernels.pages import KINDS, Pages
 from hearth.compiler.physical import in_name
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
 
@@ -79,9 +79,6 @@ class AttentionSpec:
         """Of a row's partial result."""
         return self.quads + 1
 
-    def pages(self) -> tuple[Pages, Pages]:
-        return Pages("k", self.kv_dtype, self.hp), Pages("v", self.kv_dtype, self.hp)
-
 
 def partial_width(hp: int) -> int:
     """Floats of one row's partial result."""
@@ -101,7 +98,8 @@ class Attention:
 
     def __init__(self, k: GpuKernel, spec: AttentionSpec, parts: int) -> None:
         self.k, self.spec = k, spec
-        self.keys, self.values = spec.pages()
+        f16 = k.features.f16
+        self.keys, self.values = (Pages(kind, spec.kv_dtype, spec.hp, f16) for kind in KINDS)
         self.q = k.buffer("Q", "float32x4")
         self.k_pages, self.v_pages = k.buffer("k_pages", self.keys.quad), k.buffer("v_pages", self.values.quad)
         items, self.places = k.buffer("items", "int32"), k.buffer("places", "int32")

@@ -5,16 +5,21 @@ keys at a time: scores are a product whose operands are staged in workgroup memo
 stay there for the product with the values, staged some tokens at a time. Invocations form a grid; each has four rows
 and every so many keys, then dimensions. Tiles of keys begin at multiples of 32, so a row's sums are the same whatever
 other rows there are.
+
+A shader with 16-bit floats stages these, twice as many at once; it multiplies and adds in 32 bits all the same, since
+products of queries and keys do not always fit 16.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from tvm import tirx
 
-from hearth.compiler.gpu.features import MAX_INVOCATIONS
+from hearth.compiler.gpu.features import CORE, MAX_INVOCATIONS, Features
 from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS
 from hearth.compiler.gpu.kernels.attention import (
     HIDDEN,
@@ -29,7 +34,9 @@ from hearth.compiler.gpu.kernels.attention import (
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
+    Memory,
     builtin,
+    cast,
     div,
     dot,
     f32,
@@ -47,8 +54,8 @@ KEYS = 32
 """Of a tile."""
 ROWS = 4
 """Of an invocation: one vector."""
-_STAGED = 256
-"""Quads of keys or values that are staged at once."""
+_STAGED_BYTES = 4096
+"""Of keys or values that are staged at once."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,14 @@ class _Shape:
         rows: of a workgroup.
         parts: workgroups that share the rows of an item.
         across: invocations that share rows: keys and dimensions are divided among them.
+        staged: type of staged numbers.
     """
 
     spec: AttentionSpec
     rows: int
     parts: int
     across: int
+    staged: Literal["float32", "float16"]
 
     @property
     def down(self) -> int:
@@ -83,21 +92,27 @@ class _Shape:
         return -(-self.spec.quads // self.across)
 
     @property
+    def right(self) -> int:
+        """Quads of keys or values that are staged at once."""
+        return _STAGED_BYTES // (16 if self.staged == "float32" else 8)
+
+    @property
     def staged_quads(self) -> int:
-        """Of queries and keys; with int8 they are parts of a group with one scale."""
-        return 8 if self.spec.quads % 8 == 0 else 4
+        """Of each query and key."""
+        return math.gcd(self.spec.quads, self.right // KEYS)
 
     @property
     def staged_tokens(self) -> int:
         """Of values."""
-        return min(KEYS, 1 << (_STAGED // self.spec.quads).bit_length() - 1)
+        return min(KEYS, 1 << (self.right // self.spec.quads).bit_length() - 1)
 
 
-def _shape(spec: AttentionSpec, tile_tokens: int) -> _Shape:
+def _shape(spec: AttentionSpec, tile_tokens: int, features: Features = CORE) -> _Shape:
     across = 16 if spec.hp <= 128 else 32
     total = tile_tokens * spec.group
     parts = -(-total // (ROWS * MAX_INVOCATIONS // across))
-    return _Shape(spec, round_up(-(-total // parts), ROWS), parts, across)
+    staged: Literal["float32", "float16"] = "float16" if features.f16 else "float32"
+    return _Shape(spec, round_up(-(-total // parts), ROWS), parts, across, staged)
 
 
 def tile_parts(spec: AttentionSpec, tile_tokens: int) -> int:
@@ -109,14 +124,23 @@ def tile_name(spec: AttentionSpec, tile_tokens: int) -> str:
     return f"attention_tile_t{tile_tokens}_{spec.name}"
 
 
-def attention_tile(spec: AttentionSpec, tile_tokens: int) -> GpuKernel:
-    """Buffers, scalars and unit: `attention.Attention`, with `tile_parts` parts."""
-    shape = _shape(spec, tile_tokens)
-    k = GpuKernel(tile_name(spec, tile_tokens), threads=shape.threads)
+def attention_tile(spec: AttentionSpec, tile_tokens: int, features: Features = CORE) -> GpuKernel:
+    """Buffers, scalars and unit: `attention.Attention`, with `tile_parts` parts.
+
+    Args:
+        features: f16 for pages that have no 32-bit floats.
+    """
+    shape = _shape(spec, tile_tokens, features)
+    k = GpuKernel(tile_name(spec, tile_tokens), threads=shape.threads, features=features)
     tile = _Tile(k, shape)
     with k.when(tirx.And(tile.a.count > 1, tile.first_row < tile.count)):
         tile.body()
     return k
+
+
+def tile_variants(spec: AttentionSpec, tile_tokens: int) -> list[GpuKernel]:
+    features = [CORE] if spec.kv_dtype == "float32" else [CORE, Features(f16=True)]
+    return [attention_tile(spec, tile_tokens, each) for each in features]
 
 
 class _Tile:
@@ -124,9 +148,12 @@ class _Tile:
         spec = shape.spec
         self.k, self.shape, self.spec = k, shape, spec
         a = self.a = Attention(k, spec, shape.parts)
-        # Queries, then weights; keys, then what rows have to agree on, then values.
-        self.left = k.workgroup(shape.rows * max(shape.staged_quads, KEYS // 4), "float32x4", "left")
-        self.right = k.workgroup(max(_STAGED, shape.threads), "float32x4", "right")
+        # Queries, then weights; keys, then what rows have to agree on (which needs 32 bits), then values.
+        staged = f"{shape.staged}x4"
+        self.left = k.workgroup(shape.rows * max(shape.staged_quads, KEYS // ROWS), staged, "left")
+        alone = shape.staged != "float32"
+        self.right = k.workgroup(shape.right if alone else max(shape.right, shape.threads), staged, "right")
+        self.meeting = k.workgroup(shape.threads, "float32x4", "meeting") if alone else self.right
         self.y, self.x = k.let(div(k.thread, shape.across), "y"), k.let(mod(k.thread, shape.across), "x")
         self.first_row = k.let(a.part * shape.rows, "first_row")
         self.count = k.let(a.count * spec.group, "rows")
@@ -168,6 +195,14 @@ class _Tile:
                     for quad, value in zip(self.quad, fold.results(), strict=True):
                         store_columns(k, a.out, to, quad, value, a.head_dim)
 
+    def stage(self, memory: Memory, index: Expr, value: Expr) -> None:
+        self.k.store(memory, index, value if self.shape.staged == "float32" else cast(self.shape.staged, value, 4))
+
+    def staged(self, memory: Memory, index: Expr) -> Expr:
+        """What was staged, in 32 bits."""
+        value = memory.load(index)
+        return self.k.let(value if self.shape.staged == "float32" else cast("float32", value, 4), "staged")
+
     def scores(self, start: Expr) -> list[Expr]:
         """Of the invocation's rows with each of its keys, as vectors of rows."""
         k, a, shape, spec = self.k, self.a, self.shape, self.spec
@@ -178,16 +213,16 @@ class _Tile:
             with k.loop(k.thread, shape.rows * staged, shape.threads) as i:
                 row, c = k.let(div(i, staged), "row"), k.let(mod(i, staged), "c")
                 at = self.queries + tirx.min(self.first_row + row, self.count - 1)
-                k.store(self.left, c * shape.rows + row, a.q.load(at * spec.quads + first + c))
+                self.stage(self.left, c * shape.rows + row, a.q.load(at * spec.quads + first + c))
             with k.loop(k.thread, KEYS * staged, shape.threads) as i:
                 c, position = div(i, KEYS), k.let(tirx.min(start + mod(i, KEYS), self.filled - 1), "position")
-                k.store(self.right, i, self.number(a.keys, position, k.let(first + c, "quad")))
+                self.stage(self.right, i, self.number(a.keys, position, k.let(first + c, "quad")))
             k.barrier()
             with k.loop(0, staged) as c:
                 at = k.let(c * shape.rows + self.y * ROWS, "at")
-                queries = [k.let(self.left.load(at + i), "query") for i in range(ROWS)]
+                queries = [self.staged(self.left, at + i) for i in range(ROWS)]
                 for j, total in enumerate(sums):
-                    key = k.let(self.right.load(c * KEYS + self.x + j * shape.across), "key")
+                    key = self.staged(self.right, c * KEYS + self.x + j * shape.across)
                     total.set(total.get() + vector(*(dot(query, key) for query in queries)))
         return [self.seen(start + self.x + j * shape.across, total.get()) for j, total in enumerate(sums)]
 
@@ -214,7 +249,7 @@ class _Tile:
         for j, score in enumerate(scores):
             weight = k.let(builtin("exp", "float32x4", score - now), "weight")
             self.total.set(self.total.get() + weight)
-            k.store(self.left, (self.x + j * shape.across) * shape.down + self.y, weight)
+            self.stage(self.left, (self.x + j * shape.across) * shape.down + self.y, weight)
         for i, outputs in enumerate(self.outputs):
             for output in outputs:
                 output.set(output.get() * splat(lane(old, i)))
@@ -223,11 +258,11 @@ class _Tile:
         """A vector of rows over all invocations that share them."""
         k, shape = self.k, self.shape
         k.barrier()
-        k.store(self.right, self.x * shape.down + self.y, own)
+        k.store(self.meeting, self.x * shape.down + self.y, own)
         k.barrier()
-        result = k.register("float32x4", self.right.load(self.y))
+        result = k.register("float32x4", self.meeting.load(self.y))
         with k.loop(1, shape.across) as x:
-            result.set(combine(result.get(), self.right.load(x * shape.down + self.y)))
+            result.set(combine(result.get(), self.meeting.load(x * shape.down + self.y)))
         return k.let(result.get(), "agreed")
 
     def add_values(self, start: Expr) -> None:
@@ -241,13 +276,12 @@ class _Tile:
                 number = self.number(
                     a.values, k.let(tirx.min(position, self.filled - 1), "position"), mod(i, spec.quads)
                 )
-                k.store(self.right, i, tirx.Select(there, number, f32(0.0, 4)))
+                self.stage(self.right, i, tirx.Select(there, number, f32(0.0, 4)))
             k.barrier()
             with k.loop(0, shape.staged_tokens) as t:
-                weights = k.let(self.left.load((first + t) * shape.down + self.y), "weights")
+                weights = self.staged(self.left, (first + t) * shape.down + self.y)
                 for d, quad in enumerate(self.quad):
-                    value = self.right.load(t * spec.quads + tirx.min(quad, spec.quads - 1))
-                    value = k.let(value, "value")
+                    value = self.staged(self.right, t * spec.quads + tirx.min(quad, spec.quads - 1))
                     for i in range(ROWS):
                         output = self.outputs[i][d]
                         output.set(fma(splat(lane(weights, i)), value, output.get(), 4))

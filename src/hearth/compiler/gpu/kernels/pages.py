@@ -39,6 +39,7 @@ INT8_MAX = 127
 _QUADS: dict[str, str] = {"float32": "float32x4", "float16": "uint32x2", "int8": "uint32"}
 
 Kind = Literal["k", "v"]
+KINDS: tuple[Kind, Kind] = ("k", "v")
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,18 @@ class Pages:
         kind: keys or values.
         kv_dtype: of the numbers.
         hp: padded head size.
+        f16: the shader has 16-bit floats.
     """
 
     kind: Kind
     kv_dtype: KvDtype
     hp: int
+    f16: bool = False
 
     @property
     def quad(self) -> str:
         """The type of a quad in memory."""
-        return _QUADS[self.kv_dtype]
+        return "float16x4" if self.f16 and self.kv_dtype == "float16" else _QUADS[self.kv_dtype]
 
     @property
     def quads(self) -> int:
@@ -89,6 +92,8 @@ class Pages:
         """A quad as `float32x4`; of int8 the numbers over 127, which belongs to the scale (`scale`)."""
         if self.kv_dtype == "float32":
             return memory.load(index)
+        if self.quad == "float16x4":
+            return cast("float32", memory.load(index), 4)
         word = k.let(memory.load(index), "word")
         if self.kv_dtype == "int8":
             return builtin("unpack4x8snorm", "float32x4", word)
@@ -102,6 +107,7 @@ class Pages:
         Args:
             inverse: of int8, one over the scale.
         """
+        assert not self.f16
         if self.kv_dtype == "float32":
             k.store(memory, index, quad)
         elif self.kv_dtype == "float16":

@@ -25,7 +25,7 @@ from hearth.compiler.gpu.kernels.attention import (
     partial_width,
 )
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_name, decode_parts
-from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_name, tile_parts
+from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, tile_variants
 from hearth.compiler.gpu.kernels.rope import THREADS as ROPE_THREADS
 from hearth.compiler.gpu.kernels.rope import RopeTableSpec, rope_table
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
@@ -159,7 +159,7 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     parts = graph.emit(call(kernel, operands, results, items * decode_parts(spec), scalars, work=work))
     # Where every tile is a single token there is nothing else to do.
     units = items * tile_parts(spec, TILE_TOKENS) * more_than(tirx.Var(LONGEST_TILE, "int64"), 1)
-    kernel = s.use(tile_name(spec, TILE_TOKENS), lambda: [attention_tile(spec, TILE_TOKENS)])
+    kernel = s.use(tile_name(spec, TILE_TOKENS), lambda: tile_variants(spec, TILE_TOKENS))
     operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
     parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
