@@ -266,8 +266,9 @@ def test_steps_are_timed_by_the_gpus_own_clock(text: Model, software_gpu: GpuInf
 
 @pytest.mark.parametrize(
     ("allowed", "expected"),
-    [(None, 0), ("core", 0), ("f16", 1), ("subgroups", 2), ("f16+subgroups", 3), ("dot4+f16", 1)],
-)
+    [(None, 0), ("core", 0), ("f16", 1), ("subgroups", 2), ("f16+subgroups", 3), ("dot4+f16", 1),
+     ("core which=f16", 1), ("which=subgroups f16+subgroups", 2), ("whic=f16 which2=f16", 0), ("f16 which=core", 0)],
+)  # fmt: skip
 def test_variants_are_chosen_by_what_they_may_use(
     open_gpu: GpuOpener, software_gpu: GpuInfo, allowed: str | None, expected: int
 ) -> None:

@@ -227,6 +227,8 @@ def test_sizes_and_models_are_checked_as_on_the_processor(open_gpu: GpuOpener) -
         Session(model)
     with pytest.raises(UsageError, match="gpu_features is f17"):
         open_gpu(counting(), gpu_features="f17")
+    with pytest.raises(UsageError, match="gpu_features is core count=f17"):
+        open_gpu(counting(), gpu_features="core count=f17")
     with Session(model, {"slots": 1}) as session, pytest.raises(UsageError, match="no function"):
         session.run("other", {})
 

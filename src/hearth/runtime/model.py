@@ -140,7 +140,7 @@ class Model:
             index N.
         gpu_library: libwgpu_native, which drives GPUs; None: that of the installed package (`gpu_library.find`).
         gpu_features: which of `f16`, `subgroups` and `dot4`, joined by `+`, kernels of a GPU may use where it has them;
-            None: none.
+            words separated by spaces: such a list for all kernels, `KERNEL=LIST` for one. None: none.
         gpu_unchecked: kernels of a GPU run without WebGPU's checks of each access, for files whose hashes are known.
 
     Raises:

@@ -1,6 +1,5 @@
 /* A GPU as a device. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "error.h"
 #include "gpu_session.h"
@@ -8,23 +7,12 @@
 /* A GPU has thousands of lanes, and attention over a long context should keep them busy; how a batch is cut changes no bit. */
 enum { WORKERS = 64 };
 
-static hearth_status read_features(const char *text, const hth_gpu *gpu, uint32_t *features) {
-    *features = 0;
-    if (text == NULL) return HEARTH_OK;
-    if (!hth_gpu_features_read(text, strlen(text), features)) {
-        return hth_fail(HEARTH_INVALID, "gpu_features is %.100s, must be core, or f16, subgroups and dot4 joined by +", text);
-    }
-    *features &= gpu->adapter.features;
-    return HEARTH_OK;
-}
-
 static hearth_status gpu_open(hearth_model *model, const char *dir, const hearth_open_options *options) {
     if (dir == NULL) return hth_fail(HEARTH_INVALID, "on a GPU a bundle is opened from its folder");
     hth_gpu_model *on_gpu = calloc(1, sizeof *on_gpu);
     model->on_device = on_gpu;
     if (on_gpu == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a model");
     hearth_status status = hth_gpu_open(&on_gpu->gpu, options->gpu_library, options->device);
-    if (status == HEARTH_OK) status = read_features(options->gpu_features, &on_gpu->gpu, &on_gpu->features);
     if (status == HEARTH_OK) status = hth_gpu_plan_check(&model->plan, &on_gpu->gpu);
     if (status == HEARTH_OK) status = hth_gpu_kernels_open(model, on_gpu, dir, options);
     if (status == HEARTH_OK) status = hth_gpu_weights_open(model, on_gpu, dir, options);

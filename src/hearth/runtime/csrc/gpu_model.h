@@ -30,7 +30,6 @@ typedef struct {
     hth_gpu_kernel *kernels; /* [num_kernels] */
     hth_gpu_weights weights;
     uint64_t allocated_bytes;
-    uint32_t features; /* that variants may use */
 } hth_gpu_model;
 
 /* That the plan keeps to what plans for GPUs are (docs/architecture.md). */

@@ -1,6 +1,7 @@
 /* Pipelines: of each kernel of the plan the variant that is to be used, compiled by the GPU's driver. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 #include "gpu_model.h"
@@ -35,11 +36,36 @@ static hearth_status make_pipeline(hth_gpu *gpu, const hth_gpu_shader *shader, c
     return hth_gpu_check(gpu, what);
 }
 
+/* What variants of a kernel may use: words of `text` separated by spaces, each either features, for all kernels, or
+ * KERNEL=FEATURES. False where a word is neither. */
+static bool allowed_features(const char *text, const char *kernel, uint32_t *features) {
+    bool named = false;
+    *features = 0;
+    for (const char *word = text; word != NULL && *word != 0;) {
+        const size_t size = strcspn(word, " ");
+        const char *equals = memchr(word, '=', size);
+        const char *list = equals != NULL ? equals + 1 : word;
+        uint32_t bits = 0;
+        if (!hth_gpu_features_read(list, (size_t)(word + size - list), &bits)) return false;
+        const bool own = equals != NULL && (size_t)(equals - word) == strlen(kernel) &&
+                         memcmp(word, kernel, strlen(kernel)) == 0;
+        if (own || (equals == NULL && !named)) *features = bits;
+        named = named || own;
+        word += size + (word[size] != 0);
+    }
+    return true;
+}
+
 static hearth_status make_pipelines(const hth_plan *plan, hth_gpu_model *on_gpu, const hth_gpu_shaders *shaders,
-                                    uint64_t checks) {
+                                    uint64_t checks, const char *allowed) {
     for (uint32_t i = 0; i < plan->header->num_kernels; ++i) {
         const char *name = plan->strings + plan->kernels[i].name;
-        const hth_gpu_shader *shader = hth_gpu_shader_choose(shaders, name, on_gpu->features);
+        uint32_t features = 0;
+        if (!allowed_features(allowed, name, &features)) {
+            return hth_fail(HEARTH_INVALID, "gpu_features is %.100s: words must be core, or f16, subgroups and dot4 joined by"
+                            " +, each alone or behind KERNEL=", allowed);
+        }
+        const hth_gpu_shader *shader = hth_gpu_shader_choose(shaders, name, features & on_gpu->gpu.adapter.features);
         if (shader == NULL) {
             return hth_fail(HEARTH_MISMATCH, "gpu_plan.bin asks for kernel %.200s, which gpu_kernels.wgsl does not have", name);
         }
@@ -62,7 +88,7 @@ hearth_status hth_gpu_kernels_open(hearth_model *model, hth_gpu_model *on_gpu, c
     on_gpu->kernels = calloc((size_t)model->plan.header->num_kernels + 1, sizeof *on_gpu->kernels);
     hearth_status status = path != NULL && on_gpu->kernels != NULL ? hth_gpu_shaders_read(&shaders, path)
                                                                    : hth_fail(HEARTH_MEMORY, "no memory for the kernels");
-    if (status == HEARTH_OK) status = make_pipelines(&model->plan, on_gpu, &shaders, checks);
+    if (status == HEARTH_OK) status = make_pipelines(&model->plan, on_gpu, &shaders, checks, options->gpu_features);
     hth_gpu_shaders_free(&shaders);
     free(path);
     return status;

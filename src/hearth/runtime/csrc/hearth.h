@@ -97,7 +97,8 @@ typedef struct hearth_open_options {
                                     with the index N */
     const char *gpu_library;     /* path of libwgpu_native, version 29, which drives GPUs; NULL: as the system finds it */
     const char *gpu_features;    /* which of "f16", "subgroups" and "dot4", joined by '+', variants of a GPU's kernels may
-                                    use where the adapter has them; NULL or "core": none */
+                                    use where the adapter has them; "core": none. Words separated by spaces: such a list
+                                    alone is for all kernels, KERNEL=LIST for one. NULL: none */
     uint32_t gpu_unchecked;      /* 1: a GPU's kernels run without the checks by which WebGPU keeps every access within its
                                     buffer, which cost up to a quarter of the time. Only for files that are trusted as the
                                     library is: what they get wrong then is memory of this program */
