@@ -200,7 +200,7 @@ class LLM(Asking):
                 trust_bundle=trust_bundle,
             )
             self._placement = place(self._opened.bundle, device)
-            loading = start_loading(self._opened, mmap=mmap, placement=self._placement)
+            loading = start_loading(self._opened, mmap=mmap, placement=self._placement, progress=report)
             try:
                 # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
                 spec = load_tokenizer(self._opened.bundle.path)

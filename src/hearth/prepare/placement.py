@@ -33,12 +33,14 @@ class Placement:
         device: as `runtime.Model` takes it: `cpu`, or `gpu:N`.
         name: of the device, for people.
         why: it was taken.
+        gpu: None on the CPU.
         memory_bytes: of a GPU; None where it does not tell.
     """
 
     device: str
     name: str
     why: str
+    gpu: GpuInfo | None = None
     memory_bytes: int | None = None
 
     @property
@@ -130,7 +132,7 @@ def _gpus(bundle: Bundle) -> Sequence[GpuInfo]:
 
 
 def _on(gpu: GpuInfo, why: str) -> Placement:
-    return Placement(f"gpu:{gpu.index}", gpu.label, why, gpu_memory(gpu))
+    return Placement(f"gpu:{gpu.index}", gpu.label, why, gpu, gpu_memory(gpu))
 
 
 def _usable(memory_bytes: int) -> int:
