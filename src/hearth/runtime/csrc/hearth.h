@@ -85,7 +85,7 @@ typedef struct hearth_open_options {
     uint32_t use_mmap;           /* 1: map weights.bin instead of copying it. Shares memory between processes, and the
                                     system may drop what it can read again; but few systems put files in huge pages,
                                     and the file must not change while it is in use. */
-    uint32_t load_threads;       /* threads that read weights.bin; 0: as many as is sensible */
+    uint32_t load_threads;       /* threads that read weights.bin, on a GPU compile its kernels; 0: as many as is sensible */
     uint32_t reserved;           /* 0 */
     uint64_t memory_limit_bytes; /* refuse to hold more than this, weights and sessions together; 0: no limit */
     hearth_progress_fn progress; /* may be NULL */
@@ -109,7 +109,7 @@ typedef struct hearth_open_options {
  * compiled with, and the weights of the size that it says: a damaged file, or one of another bundle, is refused with
  * HEARTH_CORRUPT or HEARTH_MISMATCH. A library may hold kernels for several instruction sets; one that has none for this
  * processor is refused with HEARTH_MISMATCH. On a GPU the plan is `bundle_dir`/gpu_plan.bin and the kernels are compiled by
- * its driver from gpu_kernels.wgsl; use_mmap, load_threads and isa then say nothing. On failure *model is NULL. */
+ * its driver from gpu_kernels.wgsl; use_mmap and isa then say nothing. On failure *model is NULL. */
 HEARTH_API hearth_status hearth_open(const char *bundle_dir, const hearth_open_options *options, hearth_model **model);
 
 /* The same for a bundle whose files the caller has in memory: out of an archive, a download, or where there are no files.
