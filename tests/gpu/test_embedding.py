@@ -14,7 +14,7 @@ from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.embedding import EmbeddingSpec, embedding
 from hearth.quant import FORMATS
 
-LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values() if not fmt.is_row}.values())
+LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values()}.values())
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

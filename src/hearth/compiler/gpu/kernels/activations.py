@@ -51,12 +51,12 @@ class Activations:
             row = self.numbers.load(row)
         return self.k.let(row * div(self.ldx, 4), "row")
 
-    def load(self, starts: Sequence[Expr], index: Expr, squares: Sequence[Register]) -> list[Expr]:
+    def load(self, starts: Sequence[Expr], index: Expr, squares: Sequence[Register] | None) -> list[Expr]:
         """Columns 4 * index to 4 * index + 3 of rows, float32x4 each: times the gain, where there is a norm.
 
         Args:
             starts: where the rows begin.
-            squares: with a norm, for each row what its squares are added to.
+            squares: with a norm, for each row what its squares are added to; None: they are known.
         """
         k = self.k
         index = place = k.let(index, "index")
@@ -67,7 +67,7 @@ class Activations:
             vectors = self._inside(vectors, index)
         if self.gain is None:
             return vectors
-        for square, values in zip(squares, vectors, strict=True):
+        for square, values in zip(squares or [], vectors, strict=squares is not None):
             square.set(square.get() + dot(values, values))
         gain = k.let(self.gain.load(place), "gain")
         return [k.let(values * gain, "x") for values in vectors]

@@ -33,11 +33,6 @@ Expr = Any  # a TVM PrimExpr, or a Python number where TVM converts it
 _BYTES = {"float32": 4, "int32": 4, "uint32": 4, "float16": 2}
 
 
-def in_name(value: float) -> str:
-    """A number as a part of a kernel's name."""
-    return repr(value).replace(".", "p").replace("-", "m").replace("+", "")
-
-
 def i32(value: int | Expr) -> Expr:
     return tirx.IntImm("int32", value) if isinstance(value, int) else value
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, div, f32, fma, in_name, mod, vector
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, div, f32, fma, mod, vector
 from hearth.compiler.gpu.kernels.weights import OCTET, OCTETS, Weight
-from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
+from hearth.compiler.physical import in_name
+from hearth.quant.formats import LANES, Format
 
 _THREADS = 64
 
@@ -38,27 +39,31 @@ def embedding(spec: EmbeddingSpec) -> GpuKernel:
     ids = k.buffer("ids", "int32")
     weight = Weight(k, "W", spec.fmt, lanes=1)
     y = k.buffer("Y", "float32x4")
-    blocks, ldy, first, count = (k.scalar(name) for name in ("blocks", "ldy", "first", "count"))
+    weight.scalars()
+    ldy, first, count = (k.scalar(name) for name in ("ldy", "first", "count"))
     row = k.let(ids.load(k.group) - first, "row")
     weight.place(k.let(mod(row, LANES), "lane"))
-    start = k.let(div(row, LANES) * weight.block_elements(blocks), "start")
+    block = k.let(div(row, LANES), "block")
     inside = tirx.And(row >= 0, row < count)
     with k.when(inside), k.loop(k.thread, div(ldy, OCTET), _THREADS) as index:
-        for half, values in enumerate(_octet(k, spec, weight, start, index)):
+        for half, values in enumerate(_octet(k, spec, weight, block, index)):
             k.store(y, k.group * div(ldy, 4) + index * 2 + half, vector(*values))
     return k
 
 
-def _octet(k: GpuKernel, spec: EmbeddingSpec, weight: Weight, start: Expr, index: Expr) -> list[list[Expr]]:
+def _octet(k: GpuKernel, spec: EmbeddingSpec, weight: Weight, block: Expr, index: Expr) -> list[list[Expr]]:
     """8 columns of the row, in two halves."""
     fmt = spec.fmt
-    group, octet = weight.group(start, k.let(div(index, OCTETS), "index")), k.let(mod(index, OCTETS), "octet")
+    group, octet = (
+        weight.group(weight.start(block), k.let(div(index, OCTETS), "index")),
+        k.let(mod(index, OCTETS), "octet"),
+    )
     columns = group.octet(octet)
     halves = [[column() for column in columns.columns(half)] for half in range(2)]
     if not fmt.is_float:
-        spans = PLANE_COLUMNS // fmt.group_columns
-        scale, offset = group.scale(div(octet, OCTETS // spans) if spans > 1 else 0)
+        scale, offset = group.scale(div(octet, OCTETS // weight.spans))
         halves = [[fma(x, scale, offset) if offset is not None else x * scale for x in half] for half in halves]
+        halves = [[weight.row_scaled(x, block, weight.row) for x in half] for half in halves]
     if spec.scale != 1.0:
         halves = [[x * f32(spec.scale) for x in half] for half in halves]
     return [[k.let(x, "x") for x in half] for half in halves]

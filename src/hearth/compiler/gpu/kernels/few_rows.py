@@ -60,15 +60,14 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     x = Activations(k, product)
     output = Output(k, product)
     x.scalars()
-    blocks = k.scalar("blocks")
+    weight.scalars()
     output.scalars()
 
     tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
     block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
     weight.place(quarter)
-    size = weight.block_elements(blocks)
-    starts = [k.let((block * product.parts + part) * size, "start") for part in range(product.parts)]
+    starts = [weight.start(block * product.parts + part) for part in range(product.parts)]
     rows = _Rows(x, [x.start(first_row + i) for i in range(spec.rows)])
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
     with k.loop(slot, div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
@@ -88,6 +87,7 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
         if rows.squares:
             factor = x.factor(meetings[1].total(i, quarter))
             values = [k.let(value * splat(factor), "value") for value in values]
+        values = [weight.row_scaled(v, block * product.parts + part, quarter) for part, v in enumerate(values)]
         stored = output.store(first_row + i, block, quarter, values)
         if quarters is not None:
             largest = Largest(k, output)
@@ -105,8 +105,7 @@ def _multiply_group(
 ) -> None:
     """Adds the products of 32 columns: of integers, which are scaled once for each span of columns that has a scale."""
     fmt, has_offset = spec.product.fmt, groups[0].weight.has_offset
-    spans = 1 if fmt.is_float else PLANE_COLUMNS // fmt.group_columns
-    octets = OCTETS // spans
+    octets = OCTETS // groups[0].weight.spans
     # For a single row every load stands for itself, so that all of a group's are on their way at once.
     repeat = _unrolled if spec.rows == 1 else _looped
 
@@ -122,7 +121,7 @@ def _multiply_group(
         if not fmt.is_float:
             _add_scaled(k, groups, number, raw, totals, sums)
 
-    repeat(k, spans, span)
+    repeat(k, groups[0].weight.spans, span)
 
 
 def _add_scaled(

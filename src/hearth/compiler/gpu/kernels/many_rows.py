@@ -58,10 +58,11 @@ def many_rows(spec: ManyRowsSpec, features: Features = CORE) -> GpuKernel:
     x = Activations(k, product)
     output = Output(k, product)
     x.scalars()
-    blocks, height = k.scalar("blocks"), k.scalar("height")
+    weight.scalars()
+    height = k.scalar("height")
     output.scalars()
 
-    tile = Tile.begin(k, x, weight, how.memory_dtype, blocks, height)
+    tile = Tile.begin(k, x, weight, how.memory_dtype, height)
     arithmetic = how(tile)
     with k.loop(0, div(x.columns + (how.columns - 1), how.columns)) as index:
         arithmetic.stage(index)
@@ -98,7 +99,10 @@ def _store_block(output: Output, tile: Tile, row: Expr, own: Expr, block: Expr) 
     largest = Largest(k, output) if output.spec.epilogue == "logits" else None
     with k.loop(0, i32(QUARTERS)) as quarter:
         at = [row * VECTORS + tile.vector(own * parts + part, quarter) for part in range(parts)]
-        stored = output.store(tile.first_row + row, block, quarter, [tile.get(place) for place in at])
+        values = [
+            tile.weight.row_scaled(tile.get(place), block * parts + part, quarter) for part, place in enumerate(at)
+        ]
+        stored = output.store(tile.first_row + row, block, quarter, values)
         if largest is not None:
             largest.see(block, quarter, stored)
     if largest is not None:

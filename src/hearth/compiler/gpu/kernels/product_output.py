@@ -8,7 +8,8 @@ from typing import Literal
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels import vmath
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, i32, in_name, lane
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, i32, lane
+from hearth.compiler.physical import in_name
 from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
 
 QUARTERS = 4

@@ -48,11 +48,11 @@ class Tile:
     start: Expr
 
     @classmethod
-    def begin(cls, k: GpuKernel, x: Activations, weight: Weight, dtype: str, blocks: Expr, height: Expr) -> Tile:
+    def begin(cls, k: GpuKernel, x: Activations, weight: Weight, dtype: str, height: Expr) -> Tile:
         """
         Args:
             dtype: of the memory: float32x4 or uint32x4.
-            blocks: column blocks in a row of the weight; height: its blocks of 16 rows.
+            height: blocks of 16 rows of the weight.
         """
         tiles = k.let(div(x.m + (TILE_ROWS - 1), TILE_ROWS), "tiles")
         first_row = k.let(mod(k.group, tiles) * TILE_ROWS, "first_row")
@@ -66,7 +66,7 @@ class Tile:
             down=k.let(div(k.thread, ACROSS), "down"),
             sums=[[k.register("float32x4", f32(0.0, 4)) for _ in range(2)] for _ in range(ROWS)],
             place=place,
-            start=k.let(block * weight.block_elements(blocks), "start"),
+            start=weight.start(block),
         )  # fmt: skip
 
     def put(self, at: Expr, values: Expr) -> None:

@@ -63,7 +63,7 @@ class ByteTile:
         self._row, self._group = k.let(div(k.thread, _GROUPS), "own_row"), k.let(mod(k.thread, _GROUPS), "own_group")
         self._start = tile.x.start(tile.first_row + self._row)
         self._square = None if tile.x.spec.norm is None else k.register("float32", f32(0.0))
-        self._spans = PLANE_COLUMNS // tile.weight.fmt.group_columns  # of columns with one scale, in a group
+        self._spans = tile.weight.spans
 
     def stage(self, index: Expr) -> None:
         """Puts the activations and weights of columns `COLUMNS * index` on into the tile's memory."""
@@ -101,7 +101,9 @@ class ByteTile:
         """Each invocation takes 8 columns of 4 weight rows; the first ones of a span note its scales."""
         tile, k, weight = self.tile, self.tile.k, self.tile.weight
         octet = k.let(div(k.thread, VECTORS), "octet")
-        group = weight.group(tile.start, index * _GROUPS + div(octet, OCTETS))
+        last = div(tile.x.columns - 1, PLANE_COLUMNS)  # behind it there may be no more, and activations are zeros
+        number = k.let(builtin("min", "int32", index * _GROUPS + div(octet, OCTETS), last), "number")
+        group = weight.group(tile.start, number)
         own = k.let(tile.vector(div(tile.place, QUARTERS), mod(tile.place, QUARTERS)), "own")
         inner = k.let(mod(octet, OCTETS), "inner")
         words = group.octet(inner)

@@ -40,8 +40,7 @@ class FloatTile:
         quad = k.let(div(k.thread, VECTORS), "quad")
         group, octet = weight.group(tile.start, index), k.let(div(quad, 2), "octet")
         numbers = group.octet(octet).columns(k.let(mod(quad, 2), "half"))
-        spans = 1 if fmt.is_float else PLANE_COLUMNS // fmt.group_columns
-        scale, offset = (None, None) if fmt.is_float else group.scale(div(octet, OCTETS // spans) if spans > 1 else 0)
+        scale, offset = (None, None) if fmt.is_float else group.scale(div(octet, OCTETS // weight.spans))
         own = tile.vector(div(tile.place, QUARTERS), mod(tile.place, QUARTERS))
         at = k.let(_WEIGHTS + quad * 4 * VECTORS + own, "at")
         for b, column in enumerate(numbers):

@@ -45,10 +45,11 @@ class Weight:
         lanes: rows that are read together: 4 or 1.
         zero_point: the integer that stands for 0 among those that are read.
         has_offset: whether numbers are an integer times a scale plus an offset.
+        spans: of columns with a scale of their own, in a group of 32.
     """
 
     def __init__(self, k: GpuKernel, name: str, fmt: Format, lanes: int, *, as_stored: bool = False) -> None:
-        """Declares the buffer. `place` has to be called before anything is read.
+        """Declares the buffer; `scalars` the scalar. `place` has to be called before anything is read.
 
         Args:
             as_stored: signed integers are read as they are; else 128 higher, as bytes without a sign, which become
@@ -62,14 +63,40 @@ class Weight:
         self.memory: Memory = k.buffer(name, vec("uint32", words))
         self.zero_point = 128 if self.lifted else fmt.zero_point
         self.has_offset = bool(self.zero_point or fmt.has_min)
+        self.spans = PLANE_COLUMNS // fmt.group_columns if fmt.group_columns > 1 else 1
+
+    def scalars(self) -> None:
+        """blocks: column blocks in a row."""
+        self.blocks = self.k.scalar("blocks")
 
     def place(self, row: Expr) -> None:
         """Says which rows of a block of 16 the invocation takes: `row` counts quarters, or rows where `lanes` is 1."""
         self.row = row
 
     def block_elements(self, blocks: Expr) -> Expr:
-        """Elements of the buffer that 16 rows of so many column blocks take."""
+        """Elements of the buffer that so many column blocks take."""
         return blocks * (self.fmt.block_bytes // self.element_bytes)
+
+    def start(self, block: Expr) -> Expr:
+        """The element at which a block of 16 rows begins."""
+        size = self._row_fields_at()
+        return self.k.let(
+            block * (size + sum(f.size_bytes for f in self.fmt.row_fields) // self.element_bytes), "start"
+        )
+
+    def _row_fields_at(self) -> Expr:
+        """How far behind the start of 16 rows the numbers of whole rows stand, in elements."""
+        size = self.block_elements(self.blocks)
+        if not self.fmt.is_row:
+            return size
+        return div(size + (64 // self.element_bytes - 1), 64 // self.element_bytes) * (64 // self.element_bytes)
+
+    def row_scaled(self, sums: Expr, block: Expr, row: Expr) -> Expr:
+        """Sums of a block's rows, `row` as in `place`, times their scales, where scales belong to whole rows."""
+        if not self.fmt.is_row:
+            return sums
+        at = self.start(block) + self._row_fields_at() + self.fmt.field("scale").offset // self.element_bytes
+        return self.k.let(sums * bitcast("float32", self.memory.load(at + row), self.lanes), "sums")
 
     def group(self, start: Expr, index: Expr) -> Group:
         """Columns 32 * index on of the 16 rows that begin at element `start`."""
@@ -128,25 +155,29 @@ class Group:
         return Octet(self, index)
 
     def scale(self, span: int | Expr) -> tuple[Expr, Expr | None]:
-        """Scale and offset of columns `Format.group_columns * span` on of the group: number = integer * scale + offset,
-        for the integers that are read. Offset None: it is 0."""
+        """Scale and offset of one of the group's `Weight.spans` of columns: number = integer * scale + offset, for the
+        integers that are read. Offset None: it is 0. What belongs to whole rows is left to `Weight.row_scaled`."""
         weight, k, fmt = self.weight, self.weight.k, self.weight.fmt
         lanes = weight.lanes
-        index = self.index * (PLANE_COLUMNS // fmt.group_columns) + span
+        index = self.index * weight.spans + span
 
         def halves(name: str, at: Expr) -> Expr:
             """A row of an f16 field."""
             return weight.halves(self.start + at * (32 // weight.element_bytes), fmt.field(name).offset)
 
-        def scaled(name: str, by: str) -> Expr:
-            """A row of integer sub-scales times the f16 of the block."""
-            field = fmt.field(by)
+        def integers(name: str) -> Expr:
+            """A row of integer sub-scales."""
+            field = fmt.field(name)
             at = self.start + index * (16 // weight.element_bytes)
-            return halves(name, i32(0)) * weight.bytes(at, field.offset, signed=field.dtype == "i8")
+            return weight.bytes(at, field.offset, signed=field.dtype == "i8")
 
+        offset = None
         if fmt.is_super:
-            scale = k.let(scaled("scale", "sub_scale"), "scale")
-            offset = k.let(f32(0.0, lanes) - scaled("min", "sub_min"), "offset") if fmt.has_min else None
+            scale = k.let(halves("scale", i32(0)) * integers("sub_scale"), "scale")
+            if fmt.has_min:
+                offset = k.let(f32(0.0, lanes) - halves("min", i32(0)) * integers("sub_min"), "offset")
+        elif fmt.is_row:
+            scale = k.let(integers("sub_scale"), "scale") if fmt.fields else f32(1.0, lanes)
         else:
             scale = k.let(halves("scale", index), "scale")
             offset = k.let(halves("min", index), "offset") if fmt.has_min else None

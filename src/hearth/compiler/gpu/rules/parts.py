@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT, MAX_BINDING_BYTES
 from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS
 from hearth.compiler.parameters import Packed
-from hearth.errors import Unsupported
 from hearth.quant.formats import LANES, round_up
 
 
@@ -32,13 +31,8 @@ class Part:
 
 
 def parts_of(packed: Packed) -> list[Part]:
-    """The parts of a packed matrix: each but the last has whole tiles, so that all begin where buffers may be bound.
-
-    Raises:
-        Unsupported: the scale belongs to whole rows, or rows are rotated: no kernel reads such yet.
-    """
-    if packed.fmt.is_row or packed.rotated != 1 or packed.k is None:
-        raise Unsupported(f"Weights in the format {packed.fmt.name} cannot be multiplied on GPUs yet.")
+    """The parts of a packed matrix: each but the last has whole tiles, so that all begin where buffers may be bound."""
+    assert packed.k is not None, packed.name
     height, block_bytes = round_up(packed.n, LANES) // LANES, packed.fmt.row_block_bytes(packed.k)
     if height * block_bytes <= MAX_BINDING_BYTES:
         return [Part(0, height, None, height * block_bytes)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tvm import relax
@@ -11,6 +12,7 @@ from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
 from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.compiler.gpu.kernels.rotate import RotateSpec, rotate
 from hearth.compiler.gpu.kernels.tile import TILE_ROWS
 from hearth.compiler.gpu.rules.parts import Part, parts_of
 from hearth.compiler.gpu.selection import GpuSelection, Rule, at_most, ceil_div, more_than
@@ -46,8 +48,11 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
         gather=gather,
         tail=ProductSpec.has_tail(columns),
     )
-    buffers = [w, *args[:activations], *args[activations + 1 :]]
     m = args[activations - 1].ty.shape[0] if gather else rows(x)
+    before, rest = list(args[:activations]), args[activations + 1 :]
+    if packed.rotated > 1:
+        before, spec = [_rotated(graph, spec, before, packed.rotated, m, s)], replace(spec, norm=None, gather=False)
+    buffers = [w, *before, *rest]
     work = Work.of("head" if epilogue == "logits" else role(w.name), m, 2 * packed.n * int(packed.k or 0))
     if epilogue != "logits":
         ld = round_up(packed.n, LANES) // spec.parts
@@ -58,6 +63,19 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
     kernel = s.use("argmax", lambda: [argmax()])
     work = Work.of("argmax", m, blocks)
     return relax.Tuple([logits, graph.emit(call(kernel, [largest, place], out.fields[1], m, [blocks], work=work))])
+
+
+def _rotated(graph: Graph, spec: ProductSpec, before: list[Any], vectors: int, m: Any, s: GpuSelection) -> Any:
+    """The activations of a weight whose rows are rotated, once for all products that read the same."""
+    how = RotateSpec(vectors, spec)
+    key = (how.name, graph, *before)
+    if key not in s.kept:
+        kernel, columns = s.use(how.name, lambda: [rotate(how)]), width(before[0])
+        work = Work.of("rotate", m, columns * vectors.bit_length(), gathers=spec.gather)
+        s.kept[key] = graph.emit(
+            call(kernel, before, tensor(m, columns), m, [m, columns, stride(columns)], work=work)
+        )  # fmt: skip
+    return s.kept[key]
 
 
 def _steps(
