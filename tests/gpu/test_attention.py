@@ -23,7 +23,6 @@ from hearth.model.text.kv_cache import KvDtype
 from .adapter import device, run_kernel
 from .kv_pages import PAGE, KvPages
 
-TILE = 16
 SPLIT = 128
 
 
@@ -38,6 +37,7 @@ class Head:
     kv_dtype: KvDtype = "float32"
     kv_heads: int = 2
     ahead: bool = False
+    tile: int = 16
 
     @property
     def hp(self) -> int:
@@ -59,6 +59,7 @@ HEADS = [
     Head(3, 64, kv_dtype="int8"),
     Head(4, 48, window=200, softcap=2.5, kv_dtype="int8"),
     Head(4, 64, kv_dtype="float16", ahead=True),
+    Head(1, 64, kv_dtype="float16", tile=64),
 ]
 
 
@@ -108,8 +109,8 @@ class Context:
         places, queries = [], []
         items, merges, slots = [], [], 0
         for sequence, start, end in batch:
-            for first in range(start, end, TILE):
-                at, count = len(places) + first - start, min(TILE, end - first)
+            for first in range(start, end, head.tile):
+                at, count = len(places) + first - start, min(head.tile, end - first)
                 splits = self.last_seen(first + count - 1, end) // SPLIT + 1
                 if most is None:
                     items.append([at, count, sequence, 0, splits, -1, 0, 0])
@@ -143,7 +144,7 @@ class Context:
         spec = self.head.spec
         return [
             (attention_decode(spec), decode_parts(spec)),
-            (attention_tile(spec, TILE, features), tile_parts(spec, TILE)),
+            (attention_tile(spec, self.head.tile, features), tile_parts(spec, self.head.tile)),
         ]
 
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
@@ -164,7 +165,7 @@ class Context:
 
 LENGTHS = [1, 5, 150, 300]
 BATCH = [
-    (3, 250, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (1, 2, 3), (3, 120, 140),
+    (3, 200, 293), (0, 0, 1), (2, 149, 150), (1, 0, 5), (2, 100, 107), (3, 299, 300), (1, 2, 3), (3, 120, 140),
 ]  # fmt: skip
 
 
@@ -188,6 +189,7 @@ def test_16_bit_floats_round_and_nothing_else(head: Head) -> None:
     results = context.run(BATCH, features=Features(f16=True))
     for (sequence, start, end), actual in zip(BATCH, results, strict=True):
         wanted = context.expected(sequence, start, end)
+        # Scores of about 10 are off by 10 * 2**-11 at most, and weights are by as much of themselves.
         np.testing.assert_allclose(
-            actual, wanted, atol=1e-3 * np.abs(wanted).max(), err_msg=f"{sequence} {start}:{end}"
+            actual, wanted, atol=3e-3 * np.abs(wanted).max(), err_msg=f"{sequence} {start}:{end}"
         )

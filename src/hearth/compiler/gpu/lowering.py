@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 
 from hearth.compiler.extract import MemoryRules, extract_plan
+from hearth.compiler.gpu.batches import gpu_symbols
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT
 from hearth.compiler.gpu.fold import fold_into_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
@@ -42,13 +43,14 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     network = logical.network
     names = [f.name for f in network.functions if f.door == TEXT_DOOR]
     module = tvm.IRModule({name: logical.module[name] for name in names})
-    selection = GpuSelection(logical.parameters, network.symbols)
+    symbols = gpu_symbols(module, network.symbols)
+    selection = GpuSelection(logical.parameters, symbols)
     phases: list[Phase] = [
         ("gpu_fold_into_products", fold_into_products),
         ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
     ]
     module = run_phases(module, phases, dump)
-    plan = Plan(network.symbols, scratch_bytes=0, weights=cpu_plan.weights)
+    plan = Plan(symbols, scratch_bytes=0, weights=cpu_plan.weights)
     called = {str(attribute(v, "kernel")) for v in _values(module, names) if operation(v) == "hearth.kernel"}
     kernels = {name: variants for name, variants in selection.kernels.items() if name in called}
     plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k, *_ in kernels.values()]

@@ -54,6 +54,8 @@ KEYS = 32
 """Of a tile."""
 ROWS = 4
 """Of an invocation: one vector."""
+MOST_ROWS = 64
+"""Of a workgroup."""
 _STAGED_BYTES = 4096
 """Of keys or values that are staged at once."""
 
@@ -110,7 +112,7 @@ class _Shape:
 def _shape(spec: AttentionSpec, tile_tokens: int, features: Features = CORE) -> _Shape:
     across = 16 if spec.hp <= 128 else 32
     total = tile_tokens * spec.group
-    parts = -(-total // (ROWS * MAX_INVOCATIONS // across))
+    parts = -(-total // min(MOST_ROWS, ROWS * MAX_INVOCATIONS // across))
     staged: Literal["float32", "float16"] = "float16" if features.f16 else "float32"
     return _Shape(spec, round_up(-(-total // parts), ROWS), parts, across, staged)
 

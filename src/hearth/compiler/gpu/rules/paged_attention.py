@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm import relax, tirx
 
+from hearth.compiler.gpu.batches import ATTENTION
 from hearth.compiler.gpu.kernels.append import (
     HEADS,
     PLACE_FIELDS,
@@ -32,10 +33,8 @@ from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_tha
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor
 from hearth.compiler.work import Work
-from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS, TILE_TOKENS
+from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS
 from hearth.model.text.kv_cache import padded_head
-
-_ATTENTION = "hearth.paged_attention"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class _Operands:
 
 def place_tokens(graph: Graph, s: GpuSelection) -> None:
     """Notes where the tokens of a batch lie, which all layers read."""
-    value = next((value for _, value in graph.bindings if is_op(value, _ATTENTION)), None)
+    value = next((value for _, value in graph.bindings if is_op(value, ATTENTION)), None)
     if value is None:
         return
     o = _Operands.of(value)
@@ -158,8 +157,9 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     kernel = s.use(decode_name(spec), lambda: [attention_decode(spec)])
     parts = graph.emit(call(kernel, operands, results, items * decode_parts(spec), scalars, work=work))
     # Where every tile is a single token there is nothing else to do.
-    units = items * tile_parts(spec, TILE_TOKENS) * more_than(tirx.Var(LONGEST_TILE, "int64"), 1)
-    kernel = s.use(tile_name(spec, TILE_TOKENS), lambda: tile_variants(spec, TILE_TOKENS))
+    tile_tokens = s.symbols["tile_tokens"][1]
+    units = items * tile_parts(spec, tile_tokens) * more_than(tirx.Var(LONGEST_TILE, "int64"), 1)
+    kernel = s.use(tile_name(spec, tile_tokens), lambda: tile_variants(spec, tile_tokens))
     operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
     parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
@@ -170,4 +170,4 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     )  # fmt: skip
 
 
-RULES: dict[str, Rule] = {"hearth.rope_table": _rope_table, _ATTENTION: _paged_attention}
+RULES: dict[str, Rule] = {"hearth.rope_table": _rope_table, ATTENTION: _paged_attention}
