@@ -95,3 +95,24 @@ def test_a_gguf_file_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, t
     with sessions(folder) as (cpu, gpu):
         for pieces in batches(cpu.session.info.vocab_size)[:3]:
             assert_same(cpu.run(pieces), gpu.run(pieces))
+
+
+def test_what_a_decoded_token_costs_is_counted(tmp_path: Path) -> None:
+    """One pass, no object, four bytes back, and no more of the memory than the plan says."""
+    case = next(case for case in CASES if case.name == "llama1")
+    folder = compile_here(case.path, tmp_path / "bundle", quant="q4")
+    with Model(folder, device=software_gpu(folder)) as model, TextSession(model, num_pages=40) as session:
+        layers = sum(1 for name in model.info.states if name.name.endswith(".k_pages"))
+        table = np.arange(40, dtype=np.int32)[None]
+        dispatches = {}
+        for start, count in ((0, 64), (64, 1), (65, 1), (66, 64)):
+            at = np.arange(start, start + count, dtype=np.int32)
+            zeros = np.zeros(count, np.int32)
+            session.forward(at % 50, at, zeros, table, [count - 1], wanted=("argmax",))
+            counters = session.read_counters()
+            dispatches[count] = counters.dispatches
+            assert (counters.passes, counters.submits) == (1, 1)
+            assert counters.objects == (start == 0)  # what is read back is staged in a buffer that the first call makes
+            assert counters.read_bytes == 4
+        assert dispatches[1] == 6 * layers + 6 <= 7 * layers + 4
+        assert counters.allocated_bytes == pytest.approx(counters.planned_bytes, rel=0.02)
