@@ -19,7 +19,7 @@ from tests.gpu.products import Packed, assert_close, expected, normed, padded
 
 from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
-from hearth.compiler.gpu.kernels.many_rows import DOT4, ManyRowsSpec, many_rows
+from hearth.compiler.gpu.kernels.many_rows import DOT4, F16, ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
 from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS, TILE_ROWS
 from hearth.quant import FORMATS, round_up
@@ -146,6 +146,18 @@ def test_many_rows_with_every_epilogue(name: str) -> None:
 def test_many_rows_of_logits() -> None:
     call = Call(ProductSpec(Q8, epilogue="logits", scale=0.5, softcap=30.0), m=9, n=70, k=64)
     assert_logits(call, many(call))
+
+
+@pytest.mark.parametrize("name", ["q4", "q6_k", "bf16"])
+def test_many_rows_as_halves(name: str) -> None:
+    product = ProductSpec(FORMATS[name], epilogue="gated", activation="silu", norm=EPSILON)
+    call = Call(product, m=65, n=96, k=288)
+    assert_close(many(call, F16)[0], call.wanted, 2e-3)
+
+
+def test_many_rows_as_halves_read_nothing_behind_the_last_column() -> None:
+    call = Call(ProductSpec(Q8, tail=True), m=9, n=40, k=300)
+    assert_close(many(call, F16)[0], call.wanted, 2e-3)
 
 
 def rounded(call: Call) -> None:

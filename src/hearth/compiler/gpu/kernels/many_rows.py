@@ -17,10 +17,10 @@ from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, div, i32, lane,
 from hearth.compiler.gpu.kernels.product_output import QUARTERS, Largest, Output, ProductSpec
 from hearth.compiler.gpu.kernels.tile import ACROSS, DOWN, ROWS, THREADS, TILE_BLOCKS, TILE_ROWS, VECTORS, Tile
 from hearth.compiler.gpu.kernels.tile_bytes import ByteTile
-from hearth.compiler.gpu.kernels.tile_float import FloatTile
+from hearth.compiler.gpu.kernels.tile_float import FloatTile, HalfTile
 from hearth.compiler.gpu.kernels.weights import Weight
 
-DOT4 = Features(dot4=True)
+DOT4, F16 = Features(dot4=True), Features(f16=True)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class ManyRowsSpec:
 
     @property
     def variants(self) -> list[Features]:
-        """What there are kernels for, the core first: floats cannot be multiplied as bytes."""
-        return [CORE] if self.product.fmt.is_float else [CORE, DOT4]
+        """What there are kernels for, the core first: floats cannot be multiplied as bytes, and whoever keeps weights
+        as f32 does not want them shorter."""
+        fmt = self.product.fmt
+        return [CORE, *([] if fmt.is_float else [DOT4]), *([] if fmt.bits == 32 else [F16])]
 
 
 def many_rows(spec: ManyRowsSpec, features: Features = CORE) -> GpuKernel:
@@ -50,10 +52,10 @@ def many_rows(spec: ManyRowsSpec, features: Features = CORE) -> GpuKernel:
     Units: ceil(m / TILE_ROWS) times ceil(height / TILE_BLOCKS).
 
     Args:
-        features: with `dot4` activations are rounded to bytes (tile_bytes.py).
+        features: with `dot4` activations are rounded to bytes (tile_bytes.py), with `f16` operands to 16-bit floats.
     """
     k, product = GpuKernel(spec.name, threads=THREADS, features=features), spec.product
-    how = ByteTile if features.dot4 else FloatTile
+    how = ByteTile if features.dot4 else HalfTile if features.f16 else FloatTile
     weight = Weight(k, "W", product.fmt, lanes=4, as_stored=features.dot4)
     x = Activations(k, product)
     output = Output(k, product)
@@ -67,7 +69,7 @@ def many_rows(spec: ManyRowsSpec, features: Features = CORE) -> GpuKernel:
     with k.loop(0, div(x.columns + (how.columns - 1), how.columns)) as index:
         arithmetic.stage(index)
         k.barrier()
-        arithmetic.multiply()
+        arithmetic.multiply(index)
         k.barrier()
     if product.norm is not None:
         arithmetic.share_squares()

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearth.compiler.gpu.kernels.activations import Activations
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, Register, bitcast, builtin, div, f32, mod
+from hearth.compiler.gpu.kernels.builder import (
+    Expr,
+    GpuKernel,
+    Memory,
+    Register,
+    bitcast,
+    builtin,
+    div,
+    f32,
+    lane,
+    mod,
+    vector,
+)
 from hearth.compiler.gpu.kernels.product_output import QUARTERS
 from hearth.compiler.gpu.kernels.weights import Weight
 
@@ -20,6 +32,7 @@ ACROSS = VECTORS // 2
 DOWN = THREADS // ACROSS
 ROWS = TILE_ROWS // DOWN
 """Rows of an invocation, `DOWN` apart."""
+_SIZES = {"float32x4": TILE_ROWS * VECTORS, "uint32x4": TILE_ROWS * VECTORS, "uint32x2": 2 * TILE_ROWS * VECTORS}
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,8 @@ class Tile:
     """What an invocation knows of its tile.
 
     Attributes:
-        memory: of the workgroup: TILE_ROWS * VECTORS vectors of 4 words, f32 or u32. Operands lie in it while there are
-            columns, then the outputs.
+        memory: of the workgroup: 16 KiB, of vectors of f32 or u32. Operands lie in it while there are columns, then the
+            outputs.
         first_row, first_block: of the activations and of the weight: where the tile begins.
         across, down: where the invocation's outputs are: rows `down + i * DOWN` for i in range(ROWS).
         sums: its outputs by row: two vectors of 4.
@@ -51,7 +64,7 @@ class Tile:
     def begin(cls, k: GpuKernel, x: Activations, weight: Weight, dtype: str, height: Expr) -> Tile:
         """
         Args:
-            dtype: of the memory: float32x4 or uint32x4.
+            dtype: of the memory: float32x4, uint32x4 or uint32x2.
             height: blocks of 16 rows of the weight.
         """
         tiles = k.let(div(x.m + (TILE_ROWS - 1), TILE_ROWS), "tiles")
@@ -61,7 +74,7 @@ class Tile:
         weight.place(k.let(mod(place, QUARTERS), "quarter"))
         block = builtin("min", "int32", first_block + div(place, QUARTERS), height - 1)
         return cls(
-            k, x, weight, k.workgroup(TILE_ROWS * VECTORS, dtype, "tile"), first_row, first_block,
+            k, x, weight, k.workgroup(_SIZES[dtype], dtype, "tile"), first_row, first_block,
             across=k.let(mod(k.thread, ACROSS), "across"),
             down=k.let(div(k.thread, ACROSS), "down"),
             sums=[[k.register("float32x4", f32(0.0, 4)) for _ in range(2)] for _ in range(ROWS)],
@@ -70,14 +83,25 @@ class Tile:
         )  # fmt: skip
 
     def put(self, at: Expr, values: Expr) -> None:
-        """Stores 4 floats."""
-        is_float = self.memory.dtype == "float32x4"
-        self.k.store(self.memory, at, values if is_float else bitcast("uint32", values, 4))
+        """Stores 4 floats, whatever the memory is made of; `at` counts fours."""
+        k = self.k
+        if self.memory.dtype == "float32x4":
+            return k.store(self.memory, at, values)
+        words = k.let(bitcast("uint32", values, 4), "words")
+        if self.memory.dtype == "uint32x4":
+            return k.store(self.memory, at, words)
+        for half in range(2):
+            k.store(self.memory, at * 2 + half, vector(lane(words, 2 * half), lane(words, 2 * half + 1)))
 
     def get(self, at: Expr) -> Expr:
-        """4 floats."""
-        values = self.memory.load(at)
-        return self.k.let(values if self.memory.dtype == "float32x4" else bitcast("float32", values, 4), "values")
+        """4 floats that were put there."""
+        k = self.k
+        if self.memory.dtype == "float32x4":
+            return k.let(self.memory.load(at), "values")
+        if self.memory.dtype == "uint32x4":
+            return k.let(bitcast("float32", self.memory.load(at), 4), "values")
+        halves = [k.let(self.memory.load(at * 2 + half), "words") for half in range(2)]
+        return k.let(bitcast("float32", vector(*[lane(halves[i // 2], i % 2) for i in range(4)]), 4), "values")
 
     def vector(self, block: Expr, quarter: Expr) -> Expr:
         """Where 4 outputs stand in a row of the tile: even blocks before odd ones, so that what invocations beside each

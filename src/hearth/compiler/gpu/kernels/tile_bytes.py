@@ -121,8 +121,9 @@ class ByteTile:
         """Where 16 columns of a row lie: those of neighbouring rows stand turned, to be in different banks."""
         return row * _ROW_VECTORS + tirx.bitwise_xor(sixteen, mod(div(row, 2), _ROW_VECTORS))
 
-    def multiply(self) -> None:
-        """Adds the products of what is in the tile's memory, one span of columns with a scale after the other."""
+    def multiply(self, index: Expr) -> None:
+        """Adds the products of what `stage` has put into the tile's memory, one span of columns with a scale after the
+        other."""
         k = self.tile.k
         with k.loop(0, _GROUPS * self._spans) as span:
             integers = [[k.register("int32x4", tirx.Broadcast(i32(0), 4)) for _ in range(2)] for _ in range(ROWS)]
