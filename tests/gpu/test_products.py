@@ -5,6 +5,7 @@ A failure says that models in this format answer wrongly on GPUs.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +127,20 @@ EPILOGUES = {
 def test_few_rows_with_every_epilogue(name: str, rows: int, threads: int) -> None:
     call = Call(EPILOGUES[name], m=rows, n=96, k=320)
     assert_close(few(call, rows, threads)[0], call.wanted, 1e-5)
+
+
+@pytest.mark.parametrize("threads", [64, 256])
+@pytest.mark.parametrize("name", ["q4", "q6_k"])
+def test_a_row_has_the_same_bits_alone_and_among_others(name: str, threads: int) -> None:
+    product = ProductSpec(FORMATS[name], epilogue="gated", activation="silu", norm=EPSILON)
+    together = Call(product, m=6, n=64, k=2080)
+    found = few(together, 4, threads)[0]
+    assert_close(found, together.wanted, 1e-5)
+    alone = copy(together)
+    alone.m = 1
+    for i in range(6):
+        alone.x = together.x[i : i + 1]
+        np.testing.assert_array_equal(few(alone, 1, threads)[0], found[i : i + 1])
 
 
 @pytest.mark.parametrize("m", [1, 3, 8, 9])

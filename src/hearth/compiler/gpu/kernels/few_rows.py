@@ -3,7 +3,8 @@
 A workgroup makes a block of 16 outputs (of which each needs all of K) for up to `rows` rows. An invocation takes 4 of
 the block's weight rows and every so many groups of 32 columns: what 4 invocations side by side load is contiguous, each
 byte of the weight is loaded once, and an activation serves 4 weight rows from a register. Sums of invocations meet in
-workgroup memory at the end, in a fixed order.
+workgroup memory at the end, in an order that depends on the number of invocations alone: a row has the same bits by
+itself and among others.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from hearth.compiler.gpu.kernels.meeting import Meeting
 from hearth.compiler.gpu.kernels.product_output import QUARTERS, Largest, Noted, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
 from hearth.quant.formats import PLANE_COLUMNS
+
+_MEETING_BYTES = 8 << 10  # of workgroup memory, for sums that meet
 
 
 @dataclass(frozen=True)
@@ -73,19 +76,13 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     with k.loop(slot, div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
         _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
 
-    meetings = [Meeting(k, [part for row in sums for part in row], "float32x4", QUARTERS)]
-    if rows.squares:
-        meetings.append(Meeting(k, rows.squares, "float32", QUARTERS))
-    k.barrier()
-    for meeting in meetings:
-        meeting.fold()
-    k.barrier()
-    quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
     i = k.let(div(k.thread, QUARTERS), "i")
+    totals, square = _meet(k, sums, rows.squares, i, quarter)
+    quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
     with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < x.m)):
-        values = [meetings[0].total(i * product.parts + part, quarter) for part in range(product.parts)]
-        if rows.squares:
-            factor = x.factor(meetings[1].total(i, quarter))
+        values = [total.get() for total in totals]
+        if square is not None:
+            factor = x.factor(square.get())
             values = [k.let(value * splat(factor), "value") for value in values]
         values = [weight.row_scaled(v, block * product.parts + part, quarter) for part, v in enumerate(values)]
         stored = output.store(first_row + i, block, quarter, values)
@@ -98,6 +95,36 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
         with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
             quarters.meet(k.thread * QUARTERS, QUARTERS).store(first_row + k.thread, block)
     return k
+
+
+def _meet(
+    k: GpuKernel, sums: list[list[Register]], squares: list[Register], i: Expr, quarter: Expr
+) -> tuple[list[Register], Register | None]:
+    """The sums of row `i`, for the invocations that store them, and of its squares: as many rows at a time as there is
+    memory for."""
+    parts = len(sums[0])
+    together = min(len(sums), _MEETING_BYTES // (16 * k.threads * parts))
+    of_squares = Meeting(k, squares, "float32", QUARTERS) if squares else None
+    totals, square = [_zeros(k) for _ in range(parts)], k.register("float32", f32(0.0)) if squares else None
+    meeting: Meeting | None = None
+    for first in range(0, len(sums), together):
+        registers = [part for row in sums[first : first + together] for part in row]
+        if meeting is None:
+            meeting = Meeting(k, registers, "float32x4", QUARTERS)
+        else:
+            k.barrier()
+            meeting.put(registers)
+        k.barrier()
+        meeting.fold()
+        if of_squares is not None and first == 0:
+            of_squares.fold()
+        k.barrier()
+        with k.when(tirx.And(i >= first, i < first + together)):
+            for part, total in enumerate(totals):
+                total.set(meeting.total((i - first) * parts + part, quarter))
+            if of_squares is not None and square is not None:
+                square.set(of_squares.total(i, quarter))
+    return totals, square
 
 
 def _multiply_group(

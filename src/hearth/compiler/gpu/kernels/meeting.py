@@ -15,14 +15,19 @@ class Meeting:
     """
 
     def __init__(self, k: GpuKernel, registers: Sequence[Register], dtype: str, apart: int) -> None:
-        """Declares the memory and stores what each invocation has."""
+        """Declares the memory and puts there what each invocation has."""
         self.k, self.apart = k, apart
         self._stride, self._count = k.threads, len(registers)
         self._memory: Memory = k.workgroup(k.threads * len(registers), dtype, "sums")
-        for i, register in enumerate(registers):
-            k.store(self._memory, i * k.threads + k.thread, register.get())
+        self.put(registers)
         parts = k.threads // apart
         self._left = 1 << (parts.bit_length() - 1) // 2  # partial sums that are left for the second step
+
+    def put(self, registers: Sequence[Register]) -> None:
+        """What each invocation has, in place of what was there."""
+        assert len(registers) == self._count
+        for i, register in enumerate(registers):
+            self.k.store(self._memory, i * self._stride + self.k.thread, register.get())
 
     def fold(self) -> None:
         """The first step, between two barriers."""

@@ -105,9 +105,12 @@ def _kernels(spec: ProductSpec, part: Part, m: Any, s: GpuSelection) -> Iterator
     """(kernel, units, scalars of its own) for each range of numbers of rows that there may be."""
     blocks = part.height // spec.parts
     least, most = bounds(m, s.symbols)
+    # The fewer blocks there are, the more invocations must share one; as many for one row as for a few, so that a row
+    # has the same bits among others.
+    threads = 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
 
     def few(rows_at_once: int) -> str:
-        made = FewRowsSpec(spec, rows_at_once, _threads(spec, blocks, rows_at_once))
+        made = FewRowsSpec(spec, rows_at_once, threads)
         return s.use(made.name, lambda: [few_rows(made)])
 
     if least <= 1:
@@ -120,13 +123,6 @@ def _kernels(spec: ProductSpec, part: Part, m: Any, s: GpuSelection) -> Iterator
         name = s.use(made.name, lambda: [many_rows(made, features) for features in made.variants])
         tiles = ceil_div(m, TILE_ROWS) * (ceil_div(blocks, made.unit_blocks) * more_than(m, _MOST_FEW_ROWS))
         yield name, tiles, [part.height]
-
-
-def _threads(spec: ProductSpec, blocks: int, rows_at_once: int) -> int:
-    """Invocations of a workgroup: the fewer blocks there are, the more invocations must share one."""
-    if blocks >= _MANY_BLOCKS or (rows_at_once > 1 and spec.parts > 1):
-        return 64
-    return 128 if blocks >= _SOME_BLOCKS or rows_at_once > 1 else 256
 
 
 RULES: dict[str, Rule] = {"hearth.product": _product}
