@@ -102,4 +102,5 @@ def test_what_a_decoded_token_costs_is_counted(tmp_path: Path) -> None:
             assert counters.objects == (start == 0)  # what is read back is staged in a buffer that the first call makes
             assert counters.read_bytes == 4
         assert dispatches[1] == 6 * layers + 6 <= 7 * layers + 4
-        assert counters.allocated_bytes == pytest.approx(counters.planned_bytes, rel=0.02)
+        staging = 64 << 10  # what is read back goes through it; of a model this small it is more than 2 %
+        assert counters.planned_bytes <= counters.allocated_bytes <= 1.02 * counters.planned_bytes + staging
