@@ -260,6 +260,7 @@ class Talk:
         right = f", {totals.accepted_tokens} of {totals.drafted_tokens} guesses right" if totals.drafted_tokens else ""
         tell(
             f"{info.name}: {info.manifest.quant}, {info.threads} threads, context {info.context} tokens\n"
+            f"on {info.device.name}: {info.device.why}\n"
             f"{counted(totals.requests, 'answer')}; {totals.prompt_tokens} prompt tokens,"
             f" {totals.cached_tokens} of them cached;"
             f" {totals.completion_tokens} tokens written{right}\n"
