@@ -31,7 +31,7 @@ _VALUES = {
     "WGPU_ALLOW_PROCESS_EVENTS": "WGPUCallbackMode_AllowProcessEvents",
     "WGPU_ALLOW_SPONTANEOUS": "WGPUCallbackMode_AllowSpontaneous",
     "WGPU_SUCCESS": "WGPUStatus_Success, WGPURequestDeviceStatus_Success, WGPUMapAsyncStatus_Success, "
-    "WGPUPopErrorScopeStatus_Success",
+    "WGPUPopErrorScopeStatus_Success, WGPUQueueWorkDoneStatus_Success",
     "WGPU_FILTER_VALIDATION": "WGPUErrorFilter_Validation",
     "WGPU_FILTER_OUT_OF_MEMORY": "WGPUErrorFilter_OutOfMemory",
     "WGPU_NO_ERROR": "WGPUErrorType_NoError",

@@ -1,5 +1,6 @@
 /* Runs a plan on a GPU without Python, to be built with sanitizers: test_sanitized.py writes the bundle of gpu_plans.py, builds
- * this file with the runtime, and starts it: test_gpu BUNDLE_DIR LIBWGPU DEVICE ROUNDS. Prints nothing when all is well. */
+ * this file with the runtime, and starts it: test_gpu BUNDLE_DIR LIBWGPU DEVICE ROUNDS, with ROUNDS damaged files or, for
+ * 0, with a device that is lost. Prints nothing when all is well. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +149,8 @@ int main(int count, char **arguments) {
     CHECK(count == 5);
     const hearth_open_options options = {
         .struct_size = sizeof options, .device = arguments[3], .gpu_library = arguments[2]};
-    reads_damaged_shaders(arguments[1], strtol(arguments[4], NULL, 10));
+    const long rounds = strtol(arguments[4], NULL, 10);
+    reads_damaged_shaders(arguments[1], rounds);
     refuses_nonsense(arguments[1], options);
     for (int round = 0; round < 2; ++round) {
         hearth_model *model = NULL;
@@ -156,7 +158,7 @@ int main(int count, char **arguments) {
         CHECK(strstr(hearth_describe(model), "\"kind\": \"gpu\"") != NULL);
         sessions_side_by_side(model);
         hearth_session *last = new_session(model);
-        if (round == 1) loses_its_device(model);
+        if (rounds == 0) loses_its_device(model);
         hearth_close(model); /* the session keeps the model */
         hearth_session_free(last);
     }

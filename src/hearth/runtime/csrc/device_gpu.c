@@ -58,7 +58,6 @@ static void *gpu_output(const hearth_session *session, uint32_t output) {
 static hearth_status gpu_clear_states(hearth_session *session) {
     hth_gpu_model *model = session->model->on_device;
     const hth_gpu_session *on_gpu = session->on_device;
-    uint64_t submission = 0;
     const hearth_status status = hth_gpu_state(&model->gpu);
     if (status != HEARTH_OK) return status;
     hth_gpu_begin(&model->gpu);
@@ -66,7 +65,7 @@ static hearth_status gpu_clear_states(hearth_session *session) {
     for (uint32_t i = 0; i < session->model->plan.header->num_states; ++i) {
         model->gpu.api.CommandEncoderClearBuffer(encoder, on_gpu->states[i], 0, on_gpu->state_bytes[i]);
     }
-    return hth_gpu_submit(&model->gpu, encoder, "clearing the states", &submission);
+    return hth_gpu_submit(&model->gpu, encoder, "clearing the states");
 }
 
 static void gpu_reset_profile(hearth_session *session) {

@@ -111,13 +111,6 @@ hearth_status hth_gpu_open(hth_gpu *gpu, const char *library, const char *device
     return open_adapter(gpu, device);
 }
 
-void hth_gpu_close(hth_gpu *gpu) {
-    if (gpu->queue != NULL) gpu->api.QueueRelease(gpu->queue);
-    if (gpu->device != NULL) gpu->api.DeviceRelease(gpu->device);
-    if (gpu->instance != NULL) gpu->api.InstanceRelease(gpu->instance);
-    hth_mutex_free(gpu->mutex);
-}
-
 hearth_status hth_gpu_state(hth_gpu *gpu) {
     if (atomic_load(&gpu->troubled) == 0) return HEARTH_OK;
     while (atomic_load(&gpu->told) == 0) hth_yield();
@@ -167,21 +160,17 @@ hearth_status hth_gpu_check(hth_gpu *gpu, const char *what) {
     return status;
 }
 
-hearth_status hth_gpu_submit(hth_gpu *gpu, wgpu_command_encoder encoder, const char *what, uint64_t *submission) {
+hearth_status hth_gpu_submit(hth_gpu *gpu, wgpu_command_encoder encoder, const char *what) {
     wgpu_command_buffer commands = gpu->api.CommandEncoderFinish(encoder, NULL);
     const hearth_status status = check(gpu, what);
     /* Under the same lock, so that what was written to buffers meanwhile is seen by these commands. */
-    if (status == HEARTH_OK) *submission = gpu->api.QueueSubmitForIndex(gpu->queue, 1, &commands);
+    if (status == HEARTH_OK) gpu->api.QueueSubmit(gpu->queue, 1, &commands);
     hth_mutex_unlock(gpu->mutex);
     if (commands != NULL) gpu->api.CommandBufferRelease(commands);
     gpu->api.CommandEncoderRelease(encoder);
     return status;
 }
 
-hearth_status hth_gpu_wait(hth_gpu *gpu, uint64_t submission) {
-    (void)gpu->api.DevicePoll(gpu->device, 1, &submission);
-    return hth_gpu_state(gpu);
-}
 
 hearth_status hth_gpu_buffer_create(hth_gpu *gpu, const char *what, uint64_t size, uint64_t usage, wgpu_buffer *buffer,
                                     uint64_t *allocated) {
@@ -206,51 +195,107 @@ hearth_status hth_gpu_buffer_create(hth_gpu *gpu, const char *what, uint64_t siz
     return status;
 }
 
+/* ---- waiting ---- */
+
+/* How long between two questions: a share of what has been waited, so that an answer is seen at most so much too late. */
+enum { SPIN_NS = 30 * 1000, SHARE = 64, SHORTEST_SLEEP_NS = 20 * 1000, LONGEST_SLEEP_NS = 1000 * 1000, LOOK_NS = 20 * 1000 * 1000 };
+
 /* Belongs to who waits and to the callback, which may come when nobody waits any more; the last of them frees it. */
 typedef struct {
     _Atomic uint32_t status; /* 0: not yet */
     _Atomic uint32_t owners;
-} mapping;
+} event;
 
-static void let_go(mapping *m) {
-    if (atomic_fetch_sub(&m->owners, 1) == 1) free(m);
+static event *new_event(hearth_status *status) {
+    event *e = malloc(sizeof *e);
+    *status = e != NULL ? HEARTH_OK : hth_fail(HEARTH_MEMORY, "no memory to wait for the GPU");
+    if (e == NULL) return NULL;
+    atomic_init(&e->status, 0);
+    atomic_init(&e->owners, 2);
+    return e;
 }
 
-static void on_map(uint32_t status, wgpu_string_view message, void *user1, void *user2) {
+static void let_go(event *e) {
+    if (atomic_fetch_sub(&e->owners, 1) == 1) free(e);
+}
+
+static void on_event(uint32_t status, wgpu_string_view message, void *user1, void *user2) {
     (void)message, (void)user2;
-    mapping *m = user1;
-    atomic_store(&m->status, status);
-    let_go(m);
+    event *e = user1;
+    atomic_store(&e->status, status);
+    let_go(e);
 }
 
-static hearth_status wait_for_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, uint64_t submission,
-                                  mapping *m) {
+/* A lost device answers no questions: that it is lost only shows when something is made. */
+static hearth_status look(hth_gpu *gpu) {
     hth_gpu_begin(gpu);
-    (void)gpu->api.BufferMapAsync(
-        buffer, mode, 0, size,
-        (wgpu_buffer_map_callback_info){.mode = WGPU_ALLOW_SPONTANEOUS, .callback = on_map, .userdata1 = m});
-    hearth_status status = hth_gpu_check(gpu, "mapping a buffer");
-    /* Another session's thread may be the one that hears of it. */
-    while (status == HEARTH_OK && atomic_load(&m->status) == 0) {
-        status = hth_gpu_wait(gpu, submission);
+    wgpu_command_encoder encoder = gpu->api.DeviceCreateCommandEncoder(gpu->device, NULL);
+    if (encoder != NULL) gpu->api.CommandEncoderRelease(encoder);
+    return hth_gpu_check(gpu, "the GPU");
+}
+
+/* Asks until the event has come; it may be another session's thread that hears of it. */
+static hearth_status await(hth_gpu *gpu, const event *e) {
+    const uint64_t started = hth_now_ns();
+    uint64_t looked = started;
+    for (;;) {
+        gpu->api.InstanceProcessEvents(gpu->instance);
+        if (atomic_load(&e->status) != 0) break;
+        const uint64_t now = hth_now_ns(), waited = now - started;
+        if (now - looked > LOOK_NS) {
+            const hearth_status status = look(gpu);
+            if (status != HEARTH_OK) return status;
+            looked = now;
+        }
+        if (waited < SPIN_NS) {
+            hth_yield();
+            continue;
+        }
+        const uint64_t share = waited / SHARE;
+        hth_sleep(share < SHORTEST_SLEEP_NS ? SHORTEST_SLEEP_NS : share < LONGEST_SLEEP_NS ? share : LONGEST_SLEEP_NS);
     }
-    if (status == HEARTH_OK && atomic_load(&m->status) != WGPU_SUCCESS) {
-        status = hth_fail(HEARTH_DEVICE, "a buffer of the GPU %s cannot be mapped", gpu->adapter.name);
-    }
+    const hearth_status status = hth_gpu_state(gpu);
+    if (status != HEARTH_OK || atomic_load(&e->status) == WGPU_SUCCESS) return status;
+    return hth_fail(HEARTH_DEVICE, "the GPU %s gave up what it was doing", gpu->adapter.name);
+}
+
+hearth_status hth_gpu_wait(hth_gpu *gpu) {
+    hearth_status status;
+    event *e = new_event(&status);
+    if (e == NULL) return status;
+    hth_gpu_begin(gpu);
+    (void)gpu->api.QueueOnSubmittedWorkDone(
+        gpu->queue,
+        (wgpu_work_done_callback_info){.mode = WGPU_ALLOW_SPONTANEOUS, .callback = on_event, .userdata1 = e});
+    status = hth_gpu_check(gpu, "waiting");
+    if (status == HEARTH_OK) status = await(gpu, e);
+    let_go(e);
     return status;
 }
 
-void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, uint64_t submission, hearth_status *status) {
-    mapping *m = malloc(sizeof *m);
-    if (m == NULL) {
-        *status = hth_fail(HEARTH_MEMORY, "no memory to read from the GPU");
-        return NULL;
-    }
-    atomic_init(&m->status, 0);
-    atomic_init(&m->owners, 2);
-    *status = wait_for_map(gpu, buffer, mode, size, submission, m);
-    let_go(m);
+void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, hearth_status *status) {
+    event *e = new_event(status);
+    if (e == NULL) return NULL;
+    hth_gpu_begin(gpu);
+    (void)gpu->api.BufferMapAsync(
+        buffer, mode, 0, size,
+        (wgpu_buffer_map_callback_info){.mode = WGPU_ALLOW_SPONTANEOUS, .callback = on_event, .userdata1 = e});
+    *status = hth_gpu_check(gpu, "mapping a buffer");
+    if (*status == HEARTH_OK) *status = await(gpu, e);
+    let_go(e);
     if (*status != HEARTH_OK) return NULL;
     return mode == WGPU_FOR_READING ? (void *)(uintptr_t)gpu->api.BufferGetConstMappedRange(buffer, 0, size)
                                     : gpu->api.BufferGetMappedRange(buffer, 0, size);
+}
+
+void hth_gpu_close(hth_gpu *gpu) {
+    if (gpu->device != NULL) {
+        /* Waits for a device before it releases it, which a lost one does not survive: that one is left as it is. */
+        gpu->api.InstanceProcessEvents(gpu->instance);
+        const bool lost = look(gpu) != HEARTH_OK;
+        if (gpu->queue != NULL && !lost) gpu->api.QueueRelease(gpu->queue);
+        if (!lost) gpu->api.DeviceRelease(gpu->device);
+    }
+    if (gpu->instance != NULL) gpu->api.InstanceRelease(gpu->instance);
+    hth_mutex_free(gpu->mutex);
 }

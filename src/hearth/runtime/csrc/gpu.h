@@ -1,7 +1,8 @@
 /* A GPU that is open: its device and queue, the errors that it tells of, and buffers on it.
  *
- * wgpu-native ends the program where an invalid command buffer is submitted or an object is misused: so whatever is made is
- * made between hth_gpu_begin and hth_gpu_check, and nothing is submitted that was not checked. */
+ * wgpu-native ends the program where it is told to submit an invalid command buffer, to wait for a GPU that is lost or to
+ * release one: so whatever is made is made between hth_gpu_begin and hth_gpu_check, nothing is submitted that was not checked,
+ * and waiting is asking now and then. */
 #ifndef HEARTH_GPU_H
 #define HEARTH_GPU_H
 
@@ -45,14 +46,14 @@ hearth_status hth_gpu_buffer_create(hth_gpu *gpu, const char *what, uint64_t siz
 
 /* Ends the recording of commands that was begun after hth_gpu_begin, checks it, and only then submits it. Gives the encoder
  * back in any case. */
-hearth_status hth_gpu_submit(hth_gpu *gpu, wgpu_command_encoder encoder, const char *what, uint64_t *submission);
+hearth_status hth_gpu_submit(hth_gpu *gpu, wgpu_command_encoder encoder, const char *what);
 
-/* Waits until the GPU has done what was submitted. */
-hearth_status hth_gpu_wait(hth_gpu *gpu, uint64_t submission);
+/* Waits until the GPU has done all that was submitted. */
+hearth_status hth_gpu_wait(hth_gpu *gpu);
 
-/* Maps [0, size) of a buffer (WGPU_FOR_READING, _WRITING), and waits for it and for the submission that used it last. NULL
- * after an error: the buffer is then not to be used any more. */
-void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, uint64_t submission, hearth_status *status);
+/* Maps [0, size) of a buffer (WGPU_FOR_READING, _WRITING), and waits for it and for what was submitted that uses it. NULL after
+ * an error: the buffer is then not to be used any more. */
+void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, hearth_status *status);
 
 static inline uint64_t hth_gpu_round(uint64_t size, uint64_t align) { return (size + align - 1) / align * align; }
 

@@ -204,6 +204,7 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_function *function,
     if (status != HEARTH_OK) return status;
 
     const uint64_t started = hth_now_ns();
+    gpu->api.InstanceProcessEvents(gpu->instance); /* or a device that was lost meanwhile is only seen by the submit */
     hth_gpu_begin(gpu);
     status = write_changes(session, function);
     if (status != HEARTH_OK) {
@@ -215,18 +216,17 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_function *function,
     record_steps(session, function, encoder, timed);
     record_copies(session, encoder, outputs, num_outputs);
     if (timed) hth_gpu_profile_resolve(gpu, &on_gpu->profile, encoder, turns, on_gpu->staging, times_at);
-    uint64_t submission = 0;
-    status = hth_gpu_submit(gpu, encoder, "a call", &submission);
+    status = hth_gpu_submit(gpu, encoder, "a call");
     on_gpu->counters.encode_ns = hth_now_ns() - started;
     on_gpu->stale = status != HEARTH_OK;
     if (status != HEARTH_OK) return status;
     ++on_gpu->counters.submits;
     if (bytes == 0) {
-        status = hth_gpu_wait(gpu, submission);
+        status = hth_gpu_wait(gpu);
         if (status == HEARTH_OK && session->profile) hth_gpu_profile_add(session, function, NULL);
         return status;
     }
-    const char *mapped = hth_gpu_map(gpu, on_gpu->staging, WGPU_FOR_READING, (size_t)bytes, submission, &status);
+    const char *mapped = hth_gpu_map(gpu, on_gpu->staging, WGPU_FOR_READING, (size_t)bytes, &status);
     if (mapped == NULL) {
         hth_gpu_staging_drop(gpu, on_gpu);
         return status;

@@ -232,6 +232,14 @@ typedef struct {
 
 typedef struct {
     wgpu_chained_struct *nextInChain;
+    uint32_t mode;
+    void (*callback)(uint32_t status, wgpu_string_view message, void *user1, void *user2);
+    void *userdata1;
+    void *userdata2;
+} wgpu_work_done_callback_info; /* WGPUQueueWorkDoneCallbackInfo */
+
+typedef struct {
+    wgpu_chained_struct *nextInChain;
     wgpu_string_view label;
     uint64_t usage;
     uint64_t size;
@@ -330,7 +338,6 @@ typedef struct {
     X(wgpu_queue, DeviceGetQueue, (wgpu_device))                                                                       \
     X(void, DevicePushErrorScope, (wgpu_device, uint32_t))                                                             \
     X(wgpu_future, DevicePopErrorScope, (wgpu_device, wgpu_pop_error_scope_callback_info))                             \
-    X(uint32_t, DevicePoll, (wgpu_device, uint32_t, const uint64_t *))                                                 \
     X(wgpu_buffer, DeviceCreateBuffer, (wgpu_device, const wgpu_buffer_descriptor *))                                  \
     X(wgpu_shader_module, DeviceCreateShaderModuleTrusted,                                                             \
       (wgpu_device, const wgpu_shader_module_descriptor *, uint64_t))                                                  \
@@ -340,7 +347,8 @@ typedef struct {
     X(wgpu_query_set, DeviceCreateQuerySet, (wgpu_device, const wgpu_query_set_descriptor *))                          \
     X(void, QueueRelease, (wgpu_queue))                                                                                \
     X(void, QueueWriteBuffer, (wgpu_queue, wgpu_buffer, uint64_t, const void *, size_t))                               \
-    X(uint64_t, QueueSubmitForIndex, (wgpu_queue, size_t, const wgpu_command_buffer *))                                \
+    X(void, QueueSubmit, (wgpu_queue, size_t, const wgpu_command_buffer *))                                            \
+    X(wgpu_future, QueueOnSubmittedWorkDone, (wgpu_queue, wgpu_work_done_callback_info))                               \
     X(float, QueueGetTimestampPeriod, (wgpu_queue))                                                                    \
     X(void, BufferRelease, (wgpu_buffer))                                                                              \
     X(wgpu_future, BufferMapAsync, (wgpu_buffer, uint64_t, size_t, size_t, wgpu_buffer_map_callback_info))             \

@@ -90,7 +90,6 @@ typedef struct {
         uint64_t from, offset, size;
     } copies[MOST_COPIES];
     uint32_t num_copies;
-    uint64_t submission; /* of the copies before */
     uint64_t done, total;
     const hearth_open_options *options;
 } upload;
@@ -113,7 +112,7 @@ static hearth_status flush(upload *u) {
                                               u->copies[i].offset, u->copies[i].size);
     }
     u->used = u->num_copies = 0;
-    const hearth_status status = hth_gpu_submit(u->gpu, encoder, "the weights", &u->submission);
+    const hearth_status status = hth_gpu_submit(u->gpu, encoder, "the weights");
     return status == HEARTH_OK ? report(u, u->done) : status;
 }
 
@@ -122,7 +121,7 @@ static hearth_status stage(upload *u, const span *s, wgpu_buffer to) {
         hearth_status status = HEARTH_OK;
         if (u->used == STAGING_BYTES || u->num_copies == MOST_COPIES) status = flush(u);
         if (status == HEARTH_OK && u->mapped == NULL) {
-            u->mapped = hth_gpu_map(u->gpu, u->staging, WGPU_FOR_WRITING, STAGING_BYTES, u->submission, &status);
+            u->mapped = hth_gpu_map(u->gpu, u->staging, WGPU_FOR_WRITING, STAGING_BYTES, &status);
         }
         if (status != HEARTH_OK) return status;
         const uint64_t rest = s->size - at, room = STAGING_BYTES - u->used, size = rest < room ? rest : room;

@@ -82,6 +82,11 @@ uint64_t hth_process_id(void) { return (uint64_t)getpid(); }
 
 void hth_yield(void) { sched_yield(); }
 
+void hth_sleep(uint64_t ns) {
+    const struct timespec time = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    (void)nanosleep(&time, NULL); /* a signal may end it early */
+}
+
 uint64_t hth_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

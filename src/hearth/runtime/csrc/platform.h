@@ -27,6 +27,7 @@ uint32_t hth_processor_count(void);
 uint64_t hth_process_id(void);
 
 void hth_yield(void);
+void hth_sleep(uint64_t ns);
 uint64_t hth_now_ns(void);
 
 /* Tells the processor that this thread spins. */

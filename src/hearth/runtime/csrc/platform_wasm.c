@@ -28,6 +28,8 @@ uint64_t hth_process_id(void) { return 0; }
 
 void hth_yield(void) {}
 
+void hth_sleep(uint64_t ns) { (void)ns; }
+
 uint64_t hth_now_ns(void) { return (uint64_t)(hth_host_now() * 1e6); }
 
 /* ---- parking: a thread alone waits for nobody ---- */

@@ -1,0 +1,85 @@
+"""A GPU that is lost while in use (its driver was reset, it was taken out) is an error, and not the program's end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.runtime import gpu_plans
+from tests.runtime.conftest import CACHE, BundleMaker
+
+from hearth.runtime import GpuInfo
+
+SOURCE = Path(__file__).parent / "c" / "lost_vulkan.c"
+PROGRAM = """
+import sys
+from pathlib import Path
+from hearth.errors import DeviceError
+from hearth.runtime import Model, TextSession
+
+folder, device, lose = sys.argv[1:]
+model = Model(folder, device=device)
+session = TextSession(model, num_pages=4)
+for position in range(10):
+    if position == 3 and lose:
+        Path(lose).touch()
+    try:
+        session.forward([5], [position], [0], [[0, 1, 2, -1]], [0])
+        print("well")
+    except DeviceError as error:
+        print(error.why)
+try:
+    TextSession(model, num_pages=4)
+except DeviceError as error:
+    print(error.why)
+session.close()
+model.close()
+print("closed")
+"""
+
+
+def system_vulkan() -> str:
+    """The path of the library that programs load."""
+    try:
+        ctypes.CDLL("libvulkan.so.1")
+    except OSError:
+        pytest.skip("needs libvulkan")
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    return next(line.split()[-1] for line in lines if "/libvulkan.so" in line)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="puts a Vulkan library of its own in front of Linux's")
+@pytest.mark.parametrize("when", ["between calls", "in a call"])
+def test_a_lost_gpu_is_an_error_in_each_call(
+    make_bundle: BundleMaker, bare_library: Path, software_gpu: GpuInfo, tmp_path: Path, when: str
+) -> None:
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+    zig = str(CACHE / "zig")
+    environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig, ZIG_LOCAL_CACHE_DIR=zig)
+    library = tmp_path / "libvulkan.so.1"
+    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", str(SOURCE), "-o", str(library), "-ldl"]
+    subprocess.run(command, env=environment, check=True)
+    lose = tmp_path / "lost"
+    environment = dict(os.environ, LD_LIBRARY_PATH=str(tmp_path), SYSTEM_VULKAN=system_vulkan(), LOSE=str(lose))
+    if when == "in a call":
+        environment["LOSE_AFTER"] = "6"
+    arguments = [str(folder), f"gpu:{software_gpu.index}", str(lose) if when == "between calls" else ""]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    said = done.stdout.splitlines()
+    assert (done.returncode, said[-1:]) == (0, ["closed"]), done.stderr
+    well = said.count("well")
+    assert (well == 3) if when == "between calls" else (1 <= well < 10)
+    assert said[:well] == ["well"] * well
+    assert len(said) == 10 + 2
+    assert all("the GPU was lost" in line for line in said[well:-1])
