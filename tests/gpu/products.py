@@ -73,7 +73,8 @@ def expected(spec: ProductSpec, x: F64, w: F64, bias: F64 | None = None, residua
         y = spec.softcap * np.tanh(y / spec.softcap)
     if spec.activation:
         y = ACTIVATIONS[spec.activation](y)
-    return np.asarray(y if residual is None else residual + y)
+    y = y if residual is None else residual + y
+    return np.asarray(ACTIVATIONS[spec.after](y) if spec.after else y)
 
 
 def assert_close(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:

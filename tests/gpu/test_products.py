@@ -114,6 +114,7 @@ EPILOGUES = {
     "store": ProductSpec(Q4, bias=True),
     "add": ProductSpec(Q4, epilogue="add", scale=0.25),
     "add_bias": ProductSpec(Q8, epilogue="add", bias=True),
+    "add_then_relu": ProductSpec(Q8, epilogue="add", after="relu"),
     "silu": ProductSpec(Q4, epilogue="activate", activation="silu"),
     "gelu": ProductSpec(Q4, epilogue="activate", activation="gelu", bias=True),
     "relu": ProductSpec(Q4, epilogue="activate", activation="relu"),

@@ -19,7 +19,7 @@ _PRODUCTS = {"hearth.linear": "", "hearth.logits": "logits"}
 def fold_into_products(module: Any) -> Any:
     """Attributes of `hearth.product` are those of the operation, whose epilogue may be `logits`, and
 
-    norm: epsilon of an RMS norm of the activations, whose weight is `gain`; 0: there is none.
+    norm: epsilon of an RMS norm of the activations, whose weight is `gain`, where there is one.
     gather: rows of the activations are given by `numbers`.
     """
     readers: dict[Any, Counter[Any]] = {}
@@ -31,7 +31,7 @@ def fold_into_products(module: Any) -> Any:
             readers[graph] = _readers(graph)
         x, w, *rest = arguments(value)
         attrs: dict[str, Any] = {k: value.attrs[k] for k in value.attrs.keys()}  # noqa: SIM118 - a TVM map
-        attrs |= {"gather": False, "norm": 0.0}
+        attrs["gather"] = False
         if _PRODUCTS[operation(value)]:
             attrs["epilogue"] = _PRODUCTS[operation(value)]
         numbers, gain = [], []

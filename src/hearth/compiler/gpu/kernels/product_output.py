@@ -29,6 +29,7 @@ class ProductSpec:
         activation: of `activate` and `gated`, by its name in `vmath.ACTIVATIONS`.
         scale: multiplies the product before the residual is added, or the logits.
         softcap: of logits: cap * tanh(x / cap); 0: none.
+        after: activation of what `add` gives; "": none.
         norm: epsilon of an RMS norm of the activations, whose factor the sums are multiplied by; None: there is none.
         gather: rows of the activations are given by numbers.
         tail: K is no multiple of 32, so that what lies behind a row's columns must be kept out.
@@ -40,6 +41,7 @@ class ProductSpec:
     activation: str = ""
     scale: float = 1.0
     softcap: float = 0.0
+    after: str = ""
     norm: float | None = None
     gather: bool = False
     tail: bool = False
@@ -65,6 +67,8 @@ class ProductSpec:
             parts.append(f"s{in_name(self.scale)}")
         if self.softcap:
             parts.append(f"cap{in_name(self.softcap)}")
+        if self.after:
+            parts.append(f"after_{self.after}")
         if self.norm is not None:
             parts.append(f"norm{in_name(self.norm)}")
         if self.gather:
@@ -122,6 +126,8 @@ class Output:
             value = value * values[1]
         if self.residual is not None:
             value = self.residual.load(at) + value
+        if spec.after:
+            value = vmath.ACTIVATIONS[spec.after](k, value, 4)
         value = k.let(value, "y")
         k.store(self.y, at, value)
         return value

@@ -31,7 +31,7 @@ _MANY_BLOCKS, _SOME_BLOCKS = 512, 256
 
 
 def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    epilogue, norm = str(attribute(value, "epilogue", "store")), float(attribute(value, "norm")) or None
+    epilogue, norm = str(attribute(value, "epilogue", "store")), attribute(value, "norm")
     gather, out = bool(attribute(value, "gather")), value.ty_args[0]
     args = arguments(value)
     activations = 1 + (norm is not None) + gather
@@ -44,7 +44,8 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
         activation=str(attribute(value, "activation")) if epilogue in ("activate", "gated") else "",
         scale=float(attribute(value, "scale", 1.0)),
         softcap=float(attribute(value, "softcap", 0.0)),
-        norm=norm,
+        after=str(attribute(value, "after", "")),
+        norm=None if norm is None else float(norm),
         gather=gather,
         tail=ProductSpec.has_tail(columns),
     )
