@@ -147,3 +147,7 @@ class DeviceError(HearthError):
     """A GPU cannot be had, was lost, has too little memory, or refuses what a bundle asks of it."""
 
     exit_code = 16
+
+
+class StatesLost(DeviceError):
+    """A GPU was lost and is there again, without what it kept of texts. What was asked may be asked once more."""

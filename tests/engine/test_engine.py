@@ -8,7 +8,7 @@ from run_all import run_all
 from toy_session import ToySession, greedy_reference
 
 from hearth.engine import Engine, Request, SamplingParams, pages_for
-from hearth.errors import ContextFull, HearthError, NotEnoughMemory, UsageError
+from hearth.errors import ContextFull, HearthError, NotEnoughMemory, StatesLost, UsageError
 
 RNG = np.random.default_rng(3)
 PROMPTS = [RNG.integers(0, 61, n).tolist() for n in (1, 3, 4, 5, 17, 40, 8)]
@@ -247,6 +247,24 @@ def test_after_a_failed_forward_the_engine_goes_on(error, after_writing):
     assert engine.num_running == engine.num_waiting == 0
     assert engine.num_available_pages == session.num_pages
     assert ids_of(engine.generate(PROMPTS[4], greedy(20))) == greedy_reference(session, PROMPTS[4], 20)
+
+
+@pytest.mark.parametrize("lost_at", [1, 3, 9, 14])
+def test_what_a_device_has_lost_is_computed_again_and_no_answer_ends(lost_at):
+    """Keys and values are gone, those of the prefix cache too; tokens that were told are not told again."""
+    session = ToySession()
+    engine = Engine(session, context=100, chunk_tokens=5)
+    before = ids_of(engine.generate(PROMPTS[0], greedy(4)))  # its pages are known
+    ids = [engine.add(Request(prompt_ids=prompt, params=greedy(8))) for prompt in PROMPTS]
+    events = [event for _ in range(lost_at) for event in engine.step()]
+    session.fail_next = StatesLost("The GPU was lost.")
+    session.keys[:] = session.values[:] = np.nan
+    while engine.num_running or engine.num_waiting:
+        events += engine.step()
+    for request_id, prompt in zip(ids, PROMPTS, strict=True):
+        assert ids_of(e for e in events if e.id == request_id) == greedy_reference(session, prompt, 8)
+    assert ids_of(engine.generate(PROMPTS[0], greedy(4))) == before
+    assert engine.num_available_pages == session.num_pages
 
 
 @pytest.mark.parametrize("after_writing", [False, True])

@@ -42,6 +42,33 @@ print("closed")
 """
 
 
+AGAIN = """
+import sys
+from pathlib import Path
+from hearth.errors import StatesLost
+from hearth.runtime import Model, TextSession
+
+folder, device, lose = sys.argv[1:]
+reopen = Model.reopen
+
+def when_it_is_there_again(model):
+    Path(lose).unlink()
+    reopen(model)
+
+Model.reopen = when_it_is_there_again
+with Model(folder, device=device) as model, TextSession(model, num_pages=4) as session:
+    for turn in range(2):
+        first = [session.forward([5], [p], [0], [[0, 1, 2, -1]], [0]).logits.tolist() for p in range(4)]
+        Path(lose).touch()
+        try:
+            session.forward([5], [4], [0], [[0, 1, 2, -1]], [0])
+        except StatesLost as error:
+            print(error.what, error.why)
+        again = [session.forward([5], [p], [0], [[0, 1, 2, -1]], [0]).logits.tolist() for p in range(4)]
+        print(first == again)
+"""
+
+
 def system_vulkan() -> str:
     """The path of the library that programs load."""
     try:
@@ -52,30 +79,51 @@ def system_vulkan() -> str:
     return next(line.split()[-1] for line in lines if "/libvulkan.so" in line)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="puts a Vulkan library of its own in front of Linux's")
-@pytest.mark.parametrize("when", ["between calls", "in a call"])
-def test_a_lost_gpu_is_an_error_in_each_call(
-    make_bundle: BundleMaker, bare_library: Path, software_gpu: GpuInfo, tmp_path: Path, when: str
-) -> None:
-    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+@pytest.fixture
+def lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """GPUs of programs that are started are lost as soon as this file is there."""
+    if sys.platform != "linux":
+        pytest.skip("puts a Vulkan library of its own in front of Linux's")
     zig = str(CACHE / "zig")
     environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig, ZIG_LOCAL_CACHE_DIR=zig)
     library = tmp_path / "libvulkan.so.1"
     command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", str(SOURCE), "-o", str(library), "-ldl"]
     subprocess.run(command, env=environment, check=True)
-    lose = tmp_path / "lost"
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(tmp_path), SYSTEM_VULKAN=system_vulkan(), LOSE=str(lose))
+    for name, value in (("LD_LIBRARY_PATH", tmp_path), ("SYSTEM_VULKAN", system_vulkan()), ("LOSE", tmp_path / "lost")):
+        monkeypatch.setenv(name, str(value))
+    return tmp_path / "lost"
+
+
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_a_gpu_that_is_there_again_computes_on(
+    make_bundle: BundleMaker, bare_library: Path, software_gpu: GpuInfo, lose: Path
+) -> None:
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+    done = run(AGAIN, folder, f"gpu:{software_gpu.index}", lose)
+    assert done.returncode == 0, done.stderr
+    told, same, *second = done.stdout.splitlines()
+    assert "The GPU was lost, and is there again. " in told
+    assert "the GPU was lost" in told
+    assert [same, *second] == ["True", told, "True"]
+
+
+@pytest.mark.parametrize("when", ["between calls", "in a call"])
+def test_a_lost_gpu_is_an_error_in_each_call(
+    make_bundle: BundleMaker,
+    bare_library: Path,
+    software_gpu: GpuInfo,
+    lose: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
     if when == "in a call":
-        environment["LOSE_AFTER"] = "6"
-    arguments = [str(folder), f"gpu:{software_gpu.index}", str(lose) if when == "between calls" else ""]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+        monkeypatch.setenv("LOSE_AFTER", "6")
+    done = run(PROGRAM, folder, f"gpu:{software_gpu.index}", lose if when == "between calls" else "")
     said = done.stdout.splitlines()
     assert (done.returncode, said[-1:]) == (0, ["closed"]), done.stderr
     well = said.count("well")

@@ -113,6 +113,11 @@ class PagePool:
         for page in pages:
             self._index.remove(page)
 
+    def forget_everything(self) -> None:
+        """No page holds anything any more that could be found."""
+        self.forget(range(self.num_pages))
+        self.release_everything()
+
     def publish_block(self, page: int, chain: HashChain, index: int) -> None:
         """A held page is now full with block `index` of the chain: others may share it."""
         if self.prefix_cache:

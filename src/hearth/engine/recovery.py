@@ -16,7 +16,7 @@ from hearth.engine.scheduler import Scheduler, Slice
 from hearth.engine.sequence import FinishReason, Sequence, Status, TokenEvent
 from hearth.engine.speculation import Speculation
 from hearth.engine.stepping import Stepping
-from hearth.errors import HearthError
+from hearth.errors import HearthError, StatesLost
 
 
 class Recovery:
@@ -52,6 +52,8 @@ class Recovery:
             slices = self._scheduler.schedule()
             if slices:
                 self._stepping.run(slices)
+        except StatesLost as error:  # nobody's fault: all goes on from its tokens
+            self._mend([], error)
         except BaseException as error:
             dropped = self._scheduler.running if slices is None else [part.sequence for part in slices]
             if not isinstance(error, Exception) and owner is not None:
@@ -80,6 +82,8 @@ class Recovery:
             return
         try:
             has_drawn = self._stepping.run_alone(suspect)
+        except StatesLost:
+            raise
         except BaseException as error:
             if isinstance(error, Exception) or owner is None:
                 self._suspects.popleft()
@@ -111,6 +115,8 @@ class Recovery:
         ids = {sequence.id for sequence in dropped}
         unfinished = self._ledger.sequences
         self._scheduler.restart_everything(s for s in unfinished.values() if s.id not in ids)
+        if isinstance(error, StatesLost):
+            self._scheduler.pool.forget_everything()
         for sequence in dropped:
             if sequence.id not in unfinished:
                 continue  # its last event has been told

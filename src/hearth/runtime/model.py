@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,6 +56,10 @@ class Loading:
         gpu_unchecked: bool = False,
     ) -> None:
         self._path = Path(bundle_dir)
+        self._again = partial(
+            Loading, self._path, use_mmap=use_mmap, load_threads=load_threads, memory_limit_bytes=memory_limit_bytes,
+            isa=isa, device=device, gpu_library=gpu_library, gpu_features=gpu_features, gpu_unchecked=gpu_unchecked,
+        )  # fmt: skip
         driver = _gpu_library(device, gpu_library)
         self._library = binding.load_library(binding.library_path(self._path))
         self._stop, self._finished = threading.Event(), threading.Event()
@@ -82,7 +87,7 @@ class Loading:
 
         Raises: as `Model`.
         """
-        return Model._of(self._wait(progress))
+        return Model._of(self, progress)
 
     def cancel(self) -> None:
         """Ends the loading without waiting for it; memory goes back once the thread has noticed."""
@@ -179,15 +184,17 @@ class Model:
             gpu_features=gpu_features,
             gpu_unchecked=gpu_unchecked,
         )
-        self._take(loading._wait(progress))
+        self._take(loading, progress)
 
     @classmethod
-    def _of(cls, opened: ModelHandle) -> Model:
+    def _of(cls, loading: Loading, progress: Callable[[int, int], None] | None) -> Model:
         model = cls.__new__(cls)
-        model._take(opened)
+        model._take(loading, progress)
         return model
 
-    def _take(self, opened: ModelHandle) -> None:
+    def _take(self, loading: Loading, progress: Callable[[int, int], None] | None) -> None:
+        opened = loading._wait(progress)
+        self._loading_again = loading._again
         self._handle: ModelHandle | None = opened
         self.info = ModelInfo.from_json(opened.library.hearth_describe(opened.pointer))
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -226,6 +233,14 @@ class Model:
         if self._handle is None:
             raise UsageError("The model is closed.")
         return self._handle
+
+    def reopen(self) -> None:
+        """Opens the bundle anew, as it was opened, on a device that was lost: sessions are to be begun anew, too.
+
+        Raises: as the constructor; the model is then as it was.
+        """
+        self.handle()
+        self._handle = self._loading_again()._wait(None)
 
     def add_session(self, session: Any) -> None:
         """Remembers a session, to close it with the model."""

@@ -95,9 +95,14 @@ class Session:
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"threads is {self.threads}, but must be at least 1.")
-        owner = model.handle()
+        self._sizes = dict(sizes or {})
+        self._handle: SessionHandle | None = self._made()
+        model.add_session(self)
+
+    def _made(self) -> SessionHandle:
+        """A session of the C API, with zeros for states."""
+        owner, sizes = self.model.handle(), self._sizes
         pointer = ctypes.c_void_p()
-        sizes = sizes or {}
         for name, value in sizes.items():
             if not -(1 << 63) <= value < 1 << 63:
                 raise UsageError(f"{name} is {value}, which is no size.")
@@ -106,8 +111,7 @@ class Session:
         status = owner.library.hearth_session_create(owner.pointer, ctypes.byref(options), ctypes.byref(pointer))
         wanted = ", ".join(f"{name} = {value}" for name, value in sizes.items())
         binding.check(owner.library, status, f"A session with {wanted or 'no sizes'} cannot be made.")
-        self._handle: SessionHandle | None = SessionHandle(owner, pointer)
-        model.add_session(self)
+        return SessionHandle(owner, pointer)
 
     @property
     def closed(self) -> bool:

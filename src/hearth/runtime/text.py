@@ -10,12 +10,12 @@ import ctypes
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hearth.errors import UsageError
+from hearth.errors import DeviceError, HearthError, StatesLost, UsageError
 from hearth.runtime import binding
 from hearth.runtime.info import FunctionInfo, ModelInfo, round_up
 from hearth.runtime.model import Model
@@ -170,6 +170,7 @@ class TextSession(Session):
         if num_pages < 1:
             raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
         super().__init__(model, {"pages": num_pages}, threads=threads)
+        self._began_anew = False
 
     def forward(
         self,
@@ -207,6 +208,8 @@ class TextSession(Session):
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
+            StatesLost: the GPU was lost; the session is as new, and no page has keys and values any more.
+            DeviceError: it was lost and cannot be had again.
         """
         handle = self.open_handle()
         ids = _int32(token_ids, "token_ids", 1)
@@ -248,8 +251,26 @@ class TextSession(Session):
             batch.rope_positions = address(turned_by)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
-        binding.check(handle.library, status, "The batch cannot be run.")
+        try:
+            binding.check(handle.library, status, "The batch cannot be run.")
+        except DeviceError as error:
+            self._begin_anew(error)
+        self._began_anew = False
         return ForwardResult(handle, output)
+
+    def _begin_anew(self, error: DeviceError) -> NoReturn:
+        """The GPU was lost, or fails: model and session are made anew, once for each time that it has worked."""
+        if self._began_anew:
+            raise error
+        self._began_anew = True
+        try:
+            self.model.reopen()
+            self._handle = self._made()
+        except HearthError:
+            raise error from None
+        raise StatesLost(
+            "The GPU was lost, and is there again.", why=error.why, hint="Ask once more: all is computed anew."
+        ) from error
 
     def embed(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """The embeddings float32 (n, hidden_size), a copy, that the model makes of something that is no token.
