@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.features import CORE, Features
-from hearth.compiler.gpu.kernels.attention import NO_WINDOW, AttentionSpec, attention_merge, partial_width
+from hearth.compiler.gpu.kernels.attention import FEW_TOKENS, NO_WINDOW, AttentionSpec, attention_merge, partial_width
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_parts
 from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_parts
 from hearth.compiler.gpu.kernels.builder import GpuKernel
@@ -131,7 +131,7 @@ class Context:
         inputs = [np.array(items, np.int32), np.array(places, np.int32), self.table]
         for kernel, parts in self.kernels(features):
             buffers = [q, self.k_pages.memory, self.v_pages.memory, *inputs, partials, out]
-            *_, partials, out = run_kernel(kernel, buffers, scalars, len(items) * head.kv_heads * parts)
+            *_, partials, out = run_kernel(kernel, buffers, [*scalars, parts], len(items) * head.kv_heads * parts)
         if merges:
             merge = attention_merge(head.group, head.hp)
             buffers = [partials, np.array(merges, np.int32), out]
@@ -143,7 +143,7 @@ class Context:
     def kernels(self, features: Features) -> list[tuple[GpuKernel, int]]:
         spec = self.head.spec
         return [
-            (attention_decode(spec), decode_parts(spec)),
+            (attention_decode(spec), decode_parts(spec) * FEW_TOKENS),
             (attention_tile(spec, self.head.tile, features), tile_parts(spec, self.head.tile)),
         ]
 

@@ -3,7 +3,7 @@
 The context is cut at absolute positions into *splits*. For each split a row (a token's query head) gets the maximum of
 its scores, the sum of its weights and the weighted sum of values; splits are folded one after the other, in order, by
 one formula. How a batch is cut into items therefore changes no result. Two kernels take items of different shapes:
-`attention_decode.py` those of one token, `attention_tile.py` those of several; each leaves the other's alone.
+`attention_decode.py` those of up to `FEW_TOKENS`, `attention_tile.py` those of more; each leaves the other's alone.
 
 Queries f32 [kv_head][token][group][hp] (scaled, `append.py`); partial results f32 [slot][kv_head][group][hp + 4]:
 output, maximum, sum, two that are not used.
@@ -43,6 +43,9 @@ HIDDEN = -2.0e30
 """The score of what a row may not see."""
 UNSEEN = -1.0e30
 """The maximum of a row that has seen nothing yet."""
+FEW_TOKENS = 8
+"""So many tokens of a sequence are faster one by one, all at the same time, than as rows of a tile that is mostly
+empty: a drawn token and guesses at the next ones."""
 _MERGED = 4
 """Splits whose partial results are loaded at once."""
 NO_WINDOW = 1 << 30
@@ -89,14 +92,15 @@ class Attention:
     """Arguments and the item of one workgroup.
 
     Buffers: Q; K, V pages; items i32 [.][8]; places i32 [t][4] (`append.PLACE`); block_table i32 [seq][stride];
-    P; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld, window. Unit: (item, KV head, part of it).
+    P; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld, window, parts. Unit: (item, KV head, part of
+    it).
 
     Attributes:
         part: which of the item's parts this workgroup computes.
-        lowest, filled: the first position that any of its tokens sees, and the one behind the last.
+        first, count: its tokens.
     """
 
-    def __init__(self, k: GpuKernel, spec: AttentionSpec, parts: int) -> None:
+    def __init__(self, k: GpuKernel, spec: AttentionSpec) -> None:
         self.k, self.spec = k, spec
         f16 = k.features.f16
         self.keys, self.values = (Pages(kind, spec.kv_dtype, spec.hp, f16) for kind in KINDS)
@@ -105,8 +109,8 @@ class Attention:
         items, self.places = k.buffer("items", "int32"), k.buffer("places", "int32")
         self.block_table = k.buffer("block_table", "int32")
         self.partials, self.out = k.buffer("P", "float32x4"), k.buffer("O", "float32")
-        names = ("kv_heads", "head_dim", "tokens", "stride", "ld", "window")
-        self.kv_heads, self.head_dim, self.tokens, stride, self.ld, self.window = (k.scalar(name) for name in names)
+        names = ("kv_heads", "head_dim", "tokens", "stride", "ld", "window", "parts")
+        self.kv_heads, self.head_dim, self.tokens, stride, self.ld, self.window, parts = (k.scalar(n) for n in names)
         unit = k.let(div(k.group, parts), "unit")
         self.part, self.kv = k.let(mod(k.group, parts), "part"), k.let(mod(unit, self.kv_heads), "kv")
         item = k.let(div(unit, self.kv_heads) * ITEM_FIELDS, "item")
@@ -116,13 +120,21 @@ class Attention:
         )
         self.folds = k.let(self.slot < 0, "folds")
         self.table = k.let(sequence * stride, "table")
-        self.first_pos = k.let(self.places.load(self.first * PLACE_FIELDS + POSITION), "first_pos")
-        last = self.places.load((self.first + self.count - 1) * PLACE_FIELDS + LAST_SEEN)
-        self.filled = k.let(last + 1, "filled")
-        self.lowest = k.let(tirx.max(self.first_pos - self.window + 1, 0), "lowest")
         # What folds splits itself passes over those before the window, which would change nothing.
-        seen = tirx.Select(self.folds, div(self.lowest, spec.split_tokens), i32(0))
+        seen = tirx.Select(self.folds, div(self.lowest(i32(0)), spec.split_tokens), i32(0))
         self.begin = k.let(tirx.max(begin, seen), "begin")
+
+    def position(self, token: Expr) -> Expr:
+        """Of a token of the item."""
+        return self.places.load((self.first + token) * PLACE_FIELDS + POSITION)
+
+    def lowest(self, token: Expr) -> Expr:
+        """The first position that a token sees."""
+        return self.k.let(tirx.max(self.position(token) - self.window + 1, 0), "lowest")
+
+    def last(self, token: Expr) -> Expr:
+        """The last position that a token sees."""
+        return self.k.let(self.places.load((self.first + token) * PLACE_FIELDS + LAST_SEEN), "last")
 
     def page(self, position: Expr) -> Expr:
         """The block of a position, counted over all pages and KV heads."""
@@ -133,9 +145,9 @@ class Attention:
         """A score as the softmax takes it."""
         return value if self.spec.softcap is None else vmath.softcap(self.k, value, self.spec.softcap, lanes)
 
-    def first_row(self) -> Expr:
-        """Of this KV head in Q, in rows of hp."""
-        return (self.kv * self.tokens + self.first) * self.spec.group
+    def row(self, token: Expr) -> Expr:
+        """The first row of a token and this KV head in Q, in rows of hp."""
+        return (self.kv * self.tokens + self.first + token) * self.spec.group
 
 
 class Fold:

@@ -1,8 +1,8 @@
-"""Attention over pages of items with one token: invocations stand for keys, then for dimensions of values.
+"""Attention over pages of items with a few tokens: invocations stand for keys, then for dimensions of values.
 
-A workgroup takes some query heads of one KV head, which share what is read. For each split it computes scores (an
-invocation for a few tokens, all its heads), makes weights of them, and sums values (an invocation for a quad of
-dimensions of some of the tokens), whose sums are added up in workgroup memory.
+A workgroup takes some query heads of one token and KV head, which share what is read. For each split it computes
+scores (an invocation for a few keys, all its heads), makes weights of them, and sums values (an invocation for a quad
+of dimensions of some of the tokens seen), whose sums are added up in workgroup memory.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tvm import tirx
 
 from hearth.compiler.gpu.features import MAX_WORKGROUP_BYTES
 from hearth.compiler.gpu.kernels.attention import (
+    FEW_TOKENS,
     HIDDEN,
     UNSEEN,
     Attention,
@@ -109,7 +110,7 @@ def _shape(spec: AttentionSpec) -> _Shape:
 
 
 def decode_parts(spec: AttentionSpec) -> int:
-    """Workgroups for each item and KV head."""
+    """Workgroups for each token of an item and KV head."""
     return _shape(spec).parts
 
 
@@ -118,10 +119,11 @@ def decode_name(spec: AttentionSpec) -> str:
 
 
 def attention_decode(spec: AttentionSpec) -> GpuKernel:
-    """Buffers, scalars and unit: `attention.Attention`, with `decode_parts` parts."""
+    """Buffers, scalars and unit: `attention.Attention`, with `decode_parts` parts for each of as many tokens as an item
+    may have, up to `FEW_TOKENS`."""
     k = GpuKernel(decode_name(spec), threads=THREADS)
     decode = _Decode(k, _shape(spec))
-    with k.when(tirx.EQ(decode.a.count, 1)):
+    with k.when(tirx.And(decode.a.count <= FEW_TOKENS, decode.token < decode.a.count)):
         decode.body()
     return k
 
@@ -130,7 +132,7 @@ class _Decode:
     def __init__(self, k: GpuKernel, shape: _Shape) -> None:
         spec = shape.spec
         self.k, self.shape, self.spec = k, shape, spec
-        self.a = Attention(k, spec, shape.parts)
+        self.a = Attention(k, spec)
         self.queries = k.workgroup(shape.heads * spec.quads, "float32x4", "queries")
         self.scores = k.workgroup(shape.scores, "float32", "scores")  # afterwards weights, then sums of values
         self.largest = k.workgroup(THREADS, "float32", "largest")
@@ -138,24 +140,26 @@ class _Decode:
         self.peak_of = k.workgroup(shape.heads, "float32", "peak_of")
         self.total_of = k.workgroup(shape.heads, "float32", "total_of")
         self.pages = k.workgroup(spec.split_tokens // PAGE_TOKENS, "int32", "pages")
-        self.first_head = k.let(self.a.part * shape.heads, "first_head")
+        self.token = k.let(div(self.a.part, shape.parts), "token")
+        self.first_head = k.let(mod(self.a.part, shape.parts) * shape.heads, "first_head")
 
     def body(self) -> None:
         k, a, spec, shape = self.k, self.a, self.spec, self.shape
-        first_row = k.let(a.first_row(), "first_row")
+        first_row = k.let(a.row(self.token), "first_row")
+        filled, lowest = k.let(a.last(self.token) + 1, "filled"), a.lowest(self.token)
         with k.loop(k.thread, shape.heads * spec.quads, THREADS) as i:
             head = tirx.min(self.first_head + div(i, spec.quads), spec.group - 1)
             k.store(self.queries, i, a.q.load((first_row + head) * spec.quads + mod(i, spec.quads)))
         results = [(first, j, Fold(k, 1)) for first in self.rounds() for j in range(self.results(first))]
         with k.loop(a.begin, a.end) as split:
             # Whole pages: of what lies before the window in the first one, weights are 0.
-            start = k.let(tirx.max(split * spec.split_tokens, a.lowest - mod(a.lowest, PAGE_TOKENS)), "start")
-            stop = tirx.min((split + 1) * spec.split_tokens, a.filled)
+            start = k.let(tirx.max(split * spec.split_tokens, lowest - mod(lowest, PAGE_TOKENS)), "start")
+            stop = tirx.min((split + 1) * spec.split_tokens, filled)
             count = k.let(tirx.max(stop - start, 0), "count")
             k.barrier()
             self.note_pages(start, count)
             k.barrier()
-            self.score(start, count)
+            self.score(start, count, lowest)
             k.barrier()
             self.weigh(count)
             sums = self.sum_values(count)
@@ -169,7 +173,9 @@ class _Decode:
         with k.when(a.folds):
             for first, j, fold in results:
                 with self.result(first, j) as (head, quad):
-                    to = k.let(a.first * a.ld + (a.kv * spec.group + self.first_head + head) * a.head_dim, "to")
+                    to = k.let(
+                        (a.first + self.token) * a.ld + (a.kv * spec.group + self.first_head + head) * a.head_dim, "to"
+                    )
                     store_columns(k, a.out, to, quad, fold.results()[0], a.head_dim)
 
     def note_pages(self, start: Expr, count: Expr) -> None:
@@ -183,7 +189,7 @@ class _Decode:
         block = self.pages.load(div(token, PAGE_TOKENS)) * pages.block
         return self.k.let(block, "block"), self.k.let(mod(token, PAGE_TOKENS), "slot")
 
-    def score(self, start: Expr, count: Expr) -> None:
+    def score(self, start: Expr, count: Expr, lowest: Expr) -> None:
         """Scores of all heads: an invocation for each of a few tokens."""
         k, a, spec, pages = self.k, self.a, self.spec, self.a.keys
         places = [k.let(k.thread + i * THREADS, "place") for i in range(-(-spec.split_tokens // THREADS))]
@@ -208,7 +214,7 @@ class _Decode:
                 for h in heads:
                     sums[i][h].set(fma(parts[i][h].get(), scale, sums[i][h].get()))
         for i, place in enumerate(places):
-            seen = tirx.And(place < count, start + place > a.first_pos - a.window)
+            seen = tirx.And(place < count, start + place >= lowest)
             for h in heads:
                 value = k.let(a.score(sums[i][h].get()), "score")
                 with k.when(place < spec.split_tokens):
@@ -306,7 +312,7 @@ class _Decode:
         with k.when(a.folds):
             fold.add(peak, total, [output])
         with k.when(tirx.Not(a.folds)):
-            place = partial_place(a, split, i32(0), self.first_head + head)
+            place = partial_place(a, split, self.token, self.first_head + head)
             k.store(a.partials, place + quad, output)
             with k.when(tirx.EQ(quad, 0)):
                 k.store(a.partials, place + spec.quads, stats(peak, total))

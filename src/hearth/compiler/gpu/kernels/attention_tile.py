@@ -1,4 +1,4 @@
-"""Attention over pages of items with several tokens: keys and values are read once for all rows of a tile.
+"""Attention over pages of items with many tokens: keys and values are read once for all rows of a tile.
 
 A workgroup has up to 64 rows (a token's query head each), which lie next to each other in Q. It goes through a split 32
 keys at a time: scores are a product whose operands are staged in workgroup memory some dimensions at a time, weights
@@ -20,8 +20,8 @@ from typing import Literal
 from tvm import tirx
 
 from hearth.compiler.gpu.features import CORE, MAX_INVOCATIONS, Features
-from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS
 from hearth.compiler.gpu.kernels.attention import (
+    FEW_TOKENS,
     HIDDEN,
     UNSEEN,
     Attention,
@@ -41,6 +41,7 @@ from hearth.compiler.gpu.kernels.builder import (
     dot,
     f32,
     fma,
+    i32,
     lane,
     mod,
     splat,
@@ -135,7 +136,7 @@ def attention_tile(spec: AttentionSpec, tile_tokens: int, features: Features = C
     shape = _shape(spec, tile_tokens, features)
     k = GpuKernel(tile_name(spec, tile_tokens), threads=shape.threads, features=features)
     tile = _Tile(k, shape)
-    with k.when(tirx.And(tile.a.count > 1, tile.first_row < tile.count)):
+    with k.when(tirx.And(tile.a.count > FEW_TOKENS, tile.first_row < tile.count)):
         tile.body()
     return k
 
@@ -149,7 +150,7 @@ class _Tile:
     def __init__(self, k: GpuKernel, shape: _Shape) -> None:
         spec = shape.spec
         self.k, self.shape, self.spec = k, shape, spec
-        a = self.a = Attention(k, spec, shape.parts)
+        a = self.a = Attention(k, spec)
         # Queries, then weights; keys, then what rows have to agree on (which needs 32 bits), then values.
         staged = f"{shape.staged}x4"
         self.left = k.workgroup(shape.rows * max(shape.staged_quads, KEYS // ROWS), staged, "left")
@@ -165,14 +166,13 @@ class _Tile:
 
     def body(self) -> None:
         k, a, spec = self.k, self.a, self.spec
-        self.queries = k.let(a.first_row(), "queries")
-        self.last = [k.let(a.places.load((a.first + t) * PLACE_FIELDS + LAST_SEEN), "last") for t in self.token]
+        self.queries = k.let(a.row(i32(0)), "queries")
+        self.last = [a.last(token) for token in self.token]
+        self.lowest = [a.lowest(token) for token in self.token]
         # What any row of this workgroup sees.
         last_token = tirx.min(div(self.first_row + self.shape.rows - 1, spec.group), a.count - 1)
-        last_token = k.let(last_token, "last_token")
-        self.filled = k.let(a.places.load((a.first + last_token) * PLACE_FIELDS + LAST_SEEN) + 1, "filled")
-        lowest = a.first_pos + div(self.first_row, spec.group) - a.window + 1
-        lowest = k.let(tirx.max(lowest, 0), "lowest")
+        self.filled = k.let(a.last(last_token) + 1, "filled")
+        lowest = a.lowest(div(self.first_row, spec.group))
         folds = [Fold(k, self.shape.quads_each) for _ in range(ROWS)]
         self.peak, self.total = k.register("float32x4"), k.register("float32x4")
         self.outputs = [[k.register("float32x4") for _ in self.quad] for _ in range(ROWS)]
@@ -234,7 +234,7 @@ class _Tile:
         key, scores = k.let(key, "key"), k.let(a.score(sums, ROWS), "scores")
 
         def visible(i: int) -> Expr:
-            return tirx.And(key <= self.last[i], key > a.first_pos + self.token[i] - a.window)
+            return tirx.And(key <= self.last[i], key >= self.lowest[i])
 
         return k.let(vector(*(tirx.Select(visible(i), lane(scores, i), f32(HIDDEN)) for i in range(ROWS))), "scores")
 

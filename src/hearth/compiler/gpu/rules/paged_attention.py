@@ -19,6 +19,7 @@ from hearth.compiler.gpu.kernels.append import (
     token_places,
 )
 from hearth.compiler.gpu.kernels.attention import (
+    FEW_TOKENS,
     NO_WINDOW,
     AttentionSpec,
     attention_merge,
@@ -153,13 +154,14 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     results = [tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp)), tensor(n, ld)]
     # A product with the key, a product with the value.
     work = Work("attention", pair_operations=4 * heads * head_dim, window=window)
-    items = o.items.ty.shape[0] * kv_heads
+    items, longest = o.items.ty.shape[0] * kv_heads, tirx.Var(LONGEST_TILE, "int64")
+    each = tirx.min(longest, tirx.IntImm("int64", FEW_TOKENS)) * decode_parts(spec)
     kernel = s.use(decode_name(spec), lambda: [attention_decode(spec)])
-    parts = graph.emit(call(kernel, operands, results, items * decode_parts(spec), scalars, work=work))
-    # Where every tile is a single token there is nothing else to do.
+    parts = graph.emit(call(kernel, operands, results, items * each, [*scalars, each], work=work))
     tile_tokens = s.symbols["tile_tokens"][1]
-    units = items * tile_parts(spec, tile_tokens) * more_than(tirx.Var(LONGEST_TILE, "int64"), 1)
-    kernel = s.use(tile_name(spec, tile_tokens), lambda: tile_variants(spec, tile_tokens))
+    each = tile_parts(spec, tile_tokens)
+    units = items * each * more_than(longest, FEW_TOKENS)
+    kernel, scalars = s.use(tile_name(spec, tile_tokens), lambda: tile_variants(spec, tile_tokens)), [*scalars, each]
     operands += [graph.emit(relax.TupleGetItem(parts, i)) for i in range(2)]
     parts = graph.emit(call(kernel, operands, results, units, scalars, in_place=True, work=Work("attention")))
     left, done = (graph.emit(relax.TupleGetItem(parts, i)) for i in range(2))
