@@ -9,42 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.compiled import Piece, Sequences, compile_here, open_session, relative_error
+from tests.compiler.compiled import Piece, Sequences, open_session, relative_error
+from tests.wasm.conftest import Bundles
 from tests.wasm.node import NodeSession, Refused, needs_node, wasm_isas
 
-from golden import CASES
 from hearth.compiler.cpu.targets import Isa
 from hearth.runtime import Model
 
-LLAMA = next(case for case in CASES if case.name == "llama3").path
 PAGES = 32
-EXACT = {"quant": "f32", "head": "f32", "precision": "high"}
-INT8 = {"quant": "q4", "head": "q8"}
-
-Bundles = dict[str, Path]
-
-
-@pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return compiled_both(LLAMA, tmp_path_factory.mktemp("exact"), EXACT)
-
-
-@pytest.fixture(scope="module")
-def int8(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return compiled_both(LLAMA, tmp_path_factory.mktemp("int8"), INT8)
-
-
-def compiled_both(source: Path, folder: Path, options: dict[str, Any]) -> Bundles:
-    """The same model for this machine and for WebAssembly."""
-    return {
-        "native": compile_here(source, folder / "native", **options),
-        "wasm": compile_here(source, folder / "wasm", target="wasm32", **options),
-    }
 
 
 @contextmanager
 def sessions(bundles: Bundles, isa: str | None = None) -> Iterator[tuple[Any, NodeSession]]:
-    with Model(bundles["native"]) as model, NodeSession(bundles["wasm"], PAGES, isa) as node:
+    with Model(bundles.native) as model, NodeSession(bundles.wasm, PAGES, isa) as node:
         yield open_session(model, pages=PAGES), node
 
 
@@ -98,7 +75,7 @@ def test_with_int8_it_computes_the_same_and_chooses_the_same_tokens(int8: Bundle
 @needs_node
 def test_a_batch_that_cannot_be_is_refused_and_the_session_goes_on(exact: Bundles) -> None:
     table = np.arange(4, dtype=np.int32)[None]
-    with NodeSession(exact["wasm"], 4) as node:
+    with NodeSession(exact.wasm, 4) as node:
         good = node.forward([1, 2], [0, 1], [0, 0], table, [1]).logits
         for ids, positions, words in (
             ([1, 999], [0, 1], "id 999"),
@@ -116,7 +93,7 @@ def test_a_bundle_that_lost_bytes_is_refused(exact: Bundles, tmp_path: Path) -> 
     for name in ("plan.bin", "weights.bin", "libhearth-simd128.wasm"):
         folder = tmp_path / name
         folder.mkdir()
-        for file in exact["wasm"].iterdir():
+        for file in exact.wasm.iterdir():
             (folder / file.name).write_bytes(file.read_bytes()[: -1 if file.name == name else None])
         with pytest.raises(Refused, match=name) as refused:
             NodeSession(folder, 4, "simd128")
@@ -126,7 +103,7 @@ def test_a_bundle_that_lost_bytes_is_refused(exact: Bundles, tmp_path: Path) -> 
 @needs_node
 def test_a_bundle_for_another_machine_is_refused_with_what_to_do(exact: Bundles) -> None:
     with pytest.raises(Refused, match=r"--target wasm32") as refused:
-        NodeSession(exact["native"], 4)
+        NodeSession(exact.native, 4)
     assert refused.value.kind == "mismatch"
     with pytest.raises(Refused, match=r"no kernels for avx2\. It has: .*simd128"):
-        NodeSession(exact["wasm"], 4, "avx2")
+        NodeSession(exact.wasm, 4, "avx2")

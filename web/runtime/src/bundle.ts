@@ -5,7 +5,7 @@ import { HearthError } from "./errors.ts";
 import { hasFeature } from "./features.ts";
 import { type BundleFiles, fetchedFiles } from "./files.ts";
 import { Library, type Region } from "./library.ts";
-import { type InstructionSet, type Manifest, MANIFEST, moduleName, PLAN, readManifest, WEIGHTS } from "./manifest.ts";
+import { type InstructionSet, type Manifest, MANIFEST, moduleName, PLAN, readManifest, TOKENIZER_META, WEIGHTS } from "./manifest.ts";
 import { Model } from "./model.ts";
 
 export interface LoadOptions {
@@ -28,7 +28,13 @@ export async function loadBundle(source: string | URL | BundleFiles, options: Lo
   const plan = await loading.whole(PLAN);
   const weights = library.allocate(loading.size(WEIGHTS), "the weights");
   await loading.into(library, weights, WEIGHTS);
-  return Model.open(library, manifest, plan, weights, loading.size(WEIGHTS));
+  const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
+  return Model.open(library, { manifest, endIds }, plan, weights, loading.size(WEIGHTS));
+}
+
+async function readEndIds(files: BundleFiles, options: LoadOptions): Promise<number[]> {
+  const text = new TextDecoder().decode(await whole(files, TOKENIZER_META, options));
+  return (JSON.parse(text) as { eos_ids: number[] }).eos_ids;
 }
 
 function chooseIsa({ source_name, instruction_sets }: Manifest, wanted: string | undefined): InstructionSet {

@@ -1,6 +1,9 @@
 // @hearth/web: what a program uses.
 
 export { loadBundle, type LoadOptions } from "./bundle.ts";
+export { Engine, type EngineOptions } from "./engine/engine.ts";
+export { DEFAULT_PARAMS, type SamplingParams } from "./engine/params.ts";
+export type { Finish, Generated } from "./engine/sequence.ts";
 export { HearthError, type ErrorKind } from "./errors.ts";
 export { hasFeature } from "./features.ts";
 export { type BundleFiles, fetchedFiles, filesOf } from "./files.ts";

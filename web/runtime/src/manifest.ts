@@ -8,6 +8,7 @@ export const ABI_VERSION = 3;
 
 export const PLAN = "plan.bin";
 export const WEIGHTS = "weights.bin";
+export const TOKENIZER_META = "tokenizer_meta.json";
 export const MANIFEST = "manifest.json";
 
 export interface InstructionSet {

@@ -7,19 +7,28 @@ import type { Manifest } from "./manifest.ts";
 import { Session } from "./session.ts";
 import { Staging } from "./staging.ts";
 
+/** What the bundle's files say beside the plan. */
+export interface About {
+  readonly manifest: Manifest;
+  readonly endIds: readonly number[];
+}
+
 export class Model {
   readonly info: ModelInfo;
   /** What of it concerns a language model; undefined for others. */
   readonly text: TextInfo | undefined;
   readonly manifest: Manifest;
+  /** Tokens that end an answer. */
+  readonly endIds: readonly number[];
   readonly #library: Library;
   readonly #weights: Region;
   #pointer: number;
   readonly #sessions = new Set<Session>();
 
-  private constructor(library: Library, manifest: Manifest, weights: Region, pointer: number) {
+  private constructor(library: Library, about: About, weights: Region, pointer: number) {
     this.#library = library;
-    this.manifest = manifest;
+    this.manifest = about.manifest;
+    this.endIds = about.endIds;
     this.#weights = weights;
     this.#pointer = pointer;
     this.info = JSON.parse(library.text(library.call("hearth_describe", pointer))) as ModelInfo;
@@ -27,17 +36,17 @@ export class Model {
   }
 
   /** Opens what lies in a module's memory: `weights` are there, `weightsBytes` of them. */
-  static open(library: Library, manifest: Manifest, plan: Uint8Array, weights: Region, weightsBytes: number): Model {
+  static open(library: Library, about: About, plan: Uint8Array, weights: Region, weightsBytes: number): Model {
     const staging = new Staging(library);
     staging.begin(plan.length + 4, 2);
     const answer = staging.reserve(4);
     const planAt = staging.put(plan);
     const sizes = [BigInt(plan.length), BigInt(weightsBytes)] as const;
-    const what = `The bundle of ${manifest.source_name} cannot be opened.`;
+    const what = `The bundle of ${about.manifest.source_name} cannot be opened.`;
     library.check(what, "hearth_open_memory", planAt, sizes[0], weights.at, sizes[1], 0, answer);
     const pointer = library.view.getUint32(answer, true);
     staging.free();
-    return new Model(library, manifest, weights, pointer);
+    return new Model(library, about, weights, pointer);
   }
 
   /**
