@@ -61,7 +61,7 @@ def test_with_floats_it_computes_the_same(exact: Bundles, isa: Isa) -> None:
 
 @needs_node
 @pytest.mark.parametrize("isa", wasm_isas())
-def test_with_int8_it_computes_the_same_and_chooses_the_same_tokens(int8: Bundles, isa: Isa) -> None:
+def test_with_int8_it_computes_the_same(int8: Bundles, isa: Isa) -> None:
     """Sums of integers are the same. What is rounded to them are floats, whose last bit may differ: where that falls on
     the border of two integers, a row differs by about their distance."""
     with sessions(int8, isa.name) as (native, node):
@@ -69,7 +69,24 @@ def test_with_int8_it_computes_the_same_and_chooses_the_same_tokens(int8: Bundle
         errors = np.abs(mine - theirs).max(axis=1) / np.abs(theirs).max()
         assert np.median(errors) < 1e-5
         assert errors.max() < 5e-2
-        assert greedy(node, [1, 20, 33, 9], 64) == greedy(native, [1, 20, 33, 9], 64)
+
+
+@needs_node
+@pytest.mark.parametrize("isa", wasm_isas())
+@pytest.mark.parametrize("name", ["exact", "int8"])
+def test_it_chooses_the_same_64_tokens(request: pytest.FixtureRequest, name: str, isa: Isa) -> None:
+    """But where the model itself hardly prefers one of two: after each token what came natively goes on."""
+    bundles: Bundles = request.getfixturevalue(name)
+    with sessions(bundles, isa.name) as (native, node):
+        tokens = [1, 20, 33, 9, *greedy(native, [1, 20, 33, 9], 64)]
+        table = np.arange(PAGES, dtype=np.int32)[None]
+        for start in range(3, len(tokens) - 1):
+            ids = tokens[: start + 1] if start == 3 else tokens[start : start + 1]
+            positions = range(start + 1 - len(ids), start + 1)
+            batch = (ids, positions, [0] * len(ids), table, [len(ids) - 1])
+            logits = native.forward(*batch).logits[0]
+            ahead = logits.max() - logits[node.forward(*batch).argmax[0]]
+            assert ahead <= (0 if name == "exact" else 0.05 * np.abs(logits).max())
 
 
 @needs_node

@@ -57,7 +57,7 @@ var ee = [
 	"mismatch",
 	"internal",
 	"internal"
-], h = 64, g = 4096, te = class t {
+], te = 64, h = 4096, ne = class t {
 	#e;
 	#t;
 	#n;
@@ -92,7 +92,7 @@ var ee = [
 		if (i !== 0) throw new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / g), 1) * g, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, h) : 0;
+		let r = Math.max(Math.ceil(t / h), 1) * h, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, te) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -109,13 +109,13 @@ var ee = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, _ = "plan.bin", v = "weights.bin", ne = "tokenizer_meta.json", y = "manifest.json";
-function re(t) {
+}, g = "plan.bin", _ = "weights.bin", re = "tokenizer_meta.json", v = "manifest.json";
+function y(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${y} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${v} is no JSON.`, { why: String(t) });
 	}
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
@@ -236,7 +236,7 @@ var k = E({
 	block_table: "pointer",
 	logit_rows: "pointer",
 	num_embeddings: "u32",
-	reserved2: "u32",
+	outputs: "u32",
 	embeddings: "pointer",
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
@@ -250,11 +250,11 @@ var k = E({
 }), N = E({
 	struct_size: "u32",
 	reserved: "u32"
-}), oe = [
+}), P = [
 	"logits",
 	"argmax",
 	"hidden"
-], P = E({
+], F = E({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -268,13 +268,13 @@ var k = E({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), F = (e) => `shape${e}`, I = {
+}), I = (e) => `shape${e}`, L = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, L = class {
+}, R = class {
 	#e;
 	#t;
 	#n;
@@ -312,7 +312,7 @@ var k = E({
 			a,
 			o,
 			c
-		], u = N.size + oe.length * M.size;
+		], u = N.size + P.length * M.size;
 		this.#n.begin(j.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
 		let d = this.#n.reserve(j.size), f = this.#n.reserve(u), p = {
 			struct_size: j.size,
@@ -321,6 +321,7 @@ var k = E({
 			num_logit_rows: c.length,
 			block_table_stride: s,
 			num_prompt_tokens: t.numPromptTokens ?? 0,
+			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << P.indexOf(t), 0),
 			token_ids: this.#n.put(r),
 			positions: this.#n.put(i),
 			token_seq: this.#n.put(a),
@@ -331,11 +332,11 @@ var k = E({
 	}
 	run(e, t = {}) {
 		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * P.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * P.size), c = this.#n.reserve(r.outputs.length * P.size);
-		i.forEach(([e, t], n) => this.#d(s + n * P.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * F.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * F.size), c = this.#n.reserve(r.outputs.length * F.size);
+		i.forEach(([e, t], n) => this.#d(s + n * F.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * P.size)]));
+		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * F.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
@@ -369,20 +370,20 @@ var k = E({
 		};
 	}
 	#u(e, t, n, r, i) {
-		let a = I[t];
+		let a = L[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#d(t, n, { data: r, shape: i }) {
-		let a = b.findIndex((e) => r instanceof I[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = b.findIndex((e) => r instanceof L[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [F(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [I(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		D(this.#e.view, t, P, {
+		D(this.#e.view, t, F, {
 			...s,
 			...c,
 			dtype: a,
@@ -390,13 +391,13 @@ var k = E({
 		});
 	}
 	#f(e) {
-		let t = (t) => O(this.#e.view, e, P, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(F(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => O(this.#e.view, e, F, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(I(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
 			data: this.#u(t("data"), b[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
-}, R = class t {
+}, z = class t {
 	info;
 	text;
 	manifest;
@@ -418,7 +419,7 @@ var k = E({
 	}
 	session(t = {}) {
 		if (this.#n === 0) throw new e("usage", "The model is closed.");
-		let n = new L(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
+		let n = new R(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
 		return this.#r.add(n), n;
 	}
 	get memoryBytes() {
@@ -432,24 +433,24 @@ var k = E({
 	}
 };
 // src/bundle.ts
-async function se(e, t = {}) {
-	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = re(new TextDecoder().decode(await z(r, y, t))), a = [
-		ie(le(i, t.isa)),
-		_,
-		v
-	], o = new B(r, i, a, t), s = await te.instantiate(await o.whole(a[0])), c = await o.whole(_), l = s.allocate(o.size(v), "the weights");
-	await o.into(s, l, v);
-	let u = "tokenizer_meta.json" in i.files ? await ce(r, t) : [];
-	return R.open(s, {
+async function oe(e, t = {}) {
+	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = y(new TextDecoder().decode(await B(r, v, t))), a = [
+		ie(ce(i, t.isa)),
+		g,
+		_
+	], o = new le(r, i, a, t), s = await ne.instantiate(await o.whole(a[0])), c = await o.whole(g), l = s.allocate(o.size(_), "the weights");
+	await o.into(s, l, _);
+	let u = "tokenizer_meta.json" in i.files ? await se(r, t) : [];
+	return z.open(s, {
 		manifest: i,
 		endIds: u
-	}, c, l, o.size(v));
+	}, c, l, o.size(_));
 }
-async function ce(e, t) {
-	let n = new TextDecoder().decode(await z(e, ne, t));
+async function se(e, t) {
+	let n = new TextDecoder().decode(await B(e, re, t));
 	return JSON.parse(n).eos_ids;
 }
-function le({ source_name: t, instruction_sets: n }, r) {
+function ce({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -463,14 +464,14 @@ function le({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function z(e, t, { signal: n }) {
+async function B(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var B = class {
+var le = class {
 	#e;
 	#t;
 	#n;
@@ -481,11 +482,11 @@ var B = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${y} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${v} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await z(this.#e, e, this.#n);
+		let t = await B(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async into(e, t, n) {
@@ -499,7 +500,7 @@ var B = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${y} says ${r}.`,
+			why: `${v} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
@@ -610,8 +611,8 @@ function W(t) {
 	}
 	return n;
 }
-var G = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ue = 4294967295, K = (1n << 64n) - 1n, q = (1n << 128n) - 1n, de = 47026247687942121848144207491837523525n, J = 4, fe = 1135663077, pe = 2468251765, me = 2337405405, he = 1492356589, ge = 3389127133, _e = 1232336661;
-function Y(e, t) {
+var G = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ue = 4294967295, K = (1n << 64n) - 1n, q = (1n << 128n) - 1n, de = 47026247687942121848144207491837523525n, J = 4, fe = 1135663077, pe = 2468251765, me = 2337405405, he = 1492356589, Y = 3389127133, ge = 1232336661;
+function X(e, t) {
 	let n = e;
 	return (e) => {
 		let r = (e ^ n) >>> 0;
@@ -620,14 +621,14 @@ function Y(e, t) {
 		return (i ^ i >>> 16) >>> 0;
 	};
 }
-function ve(e, t) {
-	let n = Math.imul(ge, e) - Math.imul(_e, t) >>> 0;
+function _e(e, t) {
+	let n = Math.imul(Y, e) - Math.imul(ge, t) >>> 0;
 	return (n ^ n >>> 16) >>> 0;
 }
-function ye(e) {
-	let t = [Number(e & BigInt(ue)), Number(e >> 32n)], n = Y(fe, pe), r = Array.from({ length: J }, (e, r) => n(t[r] ?? 0));
-	for (let e = 0; e < J; e++) for (let t = 0; t < J; t++) e !== t && (r[t] = ve(r[t], n(r[e])));
-	let i = Y(me, he), a = Array.from({ length: 8 }, (e, t) => BigInt(i(r[t % J])));
+function ve(e) {
+	let t = [Number(e & BigInt(ue)), Number(e >> 32n)], n = X(fe, pe), r = Array.from({ length: J }, (e, r) => n(t[r] ?? 0));
+	for (let e = 0; e < J; e++) for (let t = 0; t < J; t++) e !== t && (r[t] = _e(r[t], n(r[e])));
+	let i = X(me, he), a = Array.from({ length: 8 }, (e, t) => BigInt(i(r[t % J])));
 	return [
 		0,
 		2,
@@ -635,11 +636,11 @@ function ye(e) {
 		6
 	].map((e) => a[e] | a[e + 1] << 32n);
 }
-var be = class {
+var ye = class {
 	#e;
 	#t;
 	constructor(e) {
-		let [t, n, r, i] = ye(BigInt.asUintN(64, e === void 0 ? xe() : BigInt(e)));
+		let [t, n, r, i] = ve(BigInt.asUintN(64, e === void 0 ? be() : BigInt(e)));
 		this.#t = ((r << 64n | i) << 1n | 1n) & q, this.#e = 0n, this.#n(), this.#e = this.#e + (t << 64n | n) & q, this.#n();
 	}
 	next() {
@@ -651,24 +652,24 @@ var be = class {
 		this.#e = this.#e * de + this.#t & q;
 	}
 };
-function xe() {
+function be() {
 	let e = () => BigInt(Math.floor(Math.random() * 2 ** 32));
 	return e() << 32n | e();
 }
 // src/engine/sampling.ts
-var Se = class {
+var xe = class {
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		this.#e = e, this.#t = new be(e.seed), this.#n = new Map(G(e) ? t.map((e) => [e, 0]) : []);
+		this.#e = e, this.#t = new ye(e.seed), this.#n = new Map(G(e) ? t.map((e) => [e, 0]) : []);
 	}
 	get needsLogits() {
 		return this.#e.temperature > 0 || G(this.#e);
 	}
 	sample(e, t) {
 		let n = t;
-		return this.needsLogits && (this.#r(e), n = this.#e.temperature === 0 ? X(e) : this.#i(e)), G(this.#e) && this.#n.set(n, (this.#n.get(n) ?? 0) + 1), n;
+		return this.needsLogits && (this.#r(e), n = this.#e.temperature === 0 ? Z(e) : this.#i(e)), G(this.#e) && this.#n.set(n, (this.#n.get(n) ?? 0) + 1), n;
 	}
 	#r(e) {
 		let { repetitionPenalty: t, presencePenalty: n, frequencyPenalty: r } = this.#e;
@@ -678,20 +679,20 @@ var Se = class {
 		}
 	}
 	#i(e) {
-		let { temperature: t, topK: n, topP: r, minP: i } = this.#e, a = e[X(e)], o = 1 / Math.max(t, 1e-30), s;
+		let { temperature: t, topK: n, topP: r, minP: i } = this.#e, a = e[Z(e)], o = 1 / Math.max(t, 1e-30), s;
 		if (n > 0 && n < e.length) {
-			let t = Ce(e, n);
-			s = Z(e, (e) => e >= t);
+			let t = Se(e, n);
+			s = Q(e, (e) => e >= t);
 		}
 		let c = Float32Array.from(s ?? e, (t) => Math.exp(((s === void 0 ? t : e[t]) - a) * o)), l = (e) => {
 			s = s === void 0 ? e : e.map((e) => s[e]), c = Float32Array.from(e, (e) => c[e]);
 		};
-		r < 1 && l(Q(c, r)), i > 0 && l(Z(c, (e) => e >= i));
+		r < 1 && l(we(c, r)), i > 0 && l(Q(c, (e) => e >= i));
 		let u = Te(c, this.#t.next());
 		return s === void 0 ? u : s[u];
 	}
 };
-function X(t) {
+function Z(t) {
 	let n = 0;
 	for (let r = 0; r < t.length; r++) {
 		let i = t[r];
@@ -700,12 +701,12 @@ function X(t) {
 	}
 	return n;
 }
-function Z(e, t) {
+function Q(e, t) {
 	let n = new Uint32Array(e.length), r = 0;
 	for (let i = 0; i < e.length; i++) t(e[i]) && (n[r++] = i);
 	return n.slice(0, r);
 }
-function Ce(e, t) {
+function Se(e, t) {
 	let n = e, r = t;
 	for (;;) {
 		let e = n[n.length >> 1], t = n.filter((t) => t > e);
@@ -718,14 +719,14 @@ function Ce(e, t) {
 		r -= n.length - i.length, n = i;
 	}
 }
-var we = [
+var Ce = [
 	.001,
 	1e-6,
 	0
 ];
-function Q(e, t) {
+function we(e, t) {
 	let n = t * $(e), r = /* @__PURE__ */ new Uint32Array();
-	for (let t of we) if (r = Z(e, (e) => e >= t), r.reduce((t, n) => t + e[n], 0) >= n) break;
+	for (let t of Ce) if (r = Q(e, (e) => e >= t), r.reduce((t, n) => t + e[n], 0) >= n) break;
 	let i = [...r].sort((t, n) => e[n] - e[t] || t - n), a = 0, o = i.findIndex((t) => (a += e[t]) >= n), s = o < 0 ? i : i.slice(0, o + 1), c = e[s.at(-1)], l = (t) => Number(e[t] === c);
 	return Uint32Array.from(s.sort((e, t) => l(e) - l(t) || e - t));
 }
@@ -748,7 +749,7 @@ var Ee = class {
 	#i = 0;
 	computed = 0;
 	constructor(e, t, n, r, i) {
-		this.tokens = [...e], this.promptLength = e.length, this.sampler = new Se(t, e), this.limit = Math.min(e.length + t.maxTokens, r), this.#e = /* @__PURE__ */ new Set([...n, ...t.stopTokenIds]), this.#t = i;
+		this.tokens = [...e], this.promptLength = e.length, this.sampler = new xe(t, e), this.limit = Math.min(e.length + t.maxTokens, r), this.#e = /* @__PURE__ */ new Set([...n, ...t.stopTokenIds]), this.#t = i;
 	}
 	get pages() {
 		return this.#n;
@@ -882,14 +883,17 @@ var Ee = class {
 		return [...e, ...t];
 	}
 	#h(e) {
-		let t = ke(e), n = this.#n.forward(t), r = e.filter(({ request: e, start: t, count: n }) => t + n === e.sequence.tokens.length), { argmax: i } = n, a = r.some(({ request: e }) => e.sequence.sampler.needsLogits) ? n.logits : /* @__PURE__ */ new Float32Array();
+		let t = e.filter(({ request: e, start: t, count: n }) => t + n === e.sequence.tokens.length), n = t.some(({ request: e }) => e.sequence.sampler.needsLogits), r = n ? ["argmax", "logits"] : ["argmax"], i = this.#n.forward({
+			...ke(e),
+			outputs: r
+		}), { argmax: a } = i, o = n ? i.logits : /* @__PURE__ */ new Float32Array();
 		for (let { request: t, start: n, count: r } of e) t.sequence.advance(n + r);
-		let { vocabSize: o } = this.#t;
-		r.forEach(({ request: e }, t) => {
+		let { vocabSize: s } = this.#t;
+		t.forEach(({ request: e }, t) => {
 			let { sequence: n } = e;
 			try {
-				let r = n.sampler.sample(a.subarray(t * o, (t + 1) * o), i[t]), s = n.add(r);
-				e.events.push(s), s.finish !== void 0 && this.#_(e), e.wake();
+				let r = n.sampler.sample(o.subarray(t * s, (t + 1) * s), a[t]), i = n.add(r);
+				e.events.push(i), i.finish !== void 0 && this.#_(e), e.wake();
 			} catch (t) {
 				this.#g(e, t);
 			}
@@ -922,4 +926,4 @@ var Ae = () => new Promise((e) => {
 		t.close(), e();
 	}, n.postMessage(null);
 });
-export { H as DEFAULT_PARAMS, Oe as Engine, e as HearthError, R as Model, L as Session, n as fetchedFiles, t as filesOf, m as hasFeature, se as loadBundle };
+export { H as DEFAULT_PARAMS, Oe as Engine, e as HearthError, z as Model, R as Session, n as fetchedFiles, t as filesOf, m as hasFeature, oe as loadBundle };

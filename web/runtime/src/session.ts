@@ -48,6 +48,8 @@ export interface Batch {
   readonly logitRows: Int32Array;
   /** So many of the first tokens are of prompts. */
   readonly numPromptTokens?: number;
+  /** What of the result will be asked for; by default all that the model has. */
+  readonly outputs?: readonly (typeof OUTPUTS)[number][];
 }
 
 /** What a forward computed. Each array is copied out of the session's memory when it is asked for, and must be asked for
@@ -126,6 +128,7 @@ export class Session {
       num_logit_rows: logitRows.length,
       block_table_stride: blockTableStride,
       num_prompt_tokens: batch.numPromptTokens ?? 0,
+      outputs: (batch.outputs ?? []).reduce((bits, name) => bits | (1 << OUTPUTS.indexOf(name)), 0),
       token_ids: this.#staging.put(tokenIds),
       positions: this.#staging.put(positions),
       token_seq: this.#staging.put(tokenSeq),

@@ -65,7 +65,7 @@ export const BATCH = struct({
   block_table: "pointer",
   logit_rows: "pointer",
   num_embeddings: "u32",
-  reserved2: "u32",
+  outputs: "u32",
   embeddings: "pointer",
   embedded_tokens: "pointer",
   last_seen: "pointer",
@@ -74,7 +74,7 @@ export const BATCH = struct({
 
 export const VIEW = struct({ data: "pointer", dtype: "u32", rows: "u32", cols: "u32", row_stride: "u32" });
 
-/** hearth_output: two numbers, then a view for each of OUTPUTS. */
+/** hearth_output: two numbers, then a view for each of OUTPUTS. The n-th is bit n of hearth_outputs. */
 export const OUTPUT_HEAD = struct({ struct_size: "u32", reserved: "u32" });
 export const OUTPUTS = ["logits", "argmax", "hidden"] as const;
 

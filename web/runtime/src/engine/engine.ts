@@ -163,11 +163,12 @@ export class Engine {
   }
 
   #forward(slices: readonly Slice[]): void {
-    const batch = batchOf(slices);
-    const result = this.#session.forward(batch);
     const ending = slices.filter(({ request, start, count }) => start + count === request.sequence.tokens.length);
+    const needsLogits = ending.some(({ request }) => request.sequence.sampler.needsLogits);
+    const outputs = needsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
+    const result = this.#session.forward({ ...batchOf(slices), outputs });
     const { argmax } = result;
-    const logits = ending.some(({ request }) => request.sequence.sampler.needsLogits) ? result.logits : new Float32Array();
+    const logits = needsLogits ? result.logits : new Float32Array();
     for (const { request, start, count } of slices) request.sequence.advance(start + count);
     const { vocabSize } = this.#text;
     ending.forEach(({ request }, i) => {

@@ -1,0 +1,105 @@
+"""The package in a real browser: a bundle from a plain web server, computed in the page and in a worker."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.compiler.compiled import relative_error
+from tests.wasm.conftest import Bundles
+from tests.wasm.node import HERE
+from tests.wasm.test_forward import greedy
+from tests.web.conftest import ARGUMENTS, CHROMIUM
+
+from hearth.compiler.cpu.targets import ISAS
+from hearth.runtime import Model, TextSession
+
+DIST = Path(__file__).resolve().parents[2] / "web" / "runtime" / "dist"
+PROMPT = [1, 20, 33, 9, 77, 5]
+
+IN_PAGE = "async (request) => (await import('/compute.js')).compute(request)"
+IN_WORKER = "async (request) => (await import('/compute.js')).computeInWorker(request)"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def origin(exact: Bundles, int8: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a web server with the package and the bundles, as any has them."""
+    root = tmp_path_factory.mktemp("site")
+    for name, folder in (("dist", DIST), ("exact", exact.wasm), ("int8", int8.wasm)):
+        (root / name).symlink_to(folder)
+    (root / "compute.js").symlink_to(HERE / "compute.js")
+    (root / "index.html").write_text("<!doctype html><link rel=icon href=data:,><title>Bundles</title>")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=root))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def page(origin: str) -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(origin)
+        yield page
+        browser.close()
+
+
+def answer_natively(folder: Path) -> tuple[Any, list[int]]:
+    table = np.array([[2]], np.int32)
+    with Model(folder) as model, TextSession(model, num_pages=32, threads=2) as session:
+        ids = range(len(PROMPT))
+        logits = np.array(session.forward(PROMPT, ids, [0] * len(PROMPT), table, ids).logits)
+        return logits, greedy(session, PROMPT, 64)
+
+
+@pytest.mark.parametrize("where", ["page", "worker"])
+@pytest.mark.parametrize("isa", [isa.name for isa in ISAS.values() if isa.architecture == "wasm32"])
+@pytest.mark.parametrize("name", ["exact", "int8"])
+def test_it_computes_what_is_computed_natively(
+    exact: Bundles, int8: Bundles, page: Any, name: str, isa: str, where: str
+) -> None:
+    bundles = {"exact": exact, "int8": int8}[name]
+    request = {"folder": name, "isa": isa, "prompt": PROMPT}
+    answer = page.evaluate(IN_PAGE if where == "page" else IN_WORKER, request)
+    assert answer["isa"] == isa
+    logits, tokens = answer_natively(bundles.native)
+    mine = np.frombuffer(base64.b64decode(answer["logits"]), np.float32).reshape(logits.shape)
+    assert relative_error(mine, logits) < (1e-5 if name == "exact" else 5e-2)
+    assert answer["tokens"] == tokens if name == "exact" else len(answer["tokens"]) == 64
+    done = [told[0] for told in answer["told"]]
+    assert done == sorted(done)
+    assert answer["told"][-1][0] == answer["told"][-1][1] > (bundles.wasm / "weights.bin").stat().st_size
+
+
+def test_the_best_that_the_browser_knows_is_chosen(page: Any) -> None:
+    answer = page.evaluate(IN_PAGE, {"folder": "int8", "isa": None, "prompt": PROMPT})
+    assert answer["isa"] == "relaxed"
+
+
+def test_a_bundle_that_is_not_there_is_told_of(page: Any) -> None:
+    request = {"folder": "nothing", "isa": None, "prompt": PROMPT}
+    caught = f"async (request) => {{ try {{ await ({IN_PAGE})(request) }} catch (e) {{ return [e.kind, e.message] }} }}"
+    kind, message = page.evaluate(caught, request)
+    assert kind == "corrupt"
+    assert "/nothing/manifest.json cannot be fetched. The server answered 404." in message
