@@ -201,7 +201,7 @@ def compile_job(
     }
     folder = output or bundle_path(bundle_key(job.name, identity))
     again = force or dump_ir is not None or output is not None
-    if not again and _is_sound(folder):
+    if not again and _is_sound(folder, triple):
         return folder
     if importlib.util.find_spec("tvm") is None:
         raise ModuleNotFoundError("apache-tvm is not installed", name="tvm")
@@ -209,7 +209,7 @@ def compile_job(
     if job.calibration is not None:
         job = job.calibration.calibrated(job, threads=threads, report=report)
     with one_at_a_time():
-        if not again and _is_sound(folder):  # another thread has made it meanwhile
+        if not again and _is_sound(folder, triple):  # another thread has made it meanwhile
             return folder
         _compile(job, isas, triple, tunings, folder, dump_ir, threads, report, again)
         mark_compiled_here(open_bundle(folder, for_this_machine=False))
@@ -228,9 +228,9 @@ def _of_these(tunings: Tunings, formats: Mapping[str, Format], isas: Sequence[Is
     }
 
 
-def _is_sound(folder: Path) -> bool:
+def _is_sound(folder: Path, target: str) -> bool:
     try:
-        open_bundle(folder)
+        open_bundle(folder, for_this_machine=target == host_target())
     except (ModelNotFound, CorruptFile, BundleMismatch):
         return False
     return True

@@ -1,0 +1,52 @@
+// The page of web.py: one side of the comparison in a tab of its own. `open` loads the model, `run` decodes greedily behind a
+// prompt and tells how long its first token took and those after it.
+
+const seconds = (begin) => (performance.now() - begin) / 1000;
+
+/** Seconds to the first of `tokens`, an async iterable, and for all after it; how many came. */
+async function timed(tokens) {
+  const begin = performance.now();
+  let first;
+  let count = 0;
+  for await (const _ of tokens) {
+    first ??= seconds(begin);
+    count++;
+  }
+  return { prompt_s: first, generate_s: seconds(begin) - first, count };
+}
+
+const SIDES = {
+  async hearth({ isa, context }) {
+    const { Engine, loadBundle } = await import("/hearth/index.js");
+    const model = await loadBundle(new URL("/bundle", location.origin), isa === null ? {} : { isa });
+    const engine = new Engine(model, { cacheTokens: context });
+    return {
+      description: `Hearth (${model.info.isa})`,
+      run: (prompt, generate) => timed(engine.generate(prompt, { temperature: 0, maxTokens: generate + 1 })),
+    };
+  },
+  async wllama({ context }) {
+    const { LoggerWithoutDebug, Wllama } = await import("/wllama/esm/index.js");
+    const paths = { default: "/wllama/esm/wasm/wllama.wasm" };
+    const wllama = new Wllama(paths, { logger: LoggerWithoutDebug, suppressNativeLog: true });
+    const file = await (await fetch("/model.gguf")).blob();
+    await wllama.loadModel([file], { n_threads: 1, n_gpu_layers: 0, n_ctx: context });
+    return {
+      description: `wllama (llama.cpp ${Wllama.getLibllamaVersion()})`,
+      async run(prompt, generate) {
+        const options = { prompt, max_tokens: generate + 1, temperature: 0, ignore_eos: true, cache_prompt: false };
+        return timed(await wllama.createCompletion({ ...options, stream: true }));
+      },
+    };
+  },
+};
+
+let side;
+
+export async function open(name, options) {
+  const begin = performance.now();
+  side = await SIDES[name](options);
+  return { description: side.description, open_s: seconds(begin) };
+}
+
+export const run = (prompt, generate) => side.run(prompt, generate);
