@@ -3,16 +3,18 @@
 
 const seconds = (begin) => (performance.now() - begin) / 1000;
 
-/** Seconds to the first of `tokens`, an async iterable, and for all after it; how many came. */
+/** Seconds to the first of `tokens`, an async iterable, and for all after it; how many came, and the last of them. */
 async function timed(tokens) {
   const begin = performance.now();
   let first;
+  let last;
   let count = 0;
-  for await (const _ of tokens) {
+  for await (const token of tokens) {
     first ??= seconds(begin);
+    last = token;
     count++;
   }
-  return { prompt_s: first, generate_s: seconds(begin) - first, count };
+  return { prompt_s: first, generate_s: seconds(begin) - first, count, last };
 }
 
 const SIDES = {
@@ -22,7 +24,10 @@ const SIDES = {
     const engine = new Engine(model, { cacheTokens: context });
     return {
       description: `Hearth (${model.info.isa})`,
-      run: (prompt, generate) => timed(engine.generate(prompt, { temperature: 0, maxTokens: generate + 1 })),
+      async run(prompt, generate) {
+        const took = await timed(engine.generate(prompt, { temperature: 0, maxTokens: generate + 1 }));
+        return { ...took, prompt_tokens: prompt.length };
+      },
     };
   },
   async wllama({ context }) {
@@ -35,7 +40,8 @@ const SIDES = {
       description: `wllama (llama.cpp ${Wllama.getLibllamaVersion()})`,
       async run(prompt, generate) {
         const options = { prompt, max_tokens: generate + 1, temperature: 0, ignore_eos: true, cache_prompt: false };
-        return timed(await wllama.createCompletion({ ...options, stream: true }));
+        const took = await timed(await wllama.createCompletion({ ...options, stream: true }));
+        return { ...took, prompt_tokens: took.last.timings.prompt_n };
       },
     };
   },

@@ -4,8 +4,8 @@
     npm install --prefix .cache/wllama @wllama/wllama
     python benchmarks/web.py .cache/shapes/smollm2-135m-q4_0.gguf --wllama .cache/wllama/node_modules/@wllama/wllama
 
-Each side has a tab of its own, which waits while the other is timed. Prints medians, their range, Hearth's ratio, and how
-many bytes of program a page loads before the model (gzipped).
+Each side has a tab of its own, which waits while the other is timed. Prints medians, their range, Hearth's ratio, and
+how many bytes of program a page loads before the model (gzipped).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             pages[side].bring_to_front()  # tabs behind others run with less priority
             took = pages[side].evaluate("(args) => side.run(...args)", [prompt, arguments.gen])
             if index:
-                speeds["prefill"].setdefault(side, []).append(arguments.prompt / took["prompt_s"])
+                speeds["prefill"].setdefault(side, []).append(took["prompt_tokens"] / took["prompt_s"])
             return (took["count"] - 1) / took["generate_s"]
 
         speeds["decode"] = take_turns(sides, arguments.repeat, turn)

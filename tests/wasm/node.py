@@ -117,6 +117,10 @@ class NodeSession:
             for name, each in answer.items()
         }
 
+    def describe(self) -> bytes:
+        """What the plan says of itself, as `hearth_describe` does."""
+        return json.dumps(self.info).encode()
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")

@@ -19,6 +19,7 @@ from hearth.errors import CompileError, UsageError
         "hearth compile Qwen/Qwen3-0.6B --quant q4",
         "hearth compile ./model.gguf --output ./model.bundle",
         "hearth compile starter --target aarch64-linux --output ./for-the-phone",
+        "hearth compile starter --target wasm32 --output ./for-a-page",
         "hearth compile starter --isa avx2,avx512vnni --output ./for-many",
         "hearth compile facebook/detr-resnet-50 --size 480x640",
         "hearth compile ./model.onnx --size batch=1 --output ./graph",
@@ -39,7 +40,7 @@ from hearth.errors import CompileError, UsageError
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the bundle to this new folder.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), metavar="DIR", help="Write the module after each phase.")
-@click.option("--target", metavar="TRIPLE", help="Machine to compile for [this one].")
+@click.option("--target", metavar="TRIPLE", help="Machine to compile for, wasm32 for browsers [this one].")
 @click.option(
     "--isa",
     metavar="NAMES",
