@@ -49,25 +49,30 @@ function m(e) {
 	return n.f() === t.answer;
 }
 // src/library.ts
-var ee = [
+var h = [
 	"usage",
 	"corrupt",
 	"memory",
 	"storage",
 	"mismatch",
 	"internal",
-	"internal"
-], te = 64, h = 4096, ne = class t {
+	"internal",
+	"device"
+], ee = 64, g = 4096, te = class t {
 	#e;
 	#t;
 	#n;
-	constructor(e) {
-		this.#e = e.exports, this.#t = e.exports.memory, this.#n = new DataView(this.#t.buffer), e.exports._initialize();
+	#r;
+	constructor(e, t) {
+		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
 	}
 	static async instantiate(n) {
-		let r = { hearth: { now: () => performance.now() } };
+		let r = new ne(), i = { hearth: {
+			now: () => performance.now(),
+			...r.imports
+		} };
 		try {
-			return new t((await WebAssembly.instantiate(n, r)).instance);
+			return new t((await WebAssembly.instantiate(n, i)).instance, r);
 		} catch (t) {
 			throw new e("mismatch", "The bundle's module cannot be loaded.", {
 				why: String(t),
@@ -75,8 +80,11 @@ var ee = [
 			});
 		}
 	}
+	attach(e, t) {
+		t === void 0 ? this.#n.sessions.delete(e) : this.#n.sessions.set(e, t);
+	}
 	get view() {
-		return this.#n.buffer !== this.#t.buffer && (this.#n = new DataView(this.#t.buffer)), this.#n;
+		return this.#r.buffer !== this.#t.buffer && (this.#r = new DataView(this.#t.buffer)), this.#r;
 	}
 	get memoryBytes() {
 		return this.#t.buffer.byteLength;
@@ -88,11 +96,11 @@ var ee = [
 		return Number(this.#e[e](...t)) >>> 0;
 	}
 	check(t, n, ...r) {
-		let i = this.call(n, ...r);
-		if (i !== 0) throw new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
+		let i = this.call(n, ...r), a = this.#n.takeFailure();
+		if (i !== 0) throw a === void 0 ? new e(h[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / h), 1) * h, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, te) : 0;
+		let r = Math.max(Math.ceil(t / g), 1) * g, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ee) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -109,17 +117,39 @@ var ee = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, g = "plan.bin", _ = "weights.bin", re = "tokenizer_meta.json", v = "manifest.json";
-function y(t) {
+}, ne = class {
+	sessions = /* @__PURE__ */ new Map();
+	#e;
+	imports = {
+		gpu_write: (e, t, n, r) => {
+			this.#t(e, (e) => e.write(t, n >>> 0, r >>> 0));
+		},
+		gpu_run: (e, t, n, r, i, a) => this.#t(e, (e) => e.run(t, n, r >>> 0, i >>> 0, a)),
+		gpu_clear_states: (e) => this.#t(e, (e) => e.clearStates())
+	};
+	takeFailure() {
+		let e = this.#e;
+		return this.#e = void 0, e;
+	}
+	#t(e, t) {
+		if (this.#e !== void 0) return 1;
+		try {
+			return t(this.sessions.get(e >>> 0)), 0;
+		} catch (e) {
+			return this.#e = e, 1;
+		}
+	}
+}, _ = "plan.bin", v = "weights.bin", re = "tokenizer_meta.json", y = "manifest.json";
+function ie(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${v} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${y} is no JSON.`, { why: String(t) });
 	}
 	let r = [n.format_version, n.abi_version];
-	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
-		why: "This package reads format 6, runtime 3.",
+	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
+		why: "This package reads format 6, runtime 4.",
 		hint: "Compile the model with the Hearth that this package came with."
 	});
 	if (n.target !== "wasm32") throw new e("mismatch", `The bundle of ${n.source_name} is for ${n.target}.`, {
@@ -128,7 +158,7 @@ function y(t) {
 	});
 	return n;
 }
-var ie = (e) => `libhearth-${e.name}.wasm`, b = [
+var ae = (e) => `libhearth-${e.name}.wasm`, b = [
 	"f32",
 	"i32",
 	"u8",
@@ -176,7 +206,7 @@ var C = 16, w = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(ae(e));
+		return this.put(oe(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
@@ -186,7 +216,7 @@ var C = 16, w = class {
 		if (this.#n += Math.ceil(e / C) * C, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, ae = (e) => new TextEncoder().encode(`${e}\0`), T = {
+}, oe = (e) => new TextEncoder().encode(`${e}\0`), T = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
@@ -433,24 +463,24 @@ var k = E({
 	}
 };
 // src/bundle.ts
-async function oe(e, t = {}) {
-	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = y(new TextDecoder().decode(await B(r, v, t))), a = [
-		ie(ce(i, t.isa)),
-		g,
-		_
-	], o = new le(r, i, a, t), s = await ne.instantiate(await o.whole(a[0])), c = await o.whole(g), l = s.allocate(o.size(_), "the weights");
-	await o.into(s, l, _);
-	let u = "tokenizer_meta.json" in i.files ? await se(r, t) : [];
+async function se(e, t = {}) {
+	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = ie(new TextDecoder().decode(await B(r, y, t))), a = [
+		ae(le(i, t.isa)),
+		_,
+		v
+	], o = new V(r, i, a, t), s = await te.instantiate(await o.whole(a[0])), c = await o.whole(_), l = s.allocate(o.size(v), "the weights");
+	await o.into(s, l, v);
+	let u = "tokenizer_meta.json" in i.files ? await ce(r, t) : [];
 	return z.open(s, {
 		manifest: i,
 		endIds: u
-	}, c, l, o.size(_));
+	}, c, l, o.size(v));
 }
-async function se(e, t) {
+async function ce(e, t) {
 	let n = new TextDecoder().decode(await B(e, re, t));
 	return JSON.parse(n).eos_ids;
 }
-function ce({ source_name: t, instruction_sets: n }, r) {
+function le({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -471,7 +501,7 @@ async function B(e, t, { signal: n }) {
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var le = class {
+var V = class {
 	#e;
 	#t;
 	#n;
@@ -482,7 +512,7 @@ var le = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${v} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${y} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
@@ -500,11 +530,11 @@ var le = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${v} says ${r}.`,
+			why: `${y} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, V = class {
+}, H = class {
 	pageTokens;
 	#e;
 	#t;
@@ -550,7 +580,7 @@ var le = class {
 		let r = n * this.pageTokens;
 		return `${e}:${t.slice(r, r + this.pageTokens).join()}`;
 	}
-}, H = {
+}, U = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -560,7 +590,7 @@ var le = class {
 	frequencyPenalty: 0,
 	maxTokens: 1024,
 	stopTokenIds: []
-}, U = {
+}, W = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -598,12 +628,12 @@ var le = class {
 		whole: !0
 	}
 };
-function W(t) {
+function ue(t) {
 	let n = {
-		...H,
+		...U,
 		...t
 	};
-	for (let [t, { low: r, high: i, aboveLow: a, whole: o }] of Object.entries(U)) {
+	for (let [t, { low: r, high: i, aboveLow: a, whole: o }] of Object.entries(W)) {
 		let s = n[t];
 		if (typeof s == "number" && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) continue;
 		let c = i === 2 ** 53 - 1 ? `${r} or more` : `${a ? "above " : ""}${r} to ${i}`;
@@ -611,7 +641,7 @@ function W(t) {
 	}
 	return n;
 }
-var G = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, ue = 4294967295, K = (1n << 64n) - 1n, q = (1n << 128n) - 1n, de = 47026247687942121848144207491837523525n, J = 4, fe = 1135663077, pe = 2468251765, me = 2337405405, he = 1492356589, Y = 3389127133, ge = 1232336661;
+var G = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, K = 4294967295, q = (1n << 64n) - 1n, J = (1n << 128n) - 1n, de = 47026247687942121848144207491837523525n, Y = 4, fe = 1135663077, pe = 2468251765, me = 2337405405, he = 1492356589, ge = 3389127133, _e = 1232336661;
 function X(e, t) {
 	let n = e;
 	return (e) => {
@@ -621,14 +651,14 @@ function X(e, t) {
 		return (i ^ i >>> 16) >>> 0;
 	};
 }
-function _e(e, t) {
-	let n = Math.imul(Y, e) - Math.imul(ge, t) >>> 0;
+function ve(e, t) {
+	let n = Math.imul(ge, e) - Math.imul(_e, t) >>> 0;
 	return (n ^ n >>> 16) >>> 0;
 }
-function ve(e) {
-	let t = [Number(e & BigInt(ue)), Number(e >> 32n)], n = X(fe, pe), r = Array.from({ length: J }, (e, r) => n(t[r] ?? 0));
-	for (let e = 0; e < J; e++) for (let t = 0; t < J; t++) e !== t && (r[t] = _e(r[t], n(r[e])));
-	let i = X(me, he), a = Array.from({ length: 8 }, (e, t) => BigInt(i(r[t % J])));
+function ye(e) {
+	let t = [Number(e & BigInt(K)), Number(e >> 32n)], n = X(fe, pe), r = Array.from({ length: Y }, (e, r) => n(t[r] ?? 0));
+	for (let e = 0; e < Y; e++) for (let t = 0; t < Y; t++) e !== t && (r[t] = ve(r[t], n(r[e])));
+	let i = X(me, he), a = Array.from({ length: 8 }, (e, t) => BigInt(i(r[t % Y])));
 	return [
 		0,
 		2,
@@ -636,33 +666,33 @@ function ve(e) {
 		6
 	].map((e) => a[e] | a[e + 1] << 32n);
 }
-var ye = class {
+var be = class {
 	#e;
 	#t;
 	constructor(e) {
-		let [t, n, r, i] = ve(BigInt.asUintN(64, e === void 0 ? be() : BigInt(e)));
-		this.#t = ((r << 64n | i) << 1n | 1n) & q, this.#e = 0n, this.#n(), this.#e = this.#e + (t << 64n | n) & q, this.#n();
+		let [t, n, r, i] = ye(BigInt.asUintN(64, e === void 0 ? xe() : BigInt(e)));
+		this.#t = ((r << 64n | i) << 1n | 1n) & J, this.#e = 0n, this.#n(), this.#e = this.#e + (t << 64n | n) & J, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = (this.#e >> 64n ^ this.#e) & K, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & K;
+		let e = (this.#e >> 64n ^ this.#e) & q, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & q;
 		return Number(n >> 11n) / 2 ** 53;
 	}
 	#n() {
-		this.#e = this.#e * de + this.#t & q;
+		this.#e = this.#e * de + this.#t & J;
 	}
 };
-function be() {
+function xe() {
 	let e = () => BigInt(Math.floor(Math.random() * 2 ** 32));
 	return e() << 32n | e();
 }
 // src/engine/sampling.ts
-var xe = class {
+var Se = class {
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		this.#e = e, this.#t = new ye(e.seed), this.#n = new Map(G(e) ? t.map((e) => [e, 0]) : []);
+		this.#e = e, this.#t = new be(e.seed), this.#n = new Map(G(e) ? t.map((e) => [e, 0]) : []);
 	}
 	get needsLogits() {
 		return this.#e.temperature > 0 || G(this.#e);
@@ -681,14 +711,14 @@ var xe = class {
 	#i(e) {
 		let { temperature: t, topK: n, topP: r, minP: i } = this.#e, a = e[Z(e)], o = 1 / Math.max(t, 1e-30), s;
 		if (n > 0 && n < e.length) {
-			let t = Se(e, n);
+			let t = Ce(e, n);
 			s = Q(e, (e) => e >= t);
 		}
 		let c = Float32Array.from(s ?? e, (t) => Math.exp(((s === void 0 ? t : e[t]) - a) * o)), l = (e) => {
 			s = s === void 0 ? e : e.map((e) => s[e]), c = Float32Array.from(e, (e) => c[e]);
 		};
-		r < 1 && l(we(c, r)), i > 0 && l(Q(c, (e) => e >= i));
-		let u = Te(c, this.#t.next());
+		r < 1 && l(Te(c, r)), i > 0 && l(Q(c, (e) => e >= i));
+		let u = Ee(c, this.#t.next());
 		return s === void 0 ? u : s[u];
 	}
 };
@@ -706,7 +736,7 @@ function Q(e, t) {
 	for (let i = 0; i < e.length; i++) t(e[i]) && (n[r++] = i);
 	return n.slice(0, r);
 }
-function Se(e, t) {
+function Ce(e, t) {
 	let n = e, r = t;
 	for (;;) {
 		let e = n[n.length >> 1], t = n.filter((t) => t > e);
@@ -719,25 +749,25 @@ function Se(e, t) {
 		r -= n.length - i.length, n = i;
 	}
 }
-var Ce = [
+var we = [
 	.001,
 	1e-6,
 	0
 ];
-function we(e, t) {
+function Te(e, t) {
 	let n = t * $(e), r = /* @__PURE__ */ new Uint32Array();
-	for (let t of Ce) if (r = Q(e, (e) => e >= t), r.reduce((t, n) => t + e[n], 0) >= n) break;
+	for (let t of we) if (r = Q(e, (e) => e >= t), r.reduce((t, n) => t + e[n], 0) >= n) break;
 	let i = [...r].sort((t, n) => e[n] - e[t] || t - n), a = 0, o = i.findIndex((t) => (a += e[t]) >= n), s = o < 0 ? i : i.slice(0, o + 1), c = e[s.at(-1)], l = (t) => Number(e[t] === c);
 	return Uint32Array.from(s.sort((e, t) => l(e) - l(t) || e - t));
 }
 var $ = (e) => e.reduce((e, t) => e + t, 0);
-function Te(e, t) {
+function Ee(e, t) {
 	let n = t * $(e), r = 0, i = 0;
 	for (let t = 0; t < e.length && !(e[t] !== 0 && (r += e[t], i = t, r > n)); t++);
 	return i;
 }
 // src/engine/sequence.ts
-var Ee = class {
+var De = class {
 	tokens;
 	promptLength;
 	sampler;
@@ -749,7 +779,7 @@ var Ee = class {
 	#i = 0;
 	computed = 0;
 	constructor(e, t, n, r, i) {
-		this.tokens = [...e], this.promptLength = e.length, this.sampler = new xe(t, e), this.limit = Math.min(e.length + t.maxTokens, r), this.#e = /* @__PURE__ */ new Set([...n, ...t.stopTokenIds]), this.#t = i;
+		this.tokens = [...e], this.promptLength = e.length, this.sampler = new Se(t, e), this.limit = Math.min(e.length + t.maxTokens, r), this.#e = /* @__PURE__ */ new Set([...n, ...t.stopTokenIds]), this.#t = i;
 	}
 	get pages() {
 		return this.#n;
@@ -779,11 +809,11 @@ var Ee = class {
 	release() {
 		this.#t.release(this.#n), this.#n = [];
 	}
-}, De = {
+}, Oe = {
 	cacheTokens: 4096,
 	maxSequences: 8,
 	chunkTokens: 64
-}, Oe = class {
+}, ke = class {
 	#e;
 	#t;
 	#n;
@@ -796,18 +826,18 @@ var Ee = class {
 	#l = !1;
 	constructor(e, t = {}) {
 		let { cacheTokens: n, maxSequences: r, chunkTokens: i } = {
-			...De,
+			...Oe,
 			...t
 		};
 		this.#e = e, this.#t = S(e.info);
 		let { pageTokens: a, maxPosition: o, maxTokens: s, maxSequences: c, maxLogitRows: l } = this.#t, u = t.cacheTokens === void 0 ? Math.min(n, o) : n;
-		this.#i = Math.ceil(u / a), this.#a = Math.min(r, c, l, s), this.#o = Math.min(i, s - this.#a + 1), this.#r = new V(this.#i, a), this.#n = e.session({ pages: this.#i });
+		this.#i = Math.ceil(u / a), this.#a = Math.min(r, c, l, s), this.#o = Math.min(i, s - this.#a + 1), this.#r = new H(this.#i, a), this.#n = e.session({ pages: this.#i });
 	}
 	get contextTokens() {
 		return Math.min(this.#i * this.#t.pageTokens, this.#t.maxPosition);
 	}
 	async *generate(e, t = {}) {
-		let n = this.#u(e, W(t));
+		let n = this.#u(e, ue(t));
 		try {
 			for (;;) {
 				for (; n.events.length === 0;) {
@@ -838,7 +868,7 @@ var Ee = class {
 			hint: "Make the prompt shorter, or cacheTokens larger."
 		});
 		let a = {
-			sequence: new Ee(t, n, this.#e.endIds, this.contextTokens, this.#r),
+			sequence: new De(t, n, this.#e.endIds, this.contextTokens, this.#r),
 			events: [],
 			wake: () => void 0
 		};
@@ -848,7 +878,7 @@ var Ee = class {
 		if (!this.#l) {
 			this.#l = !0;
 			try {
-				for (; this.#c.length > 0 || this.#s.length > 0;) this.#f(), await Ae();
+				for (; this.#c.length > 0 || this.#s.length > 0;) this.#f(), await je();
 			} finally {
 				this.#l = !1;
 			}
@@ -884,7 +914,7 @@ var Ee = class {
 	}
 	#h(e) {
 		let t = e.filter(({ request: e, start: t, count: n }) => t + n === e.sequence.tokens.length), n = t.some(({ request: e }) => e.sequence.sampler.needsLogits), r = n ? ["argmax", "logits"] : ["argmax"], i = this.#n.forward({
-			...ke(e),
+			...Ae(e),
 			outputs: r
 		}), { argmax: a } = i, o = n ? i.logits : /* @__PURE__ */ new Float32Array();
 		for (let { request: t, start: n, count: r } of e) t.sequence.advance(n + r);
@@ -908,7 +938,7 @@ var Ee = class {
 		t >= 0 && this.#s.splice(t, 1);
 	}
 };
-function ke(e) {
+function Ae(e) {
 	let t = ({ request: e, start: t }) => t < e.sequence.promptLength, n = e.map(({ request: e }) => e.sequence.pages), r = Math.max(...n.map((e) => e.length)), i = e.flatMap(({ request: e, start: t, count: n }) => e.sequence.tokens.slice(t, t + n)), a = e.map((t, n) => e.slice(0, n + 1).reduce((e, { count: t }) => e + t, 0)), o = e.flatMap(({ request: e, start: t, count: n }, r) => t + n === e.sequence.tokens.length ? [a[r] - 1] : []);
 	return {
 		tokenIds: Int32Array.from(i),
@@ -920,10 +950,10 @@ function ke(e) {
 		numPromptTokens: e.filter(t).reduce((e, { count: t }) => e + t, 0)
 	};
 }
-var Ae = () => new Promise((e) => {
+var je = () => new Promise((e) => {
 	let { port1: t, port2: n } = new MessageChannel();
 	t.onmessage = () => {
 		t.close(), e();
 	}, n.postMessage(null);
 });
-export { H as DEFAULT_PARAMS, Oe as Engine, e as HearthError, z as Model, R as Session, n as fetchedFiles, t as filesOf, m as hasFeature, oe as loadBundle };
+export { U as DEFAULT_PARAMS, ke as Engine, e as HearthError, z as Model, R as Session, n as fetchedFiles, t as filesOf, m as hasFeature, se as loadBundle };

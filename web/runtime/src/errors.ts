@@ -7,6 +7,7 @@ export type ErrorKind =
   | "storage" // a file cannot be read
   | "mismatch" // the files do not belong together, or to this version, or this browser cannot run them
   | "network" // a file cannot be fetched
+  | "device" // a GPU cannot be had, was lost, or refused what the bundle asks of it
   | "internal"; // should not happen
 
 export class HearthError extends Error {

@@ -3,7 +3,7 @@
 import { HearthError, type ErrorKind } from "./errors.ts";
 
 /** hearth_status of hearth.h, from HEARTH_INVALID = 1 on. */
-const KINDS: readonly ErrorKind[] = ["usage", "corrupt", "memory", "storage", "mismatch", "internal", "internal"];
+const KINDS: readonly ErrorKind[] = ["usage", "corrupt", "memory", "storage", "mismatch", "internal", "internal", "device"];
 const WEIGHTS_ALIGN = 64;
 const PAGE = 4096;
 
@@ -15,12 +15,24 @@ export interface Region {
   readonly size: number;
 }
 
+/** What a GPU does for a session of the module, as csrc/device_web.c asks: none of it waits. Numbers are places in the
+ * module's memory, or counts. */
+export interface GpuHost {
+  /** Writes `size` bytes from `at` to `offset` of what changes from call to call. */
+  write(offset: number, at: number, size: number): void;
+  /** Runs steps, with as many groups of each as 64-bit numbers at `units` say, then copies outputs. */
+  run(firstStep: number, numSteps: number, units: number, copies: number, numCopies: number): void;
+  clearStates(): void;
+}
+
 export class Library {
   readonly #exports: WebAssembly.Exports;
   readonly #memory: WebAssembly.Memory;
+  readonly #hosts: Hosts;
   #view: DataView;
 
-  private constructor(instance: WebAssembly.Instance) {
+  private constructor(instance: WebAssembly.Instance, hosts: Hosts) {
+    this.#hosts = hosts;
     this.#exports = instance.exports;
     this.#memory = instance.exports["memory"] as WebAssembly.Memory;
     this.#view = new DataView(this.#memory.buffer);
@@ -28,15 +40,22 @@ export class Library {
   }
 
   static async instantiate(module: BufferSource): Promise<Library> {
-    const imports = { hearth: { now: () => performance.now() } };
+    const hosts = new Hosts();
+    const imports = { hearth: { now: () => performance.now(), ...hosts.imports } };
     try {
-      return new Library((await WebAssembly.instantiate(module, imports)).instance);
+      return new Library((await WebAssembly.instantiate(module, imports)).instance, hosts);
     } catch (error) {
       throw new HearthError("mismatch", "The bundle's module cannot be loaded.", {
         why: String(error),
         hint: "Compile the model again: hearth compile MODEL --target wasm32",
       });
     }
+  }
+
+  /** Has `host` do what the module asks of a GPU for a session; undefined: the session has ended. */
+  attach(session: number, host: GpuHost | undefined): void {
+    if (host === undefined) this.#hosts.sessions.delete(session);
+    else this.#hosts.sessions.set(session, host);
   }
 
   /** The memory as it is now: views end when it grows, which any call may make it do. */
@@ -61,7 +80,9 @@ export class Library {
   /** A function that answers a hearth_status; `what` is what was tried, for the error. */
   check(what: string, name: string, ...args: (number | bigint)[]): void {
     const status = this.call(name, ...args);
+    const failure = this.#hosts.takeFailure();
     if (status === 0) return;
+    if (failure !== undefined) throw failure;
     throw new HearthError(KINDS[status - 1] ?? "internal", what, { why: this.text(this.call("hearth_error")) });
   }
 
@@ -86,5 +107,39 @@ export class Library {
   text(at: number): string {
     const memory = new Uint8Array(this.#memory.buffer);
     return new TextDecoder().decode(memory.slice(at, memory.indexOf(0, at)));
+  }
+}
+
+/** Those who do what the module asks of a GPU. What they throw does not go through the module, which would not come to its
+ * end: it is told that they failed, and `check` throws it. */
+class Hosts {
+  readonly sessions = new Map<number, GpuHost>();
+  #failure: unknown;
+
+  readonly imports = {
+    gpu_write: (session: number, offset: number, at: number, size: number): void => {
+      this.#ask(session, (host) => host.write(offset, at >>> 0, size >>> 0));
+    },
+    gpu_run: (session: number, firstStep: number, numSteps: number, units: number, copies: number, numCopies: number): number =>
+      this.#ask(session, (host) => host.run(firstStep, numSteps, units >>> 0, copies >>> 0, numCopies)),
+    gpu_clear_states: (session: number): number => this.#ask(session, (host) => host.clearStates()),
+  };
+
+  takeFailure(): unknown {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return failure;
+  }
+
+  /** 0 where all went well, up to now. */
+  #ask(session: number, question: (host: GpuHost) => void): number {
+    if (this.#failure !== undefined) return 1;
+    try {
+      question(this.sessions.get(session >>> 0)!);
+      return 0;
+    } catch (error) {
+      this.#failure = error;
+      return 1;
+    }
   }
 }

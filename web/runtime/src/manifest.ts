@@ -4,7 +4,7 @@ import { HearthError } from "./errors.ts";
 
 /** Of the bundle's folder and of hearth.h: `hearth.bundle.manifest` has the same. */
 export const FORMAT_VERSION = 6;
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 export const PLAN = "plan.bin";
 export const WEIGHTS = "weights.bin";
