@@ -21,6 +21,7 @@ from tvm import tirx
 
 from hearth.compiler.cpu.kernels import vmath
 from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, broadcast, cast, const, f32, fma, i64, in_name
+from hearth.compiler.cpu.kernels.halves import float_loader
 from hearth.compiler.cpu.targets import Isa
 from hearth.model.text.kv_cache import ITEM_BYTES, block_bytes, key_group
 
@@ -103,7 +104,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
     split_pages = width // page_tokens
     quantised = spec.kv_dtype == "int8"
     block = {kind: block_bytes(kind, spec.kv_dtype, hp) // ITEM_BYTES[spec.kv_dtype] for kind in "kv"}
-    key_scales, value_scales = (k.view(m, "float16") for m in (kpages, vpages)) if quantised else (None, None)
+    key_scales, value_scales = (
+        (float_loader(isa, k, k.view(pages, "float16")) for pages in (kpages, vpages)) if quantised else (None, None)
+    )
+    load_keys, load_values = float_loader(isa, k, kpages), float_loader(isa, k, vpages)
     numbers = hp * page_tokens  # of a block, before its scales
     dims = key_group(hp) if quantised else hp  # that share a scale
     memory = k.scratch("float32")
@@ -135,10 +139,10 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
             number = cast("int64", block_table.load(table + page))
             return k.let((number * kv_heads + kv) * block[kind], "address")
 
-        def scales(memory: Memory, address: Expr, group: Expr = 0) -> Expr:
+        def scales(load: Callable[[Expr, int], Expr], address: Expr, group: Expr = 0) -> Expr:
             """Of the tokens of a page, f32."""
             at = tirx.floordiv(address + numbers, i64(2)) + group * page_tokens
-            return k.let(cast("float32", memory.load(at, LANES), LANES), "scales")
+            return k.let(load(at, LANES), "scales")
 
         line = LINE_BYTES // ITEM_BYTES[spec.kv_dtype]
         unroll = max(2, line // page_tokens)
@@ -169,10 +173,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
                                     k.prefetch(kpages, address + some * (unroll * page_tokens) + at, level=2)
                             for u in range(unroll):
                                 d = some * unroll + u
-                                keys = [
-                                    k.let(cast("float32", kpages.load(a + d * page_tokens, LANES), LANES), "key")
-                                    for a in addresses
-                                ]
+                                keys = [k.let(load_keys(a + d * page_tokens, LANES), "key") for a in addresses]
                                 for i in range(n):
                                     element = k.let(broadcast(q.load(q_at + (r0 + i) * hp + d), LANES), "q")
                                     for total, key in zip(sums[i], keys, strict=True):
@@ -242,10 +243,7 @@ def attention(isa: Isa, spec: AttentionSpec, page_tokens: int) -> Kernel:
 
             def values(r0: Expr, n: int, pages: Expr = pages, start: Expr = start, filled: Expr = filled) -> None:
                 def add(sums: list[list[Any]], wide: range, p: Expr, address: Expr, t: Expr) -> None:
-                    parts = [
-                        k.let(cast("float32", vpages.load(address + t * hp + c * LANES, LANES), LANES), "value")
-                        for c in wide
-                    ]
+                    parts = [k.let(load_values(address + t * hp + c * LANES, LANES), "value") for c in wide]
                     for i in range(n):
                         weight = broadcast(memory.load((r0 + i) * width + p * page_tokens + t), LANES)
                         weight = k.let(weight, "weight")

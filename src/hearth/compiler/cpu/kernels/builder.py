@@ -84,19 +84,6 @@ def fma(a: Expr, b: Expr, c: Expr, lanes: int) -> Expr:
     return llvm("llvm.fmuladd", vec("float32", lanes), a, b, c)
 
 
-def half_to_float(bits: Expr, lanes: int) -> Expr:
-    """Finite f16 numbers, given as their uint16 bits, in f32.
-
-    For processors that have no instruction for it: LLVM would call a function for each number.
-    """
-    wide = cast("uint32", bits, lanes)
-    magnitude = tirx.shift_left(tirx.bitwise_and(wide, const("uint32", 0x7FFF, lanes)), const("uint32", 13, lanes))
-    # The exponent counts from 15 there and from 127 here; the product also sets small (subnormal) numbers right.
-    value = bitcast("float32", magnitude, lanes) * f32(2.0**112, lanes)
-    sign = tirx.shift_left(tirx.bitwise_and(wide, const("uint32", 0x8000, lanes)), const("uint32", 16, lanes))
-    return bitcast("float32", tirx.bitwise_or(bitcast("uint32", value, lanes), sign), lanes)
-
-
 def _sequence(statements: Sequence[Any]) -> Any:
     return statements[0] if len(statements) == 1 else tir.SeqStmt(statements)
 

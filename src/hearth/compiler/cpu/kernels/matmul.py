@@ -195,7 +195,7 @@ class _Int8Product(_Product):
 class _FloatProduct(_Product):
     def __init__(self, k: Kernel, spec: MatmulSpec, w: Memory, x: Memory) -> None:
         self.k, self.spec, self.w, self.x = k, spec, w, x
-        self.columns = float_columns(k, w, spec.fmt)
+        self.columns = float_columns(k, w, spec.fmt, spec.isa)
 
     def run(self, block: Expr, first: Expr, rows: int) -> Sums:
         k, fmt = self.k, self.spec.fmt

@@ -46,7 +46,7 @@ class RoundedWeight:
     def __init__(self, k: Kernel, w: Memory, fmt: Format, isa: Isa, blocks: Expr, kp: Expr) -> None:
         self.k, self.fmt, self.isa, self.blocks, self.kp = k, fmt, isa, blocks, kp
         self.quads, self.floats, self.integers = (k.scratch(dtype) for dtype in ("int8", "float32", "int32"))
-        self.columns = float_columns(k, w, fmt)
+        self.columns = float_columns(k, w, fmt, isa)
         first = k.let(kp * (4 * LANES) + _COLUMNS, "first")
         self.bases = [first, k.let(first + kp * LANES, "second")]
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tvm import tirx
 
-from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const, half_to_float
+from hearth.compiler.cpu.kernels.builder import Expr, Kernel, Memory, bitcast, cast, const
+from hearth.compiler.cpu.kernels.halves import float_loader, half_to_float
 from hearth.compiler.cpu.targets import ISAS, Isa
 from hearth.quant.formats import PLANE_COLUMNS, Format
 
@@ -86,7 +87,7 @@ class Scales:
         self.rows = 16 if isa is None else isa.rows
         self.part = part
         self.software_half = isa is not None and not isa.has_half
-        self.half = k.view(w, "uint16" if self.software_half else "float16")
+        self.half = k.view(w, "int16" if self.software_half else "float16")
         up = lift(fmt, isa) if isa is not None else 0
         self.unit = 1.0 / (1 << up)
         self.zero_point = (fmt.zero_point << up) + (128 if isa is not None and isa.unsigned_quads(fmt.signed) else 0)
@@ -108,7 +109,7 @@ class Scales:
             field.offset // 2 + index * 16 + self.part * self.rows
         )
         value = self.half.load(start, self.rows)
-        return half_to_float(value, self.rows) if self.software_half else cast("float32", value, self.rows)
+        return half_to_float(value, self.rows, finite=True) if self.software_half else cast("float32", value, self.rows)
 
     def _byte(self, name: str, index: Expr) -> Expr:
         field = self.fmt.field(name)
@@ -133,7 +134,7 @@ class Scales:
         return scale, offset
 
 
-def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, Expr], list[Expr]]:
+def float_columns(k: Kernel, w: Memory, fmt: Format, isa: Isa) -> Callable[[Expr, Expr], list[Expr]]:
     """For kernels with f32 activations: a function (byte offset of a column block, group) -> the f32x16 vector of each
     of the group's columns (32 of them; for float formats: the 4 columns from `group * 4`)."""
 
@@ -167,15 +168,18 @@ def float_columns(k: Kernel, w: Memory, fmt: Format) -> Callable[[Expr, Expr], l
     def as_stored(base: Expr, group: Expr) -> list[Expr]:
         dtype = typed[fmt.name]
         values = k.view(w, dtype)
+        load = float_loader(isa, k, values)
         size = fmt.bits // 8
         start = tirx.floordiv(base, tirx.IntImm("int64", size))
         columns = []
         for c in range(4):
-            v = values.load(start + (group * 4 + c) * 16, 16)
-            if dtype == "float16":
-                v = cast("float32", v, 16)
-            elif dtype == "uint16":
-                v = bitcast("float32", tirx.shift_left(cast("uint32", v, 16), const("uint32", 16, 16)), 16)
+            at = start + (group * 4 + c) * 16
+            if dtype == "uint16":
+                v = bitcast(
+                    "float32", tirx.shift_left(cast("uint32", values.load(at, 16), 16), const("uint32", 16, 16)), 16
+                )
+            else:
+                v = load(at, 16)
             columns.append(k.let(v, "w"))
         return columns
 
