@@ -4,6 +4,8 @@ export type ErrorKind =
   | "usage" // an argument is wrong; nothing was done
   | "corrupt" // a file of the bundle is damaged or missing
   | "memory" // not enough memory
+  | "context" // a prompt leaves no room in the context
+  | "template" // the chat template refuses the conversation, or fails
   | "storage" // a file cannot be read
   | "mismatch" // the files do not belong together, or to this version, or this browser cannot run them
   | "network" // a file cannot be fetched

@@ -1,9 +1,6 @@
 // @hearth/web: what a program uses.
 
 export { loadBundle, type LoadOptions } from "./bundle.ts";
-export { Engine, type EngineOptions } from "./engine/engine.ts";
-export { DEFAULT_PARAMS, type SamplingParams } from "./engine/params.ts";
-export type { Finish, Generated } from "./engine/sequence.ts";
 export { HearthError, type ErrorKind } from "./errors.ts";
 export { hasFeature } from "./features.ts";
 export { type BundleFiles, fetchedFiles, filesOf } from "./files.ts";
@@ -11,3 +8,4 @@ export type { Dtype, FunctionInfo, ModelInfo, TensorInfo, TextInfo } from "./inf
 export type { Manifest } from "./manifest.ts";
 export { Model } from "./model.ts";
 export { type Batch, type ForwardResult, Session, type Tensor } from "./session.ts";
+export * from "./engine/index.ts";

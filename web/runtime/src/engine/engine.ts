@@ -1,231 +1,183 @@
-// Many requests, one session: token ids in, token ids out. Every step computes the next token of each running sequence and a
-// piece of the prompts of others; between steps the page has its turn.
+// Token ids in, token ids out: `Engine`. Puts the parts together and checks what comes in; knows nothing of text.
+//
+// While there are requests it computes one step after the other: the scheduler says which tokens, the batch lays them out, the
+// forward computes them, each sequence whose last token was among them draws its next one. What a row's own logits or a constraint
+// make fail ends that request alone. After a forward that failed with several sequences in it each starts again, alone up to its
+// next token: who fails then is at fault.
 
 import { HearthError } from "../errors.ts";
-import { requireText, type TextInfo } from "../info.ts";
-import type { Model } from "../model.ts";
-import type { Batch, Session } from "../session.ts";
-import { PagePool } from "./pages.ts";
-import { checkedParams, type SamplingParams } from "./params.ts";
-import { type Generated, Sequence } from "./sequence.ts";
+import { layOut, promptsFirst } from "./batch.ts";
+import type { Forward } from "./forward.ts";
+import { Inbox } from "./inbox.ts";
+import { PagePool, pagesFor } from "./pages.ts";
+import { Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
+import { type FinishReason, type Request, Sequence, type TokenEvent } from "./sequence.ts";
+import { nextTurn } from "./turn.ts";
 
 export interface EngineOptions {
-  /** Positions of the KV cache, for all sequences together and for what is kept of earlier ones; by default the longest
-   * context that the model was compiled for, and at most 4096. */
-  readonly cacheTokens?: number;
-  /** Sequences that are computed at the same time. */
-  readonly maxSequences?: number;
-  /** Tokens of prompts in one step: how long a page waits for its turn. */
-  readonly chunkTokens?: number;
-}
-
-const DEFAULTS = { cacheTokens: 4096, maxSequences: 8, chunkTokens: 64 };
-
-interface Request {
-  readonly sequence: Sequence;
-  readonly events: Generated[];
-  error?: unknown;
-  wake: () => void;
-}
-
-/** Some tokens of a sequence that go into a forward. */
-interface Slice {
-  readonly request: Request;
-  readonly start: number;
-  readonly count: number;
+  /** Tokens of prompt and answer together that one sequence may have; else as many as the model and its pages hold. */
+  readonly context?: number | undefined;
+  /** Tokens that end an answer. */
+  readonly eosIds?: Iterable<number>;
+  /** Prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt. */
+  readonly chunkTokens?: number | undefined;
 }
 
 export class Engine {
-  readonly #model: Model;
-  readonly #text: TextInfo;
-  readonly #session: Session;
-  readonly #pool: PagePool;
-  readonly #numPages: number;
-  readonly #maxRunning: number;
-  readonly #chunkTokens: number;
-  readonly #waiting: Request[] = [];
-  #running: Request[] = [];
-  #stepping = false;
+  readonly context: number;
+  readonly #forward: Forward;
+  readonly #eosIds: ReadonlySet<number>;
+  readonly #scheduler: Scheduler;
+  readonly #tableStride: number;
+  readonly #inboxes = new Map<Sequence, Inbox<TokenEvent>>();
+  #running: Promise<void> = Promise.resolve();
+  #closed = false;
 
-  constructor(model: Model, options: EngineOptions = {}) {
-    const { cacheTokens, maxSequences, chunkTokens } = { ...DEFAULTS, ...options };
-    this.#model = model;
-    this.#text = requireText(model.info);
-    const { pageTokens, maxPosition, maxTokens, maxSequences: mostSequences, maxLogitRows } = this.#text;
-    const most = options.cacheTokens === undefined ? Math.min(cacheTokens, maxPosition) : cacheTokens;
-    this.#numPages = Math.ceil(most / pageTokens);
-    this.#maxRunning = Math.min(maxSequences, mostSequences, maxLogitRows, maxTokens);
-    this.#chunkTokens = Math.min(chunkTokens, maxTokens - this.#maxRunning + 1);
-    this.#pool = new PagePool(this.#numPages, pageTokens);
-    this.#session = model.session({ pages: this.#numPages });
-  }
-
-  /** Tokens that a sequence has at most, prompt and output. */
-  get contextTokens(): number {
-    return Math.min(this.#numPages * this.#text.pageTokens, this.#text.maxPosition);
-  }
-
-  /** The tokens that follow a prompt, as they come. Leaving the loop ends the request. */
-  async *generate(prompt: readonly number[], params: Partial<SamplingParams> = {}): AsyncGenerator<Generated, void, void> {
-    const request = this.#take(prompt, checkedParams(params));
-    try {
-      for (;;) {
-        while (request.events.length === 0) {
-          if (request.error !== undefined) throw request.error;
-          const woken = new Promise<void>((resolve) => (request.wake = resolve));
-          void this.#work();
-          await woken;
-        }
-        const event = request.events.shift()!;
-        yield event;
-        if (event.finish !== undefined) return;
-      }
-    } finally {
-      this.#drop(request);
-    }
-  }
-
-  close(): void {
-    const closed = new HearthError("usage", "The engine was closed.");
-    for (const request of [...this.#running, ...this.#waiting]) this.#fail(request, closed);
-    this.#session.close();
-  }
-
-  #take(prompt: readonly number[], params: SamplingParams): Request {
-    const { vocabSize } = this.#text;
-    const wrong = prompt.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
-    if (prompt.length === 0 || wrong !== undefined) {
-      const what = prompt.length === 0 ? "The prompt has no tokens." : `The prompt has the token ${wrong}.`;
-      throw new HearthError("usage", what, { why: `The model's tokens are numbers from 0 to ${vocabSize - 1}.` });
-    }
-    if (prompt.length >= this.contextTokens) {
-      throw new HearthError("usage", `The prompt has ${prompt.length} tokens, which leaves no room for an answer.`, {
-        why: `The context holds ${this.contextTokens}.`,
-        hint: "Make the prompt shorter, or cacheTokens larger.",
+  /** @param forward the engine uses all of its pages; nobody else may call it meanwhile. */
+  constructor(forward: Forward, { context, eosIds = [], chunkTokens }: EngineOptions = {}) {
+    const { info, numPages } = forward;
+    const most = Math.min(info.maxPosition, numPages * info.pageTokens);
+    this.context = context ?? most;
+    if (!(this.context >= 2 && this.context <= most)) {
+      throw new HearthError("usage", `The context is ${this.context} tokens, but must be 2 to ${most}.`, {
+        why: `The model takes ${info.maxPosition}, and there are ${numPages} pages of ${info.pageTokens}.`,
       });
     }
-    const sequence = new Sequence(prompt, params, this.#model.endIds, this.contextTokens, this.#pool);
-    const request: Request = { sequence, events: [], wake: () => undefined };
-    this.#waiting.push(request);
-    return request;
+    this.#forward = forward;
+    this.#eosIds = new Set(eosIds);
+    this.#tableStride = pagesFor(this.context, info.pageTokens);
+    this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), Math.min(chunkTokens ?? Infinity, info.maxTokens));
   }
 
-  /** Runs steps until no sequence is left. */
-  async #work(): Promise<void> {
-    if (this.#stepping) return;
-    this.#stepping = true;
+  /**
+   * The events of one request, which is computed with others from now on. Leaving the loop cancels it. Fails with what makes the
+   * request impossible: an id outside of the vocabulary, a prompt that leaves no room in the context.
+   */
+  generate(request: Request): AsyncIterableIterator<TokenEvent> {
+    this.#check(request);
+    const sequence = new Sequence(request);
+    const cancel = (): void => this.#finish(sequence, "cancelled");
+    const inbox = new Inbox<TokenEvent>(cancel);
+    this.#inboxes.set(sequence, inbox);
+    this.#scheduler.add(sequence);
+    request.signal?.addEventListener("abort", cancel, { once: true });
+    if (request.signal?.aborted === true) cancel();
+    if (this.#inboxes.size === 1) this.#running = this.#running.then(() => this.#run());
+    return inbox;
+  }
+
+  /** Cancels all requests, and gives the session's memory back once the step that is being computed is done. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const sequence of this.#scheduler.sequences) this.#finish(sequence, "cancelled");
+    await this.#running;
+    this.#forward.close();
+  }
+
+  /** The hidden states after the final norm of each token, (tokens, hiddenSize): once no request is being computed. */
+  async hidden(tokens: readonly number[]): Promise<Float32Array> {
+    this.#check({ promptIds: tokens });
+    const reading = this.#running.then(() => this.#readHidden(tokens));
+    this.#running = reading.then(
+      () => this.#run(),
+      () => this.#run(),
+    );
+    return reading;
+  }
+
+  async #readHidden(tokens: readonly number[]): Promise<Float32Array> {
+    const { hiddenSize, maxTokens, pageTokens } = this.#forward.info;
+    const pages = Array.from({ length: pagesFor(tokens.length, pageTokens) }, () => this.#scheduler.pool.allocate());
+    const hidden = new Float32Array(tokens.length * hiddenSize);
     try {
-      while (this.#running.length > 0 || this.#waiting.length > 0) {
-        this.#step();
-        await turn();
+      for (let start = 0; start < tokens.length; start += maxTokens) {
+        const count = Math.min(maxTokens, tokens.length - start);
+        const sequence = { tokens: [...tokens], pages, numPromptTokens: tokens.length };
+        const batch = layOut([{ sequence, start, count }], this.#tableStride, ["hidden"]);
+        hidden.set((await this.#forward.forward({ ...batch, logitRows: new Int32Array() })).hidden, start * hiddenSize);
       }
     } finally {
-      this.#stepping = false;
+      this.#scheduler.pool.release(pages);
     }
+    return hidden;
   }
 
-  #step(): void {
-    this.#admit();
-    const slices = this.#slices();
-    if (slices.length === 0) return;
-    try {
-      this.#forward(slices);
-    } catch (error) {
-      for (const { request } of slices) this.#fail(request, error);
-    }
-  }
-
-  #admit(): void {
-    const available = (): number =>
-      this.#pool.available - this.#running.reduce((sum, { sequence }) => sum + sequence.reserved, 0);
-    while (this.#waiting.length > 0 && this.#running.length < this.#maxRunning) {
-      if (!this.#waiting[0]!.sequence.admit(available)) return;
-      this.#running.push(this.#waiting.shift()!);
-    }
-  }
-
-  /** The next token of each running sequence, so that no stream waits behind a long prompt, and pieces of prompts, oldest
-   * first. These come first: a model may compute them more coarsely. */
-  #slices(): Slice[] {
-    const prompts: Slice[] = [];
-    const decoding: Slice[] = [];
-    let room = this.#chunkTokens;
-    for (const request of this.#running) {
-      const { computed, tokens, promptLength } = request.sequence;
-      const isPrompt = computed < promptLength;
-      const count = isPrompt ? Math.min(tokens.length - computed, room) : 1;
-      if (count === 0) continue;
-      if (isPrompt) room -= count;
-      request.sequence.cover(computed + count);
-      (isPrompt ? prompts : decoding).push({ request, start: computed, count });
-    }
-    return [...prompts, ...decoding];
-  }
-
-  #forward(slices: readonly Slice[]): void {
-    const ending = slices.filter(({ request, start, count }) => start + count === request.sequence.tokens.length);
-    const needsLogits = ending.some(({ request }) => request.sequence.sampler.needsLogits);
-    const outputs = needsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
-    const result = this.#session.forward({ ...batchOf(slices), outputs });
-    const { argmax } = result;
-    const logits = needsLogits ? result.logits : new Float32Array();
-    for (const { request, start, count } of slices) request.sequence.advance(start + count);
-    const { vocabSize } = this.#text;
-    ending.forEach(({ request }, i) => {
-      const { sequence } = request;
-      try {
-        const token = sequence.sampler.sample(logits.subarray(i * vocabSize, (i + 1) * vocabSize), argmax[i]!);
-        const event = sequence.add(token);
-        request.events.push(event);
-        if (event.finish !== undefined) this.#drop(request);
-        request.wake();
-      } catch (error) {
-        this.#fail(request, error);
-      }
+  #check({ promptIds, params }: { promptIds: readonly number[]; params?: Request["params"] }): void {
+    if (this.#closed) throw new HearthError("usage", "The engine is closed.");
+    const { vocabSize } = this.#forward.info;
+    const ids = [...promptIds, ...(params?.logitBias.keys() ?? []), ...(params?.stopTokenIds ?? [])];
+    const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+    if (wrong !== undefined) throw new HearthError("usage", `Token ${wrong} is none of the vocabulary's ${vocabSize}.`);
+    if (promptIds.length === 0) throw new HearthError("usage", "The prompt has no tokens.");
+    if (promptIds.length < this.context) return;
+    throw new HearthError("context", `The prompt has ${promptIds.length} tokens; the context holds ${this.context}.`, {
+      why: "Prompt and answer share it.",
+      hint: "Shorten the prompt, or use a larger context.",
     });
   }
 
-  #fail(request: Request, error: unknown): void {
-    request.error = error;
-    this.#drop(request);
-    request.wake();
+  async #run(): Promise<void> {
+    while (!this.#scheduler.isIdle) {
+      let taking: readonly Sequence[] = this.#scheduler.sequences;
+      try {
+        const slices = promptsFirst(this.#scheduler.schedule());
+        taking = slices.map(({ sequence }) => sequence);
+        if (slices.length > 0) await this.#step(slices);
+      } catch (error) {
+        const failed = taking.filter((sequence) => this.#inboxes.has(sequence));
+        if (failed.length > 1) this.#scheduler.suspect(failed);
+        else failed.forEach((sequence) => this.#finish(sequence, "error", asHearthError(error)));
+      }
+      await nextTurn();
+    }
   }
 
-  #drop(request: Request): void {
-    request.sequence.release();
-    this.#running = this.#running.filter((each) => each !== request);
-    const place = this.#waiting.indexOf(request);
-    if (place >= 0) this.#waiting.splice(place, 1);
+  async #step(slices: readonly Slice[]): Promise<void> {
+    const drawing = slices.filter(wantsLogits);
+    const readsLogits = drawing.some(({ sequence }) => sequence.sampler.mayNeedLogits);
+    const wanted = drawing.length === 0 ? [] : readsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
+    const result = await this.#forward.forward(layOut(slices, this.#tableStride, wanted));
+    // Those that were cancelled meanwhile have no pages any more.
+    const going = (slice: Slice): boolean => this.#inboxes.has(slice.sequence);
+    for (const { sequence, count } of slices.filter(going)) sequence.commit(this.#scheduler.pool, count);
+    if (drawing.length === 0) return;
+    const argmax = result.argmax;
+    const logits = readsLogits ? result.logits : new Float32Array();
+    const width = readsLogits ? this.#forward.info.vocabSize : 0;
+    for (const [row, slice] of drawing.entries()) {
+      if (going(slice)) await this.#draw(slice.sequence, logits.subarray(row * width, (row + 1) * width), argmax[row]!);
+    }
+  }
+
+  async #draw(sequence: Sequence, logits: Float32Array, argmax: number): Promise<void> {
+    const { params } = sequence.request;
+    try {
+      const choice = await sequence.sampler.sample(logits, argmax);
+      if (!this.#inboxes.has(sequence)) return;
+      this.#scheduler.clear(sequence);
+      sequence.append(choice.token);
+      const isEnd = (this.#eosIds.has(choice.token) && !params.ignoreEos) || params.stopTokenIds.includes(choice.token);
+      const isFull = sequence.numOutputTokens === params.maxTokens || sequence.tokens.length >= this.context;
+      if (isEnd || isFull) this.#finish(sequence, isEnd ? "stop" : "length", undefined, choice);
+      else this.#inboxes.get(sequence)!.push(choice);
+    } catch (error) {
+      this.#finish(sequence, "error", asHearthError(error)); // of this row alone: the others of the batch are sound
+    }
+  }
+
+  #finish(sequence: Sequence, finishReason: FinishReason, error?: HearthError, choice: TokenEvent = {}): void {
+    const inbox = this.#inboxes.get(sequence);
+    if (inbox === undefined) return;
+    this.#inboxes.delete(sequence);
+    this.#scheduler.remove(sequence, finishReason === "error");
+    sequence.sampler.close();
+    inbox.push({ ...choice, finishReason, usage: sequence.usage, ...(error && { error }) });
+    inbox.end();
   }
 }
 
-function batchOf(slices: readonly Slice[]): Batch {
-  const isPrompt = ({ request, start }: Slice): boolean => start < request.sequence.promptLength;
-  const pages = slices.map(({ request }) => request.sequence.pages);
-  const stride = Math.max(...pages.map((each) => each.length));
-  const tokens = slices.flatMap(({ request, start, count }) => request.sequence.tokens.slice(start, start + count));
-  const ends = slices.map((_, i) => slices.slice(0, i + 1).reduce((sum, { count }) => sum + count, 0));
-  const rows = slices.flatMap(({ request, start, count }, i) =>
-    start + count === request.sequence.tokens.length ? [ends[i]! - 1] : [],
-  );
-  return {
-    tokenIds: Int32Array.from(tokens),
-    positions: Int32Array.from(slices.flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => start + i))),
-    tokenSeq: Int32Array.from(slices.flatMap(({ count }, i) => Array<number>(count).fill(i))),
-    blockTable: Int32Array.from(pages.flatMap((each) => [...each, ...Array<number>(stride - each.length).fill(-1)])),
-    blockTableStride: stride,
-    logitRows: Int32Array.from(rows),
-    numPromptTokens: slices.filter(isPrompt).reduce((sum, { count }) => sum + count, 0),
-  };
-}
-
-/** Lets timers, input and drawing have their turn. */
-const turn = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
+const asHearthError = (error: unknown): HearthError =>
+  error instanceof HearthError
+    ? error
+    : new HearthError("internal", "The model could not be run.", { why: error instanceof Error ? error.message : String(error) });

@@ -1,93 +1,96 @@
-// Who uses which page of keys and values, and what pages hold that nobody uses any more: the prefix cache.
+// Who uses which page of keys and values. Owns the reference counts, the free list and the order of eviction; knows pages as numbers,
+// never their bytes.
 //
-// A page is free, held by one or more sequences, or idle: nobody's, with a known beginning of a text in it. Full pages are
-// shared, since they are never written again. Idle ones are given out again, longest unused first, when none is free.
+// A page is in exactly one of three states: free (nobody's, nothing worth keeping), held (by one or more sequences) or idle
+// (nobody's, but it holds a known prefix). Idle pages are evicted, longest unused first, when no page is free. Only full pages are
+// known, and they are never written again: so any number of sequences may share them.
 
-/** What a page holds: tokens behind those of another page. Ids are never used twice, so that what followed a page which was
- * given out again is not found behind another one. */
-export type PrefixId = number;
-export const ROOT: PrefixId = 0;
+import { HearthError } from "../errors.ts";
+import { Block } from "./prefix.ts";
 
-interface Known {
-  readonly key: string;
-  readonly id: PrefixId;
-}
-
-export interface Found {
-  readonly pages: number[];
-  /** Of the last of them. */
-  readonly id: PrefixId;
-}
+/** Pages that hold so many tokens of one sequence. */
+export const pagesFor = (tokens: number, pageTokens: number): number => Math.ceil(tokens / pageTokens);
 
 export class PagePool {
+  readonly numPages: number;
   readonly pageTokens: number;
-  readonly #refs: Uint32Array;
+  /** Of the prefix cache: before all tokens. */
+  readonly root = Block.root();
+  readonly #refs: Int32Array;
   readonly #free: number[];
+  readonly #known = new Map<number, Block>();
   readonly #idle = new Set<number>(); // longest unused first
-  readonly #known = new Map<number, Known>(); // by page
-  readonly #pages = new Map<string, number>(); // by key
-  #nextId = ROOT + 1;
 
   constructor(numPages: number, pageTokens: number) {
+    this.numPages = numPages;
     this.pageTokens = pageTokens;
-    this.#refs = new Uint32Array(numPages);
-    this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
+    this.#refs = new Int32Array(numPages);
+    this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i); // taken from the end: page 0 first
   }
 
-  /** Pages that `take` can still give out. */
-  get available(): number {
+  /** Pages that `allocate` can still give out, by eviction if need be. */
+  get numAvailable(): number {
     return this.#free.length + this.#idle.size;
   }
 
-  /** Takes a hold of the pages that have the first of these tokens already, of at most `most` tokens. */
-  find(tokens: readonly number[], most: number): Found {
-    const pages: number[] = [];
-    let id = ROOT;
-    while ((pages.length + 1) * this.pageTokens <= most) {
-      const page = this.#pages.get(this.#key(id, tokens, pages.length));
-      if (page === undefined) break;
-      if (this.#refs[page]!++ === 0) this.#idle.delete(page);
-      pages.push(page);
-      id = this.#known.get(page)!.id;
-    }
-    return { pages, id };
+  isIdle(page: number): boolean {
+    return this.#idle.has(page);
   }
 
-  /** A page of one's own, its content unspecified; there must be one available. */
-  take(): number {
+  /** A page of one's own, its content unspecified. */
+  allocate(): number {
     let page = this.#free.pop();
     if (page === undefined) {
-      page = this.#idle.values().next().value!;
+      [page] = this.#idle;
+      if (page === undefined) {
+        throw new HearthError("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, {
+          hint: "Use a smaller context or fewer sequences at once.",
+        });
+      }
       this.#idle.delete(page);
-      this.#pages.delete(this.#known.get(page)!.key);
-      this.#known.delete(page);
+      this.forget(page);
     }
     this.#refs[page] = 1;
     return page;
   }
 
-  /** Tells that a held page, the `index`-th of its sequence, is full; answers what the next one follows. */
-  publish(page: number, parent: PrefixId, tokens: readonly number[], index: number): PrefixId {
-    const key = this.#key(parent, tokens, index);
-    const other = this.#pages.get(key);
-    if (other !== undefined) return this.#known.get(other)!.id;
-    const id = this.#nextId++;
-    this.#known.set(page, { key, id });
-    this.#pages.set(key, page);
-    return id;
+  /** The known full pages with the beginning of a list of tokens, but for its last token: its logits are still wanted. */
+  find(tokens: readonly number[]): Block[] {
+    const found: Block[] = [];
+    for (let end = this.pageTokens; end < tokens.length; end += this.pageTokens) {
+      const block = (found.at(-1) ?? this.root).find(tokens.slice(end - this.pageTokens, end));
+      if (block === undefined) break;
+      found.push(block);
+    }
+    return found;
   }
 
-  /** Gives up a sequence's pages. The last go first when room is needed: what comes before them is of use to more. */
+  /** Takes hold of a page that `find` found. */
+  hold(page: number): void {
+    this.#idle.delete(page);
+    this.#refs[page]!++;
+  }
+
+  /** A held page is full now with these tokens after `before`: others may share it. Answers what is known for them. */
+  publish(page: number, before: Block, tokens: readonly number[]): Block {
+    const block = before.add(tokens, page);
+    if (block.page === page) this.#known.set(page, block);
+    return block;
+  }
+
+  /** What a page holds may be wrong or is about to be: nobody shall find it. */
+  forget(page: number): void {
+    this.#known.get(page)?.remove();
+    this.#known.delete(page);
+  }
+
+  /** Gives back one hold on each of a sequence's pages, in their order. */
   release(pages: readonly number[]): void {
+    // From the last to the first, so that the end of a prefix is evicted before its beginning.
     for (const page of [...pages].reverse()) {
       if (--this.#refs[page]! > 0) continue;
       if (this.#known.has(page)) this.#idle.add(page);
       else this.#free.push(page);
     }
-  }
-
-  #key(parent: PrefixId, tokens: readonly number[], index: number): string {
-    const begin = index * this.pageTokens;
-    return `${parent}:${tokens.slice(begin, begin + this.pageTokens).join()}`;
   }
 }

@@ -1,79 +1,68 @@
-// numpy's default generator: PCG64 (O'Neill's PCG XSL RR 128/64), seeded by numpy's SeedSequence, so that a seed draws the
-// same numbers here as in Hearth's own engine.
+// The random numbers of a request: numpy's `Generator(PCG64(seed)).random()`, so that one seed draws the same here and in Python.
+//
+// Source: M. E. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random Number
+// Generation", 2014 (PCG XSL RR 128/64), and numpy's SeedSequence, which spreads a seed over the generator's state.
 
-const MASK32 = 0xffffffff;
-const MASK64 = (1n << 64n) - 1n;
-const MASK128 = (1n << 128n) - 1n;
+const MASK_64 = (1n << 64n) - 1n;
+const MASK_128 = (1n << 128n) - 1n;
 const MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
 
-const POOL = 4;
-const INIT_A = 0x43b0d7e5;
-const MULT_A = 0x931e8875;
-const INIT_B = 0x8b51f9dd;
-const MULT_B = 0x58f38ded;
-const MIX_L = 0xca01f9dd;
-const MIX_R = 0x4973f715;
+const POOL_WORDS = 4;
+const SHIFT = 16;
 
-/** SeedSequence's mixing function: a hash whose constant changes with each use. */
-function hasher(start: number, multiplier: number): (value: number) => number {
-  let constant = start;
-  return (value) => {
-    const mixed = (value ^ constant) >>> 0;
-    constant = Math.imul(constant, multiplier) >>> 0;
-    const product = Math.imul(mixed, constant) >>> 0;
-    return (product ^ (product >>> 16)) >>> 0;
+/** Numpy's `SeedSequence(seed).generate_state`: `count` words of 32 bits. */
+function seedWords(seed: bigint, count: number): number[] {
+  let constant = 0x43b0d7e5;
+  const hash = (value: number): number => {
+    const mixed = value ^ constant;
+    constant = Math.imul(constant, 0x931e8875);
+    const product = Math.imul(mixed, constant);
+    return product ^ (product >>> SHIFT);
   };
-}
-
-function mix(a: number, b: number): number {
-  const result = (Math.imul(MIX_L, a) - Math.imul(MIX_R, b)) >>> 0;
-  return (result ^ (result >>> 16)) >>> 0;
-}
-
-/** SeedSequence(seed).generate_state(4, uint64): seed below 2^64. */
-function seedState(seed: bigint): bigint[] {
-  const entropy = [Number(seed & BigInt(MASK32)), Number(seed >> 32n)];
-  const hash = hasher(INIT_A, MULT_A);
-  const pool = Array.from({ length: POOL }, (_, i) => hash(entropy[i] ?? 0));
-  for (let from = 0; from < POOL; from++) {
-    for (let to = 0; to < POOL; to++) {
-      if (from !== to) pool[to] = mix(pool[to]!, hash(pool[from]!));
+  const mix = (x: number, y: number): number => {
+    const result = Math.imul(0xca01f9dd, x) - Math.imul(0x4973f715, y);
+    return result ^ (result >>> SHIFT);
+  };
+  const pool = Array.from({ length: POOL_WORDS }, (_, word) => hash(Number((seed >> BigInt(32 * word)) & 0xffffffffn)));
+  for (let source = 0; source < POOL_WORDS; source++) {
+    for (let target = 0; target < POOL_WORDS; target++) {
+      if (source !== target) pool[target] = mix(pool[target]!, hash(pool[source]!));
     }
   }
-  const output = hasher(INIT_B, MULT_B);
-  const words = Array.from({ length: 8 }, (_, i) => BigInt(output(pool[i % POOL]!)));
-  return [0, 2, 4, 6].map((i) => words[i]! | (words[i + 1]! << 32n));
+  constant = 0x8b51f9dd;
+  return Array.from({ length: count }, (_, word) => {
+    const mixed = pool[word % POOL_WORDS]! ^ constant;
+    constant = Math.imul(constant, 0x58f38ded);
+    const product = Math.imul(mixed, constant);
+    return (product ^ (product >>> SHIFT)) >>> 0;
+  });
 }
 
 export class Random {
   #state: bigint;
   readonly #increment: bigint;
 
-  /** @param seed 0 to 2^64 - 1; left out: another one each time. */
-  constructor(seed?: number | bigint) {
-    const [high, low, streamHigh, streamLow] = seedState(BigInt.asUintN(64, seed === undefined ? fresh() : BigInt(seed)));
-    this.#increment = ((((streamHigh! << 64n) | streamLow!) << 1n) | 1n) & MASK128;
-    this.#state = 0n;
-    this.#step();
-    this.#state = (this.#state + ((high! << 64n) | low!)) & MASK128;
+  /** @param seed 0 .. 2^64 - 1; undefined: one from the system. */
+  constructor(seed?: bigint) {
+    const words = seedWords(seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!, 8).map(BigInt);
+    const wide = (word: number): bigint => words[word]! | (words[word + 1]! << 32n);
+    const start = (wide(0) << 64n) | wide(2);
+    this.#increment = ((((wide(4) << 64n) | wide(6)) << 1n) | 1n) & MASK_128;
+    this.#state = this.#increment; // one step from zero
+    this.#state = (this.#state + start) & MASK_128;
     this.#step();
   }
 
-  /** The next number in [0, 1), of 53 bits: numpy's `random()`. */
+  /** The next number of [0, 1), 53 random bits. */
   next(): number {
     this.#step();
-    const folded = ((this.#state >> 64n) ^ this.#state) & MASK64;
+    const folded = (this.#state >> 64n) ^ (this.#state & MASK_64);
     const turn = this.#state >> 122n;
-    const turned = ((folded >> turn) | (folded << (64n - turn))) & MASK64;
-    return Number(turned >> 11n) / 2 ** 53;
+    const bits = ((folded >> turn) | (folded << (64n - turn))) & MASK_64;
+    return Number(bits >> 11n) * 2 ** -53;
   }
 
   #step(): void {
-    this.#state = (this.#state * MULTIPLIER + this.#increment) & MASK128;
+    this.#state = (this.#state * MULTIPLIER + this.#increment) & MASK_128;
   }
-}
-
-function fresh(): bigint {
-  const word = (): bigint => BigInt(Math.floor(Math.random() * 2 ** 32));
-  return (word() << 32n) | word();
 }

@@ -1,146 +1,136 @@
-// From one row of logits to one token, in the order of Hearth's own engine: penalties -> temperature -> top-k -> top-p -> min-p
-// -> softmax -> draw.
+// From one row of logits to one token: `Sampler`, one for each sequence.
+//
+// Owns the order of the operations and the random numbers; knows nothing of batches, pages or text. The order is transformers':
+//
+//   repetition penalty -> frequency and presence penalty -> logit bias -> mask of the constraint -> temperature -> top-k -> top-p
+//   -> min-p -> softmax -> draw
+//
+// Log-probabilities are of the model's own distribution: log-softmax of the raw logits, before any of these, as in OpenAI's
+// interface. Arithmetic is in float32 where Python's engine has it so: both draw the same token by the same seed.
 
 import { HearthError } from "../errors.ts";
-import { changesLogits, type SamplingParams } from "./params.ts";
+import { allows, applyMask, type Constraint, constraintFailed, guardedConstraint } from "./constraint.ts";
+import { gather, indicesWhere, largestIndices, largestOf, logprobsOf, nucleus, pick, sum } from "./logits.ts";
+import { changesLogits, penalises, type SamplingParams } from "./params.ts";
 import { Random } from "./random.ts";
 
-/** Draws the tokens of one sequence. */
+/** A drawn token, with natural-log probabilities where the request asked for them. */
+export interface Choice {
+  readonly token: number;
+  readonly logprob?: number;
+  /** (token, log-probability), likeliest first. */
+  readonly topLogprobs?: readonly (readonly [number, number])[];
+}
+
+const BROKEN = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.";
+const SMALLEST_TEMPERATURE = 1e-30;
+
 export class Sampler {
-  readonly #params: SamplingParams;
-  readonly #random: Random;
-  /** Tokens of prompt and output, and how often each stands in the output. */
-  readonly #counts: Map<number, number>;
-
-  constructor(params: SamplingParams, prompt: readonly number[]) {
-    this.#params = params;
-    this.#random = new Random(params.seed);
-    this.#counts = new Map(changesLogits(params) ? prompt.map((token) => [token, 0]) : []);
-  }
-
+  readonly params: SamplingParams;
   /** False if the forward's own argmax is the answer, so that no row of logits has to be read. */
-  get needsLogits(): boolean {
-    return this.#params.temperature > 0 || changesLogits(this.#params);
+  readonly needsLogits: boolean;
+  readonly #constraint: Constraint | undefined;
+  readonly #random: Random;
+  readonly #changes: boolean;
+  /** How often each token of prompt and output stands in the output; undefined where nothing is penalised. */
+  readonly #counts: Map<number, number> | undefined;
+
+  constructor(params: SamplingParams, promptIds: Iterable<number>, constraint?: Constraint) {
+    this.params = params;
+    this.#constraint = constraint;
+    this.#random = new Random(params.seed);
+    this.#changes = changesLogits(params);
+    this.needsLogits = params.temperature !== 0 || this.#changes || params.logprobs !== undefined;
+    if (penalises(params)) this.#counts = new Map(Array.from(promptIds, (token) => [token, 0]));
   }
 
-  /** The next token; `logits` is overwritten, and not read unless `needsLogits`. */
-  sample(logits: Float32Array, argmax: number): number {
-    let token = argmax;
-    if (this.needsLogits) {
-      this.#penalise(logits);
-      token = this.#params.temperature === 0 ? largestAt(logits) : this.#draw(logits);
+  /** False if it is known before the draw that no row of logits will be read. */
+  get mayNeedLogits(): boolean {
+    return this.needsLogits || this.#constraint !== undefined;
+  }
+
+  /**
+   * Draws the next token and counts it.
+   *
+   * @param logits (vocabSize,), is not changed. Not read unless `needsLogits`, or the constraint forbids `argmax`.
+   * @param argmax the token of its largest value.
+   */
+  async sample(logits: Float32Array, argmax: number): Promise<Choice> {
+    const constraint = this.#constraint;
+    const mask = constraint && (await guardedConstraint("What may come next cannot be told.", () => constraint.mask()));
+    const choice = this.#choose(logits, argmax, mask);
+    if (constraint) await guardedConstraint(`The drawn token ${choice.token} was refused.`, () => constraint.accept(choice.token));
+    return choice;
+  }
+
+  /** The request has ended. */
+  close(): void {
+    this.#constraint?.close();
+  }
+
+  #choose(logits: Float32Array, argmax: number, mask: Int32Array | undefined): Choice {
+    if (!this.needsLogits && (mask === undefined || allows(mask, argmax))) return { token: argmax };
+    checkFinite(logits);
+    const row = this.#changes || mask !== undefined ? this.#changed(logits, mask) : logits;
+    const greedy = this.params.temperature === 0;
+    const token = !greedy ? this.#draw(row) : row === logits ? argmax : row.indexOf(largestOf(row));
+    if (row[token] === -Infinity) throw nothingAllowed();
+    if (this.#counts) this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
+    return this.params.logprobs === undefined ? { token } : { token, ...logprobsOf(logits, token, this.params.logprobs) };
+  }
+
+  /** A copy of the row with penalties, bias and mask applied. */
+  #changed(logits: Float32Array, mask: Int32Array | undefined): Float32Array {
+    const row = logits.slice();
+    const repetition = Math.fround(this.params.repetitionPenalty);
+    const frequency = Math.fround(this.params.frequencyPenalty);
+    const presence = Math.fround(this.params.presencePenalty);
+    for (const [token, count] of this.#counts ?? []) {
+      let value = row[token]!;
+      value = Math.fround(value > 0 ? value / repetition : value * repetition);
+      value = Math.fround(value - Math.fround(frequency * count));
+      row[token] = value - (count > 0 ? presence : 0);
     }
-    if (changesLogits(this.#params)) this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
-    return token;
+    for (const [token, bias] of this.params.logitBias) row[token]! += Math.fround(bias);
+    if (mask !== undefined) applyMask(row, mask);
+    return row;
   }
 
-  #penalise(logits: Float32Array): void {
-    const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#params;
-    for (const [token, count] of this.#counts) {
-      const value = logits[token]!;
-      const repeated = value > 0 ? value / repetitionPenalty : value * repetitionPenalty;
-      logits[token] = repeated - frequencyPenalty * count - (count > 0 ? presencePenalty : 0);
-    }
-  }
-
+  /** Temperature, top-k, top-p, min-p, softmax, draw. */
   #draw(row: Float32Array): number {
-    const { temperature, topK, topP, minP } = this.#params;
-    const largest = row[largestAt(row)]!;
-    const factor = 1 / Math.max(temperature, 1e-30);
-    // Probabilities, but for a factor: the largest is 1.
-    let ids: Uint32Array | undefined; // of the candidates; undefined: all, in order
-    if (topK > 0 && topK < row.length) {
-      const bound = nthLargest(row, topK);
-      ids = indices(row, (value) => value >= bound);
+    const { topK, topP, minP, temperature } = this.params;
+    const largest = largestOf(row);
+    if (largest === -Infinity) throw nothingAllowed();
+    let ids: Int32Array | undefined; // of the candidates left; undefined: all, in order
+    if (topK > 0 && topK < row.length) ids = largestIndices(row, topK);
+    let weights = ids ? gather(row, ids) : row.slice();
+    // Unnormalised probabilities: the largest is 1. A tiny temperature overflows to exp(-inf) = 0, as it should.
+    const scale = Math.fround(1 / Math.max(temperature, SMALLEST_TEMPERATURE));
+    for (let i = 0; i < weights.length; i++) {
+      const below = Math.fround(weights[i]! - largest);
+      weights[i] = below === 0 ? 1 : Math.exp(Math.fround(below * scale));
     }
-    let weights = Float32Array.from(ids ?? row, (value) => Math.exp(((ids === undefined ? value : row[value]!) - largest) * factor));
-    const keep = (kept: Uint32Array): void => {
-      ids = ids === undefined ? kept : kept.map((index) => ids![index]!);
-      weights = Float32Array.from(kept, (index) => weights[index]!);
+    const keep = (kept: Int32Array): void => {
+      ids = ids ? kept.map((place) => ids![place]!) : kept;
+      weights = gather(weights, kept);
     };
     if (topP < 1) keep(nucleus(weights, topP));
-    if (minP > 0) keep(indices(weights, (weight) => weight >= minP));
-    // One number a token, whatever the settings: the generator's state depends on the count of tokens alone.
+    const least = Math.fround(minP);
+    if (minP > 0) keep(indicesWhere(weights, (weight) => weight >= least));
+    // One random number a token, whatever the settings: the generator's state depends on the token count alone.
     const index = pick(weights, this.#random.next());
-    return ids === undefined ? index : ids[index]!;
+    return ids ? ids[index]! : index;
   }
 }
 
-/** Where the largest value is, the first of equals. Throws where a value is no number. */
-function largestAt(values: Float32Array): number {
-  let best = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    if (value > values[best]!) best = i;
-    else if (Number.isNaN(value)) {
-      throw new HearthError("internal", `Logit ${i} is not a number.`, {
-        hint: "The model's weights are damaged, or its arithmetic overflows: compile it with --precision high.",
-      });
-    }
-  }
-  return best;
-}
+const nothingAllowed = (): HearthError =>
+  constraintFailed(
+    "The answer cannot go on: no token of the vocabulary is allowed here.",
+    "The grammar has a dead end, or asks for text that this tokenizer cannot write.",
+  );
 
-function indices(values: Float32Array, wanted: (value: number) => boolean): Uint32Array {
-  const found = new Uint32Array(values.length);
-  let count = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (wanted(values[i]!)) found[count++] = i;
-  }
-  return found.slice(0, count);
-}
-
-/** The n-th largest value, 0 < n <= length: quickselect over what can still be it. */
-function nthLargest(values: Float32Array, n: number): number {
-  let rest = values;
-  let rank = n;
-  for (;;) {
-    const pivot = rest[rest.length >> 1]!;
-    const above = rest.filter((value) => value > pivot);
-    if (rank <= above.length) {
-      rest = above;
-      continue;
-    }
-    const below = rest.filter((value) => value < pivot);
-    if (rank <= rest.length - below.length) return pivot;
-    rank -= rest.length - below.length;
-    rest = below;
-  }
-}
-
-/** Top-p looks among weights of at least so much first: for a trained model the first bound nearly always suffices. */
-const FLOORS = [1e-3, 1e-6, 0];
-
-/** Indices of the fewest largest weights that hold `topP` of their sum, of equals the first: ascending, those of the smallest
- * weight behind the others, as Hearth's own engine has them. */
-function nucleus(weights: Float32Array, topP: number): Uint32Array {
-  const wanted = topP * sum(weights);
-  let candidates: Uint32Array = new Uint32Array();
-  for (const floor of FLOORS) {
-    candidates = indices(weights, (weight) => weight >= floor);
-    if (candidates.reduce((total, index) => total + weights[index]!, 0) >= wanted) break;
-  }
-  const descending = [...candidates].sort((a, b) => weights[b]! - weights[a]! || a - b);
-  let held = 0;
-  const end = descending.findIndex((index) => (held += weights[index]!) >= wanted);
-  const kept = end < 0 ? descending : descending.slice(0, end + 1);
-  const smallest = weights[kept.at(-1)!]!;
-  const isTie = (index: number): number => Number(weights[index] === smallest);
-  return Uint32Array.from(kept.sort((a, b) => isTie(a) - isTie(b) || a - b));
-}
-
-const sum = (weights: Float32Array): number => weights.reduce((total, weight) => total + weight, 0);
-
-/** The index at which the running sum of the weights passes `point` of all of it, 0 <= point < 1. */
-function pick(weights: Float32Array, point: number): number {
-  const sought = point * sum(weights);
-  let running = 0;
-  let last = 0;
-  for (let i = 0; i < weights.length; i++) {
-    if (weights[i] === 0) continue;
-    running += weights[i]!;
-    last = i;
-    if (running > sought) break;
-  }
-  return last;
+function checkFinite(logits: Float32Array): void {
+  if (Number.isFinite(sum(logits))) return;
+  const bad = logits.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
+  if (bad > 0) throw new HearthError("internal", `${bad} of ${logits.length} logits are NaN or infinite.`, { hint: BROKEN });
 }

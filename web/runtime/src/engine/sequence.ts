@@ -1,86 +1,127 @@
-// One request on its way: its tokens, the pages that hold them, and what its reader has not taken yet.
+// One request on its way: its tokens, its pages, and the events that tell of it. Knows neither the batch nor the forward.
 
-import type { PagePool, PrefixId } from "./pages.ts";
+import type { HearthError } from "../errors.ts";
+import type { Constraint } from "./constraint.ts";
+import type { PagePool } from "./pages.ts";
 import type { SamplingParams } from "./params.ts";
+import type { Block } from "./prefix.ts";
 import { Sampler } from "./sampling.ts";
 
-export type Finish = "stop" | "length";
+/** What is asked of the engine. */
+export interface Request {
+  /** Token ids, at least one. */
+  readonly promptIds: readonly number[];
+  readonly params: SamplingParams;
+  /** What the answer may be; it has a state: one for each request, used once. */
+  readonly constraint?: Constraint | undefined;
+  /** Ends the request, "cancelled". */
+  readonly signal?: AbortSignal | undefined;
+}
 
-/** A token of the output; with the last one, why it is the last: the model or a stop token ended it, or it has as many tokens
- * as were asked for or the context holds. */
-export interface Generated {
-  readonly token: number;
-  readonly finish?: Finish;
+/** "stop": an end token or stop token was drawn. "length": `maxTokens` or the context is reached. */
+export type FinishReason = "stop" | "length" | "cancelled" | "error";
+
+/** What a request has cost so far, in tokens. */
+export interface Usage {
+  readonly promptTokens: number;
+  /** Of the prompt, found in pages that earlier requests left. */
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  /** When the first token was asked for, the first drawn, the last drawn: milliseconds of `performance.now()`. */
+  readonly begunMs: number;
+  readonly firstTokenMs: number;
+  readonly lastTokenMs: number;
+}
+
+/** Something happened to a request: usually that it has a new token. */
+export interface TokenEvent {
+  /** The new token; the end token too is told. Undefined if the event only says that the request has ended. */
+  readonly token?: number;
+  readonly logprob?: number;
+  readonly topLogprobs?: readonly (readonly [number, number])[];
+  /** Undefined while the answer goes on. */
+  readonly finishReason?: FinishReason;
+  readonly error?: HearthError;
+  /** Given with the last event of a request. */
+  readonly usage?: Usage;
 }
 
 export class Sequence {
+  /** Ids of prompt and answer. */
   readonly tokens: number[];
-  readonly promptLength: number;
+  readonly request: Request;
   readonly sampler: Sampler;
-  /** Tokens that it has at most. */
-  readonly limit: number;
-  readonly #stops: ReadonlySet<number>;
-  readonly #pool: PagePool;
-  #pages: number[] = [];
-  #parent: PrefixId = 0;
-  #published = 0;
-  /** Tokens whose keys and values lie in the pages. */
-  computed = 0;
+  /** Leading tokens whose keys and values are in the pages. */
+  numComputed = 0;
+  /** Pages held, in the order of the tokens. */
+  pages: number[] = [];
+  #published: Block[] = []; // what is known of its leading full pages
+  #cachedTokens: number | undefined;
+  readonly #begunMs = performance.now();
+  #firstTokenMs = NaN;
+  #lastTokenMs = NaN;
 
-  constructor(prompt: readonly number[], params: SamplingParams, endIds: readonly number[], context: number, pool: PagePool) {
-    this.tokens = [...prompt];
-    this.promptLength = prompt.length;
-    this.sampler = new Sampler(params, prompt);
-    this.limit = Math.min(prompt.length + params.maxTokens, context);
-    this.#stops = new Set([...endIds, ...params.stopTokenIds]);
-    this.#pool = pool;
+  constructor(request: Request) {
+    this.request = request;
+    this.tokens = [...request.promptIds];
+    this.sampler = new Sampler(request.params, request.promptIds, request.constraint);
   }
 
-  get pages(): readonly number[] {
-    return this.#pages;
+  get numPromptTokens(): number {
+    return this.request.promptIds.length;
   }
 
-  /** Pages that it may still ask for. */
-  get reserved(): number {
-    return Math.ceil(this.limit / this.#pool.pageTokens) - this.#pages.length;
+  get numOutputTokens(): number {
+    return this.tokens.length - this.numPromptTokens;
   }
 
-  /** Takes what the prefix cache has of its tokens, if all else that it may need can then be had. */
-  admit(available: () => number): boolean {
-    const found = this.#pool.find(this.tokens, this.tokens.length - 1); // the last one's logits are wanted
-    this.#pages = found.pages;
-    if (this.reserved > available()) {
-      this.release();
-      return false;
-    }
-    this.#parent = found.id;
-    this.#published = found.pages.length;
-    this.computed = found.pages.length * this.#pool.pageTokens;
-    return true;
+  /** Tokens whose keys and values are still to be computed. */
+  get numPending(): number {
+    return this.tokens.length - this.numComputed;
   }
 
-  /** Takes pages for its first `count` tokens. */
-  cover(count: number): void {
-    while (this.#pages.length * this.#pool.pageTokens < count) this.#pages.push(this.#pool.take());
+  get usage(): Usage {
+    return {
+      promptTokens: this.numPromptTokens,
+      cachedTokens: this.#cachedTokens ?? 0,
+      outputTokens: this.numOutputTokens,
+      begunMs: this.#begunMs,
+      firstTokenMs: this.#firstTokenMs,
+      lastTokenMs: this.#lastTokenMs,
+    };
   }
 
-  /** Tells that its first `count` tokens are computed. */
-  advance(count: number): void {
-    this.computed = count;
-    for (; (this.#published + 1) * this.#pool.pageTokens <= count; this.#published++) {
-      this.#parent = this.#pool.publish(this.#pages[this.#published]!, this.#parent, this.tokens, this.#published);
-    }
-  }
-
-  /** Adds a drawn token. */
-  add(token: number): Generated {
+  append(token: number): void {
     this.tokens.push(token);
-    if (this.#stops.has(token)) return { token, finish: "stop" };
-    return this.tokens.length >= this.limit ? { token, finish: "length" } : { token };
+    this.#lastTokenMs = performance.now();
+    if (this.numOutputTokens === 1) this.#firstTokenMs = this.#lastTokenMs;
   }
 
-  release(): void {
-    this.#pool.release(this.#pages);
-    this.#pages = [];
+  /** Begins with the pages that hold a prefix of its tokens. */
+  start(pool: PagePool, prefix: readonly Block[]): void {
+    for (const { page } of prefix) pool.hold(page);
+    this.pages = prefix.map(({ page }) => page);
+    this.#published = [...prefix];
+    this.numComputed = prefix.length * pool.pageTokens;
+    this.#cachedTokens ??= this.numComputed;
+  }
+
+  /** The forward has computed the next `count` tokens: pages that are full now may be shared. */
+  commit(pool: PagePool, count: number): void {
+    this.numComputed += count;
+    const size = pool.pageTokens;
+    for (let block = this.#published.length; (block + 1) * size <= this.numComputed; block++) {
+      const tokens = this.tokens.slice(block * size, (block + 1) * size);
+      this.#published.push(pool.publish(this.pages[block]!, this.#published.at(-1) ?? pool.root, tokens));
+    }
+  }
+
+  /** Releases all pages. What full ones hold stays known unless it is `spoiled`. */
+  giveUpPages(pool: PagePool, spoiled: boolean): void {
+    if (spoiled) this.pages.forEach((page) => pool.forget(page));
+    pool.release(this.pages);
+    this.pages = [];
+    this.#published = [];
+    this.numComputed = 0;
   }
 }

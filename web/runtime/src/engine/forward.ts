@@ -1,0 +1,61 @@
+// What the engine asks of a compiled model: one ragged forward over paged keys and values. Nothing here says how a model computes,
+// nor on which device.
+
+/** What a forward computes; a device may take a while to bring it to where it can be read. */
+export type OutputName = "logits" | "argmax" | "hidden";
+
+/** The upper bounds of one forward. */
+export interface ForwardInfo {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  /** Tokens in one forward. */
+  readonly maxTokens: number;
+  /** Sequences in one forward. */
+  readonly maxSequences: number;
+  /** Rows of logits in one forward. */
+  readonly maxLogitRows: number;
+  /** Tokens in one page of keys and values. */
+  readonly pageTokens: number;
+  /** Positions are below this. */
+  readonly maxPosition: number;
+}
+
+/**
+ * A ragged batch. Tokens of one sequence stand together and their positions ascend by one. A token attends to the positions
+ * 0 .. its own of its sequence, read through the block table; positions that are not in this batch were written by earlier forwards.
+ */
+export interface ForwardBatch {
+  readonly tokenIds: Int32Array;
+  /** Position p of a sequence lies in entry p / pageTokens of its row of the block table. */
+  readonly positions: Int32Array;
+  /** The row of `blockTable` that each token belongs to. */
+  readonly tokenSeq: Int32Array;
+  /** Rows of pages, one for each sequence, `blockTableStride` long; -1 beyond the pages of a sequence. */
+  readonly blockTable: Int32Array;
+  readonly blockTableStride: number;
+  /** Indices of the tokens whose logits are wanted; may be empty. */
+  readonly logitRows: Int32Array;
+  /** So many of the first tokens are of prompts, which a model may compute more coarsely. */
+  readonly numPromptTokens: number;
+  /** What of the result will be read. */
+  readonly wanted: readonly OutputName[];
+}
+
+/** Valid until the session's next forward, and each asked for once. What was not wanted may have no rows. */
+export interface ForwardResult {
+  /** (rows, vocabSize) for each of `logitRows`. */
+  readonly logits: Float32Array;
+  /** (rows,): the token of the largest logit. */
+  readonly argmax: Int32Array;
+  /** (tokens, hiddenSize), after the final norm. */
+  readonly hidden: Float32Array;
+}
+
+/** A compiled model with its paged keys and values. One call at a time. */
+export interface Forward {
+  readonly info: ForwardInfo;
+  readonly numPages: number;
+  forward(batch: ForwardBatch): Promise<ForwardResult>;
+  /** Gives the memory of keys and values back. */
+  close(): void;
+}

@@ -1,0 +1,153 @@
+import { expect, test } from "vitest";
+import { Engine } from "../../src/engine/engine.ts";
+import { samplingParams, type SamplingParams } from "../../src/engine/params.ts";
+import type { Request, TokenEvent } from "../../src/engine/sequence.ts";
+import { ToyForward } from "../toy_forward.ts";
+
+const prompt = (seed: number, length: number): number[] => Array.from({ length }, (_, i) => (seed * 31 + i * 17 + ((i * i * seed) % 7)) % 60);
+
+const greedy = (maxTokens: number, more: Partial<SamplingParams> = {}): SamplingParams => samplingParams({ temperature: 0, maxTokens, ...more });
+
+async function all(engine: Engine, request: Request): Promise<{ tokens: number[]; last: TokenEvent }> {
+  const tokens: number[] = [];
+  let last: TokenEvent = {};
+  for await (const event of engine.generate(request)) {
+    if (event.token !== undefined) tokens.push(event.token);
+    last = event;
+  }
+  return { tokens, last };
+}
+
+test("six requests at once each get the tokens they would get alone", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward, { chunkTokens: 8 });
+  const prompts = [3, 40, 1, 17, 9, 25].map((length, seed) => prompt(seed + 1, length));
+  const found = await Promise.all(prompts.map((promptIds) => all(engine, { promptIds, params: greedy(12) })));
+  found.forEach(({ tokens, last }, i) => {
+    expect(tokens).toEqual(forward.greedyReference(prompts[i]!, 12));
+    expect(last.finishReason).toBe("length");
+  });
+  expect(Math.max(...forward.batches.map(({ blockTable, blockTableStride }) => blockTable.length / blockTableStride))).toBe(4);
+});
+
+test("with too few pages for all, sequences wait or are computed again, to the same tokens", async () => {
+  const forward = new ToyForward(12);
+  const engine = new Engine(forward, { context: 40 });
+  const prompts = [1, 2, 3, 4].map((seed) => prompt(seed, 10));
+  const found = await Promise.all(prompts.map((promptIds) => all(engine, { promptIds, params: greedy(20) })));
+  found.forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(prompts[i]!, 20)));
+});
+
+test("a prompt that goes on from an earlier one computes only what is new", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward);
+  const first = await all(engine, { promptIds: prompt(1, 21), params: greedy(9) });
+  const longer = [...prompt(1, 21), ...first.tokens, 5, 6];
+  const before = forward.numComputed;
+  const second = await all(engine, { promptIds: longer, params: greedy(4) });
+  expect(second.tokens).toEqual(forward.greedyReference(longer, 4));
+  expect(second.last.usage?.cachedTokens).toBe(28); // seven full pages of the 29 tokens that were computed
+  expect(forward.numComputed - before).toBe(32 - 28 + 3);
+});
+
+test("what is cached is evicted where pages lack, and nothing wrong is found", async () => {
+  const forward = new ToyForward(16);
+  const engine = new Engine(forward, { context: 40 });
+  for (const seed of [1, 2, 3, 4, 1, 2, 5, 1]) {
+    const { tokens } = await all(engine, { promptIds: prompt(seed, 26), params: greedy(6) });
+    expect(tokens).toEqual(forward.greedyReference(prompt(seed, 26), 6));
+  }
+});
+
+test("answers end at an end token, a stop token and the context", async () => {
+  const forward = new ToyForward();
+  const tokens = forward.greedyReference(prompt(3, 5), 10);
+  const end = tokens[4]!;
+  const upTo = tokens.slice(0, tokens.indexOf(end) + 1);
+  const engine = new Engine(forward, { context: 12, eosIds: [end] });
+  const request = { promptIds: prompt(3, 5) };
+  expect(await all(engine, { ...request, params: greedy(10) })).toMatchObject({ tokens: upTo, last: { finishReason: "stop" } });
+  const going = await all(engine, { ...request, params: greedy(10, { ignoreEos: true }) });
+  expect(going).toMatchObject({ tokens: tokens.slice(0, 7), last: { finishReason: "length" } });
+  const stopped = await all(engine, { ...request, params: greedy(10, { ignoreEos: true, stopTokenIds: [end] }) });
+  expect(stopped.tokens).toEqual(upTo);
+});
+
+test("the same seed draws the same whatever else is in the batch", async () => {
+  const request = { promptIds: prompt(2, 6), params: samplingParams({ seed: 9n, maxTokens: 12 }) };
+  const alone = await all(new Engine(new ToyForward()), request);
+  const engine = new Engine(new ToyForward());
+  const [together] = await Promise.all([all(engine, request), all(engine, { promptIds: prompt(4, 30), params: samplingParams({ maxTokens: 20 }) })]);
+  expect(together.tokens).toEqual(alone.tokens);
+});
+
+test("a signal ends a request, and so does leaving its loop; the others go on", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward);
+  const controller = new AbortController();
+  const other = all(engine, { promptIds: prompt(7, 9), params: greedy(30) });
+  const seen: TokenEvent[] = [];
+  for await (const event of engine.generate({ promptIds: prompt(1, 4), params: greedy(100), signal: controller.signal })) {
+    seen.push(event);
+    if (seen.length === 3) controller.abort();
+  }
+  expect(seen.at(-1)).toMatchObject({ finishReason: "cancelled", usage: { outputTokens: 3 } });
+  for await (const event of engine.generate({ promptIds: prompt(1, 4), params: greedy(100) })) if (event.token !== undefined) break;
+  expect((await other).tokens).toEqual(forward.greedyReference(prompt(7, 9), 30));
+  const last = await all(engine, { promptIds: prompt(1, 4), params: greedy(5), signal: AbortSignal.abort() });
+  expect(last).toMatchObject({ tokens: [], last: { finishReason: "cancelled" } });
+});
+
+test("a row of NaN ends its own request alone", async () => {
+  const forward = new ToyForward();
+  const [poison] = forward.greedyReference(prompt(5, 6), 1);
+  forward.poisonToken = poison;
+  const engine = new Engine(forward);
+  const params = samplingParams({ temperature: 0, maxTokens: 8, presencePenalty: 0.1 });
+  const [bad, good] = await Promise.all([all(engine, { promptIds: prompt(5, 6), params }), all(engine, { promptIds: [1], params: greedy(1) })]);
+  expect(bad.last.finishReason).toBe("error");
+  expect(bad.last.error?.message).toContain("NaN");
+  expect(good.last.finishReason).toBe("length");
+});
+
+test("a forward that fails ends the request at fault alone; one that failed by chance ends none", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward);
+  const others = [1, 2].map((seed) => prompt(seed, 7).map((token) => (token === 60 ? 0 : token)));
+  forward.failingToken = 60;
+  const requests = [...others, [60, 1, 2]].map((promptIds) => all(engine, { promptIds, params: greedy(3) }));
+  const found = await Promise.all(requests);
+  forward.failingToken = undefined;
+  found.slice(0, 2).forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(others[i]!, 3)));
+  expect(found[2]!.last).toMatchObject({ finishReason: "error", error: { why: "the device broke" } });
+  forward.failNext = new Error("by chance");
+  const again = await Promise.all(others.map((promptIds) => all(engine, { promptIds, params: greedy(3) })));
+  again.forEach(({ tokens }, i) => expect(tokens).toEqual(forward.greedyReference(others[i]!, 3)));
+});
+
+test("logits are only asked for where a draw may read them", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward);
+  await all(engine, { promptIds: prompt(1, 40), params: greedy(3) });
+  expect(new Set(forward.batches.map(({ wanted }) => wanted.join()))).toEqual(new Set(["", "argmax"]));
+});
+
+test("hidden states are those of one pass, however the tokens are cut", async () => {
+  const tokens = prompt(3, 50);
+  const whole = await new Engine(new ToyForward(64, { maxTokens: 64 })).hidden(tokens);
+  const engine = new Engine(new ToyForward());
+  const [cut] = await Promise.all([engine.hidden(tokens), all(engine, { promptIds: prompt(2, 5), params: greedy(5) })]);
+  expect(cut).toEqual(whole);
+});
+
+test("what cannot be asked is refused at once, and a closed engine gives its pages back", async () => {
+  const forward = new ToyForward();
+  const engine = new Engine(forward, { context: 10 });
+  expect(() => engine.generate({ promptIds: prompt(1, 10), params: greedy(1) })).toThrow("The prompt has 10 tokens; the context holds 10.");
+  expect(() => engine.generate({ promptIds: [61], params: greedy(1) })).toThrow("Token 61 is none of the vocabulary's 61.");
+  expect(() => engine.generate({ promptIds: [], params: greedy(1) })).toThrow("no tokens");
+  const open = all(engine, { promptIds: [1], params: greedy(5) });
+  await engine.close();
+  expect((await open).last.finishReason).toBe("cancelled");
+  expect(forward.closed).toBe(true);
+});

@@ -1,0 +1,167 @@
+// A tiny language model that satisfies `Forward` honestly. Two attention layers whose keys and values live in pages and are read
+// through the block table, so that a wrong page, a wrong position or a page that another sequence is still writing gives other
+// tokens. Pages start as NaN: what was never written cannot be read unnoticed. Each token is computed alone, so its result does not
+// depend on the batch.
+
+import type { Forward, ForwardBatch, ForwardInfo, ForwardResult } from "../src/engine/forward.ts";
+
+const NUM_LAYERS = 2;
+
+/** Deterministic numbers about zero; nothing but spread is asked of them. */
+function noise(seed: number, size: number): Float64Array {
+  let state = seed;
+  return Float64Array.from({ length: size }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state / 2 ** 31) * 1.7;
+  });
+}
+
+export class ToyForward implements Forward {
+  readonly info: ForwardInfo;
+  readonly numPages: number;
+  readonly batches: ForwardBatch[] = [];
+  /** Thrown by the next forward. */
+  failNext: Error | undefined;
+  /** A forward with it fails. */
+  failingToken: number | undefined;
+  /** The logits after it are NaN. */
+  poisonToken: number | undefined;
+  closed = false;
+  readonly #weights: { embedding: Float64Array; position: Float64Array; projections: Float64Array; head: Float64Array };
+  readonly #keys: Float64Array;
+  readonly #values: Float64Array;
+
+  constructor(numPages = 64, info: Partial<ForwardInfo> = {}) {
+    this.info = {
+      vocabSize: 61,
+      hiddenSize: 12,
+      maxTokens: 32,
+      maxSequences: 4,
+      maxLogitRows: 8,
+      pageTokens: 4,
+      maxPosition: 512,
+      ...info,
+    };
+    this.numPages = numPages;
+    const { vocabSize, hiddenSize: size, maxPosition, pageTokens } = this.info;
+    this.#weights = {
+      embedding: noise(1, vocabSize * size),
+      position: noise(2, maxPosition * size),
+      projections: noise(3, NUM_LAYERS * 3 * size * size).map((value) => value / Math.sqrt(size)),
+      head: noise(4, vocabSize * size),
+    };
+    this.#keys = new Float64Array(NUM_LAYERS * numPages * pageTokens * size).fill(NaN);
+    this.#values = this.#keys.slice();
+  }
+
+  get numComputed(): number {
+    return this.batches.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+  }
+
+  async forward(batch: ForwardBatch): Promise<ForwardResult> {
+    await Promise.resolve();
+    this.#check(batch);
+    this.batches.push(batch);
+    const error = this.failNext;
+    this.failNext = undefined;
+    if (error !== undefined) throw error;
+    const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, wanted } = batch;
+    if (this.failingToken !== undefined && tokenIds.includes(this.failingToken)) throw new Error("the device broke");
+    const rows = [...tokenIds].map((token, i) => {
+      const table = blockTable.subarray(tokenSeq[i]! * stride, (tokenSeq[i]! + 1) * stride);
+      return this.#token(token, positions[i]!, table);
+    });
+    const logits = [...logitRows].map((row) => this.#logits(rows[row]!, tokenIds[row] === this.poisonToken));
+    const flat = (wants: boolean, parts: ArrayLike<number>[]): Float32Array => Float32Array.from(wants ? parts.flatMap((part) => [...Array.from(part)]) : []);
+    return {
+      logits: flat(wanted.includes("logits"), logits),
+      argmax: Int32Array.from(wanted.includes("argmax") ? logits.map((row) => row.indexOf(Math.max(...row))) : []),
+      hidden: flat(wanted.includes("hidden"), rows),
+    };
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** The next `count` greedy tokens, by one plain loop over one contiguous list of pages. */
+  greedyReference(prompt: readonly number[], count: number): number[] {
+    const plain = new ToyForward(this.numPages, this.info);
+    const table = Int32Array.from({ length: plain.numPages }, (_, page) => page);
+    const tokens = [...prompt];
+    for (let position = 0; tokens.length < prompt.length + count; position++) {
+      const row = plain.#logits(plain.#token(tokens[position]!, position, table), false);
+      if (position === tokens.length - 1) tokens.push(row.indexOf(Math.max(...row)));
+    }
+    return tokens.slice(prompt.length);
+  }
+
+  #logits(hidden: Float64Array, isPoisoned: boolean): Float32Array {
+    const { vocabSize, hiddenSize } = this.info;
+    return Float32Array.from({ length: vocabSize }, (_, token) => (isPoisoned ? NaN : dot(this.#weights.head, token * hiddenSize, hidden)));
+  }
+
+  #token(token: number, position: number, table: Int32Array): Float64Array {
+    const { hiddenSize: size, pageTokens } = this.info;
+    const { embedding, position: places, projections } = this.#weights;
+    let x = Float64Array.from({ length: size }, (_, i) => embedding[token * size + i]! + places[position * size + i]!);
+    for (let layer = 0; layer < NUM_LAYERS; layer++) {
+      const project = (which: number): Float64Array =>
+        Float64Array.from({ length: size }, (_, i) => dot(projections, ((layer * 3 + which) * size + i) * size, x));
+      const place = (p: number): number => ((layer * this.numPages + table[Math.floor(p / pageTokens)]!) * pageTokens + (p % pageTokens)) * size;
+      const query = project(0);
+      this.#keys.set(project(1), place(position));
+      this.#values.set(project(2), place(position));
+      const scores = Array.from({ length: position + 1 }, (_, p) => dot(this.#keys, place(p), query));
+      const largest = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - largest));
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      x = x.map((value, i) => value + weights.reduce((sum, weight, p) => sum + (weight / total) * this.#values[place(p) + i]!, 0));
+      const norm = Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / size);
+      x = x.map((value) => value / norm);
+    }
+    return x;
+  }
+
+  /** What the contract asks of the caller. */
+  #check({ tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, numPromptTokens }: ForwardBatch): void {
+    const { info } = this;
+    const numSeqs = blockTable.length / stride;
+    const holds =
+      tokenIds.length >= 1 &&
+      tokenIds.length <= info.maxTokens &&
+      positions.length === tokenIds.length &&
+      tokenSeq.length === tokenIds.length &&
+      logitRows.length <= info.maxLogitRows &&
+      numSeqs >= 1 &&
+      numSeqs <= info.maxSequences &&
+      numPromptTokens <= tokenIds.length &&
+      tokenIds.every((token) => token >= 0 && token < info.vocabSize) &&
+      positions.every((position) => position >= 0 && position < info.maxPosition) &&
+      blockTable.every((page) => page < this.numPages);
+    if (!holds) throw new Error("the batch breaks the contract");
+    const read: Set<number>[] = [];
+    const written: Set<number>[] = [];
+    for (let row = 0; row < numSeqs; row++) {
+      const own = [...tokenSeq.keys()].filter((i) => tokenSeq[i] === row);
+      const ascends = own.every((i, n) => n === 0 || (i === own[n - 1]! + 1 && positions[i] === positions[own[n - 1]!]! + 1));
+      if (own.length === 0 || !ascends) throw new Error("a sequence's tokens do not stand together");
+      const [first, last] = [positions[own[0]!]!, positions[own.at(-1)!]!].map((p) => Math.floor(p / info.pageTokens)) as [number, number];
+      const pages = [...blockTable.subarray(row * stride, row * stride + last + 1)];
+      if (pages.some((page) => page < 0) || new Set(pages).size !== pages.length) throw new Error("a sequence lacks a page");
+      read.push(new Set(pages));
+      written.push(new Set(pages.slice(first)));
+    }
+    written.forEach((pages, row) =>
+      read.forEach((others, other) => {
+        if (other !== row && [...pages].some((page) => others.has(page))) throw new Error("a page is written while another sequence uses it");
+      }),
+    );
+  }
+}
+
+function dot(matrix: Float64Array, at: number, vector: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < vector.length; i++) sum += matrix[at + i]! * vector[i]!;
+  return sum;
+}
