@@ -42,14 +42,14 @@ var p = {
 		answer: -31004
 	}
 };
-function m(e) {
+function ee(e) {
 	let t = p[e];
 	if (t === void 0 || !WebAssembly.validate(t.module)) return !1;
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
 // src/library.ts
-var ee = [
+var te = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -57,7 +57,7 @@ var ee = [
 	"mismatch",
 	"internal",
 	"internal"
-], te = 64, ne = 4096, re = class t {
+], ne = 64, m = 4096, re = class t {
 	#e;
 	#t;
 	#n;
@@ -89,10 +89,10 @@ var ee = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r);
-		if (i !== 0) throw new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
+		if (i !== 0) throw new e(te[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / ne), 1) * ne, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, te) : 0;
+		let r = Math.max(Math.ceil(t / m), 1) * m, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ne) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -109,13 +109,13 @@ var ee = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, h = "plan.bin", g = "weights.bin", _ = "manifest.json";
-function ie(t) {
+}, ie = "plan.bin", ae = "weights.bin", h = "manifest.json";
+function oe(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${_} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${h} is no JSON.`, { why: String(t) });
 	}
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
@@ -128,14 +128,14 @@ function ie(t) {
 	});
 	return n;
 }
-var ae = (e) => `libhearth-${e.name}.wasm`, v = [
+var se = (e) => `libhearth-${e.name}.wasm`, ce = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function oe(e) {
+function g(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -149,14 +149,14 @@ function oe(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function se(t) {
-	let n = oe(t);
+function le(t) {
+	let n = g(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var y = 16, b = class {
+var ue = 16, de = class {
 	#e;
 	#t;
 	#n = 0;
@@ -164,7 +164,7 @@ var y = 16, b = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * y;
+		let n = e + t * ue;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -176,26 +176,26 @@ var y = 16, b = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(ce(e));
+		return this.put(fe(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / y) * y, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / ue) * ue, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, ce = (e) => new TextEncoder().encode(`${e}\0`), x = {
+}, fe = (e) => new TextEncoder().encode(`${e}\0`), pe = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function S(e) {
+function _(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = x[a];
+		let e = pe[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -204,26 +204,26 @@ function S(e) {
 		types: e
 	};
 }
-function C(e, t, n, r) {
+function v(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		x[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		pe[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function w(e, t, n, r) {
+function me(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return x[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return pe[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var T = S({
+var he = _({
 	name: "pointer",
 	value: "i64"
-}), E = S({
+}), y = _({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), D = S({
+}), ge = _({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -241,20 +241,20 @@ var T = S({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), O = S({
+}), _e = _({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), k = S({
+}), ve = _({
 	struct_size: "u32",
 	reserved: "u32"
-}), le = [
+}), ye = [
 	"logits",
 	"argmax",
 	"hidden"
-], A = S({
+], b = _({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -268,13 +268,13 @@ var T = S({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), j = (e) => `shape${e}`, M = {
+}), be = (e) => `shape${e}`, xe = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, N = class {
+}, Se = class {
 	#e;
 	#t;
 	#n;
@@ -282,19 +282,19 @@ var T = S({
 	#i;
 	#a = 0;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new b(e), this.#r = i, this.#i = this.#o(n, Object.entries(r));
+		this.#e = e, this.#t = t, this.#n = new de(e), this.#r = i, this.#i = this.#o(n, Object.entries(r));
 	}
 	#o(e, t) {
 		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(E.size + 4 + t.length * T.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(E.size), a = this.#n.reserve(t.length * T.size);
+		this.#n.begin(y.size + 4 + t.length * he.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(y.size), a = this.#n.reserve(t.length * he.size);
 		t.forEach(([e, t], n) => {
-			C(this.#e.view, a + n * T.size, T, {
+			v(this.#e.view, a + n * he.size, he, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), C(this.#e.view, i, E, {
-			struct_size: E.size,
+		}), v(this.#e.view, i, y, {
+			struct_size: y.size,
 			threads: 1,
 			sizes: a,
 			num_sizes: t.length
@@ -303,7 +303,7 @@ var T = S({
 		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
 	}
 	forward(t) {
-		se(this.#t);
+		le(this.#t);
 		let n = this.#s(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -312,10 +312,10 @@ var T = S({
 			a,
 			o,
 			c
-		], u = k.size + le.length * O.size;
-		this.#n.begin(D.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(D.size), f = this.#n.reserve(u), p = {
-			struct_size: D.size,
+		], u = ve.size + ye.length * _e.size;
+		this.#n.begin(ge.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(ge.size), f = this.#n.reserve(u), p = {
+			struct_size: ge.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -327,15 +327,15 @@ var T = S({
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c)
 		};
-		return C(this.#e.view, d, D, p), C(this.#e.view, f, k, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + k.size);
+		return v(this.#e.view, d, ge, p), v(this.#e.view, f, ve, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ve.size);
 	}
 	run(e, t = {}) {
 		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * A.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * A.size), c = this.#n.reserve(r.outputs.length * A.size);
-		i.forEach(([e, t], n) => this.#d(s + n * A.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
+		i.forEach(([e, t], n) => this.#d(s + n * b.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * A.size)]));
+		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * b.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
@@ -353,8 +353,8 @@ var T = S({
 	#l(t) {
 		let n = ++this.#a, r = (r) => {
 			if (n !== this.#a || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * O.size, a = (e) => w(this.#e.view, i, O, e);
-			return this.#u(a("data"), v[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * _e.size, a = (e) => me(this.#e.view, i, _e, e);
+			return this.#u(a("data"), ce[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -369,20 +369,20 @@ var T = S({
 		};
 	}
 	#u(e, t, n, r, i) {
-		let a = M[t];
+		let a = xe[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#d(t, n, { data: r, shape: i }) {
-		let a = v.findIndex((e) => r instanceof M[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = ce.findIndex((e) => r instanceof xe[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [j(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [be(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		C(this.#e.view, t, A, {
+		v(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
@@ -390,13 +390,13 @@ var T = S({
 		});
 	}
 	#f(e) {
-		let t = (t) => w(this.#e.view, e, A, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(j(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => me(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(be(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#u(t("data"), v[t("dtype")], i, r, a),
+			data: this.#u(t("data"), ce[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
-}, P = class t {
+}, Ce = class t {
 	info;
 	text;
 	manifest;
@@ -405,10 +405,10 @@ var T = S({
 	#n;
 	#r = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r) {
-		this.#e = e, this.manifest = t, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = oe(this.info);
+		this.#e = e, this.manifest = t, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = g(this.info);
 	}
 	static open(e, n, r, i, a) {
-		let o = new b(e);
+		let o = new de(e);
 		o.begin(r.length + 4, 2);
 		let s = o.reserve(4), c = o.put(r), l = [BigInt(r.length), BigInt(a)], u = `The bundle of ${n.source_name} cannot be opened.`;
 		e.check(u, "hearth_open_memory", c, l[0], i.at, l[1], 0, s);
@@ -417,7 +417,7 @@ var T = S({
 	}
 	session(t = {}) {
 		if (this.#n === 0) throw new e("usage", "The model is closed.");
-		let n = new N(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
+		let n = new Se(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
 		return this.#r.add(n), n;
 	}
 	get memoryBytes() {
@@ -431,36 +431,36 @@ var T = S({
 	}
 };
 // src/bundle.ts
-async function ue(e, t = {}) {
-	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = ie(new TextDecoder().decode(await F(r, _, t))), a = [
-		ae(de(i, t.isa)),
-		h,
-		g
-	], o = new fe(r, i, a, t), s = await re.instantiate(await o.whole(a[0])), c = await o.whole(h), l = s.allocate(o.size(g), "the weights");
-	return await o.into(s, l, g), P.open(s, i, c, l, o.size(g));
+async function we(e, t = {}) {
+	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = oe(new TextDecoder().decode(await Ee(r, h, t))), a = [
+		se(Te(i, t.isa)),
+		ie,
+		ae
+	], o = new De(r, i, a, t), s = await re.instantiate(await o.whole(a[0])), c = await o.whole(ie), l = s.allocate(o.size(ae), "the weights");
+	return await o.into(s, l, ae), Ce.open(s, i, c, l, o.size(ae));
 }
-function de({ source_name: t, instruction_sets: n }, r) {
+function Te({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
 		throw new e("usage", `The bundle of ${t} has no kernels for ${r}.`, { why: `It has: ${i}.` });
 	}
-	let a = i.find(({ features: e }) => e.every(m));
+	let a = i.find(({ features: e }) => e.every(ee));
 	if (a !== void 0) return a;
-	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !m(e)).join(", ")}`);
+	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !ee(e)).join(", ")}`);
 	throw new e("mismatch", `This browser cannot run the bundle of ${t}.`, {
 		why: `It does not know what the bundle's kernels need: ${o.join("; ")}.`,
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function F(e, t, { signal: n }) {
+async function Ee(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var fe = class {
+var De = class {
 	#e;
 	#t;
 	#n;
@@ -471,11 +471,11 @@ var fe = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${_} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${h} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await F(this.#e, e, this.#n);
+		let t = await Ee(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async into(e, t, n) {
@@ -489,11 +489,11 @@ var fe = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${_} says ${r}.`,
+			why: `${h} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, pe = class e {
+}, Oe = class e {
 	page;
 	#e;
 	#t;
@@ -516,10 +516,10 @@ var fe = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, I = (e, t) => Math.ceil(e / t), me = class {
+}, ke = (e, t) => Math.ceil(e / t), Ae = class {
 	numPages;
 	pageTokens;
-	root = pe.root();
+	root = Oe.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -563,7 +563,7 @@ var fe = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, L = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, R = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, he = class {
+}, je = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Me = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Ne = class {
 	pool;
 	#e;
 	#t;
@@ -614,7 +614,7 @@ var fe = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => I(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => ke(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -622,7 +622,7 @@ var fe = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = I(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = ke(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -640,12 +640,12 @@ var fe = class {
 	}
 };
 // src/engine/batch.ts
-function z(e, t, n) {
+function Pe(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), L(e) && (u = l), R(e) && c.push(l - 1);
+		s.set(r.pages, n * t), je(e) && (u = l), Me(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -657,7 +657,7 @@ function z(e, t, n) {
 		wanted: n
 	};
 }
-var ge = (e) => [...e.filter((e) => L(e)), ...e.filter((e) => !L(e))], _e = class {
+var Fe = (e) => [...e.filter((e) => je(e)), ...e.filter((e) => !je(e))], Ie = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -690,8 +690,8 @@ var ge = (e) => [...e.filter((e) => L(e)), ...e.filter((e) => !L(e))], _e = clas
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, ve = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function ye(e, t) {
+}, Le = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Re(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -699,30 +699,30 @@ function ye(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var B = (t, n = "") => new e("usage", t, { why: n });
-async function V(e, t) {
+var ze = (t, n = "") => new e("usage", t, { why: n });
+async function Be(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw B(e, t instanceof Error ? t.message : String(t));
+		throw ze(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var be = [
+var Ve = [
 	.001,
 	1e-6,
 	0
-], xe = 1e-45;
-function H(e) {
+], He = 1e-45;
+function Ue(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function U(e, t) {
-	let n = Se(e, t);
-	return W(e, (e) => e >= n && e > -Infinity);
+function We(e, t) {
+	let n = Ge(e, t);
+	return Ke(e, (e) => e >= n && e > -Infinity);
 }
-function Se(e, t) {
+function Ge(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -733,52 +733,52 @@ function Se(e, t) {
 	}
 	return n[0];
 }
-function W(e, t) {
+function Ke(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var G = (e, t) => {
+var qe = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function K(e) {
+function Je(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Ce(e, t) {
-	let n = t * K(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of be) {
+function Ye(e, t) {
+	let n = t * Je(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Ve) {
 		let a = Math.fround(t);
-		if (r = W(e, (e) => e >= a), i = G(e, r), K(i) >= n) break;
+		if (r = Ke(e, (e) => e >= a), i = qe(e, r), Je(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, xe))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, He))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function we(e, t) {
-	let n = t * K(e), r = 0, i = 0;
+function Xe(e, t) {
+	let n = t * Je(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Te(e, t, n) {
-	let r = H(e), i = 0;
+function Ze(e, t, n) {
+	let r = Ue(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...U(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...We(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
-var Ee = {
+var Qe = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -792,7 +792,7 @@ var Ee = {
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, De = {
+}, $e = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -834,61 +834,61 @@ var Ee = {
 		high: 100,
 		whole: !0
 	}
-}, Oe = {
+}, et = {
 	low: -100,
 	high: 100
-}, ke = (1n << 64n) - 1n;
-function Ae(t = {}) {
+}, tt = (1n << 64n) - 1n;
+function nt(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Ee,
+		...Qe,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(De)) r[e] !== void 0 && q(e, r[e], t);
-	for (let [e, t] of r.logitBias) q(`logitBias[${e}]`, t, Oe);
-	if (r.seed !== void 0 && (r.seed < 0n || r.seed > ke)) throw new e("usage", `seed is ${r.seed}, but must be 0 to 2^64 - 1.`);
+	for (let [e, t] of Object.entries($e)) r[e] !== void 0 && rt(e, r[e], t);
+	for (let [e, t] of r.logitBias) rt(`logitBias[${e}]`, t, et);
+	if (r.seed !== void 0 && (r.seed < 0n || r.seed > tt)) throw new e("usage", `seed is ${r.seed}, but must be 0 to 2^64 - 1.`);
 	return r;
 }
-function q(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function rt(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var J = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, je = (e) => J(e) || e.logitBias.size > 0, Me = (1n << 64n) - 1n, Y = (1n << 128n) - 1n, Ne = 47026247687942121848144207491837523525n, X = 4, Z = 16;
-function Pe(e, t) {
+var it = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, at = (e) => it(e) || e.logitBias.size > 0, ot = (1n << 64n) - 1n, st = (1n << 128n) - 1n, ct = 47026247687942121848144207491837523525n, lt = 4, ut = 16;
+function dt(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Z;
+		return r ^ r >>> ut;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Z;
-	}, a = Array.from({ length: X }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < X; e++) for (let t = 0; t < X; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> ut;
+	}, a = Array.from({ length: lt }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < lt; e++) for (let t = 0; t < lt; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % X] ^ n;
+		let r = a[t % lt] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Z) >>> 0;
+		return (i ^ i >>> ut) >>> 0;
 	});
 }
-var Fe = class {
+var ft = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Pe(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Y, this.#e = this.#t, this.#e = this.#e + r & Y, this.#n();
+		let t = dt(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & st, this.#e = this.#t, this.#e = this.#e + r & st, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Me, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Me;
+		let e = this.#e >> 64n ^ this.#e & ot, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & ot;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Ne + this.#t & Y;
+		this.#e = this.#e * ct + this.#t & st;
 	}
-}, Ie = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Le = 1e-30, Re = class {
+}, pt = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", mt = 1e-30, ht = class {
 	params;
 	needsLogits;
 	#e;
@@ -896,26 +896,26 @@ var Fe = class {
 	#n;
 	#r;
 	constructor(e, t, n) {
-		this.params = e, this.#e = n, this.#t = new Fe(e.seed), this.#n = je(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, J(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = new ft(e.seed), this.#n = at(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, it(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await V("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
-		return n && await V(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Be("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		return n && await Be(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#i(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || ve(n, t))) return { token: t };
-		ze(e);
-		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(H(r)) : this.#o(r);
-		if (r[i] === -Infinity) throw Q();
+		if (!this.needsLogits && (n === void 0 || Le(n, t))) return { token: t };
+		_t(e);
+		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(Ue(r)) : this.#o(r);
+		if (r[i] === -Infinity) throw gt();
 		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
 			token: i,
-			...Te(e, i, this.params.logprobs)
+			...Ze(e, i, this.params.logprobs)
 		};
 	}
 	#a(e, t) {
@@ -925,35 +925,35 @@ var Fe = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && ye(n, t), n;
+		return t !== void 0 && Re(n, t), n;
 	}
 	#o(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = H(e);
-		if (a === -Infinity) throw Q();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Ue(e);
+		if (a === -Infinity) throw gt();
 		let o;
-		t > 0 && t < e.length && (o = U(e, t));
-		let s = o ? G(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Le));
+		t > 0 && t < e.length && (o = We(e, t));
+		let s = o ? qe(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, mt));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = G(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = qe(s, e);
 		};
-		n < 1 && l(Ce(s, n));
+		n < 1 && l(Ye(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(W(s, (e) => e >= u));
-		let d = we(s, this.#t.next());
+		r > 0 && l(Ke(s, (e) => e >= u));
+		let d = Xe(s, this.#t.next());
 		return o ? o[d] : d;
 	}
-}, Q = () => B("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function ze(t) {
-	if (Number.isFinite(K(t))) return;
+}, gt = () => ze("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function _t(t) {
+	if (Number.isFinite(Je(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Ie });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: pt });
 }
 // src/engine/sequence.ts
-var Be = class {
+var vt = class {
 	tokens;
 	request;
 	sampler;
@@ -965,7 +965,7 @@ var Be = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e) {
-		this.request = e, this.tokens = [...e.promptIds], this.sampler = new Re(e.params, e.promptIds, e.constraint);
+		this.request = e, this.tokens = [...e.promptIds], this.sampler = new ht(e.params, e.promptIds, e.constraint);
 	}
 	get numPromptTokens() {
 		return this.request.promptIds.length;
@@ -1006,7 +1006,7 @@ var Be = class {
 	}
 };
 // src/engine/turn.ts
-function Ve() {
+function yt() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1015,7 +1015,7 @@ function Ve() {
 	});
 }
 // src/engine/engine.ts
-var He = class {
+var bt = class {
 	context;
 	#e;
 	#t;
@@ -1027,11 +1027,11 @@ var He = class {
 	constructor(t, { context: n, eosIds: r = [], chunkTokens: i } = {}) {
 		let { info: a, numPages: o } = t, s = Math.min(a.maxPosition, o * a.pageTokens);
 		if (this.context = n ?? s, !(this.context >= 2 && this.context <= s)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${s}.`, { why: `The model takes ${a.maxPosition}, and there are ${o} pages of ${a.pageTokens}.` });
-		this.#e = t, this.#t = new Set(r), this.#r = I(this.context, a.pageTokens), this.#n = new he(a, new me(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
+		this.#e = t, this.#t = new Set(r), this.#r = ke(this.context, a.pageTokens), this.#n = new Ne(a, new Ae(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
 	}
 	generate(e) {
 		this.#c(e);
-		let t = new Be(e), n = () => this.#f(t, "cancelled"), r = new _e(n);
+		let t = new vt(e), n = () => this.#f(t, "cancelled"), r = new Ie(n);
 		return this.#i.set(t, r), this.#n.add(t), e.signal?.addEventListener("abort", n, { once: !0 }), e.signal?.aborted === !0 && n(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), r;
 	}
 	async close() {
@@ -1047,10 +1047,10 @@ var He = class {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: I(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: ke(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = z([{
+				let o = Math.min(n, e.length - r), s = Pe([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -1087,17 +1087,17 @@ var He = class {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = ge(this.#n.schedule());
+				let t = Fe(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
-				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#f(e, "error", $(t)));
+				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#f(e, "error", xt(t)));
 			}
-			await Ve();
+			await yt();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(R), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(z(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Me), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Pe(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -1112,7 +1112,7 @@ var He = class {
 			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = e.numOutputTokens === r.maxTokens || e.tokens.length >= this.context;
 			a || o ? this.#f(e, a ? "stop" : "length", void 0, i) : this.#i.get(e).push(i);
 		} catch (t) {
-			this.#f(e, "error", $(t));
+			this.#f(e, "error", xt(t));
 		}
 	}
 	#f(e, t, n, r = {}) {
@@ -1124,5 +1124,3706 @@ var He = class {
 			...n && { error: n }
 		}), i.end());
 	}
-}, $ = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) });
-export { He as Engine, e as HearthError, P as Model, N as Session, n as fetchedFiles, t as filesOf, m as hasFeature, ue as loadBundle, Ae as samplingParams };
+}, xt = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), St = Object.defineProperty, Ct = (e, t, n) => t in e ? St(e, t, {
+	enumerable: !0,
+	configurable: !0,
+	writable: !0,
+	value: n
+}) : e[t] = n, wt = (e, t, n) => (Ct(e, typeof t == "symbol" ? t : t + "", n), n), x = Object.freeze({
+	Text: "Text",
+	NumericLiteral: "NumericLiteral",
+	StringLiteral: "StringLiteral",
+	Identifier: "Identifier",
+	Equals: "Equals",
+	OpenParen: "OpenParen",
+	CloseParen: "CloseParen",
+	OpenStatement: "OpenStatement",
+	CloseStatement: "CloseStatement",
+	OpenExpression: "OpenExpression",
+	CloseExpression: "CloseExpression",
+	OpenSquareBracket: "OpenSquareBracket",
+	CloseSquareBracket: "CloseSquareBracket",
+	OpenCurlyBracket: "OpenCurlyBracket",
+	CloseCurlyBracket: "CloseCurlyBracket",
+	Comma: "Comma",
+	Dot: "Dot",
+	Colon: "Colon",
+	Pipe: "Pipe",
+	CallOperator: "CallOperator",
+	AdditiveBinaryOperator: "AdditiveBinaryOperator",
+	MultiplicativeBinaryOperator: "MultiplicativeBinaryOperator",
+	ExponentiationBinaryOperator: "ExponentiationBinaryOperator",
+	ComparisonBinaryOperator: "ComparisonBinaryOperator",
+	UnaryOperator: "UnaryOperator",
+	Comment: "Comment"
+}), S = class {
+	constructor(e, t) {
+		this.value = e, this.type = t;
+	}
+};
+function Tt(e) {
+	return /\w/.test(e);
+}
+function C(e) {
+	return /[0-9]/.test(e);
+}
+function Et(e) {
+	return /\s/.test(e);
+}
+var Dt = [
+	["{%", x.OpenStatement],
+	["%}", x.CloseStatement],
+	["{{", x.OpenExpression],
+	["}}", x.CloseExpression],
+	["(", x.OpenParen],
+	[")", x.CloseParen],
+	["{", x.OpenCurlyBracket],
+	["}", x.CloseCurlyBracket],
+	["[", x.OpenSquareBracket],
+	["]", x.CloseSquareBracket],
+	[",", x.Comma],
+	[".", x.Dot],
+	[":", x.Colon],
+	["|", x.Pipe],
+	["<=", x.ComparisonBinaryOperator],
+	[">=", x.ComparisonBinaryOperator],
+	["==", x.ComparisonBinaryOperator],
+	["!=", x.ComparisonBinaryOperator],
+	["<", x.ComparisonBinaryOperator],
+	[">", x.ComparisonBinaryOperator],
+	["+", x.AdditiveBinaryOperator],
+	["-", x.AdditiveBinaryOperator],
+	["~", x.AdditiveBinaryOperator],
+	["**", x.ExponentiationBinaryOperator],
+	["*", x.MultiplicativeBinaryOperator],
+	["//", x.MultiplicativeBinaryOperator],
+	["/", x.MultiplicativeBinaryOperator],
+	["%", x.MultiplicativeBinaryOperator],
+	["=", x.Equals]
+], Ot = /* @__PURE__ */ new Map([
+	["n", "\n"],
+	["t", "	"],
+	["r", "\r"],
+	["b", "\b"],
+	["f", "\f"],
+	["v", "\v"],
+	["'", "'"],
+	["\"", "\""],
+	["\\", "\\"]
+]);
+function kt(e, t = {}) {
+	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
+}
+function At(e, t = {}) {
+	let n = [], r = kt(e, t), i = 0, a = 0, o = (e) => {
+		let t = "";
+		for (; e(r[i]);) if (r[i] === "\\") {
+			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
+			let e = r[i++];
+			if (e === "x" || e === "u") {
+				let n = e === "x" ? 2 : 4, a = r.slice(i, i + n);
+				if (a.length !== n || /[^0-9a-f]/i.test(a)) throw SyntaxError(`Invalid hexadecimal escape sequence: \\${e}${a}`);
+				t += String.fromCharCode(parseInt(a, 16)), i += n;
+				continue;
+			}
+			let n = Ot.get(e);
+			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
+			t += n;
+		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
+		return t;
+	}, s = () => {
+		let e = n.at(-1);
+		e && e.type === x.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+	}, c = () => {
+		for (; i < r.length && Et(r[i]);) ++i;
+	};
+	main: for (; i < r.length;) {
+		let e = n.at(-1)?.type;
+		if (e === void 0 || e === x.CloseStatement || e === x.CloseExpression || e === x.Comment) {
+			let e = "";
+			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
+			if (e.length > 0) {
+				n.push(new S(e, x.Text));
+				continue;
+			}
+		}
+		if (r[i] === "{" && r[i + 1] === "#") {
+			i += 2;
+			let e = r[i] === "-";
+			e && ++i;
+			let t = "";
+			for (; r[i] !== "#" || r[i + 1] !== "}";) {
+				if (i + 2 >= r.length) throw SyntaxError("Missing end of comment tag");
+				t += r[i++];
+			}
+			let a = t.endsWith("-");
+			a && (t = t.slice(0, -1)), e && s(), n.push(new S(t, x.Comment)), i += 2, a && c();
+			continue;
+		}
+		if (r.slice(i, i + 3) === "{%-") {
+			s(), n.push(new S("{%", x.OpenStatement)), i += 3;
+			continue;
+		}
+		if (r.slice(i, i + 3) === "{{-") {
+			s(), n.push(new S("{{", x.OpenExpression)), a = 0, i += 3;
+			continue;
+		}
+		if (o(Et), r.slice(i, i + 3) === "-%}") {
+			n.push(new S("%}", x.CloseStatement)), i += 3, c();
+			continue;
+		}
+		if (r.slice(i, i + 3) === "-}}") {
+			n.push(new S("}}", x.CloseExpression)), i += 3, c();
+			continue;
+		}
+		let t = r[i];
+		if (t === "-" || t === "+") {
+			let e = n.at(-1)?.type;
+			if (e === x.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			switch (e) {
+				case x.Identifier:
+				case x.NumericLiteral:
+				case x.StringLiteral:
+				case x.CloseParen:
+				case x.CloseSquareBracket: break;
+				default: {
+					++i;
+					let e = o(C);
+					if (e.length > 0 && r[i] === "." && C(r[i + 1])) {
+						++i;
+						let t = o(C);
+						e = `${e}.${t}`;
+					}
+					n.push(new S(`${t}${e}`, e.length > 0 ? x.NumericLiteral : x.UnaryOperator));
+					continue;
+				}
+			}
+		}
+		for (let [e, t] of Dt) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new S(e, t)), t === x.OpenExpression ? a = 0 : t === x.OpenCurlyBracket ? ++a : t === x.CloseCurlyBracket && --a, i += e.length;
+			continue main;
+		}
+		if (t === "'" || t === "\"") {
+			++i;
+			let e = o((e) => e !== t);
+			n.push(new S(e, x.StringLiteral)), ++i;
+		} else if (C(t)) {
+			let e = o(C);
+			if (n.at(-1)?.type !== x.Dot && r[i] === "." && C(r[i + 1])) {
+				++i;
+				let t = o(C);
+				e = `${e}.${t}`;
+			}
+			n.push(new S(e, x.NumericLiteral));
+		} else if (Tt(t)) {
+			let e = o(Tt);
+			n.push(new S(e, x.Identifier));
+		} else throw SyntaxError(`Unexpected character: ${t}`);
+	}
+	return n;
+}
+var w = class {
+	type = "Statement";
+}, jt = class extends w {
+	constructor(e) {
+		super(), this.body = e;
+	}
+	type = "Program";
+}, Mt = class extends w {
+	constructor(e, t, n) {
+		super(), this.test = e, this.body = t, this.alternate = n;
+	}
+	type = "If";
+}, Nt = class extends w {
+	constructor(e, t, n, r) {
+		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
+	}
+	type = "For";
+}, Pt = class extends w {
+	type = "Break";
+}, Ft = class extends w {
+	type = "Continue";
+}, It = class extends w {
+	constructor(e, t, n) {
+		super(), this.assignee = e, this.value = t, this.body = n;
+	}
+	type = "Set";
+}, Lt = class extends w {
+	constructor(e, t, n) {
+		super(), this.name = e, this.args = t, this.body = n;
+	}
+	type = "Macro";
+}, Rt = class extends w {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Comment";
+}, T = class extends w {
+	type = "Expression";
+}, zt = class extends T {
+	constructor(e, t, n) {
+		super(), this.object = e, this.property = t, this.computed = n;
+	}
+	type = "MemberExpression";
+}, Bt = class extends T {
+	constructor(e, t) {
+		super(), this.callee = e, this.args = t;
+	}
+	type = "CallExpression";
+}, E = class extends T {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Identifier";
+}, D = class extends T {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Literal";
+}, Vt = class extends D {
+	type = "IntegerLiteral";
+}, Ht = class extends D {
+	type = "FloatLiteral";
+}, Ut = class extends D {
+	type = "StringLiteral";
+}, Wt = class extends D {
+	type = "ArrayLiteral";
+}, Gt = class extends D {
+	type = "TupleLiteral";
+}, Kt = class extends D {
+	type = "ObjectLiteral";
+}, qt = class extends T {
+	constructor(e, t, n) {
+		super(), this.operator = e, this.left = t, this.right = n;
+	}
+	type = "BinaryExpression";
+}, Jt = class extends T {
+	constructor(e, t) {
+		super(), this.operand = e, this.filter = t;
+	}
+	type = "FilterExpression";
+}, Yt = class extends w {
+	constructor(e, t) {
+		super(), this.filter = e, this.body = t;
+	}
+	type = "FilterStatement";
+}, Xt = class extends T {
+	constructor(e, t) {
+		super(), this.lhs = e, this.test = t;
+	}
+	type = "SelectExpression";
+}, Zt = class extends T {
+	constructor(e, t, n) {
+		super(), this.operand = e, this.negate = t, this.test = n;
+	}
+	type = "TestExpression";
+}, Qt = class extends T {
+	constructor(e, t) {
+		super(), this.operator = e, this.argument = t;
+	}
+	type = "UnaryExpression";
+}, $t = class extends T {
+	constructor(e = void 0, t = void 0, n = void 0) {
+		super(), this.start = e, this.stop = t, this.step = n;
+	}
+	type = "SliceExpression";
+}, en = class extends T {
+	constructor(e, t) {
+		super(), this.key = e, this.value = t;
+	}
+	type = "KeywordArgumentExpression";
+}, tn = class extends T {
+	constructor(e) {
+		super(), this.argument = e;
+	}
+	type = "SpreadExpression";
+}, nn = class extends T {
+	constructor(e) {
+		super(), this.argument = e;
+	}
+	type = "KeywordSpreadExpression";
+}, rn = class extends w {
+	constructor(e, t, n) {
+		super(), this.call = e, this.callerArgs = t, this.body = n;
+	}
+	type = "CallStatement";
+}, an = class extends T {
+	constructor(e, t, n) {
+		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
+	}
+	type = "Ternary";
+};
+function on(e) {
+	let t = new jt([]), n = 0;
+	function r(t, r) {
+		let i = e[n++];
+		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
+		return i;
+	}
+	function i(e) {
+		if (!c(e)) throw SyntaxError(`Expected ${e}`);
+		++n;
+	}
+	function a() {
+		switch (e[n].type) {
+			case x.Comment: return new Rt(e[n++].value);
+			case x.Text: return l();
+			case x.OpenStatement: return u();
+			case x.OpenExpression: return d();
+			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
+		}
+	}
+	function o(...t) {
+		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
+	}
+	function s(...t) {
+		return e[n]?.type === x.OpenStatement && e[n + 1]?.type === x.Identifier && t.includes(e[n + 1]?.value);
+	}
+	function c(...t) {
+		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
+	}
+	function l() {
+		return new Ut(r(x.Text, "Expected text token").value);
+	}
+	function u() {
+		if (r(x.OpenStatement, "Expected opening statement token"), e[n].type !== x.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		let t = e[n].value, c;
+		switch (t) {
+			case "set":
+				++n, c = f();
+				break;
+			case "if":
+				++n, c = p(), r(x.OpenStatement, "Expected {% token"), i("endif"), r(x.CloseStatement, "Expected %} token");
+				break;
+			case "macro":
+				++n, c = ee(), r(x.OpenStatement, "Expected {% token"), i("endmacro"), r(x.CloseStatement, "Expected %} token");
+				break;
+			case "for":
+				++n, c = ne(), r(x.OpenStatement, "Expected {% token"), i("endfor"), r(x.CloseStatement, "Expected %} token");
+				break;
+			case "call": {
+				++n;
+				let e = null;
+				o(x.OpenParen) && (e = le("parameters"));
+				let t = y();
+				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
+				let l = le("call");
+				r(x.CloseStatement, "Expected closing statement token");
+				let u = [];
+				for (; !s("endcall");) u.push(a());
+				r(x.OpenStatement, "Expected '{%'"), i("endcall"), r(x.CloseStatement, "Expected closing statement token"), c = new rn(new Bt(t, l), e, u);
+				break;
+			}
+			case "break":
+				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Pt();
+				break;
+			case "continue":
+				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Ft();
+				break;
+			case "filter": {
+				++n;
+				let e = y();
+				e instanceof E && o(x.OpenParen) && (e = g(e)), r(x.CloseStatement, "Expected closing statement token");
+				let t = [];
+				for (; !s("endfilter");) t.push(a());
+				r(x.OpenStatement, "Expected '{%'"), i("endfilter"), r(x.CloseStatement, "Expected '%}'"), c = new Yt(e, t);
+				break;
+			}
+			default: throw SyntaxError(`Unknown statement type: ${t}`);
+		}
+		return c;
+	}
+	function d() {
+		r(x.OpenExpression, "Expected opening expression token");
+		let e = m();
+		return r(x.CloseExpression, "Expected closing expression token"), e;
+	}
+	function f() {
+		let e = te(), t = null, c = [];
+		if (o(x.Equals)) ++n, t = te();
+		else {
+			for (r(x.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(x.OpenStatement, "Expected {% token"), i("endset");
+		}
+		return r(x.CloseStatement, "Expected closing statement token"), new It(e, t, c);
+	}
+	function p() {
+		let e = m();
+		r(x.CloseStatement, "Expected closing statement token");
+		let t = [], i = [];
+		for (; !s("elif", "else", "endif");) t.push(a());
+		if (s("elif")) {
+			++n, ++n;
+			let e = p();
+			i.push(e);
+		} else if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Mt(e, t, i);
+	}
+	function ee() {
+		let e = y();
+		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
+		let t = le("parameters");
+		r(x.CloseStatement, "Expected closing statement token");
+		let n = [];
+		for (; !s("endmacro");) n.push(a());
+		return new Lt(e, t, n);
+	}
+	function te(e = !1) {
+		let t = e ? y : m, r = [t()], i = o(x.Comma);
+		for (; i && (++n, r.push(t()), o(x.Comma)););
+		return i ? new Gt(r) : r[0];
+	}
+	function ne() {
+		let e = te(!0);
+		if (!(e instanceof E || e instanceof Gt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
+		++n;
+		let t = m();
+		r(x.CloseStatement, "Expected closing statement token");
+		let i = [];
+		for (; !s("endfor", "else");) i.push(a());
+		let o = [];
+		if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new Nt(e, t, i, o);
+	}
+	function m() {
+		return re();
+	}
+	function re() {
+		let e = ie();
+		if (c("if")) {
+			++n;
+			let t = ie();
+			return c("else") ? (++n, new an(t, e, re())) : new Xt(e, t);
+		}
+		return e;
+	}
+	function ie() {
+		let t = ae();
+		for (; c("or");) {
+			let r = e[n];
+			++n;
+			let i = ae();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function ae() {
+		let t = h();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
+			let i = h();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function h() {
+		let t;
+		for (; c("not");) {
+			let r = e[n];
+			++n, t = new Qt(r, h());
+		}
+		return t ?? oe();
+	}
+	function oe() {
+		let t = se();
+		for (;;) {
+			let r;
+			if (c("not", "in")) r = new S("not in", x.Identifier), n += 2;
+			else if (c("in")) r = e[n++];
+			else if (o(x.ComparisonBinaryOperator)) r = e[n++];
+			else break;
+			let i = se();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function se() {
+		let t = pe();
+		for (; o(x.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = pe();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function ce() {
+		let e = fe(y());
+		return o(x.OpenParen) ? g(e) : e;
+	}
+	function g(e) {
+		let t = new Bt(e, le("call"));
+		return t = fe(t), o(x.OpenParen) && (t = g(t)), t;
+	}
+	function le(e) {
+		r(x.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ue(e);
+		return r(x.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	}
+	function ue(t) {
+		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
+		for (; !o(x.CloseParen);) {
+			let c = o(x.ExponentiationBinaryOperator), l = o(x.MultiplicativeBinaryOperator) && e[n].value === "*";
+			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
+			if (c) {
+				if (++n, r.push(new nn(m())), o(x.Comma) && ++n, !o(x.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				break;
+			}
+			let u;
+			if (l) {
+				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
+				s = !0, ++n, u = new tn(m());
+			} else {
+				if (u = m(), o(x.Equals)) {
+					if (++n, !(u instanceof E)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = m();
+					u = new en(u, e);
+				}
+				if (t === "parameters") {
+					if (!(u instanceof E || u instanceof en)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof E ? u.value : u.key.value;
+					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
+					i.add(e);
+				}
+				if (u instanceof en) a = !0;
+				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
+				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
+			}
+			r.push(u), o(x.Comma) && ++n;
+		}
+		return r;
+	}
+	function de() {
+		let e = [], t = !1;
+		for (; !o(x.CloseSquareBracket);) o(x.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(m()), o(x.Colon) && (++n, t = !0));
+		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
+		if (t) {
+			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
+			return new $t(...e);
+		}
+		return e[0];
+	}
+	function fe(t) {
+		for (; o(x.Dot) || o(x.OpenSquareBracket);) {
+			let i = e[n];
+			++n;
+			let a, o = i.type === x.OpenSquareBracket;
+			if (o) a = de(), r(x.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new zt(t, a, o);
+		}
+		return t;
+	}
+	function pe() {
+		let t = _();
+		for (; o(x.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = _();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function _() {
+		let t = v();
+		for (; o(x.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = v();
+			t = new qt(r, t, i);
+		}
+		return t;
+	}
+	function v() {
+		let e = me();
+		for (; c("is");) {
+			++n;
+			let t = c("not");
+			t && ++n;
+			let r = y();
+			if (!(r instanceof E)) throw SyntaxError("Expected identifier for the test");
+			e = new Zt(e, t, r);
+		}
+		return e;
+	}
+	function me() {
+		let e = he();
+		for (; o(x.Pipe);) {
+			++n;
+			let t = y();
+			if (!(t instanceof E)) throw SyntaxError("Expected identifier for the filter");
+			o(x.OpenParen) && (t = g(t)), e = new Jt(e, t);
+		}
+		return e;
+	}
+	function he() {
+		let t = e[n];
+		if (t && (t.type === x.UnaryOperator || t.type === x.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+			let t = e[n++];
+			return new Qt(t, he());
+		}
+		return ce();
+	}
+	function y() {
+		let t = e[n++];
+		switch (t.type) {
+			case x.NumericLiteral: {
+				let e = t.value;
+				return e.includes(".") ? new Ht(Number(e)) : new Vt(Number(e));
+			}
+			case x.StringLiteral: {
+				let r = t.value;
+				for (; o(x.StringLiteral);) r += e[n++].value;
+				return new Ut(r);
+			}
+			case x.Identifier: return new E(t.value);
+			case x.OpenParen: {
+				let e = te();
+				return r(x.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			}
+			case x.OpenSquareBracket: {
+				let e = [];
+				for (; !o(x.CloseSquareBracket);) e.push(m()), o(x.Comma) && ++n;
+				return ++n, new Wt(e);
+			}
+			case x.OpenCurlyBracket: {
+				let e = /* @__PURE__ */ new Map();
+				for (; !o(x.CloseCurlyBracket);) {
+					let t = m();
+					r(x.Colon, "Expected colon between key and value in object literal");
+					let i = m();
+					e.set(t, i), o(x.Comma) && ++n;
+				}
+				return ++n, new Kt(e);
+			}
+			default: throw SyntaxError(`Unexpected token: ${t.type}`);
+		}
+	}
+	for (; n < e.length;) t.body.push(a());
+	return t;
+}
+function sn(e, t, n = 1) {
+	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
+	let r = [];
+	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
+	else for (let i = e; i > t; i += n) r.push(i);
+	return r;
+}
+function cn(e, t, n, r = 1) {
+	let i = Math.sign(r);
+	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
+	let a = [];
+	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
+	return a;
+}
+function ln(e) {
+	return e.replace(/\b\w/g, (e) => e.toUpperCase());
+}
+function un(e) {
+	return dn(/* @__PURE__ */ new Date(), e);
+}
+function dn(e, t) {
+	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
+	return t.replace(/%[YmdbBHM%]/g, (t) => {
+		switch (t) {
+			case "%Y": return e.getFullYear().toString();
+			case "%m": return i(e.getMonth() + 1);
+			case "%d": return i(e.getDate());
+			case "%b": return r.format(e);
+			case "%B": return n.format(e);
+			case "%H": return i(e.getHours());
+			case "%M": return i(e.getMinutes());
+			case "%%": return "%";
+			default: return t;
+		}
+	});
+}
+function fn(e) {
+	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+function pn(e, t, n, r) {
+	if (r === 0) return e;
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(fn(t), "gu");
+	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
+}
+var mn = class extends Error {}, hn = class extends Error {}, gn = /* @__PURE__ */ new Map(), O = class {
+	type = "RuntimeValue";
+	value;
+	get builtins() {
+		return gn;
+	}
+	constructor(e = void 0) {
+		this.value = e;
+	}
+	__bool__() {
+		return new M(!!this.value);
+	}
+	toString() {
+		return String(this.value);
+	}
+}, k = class extends O {
+	type = "IntegerValue";
+}, A = class extends O {
+	type = "FloatValue";
+	toString() {
+		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
+	}
+}, j = class extends O {
+	type = "StringValue";
+	_builtins;
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([
+			["upper", new L(() => new j(this.value.toUpperCase()))],
+			["lower", new L(() => new j(this.value.toLowerCase()))],
+			["strip", new L(() => new j(this.value.trim()))],
+			["title", new L(() => new j(ln(this.value)))],
+			["capitalize", new L(() => new j(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new k(this.value.length)],
+			["rstrip", new L(() => new j(this.value.trimEnd()))],
+			["lstrip", new L(() => new j(this.value.trimStart()))],
+			["startswith", new L((e) => {
+				if (e.length === 0) throw Error("startswith() requires at least one argument");
+				let t = e[0];
+				if (t instanceof j) return new M(this.value.startsWith(t.value));
+				if (t instanceof I) {
+					for (let e of t.value) {
+						if (!(e instanceof j)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new M(!0);
+					}
+					return new M(!1);
+				}
+				throw Error("startswith() argument must be a string or tuple of strings");
+			})],
+			["endswith", new L((e) => {
+				if (e.length === 0) throw Error("endswith() requires at least one argument");
+				let t = e[0];
+				if (t instanceof j) return new M(this.value.endsWith(t.value));
+				if (t instanceof I) {
+					for (let e of t.value) {
+						if (!(e instanceof j)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new M(!0);
+					}
+					return new M(!1);
+				}
+				throw Error("endswith() argument must be a string or tuple of strings");
+			})],
+			["split", new L((e) => {
+				let t = e[0] ?? new R();
+				if (!(t instanceof j || t instanceof R)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new k(-1);
+				if (!(n instanceof k)) throw Error("maxsplit argument must be a number");
+				let r = [];
+				if (t instanceof R) {
+					let e = this.value.trimStart();
+					for (let { 0: t, index: i } of e.matchAll(/\S+/g)) {
+						if (n.value !== -1 && r.length >= n.value && i !== void 0) {
+							r.push(t + e.slice(i + t.length));
+							break;
+						}
+						r.push(t);
+					}
+				} else {
+					if (t.value === "") throw Error("empty separator");
+					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
+				}
+				return new I(r.map((e) => new j(e)));
+			})],
+			["replace", new L((e) => {
+				if (e.length < 2) throw Error("replace() requires at least two arguments");
+				let t = e[0], n = e[1];
+				if (!(t instanceof j && n instanceof j)) throw Error("replace() arguments must be strings");
+				let r;
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new R() : e[2] : new R(), !(r instanceof k || r instanceof R)) throw Error("replace() count argument must be a number or null");
+				return new j(pn(this.value, t.value, n.value, r.value));
+			})]
+		]);
+	}
+}, M = class extends O {
+	type = "BooleanValue";
+}, _n = /[\x7f-\uffff]/g;
+function vn(e) {
+	return e.replace(_n, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+function N(e, t = {}, n = 0, r = !0) {
+	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
+	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
+		case "NullValue": return "null";
+		case "UndefinedValue": return r ? "null" : "undefined";
+		case "IntegerValue":
+		case "FloatValue":
+		case "BooleanValue": return JSON.stringify(e.value);
+		case "StringValue": {
+			let t = JSON.stringify(e.value);
+			return a && (t = vn(t)), t;
+		}
+		case "ArrayValue":
+		case "NamespaceValue":
+		case "ObjectValue": {
+			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
+			if (e.type === "ArrayValue") {
+				let a = e.value.map((e) => N(e, t, n + 1, r));
+				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
+			}
+			{
+				let o = Array.from(e.value.entries());
+				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
+				let f = o.map(([e, o]) => {
+					let s = JSON.stringify(e);
+					a && (s = vn(s));
+					let c = `${s}${l}${N(o, t, n + 1, r)}`;
+					return i ? `${d}${c}` : c;
+				});
+				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
+			}
+		}
+		default: throw Error(`Cannot convert to JSON: ${e.type}`);
+	}
+}
+var P = class extends O {
+	type = "ObjectValue";
+	_builtins;
+	__bool__() {
+		return new M(this.value.size > 0);
+	}
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([
+			["get", new L(([e, t]) => {
+				if (!(e instanceof j)) throw Error(`Object key must be a string: got ${e.type}`);
+				return this.value.get(e.value) ?? t ?? new R();
+			})],
+			["items", new L(() => this.items())],
+			["keys", new L(() => this.keys())],
+			["values", new L(() => this.values())],
+			["dictsort", new L((e) => {
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof F ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new M(!1);
+				if (!(r instanceof M)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new j("key");
+				if (!(i instanceof j)) throw Error("by must be a string");
+				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
+				let a = n.at(2) ?? t.get("reverse") ?? new M(!1);
+				if (!(a instanceof M)) throw Error("reverse must be a boolean");
+				return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = On(o, s, r.value);
+					return a.value ? -c : c;
+				}));
+			})]
+		]);
+	}
+	items() {
+		return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])));
+	}
+	keys() {
+		return new I(Array.from(this.value.keys()).map((e) => new j(e)));
+	}
+	values() {
+		return new I(Array.from(this.value.values()));
+	}
+	toString() {
+		return N(this, {}, 0, !1);
+	}
+}, F = class extends P {
+	type = "KeywordArgumentsValue";
+}, yn = class extends O {
+	type = "NamespaceValue";
+	toString() {
+		return N(this, {}, 0, !1);
+	}
+}, I = class extends O {
+	type = "ArrayValue";
+	_builtins;
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new k(this.value.length)]]);
+	}
+	__bool__() {
+		return new M(this.value.length > 0);
+	}
+	toString() {
+		return N(this, {}, 0, !1);
+	}
+}, bn = class extends I {
+	type = "TupleValue";
+}, L = class extends O {
+	type = "FunctionValue";
+}, R = class extends O {
+	type = "NullValue";
+}, z = class extends O {
+	type = "UndefinedValue";
+};
+function xn(e) {
+	let t;
+	if (e instanceof I ? t = e.value : e instanceof j && (t = Array.from(e.value, (e) => new j(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	let [n, r] = t;
+	if (!(n instanceof j)) throw Error("namespace keys must be strings");
+	return [n, r];
+}
+var Sn = class {
+	constructor(e) {
+		this.parent = e;
+	}
+	variables = /* @__PURE__ */ new Map([["namespace", new L((e) => {
+		let t = e.slice(), n;
+		if (t.at(-1) instanceof F && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		let r = /* @__PURE__ */ new Map();
+		if (t.length === 1) {
+			let e = t[0];
+			if (e instanceof P) for (let [t, n] of e.value) r.set(t, n);
+			else if (e instanceof I) for (let t of e.value) {
+				let [e, n] = xn(t);
+				r.set(e.value, n);
+			}
+			else throw Error(`'${e.type}' object is not iterable`);
+		}
+		if (n) for (let [e, t] of n.value) r.set(e, t);
+		return new yn(r);
+	})]]);
+	tests = Sn.TESTS;
+	set(e, t) {
+		return this.declareVariable(e, Nn(t));
+	}
+	declareVariable(e, t) {
+		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
+		return this.variables.set(e, t), t;
+	}
+	setVariable(e, t) {
+		return this.variables.set(e, t), t;
+	}
+	resolve(e) {
+		if (this.variables.has(e)) return this;
+		if (this.parent) return this.parent.resolve(e);
+		throw Error(`Unknown variable: ${e}`);
+	}
+	lookupVariable(e) {
+		try {
+			return this.resolve(e).variables.get(e) ?? new z();
+		} catch {
+			return new z();
+		}
+	}
+}, B = Sn;
+wt(B, "TESTS", /* @__PURE__ */ new Map([
+	["boolean", (e) => e.type === "BooleanValue"],
+	["callable", (e) => e instanceof L],
+	["odd", (e) => {
+		if (!(e instanceof k)) throw Error(`cannot odd on ${e.type}`);
+		return e.value % 2 != 0;
+	}],
+	["even", (e) => {
+		if (!(e instanceof k)) throw Error(`cannot even on ${e.type}`);
+		return e.value % 2 == 0;
+	}],
+	["false", (e) => e.type === "BooleanValue" && !e.value],
+	["true", (e) => e.type === "BooleanValue" && e.value],
+	["none", (e) => e.type === "NullValue"],
+	["string", (e) => e.type === "StringValue"],
+	["number", (e) => e instanceof k || e instanceof A],
+	["integer", (e) => e instanceof k],
+	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
+	["mapping", (e) => e instanceof P],
+	["sequence", (e) => e instanceof I || e instanceof P || e instanceof j],
+	["lower", (e) => {
+		let t = e.value;
+		return e.type === "StringValue" && t === t.toLowerCase();
+	}],
+	["upper", (e) => {
+		let t = e.value;
+		return e.type === "StringValue" && t === t.toUpperCase();
+	}],
+	["none", (e) => e.type === "NullValue"],
+	["defined", (e) => e.type !== "UndefinedValue"],
+	["undefined", (e) => e.type === "UndefinedValue"],
+	["equalto", (e, t) => e.value === t.value],
+	["eq", (e, t) => e.value === t.value]
+]));
+function Cn(e) {
+	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
+		throw Error(e);
+	}), e.set("range", sn), e.set("strftime_now", un), e.set("True", !0), e.set("False", !1), e.set("None", null);
+}
+function wn(e) {
+	return e instanceof P || e instanceof yn;
+}
+function Tn(e) {
+	return e instanceof k || e instanceof A || e instanceof M;
+}
+function En(e) {
+	return e instanceof M ? Number(e.value) : e.value;
+}
+function Dn(e, t) {
+	let n = t.split("."), r = e;
+	for (let e of n) if (wn(r)) r = r.value.get(e) ?? new z();
+	else if (r instanceof I) {
+		let t = parseInt(e, 10);
+		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
+		else return new z();
+	} else return new z();
+	return r;
+}
+function On(e, t, n = !1) {
+	if (e instanceof R && t instanceof R) return 0;
+	if (e instanceof R || t instanceof R) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (e instanceof z && t instanceof z) return 0;
+	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (Tn(e) && Tn(t)) {
+		let n = En(e), r = En(t);
+		return n < r ? -1 : +(n > r);
+	}
+	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
+	switch (e.type) {
+		case "StringValue": {
+			let r = e.value, i = t.value;
+			return n || (r = r.toLowerCase(), i = i.toLowerCase()), r < i ? -1 : +(r > i);
+		}
+		default: throw Error(`Cannot compare type: ${e.type}`);
+	}
+}
+function kn(e) {
+	if (e.type === "Identifier") return { name: e.value };
+	let t = e;
+	return {
+		name: t.key.value,
+		defaultValue: t.value
+	};
+}
+function An(e) {
+	return e === "kwargs" || e === "varargs";
+}
+function jn(e, t) {
+	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
+		An(e) && n.add(e);
+	}, a = (e) => {
+		if (e.type === "Identifier") i(e.value);
+		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
+	}, o = (e) => {
+		i(kn(e).name);
+	}, s = (e) => {
+		for (let t of e) {
+			let e = kn(t);
+			e.defaultValue && l(e.defaultValue);
+		}
+	}, c = (e) => {
+		e.type === "CallExpression" && l(e.args);
+	}, l = (e) => {
+		if (Array.isArray(e)) for (let t of e) l(t);
+		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
+		else if (e instanceof w) switch (e.type) {
+			case "For": {
+				let t = e;
+				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
+					let e = t.iterable;
+					l(e.lhs), l(t.body), l(t.defaultBlock), l(e.test);
+					return;
+				}
+				l(t.iterable), l(t.body), l(t.defaultBlock);
+				return;
+			}
+			case "Set": {
+				let t = e;
+				a(t.assignee), l(t.value), l(t.body);
+				return;
+			}
+			case "Macro": {
+				let t = e;
+				for (let e of t.args) o(e);
+				s(t.args), l(t.body);
+				return;
+			}
+			case "CallStatement": {
+				let t = e;
+				l(t.call);
+				for (let e of t.callerArgs ?? []) o(e);
+				s(t.callerArgs ?? []), l(t.body);
+				return;
+			}
+			case "FilterStatement": {
+				let t = e;
+				l(t.body), c(t.filter);
+				return;
+			}
+			case "Identifier": {
+				let t = e.value;
+				An(t) && !n.has(t) && r.add(t);
+				return;
+			}
+			case "MemberExpression": {
+				let t = e;
+				l(t.object), t.computed && l(t.property);
+				return;
+			}
+			case "FilterExpression": {
+				let t = e;
+				l(t.operand), c(t.filter);
+				return;
+			}
+			case "TestExpression":
+				l(e.operand);
+				return;
+			case "SelectExpression": {
+				let t = e;
+				l(t.test), l(t.lhs);
+				return;
+			}
+			case "KeywordArgumentExpression":
+				l(e.value);
+				return;
+			default: for (let t of Object.values(e)) l(t);
+		}
+	};
+	for (let t of e) o(t);
+	return l(t), r;
+}
+var Mn = class {
+	global;
+	constructor(e) {
+		this.global = e ?? new B();
+	}
+	run(e) {
+		return this.evaluate(e, this.global);
+	}
+	evaluateBinaryExpression(e, t) {
+		let n = this.evaluate(e.left, t);
+		switch (e.operator.value) {
+			case "and": return n.__bool__().value ? this.evaluate(e.right, t) : n;
+			case "or": return n.__bool__().value ? n : this.evaluate(e.right, t);
+		}
+		let r = this.evaluate(e.right, t);
+		switch (e.operator.value) {
+			case "==": return new M(n.value == r.value);
+			case "!=": return new M(n.value != r.value);
+		}
+		if (n instanceof z || r instanceof z) {
+			if (r instanceof z && ["in", "not in"].includes(e.operator.value)) return new M(e.operator.value === "not in");
+			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
+		}
+		if (n instanceof R || r instanceof R) throw Error("Cannot perform operation on null values");
+		if (e.operator.value === "~") return new j(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Tn(n) && Tn(r)) {
+			let e = En(n), t = En(r);
+			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
+			let i = e ** t;
+			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
+			return n instanceof A || r instanceof A || t < 0 ? new A(i) : new k(i);
+		}
+		if ((n instanceof k || n instanceof A) && (r instanceof k || r instanceof A)) {
+			let t = n.value, i = r.value;
+			switch (e.operator.value) {
+				case "+":
+				case "-":
+				case "*": {
+					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
+					return n instanceof A || r instanceof A ? new A(a) : new k(a);
+				}
+				case "/": return new A(t / i);
+				case "//": {
+					let e = Math.floor(t / i);
+					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+				}
+				case "%": {
+					let e = t % i;
+					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+				}
+				case "<": return new M(t < i);
+				case ">": return new M(t > i);
+				case ">=": return new M(t >= i);
+				case "<=": return new M(t <= i);
+			}
+		} else if (n instanceof I && r instanceof I) switch (e.operator.value) {
+			case "+": return new I(n.value.concat(r.value));
+		}
+		else if (r instanceof I) {
+			let t = r.value.find((e) => e.value === n.value) !== void 0;
+			switch (e.operator.value) {
+				case "in": return new M(t);
+				case "not in": return new M(!t);
+			}
+		}
+		if (n instanceof j || r instanceof j) switch (e.operator.value) {
+			case "+": return new j(n.value.toString() + r.value.toString());
+		}
+		if (n instanceof j && r instanceof j) switch (e.operator.value) {
+			case "in": return new M(r.value.includes(n.value));
+			case "not in": return new M(!r.value.includes(n.value));
+		}
+		if (n instanceof j && r instanceof P) switch (e.operator.value) {
+			case "in": return new M(r.value.has(n.value));
+			case "not in": return new M(!r.value.has(n.value));
+		}
+		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
+	}
+	evaluateArguments(e, t) {
+		let n = [], r = /* @__PURE__ */ new Map(), i = (e, t) => {
+			if (r.has(e)) throw Error(`Got multiple values for keyword argument '${e}'`);
+			r.set(e, t);
+		};
+		for (let r of e) if (r.type === "SpreadExpression") {
+			let e = r, i = this.evaluate(e.argument, t);
+			if (!(i instanceof I)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
+			for (let e of i.value) n.push(e);
+		} else r.type !== "KeywordArgumentExpression" && r.type !== "KeywordSpreadExpression" && n.push(this.evaluate(r, t));
+		for (let n of e) if (n.type === "KeywordArgumentExpression") {
+			let e = n;
+			i(e.key.value, this.evaluate(e.value, t));
+		} else if (n.type === "KeywordSpreadExpression") {
+			let e = n, r = this.evaluate(e.argument, t);
+			if (!(r instanceof P)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			for (let [e, t] of r.value) i(e, t);
+		}
+		return [n, r];
+	}
+	applyFilter(e, t, n) {
+		if (t.type === "Identifier") {
+			let r = t;
+			if (r.value === "safe") return e;
+			if (r.value === "tojson") return new j(N(e, {}));
+			if (e instanceof I) switch (r.value) {
+				case "list": return e;
+				case "first": return e.value[0];
+				case "last": return e.value[e.value.length - 1];
+				case "length": return new k(e.value.length);
+				case "reverse": return new I(e.value.slice().reverse());
+				case "sort": return new I(e.value.slice().sort((e, t) => On(e, t, !1)));
+				case "join": return new j(e.value.map((e) => e.value).join(""));
+				case "string": return new j(N(e, {}, 0, !1));
+				case "unique": {
+					let t = /* @__PURE__ */ new Set(), n = [];
+					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
+					return new I(n);
+				}
+				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
+			}
+			else if (e instanceof j) switch (r.value) {
+				case "length":
+				case "upper":
+				case "lower":
+				case "title":
+				case "capitalize": {
+					let t = e.builtins.get(r.value);
+					if (t instanceof L) return t.value([], n);
+					if (t instanceof k) return t;
+					throw Error(`Unknown StringValue filter: ${r.value}`);
+				}
+				case "trim": return new j(e.value.trim());
+				case "indent": return new j(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "join":
+				case "string": return e;
+				case "int": {
+					let t = parseInt(e.value, 10);
+					return new k(isNaN(t) ? 0 : t);
+				}
+				case "float": {
+					let t = parseFloat(e.value);
+					return new A(isNaN(t) ? 0 : t);
+				}
+				default: throw Error(`Unknown StringValue filter: ${r.value}`);
+			}
+			else if (e instanceof k || e instanceof A) switch (r.value) {
+				case "abs": return e instanceof k ? new k(Math.abs(e.value)) : new A(Math.abs(e.value));
+				case "int": return new k(Math.floor(e.value));
+				case "float": return new A(e.value);
+				case "string": return new j(e.toString());
+				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
+			}
+			else if (e instanceof P) switch (r.value) {
+				case "items": return new I(Array.from(e.value.entries()).map(([e, t]) => new I([new j(e), t])));
+				case "length": return new k(e.value.size);
+				default: {
+					let t = e.builtins.get(r.value);
+					if (t) return t instanceof L ? t.value([], n) : t;
+					throw Error(`Unknown ObjectValue filter: ${r.value}`);
+				}
+			}
+			else if (e instanceof M) switch (r.value) {
+				case "bool": return new M(e.value);
+				case "int": return new k(+!!e.value);
+				case "float": return new A(+!!e.value);
+				case "string": return new j(e.value ? "true" : "false");
+				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
+			}
+			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
+		}
+		if (t.type === "CallExpression") {
+			let r = t;
+			if (r.callee.type !== "Identifier") throw Error(`Unknown filter: ${r.callee.type}`);
+			let i = r.callee.value;
+			if (i === "tojson") {
+				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new R();
+				if (!(i instanceof k || i instanceof R)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new M(!1);
+				if (!(a instanceof M)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new M(!1);
+				if (!(o instanceof M)) throw Error("If set, sort_keys must be a boolean");
+				let s = t.get("separators") ?? new R(), c = null;
+				if (s instanceof I || s instanceof bn) {
+					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
+					let [e, t] = s.value;
+					if (!(e instanceof j) || !(t instanceof j)) throw Error("separators must be a tuple of two strings");
+					c = [e.value, t.value];
+				} else if (!(s instanceof R)) throw Error("If set, separators must be a tuple of two strings");
+				return new j(N(e, {
+					indent: i.value,
+					ensureAscii: a.value,
+					sortKeys: o.value,
+					separators: c
+				}));
+			}
+			if (i === "join") {
+				let t;
+				if (e instanceof j) t = Array.from(e.value);
+				else if (e instanceof I) t = e.value.map((e) => e.value);
+				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new j("");
+				if (!(s instanceof j)) throw Error("separator must be a string");
+				return new j(t.join(s.value));
+			}
+			if (i === "int" || i === "float") {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new k(0) : new A(0));
+				if (e instanceof j) {
+					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
+					return isNaN(t) ? o : i === "int" ? new k(t) : new A(t);
+				}
+				if (e instanceof k || e instanceof A) return e;
+				if (e instanceof M) return i === "int" ? new k(+!!e.value) : new A(+!!e.value);
+				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+			}
+			if (i === "default") {
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new j(""), o = t[1] ?? i.get("boolean") ?? new M(!1);
+				if (!(o instanceof M)) throw Error("`default` filter flag must be a boolean");
+				return e instanceof z || o.value && !e.__bool__().value ? a : e;
+			}
+			if (e instanceof I) {
+				switch (i) {
+					case "sort": {
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new M(!1);
+						if (!(a instanceof M)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new M(!1);
+						if (!(o instanceof M)) throw Error("case_sensitive must be a boolean");
+						let s = t.at(2) ?? i.get("attribute") ?? new R();
+						if (!(s instanceof j || s instanceof k || s instanceof R)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof R ? e : Dn(e, s instanceof k ? String(s.value) : s.value);
+						return new I(e.value.slice().sort((e, t) => {
+							let n = On(c(e), c(t), o.value);
+							return a.value ? -n : n;
+						}));
+					}
+					case "selectattr":
+					case "rejectattr": {
+						let t = i === "selectattr";
+						if (e.value.some((e) => !wn(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
+						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
+						if (o) {
+							let e = n.tests.get(o.value);
+							if (!e) throw Error(`Unknown test: ${o.value}`);
+							c = e;
+						} else c = (...e) => e[0].__bool__().value;
+						return new I(e.value.filter((e) => {
+							let n = e.value.get(a.value), r = n ? c(n, s) : !1;
+							return t ? r : !r;
+						}));
+					}
+					case "map": {
+						let [, t] = this.evaluateArguments(r.args, n);
+						if (t.has("attribute")) {
+							let n = t.get("attribute");
+							if (!(n instanceof j)) throw Error("attribute must be a string");
+							let r = t.get("default");
+							return new I(e.value.map((e) => {
+								if (!wn(e)) throw Error("items in map must be an object");
+								let t = Dn(e, n.value);
+								return t instanceof z ? r ?? new z() : t;
+							}));
+						}
+						throw Error("`map` expressions without `attribute` set are not currently supported.");
+					}
+				}
+				throw Error(`Unknown ArrayValue filter: ${i}`);
+			}
+			if (e instanceof j) {
+				switch (i) {
+					case "indent": {
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new k(4);
+						if (!(a instanceof k)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new M(!1), s = t.at(2) ?? i.get("blank") ?? new M(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new j(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+					}
+					case "replace": {
+						let t = e.builtins.get("replace");
+						if (!(t instanceof L)) throw Error("replace filter not available");
+						let [i, a] = this.evaluateArguments(r.args, n);
+						return t.value([...i, new F(a)], n);
+					}
+				}
+				throw Error(`Unknown StringValue filter: ${i}`);
+			}
+			if (e instanceof P) {
+				let t = e.builtins.get(i);
+				if (t && t instanceof L) {
+					let [e, i] = this.evaluateArguments(r.args, n);
+					return i.size > 0 && e.push(new F(i)), t.value(e, n);
+				}
+				throw Error(`Unknown ObjectValue filter: ${i}`);
+			}
+			throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+		}
+		throw Error(`Unknown filter: ${t.type}`);
+	}
+	evaluateFilterExpression(e, t) {
+		let n = this.evaluate(e.operand, t);
+		return this.applyFilter(n, e.filter, t);
+	}
+	evaluateTestExpression(e, t) {
+		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
+		if (!r) throw Error(`Unknown test: ${e.test.value}`);
+		let i = r(n);
+		return new M(e.negate ? !i : i);
+	}
+	evaluateSelectExpression(e, t) {
+		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new z();
+	}
+	evaluateUnaryExpression(e, t) {
+		let n = this.evaluate(e.argument, t);
+		switch (e.operator.value) {
+			case "not": return new M(!n.__bool__().value);
+			case "+":
+			case "-": {
+				let t = e.operator.value === "-" ? -1 : 1;
+				if (n instanceof k || n instanceof A || n instanceof M) {
+					let e = t * (n instanceof M ? +!!n.value : n.value);
+					return n instanceof A ? new A(e) : new k(e);
+				}
+				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
+			}
+			default: throw SyntaxError(`Unknown operator: ${e.operator.value}`);
+		}
+	}
+	evaluateTernaryExpression(e, t) {
+		return this.evaluate(e.condition, t).__bool__().value ? this.evaluate(e.trueExpr, t) : this.evaluate(e.falseExpr, t);
+	}
+	evalProgram(e, t) {
+		return this.evaluateBlock(e.body, t);
+	}
+	evaluateBlock(e, t) {
+		let n = "";
+		for (let r of e) {
+			let e = this.evaluate(r, t);
+			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
+		}
+		return new j(n);
+	}
+	evaluateIdentifier(e, t) {
+		return t.lookupVariable(e.value);
+	}
+	evaluateCallExpression(e, t) {
+		let [n, r] = this.evaluateArguments(e.args, t);
+		r.size > 0 && n.push(new F(r));
+		let i = this.evaluate(e.callee, t);
+		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
+		return i.value(n, t);
+	}
+	evaluateSliceExpression(e, t, n) {
+		if (!(e instanceof I || e instanceof j)) throw Error("Slice object must be an array or string");
+		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
+		if (!(r instanceof k || r instanceof z)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof k || i instanceof z)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof k || a instanceof z)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof I ? new I(cn(e.value, r.value, i.value, a.value)) : new j(cn(Array.from(e.value), r.value, i.value, a.value).join(""));
+	}
+	evaluateMemberExpression(e, t) {
+		let n = this.evaluate(e.object, t), r;
+		if (e.computed) {
+			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
+			r = this.evaluate(e.property, t);
+		} else r = e.property.type === "IntegerLiteral" ? new k(e.property.value) : new j(e.property.value);
+		let i;
+		if (wn(n)) {
+			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof P ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof I || n instanceof j) {
+			if (r instanceof k) {
+				if (n instanceof j) {
+					let e = n.value.at(r.value);
+					i = e === void 0 ? void 0 : new j(e);
+				} else i = n.value.at(r.value);
+			} else if (r instanceof j) i = n.builtins.get(r.value);
+			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
+		} else {
+			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.builtins.get(r.value);
+		}
+		return i instanceof O ? i : new z();
+	}
+	evaluateSet(e, t) {
+		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
+		if (e.assignee.type === "Identifier") {
+			let r = e.assignee.value;
+			t.setVariable(r, n);
+		} else if (e.assignee.type === "TupleLiteral") {
+			let r = e.assignee;
+			if (!(n instanceof I)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
+			let i = n.value;
+			if (i.length !== r.value.length) throw Error(`Too ${r.value.length > i.length ? "few" : "many"} items to unpack in set`);
+			for (let e = 0; e < r.value.length; ++e) {
+				let n = r.value[e];
+				if (n.type !== "Identifier") throw Error(`Cannot unpack to non-identifier in set: ${n.type}`);
+				t.setVariable(n.value, i[e]);
+			}
+		} else if (e.assignee.type === "MemberExpression") {
+			let r = e.assignee, i = this.evaluate(r.object, t);
+			if (!(i instanceof yn)) throw Error("cannot assign attribute on non-namespace object");
+			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
+			i.value.set(r.property.value, n);
+		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
+		return new R();
+	}
+	evaluateIf(e, t) {
+		let n = this.evaluate(e.test, t);
+		return this.evaluateBlock(n.__bool__().value ? e.body : e.alternate, t);
+	}
+	evaluateFor(e, t) {
+		let n = new B(t), r, i;
+		if (e.iterable.type === "SelectExpression") {
+			let t = e.iterable;
+			i = this.evaluate(t.lhs, n), r = t.test;
+		} else i = this.evaluate(e.iterable, n);
+		if (!(i instanceof I || i instanceof P)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof P && (i = i.keys());
+		let a = [], o = [];
+		for (let t = 0; t < i.value.length; ++t) {
+			let s = new B(n), c = i.value[t], l;
+			if (e.loopvar.type === "Identifier") l = (t) => t.setVariable(e.loopvar.value, c);
+			else if (e.loopvar.type === "TupleLiteral") {
+				let t = e.loopvar;
+				if (c.type !== "ArrayValue") throw Error(`Cannot unpack non-iterable type: ${c.type}`);
+				let n = c;
+				if (t.value.length !== n.value.length) throw Error(`Too ${t.value.length > n.value.length ? "few" : "many"} items to unpack`);
+				l = (e) => {
+					for (let r = 0; r < t.value.length; ++r) {
+						if (t.value[r].type !== "Identifier") throw Error(`Cannot unpack non-identifier type: ${t.value[r].type}`);
+						e.setVariable(t.value[r].value, n.value[r]);
+					}
+				};
+			} else throw Error(`Invalid loop variable(s): ${e.loopvar.type}`);
+			r && (l(s), !this.evaluate(r, s).__bool__().value) || (a.push(c), o.push(l));
+		}
+		let s = "", c = !0;
+		for (let t = 0; t < a.length; ++t) {
+			let r = /* @__PURE__ */ new Map([
+				["index", new k(t + 1)],
+				["index0", new k(t)],
+				["revindex", new k(a.length - t)],
+				["revindex0", new k(a.length - t - 1)],
+				["first", new M(t === 0)],
+				["last", new M(t === a.length - 1)],
+				["length", new k(a.length)],
+				["previtem", t > 0 ? a[t - 1] : new z()],
+				["nextitem", t < a.length - 1 ? a[t + 1] : new z()]
+			]);
+			n.setVariable("loop", new P(r)), o[t](n);
+			try {
+				let t = this.evaluateBlock(e.body, n);
+				s += t.value;
+			} catch (e) {
+				if (e instanceof hn) continue;
+				if (e instanceof mn) break;
+				throw e;
+			}
+			c = !1;
+		}
+		if (c) {
+			let t = this.evaluateBlock(e.defaultBlock, n);
+			s += t.value;
+		}
+		return new j(s);
+	}
+	bindMacroArguments(e, t, n, r, i) {
+		let a = r.slice(), o = /* @__PURE__ */ new Map();
+		a.at(-1) instanceof F && (o = new Map(a.pop().value));
+		let s = [];
+		for (let e = 0; e < t.length; ++e) {
+			let { name: n, defaultValue: r } = kn(t[e]), c = a[e];
+			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new z());
+		}
+		if (n.has("kwargs")) i.setVariable("kwargs", new P(o));
+		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
+		if (n.has("varargs")) i.setVariable("varargs", new I(a.slice(t.length)));
+		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
+		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
+	}
+	evaluateMacro(e, t) {
+		let n = jn(e.args, e.body);
+		return t.setVariable(e.name.value, new L((t, r) => {
+			let i = new B(r);
+			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
+		})), new R();
+	}
+	evaluateCallStatement(e, t) {
+		let n = e.callerArgs ?? [], r = jn(n, e.body), i = new L((i) => {
+			let a = new B(t);
+			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
+		}), [a, o] = this.evaluateArguments(e.call.args, t);
+		a.push(new F(o));
+		let s = this.evaluate(e.call.callee, t);
+		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
+		let c = new B(t);
+		return c.setVariable("caller", i), s.value(a, c);
+	}
+	evaluateFilterStatement(e, t) {
+		let n = this.evaluateBlock(e.body, t);
+		return this.applyFilter(n, e.filter, t);
+	}
+	evaluate(e, t) {
+		if (!e) return new z();
+		switch (e.type) {
+			case "Program": return this.evalProgram(e, t);
+			case "Set": return this.evaluateSet(e, t);
+			case "If": return this.evaluateIf(e, t);
+			case "For": return this.evaluateFor(e, t);
+			case "Macro": return this.evaluateMacro(e, t);
+			case "CallStatement": return this.evaluateCallStatement(e, t);
+			case "Break": throw new mn();
+			case "Continue": throw new hn();
+			case "IntegerLiteral": return new k(e.value);
+			case "FloatLiteral": return new A(e.value);
+			case "StringLiteral": return new j(e.value);
+			case "ArrayLiteral": return new I(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new bn(e.value.map((e) => this.evaluate(e, t)));
+			case "ObjectLiteral": {
+				let n = /* @__PURE__ */ new Map();
+				for (let [r, i] of e.value) {
+					let e = this.evaluate(r, t);
+					if (!(e instanceof j)) throw Error(`Object keys must be strings: got ${e.type}`);
+					n.set(e.value, this.evaluate(i, t));
+				}
+				return new P(n);
+			}
+			case "Identifier": return this.evaluateIdentifier(e, t);
+			case "CallExpression": return this.evaluateCallExpression(e, t);
+			case "MemberExpression": return this.evaluateMemberExpression(e, t);
+			case "UnaryExpression": return this.evaluateUnaryExpression(e, t);
+			case "BinaryExpression": return this.evaluateBinaryExpression(e, t);
+			case "FilterExpression": return this.evaluateFilterExpression(e, t);
+			case "FilterStatement": return this.evaluateFilterStatement(e, t);
+			case "TestExpression": return this.evaluateTestExpression(e, t);
+			case "SelectExpression": return this.evaluateSelectExpression(e, t);
+			case "Ternary": return this.evaluateTernaryExpression(e, t);
+			case "Comment": return new R();
+			default: throw SyntaxError(`Unknown node type: ${e.type}`);
+		}
+	}
+};
+function Nn(e) {
+	switch (typeof e) {
+		case "number": return Number.isInteger(e) ? new k(e) : new A(e);
+		case "string": return new j(e);
+		case "boolean": return new M(e);
+		case "undefined": return new z();
+		case "object": return e === null ? new R() : Array.isArray(e) ? new I(e.map(Nn)) : new P(new Map(Object.entries(e).map(([e, t]) => [e, Nn(t)])));
+		case "function": return new L((t, n) => Nn(e(...t.map((e) => e.value)) ?? null));
+		default: throw Error(`Cannot convert to runtime value: ${e}`);
+	}
+}
+var V = "\n", Pn = "{%- ", Fn = " -%}", H = Object.freeze({
+	CONDITIONAL: 0,
+	LOGICAL_OR: 1,
+	LOGICAL_AND: 2,
+	LOGICAL_NOT: 3,
+	COMPARISON: 4,
+	ADDITIVE: 5,
+	MULTIPLICATIVE: 6,
+	EXPONENTIATION: 7,
+	TEST: 8,
+	FILTER: 9,
+	UNARY_SIGN: 10,
+	ATOM: 11
+});
+function In(e) {
+	switch (e.operator.type) {
+		case "ExponentiationBinaryOperator": return H.EXPONENTIATION;
+		case "MultiplicativeBinaryOperator": return H.MULTIPLICATIVE;
+		case "AdditiveBinaryOperator": return H.ADDITIVE;
+		case "ComparisonBinaryOperator": return H.COMPARISON;
+		case "Identifier": return e.operator.value === "and" ? H.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? H.COMPARISON : H.LOGICAL_OR;
+	}
+	return H.LOGICAL_OR;
+}
+function Ln(e) {
+	switch (e.type) {
+		case "SelectExpression":
+		case "Ternary": return H.CONDITIONAL;
+		case "BinaryExpression": return In(e);
+		case "UnaryExpression": return e.operator.value === "not" ? H.LOGICAL_NOT : H.UNARY_SIGN;
+		case "TestExpression": return H.TEST;
+		case "FilterExpression": return H.FILTER;
+		default: return H.ATOM;
+	}
+}
+function U(e, t) {
+	let n = K(e);
+	return Ln(e) < t ? `(${n})` : n;
+}
+function Rn(e, t = "	") {
+	let n = typeof t == "number" ? " ".repeat(t) : t;
+	return G(e.body, 0, n).replace(/\n$/, "");
+}
+function W(...e) {
+	return Pn + e.join(" ") + Fn;
+}
+function G(e, t, n) {
+	return e.map((e) => Bn(e, t, n)).join(V);
+}
+function zn(e) {
+	return e.map((e) => K(e)).join(", ");
+}
+function Bn(e, t, n) {
+	let r = n.repeat(t);
+	switch (e.type) {
+		case "Program": return G(e.body, t, n);
+		case "If": return Vn(e, t, n);
+		case "For": return Hn(e, t, n);
+		case "Set": return Un(e, t, n);
+		case "Macro": return Wn(e, t, n);
+		case "Break": return r + W("break");
+		case "Continue": return r + W("continue");
+		case "CallStatement": return Gn(e, t, n);
+		case "FilterStatement": return Kn(e, t, n);
+		case "Comment": return r + "{# " + e.value + " #}";
+		default: return r + "{{- " + K(e) + " -}}";
+	}
+}
+function Vn(e, t, n) {
+	let r = n.repeat(t), i = [], a = e;
+	for (; a && (i.push({
+		test: a.test,
+		body: a.body
+	}), a.alternate.length === 1 && a.alternate[0].type === "If");) a = a.alternate[0];
+	let o = r + W("if", K(i[0].test)) + V + G(i[0].body, t + 1, n);
+	for (let e = 1; e < i.length; ++e) o += V + r + W("elif", K(i[e].test)) + V + G(i[e].body, t + 1, n);
+	return a && a.alternate.length > 0 && (o += V + r + W("else") + V + G(a.alternate, t + 1, n)), o += V + r + W("endif"), o;
+}
+function Hn(e, t, n) {
+	let r = n.repeat(t), i = "";
+	if (e.iterable.type === "SelectExpression") {
+		let t = e.iterable;
+		i = `${K(t.lhs)} if ${K(t.test)}`;
+	} else i = K(e.iterable);
+	let a = r + W("for", K(e.loopvar), "in", i) + V + G(e.body, t + 1, n);
+	return e.defaultBlock.length > 0 && (a += V + r + W("else") + V + G(e.defaultBlock, t + 1, n)), a += V + r + W("endfor"), a;
+}
+function Un(e, t, n) {
+	let r = n.repeat(t), i = K(e.assignee), a = e.value ? K(e.value) : "", o = r + W("set", `${i}${e.value ? " = " + a : ""}`);
+	return e.body.length === 0 ? o : o + V + G(e.body, t + 1, n) + V + r + W("endset");
+}
+function Wn(e, t, n) {
+	let r = n.repeat(t), i = zn(e.args);
+	return r + W("macro", `${e.name.value}(${i})`) + V + G(e.body, t + 1, n) + V + r + W("endmacro");
+}
+function Gn(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${zn(e.callerArgs)})` : "", a = K(e.call), o = r + W(`call${i}`, a) + V;
+	return o += G(e.body, t + 1, n) + V, o += r + W("endcall"), o;
+}
+function Kn(e, t, n) {
+	let r = n.repeat(t), i = r + W("filter", e.filter.type === "Identifier" ? e.filter.value : K(e.filter)) + V;
+	return i += G(e.body, t + 1, n) + V, i += r + W("endfilter"), i;
+}
+function K(e) {
+	switch (e.type) {
+		case "SpreadExpression": return `*${K(e.argument)}`;
+		case "KeywordSpreadExpression": return `**${K(e.argument)}`;
+		case "Identifier": return e.value;
+		case "IntegerLiteral": return `${e.value}`;
+		case "FloatLiteral": {
+			let t = e.value;
+			return Object.is(t, -0) ? "-0.0" : t % 1 == 0 ? t.toFixed(1) : t.toString();
+		}
+		case "StringLiteral": return JSON.stringify(e.value);
+		case "BinaryExpression": {
+			let t = e, n = In(t), r = U(t.left, n), i = U(t.right, n + 1);
+			return `${r} ${t.operator.value} ${i}`;
+		}
+		case "UnaryExpression": {
+			let t = e, n = t.argument.type === "UnaryExpression" ? Ln(t) : H.ATOM;
+			return t.operator.value + (t.operator.value === "not" ? " " : "") + U(t.argument, n);
+		}
+		case "CallExpression": {
+			let t = e, n = zn(t.args);
+			return `${K(t.callee)}(${n})`;
+		}
+		case "MemberExpression": {
+			let t = e, n = U(t.object, H.ATOM), r = K(t.property);
+			return !t.computed && t.property.type !== "Identifier" && t.property.type !== "IntegerLiteral" && (r = `(${r})`), t.computed ? `${n}[${r}]` : `${n}.${r}`;
+		}
+		case "FilterExpression": {
+			let t = e, n = U(t.operand, H.FILTER);
+			return t.filter.type === "CallExpression" ? `${n} | ${K(t.filter)}` : `${n} | ${t.filter.value}`;
+		}
+		case "SelectExpression": {
+			let t = e;
+			return `${U(t.lhs, H.LOGICAL_OR)} if ${U(t.test, H.LOGICAL_OR)}`;
+		}
+		case "TestExpression": {
+			let t = e;
+			return `${U(t.operand, H.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
+		}
+		case "ArrayLiteral":
+		case "TupleLiteral": {
+			let t = zn(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			return `${n[0]}${t}${n[1]}`;
+		}
+		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${K(e)}: ${K(t)}`).join(", ")}}`;
+		case "SliceExpression": {
+			let t = e;
+			return `${t.start ? K(t.start) : ""}:${t.stop ? K(t.stop) : ""}${t.step ? `:${K(t.step)}` : ""}`;
+		}
+		case "KeywordArgumentExpression": {
+			let t = e;
+			return `${t.key.value}=${K(t.value)}`;
+		}
+		case "Ternary": {
+			let t = e;
+			return `${U(t.trueExpr, H.LOGICAL_OR)} if ${U(t.condition, H.LOGICAL_OR)} else ${U(t.falseExpr, H.CONDITIONAL)}`;
+		}
+		default: throw Error(`Unknown expression type: ${e.type}`);
+	}
+}
+var qn = class {
+	parsed;
+	constructor(e) {
+		let t = At(e, {
+			lstrip_blocks: !0,
+			trim_blocks: !0
+		});
+		this.parsed = on(t);
+	}
+	render(e) {
+		let t = new B();
+		if (Cn(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Mn(t).run(this.parsed).value;
+	}
+	format(e) {
+		return Rn(this.parsed, e?.indent || "	");
+	}
+}, Jn = class {
+	#e = {
+		next: /* @__PURE__ */ new Map(),
+		isEnd: !1
+	};
+	constructor(e) {
+		for (let t of e) {
+			if (t === "") continue;
+			let e = this.#e;
+			for (let n of t.split("")) {
+				let t = e.next.get(n);
+				t === void 0 && e.next.set(n, t = {
+					next: /* @__PURE__ */ new Map(),
+					isEnd: !1
+				}), e = t;
+			}
+			e.isEnd = !0;
+		}
+	}
+	search(e, t = 0) {
+		for (let n = t; n < e.length; n++) {
+			let t = -1, r = this.#e;
+			for (let i = n; r !== void 0; i++) r.isEnd && (t = i), r = r.next.get(e[i] ?? "");
+			if (t >= 0) return {
+				begin: n,
+				end: t,
+				word: e.slice(n, t)
+			};
+		}
+	}
+	*matches(e) {
+		for (let t = this.search(e); t !== void 0; t = this.search(e, t.end)) yield t;
+	}
+	continues(e) {
+		let t = this.#e;
+		for (let n of e.split("")) t = t?.next.get(n);
+		return (t?.next.size ?? 0) > 0;
+	}
+}, Yn = /* @__PURE__ */ new Set(["role", "type"]), Xn = /^\w{1,64}$/, Zn = 1e3, Qn = (e) => e.split("").reverse().join(""), $n = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	constructor(e, t) {
+		let n = [...e].filter(({ length: e }) => e > 1);
+		this.#e = new Jn(n), this.#t = new Jn(n.map(Qn)), this.#n = new Jn(t), this.#r = Math.min(Zn, Math.max(0, ...n.map(({ length: e }) => e)));
+	}
+	mark(e, t) {
+		if (typeof e == "string") return this.#i(e, t, !0);
+		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
+		if (typeof e != "object" || !e) return e;
+		let n = Object.entries(e).map(([e, n]) => {
+			let r = Yn.has(e) && typeof n == "string" && Xn.test(n);
+			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
+		});
+		return Object.fromEntries(n);
+	}
+	#i(e, t, n) {
+		let r = [...this.#e.matches(e)], i = [
+			...r.map(({ end: e, word: n }) => [e, t.around(n)[1]]),
+			...(n ? this.#a(e) : []).filter((e) => !r.some(({ begin: t, end: n }) => t < e && e < n)).map((e) => [e, t.inside]),
+			...r.map(({ begin: e, word: n }) => [e, t.around(n)[0]])
+		];
+		i.sort((e, t) => e[0] - t[0]);
+		let a = "", o = 0;
+		for (let [t, n] of i) a += e.slice(o, t) + n, o = t;
+		return a + e.slice(o);
+	}
+	#a(e) {
+		let t = /* @__PURE__ */ new Set(), n = [
+			0,
+			...[...this.#n.matches(e)].flatMap(({ begin: e, end: t }) => [e, t]),
+			e.length
+		];
+		for (let r = 0; r < n.length; r += 2) {
+			let i = n[r], a = e.slice(i, n[r + 1]);
+			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
+				let n = a.slice(Math.max(0, e - this.#r), e);
+				for (let r of er(n, this.#e)) t.add(i + e - r + 1);
+			}
+			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
+				let n = Qn(a.slice(e, e + this.#r));
+				for (let r of er(n, this.#t)) t.add(i + e + r - 1);
+			}
+		}
+		return [...t];
+	}
+};
+function er(e, t) {
+	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
+}
+// src/text/markers.ts
+var tr = [57344, 63744], nr = /(?<=u)[ef][0-9a-f]{3}/g, rr = class {
+	inside;
+	#e = /* @__PURE__ */ new Set();
+	#t = /* @__PURE__ */ new Map();
+	#n = tr[0];
+	constructor(e) {
+		for (let t of e) {
+			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
+			for (let [e] of t.matchAll(nr)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+		}
+		this.inside = this.#i();
+	}
+	around(e) {
+		let t = this.#t.get(e);
+		return t === void 0 && this.#t.set(e, t = [this.#i(), this.#i()]), t;
+	}
+	unmark(e) {
+		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
+		return {
+			text: t,
+			literal: ir(n.map(([e, n]) => {
+				let a = r.get(n), o = i.get(n);
+				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
+			}))
+		};
+	}
+	#r(e) {
+		let t = [this.inside, ...[...this.#t.values()].flat()], n = t.map((e) => e.charCodeAt(0).toString(16)), r = RegExp(`[${t.join("")}]|(\\\\+)u(${n.join("|")})`, "g"), i = [], a = "", o = 0;
+		for (let t of e.matchAll(r)) {
+			let n = t[1]?.length ?? 0;
+			a += e.slice(o, t.index + n - (n & -n)), o = t.index + t[0].length, i.push([a.length, t[2] ? String.fromCharCode(parseInt(t[2], 16)) : t[0]]);
+		}
+		return {
+			plain: a + e.slice(o),
+			found: i
+		};
+	}
+	#i() {
+		for (; this.#n < tr[1];) {
+			let e = String.fromCharCode(this.#n++);
+			if (!this.#e.has(e)) return e;
+		}
+		throw new e("usage", "The messages hold nearly every private-use character there is.");
+	}
+};
+function ir(e) {
+	let t = [];
+	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
+		let e = t.at(-1);
+		e && (n < e[1] || n === r && n === e[1]) ? e[1] = Math.max(e[1], r) : e && e[0] === n && e[1] === r || t.push([n, r]);
+	}
+	return t;
+}
+// src/text/template.ts
+var ar = 1e5, or = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, sr = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, cr = 3, lr = /[^\p{L}\p{N}_\s]/u, ur = ["<think>", "</think>"], dr = [
+	"<|im_end|>",
+	"<|eot_id|>",
+	"<|eom_id|>",
+	"<end_of_turn>",
+	"<start_function_response>",
+	"<|tool_response>",
+	"<turn|>",
+	"<|end|>",
+	"<|end_of_text|>",
+	"<|endoftext|>",
+	"<|END_OF_TURN_TOKEN|>",
+	"<|end_of_turn|>",
+	"<｜end▁of▁sentence｜>",
+	"</s>"
+], fr = class {
+	endIds;
+	#e;
+	#t;
+	#n;
+	#r;
+	constructor(e, t) {
+		if (e.length > ar) throw _r(`It is ${e.length} characters long; ${ar} are accepted.`);
+		this.#e = e, this.#t = gr(() => new qn(e)), this.#n = new $n(t.control.keys(), pr(e)), this.endIds = dr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		let { special: n, additional_special: r } = t.spec.meta;
+		this.#r = {
+			bos_token: "",
+			eos_token: "",
+			additional_special_tokens: r,
+			...n
+		};
+	}
+	render(t, n = {}, r = !0) {
+		let i = t.find(({ role: e }) => typeof e != "string" || !or.test(e));
+		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
+		let a = {
+			tools: null,
+			...n,
+			messages: t
+		}, o = new rr([this.#e, JSON.stringify(a)]), s = this.#n.mark(a, o), c = {
+			...this.#r,
+			...s,
+			add_generation_prompt: r
+		};
+		return o.unmark(gr(() => this.#t.render(c)));
+	}
+};
+function pr(e) {
+	let t = Array.from(e.matchAll(sr), ([, e, t]) => hr(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...ur, ...t.filter((e) => e.length >= cr && lr.test(e))]);
+}
+var mr = {
+	n: "\n",
+	t: "	",
+	r: "\r"
+}, hr = (e) => e.replace(/\\(.)/gs, (e, t) => mr[t] ?? t);
+function gr(e) {
+	try {
+		return e();
+	} catch (e) {
+		throw _r(e instanceof Error ? e.message : String(e));
+	}
+}
+var _r = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), vr = "tokenizer.json", yr = "tokenizer_meta.json", br = 2;
+function xr(e, t) {
+	let n = {
+		json: Sr(e, vr),
+		meta: Sr(t, yr)
+	};
+	if (n.meta.version !== br) throw Cr(yr, `Its version is ${n.meta.version}, this package reads ${br}.`);
+	if (typeof n.json.model?.vocab != "object") throw Cr(vr, "It has no vocabulary.");
+	return n;
+}
+function Sr(e, t) {
+	try {
+		return JSON.parse(e);
+	} catch (e) {
+		throw Cr(t, String(e));
+	}
+}
+var Cr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+	why: n,
+	hint: "Compile the model again with --force."
+}), wr = 64, Tr = 4096, Er = class {
+	#e;
+	#t = "";
+	found;
+	constructor(t) {
+		if (t.length > wr || t.some(({ length: e }) => e === 0 || e > Tr)) throw new e("usage", `Up to ${wr} stop strings of 1 to ${Tr} characters are possible.`);
+		this.#e = t;
+	}
+	push(e) {
+		if (this.found !== void 0) return "";
+		if (this.#e.length === 0) return e;
+		this.#t += e;
+		let t = this.#t.length - this.#a(), n = this.#r();
+		return n === void 0 || t < n.at ? this.#i(t) : this.#n(n);
+	}
+	finish() {
+		let e = this.found === void 0 ? this.#r() : void 0;
+		return e === void 0 ? this.#i(this.#t.length) : this.#n(e);
+	}
+	#n({ at: e, stop: t }) {
+		let n = this.#i(e);
+		return this.found = t, this.#t = "", n;
+	}
+	#r() {
+		return this.#e.map((e) => ({
+			at: this.#t.indexOf(e),
+			stop: e
+		})).filter(({ at: e }) => e >= 0).sort((e, t) => e.at - t.at || e.stop.length - t.stop.length)[0];
+	}
+	#i(e) {
+		let t = this.#t.slice(0, e);
+		return this.#t = this.#t.slice(e), t;
+	}
+	#a() {
+		let e = Math.max(...this.#e.map(({ length: e }) => e)) - 1;
+		for (let t = Math.min(this.#t.length, e); t > 0; t--) {
+			let e = this.#t.slice(-t);
+			if (this.#e.some((n) => n.length > t && n.startsWith(e))) return t;
+		}
+		return 0;
+	}
+}, Dr = class {
+	#e;
+	#t;
+	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
+	#r = [];
+	#i = "";
+	#a;
+	#o;
+	constructor(e, { keep: t = /* @__PURE__ */ new Set(), continues: n = !1 } = {}) {
+		this.#e = e, this.#t = t, this.#a = !n, this.#o = n ? 0 : e.stripSpaces;
+	}
+	push(e) {
+		if (this.#e.isHidden(e) && !this.#t.has(e)) return "";
+		let t = this.#e.bytesOf(e, this.#a);
+		return this.#a = !1, t === void 0 ? (this.#r.push(e), this.#c(this.#e.decodeAll(this.#r).replace(/\uFFFD+$/, ""))) : this.#s(this.#n.decode(t, { stream: !0 }));
+	}
+	finish() {
+		return this.#r.length > 0 ? this.#c(this.#e.decodeAll(this.#r)) : this.#s(this.#n.decode());
+	}
+	#s(e) {
+		let t = 0;
+		for (; this.#o > 0 && t < e.length;) e[t] === " " ? (t++, this.#o--) : this.#o = 0;
+		return e.slice(t);
+	}
+	#c(e) {
+		if (!e.startsWith(this.#i)) return "";
+		let t = e.slice(this.#i.length);
+		return this.#i = e, t;
+	}
+};
+// src/text/around.ts
+function Or({ json: e, meta: t }, n) {
+	return t.added_by_json ? kr(e.post_processor ?? null, n) : {
+		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
+		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
+	};
+}
+function kr(e, t) {
+	if (e?.type === "Sequence") {
+		let n = e.processors.map((e) => kr(e, t));
+		return {
+			before: n.flatMap(({ before: e }) => e),
+			after: n.flatMap(({ after: e }) => e)
+		};
+	}
+	if (e?.type === "BertProcessing" || e?.type === "RobertaProcessing") return {
+		before: [e.cls[1]],
+		after: [e.sep[1]]
+	};
+	if (e?.type !== "TemplateProcessing") return {
+		before: [],
+		after: []
+	};
+	let n = e.single, r = e.special_tokens ?? {}, i = n.findIndex(({ Sequence: e }) => e !== void 0), a = (e) => e.flatMap(({ SpecialToken: e }) => {
+		let n = e?.id ?? "";
+		return r[n]?.ids ?? [t(n) ?? []].flat();
+	});
+	return {
+		before: a(n.slice(0, Math.max(i, 0))),
+		after: a(n.slice(i + 1))
+	};
+}
+var Ar = class {
+	constructor(e) {
+		this.trie = this._build_trie(e);
+	}
+	_build_trie(e) {
+		let t = /* @__PURE__ */ Object.create(null);
+		for (let n of e) {
+			let e = t;
+			for (let t = 0; t < n.length; ++t) {
+				let r = n[t];
+				e = e[r] ??= /* @__PURE__ */ Object.create(null);
+			}
+			e.end = n;
+		}
+		return t;
+	}
+	split(e) {
+		let t = [], n = e.length, r = 0, i = 0;
+		for (; i < n;) {
+			let a = this.trie, o = null, s = i;
+			for (; s < n && (a = a[e[s]]);) a.end && (o = a.end), ++s;
+			o ? (i > r && t.push(e.slice(r, i)), t.push(o), i += o.length, r = i) : ++i;
+		}
+		return r < n && t.push(e.slice(r)), t;
+	}
+}, jr = class {
+	constructor(e) {
+		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
+	}
+}, Mr = (e, t) => {
+	try {
+		return new RegExp(e, t);
+	} catch (n) {
+		if (!(n instanceof SyntaxError)) throw n;
+		let r = /* @__PURE__ */ new Map(), i = e.replace(/(\\[pP])\{([^}=]+)\}/g, (t, n, i, a) => {
+			let o = 0;
+			for (let t = a - 1; t >= 0 && e[t] === "\\"; --t) ++o;
+			if (o % 2 == 1) return t;
+			let s = r.get(i);
+			if (s === void 0) {
+				try {
+					RegExp(`\\p{${i}}`, "u"), s = i;
+				} catch {
+					s = `Script=${i}`;
+				}
+				r.set(i, s);
+			}
+			return `${n}{${s}}`;
+		});
+		if (i === e) throw n;
+		try {
+			return new RegExp(i, t);
+		} catch {
+			throw n;
+		}
+	}
+}, Nr = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Pr = (e, t = !0) => {
+	if (e.Regex !== void 0) return Mr(hi(ii(e.Regex)), "gu");
+	if (e.String !== void 0) {
+		let n = gi(e.String);
+		return new RegExp(t ? n : `(${n})`, "gu");
+	}
+	return console.warn("Unknown pattern type:", e), null;
+}, q = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Fr = `${q}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Fr}]`, Ir = `[^${Fr}]`, Lr = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Rr = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, zr = "(?:(?<![\\s\\S])|(?<=\\n))", Br = "(?:(?=\\n)|(?![\\s\\S]))", Vr = "0-9A-Fa-f", Hr = /* @__PURE__ */ new Map([
+	["A", "(?<![\\s\\S])"],
+	["z", "(?![\\s\\S])"],
+	["Z", "(?=\\n?(?![\\s\\S]))"],
+	["h", `[${Vr}]`],
+	["H", `[^${Vr}]`],
+	["w", J],
+	["W", Ir],
+	["d", "\\p{Nd}"],
+	["D", "\\P{Nd}"],
+	["s", "\\p{White_Space}"],
+	["S", "\\P{White_Space}"],
+	["b", Lr],
+	["B", Rr],
+	["a", "\\x07"],
+	["e", "\\x1B"]
+]), Ur = /* @__PURE__ */ new Map([
+	["h", Vr],
+	["w", q],
+	["d", "\\p{Nd}"],
+	["D", "\\P{Nd}"],
+	["s", "\\p{White_Space}"],
+	["S", "\\P{White_Space}"],
+	["a", "\\x07"],
+	["e", "\\x1B"]
+]), Wr = /* @__PURE__ */ new Map([["W", `[^${q}]`], ["H", `[^${Vr}]`]]), Gr = /* @__PURE__ */ new Map([
+	["\n", "\\n"],
+	["\r", "\\r"],
+	["	", "\\t"],
+	["\f", "\\f"],
+	["\v", "\\v"]
+]), Kr = /* @__PURE__ */ new Map([
+	["alpha", "\\p{Alphabetic}"],
+	["alnum", "\\p{Alphabetic}\\p{Nd}"],
+	["digit", "\\p{Nd}"],
+	["lower", "\\p{Lowercase}"],
+	["upper", "\\p{Uppercase}"],
+	["space", "\\p{White_Space}"],
+	["blank", "\\t\\p{Zs}"],
+	["punct", "\\p{P}\\p{S}"],
+	["cntrl", "\\p{Cc}"],
+	["word", q],
+	["xdigit", Vr]
+]), qr = "^$\\.*+?()[]{}|/", Jr = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Yr = /^\\([pPxu])\{([^}]*)\}/, Xr = /^\{(\d+(?:,\d*)?|,\d+)\}/, Zr = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Qr = /^\[:\^:\]/, $r = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ei = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ti = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", ni = (e, t) => String.fromCodePoint(e.codePointAt(t)), ri = (e) => {
+	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
+	let t = Number.parseInt(e, 16);
+	if (t > 127) return null;
+	let n = String.fromCharCode(t);
+	return ti(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, ii = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ai = "[\\s\\S]", oi = 256, si = () => ({
+	fragment: "",
+	alternatives: [],
+	tail: null,
+	contains_complex_set: !1
+}), ci = (e) => {
+	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
+}, li = (e, t, n, r = !0) => {
+	e.tail === "range" && ci(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Y = (e, t, n = !1, r = -1) => {
+	n && e.tail === "range" && ci(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, ui = (e, t, n) => {
+	let r = Yr.exec(e.slice(t));
+	if (r) {
+		let [e, i, a] = r;
+		return i === "P" && a === "Word" ? li(n, `[^${q}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? q : e, i === "p" || i === "P", t), t + e.length;
+	}
+	let i = ei.exec(e.slice(t));
+	if (i) return Y(n, i[0]), t + i[0].length;
+	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
+	let a = ni(e, t + 1), o = t + 1 + a.length, s = Gr.get(a);
+	if (s !== void 0) return Y(n, s), o;
+	let c = Wr.get(a);
+	if (c !== void 0) return li(n, c, t), o;
+	let l = Ur.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || qr.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, di = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ai})`, fi = (e) => di(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), pi = (e) => {
+	let t = Mr(`^(?:${e})$`, "u"), n = "";
+	for (let e = 0; e < 26; ++e) {
+		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
+		a !== t.test(i) && (n += a ? i : r);
+	}
+	return n;
+}, mi = (e, t, n, r = !0, i = 1) => {
+	if (i > oi) throw SyntaxError(`Maximum character-class nesting depth of ${oi} exceeded at index ${t}`);
+	let a = t + 1, o = e[a] === "^";
+	o && ++a;
+	let s = a, c = [si()], l = c[0], u = !1;
+	for (; a < e.length;) {
+		let d = ni(e, a);
+		if (d === "\\") a = ui(e, a, l);
+		else {
+			if (d === "]") {
+				if (a === s) {
+					Y(l, "\\]"), ++a;
+					continue;
+				}
+				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
+				let e = c.some((e) => e.contains_complex_set);
+				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
+				let i = fi(c[0]), d = i;
+				if (c.length > 1) {
+					let e = "";
+					for (let t = 1; t < c.length; ++t) e += `(?=${fi(c[t])})`;
+					d = `(?:${e}${i})`;
+				}
+				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
+				if (n && r) {
+					let e = pi(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = di([d, `[${e}]`]));
+				}
+				return {
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ai})` : d,
+					end: a + 1,
+					negated: o,
+					contains_complex_set: e,
+					contains_nested_negated_complex_set: u
+				};
+			}
+			if (e.startsWith("&&", a)) {
+				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
+				l = si(), c.push(l), a += 2;
+			} else if (d === "[") {
+				let t = e.slice(a);
+				if (Qr.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Zr.exec(t);
+				if (r) {
+					let [, e, t] = r, i = Kr.get(t);
+					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
+					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
+					e ? li(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					continue;
+				}
+				if ($r.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = mi(e, a, n, !1, i + 1);
+				li(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+			} else if (d === "-") {
+				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
+				l.tail === "set" && !t && ci(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
+		}
+	}
+	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
+}, hi = (e) => {
+	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
+		n = t.length, t += e, r = !1;
+	};
+	for (let s = 0; s < e.length;) {
+		let c = ni(e, s);
+		if (c === "\\") {
+			let n = Yr.exec(e.slice(s));
+			if (n) {
+				let [e, t, r] = n, a = e;
+				if (t === "x") {
+					let e = `\\u{${r}}`;
+					a = i ? ri(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Ir);
+				o(a), s += e.length;
+				continue;
+			}
+			let r = ei.exec(e.slice(s));
+			if (r) {
+				let e = r[0];
+				o(i && e[1] !== "c" ? ri(e.slice(2)) ?? e : e), s += e.length;
+				continue;
+			}
+			if (s + 1 >= e.length) {
+				t += c;
+				break;
+			}
+			let a = ni(e, s + 1);
+			if (s += 1 + a.length, a === "G") continue;
+			let l = Gr.get(a);
+			if (l !== void 0) {
+				o(l);
+				continue;
+			}
+			let u = Hr.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || qr.includes(a) ? `\\${a}` : a : u, o(d);
+		} else switch (c) {
+			case "[": {
+				let t = mi(e, s, i);
+				o(t.atom), s = t.end;
+				continue;
+			}
+			case "]":
+				o("\\]"), ++s;
+				continue;
+			case ".":
+				o("[^\\n]"), ++s;
+				continue;
+			case "^":
+				o(zr), ++s;
+				continue;
+			case "$":
+				o(Br), ++s;
+				continue;
+			case "(": {
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Jr.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
+				continue;
+			}
+			case ")":
+				t += c, [n, i] = a.pop() ?? [-1, !1], r = !1, ++s;
+				continue;
+			case "|":
+				t += c, n = -1, r = !1, ++s;
+				continue;
+			case "{": {
+				let i = Xr.exec(e.slice(s));
+				if (!i || n < 0) {
+					o("\\{"), ++s;
+					continue;
+				}
+				let a = i[1].startsWith(",") ? `0${i[1]}` : i[1];
+				s += i[0].length;
+				let c = e[s];
+				c === "+" || c === "*" ? (t = `${t.slice(0, n)}(?:${t.slice(n)}{${a}})${c}`, ++s) : t += `{${a}}`, r = !0;
+				continue;
+			}
+			case "}":
+				o("\\}"), ++s;
+				continue;
+			case "+":
+				if (r) {
+					++s;
+					continue;
+				}
+				t += c, r = !0, ++s;
+				continue;
+			case "*":
+			case "?":
+				t += c, r = !0, ++s;
+				continue;
+			default:
+				o(i && ti(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				continue;
+		}
+	}
+	return t;
+}, gi = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), _i = (e, t, n) => {
+	let r = [], i = 0;
+	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
+	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
+	return r;
+}, vi = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, yi = (e) => Number.isInteger(e) || typeof e == "bigint", bi = (e) => {
+	let t = 0;
+	for (let n of e) ++t;
+	return t;
+}, xi = (e) => wi(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Si = (e) => new Map(Object.entries(e)), Ci = (e, t) => {
+	let n = [], r = 0;
+	for (let i of e.matchAll(t)) {
+		let t = i[0];
+		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
+	}
+	return r < e.length && n.push(e.slice(r)), n;
+}, wi = (e) => e.replace(/\p{M}/gu, ""), Ti = (e, t, n = []) => {
+	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
+	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
+	return null;
+}, Ei = (e) => e.match(/\S+/g) || [], Di = class {
+	constructor() {
+		let e = function(...t) {
+			return e._call(...t);
+		};
+		return Object.setPrototypeOf(e, new.target.prototype);
+	}
+}, Z = class extends Di {
+	constructor(e) {
+		super(), this.config = e;
+	}
+	_call(e) {
+		return this.normalize(e);
+	}
+}, Oi = class extends Z {
+	tokenize_chinese_chars(e) {
+		let t = [];
+		for (let n = 0; n < e.length; ++n) {
+			let r = e[n];
+			vi(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+		}
+		return t.join("");
+	}
+	strip_accents(e) {
+		return e.normalize("NFD").replace(/\p{Mn}/gu, "");
+	}
+	is_control(e) {
+		switch (e) {
+			case "	":
+			case "\n":
+			case "\r": return !1;
+			default: return /^\p{Cc}|\p{Cf}|\p{Co}|\p{Cs}$/u.test(e);
+		}
+	}
+	clean_text(e) {
+		let t = [];
+		for (let n of e) {
+			let e = n.charCodeAt(0);
+			e === 0 || e === 65533 || this.is_control(n) || (/^\s$/.test(n) ? t.push(" ") : t.push(n));
+		}
+		return t.join("");
+	}
+	normalize(e) {
+		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
+	}
+}, ki = class extends Z {
+	constructor(e) {
+		super(e), this.charsmap = e.precompiled_charsmap ?? null;
+	}
+	normalize(e) {
+		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
+	}
+}, Ai = class extends Z {
+	constructor(e) {
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Hi(e));
+	}
+	normalize(e) {
+		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
+	}
+}, ji = class extends Z {
+	constructor(e) {
+		super(e), this.pattern = Pr(this.config.pattern ?? {});
+	}
+	normalize(e) {
+		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
+	}
+}, Mi = class extends Z {
+	constructor() {
+		super(...arguments), this.form = "NFC";
+	}
+	normalize(e) {
+		return e = e.normalize(this.form), e;
+	}
+}, Ni = class extends Mi {
+	constructor() {
+		super(...arguments), this.form = "NFC";
+	}
+}, Pi = class extends Mi {
+	constructor() {
+		super(...arguments), this.form = "NFD";
+	}
+}, Fi = class extends Mi {
+	constructor() {
+		super(...arguments), this.form = "NFKC";
+	}
+}, Ii = class extends Mi {
+	constructor() {
+		super(...arguments), this.form = "NFKD";
+	}
+}, Li = class extends Z {
+	normalize(e) {
+		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
+	}
+}, Ri = class extends Z {
+	normalize(e) {
+		return wi(e);
+	}
+}, zi = class extends Z {
+	normalize(e) {
+		return e.toLowerCase();
+	}
+}, Bi = class extends Z {
+	normalize(e) {
+		return e = this.config.prepend + e, e;
+	}
+};
+function Vi(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "BertNormalizer": return new Oi(e);
+		case "Precompiled": return new ki(e);
+		case "Sequence": return new Ai(e);
+		case "Replace": return new ji(e);
+		case "NFC": return new Ni(e);
+		case "NFD": return new Pi(e);
+		case "NFKC": return new Fi(e);
+		case "NFKD": return new Ii(e);
+		case "Strip": return new Li(e);
+		case "StripAccents": return new Ri(e);
+		case "Lowercase": return new zi(e);
+		case "Prepend": return new Bi(e);
+		default: throw Error(`Unknown Normalizer type: ${e.type}`);
+	}
+}
+var Hi = Vi, Q = class extends Di {
+	pre_tokenize(e, t) {
+		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
+	}
+	_call(e, t) {
+		return this.pre_tokenize(e, t);
+	}
+}, Ui = (() => {
+	let e = [
+		...Array.from({ length: 94 }, (e, t) => t + 33),
+		...Array.from({ length: 12 }, (e, t) => t + 161),
+		...Array.from({ length: 82 }, (e, t) => t + 174)
+	], t = e.slice(), n = 0;
+	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
+	let r = t.map((e) => String.fromCharCode(e));
+	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
+})(), Wi = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ui), Gi = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Ki = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ui, this.text_encoder = new TextEncoder();
+	}
+	pre_tokenize_text(e, t) {
+		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
+	}
+}, qi = class extends Q {
+	pre_tokenize_text(e, t) {
+		return e.match(/\w+|[^\w\s]+/g) || [];
+	}
+}, Ji = class extends Q {
+	constructor(e) {
+		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
+	}
+	pre_tokenize_text(e, t) {
+		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
+		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
+	}
+}, Yi = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = Pr(this.config.pattern ?? {}, this.config.invert ?? !0);
+	}
+	pre_tokenize_text(e) {
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Ci(e, this.pattern);
+	}
+}, Xi = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = RegExp(`[^${Gi}]+|[${Gi}]+`, "gu");
+	}
+	pre_tokenize_text(e) {
+		return e.match(this.pattern) || [];
+	}
+}, Zi = class extends Q {
+	constructor(e) {
+		super(), this.config = e;
+		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
+		this.pattern = new RegExp(t, "gu");
+	}
+	pre_tokenize_text(e) {
+		return e.match(this.pattern) || [];
+	}
+}, Qi = class extends Q {
+	constructor() {
+		super(), this.pattern = RegExp(`[^\\s${Gi}]+|[${Gi}]`, "gu");
+	}
+	pre_tokenize_text(e, t) {
+		return e.trim().match(this.pattern) || [];
+	}
+}, $i = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = Pr(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+	}
+	pre_tokenize_text(e) {
+		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
+	}
+}, ea = class extends Q {
+	constructor(e) {
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ia(e));
+	}
+	pre_tokenize_text(e, t) {
+		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
+	}
+}, ta = class extends Q {
+	pre_tokenize_text(e) {
+		return Ei(e);
+	}
+}, na = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this._length = e.length;
+	}
+	pre_tokenize_text(e) {
+		let t = [];
+		for (let n = 0; n < e.length; n += this._length) t.push(e.slice(n, n + this._length));
+		return t;
+	}
+};
+function ra(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "BertPreTokenizer": return new Qi();
+		case "Sequence": return new ea(e);
+		case "Whitespace": return new qi();
+		case "WhitespaceSplit": return new ta();
+		case "Metaspace": return new Ji(e);
+		case "ByteLevel": return new Ki(e);
+		case "Split": return new Yi(e);
+		case "Punctuation": return new Xi(e);
+		case "Digits": return new Zi(e);
+		case "Replace": return new $i(e);
+		case "FixedLength": return new na(e);
+		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
+	}
+}
+var ia = ra, aa = class extends Di {
+	constructor(e) {
+		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
+	}
+	_call(e) {
+		let t = this.encode(e);
+		return this.fuse_unk && (t = _i(t, this.tokens_to_ids, this.unk_token_id)), t;
+	}
+}, oa = class extends aa {
+	constructor(e) {
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Si(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			let e = [...n];
+			if (e.length > this.max_input_chars_per_word) {
+				t.push(this.unk_token);
+				continue;
+			}
+			let r = !1, i = 0, a = [];
+			for (; i < e.length;) {
+				let t = e.length, n = null;
+				for (; i < t;) {
+					let r = e.slice(i, t).join("");
+					if (i > 0 && (r = this.config.continuing_subword_prefix + r), this.tokens_to_ids.has(r)) {
+						n = r;
+						break;
+					}
+					--t;
+				}
+				if (n === null) {
+					r = !0;
+					break;
+				}
+				a.push(n), i = t;
+			}
+			r ? t.push(this.unk_token) : t.push(...a);
+		}
+		return t;
+	}
+}, sa = class e {
+	constructor(e, t) {
+		this.is_leaf = e, this.children = t;
+	}
+	static default() {
+		return new e(!1, /* @__PURE__ */ new Map());
+	}
+}, ca = class {
+	constructor() {
+		this.root = sa.default();
+	}
+	extend(e) {
+		for (let t of e) this.push(t);
+	}
+	push(e) {
+		let t = this.root;
+		for (let n of e) {
+			let e = t.children.get(n);
+			e === void 0 && (e = sa.default(), t.children.set(n, e)), t = e;
+		}
+		t.is_leaf = !0;
+	}
+	*common_prefix_search(e, t = 0) {
+		let n = this.root;
+		if (n === void 0) return;
+		let r = "";
+		for (let i = t; i < e.length; ++i) {
+			let t = e[i];
+			if (r += t, n = n.children.get(t), n === void 0) return;
+			n.is_leaf && (yield r);
+		}
+	}
+}, la = class e {
+	constructor(e, t, n, r, i) {
+		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
+	}
+	clone() {
+		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
+		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
+	}
+}, ua = class {
+	constructor(e, t, n) {
+		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
+		let r = new la(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new la(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
+	}
+	insert(e, t, n, r) {
+		let i = this.nodes.length, a = new la(r, i, e, t, n);
+		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
+	}
+	viterbi() {
+		let e = this.len, t = 0;
+		for (; t <= e;) {
+			if (this.begin_nodes[t].length == 0) return [];
+			for (let e of this.begin_nodes[t]) {
+				e.prev = null;
+				let n = 0, r = null;
+				for (let i of this.end_nodes[t]) {
+					let t = i.backtrace_score + e.score;
+					(r === null || t > n) && (r = i.clone(), n = t);
+				}
+				if (r !== null) e.prev = r, e.backtrace_score = n;
+				else return [];
+			}
+			++t;
+		}
+		let n = [], r = this.begin_nodes[e][0].prev;
+		if (r === null) return [];
+		let i = r.clone();
+		for (; i.prev !== null;) n.push(i.clone()), i = i.clone().prev.clone();
+		return n.reverse(), n;
+	}
+	piece(e) {
+		return this.chars.slice(e.pos, e.pos + e.length).join("");
+	}
+	tokens() {
+		return this.viterbi().map((e) => this.piece(e));
+	}
+	token_ids() {
+		return this.viterbi().map((e) => e.token_id);
+	}
+};
+function da(e) {
+	if (e.length === 0) throw Error("Array must not be empty");
+	let t = e[0], n = 0;
+	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
+	return [t, n];
+}
+var fa = class extends aa {
+	constructor(e, t) {
+		super(e);
+		let n = e.vocab.length;
+		this.vocab = Array(n), this.scores = Array(n);
+		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = da(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new ca(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+	}
+	populate_nodes(e) {
+		let t = e.chars, n = 0;
+		for (; n < t.length;) {
+			let r = !1, i = this.trie.common_prefix_search(t, n);
+			for (let t of i) {
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = bi(t);
+				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
+			}
+			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
+		}
+	}
+	tokenize(e) {
+		let t = new ua(e, this.bos_token_id, this.eos_token_id);
+		return this.populate_nodes(t), t.tokens();
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			let e = this.tokenize(n);
+			t.push(...e);
+		}
+		return t;
+	}
+}, pa = class {
+	constructor(e = (e, t) => e > t, t = Infinity) {
+		this._heap = [], this._comparator = e, this._max_size = t;
+	}
+	get size() {
+		return this._heap.length;
+	}
+	is_empty() {
+		return this.size === 0;
+	}
+	peek() {
+		return this._heap[0];
+	}
+	push(...e) {
+		return this.extend(e);
+	}
+	extend(e) {
+		for (let t of e) if (this.size < this._max_size) this._heap.push(t), this._sift_up();
+		else {
+			let e = this._smallest();
+			this._comparator(t, this._heap[e]) && (this._heap[e] = t, this._sift_up_from(e));
+		}
+		return this.size;
+	}
+	pop() {
+		let e = this.peek(), t = this.size - 1;
+		return t > 0 && this._swap(0, t), this._heap.pop(), this._sift_down(), e;
+	}
+	replace(e) {
+		let t = this.peek();
+		return this._heap[0] = e, this._sift_down(), t;
+	}
+	_parent(e) {
+		return (e + 1 >>> 1) - 1;
+	}
+	_left(e) {
+		return (e << 1) + 1;
+	}
+	_right(e) {
+		return e + 1 << 1;
+	}
+	_greater(e, t) {
+		return this._comparator(this._heap[e], this._heap[t]);
+	}
+	_swap(e, t) {
+		let n = this._heap[e];
+		this._heap[e] = this._heap[t], this._heap[t] = n;
+	}
+	_sift_up() {
+		this._sift_up_from(this.size - 1);
+	}
+	_sift_up_from(e) {
+		for (; e > 0 && this._greater(e, this._parent(e));) this._swap(e, this._parent(e)), e = this._parent(e);
+	}
+	_sift_down() {
+		let e = 0;
+		for (; this._left(e) < this.size && this._greater(this._left(e), e) || this._right(e) < this.size && this._greater(this._right(e), e);) {
+			let t = this._right(e) < this.size && this._greater(this._right(e), this._left(e)) ? this._right(e) : this._left(e);
+			this._swap(e, t), e = t;
+		}
+	}
+	_smallest() {
+		return 2 ** Math.floor(Math.log2(this.size)) - 1;
+	}
+}, ma = class {
+	constructor(e) {
+		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
+	}
+	get(e) {
+		if (!this.cache.has(e)) return;
+		let t = this.cache.get(e);
+		return this.cache.delete(e), this.cache.set(e, t), t;
+	}
+	put(e, t) {
+		this.cache.has(e) && this.cache.delete(e), this.cache.set(e, t), this.cache.size > this.capacity && this.cache.delete(this.cache.keys().next().value);
+	}
+	clear() {
+		this.cache.clear();
+	}
+}, ha = class extends aa {
+	constructor(e) {
+		super(e), this.tokens_to_ids = Si(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+		let t = Array.isArray(e.merges[0]);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ma(this.cache_capacity);
+	}
+	clear_cache() {
+		this.cache.clear();
+	}
+	bpe(e) {
+		if (e.length === 0) return [];
+		let t = this.cache.get(e);
+		if (t !== void 0) return t;
+		let n = Array.from(e);
+		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
+		let r = [];
+		if (n.length > 1) {
+			let e = new pa((e, t) => e.score < t.score), t = {
+				token: n[0],
+				bias: 0,
+				prev: null,
+				next: null
+			}, i = t;
+			for (let t = 1; t < n.length; ++t) {
+				let r = {
+					bias: t / n.length,
+					token: n[t],
+					prev: i,
+					next: null
+				};
+				i.next = r, this.add_node(e, i), i = r;
+			}
+			for (; !e.is_empty();) {
+				let n = e.pop();
+				if (n.deleted || !n.next || n.next.deleted) continue;
+				if (n.deleted = !0, n.next.deleted = !0, n.prev) {
+					let e = { ...n.prev };
+					n.prev.deleted = !0, n.prev = e, e.prev ? e.prev.next = e : t = e;
+				}
+				let r = {
+					token: n.token + n.next.token,
+					bias: n.bias,
+					prev: n.prev,
+					next: n.next.next
+				};
+				r.prev ? (r.prev.next = r, this.add_node(e, r.prev)) : t = r, r.next && (r.next.prev = r, this.add_node(e, r));
+			}
+			for (let e = t; e !== null; e = e.next) r.push(e.token);
+		} else r = n;
+		if (this.continuing_subword_suffix) for (let e = 0; e < r.length - 1; ++e) r[e] += this.continuing_subword_suffix;
+		return e.length < this.max_length_to_cache && this.cache.put(e, r), r;
+	}
+	add_node(e, t) {
+		let n = this.bpe_ranks.get(JSON.stringify([t.token, t.next.token]));
+		n !== void 0 && (t.score = n + t.bias, e.push(t));
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			if (this.ignore_merges && this.tokens_to_ids.has(n)) {
+				t.push(n);
+				continue;
+			}
+			let e = this.bpe(n);
+			for (let n of e) if (this.tokens_to_ids.has(n)) t.push(n);
+			else if (this.byte_fallback) {
+				let e = Array.from(this.text_encoder.encode(n)).map((e) => `<0x${e.toString(16).toUpperCase().padStart(2, "0")}>`);
+				e.every((e) => this.tokens_to_ids.has(e)) ? t.push(...e) : this.unk_token != null && t.push(this.unk_token);
+			} else this.unk_token != null && t.push(this.unk_token);
+		}
+		return t;
+	}
+}, ga = class extends aa {
+	constructor(e, t) {
+		super(e);
+		let n = e.vocab;
+		this.tokens_to_ids = Si(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+	}
+	encode(e) {
+		return e;
+	}
+};
+function _a(e, t) {
+	switch (e.type) {
+		case "WordPiece": return new oa(e);
+		case "Unigram": return new fa(e, t.eos_token);
+		case "BPE": return new ha(e);
+		default:
+			if (e.vocab) return Array.isArray(e.vocab) ? new fa(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ha(e) : new oa(e) : new ga(e, {
+				target_lang: t.target_lang,
+				bos_token: t.bos_token,
+				eos_token: t.eos_token,
+				pad_token: t.pad_token,
+				unk_token: t.unk_token
+			});
+			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
+	}
+}
+var va = _a, ya = class extends Di {
+	constructor(e) {
+		super(), this.config = e;
+	}
+	_call(e, ...t) {
+		return this.post_process(e, ...t);
+	}
+}, ba = class extends ya {
+	post_process(e, t = null, n = !0) {
+		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
+		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
+		return {
+			tokens: i,
+			token_type_ids: a
+		};
+	}
+}, xa = class extends ya {
+	post_process(e, t = null) {
+		return {
+			tokens: e,
+			tokens_pair: t
+		};
+	}
+}, Sa = class extends ya {
+	constructor(e) {
+		super(e), this.sep = e.sep, this.cls = e.cls;
+	}
+	post_process(e, t = null, n = !0) {
+		n && (e = X([this.cls[0]], e, [this.sep[0]]));
+		let r = Array(e.length).fill(0);
+		if (t) {
+			let i = [], a = n ? [this.sep[0]] : [];
+			e = X(e, i, t, a), r = X(r, Array(t.length + i.length + a.length).fill(1));
+		}
+		return {
+			tokens: e,
+			token_type_ids: r
+		};
+	}
+}, Ca = class extends ya {
+	constructor(e) {
+		super(e), this.sep = e.sep, this.cls = e.cls;
+	}
+	post_process(e, t, n = !0) {
+		n && (e = X([this.cls[0]], e, [this.sep[0]]));
+		let r = Array(e.length).fill(0);
+		if (t) {
+			let i = n ? [this.sep[0]] : [], a = n ? [this.sep[0]] : [];
+			e = X(e, i, t, a), r = X(r, Array(t.length + i.length + a.length).fill(1));
+		}
+		return {
+			tokens: e,
+			token_type_ids: r
+		};
+	}
+}, wa = class extends ya {
+	constructor(e) {
+		super(e), this.processors = (e.processors ?? []).map((e) => Ea(e));
+	}
+	post_process(e, t = null, n = !0) {
+		let r = {
+			tokens: e,
+			tokens_pair: t
+		};
+		for (let e of this.processors) r = e.post_process(r.tokens, r.tokens_pair, n);
+		return r;
+	}
+};
+function Ta(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "TemplateProcessing": return new ba(e);
+		case "ByteLevel": return new xa(e);
+		case "BertProcessing": return new Sa(e);
+		case "RobertaProcessing": return new Ca(e);
+		case "Sequence": return new wa(e);
+		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
+	}
+}
+var Ea = Ta, $ = class extends Di {
+	constructor(e) {
+		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
+	}
+	_call(e) {
+		return this.decode(e);
+	}
+	decode(e) {
+		return this.decode_chain(e).join("");
+	}
+}, Da = class extends $ {
+	constructor(e) {
+		super(e), this.byte_decoder = Wi, this.text_decoder = new TextDecoder("utf-8", {
+			fatal: !1,
+			ignoreBOM: !0
+		}), this.end_of_word_suffix = null;
+	}
+	convert_tokens_to_string(e) {
+		let t = e.join(""), n = new Uint8Array([...t].map((e) => this.byte_decoder[e]));
+		return this.text_decoder.decode(n);
+	}
+	decode_chain(e) {
+		let t = [], n = [];
+		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
+		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
+	}
+}, Oa = class extends $ {
+	constructor(e) {
+		super(e), this.cleanup = e.cleanup;
+	}
+	decode_chain(e) {
+		return e.map((e, t) => {
+			if (t !== 0) {
+				let t = this.config.prefix;
+				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
+			}
+			return this.cleanup && (e = Nr(e)), e;
+		});
+	}
+}, ka = class extends $ {
+	constructor(e) {
+		super(e), this.replacement = e.replacement ?? "▁";
+	}
+	decode_chain(e) {
+		let t = [];
+		for (let n = 0; n < e.length; ++n) {
+			let r = e[n].replaceAll(this.replacement, " ");
+			n == 0 && r.startsWith(" ") && (r = r.substring(1)), t.push(r);
+		}
+		return t;
+	}
+}, Aa = class extends $ {
+	constructor(e) {
+		super(e), this.suffix = e.suffix ?? "";
+	}
+	decode_chain(e) {
+		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
+	}
+}, ja = class extends $ {
+	constructor(e) {
+		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
+	}
+	convert_tokens_to_string(e) {
+		if (e.length === 0) return "";
+		let t = [e[0]];
+		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
+		let n = t.filter((e) => e !== this.pad_token).join("");
+		return this.cleanup && (n = Nr(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+	}
+	decode_chain(e) {
+		return [this.convert_tokens_to_string(e)];
+	}
+}, Ma = class extends $ {
+	constructor(e) {
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Ra(e));
+	}
+	decode_chain(e) {
+		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
+	}
+}, Na = class extends $ {
+	constructor(e) {
+		super(e), this.pattern = Pr(this.config.pattern);
+	}
+	decode_chain(e) {
+		let t = this.config.content ?? "", n = this.pattern;
+		return n === null ? e : e.map((e) => e.replaceAll(n, t));
+	}
+}, Pa = class extends $ {
+	decode_chain(e) {
+		return [e.join("")];
+	}
+}, Fa = class extends $ {
+	constructor(e) {
+		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
+	}
+	decode_chain(e) {
+		return e.map((e) => {
+			let t = 0;
+			for (let n = 0; n < this.start && e[n] === this.content; ++n) t = n + 1;
+			let n = e.length;
+			for (let t = 0; t < this.stop; ++t) {
+				let r = e.length - t - 1;
+				if (e[r] === this.content) n = r;
+				else break;
+			}
+			return e.slice(t, n);
+		});
+	}
+}, Ia = class extends $ {
+	constructor(e) {
+		super(e), this.text_decoder = new TextDecoder();
+	}
+	decode_chain(e) {
+		let t = [], n = [];
+		for (let r of e) {
+			let e = null;
+			if (r.length === 6 && r.startsWith("<0x") && r.endsWith(">")) {
+				let t = parseInt(r.slice(3, 5), 16);
+				isNaN(t) || (e = t);
+			}
+			if (e !== null) n.push(e);
+			else {
+				if (n.length > 0) {
+					let e = this.text_decoder.decode(Uint8Array.from(n));
+					t.push(e), n = [];
+				}
+				t.push(r);
+			}
+		}
+		if (n.length > 0) {
+			let e = this.text_decoder.decode(Uint8Array.from(n));
+			t.push(e), n = [];
+		}
+		return t;
+	}
+};
+function La(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "ByteLevel": return new Da(e);
+		case "WordPiece": return new Oa(e);
+		case "Metaspace": return new ka(e);
+		case "BPEDecoder": return new Aa(e);
+		case "CTC": return new ja(e);
+		case "Sequence": return new Ma(e);
+		case "Replace": return new Na(e);
+		case "Fuse": return new Pa(e);
+		case "Strip": return new Fa(e);
+		case "ByteFallback": return new Ia(e);
+		default: throw Error(`Unknown Decoder type: ${e.type}`);
+	}
+}
+var Ra = La, za = class {
+	constructor(e, t) {
+		let n = Ti(e, "Tokenizer", [
+			"model",
+			"decoder",
+			"post_processor",
+			"pre_tokenizer",
+			"normalizer"
+		]);
+		if (n) throw Error(n);
+		let r = Ti(t, "Config");
+		if (r) throw Error(r);
+		this.tokenizer = e, this.config = t, this.normalizer = Hi(this.tokenizer.normalizer), this.pre_tokenizer = ia(this.tokenizer.pre_tokenizer), this.model = va(this.tokenizer.model, this.config), this.post_processor = Ea(this.tokenizer.post_processor), this.decoder = Ra(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		let i = [], a = [];
+		this.added_tokens_map = /* @__PURE__ */ new Map();
+		for (let e of this.tokenizer.added_tokens) {
+			let t = new jr(e);
+			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
+				let e = this.normalizer(t.content);
+				a.push(e), this.added_tokens_map.set(e, t);
+			} else i.push(t.content);
+		}
+		(this.config.additional_special_tokens ?? []).forEach((e) => {
+			this.special_tokens.includes(e) || this.special_tokens.push(e);
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Ar(i), this.splitter_normalized = new Ar(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+	}
+	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
+		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
+			text_pair: t,
+			add_special_tokens: n
+		}), o = i.map((e) => this.added_tokens_map.get(e)?.id ?? this.model.tokens_to_ids.get(e) ?? this.model.unk_token_id), s = {
+			ids: o,
+			tokens: i,
+			attention_mask: Array(o.length).fill(1)
+		};
+		return r && a && (s.token_type_ids = a), s;
+	}
+	decode(e, t = {}) {
+		if (!Array.isArray(e) || e.length === 0 || !yi(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
+		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
+		let r = this.decoder ? this.decoder(n) : n.join(" ");
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Nr(r)), r;
+	}
+	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
+		return this.tokenize_helper(e, {
+			text_pair: t,
+			add_special_tokens: n
+		}).tokens;
+	}
+	encode_text(e) {
+		if (e === null) return null;
+		let t = this.splitter_unnormalized.split(e);
+		return t.forEach((e, n) => {
+			let r = this.added_tokens_map.get(e);
+			r && (r.lstrip && n > 0 && (t[n - 1] = t[n - 1].trimEnd()), r.rstrip && n < t.length - 1 && (t[n + 1] = t[n + 1].trimStart()));
+		}), t.flatMap((e, t) => {
+			if (e.length === 0) return [];
+			if (this.added_tokens_map.has(e)) return [e];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = xi(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			let n = this.splitter_normalized.split(e);
+			return n.forEach((e, t) => {
+				let r = this.added_tokens_map.get(e);
+				r && (r.lstrip && t > 0 && (n[t - 1] = n[t - 1].trimEnd()), r.rstrip && t < n.length - 1 && (n[t + 1] = n[t + 1].trimStart()));
+			}), n.flatMap((e) => {
+				if (e.length === 0) return [];
+				if (this.added_tokens_map.has(e)) return [e];
+				let n = this.pre_tokenizer === null ? [e] : this.pre_tokenizer(e, { section_index: t });
+				return this.model(n);
+			});
+		});
+	}
+	tokenize_helper(e, { text_pair: t = null, add_special_tokens: n = !0 }) {
+		let r = this.encode_text(e), i = this.encode_text(t || null);
+		return this.post_processor ? this.post_processor(r, i, n) : { tokens: X(r ?? [], i ?? []) };
+	}
+	token_to_id(e) {
+		return this.model.tokens_to_ids.get(e);
+	}
+	id_to_token(e) {
+		return this.model.vocab[e];
+	}
+	get_added_tokens_decoder() {
+		let e = /* @__PURE__ */ new Map();
+		for (let t of this.added_tokens) e.set(t.id, t);
+		return e;
+	}
+	get_vocab(e = !0) {
+		let t = /* @__PURE__ */ new Map();
+		for (let n = 0; n < this.model.vocab.length; ++n) {
+			let r = this.model.vocab[n];
+			(e || !this.added_tokens_map.has(r)) && t.set(r, n);
+		}
+		return t;
+	}
+}, Ba = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Va = class {
+	#e;
+	#t;
+	#n;
+	constructor(t, n) {
+		let r = crypto.randomUUID(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+			...t,
+			...Ha,
+			normalizer: t.normalizer ?? null,
+			decoder: t.decoder ?? null
+		};
+		try {
+			this.#e = new za({
+				...a,
+				pre_tokenizer: Wa(t.pre_tokenizer ?? null),
+				model: Ua(t.model, i)
+			}, {});
+		} catch (t) {
+			let n = t instanceof Error ? t.message : String(t);
+			throw new e("corrupt", "The bundle's tokenizer cannot be loaded.", {
+				why: n,
+				hint: "Compile the model again."
+			});
+		}
+		this.#t = this.#e.model.tokens_to_ids, this.#n = this.#e.model.vocab;
+	}
+	get size() {
+		return this.#n.length;
+	}
+	tokenOf(e) {
+		return this.#n[e];
+	}
+	normalize(e) {
+		return this.#e.normalizer?.(e) ?? e;
+	}
+	encode(e, t) {
+		if (e === "") return [];
+		let { pre_tokenizer: n, model: r } = this.#e;
+		return r(n ? n(e, { section_index: +!t }) : [e]).map((e) => this.#t.get(e) ?? r.unk_token_id).filter((e) => e !== void 0);
+	}
+	decode(e) {
+		return this.#e.decoder?.(e) ?? e.join(" ");
+	}
+}, Ha = {
+	added_tokens: [],
+	post_processor: null
+};
+function Ua(e, t) {
+	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
+		e,
+		n,
+		e + n
+	].some((e) => t(e) !== e), i = e.merges?.filter((e) => {
+		let [t, n] = typeof e == "string" ? e.split(" ", 2) : e;
+		return !r(t, n);
+	});
+	return {
+		...e,
+		vocab: n,
+		...i && { merges: i },
+		...e.unk_token && { unk_token: t(e.unk_token) }
+	};
+}
+function Wa(e) {
+	return e === null ? null : e.type === "Sequence" ? {
+		...e,
+		pretokenizers: e.pretokenizers.map(Wa)
+	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
+		...e,
+		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
+	} : e.type === "ByteLevel" && e.use_regex !== !1 && e.add_prefix_space !== !0 ? {
+		type: "Sequence",
+		pretokenizers: [{
+			type: "Split",
+			pattern: { Regex: Ba },
+			behavior: "Isolated",
+			invert: !1
+		}, {
+			...e,
+			use_regex: !1
+		}]
+	} : e;
+}
+// src/text/pieces.ts
+var Ga = /^<0x([0-9A-Fa-f]{2})>$/, Ka = {
+	byteLevel: !1,
+	replace: [],
+	byteFallback: !1,
+	stripSpaces: 0,
+	dropInFirst: void 0
+};
+function qa(e) {
+	let t = e ? Ya(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+	if (r.length === 1 && r[0].type === "ByteLevel") return {
+		...Ka,
+		byteLevel: !0
+	};
+	let i = t.length > 0 ? Ka : void 0;
+	return t.forEach((e, t) => {
+		i !== void 0 && e.type !== "Fuse" && (i = Ja(i, e, n >= 0 && t > n));
+	}), i;
+}
+function Ja(e, t, n) {
+	let { type: r } = t;
+	if (r === "Replace" && !n) {
+		let n = t.pattern.String;
+		return n ? {
+			...e,
+			replace: [...e.replace, [n, String(t.content)]]
+		} : void 0;
+	}
+	if (r === "ByteFallback" && !n) return {
+		...e,
+		byteFallback: !0
+	};
+	if (r === "Strip" && n && t.content === " " && t.stop === 0) return {
+		...e,
+		stripSpaces: e.stripSpaces + Number(t.start)
+	};
+	if (r === "Metaspace" && !n && e.replace.length === 0) {
+		let n = String(t.replacement), r = t.prepend_scheme !== "never" && t.add_prefix_space !== !1;
+		return {
+			...e,
+			replace: [[n, " "]],
+			dropInFirst: r ? n : void 0
+		};
+	}
+}
+var Ya = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ya) : [e], Xa = (() => {
+	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
+	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
+})(), Za = new TextEncoder();
+function Qa(e, t, n) {
+	if (e.byteLevel) {
+		let e = Array.from(t, (e) => Xa.get(e));
+		return e.includes(void 0) ? Za.encode(t) : Uint8Array.from(e);
+	}
+	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
+	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
+	let i = e.byteFallback ? Ga.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Za.encode(r);
+}
+// src/text/prompt.ts
+var $a = (e) => ({
+	text: e,
+	literal: [[0, e.length]]
+}), eo = (e) => ({
+	text: e,
+	literal: []
+});
+function* to({ text: e, literal: t }, n) {
+	let r = 0;
+	for (let i = n.search(e); i !== void 0;) {
+		for (; r < t.length && t[r][1] <= i.begin;) r++;
+		let a = r < t.length && t[r][0] < i.end;
+		a || (yield i), i = n.search(e, a ? i.begin + 1 : i.end);
+	}
+}
+// src/text/sections.ts
+var no = /\p{White_Space}+$/u, ro = /^\p{White_Space}+/u, io = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, ao = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, oo = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	#o;
+	constructor(e, t, n) {
+		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Jn(n.keys()), this.#i = new Jn(this.#r.keys()), this.#o = new Jn(this.#a.keys());
+	}
+	encode(e) {
+		return so({
+			text: e.text,
+			begin: 0
+		}, to(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+			if ("id" in e) return [e.id];
+			let t = {
+				text: this.#e.normalize(e.text),
+				begin: e.begin
+			};
+			return this.#s(t, this.#o, this.#a).flatMap((e) => "id" in e ? [e.id] : this.#e.encode(e.text, e.begin === 0));
+		});
+	}
+	#s(e, t, n) {
+		return "id" in e ? [e] : so(e, t.matches(e.text), n);
+	}
+};
+function so({ text: e, begin: t }, n, r) {
+	let i = [], a = 0, o = (n) => {
+		n > a && i.push({
+			text: e.slice(a, n),
+			begin: t + a
+		});
+	};
+	for (let t of n) {
+		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
+		n.single_word && (io.test(s) || ao.test(c)) || (o(t.begin - (n.lstrip ? no.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? ro.exec(c)?.[0].length ?? 0 : 0));
+	}
+	return o(e.length), i;
+}
+// src/text/tokens.ts
+var co = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function lo({ json: e, meta: t }) {
+	let n = new Set(Object.values(t.special));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || co.test(r)).map((e) => [e.content, e]));
+}
+// src/text/tokenizer.ts
+var uo = /\p{Surrogate}/u, fo = class {
+	spec;
+	control;
+	size;
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	#o;
+	#s;
+	constructor(e) {
+		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
+		this.spec = e, this.control = lo(e), this.#e = new Va(t, new Set(this.control.keys())), this.#t = new oo(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = qa(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Or(e, (e) => this.idOf(e));
+	}
+	encode(t, n = !0) {
+		let r = typeof t == "string" ? $a(t) : t, i = uo.exec(r.text);
+		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
+			why: "UTF-8 cannot hold it.",
+			hint: "Cut texts between characters."
+		});
+		let a = this.#t.encode(r);
+		return n ? [
+			...this.#s.before,
+			...a,
+			...this.#s.after
+		] : a;
+	}
+	decode(e, t = {}) {
+		let n = this.stream(t);
+		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
+	}
+	stream(e = {}) {
+		return new Dr(this.#c, e);
+	}
+	tokenText(e) {
+		return this.decode([e], {
+			keep: this.#o,
+			continues: !0
+		});
+	}
+	tokenBytes(e) {
+		return this.#c.bytesOf(e, !1) ?? new TextEncoder().encode(this.tokenText(e));
+	}
+	idOf(e) {
+		return this.#r.get(e) ?? this.#i(e);
+	}
+	#c = ((e) => ({
+		get stripSpaces() {
+			return e.#a?.stripSpaces ?? 0;
+		},
+		isHidden: (t) => e.#o.has(t),
+		bytesOf: (t, n) => {
+			let r = e.#l(t);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Qa(e.#a, r, n);
+		},
+		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
+	}))(this);
+	#l(e) {
+		return this.#n.get(e) ?? this.#e.tokenOf(e);
+	}
+};
+export { fr as ChatTemplate, bt as Engine, e as HearthError, yr as META_FILE, Ce as Model, Se as Session, Er as StopStrings, vr as TOKENIZER_FILE, Dr as TextStream, fo as Tokenizer, n as fetchedFiles, t as filesOf, ee as hasFeature, $a as literalPrompt, we as loadBundle, nt as samplingParams, xr as tokenizerSpec, eo as trustedPrompt };

@@ -9,3 +9,4 @@ export type { Manifest } from "./manifest.ts";
 export { Model } from "./model.ts";
 export { type Batch, type ForwardResult, Session, type Tensor } from "./session.ts";
 export * from "./engine/index.ts";
+export * from "./text/index.ts";
