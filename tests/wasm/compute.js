@@ -18,7 +18,7 @@ export async function compute({ folder, isa, prompt }) {
     logitRows: numbers(prompt.length, (i) => i),
   });
   session.close();
-  const engine = new Engine(model);
+  const engine = await Engine.create(model);
   const tokens = [];
   for await (const { token } of engine.generate(prompt, { temperature: 0, maxTokens: 64 })) tokens.push(token);
   engine.close();

@@ -7,7 +7,7 @@ import { filesIn } from "../../web/runtime/dist/node.js";
 
 const { engine: options, rounds } = JSON.parse(readFileSync(0, "utf8"));
 const model = await loadBundle(filesIn(process.argv[2]));
-const engine = new Engine(model, options);
+const engine = await Engine.create(model, options);
 
 async function answer({ prompt, params, leaveAfter }) {
   const tokens = [];

@@ -109,13 +109,13 @@ var te = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ie = "plan.bin", ae = "weights.bin", h = "manifest.json";
-function oe(t) {
+}, ie = "plan.bin", h = "weights.bin", ae = "tokenizer_meta.json", oe = "manifest.json";
+function se(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${h} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${oe} is no JSON.`, { why: String(t) });
 	}
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
@@ -128,14 +128,14 @@ function oe(t) {
 	});
 	return n;
 }
-var se = (e) => `libhearth-${e.name}.wasm`, ce = [
+var ce = (e) => `libhearth-${e.name}.wasm`, g = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function g(e) {
+function _(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -150,7 +150,7 @@ function g(e) {
 	};
 }
 function le(t) {
-	let n = g(t);
+	let n = _(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
@@ -192,7 +192,7 @@ var ue = 16, de = class {
 	u64: 8,
 	i64: 8
 };
-function _(e) {
+function v(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
 		let e = pe[a];
@@ -204,7 +204,7 @@ function _(e) {
 		types: e
 	};
 }
-function v(e, t, n, r) {
+function y(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
 		pe[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
@@ -214,16 +214,16 @@ function me(e, t, n, r) {
 	let i = t + n.offsets[r];
 	return pe[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var he = _({
+var b = v({
 	name: "pointer",
 	value: "i64"
-}), y = _({
+}), he = v({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), ge = _({
+}), ge = v({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -236,25 +236,25 @@ var he = _({
 	block_table: "pointer",
 	logit_rows: "pointer",
 	num_embeddings: "u32",
-	reserved2: "u32",
+	outputs: "u32",
 	embeddings: "pointer",
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), _e = _({
+}), _e = v({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), ve = _({
+}), ve = v({
 	struct_size: "u32",
 	reserved: "u32"
 }), ye = [
 	"logits",
 	"argmax",
 	"hidden"
-], b = _({
+], x = v({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -286,15 +286,15 @@ var he = _({
 	}
 	#o(e, t) {
 		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(y.size + 4 + t.length * he.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(y.size), a = this.#n.reserve(t.length * he.size);
+		this.#n.begin(he.size + 4 + t.length * b.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(he.size), a = this.#n.reserve(t.length * b.size);
 		t.forEach(([e, t], n) => {
-			v(this.#e.view, a + n * he.size, he, {
+			y(this.#e.view, a + n * b.size, b, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), v(this.#e.view, i, y, {
-			struct_size: y.size,
+		}), y(this.#e.view, i, he, {
+			struct_size: he.size,
 			threads: 1,
 			sizes: a,
 			num_sizes: t.length
@@ -321,21 +321,22 @@ var he = _({
 			num_logit_rows: c.length,
 			block_table_stride: s,
 			num_prompt_tokens: t.numPromptTokens ?? 0,
+			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << ye.indexOf(t), 0),
 			token_ids: this.#n.put(r),
 			positions: this.#n.put(i),
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c)
 		};
-		return v(this.#e.view, d, ge, p), v(this.#e.view, f, ve, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ve.size);
+		return y(this.#e.view, d, ge, p), y(this.#e.view, f, ve, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ve.size);
 	}
 	run(e, t = {}) {
 		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
-		i.forEach(([e, t], n) => this.#d(s + n * b.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
+		i.forEach(([e, t], n) => this.#d(s + n * x.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * b.size)]));
+		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * x.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
@@ -354,7 +355,7 @@ var he = _({
 		let n = ++this.#a, r = (r) => {
 			if (n !== this.#a || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
 			let i = t + r * _e.size, a = (e) => me(this.#e.view, i, _e, e);
-			return this.#u(a("data"), ce[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			return this.#u(a("data"), g[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -376,13 +377,13 @@ var he = _({
 		return s;
 	}
 	#d(t, n, { data: r, shape: i }) {
-		let a = ce.findIndex((e) => r instanceof xe[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = g.findIndex((e) => r instanceof xe[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
 		let s = Object.fromEntries(i.map((e, t) => [be(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		v(this.#e.view, t, b, {
+		y(this.#e.view, t, x, {
 			...s,
 			...c,
 			dtype: a,
@@ -390,9 +391,9 @@ var he = _({
 		});
 	}
 	#f(e) {
-		let t = (t) => me(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(be(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => me(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(be(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#u(t("data"), ce[t("dtype")], i, r, a),
+			data: this.#u(t("data"), g[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
@@ -400,17 +401,18 @@ var he = _({
 	info;
 	text;
 	manifest;
+	endIds;
 	#e;
 	#t;
 	#n;
 	#r = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r) {
-		this.#e = e, this.manifest = t, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = g(this.info);
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = _(this.info);
 	}
 	static open(e, n, r, i, a) {
 		let o = new de(e);
 		o.begin(r.length + 4, 2);
-		let s = o.reserve(4), c = o.put(r), l = [BigInt(r.length), BigInt(a)], u = `The bundle of ${n.source_name} cannot be opened.`;
+		let s = o.reserve(4), c = o.put(r), l = [BigInt(r.length), BigInt(a)], u = `The bundle of ${n.manifest.source_name} cannot be opened.`;
 		e.check(u, "hearth_open_memory", c, l[0], i.at, l[1], 0, s);
 		let d = e.view.getUint32(s, !0);
 		return o.free(), new t(e, n, i, d);
@@ -432,14 +434,23 @@ var he = _({
 };
 // src/bundle.ts
 async function we(e, t = {}) {
-	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = oe(new TextDecoder().decode(await Ee(r, h, t))), a = [
-		se(Te(i, t.isa)),
+	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = se(new TextDecoder().decode(await De(r, oe, t))), a = [
+		ce(Ee(i, t.isa)),
 		ie,
-		ae
-	], o = new De(r, i, a, t), s = await re.instantiate(await o.whole(a[0])), c = await o.whole(ie), l = s.allocate(o.size(ae), "the weights");
-	return await o.into(s, l, ae), Ce.open(s, i, c, l, o.size(ae));
+		h
+	], o = new Oe(r, i, a, t), s = await re.instantiate(await o.whole(a[0])), c = await o.whole(ie), l = s.allocate(o.size(h), "the weights");
+	await o.into(s, l, h);
+	let u = "tokenizer_meta.json" in i.files ? await Te(r, t) : [];
+	return Ce.open(s, {
+		manifest: i,
+		endIds: u
+	}, c, l, o.size(h));
 }
-function Te({ source_name: t, instruction_sets: n }, r) {
+async function Te(e, t) {
+	let n = new TextDecoder().decode(await De(e, ae, t));
+	return JSON.parse(n).eos_ids;
+}
+function Ee({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -453,14 +464,14 @@ function Te({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Ee(e, t, { signal: n }) {
+async function De(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var De = class {
+var Oe = class {
 	#e;
 	#t;
 	#n;
@@ -471,11 +482,11 @@ var De = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${h} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${oe} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Ee(this.#e, e, this.#n);
+		let t = await De(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async into(e, t, n) {
@@ -489,11 +500,11 @@ var De = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${h} says ${r}.`,
+			why: `${oe} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, Oe = class e {
+}, ke = class e {
 	page;
 	#e;
 	#t;
@@ -516,10 +527,10 @@ var De = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, ke = (e, t) => Math.ceil(e / t), Ae = class {
+}, Ae = (e, t) => Math.ceil(e / t), je = class {
 	numPages;
 	pageTokens;
-	root = Oe.root();
+	root = ke.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -563,7 +574,7 @@ var De = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, je = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Me = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Ne = class {
+}, Me = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Ne = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Pe = class {
 	pool;
 	#e;
 	#t;
@@ -614,7 +625,7 @@ var De = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => ke(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => Ae(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -622,7 +633,7 @@ var De = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = ke(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Ae(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -640,12 +651,12 @@ var De = class {
 	}
 };
 // src/engine/batch.ts
-function Pe(e, t, n) {
+function Fe(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), je(e) && (u = l), Me(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Me(e) && (u = l), Ne(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -654,35 +665,42 @@ function Pe(e, t, n) {
 		blockTableStride: t,
 		logitRows: Int32Array.from(c),
 		numPromptTokens: u,
-		wanted: n
+		outputs: n
 	};
 }
-var Fe = (e) => [...e.filter((e) => je(e)), ...e.filter((e) => !je(e))], Ie = class {
+var Ie = (e) => [...e.filter((e) => Me(e)), ...e.filter((e) => !Me(e))], Le = class {
 	#e = [];
 	#t;
 	#n = !1;
 	#r;
+	#i;
 	constructor(e) {
 		this.#t = e;
 	}
 	push(e) {
-		this.#e.push(e), this.#r?.();
+		this.#e.push(e), this.#i?.();
 	}
-	end() {
-		this.#n = !0, this.#r?.();
+	end(...e) {
+		this.#e.push(...e), this.#n = !0, this.#i?.();
+	}
+	fail(e) {
+		this.#r = e, this.end();
 	}
 	async next() {
-		for (; this.#e.length === 0 && !this.#n;) await new Promise((e) => this.#r = e);
-		return this.#e.length === 0 ? {
-			done: !0,
-			value: void 0
-		} : {
+		for (; this.#e.length === 0 && !this.#n;) await new Promise((e) => this.#i = e);
+		if (this.#e.length > 0) return {
 			done: !1,
 			value: this.#e.shift()
 		};
+		let e = this.#r;
+		if (this.#r = void 0, e !== void 0) throw e;
+		return {
+			done: !0,
+			value: void 0
+		};
 	}
 	async return() {
-		return this.#e.length = 0, this.#n || this.#t(), this.#e.length = 0, {
+		return this.#n || this.#t(), this.#n = !0, this.#r = void 0, this.#e.length = 0, {
 			done: !0,
 			value: void 0
 		};
@@ -690,95 +708,7 @@ var Fe = (e) => [...e.filter((e) => je(e)), ...e.filter((e) => !je(e))], Ie = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, Le = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Re(e, t) {
-	for (let n = 0; n * 32 < e.length; n++) {
-		let r = t[n];
-		if (r === -1) continue;
-		let i = Math.min(e.length, n * 32 + 32);
-		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
-	}
-}
-var ze = (t, n = "") => new e("usage", t, { why: n });
-async function Be(e, t) {
-	try {
-		return await t();
-	} catch (t) {
-		throw ze(e, t instanceof Error ? t.message : String(t));
-	}
-}
-// src/engine/logits.ts
-var Ve = [
-	.001,
-	1e-6,
-	0
-], He = 1e-45;
-function Ue(e) {
-	let t = -Infinity;
-	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
-	return t;
-}
-function We(e, t) {
-	let n = Ge(e, t);
-	return Ke(e, (e) => e >= n && e > -Infinity);
-}
-function Ge(e, t) {
-	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
-	for (let t = 0; t < e.length; t++) {
-		let r = e[t];
-		if (r <= n[0]) continue;
-		let i = 0;
-		for (let e = 1; e < n.length && (e + 1 < n.length && n[e + 1] < n[e] && e++, !(n[e] >= r)); e = 2 * i + 1) n[i] = n[e], i = e;
-		n[i] = r;
-	}
-	return n[0];
-}
-function Ke(e, t) {
-	let n = [];
-	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
-	return Int32Array.from(n);
-}
-var qe = (e, t) => {
-	let n = new Float32Array(t.length);
-	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
-	return n;
-};
-function Je(e) {
-	let t = 0;
-	for (let n = 0; n < e.length; n++) t += e[n];
-	return t;
-}
-function Ye(e, t) {
-	let n = t * Je(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Ve) {
-		let a = Math.fround(t);
-		if (r = Ke(e, (e) => e >= a), i = qe(e, r), Je(i) >= n) break;
-	}
-	let a = i.slice().sort(), o = a.length - 1, s = 0;
-	for (; o > 0 && s + a[o] < n;) s += a[o--];
-	let c = a[o], l = 0;
-	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, He))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
-	return p.set(d), p.set(f, d.length), p;
-}
-function Xe(e, t) {
-	let n = t * Je(e), r = 0, i = 0;
-	for (let t = 0; t < e.length; t++) {
-		let a = e[t];
-		if (a !== 0 && (r += a, i = t, r > n)) break;
-	}
-	return i;
-}
-function Ze(e, t, n) {
-	let r = Ue(e), i = 0;
-	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...We(e, Math.min(n, e.length))] : [];
-	return o.sort((t, n) => e[n] - e[t] || t - n), {
-		logprob: e[t] - a,
-		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
-	};
-}
-var Qe = {
+}, Re = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -792,7 +722,7 @@ var Qe = {
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, $e = {
+}, ze = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -834,61 +764,151 @@ var Qe = {
 		high: 100,
 		whole: !0
 	}
-}, et = {
+}, Be = {
 	low: -100,
 	high: 100
-}, tt = (1n << 64n) - 1n;
-function nt(t = {}) {
+}, Ve = (1n << 64n) - 1n;
+function He(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Qe,
+		...Re,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries($e)) r[e] !== void 0 && rt(e, r[e], t);
-	for (let [e, t] of r.logitBias) rt(`logitBias[${e}]`, t, et);
-	if (r.seed !== void 0 && (r.seed < 0n || r.seed > tt)) throw new e("usage", `seed is ${r.seed}, but must be 0 to 2^64 - 1.`);
+	for (let [e, t] of Object.entries(ze)) r[e] !== void 0 && Ue(e, r[e], t);
+	for (let [e, t] of r.logitBias) Ue(`logitBias[${e}]`, t, Be);
+	let { seed: i } = r;
+	if (i !== void 0 && !(i >= 0 && i <= Ve && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function rt(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Ue(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var it = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, at = (e) => it(e) || e.logitBias.size > 0, ot = (1n << 64n) - 1n, st = (1n << 128n) - 1n, ct = 47026247687942121848144207491837523525n, lt = 4, ut = 16;
-function dt(e, t) {
+var We = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Ge = (e) => We(e) || e.logitBias.size > 0, Ke = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function qe(e, t) {
+	for (let n = 0; n * 32 < e.length; n++) {
+		let r = t[n];
+		if (r === -1) continue;
+		let i = Math.min(e.length, n * 32 + 32);
+		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
+	}
+}
+var Je = (t, n = "") => new e("usage", t, { why: n });
+async function Ye(e, t) {
+	try {
+		return await t();
+	} catch (t) {
+		throw Je(e, t instanceof Error ? t.message : String(t));
+	}
+}
+// src/engine/logits.ts
+var Xe = [
+	.001,
+	1e-6,
+	0
+], Ze = 1e-45;
+function Qe(e) {
+	let t = -Infinity;
+	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
+	return t;
+}
+function $e(e, t) {
+	let n = et(e, t);
+	return tt(e, (e) => e >= n && e > -Infinity);
+}
+function et(e, t) {
+	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
+	for (let t = 0; t < e.length; t++) {
+		let r = e[t];
+		if (r <= n[0]) continue;
+		let i = 0;
+		for (let e = 1; e < n.length && (e + 1 < n.length && n[e + 1] < n[e] && e++, !(n[e] >= r)); e = 2 * i + 1) n[i] = n[e], i = e;
+		n[i] = r;
+	}
+	return n[0];
+}
+function tt(e, t) {
+	let n = [];
+	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
+	return Int32Array.from(n);
+}
+var nt = (e, t) => {
+	let n = new Float32Array(t.length);
+	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
+	return n;
+};
+function rt(e) {
+	let t = 0;
+	for (let n = 0; n < e.length; n++) t += e[n];
+	return t;
+}
+function it(e, t) {
+	let n = t * rt(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Xe) {
+		let a = Math.fround(t);
+		if (r = tt(e, (e) => e >= a), i = nt(e, r), rt(i) >= n) break;
+	}
+	let a = i.slice().sort(), o = a.length - 1, s = 0;
+	for (; o > 0 && s + a[o] < n;) s += a[o--];
+	let c = a[o], l = 0;
+	for (let e of i) e > c && (l += e);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Ze))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	return p.set(d), p.set(f, d.length), p;
+}
+function at(e, t) {
+	let n = t * rt(e), r = 0, i = 0;
+	for (let t = 0; t < e.length; t++) {
+		let a = e[t];
+		if (a !== 0 && (r += a, i = t, r > n)) break;
+	}
+	return i;
+}
+function ot(e, t, n) {
+	let r = Qe(e), i = 0;
+	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
+	let a = r + Math.log(i), o = n > 0 ? [...$e(e, Math.min(n, e.length))] : [];
+	return o.sort((t, n) => e[n] - e[t] || t - n), {
+		logprob: e[t] - a,
+		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
+	};
+}
+// src/engine/random.ts
+var st = (1n << 64n) - 1n, ct = (1n << 128n) - 1n, lt = 47026247687942121848144207491837523525n, ut = 4, dt = 16;
+function ft(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> ut;
+		return r ^ r >>> dt;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> ut;
-	}, a = Array.from({ length: lt }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < lt; e++) for (let t = 0; t < lt; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> dt;
+	}, a = Array.from({ length: ut }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < ut; e++) for (let t = 0; t < ut; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % lt] ^ n;
+		let r = a[t % ut] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> ut) >>> 0;
+		return (i ^ i >>> dt) >>> 0;
 	});
 }
-var ft = class {
+var pt = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = dt(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & st, this.#e = this.#t, this.#e = this.#e + r & st, this.#n();
+		let t = ft(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ct, this.#e = this.#t, this.#e = this.#e + r & ct, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & ot, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & ot;
+		let e = this.#e >> 64n ^ this.#e & st, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & st;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * ct + this.#t & st;
+		this.#e = this.#e * lt + this.#t & ct;
 	}
-}, pt = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", mt = 1e-30, ht = class {
+}, mt = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", ht = 1e-30, gt = class {
 	params;
 	needsLogits;
 	#e;
@@ -896,26 +916,26 @@ var ft = class {
 	#n;
 	#r;
 	constructor(e, t, n) {
-		this.params = e, this.#e = n, this.#t = new ft(e.seed), this.#n = at(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, it(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = new pt(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Ge(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, We(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Be("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
-		return n && await Be(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Ye("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		return n && await Ye(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#i(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Le(n, t))) return { token: t };
-		_t(e);
-		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(Ue(r)) : this.#o(r);
-		if (r[i] === -Infinity) throw gt();
+		if (!this.needsLogits && (n === void 0 || Ke(n, t))) return { token: t };
+		vt(e);
+		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(Qe(r)) : this.#o(r);
+		if (r[i] === -Infinity) throw _t();
 		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
 			token: i,
-			...Ze(e, i, this.params.logprobs)
+			...ot(e, i, this.params.logprobs)
 		};
 	}
 	#a(e, t) {
@@ -925,37 +945,37 @@ var ft = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Re(n, t), n;
+		return t !== void 0 && qe(n, t), n;
 	}
 	#o(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Ue(e);
-		if (a === -Infinity) throw gt();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Qe(e);
+		if (a === -Infinity) throw _t();
 		let o;
-		t > 0 && t < e.length && (o = We(e, t));
-		let s = o ? qe(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, mt));
+		t > 0 && t < e.length && (o = $e(e, t));
+		let s = o ? nt(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, ht));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = qe(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = nt(s, e);
 		};
-		n < 1 && l(Ye(s, n));
+		n < 1 && l(it(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(Ke(s, (e) => e >= u));
-		let d = Xe(s, this.#t.next());
+		r > 0 && l(tt(s, (e) => e >= u));
+		let d = at(s, this.#t.next());
 		return o ? o[d] : d;
 	}
-}, gt = () => ze("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function _t(t) {
-	if (Number.isFinite(Je(t))) return;
+}, _t = () => Je("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function vt(t) {
+	if (Number.isFinite(rt(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: pt });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: mt });
 }
 // src/engine/sequence.ts
-var vt = class {
+var yt = class {
 	tokens;
-	request;
+	numPromptTokens;
 	sampler;
 	numComputed = 0;
 	pages = [];
@@ -964,11 +984,8 @@ var vt = class {
 	#n = performance.now();
 	#r = NaN;
 	#i = NaN;
-	constructor(e) {
-		this.request = e, this.tokens = [...e.promptIds], this.sampler = new ht(e.params, e.promptIds, e.constraint);
-	}
-	get numPromptTokens() {
-		return this.request.promptIds.length;
+	constructor(e, t, n) {
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new gt(t, e, n);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1005,8 +1022,21 @@ var vt = class {
 		t && this.pages.forEach((t) => e.forget(t)), e.release(this.pages), this.pages = [], this.#e = [], this.numComputed = 0;
 	}
 };
+// src/engine/session_forward.ts
+async function bt(e, t) {
+	let n = le(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+	return {
+		info: {
+			...n,
+			hiddenSize: r.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
+		},
+		numPages: t,
+		forward: async (e) => i.forward(e),
+		close: () => i.close()
+	};
+}
 // src/engine/turn.ts
-function yt() {
+function xt() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1015,7 +1045,7 @@ function yt() {
 	});
 }
 // src/engine/engine.ts
-var bt = class {
+var St = 4096, Ct = class t {
 	context;
 	#e;
 	#t;
@@ -1024,15 +1054,20 @@ var bt = class {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, { context: n, eosIds: r = [], chunkTokens: i } = {}) {
+	constructor(t, n = [], { context: r, chunkTokens: i } = {}) {
 		let { info: a, numPages: o } = t, s = Math.min(a.maxPosition, o * a.pageTokens);
-		if (this.context = n ?? s, !(this.context >= 2 && this.context <= s)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${s}.`, { why: `The model takes ${a.maxPosition}, and there are ${o} pages of ${a.pageTokens}.` });
-		this.#e = t, this.#t = new Set(r), this.#r = ke(this.context, a.pageTokens), this.#n = new Ne(a, new Ae(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
+		if (this.context = r ?? s, !(this.context >= 2 && this.context <= s)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${s}.`, { why: `The model takes ${a.maxPosition}, and there are ${o} pages of ${a.pageTokens}.` });
+		this.#e = t, this.#t = new Set(n), this.#r = Ae(this.context, a.pageTokens), this.#n = new Pe(a, new je(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
 	}
-	generate(e) {
-		this.#c(e);
-		let t = new vt(e), n = () => this.#f(t, "cancelled"), r = new Ie(n);
-		return this.#i.set(t, r), this.#n.add(t), e.signal?.addEventListener("abort", n, { once: !0 }), e.signal?.aborted === !0 && n(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), r;
+	static async create(e, n = {}) {
+		let { pageTokens: r, maxPosition: i } = le(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(St, i));
+		return new t(await bt(e, Ae(a, r)), e.endIds, n);
+	}
+	generate(e, t = {}, { constraint: n, signal: r } = {}) {
+		let i = He(t);
+		this.#c(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
+		let a = new yt(e, i, n), o = () => this.#f(a, "cancelled"), s = new Le(o);
+		return this.#i.set(a, s), this.#n.add(a), r?.addEventListener("abort", o, { once: !0 }), r?.aborted === !0 && o(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), s;
 	}
 	async close() {
 		if (!this.#o) {
@@ -1042,15 +1077,15 @@ var bt = class {
 		}
 	}
 	async hidden(e) {
-		this.#c({ promptIds: e });
+		this.#c(e);
 		let t = this.#a.then(() => this.#s(e));
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: ke(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Ae(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Pe([{
+				let o = Math.min(n, e.length - r), s = Fe([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -1069,17 +1104,16 @@ var bt = class {
 		}
 		return a;
 	}
-	#c({ promptIds: t, params: n }) {
+	#c(t, n = []) {
 		if (this.#o) throw new e("usage", "The engine is closed.");
-		let { vocabSize: r } = this.#e.info, i = [
-			...t,
-			...n?.logitBias.keys() ?? [],
-			...n?.stopTokenIds ?? []
-		].find((e) => !(Number.isInteger(e) && e >= 0 && e < r));
-		if (i !== void 0) throw new e("usage", `Token ${i} is none of the vocabulary's ${r}.`);
+		let { vocabSize: r } = this.#e.info, i = [...t, ...n].find((e) => !(Number.isInteger(e) && e >= 0 && e < r));
+		if (i !== void 0) {
+			let t = `The model's tokens are numbers from 0 to ${r - 1}.`;
+			throw new e("usage", `The request has the token ${i}.`, { why: t });
+		}
 		if (t.length === 0) throw new e("usage", "The prompt has no tokens.");
-		if (!(t.length < this.context)) throw new e("context", `The prompt has ${t.length} tokens; the context holds ${this.context}.`, {
-			why: "Prompt and answer share it.",
+		if (!(t.length < this.context)) throw new e("context", `The prompt has ${t.length} tokens, which leaves no room for an answer.`, {
+			why: `The context holds ${this.context}.`,
 			hint: "Shorten the prompt, or use a larger context."
 		});
 	}
@@ -1087,49 +1121,54 @@ var bt = class {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Fe(this.#n.schedule());
+				let t = Ie(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
-				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#f(e, "error", xt(t)));
+				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await yt();
+			await xt();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(Me), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Pe(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Ne), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Fe(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
 		for (let [e, n] of t.entries()) a(n) && await this.#d(n.sequence, s.subarray(e * c, (e + 1) * c), o[e]);
 	}
 	async #d(e, t, n) {
-		let { params: r } = e.request;
+		let { params: r } = e.sampler;
 		try {
 			let i = await e.sampler.sample(t, n);
 			if (!this.#i.has(e)) return;
 			this.#n.clear(e), e.append(i.token);
 			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = e.numOutputTokens === r.maxTokens || e.tokens.length >= this.context;
-			a || o ? this.#f(e, a ? "stop" : "length", void 0, i) : this.#i.get(e).push(i);
+			a || o ? this.#f(e, a ? "stop" : "length", i) : this.#i.get(e).push(i);
 		} catch (t) {
-			this.#f(e, "error", xt(t));
+			this.#p(e, t);
 		}
 	}
-	#f(e, t, n, r = {}) {
-		let i = this.#i.get(e);
-		i !== void 0 && (this.#i.delete(e), this.#n.remove(e, t === "error"), e.sampler.close(), i.push({
-			...r,
-			finishReason: t,
-			usage: e.usage,
-			...n && { error: n }
-		}), i.end());
+	#f(e, t, n = {}) {
+		this.#m(e, !1)?.end({
+			...n,
+			finish: t,
+			usage: e.usage
+		});
 	}
-}, xt = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), St = Object.defineProperty, Ct = (e, t, n) => t in e ? St(e, t, {
+	#p(e, t) {
+		this.#m(e, !0)?.fail(wt(t));
+	}
+	#m(e, t) {
+		let n = this.#i.get(e);
+		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
+	}
+}, wt = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Tt = Object.defineProperty, Et = (e, t, n) => t in e ? Tt(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, wt = (e, t, n) => (Ct(e, typeof t == "symbol" ? t : t + "", n), n), x = Object.freeze({
+}) : e[t] = n, Dt = (e, t, n) => (Et(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -1156,51 +1195,51 @@ var bt = class {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), S = class {
+}), C = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function Tt(e) {
+function Ot(e) {
 	return /\w/.test(e);
 }
-function C(e) {
+function w(e) {
 	return /[0-9]/.test(e);
 }
-function Et(e) {
+function kt(e) {
 	return /\s/.test(e);
 }
-var Dt = [
-	["{%", x.OpenStatement],
-	["%}", x.CloseStatement],
-	["{{", x.OpenExpression],
-	["}}", x.CloseExpression],
-	["(", x.OpenParen],
-	[")", x.CloseParen],
-	["{", x.OpenCurlyBracket],
-	["}", x.CloseCurlyBracket],
-	["[", x.OpenSquareBracket],
-	["]", x.CloseSquareBracket],
-	[",", x.Comma],
-	[".", x.Dot],
-	[":", x.Colon],
-	["|", x.Pipe],
-	["<=", x.ComparisonBinaryOperator],
-	[">=", x.ComparisonBinaryOperator],
-	["==", x.ComparisonBinaryOperator],
-	["!=", x.ComparisonBinaryOperator],
-	["<", x.ComparisonBinaryOperator],
-	[">", x.ComparisonBinaryOperator],
-	["+", x.AdditiveBinaryOperator],
-	["-", x.AdditiveBinaryOperator],
-	["~", x.AdditiveBinaryOperator],
-	["**", x.ExponentiationBinaryOperator],
-	["*", x.MultiplicativeBinaryOperator],
-	["//", x.MultiplicativeBinaryOperator],
-	["/", x.MultiplicativeBinaryOperator],
-	["%", x.MultiplicativeBinaryOperator],
-	["=", x.Equals]
-], Ot = /* @__PURE__ */ new Map([
+var At = [
+	["{%", S.OpenStatement],
+	["%}", S.CloseStatement],
+	["{{", S.OpenExpression],
+	["}}", S.CloseExpression],
+	["(", S.OpenParen],
+	[")", S.CloseParen],
+	["{", S.OpenCurlyBracket],
+	["}", S.CloseCurlyBracket],
+	["[", S.OpenSquareBracket],
+	["]", S.CloseSquareBracket],
+	[",", S.Comma],
+	[".", S.Dot],
+	[":", S.Colon],
+	["|", S.Pipe],
+	["<=", S.ComparisonBinaryOperator],
+	[">=", S.ComparisonBinaryOperator],
+	["==", S.ComparisonBinaryOperator],
+	["!=", S.ComparisonBinaryOperator],
+	["<", S.ComparisonBinaryOperator],
+	[">", S.ComparisonBinaryOperator],
+	["+", S.AdditiveBinaryOperator],
+	["-", S.AdditiveBinaryOperator],
+	["~", S.AdditiveBinaryOperator],
+	["**", S.ExponentiationBinaryOperator],
+	["*", S.MultiplicativeBinaryOperator],
+	["//", S.MultiplicativeBinaryOperator],
+	["/", S.MultiplicativeBinaryOperator],
+	["%", S.MultiplicativeBinaryOperator],
+	["=", S.Equals]
+], jt = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -1211,11 +1250,11 @@ var Dt = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function kt(e, t = {}) {
+function Mt(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function At(e, t = {}) {
-	let n = [], r = kt(e, t), i = 0, a = 0, o = (e) => {
+function Nt(e, t = {}) {
+	let n = [], r = Mt(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -1226,24 +1265,24 @@ function At(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = Ot.get(e);
+			let n = jt.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === x.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === S.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && Et(r[i]);) ++i;
+		for (; i < r.length && kt(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === x.CloseStatement || e === x.CloseExpression || e === x.Comment) {
+		if (e === void 0 || e === S.CloseStatement || e === S.CloseExpression || e === S.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new S(e, x.Text));
+				n.push(new C(e, S.Text));
 				continue;
 			}
 		}
@@ -1257,204 +1296,204 @@ function At(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new S(t, x.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new C(t, S.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new S("{%", x.OpenStatement)), i += 3;
+			s(), n.push(new C("{%", S.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new S("{{", x.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new C("{{", S.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(Et), r.slice(i, i + 3) === "-%}") {
-			n.push(new S("%}", x.CloseStatement)), i += 3, c();
+		if (o(kt), r.slice(i, i + 3) === "-%}") {
+			n.push(new C("%}", S.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new S("}}", x.CloseExpression)), i += 3, c();
+			n.push(new C("}}", S.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === x.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === S.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case x.Identifier:
-				case x.NumericLiteral:
-				case x.StringLiteral:
-				case x.CloseParen:
-				case x.CloseSquareBracket: break;
+				case S.Identifier:
+				case S.NumericLiteral:
+				case S.StringLiteral:
+				case S.CloseParen:
+				case S.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(C);
-					if (e.length > 0 && r[i] === "." && C(r[i + 1])) {
+					let e = o(w);
+					if (e.length > 0 && r[i] === "." && w(r[i + 1])) {
 						++i;
-						let t = o(C);
+						let t = o(w);
 						e = `${e}.${t}`;
 					}
-					n.push(new S(`${t}${e}`, e.length > 0 ? x.NumericLiteral : x.UnaryOperator));
+					n.push(new C(`${t}${e}`, e.length > 0 ? S.NumericLiteral : S.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of Dt) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new S(e, t)), t === x.OpenExpression ? a = 0 : t === x.OpenCurlyBracket ? ++a : t === x.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of At) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new C(e, t)), t === S.OpenExpression ? a = 0 : t === S.OpenCurlyBracket ? ++a : t === S.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new S(e, x.StringLiteral)), ++i;
-		} else if (C(t)) {
-			let e = o(C);
-			if (n.at(-1)?.type !== x.Dot && r[i] === "." && C(r[i + 1])) {
+			n.push(new C(e, S.StringLiteral)), ++i;
+		} else if (w(t)) {
+			let e = o(w);
+			if (n.at(-1)?.type !== S.Dot && r[i] === "." && w(r[i + 1])) {
 				++i;
-				let t = o(C);
+				let t = o(w);
 				e = `${e}.${t}`;
 			}
-			n.push(new S(e, x.NumericLiteral));
-		} else if (Tt(t)) {
-			let e = o(Tt);
-			n.push(new S(e, x.Identifier));
+			n.push(new C(e, S.NumericLiteral));
+		} else if (Ot(t)) {
+			let e = o(Ot);
+			n.push(new C(e, S.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var w = class {
+var T = class {
 	type = "Statement";
-}, jt = class extends w {
+}, Pt = class extends T {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Mt = class extends w {
+}, Ft = class extends T {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, Nt = class extends w {
+}, It = class extends T {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Pt = class extends w {
+}, Lt = class extends T {
 	type = "Break";
-}, Ft = class extends w {
+}, Rt = class extends T {
 	type = "Continue";
-}, It = class extends w {
+}, zt = class extends T {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Lt = class extends w {
+}, Bt = class extends T {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Rt = class extends w {
+}, Vt = class extends T {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, T = class extends w {
+}, E = class extends T {
 	type = "Expression";
-}, zt = class extends T {
+}, Ht = class extends E {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Bt = class extends T {
+}, Ut = class extends E {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, E = class extends T {
+}, D = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, D = class extends T {
+}, O = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Vt = class extends D {
+}, Wt = class extends O {
 	type = "IntegerLiteral";
-}, Ht = class extends D {
+}, Gt = class extends O {
 	type = "FloatLiteral";
-}, Ut = class extends D {
+}, Kt = class extends O {
 	type = "StringLiteral";
-}, Wt = class extends D {
+}, qt = class extends O {
 	type = "ArrayLiteral";
-}, Gt = class extends D {
+}, Jt = class extends O {
 	type = "TupleLiteral";
-}, Kt = class extends D {
+}, Yt = class extends O {
 	type = "ObjectLiteral";
-}, qt = class extends T {
+}, Xt = class extends E {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Jt = class extends T {
+}, Zt = class extends E {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Yt = class extends w {
+}, Qt = class extends T {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Xt = class extends T {
+}, $t = class extends E {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, Zt = class extends T {
+}, en = class extends E {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Qt = class extends T {
+}, tn = class extends E {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, $t = class extends T {
+}, nn = class extends E {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, en = class extends T {
+}, rn = class extends E {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, tn = class extends T {
+}, an = class extends E {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, nn = class extends T {
+}, on = class extends E {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, rn = class extends w {
+}, sn = class extends T {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, an = class extends T {
+}, cn = class extends E {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function on(e) {
-	let t = new jt([]), n = 0;
+function ln(e) {
+	let t = new Pt([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -1466,10 +1505,10 @@ function on(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case x.Comment: return new Rt(e[n++].value);
-			case x.Text: return l();
-			case x.OpenStatement: return u();
-			case x.OpenExpression: return d();
+			case S.Comment: return new Vt(e[n++].value);
+			case S.Text: return l();
+			case S.OpenStatement: return u();
+			case S.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -1477,56 +1516,56 @@ function on(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === x.OpenStatement && e[n + 1]?.type === x.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === S.OpenStatement && e[n + 1]?.type === S.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Ut(r(x.Text, "Expected text token").value);
+		return new Kt(r(S.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(x.OpenStatement, "Expected opening statement token"), e[n].type !== x.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(S.OpenStatement, "Expected opening statement token"), e[n].type !== S.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(x.OpenStatement, "Expected {% token"), i("endif"), r(x.CloseStatement, "Expected %} token");
+				++n, c = p(), r(S.OpenStatement, "Expected {% token"), i("endif"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(x.OpenStatement, "Expected {% token"), i("endmacro"), r(x.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(S.OpenStatement, "Expected {% token"), i("endmacro"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = ne(), r(x.OpenStatement, "Expected {% token"), i("endfor"), r(x.CloseStatement, "Expected %} token");
+				++n, c = ne(), r(S.OpenStatement, "Expected {% token"), i("endfor"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(x.OpenParen) && (e = le("parameters"));
-				let t = y();
+				o(S.OpenParen) && (e = _("parameters"));
+				let t = b();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = le("call");
-				r(x.CloseStatement, "Expected closing statement token");
+				let l = _("call");
+				r(S.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(x.OpenStatement, "Expected '{%'"), i("endcall"), r(x.CloseStatement, "Expected closing statement token"), c = new rn(new Bt(t, l), e, u);
+				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new sn(new Ut(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Pt();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Lt();
 				break;
 			case "continue":
-				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Ft();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Rt();
 				break;
 			case "filter": {
 				++n;
-				let e = y();
-				e instanceof E && o(x.OpenParen) && (e = g(e)), r(x.CloseStatement, "Expected closing statement token");
+				let e = b();
+				e instanceof D && o(S.OpenParen) && (e = g(e)), r(S.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(x.OpenStatement, "Expected '{%'"), i("endfilter"), r(x.CloseStatement, "Expected '%}'"), c = new Yt(e, t);
+				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new Qt(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -1534,57 +1573,57 @@ function on(e) {
 		return c;
 	}
 	function d() {
-		r(x.OpenExpression, "Expected opening expression token");
+		r(S.OpenExpression, "Expected opening expression token");
 		let e = m();
-		return r(x.CloseExpression, "Expected closing expression token"), e;
+		return r(S.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
 		let e = te(), t = null, c = [];
-		if (o(x.Equals)) ++n, t = te();
+		if (o(S.Equals)) ++n, t = te();
 		else {
-			for (r(x.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(x.OpenStatement, "Expected {% token"), i("endset");
+			for (r(S.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(S.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(x.CloseStatement, "Expected closing statement token"), new It(e, t, c);
+		return r(S.CloseStatement, "Expected closing statement token"), new zt(e, t, c);
 	}
 	function p() {
 		let e = m();
-		r(x.CloseStatement, "Expected closing statement token");
+		r(S.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Mt(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Ft(e, t, i);
 	}
 	function ee() {
-		let e = y();
+		let e = b();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = le("parameters");
-		r(x.CloseStatement, "Expected closing statement token");
+		let t = _("parameters");
+		r(S.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Lt(e, t, n);
+		return new Bt(e, t, n);
 	}
 	function te(e = !1) {
-		let t = e ? y : m, r = [t()], i = o(x.Comma);
-		for (; i && (++n, r.push(t()), o(x.Comma)););
-		return i ? new Gt(r) : r[0];
+		let t = e ? b : m, r = [t()], i = o(S.Comma);
+		for (; i && (++n, r.push(t()), o(S.Comma)););
+		return i ? new Jt(r) : r[0];
 	}
 	function ne() {
 		let e = te(!0);
-		if (!(e instanceof E || e instanceof Gt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof D || e instanceof Jt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = m();
-		r(x.CloseStatement, "Expected closing statement token");
+		r(S.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new Nt(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new It(e, t, i, o);
 	}
 	function m() {
 		return re();
@@ -1594,35 +1633,35 @@ function on(e) {
 		if (c("if")) {
 			++n;
 			let t = ie();
-			return c("else") ? (++n, new an(t, e, re())) : new Xt(e, t);
+			return c("else") ? (++n, new cn(t, e, re())) : new $t(e, t);
 		}
 		return e;
 	}
 	function ie() {
-		let t = ae();
+		let t = h();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = ae();
-			t = new qt(r, t, i);
-		}
-		return t;
-	}
-	function ae() {
-		let t = h();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
 			let i = h();
-			t = new qt(r, t, i);
+			t = new Xt(r, t, i);
 		}
 		return t;
 	}
 	function h() {
+		let t = ae();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
+			let i = ae();
+			t = new Xt(r, t, i);
+		}
+		return t;
+	}
+	function ae() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Qt(r, h());
+			++n, t = new tn(r, ae());
 		}
 		return t ?? oe();
 	}
@@ -1630,169 +1669,169 @@ function on(e) {
 		let t = se();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new S("not in", x.Identifier), n += 2;
+			if (c("not", "in")) r = new C("not in", S.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(x.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(S.ComparisonBinaryOperator)) r = e[n++];
 			else break;
 			let i = se();
-			t = new qt(r, t, i);
+			t = new Xt(r, t, i);
 		}
 		return t;
 	}
 	function se() {
-		let t = pe();
-		for (; o(x.AdditiveBinaryOperator);) {
+		let t = fe();
+		for (; o(S.AdditiveBinaryOperator);) {
 			let r = e[n];
 			++n;
-			let i = pe();
-			t = new qt(r, t, i);
+			let i = fe();
+			t = new Xt(r, t, i);
 		}
 		return t;
 	}
 	function ce() {
-		let e = fe(y());
-		return o(x.OpenParen) ? g(e) : e;
+		let e = de(b());
+		return o(S.OpenParen) ? g(e) : e;
 	}
 	function g(e) {
-		let t = new Bt(e, le("call"));
-		return t = fe(t), o(x.OpenParen) && (t = g(t)), t;
+		let t = new Ut(e, _("call"));
+		return t = de(t), o(S.OpenParen) && (t = g(t)), t;
 	}
-	function le(e) {
-		r(x.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = ue(e);
-		return r(x.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	function _(e) {
+		r(S.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = le(e);
+		return r(S.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function ue(t) {
+	function le(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(x.CloseParen);) {
-			let c = o(x.ExponentiationBinaryOperator), l = o(x.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(S.CloseParen);) {
+			let c = o(S.ExponentiationBinaryOperator), l = o(S.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new nn(m())), o(x.Comma) && ++n, !o(x.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new on(m())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new tn(m());
+				s = !0, ++n, u = new an(m());
 			} else {
-				if (u = m(), o(x.Equals)) {
-					if (++n, !(u instanceof E)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+				if (u = m(), o(S.Equals)) {
+					if (++n, !(u instanceof D)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = m();
-					u = new en(u, e);
+					u = new rn(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof E || u instanceof en)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof E ? u.value : u.key.value;
+					if (!(u instanceof D || u instanceof rn)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof D ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof en) a = !0;
+				if (u instanceof rn) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(x.Comma) && ++n;
+			r.push(u), o(S.Comma) && ++n;
 		}
 		return r;
 	}
-	function de() {
+	function ue() {
 		let e = [], t = !1;
-		for (; !o(x.CloseSquareBracket);) o(x.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(m()), o(x.Colon) && (++n, t = !0));
+		for (; !o(S.CloseSquareBracket);) o(S.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(m()), o(S.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new $t(...e);
+			return new nn(...e);
 		}
 		return e[0];
 	}
-	function fe(t) {
-		for (; o(x.Dot) || o(x.OpenSquareBracket);) {
+	function de(t) {
+		for (; o(S.Dot) || o(S.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === x.OpenSquareBracket;
-			if (o) a = de(), r(x.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new zt(t, a, o);
+			let a, o = i.type === S.OpenSquareBracket;
+			if (o) a = ue(), r(S.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Ht(t, a, o);
+		}
+		return t;
+	}
+	function fe() {
+		let t = pe();
+		for (; o(S.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = pe();
+			t = new Xt(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
-		let t = _();
-		for (; o(x.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = _();
-			t = new qt(r, t, i);
-		}
-		return t;
-	}
-	function _() {
 		let t = v();
-		for (; o(x.ExponentiationBinaryOperator);) {
+		for (; o(S.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = v();
-			t = new qt(r, t, i);
+			t = new Xt(r, t, i);
 		}
 		return t;
 	}
 	function v() {
-		let e = me();
+		let e = y();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = y();
-			if (!(r instanceof E)) throw SyntaxError("Expected identifier for the test");
-			e = new Zt(e, t, r);
+			let r = b();
+			if (!(r instanceof D)) throw SyntaxError("Expected identifier for the test");
+			e = new en(e, t, r);
+		}
+		return e;
+	}
+	function y() {
+		let e = me();
+		for (; o(S.Pipe);) {
+			++n;
+			let t = b();
+			if (!(t instanceof D)) throw SyntaxError("Expected identifier for the filter");
+			o(S.OpenParen) && (t = g(t)), e = new Zt(e, t);
 		}
 		return e;
 	}
 	function me() {
-		let e = he();
-		for (; o(x.Pipe);) {
-			++n;
-			let t = y();
-			if (!(t instanceof E)) throw SyntaxError("Expected identifier for the filter");
-			o(x.OpenParen) && (t = g(t)), e = new Jt(e, t);
-		}
-		return e;
-	}
-	function he() {
 		let t = e[n];
-		if (t && (t.type === x.UnaryOperator || t.type === x.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === S.UnaryOperator || t.type === S.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Qt(t, he());
+			return new tn(t, me());
 		}
 		return ce();
 	}
-	function y() {
+	function b() {
 		let t = e[n++];
 		switch (t.type) {
-			case x.NumericLiteral: {
+			case S.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Ht(Number(e)) : new Vt(Number(e));
+				return e.includes(".") ? new Gt(Number(e)) : new Wt(Number(e));
 			}
-			case x.StringLiteral: {
+			case S.StringLiteral: {
 				let r = t.value;
-				for (; o(x.StringLiteral);) r += e[n++].value;
-				return new Ut(r);
+				for (; o(S.StringLiteral);) r += e[n++].value;
+				return new Kt(r);
 			}
-			case x.Identifier: return new E(t.value);
-			case x.OpenParen: {
+			case S.Identifier: return new D(t.value);
+			case S.OpenParen: {
 				let e = te();
-				return r(x.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+				return r(S.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case x.OpenSquareBracket: {
+			case S.OpenSquareBracket: {
 				let e = [];
-				for (; !o(x.CloseSquareBracket);) e.push(m()), o(x.Comma) && ++n;
-				return ++n, new Wt(e);
+				for (; !o(S.CloseSquareBracket);) e.push(m()), o(S.Comma) && ++n;
+				return ++n, new qt(e);
 			}
-			case x.OpenCurlyBracket: {
+			case S.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(x.CloseCurlyBracket);) {
+				for (; !o(S.CloseCurlyBracket);) {
 					let t = m();
-					r(x.Colon, "Expected colon between key and value in object literal");
+					r(S.Colon, "Expected colon between key and value in object literal");
 					let i = m();
-					e.set(t, i), o(x.Comma) && ++n;
+					e.set(t, i), o(S.Comma) && ++n;
 				}
-				return ++n, new Kt(e);
+				return ++n, new Yt(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -1800,27 +1839,27 @@ function on(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function sn(e, t, n = 1) {
+function un(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function cn(e, t, n, r = 1) {
+function dn(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function ln(e) {
+function fn(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function un(e) {
-	return dn(/* @__PURE__ */ new Date(), e);
+function pn(e) {
+	return mn(/* @__PURE__ */ new Date(), e);
 }
-function dn(e, t) {
+function mn(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -1836,82 +1875,82 @@ function dn(e, t) {
 		}
 	});
 }
-function fn(e) {
+function hn(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function pn(e, t, n, r) {
+function gn(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(fn(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(hn(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var mn = class extends Error {}, hn = class extends Error {}, gn = /* @__PURE__ */ new Map(), O = class {
+var _n = class extends Error {}, vn = class extends Error {}, yn = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return gn;
+		return yn;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new M(!!this.value);
+		return new N(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, k = class extends O {
+}, A = class extends k {
 	type = "IntegerValue";
-}, A = class extends O {
+}, j = class extends k {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, j = class extends O {
+}, M = class extends k {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new L(() => new j(this.value.toUpperCase()))],
-			["lower", new L(() => new j(this.value.toLowerCase()))],
-			["strip", new L(() => new j(this.value.trim()))],
-			["title", new L(() => new j(ln(this.value)))],
-			["capitalize", new L(() => new j(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new k(this.value.length)],
-			["rstrip", new L(() => new j(this.value.trimEnd()))],
-			["lstrip", new L(() => new j(this.value.trimStart()))],
-			["startswith", new L((e) => {
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(fn(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof j) return new M(this.value.startsWith(t.value));
-				if (t instanceof I) {
+				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof j)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new M(!0);
+						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new N(!0);
 					}
-					return new M(!1);
+					return new N(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
-			["endswith", new L((e) => {
+			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof j) return new M(this.value.endsWith(t.value));
-				if (t instanceof I) {
+				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof j)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new M(!0);
+						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new N(!0);
 					}
-					return new M(!1);
+					return new N(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
-			["split", new L((e) => {
-				let t = e[0] ?? new R();
-				if (!(t instanceof j || t instanceof R)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new k(-1);
-				if (!(n instanceof k)) throw Error("maxsplit argument must be a number");
+			["split", new R((e) => {
+				let t = e[0] ?? new z();
+				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new A(-1);
+				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
 				let r = [];
-				if (t instanceof R) {
+				if (t instanceof z) {
 					let e = this.value.trimStart();
 					for (let { 0: t, index: i } of e.matchAll(/\S+/g)) {
 						if (n.value !== -1 && r.length >= n.value && i !== void 0) {
@@ -1924,25 +1963,25 @@ var mn = class extends Error {}, hn = class extends Error {}, gn = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new I(r.map((e) => new j(e)));
+				return new L(r.map((e) => new M(e)));
 			})],
-			["replace", new L((e) => {
+			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof j && n instanceof j)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new R() : e[2] : new R(), !(r instanceof k || r instanceof R)) throw Error("replace() count argument must be a number or null");
-				return new j(pn(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(gn(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, M = class extends O {
+}, N = class extends k {
 	type = "BooleanValue";
-}, _n = /[\x7f-\uffff]/g;
-function vn(e) {
-	return e.replace(_n, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, bn = /[\x7f-\uffff]/g;
+function xn(e) {
+	return e.replace(bn, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function N(e, t = {}, n = 0, r = !0) {
+function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -1952,14 +1991,14 @@ function N(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = vn(t)), t;
+			return a && (t = xn(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => N(e, t, n + 1, r));
+				let a = e.value.map((e) => P(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -1967,8 +2006,8 @@ function N(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = vn(s));
-					let c = `${s}${l}${N(o, t, n + 1, r)}`;
+					a && (s = xn(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -1977,106 +2016,106 @@ function N(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var P = class extends O {
+var F = class extends k {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new M(this.value.size > 0);
+		return new N(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["get", new L(([e, t]) => {
-				if (!(e instanceof j)) throw Error(`Object key must be a string: got ${e.type}`);
-				return this.value.get(e.value) ?? t ?? new R();
+			["get", new R(([e, t]) => {
+				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				return this.value.get(e.value) ?? t ?? new z();
 			})],
-			["items", new L(() => this.items())],
-			["keys", new L(() => this.keys())],
-			["values", new L(() => this.values())],
-			["dictsort", new L((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof F ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new M(!1);
-				if (!(r instanceof M)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new j("key");
-				if (!(i instanceof j)) throw Error("by must be a string");
+			["items", new R(() => this.items())],
+			["keys", new R(() => this.keys())],
+			["values", new R(() => this.values())],
+			["dictsort", new R((e) => {
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new M(!1);
-				if (!(a instanceof M)) throw Error("reverse must be a boolean");
-				return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = On(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = jn(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
 	}
 	keys() {
-		return new I(Array.from(this.value.keys()).map((e) => new j(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
 	}
 	values() {
-		return new I(Array.from(this.value.values()));
+		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, F = class extends P {
+}, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, yn = class extends O {
+}, Sn = class extends k {
 	type = "NamespaceValue";
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, I = class extends O {
+}, L = class extends k {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new k(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
 	}
 	__bool__() {
-		return new M(this.value.length > 0);
+		return new N(this.value.length > 0);
 	}
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, bn = class extends I {
+}, Cn = class extends L {
 	type = "TupleValue";
-}, L = class extends O {
+}, R = class extends k {
 	type = "FunctionValue";
-}, R = class extends O {
+}, z = class extends k {
 	type = "NullValue";
-}, z = class extends O {
+}, B = class extends k {
 	type = "UndefinedValue";
 };
-function xn(e) {
+function wn(e) {
 	let t;
-	if (e instanceof I ? t = e.value : e instanceof j && (t = Array.from(e.value, (e) => new j(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof j)) throw Error("namespace keys must be strings");
+	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Sn = class {
+var Tn = class {
 	constructor(e) {
 		this.parent = e;
 	}
-	variables = /* @__PURE__ */ new Map([["namespace", new L((e) => {
+	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof F && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof P) for (let [t, n] of e.value) r.set(t, n);
-			else if (e instanceof I) for (let t of e.value) {
-				let [e, n] = xn(t);
+			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			else if (e instanceof L) for (let t of e.value) {
+				let [e, n] = wn(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new yn(r);
+		return new Sn(r);
 	})]]);
-	tests = Sn.TESTS;
+	tests = Tn.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Nn(t));
+		return this.declareVariable(e, In(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -2092,32 +2131,32 @@ var Sn = class {
 	}
 	lookupVariable(e) {
 		try {
-			return this.resolve(e).variables.get(e) ?? new z();
+			return this.resolve(e).variables.get(e) ?? new B();
 		} catch {
-			return new z();
+			return new B();
 		}
 	}
-}, B = Sn;
-wt(B, "TESTS", /* @__PURE__ */ new Map([
+}, V = Tn;
+Dt(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
-	["callable", (e) => e instanceof L],
+	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof k)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof k)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof k || e instanceof A],
-	["integer", (e) => e instanceof k],
+	["number", (e) => e instanceof A || e instanceof j],
+	["integer", (e) => e instanceof A],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof P],
-	["sequence", (e) => e instanceof I || e instanceof P || e instanceof j],
+	["mapping", (e) => e instanceof F],
+	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -2132,37 +2171,37 @@ wt(B, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Cn(e) {
+function En(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", sn), e.set("strftime_now", un), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", un), e.set("strftime_now", pn), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function wn(e) {
-	return e instanceof P || e instanceof yn;
+function Dn(e) {
+	return e instanceof F || e instanceof Sn;
 }
-function Tn(e) {
-	return e instanceof k || e instanceof A || e instanceof M;
+function On(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
 }
-function En(e) {
-	return e instanceof M ? Number(e.value) : e.value;
+function kn(e) {
+	return e instanceof N ? Number(e.value) : e.value;
 }
-function Dn(e, t) {
+function An(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (wn(r)) r = r.value.get(e) ?? new z();
-	else if (r instanceof I) {
+	for (let e of n) if (Dn(r)) r = r.value.get(e) ?? new B();
+	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
-		else return new z();
-	} else return new z();
+		else return new B();
+	} else return new B();
 	return r;
 }
-function On(e, t, n = !1) {
-	if (e instanceof R && t instanceof R) return 0;
-	if (e instanceof R || t instanceof R) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+function jn(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Tn(e) && Tn(t)) {
-		let n = En(e), r = En(t);
+	if (e instanceof B && t instanceof B) return 0;
+	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (On(e) && On(t)) {
+		let n = kn(e), r = kn(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -2174,7 +2213,7 @@ function On(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function kn(e) {
+function Mn(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -2182,20 +2221,20 @@ function kn(e) {
 		defaultValue: t.value
 	};
 }
-function An(e) {
+function Nn(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function jn(e, t) {
+function Pn(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		An(e) && n.add(e);
+		Nn(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(kn(e).name);
+		i(Mn(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = kn(t);
+			let e = Mn(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -2203,7 +2242,7 @@ function jn(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof w) switch (e.type) {
+		else if (e instanceof T) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -2239,7 +2278,7 @@ function jn(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				An(t) && !n.has(t) && r.add(t);
+				Nn(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -2269,10 +2308,10 @@ function jn(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var Mn = class {
+var Fn = class {
 	global;
 	constructor(e) {
-		this.global = e ?? new B();
+		this.global = e ?? new V();
 	}
 	run(e) {
 		return this.evaluate(e, this.global);
@@ -2285,65 +2324,65 @@ var Mn = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new M(n.value == r.value);
-			case "!=": return new M(n.value != r.value);
+			case "==": return new N(n.value == r.value);
+			case "!=": return new N(n.value != r.value);
 		}
-		if (n instanceof z || r instanceof z) {
-			if (r instanceof z && ["in", "not in"].includes(e.operator.value)) return new M(e.operator.value === "not in");
+		if (n instanceof B || r instanceof B) {
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
-		if (n instanceof R || r instanceof R) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new j(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Tn(n) && Tn(r)) {
-			let e = En(n), t = En(r);
+		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && On(n) && On(r)) {
+			let e = kn(n), t = kn(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof A || r instanceof A || t < 0 ? new A(i) : new k(i);
+			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
 		}
-		if ((n instanceof k || n instanceof A) && (r instanceof k || r instanceof A)) {
+		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof A || r instanceof A ? new A(a) : new k(a);
+					return n instanceof j || r instanceof j ? new j(a) : new A(a);
 				}
-				case "/": return new A(t / i);
+				case "/": return new j(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
-				case "<": return new M(t < i);
-				case ">": return new M(t > i);
-				case ">=": return new M(t >= i);
-				case "<=": return new M(t <= i);
+				case "<": return new N(t < i);
+				case ">": return new N(t > i);
+				case ">=": return new N(t >= i);
+				case "<=": return new N(t <= i);
 			}
-		} else if (n instanceof I && r instanceof I) switch (e.operator.value) {
-			case "+": return new I(n.value.concat(r.value));
+		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
+			case "+": return new L(n.value.concat(r.value));
 		}
-		else if (r instanceof I) {
+		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new M(t);
-				case "not in": return new M(!t);
+				case "in": return new N(t);
+				case "not in": return new N(!t);
 			}
 		}
-		if (n instanceof j || r instanceof j) switch (e.operator.value) {
-			case "+": return new j(n.value.toString() + r.value.toString());
+		if (n instanceof M || r instanceof M) switch (e.operator.value) {
+			case "+": return new M(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof j && r instanceof j) switch (e.operator.value) {
-			case "in": return new M(r.value.includes(n.value));
-			case "not in": return new M(!r.value.includes(n.value));
+		if (n instanceof M && r instanceof M) switch (e.operator.value) {
+			case "in": return new N(r.value.includes(n.value));
+			case "not in": return new N(!r.value.includes(n.value));
 		}
-		if (n instanceof j && r instanceof P) switch (e.operator.value) {
-			case "in": return new M(r.value.has(n.value));
-			case "not in": return new M(!r.value.has(n.value));
+		if (n instanceof M && r instanceof F) switch (e.operator.value) {
+			case "in": return new N(r.value.has(n.value));
+			case "not in": return new N(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -2354,7 +2393,7 @@ var Mn = class {
 		};
 		for (let r of e) if (r.type === "SpreadExpression") {
 			let e = r, i = this.evaluate(e.argument, t);
-			if (!(i instanceof I)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
+			if (!(i instanceof L)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
 			for (let e of i.value) n.push(e);
 		} else r.type !== "KeywordArgumentExpression" && r.type !== "KeywordSpreadExpression" && n.push(this.evaluate(r, t));
 		for (let n of e) if (n.type === "KeywordArgumentExpression") {
@@ -2362,7 +2401,7 @@ var Mn = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof P)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -2371,69 +2410,69 @@ var Mn = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new j(N(e, {}));
-			if (e instanceof I) switch (r.value) {
+			if (r.value === "tojson") return new M(P(e, {}));
+			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new k(e.value.length);
-				case "reverse": return new I(e.value.slice().reverse());
-				case "sort": return new I(e.value.slice().sort((e, t) => On(e, t, !1)));
-				case "join": return new j(e.value.map((e) => e.value).join(""));
-				case "string": return new j(N(e, {}, 0, !1));
+				case "length": return new A(e.value.length);
+				case "reverse": return new L(e.value.slice().reverse());
+				case "sort": return new L(e.value.slice().sort((e, t) => jn(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
-					return new I(n);
+					return new L(n);
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof j) switch (r.value) {
+			else if (e instanceof M) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
 				case "title":
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
-					if (t instanceof L) return t.value([], n);
-					if (t instanceof k) return t;
+					if (t instanceof R) return t.value([], n);
+					if (t instanceof A) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new j(e.value.trim());
-				case "indent": return new j(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new M(e.value.trim());
+				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new k(isNaN(t) ? 0 : t);
+					return new A(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new A(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof k || e instanceof A) switch (r.value) {
-				case "abs": return e instanceof k ? new k(Math.abs(e.value)) : new A(Math.abs(e.value));
-				case "int": return new k(Math.floor(e.value));
-				case "float": return new A(e.value);
-				case "string": return new j(e.toString());
+			else if (e instanceof A || e instanceof j) switch (r.value) {
+				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
+				case "int": return new A(Math.floor(e.value));
+				case "float": return new j(e.value);
+				case "string": return new M(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof P) switch (r.value) {
-				case "items": return new I(Array.from(e.value.entries()).map(([e, t]) => new I([new j(e), t])));
-				case "length": return new k(e.value.size);
+			else if (e instanceof F) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
+				case "length": return new A(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
-					if (t) return t instanceof L ? t.value([], n) : t;
+					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof M) switch (r.value) {
-				case "bool": return new M(e.value);
-				case "int": return new k(+!!e.value);
-				case "float": return new A(+!!e.value);
-				case "string": return new j(e.value ? "true" : "false");
+			else if (e instanceof N) switch (r.value) {
+				case "bool": return new N(e.value);
+				case "int": return new A(+!!e.value);
+				case "float": return new j(+!!e.value);
+				case "string": return new M(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -2443,20 +2482,20 @@ var Mn = class {
 			if (r.callee.type !== "Identifier") throw Error(`Unknown filter: ${r.callee.type}`);
 			let i = r.callee.value;
 			if (i === "tojson") {
-				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new R();
-				if (!(i instanceof k || i instanceof R)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new M(!1);
-				if (!(a instanceof M)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new M(!1);
-				if (!(o instanceof M)) throw Error("If set, sort_keys must be a boolean");
-				let s = t.get("separators") ?? new R(), c = null;
-				if (s instanceof I || s instanceof bn) {
+				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
+				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				let s = t.get("separators") ?? new z(), c = null;
+				if (s instanceof L || s instanceof Cn) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof j) || !(t instanceof j)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
-				} else if (!(s instanceof R)) throw Error("If set, separators must be a tuple of two strings");
-				return new j(N(e, {
+				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
+				return new M(P(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -2465,47 +2504,47 @@ var Mn = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof j) t = Array.from(e.value);
-				else if (e instanceof I) t = e.value.map((e) => e.value);
+				if (e instanceof M) t = Array.from(e.value);
+				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new j("");
-				if (!(s instanceof j)) throw Error("separator must be a string");
-				return new j(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
+				if (!(s instanceof M)) throw Error("separator must be a string");
+				return new M(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new k(0) : new A(0));
-				if (e instanceof j) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
+				if (e instanceof M) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new k(t) : new A(t);
+					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
 				}
-				if (e instanceof k || e instanceof A) return e;
-				if (e instanceof M) return i === "int" ? new k(+!!e.value) : new A(+!!e.value);
+				if (e instanceof A || e instanceof j) return e;
+				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new j(""), o = t[1] ?? i.get("boolean") ?? new M(!1);
-				if (!(o instanceof M)) throw Error("`default` filter flag must be a boolean");
-				return e instanceof z || o.value && !e.__bool__().value ? a : e;
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
-			if (e instanceof I) {
+			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new M(!1);
-						if (!(a instanceof M)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new M(!1);
-						if (!(o instanceof M)) throw Error("case_sensitive must be a boolean");
-						let s = t.at(2) ?? i.get("attribute") ?? new R();
-						if (!(s instanceof j || s instanceof k || s instanceof R)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof R ? e : Dn(e, s instanceof k ? String(s.value) : s.value);
-						return new I(e.value.slice().sort((e, t) => {
-							let n = On(c(e), c(t), o.value);
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
+						if (!(a instanceof N)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
+						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let s = t.at(2) ?? i.get("attribute") ?? new z();
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : An(e, s instanceof A ? String(s.value) : s.value);
+						return new L(e.value.slice().sort((e, t) => {
+							let n = jn(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !wn(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Dn(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -2513,7 +2552,7 @@ var Mn = class {
 							if (!e) throw Error(`Unknown test: ${o.value}`);
 							c = e;
 						} else c = (...e) => e[0].__bool__().value;
-						return new I(e.value.filter((e) => {
+						return new L(e.value.filter((e) => {
 							let n = e.value.get(a.value), r = n ? c(n, s) : !1;
 							return t ? r : !r;
 						}));
@@ -2522,12 +2561,12 @@ var Mn = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof j)) throw Error("attribute must be a string");
+							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
-							return new I(e.value.map((e) => {
-								if (!wn(e)) throw Error("items in map must be an object");
-								let t = Dn(e, n.value);
-								return t instanceof z ? r ?? new z() : t;
+							return new L(e.value.map((e) => {
+								if (!Dn(e)) throw Error("items in map must be an object");
+								let t = An(e, n.value);
+								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
 						throw Error("`map` expressions without `attribute` set are not currently supported.");
@@ -2535,28 +2574,28 @@ var Mn = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof j) {
+			if (e instanceof M) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new k(4);
-						if (!(a instanceof k)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new M(!1), s = t.at(2) ?? i.get("blank") ?? new M(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new j(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
+						if (!(a instanceof A)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
-						if (!(t instanceof L)) throw Error("replace filter not available");
+						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new F(a)], n);
+						return t.value([...i, new I(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof P) {
+			if (e instanceof F) {
 				let t = e.builtins.get(i);
-				if (t && t instanceof L) {
+				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new F(i)), t.value(e, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -2572,21 +2611,21 @@ var Mn = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new M(e.negate ? !i : i);
+		return new N(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
-		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new z();
+		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
 	}
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new M(!n.__bool__().value);
+			case "not": return new N(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof k || n instanceof A || n instanceof M) {
-					let e = t * (n instanceof M ? +!!n.value : n.value);
-					return n instanceof A ? new A(e) : new k(e);
+				if (n instanceof A || n instanceof j || n instanceof N) {
+					let e = t * (n instanceof N ? +!!n.value : n.value);
+					return n instanceof j ? new j(e) : new A(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -2605,49 +2644,49 @@ var Mn = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new j(n);
+		return new M(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new F(r));
+		r.size > 0 && n.push(new I(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof I || e instanceof j)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof k || r instanceof z)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof k || i instanceof z)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof k || a instanceof z)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof I ? new I(cn(e.value, r.value, i.value, a.value)) : new j(cn(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(dn(e.value, r.value, i.value, a.value)) : new M(dn(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new k(e.property.value) : new j(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (wn(n)) {
-			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof P ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof I || n instanceof j) {
-			if (r instanceof k) {
-				if (n instanceof j) {
+		if (Dn(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new j(e);
+					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof j) i = n.builtins.get(r.value);
+			} else if (r instanceof M) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof O ? i : new z();
+		return i instanceof k ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -2656,7 +2695,7 @@ var Mn = class {
 			t.setVariable(r, n);
 		} else if (e.assignee.type === "TupleLiteral") {
 			let r = e.assignee;
-			if (!(n instanceof I)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
+			if (!(n instanceof L)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
 			let i = n.value;
 			if (i.length !== r.value.length) throw Error(`Too ${r.value.length > i.length ? "few" : "many"} items to unpack in set`);
 			for (let e = 0; e < r.value.length; ++e) {
@@ -2666,27 +2705,27 @@ var Mn = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof yn)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Sn)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
-		return new R();
+		return new z();
 	}
 	evaluateIf(e, t) {
 		let n = this.evaluate(e.test, t);
 		return this.evaluateBlock(n.__bool__().value ? e.body : e.alternate, t);
 	}
 	evaluateFor(e, t) {
-		let n = new B(t), r, i;
+		let n = new V(t), r, i;
 		if (e.iterable.type === "SelectExpression") {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof I || i instanceof P)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof P && (i = i.keys());
+		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof F && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
-			let s = new B(n), c = i.value[t], l;
+			let s = new V(n), c = i.value[t], l;
 			if (e.loopvar.type === "Identifier") l = (t) => t.setVariable(e.loopvar.value, c);
 			else if (e.loopvar.type === "TupleLiteral") {
 				let t = e.loopvar;
@@ -2705,23 +2744,23 @@ var Mn = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new k(t + 1)],
-				["index0", new k(t)],
-				["revindex", new k(a.length - t)],
-				["revindex0", new k(a.length - t - 1)],
-				["first", new M(t === 0)],
-				["last", new M(t === a.length - 1)],
-				["length", new k(a.length)],
-				["previtem", t > 0 ? a[t - 1] : new z()],
-				["nextitem", t < a.length - 1 ? a[t + 1] : new z()]
+				["index", new A(t + 1)],
+				["index0", new A(t)],
+				["revindex", new A(a.length - t)],
+				["revindex0", new A(a.length - t - 1)],
+				["first", new N(t === 0)],
+				["last", new N(t === a.length - 1)],
+				["length", new A(a.length)],
+				["previtem", t > 0 ? a[t - 1] : new B()],
+				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new P(r)), o[t](n);
+			n.setVariable("loop", new F(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof hn) continue;
-				if (e instanceof mn) break;
+				if (e instanceof vn) continue;
+				if (e instanceof _n) break;
 				throw e;
 			}
 			c = !1;
@@ -2730,38 +2769,38 @@ var Mn = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new j(s);
+		return new M(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof F && (o = new Map(a.pop().value));
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = kn(t[e]), c = a[e];
-			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new z());
+			let { name: n, defaultValue: r } = Mn(t[e]), c = a[e];
+			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new P(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
-		if (n.has("varargs")) i.setVariable("varargs", new I(a.slice(t.length)));
+		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = jn(e.args, e.body);
-		return t.setVariable(e.name.value, new L((t, r) => {
-			let i = new B(r);
+		let n = Pn(e.args, e.body);
+		return t.setVariable(e.name.value, new R((t, r) => {
+			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
-		})), new R();
+		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = jn(n, e.body), i = new L((i) => {
-			let a = new B(t);
+		let n = e.callerArgs ?? [], r = Pn(n, e.body), i = new R((i) => {
+			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new F(o));
+		a.push(new I(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
-		let c = new B(t);
+		let c = new V(t);
 		return c.setVariable("caller", i), s.value(a, c);
 	}
 	evaluateFilterStatement(e, t) {
@@ -2769,7 +2808,7 @@ var Mn = class {
 		return this.applyFilter(n, e.filter, t);
 	}
 	evaluate(e, t) {
-		if (!e) return new z();
+		if (!e) return new B();
 		switch (e.type) {
 			case "Program": return this.evalProgram(e, t);
 			case "Set": return this.evaluateSet(e, t);
@@ -2777,21 +2816,21 @@ var Mn = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new mn();
-			case "Continue": throw new hn();
-			case "IntegerLiteral": return new k(e.value);
-			case "FloatLiteral": return new A(e.value);
-			case "StringLiteral": return new j(e.value);
-			case "ArrayLiteral": return new I(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new bn(e.value.map((e) => this.evaluate(e, t)));
+			case "Break": throw new _n();
+			case "Continue": throw new vn();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
+			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Cn(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof j)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new P(n);
+				return new F(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -2803,23 +2842,23 @@ var Mn = class {
 			case "TestExpression": return this.evaluateTestExpression(e, t);
 			case "SelectExpression": return this.evaluateSelectExpression(e, t);
 			case "Ternary": return this.evaluateTernaryExpression(e, t);
-			case "Comment": return new R();
+			case "Comment": return new z();
 			default: throw SyntaxError(`Unknown node type: ${e.type}`);
 		}
 	}
 };
-function Nn(e) {
+function In(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new k(e) : new A(e);
-		case "string": return new j(e);
-		case "boolean": return new M(e);
-		case "undefined": return new z();
-		case "object": return e === null ? new R() : Array.isArray(e) ? new I(e.map(Nn)) : new P(new Map(Object.entries(e).map(([e, t]) => [e, Nn(t)])));
-		case "function": return new L((t, n) => Nn(e(...t.map((e) => e.value)) ?? null));
+		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
+		case "string": return new M(e);
+		case "boolean": return new N(e);
+		case "undefined": return new B();
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(In)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, In(t)])));
+		case "function": return new R((t, n) => In(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var V = "\n", Pn = "{%- ", Fn = " -%}", H = Object.freeze({
+var H = "\n", Ln = "{%- ", Rn = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -2833,99 +2872,99 @@ var V = "\n", Pn = "{%- ", Fn = " -%}", H = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function In(e) {
+function zn(e) {
 	switch (e.operator.type) {
-		case "ExponentiationBinaryOperator": return H.EXPONENTIATION;
-		case "MultiplicativeBinaryOperator": return H.MULTIPLICATIVE;
-		case "AdditiveBinaryOperator": return H.ADDITIVE;
-		case "ComparisonBinaryOperator": return H.COMPARISON;
-		case "Identifier": return e.operator.value === "and" ? H.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? H.COMPARISON : H.LOGICAL_OR;
+		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
+		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
+		case "AdditiveBinaryOperator": return U.ADDITIVE;
+		case "ComparisonBinaryOperator": return U.COMPARISON;
+		case "Identifier": return e.operator.value === "and" ? U.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? U.COMPARISON : U.LOGICAL_OR;
 	}
-	return H.LOGICAL_OR;
+	return U.LOGICAL_OR;
 }
-function Ln(e) {
+function Bn(e) {
 	switch (e.type) {
 		case "SelectExpression":
-		case "Ternary": return H.CONDITIONAL;
-		case "BinaryExpression": return In(e);
-		case "UnaryExpression": return e.operator.value === "not" ? H.LOGICAL_NOT : H.UNARY_SIGN;
-		case "TestExpression": return H.TEST;
-		case "FilterExpression": return H.FILTER;
-		default: return H.ATOM;
+		case "Ternary": return U.CONDITIONAL;
+		case "BinaryExpression": return zn(e);
+		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
+		case "TestExpression": return U.TEST;
+		case "FilterExpression": return U.FILTER;
+		default: return U.ATOM;
 	}
 }
-function U(e, t) {
-	let n = K(e);
-	return Ln(e) < t ? `(${n})` : n;
+function W(e, t) {
+	let n = q(e);
+	return Bn(e) < t ? `(${n})` : n;
 }
-function Rn(e, t = "	") {
+function Vn(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
-	return G(e.body, 0, n).replace(/\n$/, "");
+	return K(e.body, 0, n).replace(/\n$/, "");
 }
-function W(...e) {
-	return Pn + e.join(" ") + Fn;
+function G(...e) {
+	return Ln + e.join(" ") + Rn;
 }
-function G(e, t, n) {
-	return e.map((e) => Bn(e, t, n)).join(V);
+function K(e, t, n) {
+	return e.map((e) => Un(e, t, n)).join(H);
 }
-function zn(e) {
-	return e.map((e) => K(e)).join(", ");
+function Hn(e) {
+	return e.map((e) => q(e)).join(", ");
 }
-function Bn(e, t, n) {
+function Un(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
-		case "Program": return G(e.body, t, n);
-		case "If": return Vn(e, t, n);
-		case "For": return Hn(e, t, n);
-		case "Set": return Un(e, t, n);
-		case "Macro": return Wn(e, t, n);
-		case "Break": return r + W("break");
-		case "Continue": return r + W("continue");
-		case "CallStatement": return Gn(e, t, n);
-		case "FilterStatement": return Kn(e, t, n);
+		case "Program": return K(e.body, t, n);
+		case "If": return Wn(e, t, n);
+		case "For": return Gn(e, t, n);
+		case "Set": return Kn(e, t, n);
+		case "Macro": return qn(e, t, n);
+		case "Break": return r + G("break");
+		case "Continue": return r + G("continue");
+		case "CallStatement": return Jn(e, t, n);
+		case "FilterStatement": return Yn(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
-		default: return r + "{{- " + K(e) + " -}}";
+		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Vn(e, t, n) {
+function Wn(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
 		body: a.body
 	}), a.alternate.length === 1 && a.alternate[0].type === "If");) a = a.alternate[0];
-	let o = r + W("if", K(i[0].test)) + V + G(i[0].body, t + 1, n);
-	for (let e = 1; e < i.length; ++e) o += V + r + W("elif", K(i[e].test)) + V + G(i[e].body, t + 1, n);
-	return a && a.alternate.length > 0 && (o += V + r + W("else") + V + G(a.alternate, t + 1, n)), o += V + r + W("endif"), o;
+	let o = r + G("if", q(i[0].test)) + H + K(i[0].body, t + 1, n);
+	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
+	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Hn(e, t, n) {
+function Gn(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
-		i = `${K(t.lhs)} if ${K(t.test)}`;
-	} else i = K(e.iterable);
-	let a = r + W("for", K(e.loopvar), "in", i) + V + G(e.body, t + 1, n);
-	return e.defaultBlock.length > 0 && (a += V + r + W("else") + V + G(e.defaultBlock, t + 1, n)), a += V + r + W("endfor"), a;
-}
-function Un(e, t, n) {
-	let r = n.repeat(t), i = K(e.assignee), a = e.value ? K(e.value) : "", o = r + W("set", `${i}${e.value ? " = " + a : ""}`);
-	return e.body.length === 0 ? o : o + V + G(e.body, t + 1, n) + V + r + W("endset");
-}
-function Wn(e, t, n) {
-	let r = n.repeat(t), i = zn(e.args);
-	return r + W("macro", `${e.name.value}(${i})`) + V + G(e.body, t + 1, n) + V + r + W("endmacro");
-}
-function Gn(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${zn(e.callerArgs)})` : "", a = K(e.call), o = r + W(`call${i}`, a) + V;
-	return o += G(e.body, t + 1, n) + V, o += r + W("endcall"), o;
+		i = `${q(t.lhs)} if ${q(t.test)}`;
+	} else i = q(e.iterable);
+	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
+	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
 function Kn(e, t, n) {
-	let r = n.repeat(t), i = r + W("filter", e.filter.type === "Identifier" ? e.filter.value : K(e.filter)) + V;
-	return i += G(e.body, t + 1, n) + V, i += r + W("endfilter"), i;
+	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
+	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function K(e) {
+function qn(e, t, n) {
+	let r = n.repeat(t), i = Hn(e.args);
+	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
+}
+function Jn(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Hn(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
+}
+function Yn(e, t, n) {
+	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
+	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
+}
+function q(e) {
 	switch (e.type) {
-		case "SpreadExpression": return `*${K(e.argument)}`;
-		case "KeywordSpreadExpression": return `**${K(e.argument)}`;
+		case "SpreadExpression": return `*${q(e.argument)}`;
+		case "KeywordSpreadExpression": return `**${q(e.argument)}`;
 		case "Identifier": return e.value;
 		case "IntegerLiteral": return `${e.value}`;
 		case "FloatLiteral": {
@@ -2934,72 +2973,72 @@ function K(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = In(t), r = U(t.left, n), i = U(t.right, n + 1);
+			let t = e, n = zn(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Ln(t) : H.ATOM;
-			return t.operator.value + (t.operator.value === "not" ? " " : "") + U(t.argument, n);
+			let t = e, n = t.argument.type === "UnaryExpression" ? Bn(t) : U.ATOM;
+			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = zn(t.args);
-			return `${K(t.callee)}(${n})`;
+			let t = e, n = Hn(t.args);
+			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
-			let t = e, n = U(t.object, H.ATOM), r = K(t.property);
+			let t = e, n = W(t.object, U.ATOM), r = q(t.property);
 			return !t.computed && t.property.type !== "Identifier" && t.property.type !== "IntegerLiteral" && (r = `(${r})`), t.computed ? `${n}[${r}]` : `${n}.${r}`;
 		}
 		case "FilterExpression": {
-			let t = e, n = U(t.operand, H.FILTER);
-			return t.filter.type === "CallExpression" ? `${n} | ${K(t.filter)}` : `${n} | ${t.filter.value}`;
+			let t = e, n = W(t.operand, U.FILTER);
+			return t.filter.type === "CallExpression" ? `${n} | ${q(t.filter)}` : `${n} | ${t.filter.value}`;
 		}
 		case "SelectExpression": {
 			let t = e;
-			return `${U(t.lhs, H.LOGICAL_OR)} if ${U(t.test, H.LOGICAL_OR)}`;
+			return `${W(t.lhs, U.LOGICAL_OR)} if ${W(t.test, U.LOGICAL_OR)}`;
 		}
 		case "TestExpression": {
 			let t = e;
-			return `${U(t.operand, H.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
+			return `${W(t.operand, U.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = zn(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Hn(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
-		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${K(e)}: ${K(t)}`).join(", ")}}`;
+		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
 		case "SliceExpression": {
 			let t = e;
-			return `${t.start ? K(t.start) : ""}:${t.stop ? K(t.stop) : ""}${t.step ? `:${K(t.step)}` : ""}`;
+			return `${t.start ? q(t.start) : ""}:${t.stop ? q(t.stop) : ""}${t.step ? `:${q(t.step)}` : ""}`;
 		}
 		case "KeywordArgumentExpression": {
 			let t = e;
-			return `${t.key.value}=${K(t.value)}`;
+			return `${t.key.value}=${q(t.value)}`;
 		}
 		case "Ternary": {
 			let t = e;
-			return `${U(t.trueExpr, H.LOGICAL_OR)} if ${U(t.condition, H.LOGICAL_OR)} else ${U(t.falseExpr, H.CONDITIONAL)}`;
+			return `${W(t.trueExpr, U.LOGICAL_OR)} if ${W(t.condition, U.LOGICAL_OR)} else ${W(t.falseExpr, U.CONDITIONAL)}`;
 		}
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var qn = class {
+var Xn = class {
 	parsed;
 	constructor(e) {
-		let t = At(e, {
+		let t = Nt(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = on(t);
+		this.parsed = ln(t);
 	}
 	render(e) {
-		let t = new B();
-		if (Cn(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new Mn(t).run(this.parsed).value;
+		let t = new V();
+		if (En(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Fn(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Rn(this.parsed, e?.indent || "	");
+		return Vn(this.parsed, e?.indent || "	");
 	}
-}, Jn = class {
+}, Zn = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -3037,21 +3076,21 @@ var qn = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Yn = /* @__PURE__ */ new Set(["role", "type"]), Xn = /^\w{1,64}$/, Zn = 1e3, Qn = (e) => e.split("").reverse().join(""), $n = class {
+}, Qn = /* @__PURE__ */ new Set(["role", "type"]), $n = /^\w{1,64}$/, er = 1e3, tr = (e) => e.split("").reverse().join(""), nr = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new Jn(n), this.#t = new Jn(n.map(Qn)), this.#n = new Jn(t), this.#r = Math.min(Zn, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new Zn(n), this.#t = new Zn(n.map(tr)), this.#n = new Zn(t), this.#r = Math.min(er, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Yn.has(e) && typeof n == "string" && Xn.test(n);
+			let r = Qn.has(e) && typeof n == "string" && $n.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -3077,29 +3116,29 @@ var qn = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of er(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of rr(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Qn(a.slice(e, e + this.#r));
-				for (let r of er(n, this.#t)) t.add(i + e + r - 1);
+				let n = tr(a.slice(e, e + this.#r));
+				for (let r of rr(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function er(e, t) {
+function rr(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var tr = [57344, 63744], nr = /(?<=u)[ef][0-9a-f]{3}/g, rr = class {
+var ir = [57344, 63744], ar = /(?<=u)[ef][0-9a-f]{3}/g, or = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = tr[0];
+	#n = ir[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(nr)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(ar)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -3111,7 +3150,7 @@ var tr = [57344, 63744], nr = /(?<=u)[ef][0-9a-f]{3}/g, rr = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: ir(n.map(([e, n]) => {
+			literal: sr(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -3129,14 +3168,14 @@ var tr = [57344, 63744], nr = /(?<=u)[ef][0-9a-f]{3}/g, rr = class {
 		};
 	}
 	#i() {
-		for (; this.#n < tr[1];) {
+		for (; this.#n < ir[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function ir(e) {
+function sr(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -3145,7 +3184,7 @@ function ir(e) {
 	return t;
 }
 // src/text/template.ts
-var ar = 1e5, or = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, sr = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, cr = 3, lr = /[^\p{L}\p{N}_\s]/u, ur = ["<think>", "</think>"], dr = [
+var cr = 1e5, lr = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ur = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, dr = 3, fr = /[^\p{L}\p{N}_\s]/u, pr = ["<think>", "</think>"], mr = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -3160,15 +3199,15 @@ var ar = 1e5, or = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, sr = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], fr = class {
+], hr = class {
 	endIds;
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
-		if (e.length > ar) throw _r(`It is ${e.length} characters long; ${ar} are accepted.`);
-		this.#e = e, this.#t = gr(() => new qn(e)), this.#n = new $n(t.control.keys(), pr(e)), this.endIds = dr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > cr) throw br(`It is ${e.length} characters long; ${cr} are accepted.`);
+		this.#e = e, this.#t = yr(() => new Xn(e)), this.#n = new nr(t.control.keys(), gr(e)), this.endIds = mr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#r = {
 			bos_token: "",
@@ -3178,62 +3217,62 @@ var ar = 1e5, or = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, sr = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !or.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !lr.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new rr([this.#e, JSON.stringify(a)]), s = this.#n.mark(a, o), c = {
+		}, o = new or([this.#e, JSON.stringify(a)]), s = this.#n.mark(a, o), c = {
 			...this.#r,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(gr(() => this.#t.render(c)));
+		return o.unmark(yr(() => this.#t.render(c)));
 	}
 };
-function pr(e) {
-	let t = Array.from(e.matchAll(sr), ([, e, t]) => hr(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...ur, ...t.filter((e) => e.length >= cr && lr.test(e))]);
+function gr(e) {
+	let t = Array.from(e.matchAll(ur), ([, e, t]) => vr(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...pr, ...t.filter((e) => e.length >= dr && fr.test(e))]);
 }
-var mr = {
+var _r = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, hr = (e) => e.replace(/\\(.)/gs, (e, t) => mr[t] ?? t);
-function gr(e) {
+}, vr = (e) => e.replace(/\\(.)/gs, (e, t) => _r[t] ?? t);
+function yr(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw _r(e instanceof Error ? e.message : String(e));
+		throw br(e instanceof Error ? e.message : String(e));
 	}
 }
-var _r = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), vr = "tokenizer.json", yr = "tokenizer_meta.json", br = 2;
-function xr(e, t) {
+var br = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), xr = "tokenizer.json", Sr = "tokenizer_meta.json", Cr = 2;
+function wr(e, t) {
 	let n = {
-		json: Sr(e, vr),
-		meta: Sr(t, yr)
+		json: Tr(e, xr),
+		meta: Tr(t, Sr)
 	};
-	if (n.meta.version !== br) throw Cr(yr, `Its version is ${n.meta.version}, this package reads ${br}.`);
-	if (typeof n.json.model?.vocab != "object") throw Cr(vr, "It has no vocabulary.");
+	if (n.meta.version !== Cr) throw Er(Sr, `Its version is ${n.meta.version}, this package reads ${Cr}.`);
+	if (typeof n.json.model?.vocab != "object") throw Er(xr, "It has no vocabulary.");
 	return n;
 }
-function Sr(e, t) {
+function Tr(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Cr(t, String(e));
+		throw Er(t, String(e));
 	}
 }
-var Cr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Er = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), wr = 64, Tr = 4096, Er = class {
+}), Dr = 64, Or = 4096, kr = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > wr || t.some(({ length: e }) => e === 0 || e > Tr)) throw new e("usage", `Up to ${wr} stop strings of 1 to ${Tr} characters are possible.`);
+		if (t.length > Dr || t.some(({ length: e }) => e === 0 || e > Or)) throw new e("usage", `Up to ${Dr} stop strings of 1 to ${Or} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -3269,7 +3308,7 @@ var Cr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, Dr = class {
+}, Ar = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -3300,15 +3339,15 @@ var Cr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Or({ json: e, meta: t }, n) {
-	return t.added_by_json ? kr(e.post_processor ?? null, n) : {
+function jr({ json: e, meta: t }, n) {
+	return t.added_by_json ? Mr(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function kr(e, t) {
+function Mr(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => kr(e, t));
+		let n = e.processors.map((e) => Mr(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -3331,7 +3370,7 @@ function kr(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var Ar = class {
+var Nr = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -3356,11 +3395,11 @@ var Ar = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, jr = class {
+}, Pr = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, Mr = (e, t) => {
+}, Fr = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -3387,45 +3426,45 @@ var Ar = class {
 			throw n;
 		}
 	}
-}, Nr = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Pr = (e, t = !0) => {
-	if (e.Regex !== void 0) return Mr(hi(ii(e.Regex)), "gu");
+}, Ir = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Lr = (e, t = !0) => {
+	if (e.Regex !== void 0) return Fr(yi(ci(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = gi(e.String);
+		let n = bi(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, q = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Fr = `${q}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Fr}]`, Ir = `[^${Fr}]`, Lr = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Rr = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, zr = "(?:(?<![\\s\\S])|(?<=\\n))", Br = "(?:(?=\\n)|(?![\\s\\S]))", Vr = "0-9A-Fa-f", Hr = /* @__PURE__ */ new Map([
+}, Rr = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", zr = `${Rr}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${zr}]`, Br = `[^${zr}]`, Vr = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Hr = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ur = "(?:(?<![\\s\\S])|(?<=\\n))", Wr = "(?:(?=\\n)|(?![\\s\\S]))", Gr = "0-9A-Fa-f", Kr = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Vr}]`],
-	["H", `[^${Vr}]`],
+	["h", `[${Gr}]`],
+	["H", `[^${Gr}]`],
 	["w", J],
-	["W", Ir],
+	["W", Br],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Lr],
-	["B", Rr],
+	["b", Vr],
+	["B", Hr],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Ur = /* @__PURE__ */ new Map([
-	["h", Vr],
-	["w", q],
+]), qr = /* @__PURE__ */ new Map([
+	["h", Gr],
+	["w", Rr],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Wr = /* @__PURE__ */ new Map([["W", `[^${q}]`], ["H", `[^${Vr}]`]]), Gr = /* @__PURE__ */ new Map([
+]), Jr = /* @__PURE__ */ new Map([["W", `[^${Rr}]`], ["H", `[^${Gr}]`]]), Yr = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Kr = /* @__PURE__ */ new Map([
+]), Xr = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -3435,55 +3474,55 @@ var Ar = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", q],
-	["xdigit", Vr]
-]), qr = "^$\\.*+?()[]{}|/", Jr = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Yr = /^\\([pPxu])\{([^}]*)\}/, Xr = /^\{(\d+(?:,\d*)?|,\d+)\}/, Zr = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Qr = /^\[:\^:\]/, $r = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ei = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ti = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", ni = (e, t) => String.fromCodePoint(e.codePointAt(t)), ri = (e) => {
+	["word", Rr],
+	["xdigit", Gr]
+]), Zr = "^$\\.*+?()[]{}|/", Qr = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, $r = /^\\([pPxu])\{([^}]*)\}/, ei = /^\{(\d+(?:,\d*)?|,\d+)\}/, ti = /^\[:(\^?)(\p{Alphabetic}+):\]/u, ni = /^\[:\^:\]/, ri = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ii = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ai = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", oi = (e, t) => String.fromCodePoint(e.codePointAt(t)), si = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return ti(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, ii = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ai = "[\\s\\S]", oi = 256, si = () => ({
+	return ai(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, ci = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), li = "[\\s\\S]", ui = 256, di = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), ci = (e) => {
+}), fi = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, li = (e, t, n, r = !0) => {
-	e.tail === "range" && ci(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, pi = (e, t, n, r = !0) => {
+	e.tail === "range" && fi(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && ci(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, ui = (e, t, n) => {
-	let r = Yr.exec(e.slice(t));
+	n && e.tail === "range" && fi(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, mi = (e, t, n) => {
+	let r = $r.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? li(n, `[^${q}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? q : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? pi(n, `[^${Rr}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Rr : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = ei.exec(e.slice(t));
+	let i = ii.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = ni(e, t + 1), o = t + 1 + a.length, s = Gr.get(a);
+	let a = oi(e, t + 1), o = t + 1 + a.length, s = Yr.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Wr.get(a);
-	if (c !== void 0) return li(n, c, t), o;
-	let l = Ur.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || qr.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, di = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ai})`, fi = (e) => di(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), pi = (e) => {
-	let t = Mr(`^(?:${e})$`, "u"), n = "";
+	let c = Jr.get(a);
+	if (c !== void 0) return pi(n, c, t), o;
+	let l = qr.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Zr.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, hi = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${li})`, gi = (e) => hi(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), _i = (e) => {
+	let t = Fr(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, mi = (e, t, n, r = !0, i = 1) => {
-	if (i > oi) throw SyntaxError(`Maximum character-class nesting depth of ${oi} exceeded at index ${t}`);
+}, vi = (e, t, n, r = !0, i = 1) => {
+	if (i > ui) throw SyntaxError(`Maximum character-class nesting depth of ${ui} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [si()], l = c[0], u = !1;
+	let s = a, c = [di()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = ni(e, a);
-		if (d === "\\") a = ui(e, a, l);
+		let d = oi(e, a);
+		if (d === "\\") a = mi(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -3493,19 +3532,19 @@ var Ar = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = fi(c[0]), d = i;
+				let i = gi(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${fi(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${gi(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = pi(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = di([d, `[${e}]`]));
+					let e = _i(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = hi([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ai})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${li})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -3514,67 +3553,67 @@ var Ar = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = si(), c.push(l), a += 2;
+				l = di(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Qr.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Zr.exec(t);
+				if (ni.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ti.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Kr.get(t);
+					let [, e, t] = r, i = Xr.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? li(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? pi(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if ($r.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = mi(e, a, n, !1, i + 1);
-				li(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (ri.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = vi(e, a, n, !1, i + 1);
+				pi(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && ci(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && fi(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, hi = (e) => {
+}, yi = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = ni(e, s);
+		let c = oi(e, s);
 		if (c === "\\") {
-			let n = Yr.exec(e.slice(s));
+			let n = $r.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? ri(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : Ir);
+					a = i ? si(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Br);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = ei.exec(e.slice(s));
+			let r = ii.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? ri(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? si(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = ni(e, s + 1);
+			let a = oi(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Gr.get(a);
+			let l = Yr.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Hr.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || qr.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Kr.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Zr.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = mi(e, s, i);
+				let t = vi(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -3585,13 +3624,13 @@ var Ar = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(zr), ++s;
+				o(Ur), ++s;
 				continue;
 			case "$":
-				o(Br), ++s;
+				o(Wr), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Jr.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Qr.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -3602,7 +3641,7 @@ var Ar = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Xr.exec(e.slice(s));
+				let i = ei.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -3628,51 +3667,51 @@ var Ar = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && ti(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && ai(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, gi = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), _i = (e, t, n) => {
+}, bi = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), xi = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, vi = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, yi = (e) => Number.isInteger(e) || typeof e == "bigint", bi = (e) => {
+}, Si = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Ci = (e) => Number.isInteger(e) || typeof e == "bigint", wi = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, xi = (e) => wi(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Si = (e) => new Map(Object.entries(e)), Ci = (e, t) => {
+}, Ti = (e) => Oi(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Ei = (e) => new Map(Object.entries(e)), Di = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, wi = (e) => e.replace(/\p{M}/gu, ""), Ti = (e, t, n = []) => {
+}, Oi = (e) => e.replace(/\p{M}/gu, ""), ki = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, Ei = (e) => e.match(/\S+/g) || [], Di = class {
+}, Ai = (e) => e.match(/\S+/g) || [], ji = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends Di {
+}, Z = class extends ji {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, Oi = class extends Z {
+}, Mi = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			vi(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Si(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -3698,93 +3737,93 @@ var Ar = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, ki = class extends Z {
+}, Ni = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, Ai = class extends Z {
+}, Pi = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Hi(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Ki(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, ji = class extends Z {
+}, Fi = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Pr(this.config.pattern ?? {});
+		super(e), this.pattern = Lr(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Mi = class extends Z {
+}, Ii = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Ni = class extends Mi {
+}, Li = class extends Ii {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Pi = class extends Mi {
+}, Ri = class extends Ii {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Fi = class extends Mi {
+}, zi = class extends Ii {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Ii = class extends Mi {
+}, Bi = class extends Ii {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, Li = class extends Z {
+}, Vi = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, Ri = class extends Z {
+}, Hi = class extends Z {
 	normalize(e) {
-		return wi(e);
+		return Oi(e);
 	}
-}, zi = class extends Z {
+}, Ui = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Bi = class extends Z {
+}, Wi = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Vi(e) {
+function Gi(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new Oi(e);
-		case "Precompiled": return new ki(e);
-		case "Sequence": return new Ai(e);
-		case "Replace": return new ji(e);
-		case "NFC": return new Ni(e);
-		case "NFD": return new Pi(e);
-		case "NFKC": return new Fi(e);
-		case "NFKD": return new Ii(e);
-		case "Strip": return new Li(e);
-		case "StripAccents": return new Ri(e);
-		case "Lowercase": return new zi(e);
-		case "Prepend": return new Bi(e);
+		case "BertNormalizer": return new Mi(e);
+		case "Precompiled": return new Ni(e);
+		case "Sequence": return new Pi(e);
+		case "Replace": return new Fi(e);
+		case "NFC": return new Li(e);
+		case "NFD": return new Ri(e);
+		case "NFKC": return new zi(e);
+		case "NFKD": return new Bi(e);
+		case "Strip": return new Vi(e);
+		case "StripAccents": return new Hi(e);
+		case "Lowercase": return new Ui(e);
+		case "Prepend": return new Wi(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Hi = Vi, Q = class extends Di {
+var Ki = Gi, Q = class extends ji {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Ui = (() => {
+}, qi = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -3793,18 +3832,18 @@ var Hi = Vi, Q = class extends Di {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Wi = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ui), Gi = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Ki = class extends Q {
+})(), Ji = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(qi), Yi = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Xi = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ui, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = qi, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, qi = class extends Q {
+}, Zi = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Ji = class extends Q {
+}, Qi = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -3812,21 +3851,21 @@ var Hi = Vi, Q = class extends Di {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Yi = class extends Q {
+}, $i = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Pr(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Lr(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Ci(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Di(e, this.pattern);
 	}
-}, Xi = class extends Q {
+}, ea = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Gi}]+|[${Gi}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Yi}]+|[${Yi}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Zi = class extends Q {
+}, ta = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -3835,32 +3874,32 @@ var Hi = Vi, Q = class extends Di {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Qi = class extends Q {
+}, na = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Gi}]+|[${Gi}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Yi}]+|[${Yi}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, $i = class extends Q {
+}, ra = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Pr(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Lr(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, ea = class extends Q {
+}, ia = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ia(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ca(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, ta = class extends Q {
+}, aa = class extends Q {
 	pre_tokenize_text(e) {
-		return Ei(e);
+		return Ai(e);
 	}
-}, na = class extends Q {
+}, oa = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -3870,34 +3909,34 @@ var Hi = Vi, Q = class extends Di {
 		return t;
 	}
 };
-function ra(e) {
+function sa(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Qi();
-		case "Sequence": return new ea(e);
-		case "Whitespace": return new qi();
-		case "WhitespaceSplit": return new ta();
-		case "Metaspace": return new Ji(e);
-		case "ByteLevel": return new Ki(e);
-		case "Split": return new Yi(e);
-		case "Punctuation": return new Xi(e);
-		case "Digits": return new Zi(e);
-		case "Replace": return new $i(e);
-		case "FixedLength": return new na(e);
+		case "BertPreTokenizer": return new na();
+		case "Sequence": return new ia(e);
+		case "Whitespace": return new Zi();
+		case "WhitespaceSplit": return new aa();
+		case "Metaspace": return new Qi(e);
+		case "ByteLevel": return new Xi(e);
+		case "Split": return new $i(e);
+		case "Punctuation": return new ea(e);
+		case "Digits": return new ta(e);
+		case "Replace": return new ra(e);
+		case "FixedLength": return new oa(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var ia = ra, aa = class extends Di {
+var ca = sa, la = class extends ji {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = _i(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = xi(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, oa = class extends aa {
+}, ua = class extends la {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Si(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Ei(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -3929,16 +3968,16 @@ var ia = ra, aa = class extends Di {
 		}
 		return t;
 	}
-}, sa = class e {
+}, da = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, ca = class {
+}, fa = class {
 	constructor() {
-		this.root = sa.default();
+		this.root = da.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -3947,7 +3986,7 @@ var ia = ra, aa = class extends Di {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = sa.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = da.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -3961,7 +4000,7 @@ var ia = ra, aa = class extends Di {
 			n.is_leaf && (yield r);
 		}
 	}
-}, la = class e {
+}, pa = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -3969,14 +4008,14 @@ var ia = ra, aa = class extends Di {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, ua = class {
+}, ma = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new la(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new la(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new pa(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new pa(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new la(r, i, e, t, n);
+		let i = this.nodes.length, a = new pa(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -4011,33 +4050,33 @@ var ia = ra, aa = class extends Di {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function da(e) {
+function ha(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var fa = class extends aa {
+var ga = class extends la {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = da(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new ca(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = ha(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new fa(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = bi(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = wi(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new ua(e, this.bos_token_id, this.eos_token_id);
+		let t = new ma(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -4048,7 +4087,7 @@ var fa = class extends aa {
 		}
 		return t;
 	}
-}, pa = class {
+}, _a = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -4112,7 +4151,7 @@ var fa = class extends aa {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, ma = class {
+}, va = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -4127,12 +4166,12 @@ var fa = class extends aa {
 	clear() {
 		this.cache.clear();
 	}
-}, ha = class extends aa {
+}, ya = class extends la {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Si(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Ei(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ma(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new va(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -4145,7 +4184,7 @@ var fa = class extends aa {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new pa((e, t) => e.score < t.score), t = {
+			let e = new _a((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -4200,24 +4239,24 @@ var fa = class extends aa {
 		}
 		return t;
 	}
-}, ga = class extends aa {
+}, ba = class extends la {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Si(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Ei(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function _a(e, t) {
+function xa(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new oa(e);
-		case "Unigram": return new fa(e, t.eos_token);
-		case "BPE": return new ha(e);
+		case "WordPiece": return new ua(e);
+		case "Unigram": return new ga(e, t.eos_token);
+		case "BPE": return new ya(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new fa(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ha(e) : new oa(e) : new ga(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new ga(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ya(e) : new ua(e) : new ba(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -4227,14 +4266,14 @@ function _a(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var va = _a, ya = class extends Di {
+var Sa = xa, Ca = class extends ji {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, ba = class extends ya {
+}, wa = class extends Ca {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -4243,14 +4282,14 @@ var va = _a, ya = class extends Di {
 			token_type_ids: a
 		};
 	}
-}, xa = class extends ya {
+}, Ta = class extends Ca {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, Sa = class extends ya {
+}, Ea = class extends Ca {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -4266,7 +4305,7 @@ var va = _a, ya = class extends Di {
 			token_type_ids: r
 		};
 	}
-}, Ca = class extends ya {
+}, Da = class extends Ca {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -4282,9 +4321,9 @@ var va = _a, ya = class extends Di {
 			token_type_ids: r
 		};
 	}
-}, wa = class extends ya {
+}, Oa = class extends Ca {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => Ea(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Aa(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -4295,18 +4334,18 @@ var va = _a, ya = class extends Di {
 		return r;
 	}
 };
-function Ta(e) {
+function ka(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new ba(e);
-		case "ByteLevel": return new xa(e);
-		case "BertProcessing": return new Sa(e);
-		case "RobertaProcessing": return new Ca(e);
-		case "Sequence": return new wa(e);
+		case "TemplateProcessing": return new wa(e);
+		case "ByteLevel": return new Ta(e);
+		case "BertProcessing": return new Ea(e);
+		case "RobertaProcessing": return new Da(e);
+		case "Sequence": return new Oa(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var Ea = Ta, $ = class extends Di {
+var Aa = ka, $ = class extends ji {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -4316,9 +4355,9 @@ var Ea = Ta, $ = class extends Di {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, Da = class extends $ {
+}, ja = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Wi, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Ji, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -4332,7 +4371,7 @@ var Ea = Ta, $ = class extends Di {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Oa = class extends $ {
+}, Ma = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -4342,10 +4381,10 @@ var Ea = Ta, $ = class extends Di {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Nr(e)), e;
+			return this.cleanup && (e = Ir(e)), e;
 		});
 	}
-}, ka = class extends $ {
+}, Na = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -4357,14 +4396,14 @@ var Ea = Ta, $ = class extends Di {
 		}
 		return t;
 	}
-}, Aa = class extends $ {
+}, Pa = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, ja = class extends $ {
+}, Fa = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -4373,31 +4412,31 @@ var Ea = Ta, $ = class extends Di {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Nr(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Ir(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Ma = class extends $ {
+}, Ia = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => Ra(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Ha(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Na = class extends $ {
+}, La = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Pr(this.config.pattern);
+		super(e), this.pattern = Lr(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Pa = class extends $ {
+}, Ra = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Fa = class extends $ {
+}, za = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -4414,7 +4453,7 @@ var Ea = Ta, $ = class extends Di {
 			return e.slice(t, n);
 		});
 	}
-}, Ia = class extends $ {
+}, Ba = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -4442,25 +4481,25 @@ var Ea = Ta, $ = class extends Di {
 		return t;
 	}
 };
-function La(e) {
+function Va(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new Da(e);
-		case "WordPiece": return new Oa(e);
-		case "Metaspace": return new ka(e);
-		case "BPEDecoder": return new Aa(e);
-		case "CTC": return new ja(e);
-		case "Sequence": return new Ma(e);
-		case "Replace": return new Na(e);
-		case "Fuse": return new Pa(e);
-		case "Strip": return new Fa(e);
-		case "ByteFallback": return new Ia(e);
+		case "ByteLevel": return new ja(e);
+		case "WordPiece": return new Ma(e);
+		case "Metaspace": return new Na(e);
+		case "BPEDecoder": return new Pa(e);
+		case "CTC": return new Fa(e);
+		case "Sequence": return new Ia(e);
+		case "Replace": return new La(e);
+		case "Fuse": return new Ra(e);
+		case "Strip": return new za(e);
+		case "ByteFallback": return new Ba(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var Ra = La, za = class {
+var Ha = Va, Ua = class {
 	constructor(e, t) {
-		let n = Ti(e, "Tokenizer", [
+		let n = ki(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -4468,13 +4507,13 @@ var Ra = La, za = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Ti(t, "Config");
+		let r = ki(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Hi(this.tokenizer.normalizer), this.pre_tokenizer = ia(this.tokenizer.pre_tokenizer), this.model = va(this.tokenizer.model, this.config), this.post_processor = Ea(this.tokenizer.post_processor), this.decoder = Ra(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Ki(this.tokenizer.normalizer), this.pre_tokenizer = ca(this.tokenizer.pre_tokenizer), this.model = Sa(this.tokenizer.model, this.config), this.post_processor = Aa(this.tokenizer.post_processor), this.decoder = Ha(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new jr(e);
+			let t = new Pr(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -4482,7 +4521,7 @@ var Ra = La, za = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Ar(i), this.splitter_normalized = new Ar(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Nr(i), this.splitter_normalized = new Nr(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -4496,11 +4535,11 @@ var Ra = La, za = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !yi(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !Ci(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Nr(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ir(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -4517,7 +4556,7 @@ var Ra = La, za = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = xi(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ti(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -4553,22 +4592,22 @@ var Ra = La, za = class {
 		}
 		return t;
 	}
-}, Ba = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Va = class {
+}, Wa = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ga = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
 		let r = crypto.randomUUID(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Ha,
+			...Ka,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new za({
+			this.#e = new Ua({
 				...a,
-				pre_tokenizer: Wa(t.pre_tokenizer ?? null),
-				model: Ua(t.model, i)
+				pre_tokenizer: Ja(t.pre_tokenizer ?? null),
+				model: qa(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -4596,11 +4635,11 @@ var Ra = La, za = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Ha = {
+}, Ka = {
 	added_tokens: [],
 	post_processor: null
 };
-function Ua(e, t) {
+function qa(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -4616,10 +4655,10 @@ function Ua(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Wa(e) {
+function Ja(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Wa)
+		pretokenizers: e.pretokenizers.map(Ja)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -4627,7 +4666,7 @@ function Wa(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Ba },
+			pattern: { Regex: Wa },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -4637,25 +4676,25 @@ function Wa(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Ga = /^<0x([0-9A-Fa-f]{2})>$/, Ka = {
+var Ya = /^<0x([0-9A-Fa-f]{2})>$/, Xa = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function qa(e) {
-	let t = e ? Ya(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function Za(e) {
+	let t = e ? $a(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...Ka,
+		...Xa,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? Ka : void 0;
+	let i = t.length > 0 ? Xa : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Ja(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = Qa(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Ja(e, t, n) {
+function Qa(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -4681,29 +4720,29 @@ function Ja(e, t, n) {
 		};
 	}
 }
-var Ya = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ya) : [e], Xa = (() => {
+var $a = (e) => e.type === "Sequence" ? e.decoders.flatMap($a) : [e], eo = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Za = new TextEncoder();
-function Qa(e, t, n) {
+})(), to = new TextEncoder();
+function no(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Xa.get(e));
-		return e.includes(void 0) ? Za.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => eo.get(e));
+		return e.includes(void 0) ? to.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Ga.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Za.encode(r);
+	let i = e.byteFallback ? Ya.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : to.encode(r);
 }
 // src/text/prompt.ts
-var $a = (e) => ({
+var ro = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), eo = (e) => ({
+}), io = (e) => ({
 	text: e,
 	literal: []
 });
-function* to({ text: e, literal: t }, n) {
+function* ao({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -4712,7 +4751,7 @@ function* to({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var no = /\p{White_Space}+$/u, ro = /^\p{White_Space}+/u, io = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, ao = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, oo = class {
+var oo = /\p{White_Space}+$/u, so = /^\p{White_Space}+/u, co = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, lo = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, uo = class {
 	#e;
 	#t;
 	#n;
@@ -4722,13 +4761,13 @@ var no = /\p{White_Space}+$/u, ro = /^\p{White_Space}+/u, io = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Jn(n.keys()), this.#i = new Jn(this.#r.keys()), this.#o = new Jn(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Zn(n.keys()), this.#i = new Zn(this.#r.keys()), this.#o = new Zn(this.#a.keys());
 	}
 	encode(e) {
-		return so({
+		return fo({
 			text: e.text,
 			begin: 0
-		}, to(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, ao(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -4738,10 +4777,10 @@ var no = /\p{White_Space}+$/u, ro = /^\p{White_Space}+/u, io = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : so(e, t.matches(e.text), n);
+		return "id" in e ? [e] : fo(e, t.matches(e.text), n);
 	}
 };
-function so({ text: e, begin: t }, n, r) {
+function fo({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -4750,18 +4789,18 @@ function so({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (io.test(s) || ao.test(c)) || (o(t.begin - (n.lstrip ? no.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? ro.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (co.test(s) || lo.test(c)) || (o(t.begin - (n.lstrip ? oo.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? so.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var co = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function lo({ json: e, meta: t }) {
+var po = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function mo({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || co.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || po.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var uo = /\p{Surrogate}/u, fo = class {
+var ho = /\p{Surrogate}/u, go = class {
 	spec;
 	control;
 	size;
@@ -4775,12 +4814,12 @@ var uo = /\p{Surrogate}/u, fo = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = lo(e), this.#e = new Va(t, new Set(this.control.keys())), this.#t = new oo(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = mo(e), this.#e = new Ga(t, new Set(this.control.keys())), this.#t = new uo(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = qa(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Or(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Za(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = jr(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? $a(t) : t, i = uo.exec(r.text);
+		let r = typeof t == "string" ? ro(t) : t, i = ho.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -4797,7 +4836,7 @@ var uo = /\p{Surrogate}/u, fo = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new Dr(this.#c, e);
+		return new Ar(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -4818,7 +4857,7 @@ var uo = /\p{Surrogate}/u, fo = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Qa(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && no(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
@@ -4826,4 +4865,4 @@ var uo = /\p{Surrogate}/u, fo = class {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
 };
-export { fr as ChatTemplate, bt as Engine, e as HearthError, yr as META_FILE, Ce as Model, Se as Session, Er as StopStrings, vr as TOKENIZER_FILE, Dr as TextStream, fo as Tokenizer, n as fetchedFiles, t as filesOf, ee as hasFeature, $a as literalPrompt, we as loadBundle, nt as samplingParams, xr as tokenizerSpec, eo as trustedPrompt };
+export { hr as ChatTemplate, Ct as Engine, e as HearthError, Sr as META_FILE, Ce as Model, Se as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, ee as hasFeature, ro as literalPrompt, we as loadBundle, wr as tokenizerSpec, io as trustedPrompt };

@@ -65,7 +65,7 @@ export class ToyForward implements Forward {
     const error = this.failNext;
     this.failNext = undefined;
     if (error !== undefined) throw error;
-    const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, wanted } = batch;
+    const { tokenIds, positions, tokenSeq, blockTable, blockTableStride: stride, logitRows, outputs } = batch;
     if (this.failingToken !== undefined && tokenIds.includes(this.failingToken)) throw new Error("the device broke");
     const rows = [...tokenIds].map((token, i) => {
       const table = blockTable.subarray(tokenSeq[i]! * stride, (tokenSeq[i]! + 1) * stride);
@@ -74,9 +74,9 @@ export class ToyForward implements Forward {
     const logits = [...logitRows].map((row) => this.#logits(rows[row]!, tokenIds[row] === this.poisonToken));
     const flat = (wants: boolean, parts: ArrayLike<number>[]): Float32Array => Float32Array.from(wants ? parts.flatMap((part) => [...Array.from(part)]) : []);
     return {
-      logits: flat(wanted.includes("logits"), logits),
-      argmax: Int32Array.from(wanted.includes("argmax") ? logits.map((row) => row.indexOf(Math.max(...row))) : []),
-      hidden: flat(wanted.includes("hidden"), rows),
+      logits: flat(outputs.includes("logits"), logits),
+      argmax: Int32Array.from(outputs.includes("argmax") ? logits.map((row) => row.indexOf(Math.max(...row))) : []),
+      hidden: flat(outputs.includes("hidden"), rows),
     };
   }
 

@@ -9,7 +9,7 @@ import { isPrompt, type PagedTokens, type Slice, wantsLogits } from "./scheduler
  *
  * @param tableStride pages in a row of the block table.
  */
-export function layOut(slices: readonly Slice<PagedTokens>[], tableStride: number, wanted: readonly OutputName[]): ForwardBatch {
+export function layOut(slices: readonly Slice<PagedTokens>[], tableStride: number, outputs: readonly OutputName[]): ForwardBatch {
   const size = slices.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(size);
   const positions = new Int32Array(size);
@@ -37,7 +37,7 @@ export function layOut(slices: readonly Slice<PagedTokens>[], tableStride: numbe
     blockTableStride: tableStride,
     logitRows: Int32Array.from(logitRows),
     numPromptTokens,
-    wanted,
+    outputs,
   };
 }
 

@@ -6,35 +6,55 @@
 // next token: who fails then is at fault.
 
 import { HearthError } from "../errors.ts";
+import { requireText } from "../info.ts";
+import type { Model } from "../model.ts";
 import { layOut, promptsFirst } from "./batch.ts";
+import type { Constraint } from "./constraint.ts";
 import type { Forward } from "./forward.ts";
 import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
+import { type SamplingParams, samplingParams } from "./params.ts";
 import { Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
-import { type FinishReason, type Request, Sequence, type TokenEvent } from "./sequence.ts";
+import { type Finish, Sequence, type TokenEvent } from "./sequence.ts";
+import { sessionForward } from "./session_forward.ts";
 import { nextTurn } from "./turn.ts";
 
 export interface EngineOptions {
-  /** Tokens of prompt and answer together that one sequence may have; else as many as the model and its pages hold. */
+  /** Positions of the KV cache, for all sequences together and for what is kept of earlier ones; by default one context, and at
+   * most 4096. */
+  readonly cacheTokens?: number | undefined;
+  /** Tokens of prompt and answer together that one sequence may have; else as many as the model and the cache hold. */
   readonly context?: number | undefined;
-  /** Tokens that end an answer. */
-  readonly eosIds?: Iterable<number>;
   /** Prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt. */
   readonly chunkTokens?: number | undefined;
 }
 
+/** What goes with a request beside its settings. */
+export interface RequestOptions {
+  /** What the answer may be; it has a state: one for each request, used once. */
+  readonly constraint?: Constraint | undefined;
+  /** Ends the request, "cancelled". */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_CACHE_TOKENS = 4096;
+
 export class Engine {
+  /** Tokens of prompt and answer together that one sequence may have. */
   readonly context: number;
   readonly #forward: Forward;
-  readonly #eosIds: ReadonlySet<number>;
+  readonly #endIds: ReadonlySet<number>;
   readonly #scheduler: Scheduler;
   readonly #tableStride: number;
   readonly #inboxes = new Map<Sequence, Inbox<TokenEvent>>();
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param forward the engine uses all of its pages; nobody else may call it meanwhile. */
-  constructor(forward: Forward, { context, eosIds = [], chunkTokens }: EngineOptions = {}) {
+  /**
+   * @param forward the engine uses all of its pages; nobody else may call it meanwhile.
+   * @param endIds tokens that end an answer.
+   */
+  constructor(forward: Forward, endIds: Iterable<number> = [], { context, chunkTokens }: EngineOptions = {}) {
     const { info, numPages } = forward;
     const most = Math.min(info.maxPosition, numPages * info.pageTokens);
     this.context = context ?? most;
@@ -44,24 +64,38 @@ export class Engine {
       });
     }
     this.#forward = forward;
-    this.#eosIds = new Set(eosIds);
+    this.#endIds = new Set(endIds);
     this.#tableStride = pagesFor(this.context, info.pageTokens);
     this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), Math.min(chunkTokens ?? Infinity, info.maxTokens));
   }
 
+  /** An engine over a session of its own. */
+  static async create(model: Model, options: EngineOptions = {}): Promise<Engine> {
+    const { pageTokens, maxPosition } = requireText(model.info);
+    const tokens = options.cacheTokens ?? Math.max(options.context ?? 0, Math.min(DEFAULT_CACHE_TOKENS, maxPosition));
+    return new Engine(await sessionForward(model, pagesFor(tokens, pageTokens)), model.endIds, options);
+  }
+
   /**
-   * The events of one request, which is computed with others from now on. Leaving the loop cancels it. Fails with what makes the
-   * request impossible: an id outside of the vocabulary, a prompt that leaves no room in the context.
+   * The events of one request, which is computed with others from now on. Leaving the loop cancels it.
+   *
+   * Fails at once with what makes the request impossible: a setting out of its range, a token outside of the vocabulary, a prompt
+   * that leaves no room in the context; in the loop, with what made it fail.
    */
-  generate(request: Request): AsyncIterableIterator<TokenEvent> {
-    this.#check(request);
-    const sequence = new Sequence(request);
+  generate(
+    promptIds: readonly number[],
+    settings: Partial<SamplingParams> = {},
+    { constraint, signal }: RequestOptions = {},
+  ): AsyncIterableIterator<TokenEvent> {
+    const params = samplingParams(settings);
+    this.#check(promptIds, [...params.logitBias.keys(), ...params.stopTokenIds]);
+    const sequence = new Sequence(promptIds, params, constraint);
     const cancel = (): void => this.#finish(sequence, "cancelled");
     const inbox = new Inbox<TokenEvent>(cancel);
     this.#inboxes.set(sequence, inbox);
     this.#scheduler.add(sequence);
-    request.signal?.addEventListener("abort", cancel, { once: true });
-    if (request.signal?.aborted === true) cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    if (signal?.aborted === true) cancel();
     if (this.#inboxes.size === 1) this.#running = this.#running.then(() => this.#run());
     return inbox;
   }
@@ -77,7 +111,7 @@ export class Engine {
 
   /** The hidden states after the final norm of each token, (tokens, hiddenSize): once no request is being computed. */
   async hidden(tokens: readonly number[]): Promise<Float32Array> {
-    this.#check({ promptIds: tokens });
+    this.#check(tokens);
     const reading = this.#running.then(() => this.#readHidden(tokens));
     this.#running = reading.then(
       () => this.#run(),
@@ -103,16 +137,18 @@ export class Engine {
     return hidden;
   }
 
-  #check({ promptIds, params }: { promptIds: readonly number[]; params?: Request["params"] }): void {
+  #check(promptIds: readonly number[], others: readonly number[] = []): void {
     if (this.#closed) throw new HearthError("usage", "The engine is closed.");
     const { vocabSize } = this.#forward.info;
-    const ids = [...promptIds, ...(params?.logitBias.keys() ?? []), ...(params?.stopTokenIds ?? [])];
-    const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
-    if (wrong !== undefined) throw new HearthError("usage", `Token ${wrong} is none of the vocabulary's ${vocabSize}.`);
+    const wrong = [...promptIds, ...others].find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+    if (wrong !== undefined) {
+      const why = `The model's tokens are numbers from 0 to ${vocabSize - 1}.`;
+      throw new HearthError("usage", `The request has the token ${wrong}.`, { why });
+    }
     if (promptIds.length === 0) throw new HearthError("usage", "The prompt has no tokens.");
     if (promptIds.length < this.context) return;
-    throw new HearthError("context", `The prompt has ${promptIds.length} tokens; the context holds ${this.context}.`, {
-      why: "Prompt and answer share it.",
+    throw new HearthError("context", `The prompt has ${promptIds.length} tokens, which leaves no room for an answer.`, {
+      why: `The context holds ${this.context}.`,
       hint: "Shorten the prompt, or use a larger context.",
     });
   }
@@ -127,7 +163,7 @@ export class Engine {
       } catch (error) {
         const failed = taking.filter((sequence) => this.#inboxes.has(sequence));
         if (failed.length > 1) this.#scheduler.suspect(failed);
-        else failed.forEach((sequence) => this.#finish(sequence, "error", asHearthError(error)));
+        else failed.forEach((sequence) => this.#fail(sequence, error));
       }
       await nextTurn();
     }
@@ -136,8 +172,8 @@ export class Engine {
   async #step(slices: readonly Slice[]): Promise<void> {
     const drawing = slices.filter(wantsLogits);
     const readsLogits = drawing.some(({ sequence }) => sequence.sampler.mayNeedLogits);
-    const wanted = drawing.length === 0 ? [] : readsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
-    const result = await this.#forward.forward(layOut(slices, this.#tableStride, wanted));
+    const outputs = drawing.length === 0 ? [] : readsLogits ? (["argmax", "logits"] as const) : (["argmax"] as const);
+    const result = await this.#forward.forward(layOut(slices, this.#tableStride, outputs));
     // Those that were cancelled meanwhile have no pages any more.
     const going = (slice: Slice): boolean => this.#inboxes.has(slice.sequence);
     for (const { sequence, count } of slices.filter(going)) sequence.commit(this.#scheduler.pool, count);
@@ -151,29 +187,37 @@ export class Engine {
   }
 
   async #draw(sequence: Sequence, logits: Float32Array, argmax: number): Promise<void> {
-    const { params } = sequence.request;
+    const { params } = sequence.sampler;
     try {
       const choice = await sequence.sampler.sample(logits, argmax);
       if (!this.#inboxes.has(sequence)) return;
       this.#scheduler.clear(sequence);
       sequence.append(choice.token);
-      const isEnd = (this.#eosIds.has(choice.token) && !params.ignoreEos) || params.stopTokenIds.includes(choice.token);
+      const isEnd = (this.#endIds.has(choice.token) && !params.ignoreEos) || params.stopTokenIds.includes(choice.token);
       const isFull = sequence.numOutputTokens === params.maxTokens || sequence.tokens.length >= this.context;
-      if (isEnd || isFull) this.#finish(sequence, isEnd ? "stop" : "length", undefined, choice);
+      if (isEnd || isFull) this.#finish(sequence, isEnd ? "stop" : "length", choice);
       else this.#inboxes.get(sequence)!.push(choice);
     } catch (error) {
-      this.#finish(sequence, "error", asHearthError(error)); // of this row alone: the others of the batch are sound
+      this.#fail(sequence, error); // of this row alone: the others of the batch are sound
     }
   }
 
-  #finish(sequence: Sequence, finishReason: FinishReason, error?: HearthError, choice: TokenEvent = {}): void {
+  #finish(sequence: Sequence, finish: Finish, choice: TokenEvent = {}): void {
+    this.#drop(sequence, false)?.end({ ...choice, finish, usage: sequence.usage });
+  }
+
+  #fail(sequence: Sequence, error: unknown): void {
+    this.#drop(sequence, true)?.fail(asHearthError(error));
+  }
+
+  /** Takes a sequence out for good. Answers where its last event goes; undefined if it has been told. */
+  #drop(sequence: Sequence, spoiled: boolean): Inbox<TokenEvent> | undefined {
     const inbox = this.#inboxes.get(sequence);
-    if (inbox === undefined) return;
+    if (inbox === undefined) return undefined;
     this.#inboxes.delete(sequence);
-    this.#scheduler.remove(sequence, finishReason === "error");
+    this.#scheduler.remove(sequence, spoiled);
     sequence.sampler.close();
-    inbox.push({ ...choice, finishReason, usage: sequence.usage, ...(error && { error }) });
-    inbox.end();
+    return inbox;
   }
 }
 

@@ -38,7 +38,7 @@ export interface ForwardBatch {
   /** So many of the first tokens are of prompts, which a model may compute more coarsely. */
   readonly numPromptTokens: number;
   /** What of the result will be read. */
-  readonly wanted: readonly OutputName[];
+  readonly outputs: readonly OutputName[];
 }
 
 /** Valid until the session's next forward, and each asked for once. What was not wanted may have no rows. */

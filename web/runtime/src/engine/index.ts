@@ -1,7 +1,7 @@
 // The engine: token ids in, token ids out.
 
 export type { Constraint } from "./constraint.ts";
-export { Engine, type EngineOptions } from "./engine.ts";
-export type { Forward, ForwardBatch, ForwardInfo, ForwardResult, OutputName } from "./forward.ts";
-export { samplingParams, type SamplingParams } from "./params.ts";
-export type { FinishReason, Request, TokenEvent, Usage } from "./sequence.ts";
+export { Engine, type EngineOptions, type RequestOptions } from "./engine.ts";
+export type { Forward, ForwardBatch, ForwardInfo, ForwardResult as EngineForwardResult, OutputName } from "./forward.ts";
+export type { SamplingParams } from "./params.ts";
+export type { Finish, TokenEvent, Usage } from "./sequence.ts";

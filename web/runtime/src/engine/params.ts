@@ -24,7 +24,7 @@ export interface SamplingParams {
   /** Token id -> added to its logit, -100 .. 100. */
   readonly logitBias: ReadonlyMap<number, number>;
   /** Of this request's own generator (`random.ts`). Undefined: a seed from the system. */
-  readonly seed: bigint | undefined;
+  readonly seed: number | bigint | undefined;
   /** The output ends after this many; undefined: when the model ends it or the context is full. */
   readonly maxTokens: number | undefined;
   /** The output ends with any of these, besides the model's own end tokens. */
@@ -81,8 +81,11 @@ export function samplingParams(given: Partial<SamplingParams> = {}): SamplingPar
     if (params[name] !== undefined) check(name, params[name], range);
   }
   for (const [token, bias] of params.logitBias) check(`logitBias[${token}]`, bias, BIAS);
-  if (params.seed !== undefined && (params.seed < 0n || params.seed > MAX_SEED)) {
-    throw new HearthError("usage", `seed is ${params.seed}, but must be 0 to 2^64 - 1.`);
+  const { seed } = params;
+  if (seed !== undefined && !(seed >= 0 && seed <= MAX_SEED && (typeof seed === "bigint" || Number.isSafeInteger(seed)))) {
+    throw new HearthError("usage", `seed is ${seed}, but must be a whole number, 0 to 2^64 - 1.`, {
+      hint: "Give one beyond 2^53 as a BigInt.",
+    });
   }
   return params;
 }

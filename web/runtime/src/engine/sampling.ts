@@ -38,7 +38,7 @@ export class Sampler {
   constructor(params: SamplingParams, promptIds: Iterable<number>, constraint?: Constraint) {
     this.params = params;
     this.#constraint = constraint;
-    this.#random = new Random(params.seed);
+    this.#random = new Random(params.seed === undefined ? undefined : BigInt(params.seed));
     this.#changes = changesLogits(params);
     this.needsLogits = params.temperature !== 0 || this.#changes || params.logprobs !== undefined;
     if (penalises(params)) this.#counts = new Map(Array.from(promptIds, (token) => [token, 0]));

@@ -1,25 +1,13 @@
 // One request on its way: its tokens, its pages, and the events that tell of it. Knows neither the batch nor the forward.
 
-import type { HearthError } from "../errors.ts";
 import type { Constraint } from "./constraint.ts";
 import type { PagePool } from "./pages.ts";
 import type { SamplingParams } from "./params.ts";
 import type { Block } from "./prefix.ts";
-import { Sampler } from "./sampling.ts";
-
-/** What is asked of the engine. */
-export interface Request {
-  /** Token ids, at least one. */
-  readonly promptIds: readonly number[];
-  readonly params: SamplingParams;
-  /** What the answer may be; it has a state: one for each request, used once. */
-  readonly constraint?: Constraint | undefined;
-  /** Ends the request, "cancelled". */
-  readonly signal?: AbortSignal | undefined;
-}
+import { type Choice, Sampler } from "./sampling.ts";
 
 /** "stop": an end token or stop token was drawn. "length": `maxTokens` or the context is reached. */
-export type FinishReason = "stop" | "length" | "cancelled" | "error";
+export type Finish = "stop" | "length" | "cancelled";
 
 /** What a request has cost so far, in tokens. */
 export interface Usage {
@@ -33,15 +21,10 @@ export interface Usage {
   readonly lastTokenMs: number;
 }
 
-/** Something happened to a request: usually that it has a new token. */
-export interface TokenEvent {
-  /** The new token; the end token too is told. Undefined if the event only says that the request has ended. */
-  readonly token?: number;
-  readonly logprob?: number;
-  readonly topLogprobs?: readonly (readonly [number, number])[];
+/** Something happened to a request: usually that it has a new token; the end token too is told. */
+export interface TokenEvent extends Partial<Choice> {
   /** Undefined while the answer goes on. */
-  readonly finishReason?: FinishReason;
-  readonly error?: HearthError;
+  readonly finish?: Finish;
   /** Given with the last event of a request. */
   readonly usage?: Usage;
 }
@@ -49,7 +32,7 @@ export interface TokenEvent {
 export class Sequence {
   /** Ids of prompt and answer. */
   readonly tokens: number[];
-  readonly request: Request;
+  readonly numPromptTokens: number;
   readonly sampler: Sampler;
   /** Leading tokens whose keys and values are in the pages. */
   numComputed = 0;
@@ -61,14 +44,10 @@ export class Sequence {
   #firstTokenMs = NaN;
   #lastTokenMs = NaN;
 
-  constructor(request: Request) {
-    this.request = request;
-    this.tokens = [...request.promptIds];
-    this.sampler = new Sampler(request.params, request.promptIds, request.constraint);
-  }
-
-  get numPromptTokens(): number {
-    return this.request.promptIds.length;
+  constructor(promptIds: readonly number[], params: SamplingParams, constraint: Constraint | undefined) {
+    this.tokens = [...promptIds];
+    this.numPromptTokens = promptIds.length;
+    this.sampler = new Sampler(params, promptIds, constraint);
   }
 
   get numOutputTokens(): number {
