@@ -1,6 +1,7 @@
 // src/errors.ts
 var e = class extends Error {
 	kind;
+	what;
 	why;
 	hint;
 	constructor(e, t, { why: n = "", hint: r = "" } = {}) {
@@ -8,7 +9,7 @@ var e = class extends Error {
 			t,
 			n,
 			r
-		].filter(Boolean).join(" ")), this.name = "HearthError", this.kind = e, this.why = n, this.hint = r;
+		].filter(Boolean).join(" ")), this.name = "HearthError", this.kind = e, this.what = t, this.why = n, this.hint = r;
 	}
 };
 // src/files.ts

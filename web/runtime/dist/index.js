@@ -42,14 +42,14 @@ var p = {
 		answer: -31004
 	}
 };
-function ee(e) {
+function m(e) {
 	let t = p[e];
 	if (t === void 0 || !WebAssembly.validate(t.module)) return !1;
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
 // src/library.ts
-var te = [
+var ee = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -57,7 +57,7 @@ var te = [
 	"mismatch",
 	"internal",
 	"internal"
-], ne = 64, m = 4096, re = class t {
+], te = 64, h = 4096, ne = class t {
 	#e;
 	#t;
 	#n;
@@ -89,10 +89,10 @@ var te = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r);
-		if (i !== 0) throw new e(te[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
+		if (i !== 0) throw new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / m), 1) * m, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ne) : 0;
+		let r = Math.max(Math.ceil(t / h), 1) * h, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, te) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -109,13 +109,13 @@ var te = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ie = "plan.bin", h = "weights.bin", ae = "tokenizer_meta.json", oe = "manifest.json";
-function se(t) {
+}, g = "plan.bin", re = "weights.bin", ie = "tokenizer_meta.json", ae = "manifest.json";
+function oe(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${oe} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${ae} is no JSON.`, { why: String(t) });
 	}
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
@@ -128,14 +128,14 @@ function se(t) {
 	});
 	return n;
 }
-var ce = (e) => `libhearth-${e.name}.wasm`, g = [
+var se = (e) => `libhearth-${e.name}.wasm`, _ = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function _(e) {
+function ce(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -150,7 +150,7 @@ function _(e) {
 	};
 }
 function le(t) {
-	let n = _(t);
+	let n = ce(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
@@ -204,26 +204,26 @@ function v(e) {
 		types: e
 	};
 }
-function y(e, t, n, r) {
+function me(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
 		pe[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function me(e, t, n, r) {
+function he(e, t, n, r) {
 	let i = t + n.offsets[r];
 	return pe[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var b = v({
+var y = v({
 	name: "pointer",
 	value: "i64"
-}), he = v({
+}), ge = v({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), ge = v({
+}), _e = v({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -241,20 +241,20 @@ var b = v({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), _e = v({
+}), ve = v({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), ve = v({
+}), ye = v({
 	struct_size: "u32",
 	reserved: "u32"
-}), ye = [
+}), be = [
 	"logits",
 	"argmax",
 	"hidden"
-], x = v({
+], b = v({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -268,13 +268,13 @@ var b = v({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), be = (e) => `shape${e}`, xe = {
+}), xe = (e) => `shape${e}`, Se = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, Se = class {
+}, Ce = class {
 	#e;
 	#t;
 	#n;
@@ -286,15 +286,15 @@ var b = v({
 	}
 	#o(e, t) {
 		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(he.size + 4 + t.length * b.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(he.size), a = this.#n.reserve(t.length * b.size);
+		this.#n.begin(ge.size + 4 + t.length * y.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(ge.size), a = this.#n.reserve(t.length * y.size);
 		t.forEach(([e, t], n) => {
-			y(this.#e.view, a + n * b.size, b, {
+			me(this.#e.view, a + n * y.size, y, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), y(this.#e.view, i, he, {
-			struct_size: he.size,
+		}), me(this.#e.view, i, ge, {
+			struct_size: ge.size,
 			threads: 1,
 			sizes: a,
 			num_sizes: t.length
@@ -312,31 +312,31 @@ var b = v({
 			a,
 			o,
 			c
-		], u = ve.size + ye.length * _e.size;
-		this.#n.begin(ge.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(ge.size), f = this.#n.reserve(u), p = {
-			struct_size: ge.size,
+		], u = ye.size + be.length * ve.size;
+		this.#n.begin(_e.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(_e.size), f = this.#n.reserve(u), p = {
+			struct_size: _e.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
 			block_table_stride: s,
 			num_prompt_tokens: t.numPromptTokens ?? 0,
-			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << ye.indexOf(t), 0),
+			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << be.indexOf(t), 0),
 			token_ids: this.#n.put(r),
 			positions: this.#n.put(i),
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c)
 		};
-		return y(this.#e.view, d, ge, p), y(this.#e.view, f, ve, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ve.size);
+		return me(this.#e.view, d, _e, p), me(this.#e.view, f, ye, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ye.size);
 	}
 	run(e, t = {}) {
 		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
-		i.forEach(([e, t], n) => this.#d(s + n * x.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
+		i.forEach(([e, t], n) => this.#d(s + n * b.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * x.size)]));
+		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * b.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
@@ -354,8 +354,8 @@ var b = v({
 	#l(t) {
 		let n = ++this.#a, r = (r) => {
 			if (n !== this.#a || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * _e.size, a = (e) => me(this.#e.view, i, _e, e);
-			return this.#u(a("data"), g[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * ve.size, a = (e) => he(this.#e.view, i, ve, e);
+			return this.#u(a("data"), _[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -370,20 +370,20 @@ var b = v({
 		};
 	}
 	#u(e, t, n, r, i) {
-		let a = xe[t];
+		let a = Se[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#d(t, n, { data: r, shape: i }) {
-		let a = g.findIndex((e) => r instanceof xe[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = _.findIndex((e) => r instanceof Se[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [be(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [xe(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		y(this.#e.view, t, x, {
+		me(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
@@ -391,13 +391,13 @@ var b = v({
 		});
 	}
 	#f(e) {
-		let t = (t) => me(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(be(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => he(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(xe(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#u(t("data"), g[t("dtype")], i, r, a),
+			data: this.#u(t("data"), _[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
-}, Ce = class t {
+}, we = class t {
 	info;
 	text;
 	manifest;
@@ -407,7 +407,7 @@ var b = v({
 	#n;
 	#r = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = _(this.info);
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = ce(this.info);
 	}
 	static open(e, n, r, i, a) {
 		let o = new de(e);
@@ -419,7 +419,7 @@ var b = v({
 	}
 	session(t = {}) {
 		if (this.#n === 0) throw new e("usage", "The model is closed.");
-		let n = new Se(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
+		let n = new Ce(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
 		return this.#r.add(n), n;
 	}
 	get memoryBytes() {
@@ -433,45 +433,45 @@ var b = v({
 	}
 };
 // src/bundle.ts
-async function we(e, t = {}) {
-	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = se(new TextDecoder().decode(await De(r, oe, t))), a = [
-		ce(Ee(i, t.isa)),
-		ie,
-		h
-	], o = new Oe(r, i, a, t), s = await re.instantiate(await o.whole(a[0])), c = await o.whole(ie), l = s.allocate(o.size(h), "the weights");
-	await o.into(s, l, h);
-	let u = "tokenizer_meta.json" in i.files ? await Te(r, t) : [];
-	return Ce.open(s, {
+async function Te(e, t = {}) {
+	let r = typeof e == "string" || e instanceof URL ? n(e) : e, i = oe(new TextDecoder().decode(await Oe(r, ae, t))), a = [
+		se(De(i, t.isa)),
+		g,
+		re
+	], o = new ke(r, i, a, t), s = await ne.instantiate(await o.whole(a[0])), c = await o.whole(g), l = s.allocate(o.size(re), "the weights");
+	await o.into(s, l, re);
+	let u = "tokenizer_meta.json" in i.files ? await Ee(r, t) : [];
+	return we.open(s, {
 		manifest: i,
 		endIds: u
-	}, c, l, o.size(h));
+	}, c, l, o.size(re));
 }
-async function Te(e, t) {
-	let n = new TextDecoder().decode(await De(e, ae, t));
+async function Ee(e, t) {
+	let n = new TextDecoder().decode(await Oe(e, ie, t));
 	return JSON.parse(n).eos_ids;
 }
-function Ee({ source_name: t, instruction_sets: n }, r) {
+function De({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
 		throw new e("usage", `The bundle of ${t} has no kernels for ${r}.`, { why: `It has: ${i}.` });
 	}
-	let a = i.find(({ features: e }) => e.every(ee));
+	let a = i.find(({ features: e }) => e.every(m));
 	if (a !== void 0) return a;
-	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !ee(e)).join(", ")}`);
+	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !m(e)).join(", ")}`);
 	throw new e("mismatch", `This browser cannot run the bundle of ${t}.`, {
 		why: `It does not know what the bundle's kernels need: ${o.join("; ")}.`,
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function De(e, t, { signal: n }) {
+async function Oe(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var Oe = class {
+var ke = class {
 	#e;
 	#t;
 	#n;
@@ -482,11 +482,11 @@ var Oe = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${oe} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${ae} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await De(this.#e, e, this.#n);
+		let t = await Oe(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async into(e, t, n) {
@@ -500,11 +500,11 @@ var Oe = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${oe} says ${r}.`,
+			why: `${ae} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, ke = class e {
+}, Ae = class e {
 	page;
 	#e;
 	#t;
@@ -527,10 +527,10 @@ var Oe = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, Ae = (e, t) => Math.ceil(e / t), je = class {
+}, je = (e, t) => Math.ceil(e / t), Me = class {
 	numPages;
 	pageTokens;
-	root = ke.root();
+	root = Ae.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -574,7 +574,7 @@ var Oe = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, Me = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Ne = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Pe = class {
+}, Ne = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Pe = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Fe = class {
 	pool;
 	#e;
 	#t;
@@ -625,7 +625,7 @@ var Oe = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => Ae(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => je(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -633,7 +633,7 @@ var Oe = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Ae(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = je(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -651,12 +651,12 @@ var Oe = class {
 	}
 };
 // src/engine/batch.ts
-function Fe(e, t, n) {
+function Ie(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Me(e) && (u = l), Ne(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Ne(e) && (u = l), Pe(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -668,7 +668,7 @@ function Fe(e, t, n) {
 		outputs: n
 	};
 }
-var Ie = (e) => [...e.filter((e) => Me(e)), ...e.filter((e) => !Me(e))], Le = class {
+var Le = (e) => [...e.filter((e) => Ne(e)), ...e.filter((e) => !Ne(e))], Re = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -708,7 +708,7 @@ var Ie = (e) => [...e.filter((e) => Me(e)), ...e.filter((e) => !Me(e))], Le = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, Re = {
+}, ze = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -722,7 +722,7 @@ var Ie = (e) => [...e.filter((e) => Me(e)), ...e.filter((e) => !Me(e))], Le = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, ze = {
+}, Be = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -764,29 +764,29 @@ var Ie = (e) => [...e.filter((e) => Me(e)), ...e.filter((e) => !Me(e))], Le = cl
 		high: 100,
 		whole: !0
 	}
-}, Be = {
+}, Ve = {
 	low: -100,
 	high: 100
-}, Ve = (1n << 64n) - 1n;
-function He(t = {}) {
+}, He = (1n << 64n) - 1n;
+function Ue(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Re,
+		...ze,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(ze)) r[e] !== void 0 && Ue(e, r[e], t);
-	for (let [e, t] of r.logitBias) Ue(`logitBias[${e}]`, t, Be);
+	for (let [e, t] of Object.entries(Be)) r[e] !== void 0 && We(e, r[e], t);
+	for (let [e, t] of r.logitBias) We(`logitBias[${e}]`, t, Ve);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= Ve && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= He && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function Ue(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function We(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var We = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Ge = (e) => We(e) || e.logitBias.size > 0, Ke = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function qe(e, t) {
+var Ge = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Ke = (e) => Ge(e) || e.logitBias.size > 0, qe = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Je(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -794,30 +794,30 @@ function qe(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Je = (t, n = "") => new e("usage", t, { why: n });
-async function Ye(e, t) {
+var Ye = (t, n = "") => new e("usage", t, { why: n });
+async function Xe(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Je(e, t instanceof Error ? t.message : String(t));
+		throw Ye(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Xe = [
+var Ze = [
 	.001,
 	1e-6,
 	0
-], Ze = 1e-45;
-function Qe(e) {
+], Qe = 1e-45;
+function $e(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function $e(e, t) {
-	let n = et(e, t);
-	return tt(e, (e) => e >= n && e > -Infinity);
-}
 function et(e, t) {
+	let n = tt(e, t);
+	return nt(e, (e) => e >= n && e > -Infinity);
+}
+function tt(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -828,87 +828,87 @@ function et(e, t) {
 	}
 	return n[0];
 }
-function tt(e, t) {
+function nt(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var nt = (e, t) => {
+var rt = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function rt(e) {
+function it(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function it(e, t) {
-	let n = t * rt(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Xe) {
+function at(e, t) {
+	let n = t * it(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Ze) {
 		let a = Math.fround(t);
-		if (r = tt(e, (e) => e >= a), i = nt(e, r), rt(i) >= n) break;
+		if (r = nt(e, (e) => e >= a), i = rt(e, r), it(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Ze))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Qe))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function at(e, t) {
-	let n = t * rt(e), r = 0, i = 0;
+function ot(e, t) {
+	let n = t * it(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function ot(e, t, n) {
-	let r = Qe(e), i = 0;
+function st(e, t, n) {
+	let r = $e(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...$e(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...et(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/random.ts
-var st = (1n << 64n) - 1n, ct = (1n << 128n) - 1n, lt = 47026247687942121848144207491837523525n, ut = 4, dt = 16;
-function ft(e, t) {
+var ct = (1n << 64n) - 1n, lt = (1n << 128n) - 1n, ut = 47026247687942121848144207491837523525n, dt = 4, ft = 16;
+function pt(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> dt;
+		return r ^ r >>> ft;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> dt;
-	}, a = Array.from({ length: ut }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < ut; e++) for (let t = 0; t < ut; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> ft;
+	}, a = Array.from({ length: dt }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < dt; e++) for (let t = 0; t < dt; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % ut] ^ n;
+		let r = a[t % dt] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> dt) >>> 0;
+		return (i ^ i >>> ft) >>> 0;
 	});
 }
-var pt = class {
+var mt = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = ft(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ct, this.#e = this.#t, this.#e = this.#e + r & ct, this.#n();
+		let t = pt(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & lt, this.#e = this.#t, this.#e = this.#e + r & lt, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & st, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & st;
+		let e = this.#e >> 64n ^ this.#e & ct, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & ct;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * lt + this.#t & ct;
+		this.#e = this.#e * ut + this.#t & lt;
 	}
-}, mt = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", ht = 1e-30, gt = class {
+}, ht = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", gt = 1e-30, _t = class {
 	params;
 	needsLogits;
 	#e;
@@ -916,26 +916,26 @@ var pt = class {
 	#n;
 	#r;
 	constructor(e, t, n) {
-		this.params = e, this.#e = n, this.#t = new pt(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Ge(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, We(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = new mt(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Ke(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, Ge(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Ye("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
-		return n && await Ye(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Xe("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		return n && await Xe(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#i(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Ke(n, t))) return { token: t };
-		vt(e);
-		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(Qe(r)) : this.#o(r);
-		if (r[i] === -Infinity) throw _t();
+		if (!this.needsLogits && (n === void 0 || qe(n, t))) return { token: t };
+		yt(e);
+		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf($e(r)) : this.#o(r);
+		if (r[i] === -Infinity) throw vt();
 		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
 			token: i,
-			...ot(e, i, this.params.logprobs)
+			...st(e, i, this.params.logprobs)
 		};
 	}
 	#a(e, t) {
@@ -945,35 +945,35 @@ var pt = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && qe(n, t), n;
+		return t !== void 0 && Je(n, t), n;
 	}
 	#o(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Qe(e);
-		if (a === -Infinity) throw _t();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = $e(e);
+		if (a === -Infinity) throw vt();
 		let o;
-		t > 0 && t < e.length && (o = $e(e, t));
-		let s = o ? nt(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, ht));
+		t > 0 && t < e.length && (o = et(e, t));
+		let s = o ? rt(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, gt));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = nt(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = rt(s, e);
 		};
-		n < 1 && l(it(s, n));
+		n < 1 && l(at(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(tt(s, (e) => e >= u));
-		let d = at(s, this.#t.next());
+		r > 0 && l(nt(s, (e) => e >= u));
+		let d = ot(s, this.#t.next());
 		return o ? o[d] : d;
 	}
-}, _t = () => Je("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function vt(t) {
-	if (Number.isFinite(rt(t))) return;
+}, vt = () => Ye("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function yt(t) {
+	if (Number.isFinite(it(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: mt });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: ht });
 }
 // src/engine/sequence.ts
-var yt = class {
+var bt = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -985,7 +985,7 @@ var yt = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new gt(t, e, n);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new _t(t, e, n);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1023,7 +1023,7 @@ var yt = class {
 	}
 };
 // src/engine/session_forward.ts
-async function bt(e, t) {
+async function xt(e, t) {
 	let n = le(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
@@ -1036,7 +1036,7 @@ async function bt(e, t) {
 	};
 }
 // src/engine/turn.ts
-function xt() {
+function St() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1045,7 +1045,7 @@ function xt() {
 	});
 }
 // src/engine/engine.ts
-var St = 4096, Ct = class t {
+var Ct = 4096, wt = class t {
 	context;
 	#e;
 	#t;
@@ -1057,16 +1057,16 @@ var St = 4096, Ct = class t {
 	constructor(t, n = [], { context: r, chunkTokens: i } = {}) {
 		let { info: a, numPages: o } = t, s = Math.min(a.maxPosition, o * a.pageTokens);
 		if (this.context = r ?? s, !(this.context >= 2 && this.context <= s)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${s}.`, { why: `The model takes ${a.maxPosition}, and there are ${o} pages of ${a.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = Ae(this.context, a.pageTokens), this.#n = new Pe(a, new je(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
+		this.#e = t, this.#t = new Set(n), this.#r = je(this.context, a.pageTokens), this.#n = new Fe(a, new Me(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = le(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(St, i));
-		return new t(await bt(e, Ae(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = le(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Ct, i));
+		return new t(await xt(e, je(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, signal: r } = {}) {
-		let i = He(t);
+		let i = Ue(t);
 		this.#c(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
-		let a = new yt(e, i, n), o = () => this.#f(a, "cancelled"), s = new Le(o);
+		let a = new bt(e, i, n), o = () => this.#f(a, "cancelled"), s = new Re(o);
 		return this.#i.set(a, s), this.#n.add(a), r?.addEventListener("abort", o, { once: !0 }), r?.aborted === !0 && o(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), s;
 	}
 	async close() {
@@ -1082,10 +1082,10 @@ var St = 4096, Ct = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Ae(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: je(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Fe([{
+				let o = Math.min(n, e.length - r), s = Ie([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -1121,17 +1121,17 @@ var St = 4096, Ct = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Ie(this.#n.schedule());
+				let t = Le(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await xt();
+			await St();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(Ne), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Fe(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Pe), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Ie(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -1157,18 +1157,18 @@ var St = 4096, Ct = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(wt(t));
+		this.#m(e, !0)?.fail(Tt(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, wt = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Tt = Object.defineProperty, Et = (e, t, n) => t in e ? Tt(e, t, {
+}, Tt = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Et = Object.defineProperty, Dt = (e, t, n) => t in e ? Et(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Dt = (e, t, n) => (Et(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
+}) : e[t] = n, Ot = (e, t, n) => (Dt(e, typeof t == "symbol" ? t : t + "", n), n), x = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -1195,51 +1195,51 @@ var St = 4096, Ct = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), C = class {
+}), S = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function Ot(e) {
+function kt(e) {
 	return /\w/.test(e);
 }
-function w(e) {
+function C(e) {
 	return /[0-9]/.test(e);
 }
-function kt(e) {
+function At(e) {
 	return /\s/.test(e);
 }
-var At = [
-	["{%", S.OpenStatement],
-	["%}", S.CloseStatement],
-	["{{", S.OpenExpression],
-	["}}", S.CloseExpression],
-	["(", S.OpenParen],
-	[")", S.CloseParen],
-	["{", S.OpenCurlyBracket],
-	["}", S.CloseCurlyBracket],
-	["[", S.OpenSquareBracket],
-	["]", S.CloseSquareBracket],
-	[",", S.Comma],
-	[".", S.Dot],
-	[":", S.Colon],
-	["|", S.Pipe],
-	["<=", S.ComparisonBinaryOperator],
-	[">=", S.ComparisonBinaryOperator],
-	["==", S.ComparisonBinaryOperator],
-	["!=", S.ComparisonBinaryOperator],
-	["<", S.ComparisonBinaryOperator],
-	[">", S.ComparisonBinaryOperator],
-	["+", S.AdditiveBinaryOperator],
-	["-", S.AdditiveBinaryOperator],
-	["~", S.AdditiveBinaryOperator],
-	["**", S.ExponentiationBinaryOperator],
-	["*", S.MultiplicativeBinaryOperator],
-	["//", S.MultiplicativeBinaryOperator],
-	["/", S.MultiplicativeBinaryOperator],
-	["%", S.MultiplicativeBinaryOperator],
-	["=", S.Equals]
-], jt = /* @__PURE__ */ new Map([
+var jt = [
+	["{%", x.OpenStatement],
+	["%}", x.CloseStatement],
+	["{{", x.OpenExpression],
+	["}}", x.CloseExpression],
+	["(", x.OpenParen],
+	[")", x.CloseParen],
+	["{", x.OpenCurlyBracket],
+	["}", x.CloseCurlyBracket],
+	["[", x.OpenSquareBracket],
+	["]", x.CloseSquareBracket],
+	[",", x.Comma],
+	[".", x.Dot],
+	[":", x.Colon],
+	["|", x.Pipe],
+	["<=", x.ComparisonBinaryOperator],
+	[">=", x.ComparisonBinaryOperator],
+	["==", x.ComparisonBinaryOperator],
+	["!=", x.ComparisonBinaryOperator],
+	["<", x.ComparisonBinaryOperator],
+	[">", x.ComparisonBinaryOperator],
+	["+", x.AdditiveBinaryOperator],
+	["-", x.AdditiveBinaryOperator],
+	["~", x.AdditiveBinaryOperator],
+	["**", x.ExponentiationBinaryOperator],
+	["*", x.MultiplicativeBinaryOperator],
+	["//", x.MultiplicativeBinaryOperator],
+	["/", x.MultiplicativeBinaryOperator],
+	["%", x.MultiplicativeBinaryOperator],
+	["=", x.Equals]
+], Mt = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -1250,11 +1250,11 @@ var At = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function Mt(e, t = {}) {
+function Nt(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Nt(e, t = {}) {
-	let n = [], r = Mt(e, t), i = 0, a = 0, o = (e) => {
+function Pt(e, t = {}) {
+	let n = [], r = Nt(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -1265,24 +1265,24 @@ function Nt(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = jt.get(e);
+			let n = Mt.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === S.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === x.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && kt(r[i]);) ++i;
+		for (; i < r.length && At(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === S.CloseStatement || e === S.CloseExpression || e === S.Comment) {
+		if (e === void 0 || e === x.CloseStatement || e === x.CloseExpression || e === x.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new C(e, S.Text));
+				n.push(new S(e, x.Text));
 				continue;
 			}
 		}
@@ -1296,204 +1296,204 @@ function Nt(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new C(t, S.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new S(t, x.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new C("{%", S.OpenStatement)), i += 3;
+			s(), n.push(new S("{%", x.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new C("{{", S.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new S("{{", x.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(kt), r.slice(i, i + 3) === "-%}") {
-			n.push(new C("%}", S.CloseStatement)), i += 3, c();
+		if (o(At), r.slice(i, i + 3) === "-%}") {
+			n.push(new S("%}", x.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new C("}}", S.CloseExpression)), i += 3, c();
+			n.push(new S("}}", x.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === S.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === x.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case S.Identifier:
-				case S.NumericLiteral:
-				case S.StringLiteral:
-				case S.CloseParen:
-				case S.CloseSquareBracket: break;
+				case x.Identifier:
+				case x.NumericLiteral:
+				case x.StringLiteral:
+				case x.CloseParen:
+				case x.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(w);
-					if (e.length > 0 && r[i] === "." && w(r[i + 1])) {
+					let e = o(C);
+					if (e.length > 0 && r[i] === "." && C(r[i + 1])) {
 						++i;
-						let t = o(w);
+						let t = o(C);
 						e = `${e}.${t}`;
 					}
-					n.push(new C(`${t}${e}`, e.length > 0 ? S.NumericLiteral : S.UnaryOperator));
+					n.push(new S(`${t}${e}`, e.length > 0 ? x.NumericLiteral : x.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of At) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new C(e, t)), t === S.OpenExpression ? a = 0 : t === S.OpenCurlyBracket ? ++a : t === S.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of jt) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new S(e, t)), t === x.OpenExpression ? a = 0 : t === x.OpenCurlyBracket ? ++a : t === x.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new C(e, S.StringLiteral)), ++i;
-		} else if (w(t)) {
-			let e = o(w);
-			if (n.at(-1)?.type !== S.Dot && r[i] === "." && w(r[i + 1])) {
+			n.push(new S(e, x.StringLiteral)), ++i;
+		} else if (C(t)) {
+			let e = o(C);
+			if (n.at(-1)?.type !== x.Dot && r[i] === "." && C(r[i + 1])) {
 				++i;
-				let t = o(w);
+				let t = o(C);
 				e = `${e}.${t}`;
 			}
-			n.push(new C(e, S.NumericLiteral));
-		} else if (Ot(t)) {
-			let e = o(Ot);
-			n.push(new C(e, S.Identifier));
+			n.push(new S(e, x.NumericLiteral));
+		} else if (kt(t)) {
+			let e = o(kt);
+			n.push(new S(e, x.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var T = class {
+var w = class {
 	type = "Statement";
-}, Pt = class extends T {
+}, Ft = class extends w {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Ft = class extends T {
+}, It = class extends w {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, It = class extends T {
+}, Lt = class extends w {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Lt = class extends T {
+}, Rt = class extends w {
 	type = "Break";
-}, Rt = class extends T {
+}, zt = class extends w {
 	type = "Continue";
-}, zt = class extends T {
+}, Bt = class extends w {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Bt = class extends T {
+}, Vt = class extends w {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Vt = class extends T {
+}, Ht = class extends w {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, E = class extends T {
+}, T = class extends w {
 	type = "Expression";
-}, Ht = class extends E {
+}, Ut = class extends T {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Ut = class extends E {
+}, Wt = class extends T {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, D = class extends E {
+}, E = class extends T {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, O = class extends E {
+}, D = class extends T {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Wt = class extends O {
+}, Gt = class extends D {
 	type = "IntegerLiteral";
-}, Gt = class extends O {
+}, Kt = class extends D {
 	type = "FloatLiteral";
-}, Kt = class extends O {
+}, qt = class extends D {
 	type = "StringLiteral";
-}, qt = class extends O {
+}, Jt = class extends D {
 	type = "ArrayLiteral";
-}, Jt = class extends O {
+}, Yt = class extends D {
 	type = "TupleLiteral";
-}, Yt = class extends O {
+}, Xt = class extends D {
 	type = "ObjectLiteral";
-}, Xt = class extends E {
+}, O = class extends T {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Zt = class extends E {
+}, Zt = class extends T {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, Qt = class extends T {
+}, Qt = class extends w {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, $t = class extends E {
+}, $t = class extends T {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, en = class extends E {
+}, en = class extends T {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, tn = class extends E {
+}, tn = class extends T {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, nn = class extends E {
+}, nn = class extends T {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, rn = class extends E {
+}, rn = class extends T {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, an = class extends E {
+}, an = class extends T {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, on = class extends E {
+}, on = class extends T {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, sn = class extends T {
+}, sn = class extends w {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, cn = class extends E {
+}, cn = class extends T {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
 function ln(e) {
-	let t = new Pt([]), n = 0;
+	let t = new Ft([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -1505,10 +1505,10 @@ function ln(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case S.Comment: return new Vt(e[n++].value);
-			case S.Text: return l();
-			case S.OpenStatement: return u();
-			case S.OpenExpression: return d();
+			case x.Comment: return new Ht(e[n++].value);
+			case x.Text: return l();
+			case x.OpenStatement: return u();
+			case x.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -1516,56 +1516,56 @@ function ln(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === S.OpenStatement && e[n + 1]?.type === S.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === x.OpenStatement && e[n + 1]?.type === x.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Kt(r(S.Text, "Expected text token").value);
+		return new qt(r(x.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(S.OpenStatement, "Expected opening statement token"), e[n].type !== S.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(x.OpenStatement, "Expected opening statement token"), e[n].type !== x.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(S.OpenStatement, "Expected {% token"), i("endif"), r(S.CloseStatement, "Expected %} token");
+				++n, c = p(), r(x.OpenStatement, "Expected {% token"), i("endif"), r(x.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(S.OpenStatement, "Expected {% token"), i("endmacro"), r(S.CloseStatement, "Expected %} token");
+				++n, c = m(), r(x.OpenStatement, "Expected {% token"), i("endmacro"), r(x.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = ne(), r(S.OpenStatement, "Expected {% token"), i("endfor"), r(S.CloseStatement, "Expected %} token");
+				++n, c = te(), r(x.OpenStatement, "Expected {% token"), i("endfor"), r(x.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(S.OpenParen) && (e = _("parameters"));
-				let t = b();
+				o(x.OpenParen) && (e = ce("parameters"));
+				let t = y();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = _("call");
-				r(S.CloseStatement, "Expected closing statement token");
+				let l = ce("call");
+				r(x.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new sn(new Ut(t, l), e, u);
+				r(x.OpenStatement, "Expected '{%'"), i("endcall"), r(x.CloseStatement, "Expected closing statement token"), c = new sn(new Wt(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Lt();
+				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Rt();
 				break;
 			case "continue":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Rt();
+				++n, r(x.CloseStatement, "Expected closing statement token"), c = new zt();
 				break;
 			case "filter": {
 				++n;
-				let e = b();
-				e instanceof D && o(S.OpenParen) && (e = g(e)), r(S.CloseStatement, "Expected closing statement token");
+				let e = y();
+				e instanceof E && o(x.OpenParen) && (e = _(e)), r(x.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new Qt(e, t);
+				r(x.OpenStatement, "Expected '{%'"), i("endfilter"), r(x.CloseStatement, "Expected '%}'"), c = new Qt(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -1573,156 +1573,156 @@ function ln(e) {
 		return c;
 	}
 	function d() {
-		r(S.OpenExpression, "Expected opening expression token");
-		let e = m();
-		return r(S.CloseExpression, "Expected closing expression token"), e;
+		r(x.OpenExpression, "Expected opening expression token");
+		let e = h();
+		return r(x.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
-		let e = te(), t = null, c = [];
-		if (o(S.Equals)) ++n, t = te();
+		let e = ee(), t = null, c = [];
+		if (o(x.Equals)) ++n, t = ee();
 		else {
-			for (r(S.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(S.OpenStatement, "Expected {% token"), i("endset");
+			for (r(x.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(x.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(S.CloseStatement, "Expected closing statement token"), new zt(e, t, c);
+		return r(x.CloseStatement, "Expected closing statement token"), new Bt(e, t, c);
 	}
 	function p() {
-		let e = m();
-		r(S.CloseStatement, "Expected closing statement token");
+		let e = h();
+		r(x.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Ft(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new It(e, t, i);
 	}
-	function ee() {
-		let e = b();
+	function m() {
+		let e = y();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = _("parameters");
-		r(S.CloseStatement, "Expected closing statement token");
+		let t = ce("parameters");
+		r(x.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Bt(e, t, n);
+		return new Vt(e, t, n);
 	}
-	function te(e = !1) {
-		let t = e ? b : m, r = [t()], i = o(S.Comma);
-		for (; i && (++n, r.push(t()), o(S.Comma)););
-		return i ? new Jt(r) : r[0];
+	function ee(e = !1) {
+		let t = e ? y : h, r = [t()], i = o(x.Comma);
+		for (; i && (++n, r.push(t()), o(x.Comma)););
+		return i ? new Yt(r) : r[0];
 	}
-	function ne() {
-		let e = te(!0);
-		if (!(e instanceof D || e instanceof Jt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function te() {
+		let e = ee(!0);
+		if (!(e instanceof E || e instanceof Yt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = m();
-		r(S.CloseStatement, "Expected closing statement token");
+		let t = h();
+		r(x.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new It(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new Lt(e, t, i, o);
 	}
-	function m() {
-		return re();
+	function h() {
+		return ne();
 	}
-	function re() {
-		let e = ie();
+	function ne() {
+		let e = g();
 		if (c("if")) {
 			++n;
-			let t = ie();
-			return c("else") ? (++n, new cn(t, e, re())) : new $t(e, t);
+			let t = g();
+			return c("else") ? (++n, new cn(t, e, ne())) : new $t(e, t);
 		}
 		return e;
 	}
-	function ie() {
-		let t = h();
+	function g() {
+		let t = re();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = h();
-			t = new Xt(r, t, i);
+			let i = re();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
-	function h() {
-		let t = ae();
+	function re() {
+		let t = ie();
 		for (; c("and");) {
 			let r = e[n];
 			++n;
-			let i = ae();
-			t = new Xt(r, t, i);
+			let i = ie();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
-	function ae() {
+	function ie() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new tn(r, ae());
+			++n, t = new tn(r, ie());
 		}
-		return t ?? oe();
+		return t ?? ae();
 	}
-	function oe() {
-		let t = se();
+	function ae() {
+		let t = oe();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new C("not in", S.Identifier), n += 2;
+			if (c("not", "in")) r = new S("not in", x.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(S.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(x.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = se();
-			t = new Xt(r, t, i);
+			let i = oe();
+			t = new O(r, t, i);
+		}
+		return t;
+	}
+	function oe() {
+		let t = fe();
+		for (; o(x.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = fe();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
 	function se() {
-		let t = fe();
-		for (; o(S.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = fe();
-			t = new Xt(r, t, i);
-		}
-		return t;
-	}
-	function ce() {
-		let e = de(b());
-		return o(S.OpenParen) ? g(e) : e;
-	}
-	function g(e) {
-		let t = new Ut(e, _("call"));
-		return t = de(t), o(S.OpenParen) && (t = g(t)), t;
+		let e = de(y());
+		return o(x.OpenParen) ? _(e) : e;
 	}
 	function _(e) {
-		r(S.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = new Wt(e, ce("call"));
+		return t = de(t), o(x.OpenParen) && (t = _(t)), t;
+	}
+	function ce(e) {
+		r(x.OpenParen, "Expected opening parenthesis for arguments list");
 		let t = le(e);
-		return r(S.CloseParen, "Expected closing parenthesis for arguments list"), t;
+		return r(x.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
 	function le(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(S.CloseParen);) {
-			let c = o(S.ExponentiationBinaryOperator), l = o(S.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(x.CloseParen);) {
+			let c = o(x.ExponentiationBinaryOperator), l = o(x.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new on(m())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new on(h())), o(x.Comma) && ++n, !o(x.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new an(m());
+				s = !0, ++n, u = new an(h());
 			} else {
-				if (u = m(), o(S.Equals)) {
-					if (++n, !(u instanceof D)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = m();
+				if (u = h(), o(x.Equals)) {
+					if (++n, !(u instanceof E)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = h();
 					u = new rn(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof D || u instanceof rn)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof D ? u.value : u.key.value;
+					if (!(u instanceof E || u instanceof rn)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof E ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
@@ -1730,13 +1730,13 @@ function ln(e) {
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(S.Comma) && ++n;
+			r.push(u), o(x.Comma) && ++n;
 		}
 		return r;
 	}
 	function ue() {
 		let e = [], t = !1;
-		for (; !o(S.CloseSquareBracket);) o(S.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(m()), o(S.Colon) && (++n, t = !0));
+		for (; !o(x.CloseSquareBracket);) o(x.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(x.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
@@ -1745,93 +1745,93 @@ function ln(e) {
 		return e[0];
 	}
 	function de(t) {
-		for (; o(S.Dot) || o(S.OpenSquareBracket);) {
+		for (; o(x.Dot) || o(x.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === S.OpenSquareBracket;
-			if (o) a = ue(), r(S.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Ht(t, a, o);
+			let a, o = i.type === x.OpenSquareBracket;
+			if (o) a = ue(), r(x.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Ut(t, a, o);
 		}
 		return t;
 	}
 	function fe() {
 		let t = pe();
-		for (; o(S.MultiplicativeBinaryOperator);) {
+		for (; o(x.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = pe();
-			t = new Xt(r, t, i);
+			t = new O(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
 		let t = v();
-		for (; o(S.ExponentiationBinaryOperator);) {
+		for (; o(x.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = v();
-			t = new Xt(r, t, i);
+			t = new O(r, t, i);
 		}
 		return t;
 	}
 	function v() {
-		let e = y();
+		let e = me();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = b();
-			if (!(r instanceof D)) throw SyntaxError("Expected identifier for the test");
+			let r = y();
+			if (!(r instanceof E)) throw SyntaxError("Expected identifier for the test");
 			e = new en(e, t, r);
 		}
 		return e;
 	}
-	function y() {
-		let e = me();
-		for (; o(S.Pipe);) {
+	function me() {
+		let e = he();
+		for (; o(x.Pipe);) {
 			++n;
-			let t = b();
-			if (!(t instanceof D)) throw SyntaxError("Expected identifier for the filter");
-			o(S.OpenParen) && (t = g(t)), e = new Zt(e, t);
+			let t = y();
+			if (!(t instanceof E)) throw SyntaxError("Expected identifier for the filter");
+			o(x.OpenParen) && (t = _(t)), e = new Zt(e, t);
 		}
 		return e;
 	}
-	function me() {
+	function he() {
 		let t = e[n];
-		if (t && (t.type === S.UnaryOperator || t.type === S.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === x.UnaryOperator || t.type === x.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new tn(t, me());
+			return new tn(t, he());
 		}
-		return ce();
+		return se();
 	}
-	function b() {
+	function y() {
 		let t = e[n++];
 		switch (t.type) {
-			case S.NumericLiteral: {
+			case x.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Gt(Number(e)) : new Wt(Number(e));
+				return e.includes(".") ? new Kt(Number(e)) : new Gt(Number(e));
 			}
-			case S.StringLiteral: {
+			case x.StringLiteral: {
 				let r = t.value;
-				for (; o(S.StringLiteral);) r += e[n++].value;
-				return new Kt(r);
+				for (; o(x.StringLiteral);) r += e[n++].value;
+				return new qt(r);
 			}
-			case S.Identifier: return new D(t.value);
-			case S.OpenParen: {
-				let e = te();
-				return r(S.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case x.Identifier: return new E(t.value);
+			case x.OpenParen: {
+				let e = ee();
+				return r(x.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case S.OpenSquareBracket: {
+			case x.OpenSquareBracket: {
 				let e = [];
-				for (; !o(S.CloseSquareBracket);) e.push(m()), o(S.Comma) && ++n;
-				return ++n, new qt(e);
+				for (; !o(x.CloseSquareBracket);) e.push(h()), o(x.Comma) && ++n;
+				return ++n, new Jt(e);
 			}
-			case S.OpenCurlyBracket: {
+			case x.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(S.CloseCurlyBracket);) {
-					let t = m();
-					r(S.Colon, "Expected colon between key and value in object literal");
-					let i = m();
-					e.set(t, i), o(S.Comma) && ++n;
+				for (; !o(x.CloseCurlyBracket);) {
+					let t = h();
+					r(x.Colon, "Expected colon between key and value in object literal");
+					let i = h();
+					e.set(t, i), o(x.Comma) && ++n;
 				}
-				return ++n, new Yt(e);
+				return ++n, new Xt(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2137,7 +2137,7 @@ var Tn = class {
 		}
 	}
 }, V = Tn;
-Dt(V, "TESTS", /* @__PURE__ */ new Map([
+Ot(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -2242,7 +2242,7 @@ function Pn(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof T) switch (e.type) {
+		else if (e instanceof w) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3024,7 +3024,7 @@ function q(e) {
 var Xn = class {
 	parsed;
 	constructor(e) {
-		let t = Nt(e, {
+		let t = Pt(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
@@ -3200,16 +3200,16 @@ var cr = 1e5, lr = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ur = /'((?:[^'\\]|\\.)*)'|"(
 	"<｜end▁of▁sentence｜>",
 	"</s>"
 ], hr = class {
+	source;
 	endIds;
 	#e;
 	#t;
 	#n;
-	#r;
 	constructor(e, t) {
 		if (e.length > cr) throw br(`It is ${e.length} characters long; ${cr} are accepted.`);
-		this.#e = e, this.#t = yr(() => new Xn(e)), this.#n = new nr(t.control.keys(), gr(e)), this.endIds = mr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		this.source = e, this.#e = yr(() => new Xn(e)), this.#t = new nr(t.control.keys(), gr(e)), this.endIds = mr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
-		this.#r = {
+		this.#n = {
 			bos_token: "",
 			eos_token: "",
 			additional_special_tokens: r,
@@ -3223,12 +3223,12 @@ var cr = 1e5, lr = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ur = /'((?:[^'\\]|\\.)*)'|"(
 			tools: null,
 			...n,
 			messages: t
-		}, o = new or([this.#e, JSON.stringify(a)]), s = this.#n.mark(a, o), c = {
-			...this.#r,
+		}, o = new or([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(yr(() => this.#t.render(c)));
+		return o.unmark(yr(() => this.#e.render(c)));
 	}
 };
 function gr(e) {
@@ -4847,6 +4847,13 @@ var ho = /\p{Surrogate}/u, go = class {
 	tokenBytes(e) {
 		return this.#c.bytesOf(e, !1) ?? new TextEncoder().encode(this.tokenText(e));
 	}
+	vocabulary() {
+		let e = this.#a?.byteLevel ? "byte_level" : this.#a?.byteFallback ? "byte_fallback" : "raw", t = (e) => this.#o.has(e) ? "" : this.#l(e) ?? "";
+		return {
+			kind: e,
+			tokens: Array.from({ length: this.size }, (e, n) => t(n))
+		};
+	}
 	idOf(e) {
 		return this.#r.get(e) ?? this.#i(e);
 	}
@@ -4864,5 +4871,752 @@ var ho = /\p{Surrogate}/u, go = class {
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
+}, _o = {
+	context: "context_length_exceeded",
+	template: "template_refused"
+}, vo = [
+	"usage",
+	"context",
+	"template"
+];
+function yo(t) {
+	let n = t instanceof e ? t.kind : "internal", r = vo.includes(n);
+	return {
+		status: r ? 400 : 500,
+		error: {
+			message: t instanceof Error ? t.message : String(t),
+			type: r ? "invalid_request_error" : "server_error",
+			param: null,
+			code: _o[n] ?? null
+		}
+	};
+}
+// src/api/grammar.ts
+function bo(t, n, r, i) {
+	let a, o = async () => {
+		let e = await t(), a = "default" in e ? e.default : e, { kind: o, tokens: s } = n.vocabulary(), c = await a.TokenizerInfo.createTokenizerInfo(s, o, !1, r, [...i]);
+		return {
+			grammars: a,
+			compiler: await a.GrammarCompiler.createGrammarCompiler(c)
+		};
+	};
+	return async (t) => {
+		try {
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await xo(n, t);
+			return new So(await e.GrammarMatcher.createGrammarMatcher(r), r);
+		} catch (t) {
+			throw new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
+		}
+	};
+}
+function xo(e, t) {
+	switch (t.kind) {
+		case "json": return e.compileBuiltinJSONGrammar();
+		case "schema": return e.compileJSONSchema(t.schema);
+		case "grammar": return e.compileGrammar(t.grammar);
+		case "structural_tag": return e.compileStructuralTag(t.tag);
+	}
+}
+var So = class {
+	#e;
+	#t;
+	constructor(e, t) {
+		this.#e = e, this.#t = t;
+	}
+	mask() {
+		return this.#e.getNextTokenBitmask();
+	}
+	accept(e) {
+		if (!this.#e.acceptToken(e)) throw Error("The grammar does not go on with it.");
+	}
+	close() {
+		this.#e.dispose(), this.#t.dispose();
+	}
+}, Co = "tool_use", wo = class t {
+	name;
+	engine;
+	tokenizer;
+	#e;
+	#t;
+	#n;
+	#r = /* @__PURE__ */ new Map();
+	constructor({ name: e, engine: t, tokenizer: n, endIds: r, constraints: i, close: a }) {
+		this.name = e, this.engine = t, this.tokenizer = n, this.#e = r, this.#t = i, this.#n = a;
+	}
+	static async open(e, r = {}) {
+		let i = typeof e == "string" || e instanceof URL ? n(e) : e, [a, o] = await Promise.all([To(i, xr), To(i, Sr)]), s = new go(wr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		return new t({
+			name: c.manifest.source_name,
+			engine: await wt.create(c, r),
+			tokenizer: s,
+			endIds: l,
+			constraints: r.grammars && bo(r.grammars, s, u, l),
+			close: () => c.close()
+		});
+	}
+	template(t) {
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Co] : void 0) ?? n ?? r.default;
+		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
+			why: "Its publisher gave none with it.",
+			hint: "Ask for a text completion with a prompt of your own."
+		});
+		let a = this.#r.get(i);
+		return a === void 0 && this.#r.set(i, a = new hr(i, this.tokenizer)), a;
+	}
+	endIds(e) {
+		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
+	}
+	get constraints() {
+		if (this.#t !== void 0) return this.#t;
+		throw new e("usage", "An answer of a given structure needs a grammar engine.", { hint: "Install @mlc-ai/web-xgrammar and open the model with { grammars: () => import(\"@mlc-ai/web-xgrammar\") }." });
+	}
+	async close() {
+		await this.engine.close(), this.#n?.();
+	}
 };
-export { hr as ChatTemplate, Ct as Engine, e as HearthError, Sr as META_FILE, Ce as Model, Se as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, ee as hasFeature, ro as literalPrompt, we as loadBundle, wr as tokenizerSpec, io as trustedPrompt };
+async function To(e, t) {
+	let n = new TextDecoder(), r = "";
+	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
+	return r + n.decode();
+}
+// src/api/answer.ts
+async function* Eo(e, t, n) {
+	let r = new AbortController(), i = () => r.abort();
+	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
+	let a = t.stream(n), o = new kr(n.stops), s = [];
+	try {
+		for await (let i of e(r.signal)) {
+			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Do(i, t))), c !== void 0) {
+				d += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
+				yield {
+					text: d,
+					logprobs: s,
+					finish: e,
+					...l && { usage: l }
+				};
+			} else d !== "" && (yield {
+				text: d,
+				logprobs: s
+			}, s = []);
+			o.found !== void 0 && r.abort();
+		}
+	} finally {
+		n.signal?.removeEventListener("abort", i);
+	}
+}
+function Do(e, t) {
+	let n = (e, n) => ({
+		token: t.tokenText(e),
+		bytes: [...t.tokenBytes(e)],
+		logprob: n
+	});
+	return {
+		...n(e.token, e.logprob),
+		top_logprobs: (e.topLogprobs ?? []).map(([e, t]) => n(e, t))
+	};
+}
+// src/api/calls.ts
+var Oo = [
+	{
+		begin: "<tool_call>",
+		end: "</tool_call>",
+		argumentsField: "arguments"
+	},
+	{
+		begin: "[TOOL_CALLS]",
+		end: "",
+		argumentsField: "arguments"
+	},
+	{
+		begin: "<|tool_call|>",
+		end: "<|/tool_call|>",
+		argumentsField: "arguments"
+	}
+], ko = {
+	begin: "{",
+	end: "",
+	argumentsField: "parameters"
+}, Ao = (e) => Oo.find(({ begin: t }) => e.includes(t)) ?? ko;
+function jo(e, t) {
+	let n = t.begin === ko.begin, r = e.indexOf(t.begin);
+	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
+		content: e,
+		calls: []
+	};
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Mo(t.end === "" ? e : e.split(t.end)[0]));
+	return i.some((e) => e === void 0) ? {
+		content: e,
+		calls: []
+	} : {
+		content: e.slice(0, r).trim(),
+		calls: i.flatMap((e) => e)
+	};
+}
+function Mo(e) {
+	let t;
+	try {
+		t = JSON.parse(e);
+	} catch {
+		return;
+	}
+	let n = (Array.isArray(t) ? t : [t]).map((e) => {
+		if (typeof e != "object" || !e) return;
+		let { name: t, arguments: n, parameters: r } = e, i = n ?? r ?? {};
+		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
+		let a = typeof i == "string" ? i : JSON.stringify(i);
+		return {
+			id: `call_${crypto.randomUUID().replaceAll("-", "")}`,
+			type: "function",
+			function: {
+				name: t,
+				arguments: a
+			}
+		};
+	});
+	return n.includes(void 0) ? void 0 : n;
+}
+var No = class {
+	#e;
+	#t = "";
+	#n = "";
+	#r = !1;
+	constructor(e) {
+		this.#e = e;
+	}
+	push(e) {
+		this.#t += e;
+		let { begin: t } = this.#e;
+		if (this.#r) return "";
+		let n = this.#t.indexOf(t), r = t === ko.begin;
+		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
+		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
+		if (r) return "";
+		let i = Math.min(this.#t.length, t.length - 1);
+		for (; i > 0 && !t.startsWith(this.#t.slice(-i));) i--;
+		return this.#i(this.#t.length - i);
+	}
+	finish() {
+		let e = jo(this.#t, this.#e);
+		return e.calls.length > 0 ? e : {
+			content: this.#t,
+			calls: []
+		};
+	}
+	#i(e) {
+		let t = this.#t.slice(0, e);
+		return this.#t = this.#t.slice(e), this.#n += t, t;
+	}
+};
+// src/api/merged.ts
+async function* Po(e) {
+	let t = (e, t) => e.next().then((e) => ({
+		place: t,
+		result: e
+	})), n = new Map(e.map((e, n) => [n, t(e, n)]));
+	try {
+		for (; n.size > 0;) {
+			let { place: r, result: i } = await Promise.race(n.values());
+			i.done === !0 ? n.delete(r) : (n.set(r, t(e[r], r)), yield [r, i.value]);
+		}
+	} finally {
+		await Promise.allSettled(e.map((e) => e.return()));
+	}
+}
+// src/api/settings.ts
+var Fo = 16, Io = {
+	temperature: "temperature",
+	topK: "top_k",
+	topP: "top_p",
+	minP: "min_p",
+	repetitionPenalty: "repetition_penalty",
+	presencePenalty: "presence_penalty",
+	frequencyPenalty: "frequency_penalty"
+};
+function Lo(e, t, n) {
+	let r = Object.entries(Io).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+	return {
+		...Object.fromEntries(r),
+		logitBias: new Map(i),
+		...e.seed != null && { seed: BigInt.asUintN(64, BigInt(e.seed) + BigInt(n)) },
+		...t !== void 0 && { logprobs: t },
+		maxTokens: e.max_completion_tokens ?? e.max_tokens ?? void 0,
+		ignoreEos: e.ignore_eos ?? !1
+	};
+}
+var Ro = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function zo({ n: t, seed: n }) {
+	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
+	let r = t ?? 1;
+	if (Number.isInteger(r) && r >= 1 && r <= Fo) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Fo}.`);
+}
+// src/api/structure.ts
+function Bo({ response_format: t }) {
+	switch (t?.type) {
+		case void 0:
+		case "text": return;
+		case "json_object": return t.schema === void 0 ? { kind: "json" } : {
+			kind: "schema",
+			schema: t.schema
+		};
+		case "json_schema": return {
+			kind: "schema",
+			schema: JSON.stringify(t.json_schema.schema)
+		};
+		case "grammar": return {
+			kind: "grammar",
+			grammar: t.grammar
+		};
+		case "structural_tag": return {
+			kind: "structural_tag",
+			tag: t.structural_tag
+		};
+		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
+	}
+}
+function Vo({ tools: e, tool_choice: t }) {
+	return t === "none" ? [] : e ?? [];
+}
+function Ho(t, n) {
+	let { tool_choice: r } = t;
+	if (r == null || r === "none" || r === "auto") return;
+	let i = r === "required" ? void 0 : r.function.name, a = Vo(t).filter((e) => i === void 0 || e.function.name === i);
+	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
+	let o = a.map(({ function: e }) => ({
+		type: "object",
+		properties: {
+			name: { const: e.name },
+			[n.argumentsField]: e.parameters ?? { type: "object" }
+		},
+		required: ["name", n.argumentsField],
+		additionalProperties: !1
+	})), s = o.length === 1 ? o[0] : { anyOf: o };
+	if (n.begin === "{") return {
+		kind: "schema",
+		schema: JSON.stringify(s)
+	};
+	let c = {
+		type: "json_schema",
+		json_schema: n.end === "" ? {
+			type: "array",
+			items: s,
+			minItems: 1
+		} : s
+	};
+	return {
+		kind: "structural_tag",
+		tag: {
+			type: "structural_tag",
+			format: {
+				type: "tag",
+				begin: n.begin,
+				content: c,
+				end: n.end
+			}
+		}
+	};
+}
+// src/api/usage.ts
+var Uo = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Wo(e) {
+	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
+	return {
+		prompt_tokens: t.promptTokens,
+		completion_tokens: n,
+		total_tokens: t.promptTokens + n,
+		prompt_tokens_details: { cached_tokens: t.cachedTokens },
+		extra: {
+			e2e_latency_s: (r - i) / 1e3,
+			prefill_tokens_per_s: Uo(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Uo(s, o - a),
+			time_to_first_token_s: (a - i) / 1e3,
+			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
+		}
+	};
+}
+// src/api/chat.ts
+async function* Go(e, t, n) {
+	let r = Vo(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+		...t.chat_template_kwargs,
+		...a != null && { enable_thinking: a },
+		...r.length > 0 && { tools: r }
+	}, s = i.render(t.messages.map(Yo), o), c = e.tokenizer.encode(s, !1), l = Ao(i.source), u = Bo(t) ?? Ho(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: zo(t) }, async (r, i) => {
+		let a = {
+			...Lo(t, f, i),
+			stopTokenIds: [...d]
+		}, o = u && await e.constraints(u);
+		return Eo((t) => e.engine.generate(c, a, {
+			constraint: o,
+			signal: t
+		}), e.tokenizer, {
+			stops: Ro(t),
+			endIds: d,
+			keep: new Set(p),
+			signal: n
+		});
+	})), ee = {
+		id: `chatcmpl-${crypto.randomUUID()}`,
+		created: Math.floor(Date.now() / 1e3),
+		model: e.name
+	}, te = (e) => ({
+		...ee,
+		object: "chat.completion.chunk",
+		choices: e
+	}), h = m.map(() => r.length > 0 ? new No(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
+	for await (let [e, t] of Po(m)) {
+		let n = ne.has(e) ? {} : { role: "assistant" };
+		ne.add(e);
+		let { delta: r, isCall: i } = Jo(t, h[e]);
+		t.usage && g.push(t.usage);
+		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
+		(o !== null || Object.keys({
+			...n,
+			...r
+		}).length > 0 || t.logprobs.length > 0) && (yield te([{
+			index: e,
+			delta: {
+				...n,
+				...r
+			},
+			finish_reason: o,
+			...a
+		}]));
+	}
+	yield {
+		...te([]),
+		usage: Wo(g)
+	};
+}
+async function Ko(t, n, r) {
+	let i = [];
+	for await (let e of Go(t, n, r)) {
+		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
+			let e = i[t] ??= {
+				index: t,
+				message: {
+					role: "assistant",
+					content: ""
+				},
+				finish_reason: "stop",
+				logprobs: null
+			};
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = qo(e.logprobs, a)), r !== null && (e.finish_reason = r);
+		}
+		if (e.usage) {
+			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
+			return {
+				id: e.id,
+				object: "chat.completion",
+				created: e.created,
+				model: e.model,
+				choices: i,
+				usage: e.usage
+			};
+		}
+	}
+	throw new e("internal", "The answer ended without its last chunk.");
+}
+var qo = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Jo(e, t) {
+	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
+	return {
+		delta: {
+			...a !== "" && { content: a },
+			...i.length > 0 && { tool_calls: i.map((e, t) => ({
+				index: t,
+				...e
+			})) }
+		},
+		isCall: i.length > 0
+	};
+}
+function Yo(e) {
+	let { content: t, tool_calls: n, ...r } = e;
+	return {
+		...r,
+		content: Xo(t),
+		...n && { tool_calls: n.map(Zo) }
+	};
+}
+function Xo(t) {
+	if (t == null) return "";
+	if (typeof t == "string") return t;
+	let n = t.find(({ type: e }) => e !== "text");
+	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
+	return t.map((e) => e.text).join("");
+}
+function Zo(t) {
+	try {
+		return {
+			...t,
+			function: {
+				...t.function,
+				arguments: JSON.parse(t.function.arguments)
+			}
+		};
+	} catch {
+		throw new e("usage", `The arguments of the call of ${t.function.name} are no JSON.`);
+	}
+}
+// src/api/completions.ts
+async function* Qo(t, n, r) {
+	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
+	let i = t.tokenizer.encode(n.prompt), a = Bo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: zo(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = Lo(n, c, s);
+		return Eo((e) => t.engine.generate(i, u, {
+			constraint: l,
+			signal: e
+		}), t.tokenizer, {
+			stops: Ro(n),
+			endIds: o,
+			continues: !0,
+			signal: r
+		});
+	})), u = {
+		id: `cmpl-${crypto.randomUUID()}`,
+		object: "text_completion",
+		created: Math.floor(Date.now() / 1e3),
+		model: t.name
+	};
+	n.echo === !0 && (yield {
+		...u,
+		choices: l.map((e, t) => ({
+			index: t,
+			text: n.prompt,
+			finish_reason: null
+		}))
+	});
+	let d = [];
+	for await (let [e, t] of Po(l)) {
+		t.usage && d.push(t.usage);
+		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+		yield {
+			...u,
+			choices: [{
+				index: e,
+				text: t.text,
+				finish_reason: t.finish ?? null,
+				...n
+			}]
+		};
+	}
+	yield {
+		...u,
+		choices: [],
+		usage: Wo(d)
+	};
+}
+async function $o(t, n, r) {
+	let i = [];
+	for await (let e of Qo(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
+			let e = i[t] ??= {
+				index: t,
+				text: "",
+				finish_reason: null,
+				logprobs: null
+			};
+			e.text += n, e.finish_reason = r, a && (e.logprobs = { content: [...e.logprobs?.content ?? [], ...a.content ?? []] });
+		}
+		if (e.usage) return {
+			...e,
+			choices: i
+		};
+	}
+	throw new e("internal", "The completion ended without its last chunk.");
+}
+// src/api/embeddings.ts
+async function es(t, n) {
+	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
+	let r = performance.now(), i = ts(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	for (let [e, r] of i.entries()) {
+		let i = ns(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		a.push({
+			object: "embedding",
+			index: e,
+			embedding: Array.from(i, (e) => e / o)
+		});
+	}
+	let o = i.reduce((e, t) => e + t.length, 0), s = 1e3 * o / Math.max(performance.now() - r, .001);
+	return {
+		object: "list",
+		model: t.name,
+		data: a,
+		usage: {
+			prompt_tokens: o,
+			total_tokens: o,
+			extra: { prefill_tokens_per_s: s }
+		}
+	};
+}
+function ts(t) {
+	if (typeof t == "string") return [t];
+	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
+	return typeof t[0] == "number" ? [t] : t;
+}
+function ns(e, t) {
+	let n = e.length / t, r = new Float64Array(n);
+	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
+	return r;
+}
+// src/api/open_ai.ts
+var rs = (e) => ({
+	chatChunks: (t, n) => Go(e, t, n),
+	chatCompletion: (t, n) => Ko(e, t, n),
+	textChunks: (t, n) => Qo(e, t, n),
+	textCompletion: (t, n) => $o(e, t, n),
+	embeddings: (t) => es(e, t)
+});
+function is(e) {
+	let t = as(e.chatChunks, e.chatCompletion), n = as(e.textChunks, e.textCompletion);
+	return {
+		chat: { completions: { create: t } },
+		completions: { create: n },
+		embeddings: { create: (t) => e.embeddings(t) }
+	};
+}
+function as(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? os(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+}
+async function os(e, t) {
+	let n = e[Symbol.asyncIterator](), r = await n.next();
+	return (async function* () {
+		try {
+			for (let e = r; e.done !== !0; e = await n.next()) (t || e.value.choices.length > 0) && (yield e.value);
+		} finally {
+			await n.return?.();
+		}
+	})();
+}
+// src/api/remote_calls.ts
+function ss(e, t) {
+	let n = (e) => {
+		let n = e.data, r = e.ports[0];
+		if (n?.hearth !== "call" || r === void 0) return;
+		let i = cs(r, n, t);
+		e.waitUntil?.(i);
+	};
+	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
+}
+async function cs(t, { name: n, argument: r }, i) {
+	let a = new AbortController(), o = (e) => t.postMessage(e);
+	t.onmessage = () => a.abort();
+	try {
+		let t = i[n];
+		if (t === void 0) throw new e("usage", `The worker knows no call ${n}.`);
+		o({ value: await t(r, (e) => o({ item: e }), a.signal) });
+	} catch (t) {
+		let n = t instanceof e ? t : new e("internal", t instanceof Error ? t.message : String(t));
+		o({ error: {
+			kind: n.kind,
+			what: n.what,
+			why: n.why,
+			hint: n.hint
+		} });
+	} finally {
+		t.onmessage = null;
+	}
+}
+function ls(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Re(s), l = new Promise((t, n) => {
+		a.onmessage = ({ data: r }) => {
+			if ("item" in r) return c.push(r.item);
+			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
+			let { kind: o, what: l, why: u, hint: d } = r.error, f = new e(o, l, {
+				why: u,
+				hint: d
+			});
+			c.fail(f), n(f);
+		};
+	});
+	return l.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
+		hearth: "call",
+		name: n,
+		argument: r
+	}, [o]), i?.aborted === !0 && s(), {
+		items: c,
+		value: l
+	};
+}
+// src/api/worker.ts
+function us(t, n = {}, r = wo.open) {
+	let i, a = async () => {
+		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
+		return rs(await i.model);
+	}, o = async () => {
+		let e = i;
+		i = void 0, await (await e?.model.catch(() => void 0))?.close();
+	}, s = (e) => async (t, n, r) => {
+		let i = await a();
+		for await (let a of e(i).call(i, t, r)) n(a);
+	};
+	return ss(t, {
+		async open(e, t, a) {
+			let { url: s, options: c } = e, l = JSON.stringify(e);
+			if (i?.key !== l) {
+				await o();
+				let e = r(s, {
+					...c,
+					...n,
+					signal: a,
+					onProgress: (e, n) => t([e, n])
+				});
+				i = {
+					key: l,
+					model: e
+				}, e.catch(() => i = void 0);
+			}
+			return (await i.model).name;
+		},
+		close: o,
+		chatChunks: s((e) => e.chatChunks),
+		textChunks: s((e) => e.textChunks),
+		chatCompletion: async (e, t, n) => (await a()).chatCompletion(e, n),
+		textCompletion: async (e, t, n) => (await a()).textCompletion(e, n),
+		embeddings: async (e) => (await a()).embeddings(e)
+	});
+}
+async function ds(t, n, r = {}) {
+	let { onProgress: i, signal: a, ...o } = r, s = {
+		url: new URL(n, globalThis.location?.href).href,
+		options: o
+	}, c = async () => {
+		let { items: e, value: n } = ls(t, "open", s, a);
+		for await (let t of e) i?.(...t);
+		return await n;
+	}, l = async (t) => {
+		try {
+			return await t();
+		} catch (n) {
+			if (!(n instanceof e && n.kind === "unloaded")) throw n;
+			return await c(), t();
+		}
+	}, u = (e, n, r) => l(async () => await ls(t, e, n, r).value);
+	async function* d(e, n, r) {
+		let [i, a] = await l(async () => {
+			let { items: i } = ls(t, e, n, r);
+			return [i, await i.next()];
+		});
+		try {
+			for (let e = a; e.done !== !0; e = await i.next()) yield e.value;
+		} finally {
+			await i.return();
+		}
+	}
+	let f = {
+		chatChunks: (e, t) => d("chatChunks", e, t),
+		textChunks: (e, t) => d("textChunks", e, t),
+		chatCompletion: (e, t) => u("chatCompletion", e, t),
+		textCompletion: (e, t) => u("textCompletion", e, t),
+		embeddings: (e) => u("embeddings", e)
+	};
+	return {
+		name: await c(),
+		backend: f,
+		...is(f),
+		close: async () => void await ls(t, "close", null).value
+	};
+}
+export { hr as ChatTemplate, wt as Engine, e as HearthError, wo as LanguageModel, Sr as META_FILE, we as Model, Ce as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, m as hasFeature, ro as literalPrompt, Te as loadBundle, rs as localBackend, is as openAi, yo as openAiError, ds as openInWorker, us as serveModel, wr as tokenizerSpec, io as trustedPrompt };

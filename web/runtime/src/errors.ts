@@ -10,10 +10,12 @@ export type ErrorKind =
   | "mismatch" // the files do not belong together, or to this version, or this browser cannot run them
   | "network" // a file cannot be fetched
   | "device" // a GPU cannot be had, was lost, or refused what the bundle asks of it
+  | "unloaded" // a worker has no model open, or no longer
   | "internal"; // should not happen
 
 export class HearthError extends Error {
   readonly kind: ErrorKind;
+  readonly what: string;
   readonly why: string;
   readonly hint: string;
 
@@ -21,6 +23,7 @@ export class HearthError extends Error {
     super([what, why, hint].filter(Boolean).join(" "));
     this.name = "HearthError";
     this.kind = kind;
+    this.what = what;
     this.why = why;
     this.hint = hint;
   }

@@ -10,3 +10,4 @@ export { Model } from "./model.ts";
 export { type Batch, type ForwardResult, Session, type Tensor } from "./session.ts";
 export * from "./engine/index.ts";
 export * from "./text/index.ts";
+export * from "./api/index.ts";

@@ -40,16 +40,16 @@ const TURN_ENDS = [
 ];
 
 export class ChatTemplate {
+  readonly source: string;
   /** Tokens that end a turn of this format, besides those that the model declares. */
   readonly endIds: readonly number[];
-  readonly #source: string;
   readonly #template: Template;
   readonly #guard: LiteralGuard;
   readonly #special: Readonly<Record<string, unknown>>;
 
   constructor(source: string, tokenizer: Tokenizer) {
     if (source.length > MAX_TEMPLATE_LENGTH) throw failure(`It is ${source.length} characters long; ${MAX_TEMPLATE_LENGTH} are accepted.`);
-    this.#source = source;
+    this.source = source;
     this.#template = guarded(() => new Template(source));
     this.#guard = new LiteralGuard(tokenizer.control.keys(), cuts(source));
     this.endIds = TURN_ENDS.filter((end) => source.includes(end)).flatMap((end) => tokenizer.idOf(end) ?? []);
@@ -67,7 +67,7 @@ export class ChatTemplate {
     const odd = messages.find(({ role }) => typeof role !== "string" || !ROLE.test(role));
     if (odd !== undefined) throw new HearthError("usage", `A message's role is ${String(odd.role)}; it must be a word such as user.`);
     const data = { tools: null, ...variables, messages };
-    const markers = new Markers([this.#source, JSON.stringify(data)]);
+    const markers = new Markers([this.source, JSON.stringify(data)]);
     const marked = this.#guard.mark(data, markers) as Record<string, unknown>;
     const context = { ...this.#special, ...marked, add_generation_prompt: addGenerationPrompt };
     return markers.unmark(guarded(() => this.#template.render(context)));

@@ -85,6 +85,16 @@ export class Tokenizer {
     return this.#source.bytesOf(id, false) ?? new TextEncoder().encode(this.tokenText(id));
   }
 
+  /**
+   * All tokens by their ids, as the vocabulary spells them, for engines of grammars; "" for control tokens, which no grammar may
+   * write. `kind`: how a token's spelling becomes bytes.
+   */
+  vocabulary(): { kind: "byte_level" | "byte_fallback" | "raw"; tokens: string[] } {
+    const kind = this.#rule?.byteLevel ? "byte_level" : this.#rule?.byteFallback ? "byte_fallback" : "raw";
+    const spelling = (id: number): string => (this.#hidden.has(id) ? "" : (this.#tokenOf(id) ?? ""));
+    return { kind, tokens: Array.from({ length: this.size }, (_, id) => spelling(id)) };
+  }
+
   /** The id of a token by its exact text. */
   idOf(token: string): number | undefined {
     return this.#addedIds.get(token) ?? this.#vocabulary(token);

@@ -1,0 +1,106 @@
+// A language model that takes and answers text: engine, tokenizer, chat template, constraints. What all of the API is made of.
+
+import { loadBundle, type LoadOptions } from "../bundle.ts";
+import { Engine, type EngineOptions } from "../engine/engine.ts";
+import { HearthError } from "../errors.ts";
+import { type BundleFiles, fetchedFiles } from "../files.ts";
+import type { Model } from "../model.ts";
+import { META_FILE, TOKENIZER_FILE, tokenizerSpec } from "../text/spec.ts";
+import { ChatTemplate } from "../text/template.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
+import { type ConstraintMaker, grammarConstraints, type XGrammar } from "./grammar.ts";
+
+export interface LanguageModelOptions extends LoadOptions, EngineOptions {
+  /** Answers the module `@mlc-ai/web-xgrammar`, for answers of a given structure. */
+  readonly grammars?: (() => Promise<XGrammar | { default: XGrammar }>) | undefined;
+}
+
+export interface LanguageModelParts {
+  /** How answers name the model. */
+  readonly name: string;
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  readonly endIds: readonly number[];
+  readonly constraints?: ConstraintMaker | undefined;
+  readonly close?: () => void;
+}
+
+/** Under which name models keep a template of its own for chats with tools. */
+const TOOL_TEMPLATE = "tool_use";
+
+export class LanguageModel {
+  readonly name: string;
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  readonly #endIds: readonly number[];
+  readonly #constraints: ConstraintMaker | undefined;
+  readonly #close: (() => void) | undefined;
+  readonly #templates = new Map<string, ChatTemplate>();
+
+  constructor({ name, engine, tokenizer, endIds, constraints, close }: LanguageModelParts) {
+    this.name = name;
+    this.engine = engine;
+    this.tokenizer = tokenizer;
+    this.#endIds = endIds;
+    this.#constraints = constraints;
+    this.#close = close;
+  }
+
+  /** Opens the bundle at a URL, or of files. */
+  static async open(source: string | URL | BundleFiles, options: LanguageModelOptions = {}): Promise<LanguageModel> {
+    const files = typeof source === "string" || source instanceof URL ? fetchedFiles(source) : source;
+    const [json, meta] = await Promise.all([textOf(files, TOKENIZER_FILE), textOf(files, META_FILE)]);
+    const tokenizer = new Tokenizer(tokenizerSpec(json, meta));
+    const model: Model = await loadBundle(files, options);
+    const { endIds } = model;
+    const vocabSize = model.text?.vocabSize ?? 0;
+    return new LanguageModel({
+      name: model.manifest.source_name,
+      engine: await Engine.create(model, options),
+      tokenizer,
+      endIds,
+      constraints: options.grammars && grammarConstraints(options.grammars, tokenizer, vocabSize, endIds),
+      close: () => model.close(),
+    });
+  }
+
+  /** The model's own chat template: that for chats with tools, where it has one. */
+  template(hasTools: boolean): ChatTemplate {
+    const { chat_template: own, named_templates: named } = this.tokenizer.spec.meta;
+    const source = (hasTools ? named[TOOL_TEMPLATE] : undefined) ?? own ?? named["default"];
+    if (source == null) {
+      throw new HearthError("template", `The model ${this.name} has no chat template.`, {
+        why: "Its publisher gave none with it.",
+        hint: "Ask for a text completion with a prompt of your own.",
+      });
+    }
+    let template = this.#templates.get(source);
+    if (template === undefined) this.#templates.set(source, (template = new ChatTemplate(source, this.tokenizer)));
+    return template;
+  }
+
+  /** Tokens that end an answer, those of a template's turns included. */
+  endIds(template?: ChatTemplate): ReadonlySet<number> {
+    return new Set([...this.#endIds, ...(template?.endIds ?? [])]);
+  }
+
+  get constraints(): ConstraintMaker {
+    if (this.#constraints !== undefined) return this.#constraints;
+    throw new HearthError("usage", "An answer of a given structure needs a grammar engine.", {
+      hint: 'Install @mlc-ai/web-xgrammar and open the model with { grammars: () => import("@mlc-ai/web-xgrammar") }.',
+    });
+  }
+
+  /** Ends all requests and gives the memory back. */
+  async close(): Promise<void> {
+    await this.engine.close();
+    this.#close?.();
+  }
+}
+
+async function textOf(files: BundleFiles, name: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const part of await files.open(name)) text += decoder.decode(part, { stream: true });
+  return text + decoder.decode();
+}

@@ -1,0 +1,124 @@
+// A model in a worker: what the worker runs, and how a page talks to it.
+//
+//   // worker.js                                        // page.js
+//   import { serveModel } from "@hearth/web";           const worker = new Worker("worker.js", { type: "module" });
+//   serveModel(self);                                   const model = await openInWorker(worker, "/models/mine");
+//                                                       const answer = await model.chat.completions.create({ messages });
+//
+// The same two functions speak through a service worker: `serveModel(self)` there, `openInWorker(navigator.serviceWorker.controller)`
+// here. A service worker that the browser has stopped meanwhile opens the model again when it is called next.
+
+import { HearthError } from "../errors.ts";
+import { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
+import { type Backend, localBackend, openAi, type OpenAi } from "./open_ai.ts";
+import { answerCalls, callOver, type CallHandler, type CallScope, type CallTarget } from "./remote_calls.ts";
+import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest, EmbeddingResponse, TextCompletion, TextRequest } from "./types.ts";
+
+/** What of a model's options can be sent. */
+export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "chunkTokens" | "isa">;
+
+interface Opening {
+  readonly url: string;
+  readonly options: RemoteOptions;
+}
+
+export type Opener = (url: string, options: LanguageModelOptions) => Promise<LanguageModel>;
+
+/**
+ * Answers a page's requests, with one model at a time.
+ *
+ * @param scope the worker's own (`self`), or a port.
+ * @param own options that cannot be sent, such as `grammars`.
+ */
+export function serveModel(scope: CallScope, own: Pick<LanguageModelOptions, "grammars"> = {}, open: Opener = LanguageModel.open): () => void {
+  let opened: { key: string; model: Promise<LanguageModel> } | undefined;
+  const backend = async (): Promise<Backend> => {
+    if (opened === undefined) throw new HearthError("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
+    return localBackend(await opened.model);
+  };
+  const close = async (): Promise<void> => {
+    const closing = opened;
+    opened = undefined;
+    await (await closing?.model.catch(() => undefined))?.close();
+  };
+  const streamed =
+    <Request, Chunk>(choose: (backend: Backend) => (request: Request, signal: AbortSignal) => AsyncIterable<Chunk>): CallHandler =>
+    async (request, emit, signal) => {
+      const from = await backend();
+      for await (const chunk of choose(from).call(from, request as Request, signal)) emit(chunk);
+    };
+  return answerCalls(scope, {
+    async open(argument, emit, signal) {
+      const { url, options } = argument as Opening;
+      const key = JSON.stringify(argument);
+      if (opened?.key !== key) {
+        await close();
+        const model = open(url, { ...options, ...own, signal, onProgress: (done, total) => emit([done, total]) });
+        opened = { key, model };
+        model.catch(() => (opened = undefined));
+      }
+      return (await opened!.model).name;
+    },
+    close,
+    chatChunks: streamed<ChatRequest, ChatCompletionChunk>((from) => from.chatChunks),
+    textChunks: streamed<TextRequest, TextCompletion>((from) => from.textChunks),
+    chatCompletion: async (request, _, signal) => (await backend()).chatCompletion(request as ChatRequest, signal),
+    textCompletion: async (request, _, signal) => (await backend()).textCompletion(request as TextRequest, signal),
+    embeddings: async (request) => (await backend()).embeddings(request as EmbeddingRequest),
+  });
+}
+
+export interface RemoteModel extends OpenAi {
+  readonly name: string;
+  readonly backend: Backend;
+  /** Ends all requests and gives the worker's memory back. */
+  close(): Promise<void>;
+}
+
+export interface OpenInWorkerOptions extends RemoteOptions {
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Opens the bundle at a URL in a worker that runs `serveModel`. */
+export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
+  const { onProgress, signal, ...sent } = options;
+  const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
+  const open = async (): Promise<string> => {
+    const { items, value } = callOver(target, "open", opening, signal);
+    for await (const item of items) onProgress?.(...(item as [number, number]));
+    return (await value) as string;
+  };
+  /** Does it again once the model is there again, where it no longer was. */
+  const whileOpen = async <Value>(action: () => Promise<Value>): Promise<Value> => {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof HearthError && error.kind === "unloaded")) throw error;
+      await open();
+      return action();
+    }
+  };
+  const whole = <Value>(name: string, request: unknown, ending?: AbortSignal): Promise<Value> =>
+    whileOpen(async () => (await callOver(target, name, request, ending).value) as Value);
+  async function* stream<Chunk>(name: string, request: unknown, ending?: AbortSignal): AsyncGenerator<Chunk, void, void> {
+    const [items, first] = await whileOpen(async () => {
+      const { items: arriving } = callOver(target, name, request, ending);
+      return [arriving, await arriving.next()] as const;
+    });
+    try {
+      for (let item = first; item.done !== true; item = await items.next()) yield item.value as Chunk;
+    } finally {
+      await items.return();
+    }
+  }
+  const backend: Backend = {
+    chatChunks: (request, ending) => stream<ChatCompletionChunk>("chatChunks", request, ending),
+    textChunks: (request, ending) => stream<TextCompletion>("textChunks", request, ending),
+    chatCompletion: (request, ending) => whole<ChatCompletion>("chatCompletion", request, ending),
+    textCompletion: (request, ending) => whole<TextCompletion>("textCompletion", request, ending),
+    embeddings: (request) => whole<EmbeddingResponse>("embeddings", request),
+  };
+  const name = await open();
+  return { name, backend, ...openAi(backend), close: async () => void (await callOver(target, "close", null).value) };
+}

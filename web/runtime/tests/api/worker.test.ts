@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { openInWorker, serveModel } from "../../src/api/index.ts";
+import { toyModel } from "../toy_model.ts";
+
+const messages = [{ role: "user", content: "Say: from afar" }];
+
+/** A worker's scope and what reaches it, as a pair of ports. */
+function pair(): { scope: MessagePort; target: MessagePort } {
+  const { port1: scope, port2: target } = new MessageChannel();
+  return { scope, target };
+}
+
+test("a model in a worker answers as one in the page", async () => {
+  const { scope, target } = pair();
+  const stop = serveModel(scope, {}, async (url, { onProgress }) => {
+    onProgress?.(5, 10);
+    expect(url).toBe("https://example.org/models/toy");
+    return toyModel().model;
+  });
+  const progress: number[][] = [];
+  const remote = await openInWorker(target, "https://example.org/models/toy", { onProgress: (...told) => progress.push(told) });
+  expect(progress).toEqual([[5, 10]]);
+  expect(remote.name).toBe("toy");
+  expect((await remote.chat.completions.create({ messages, temperature: 0 })).choices[0]!.message.content).toBe("from afar");
+  let text = "";
+  for await (const { choices } of await remote.chat.completions.create({ messages, temperature: 0, stream: true })) text += choices[0]?.delta.content ?? "";
+  expect(text).toBe("from afar");
+  expect((await remote.embeddings.create({ input: "a" })).data).toHaveLength(1);
+  await expect(remote.chat.completions.create({ messages, temperature: -1 })).rejects.toMatchObject({ name: "HearthError", kind: "usage" });
+  stop();
+  scope.close();
+});
+
+test("a stream that is left, or whose signal says so, ends in the worker", async () => {
+  const { scope, target } = pair();
+  const { model } = toyModel();
+  const stop = serveModel(scope, {}, async () => model);
+  const remote = await openInWorker(target, "https://example.org/toy");
+  const long = { messages: [{ role: "user", content: `Say: ${"x".repeat(300)}` }], temperature: 0, stream: true as const };
+  for await (const _ of await remote.chat.completions.create(long)) break;
+  const controller = new AbortController();
+  let reason: string | null = null;
+  for await (const { choices } of await remote.chat.completions.create(long, { signal: controller.signal })) {
+    controller.abort();
+    reason = choices[0]?.finish_reason ?? reason;
+  }
+  expect(reason).toBe("abort");
+  await remote.close();
+  stop();
+  scope.close();
+});
+
+test("a worker that was stopped meanwhile opens the model again when it is asked", async () => {
+  const { scope, target } = pair();
+  let opened = 0;
+  const open = async () => {
+    opened++;
+    return toyModel().model;
+  };
+  let stop = serveModel(scope, {}, open);
+  const remote = await openInWorker(target, "https://example.org/toy");
+  stop(); // as a browser stops a service worker: all that it knew is gone
+  stop = serveModel(scope, {}, open);
+  expect((await remote.chat.completions.create({ messages, temperature: 0 })).choices[0]!.message.content).toBe("from afar");
+  expect(opened).toBe(2);
+  stop();
+  scope.close();
+});
