@@ -4891,33 +4891,101 @@ function yo(t) {
 		}
 	};
 }
-// src/api/grammar.ts
-function bo(t, n, r, i) {
+// src/api/schema.ts
+var bo = [
+	"multipleOf",
+	"uniqueItems",
+	"not",
+	"if",
+	"then",
+	"else",
+	"contains",
+	"dependentRequired",
+	"dependentSchemas",
+	"dependencies"
+], xo = [
+	"items",
+	"additionalProperties",
+	"propertyNames",
+	"unevaluatedItems",
+	"unevaluatedProperties"
+], So = [
+	"prefixItems",
+	"anyOf",
+	"oneOf",
+	"allOf"
+], Co = [
+	"properties",
+	"patternProperties",
+	"$defs",
+	"definitions"
+], wo = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function To(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
+	}
+	return JSON.stringify(Eo(n));
+}
+function Eo(e) {
+	if (!wo(e)) return e;
+	let t = bo.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Oo(t);
+	let n = Object.entries(Do(e)).map(([e, t]) => xo.includes(e) ? [e, Eo(t)] : So.includes(e) && Array.isArray(t) ? [e, t.map(Eo)] : Co.includes(e) && wo(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Eo(t)]))] : [e, t]);
+	return Object.fromEntries(n);
+}
+function Do(e) {
+	let { exclusiveMinimum: t, exclusiveMaximum: n, ...r } = e;
+	if (t === void 0 && n === void 0) return e;
+	if (e.type !== "integer") throw Oo(t === void 0 ? "exclusiveMaximum" : "exclusiveMinimum");
+	let i = Math.max(...[e.minimum, t === void 0 ? void 0 : Math.floor(Number(t)) + 1].map((e) => Number(e ?? -Infinity))), a = Math.min(...[e.maximum, n === void 0 ? void 0 : Math.ceil(Number(n)) - 1].map((e) => Number(e ?? Infinity)));
+	return {
+		...r,
+		...i > -Infinity && { minimum: i },
+		...a < Infinity && { maximum: a }
+	};
+}
+var Oo = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+	why: "The grammar engine would pass over it.",
+	hint: "Leave it out, and check the answer yourself."
+}), ko = 32;
+function Ao(t, n, r, i) {
 	let a, o = async () => {
-		let e = await t(), a = "default" in e ? e.default : e, { kind: o, tokens: s } = n.vocabulary(), c = await a.TokenizerInfo.createTokenizerInfo(s, o, !1, r, [...i]);
+		let e = jo(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
-			grammars: a,
-			compiler: await a.GrammarCompiler.createGrammarCompiler(c)
+			grammars: e,
+			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
 		};
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await xo(n, t);
-			return new So(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Mo(n, t);
+			return new No(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
-			throw new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
+			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function xo(e, t) {
+function jo(e) {
+	let t = [
+		e,
+		e.default,
+		globalThis.xgrammar
+	].find((e) => typeof e == "object" && !!e && "GrammarCompiler" in e);
+	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
+	return t;
+}
+function Mo(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(t.schema);
+		case "schema": return e.compileJSONSchema(To(t.schema), !0, void 0, void 0, !0, ko);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var So = class {
+var No = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -4932,7 +5000,7 @@ var So = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Co = "tool_use", wo = class t {
+}, Po = "tool_use", Fo = class t {
 	name;
 	engine;
 	tokenizer;
@@ -4944,18 +5012,18 @@ var So = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.#e = r, this.#t = i, this.#n = a;
 	}
 	static async open(e, r = {}) {
-		let i = typeof e == "string" || e instanceof URL ? n(e) : e, [a, o] = await Promise.all([To(i, xr), To(i, Sr)]), s = new go(wr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		let i = typeof e == "string" || e instanceof URL ? n(e) : e, [a, o] = await Promise.all([Io(i, xr), Io(i, Sr)]), s = new go(wr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
 		return new t({
 			name: c.manifest.source_name,
 			engine: await wt.create(c, r),
 			tokenizer: s,
 			endIds: l,
-			constraints: r.grammars && bo(r.grammars, s, u, l),
+			constraints: r.grammars && Ao(r.grammars, s, u, l),
 			close: () => c.close()
 		});
 	}
 	template(t) {
-		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Co] : void 0) ?? n ?? r.default;
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Po] : void 0) ?? n ?? r.default;
 		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
@@ -4974,20 +5042,20 @@ var So = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function To(e, t) {
+async function Io(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Eo(e, t, n) {
+async function* Lo(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
 	let a = t.stream(n), o = new kr(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Do(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ro(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -5006,7 +5074,7 @@ async function* Eo(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Do(e, t) {
+function Ro(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -5018,7 +5086,7 @@ function Do(e, t) {
 	};
 }
 // src/api/calls.ts
-var Oo = [
+var zo = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -5034,18 +5102,18 @@ var Oo = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], ko = {
+], Bo = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Ao = (e) => Oo.find(({ begin: t }) => e.includes(t)) ?? ko;
-function jo(e, t) {
-	let n = t.begin === ko.begin, r = e.indexOf(t.begin);
+}, Vo = (e) => zo.find(({ begin: t }) => e.includes(t)) ?? Bo;
+function Ho(e, t) {
+	let n = t.begin === Bo.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Mo(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Uo(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -5054,7 +5122,7 @@ function jo(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Mo(e) {
+function Uo(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -5077,7 +5145,7 @@ function Mo(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var No = class {
+var Wo = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -5089,7 +5157,7 @@ var No = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === ko.begin;
+		let n = this.#t.indexOf(t), r = t === Bo.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -5098,7 +5166,7 @@ var No = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = jo(this.#t, this.#e);
+		let e = Ho(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -5110,7 +5178,7 @@ var No = class {
 	}
 };
 // src/api/merged.ts
-async function* Po(e) {
+async function* Go(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -5125,7 +5193,7 @@ async function* Po(e) {
 	}
 }
 // src/api/settings.ts
-var Fo = 16, Io = {
+var Ko = 16, qo = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -5134,8 +5202,8 @@ var Fo = 16, Io = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Lo(e, t, n) {
-	let r = Object.entries(Io).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Jo(e, t, n) {
+	let r = Object.entries(qo).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -5145,15 +5213,15 @@ function Lo(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Ro = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function zo({ n: t, seed: n }) {
+var Yo = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Xo({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Fo) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Fo}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Ko) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Ko}.`);
 }
 // src/api/structure.ts
-function Bo({ response_format: t }) {
+function Zo({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -5176,13 +5244,13 @@ function Bo({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Vo({ tools: e, tool_choice: t }) {
+function Qo({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function Ho(t, n) {
+function $o(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Vo(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Qo(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -5219,8 +5287,8 @@ function Ho(t, n) {
 	};
 }
 // src/api/usage.ts
-var Uo = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Wo(e) {
+var es = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function ts(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -5229,29 +5297,29 @@ function Wo(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Uo(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Uo(s, o - a),
+			prefill_tokens_per_s: es(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: es(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Go(e, t, n) {
-	let r = Vo(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* ns(e, t, n) {
+	let r = Qo(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Yo), o), c = e.tokenizer.encode(s, !1), l = Ao(i.source), u = Bo(t) ?? Ho(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: zo(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(os), o), c = e.tokenizer.encode(s, !1), l = Vo(i.source), u = Zo(t) ?? $o(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Xo(t) }, async (r, i) => {
 		let a = {
-			...Lo(t, f, i),
+			...Jo(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Eo((t) => e.engine.generate(c, a, {
+		return Lo((t) => e.engine.generate(c, a, {
 			constraint: o,
 			signal: t
 		}), e.tokenizer, {
-			stops: Ro(t),
+			stops: Yo(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
@@ -5264,11 +5332,11 @@ async function* Go(e, t, n) {
 		...ee,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = m.map(() => r.length > 0 ? new No(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
-	for await (let [e, t] of Po(m)) {
+	}), h = m.map(() => r.length > 0 ? new Wo(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
+	for await (let [e, t] of Go(m)) {
 		let n = ne.has(e) ? {} : { role: "assistant" };
 		ne.add(e);
-		let { delta: r, isCall: i } = Jo(t, h[e]);
+		let { delta: r, isCall: i } = as(t, h[e]);
 		t.usage && g.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
@@ -5286,12 +5354,12 @@ async function* Go(e, t, n) {
 	}
 	yield {
 		...te([]),
-		usage: Wo(g)
+		usage: ts(g)
 	};
 }
-async function Ko(t, n, r) {
+async function rs(t, n, r) {
 	let i = [];
-	for await (let e of Go(t, n, r)) {
+	for await (let e of ns(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5302,7 +5370,7 @@ async function Ko(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = qo(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = is(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -5318,8 +5386,8 @@ async function Ko(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var qo = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Jo(e, t) {
+var is = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function as(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -5332,22 +5400,22 @@ function Jo(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Yo(e) {
+function os(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Xo(t),
-		...n && { tool_calls: n.map(Zo) }
+		content: ss(t),
+		...n && { tool_calls: n.map(cs) }
 	};
 }
-function Xo(t) {
+function ss(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Zo(t) {
+function cs(t) {
 	try {
 		return {
 			...t,
@@ -5361,15 +5429,15 @@ function Zo(t) {
 	}
 }
 // src/api/completions.ts
-async function* Qo(t, n, r) {
+async function* ls(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = Bo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: zo(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = Lo(n, c, s);
-		return Eo((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = Zo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Xo(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = Jo(n, c, s);
+		return Lo((e) => t.engine.generate(i, u, {
 			constraint: l,
 			signal: e
 		}), t.tokenizer, {
-			stops: Ro(n),
+			stops: Yo(n),
 			endIds: o,
 			continues: !0,
 			signal: r
@@ -5389,7 +5457,7 @@ async function* Qo(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of Po(l)) {
+	for await (let [e, t] of Go(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -5405,12 +5473,12 @@ async function* Qo(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: Wo(d)
+		usage: ts(d)
 	};
 }
-async function $o(t, n, r) {
+async function us(t, n, r) {
 	let i = [];
-	for await (let e of Qo(t, n, r)) {
+	for await (let e of ls(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5428,11 +5496,11 @@ async function $o(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function es(t, n) {
+async function ds(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = ts(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = fs(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = ns(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = ps(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -5451,36 +5519,36 @@ async function es(t, n) {
 		}
 	};
 }
-function ts(t) {
+function fs(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function ns(e, t) {
+function ps(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var rs = (e) => ({
-	chatChunks: (t, n) => Go(e, t, n),
-	chatCompletion: (t, n) => Ko(e, t, n),
-	textChunks: (t, n) => Qo(e, t, n),
-	textCompletion: (t, n) => $o(e, t, n),
-	embeddings: (t) => es(e, t)
+var ms = (e) => ({
+	chatChunks: (t, n) => ns(e, t, n),
+	chatCompletion: (t, n) => rs(e, t, n),
+	textChunks: (t, n) => ls(e, t, n),
+	textCompletion: (t, n) => us(e, t, n),
+	embeddings: (t) => ds(e, t)
 });
-function is(e) {
-	let t = as(e.chatChunks, e.chatCompletion), n = as(e.textChunks, e.textCompletion);
+function hs(e) {
+	let t = gs(e.chatChunks, e.chatCompletion), n = gs(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function as(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? os(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function gs(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? _s(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function os(e, t) {
+async function _s(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -5491,16 +5559,16 @@ async function os(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function ss(e, t) {
+function vs(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = cs(r, n, t);
+		let i = ys(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function cs(t, { name: n, argument: r }, i) {
+async function ys(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -5519,7 +5587,7 @@ async function cs(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function ls(t, n, r, i) {
+function bs(t, n, r, i) {
 	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Re(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
@@ -5541,10 +5609,10 @@ function ls(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function us(t, n = {}, r = wo.open) {
+function xs(t, n = {}, r = Fo.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return rs(await i.model);
+		return ms(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -5552,7 +5620,7 @@ function us(t, n = {}, r = wo.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return ss(t, {
+	return vs(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -5578,12 +5646,12 @@ function us(t, n = {}, r = wo.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function ds(t, n, r = {}) {
+async function Ss(t, n, r = {}) {
 	let { onProgress: i, signal: a, ...o } = r, s = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: o
 	}, c = async () => {
-		let { items: e, value: n } = ls(t, "open", s, a);
+		let { items: e, value: n } = bs(t, "open", s, a);
 		for await (let t of e) i?.(...t);
 		return await n;
 	}, l = async (t) => {
@@ -5593,10 +5661,10 @@ async function ds(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await c(), t();
 		}
-	}, u = (e, n, r) => l(async () => await ls(t, e, n, r).value);
+	}, u = (e, n, r) => l(async () => await bs(t, e, n, r).value);
 	async function* d(e, n, r) {
 		let [i, a] = await l(async () => {
-			let { items: i } = ls(t, e, n, r);
+			let { items: i } = bs(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -5615,8 +5683,8 @@ async function ds(t, n, r = {}) {
 	return {
 		name: await c(),
 		backend: f,
-		...is(f),
-		close: async () => void await ls(t, "close", null).value
+		...hs(f),
+		close: async () => void await bs(t, "close", null).value
 	};
 }
-export { hr as ChatTemplate, wt as Engine, e as HearthError, wo as LanguageModel, Sr as META_FILE, we as Model, Ce as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, m as hasFeature, ro as literalPrompt, Te as loadBundle, rs as localBackend, is as openAi, yo as openAiError, ds as openInWorker, us as serveModel, wr as tokenizerSpec, io as trustedPrompt };
+export { hr as ChatTemplate, wt as Engine, e as HearthError, Fo as LanguageModel, Sr as META_FILE, we as Model, Ce as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, Ao as grammarConstraints, m as hasFeature, ro as literalPrompt, Te as loadBundle, ms as localBackend, hs as openAi, yo as openAiError, Ss as openInWorker, xs as serveModel, wr as tokenizerSpec, io as trustedPrompt };

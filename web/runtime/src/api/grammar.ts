@@ -4,6 +4,7 @@
 import type { Constraint } from "../engine/constraint.ts";
 import { HearthError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { keptSchema } from "./schema.ts";
 import type { Structure } from "./structure.ts";
 
 /** What is used of xgrammar. */
@@ -21,7 +22,14 @@ interface Handle {
 
 interface Compiler extends Handle {
   compileBuiltinJSONGrammar(): Promise<Handle>;
-  compileJSONSchema(schema: string): Promise<Handle>;
+  compileJSONSchema(
+    schema: string,
+    anyWhitespace: boolean,
+    indent: undefined,
+    separators: undefined,
+    strictMode: boolean,
+    mostWhitespace: number,
+  ): Promise<Handle>;
   compileGrammar(grammar: string): Promise<Handle>;
   compileStructuralTag(tag: unknown): Promise<Handle>;
 }
@@ -30,6 +38,9 @@ interface Matcher extends Handle {
   acceptToken(token: number): boolean;
   getNextTokenBitmask(): Promise<Int32Array>;
 }
+
+// Between two elements of JSON: a small model may else write nothing but spaces, for ever.
+const MOST_WHITESPACE = 32;
 
 /** Makes a constraint of a structure. */
 export type ConstraintMaker = (structure: Structure) => Promise<Constraint>;
@@ -41,15 +52,14 @@ export type ConstraintMaker = (structure: Structure) => Promise<Constraint>;
  * @param endIds tokens that end an answer.
  */
 export function grammarConstraints(
-  load: () => Promise<XGrammar | { default: XGrammar }>,
+  load: () => Promise<unknown>,
   tokenizer: Tokenizer,
   vocabSize: number,
   endIds: readonly number[],
 ): ConstraintMaker {
   let compiling: Promise<{ grammars: XGrammar; compiler: Compiler }> | undefined;
   const open = async (): Promise<{ grammars: XGrammar; compiler: Compiler }> => {
-    const loaded = await load();
-    const grammars = "default" in loaded ? loaded.default : loaded;
+    const grammars = xgrammarOf(await load());
     const { kind, tokens } = tokenizer.vocabulary();
     const info = await grammars.TokenizerInfo.createTokenizerInfo(tokens, kind, false, vocabSize, [...endIds]);
     return { grammars, compiler: await grammars.GrammarCompiler.createGrammarCompiler(info) };
@@ -60,6 +70,7 @@ export function grammarConstraints(
       const grammar = await compile(compiler, structure);
       return new GrammarConstraint(await grammars.GrammarMatcher.createGrammarMatcher(grammar), grammar);
     } catch (error) {
+      if (error instanceof HearthError) throw error;
       throw new HearthError("usage", "The structure that the answer must have cannot be used.", {
         why: error instanceof Error ? error.message : String(error),
       });
@@ -67,12 +78,20 @@ export function grammarConstraints(
   };
 }
 
+/** The module is a script of the universal kind: bundlers give it as a module or as its default, a browser as a global. */
+function xgrammarOf(loaded: unknown): XGrammar {
+  const places = [loaded, (loaded as { default?: unknown }).default, (globalThis as { xgrammar?: unknown }).xgrammar];
+  const found = places.find((place) => typeof place === "object" && place !== null && "GrammarCompiler" in place);
+  if (found === undefined) throw new Error("What was loaded is not @mlc-ai/web-xgrammar.");
+  return found as XGrammar;
+}
+
 function compile(compiler: Compiler, structure: Structure): Promise<Handle> {
   switch (structure.kind) {
     case "json":
       return compiler.compileBuiltinJSONGrammar();
     case "schema":
-      return compiler.compileJSONSchema(structure.schema);
+      return compiler.compileJSONSchema(keptSchema(structure.schema), true, undefined, undefined, true, MOST_WHITESPACE);
     case "grammar":
       return compiler.compileGrammar(structure.grammar);
     case "structural_tag":

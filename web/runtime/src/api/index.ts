@@ -1,7 +1,7 @@
 // OpenAI's interface to a model, in the page's own thread or in a worker.
 
 export { type OpenAiError, openAiError } from "./errors.ts";
-export type { XGrammar } from "./grammar.ts";
+export { grammarConstraints } from "./grammar.ts";
 export { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
 export { type Backend, localBackend, openAi, type OpenAi } from "./open_ai.ts";
 export type * from "./types.ts";

@@ -8,11 +8,11 @@ import type { Model } from "../model.ts";
 import { META_FILE, TOKENIZER_FILE, tokenizerSpec } from "../text/spec.ts";
 import { ChatTemplate } from "../text/template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import { type ConstraintMaker, grammarConstraints, type XGrammar } from "./grammar.ts";
+import { type ConstraintMaker, grammarConstraints } from "./grammar.ts";
 
 export interface LanguageModelOptions extends LoadOptions, EngineOptions {
   /** Answers the module `@mlc-ai/web-xgrammar`, for answers of a given structure. */
-  readonly grammars?: (() => Promise<XGrammar | { default: XGrammar }>) | undefined;
+  readonly grammars?: (() => Promise<unknown>) | undefined;
 }
 
 export interface LanguageModelParts {
