@@ -4919,41 +4919,46 @@ var bo = [
 	"patternProperties",
 	"$defs",
 	"definitions"
-], wo = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function To(t) {
+], wo = [
+	"minimum",
+	"maximum",
+	"exclusiveMinimum",
+	"exclusiveMaximum"
+], To = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Eo(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Eo(n));
-}
-function Eo(e) {
-	if (!wo(e)) return e;
-	let t = bo.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Oo(t);
-	let n = Object.entries(Do(e)).map(([e, t]) => xo.includes(e) ? [e, Eo(t)] : So.includes(e) && Array.isArray(t) ? [e, t.map(Eo)] : Co.includes(e) && wo(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Eo(t)]))] : [e, t]);
-	return Object.fromEntries(n);
+	return JSON.stringify(Do(n));
 }
 function Do(e) {
-	let { exclusiveMinimum: t, exclusiveMaximum: n, ...r } = e;
-	if (t === void 0 && n === void 0) return e;
-	if (e.type !== "integer") throw Oo(t === void 0 ? "exclusiveMaximum" : "exclusiveMinimum");
-	let i = Math.max(...[e.minimum, t === void 0 ? void 0 : Math.floor(Number(t)) + 1].map((e) => Number(e ?? -Infinity))), a = Math.min(...[e.maximum, n === void 0 ? void 0 : Math.ceil(Number(n)) - 1].map((e) => Number(e ?? Infinity)));
+	if (!To(e)) return e;
+	let t = bo.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw ko(t);
+	let n = Object.entries(Oo(e)).map(([e, t]) => xo.includes(e) ? [e, Do(t)] : So.includes(e) && Array.isArray(t) ? [e, t.map(Do)] : Co.includes(e) && To(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Do(t)]))] : [e, t]);
+	return Object.fromEntries(n);
+}
+function Oo(e) {
+	let t = wo.find((t) => t in e);
+	if (t === void 0) return e;
+	if (e.type !== "integer") throw ko(t);
+	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
-		...r,
-		...i > -Infinity && { minimum: i },
-		...a < Infinity && { maximum: a }
+		...a,
+		minimum: r === void 0 ? o : Math.max(o, Math.floor(Number(r)) + 1),
+		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Oo = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var ko = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), ko = 32;
-function Ao(t, n, r, i) {
+}), Ao = 32;
+function jo(t, n, r, i) {
 	let a, o = async () => {
-		let e = jo(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Mo(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -4961,14 +4966,14 @@ function Ao(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await Mo(n, t);
-			return new No(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await No(n, t);
+			return new Po(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function jo(e) {
+function Mo(e) {
 	let t = [
 		e,
 		e.default,
@@ -4977,15 +4982,15 @@ function jo(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function Mo(e, t) {
+function No(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(To(t.schema), !0, void 0, void 0, !0, ko);
+		case "schema": return e.compileJSONSchema(Eo(t.schema), !0, void 0, void 0, !0, Ao);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var No = class {
+var Po = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5000,7 +5005,7 @@ var No = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Po = "tool_use", Fo = class t {
+}, Fo = "tool_use", Io = class t {
 	name;
 	engine;
 	tokenizer;
@@ -5012,18 +5017,18 @@ var No = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.#e = r, this.#t = i, this.#n = a;
 	}
 	static async open(e, r = {}) {
-		let i = typeof e == "string" || e instanceof URL ? n(e) : e, [a, o] = await Promise.all([Io(i, xr), Io(i, Sr)]), s = new go(wr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		let i = typeof e == "string" || e instanceof URL ? n(e) : e, [a, o] = await Promise.all([Lo(i, xr), Lo(i, Sr)]), s = new go(wr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
 		return new t({
 			name: c.manifest.source_name,
 			engine: await wt.create(c, r),
 			tokenizer: s,
 			endIds: l,
-			constraints: r.grammars && Ao(r.grammars, s, u, l),
+			constraints: r.grammars && jo(r.grammars, s, u, l),
 			close: () => c.close()
 		});
 	}
 	template(t) {
-		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Po] : void 0) ?? n ?? r.default;
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Fo] : void 0) ?? n ?? r.default;
 		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
@@ -5042,20 +5047,20 @@ var No = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Io(e, t) {
+async function Lo(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Lo(e, t, n) {
+async function* Ro(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
 	let a = t.stream(n), o = new kr(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ro(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(zo(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -5074,7 +5079,7 @@ async function* Lo(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Ro(e, t) {
+function zo(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -5086,7 +5091,7 @@ function Ro(e, t) {
 	};
 }
 // src/api/calls.ts
-var zo = [
+var Bo = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -5102,18 +5107,18 @@ var zo = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], Bo = {
+], Vo = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Vo = (e) => zo.find(({ begin: t }) => e.includes(t)) ?? Bo;
-function Ho(e, t) {
-	let n = t.begin === Bo.begin, r = e.indexOf(t.begin);
+}, Ho = (e) => Bo.find(({ begin: t }) => e.includes(t)) ?? Vo;
+function Uo(e, t) {
+	let n = t.begin === Vo.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Uo(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Wo(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -5122,7 +5127,7 @@ function Ho(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Uo(e) {
+function Wo(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -5145,7 +5150,7 @@ function Uo(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Wo = class {
+var Go = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -5157,7 +5162,7 @@ var Wo = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Bo.begin;
+		let n = this.#t.indexOf(t), r = t === Vo.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -5166,7 +5171,7 @@ var Wo = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Ho(this.#t, this.#e);
+		let e = Uo(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -5178,7 +5183,7 @@ var Wo = class {
 	}
 };
 // src/api/merged.ts
-async function* Go(e) {
+async function* Ko(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -5193,7 +5198,7 @@ async function* Go(e) {
 	}
 }
 // src/api/settings.ts
-var Ko = 16, qo = {
+var qo = 16, Jo = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -5202,8 +5207,8 @@ var Ko = 16, qo = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Jo(e, t, n) {
-	let r = Object.entries(qo).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Yo(e, t, n) {
+	let r = Object.entries(Jo).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -5213,15 +5218,15 @@ function Jo(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Yo = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Xo({ n: t, seed: n }) {
+var Xo = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Zo({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Ko) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Ko}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= qo) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${qo}.`);
 }
 // src/api/structure.ts
-function Zo({ response_format: t }) {
+function Qo({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -5244,13 +5249,13 @@ function Zo({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Qo({ tools: e, tool_choice: t }) {
+function $o({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function $o(t, n) {
+function es(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Qo(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = $o(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -5287,8 +5292,8 @@ function $o(t, n) {
 	};
 }
 // src/api/usage.ts
-var es = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function ts(e) {
+var ts = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function ns(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -5297,29 +5302,29 @@ function ts(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: es(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: es(s, o - a),
+			prefill_tokens_per_s: ts(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: ts(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* ns(e, t, n) {
-	let r = Qo(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* rs(e, t, n) {
+	let r = $o(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(os), o), c = e.tokenizer.encode(s, !1), l = Vo(i.source), u = Zo(t) ?? $o(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Xo(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(ss), o), c = e.tokenizer.encode(s, !1), l = Ho(i.source), u = Qo(t) ?? es(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Zo(t) }, async (r, i) => {
 		let a = {
-			...Jo(t, f, i),
+			...Yo(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Lo((t) => e.engine.generate(c, a, {
+		return Ro((t) => e.engine.generate(c, a, {
 			constraint: o,
 			signal: t
 		}), e.tokenizer, {
-			stops: Yo(t),
+			stops: Xo(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
@@ -5332,11 +5337,11 @@ async function* ns(e, t, n) {
 		...ee,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = m.map(() => r.length > 0 ? new Wo(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
-	for await (let [e, t] of Go(m)) {
+	}), h = m.map(() => r.length > 0 ? new Go(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
+	for await (let [e, t] of Ko(m)) {
 		let n = ne.has(e) ? {} : { role: "assistant" };
 		ne.add(e);
-		let { delta: r, isCall: i } = as(t, h[e]);
+		let { delta: r, isCall: i } = os(t, h[e]);
 		t.usage && g.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
@@ -5354,12 +5359,12 @@ async function* ns(e, t, n) {
 	}
 	yield {
 		...te([]),
-		usage: ts(g)
+		usage: ns(g)
 	};
 }
-async function rs(t, n, r) {
+async function is(t, n, r) {
 	let i = [];
-	for await (let e of ns(t, n, r)) {
+	for await (let e of rs(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5370,7 +5375,7 @@ async function rs(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = is(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = as(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -5386,8 +5391,8 @@ async function rs(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var is = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function as(e, t) {
+var as = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function os(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -5400,22 +5405,22 @@ function as(e, t) {
 		isCall: i.length > 0
 	};
 }
-function os(e) {
+function ss(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: ss(t),
-		...n && { tool_calls: n.map(cs) }
+		content: cs(t),
+		...n && { tool_calls: n.map(ls) }
 	};
 }
-function ss(t) {
+function cs(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function cs(t) {
+function ls(t) {
 	try {
 		return {
 			...t,
@@ -5429,15 +5434,15 @@ function cs(t) {
 	}
 }
 // src/api/completions.ts
-async function* ls(t, n, r) {
+async function* us(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = Zo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Xo(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = Jo(n, c, s);
-		return Lo((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = Qo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Zo(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = Yo(n, c, s);
+		return Ro((e) => t.engine.generate(i, u, {
 			constraint: l,
 			signal: e
 		}), t.tokenizer, {
-			stops: Yo(n),
+			stops: Xo(n),
 			endIds: o,
 			continues: !0,
 			signal: r
@@ -5457,7 +5462,7 @@ async function* ls(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of Go(l)) {
+	for await (let [e, t] of Ko(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -5473,12 +5478,12 @@ async function* ls(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: ts(d)
+		usage: ns(d)
 	};
 }
-async function us(t, n, r) {
+async function ds(t, n, r) {
 	let i = [];
-	for await (let e of ls(t, n, r)) {
+	for await (let e of us(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5496,11 +5501,11 @@ async function us(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function ds(t, n) {
+async function fs(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = fs(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = ps(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = ps(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = ms(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -5519,36 +5524,36 @@ async function ds(t, n) {
 		}
 	};
 }
-function fs(t) {
+function ps(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function ps(e, t) {
+function ms(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var ms = (e) => ({
-	chatChunks: (t, n) => ns(e, t, n),
-	chatCompletion: (t, n) => rs(e, t, n),
-	textChunks: (t, n) => ls(e, t, n),
-	textCompletion: (t, n) => us(e, t, n),
-	embeddings: (t) => ds(e, t)
+var hs = (e) => ({
+	chatChunks: (t, n) => rs(e, t, n),
+	chatCompletion: (t, n) => is(e, t, n),
+	textChunks: (t, n) => us(e, t, n),
+	textCompletion: (t, n) => ds(e, t, n),
+	embeddings: (t) => fs(e, t)
 });
-function hs(e) {
-	let t = gs(e.chatChunks, e.chatCompletion), n = gs(e.textChunks, e.textCompletion);
+function gs(e) {
+	let t = _s(e.chatChunks, e.chatCompletion), n = _s(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function gs(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? _s(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function _s(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? vs(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function _s(e, t) {
+async function vs(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -5559,16 +5564,16 @@ async function _s(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function vs(e, t) {
+function ys(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = ys(r, n, t);
+		let i = bs(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function ys(t, { name: n, argument: r }, i) {
+async function bs(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -5587,7 +5592,7 @@ async function ys(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function bs(t, n, r, i) {
+function xs(t, n, r, i) {
 	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Re(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
@@ -5609,10 +5614,10 @@ function bs(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function xs(t, n = {}, r = Fo.open) {
+function Ss(t, n = {}, r = Io.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return ms(await i.model);
+		return hs(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -5620,7 +5625,7 @@ function xs(t, n = {}, r = Fo.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return vs(t, {
+	return ys(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -5646,12 +5651,12 @@ function xs(t, n = {}, r = Fo.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function Ss(t, n, r = {}) {
+async function Cs(t, n, r = {}) {
 	let { onProgress: i, signal: a, ...o } = r, s = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: o
 	}, c = async () => {
-		let { items: e, value: n } = bs(t, "open", s, a);
+		let { items: e, value: n } = xs(t, "open", s, a);
 		for await (let t of e) i?.(...t);
 		return await n;
 	}, l = async (t) => {
@@ -5661,10 +5666,10 @@ async function Ss(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await c(), t();
 		}
-	}, u = (e, n, r) => l(async () => await bs(t, e, n, r).value);
+	}, u = (e, n, r) => l(async () => await xs(t, e, n, r).value);
 	async function* d(e, n, r) {
 		let [i, a] = await l(async () => {
-			let { items: i } = bs(t, e, n, r);
+			let { items: i } = xs(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -5683,8 +5688,8 @@ async function Ss(t, n, r = {}) {
 	return {
 		name: await c(),
 		backend: f,
-		...hs(f),
-		close: async () => void await bs(t, "close", null).value
+		...gs(f),
+		close: async () => void await xs(t, "close", null).value
 	};
 }
-export { hr as ChatTemplate, wt as Engine, e as HearthError, Fo as LanguageModel, Sr as META_FILE, we as Model, Ce as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, Ao as grammarConstraints, m as hasFeature, ro as literalPrompt, Te as loadBundle, ms as localBackend, hs as openAi, yo as openAiError, Ss as openInWorker, xs as serveModel, wr as tokenizerSpec, io as trustedPrompt };
+export { hr as ChatTemplate, wt as Engine, e as HearthError, Io as LanguageModel, Sr as META_FILE, we as Model, Ce as Session, kr as StopStrings, xr as TOKENIZER_FILE, Ar as TextStream, go as Tokenizer, n as fetchedFiles, t as filesOf, jo as grammarConstraints, m as hasFeature, ro as literalPrompt, Te as loadBundle, hs as localBackend, gs as openAi, yo as openAiError, Cs as openInWorker, Ss as serveModel, wr as tokenizerSpec, io as trustedPrompt };

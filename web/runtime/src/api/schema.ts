@@ -13,6 +13,8 @@ const WHOLE = ["items", "additionalProperties", "propertyNames", "unevaluatedIte
 const LISTS = ["prefixItems", "anyOf", "oneOf", "allOf"];
 const NAMED = ["properties", "patternProperties", "$defs", "definitions"];
 
+const BOUNDS = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
+
 const isObject = (value: unknown): value is Schema => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The schema in words that are kept to. Fails with a HearthError where there are none. */
@@ -39,14 +41,20 @@ function kept(schema: unknown): unknown {
   return Object.fromEntries(entries);
 }
 
-/** Bounds that are themselves out, of whole numbers as bounds that are in. */
+/** Bounds of whole numbers as xgrammar keeps to them exactly: both, and both in. It does not of others. */
 function withBounds(schema: Schema): Schema {
+  const given = BOUNDS.find((word) => word in schema);
+  if (given === undefined) return schema;
+  if (schema["type"] !== "integer") throw notKept(given);
+  const bound = (word: string, otherwise: number): number => Number(schema[word] ?? otherwise);
   const { exclusiveMinimum: above, exclusiveMaximum: below, ...rest } = schema;
-  if (above === undefined && below === undefined) return schema;
-  if (schema["type"] !== "integer") throw notKept(above === undefined ? "exclusiveMaximum" : "exclusiveMinimum");
-  const least = Math.max(...[schema["minimum"], above === undefined ? undefined : Math.floor(Number(above)) + 1].map((n) => Number(n ?? -Infinity)));
-  const most = Math.min(...[schema["maximum"], below === undefined ? undefined : Math.ceil(Number(below)) - 1].map((n) => Number(n ?? Infinity)));
-  return { ...rest, ...(least > -Infinity && { minimum: least }), ...(most < Infinity && { maximum: most }) };
+  const least = Math.ceil(bound("minimum", Number.MIN_SAFE_INTEGER));
+  const most = Math.floor(bound("maximum", Number.MAX_SAFE_INTEGER));
+  return {
+    ...rest,
+    minimum: above === undefined ? least : Math.max(least, Math.floor(Number(above)) + 1),
+    maximum: below === undefined ? most : Math.min(most, Math.ceil(Number(below)) - 1),
+  };
 }
 
 const notKept = (word: string): HearthError =>
