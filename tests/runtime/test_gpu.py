@@ -171,8 +171,9 @@ def test_units_may_be_more_than_an_axis_has_groups(open_gpu: GpuOpener, units: i
         np.testing.assert_array_equal(y, np.arange(1, units + 1))
 
 
-def test_weights_arrive_in_parts_however_long(open_gpu: GpuOpener) -> None:
-    """A tensor longer than the buffer that weights stream through, read in parts of odd sizes, between small ones."""
+def sums_of_parts() -> tuple[GpuWriter, bytes, list[int]]:
+    """Sums of weights: a tensor longer than the buffer that weights stream through, read in parts of odd sizes, between
+    small ones. The plan, weights.bin, the numbers."""
     words = 5 << 20
     p = GpuWriter()
     p.function("sums")
@@ -197,11 +198,15 @@ def test_weights_arrive_in_parts_however_long(open_gpu: GpuOpener) -> None:
     weights = b"".join(t.tobytes() + bytes(-t.nbytes % 64) for t in tensors)
     cut = split // 4
     read = [tensors[0], tensors[1][:cut], tensors[1][cut:], tensors[1], tensors[2]]
-    expected = [np.sum(t * np.arange(1, t.size + 1, dtype=np.int32), dtype=np.int32) for t in read]
+    return p, weights, [int(np.sum(t * np.arange(1, t.size + 1, dtype=np.int32), dtype=np.int32)) for t in read]
+
+
+def test_weights_arrive_in_parts_however_long(open_gpu: GpuOpener) -> None:
+    plan, weights, expected = sums_of_parts()
     seen: list[tuple[int, int]] = []
-    model = open_gpu(p, weights, progress=lambda done, total: seen.append((done, total)))
+    model = open_gpu(plan, weights, progress=lambda done, total: seen.append((done, total)))
     with Session(model) as session:
-        assert [int(each[0]) for each in session.run("sums", {}).values()] == [int(e) for e in expected]
+        assert [int(each[0]) for each in session.run("sums", {}).values()] == expected
     assert seen[-1] == (len(weights), len(weights))
     assert seen == sorted(seen)
 

@@ -8,8 +8,8 @@ export async function compute({ folder, isa, prompt }) {
   const told = [];
   const onProgress = (done, total) => told.push([done, total]);
   const model = await loadBundle(new URL(folder, self.location.origin), { onProgress, ...(isa === null ? {} : { isa }) });
-  const session = model.session({ pages: 4 });
-  const { logits } = session.forward({
+  const session = await model.session({ pages: 4 });
+  const { logits } = await session.forward({
     tokenIds: Int32Array.from(prompt),
     positions: numbers(prompt.length, (i) => i),
     tokenSeq: numbers(prompt.length, () => 0),

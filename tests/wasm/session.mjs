@@ -11,29 +11,29 @@ const told = (error) => ({ error: { kind: error.kind ?? "bug", message: String(e
 const base64 = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array };
 
-function answer(session, { function: name, inputs, outputs, ...batch }) {
+async function answer(session, { function: name, inputs, outputs, ...batch }) {
   if (name !== undefined) {
     const tensors = Object.entries(inputs).map(([input, { dtype, shape, data }]) => {
       const bytes = new Uint8Array(Buffer.from(data, "base64"));
       return [input, { data: new ARRAYS[dtype](bytes.buffer), shape }];
     });
-    const results = Object.entries(session.run(name, Object.fromEntries(tensors)));
+    const results = Object.entries(await session.run(name, Object.fromEntries(tensors)));
     return Object.fromEntries(results.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
   }
   const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
   for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
-  const result = session.forward(batch);
+  const result = await session.forward(batch);
   return Object.fromEntries(outputs.map((output) => [output, base64(result[output])]));
 }
 
 let model;
 try {
   model = await loadBundle(filesIn(folder), isa === undefined ? {} : { isa });
-  const session = model.session(pages === "0" ? {} : { pages: Number(pages) });
+  const session = await model.session(pages === "0" ? {} : { pages: Number(pages) });
   say({ info: model.info, text: model.text ?? null });
   for await (const line of createInterface({ input: process.stdin })) {
     try {
-      say(answer(session, JSON.parse(line)));
+      say(await answer(session, JSON.parse(line)));
     } catch (error) {
       say(told(error));
     }

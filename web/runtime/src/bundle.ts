@@ -1,16 +1,37 @@
-// Loading a bundle: its manifest, the best of its modules that this engine runs, its plan, and its weights, which go piece by
-// piece to where they stay, so that they are never held twice.
+// Loading a bundle: its manifest, the best of its modules that this engine runs, the plan of what is to compute it, and its
+// weights, which go piece by piece to where they stay, so that they are never held twice.
 
 import { HearthError } from "./errors.ts";
 import { hasFeature } from "./features.ts";
 import { type BundleFiles, fetchedFiles } from "./files.ts";
+import { findAdapter } from "./gpu/gpu.ts";
 import { Library, type Region } from "./library.ts";
-import { type InstructionSet, type Manifest, MANIFEST, moduleName, PLAN, readManifest, TOKENIZER_META, WEIGHTS } from "./manifest.ts";
-import { Model } from "./model.ts";
+import {
+  GPU_KERNELS,
+  GPU_PLAN,
+  type InstructionSet,
+  type Manifest,
+  MANIFEST,
+  moduleName,
+  PLAN,
+  readManifest,
+  TOKENIZER_META,
+  WEIGHTS,
+} from "./manifest.ts";
+import { type About, Model } from "./model.ts";
 
 export interface LoadOptions {
   /** Told as the bundle's files come: bytes, of all. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /**
+   * What computes: the page's GPU ("webgpu"), the processor ("wasm"), or the GPU where it can be had and holds the model and
+   * else the processor ("auto", as by default): `Model.device` then says which, and why.
+   */
+  readonly device?: "auto" | "webgpu" | "wasm";
+  /** Take a GPU that is played by a program, too: slow, but what there is where pages are tested. */
+  readonly softwareGpu?: boolean;
+  /** Take no more of the GPU's memory than this, weights and sessions together. */
+  readonly memoryLimitBytes?: number;
   /** The name of the instruction set to use, to measure or to compare; else the best that the engine runs. */
   readonly isa?: string;
   /** Ends the loading, with the signal's reason. */
@@ -22,19 +43,48 @@ export async function loadBundle(source: string | URL | BundleFiles, options: Lo
   const files = typeof source === "string" || source instanceof URL ? fetchedFiles(source) : source;
   const manifest = readManifest(new TextDecoder().decode(await whole(files, MANIFEST, options)));
   const isa = chooseIsa(manifest, options.isa);
-  const names = [moduleName(isa), PLAN, WEIGHTS];
-  const loading = new Loading(files, manifest, names, options);
-  const library = await Library.instantiate(await loading.whole(names[0]!));
+  const loading = new Loading(files, manifest, options);
+  const library = await Library.instantiate(await loading.whole(moduleName(isa)));
+  const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
+  const about = { manifest, endIds };
+  let why = "";
+  if (options.device !== "wasm") {
+    try {
+      return await onGpu(loading, library, about, options);
+    } catch (error) {
+      if (options.device === "webgpu" || !isOfGpu(error)) throw error;
+      why = error.message;
+    }
+  }
+  loading.expect(PLAN, WEIGHTS);
   const plan = await loading.whole(PLAN);
   const weights = library.allocate(loading.size(WEIGHTS), "the weights");
   await loading.into(library, weights, WEIGHTS);
-  const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
-  return Model.open(library, { manifest, endIds }, plan, weights, loading.size(WEIGHTS));
+  return Model.open(library, about, plan, weights, loading.size(WEIGHTS), why);
 }
 
 async function readEndIds(files: BundleFiles, options: LoadOptions): Promise<number[]> {
   const text = new TextDecoder().decode(await whole(files, TOKENIZER_META, options));
   return (JSON.parse(text) as { eos_ids: number[] }).eos_ids;
+}
+
+/** What another device may yet do. */
+const isOfGpu = (error: unknown): error is HearthError =>
+  error instanceof HearthError && (error.kind === "device" || error.kind === "memory");
+
+async function onGpu(loading: Loading, library: Library, about: About, options: LoadOptions): Promise<Model> {
+  const { manifest } = about;
+  if (manifest.files[GPU_PLAN] === undefined) {
+    const why = "It has an operation that no kernel for GPUs computes yet, or takes no tokens.";
+    throw new HearthError("device", `The bundle of ${manifest.source_name} runs on the processor alone.`, { why });
+  }
+  const adapter = await findAdapter(options.softwareGpu ?? false);
+  loading.expect(GPU_PLAN, GPU_KERNELS, WEIGHTS);
+  const plan = await loading.whole(GPU_PLAN);
+  const shaders = new TextDecoder().decode(await loading.whole(GPU_KERNELS));
+  const limit = options.memoryLimitBytes;
+  const weights = (): AsyncIterable<Uint8Array> => loading.pieces(WEIGHTS);
+  return Model.openOnGpu(library, about, plan, shaders, weights, { adapter, memoryLimitBytes: limit });
 }
 
 function chooseIsa({ source_name, instruction_sets }: Manifest, wanted: string | undefined): InstructionSet {
@@ -72,14 +122,18 @@ class Loading {
   readonly #files: BundleFiles;
   readonly #manifest: Manifest;
   readonly #options: LoadOptions;
-  readonly #total: number;
+  #total = 0;
   #done = 0;
 
-  constructor(files: BundleFiles, manifest: Manifest, names: readonly string[], options: LoadOptions) {
+  constructor(files: BundleFiles, manifest: Manifest, options: LoadOptions) {
     this.#files = files;
     this.#manifest = manifest;
     this.#options = options;
-    this.#total = names.reduce((sum, name) => sum + this.size(name), 0);
+  }
+
+  /** That these are the files to come. */
+  expect(...names: readonly string[]): void {
+    this.#total = names.reduce((sum, name) => sum + this.size(name), this.#done);
   }
 
   /** What the manifest says. */
@@ -96,22 +150,31 @@ class Loading {
     return content;
   }
 
-  async into(library: Library, region: Region, name: string): Promise<void> {
+  /** A file in pieces; fails at its end where it has not the bytes that the manifest says. */
+  async *pieces(name: string): AsyncGenerator<Uint8Array> {
     const size = this.size(name);
     let at = 0;
     for await (const part of await this.#files.open(name)) {
       this.#options.signal?.throwIfAborted();
-      if (at + part.length > size) this.#check(name, at + part.length);
-      library.bytes(region.at + at, part.length).set(part);
       at += part.length;
+      if (at > size) this.#check(name, at);
+      yield part;
       this.#tell(part.length);
     }
     this.#check(name, at);
   }
 
+  async into(library: Library, region: Region, name: string): Promise<void> {
+    let at = 0;
+    for await (const part of this.pieces(name)) {
+      library.bytes(region.at + at, part.length).set(part);
+      at += part.length;
+    }
+  }
+
   #tell(bytes: number): void {
     this.#done += bytes;
-    this.#options.onProgress?.(this.#done, this.#total);
+    this.#options.onProgress?.(this.#done, Math.max(this.#done, this.#total));
   }
 
   #check(name: string, got: number): void {

@@ -7,6 +7,8 @@ export const FORMAT_VERSION = 6;
 export const ABI_VERSION = 4;
 
 export const PLAN = "plan.bin";
+export const GPU_PLAN = "gpu_plan.bin";
+export const GPU_KERNELS = "gpu_kernels.wgsl";
 export const WEIGHTS = "weights.bin";
 export const TOKENIZER_META = "tokenizer_meta.json";
 export const MANIFEST = "manifest.json";

@@ -1,11 +1,23 @@
-// An open model: the plan's description, and sessions over its weights.
+// An open model: the plan's description, what computes it, and sessions over its weights.
 
 import { HearthError } from "./errors.ts";
+import { GpuModel, type GpuModelOptions } from "./gpu/model.ts";
 import { type ModelInfo, textInfo, type TextInfo } from "./info.ts";
 import type { Library, Region } from "./library.ts";
 import type { Manifest } from "./manifest.ts";
 import { Session } from "./session.ts";
 import { Staging } from "./staging.ts";
+import { OPEN_OPTIONS, writeStruct } from "./structs.ts";
+
+/** What computes a model. */
+export interface Device {
+  /** The page's GPU, or the processor. */
+  readonly kind: "webgpu" | "wasm";
+  /** The adapter, or the instruction set in use, for people. */
+  readonly name: string;
+  /** Why it is this one and not the GPU, where that was to be used if it could be. */
+  readonly why: string;
+}
 
 /** What the bundle's files say beside the plan. */
 export interface About {
@@ -20,33 +32,47 @@ export class Model {
   readonly manifest: Manifest;
   /** Tokens that end an answer. */
   readonly endIds: readonly number[];
+  readonly device: Device;
   readonly #library: Library;
-  readonly #weights: Region;
+  readonly #weights: Region | undefined;
+  readonly #gpu: GpuModel | undefined;
   #pointer: number;
   readonly #sessions = new Set<Session>();
 
-  private constructor(library: Library, about: About, weights: Region, pointer: number) {
+  private constructor(library: Library, about: About, pointer: number, where: Region | GpuModel, why: string) {
     this.#library = library;
     this.manifest = about.manifest;
     this.endIds = about.endIds;
-    this.#weights = weights;
     this.#pointer = pointer;
-    this.info = JSON.parse(library.text(library.call("hearth_describe", pointer))) as ModelInfo;
+    this.#gpu = where instanceof GpuModel ? where : undefined;
+    this.#weights = where instanceof GpuModel ? undefined : where;
+    this.info = describe(library, pointer);
     this.text = textInfo(this.info);
+    const gpu = this.#gpu?.gpu;
+    this.device = { kind: gpu === undefined ? "wasm" : "webgpu", name: gpu?.name ?? this.info.isa, why };
   }
 
-  /** Opens what lies in a module's memory: `weights` are there, `weightsBytes` of them. */
-  static open(library: Library, about: About, plan: Uint8Array, weights: Region, weightsBytes: number): Model {
-    const staging = new Staging(library);
-    staging.begin(plan.length + 4, 2);
-    const answer = staging.reserve(4);
-    const planAt = staging.put(plan);
-    const sizes = [BigInt(plan.length), BigInt(weightsBytes)] as const;
-    const what = `The bundle of ${about.manifest.source_name} cannot be opened.`;
-    library.check(what, "hearth_open_memory", planAt, sizes[0], weights.at, sizes[1], 0, answer);
-    const pointer = library.view.getUint32(answer, true);
-    staging.free();
-    return new Model(library, about, weights, pointer);
+  /** Opens what lies in a module's memory for the processor: `weights` are there, `weightsBytes` of them. */
+  static open(library: Library, about: About, plan: Uint8Array, weights: Region, weightsBytes: number, why: string): Model {
+    return new Model(library, about, openPlan(library, about, plan, weights, weightsBytes, "cpu"), weights, why);
+  }
+
+  /** Opens a plan for a GPU whose weights come there as GpuModel.open says. */
+  static async openOnGpu(
+    library: Library,
+    about: About,
+    plan: Uint8Array,
+    shaders: string,
+    weights: () => AsyncIterable<Uint8Array>,
+    options: GpuModelOptions,
+  ): Promise<Model> {
+    const pointer = openPlan(library, about, plan, undefined, 0, "gpu");
+    try {
+      return new Model(library, about, pointer, await GpuModel.open(library, pointer, shaders, weights, options), "");
+    } catch (error) {
+      library.call("hearth_close", pointer);
+      throw error;
+    }
   }
 
   /**
@@ -55,14 +81,15 @@ export class Model {
    * @param sizes how many units the model's states have, by the name of their symbol: a language model has `pages`, of
    *   `text.pageTokens` positions of one sequence each.
    */
-  session(sizes: Readonly<Record<string, number>> = {}): Session {
+  async session(sizes: Readonly<Record<string, number>> = {}): Promise<Session> {
     if (this.#pointer === 0) throw new HearthError("usage", "The model is closed.");
-    const session = new Session(this.#library, this.info, this.#pointer, sizes, () => this.#sessions.delete(session));
+    const forget = (session: Session): unknown => this.#sessions.delete(session);
+    const session = await Session.create(this.#library, this.info, this.#pointer, sizes, this.#gpu, forget);
     this.#sessions.add(session);
     return session;
   }
 
-  /** Bytes that the model and its sessions hold, all of them. */
+  /** Bytes of the page's own memory that the model and its sessions hold, all of them. */
   get memoryBytes(): number {
     return this.#library.memoryBytes;
   }
@@ -72,7 +99,35 @@ export class Model {
     if (this.#pointer === 0) return;
     for (const session of [...this.#sessions]) session.close();
     this.#library.call("hearth_close", this.#pointer);
-    this.#library.free(this.#weights);
+    if (this.#weights !== undefined) this.#library.free(this.#weights);
+    this.#gpu?.close();
     this.#pointer = 0;
   }
 }
+
+/** hearth_open_memory; answers the model. */
+function openPlan(
+  library: Library,
+  about: About,
+  plan: Uint8Array,
+  weights: Region | undefined,
+  weightsBytes: number,
+  device: "cpu" | "gpu",
+): number {
+  const staging = new Staging(library);
+  staging.begin(plan.length + OPEN_OPTIONS.size + 4 + device.length + 1, 4);
+  const answer = staging.reserve(4);
+  const options = staging.reserve(OPEN_OPTIONS.size);
+  const sizes = [BigInt(plan.length), BigInt(weightsBytes)] as const;
+  writeStruct(library.view, options, OPEN_OPTIONS, { struct_size: OPEN_OPTIONS.size, device: staging.putText(device) });
+  const what = `The bundle of ${about.manifest.source_name} cannot be opened.`;
+  try {
+    library.check(what, "hearth_open_memory", staging.put(plan), sizes[0], weights?.at ?? 0, sizes[1], options, answer);
+    return library.view.getUint32(answer, true);
+  } finally {
+    staging.free();
+  }
+}
+
+const describe = (library: Library, model: number): ModelInfo =>
+  JSON.parse(library.text(library.call("hearth_describe", model))) as ModelInfo;

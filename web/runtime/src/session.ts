@@ -1,6 +1,8 @@
 // One session of a model: forwards of a language model, runs of any other function. One call at a time, as the C API has it.
 
 import { HearthError } from "./errors.ts";
+import type { GpuModel } from "./gpu/model.ts";
+import type { GpuCounters, GpuSession } from "./gpu/session.ts";
 import { type Dtype, DTYPES, type FunctionInfo, type ModelInfo, requireText } from "./info.ts";
 import type { Library } from "./library.ts";
 import { Staging } from "./staging.ts";
@@ -48,12 +50,12 @@ export interface Batch {
   readonly logitRows: Int32Array;
   /** So many of the first tokens are of prompts. */
   readonly numPromptTokens?: number;
-  /** What of the result will be asked for; by default all that the model has. */
+  /** What is wanted of the result, all of it by default: nothing else is brought back from a GPU. */
   readonly outputs?: readonly (typeof OUTPUTS)[number][];
 }
 
 /** What a forward computed. Each array is copied out of the session's memory when it is asked for, and must be asked for
- * before the session's next call. Of an output that the plan does not give it is empty. */
+ * before the session's next call. Of an output that the plan does not give, or that was not wanted, it is empty. */
 export interface ForwardResult {
   /** One row after the other for each of `logitRows`. */
   readonly logits: Float32Array;
@@ -69,10 +71,11 @@ export class Session {
   readonly #staging: Staging;
   readonly #onClose: () => void;
   #pointer: number;
+  #gpu: GpuSession | undefined;
   #calls = 0;
+  #busy = false;
 
-  /** Made by `Model.session`. */
-  constructor(
+  private constructor(
     library: Library,
     info: ModelInfo,
     model: number,
@@ -84,6 +87,31 @@ export class Session {
     this.#staging = new Staging(library);
     this.#onClose = onClose;
     this.#pointer = this.#create(model, Object.entries(sizes));
+  }
+
+  /** Made by `Model.session`; `gpu` is where the model computes, if not in the module. */
+  static async create(
+    library: Library,
+    info: ModelInfo,
+    model: number,
+    sizes: Readonly<Record<string, number>>,
+    gpu: GpuModel | undefined,
+    onClose: (session: Session) => void,
+  ): Promise<Session> {
+    const session: Session = new Session(library, info, model, sizes, () => onClose(session));
+    try {
+      session.#gpu = await gpu?.session(session.#pointer);
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    library.attach(session.#pointer, session.#gpu);
+    return session;
+  }
+
+  /** What the last call had the GPU do; undefined where it computed in the module. */
+  get counters(): GpuCounters | undefined {
+    return this.#gpu?.counters;
   }
 
   #create(model: number, sizes: readonly [string, number][]): number {
@@ -107,7 +135,7 @@ export class Session {
   }
 
   /** Runs a language model over a batch of tokens. */
-  forward(batch: Batch): ForwardResult {
+  async forward(batch: Batch): Promise<ForwardResult> {
     requireText(this.#info);
     const pointer = this.#open();
     const { tokenIds, positions, tokenSeq, blockTable, blockTableStride, logitRows } = batch;
@@ -128,21 +156,21 @@ export class Session {
       num_logit_rows: logitRows.length,
       block_table_stride: blockTableStride,
       num_prompt_tokens: batch.numPromptTokens ?? 0,
-      outputs: (batch.outputs ?? []).reduce((bits, name) => bits | (1 << OUTPUTS.indexOf(name)), 0),
       token_ids: this.#staging.put(tokenIds),
       positions: this.#staging.put(positions),
       token_seq: this.#staging.put(tokenSeq),
       block_table: this.#staging.put(blockTable),
       logit_rows: this.#staging.put(logitRows),
+      outputs: wantedBits(batch.outputs),
     };
     writeStruct(this.#library.view, at, BATCH, fields);
     writeStruct(this.#library.view, output, OUTPUT_HEAD, { struct_size: outputSize });
-    this.#library.check("The batch cannot be run.", "hearth_forward", pointer, at, output);
+    await this.#call("The batch cannot be run.", "hearth_forward", pointer, at, output);
     return this.#result(output + OUTPUT_HEAD.size);
   }
 
   /** Runs a function that is no language model's: arrays by name in, arrays by name out. */
-  run(name: string, inputs: Readonly<Record<string, Tensor>> = {}): Record<string, Tensor> {
+  async run(name: string, inputs: Readonly<Record<string, Tensor>> = {}): Promise<Record<string, Tensor>> {
     const pointer = this.#open();
     const about = this.#function(name);
     const given = Object.entries(inputs);
@@ -154,7 +182,7 @@ export class Session {
     given.forEach(([input, tensor], i) => this.#writeTensor(inputsAt + i * TENSOR.size, input, tensor));
     const counts = [given.length, about.outputs.length] as const;
     const text = this.#staging.putText(name);
-    this.#library.check(`${name} cannot be run.`, "hearth_run", pointer, text, inputsAt, counts[0], outputsAt, counts[1]);
+    await this.#call(`${name} cannot be run.`, "hearth_run", pointer, text, inputsAt, counts[0], outputsAt, counts[1]);
     this.#calls++;
     return Object.fromEntries(about.outputs.map((each, i) => [each.name, this.#readTensor(outputsAt + i * TENSOR.size)]));
   }
@@ -162,7 +190,9 @@ export class Session {
   /** Gives the session's memory back. */
   close(): void {
     if (this.#pointer === 0) return;
+    this.#library.attach(this.#pointer, undefined);
     this.#library.call("hearth_session_free", this.#pointer);
+    this.#gpu?.close();
     this.#staging.free();
     this.#pointer = 0;
     this.#onClose();
@@ -170,7 +200,21 @@ export class Session {
 
   #open(): number {
     if (this.#pointer === 0) throw new HearthError("usage", "The session is closed.");
+    if (this.#busy) throw new HearthError("usage", "Another call runs in this session.", { hint: "Await it first." });
     return this.#pointer;
+  }
+
+  /** Runs a function of the module, and waits until what it computes is there. */
+  async #call(what: string, name: string, ...args: number[]): Promise<void> {
+    this.#library.check(what, name, ...args);
+    if (this.#gpu === undefined) return;
+    this.#busy = true;
+    try {
+      await this.#gpu.finish();
+    } finally {
+      this.#busy = false;
+    }
+    this.#open();
   }
 
   #function(name: string): FunctionInfo {
@@ -237,4 +281,10 @@ export class Session {
     const stride = shape.length > 0 ? field("row_stride") : 1;
     return { data: this.#rows(field("data"), DTYPES[field("dtype")]!, rows, cols, stride), shape };
   }
+}
+
+/** hearth_outputs: a bit for each of OUTPUTS, 0 for all, the bit behind them for none. */
+function wantedBits(wanted: Batch["outputs"]): number {
+  if (wanted === undefined) return 0;
+  return wanted.reduce((bits, name) => bits | (1 << OUTPUTS.indexOf(name)), 0) || 1 << OUTPUTS.length;
 }

@@ -9,7 +9,8 @@ export interface Struct<Name extends string> {
   readonly types: Readonly<Record<Name, FieldType>>;
 }
 
-function struct<const Fields extends Readonly<Record<string, FieldType>>>(fields: Fields): Struct<keyof Fields & string> {
+/** Fields in C's order. */
+export function struct<const Fields extends Readonly<Record<string, FieldType>>>(fields: Fields): Struct<keyof Fields & string> {
   let size = 0;
   let alignment = 1;
   const offsets: Record<string, number> = {};
@@ -41,6 +42,19 @@ export function readField<Name extends string>(memory: DataView, at: number, lay
   const place = at + layout.offsets[name];
   return SIZES[layout.types[name]] === 8 ? Number(memory.getBigInt64(place, true)) : memory.getUint32(place, true);
 }
+
+/** hearth_open_options, as far as it says what computes. */
+export const OPEN_OPTIONS = struct({
+  struct_size: "u32",
+  use_mmap: "u32",
+  load_threads: "u32",
+  reserved: "u32",
+  memory_limit_bytes: "u64",
+  progress: "pointer",
+  progress_user: "pointer",
+  isa: "pointer",
+  device: "pointer",
+});
 
 export const SIZE = struct({ name: "pointer", value: "i64" });
 

@@ -1,0 +1,72 @@
+// The package in a page, for tests: what a test asks is a call of `ask`, what it answers is JSON, arrays of numbers as base64.
+import { loadBundle } from "/runtime/index.js";
+
+const models = [];
+const sessions = [];
+const devices = []; // that the package opened
+const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array };
+
+const request = GPUAdapter.prototype.requestDevice;
+GPUAdapter.prototype.requestDevice = async function (...args) {
+  const device = await request.apply(this, args);
+  devices.push(device);
+  return device;
+};
+
+function base64(array) {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  return btoa(Array.from({ length: bytes.length }, (_, i) => String.fromCharCode(bytes[i])).join(""));
+}
+const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+const ASKED = {
+  async open({ url, options }) {
+    const progress = [];
+    const model = await loadBundle(url, { onProgress: (done, total) => progress.push([done, total]), ...options });
+    models.push(model);
+    return { model: models.length - 1, info: model.info, device: model.device, progress, memoryBytes: model.memoryBytes };
+  },
+  async session({ model, sizes }) {
+    sessions.push(await models[model].session(sizes));
+    return { session: sessions.length - 1 };
+  },
+  async forward({ session, outputs, ...batch }) {
+    const arrays = ["tokenIds", "positions", "tokenSeq", "blockTable", "logitRows"];
+    for (const key of arrays) batch[key] = Int32Array.from(batch[key]);
+    const result = await sessions[session].forward(outputs === null ? batch : { ...batch, outputs });
+    return Object.fromEntries(["logits", "argmax", "hidden"].map((name) => [name, base64(result[name])]));
+  },
+  async run({ session, name, inputs }) {
+    const tensors = Object.entries(inputs).map(([input, { dtype, shape, data }]) => {
+      return [input, { data: new ARRAYS[dtype](fromBase64(data).buffer), shape }];
+    });
+    const outputs = Object.entries(await sessions[session].run(name, Object.fromEntries(tensors)));
+    return Object.fromEntries(outputs.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
+  },
+  counters: ({ session }) => sessions[session].counters,
+  closeSession: ({ session }) => sessions[session].close(),
+  closeModel: ({ model }) => models[model].close(),
+  /** The GPU is taken away while a forward is under way. */
+  async loseDuring(forward) {
+    const running = ASKED.forward(forward);
+    devices.at(-1).destroy();
+    return await running;
+  },
+  /** Two forwards at once. */
+  async both(forward) {
+    const first = ASKED.forward({ ...forward });
+    const second = await answer("forward", { ...forward });
+    await first;
+    return second;
+  },
+};
+
+async function answer(what, asked) {
+  try {
+    return (await ASKED[what](asked)) ?? {};
+  } catch (error) {
+    return { error: { kind: error.kind ?? "bug", message: error.message, stack: error.stack } };
+  }
+}
+
+globalThis.ask = answer;

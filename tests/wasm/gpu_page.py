@@ -1,0 +1,203 @@
+"""The npm package in a page of Chromium, whose GPU a program plays: sessions with the face of `TextSession`."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.wasm.node import Refused
+
+HERE = Path(__file__).parent
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+
+# A GPU that is a program has to be asked for, and Playwright's own arguments would switch it off.
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--headless=new",
+    "--enable-unsafe-webgpu",
+    "--no-first-run",
+    "--disable-component-update",
+]
+_WITHOUT = ["--headless", "--disable-gpu", "--enable-unsafe-swiftshader"]
+_PAGE = b'<!doctype html><title>Hearth</title><script type="module" src="/gpu_page.js"></script>'
+
+_DTYPES = {"float32": "f32", "int32": "i32", "uint8": "u8", "int8": "i8"}
+_PATIENCE_MS = 300_000
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """The built package at /runtime, test bundles at /bundles."""
+
+    def __init__(self, *args: Any, roots: Mapping[str, Path], **keywords: Any) -> None:
+        self._roots = roots
+        super().__init__(*args, **keywords)
+
+    def do_GET(self) -> None:
+        if self.path != "/":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(_PAGE)))
+        self.end_headers()
+        self.wfile.write(_PAGE)
+
+    def translate_path(self, path: str) -> str:
+        first, _, rest = path.lstrip("/").partition("/")
+        root = self._roots.get(first)
+        return str(root / rest if rest else root) if root else "/nowhere"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+class Page:
+    """A page with the package. Models and sessions of it are numbers there.
+
+    Raises (all methods):
+        Refused: the package raised an error.
+    """
+
+    def __init__(self, page: Any, roots: dict[str, Path]) -> None:
+        self._page = page
+        self._roots = roots
+
+    def ask(self, what: str, **asked: Any) -> Any:
+        answer = self._page.evaluate("([what, asked]) => ask(what, asked)", [what, asked])
+        if isinstance(answer, dict) and "error" in answer:
+            raise Refused(answer["error"])
+        return answer
+
+    def before(self, script: str) -> None:
+        """Runs a script in the page."""
+        self._page.evaluate(script)
+
+    def open(self, folder: Path, **options: Any) -> PageModel:
+        """`loadBundle` with its options, by default on the GPU that there is."""
+        name = f"bundle{len(self._roots)}"
+        self._roots[name] = folder
+        options = {"device": "webgpu", "softwareGpu": True} | options
+        return PageModel(self, self.ask("open", url=f"/{name}", options=options))
+
+
+class PageModel:
+    """Attributes: `info` of hearth_describe; `device` that computes; `progress` as it was told."""
+
+    def __init__(self, page: Page, about: dict[str, Any]) -> None:
+        self.page = page
+        self.number: int = about["model"]
+        self.info: dict[str, Any] = about["info"]
+        self.device: dict[str, str] = about["device"]
+        self.progress: list[tuple[int, int]] = about["progress"]
+        self.memory_bytes: int = about["memoryBytes"]
+
+    def session(self, **sizes: int) -> PageSession:
+        return PageSession(self.page, self.page.ask("session", model=self.number, sizes=sizes)["session"], sizes)
+
+    def close(self) -> None:
+        self.page.ask("closeModel", model=self.number)
+
+
+class PageResult:
+    """float32 (rows, vocab_size), int32 (rows,), float32 (tokens, hidden_size)."""
+
+    def __init__(self, tokens: int, rows: int, answer: dict[str, str]) -> None:
+        self.logits = _array(answer["logits"], np.float32).reshape(rows, -1) if answer["logits"] else _NONE
+        self.argmax = _array(answer["argmax"], np.int32)
+        self.hidden = _array(answer["hidden"], np.float32).reshape(tokens, -1) if answer["hidden"] else _NONE
+
+
+class PageSession:
+    def __init__(self, page: Page, number: int, sizes: Mapping[str, int]) -> None:
+        self._page = page
+        self._number = number
+        self.num_pages = sizes.get("pages", 0)
+
+    def forward(
+        self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None
+    ) -> PageResult:
+        batch = self.batch(ids, positions, rows, table, logit_rows, wanted)
+        return PageResult(len(batch["tokenIds"]), len(batch["logitRows"]), self._page.ask("forward", **batch))
+
+    def batch(
+        self, ids: Any, positions: Any, rows: Any, table: Any, logit_rows: Any = (), wanted: Any = None
+    ) -> dict[str, Any]:
+        """As gpu_page.js takes it."""
+        arrays = {"tokenIds": ids, "positions": positions, "tokenSeq": rows, "logitRows": logit_rows}
+        pages = np.asarray(table, np.int32)
+        return {
+            **{name: np.asarray(values, np.int32).tolist() for name, values in arrays.items()},
+            "blockTable": pages.reshape(-1).tolist(),
+            "blockTableStride": pages.shape[1],
+            "outputs": wanted if wanted is None else list(wanted),
+            "session": self._number,
+        }
+
+    def run(self, function: str, inputs: Mapping[str, NDArray[Any]], dtype: Any = np.int32) -> dict[str, NDArray[Any]]:
+        """Args: `dtype` of all outputs."""
+        given = {
+            name: {"dtype": _DTYPES[a.dtype.name], "shape": a.shape, "data": base64.b64encode(a.tobytes()).decode()}
+            for name, a in inputs.items()
+        }
+        answer = self._page.ask("run", session=self._number, name=function, inputs=given)
+        return {name: _array(each["data"], dtype).reshape(each["shape"]) for name, each in answer.items()}
+
+    def counters(self) -> dict[str, int]:
+        counters: dict[str, int] = self._page.ask("counters", session=self._number)
+        return counters
+
+    def close(self) -> None:
+        self._page.ask("closeSession", session=self._number)
+
+
+_NONE = np.zeros((0, 0), np.float32)
+
+
+def _array(text: str, dtype: Any) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser with WebGPU."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS, ignore_default_args=_WITHOUT)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def open_page(browser: Any) -> Iterator[Page]:
+    """A page of its own, which has to be without errors in its console at the end."""
+    roots = {"runtime": HERE.parents[1] / "web" / "runtime" / "dist", "gpu_page.js": HERE / "gpu_page.js"}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, roots=roots))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    errors: list[str] = []
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE_MS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.wait_for_function("globalThis.ask !== undefined")
+        yield Page(page, roots)
+        assert errors == []
+    finally:
+        context.close()
+        server.shutdown()
+        server.server_close()

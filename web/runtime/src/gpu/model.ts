@@ -1,0 +1,130 @@
+// A model on the GPU: what of it is made once for all sessions, and the memory that all of them take, which is known from the
+// plan before any is taken.
+
+import { HearthError } from "../errors.ts";
+import type { Library } from "../library.ts";
+import { Gpu, type Needs, USAGE } from "./gpu.ts";
+import { makePipelines } from "./pipelines.ts";
+import { GpuSession, requireStates, sessionBytes } from "./session.ts";
+import { coreShaders, readShaders, type Shader } from "./shaders.ts";
+import { type GpuPlan, type PlanBuffer, readPlan, readSessionMemory } from "./tables.ts";
+import { layoutWeights, uploadWeights, type WeightLayout } from "./weights.ts";
+
+export interface GpuModelOptions {
+  /** To open, once. */
+  readonly adapter: GPUAdapter;
+  /** Take no more of the GPU's memory than this, weights and sessions together. */
+  readonly memoryLimitBytes: number | undefined;
+}
+
+export class GpuModel {
+  readonly gpu: Gpu;
+  readonly plan: GpuPlan;
+  readonly pipelines: readonly GPUComputePipeline[];
+  readonly #library: Library;
+  readonly #layout: WeightLayout;
+  readonly #weights: readonly GPUBuffer[];
+  readonly #limit: number;
+  readonly #sessions = new Map<GpuSession, number>();
+
+  private constructor(
+    library: Library,
+    gpu: Gpu,
+    plan: GpuPlan,
+    pipelines: readonly GPUComputePipeline[],
+    layout: WeightLayout,
+    weights: readonly GPUBuffer[],
+    limit: number,
+  ) {
+    this.#library = library;
+    this.gpu = gpu;
+    this.plan = plan;
+    this.pipelines = pipelines;
+    this.#layout = layout;
+    this.#weights = weights;
+    this.#limit = limit;
+  }
+
+  /**
+   * Puts a model on the GPU.
+   *
+   * @param pointer the model in the library, opened for the GPU.
+   * @param shaders the content of gpu_kernels.wgsl.
+   * @param weights begins weights.bin, once there is room for it.
+   */
+  static async open(
+    library: Library,
+    pointer: number,
+    shaders: string,
+    weights: () => AsyncIterable<Uint8Array>,
+    { adapter, memoryLimitBytes = Infinity }: GpuModelOptions,
+  ): Promise<GpuModel> {
+    const plan = readPlan(library, pointer);
+    const chosen = coreShaders(readShaders(shaders), plan.kernels);
+    const layout = layoutWeights(plan);
+    requireRoom("The weights do not fit the GPU.", bytesOf(layout), memoryLimitBytes);
+    const gpu = await Gpu.open(adapter, needs(plan, layout, chosen));
+    try {
+      const pipelines = makePipelines(gpu, chosen);
+      pipelines.catch(() => undefined); // looked at below, whatever comes before
+      const buffers = await gpu.make(`The GPU ${gpu.name} has no memory for the weights.`, () =>
+        layout.bufferBytes.map((size, i) => gpu.createBuffer(`weights ${i}`, size, USAGE.STORAGE | USAGE.COPY_DST)),
+      );
+      await uploadWeights(gpu, layout, buffers, weights());
+      return new GpuModel(library, gpu, plan, await pipelines, layout, buffers, memoryLimitBytes);
+    } catch (error) {
+      gpu.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of the weights on the GPU. */
+  get weightBytes(): number {
+    return bytesOf(this.#layout);
+  }
+
+  weightPlace(range: PlanBuffer): { buffer: GPUBuffer; offset: number } {
+    const { buffer, offset } = this.#layout.places.get(range)!;
+    return { buffer: this.#weights[buffer]!, offset };
+  }
+
+  /** Takes the memory of a session that the library has made. */
+  async session(pointer: number): Promise<GpuSession> {
+    const memory = readSessionMemory(this.#library, pointer, this.plan);
+    const bytes = sessionBytes(this.plan.arenaBytes, memory);
+    const others = [...this.#sessions.values()].reduce((sum, size) => sum + size, this.weightBytes);
+    requireRoom("The session does not fit the GPU.", others + bytes, this.#limit);
+    requireStates(this, memory);
+    const what = `The GPU ${this.gpu.name} has no memory for a session of ${bytes} bytes.`;
+    const session = await this.gpu.make(what, () => new GpuSession(this.#library, this, memory));
+    this.#sessions.set(session, bytes);
+    return session;
+  }
+
+  forget(session: GpuSession): void {
+    this.#sessions.delete(session);
+  }
+
+  close(): void {
+    this.gpu.close();
+  }
+}
+
+const bytesOf = ({ bufferBytes }: WeightLayout): number => bufferBytes.reduce((sum, size) => sum + size, 0);
+
+function requireRoom(what: string, bytes: number, limit: number): void {
+  if (bytes <= limit) return;
+  const why = `It needs ${bytes} bytes of the GPU's memory, memoryLimitBytes allows ${limit}.`;
+  throw new HearthError("memory", what, { why, hint: "Use a smaller context, a smaller model or a smaller number format." });
+}
+
+/** What the adapter must have, whatever sizes sessions have: of states they say so themselves. */
+function needs(plan: GpuPlan, { bufferBytes }: WeightLayout, shaders: readonly Shader[]): Needs {
+  const most = (numbers: readonly number[]): number => Math.max(0, ...numbers);
+  return {
+    bufferBytes: most([...bufferBytes, ...plan.arenaBytes]),
+    bindingBytes: most(plan.buffers.map(({ size }) => size)),
+    storageBuffers: most(plan.kernels.map(({ numBuffers }) => numBuffers)),
+    invocations: most(shaders.map(({ threads }) => threads)),
+  };
+}

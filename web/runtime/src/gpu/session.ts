@@ -1,0 +1,207 @@
+// A session on the GPU: its memory and the bind groups of its steps, made once; calls, which make nothing. The runtime says
+// what a call writes, runs and copies back; all of that is submitted before the runtime's function returns, and the numbers
+// of the outputs come afterwards.
+
+import { HearthError } from "../errors.ts";
+import type { GpuHost, Library } from "../library.ts";
+import { MAP_READ, USAGE } from "./gpu.ts";
+import type { GpuModel } from "./model.ts";
+import { type Copy, type PlanBuffer, type PlanStep, readCopies, type SessionMemory } from "./tables.ts";
+
+const SLOT_BYTES = 256;
+const MOST_GROUPS = 32768; // along one axis: kernels count on along another
+const LEAST_STAGING = 64 << 10;
+const RANGE_ALIGN = 16;
+
+/** What the last call of a session had the GPU do, and what memory of the GPU is in use. */
+export interface GpuCounters {
+  /** Steps that ran. */
+  readonly dispatches: number;
+  readonly passes: number;
+  readonly submits: number;
+  /** From the page's memory to the GPU's. */
+  readonly writes: number;
+  readonly writtenBytes: number;
+  readonly readBytes: number;
+  /** Made on the GPU beside a command encoder, its pass and its command buffer. */
+  readonly objects: number;
+  /** Of the model and this session, as the plan has it. */
+  readonly plannedBytes: number;
+  /** Of all buffers of the model and its sessions. */
+  readonly allocatedBytes: number;
+}
+
+const bound = (size: number): number => Math.ceil(Math.max(size, 1) / RANGE_ALIGN) * RANGE_ALIGN;
+
+/** What a session takes on the GPU beside the weights, in bytes. */
+export function sessionBytes(arenaBytes: readonly number[], memory: SessionMemory): number {
+  const arenas = arenaBytes.reduce((sum, size) => sum + Math.ceil(size / SLOT_BYTES) * SLOT_BYTES, 0);
+  return arenas + memory.stateBytes.reduce((sum, size) => sum + size, 0) + memory.changingBytes;
+}
+
+export class GpuSession implements GpuHost {
+  readonly #library: Library;
+  readonly #model: GpuModel;
+  readonly #memory: SessionMemory;
+  readonly #arenas: (GPUBuffer | undefined)[];
+  readonly #states: GPUBuffer[];
+  readonly #changing: GPUBuffer;
+  readonly #groups: GPUBindGroup[];
+  #staging: GPUBuffer | undefined;
+  #running: Promise<void> | undefined;
+  #writes = 0;
+  #writtenBytes = 0;
+  #call = { dispatches: 0, passes: 0, submits: 0, writes: 0, writtenBytes: 0, readBytes: 0, objects: 0 };
+
+  /** Takes the memory and makes the bind groups, in scopes that are the caller's. */
+  constructor(library: Library, model: GpuModel, memory: SessionMemory) {
+    const { gpu, plan } = model;
+    const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = USAGE;
+    this.#library = library;
+    this.#model = model;
+    this.#memory = memory;
+    this.#arenas = plan.arenaBytes.map((size, i) => {
+      const rounded = Math.ceil(size / SLOT_BYTES) * SLOT_BYTES;
+      return size > 0 ? gpu.createBuffer(`arena ${i}`, rounded, STORAGE | COPY_SRC) : undefined;
+    });
+    this.#states = plan.states.map(({ name }, i) => gpu.createBuffer(name, memory.stateBytes[i]!, STORAGE | COPY_DST));
+    const usage = STORAGE | UNIFORM | COPY_DST;
+    this.#changing = gpu.createBuffer("uniforms and inputs", Math.max(memory.changingBytes, SLOT_BYTES), usage);
+    this.#groups = plan.steps.map((step, i) => this.#group(step, i));
+  }
+
+  get counters(): GpuCounters {
+    const { weightBytes, plan, gpu } = this.#model;
+    const plannedBytes = weightBytes + sessionBytes(plan.arenaBytes, this.#memory);
+    return { ...this.#call, plannedBytes, allocatedBytes: gpu.allocatedBytes };
+  }
+
+  write(offset: number, at: number, size: number): void {
+    this.#model.gpu.device.queue.writeBuffer(this.#changing, offset, this.#library.bytes(at, size));
+    this.#writes++;
+    this.#writtenBytes += size;
+  }
+
+  run(firstStep: number, numSteps: number, units: number, copiesAt: number, numCopies: number): void {
+    const { gpu } = this.#model;
+    gpu.requireSound();
+    const copies = readCopies(this.#library, copiesAt, numCopies);
+    const readBytes = copies.reduce((sum, { size }) => sum + size, 0);
+    this.#call = { dispatches: 0, passes: 0, submits: 1, writes: this.#writes, writtenBytes: this.#writtenBytes, readBytes, objects: 0 };
+    this.#writes = this.#writtenBytes = 0;
+    gpu.device.pushErrorScope("out-of-memory");
+    gpu.device.pushErrorScope("validation");
+    if (readBytes > 0) this.#reserveStaging(readBytes);
+    const encoder = gpu.device.createCommandEncoder();
+    this.#record(encoder, firstStep, numSteps, units);
+    let at = 0;
+    for (const { arena, offset, size } of copies) {
+      encoder.copyBufferToBuffer(this.#arenas[arena]!, offset, this.#staging!, at, size);
+      at += size;
+    }
+    gpu.device.queue.submit([encoder.finish()]);
+    const taken = gpu.popScopes(2, "The GPU refuses a call.");
+    this.#running = this.#bring(taken, copies, readBytes);
+    this.#running.catch(() => undefined); // whoever made the call waits for it
+  }
+
+  clearStates(): void {
+    const encoder = this.#model.gpu.device.createCommandEncoder();
+    for (const state of this.#states) encoder.clearBuffer(state);
+    this.#model.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Waits until the outputs of the call lie where the runtime says. */
+  async finish(): Promise<void> {
+    await this.#running;
+  }
+
+  close(): void {
+    const buffers = [...this.#arenas, ...this.#states, this.#changing, this.#staging];
+    for (const buffer of buffers) if (buffer !== undefined) this.#model.gpu.destroyBuffer(buffer);
+    this.#model.forget(this);
+  }
+
+  #group(step: PlanStep, i: number): GPUBindGroup {
+    const slot = { buffer: this.#changing, offset: i * SLOT_BYTES, size: SLOT_BYTES };
+    const resources = [...step.buffers.map((buffer) => this.#range(buffer)), slot];
+    const layout = this.#model.pipelines[step.kernel]!.getBindGroupLayout(0);
+    const entries = resources.map((resource, binding) => ({ binding, resource }));
+    return this.#model.gpu.device.createBindGroup({ label: step.label, layout, entries });
+  }
+
+  #range(buffer: PlanBuffer): GPUBufferBinding {
+    switch (buffer.kind) {
+      case "arena":
+        return { buffer: this.#arenas[buffer.index]!, offset: buffer.offset, size: bound(buffer.size) };
+      case "weight":
+        return { ...this.#model.weightPlace(buffer), size: bound(buffer.size) };
+      case "state":
+        return { buffer: this.#states[buffer.index]! };
+      case "input": {
+        const { offset, size } = this.#memory.inputs[buffer.index]!;
+        return { buffer: this.#changing, offset, size: bound(size) };
+      }
+    }
+  }
+
+  /** The steps that have units, in one pass. */
+  #record(encoder: GPUCommandEncoder, firstStep: number, numSteps: number, units: number): void {
+    const { plan, pipelines } = this.#model;
+    const view = this.#library.view;
+    let pass: GPUComputePassEncoder | undefined;
+    let current: GPUComputePipeline | undefined;
+    for (let i = 0; i < numSteps; i++) {
+      const count = view.getUint32(units + 8 * i, true); // 64 bits, of which these may be used
+      if (count === 0) continue;
+      pass ??= encoder.beginComputePass();
+      const pipeline = pipelines[plan.steps[firstStep + i]!.kernel]!;
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, this.#groups[firstStep + i]!);
+      const x = Math.min(count, MOST_GROUPS);
+      pass.dispatchWorkgroups(x, 1, Math.ceil(count / x));
+      this.#call.dispatches++;
+    }
+    pass?.end();
+    if (pass !== undefined) this.#call.passes++;
+  }
+
+  /** Room for outputs on their way back; it grows as they do. */
+  #reserveStaging(bytes: number): void {
+    if (this.#staging !== undefined && this.#staging.size >= bytes) return;
+    let size = this.#staging?.size ?? LEAST_STAGING;
+    while (size < bytes) size *= 2;
+    if (this.#staging !== undefined) this.#model.gpu.destroyBuffer(this.#staging);
+    this.#staging = this.#model.gpu.createBuffer("outputs", size, USAGE.MAP_READ | USAGE.COPY_DST);
+    this.#call.objects++;
+  }
+
+  async #bring(taken: Promise<void>, copies: readonly Copy[], bytes: number): Promise<void> {
+    const { gpu } = this.#model;
+    const staging = this.#staging;
+    const mapped = bytes > 0 ? staging!.mapAsync(MAP_READ, 0, bytes) : undefined;
+    const came = await Promise.allSettled([taken, mapped]);
+    gpu.requireSound();
+    for (const each of came) if (each.status === "rejected") throw gpu.explain(each.reason, "What the GPU computed cannot be read.");
+    if (bytes === 0) return;
+    const numbers = new Uint8Array(staging!.getMappedRange(0, bytes));
+    let at = 0;
+    for (const { size, to } of copies) {
+      this.#library.bytes(to, size).set(numbers.subarray(at, at + size));
+      at += size;
+    }
+    staging!.unmap();
+  }
+}
+
+/** Fails where the adapter cannot bind a state of the session. */
+export function requireStates(model: GpuModel, memory: SessionMemory): void {
+  const { gpu, plan } = model;
+  const most = Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize);
+  plan.states.forEach(({ name }, i) => {
+    if (memory.stateBytes[i]! <= most) return;
+    const why = `The state ${name} would take ${memory.stateBytes[i]} bytes, the GPU ${gpu.name} binds at most ${most}.`;
+    throw new HearthError("memory", "The session does not fit the GPU.", { why, hint: "Use a smaller context." });
+  });
+}
