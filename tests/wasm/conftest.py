@@ -61,7 +61,7 @@ def gpu_browser() -> Iterator[Any]:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gpu_page(gpu_browser: Any) -> Iterator[pages.Page]:
     with pages.open_page(gpu_browser) as opened:
         yield opened

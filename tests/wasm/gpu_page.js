@@ -1,5 +1,5 @@
 // The package in a page, for tests: what a test asks is a call of `ask`, what it answers is JSON, arrays of numbers as base64.
-import { loadBundle } from "/runtime/index.js";
+import { Engine, loadBundle } from "/runtime/index.js";
 
 const models = [];
 const sessions = [];
@@ -11,6 +11,13 @@ GPUAdapter.prototype.requestDevice = async function (...args) {
   const device = await request.apply(this, args);
   devices.push(device);
   return device;
+};
+
+// No browser says how much memory there is: a buffer of more than any limit stands for what there is not.
+let without = null;
+const create = GPUDevice.prototype.createBuffer;
+GPUDevice.prototype.createBuffer = function (about) {
+  return create.call(this, about.label === without ? { ...about, size: 2 ** 40 } : about);
 };
 
 function base64(array) {
@@ -43,6 +50,22 @@ const ASKED = {
     const outputs = Object.entries(await sessions[session].run(name, Object.fromEntries(tensors)));
     return Object.fromEntries(outputs.map(([output, { data, shape }]) => [output, { data: base64(data), shape }]));
   },
+  /** What the engine writes after each of several prompts, all at the same time. */
+  async generate({ model, prompts, params }) {
+    const engine = await Engine.create(models[model], { cacheTokens: 1024 });
+    const answers = await Promise.all(
+      prompts.map(async (prompt) => {
+        const tokens = [];
+        for await (const { token } of engine.generate(prompt, params)) tokens.push(token);
+        return tokens;
+      }),
+    );
+    engine.close();
+    return { answers };
+  },
+  limitBuffers: ({ label }) => {
+    without = label;
+  },
   counters: ({ session }) => sessions[session].counters,
   closeSession: ({ session }) => sessions[session].close(),
   closeModel: ({ model }) => models[model].close(),
@@ -55,9 +78,9 @@ const ASKED = {
   /** Two forwards at once. */
   async both(forward) {
     const first = ASKED.forward({ ...forward });
-    const second = await answer("forward", { ...forward });
+    const { error } = await answer("forward", { ...forward });
     await first;
-    return second;
+    return error;
   },
 };
 

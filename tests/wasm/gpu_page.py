@@ -21,14 +21,10 @@ HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
 
-# A GPU that is a program has to be asked for, and Playwright's own arguments would switch it off.
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--enable-unsafe-webgpu",
-    "--no-first-run",
-    "--disable-component-update",
-]
+# A GPU that is a program has to be asked for, and Playwright's own arguments would switch it off. What writes zeroes to
+# a workgroup's memory takes this program five times as long to compile as the kernels, which read only what they wrote.
+_ARGUMENTS = ["--no-sandbox", "--headless=new", "--enable-unsafe-webgpu", "--no-first-run"]
+_ARGUMENTS += ["--enable-dawn-features=disable_workgroup_init"]
 _WITHOUT = ["--headless", "--disable-gpu", "--enable-unsafe-swiftshader"]
 _PAGE = b'<!doctype html><title>Hearth</title><script type="module" src="/gpu_page.js"></script>'
 
@@ -79,9 +75,9 @@ class Page:
             raise Refused(answer["error"])
         return answer
 
-    def before(self, script: str) -> None:
-        """Runs a script in the page."""
-        self._page.evaluate(script)
+    def limit_buffers(self, label: str | None) -> None:
+        """From now on there is no memory for buffers with a label; None: there is again."""
+        self.ask("limitBuffers", label=label)
 
     def open(self, folder: Path, **options: Any) -> PageModel:
         """`loadBundle` with its options, by default on the GPU that there is."""
@@ -104,6 +100,12 @@ class PageModel:
 
     def session(self, **sizes: int) -> PageSession:
         return PageSession(self.page, self.page.ask("session", model=self.number, sizes=sizes)["session"], sizes)
+
+    def generate(self, prompts: list[list[int]], **params: float) -> list[list[int]]:
+        """What the package's engine writes after prompts, all at the same time."""
+        answer = self.page.ask("generate", model=self.number, prompts=prompts, params=params)
+        tokens: list[list[int]] = answer["answers"]
+        return tokens
 
     def close(self) -> None:
         self.page.ask("closeModel", model=self.number)
@@ -183,7 +185,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def open_page(browser: Any) -> Iterator[Page]:
-    """A page of its own, which has to be without errors in its console at the end."""
+    """A page with an origin of its own, where nothing may have been thrown without being caught at the end."""
     roots = {"runtime": HERE.parents[1] / "web" / "runtime" / "dist", "gpu_page.js": HERE / "gpu_page.js"}
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, roots=roots))
     threading.Thread(target=server.serve_forever, daemon=True).start()

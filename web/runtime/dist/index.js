@@ -90,9 +90,8 @@ var h = [
 	name;
 	allocatedBytes = 0;
 	#e;
-	#t = !1;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#n(ae(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#n(ie(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ae(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ie(t, e)));
 	}
 	static async open(n, r) {
 		let i = re(n);
@@ -124,12 +123,13 @@ var h = [
 	async make(e, t) {
 		this.requireSound();
 		for (let e of ee) this.device.pushErrorScope(e);
+		let n, r;
 		try {
-			let n = t();
-			return await this.popScopes(ee.length, e), n;
+			r = t();
 		} finally {
-			this.requireSound();
+			n = this.popScopes(ee.length, e), n.catch(() => void 0);
 		}
+		return await n, this.requireSound(), r;
 	}
 	async popScopes(e, t) {
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
@@ -149,7 +149,10 @@ var h = [
 		this.allocatedBytes -= e.size, e.destroy();
 	}
 	explain(t, n) {
-		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, { why: String(t) }) : this.#e;
+		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
+			why: String(t),
+			hint: _
+		}) : this.#e;
 	}
 	async wait(e) {
 		await this.device.queue.onSubmittedWorkDone().catch((t) => {
@@ -157,13 +160,10 @@ var h = [
 		}), this.requireSound();
 	}
 	close() {
-		this.#t = !0, this.#n(new e("usage", "The model is closed.")), this.device.destroy();
+		this.#t(new e("usage", "The model is closed.")), this.device.destroy();
 	}
-	#n(e) {
+	#t(e) {
 		this.#e ??= e;
-	}
-	get closed() {
-		return this.#t;
 	}
 };
 async function ne(t) {
@@ -324,28 +324,23 @@ var me = (e) => `libhearth-${e.name}.wasm`;
 function he(e, t) {
 	return Promise.all(t.map((t) => ge(e, t)));
 }
-async function ge(t, { name: n, text: r }) {
-	let i = `The GPU ${t.name} refuses the kernel ${n}.`, a = t.device.createShaderModule({
-		label: n,
-		code: r
-	});
+async function ge(e, { name: t, text: n }) {
+	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
+		label: t,
+		code: n
+	}));
 	try {
-		let e = {
-			module: a,
-			entryPoint: n
+		let n = {
+			module: i,
+			entryPoint: t
 		};
-		return await t.device.createComputePipelineAsync({
-			label: n,
+		return await e.device.createComputePipelineAsync({
+			label: t,
 			layout: "auto",
-			compute: e
+			compute: n
 		});
-	} catch (n) {
-		t.requireSound();
-		let { messages: r } = await a.getCompilationInfo(), o = r.filter(({ type: e }) => e === "error").map((e) => `line ${e.lineNum}: ${e.message}`);
-		throw new e("device", i, {
-			why: o.join("; ") || String(n),
-			hint: "Use the processor: device: \"wasm\"."
-		});
+	} catch (t) {
+		throw e.explain(t, r);
 	}
 }
 // src/structs.ts
@@ -835,8 +830,12 @@ var B = class e {
 	async session(e) {
 		let t = ke(this.#e, e, this.plan), n = Pe(this.plan.arenaBytes, t);
 		H("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ie(this, t);
-		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i = await this.gpu.make(r, () => new Fe(this.#e, this, t));
-		return this.#i.set(i, n), i;
+		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
+		try {
+			return await this.gpu.make(r, () => (i = new Fe(this.#e, this, t), this.#i.set(i, n), i));
+		} catch (e) {
+			throw i?.close(), e;
+		}
 	}
 	forget(e) {
 		this.#i.delete(e);

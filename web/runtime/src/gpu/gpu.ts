@@ -37,7 +37,6 @@ export class Gpu {
   /** Of all buffers that are there now. */
   allocatedBytes = 0;
   #trouble: HearthError | undefined;
-  #closed = false;
 
   private constructor(device: GPUDevice, name: string) {
     this.device = device;
@@ -72,13 +71,17 @@ export class Gpu {
   async make<Made>(what: string, make: () => Made): Promise<Made> {
     this.requireSound();
     for (const scope of SCOPES) this.device.pushErrorScope(scope);
+    let popped: Promise<void>;
+    let made: Made;
     try {
-      const made = make();
-      await this.popScopes(SCOPES.length, what);
-      return made;
+      made = make();
     } finally {
-      this.requireSound();
+      popped = this.popScopes(SCOPES.length, what);
+      popped.catch(() => undefined); // looked at below, unless it threw
     }
+    await popped;
+    this.requireSound();
+    return made;
   }
 
   /** Ends the innermost scopes, and fails with what one of them caught. */
@@ -104,7 +107,7 @@ export class Gpu {
   /** Why something that was waited for did not come: the GPU was lost, or else `what` and the reason given. */
   explain(error: unknown, what: string): HearthError {
     if (this.#trouble !== undefined) return this.#trouble;
-    return error instanceof HearthError ? error : new HearthError("device", what, { why: String(error) });
+    return error instanceof HearthError ? error : new HearthError("device", what, { why: String(error), hint: ELSEWHERE });
   }
 
   /** Waits until all that was submitted is done; fails where it was lost on the way. */
@@ -116,17 +119,12 @@ export class Gpu {
   }
 
   close(): void {
-    this.#closed = true;
     this.#note(new HearthError("usage", "The model is closed."));
     this.device.destroy();
   }
 
   #note(error: HearthError): void {
     this.#trouble ??= error;
-  }
-
-  get closed(): boolean {
-    return this.#closed;
   }
 }
 

@@ -96,9 +96,17 @@ export class GpuModel {
     requireRoom("The session does not fit the GPU.", others + bytes, this.#limit);
     requireStates(this, memory);
     const what = `The GPU ${this.gpu.name} has no memory for a session of ${bytes} bytes.`;
-    const session = await this.gpu.make(what, () => new GpuSession(this.#library, this, memory));
-    this.#sessions.set(session, bytes);
-    return session;
+    let session: GpuSession | undefined;
+    try {
+      return await this.gpu.make(what, () => {
+        session = new GpuSession(this.#library, this, memory);
+        this.#sessions.set(session, bytes);
+        return session;
+      });
+    } catch (error) {
+      session?.close();
+      throw error;
+    }
   }
 
   forget(session: GpuSession): void {

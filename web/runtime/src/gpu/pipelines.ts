@@ -1,6 +1,5 @@
 // Pipelines of a plan's kernels, compiled by the driver while other things go on.
 
-import { HearthError } from "../errors.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Shader } from "./shaders.ts";
 
@@ -11,14 +10,11 @@ export function makePipelines(gpu: Gpu, shaders: readonly Shader[]): Promise<GPU
 
 async function makePipeline(gpu: Gpu, { name, text }: Shader): Promise<GPUComputePipeline> {
   const what = `The GPU ${gpu.name} refuses the kernel ${name}.`;
-  const module = gpu.device.createShaderModule({ label: name, code: text });
+  const module = await gpu.make(what, () => gpu.device.createShaderModule({ label: name, code: text }));
   try {
     const compute = { module, entryPoint: name };
     return await gpu.device.createComputePipelineAsync({ label: name, layout: "auto", compute });
   } catch (error) {
-    gpu.requireSound();
-    const { messages } = await module.getCompilationInfo();
-    const wrong = messages.filter(({ type }) => type === "error").map((m) => `line ${m.lineNum}: ${m.message}`);
-    throw new HearthError("device", what, { why: wrong.join("; ") || String(error), hint: "Use the processor: device: \"wasm\"." });
+    throw gpu.explain(error, what);
   }
 }
