@@ -23,13 +23,18 @@ HERE = Path(__file__).parent
 CACHE = HERE.parent.parent / ".cache" / "tests"
 
 
-def compile_kernels(source: Path, output: Path, *flags: str) -> Path:
-    """An object file as TVM would write it: plain C functions, for this machine."""
-    command = [sys.executable, "-m", "ziglang", "cc", "-c", "-O2", "-fPIC", "-fno-sanitize=all", *flags, str(source)]
+def compile_c(source: Path, output: Path, *flags: str) -> Path:
+    """What `flags` say, of a C source, for this machine."""
+    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fPIC", "-fno-sanitize=all", str(source), *flags]
     zig_cache = str(CACHE / "zig")
     environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig_cache, ZIG_LOCAL_CACHE_DIR=zig_cache)
     subprocess.run([*command, "-o", str(output)], check=True, env=environment)
     return output
+
+
+def compile_kernels(source: Path, output: Path, *flags: str) -> Path:
+    """An object file as TVM would write it: plain C functions, for this machine."""
+    return compile_c(source, output, "-c", *flags)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.runtime import gpu_plans
-from tests.runtime.conftest import CACHE, BundleMaker
+from tests.runtime.conftest import BundleMaker, compile_c
 
 from hearth.runtime import GpuInfo
 
@@ -68,6 +68,28 @@ with Model(folder, device=device) as model, TextSession(model, num_pages=4) as s
         print(first == again)
 """
 
+FORKING = """
+import os, sys
+from hearth.errors import UsageError
+from hearth.runtime import Model, TextSession
+
+model = Model(sys.argv[1], device=sys.argv[2])
+session = TextSession(model, num_pages=4)
+arguments = ([5], [0], [0], [[0, 1, 2, -1]], [0])
+session.forward(*arguments)
+child = os.fork()
+if child == 0:
+    try:
+        session.forward(*arguments)
+    except UsageError as error:
+        print(error.why, flush=True)
+    session.close()
+    model.close()
+    os._exit(7)
+status = os.waitpid(child, 0)[1]
+print(os.waitstatus_to_exitcode(status), session.forward(*arguments).argmax.size)
+"""
+
 
 def system_vulkan() -> str:
     """The path of the library that programs load."""
@@ -84,11 +106,7 @@ def lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """GPUs of programs that are started are lost as soon as this file is there."""
     if sys.platform != "linux":
         pytest.skip("puts a Vulkan library of its own in front of Linux's")
-    zig = str(CACHE / "zig")
-    environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=zig, ZIG_LOCAL_CACHE_DIR=zig)
-    library = tmp_path / "libvulkan.so.1"
-    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", str(SOURCE), "-o", str(library), "-ldl"]
-    subprocess.run(command, env=environment, check=True)
+    compile_c(SOURCE, tmp_path / "libvulkan.so.1", "-shared", "-ldl")
     for name, value in (("LD_LIBRARY_PATH", tmp_path), ("SYSTEM_VULKAN", system_vulkan()), ("LOSE", tmp_path / "lost")):
         monkeypatch.setenv(name, str(value))
     return tmp_path / "lost"
@@ -131,3 +149,14 @@ def test_a_lost_gpu_is_an_error_in_each_call(
     assert said[:well] == ["well"] * well
     assert len(said) == 10 + 2
     assert all("the GPU was lost" in line for line in said[well:-1])
+
+
+def test_a_forked_child_leaves_its_parents_gpu_alone(
+    make_bundle: BundleMaker, bare_library: Path, software_gpu: GpuInfo
+) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+    done = run(FORKING, folder, f"gpu:{software_gpu.index}")
+    said = ["a forked process cannot use the GPU that its parent opened", "7 1"]
+    assert done.stdout.splitlines() == said, done.stderr

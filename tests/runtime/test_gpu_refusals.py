@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from tests.runtime import gpu_plans, tiny_model
 from tests.runtime import plan_writer as pw
-from tests.runtime.conftest import BundleMaker, GpuOpener
+from tests.runtime.conftest import BundleMaker, GpuOpener, compile_c
 from tests.runtime.gpu_plans import READ, WRITE, GpuTextWriter, GpuWriter
 from tests.runtime.test_forward import TABLE, one
 from tests.runtime.test_gpu import counting
 
+from hearth.compiler.cpu.link import CSRC
 from hearth.errors import BundleMismatch, CorruptFile, DeviceError, NotEnoughMemory, StorageError, UsageError
 from hearth.runtime import GpuInfo, Model, Session, TextSession, devices, gpu_library
 
@@ -51,6 +53,20 @@ def test_a_library_that_is_none(make_bundle: BundleMaker, bare_library: Path) ->
             Model(folder, device="gpu", gpu_library=driver)
     with pytest.raises(DeviceError, match="cannot be loaded"):
         devices(bare_library, driver=Path("/nowhere/libwgpu_native.so"))
+
+
+def test_a_library_of_another_version(
+    make_bundle: BundleMaker, bare_library: Path, software_gpu: GpuInfo, tmp_path: Path
+) -> None:
+    """Its structures would be others."""
+    folder = make_bundle(gpu_plans.tiny_text(), gpu_plans.tiny_weights(), bare_library)
+    names = re.findall(r"    X\([^,]+, (\w+),", (CSRC / "gpu_webgpu.h").read_text(encoding="ascii"))
+    source = "".join(f"unsigned wgpu{name}(void) {{ return 0x1b000000u; }}\n" for name in names)
+    (tmp_path / "older.c").write_text(source, encoding="ascii")
+    driver = compile_c(tmp_path / "older.c", tmp_path / "libolder.so", "-shared")
+    assert software_gpu
+    with pytest.raises(DeviceError, match=r"libolder\.so is version 27 of wgpu-native, must be 29"):
+        Model(folder, device="gpu", gpu_library=driver)
 
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

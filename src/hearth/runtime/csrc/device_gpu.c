@@ -21,7 +21,7 @@ static hearth_status gpu_open(hearth_model *model, const char *dir, const hearth
 
 static void gpu_close(hearth_model *model) {
     hth_gpu_model *on_gpu = model->on_device;
-    if (on_gpu == NULL) return;
+    if (on_gpu == NULL || (on_gpu->gpu.process != 0 && !hth_gpu_is_ours(&on_gpu->gpu))) return;
     hth_gpu_weights_close(on_gpu);
     hth_gpu_kernels_close(model, on_gpu);
     hth_gpu_close(&on_gpu->gpu);

@@ -106,12 +106,14 @@ static hearth_status open_adapter(hth_gpu *gpu, const char *device) {
 hearth_status hth_gpu_open(hth_gpu *gpu, const char *library, const char *device) {
     const hearth_status status = hth_gpu_library_load(library, &gpu->api);
     if (status != HEARTH_OK) return status;
+    gpu->process = hth_process_id();
     gpu->mutex = hth_mutex_create();
     if (gpu->mutex == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a GPU");
     return open_adapter(gpu, device);
 }
 
 hearth_status hth_gpu_state(hth_gpu *gpu) {
+    if (!hth_gpu_is_ours(gpu)) return hth_fail(HEARTH_INVALID, "a forked process cannot use the GPU that its parent opened");
     if (atomic_load(&gpu->troubled) == 0) return HEARTH_OK;
     while (atomic_load(&gpu->told) == 0) hth_yield();
     return hth_fail(HEARTH_DEVICE, "%s; the model has to be opened again", gpu->trouble);

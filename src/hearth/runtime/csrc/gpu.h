@@ -22,6 +22,7 @@ typedef struct {
     uint32_t index;          /* of the adapter */
     wgpu_device device;
     wgpu_queue queue;
+    uint64_t process;              /* that opened it: a forked child has no part in it */
     hth_mutex *mutex;              /* held while objects are made and commands recorded */
     _Atomic uint32_t troubled;     /* 1: `trouble` is written, by whoever came first */
     _Atomic uint32_t told;         /* 1: it may be read */
@@ -36,7 +37,8 @@ void hth_gpu_close(hth_gpu *gpu);
 void hth_gpu_begin(hth_gpu *gpu);
 hearth_status hth_gpu_check(hth_gpu *gpu, const char *what);
 
-/* The error of a GPU that was lost, or had one that no scope caught; HEARTH_OK while all is well. */
+/* The error of a GPU that was lost, or had one that no scope caught; HEARTH_INVALID in a forked process; HEARTH_OK while all
+ * is well. */
 hearth_status hth_gpu_state(hth_gpu *gpu);
 
 /* Makes a buffer of zeroes and adds its size to *allocated; NULL after an error. */
@@ -54,6 +56,9 @@ hearth_status hth_gpu_wait(hth_gpu *gpu);
 /* Maps [0, size) of a buffer (WGPU_FOR_READING, _WRITING), and waits for it and for what was submitted that uses it. NULL after
  * an error: the buffer is then not to be used any more. */
 void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, hearth_status *status);
+
+/* Whether this process opened it. What a forked child inherits it must leave as it is, without a word to the library. */
+static inline bool hth_gpu_is_ours(const hth_gpu *gpu) { return gpu->process == hth_process_id(); }
 
 static inline uint64_t hth_gpu_round(uint64_t size, uint64_t align) { return (size + align - 1) / align * align; }
 

@@ -23,5 +23,11 @@ hearth_status hth_gpu_library_load(const char *path, hth_webgpu *webgpu) {
     }
     HTH_WEBGPU_FUNCTIONS(LOAD)
 #undef LOAD
+    /* Structures change from one to the next. */
+    const uint32_t version = webgpu->GetVersion();
+    if (version >> 24 != HTH_WEBGPU_VERSION) {
+        return hth_fail(HEARTH_DEVICE, "%.200s is version %u of wgpu-native, must be %d", name, version >> 24,
+                        HTH_WEBGPU_VERSION);
+    }
     return HEARTH_OK;
 }

@@ -6,7 +6,7 @@
 #include "hearth.h"
 
 /* Loads the library at `path` (NULL: as the system's loader finds it) and its functions. HEARTH_DEVICE where it is not there
- * or lacks one of them. */
+ * lacks one of them or is of another version. */
 hearth_status hth_gpu_library_load(const char *path, hth_webgpu *webgpu);
 
 #endif

@@ -213,7 +213,7 @@ hearth_status hth_gpu_session_begin(hearth_session *session) {
 void hth_gpu_session_end(hearth_session *session) {
     hth_gpu_model *model = session->model->on_device;
     hth_gpu_session *on_gpu = session->on_device;
-    if (on_gpu == NULL) return;
+    if (on_gpu == NULL || !hth_gpu_is_ours(&model->gpu)) return;
     const hth_plan_header *h = session->model->plan.header;
     const hth_webgpu *api = &model->gpu.api;
     for (uint32_t i = 0; on_gpu->groups != NULL && i < h->num_steps; ++i) {

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The major version, in the highest byte of what the library says. */
+enum { HTH_WEBGPU_VERSION = 29 };
+
 /* ---- objects, each counted: released once by whoever made it ---- */
 
 typedef struct wgpu_instance_object *wgpu_instance;                    /* WGPUInstance */
@@ -322,6 +325,7 @@ typedef struct {
 /* ---- functions: X(result, name without "wgpu", parameters) ---- */
 
 #define HTH_WEBGPU_FUNCTIONS(X)                                                                                        \
+    X(uint32_t, GetVersion, (void))                                                                                    \
     X(wgpu_instance, CreateInstance, (const wgpu_instance_descriptor *))                                               \
     X(void, InstanceRelease, (wgpu_instance))                                                                          \
     X(void, InstanceProcessEvents, (wgpu_instance))                                                                    \
