@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hearth.compiler.gpu.features import MAX_BINDING_BYTES
+from hearth.compiler.gpu.kernels.attention import partial_width
 from hearth.compiler.gpu.kernels.attention_tile import MOST_ROWS
 from hearth.compiler.passes.rewrite import attribute, is_op
 from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS, TILE_TOKENS
-from hearth.model.text.kv_cache import PAGE_TOKENS
+from hearth.model.text.kv_cache import PAGE_TOKENS, padded_head
 
 ATTENTION = "hearth.paged_attention"
 _MOST_PARTIALS = 2048
@@ -24,12 +26,14 @@ def gpu_symbols(module: Any, symbols: Mapping[str, Bounds]) -> dict[str, Bounds]
     and values are read seldom. Two of the longest contexts can be cut into all of their splits at once: what is not cut
     is the work of one workgroup for each KV head.
     """
-    groups = [_group(value) for value in _values(module) if is_op(value, ATTENTION)]
-    if not groups:
+    attentions = [value for value in _values(module) if is_op(value, ATTENTION)]
+    if not attentions:
         return dict(symbols)
-    tile = max(TILE_TOKENS, MOST_ROWS // max(groups))
+    tile = max(TILE_TOKENS, MOST_ROWS // max(_size(a, "num_heads") // _size(a, "num_kv_heads") for a in attentions))
     longest = symbols["block_table_stride"][1] * PAGE_TOKENS
-    partials = max(symbols["merges"][1], min(2 * -(-longest // SPLIT_TOKENS), _MOST_PARTIALS))
+    bytes_each = max(_size(a, "num_heads") * partial_width(padded_head(_size(a, "head_dim"))) * 4 for a in attentions)
+    wanted = min(2 * -(-longest // SPLIT_TOKENS), _MOST_PARTIALS, MAX_BINDING_BYTES // bytes_each)
+    partials = max(symbols["merges"][1], wanted)
     return {
         **symbols,
         "tile_tokens": (tile, tile),
@@ -39,8 +43,8 @@ def gpu_symbols(module: Any, symbols: Mapping[str, Bounds]) -> dict[str, Bounds]
     }
 
 
-def _group(value: Any) -> int:
-    return int(attribute(value, "num_heads")) // int(attribute(value, "num_kv_heads"))
+def _size(attention: Any, name: str) -> int:
+    return int(attribute(attention, name))
 
 
 def _values(module: Any) -> list[Any]:
