@@ -17,9 +17,11 @@ from hearth.compiler.gpu.kernels.builder import GpuKernel
 # What TVM begins a kernel's body with: workgroups that the rounding of a grid adds leave. It lets one too many in.
 _GUARD = re.compile(r"> podArgs\.packGridDimX\)")
 _GRID = re.compile(r",\s*packGridDimX: u32")
-# What WGSL writes more shortly: types of vectors, types that follow from values, numbers, vectors of one number.
+# What WGSL writes more shortly: types of vectors, types that follow from values, elements of vectors, numbers, vectors
+# of one number.
 _VECTOR = re.compile(r"\bvec([234])<(?:([fui])32|f16)>")
 _LET = re.compile(r"\b(let \w+) : \w+ =")
+_LANE = re.compile(r"\((\w+)\)\[([0-3])\]")
 _NUMBER = re.compile(r"\b(\d\.\d+e[+-]\d+)f\b")
 _SPLAT = re.compile(r"(vec4\w)\(((?:[^(),]|\([^(),]*\))+)(?:, \2){3}\)")
 # A register, which drivers that keep arrays in memory should not be shown as one.
@@ -62,6 +64,7 @@ def _mended(text: str, kernel: GpuKernel) -> str:
 
 def _shortened(text: str) -> str:
     text = _LET.sub(r"\1 =", _VECTOR.sub(lambda vector: f"vec{vector[1]}{vector[2] or 'h'}", text))
+    text = _LANE.sub(lambda lane: f"{lane[1]}.{'xyzw'[int(lane[2])]}", text)
     text = _SPLAT.sub(r"\1(\2)", _NUMBER.sub(lambda number: f"{float(number[1])!r}f", text))
     for register in {match[2] for match in _REGISTER.finditer(text)}:
         text = re.sub(rf"\b{register}\[0i\]", register, text)

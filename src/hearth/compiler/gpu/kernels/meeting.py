@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, Register, div, mod
 
@@ -35,11 +34,16 @@ class Meeting:
         size = self._left * self.apart
         with k.loop(k.thread, size * self._count, k.threads) as i:
             at = k.let(div(i, size) * self._stride + mod(i, size), "at")
-            partial = [self._memory.load(at + step) for step in range(0, self._stride, size)]
-            k.store(self._memory, at, reduce(lambda a, b: a + b, partial))
+            k.store(self._memory, at, self._sum(at, size, self._stride))
 
     def total(self, register: Expr, place: Expr) -> Expr:
         """The sum of the register so numbered, over the invocations whose index modulo `apart` is `place`."""
         at = self.k.let(register * self._stride + place, "at")
-        partial = [self._memory.load(at + step) for step in range(0, self._left * self.apart, self.apart)]
-        return self.k.let(reduce(lambda a, b: a + b, partial), "total")
+        return self._sum(at, self.apart, self._left * self.apart)
+
+    def _sum(self, at: Expr, step: int, end: int) -> Expr:
+        """What lies `step` apart from `at` on, up to `end` behind it."""
+        total = self.k.register(self._memory.dtype, self._memory.load(at))
+        with self.k.loop(step, end, step) as i:
+            total.set(total.get() + self._memory.load(at + i))
+        return total.get()
