@@ -308,6 +308,7 @@ function y(t) {
 	} catch (t) {
 		throw new e("corrupt", `${he} is no JSON.`, { why: String(t) });
 	}
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${y} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",

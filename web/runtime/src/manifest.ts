@@ -47,6 +47,9 @@ export function readManifest(text: string): Manifest {
   } catch (error) {
     throw new HearthError("corrupt", `${MANIFEST} is no JSON.`, { why: String(error) });
   }
+  if (typeof manifest !== "object" || manifest === null || !("format_version" in manifest)) {
+    throw new HearthError("corrupt", `${MANIFEST} is no manifest of a bundle: it names no format.`);
+  }
   const versions = [manifest.format_version, manifest.abi_version];
   if (versions[0] !== FORMAT_VERSION || versions[1] !== ABI_VERSION) {
     throw new HearthError("mismatch", `This bundle has format ${versions.join(", runtime ")}.`, {
