@@ -11,7 +11,7 @@ export default defineConfig({
     outDir: "dist",
     emptyOutDir: true,
     target: "es2022",
-    lib: { entry: { index: "src/index.ts", node: "src/node.ts" }, formats: ["es"] },
+    lib: { entry: { index: "src/index.ts", node: "src/node.ts", webllm: "src/webllm/index.ts" }, formats: ["es"] },
     rollupOptions: { external: [/^node:/], output: { chunkFileNames: "[name].js" } },
     reportCompressedSize: false,
   },

@@ -1,0 +1,5674 @@
+import { i as e, t } from "./files.js";
+// src/features.ts
+var n = (...e) => e.flat(), r = (e) => n(e.length, e);
+function i(e) {
+	let t = e & 127, r = e >> 7;
+	return r === (t & 64 ? -1 : 0) ? [t] : n(t | 128, i(r));
+}
+var a = (e) => n(65, i(e)), o = [253, 15], s = [253, 17], c = [
+	253,
+	27,
+	0
+], l = [
+	253,
+	147,
+	2
+], u = [11];
+function d(e) {
+	let t = r(n(0, e, c, u)), i = [
+		n(1, r(n(1, 96, 0, 1, 127))),
+		n(3, r(n(1, 0))),
+		n(7, r(n(1, r([102]), 0, 0))),
+		n(10, r(n(1, t)))
+	];
+	return new Uint8Array(n([
+		0,
+		97,
+		115,
+		109,
+		1,
+		0,
+		0,
+		0
+	], ...i));
+}
+var f = {
+	simd128: {
+		module: d(n(a(-7), s)),
+		answer: -7
+	},
+	relaxed_simd: {
+		module: d(n(a(-127), o, a(63), o, a(1e3), s, l)),
+		answer: -31004
+	}
+};
+function p(e) {
+	let t = f[e];
+	if (t === void 0 || !WebAssembly.validate(t.module)) return !1;
+	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
+	return n.f() === t.answer;
+}
+// src/library.ts
+var ee = [
+	"usage",
+	"corrupt",
+	"memory",
+	"storage",
+	"mismatch",
+	"internal",
+	"internal"
+], te = 64, ne = 4096, m = class t {
+	#e;
+	#t;
+	#n;
+	constructor(e) {
+		this.#e = e.exports, this.#t = e.exports.memory, this.#n = new DataView(this.#t.buffer), e.exports._initialize();
+	}
+	static async instantiate(n) {
+		let r = { hearth: { now: () => performance.now() } };
+		try {
+			return new t((await WebAssembly.instantiate(n, r)).instance);
+		} catch (t) {
+			throw new e("mismatch", "The bundle's module cannot be loaded.", {
+				why: String(t),
+				hint: "Compile the model again: hearth compile MODEL --target wasm32"
+			});
+		}
+	}
+	get view() {
+		return this.#n.buffer !== this.#t.buffer && (this.#n = new DataView(this.#t.buffer)), this.#n;
+	}
+	get memoryBytes() {
+		return this.#t.buffer.byteLength;
+	}
+	bytes(e, t) {
+		return new Uint8Array(this.#t.buffer, e, t);
+	}
+	call(e, ...t) {
+		return Number(this.#e[e](...t)) >>> 0;
+	}
+	check(t, n, ...r) {
+		let i = this.call(n, ...r);
+		if (i !== 0) throw new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) });
+	}
+	allocate(t, n) {
+		let r = Math.max(Math.ceil(t / ne), 1) * ne, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, te) : 0;
+		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
+			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
+			hint: "Use a smaller context, a smaller model or a smaller number format."
+		});
+		return {
+			at: i,
+			size: r
+		};
+	}
+	free(e) {
+		this.call("hth_pages_free", e.at, e.size);
+	}
+	text(e) {
+		let t = new Uint8Array(this.#t.buffer);
+		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
+	}
+}, re = "plan.bin", h = "weights.bin", ie = "tokenizer_meta.json", g = "manifest.json";
+function ae(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${g} is no JSON.`, { why: String(t) });
+	}
+	let r = [n.format_version, n.abi_version];
+	if (r[0] !== 6 || r[1] !== 3) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
+		why: "This package reads format 6, runtime 3.",
+		hint: "Compile the model with the Hearth that this package came with."
+	});
+	if (n.target !== "wasm32") throw new e("mismatch", `The bundle of ${n.source_name} is for ${n.target}.`, {
+		why: "A page runs WebAssembly.",
+		hint: `Compile it for that: hearth compile ${n.source_name} --target wasm32`
+	});
+	return n;
+}
+var oe = (e) => `libhearth-${e.name}.wasm`, se = [
+	"f32",
+	"i32",
+	"u8",
+	"i8",
+	"f16"
+];
+function _(e) {
+	let t = e.functions.find((e) => e.door === "text");
+	if (t === void 0) return;
+	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
+	return {
+		vocabSize: r("token_ids"),
+		maxTokens: n("tokens"),
+		maxSequences: n("sequences"),
+		maxLogitRows: n("logit_rows"),
+		pageTokens: n("page_tokens"),
+		maxPosition: r("positions"),
+		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
+	};
+}
+function v(t) {
+	let n = _(t);
+	if (n !== void 0) return n;
+	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
+	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
+}
+// src/staging.ts
+var ce = 16, le = class {
+	#e;
+	#t;
+	#n = 0;
+	constructor(e) {
+		this.#e = e;
+	}
+	begin(e, t) {
+		let n = e + t * ce;
+		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
+	}
+	reserve(e) {
+		let t = this.#r(e);
+		return this.#e.bytes(t, e).fill(0), t;
+	}
+	put(e) {
+		let t = this.#r(e.byteLength), n = new Uint8Array(e.buffer, e.byteOffset, e.byteLength);
+		return this.#e.bytes(t, e.byteLength).set(n), t;
+	}
+	putText(e) {
+		return this.put(ue(e));
+	}
+	free() {
+		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
+	}
+	#r(e) {
+		let t = this.#t, n = t.at + this.#n;
+		if (this.#n += Math.ceil(e / ce) * ce, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		return n;
+	}
+}, ue = (e) => new TextEncoder().encode(`${e}\0`), de = {
+	u32: 4,
+	pointer: 4,
+	u64: 8,
+	i64: 8
+};
+function y(e) {
+	let t = 0, n = 1, r = {};
+	for (let [i, a] of Object.entries(e)) {
+		let e = de[a];
+		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
+	}
+	return {
+		size: Math.ceil(t / n) * n,
+		offsets: r,
+		types: e
+	};
+}
+function b(e, t, n, r) {
+	for (let i of Object.keys(n.offsets)) {
+		let a = t + n.offsets[i], o = r[i] ?? 0;
+		de[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+	}
+}
+function fe(e, t, n, r) {
+	let i = t + n.offsets[r];
+	return de[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+}
+var pe = y({
+	name: "pointer",
+	value: "i64"
+}), x = y({
+	struct_size: "u32",
+	threads: "u32",
+	sizes: "pointer",
+	num_sizes: "u32",
+	reserved: "u32"
+}), me = y({
+	struct_size: "u32",
+	num_tokens: "u32",
+	num_seqs: "u32",
+	num_logit_rows: "u32",
+	block_table_stride: "u32",
+	num_prompt_tokens: "u32",
+	token_ids: "pointer",
+	positions: "pointer",
+	token_seq: "pointer",
+	block_table: "pointer",
+	logit_rows: "pointer",
+	num_embeddings: "u32",
+	outputs: "u32",
+	embeddings: "pointer",
+	embedded_tokens: "pointer",
+	last_seen: "pointer",
+	rope_positions: "pointer"
+}), he = y({
+	data: "pointer",
+	dtype: "u32",
+	rows: "u32",
+	cols: "u32",
+	row_stride: "u32"
+}), ge = y({
+	struct_size: "u32",
+	reserved: "u32"
+}), _e = [
+	"logits",
+	"argmax",
+	"hidden"
+], S = y({
+	name: "pointer",
+	data: "pointer",
+	dtype: "u32",
+	rank: "u32",
+	shape0: "i64",
+	shape1: "i64",
+	shape2: "i64",
+	shape3: "i64",
+	shape4: "i64",
+	shape5: "i64",
+	shape6: "i64",
+	shape7: "i64",
+	row_stride: "i64"
+}), ve = (e) => `shape${e}`, ye = {
+	f32: Float32Array,
+	i32: Int32Array,
+	u8: Uint8Array,
+	i8: Int8Array,
+	f16: Uint16Array
+}, be = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a = 0;
+	constructor(e, t, n, r, i) {
+		this.#e = e, this.#t = t, this.#n = new le(e), this.#r = i, this.#i = this.#o(n, Object.entries(r));
+	}
+	#o(e, t) {
+		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
+		this.#n.begin(x.size + 4 + t.length * pe.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(x.size), a = this.#n.reserve(t.length * pe.size);
+		t.forEach(([e, t], n) => {
+			b(this.#e.view, a + n * pe.size, pe, {
+				name: this.#n.putText(e),
+				value: t
+			});
+		}), b(this.#e.view, i, x, {
+			struct_size: x.size,
+			threads: 1,
+			sizes: a,
+			num_sizes: t.length
+		});
+		let o = t.map(([e, t]) => `${t} ${e}`).join(", ");
+		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
+	}
+	forward(t) {
+		v(this.#t);
+		let n = this.#s(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
+		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
+		let l = [
+			r,
+			i,
+			a,
+			o,
+			c
+		], u = ge.size + _e.length * he.size;
+		this.#n.begin(me.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(me.size), f = this.#n.reserve(u), p = {
+			struct_size: me.size,
+			num_tokens: r.length,
+			num_seqs: s > 0 ? o.length / s : 0,
+			num_logit_rows: c.length,
+			block_table_stride: s,
+			num_prompt_tokens: t.numPromptTokens ?? 0,
+			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << _e.indexOf(t), 0),
+			token_ids: this.#n.put(r),
+			positions: this.#n.put(i),
+			token_seq: this.#n.put(a),
+			block_table: this.#n.put(o),
+			logit_rows: this.#n.put(c)
+		};
+		return b(this.#e.view, d, me, p), b(this.#e.view, f, ge, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ge.size);
+	}
+	run(e, t = {}) {
+		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
+		this.#n.begin(a + 4 * e.length + 1 + o * S.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * S.size), c = this.#n.reserve(r.outputs.length * S.size);
+		i.forEach(([e, t], n) => this.#d(s + n * S.size, e, t));
+		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
+		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * S.size)]));
+	}
+	close() {
+		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
+	}
+	#s() {
+		if (this.#i === 0) throw new e("usage", "The session is closed.");
+		return this.#i;
+	}
+	#c(t) {
+		let n = this.#t.functions.find((e) => e.name === t);
+		if (n !== void 0) return n;
+		let r = this.#t.functions.map((e) => e.name).join(", ");
+		throw new e("usage", `The model has no function ${t}.`, { why: `It has: ${r}.` });
+	}
+	#l(t) {
+		let n = ++this.#a, r = (r) => {
+			if (n !== this.#a || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
+			let i = t + r * he.size, a = (e) => fe(this.#e.view, i, he, e);
+			return this.#u(a("data"), se[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+		};
+		return {
+			get logits() {
+				return r(0);
+			},
+			get argmax() {
+				return r(1);
+			},
+			get hidden() {
+				return r(2);
+			}
+		};
+	}
+	#u(e, t, n, r, i) {
+		let a = ye[t];
+		if (e === 0) return new a(0);
+		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
+		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
+		return s;
+	}
+	#d(t, n, { data: r, shape: i }) {
+		let a = se.findIndex((e) => r instanceof ye[e]), o = i.reduce((e, t) => e * t, 1);
+		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
+		let s = Object.fromEntries(i.map((e, t) => [ve(t), e])), c = {
+			name: this.#n.putText(n),
+			data: this.#n.put(r)
+		};
+		b(this.#e.view, t, S, {
+			...s,
+			...c,
+			dtype: a,
+			rank: i.length
+		});
+	}
+	#f(e) {
+		let t = (t) => fe(this.#e.view, e, S, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ve(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		return {
+			data: this.#u(t("data"), se[t("dtype")], i, r, a),
+			shape: n
+		};
+	}
+}, xe = class t {
+	info;
+	text;
+	manifest;
+	endIds;
+	#e;
+	#t;
+	#n;
+	#r = /* @__PURE__ */ new Set();
+	constructor(e, t, n, r) {
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = _(this.info);
+	}
+	static open(e, n, r, i, a) {
+		let o = new le(e);
+		o.begin(r.length + 4, 2);
+		let s = o.reserve(4), c = o.put(r), l = [BigInt(r.length), BigInt(a)], u = `The bundle of ${n.manifest.source_name} cannot be opened.`;
+		e.check(u, "hearth_open_memory", c, l[0], i.at, l[1], 0, s);
+		let d = e.view.getUint32(s, !0);
+		return o.free(), new t(e, n, i, d);
+	}
+	session(t = {}) {
+		if (this.#n === 0) throw new e("usage", "The model is closed.");
+		let n = new be(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
+		return this.#r.add(n), n;
+	}
+	get memoryBytes() {
+		return this.#e.memoryBytes;
+	}
+	close() {
+		if (this.#n !== 0) {
+			for (let e of [...this.#r]) e.close();
+			this.#e.call("hearth_close", this.#n), this.#e.free(this.#t), this.#n = 0;
+		}
+	}
+};
+// src/bundle.ts
+async function Se(e, n = {}) {
+	let r = typeof e == "string" || e instanceof URL ? t(e) : e, i = ae(new TextDecoder().decode(await Te(r, g, n))), a = [
+		oe(we(i, n.isa)),
+		re,
+		h
+	], o = new Ee(r, i, a, n), s = await m.instantiate(await o.whole(a[0])), c = await o.whole(re), l = s.allocate(o.size(h), "the weights");
+	await o.into(s, l, h);
+	let u = "tokenizer_meta.json" in i.files ? await Ce(r, n) : [];
+	return xe.open(s, {
+		manifest: i,
+		endIds: u
+	}, c, l, o.size(h));
+}
+async function Ce(e, t) {
+	let n = new TextDecoder().decode(await Te(e, ie, t));
+	return JSON.parse(n).eos_ids;
+}
+function we({ source_name: t, instruction_sets: n }, r) {
+	let i = n.filter(({ name: e }) => r === void 0 || e === r);
+	if (i.length === 0) {
+		let i = n.map(({ name: e }) => e).join(", ");
+		throw new e("usage", `The bundle of ${t} has no kernels for ${r}.`, { why: `It has: ${i}.` });
+	}
+	let a = i.find(({ features: e }) => e.every(p));
+	if (a !== void 0) return a;
+	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !p(e)).join(", ")}`);
+	throw new e("mismatch", `This browser cannot run the bundle of ${t}.`, {
+		why: `It does not know what the bundle's kernels need: ${o.join("; ")}.`,
+		hint: "Use a current version of Chrome, Firefox or Safari."
+	});
+}
+async function Te(e, t, { signal: n }) {
+	let r = [];
+	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
+	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
+	for (let e of r) i.set(e, a), a += e.length;
+	return i;
+}
+var Ee = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i = 0;
+	constructor(e, t, n, r) {
+		this.#e = e, this.#t = t, this.#n = r, this.#r = n.reduce((e, t) => e + this.size(t), 0);
+	}
+	size(t) {
+		let n = this.#t.files[t];
+		if (n === void 0) throw new e("corrupt", `${g} names no file ${t}.`);
+		return n.size_bytes;
+	}
+	async whole(e) {
+		let t = await Te(this.#e, e, this.#n);
+		return this.#o(e, t.length), this.#a(t.length), t;
+	}
+	async into(e, t, n) {
+		let r = this.size(n), i = 0;
+		for await (let a of await this.#e.open(n)) this.#n.signal?.throwIfAborted(), i + a.length > r && this.#o(n, i + a.length), e.bytes(t.at + i, a.length).set(a), i += a.length, this.#a(a.length);
+		this.#o(n, i);
+	}
+	#a(e) {
+		this.#i += e, this.#n.onProgress?.(this.#i, this.#r);
+	}
+	#o(t, n) {
+		let r = this.size(t);
+		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
+			why: `${g} says ${r}.`,
+			hint: "Load it again; if that does not help, compile the model again."
+		});
+	}
+}, De = class e {
+	page;
+	#e;
+	#t;
+	#n = /* @__PURE__ */ new Map();
+	constructor(e, t, n) {
+		this.page = e, this.#e = t, this.#t = n;
+	}
+	static root() {
+		return new e(-1, void 0, "");
+	}
+	find(e) {
+		return this.#n.get(e.join());
+	}
+	add(t, n) {
+		let r = t.join(), i = this.#n.get(r);
+		return i === void 0 && this.#n.set(r, i = new e(n, this, r)), i;
+	}
+	remove() {
+		if (this.#e === void 0) return;
+		let e = this.#e.#n;
+		e.get(this.#t) === this && e.delete(this.#t);
+	}
+}, Oe = (e, t) => Math.ceil(e / t), ke = class {
+	numPages;
+	pageTokens;
+	root = De.root();
+	#e;
+	#t;
+	#n = /* @__PURE__ */ new Map();
+	#r = /* @__PURE__ */ new Set();
+	constructor(e, t) {
+		this.numPages = e, this.pageTokens = t, this.#e = new Int32Array(e), this.#t = Array.from({ length: e }, (t, n) => e - 1 - n);
+	}
+	get numAvailable() {
+		return this.#t.length + this.#r.size;
+	}
+	isIdle(e) {
+		return this.#r.has(e);
+	}
+	allocate() {
+		let t = this.#t.pop();
+		if (t === void 0) {
+			if ([t] = this.#r, t === void 0) throw new e("memory", `All ${this.numPages} pages of ${this.pageTokens} tokens are in use.`, { hint: "Use a smaller context or fewer sequences at once." });
+			this.#r.delete(t), this.forget(t);
+		}
+		return this.#e[t] = 1, t;
+	}
+	find(e) {
+		let t = [];
+		for (let n = this.pageTokens; n < e.length; n += this.pageTokens) {
+			let r = (t.at(-1) ?? this.root).find(e.slice(n - this.pageTokens, n));
+			if (r === void 0) break;
+			t.push(r);
+		}
+		return t;
+	}
+	hold(e) {
+		this.#r.delete(e), this.#e[e]++;
+	}
+	publish(e, t, n) {
+		let r = t.add(n, e);
+		return r.page === e && this.#n.set(e, r), r;
+	}
+	forget(e) {
+		this.#n.get(e)?.remove(), this.#n.delete(e);
+	}
+	release(e) {
+		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
+	}
+}, Ae = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, je = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Me = class {
+	pool;
+	#e;
+	#t;
+	#n;
+	#r = [];
+	#i = [];
+	#a = /* @__PURE__ */ new Set();
+	constructor(e, t, n) {
+		this.pool = t, this.#e = n, this.#t = e.maxTokens, this.#n = Math.min(e.maxSequences, e.maxLogitRows, e.maxTokens);
+	}
+	get isIdle() {
+		return this.#r.length + this.#i.length === 0;
+	}
+	get sequences() {
+		return [...this.#i, ...this.#r];
+	}
+	add(e) {
+		this.#r.push(e);
+	}
+	remove(e, t = !1) {
+		this.#a.delete(e);
+		for (let t of [this.#i, this.#r]) {
+			let n = t.indexOf(e);
+			n >= 0 && t.splice(n, 1);
+		}
+		e.giveUpPages(this.pool, t);
+	}
+	suspect(e) {
+		for (let t of [...e].reverse()) this.#l(t, !0);
+		for (let t of e) this.#a.add(t);
+	}
+	clear(e) {
+		this.#a.delete(e);
+	}
+	schedule() {
+		let [e] = this.#a;
+		if (e !== void 0) return this.#o(e);
+		let t = /* @__PURE__ */ new Map(), n = this.#r.length;
+		for (let e of [...this.#i]) this.#i.includes(e) && e.numPending === 1 && this.#c(e, 1, t);
+		let r = Math.min(this.#e, this.#t - t.size);
+		for (let e of [...this.#i]) r > 0 && this.#i.includes(e) && e.numPending > 1 && (r -= this.#c(e, r, t));
+		return this.#r.length === n && this.#s(r, t), [...t.values()];
+	}
+	#o(e) {
+		let t = this.#r.indexOf(e);
+		t >= 0 && (this.#r.splice(t, 1), e.start(this.pool, this.pool.find(e.tokens)), this.#i.unshift(e));
+		let n = /* @__PURE__ */ new Map();
+		return this.#c(e, this.#e, n), [...n.values()];
+	}
+	#s(e, t) {
+		let n = (e) => Oe(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
+			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
+			if (n(i) - a.length > o && this.#i.length > 0) return;
+			this.#r.shift(), i.start(this.pool, a), this.#i.push(i), e -= this.#c(i, e, t), r += n(i) - i.pages.length;
+		}
+	}
+	#c(e, t, n) {
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Oe(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
+			let t = this.#i.at(-1);
+			if (this.#l(t, !1), n.delete(t), t === e) return 0;
+		}
+		for (let t = 0; t < a; t++) e.pages.push(this.pool.allocate());
+		return n.set(e, {
+			sequence: e,
+			start: e.numComputed,
+			count: i
+		}), i;
+	}
+	#l(e, t) {
+		let n = this.#i.indexOf(e);
+		n < 0 || (this.#i.splice(n, 1), e.giveUpPages(this.pool, t), this.#r.unshift(e));
+	}
+};
+// src/engine/batch.ts
+function Ne(e, t, n) {
+	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
+	return e.forEach((e, n) => {
+		let { sequence: r, start: d, count: f } = e;
+		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
+		s.set(r.pages, n * t), Ae(e) && (u = l), je(e) && c.push(l - 1);
+	}), {
+		tokenIds: i,
+		positions: a,
+		tokenSeq: o,
+		blockTable: s,
+		blockTableStride: t,
+		logitRows: Int32Array.from(c),
+		numPromptTokens: u,
+		outputs: n
+	};
+}
+var Pe = (e) => [...e.filter((e) => Ae(e)), ...e.filter((e) => !Ae(e))], Fe = class {
+	#e = [];
+	#t;
+	#n = !1;
+	#r;
+	#i;
+	constructor(e) {
+		this.#t = e;
+	}
+	push(e) {
+		this.#e.push(e), this.#i?.();
+	}
+	end(...e) {
+		this.#e.push(...e), this.#n = !0, this.#i?.();
+	}
+	fail(e) {
+		this.#r = e, this.end();
+	}
+	async next() {
+		for (; this.#e.length === 0 && !this.#n;) await new Promise((e) => this.#i = e);
+		if (this.#e.length > 0) return {
+			done: !1,
+			value: this.#e.shift()
+		};
+		let e = this.#r;
+		if (this.#r = void 0, e !== void 0) throw e;
+		return {
+			done: !0,
+			value: void 0
+		};
+	}
+	async return() {
+		return this.#n || this.#t(), this.#n = !0, this.#r = void 0, this.#e.length = 0, {
+			done: !0,
+			value: void 0
+		};
+	}
+	[Symbol.asyncIterator]() {
+		return this;
+	}
+}, Ie = {
+	temperature: 1,
+	topK: 0,
+	topP: 1,
+	minP: 0,
+	repetitionPenalty: 1,
+	presencePenalty: 0,
+	frequencyPenalty: 0,
+	logitBias: /* @__PURE__ */ new Map(),
+	seed: void 0,
+	maxTokens: void 0,
+	stopTokenIds: [],
+	logprobs: void 0,
+	ignoreEos: !1
+}, Le = {
+	temperature: {
+		low: 0,
+		high: 100
+	},
+	topK: {
+		low: 0,
+		high: Infinity,
+		whole: !0
+	},
+	topP: {
+		low: 0,
+		high: 1,
+		above: !0
+	},
+	minP: {
+		low: 0,
+		high: 1
+	},
+	repetitionPenalty: {
+		low: 0,
+		high: 10,
+		above: !0
+	},
+	presencePenalty: {
+		low: -2,
+		high: 2
+	},
+	frequencyPenalty: {
+		low: -2,
+		high: 2
+	},
+	maxTokens: {
+		low: 1,
+		high: Infinity,
+		whole: !0
+	},
+	logprobs: {
+		low: 0,
+		high: 100,
+		whole: !0
+	}
+}, Re = {
+	low: -100,
+	high: 100
+}, ze = (1n << 64n) - 1n;
+function Be(t = {}) {
+	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
+		...Ie,
+		...Object.fromEntries(n)
+	};
+	for (let [e, t] of Object.entries(Le)) r[e] !== void 0 && Ve(e, r[e], t);
+	for (let [e, t] of r.logitBias) Ve(`logitBias[${e}]`, t, Re);
+	let { seed: i } = r;
+	if (i !== void 0 && !(i >= 0 && i <= ze && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	return r;
+}
+function Ve(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+	let s = typeof n == "number" ? n : NaN;
+	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
+	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
+	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
+}
+var He = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Ue = (e) => He(e) || e.logitBias.size > 0, We = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Ge(e, t) {
+	for (let n = 0; n * 32 < e.length; n++) {
+		let r = t[n];
+		if (r === -1) continue;
+		let i = Math.min(e.length, n * 32 + 32);
+		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
+	}
+}
+var Ke = (t, n = "") => new e("usage", t, { why: n });
+async function qe(e, t) {
+	try {
+		return await t();
+	} catch (t) {
+		throw Ke(e, t instanceof Error ? t.message : String(t));
+	}
+}
+// src/engine/logits.ts
+var Je = [
+	.001,
+	1e-6,
+	0
+], Ye = 1e-45;
+function Xe(e) {
+	let t = -Infinity;
+	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
+	return t;
+}
+function Ze(e, t) {
+	let n = Qe(e, t);
+	return $e(e, (e) => e >= n && e > -Infinity);
+}
+function Qe(e, t) {
+	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
+	for (let t = 0; t < e.length; t++) {
+		let r = e[t];
+		if (r <= n[0]) continue;
+		let i = 0;
+		for (let e = 1; e < n.length && (e + 1 < n.length && n[e + 1] < n[e] && e++, !(n[e] >= r)); e = 2 * i + 1) n[i] = n[e], i = e;
+		n[i] = r;
+	}
+	return n[0];
+}
+function $e(e, t) {
+	let n = [];
+	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
+	return Int32Array.from(n);
+}
+var et = (e, t) => {
+	let n = new Float32Array(t.length);
+	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
+	return n;
+};
+function tt(e) {
+	let t = 0;
+	for (let n = 0; n < e.length; n++) t += e[n];
+	return t;
+}
+function nt(e, t) {
+	let n = t * tt(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Je) {
+		let a = Math.fround(t);
+		if (r = $e(e, (e) => e >= a), i = et(e, r), tt(i) >= n) break;
+	}
+	let a = i.slice().sort(), o = a.length - 1, s = 0;
+	for (; o > 0 && s + a[o] < n;) s += a[o--];
+	let c = a[o], l = 0;
+	for (let e of i) e > c && (l += e);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Ye))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	return p.set(d), p.set(f, d.length), p;
+}
+function rt(e, t) {
+	let n = t * tt(e), r = 0, i = 0;
+	for (let t = 0; t < e.length; t++) {
+		let a = e[t];
+		if (a !== 0 && (r += a, i = t, r > n)) break;
+	}
+	return i;
+}
+function it(e, t, n) {
+	let r = Xe(e), i = 0;
+	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
+	let a = r + Math.log(i), o = n > 0 ? [...Ze(e, Math.min(n, e.length))] : [];
+	return o.sort((t, n) => e[n] - e[t] || t - n), {
+		logprob: e[t] - a,
+		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
+	};
+}
+// src/engine/random.ts
+var at = (1n << 64n) - 1n, ot = (1n << 128n) - 1n, st = 47026247687942121848144207491837523525n, ct = 4, lt = 16;
+function ut(e, t) {
+	let n = 1135663077, r = (e) => {
+		let t = e ^ n;
+		n = Math.imul(n, 2468251765);
+		let r = Math.imul(t, n);
+		return r ^ r >>> lt;
+	}, i = (e, t) => {
+		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
+		return n ^ n >>> lt;
+	}, a = Array.from({ length: ct }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < ct; e++) for (let t = 0; t < ct; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+	return n = 2337405405, Array.from({ length: t }, (e, t) => {
+		let r = a[t % ct] ^ n;
+		n = Math.imul(n, 1492356589);
+		let i = Math.imul(r, n);
+		return (i ^ i >>> lt) >>> 0;
+	});
+}
+var dt = class {
+	#e;
+	#t;
+	constructor(e) {
+		let t = ut(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ot, this.#e = this.#t, this.#e = this.#e + r & ot, this.#n();
+	}
+	next() {
+		this.#n();
+		let e = this.#e >> 64n ^ this.#e & at, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & at;
+		return Number(n >> 11n) * 2 ** -53;
+	}
+	#n() {
+		this.#e = this.#e * st + this.#t & ot;
+	}
+}, ft = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", pt = 1e-30, mt = class {
+	params;
+	needsLogits;
+	#e;
+	#t;
+	#n;
+	#r;
+	constructor(e, t, n) {
+		this.params = e, this.#e = n, this.#t = new dt(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Ue(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, He(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+	}
+	get mayNeedLogits() {
+		return this.needsLogits || this.#e !== void 0;
+	}
+	async sample(e, t) {
+		let n = this.#e, r = n && await qe("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		return n && await qe(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+	}
+	close() {
+		this.#e?.close();
+	}
+	#i(e, t, n) {
+		if (!this.needsLogits && (n === void 0 || We(n, t))) return { token: t };
+		gt(e);
+		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(Xe(r)) : this.#o(r);
+		if (r[i] === -Infinity) throw ht();
+		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
+			token: i,
+			...it(e, i, this.params.logprobs)
+		};
+	}
+	#a(e, t) {
+		let n = e.slice(), r = Math.fround(this.params.repetitionPenalty), i = Math.fround(this.params.frequencyPenalty), a = Math.fround(this.params.presencePenalty);
+		for (let [e, t] of this.#r ?? []) {
+			let o = n[e];
+			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
+		}
+		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
+		return t !== void 0 && Ge(n, t), n;
+	}
+	#o(e) {
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Xe(e);
+		if (a === -Infinity) throw ht();
+		let o;
+		t > 0 && t < e.length && (o = Ze(e, t));
+		let s = o ? et(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, pt));
+		for (let e = 0; e < s.length; e++) {
+			let t = Math.fround(s[e] - a);
+			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
+		}
+		let l = (e) => {
+			o = o ? e.map((e) => o[e]) : e, s = et(s, e);
+		};
+		n < 1 && l(nt(s, n));
+		let u = Math.fround(r);
+		r > 0 && l($e(s, (e) => e >= u));
+		let d = rt(s, this.#t.next());
+		return o ? o[d] : d;
+	}
+}, ht = () => Ke("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function gt(t) {
+	if (Number.isFinite(tt(t))) return;
+	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: ft });
+}
+// src/engine/sequence.ts
+var _t = class {
+	tokens;
+	numPromptTokens;
+	sampler;
+	numComputed = 0;
+	pages = [];
+	#e = [];
+	#t;
+	#n = performance.now();
+	#r = NaN;
+	#i = NaN;
+	constructor(e, t, n) {
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new mt(t, e, n);
+	}
+	get numOutputTokens() {
+		return this.tokens.length - this.numPromptTokens;
+	}
+	get numPending() {
+		return this.tokens.length - this.numComputed;
+	}
+	get usage() {
+		return {
+			promptTokens: this.numPromptTokens,
+			cachedTokens: this.#t ?? 0,
+			outputTokens: this.numOutputTokens,
+			begunMs: this.#n,
+			firstTokenMs: this.#r,
+			lastTokenMs: this.#i
+		};
+	}
+	append(e) {
+		this.tokens.push(e), this.#i = performance.now(), this.numOutputTokens === 1 && (this.#r = this.#i);
+	}
+	start(e, t) {
+		for (let { page: n } of t) e.hold(n);
+		this.pages = t.map(({ page: e }) => e), this.#e = [...t], this.numComputed = t.length * e.pageTokens, this.#t ??= this.numComputed;
+	}
+	commit(e, t) {
+		this.numComputed += t;
+		let n = e.pageTokens;
+		for (let t = this.#e.length; (t + 1) * n <= this.numComputed; t++) {
+			let r = this.tokens.slice(t * n, (t + 1) * n);
+			this.#e.push(e.publish(this.pages[t], this.#e.at(-1) ?? e.root, r));
+		}
+	}
+	giveUpPages(e, t) {
+		t && this.pages.forEach((t) => e.forget(t)), e.release(this.pages), this.pages = [], this.#e = [], this.numComputed = 0;
+	}
+};
+// src/engine/session_forward.ts
+async function vt(e, t) {
+	let n = v(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+	return {
+		info: {
+			...n,
+			hiddenSize: r.find(({ name: e }) => e === "hidden")?.most.at(-1) ?? 0
+		},
+		numPages: t,
+		forward: async (e) => i.forward(e),
+		close: () => i.close()
+	};
+}
+// src/engine/turn.ts
+function yt() {
+	return new Promise((e) => {
+		let { port1: t, port2: n } = new MessageChannel();
+		n.onmessage = () => {
+			n.close(), e();
+		}, t.postMessage(void 0);
+	});
+}
+// src/engine/engine.ts
+var bt = 4096, xt = class t {
+	context;
+	#e;
+	#t;
+	#n;
+	#r;
+	#i = /* @__PURE__ */ new Map();
+	#a = Promise.resolve();
+	#o = !1;
+	constructor(t, n = [], { context: r, chunkTokens: i } = {}) {
+		let { info: a, numPages: o } = t, s = Math.min(a.maxPosition, o * a.pageTokens);
+		if (this.context = r ?? s, !(this.context >= 2 && this.context <= s)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${s}.`, { why: `The model takes ${a.maxPosition}, and there are ${o} pages of ${a.pageTokens}.` });
+		this.#e = t, this.#t = new Set(n), this.#r = Oe(this.context, a.pageTokens), this.#n = new Me(a, new ke(o, a.pageTokens), Math.min(i ?? Infinity, a.maxTokens));
+	}
+	static async create(e, n = {}) {
+		let { pageTokens: r, maxPosition: i } = v(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(bt, i));
+		return new t(await vt(e, Oe(a, r)), e.endIds, n);
+	}
+	generate(e, t = {}, { constraint: n, signal: r } = {}) {
+		let i = Be(t);
+		this.#c(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
+		let a = new _t(e, i, n), o = () => this.#f(a, "cancelled"), s = new Fe(o);
+		return this.#i.set(a, s), this.#n.add(a), r?.addEventListener("abort", o, { once: !0 }), r?.aborted === !0 && o(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), s;
+	}
+	async close() {
+		if (!this.#o) {
+			this.#o = !0;
+			for (let e of this.#n.sequences) this.#f(e, "cancelled");
+			await this.#a, this.#e.close();
+		}
+	}
+	async hidden(e) {
+		this.#c(e);
+		let t = this.#a.then(() => this.#s(e));
+		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
+	}
+	async #s(e) {
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Oe(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		try {
+			for (let r = 0; r < e.length; r += n) {
+				let o = Math.min(n, e.length - r), s = Ne([{
+					sequence: {
+						tokens: [...e],
+						pages: i,
+						numPromptTokens: e.length
+					},
+					start: r,
+					count: o
+				}], this.#r, ["hidden"]);
+				a.set((await this.#e.forward({
+					...s,
+					logitRows: /* @__PURE__ */ new Int32Array()
+				})).hidden, r * t);
+			}
+		} finally {
+			this.#n.pool.release(i);
+		}
+		return a;
+	}
+	#c(t, n = []) {
+		if (this.#o) throw new e("usage", "The engine is closed.");
+		let { vocabSize: r } = this.#e.info, i = [...t, ...n].find((e) => !(Number.isInteger(e) && e >= 0 && e < r));
+		if (i !== void 0) {
+			let t = `The model's tokens are numbers from 0 to ${r - 1}.`;
+			throw new e("usage", `The request has the token ${i}.`, { why: t });
+		}
+		if (t.length === 0) throw new e("usage", "The prompt has no tokens.");
+		if (!(t.length < this.context)) throw new e("context", `The prompt has ${t.length} tokens, which leaves no room for an answer.`, {
+			why: `The context holds ${this.context}.`,
+			hint: "Shorten the prompt, or use a larger context."
+		});
+	}
+	async #l() {
+		for (; !this.#n.isIdle;) {
+			let e = this.#n.sequences;
+			try {
+				let t = Pe(this.#n.schedule());
+				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
+			} catch (t) {
+				let n = e.filter((e) => this.#i.has(e));
+				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
+			}
+			await yt();
+		}
+	}
+	async #u(e) {
+		let t = e.filter(je), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Ne(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
+		if (t.length === 0) return;
+		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
+		for (let [e, n] of t.entries()) a(n) && await this.#d(n.sequence, s.subarray(e * c, (e + 1) * c), o[e]);
+	}
+	async #d(e, t, n) {
+		let { params: r } = e.sampler;
+		try {
+			let i = await e.sampler.sample(t, n);
+			if (!this.#i.has(e)) return;
+			this.#n.clear(e), e.append(i.token);
+			let a = this.#t.has(i.token) && !r.ignoreEos || r.stopTokenIds.includes(i.token), o = e.numOutputTokens === r.maxTokens || e.tokens.length >= this.context;
+			a || o ? this.#f(e, a ? "stop" : "length", i) : this.#i.get(e).push(i);
+		} catch (t) {
+			this.#p(e, t);
+		}
+	}
+	#f(e, t, n = {}) {
+		this.#m(e, !1)?.end({
+			...n,
+			finish: t,
+			usage: e.usage
+		});
+	}
+	#p(e, t) {
+		this.#m(e, !0)?.fail(St(t));
+	}
+	#m(e, t) {
+		let n = this.#i.get(e);
+		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
+	}
+}, St = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Ct = Object.defineProperty, wt = (e, t, n) => t in e ? Ct(e, t, {
+	enumerable: !0,
+	configurable: !0,
+	writable: !0,
+	value: n
+}) : e[t] = n, Tt = (e, t, n) => (wt(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
+	Text: "Text",
+	NumericLiteral: "NumericLiteral",
+	StringLiteral: "StringLiteral",
+	Identifier: "Identifier",
+	Equals: "Equals",
+	OpenParen: "OpenParen",
+	CloseParen: "CloseParen",
+	OpenStatement: "OpenStatement",
+	CloseStatement: "CloseStatement",
+	OpenExpression: "OpenExpression",
+	CloseExpression: "CloseExpression",
+	OpenSquareBracket: "OpenSquareBracket",
+	CloseSquareBracket: "CloseSquareBracket",
+	OpenCurlyBracket: "OpenCurlyBracket",
+	CloseCurlyBracket: "CloseCurlyBracket",
+	Comma: "Comma",
+	Dot: "Dot",
+	Colon: "Colon",
+	Pipe: "Pipe",
+	CallOperator: "CallOperator",
+	AdditiveBinaryOperator: "AdditiveBinaryOperator",
+	MultiplicativeBinaryOperator: "MultiplicativeBinaryOperator",
+	ExponentiationBinaryOperator: "ExponentiationBinaryOperator",
+	ComparisonBinaryOperator: "ComparisonBinaryOperator",
+	UnaryOperator: "UnaryOperator",
+	Comment: "Comment"
+}), w = class {
+	constructor(e, t) {
+		this.value = e, this.type = t;
+	}
+};
+function Et(e) {
+	return /\w/.test(e);
+}
+function T(e) {
+	return /[0-9]/.test(e);
+}
+function Dt(e) {
+	return /\s/.test(e);
+}
+var Ot = [
+	["{%", C.OpenStatement],
+	["%}", C.CloseStatement],
+	["{{", C.OpenExpression],
+	["}}", C.CloseExpression],
+	["(", C.OpenParen],
+	[")", C.CloseParen],
+	["{", C.OpenCurlyBracket],
+	["}", C.CloseCurlyBracket],
+	["[", C.OpenSquareBracket],
+	["]", C.CloseSquareBracket],
+	[",", C.Comma],
+	[".", C.Dot],
+	[":", C.Colon],
+	["|", C.Pipe],
+	["<=", C.ComparisonBinaryOperator],
+	[">=", C.ComparisonBinaryOperator],
+	["==", C.ComparisonBinaryOperator],
+	["!=", C.ComparisonBinaryOperator],
+	["<", C.ComparisonBinaryOperator],
+	[">", C.ComparisonBinaryOperator],
+	["+", C.AdditiveBinaryOperator],
+	["-", C.AdditiveBinaryOperator],
+	["~", C.AdditiveBinaryOperator],
+	["**", C.ExponentiationBinaryOperator],
+	["*", C.MultiplicativeBinaryOperator],
+	["//", C.MultiplicativeBinaryOperator],
+	["/", C.MultiplicativeBinaryOperator],
+	["%", C.MultiplicativeBinaryOperator],
+	["=", C.Equals]
+], kt = /* @__PURE__ */ new Map([
+	["n", "\n"],
+	["t", "	"],
+	["r", "\r"],
+	["b", "\b"],
+	["f", "\f"],
+	["v", "\v"],
+	["'", "'"],
+	["\"", "\""],
+	["\\", "\\"]
+]);
+function At(e, t = {}) {
+	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
+}
+function jt(e, t = {}) {
+	let n = [], r = At(e, t), i = 0, a = 0, o = (e) => {
+		let t = "";
+		for (; e(r[i]);) if (r[i] === "\\") {
+			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
+			let e = r[i++];
+			if (e === "x" || e === "u") {
+				let n = e === "x" ? 2 : 4, a = r.slice(i, i + n);
+				if (a.length !== n || /[^0-9a-f]/i.test(a)) throw SyntaxError(`Invalid hexadecimal escape sequence: \\${e}${a}`);
+				t += String.fromCharCode(parseInt(a, 16)), i += n;
+				continue;
+			}
+			let n = kt.get(e);
+			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
+			t += n;
+		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
+		return t;
+	}, s = () => {
+		let e = n.at(-1);
+		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+	}, c = () => {
+		for (; i < r.length && Dt(r[i]);) ++i;
+	};
+	main: for (; i < r.length;) {
+		let e = n.at(-1)?.type;
+		if (e === void 0 || e === C.CloseStatement || e === C.CloseExpression || e === C.Comment) {
+			let e = "";
+			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
+			if (e.length > 0) {
+				n.push(new w(e, C.Text));
+				continue;
+			}
+		}
+		if (r[i] === "{" && r[i + 1] === "#") {
+			i += 2;
+			let e = r[i] === "-";
+			e && ++i;
+			let t = "";
+			for (; r[i] !== "#" || r[i + 1] !== "}";) {
+				if (i + 2 >= r.length) throw SyntaxError("Missing end of comment tag");
+				t += r[i++];
+			}
+			let a = t.endsWith("-");
+			a && (t = t.slice(0, -1)), e && s(), n.push(new w(t, C.Comment)), i += 2, a && c();
+			continue;
+		}
+		if (r.slice(i, i + 3) === "{%-") {
+			s(), n.push(new w("{%", C.OpenStatement)), i += 3;
+			continue;
+		}
+		if (r.slice(i, i + 3) === "{{-") {
+			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
+			continue;
+		}
+		if (o(Dt), r.slice(i, i + 3) === "-%}") {
+			n.push(new w("%}", C.CloseStatement)), i += 3, c();
+			continue;
+		}
+		if (r.slice(i, i + 3) === "-}}") {
+			n.push(new w("}}", C.CloseExpression)), i += 3, c();
+			continue;
+		}
+		let t = r[i];
+		if (t === "-" || t === "+") {
+			let e = n.at(-1)?.type;
+			if (e === C.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			switch (e) {
+				case C.Identifier:
+				case C.NumericLiteral:
+				case C.StringLiteral:
+				case C.CloseParen:
+				case C.CloseSquareBracket: break;
+				default: {
+					++i;
+					let e = o(T);
+					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
+						++i;
+						let t = o(T);
+						e = `${e}.${t}`;
+					}
+					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
+					continue;
+				}
+			}
+		}
+		for (let [e, t] of Ot) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
+			continue main;
+		}
+		if (t === "'" || t === "\"") {
+			++i;
+			let e = o((e) => e !== t);
+			n.push(new w(e, C.StringLiteral)), ++i;
+		} else if (T(t)) {
+			let e = o(T);
+			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
+				++i;
+				let t = o(T);
+				e = `${e}.${t}`;
+			}
+			n.push(new w(e, C.NumericLiteral));
+		} else if (Et(t)) {
+			let e = o(Et);
+			n.push(new w(e, C.Identifier));
+		} else throw SyntaxError(`Unexpected character: ${t}`);
+	}
+	return n;
+}
+var E = class {
+	type = "Statement";
+}, Mt = class extends E {
+	constructor(e) {
+		super(), this.body = e;
+	}
+	type = "Program";
+}, Nt = class extends E {
+	constructor(e, t, n) {
+		super(), this.test = e, this.body = t, this.alternate = n;
+	}
+	type = "If";
+}, Pt = class extends E {
+	constructor(e, t, n, r) {
+		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
+	}
+	type = "For";
+}, Ft = class extends E {
+	type = "Break";
+}, It = class extends E {
+	type = "Continue";
+}, Lt = class extends E {
+	constructor(e, t, n) {
+		super(), this.assignee = e, this.value = t, this.body = n;
+	}
+	type = "Set";
+}, Rt = class extends E {
+	constructor(e, t, n) {
+		super(), this.name = e, this.args = t, this.body = n;
+	}
+	type = "Macro";
+}, zt = class extends E {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Comment";
+}, D = class extends E {
+	type = "Expression";
+}, Bt = class extends D {
+	constructor(e, t, n) {
+		super(), this.object = e, this.property = t, this.computed = n;
+	}
+	type = "MemberExpression";
+}, Vt = class extends D {
+	constructor(e, t) {
+		super(), this.callee = e, this.args = t;
+	}
+	type = "CallExpression";
+}, O = class extends D {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Identifier";
+}, Ht = class extends D {
+	constructor(e) {
+		super(), this.value = e;
+	}
+	type = "Literal";
+}, Ut = class extends Ht {
+	type = "IntegerLiteral";
+}, Wt = class extends Ht {
+	type = "FloatLiteral";
+}, Gt = class extends Ht {
+	type = "StringLiteral";
+}, Kt = class extends Ht {
+	type = "ArrayLiteral";
+}, qt = class extends Ht {
+	type = "TupleLiteral";
+}, Jt = class extends Ht {
+	type = "ObjectLiteral";
+}, Yt = class extends D {
+	constructor(e, t, n) {
+		super(), this.operator = e, this.left = t, this.right = n;
+	}
+	type = "BinaryExpression";
+}, Xt = class extends D {
+	constructor(e, t) {
+		super(), this.operand = e, this.filter = t;
+	}
+	type = "FilterExpression";
+}, Zt = class extends E {
+	constructor(e, t) {
+		super(), this.filter = e, this.body = t;
+	}
+	type = "FilterStatement";
+}, Qt = class extends D {
+	constructor(e, t) {
+		super(), this.lhs = e, this.test = t;
+	}
+	type = "SelectExpression";
+}, $t = class extends D {
+	constructor(e, t, n) {
+		super(), this.operand = e, this.negate = t, this.test = n;
+	}
+	type = "TestExpression";
+}, en = class extends D {
+	constructor(e, t) {
+		super(), this.operator = e, this.argument = t;
+	}
+	type = "UnaryExpression";
+}, tn = class extends D {
+	constructor(e = void 0, t = void 0, n = void 0) {
+		super(), this.start = e, this.stop = t, this.step = n;
+	}
+	type = "SliceExpression";
+}, nn = class extends D {
+	constructor(e, t) {
+		super(), this.key = e, this.value = t;
+	}
+	type = "KeywordArgumentExpression";
+}, rn = class extends D {
+	constructor(e) {
+		super(), this.argument = e;
+	}
+	type = "SpreadExpression";
+}, an = class extends D {
+	constructor(e) {
+		super(), this.argument = e;
+	}
+	type = "KeywordSpreadExpression";
+}, on = class extends E {
+	constructor(e, t, n) {
+		super(), this.call = e, this.callerArgs = t, this.body = n;
+	}
+	type = "CallStatement";
+}, sn = class extends D {
+	constructor(e, t, n) {
+		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
+	}
+	type = "Ternary";
+};
+function cn(e) {
+	let t = new Mt([]), n = 0;
+	function r(t, r) {
+		let i = e[n++];
+		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
+		return i;
+	}
+	function i(e) {
+		if (!c(e)) throw SyntaxError(`Expected ${e}`);
+		++n;
+	}
+	function a() {
+		switch (e[n].type) {
+			case C.Comment: return new zt(e[n++].value);
+			case C.Text: return l();
+			case C.OpenStatement: return u();
+			case C.OpenExpression: return d();
+			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
+		}
+	}
+	function o(...t) {
+		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
+	}
+	function s(...t) {
+		return e[n]?.type === C.OpenStatement && e[n + 1]?.type === C.Identifier && t.includes(e[n + 1]?.value);
+	}
+	function c(...t) {
+		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
+	}
+	function l() {
+		return new Gt(r(C.Text, "Expected text token").value);
+	}
+	function u() {
+		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		let t = e[n].value, c;
+		switch (t) {
+			case "set":
+				++n, c = f();
+				break;
+			case "if":
+				++n, c = p(), r(C.OpenStatement, "Expected {% token"), i("endif"), r(C.CloseStatement, "Expected %} token");
+				break;
+			case "macro":
+				++n, c = ee(), r(C.OpenStatement, "Expected {% token"), i("endmacro"), r(C.CloseStatement, "Expected %} token");
+				break;
+			case "for":
+				++n, c = ne(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
+				break;
+			case "call": {
+				++n;
+				let e = null;
+				o(C.OpenParen) && (e = v("parameters"));
+				let t = x();
+				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
+				let l = v("call");
+				r(C.CloseStatement, "Expected closing statement token");
+				let u = [];
+				for (; !s("endcall");) u.push(a());
+				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new on(new Vt(t, l), e, u);
+				break;
+			}
+			case "break":
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new Ft();
+				break;
+			case "continue":
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new It();
+				break;
+			case "filter": {
+				++n;
+				let e = x();
+				e instanceof O && o(C.OpenParen) && (e = _(e)), r(C.CloseStatement, "Expected closing statement token");
+				let t = [];
+				for (; !s("endfilter");) t.push(a());
+				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new Zt(e, t);
+				break;
+			}
+			default: throw SyntaxError(`Unknown statement type: ${t}`);
+		}
+		return c;
+	}
+	function d() {
+		r(C.OpenExpression, "Expected opening expression token");
+		let e = m();
+		return r(C.CloseExpression, "Expected closing expression token"), e;
+	}
+	function f() {
+		let e = te(), t = null, c = [];
+		if (o(C.Equals)) ++n, t = te();
+		else {
+			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(C.OpenStatement, "Expected {% token"), i("endset");
+		}
+		return r(C.CloseStatement, "Expected closing statement token"), new Lt(e, t, c);
+	}
+	function p() {
+		let e = m();
+		r(C.CloseStatement, "Expected closing statement token");
+		let t = [], i = [];
+		for (; !s("elif", "else", "endif");) t.push(a());
+		if (s("elif")) {
+			++n, ++n;
+			let e = p();
+			i.push(e);
+		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Nt(e, t, i);
+	}
+	function ee() {
+		let e = x();
+		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
+		let t = v("parameters");
+		r(C.CloseStatement, "Expected closing statement token");
+		let n = [];
+		for (; !s("endmacro");) n.push(a());
+		return new Rt(e, t, n);
+	}
+	function te(e = !1) {
+		let t = e ? x : m, r = [t()], i = o(C.Comma);
+		for (; i && (++n, r.push(t()), o(C.Comma)););
+		return i ? new qt(r) : r[0];
+	}
+	function ne() {
+		let e = te(!0);
+		if (!(e instanceof O || e instanceof qt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
+		++n;
+		let t = m();
+		r(C.CloseStatement, "Expected closing statement token");
+		let i = [];
+		for (; !s("endfor", "else");) i.push(a());
+		let o = [];
+		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new Pt(e, t, i, o);
+	}
+	function m() {
+		return re();
+	}
+	function re() {
+		let e = h();
+		if (c("if")) {
+			++n;
+			let t = h();
+			return c("else") ? (++n, new sn(t, e, re())) : new Qt(e, t);
+		}
+		return e;
+	}
+	function h() {
+		let t = ie();
+		for (; c("or");) {
+			let r = e[n];
+			++n;
+			let i = ie();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function ie() {
+		let t = g();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
+			let i = g();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function g() {
+		let t;
+		for (; c("not");) {
+			let r = e[n];
+			++n, t = new en(r, g());
+		}
+		return t ?? ae();
+	}
+	function ae() {
+		let t = oe();
+		for (;;) {
+			let r;
+			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
+			else if (c("in")) r = e[n++];
+			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
+			else break;
+			let i = oe();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function oe() {
+		let t = de();
+		for (; o(C.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = de();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function se() {
+		let e = ue(x());
+		return o(C.OpenParen) ? _(e) : e;
+	}
+	function _(e) {
+		let t = new Vt(e, v("call"));
+		return t = ue(t), o(C.OpenParen) && (t = _(t)), t;
+	}
+	function v(e) {
+		r(C.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ce(e);
+		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	}
+	function ce(t) {
+		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
+		for (; !o(C.CloseParen);) {
+			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
+			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
+			if (c) {
+				if (++n, r.push(new an(m())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				break;
+			}
+			let u;
+			if (l) {
+				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
+				s = !0, ++n, u = new rn(m());
+			} else {
+				if (u = m(), o(C.Equals)) {
+					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = m();
+					u = new nn(u, e);
+				}
+				if (t === "parameters") {
+					if (!(u instanceof O || u instanceof nn)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof O ? u.value : u.key.value;
+					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
+					i.add(e);
+				}
+				if (u instanceof nn) a = !0;
+				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
+				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
+			}
+			r.push(u), o(C.Comma) && ++n;
+		}
+		return r;
+	}
+	function le() {
+		let e = [], t = !1;
+		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(m()), o(C.Colon) && (++n, t = !0));
+		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
+		if (t) {
+			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
+			return new tn(...e);
+		}
+		return e[0];
+	}
+	function ue(t) {
+		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
+			let i = e[n];
+			++n;
+			let a, o = i.type === C.OpenSquareBracket;
+			if (o) a = le(), r(C.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = x(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Bt(t, a, o);
+		}
+		return t;
+	}
+	function de() {
+		let t = y();
+		for (; o(C.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = y();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function y() {
+		let t = b();
+		for (; o(C.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = b();
+			t = new Yt(r, t, i);
+		}
+		return t;
+	}
+	function b() {
+		let e = fe();
+		for (; c("is");) {
+			++n;
+			let t = c("not");
+			t && ++n;
+			let r = x();
+			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
+			e = new $t(e, t, r);
+		}
+		return e;
+	}
+	function fe() {
+		let e = pe();
+		for (; o(C.Pipe);) {
+			++n;
+			let t = x();
+			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
+			o(C.OpenParen) && (t = _(t)), e = new Xt(e, t);
+		}
+		return e;
+	}
+	function pe() {
+		let t = e[n];
+		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+			let t = e[n++];
+			return new en(t, pe());
+		}
+		return se();
+	}
+	function x() {
+		let t = e[n++];
+		switch (t.type) {
+			case C.NumericLiteral: {
+				let e = t.value;
+				return e.includes(".") ? new Wt(Number(e)) : new Ut(Number(e));
+			}
+			case C.StringLiteral: {
+				let r = t.value;
+				for (; o(C.StringLiteral);) r += e[n++].value;
+				return new Gt(r);
+			}
+			case C.Identifier: return new O(t.value);
+			case C.OpenParen: {
+				let e = te();
+				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			}
+			case C.OpenSquareBracket: {
+				let e = [];
+				for (; !o(C.CloseSquareBracket);) e.push(m()), o(C.Comma) && ++n;
+				return ++n, new Kt(e);
+			}
+			case C.OpenCurlyBracket: {
+				let e = /* @__PURE__ */ new Map();
+				for (; !o(C.CloseCurlyBracket);) {
+					let t = m();
+					r(C.Colon, "Expected colon between key and value in object literal");
+					let i = m();
+					e.set(t, i), o(C.Comma) && ++n;
+				}
+				return ++n, new Jt(e);
+			}
+			default: throw SyntaxError(`Unexpected token: ${t.type}`);
+		}
+	}
+	for (; n < e.length;) t.body.push(a());
+	return t;
+}
+function ln(e, t, n = 1) {
+	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
+	let r = [];
+	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
+	else for (let i = e; i > t; i += n) r.push(i);
+	return r;
+}
+function un(e, t, n, r = 1) {
+	let i = Math.sign(r);
+	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
+	let a = [];
+	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
+	return a;
+}
+function dn(e) {
+	return e.replace(/\b\w/g, (e) => e.toUpperCase());
+}
+function fn(e) {
+	return pn(/* @__PURE__ */ new Date(), e);
+}
+function pn(e, t) {
+	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
+	return t.replace(/%[YmdbBHM%]/g, (t) => {
+		switch (t) {
+			case "%Y": return e.getFullYear().toString();
+			case "%m": return i(e.getMonth() + 1);
+			case "%d": return i(e.getDate());
+			case "%b": return r.format(e);
+			case "%B": return n.format(e);
+			case "%H": return i(e.getHours());
+			case "%M": return i(e.getMinutes());
+			case "%%": return "%";
+			default: return t;
+		}
+	});
+}
+function mn(e) {
+	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+function hn(e, t, n, r) {
+	if (r === 0) return e;
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(mn(t), "gu");
+	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
+}
+var gn = class extends Error {}, _n = class extends Error {}, vn = /* @__PURE__ */ new Map(), k = class {
+	type = "RuntimeValue";
+	value;
+	get builtins() {
+		return vn;
+	}
+	constructor(e = void 0) {
+		this.value = e;
+	}
+	__bool__() {
+		return new N(!!this.value);
+	}
+	toString() {
+		return String(this.value);
+	}
+}, A = class extends k {
+	type = "IntegerValue";
+}, j = class extends k {
+	type = "FloatValue";
+	toString() {
+		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
+	}
+}, M = class extends k {
+	type = "StringValue";
+	_builtins;
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(dn(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["startswith", new R((e) => {
+				if (e.length === 0) throw Error("startswith() requires at least one argument");
+				let t = e[0];
+				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof L) {
+					for (let e of t.value) {
+						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new N(!0);
+					}
+					return new N(!1);
+				}
+				throw Error("startswith() argument must be a string or tuple of strings");
+			})],
+			["endswith", new R((e) => {
+				if (e.length === 0) throw Error("endswith() requires at least one argument");
+				let t = e[0];
+				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof L) {
+					for (let e of t.value) {
+						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new N(!0);
+					}
+					return new N(!1);
+				}
+				throw Error("endswith() argument must be a string or tuple of strings");
+			})],
+			["split", new R((e) => {
+				let t = e[0] ?? new z();
+				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new A(-1);
+				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
+				let r = [];
+				if (t instanceof z) {
+					let e = this.value.trimStart();
+					for (let { 0: t, index: i } of e.matchAll(/\S+/g)) {
+						if (n.value !== -1 && r.length >= n.value && i !== void 0) {
+							r.push(t + e.slice(i + t.length));
+							break;
+						}
+						r.push(t);
+					}
+				} else {
+					if (t.value === "") throw Error("empty separator");
+					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
+				}
+				return new L(r.map((e) => new M(e)));
+			})],
+			["replace", new R((e) => {
+				if (e.length < 2) throw Error("replace() requires at least two arguments");
+				let t = e[0], n = e[1];
+				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
+				let r;
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(hn(this.value, t.value, n.value, r.value));
+			})]
+		]);
+	}
+}, N = class extends k {
+	type = "BooleanValue";
+}, yn = /[\x7f-\uffff]/g;
+function bn(e) {
+	return e.replace(yn, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+function P(e, t = {}, n = 0, r = !0) {
+	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
+	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
+		case "NullValue": return "null";
+		case "UndefinedValue": return r ? "null" : "undefined";
+		case "IntegerValue":
+		case "FloatValue":
+		case "BooleanValue": return JSON.stringify(e.value);
+		case "StringValue": {
+			let t = JSON.stringify(e.value);
+			return a && (t = bn(t)), t;
+		}
+		case "ArrayValue":
+		case "NamespaceValue":
+		case "ObjectValue": {
+			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
+			if (e.type === "ArrayValue") {
+				let a = e.value.map((e) => P(e, t, n + 1, r));
+				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
+			}
+			{
+				let o = Array.from(e.value.entries());
+				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
+				let f = o.map(([e, o]) => {
+					let s = JSON.stringify(e);
+					a && (s = bn(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					return i ? `${d}${c}` : c;
+				});
+				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
+			}
+		}
+		default: throw Error(`Cannot convert to JSON: ${e.type}`);
+	}
+}
+var F = class extends k {
+	type = "ObjectValue";
+	_builtins;
+	__bool__() {
+		return new N(this.value.size > 0);
+	}
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([
+			["get", new R(([e, t]) => {
+				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				return this.value.get(e.value) ?? t ?? new z();
+			})],
+			["items", new R(() => this.items())],
+			["keys", new R(() => this.keys())],
+			["values", new R(() => this.values())],
+			["dictsort", new R((e) => {
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
+				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = An(o, s, r.value);
+					return a.value ? -c : c;
+				}));
+			})]
+		]);
+	}
+	items() {
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
+	}
+	keys() {
+		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
+	}
+	values() {
+		return new L(Array.from(this.value.values()));
+	}
+	toString() {
+		return P(this, {}, 0, !1);
+	}
+}, I = class extends F {
+	type = "KeywordArgumentsValue";
+}, xn = class extends k {
+	type = "NamespaceValue";
+	toString() {
+		return P(this, {}, 0, !1);
+	}
+}, L = class extends k {
+	type = "ArrayValue";
+	_builtins;
+	get builtins() {
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
+	}
+	__bool__() {
+		return new N(this.value.length > 0);
+	}
+	toString() {
+		return P(this, {}, 0, !1);
+	}
+}, Sn = class extends L {
+	type = "TupleValue";
+}, R = class extends k {
+	type = "FunctionValue";
+}, z = class extends k {
+	type = "NullValue";
+}, B = class extends k {
+	type = "UndefinedValue";
+};
+function Cn(e) {
+	let t;
+	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	let [n, r] = t;
+	if (!(n instanceof M)) throw Error("namespace keys must be strings");
+	return [n, r];
+}
+var wn = class {
+	constructor(e) {
+		this.parent = e;
+	}
+	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
+		let t = e.slice(), n;
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		let r = /* @__PURE__ */ new Map();
+		if (t.length === 1) {
+			let e = t[0];
+			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			else if (e instanceof L) for (let t of e.value) {
+				let [e, n] = Cn(t);
+				r.set(e.value, n);
+			}
+			else throw Error(`'${e.type}' object is not iterable`);
+		}
+		if (n) for (let [e, t] of n.value) r.set(e, t);
+		return new xn(r);
+	})]]);
+	tests = wn.TESTS;
+	set(e, t) {
+		return this.declareVariable(e, Fn(t));
+	}
+	declareVariable(e, t) {
+		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
+		return this.variables.set(e, t), t;
+	}
+	setVariable(e, t) {
+		return this.variables.set(e, t), t;
+	}
+	resolve(e) {
+		if (this.variables.has(e)) return this;
+		if (this.parent) return this.parent.resolve(e);
+		throw Error(`Unknown variable: ${e}`);
+	}
+	lookupVariable(e) {
+		try {
+			return this.resolve(e).variables.get(e) ?? new B();
+		} catch {
+			return new B();
+		}
+	}
+}, V = wn;
+Tt(V, "TESTS", /* @__PURE__ */ new Map([
+	["boolean", (e) => e.type === "BooleanValue"],
+	["callable", (e) => e instanceof R],
+	["odd", (e) => {
+		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
+		return e.value % 2 != 0;
+	}],
+	["even", (e) => {
+		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
+		return e.value % 2 == 0;
+	}],
+	["false", (e) => e.type === "BooleanValue" && !e.value],
+	["true", (e) => e.type === "BooleanValue" && e.value],
+	["none", (e) => e.type === "NullValue"],
+	["string", (e) => e.type === "StringValue"],
+	["number", (e) => e instanceof A || e instanceof j],
+	["integer", (e) => e instanceof A],
+	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
+	["mapping", (e) => e instanceof F],
+	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
+	["lower", (e) => {
+		let t = e.value;
+		return e.type === "StringValue" && t === t.toLowerCase();
+	}],
+	["upper", (e) => {
+		let t = e.value;
+		return e.type === "StringValue" && t === t.toUpperCase();
+	}],
+	["none", (e) => e.type === "NullValue"],
+	["defined", (e) => e.type !== "UndefinedValue"],
+	["undefined", (e) => e.type === "UndefinedValue"],
+	["equalto", (e, t) => e.value === t.value],
+	["eq", (e, t) => e.value === t.value]
+]));
+function Tn(e) {
+	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
+		throw Error(e);
+	}), e.set("range", ln), e.set("strftime_now", fn), e.set("True", !0), e.set("False", !1), e.set("None", null);
+}
+function En(e) {
+	return e instanceof F || e instanceof xn;
+}
+function Dn(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
+}
+function On(e) {
+	return e instanceof N ? Number(e.value) : e.value;
+}
+function kn(e, t) {
+	let n = t.split("."), r = e;
+	for (let e of n) if (En(r)) r = r.value.get(e) ?? new B();
+	else if (r instanceof L) {
+		let t = parseInt(e, 10);
+		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
+		else return new B();
+	} else return new B();
+	return r;
+}
+function An(e, t, n = !1) {
+	if (e instanceof z && t instanceof z) return 0;
+	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (e instanceof B && t instanceof B) return 0;
+	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (Dn(e) && Dn(t)) {
+		let n = On(e), r = On(t);
+		return n < r ? -1 : +(n > r);
+	}
+	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
+	switch (e.type) {
+		case "StringValue": {
+			let r = e.value, i = t.value;
+			return n || (r = r.toLowerCase(), i = i.toLowerCase()), r < i ? -1 : +(r > i);
+		}
+		default: throw Error(`Cannot compare type: ${e.type}`);
+	}
+}
+function jn(e) {
+	if (e.type === "Identifier") return { name: e.value };
+	let t = e;
+	return {
+		name: t.key.value,
+		defaultValue: t.value
+	};
+}
+function Mn(e) {
+	return e === "kwargs" || e === "varargs";
+}
+function Nn(e, t) {
+	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
+		Mn(e) && n.add(e);
+	}, a = (e) => {
+		if (e.type === "Identifier") i(e.value);
+		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
+	}, o = (e) => {
+		i(jn(e).name);
+	}, s = (e) => {
+		for (let t of e) {
+			let e = jn(t);
+			e.defaultValue && l(e.defaultValue);
+		}
+	}, c = (e) => {
+		e.type === "CallExpression" && l(e.args);
+	}, l = (e) => {
+		if (Array.isArray(e)) for (let t of e) l(t);
+		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
+		else if (e instanceof E) switch (e.type) {
+			case "For": {
+				let t = e;
+				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
+					let e = t.iterable;
+					l(e.lhs), l(t.body), l(t.defaultBlock), l(e.test);
+					return;
+				}
+				l(t.iterable), l(t.body), l(t.defaultBlock);
+				return;
+			}
+			case "Set": {
+				let t = e;
+				a(t.assignee), l(t.value), l(t.body);
+				return;
+			}
+			case "Macro": {
+				let t = e;
+				for (let e of t.args) o(e);
+				s(t.args), l(t.body);
+				return;
+			}
+			case "CallStatement": {
+				let t = e;
+				l(t.call);
+				for (let e of t.callerArgs ?? []) o(e);
+				s(t.callerArgs ?? []), l(t.body);
+				return;
+			}
+			case "FilterStatement": {
+				let t = e;
+				l(t.body), c(t.filter);
+				return;
+			}
+			case "Identifier": {
+				let t = e.value;
+				Mn(t) && !n.has(t) && r.add(t);
+				return;
+			}
+			case "MemberExpression": {
+				let t = e;
+				l(t.object), t.computed && l(t.property);
+				return;
+			}
+			case "FilterExpression": {
+				let t = e;
+				l(t.operand), c(t.filter);
+				return;
+			}
+			case "TestExpression":
+				l(e.operand);
+				return;
+			case "SelectExpression": {
+				let t = e;
+				l(t.test), l(t.lhs);
+				return;
+			}
+			case "KeywordArgumentExpression":
+				l(e.value);
+				return;
+			default: for (let t of Object.values(e)) l(t);
+		}
+	};
+	for (let t of e) o(t);
+	return l(t), r;
+}
+var Pn = class {
+	global;
+	constructor(e) {
+		this.global = e ?? new V();
+	}
+	run(e) {
+		return this.evaluate(e, this.global);
+	}
+	evaluateBinaryExpression(e, t) {
+		let n = this.evaluate(e.left, t);
+		switch (e.operator.value) {
+			case "and": return n.__bool__().value ? this.evaluate(e.right, t) : n;
+			case "or": return n.__bool__().value ? n : this.evaluate(e.right, t);
+		}
+		let r = this.evaluate(e.right, t);
+		switch (e.operator.value) {
+			case "==": return new N(n.value == r.value);
+			case "!=": return new N(n.value != r.value);
+		}
+		if (n instanceof B || r instanceof B) {
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
+			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
+		}
+		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Dn(n) && Dn(r)) {
+			let e = On(n), t = On(r);
+			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
+			let i = e ** t;
+			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
+			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
+		}
+		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
+			let t = n.value, i = r.value;
+			switch (e.operator.value) {
+				case "+":
+				case "-":
+				case "*": {
+					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
+					return n instanceof j || r instanceof j ? new j(a) : new A(a);
+				}
+				case "/": return new j(t / i);
+				case "//": {
+					let e = Math.floor(t / i);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+				}
+				case "%": {
+					let e = t % i;
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+				}
+				case "<": return new N(t < i);
+				case ">": return new N(t > i);
+				case ">=": return new N(t >= i);
+				case "<=": return new N(t <= i);
+			}
+		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
+			case "+": return new L(n.value.concat(r.value));
+		}
+		else if (r instanceof L) {
+			let t = r.value.find((e) => e.value === n.value) !== void 0;
+			switch (e.operator.value) {
+				case "in": return new N(t);
+				case "not in": return new N(!t);
+			}
+		}
+		if (n instanceof M || r instanceof M) switch (e.operator.value) {
+			case "+": return new M(n.value.toString() + r.value.toString());
+		}
+		if (n instanceof M && r instanceof M) switch (e.operator.value) {
+			case "in": return new N(r.value.includes(n.value));
+			case "not in": return new N(!r.value.includes(n.value));
+		}
+		if (n instanceof M && r instanceof F) switch (e.operator.value) {
+			case "in": return new N(r.value.has(n.value));
+			case "not in": return new N(!r.value.has(n.value));
+		}
+		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
+	}
+	evaluateArguments(e, t) {
+		let n = [], r = /* @__PURE__ */ new Map(), i = (e, t) => {
+			if (r.has(e)) throw Error(`Got multiple values for keyword argument '${e}'`);
+			r.set(e, t);
+		};
+		for (let r of e) if (r.type === "SpreadExpression") {
+			let e = r, i = this.evaluate(e.argument, t);
+			if (!(i instanceof L)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
+			for (let e of i.value) n.push(e);
+		} else r.type !== "KeywordArgumentExpression" && r.type !== "KeywordSpreadExpression" && n.push(this.evaluate(r, t));
+		for (let n of e) if (n.type === "KeywordArgumentExpression") {
+			let e = n;
+			i(e.key.value, this.evaluate(e.value, t));
+		} else if (n.type === "KeywordSpreadExpression") {
+			let e = n, r = this.evaluate(e.argument, t);
+			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			for (let [e, t] of r.value) i(e, t);
+		}
+		return [n, r];
+	}
+	applyFilter(e, t, n) {
+		if (t.type === "Identifier") {
+			let r = t;
+			if (r.value === "safe") return e;
+			if (r.value === "tojson") return new M(P(e, {}));
+			if (e instanceof L) switch (r.value) {
+				case "list": return e;
+				case "first": return e.value[0];
+				case "last": return e.value[e.value.length - 1];
+				case "length": return new A(e.value.length);
+				case "reverse": return new L(e.value.slice().reverse());
+				case "sort": return new L(e.value.slice().sort((e, t) => An(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
+				case "unique": {
+					let t = /* @__PURE__ */ new Set(), n = [];
+					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
+					return new L(n);
+				}
+				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
+			}
+			else if (e instanceof M) switch (r.value) {
+				case "length":
+				case "upper":
+				case "lower":
+				case "title":
+				case "capitalize": {
+					let t = e.builtins.get(r.value);
+					if (t instanceof R) return t.value([], n);
+					if (t instanceof A) return t;
+					throw Error(`Unknown StringValue filter: ${r.value}`);
+				}
+				case "trim": return new M(e.value.trim());
+				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "join":
+				case "string": return e;
+				case "int": {
+					let t = parseInt(e.value, 10);
+					return new A(isNaN(t) ? 0 : t);
+				}
+				case "float": {
+					let t = parseFloat(e.value);
+					return new j(isNaN(t) ? 0 : t);
+				}
+				default: throw Error(`Unknown StringValue filter: ${r.value}`);
+			}
+			else if (e instanceof A || e instanceof j) switch (r.value) {
+				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
+				case "int": return new A(Math.floor(e.value));
+				case "float": return new j(e.value);
+				case "string": return new M(e.toString());
+				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
+			}
+			else if (e instanceof F) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
+				case "length": return new A(e.value.size);
+				default: {
+					let t = e.builtins.get(r.value);
+					if (t) return t instanceof R ? t.value([], n) : t;
+					throw Error(`Unknown ObjectValue filter: ${r.value}`);
+				}
+			}
+			else if (e instanceof N) switch (r.value) {
+				case "bool": return new N(e.value);
+				case "int": return new A(+!!e.value);
+				case "float": return new j(+!!e.value);
+				case "string": return new M(e.value ? "true" : "false");
+				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
+			}
+			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
+		}
+		if (t.type === "CallExpression") {
+			let r = t;
+			if (r.callee.type !== "Identifier") throw Error(`Unknown filter: ${r.callee.type}`);
+			let i = r.callee.value;
+			if (i === "tojson") {
+				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
+				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				let s = t.get("separators") ?? new z(), c = null;
+				if (s instanceof L || s instanceof Sn) {
+					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
+					let [e, t] = s.value;
+					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
+					c = [e.value, t.value];
+				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
+				return new M(P(e, {
+					indent: i.value,
+					ensureAscii: a.value,
+					sortKeys: o.value,
+					separators: c
+				}));
+			}
+			if (i === "join") {
+				let t;
+				if (e instanceof M) t = Array.from(e.value);
+				else if (e instanceof L) t = e.value.map((e) => e.value);
+				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
+				if (!(s instanceof M)) throw Error("separator must be a string");
+				return new M(t.join(s.value));
+			}
+			if (i === "int" || i === "float") {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
+				if (e instanceof M) {
+					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
+					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
+				}
+				if (e instanceof A || e instanceof j) return e;
+				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
+				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+			}
+			if (i === "default") {
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				return e instanceof B || o.value && !e.__bool__().value ? a : e;
+			}
+			if (e instanceof L) {
+				switch (i) {
+					case "sort": {
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
+						if (!(a instanceof N)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
+						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let s = t.at(2) ?? i.get("attribute") ?? new z();
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : kn(e, s instanceof A ? String(s.value) : s.value);
+						return new L(e.value.slice().sort((e, t) => {
+							let n = An(c(e), c(t), o.value);
+							return a.value ? -n : n;
+						}));
+					}
+					case "selectattr":
+					case "rejectattr": {
+						let t = i === "selectattr";
+						if (e.value.some((e) => !En(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
+						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
+						if (o) {
+							let e = n.tests.get(o.value);
+							if (!e) throw Error(`Unknown test: ${o.value}`);
+							c = e;
+						} else c = (...e) => e[0].__bool__().value;
+						return new L(e.value.filter((e) => {
+							let n = e.value.get(a.value), r = n ? c(n, s) : !1;
+							return t ? r : !r;
+						}));
+					}
+					case "map": {
+						let [, t] = this.evaluateArguments(r.args, n);
+						if (t.has("attribute")) {
+							let n = t.get("attribute");
+							if (!(n instanceof M)) throw Error("attribute must be a string");
+							let r = t.get("default");
+							return new L(e.value.map((e) => {
+								if (!En(e)) throw Error("items in map must be an object");
+								let t = kn(e, n.value);
+								return t instanceof B ? r ?? new B() : t;
+							}));
+						}
+						throw Error("`map` expressions without `attribute` set are not currently supported.");
+					}
+				}
+				throw Error(`Unknown ArrayValue filter: ${i}`);
+			}
+			if (e instanceof M) {
+				switch (i) {
+					case "indent": {
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
+						if (!(a instanceof A)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+					}
+					case "replace": {
+						let t = e.builtins.get("replace");
+						if (!(t instanceof R)) throw Error("replace filter not available");
+						let [i, a] = this.evaluateArguments(r.args, n);
+						return t.value([...i, new I(a)], n);
+					}
+				}
+				throw Error(`Unknown StringValue filter: ${i}`);
+			}
+			if (e instanceof F) {
+				let t = e.builtins.get(i);
+				if (t && t instanceof R) {
+					let [e, i] = this.evaluateArguments(r.args, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
+				}
+				throw Error(`Unknown ObjectValue filter: ${i}`);
+			}
+			throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
+		}
+		throw Error(`Unknown filter: ${t.type}`);
+	}
+	evaluateFilterExpression(e, t) {
+		let n = this.evaluate(e.operand, t);
+		return this.applyFilter(n, e.filter, t);
+	}
+	evaluateTestExpression(e, t) {
+		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
+		if (!r) throw Error(`Unknown test: ${e.test.value}`);
+		let i = r(n);
+		return new N(e.negate ? !i : i);
+	}
+	evaluateSelectExpression(e, t) {
+		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
+	}
+	evaluateUnaryExpression(e, t) {
+		let n = this.evaluate(e.argument, t);
+		switch (e.operator.value) {
+			case "not": return new N(!n.__bool__().value);
+			case "+":
+			case "-": {
+				let t = e.operator.value === "-" ? -1 : 1;
+				if (n instanceof A || n instanceof j || n instanceof N) {
+					let e = t * (n instanceof N ? +!!n.value : n.value);
+					return n instanceof j ? new j(e) : new A(e);
+				}
+				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
+			}
+			default: throw SyntaxError(`Unknown operator: ${e.operator.value}`);
+		}
+	}
+	evaluateTernaryExpression(e, t) {
+		return this.evaluate(e.condition, t).__bool__().value ? this.evaluate(e.trueExpr, t) : this.evaluate(e.falseExpr, t);
+	}
+	evalProgram(e, t) {
+		return this.evaluateBlock(e.body, t);
+	}
+	evaluateBlock(e, t) {
+		let n = "";
+		for (let r of e) {
+			let e = this.evaluate(r, t);
+			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
+		}
+		return new M(n);
+	}
+	evaluateIdentifier(e, t) {
+		return t.lookupVariable(e.value);
+	}
+	evaluateCallExpression(e, t) {
+		let [n, r] = this.evaluateArguments(e.args, t);
+		r.size > 0 && n.push(new I(r));
+		let i = this.evaluate(e.callee, t);
+		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
+		return i.value(n, t);
+	}
+	evaluateSliceExpression(e, t, n) {
+		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
+		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(un(e.value, r.value, i.value, a.value)) : new M(un(Array.from(e.value), r.value, i.value, a.value).join(""));
+	}
+	evaluateMemberExpression(e, t) {
+		let n = this.evaluate(e.object, t), r;
+		if (e.computed) {
+			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
+			r = this.evaluate(e.property, t);
+		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
+		let i;
+		if (En(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
+					let e = n.value.at(r.value);
+					i = e === void 0 ? void 0 : new M(e);
+				} else i = n.value.at(r.value);
+			} else if (r instanceof M) i = n.builtins.get(r.value);
+			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
+		} else {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.builtins.get(r.value);
+		}
+		return i instanceof k ? i : new B();
+	}
+	evaluateSet(e, t) {
+		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
+		if (e.assignee.type === "Identifier") {
+			let r = e.assignee.value;
+			t.setVariable(r, n);
+		} else if (e.assignee.type === "TupleLiteral") {
+			let r = e.assignee;
+			if (!(n instanceof L)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
+			let i = n.value;
+			if (i.length !== r.value.length) throw Error(`Too ${r.value.length > i.length ? "few" : "many"} items to unpack in set`);
+			for (let e = 0; e < r.value.length; ++e) {
+				let n = r.value[e];
+				if (n.type !== "Identifier") throw Error(`Cannot unpack to non-identifier in set: ${n.type}`);
+				t.setVariable(n.value, i[e]);
+			}
+		} else if (e.assignee.type === "MemberExpression") {
+			let r = e.assignee, i = this.evaluate(r.object, t);
+			if (!(i instanceof xn)) throw Error("cannot assign attribute on non-namespace object");
+			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
+			i.value.set(r.property.value, n);
+		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
+		return new z();
+	}
+	evaluateIf(e, t) {
+		let n = this.evaluate(e.test, t);
+		return this.evaluateBlock(n.__bool__().value ? e.body : e.alternate, t);
+	}
+	evaluateFor(e, t) {
+		let n = new V(t), r, i;
+		if (e.iterable.type === "SelectExpression") {
+			let t = e.iterable;
+			i = this.evaluate(t.lhs, n), r = t.test;
+		} else i = this.evaluate(e.iterable, n);
+		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof F && (i = i.keys());
+		let a = [], o = [];
+		for (let t = 0; t < i.value.length; ++t) {
+			let s = new V(n), c = i.value[t], l;
+			if (e.loopvar.type === "Identifier") l = (t) => t.setVariable(e.loopvar.value, c);
+			else if (e.loopvar.type === "TupleLiteral") {
+				let t = e.loopvar;
+				if (c.type !== "ArrayValue") throw Error(`Cannot unpack non-iterable type: ${c.type}`);
+				let n = c;
+				if (t.value.length !== n.value.length) throw Error(`Too ${t.value.length > n.value.length ? "few" : "many"} items to unpack`);
+				l = (e) => {
+					for (let r = 0; r < t.value.length; ++r) {
+						if (t.value[r].type !== "Identifier") throw Error(`Cannot unpack non-identifier type: ${t.value[r].type}`);
+						e.setVariable(t.value[r].value, n.value[r]);
+					}
+				};
+			} else throw Error(`Invalid loop variable(s): ${e.loopvar.type}`);
+			r && (l(s), !this.evaluate(r, s).__bool__().value) || (a.push(c), o.push(l));
+		}
+		let s = "", c = !0;
+		for (let t = 0; t < a.length; ++t) {
+			let r = /* @__PURE__ */ new Map([
+				["index", new A(t + 1)],
+				["index0", new A(t)],
+				["revindex", new A(a.length - t)],
+				["revindex0", new A(a.length - t - 1)],
+				["first", new N(t === 0)],
+				["last", new N(t === a.length - 1)],
+				["length", new A(a.length)],
+				["previtem", t > 0 ? a[t - 1] : new B()],
+				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
+			]);
+			n.setVariable("loop", new F(r)), o[t](n);
+			try {
+				let t = this.evaluateBlock(e.body, n);
+				s += t.value;
+			} catch (e) {
+				if (e instanceof _n) continue;
+				if (e instanceof gn) break;
+				throw e;
+			}
+			c = !1;
+		}
+		if (c) {
+			let t = this.evaluateBlock(e.defaultBlock, n);
+			s += t.value;
+		}
+		return new M(s);
+	}
+	bindMacroArguments(e, t, n, r, i) {
+		let a = r.slice(), o = /* @__PURE__ */ new Map();
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
+		let s = [];
+		for (let e = 0; e < t.length; ++e) {
+			let { name: n, defaultValue: r } = jn(t[e]), c = a[e];
+			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
+		}
+		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
+		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
+		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
+		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
+		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
+	}
+	evaluateMacro(e, t) {
+		let n = Nn(e.args, e.body);
+		return t.setVariable(e.name.value, new R((t, r) => {
+			let i = new V(r);
+			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
+		})), new z();
+	}
+	evaluateCallStatement(e, t) {
+		let n = e.callerArgs ?? [], r = Nn(n, e.body), i = new R((i) => {
+			let a = new V(t);
+			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
+		}), [a, o] = this.evaluateArguments(e.call.args, t);
+		a.push(new I(o));
+		let s = this.evaluate(e.call.callee, t);
+		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
+		let c = new V(t);
+		return c.setVariable("caller", i), s.value(a, c);
+	}
+	evaluateFilterStatement(e, t) {
+		let n = this.evaluateBlock(e.body, t);
+		return this.applyFilter(n, e.filter, t);
+	}
+	evaluate(e, t) {
+		if (!e) return new B();
+		switch (e.type) {
+			case "Program": return this.evalProgram(e, t);
+			case "Set": return this.evaluateSet(e, t);
+			case "If": return this.evaluateIf(e, t);
+			case "For": return this.evaluateFor(e, t);
+			case "Macro": return this.evaluateMacro(e, t);
+			case "CallStatement": return this.evaluateCallStatement(e, t);
+			case "Break": throw new gn();
+			case "Continue": throw new _n();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
+			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Sn(e.value.map((e) => this.evaluate(e, t)));
+			case "ObjectLiteral": {
+				let n = /* @__PURE__ */ new Map();
+				for (let [r, i] of e.value) {
+					let e = this.evaluate(r, t);
+					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
+					n.set(e.value, this.evaluate(i, t));
+				}
+				return new F(n);
+			}
+			case "Identifier": return this.evaluateIdentifier(e, t);
+			case "CallExpression": return this.evaluateCallExpression(e, t);
+			case "MemberExpression": return this.evaluateMemberExpression(e, t);
+			case "UnaryExpression": return this.evaluateUnaryExpression(e, t);
+			case "BinaryExpression": return this.evaluateBinaryExpression(e, t);
+			case "FilterExpression": return this.evaluateFilterExpression(e, t);
+			case "FilterStatement": return this.evaluateFilterStatement(e, t);
+			case "TestExpression": return this.evaluateTestExpression(e, t);
+			case "SelectExpression": return this.evaluateSelectExpression(e, t);
+			case "Ternary": return this.evaluateTernaryExpression(e, t);
+			case "Comment": return new z();
+			default: throw SyntaxError(`Unknown node type: ${e.type}`);
+		}
+	}
+};
+function Fn(e) {
+	switch (typeof e) {
+		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
+		case "string": return new M(e);
+		case "boolean": return new N(e);
+		case "undefined": return new B();
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Fn)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Fn(t)])));
+		case "function": return new R((t, n) => Fn(e(...t.map((e) => e.value)) ?? null));
+		default: throw Error(`Cannot convert to runtime value: ${e}`);
+	}
+}
+var H = "\n", In = "{%- ", Ln = " -%}", U = Object.freeze({
+	CONDITIONAL: 0,
+	LOGICAL_OR: 1,
+	LOGICAL_AND: 2,
+	LOGICAL_NOT: 3,
+	COMPARISON: 4,
+	ADDITIVE: 5,
+	MULTIPLICATIVE: 6,
+	EXPONENTIATION: 7,
+	TEST: 8,
+	FILTER: 9,
+	UNARY_SIGN: 10,
+	ATOM: 11
+});
+function Rn(e) {
+	switch (e.operator.type) {
+		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
+		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
+		case "AdditiveBinaryOperator": return U.ADDITIVE;
+		case "ComparisonBinaryOperator": return U.COMPARISON;
+		case "Identifier": return e.operator.value === "and" ? U.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? U.COMPARISON : U.LOGICAL_OR;
+	}
+	return U.LOGICAL_OR;
+}
+function zn(e) {
+	switch (e.type) {
+		case "SelectExpression":
+		case "Ternary": return U.CONDITIONAL;
+		case "BinaryExpression": return Rn(e);
+		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
+		case "TestExpression": return U.TEST;
+		case "FilterExpression": return U.FILTER;
+		default: return U.ATOM;
+	}
+}
+function W(e, t) {
+	let n = q(e);
+	return zn(e) < t ? `(${n})` : n;
+}
+function Bn(e, t = "	") {
+	let n = typeof t == "number" ? " ".repeat(t) : t;
+	return K(e.body, 0, n).replace(/\n$/, "");
+}
+function G(...e) {
+	return In + e.join(" ") + Ln;
+}
+function K(e, t, n) {
+	return e.map((e) => Hn(e, t, n)).join(H);
+}
+function Vn(e) {
+	return e.map((e) => q(e)).join(", ");
+}
+function Hn(e, t, n) {
+	let r = n.repeat(t);
+	switch (e.type) {
+		case "Program": return K(e.body, t, n);
+		case "If": return Un(e, t, n);
+		case "For": return Wn(e, t, n);
+		case "Set": return Gn(e, t, n);
+		case "Macro": return Kn(e, t, n);
+		case "Break": return r + G("break");
+		case "Continue": return r + G("continue");
+		case "CallStatement": return qn(e, t, n);
+		case "FilterStatement": return Jn(e, t, n);
+		case "Comment": return r + "{# " + e.value + " #}";
+		default: return r + "{{- " + q(e) + " -}}";
+	}
+}
+function Un(e, t, n) {
+	let r = n.repeat(t), i = [], a = e;
+	for (; a && (i.push({
+		test: a.test,
+		body: a.body
+	}), a.alternate.length === 1 && a.alternate[0].type === "If");) a = a.alternate[0];
+	let o = r + G("if", q(i[0].test)) + H + K(i[0].body, t + 1, n);
+	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
+	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
+}
+function Wn(e, t, n) {
+	let r = n.repeat(t), i = "";
+	if (e.iterable.type === "SelectExpression") {
+		let t = e.iterable;
+		i = `${q(t.lhs)} if ${q(t.test)}`;
+	} else i = q(e.iterable);
+	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
+	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
+}
+function Gn(e, t, n) {
+	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
+	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
+}
+function Kn(e, t, n) {
+	let r = n.repeat(t), i = Vn(e.args);
+	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
+}
+function qn(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Vn(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
+}
+function Jn(e, t, n) {
+	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
+	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
+}
+function q(e) {
+	switch (e.type) {
+		case "SpreadExpression": return `*${q(e.argument)}`;
+		case "KeywordSpreadExpression": return `**${q(e.argument)}`;
+		case "Identifier": return e.value;
+		case "IntegerLiteral": return `${e.value}`;
+		case "FloatLiteral": {
+			let t = e.value;
+			return Object.is(t, -0) ? "-0.0" : t % 1 == 0 ? t.toFixed(1) : t.toString();
+		}
+		case "StringLiteral": return JSON.stringify(e.value);
+		case "BinaryExpression": {
+			let t = e, n = Rn(t), r = W(t.left, n), i = W(t.right, n + 1);
+			return `${r} ${t.operator.value} ${i}`;
+		}
+		case "UnaryExpression": {
+			let t = e, n = t.argument.type === "UnaryExpression" ? zn(t) : U.ATOM;
+			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
+		}
+		case "CallExpression": {
+			let t = e, n = Vn(t.args);
+			return `${q(t.callee)}(${n})`;
+		}
+		case "MemberExpression": {
+			let t = e, n = W(t.object, U.ATOM), r = q(t.property);
+			return !t.computed && t.property.type !== "Identifier" && t.property.type !== "IntegerLiteral" && (r = `(${r})`), t.computed ? `${n}[${r}]` : `${n}.${r}`;
+		}
+		case "FilterExpression": {
+			let t = e, n = W(t.operand, U.FILTER);
+			return t.filter.type === "CallExpression" ? `${n} | ${q(t.filter)}` : `${n} | ${t.filter.value}`;
+		}
+		case "SelectExpression": {
+			let t = e;
+			return `${W(t.lhs, U.LOGICAL_OR)} if ${W(t.test, U.LOGICAL_OR)}`;
+		}
+		case "TestExpression": {
+			let t = e;
+			return `${W(t.operand, U.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
+		}
+		case "ArrayLiteral":
+		case "TupleLiteral": {
+			let t = Vn(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			return `${n[0]}${t}${n[1]}`;
+		}
+		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
+		case "SliceExpression": {
+			let t = e;
+			return `${t.start ? q(t.start) : ""}:${t.stop ? q(t.stop) : ""}${t.step ? `:${q(t.step)}` : ""}`;
+		}
+		case "KeywordArgumentExpression": {
+			let t = e;
+			return `${t.key.value}=${q(t.value)}`;
+		}
+		case "Ternary": {
+			let t = e;
+			return `${W(t.trueExpr, U.LOGICAL_OR)} if ${W(t.condition, U.LOGICAL_OR)} else ${W(t.falseExpr, U.CONDITIONAL)}`;
+		}
+		default: throw Error(`Unknown expression type: ${e.type}`);
+	}
+}
+var Yn = class {
+	parsed;
+	constructor(e) {
+		let t = jt(e, {
+			lstrip_blocks: !0,
+			trim_blocks: !0
+		});
+		this.parsed = cn(t);
+	}
+	render(e) {
+		let t = new V();
+		if (Tn(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Pn(t).run(this.parsed).value;
+	}
+	format(e) {
+		return Bn(this.parsed, e?.indent || "	");
+	}
+}, Xn = class {
+	#e = {
+		next: /* @__PURE__ */ new Map(),
+		isEnd: !1
+	};
+	constructor(e) {
+		for (let t of e) {
+			if (t === "") continue;
+			let e = this.#e;
+			for (let n of t.split("")) {
+				let t = e.next.get(n);
+				t === void 0 && e.next.set(n, t = {
+					next: /* @__PURE__ */ new Map(),
+					isEnd: !1
+				}), e = t;
+			}
+			e.isEnd = !0;
+		}
+	}
+	search(e, t = 0) {
+		for (let n = t; n < e.length; n++) {
+			let t = -1, r = this.#e;
+			for (let i = n; r !== void 0; i++) r.isEnd && (t = i), r = r.next.get(e[i] ?? "");
+			if (t >= 0) return {
+				begin: n,
+				end: t,
+				word: e.slice(n, t)
+			};
+		}
+	}
+	*matches(e) {
+		for (let t = this.search(e); t !== void 0; t = this.search(e, t.end)) yield t;
+	}
+	continues(e) {
+		let t = this.#e;
+		for (let n of e.split("")) t = t?.next.get(n);
+		return (t?.next.size ?? 0) > 0;
+	}
+}, Zn = /* @__PURE__ */ new Set(["role", "type"]), Qn = /^\w{1,64}$/, $n = 1e3, er = (e) => e.split("").reverse().join(""), tr = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	constructor(e, t) {
+		let n = [...e].filter(({ length: e }) => e > 1);
+		this.#e = new Xn(n), this.#t = new Xn(n.map(er)), this.#n = new Xn(t), this.#r = Math.min($n, Math.max(0, ...n.map(({ length: e }) => e)));
+	}
+	mark(e, t) {
+		if (typeof e == "string") return this.#i(e, t, !0);
+		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
+		if (typeof e != "object" || !e) return e;
+		let n = Object.entries(e).map(([e, n]) => {
+			let r = Zn.has(e) && typeof n == "string" && Qn.test(n);
+			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
+		});
+		return Object.fromEntries(n);
+	}
+	#i(e, t, n) {
+		let r = [...this.#e.matches(e)], i = [
+			...r.map(({ end: e, word: n }) => [e, t.around(n)[1]]),
+			...(n ? this.#a(e) : []).filter((e) => !r.some(({ begin: t, end: n }) => t < e && e < n)).map((e) => [e, t.inside]),
+			...r.map(({ begin: e, word: n }) => [e, t.around(n)[0]])
+		];
+		i.sort((e, t) => e[0] - t[0]);
+		let a = "", o = 0;
+		for (let [t, n] of i) a += e.slice(o, t) + n, o = t;
+		return a + e.slice(o);
+	}
+	#a(e) {
+		let t = /* @__PURE__ */ new Set(), n = [
+			0,
+			...[...this.#n.matches(e)].flatMap(({ begin: e, end: t }) => [e, t]),
+			e.length
+		];
+		for (let r = 0; r < n.length; r += 2) {
+			let i = n[r], a = e.slice(i, n[r + 1]);
+			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
+				let n = a.slice(Math.max(0, e - this.#r), e);
+				for (let r of nr(n, this.#e)) t.add(i + e - r + 1);
+			}
+			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
+				let n = er(a.slice(e, e + this.#r));
+				for (let r of nr(n, this.#t)) t.add(i + e + r - 1);
+			}
+		}
+		return [...t];
+	}
+};
+function nr(e, t) {
+	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
+}
+// src/text/markers.ts
+var rr = [57344, 63744], ir = /(?<=u)[ef][0-9a-f]{3}/g, ar = class {
+	inside;
+	#e = /* @__PURE__ */ new Set();
+	#t = /* @__PURE__ */ new Map();
+	#n = rr[0];
+	constructor(e) {
+		for (let t of e) {
+			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
+			for (let [e] of t.matchAll(ir)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+		}
+		this.inside = this.#i();
+	}
+	around(e) {
+		let t = this.#t.get(e);
+		return t === void 0 && this.#t.set(e, t = [this.#i(), this.#i()]), t;
+	}
+	unmark(e) {
+		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
+		return {
+			text: t,
+			literal: or(n.map(([e, n]) => {
+				let a = r.get(n), o = i.get(n);
+				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
+			}))
+		};
+	}
+	#r(e) {
+		let t = [this.inside, ...[...this.#t.values()].flat()], n = t.map((e) => e.charCodeAt(0).toString(16)), r = RegExp(`[${t.join("")}]|(\\\\+)u(${n.join("|")})`, "g"), i = [], a = "", o = 0;
+		for (let t of e.matchAll(r)) {
+			let n = t[1]?.length ?? 0;
+			a += e.slice(o, t.index + n - (n & -n)), o = t.index + t[0].length, i.push([a.length, t[2] ? String.fromCharCode(parseInt(t[2], 16)) : t[0]]);
+		}
+		return {
+			plain: a + e.slice(o),
+			found: i
+		};
+	}
+	#i() {
+		for (; this.#n < rr[1];) {
+			let e = String.fromCharCode(this.#n++);
+			if (!this.#e.has(e)) return e;
+		}
+		throw new e("usage", "The messages hold nearly every private-use character there is.");
+	}
+};
+function or(e) {
+	let t = [];
+	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
+		let e = t.at(-1);
+		e && (n < e[1] || n === r && n === e[1]) ? e[1] = Math.max(e[1], r) : e && e[0] === n && e[1] === r || t.push([n, r]);
+	}
+	return t;
+}
+// src/text/template.ts
+var sr = 1e5, cr = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, lr = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ur = 3, dr = /[^\p{L}\p{N}_\s]/u, fr = ["<think>", "</think>"], pr = [
+	"<|im_end|>",
+	"<|eot_id|>",
+	"<|eom_id|>",
+	"<end_of_turn>",
+	"<start_function_response>",
+	"<|tool_response>",
+	"<turn|>",
+	"<|end|>",
+	"<|end_of_text|>",
+	"<|endoftext|>",
+	"<|END_OF_TURN_TOKEN|>",
+	"<|end_of_turn|>",
+	"<｜end▁of▁sentence｜>",
+	"</s>"
+], mr = class {
+	source;
+	endIds;
+	#e;
+	#t;
+	#n;
+	constructor(e, t) {
+		if (e.length > sr) throw yr(`It is ${e.length} characters long; ${sr} are accepted.`);
+		this.source = e, this.#e = vr(() => new Yn(e)), this.#t = new tr(t.control.keys(), hr(e)), this.endIds = pr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		let { special: n, additional_special: r } = t.spec.meta;
+		this.#n = {
+			bos_token: "",
+			eos_token: "",
+			additional_special_tokens: r,
+			...n
+		};
+	}
+	render(t, n = {}, r = !0) {
+		let i = t.find(({ role: e }) => typeof e != "string" || !cr.test(e));
+		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
+		let a = {
+			tools: null,
+			...n,
+			messages: t
+		}, o = new ar([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+			...this.#n,
+			...s,
+			add_generation_prompt: r
+		};
+		return o.unmark(vr(() => this.#e.render(c)));
+	}
+};
+function hr(e) {
+	let t = Array.from(e.matchAll(lr), ([, e, t]) => _r(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...fr, ...t.filter((e) => e.length >= ur && dr.test(e))]);
+}
+var gr = {
+	n: "\n",
+	t: "	",
+	r: "\r"
+}, _r = (e) => e.replace(/\\(.)/gs, (e, t) => gr[t] ?? t);
+function vr(e) {
+	try {
+		return e();
+	} catch (e) {
+		throw yr(e instanceof Error ? e.message : String(e));
+	}
+}
+var yr = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), br = "tokenizer.json", xr = "tokenizer_meta.json", Sr = 2;
+function Cr(e, t) {
+	let n = {
+		json: wr(e, br),
+		meta: wr(t, xr)
+	};
+	if (n.meta.version !== Sr) throw Tr(xr, `Its version is ${n.meta.version}, this package reads ${Sr}.`);
+	if (typeof n.json.model?.vocab != "object") throw Tr(br, "It has no vocabulary.");
+	return n;
+}
+function wr(e, t) {
+	try {
+		return JSON.parse(e);
+	} catch (e) {
+		throw Tr(t, String(e));
+	}
+}
+var Tr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+	why: n,
+	hint: "Compile the model again with --force."
+}), Er = 64, Dr = 4096, Or = class {
+	#e;
+	#t = "";
+	found;
+	constructor(t) {
+		if (t.length > Er || t.some(({ length: e }) => e === 0 || e > Dr)) throw new e("usage", `Up to ${Er} stop strings of 1 to ${Dr} characters are possible.`);
+		this.#e = t;
+	}
+	push(e) {
+		if (this.found !== void 0) return "";
+		if (this.#e.length === 0) return e;
+		this.#t += e;
+		let t = this.#t.length - this.#a(), n = this.#r();
+		return n === void 0 || t < n.at ? this.#i(t) : this.#n(n);
+	}
+	finish() {
+		let e = this.found === void 0 ? this.#r() : void 0;
+		return e === void 0 ? this.#i(this.#t.length) : this.#n(e);
+	}
+	#n({ at: e, stop: t }) {
+		let n = this.#i(e);
+		return this.found = t, this.#t = "", n;
+	}
+	#r() {
+		return this.#e.map((e) => ({
+			at: this.#t.indexOf(e),
+			stop: e
+		})).filter(({ at: e }) => e >= 0).sort((e, t) => e.at - t.at || e.stop.length - t.stop.length)[0];
+	}
+	#i(e) {
+		let t = this.#t.slice(0, e);
+		return this.#t = this.#t.slice(e), t;
+	}
+	#a() {
+		let e = Math.max(...this.#e.map(({ length: e }) => e)) - 1;
+		for (let t = Math.min(this.#t.length, e); t > 0; t--) {
+			let e = this.#t.slice(-t);
+			if (this.#e.some((n) => n.length > t && n.startsWith(e))) return t;
+		}
+		return 0;
+	}
+}, kr = class {
+	#e;
+	#t;
+	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
+	#r = [];
+	#i = "";
+	#a;
+	#o;
+	constructor(e, { keep: t = /* @__PURE__ */ new Set(), continues: n = !1 } = {}) {
+		this.#e = e, this.#t = t, this.#a = !n, this.#o = n ? 0 : e.stripSpaces;
+	}
+	push(e) {
+		if (this.#e.isHidden(e) && !this.#t.has(e)) return "";
+		let t = this.#e.bytesOf(e, this.#a);
+		return this.#a = !1, t === void 0 ? (this.#r.push(e), this.#c(this.#e.decodeAll(this.#r).replace(/\uFFFD+$/, ""))) : this.#s(this.#n.decode(t, { stream: !0 }));
+	}
+	finish() {
+		return this.#r.length > 0 ? this.#c(this.#e.decodeAll(this.#r)) : this.#s(this.#n.decode());
+	}
+	#s(e) {
+		let t = 0;
+		for (; this.#o > 0 && t < e.length;) e[t] === " " ? (t++, this.#o--) : this.#o = 0;
+		return e.slice(t);
+	}
+	#c(e) {
+		if (!e.startsWith(this.#i)) return "";
+		let t = e.slice(this.#i.length);
+		return this.#i = e, t;
+	}
+};
+// src/text/around.ts
+function Ar({ json: e, meta: t }, n) {
+	return t.added_by_json ? jr(e.post_processor ?? null, n) : {
+		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
+		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
+	};
+}
+function jr(e, t) {
+	if (e?.type === "Sequence") {
+		let n = e.processors.map((e) => jr(e, t));
+		return {
+			before: n.flatMap(({ before: e }) => e),
+			after: n.flatMap(({ after: e }) => e)
+		};
+	}
+	if (e?.type === "BertProcessing" || e?.type === "RobertaProcessing") return {
+		before: [e.cls[1]],
+		after: [e.sep[1]]
+	};
+	if (e?.type !== "TemplateProcessing") return {
+		before: [],
+		after: []
+	};
+	let n = e.single, r = e.special_tokens ?? {}, i = n.findIndex(({ Sequence: e }) => e !== void 0), a = (e) => e.flatMap(({ SpecialToken: e }) => {
+		let n = e?.id ?? "";
+		return r[n]?.ids ?? [t(n) ?? []].flat();
+	});
+	return {
+		before: a(n.slice(0, Math.max(i, 0))),
+		after: a(n.slice(i + 1))
+	};
+}
+var Mr = class {
+	constructor(e) {
+		this.trie = this._build_trie(e);
+	}
+	_build_trie(e) {
+		let t = /* @__PURE__ */ Object.create(null);
+		for (let n of e) {
+			let e = t;
+			for (let t = 0; t < n.length; ++t) {
+				let r = n[t];
+				e = e[r] ??= /* @__PURE__ */ Object.create(null);
+			}
+			e.end = n;
+		}
+		return t;
+	}
+	split(e) {
+		let t = [], n = e.length, r = 0, i = 0;
+		for (; i < n;) {
+			let a = this.trie, o = null, s = i;
+			for (; s < n && (a = a[e[s]]);) a.end && (o = a.end), ++s;
+			o ? (i > r && t.push(e.slice(r, i)), t.push(o), i += o.length, r = i) : ++i;
+		}
+		return r < n && t.push(e.slice(r)), t;
+	}
+}, Nr = class {
+	constructor(e) {
+		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
+	}
+}, Pr = (e, t) => {
+	try {
+		return new RegExp(e, t);
+	} catch (n) {
+		if (!(n instanceof SyntaxError)) throw n;
+		let r = /* @__PURE__ */ new Map(), i = e.replace(/(\\[pP])\{([^}=]+)\}/g, (t, n, i, a) => {
+			let o = 0;
+			for (let t = a - 1; t >= 0 && e[t] === "\\"; --t) ++o;
+			if (o % 2 == 1) return t;
+			let s = r.get(i);
+			if (s === void 0) {
+				try {
+					RegExp(`\\p{${i}}`, "u"), s = i;
+				} catch {
+					s = `Script=${i}`;
+				}
+				r.set(i, s);
+			}
+			return `${n}{${s}}`;
+		});
+		if (i === e) throw n;
+		try {
+			return new RegExp(i, t);
+		} catch {
+			throw n;
+		}
+	}
+}, Fr = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Ir = (e, t = !0) => {
+	if (e.Regex !== void 0) return Pr(vi(si(e.Regex)), "gu");
+	if (e.String !== void 0) {
+		let n = yi(e.String);
+		return new RegExp(t ? n : `(${n})`, "gu");
+	}
+	return console.warn("Unknown pattern type:", e), null;
+}, Lr = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Rr = `${Lr}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Rr}]`, zr = `[^${Rr}]`, Br = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Vr = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Hr = "(?:(?<![\\s\\S])|(?<=\\n))", Ur = "(?:(?=\\n)|(?![\\s\\S]))", Wr = "0-9A-Fa-f", Gr = /* @__PURE__ */ new Map([
+	["A", "(?<![\\s\\S])"],
+	["z", "(?![\\s\\S])"],
+	["Z", "(?=\\n?(?![\\s\\S]))"],
+	["h", `[${Wr}]`],
+	["H", `[^${Wr}]`],
+	["w", J],
+	["W", zr],
+	["d", "\\p{Nd}"],
+	["D", "\\P{Nd}"],
+	["s", "\\p{White_Space}"],
+	["S", "\\P{White_Space}"],
+	["b", Br],
+	["B", Vr],
+	["a", "\\x07"],
+	["e", "\\x1B"]
+]), Kr = /* @__PURE__ */ new Map([
+	["h", Wr],
+	["w", Lr],
+	["d", "\\p{Nd}"],
+	["D", "\\P{Nd}"],
+	["s", "\\p{White_Space}"],
+	["S", "\\P{White_Space}"],
+	["a", "\\x07"],
+	["e", "\\x1B"]
+]), qr = /* @__PURE__ */ new Map([["W", `[^${Lr}]`], ["H", `[^${Wr}]`]]), Jr = /* @__PURE__ */ new Map([
+	["\n", "\\n"],
+	["\r", "\\r"],
+	["	", "\\t"],
+	["\f", "\\f"],
+	["\v", "\\v"]
+]), Yr = /* @__PURE__ */ new Map([
+	["alpha", "\\p{Alphabetic}"],
+	["alnum", "\\p{Alphabetic}\\p{Nd}"],
+	["digit", "\\p{Nd}"],
+	["lower", "\\p{Lowercase}"],
+	["upper", "\\p{Uppercase}"],
+	["space", "\\p{White_Space}"],
+	["blank", "\\t\\p{Zs}"],
+	["punct", "\\p{P}\\p{S}"],
+	["cntrl", "\\p{Cc}"],
+	["word", Lr],
+	["xdigit", Wr]
+]), Xr = "^$\\.*+?()[]{}|/", Zr = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Qr = /^\\([pPxu])\{([^}]*)\}/, $r = /^\{(\d+(?:,\d*)?|,\d+)\}/, ei = /^\[:(\^?)(\p{Alphabetic}+):\]/u, ti = /^\[:\^:\]/, ni = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ri = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, ii = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", ai = (e, t) => String.fromCodePoint(e.codePointAt(t)), oi = (e) => {
+	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
+	let t = Number.parseInt(e, 16);
+	if (t > 127) return null;
+	let n = String.fromCharCode(t);
+	return ii(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, si = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ci = "[\\s\\S]", li = 256, ui = () => ({
+	fragment: "",
+	alternatives: [],
+	tail: null,
+	contains_complex_set: !1
+}), di = (e) => {
+	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
+}, fi = (e, t, n, r = !0) => {
+	e.tail === "range" && di(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Y = (e, t, n = !1, r = -1) => {
+	n && e.tail === "range" && di(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, pi = (e, t, n) => {
+	let r = Qr.exec(e.slice(t));
+	if (r) {
+		let [e, i, a] = r;
+		return i === "P" && a === "Word" ? fi(n, `[^${Lr}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Lr : e, i === "p" || i === "P", t), t + e.length;
+	}
+	let i = ri.exec(e.slice(t));
+	if (i) return Y(n, i[0]), t + i[0].length;
+	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
+	let a = ai(e, t + 1), o = t + 1 + a.length, s = Jr.get(a);
+	if (s !== void 0) return Y(n, s), o;
+	let c = qr.get(a);
+	if (c !== void 0) return fi(n, c, t), o;
+	let l = Kr.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Xr.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, mi = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ci})`, hi = (e) => mi(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), gi = (e) => {
+	let t = Pr(`^(?:${e})$`, "u"), n = "";
+	for (let e = 0; e < 26; ++e) {
+		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
+		a !== t.test(i) && (n += a ? i : r);
+	}
+	return n;
+}, _i = (e, t, n, r = !0, i = 1) => {
+	if (i > li) throw SyntaxError(`Maximum character-class nesting depth of ${li} exceeded at index ${t}`);
+	let a = t + 1, o = e[a] === "^";
+	o && ++a;
+	let s = a, c = [ui()], l = c[0], u = !1;
+	for (; a < e.length;) {
+		let d = ai(e, a);
+		if (d === "\\") a = pi(e, a, l);
+		else {
+			if (d === "]") {
+				if (a === s) {
+					Y(l, "\\]"), ++a;
+					continue;
+				}
+				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
+				let e = c.some((e) => e.contains_complex_set);
+				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
+				let i = hi(c[0]), d = i;
+				if (c.length > 1) {
+					let e = "";
+					for (let t = 1; t < c.length; ++t) e += `(?=${hi(c[t])})`;
+					d = `(?:${e}${i})`;
+				}
+				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
+				if (n && r) {
+					let e = gi(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = mi([d, `[${e}]`]));
+				}
+				return {
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ci})` : d,
+					end: a + 1,
+					negated: o,
+					contains_complex_set: e,
+					contains_nested_negated_complex_set: u
+				};
+			}
+			if (e.startsWith("&&", a)) {
+				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
+				l = ui(), c.push(l), a += 2;
+			} else if (d === "[") {
+				let t = e.slice(a);
+				if (ti.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ei.exec(t);
+				if (r) {
+					let [, e, t] = r, i = Yr.get(t);
+					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
+					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
+					e ? fi(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					continue;
+				}
+				if (ni.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = _i(e, a, n, !1, i + 1);
+				fi(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+			} else if (d === "-") {
+				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
+				l.tail === "set" && !t && di(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
+		}
+	}
+	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
+}, vi = (e) => {
+	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
+		n = t.length, t += e, r = !1;
+	};
+	for (let s = 0; s < e.length;) {
+		let c = ai(e, s);
+		if (c === "\\") {
+			let n = Qr.exec(e.slice(s));
+			if (n) {
+				let [e, t, r] = n, a = e;
+				if (t === "x") {
+					let e = `\\u{${r}}`;
+					a = i ? oi(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : zr);
+				o(a), s += e.length;
+				continue;
+			}
+			let r = ri.exec(e.slice(s));
+			if (r) {
+				let e = r[0];
+				o(i && e[1] !== "c" ? oi(e.slice(2)) ?? e : e), s += e.length;
+				continue;
+			}
+			if (s + 1 >= e.length) {
+				t += c;
+				break;
+			}
+			let a = ai(e, s + 1);
+			if (s += 1 + a.length, a === "G") continue;
+			let l = Jr.get(a);
+			if (l !== void 0) {
+				o(l);
+				continue;
+			}
+			let u = Gr.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Xr.includes(a) ? `\\${a}` : a : u, o(d);
+		} else switch (c) {
+			case "[": {
+				let t = _i(e, s, i);
+				o(t.atom), s = t.end;
+				continue;
+			}
+			case "]":
+				o("\\]"), ++s;
+				continue;
+			case ".":
+				o("[^\\n]"), ++s;
+				continue;
+			case "^":
+				o(Hr), ++s;
+				continue;
+			case "$":
+				o(Ur), ++s;
+				continue;
+			case "(": {
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Zr.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
+				continue;
+			}
+			case ")":
+				t += c, [n, i] = a.pop() ?? [-1, !1], r = !1, ++s;
+				continue;
+			case "|":
+				t += c, n = -1, r = !1, ++s;
+				continue;
+			case "{": {
+				let i = $r.exec(e.slice(s));
+				if (!i || n < 0) {
+					o("\\{"), ++s;
+					continue;
+				}
+				let a = i[1].startsWith(",") ? `0${i[1]}` : i[1];
+				s += i[0].length;
+				let c = e[s];
+				c === "+" || c === "*" ? (t = `${t.slice(0, n)}(?:${t.slice(n)}{${a}})${c}`, ++s) : t += `{${a}}`, r = !0;
+				continue;
+			}
+			case "}":
+				o("\\}"), ++s;
+				continue;
+			case "+":
+				if (r) {
+					++s;
+					continue;
+				}
+				t += c, r = !0, ++s;
+				continue;
+			case "*":
+			case "?":
+				t += c, r = !0, ++s;
+				continue;
+			default:
+				o(i && ii(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				continue;
+		}
+	}
+	return t;
+}, yi = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), bi = (e, t, n) => {
+	let r = [], i = 0;
+	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
+	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
+	return r;
+}, xi = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Si = (e) => Number.isInteger(e) || typeof e == "bigint", Ci = (e) => {
+	let t = 0;
+	for (let n of e) ++t;
+	return t;
+}, wi = (e) => Di(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Ti = (e) => new Map(Object.entries(e)), Ei = (e, t) => {
+	let n = [], r = 0;
+	for (let i of e.matchAll(t)) {
+		let t = i[0];
+		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
+	}
+	return r < e.length && n.push(e.slice(r)), n;
+}, Di = (e) => e.replace(/\p{M}/gu, ""), Oi = (e, t, n = []) => {
+	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
+	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
+	return null;
+}, ki = (e) => e.match(/\S+/g) || [], Ai = class {
+	constructor() {
+		let e = function(...t) {
+			return e._call(...t);
+		};
+		return Object.setPrototypeOf(e, new.target.prototype);
+	}
+}, Z = class extends Ai {
+	constructor(e) {
+		super(), this.config = e;
+	}
+	_call(e) {
+		return this.normalize(e);
+	}
+}, ji = class extends Z {
+	tokenize_chinese_chars(e) {
+		let t = [];
+		for (let n = 0; n < e.length; ++n) {
+			let r = e[n];
+			xi(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+		}
+		return t.join("");
+	}
+	strip_accents(e) {
+		return e.normalize("NFD").replace(/\p{Mn}/gu, "");
+	}
+	is_control(e) {
+		switch (e) {
+			case "	":
+			case "\n":
+			case "\r": return !1;
+			default: return /^\p{Cc}|\p{Cf}|\p{Co}|\p{Cs}$/u.test(e);
+		}
+	}
+	clean_text(e) {
+		let t = [];
+		for (let n of e) {
+			let e = n.charCodeAt(0);
+			e === 0 || e === 65533 || this.is_control(n) || (/^\s$/.test(n) ? t.push(" ") : t.push(n));
+		}
+		return t.join("");
+	}
+	normalize(e) {
+		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
+	}
+}, Mi = class extends Z {
+	constructor(e) {
+		super(e), this.charsmap = e.precompiled_charsmap ?? null;
+	}
+	normalize(e) {
+		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
+	}
+}, Ni = class extends Z {
+	constructor(e) {
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Gi(e));
+	}
+	normalize(e) {
+		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
+	}
+}, Pi = class extends Z {
+	constructor(e) {
+		super(e), this.pattern = Ir(this.config.pattern ?? {});
+	}
+	normalize(e) {
+		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
+	}
+}, Fi = class extends Z {
+	constructor() {
+		super(...arguments), this.form = "NFC";
+	}
+	normalize(e) {
+		return e = e.normalize(this.form), e;
+	}
+}, Ii = class extends Fi {
+	constructor() {
+		super(...arguments), this.form = "NFC";
+	}
+}, Li = class extends Fi {
+	constructor() {
+		super(...arguments), this.form = "NFD";
+	}
+}, Ri = class extends Fi {
+	constructor() {
+		super(...arguments), this.form = "NFKC";
+	}
+}, zi = class extends Fi {
+	constructor() {
+		super(...arguments), this.form = "NFKD";
+	}
+}, Bi = class extends Z {
+	normalize(e) {
+		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
+	}
+}, Vi = class extends Z {
+	normalize(e) {
+		return Di(e);
+	}
+}, Hi = class extends Z {
+	normalize(e) {
+		return e.toLowerCase();
+	}
+}, Ui = class extends Z {
+	normalize(e) {
+		return e = this.config.prepend + e, e;
+	}
+};
+function Wi(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "BertNormalizer": return new ji(e);
+		case "Precompiled": return new Mi(e);
+		case "Sequence": return new Ni(e);
+		case "Replace": return new Pi(e);
+		case "NFC": return new Ii(e);
+		case "NFD": return new Li(e);
+		case "NFKC": return new Ri(e);
+		case "NFKD": return new zi(e);
+		case "Strip": return new Bi(e);
+		case "StripAccents": return new Vi(e);
+		case "Lowercase": return new Hi(e);
+		case "Prepend": return new Ui(e);
+		default: throw Error(`Unknown Normalizer type: ${e.type}`);
+	}
+}
+var Gi = Wi, Q = class extends Ai {
+	pre_tokenize(e, t) {
+		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
+	}
+	_call(e, t) {
+		return this.pre_tokenize(e, t);
+	}
+}, Ki = (() => {
+	let e = [
+		...Array.from({ length: 94 }, (e, t) => t + 33),
+		...Array.from({ length: 12 }, (e, t) => t + 161),
+		...Array.from({ length: 82 }, (e, t) => t + 174)
+	], t = e.slice(), n = 0;
+	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
+	let r = t.map((e) => String.fromCharCode(e));
+	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
+})(), qi = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ki), Ji = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Yi = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ki, this.text_encoder = new TextEncoder();
+	}
+	pre_tokenize_text(e, t) {
+		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
+	}
+}, Xi = class extends Q {
+	pre_tokenize_text(e, t) {
+		return e.match(/\w+|[^\w\s]+/g) || [];
+	}
+}, Zi = class extends Q {
+	constructor(e) {
+		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
+	}
+	pre_tokenize_text(e, t) {
+		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
+		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
+	}
+}, Qi = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = Ir(this.config.pattern ?? {}, this.config.invert ?? !0);
+	}
+	pre_tokenize_text(e) {
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Ei(e, this.pattern);
+	}
+}, $i = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = RegExp(`[^${Ji}]+|[${Ji}]+`, "gu");
+	}
+	pre_tokenize_text(e) {
+		return e.match(this.pattern) || [];
+	}
+}, ea = class extends Q {
+	constructor(e) {
+		super(), this.config = e;
+		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
+		this.pattern = new RegExp(t, "gu");
+	}
+	pre_tokenize_text(e) {
+		return e.match(this.pattern) || [];
+	}
+}, ta = class extends Q {
+	constructor() {
+		super(), this.pattern = RegExp(`[^\\s${Ji}]+|[${Ji}]`, "gu");
+	}
+	pre_tokenize_text(e, t) {
+		return e.trim().match(this.pattern) || [];
+	}
+}, na = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = Ir(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+	}
+	pre_tokenize_text(e) {
+		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
+	}
+}, ra = class extends Q {
+	constructor(e) {
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => sa(e));
+	}
+	pre_tokenize_text(e, t) {
+		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
+	}
+}, ia = class extends Q {
+	pre_tokenize_text(e) {
+		return ki(e);
+	}
+}, aa = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this._length = e.length;
+	}
+	pre_tokenize_text(e) {
+		let t = [];
+		for (let n = 0; n < e.length; n += this._length) t.push(e.slice(n, n + this._length));
+		return t;
+	}
+};
+function oa(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "BertPreTokenizer": return new ta();
+		case "Sequence": return new ra(e);
+		case "Whitespace": return new Xi();
+		case "WhitespaceSplit": return new ia();
+		case "Metaspace": return new Zi(e);
+		case "ByteLevel": return new Yi(e);
+		case "Split": return new Qi(e);
+		case "Punctuation": return new $i(e);
+		case "Digits": return new ea(e);
+		case "Replace": return new na(e);
+		case "FixedLength": return new aa(e);
+		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
+	}
+}
+var sa = oa, ca = class extends Ai {
+	constructor(e) {
+		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
+	}
+	_call(e) {
+		let t = this.encode(e);
+		return this.fuse_unk && (t = bi(t, this.tokens_to_ids, this.unk_token_id)), t;
+	}
+}, la = class extends ca {
+	constructor(e) {
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Ti(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			let e = [...n];
+			if (e.length > this.max_input_chars_per_word) {
+				t.push(this.unk_token);
+				continue;
+			}
+			let r = !1, i = 0, a = [];
+			for (; i < e.length;) {
+				let t = e.length, n = null;
+				for (; i < t;) {
+					let r = e.slice(i, t).join("");
+					if (i > 0 && (r = this.config.continuing_subword_prefix + r), this.tokens_to_ids.has(r)) {
+						n = r;
+						break;
+					}
+					--t;
+				}
+				if (n === null) {
+					r = !0;
+					break;
+				}
+				a.push(n), i = t;
+			}
+			r ? t.push(this.unk_token) : t.push(...a);
+		}
+		return t;
+	}
+}, ua = class e {
+	constructor(e, t) {
+		this.is_leaf = e, this.children = t;
+	}
+	static default() {
+		return new e(!1, /* @__PURE__ */ new Map());
+	}
+}, da = class {
+	constructor() {
+		this.root = ua.default();
+	}
+	extend(e) {
+		for (let t of e) this.push(t);
+	}
+	push(e) {
+		let t = this.root;
+		for (let n of e) {
+			let e = t.children.get(n);
+			e === void 0 && (e = ua.default(), t.children.set(n, e)), t = e;
+		}
+		t.is_leaf = !0;
+	}
+	*common_prefix_search(e, t = 0) {
+		let n = this.root;
+		if (n === void 0) return;
+		let r = "";
+		for (let i = t; i < e.length; ++i) {
+			let t = e[i];
+			if (r += t, n = n.children.get(t), n === void 0) return;
+			n.is_leaf && (yield r);
+		}
+	}
+}, fa = class e {
+	constructor(e, t, n, r, i) {
+		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
+	}
+	clone() {
+		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
+		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
+	}
+}, pa = class {
+	constructor(e, t, n) {
+		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
+		let r = new fa(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new fa(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
+	}
+	insert(e, t, n, r) {
+		let i = this.nodes.length, a = new fa(r, i, e, t, n);
+		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
+	}
+	viterbi() {
+		let e = this.len, t = 0;
+		for (; t <= e;) {
+			if (this.begin_nodes[t].length == 0) return [];
+			for (let e of this.begin_nodes[t]) {
+				e.prev = null;
+				let n = 0, r = null;
+				for (let i of this.end_nodes[t]) {
+					let t = i.backtrace_score + e.score;
+					(r === null || t > n) && (r = i.clone(), n = t);
+				}
+				if (r !== null) e.prev = r, e.backtrace_score = n;
+				else return [];
+			}
+			++t;
+		}
+		let n = [], r = this.begin_nodes[e][0].prev;
+		if (r === null) return [];
+		let i = r.clone();
+		for (; i.prev !== null;) n.push(i.clone()), i = i.clone().prev.clone();
+		return n.reverse(), n;
+	}
+	piece(e) {
+		return this.chars.slice(e.pos, e.pos + e.length).join("");
+	}
+	tokens() {
+		return this.viterbi().map((e) => this.piece(e));
+	}
+	token_ids() {
+		return this.viterbi().map((e) => e.token_id);
+	}
+};
+function ma(e) {
+	if (e.length === 0) throw Error("Array must not be empty");
+	let t = e[0], n = 0;
+	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
+	return [t, n];
+}
+var ha = class extends ca {
+	constructor(e, t) {
+		super(e);
+		let n = e.vocab.length;
+		this.vocab = Array(n), this.scores = Array(n);
+		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = ma(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new da(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+	}
+	populate_nodes(e) {
+		let t = e.chars, n = 0;
+		for (; n < t.length;) {
+			let r = !1, i = this.trie.common_prefix_search(t, n);
+			for (let t of i) {
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Ci(t);
+				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
+			}
+			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
+		}
+	}
+	tokenize(e) {
+		let t = new pa(e, this.bos_token_id, this.eos_token_id);
+		return this.populate_nodes(t), t.tokens();
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			let e = this.tokenize(n);
+			t.push(...e);
+		}
+		return t;
+	}
+}, ga = class {
+	constructor(e = (e, t) => e > t, t = Infinity) {
+		this._heap = [], this._comparator = e, this._max_size = t;
+	}
+	get size() {
+		return this._heap.length;
+	}
+	is_empty() {
+		return this.size === 0;
+	}
+	peek() {
+		return this._heap[0];
+	}
+	push(...e) {
+		return this.extend(e);
+	}
+	extend(e) {
+		for (let t of e) if (this.size < this._max_size) this._heap.push(t), this._sift_up();
+		else {
+			let e = this._smallest();
+			this._comparator(t, this._heap[e]) && (this._heap[e] = t, this._sift_up_from(e));
+		}
+		return this.size;
+	}
+	pop() {
+		let e = this.peek(), t = this.size - 1;
+		return t > 0 && this._swap(0, t), this._heap.pop(), this._sift_down(), e;
+	}
+	replace(e) {
+		let t = this.peek();
+		return this._heap[0] = e, this._sift_down(), t;
+	}
+	_parent(e) {
+		return (e + 1 >>> 1) - 1;
+	}
+	_left(e) {
+		return (e << 1) + 1;
+	}
+	_right(e) {
+		return e + 1 << 1;
+	}
+	_greater(e, t) {
+		return this._comparator(this._heap[e], this._heap[t]);
+	}
+	_swap(e, t) {
+		let n = this._heap[e];
+		this._heap[e] = this._heap[t], this._heap[t] = n;
+	}
+	_sift_up() {
+		this._sift_up_from(this.size - 1);
+	}
+	_sift_up_from(e) {
+		for (; e > 0 && this._greater(e, this._parent(e));) this._swap(e, this._parent(e)), e = this._parent(e);
+	}
+	_sift_down() {
+		let e = 0;
+		for (; this._left(e) < this.size && this._greater(this._left(e), e) || this._right(e) < this.size && this._greater(this._right(e), e);) {
+			let t = this._right(e) < this.size && this._greater(this._right(e), this._left(e)) ? this._right(e) : this._left(e);
+			this._swap(e, t), e = t;
+		}
+	}
+	_smallest() {
+		return 2 ** Math.floor(Math.log2(this.size)) - 1;
+	}
+}, _a = class {
+	constructor(e) {
+		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
+	}
+	get(e) {
+		if (!this.cache.has(e)) return;
+		let t = this.cache.get(e);
+		return this.cache.delete(e), this.cache.set(e, t), t;
+	}
+	put(e, t) {
+		this.cache.has(e) && this.cache.delete(e), this.cache.set(e, t), this.cache.size > this.capacity && this.cache.delete(this.cache.keys().next().value);
+	}
+	clear() {
+		this.cache.clear();
+	}
+}, va = class extends ca {
+	constructor(e) {
+		super(e), this.tokens_to_ids = Ti(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+		let t = Array.isArray(e.merges[0]);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new _a(this.cache_capacity);
+	}
+	clear_cache() {
+		this.cache.clear();
+	}
+	bpe(e) {
+		if (e.length === 0) return [];
+		let t = this.cache.get(e);
+		if (t !== void 0) return t;
+		let n = Array.from(e);
+		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
+		let r = [];
+		if (n.length > 1) {
+			let e = new ga((e, t) => e.score < t.score), t = {
+				token: n[0],
+				bias: 0,
+				prev: null,
+				next: null
+			}, i = t;
+			for (let t = 1; t < n.length; ++t) {
+				let r = {
+					bias: t / n.length,
+					token: n[t],
+					prev: i,
+					next: null
+				};
+				i.next = r, this.add_node(e, i), i = r;
+			}
+			for (; !e.is_empty();) {
+				let n = e.pop();
+				if (n.deleted || !n.next || n.next.deleted) continue;
+				if (n.deleted = !0, n.next.deleted = !0, n.prev) {
+					let e = { ...n.prev };
+					n.prev.deleted = !0, n.prev = e, e.prev ? e.prev.next = e : t = e;
+				}
+				let r = {
+					token: n.token + n.next.token,
+					bias: n.bias,
+					prev: n.prev,
+					next: n.next.next
+				};
+				r.prev ? (r.prev.next = r, this.add_node(e, r.prev)) : t = r, r.next && (r.next.prev = r, this.add_node(e, r));
+			}
+			for (let e = t; e !== null; e = e.next) r.push(e.token);
+		} else r = n;
+		if (this.continuing_subword_suffix) for (let e = 0; e < r.length - 1; ++e) r[e] += this.continuing_subword_suffix;
+		return e.length < this.max_length_to_cache && this.cache.put(e, r), r;
+	}
+	add_node(e, t) {
+		let n = this.bpe_ranks.get(JSON.stringify([t.token, t.next.token]));
+		n !== void 0 && (t.score = n + t.bias, e.push(t));
+	}
+	encode(e) {
+		let t = [];
+		for (let n of e) {
+			if (this.ignore_merges && this.tokens_to_ids.has(n)) {
+				t.push(n);
+				continue;
+			}
+			let e = this.bpe(n);
+			for (let n of e) if (this.tokens_to_ids.has(n)) t.push(n);
+			else if (this.byte_fallback) {
+				let e = Array.from(this.text_encoder.encode(n)).map((e) => `<0x${e.toString(16).toUpperCase().padStart(2, "0")}>`);
+				e.every((e) => this.tokens_to_ids.has(e)) ? t.push(...e) : this.unk_token != null && t.push(this.unk_token);
+			} else this.unk_token != null && t.push(this.unk_token);
+		}
+		return t;
+	}
+}, ya = class extends ca {
+	constructor(e, t) {
+		super(e);
+		let n = e.vocab;
+		this.tokens_to_ids = Ti(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
+	}
+	encode(e) {
+		return e;
+	}
+};
+function ba(e, t) {
+	switch (e.type) {
+		case "WordPiece": return new la(e);
+		case "Unigram": return new ha(e, t.eos_token);
+		case "BPE": return new va(e);
+		default:
+			if (e.vocab) return Array.isArray(e.vocab) ? new ha(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new va(e) : new la(e) : new ya(e, {
+				target_lang: t.target_lang,
+				bos_token: t.bos_token,
+				eos_token: t.eos_token,
+				pad_token: t.pad_token,
+				unk_token: t.unk_token
+			});
+			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
+	}
+}
+var xa = ba, Sa = class extends Ai {
+	constructor(e) {
+		super(), this.config = e;
+	}
+	_call(e, ...t) {
+		return this.post_process(e, ...t);
+	}
+}, Ca = class extends Sa {
+	post_process(e, t = null, n = !0) {
+		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
+		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
+		return {
+			tokens: i,
+			token_type_ids: a
+		};
+	}
+}, wa = class extends Sa {
+	post_process(e, t = null) {
+		return {
+			tokens: e,
+			tokens_pair: t
+		};
+	}
+}, Ta = class extends Sa {
+	constructor(e) {
+		super(e), this.sep = e.sep, this.cls = e.cls;
+	}
+	post_process(e, t = null, n = !0) {
+		n && (e = X([this.cls[0]], e, [this.sep[0]]));
+		let r = Array(e.length).fill(0);
+		if (t) {
+			let i = [], a = n ? [this.sep[0]] : [];
+			e = X(e, i, t, a), r = X(r, Array(t.length + i.length + a.length).fill(1));
+		}
+		return {
+			tokens: e,
+			token_type_ids: r
+		};
+	}
+}, Ea = class extends Sa {
+	constructor(e) {
+		super(e), this.sep = e.sep, this.cls = e.cls;
+	}
+	post_process(e, t, n = !0) {
+		n && (e = X([this.cls[0]], e, [this.sep[0]]));
+		let r = Array(e.length).fill(0);
+		if (t) {
+			let i = n ? [this.sep[0]] : [], a = n ? [this.sep[0]] : [];
+			e = X(e, i, t, a), r = X(r, Array(t.length + i.length + a.length).fill(1));
+		}
+		return {
+			tokens: e,
+			token_type_ids: r
+		};
+	}
+}, Da = class extends Sa {
+	constructor(e) {
+		super(e), this.processors = (e.processors ?? []).map((e) => ka(e));
+	}
+	post_process(e, t = null, n = !0) {
+		let r = {
+			tokens: e,
+			tokens_pair: t
+		};
+		for (let e of this.processors) r = e.post_process(r.tokens, r.tokens_pair, n);
+		return r;
+	}
+};
+function Oa(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "TemplateProcessing": return new Ca(e);
+		case "ByteLevel": return new wa(e);
+		case "BertProcessing": return new Ta(e);
+		case "RobertaProcessing": return new Ea(e);
+		case "Sequence": return new Da(e);
+		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
+	}
+}
+var ka = Oa, $ = class extends Ai {
+	constructor(e) {
+		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
+	}
+	_call(e) {
+		return this.decode(e);
+	}
+	decode(e) {
+		return this.decode_chain(e).join("");
+	}
+}, Aa = class extends $ {
+	constructor(e) {
+		super(e), this.byte_decoder = qi, this.text_decoder = new TextDecoder("utf-8", {
+			fatal: !1,
+			ignoreBOM: !0
+		}), this.end_of_word_suffix = null;
+	}
+	convert_tokens_to_string(e) {
+		let t = e.join(""), n = new Uint8Array([...t].map((e) => this.byte_decoder[e]));
+		return this.text_decoder.decode(n);
+	}
+	decode_chain(e) {
+		let t = [], n = [];
+		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
+		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
+	}
+}, ja = class extends $ {
+	constructor(e) {
+		super(e), this.cleanup = e.cleanup;
+	}
+	decode_chain(e) {
+		return e.map((e, t) => {
+			if (t !== 0) {
+				let t = this.config.prefix;
+				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
+			}
+			return this.cleanup && (e = Fr(e)), e;
+		});
+	}
+}, Ma = class extends $ {
+	constructor(e) {
+		super(e), this.replacement = e.replacement ?? "▁";
+	}
+	decode_chain(e) {
+		let t = [];
+		for (let n = 0; n < e.length; ++n) {
+			let r = e[n].replaceAll(this.replacement, " ");
+			n == 0 && r.startsWith(" ") && (r = r.substring(1)), t.push(r);
+		}
+		return t;
+	}
+}, Na = class extends $ {
+	constructor(e) {
+		super(e), this.suffix = e.suffix ?? "";
+	}
+	decode_chain(e) {
+		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
+	}
+}, Pa = class extends $ {
+	constructor(e) {
+		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
+	}
+	convert_tokens_to_string(e) {
+		if (e.length === 0) return "";
+		let t = [e[0]];
+		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
+		let n = t.filter((e) => e !== this.pad_token).join("");
+		return this.cleanup && (n = Fr(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+	}
+	decode_chain(e) {
+		return [this.convert_tokens_to_string(e)];
+	}
+}, Fa = class extends $ {
+	constructor(e) {
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Va(e));
+	}
+	decode_chain(e) {
+		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
+	}
+}, Ia = class extends $ {
+	constructor(e) {
+		super(e), this.pattern = Ir(this.config.pattern);
+	}
+	decode_chain(e) {
+		let t = this.config.content ?? "", n = this.pattern;
+		return n === null ? e : e.map((e) => e.replaceAll(n, t));
+	}
+}, La = class extends $ {
+	decode_chain(e) {
+		return [e.join("")];
+	}
+}, Ra = class extends $ {
+	constructor(e) {
+		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
+	}
+	decode_chain(e) {
+		return e.map((e) => {
+			let t = 0;
+			for (let n = 0; n < this.start && e[n] === this.content; ++n) t = n + 1;
+			let n = e.length;
+			for (let t = 0; t < this.stop; ++t) {
+				let r = e.length - t - 1;
+				if (e[r] === this.content) n = r;
+				else break;
+			}
+			return e.slice(t, n);
+		});
+	}
+}, za = class extends $ {
+	constructor(e) {
+		super(e), this.text_decoder = new TextDecoder();
+	}
+	decode_chain(e) {
+		let t = [], n = [];
+		for (let r of e) {
+			let e = null;
+			if (r.length === 6 && r.startsWith("<0x") && r.endsWith(">")) {
+				let t = parseInt(r.slice(3, 5), 16);
+				isNaN(t) || (e = t);
+			}
+			if (e !== null) n.push(e);
+			else {
+				if (n.length > 0) {
+					let e = this.text_decoder.decode(Uint8Array.from(n));
+					t.push(e), n = [];
+				}
+				t.push(r);
+			}
+		}
+		if (n.length > 0) {
+			let e = this.text_decoder.decode(Uint8Array.from(n));
+			t.push(e), n = [];
+		}
+		return t;
+	}
+};
+function Ba(e) {
+	if (e === null) return null;
+	switch (e.type) {
+		case "ByteLevel": return new Aa(e);
+		case "WordPiece": return new ja(e);
+		case "Metaspace": return new Ma(e);
+		case "BPEDecoder": return new Na(e);
+		case "CTC": return new Pa(e);
+		case "Sequence": return new Fa(e);
+		case "Replace": return new Ia(e);
+		case "Fuse": return new La(e);
+		case "Strip": return new Ra(e);
+		case "ByteFallback": return new za(e);
+		default: throw Error(`Unknown Decoder type: ${e.type}`);
+	}
+}
+var Va = Ba, Ha = class {
+	constructor(e, t) {
+		let n = Oi(e, "Tokenizer", [
+			"model",
+			"decoder",
+			"post_processor",
+			"pre_tokenizer",
+			"normalizer"
+		]);
+		if (n) throw Error(n);
+		let r = Oi(t, "Config");
+		if (r) throw Error(r);
+		this.tokenizer = e, this.config = t, this.normalizer = Gi(this.tokenizer.normalizer), this.pre_tokenizer = sa(this.tokenizer.pre_tokenizer), this.model = xa(this.tokenizer.model, this.config), this.post_processor = ka(this.tokenizer.post_processor), this.decoder = Va(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		let i = [], a = [];
+		this.added_tokens_map = /* @__PURE__ */ new Map();
+		for (let e of this.tokenizer.added_tokens) {
+			let t = new Nr(e);
+			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
+				let e = this.normalizer(t.content);
+				a.push(e), this.added_tokens_map.set(e, t);
+			} else i.push(t.content);
+		}
+		(this.config.additional_special_tokens ?? []).forEach((e) => {
+			this.special_tokens.includes(e) || this.special_tokens.push(e);
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Mr(i), this.splitter_normalized = new Mr(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+	}
+	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
+		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
+			text_pair: t,
+			add_special_tokens: n
+		}), o = i.map((e) => this.added_tokens_map.get(e)?.id ?? this.model.tokens_to_ids.get(e) ?? this.model.unk_token_id), s = {
+			ids: o,
+			tokens: i,
+			attention_mask: Array(o.length).fill(1)
+		};
+		return r && a && (s.token_type_ids = a), s;
+	}
+	decode(e, t = {}) {
+		if (!Array.isArray(e) || e.length === 0 || !Si(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
+		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
+		let r = this.decoder ? this.decoder(n) : n.join(" ");
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Fr(r)), r;
+	}
+	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
+		return this.tokenize_helper(e, {
+			text_pair: t,
+			add_special_tokens: n
+		}).tokens;
+	}
+	encode_text(e) {
+		if (e === null) return null;
+		let t = this.splitter_unnormalized.split(e);
+		return t.forEach((e, n) => {
+			let r = this.added_tokens_map.get(e);
+			r && (r.lstrip && n > 0 && (t[n - 1] = t[n - 1].trimEnd()), r.rstrip && n < t.length - 1 && (t[n + 1] = t[n + 1].trimStart()));
+		}), t.flatMap((e, t) => {
+			if (e.length === 0) return [];
+			if (this.added_tokens_map.has(e)) return [e];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = wi(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			let n = this.splitter_normalized.split(e);
+			return n.forEach((e, t) => {
+				let r = this.added_tokens_map.get(e);
+				r && (r.lstrip && t > 0 && (n[t - 1] = n[t - 1].trimEnd()), r.rstrip && t < n.length - 1 && (n[t + 1] = n[t + 1].trimStart()));
+			}), n.flatMap((e) => {
+				if (e.length === 0) return [];
+				if (this.added_tokens_map.has(e)) return [e];
+				let n = this.pre_tokenizer === null ? [e] : this.pre_tokenizer(e, { section_index: t });
+				return this.model(n);
+			});
+		});
+	}
+	tokenize_helper(e, { text_pair: t = null, add_special_tokens: n = !0 }) {
+		let r = this.encode_text(e), i = this.encode_text(t || null);
+		return this.post_processor ? this.post_processor(r, i, n) : { tokens: X(r ?? [], i ?? []) };
+	}
+	token_to_id(e) {
+		return this.model.tokens_to_ids.get(e);
+	}
+	id_to_token(e) {
+		return this.model.vocab[e];
+	}
+	get_added_tokens_decoder() {
+		let e = /* @__PURE__ */ new Map();
+		for (let t of this.added_tokens) e.set(t.id, t);
+		return e;
+	}
+	get_vocab(e = !0) {
+		let t = /* @__PURE__ */ new Map();
+		for (let n = 0; n < this.model.vocab.length; ++n) {
+			let r = this.model.vocab[n];
+			(e || !this.added_tokens_map.has(r)) && t.set(r, n);
+		}
+		return t;
+	}
+}, Ua = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Wa = class {
+	#e;
+	#t;
+	#n;
+	constructor(t, n) {
+		let r = crypto.randomUUID(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+			...t,
+			...Ga,
+			normalizer: t.normalizer ?? null,
+			decoder: t.decoder ?? null
+		};
+		try {
+			this.#e = new Ha({
+				...a,
+				pre_tokenizer: qa(t.pre_tokenizer ?? null),
+				model: Ka(t.model, i)
+			}, {});
+		} catch (t) {
+			let n = t instanceof Error ? t.message : String(t);
+			throw new e("corrupt", "The bundle's tokenizer cannot be loaded.", {
+				why: n,
+				hint: "Compile the model again."
+			});
+		}
+		this.#t = this.#e.model.tokens_to_ids, this.#n = this.#e.model.vocab;
+	}
+	get size() {
+		return this.#n.length;
+	}
+	tokenOf(e) {
+		return this.#n[e];
+	}
+	normalize(e) {
+		return this.#e.normalizer?.(e) ?? e;
+	}
+	encode(e, t) {
+		if (e === "") return [];
+		let { pre_tokenizer: n, model: r } = this.#e;
+		return r(n ? n(e, { section_index: +!t }) : [e]).map((e) => this.#t.get(e) ?? r.unk_token_id).filter((e) => e !== void 0);
+	}
+	decode(e) {
+		return this.#e.decoder?.(e) ?? e.join(" ");
+	}
+}, Ga = {
+	added_tokens: [],
+	post_processor: null
+};
+function Ka(e, t) {
+	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
+		e,
+		n,
+		e + n
+	].some((e) => t(e) !== e), i = e.merges?.filter((e) => {
+		let [t, n] = typeof e == "string" ? e.split(" ", 2) : e;
+		return !r(t, n);
+	});
+	return {
+		...e,
+		vocab: n,
+		...i && { merges: i },
+		...e.unk_token && { unk_token: t(e.unk_token) }
+	};
+}
+function qa(e) {
+	return e === null ? null : e.type === "Sequence" ? {
+		...e,
+		pretokenizers: e.pretokenizers.map(qa)
+	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
+		...e,
+		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
+	} : e.type === "ByteLevel" && e.use_regex !== !1 && e.add_prefix_space !== !0 ? {
+		type: "Sequence",
+		pretokenizers: [{
+			type: "Split",
+			pattern: { Regex: Ua },
+			behavior: "Isolated",
+			invert: !1
+		}, {
+			...e,
+			use_regex: !1
+		}]
+	} : e;
+}
+// src/text/pieces.ts
+var Ja = /^<0x([0-9A-Fa-f]{2})>$/, Ya = {
+	byteLevel: !1,
+	replace: [],
+	byteFallback: !1,
+	stripSpaces: 0,
+	dropInFirst: void 0
+};
+function Xa(e) {
+	let t = e ? Qa(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+	if (r.length === 1 && r[0].type === "ByteLevel") return {
+		...Ya,
+		byteLevel: !0
+	};
+	let i = t.length > 0 ? Ya : void 0;
+	return t.forEach((e, t) => {
+		i !== void 0 && e.type !== "Fuse" && (i = Za(i, e, n >= 0 && t > n));
+	}), i;
+}
+function Za(e, t, n) {
+	let { type: r } = t;
+	if (r === "Replace" && !n) {
+		let n = t.pattern.String;
+		return n ? {
+			...e,
+			replace: [...e.replace, [n, String(t.content)]]
+		} : void 0;
+	}
+	if (r === "ByteFallback" && !n) return {
+		...e,
+		byteFallback: !0
+	};
+	if (r === "Strip" && n && t.content === " " && t.stop === 0) return {
+		...e,
+		stripSpaces: e.stripSpaces + Number(t.start)
+	};
+	if (r === "Metaspace" && !n && e.replace.length === 0) {
+		let n = String(t.replacement), r = t.prepend_scheme !== "never" && t.add_prefix_space !== !1;
+		return {
+			...e,
+			replace: [[n, " "]],
+			dropInFirst: r ? n : void 0
+		};
+	}
+}
+var Qa = (e) => e.type === "Sequence" ? e.decoders.flatMap(Qa) : [e], $a = (() => {
+	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
+	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
+})(), eo = new TextEncoder();
+function to(e, t, n) {
+	if (e.byteLevel) {
+		let e = Array.from(t, (e) => $a.get(e));
+		return e.includes(void 0) ? eo.encode(t) : Uint8Array.from(e);
+	}
+	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
+	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
+	let i = e.byteFallback ? Ja.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : eo.encode(r);
+}
+// src/text/prompt.ts
+var no = (e) => ({
+	text: e,
+	literal: [[0, e.length]]
+}), ro = (e) => ({
+	text: e,
+	literal: []
+});
+function* io({ text: e, literal: t }, n) {
+	let r = 0;
+	for (let i = n.search(e); i !== void 0;) {
+		for (; r < t.length && t[r][1] <= i.begin;) r++;
+		let a = r < t.length && t[r][0] < i.end;
+		a || (yield i), i = n.search(e, a ? i.begin + 1 : i.end);
+	}
+}
+// src/text/sections.ts
+var ao = /\p{White_Space}+$/u, oo = /^\p{White_Space}+/u, so = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, co = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, lo = class {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	#o;
+	constructor(e, t, n) {
+		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Xn(n.keys()), this.#i = new Xn(this.#r.keys()), this.#o = new Xn(this.#a.keys());
+	}
+	encode(e) {
+		return uo({
+			text: e.text,
+			begin: 0
+		}, io(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+			if ("id" in e) return [e.id];
+			let t = {
+				text: this.#e.normalize(e.text),
+				begin: e.begin
+			};
+			return this.#s(t, this.#o, this.#a).flatMap((e) => "id" in e ? [e.id] : this.#e.encode(e.text, e.begin === 0));
+		});
+	}
+	#s(e, t, n) {
+		return "id" in e ? [e] : uo(e, t.matches(e.text), n);
+	}
+};
+function uo({ text: e, begin: t }, n, r) {
+	let i = [], a = 0, o = (n) => {
+		n > a && i.push({
+			text: e.slice(a, n),
+			begin: t + a
+		});
+	};
+	for (let t of n) {
+		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
+		n.single_word && (so.test(s) || co.test(c)) || (o(t.begin - (n.lstrip ? ao.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? oo.exec(c)?.[0].length ?? 0 : 0));
+	}
+	return o(e.length), i;
+}
+// src/text/tokens.ts
+var fo = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function po({ json: e, meta: t }) {
+	let n = new Set(Object.values(t.special));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || fo.test(r)).map((e) => [e.content, e]));
+}
+// src/text/tokenizer.ts
+var mo = /\p{Surrogate}/u, ho = class {
+	spec;
+	control;
+	size;
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	#o;
+	#s;
+	constructor(e) {
+		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
+		this.spec = e, this.control = po(e), this.#e = new Wa(t, new Set(this.control.keys())), this.#t = new lo(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = Xa(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ar(e, (e) => this.idOf(e));
+	}
+	encode(t, n = !0) {
+		let r = typeof t == "string" ? no(t) : t, i = mo.exec(r.text);
+		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
+			why: "UTF-8 cannot hold it.",
+			hint: "Cut texts between characters."
+		});
+		let a = this.#t.encode(r);
+		return n ? [
+			...this.#s.before,
+			...a,
+			...this.#s.after
+		] : a;
+	}
+	decode(e, t = {}) {
+		let n = this.stream(t);
+		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
+	}
+	stream(e = {}) {
+		return new kr(this.#c, e);
+	}
+	tokenText(e) {
+		return this.decode([e], {
+			keep: this.#o,
+			continues: !0
+		});
+	}
+	tokenBytes(e) {
+		return this.#c.bytesOf(e, !1) ?? new TextEncoder().encode(this.tokenText(e));
+	}
+	vocabulary() {
+		let e = this.#a?.byteLevel ? "byte_level" : this.#a?.byteFallback ? "byte_fallback" : "raw", t = (e) => this.#o.has(e) ? "" : this.#l(e) ?? "";
+		return {
+			kind: e,
+			tokens: Array.from({ length: this.size }, (e, n) => t(n))
+		};
+	}
+	idOf(e) {
+		return this.#r.get(e) ?? this.#i(e);
+	}
+	#c = ((e) => ({
+		get stripSpaces() {
+			return e.#a?.stripSpaces ?? 0;
+		},
+		isHidden: (t) => e.#o.has(t),
+		bytesOf: (t, n) => {
+			let r = e.#l(t);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && to(e.#a, r, n);
+		},
+		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
+	}))(this);
+	#l(e) {
+		return this.#n.get(e) ?? this.#e.tokenOf(e);
+	}
+}, go = [
+	"multipleOf",
+	"uniqueItems",
+	"not",
+	"if",
+	"then",
+	"else",
+	"contains",
+	"dependentRequired",
+	"dependentSchemas",
+	"dependencies"
+], _o = [
+	"items",
+	"additionalProperties",
+	"propertyNames",
+	"unevaluatedItems",
+	"unevaluatedProperties"
+], vo = [
+	"prefixItems",
+	"anyOf",
+	"oneOf",
+	"allOf"
+], yo = [
+	"properties",
+	"patternProperties",
+	"$defs",
+	"definitions"
+], bo = [
+	"minimum",
+	"maximum",
+	"exclusiveMinimum",
+	"exclusiveMaximum"
+], xo = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function So(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
+	}
+	return JSON.stringify(Co(n));
+}
+function Co(e) {
+	if (!xo(e)) return e;
+	let t = go.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw To(t);
+	let n = Object.entries(wo(e)).map(([e, t]) => _o.includes(e) ? [e, Co(t)] : vo.includes(e) && Array.isArray(t) ? [e, t.map(Co)] : yo.includes(e) && xo(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Co(t)]))] : [e, t]);
+	return Object.fromEntries(n);
+}
+function wo(e) {
+	let t = bo.find((t) => t in e);
+	if (t === void 0) return e;
+	if (e.type !== "integer") throw To(t);
+	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
+	return {
+		...a,
+		minimum: r === void 0 ? o : Math.max(o, Math.floor(Number(r)) + 1),
+		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
+	};
+}
+var To = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+	why: "The grammar engine would pass over it.",
+	hint: "Leave it out, and check the answer yourself."
+}), Eo = 32;
+function Do(t, n, r, i) {
+	let a, o = async () => {
+		let e = Oo(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		return {
+			grammars: e,
+			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
+		};
+	};
+	return async (t) => {
+		try {
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await ko(n, t);
+			return new Ao(await e.GrammarMatcher.createGrammarMatcher(r), r);
+		} catch (t) {
+			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
+		}
+	};
+}
+function Oo(e) {
+	let t = [
+		e,
+		e.default,
+		globalThis.xgrammar
+	].find((e) => typeof e == "object" && !!e && "GrammarCompiler" in e);
+	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
+	return t;
+}
+function ko(e, t) {
+	switch (t.kind) {
+		case "json": return e.compileBuiltinJSONGrammar();
+		case "schema": return e.compileJSONSchema(So(t.schema), !0, void 0, void 0, !0, Eo);
+		case "grammar": return e.compileGrammar(t.grammar);
+		case "structural_tag": return e.compileStructuralTag(t.tag);
+	}
+}
+var Ao = class {
+	#e;
+	#t;
+	constructor(e, t) {
+		this.#e = e, this.#t = t;
+	}
+	mask() {
+		return this.#e.getNextTokenBitmask();
+	}
+	accept(e) {
+		if (!this.#e.acceptToken(e)) throw Error("The grammar does not go on with it.");
+	}
+	close() {
+		this.#e.dispose(), this.#t.dispose();
+	}
+}, jo = "tool_use", Mo = class n {
+	name;
+	engine;
+	tokenizer;
+	#e;
+	#t;
+	#n;
+	#r = /* @__PURE__ */ new Map();
+	constructor({ name: e, engine: t, tokenizer: n, endIds: r, constraints: i, close: a }) {
+		this.name = e, this.engine = t, this.tokenizer = n, this.#e = r, this.#t = i, this.#n = a;
+	}
+	static async open(e, r = {}) {
+		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([No(i, br), No(i, xr)]), s = new ho(Cr(a, o)), c = await Se(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		return new n({
+			name: c.manifest.source_name,
+			engine: await xt.create(c, r),
+			tokenizer: s,
+			endIds: l,
+			constraints: r.grammars && Do(r.grammars, s, u, l),
+			close: () => c.close()
+		});
+	}
+	template(t) {
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[jo] : void 0) ?? n ?? r.default;
+		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
+			why: "Its publisher gave none with it.",
+			hint: "Ask for a text completion with a prompt of your own."
+		});
+		let a = this.#r.get(i);
+		return a === void 0 && this.#r.set(i, a = new mr(i, this.tokenizer)), a;
+	}
+	endIds(e) {
+		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
+	}
+	get constraints() {
+		if (this.#t !== void 0) return this.#t;
+		throw new e("usage", "An answer of a given structure needs a grammar engine.", { hint: "Install @mlc-ai/web-xgrammar and open the model with { grammars: () => import(\"@mlc-ai/web-xgrammar\") }." });
+	}
+	async close() {
+		await this.engine.close(), this.#n?.();
+	}
+};
+async function No(e, t) {
+	let n = new TextDecoder(), r = "";
+	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
+	return r + n.decode();
+}
+// src/api/answer.ts
+async function* Po(e, t, n) {
+	let r = new AbortController(), i = () => r.abort();
+	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
+	let a = t.stream(n), o = new Or(n.stops), s = [];
+	try {
+		for await (let i of e(r.signal)) {
+			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Fo(i, t))), c !== void 0) {
+				d += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
+				yield {
+					text: d,
+					logprobs: s,
+					finish: e,
+					...l && { usage: l }
+				};
+			} else d !== "" && (yield {
+				text: d,
+				logprobs: s
+			}, s = []);
+			o.found !== void 0 && r.abort();
+		}
+	} finally {
+		n.signal?.removeEventListener("abort", i);
+	}
+}
+function Fo(e, t) {
+	let n = (e, n) => ({
+		token: t.tokenText(e),
+		bytes: [...t.tokenBytes(e)],
+		logprob: n
+	});
+	return {
+		...n(e.token, e.logprob),
+		top_logprobs: (e.topLogprobs ?? []).map(([e, t]) => n(e, t))
+	};
+}
+// src/api/calls.ts
+var Io = [
+	{
+		begin: "<tool_call>",
+		end: "</tool_call>",
+		argumentsField: "arguments"
+	},
+	{
+		begin: "[TOOL_CALLS]",
+		end: "",
+		argumentsField: "arguments"
+	},
+	{
+		begin: "<|tool_call|>",
+		end: "<|/tool_call|>",
+		argumentsField: "arguments"
+	}
+], Lo = {
+	begin: "{",
+	end: "",
+	argumentsField: "parameters"
+}, Ro = (e) => Io.find(({ begin: t }) => e.includes(t)) ?? Lo;
+function zo(e, t) {
+	let n = t.begin === Lo.begin, r = e.indexOf(t.begin);
+	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
+		content: e,
+		calls: []
+	};
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Bo(t.end === "" ? e : e.split(t.end)[0]));
+	return i.some((e) => e === void 0) ? {
+		content: e,
+		calls: []
+	} : {
+		content: e.slice(0, r).trim(),
+		calls: i.flatMap((e) => e)
+	};
+}
+function Bo(e) {
+	let t;
+	try {
+		t = JSON.parse(e);
+	} catch {
+		return;
+	}
+	let n = (Array.isArray(t) ? t : [t]).map((e) => {
+		if (typeof e != "object" || !e) return;
+		let { name: t, arguments: n, parameters: r } = e, i = n ?? r ?? {};
+		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
+		let a = typeof i == "string" ? i : JSON.stringify(i);
+		return {
+			id: `call_${crypto.randomUUID().replaceAll("-", "")}`,
+			type: "function",
+			function: {
+				name: t,
+				arguments: a
+			}
+		};
+	});
+	return n.includes(void 0) ? void 0 : n;
+}
+var Vo = class {
+	#e;
+	#t = "";
+	#n = "";
+	#r = !1;
+	constructor(e) {
+		this.#e = e;
+	}
+	push(e) {
+		this.#t += e;
+		let { begin: t } = this.#e;
+		if (this.#r) return "";
+		let n = this.#t.indexOf(t), r = t === Lo.begin;
+		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
+		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
+		if (r) return "";
+		let i = Math.min(this.#t.length, t.length - 1);
+		for (; i > 0 && !t.startsWith(this.#t.slice(-i));) i--;
+		return this.#i(this.#t.length - i);
+	}
+	finish() {
+		let e = zo(this.#t, this.#e);
+		return e.calls.length > 0 ? e : {
+			content: this.#t,
+			calls: []
+		};
+	}
+	#i(e) {
+		let t = this.#t.slice(0, e);
+		return this.#t = this.#t.slice(e), this.#n += t, t;
+	}
+};
+// src/api/merged.ts
+async function* Ho(e) {
+	let t = (e, t) => e.next().then((e) => ({
+		place: t,
+		result: e
+	})), n = new Map(e.map((e, n) => [n, t(e, n)]));
+	try {
+		for (; n.size > 0;) {
+			let { place: r, result: i } = await Promise.race(n.values());
+			i.done === !0 ? n.delete(r) : (n.set(r, t(e[r], r)), yield [r, i.value]);
+		}
+	} finally {
+		await Promise.allSettled(e.map((e) => e.return()));
+	}
+}
+// src/api/settings.ts
+var Uo = 16, Wo = {
+	temperature: "temperature",
+	topK: "top_k",
+	topP: "top_p",
+	minP: "min_p",
+	repetitionPenalty: "repetition_penalty",
+	presencePenalty: "presence_penalty",
+	frequencyPenalty: "frequency_penalty"
+};
+function Go(e, t, n) {
+	let r = Object.entries(Wo).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+	return {
+		...Object.fromEntries(r),
+		logitBias: new Map(i),
+		...e.seed != null && { seed: BigInt.asUintN(64, BigInt(e.seed) + BigInt(n)) },
+		...t !== void 0 && { logprobs: t },
+		maxTokens: e.max_completion_tokens ?? e.max_tokens ?? void 0,
+		ignoreEos: e.ignore_eos ?? !1
+	};
+}
+var Ko = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function qo({ n: t, seed: n }) {
+	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
+	let r = t ?? 1;
+	if (Number.isInteger(r) && r >= 1 && r <= Uo) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Uo}.`);
+}
+// src/api/structure.ts
+function Jo({ response_format: t }) {
+	switch (t?.type) {
+		case void 0:
+		case "text": return;
+		case "json_object": return t.schema === void 0 ? { kind: "json" } : {
+			kind: "schema",
+			schema: t.schema
+		};
+		case "json_schema": return {
+			kind: "schema",
+			schema: JSON.stringify(t.json_schema.schema)
+		};
+		case "grammar": return {
+			kind: "grammar",
+			grammar: t.grammar
+		};
+		case "structural_tag": return {
+			kind: "structural_tag",
+			tag: t.structural_tag
+		};
+		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
+	}
+}
+function Yo({ tools: e, tool_choice: t }) {
+	return t === "none" ? [] : e ?? [];
+}
+function Xo(t, n) {
+	let { tool_choice: r } = t;
+	if (r == null || r === "none" || r === "auto") return;
+	let i = r === "required" ? void 0 : r.function.name, a = Yo(t).filter((e) => i === void 0 || e.function.name === i);
+	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
+	let o = a.map(({ function: e }) => ({
+		type: "object",
+		properties: {
+			name: { const: e.name },
+			[n.argumentsField]: e.parameters ?? { type: "object" }
+		},
+		required: ["name", n.argumentsField],
+		additionalProperties: !1
+	})), s = o.length === 1 ? o[0] : { anyOf: o };
+	if (n.begin === "{") return {
+		kind: "schema",
+		schema: JSON.stringify(s)
+	};
+	let c = {
+		type: "json_schema",
+		json_schema: n.end === "" ? {
+			type: "array",
+			items: s,
+			minItems: 1
+		} : s
+	};
+	return {
+		kind: "structural_tag",
+		tag: {
+			type: "structural_tag",
+			format: {
+				type: "tag",
+				begin: n.begin,
+				content: c,
+				end: n.end
+			}
+		}
+	};
+}
+// src/api/usage.ts
+var Zo = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Qo(e) {
+	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
+	return {
+		prompt_tokens: t.promptTokens,
+		completion_tokens: n,
+		total_tokens: t.promptTokens + n,
+		prompt_tokens_details: { cached_tokens: t.cachedTokens },
+		extra: {
+			e2e_latency_s: (r - i) / 1e3,
+			prefill_tokens_per_s: Zo(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Zo(s, o - a),
+			time_to_first_token_s: (a - i) / 1e3,
+			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
+		}
+	};
+}
+// src/api/chat.ts
+async function* $o(e, t, n) {
+	let r = Yo(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+		...t.chat_template_kwargs,
+		...a != null && { enable_thinking: a },
+		...r.length > 0 && { tools: r }
+	}, s = i.render(t.messages.map(rs), o), c = e.tokenizer.encode(s, !1), l = Ro(i.source), u = Jo(t) ?? Xo(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: qo(t) }, async (r, i) => {
+		let a = {
+			...Go(t, f, i),
+			stopTokenIds: [...d]
+		}, o = u && await e.constraints(u);
+		return Po((t) => e.engine.generate(c, a, {
+			constraint: o,
+			signal: t
+		}), e.tokenizer, {
+			stops: Ko(t),
+			endIds: d,
+			keep: new Set(p),
+			signal: n
+		});
+	})), te = {
+		id: `chatcmpl-${crypto.randomUUID()}`,
+		created: Math.floor(Date.now() / 1e3),
+		model: e.name
+	}, ne = (e) => ({
+		...te,
+		object: "chat.completion.chunk",
+		choices: e
+	}), m = ee.map(() => r.length > 0 ? new Vo(l) : void 0), re = /* @__PURE__ */ new Set(), h = [];
+	for await (let [e, t] of Ho(ee)) {
+		let n = re.has(e) ? {} : { role: "assistant" };
+		re.add(e);
+		let { delta: r, isCall: i } = ns(t, m[e]);
+		t.usage && h.push(t.usage);
+		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
+		(o !== null || Object.keys({
+			...n,
+			...r
+		}).length > 0 || t.logprobs.length > 0) && (yield ne([{
+			index: e,
+			delta: {
+				...n,
+				...r
+			},
+			finish_reason: o,
+			...a
+		}]));
+	}
+	yield {
+		...ne([]),
+		usage: Qo(h)
+	};
+}
+async function es(t, n, r) {
+	let i = [];
+	for await (let e of $o(t, n, r)) {
+		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
+			let e = i[t] ??= {
+				index: t,
+				message: {
+					role: "assistant",
+					content: ""
+				},
+				finish_reason: "stop",
+				logprobs: null
+			};
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = ts(e.logprobs, a)), r !== null && (e.finish_reason = r);
+		}
+		if (e.usage) {
+			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
+			return {
+				id: e.id,
+				object: "chat.completion",
+				created: e.created,
+				model: e.model,
+				choices: i,
+				usage: e.usage
+			};
+		}
+	}
+	throw new e("internal", "The answer ended without its last chunk.");
+}
+var ts = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function ns(e, t) {
+	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
+	return {
+		delta: {
+			...a !== "" && { content: a },
+			...i.length > 0 && { tool_calls: i.map((e, t) => ({
+				index: t,
+				...e
+			})) }
+		},
+		isCall: i.length > 0
+	};
+}
+function rs(e) {
+	let { content: t, tool_calls: n, ...r } = e;
+	return {
+		...r,
+		content: is(t),
+		...n && { tool_calls: n.map(as) }
+	};
+}
+function is(t) {
+	if (t == null) return "";
+	if (typeof t == "string") return t;
+	let n = t.find(({ type: e }) => e !== "text");
+	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
+	return t.map((e) => e.text).join("");
+}
+function as(t) {
+	try {
+		return {
+			...t,
+			function: {
+				...t.function,
+				arguments: JSON.parse(t.function.arguments)
+			}
+		};
+	} catch {
+		throw new e("usage", `The arguments of the call of ${t.function.name} are no JSON.`);
+	}
+}
+// src/api/completions.ts
+async function* os(t, n, r) {
+	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
+	let i = t.tokenizer.encode(n.prompt), a = Jo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: qo(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = Go(n, c, s);
+		return Po((e) => t.engine.generate(i, u, {
+			constraint: l,
+			signal: e
+		}), t.tokenizer, {
+			stops: Ko(n),
+			endIds: o,
+			continues: !0,
+			signal: r
+		});
+	})), u = {
+		id: `cmpl-${crypto.randomUUID()}`,
+		object: "text_completion",
+		created: Math.floor(Date.now() / 1e3),
+		model: t.name
+	};
+	n.echo === !0 && (yield {
+		...u,
+		choices: l.map((e, t) => ({
+			index: t,
+			text: n.prompt,
+			finish_reason: null
+		}))
+	});
+	let d = [];
+	for await (let [e, t] of Ho(l)) {
+		t.usage && d.push(t.usage);
+		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+		yield {
+			...u,
+			choices: [{
+				index: e,
+				text: t.text,
+				finish_reason: t.finish ?? null,
+				...n
+			}]
+		};
+	}
+	yield {
+		...u,
+		choices: [],
+		usage: Qo(d)
+	};
+}
+async function ss(t, n, r) {
+	let i = [];
+	for await (let e of os(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
+			let e = i[t] ??= {
+				index: t,
+				text: "",
+				finish_reason: null,
+				logprobs: null
+			};
+			e.text += n, e.finish_reason = r, a && (e.logprobs = { content: [...e.logprobs?.content ?? [], ...a.content ?? []] });
+		}
+		if (e.usage) return {
+			...e,
+			choices: i
+		};
+	}
+	throw new e("internal", "The completion ended without its last chunk.");
+}
+// src/api/embeddings.ts
+async function cs(t, n) {
+	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
+	let r = performance.now(), i = ls(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	for (let [e, r] of i.entries()) {
+		let i = us(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		a.push({
+			object: "embedding",
+			index: e,
+			embedding: Array.from(i, (e) => e / o)
+		});
+	}
+	let o = i.reduce((e, t) => e + t.length, 0), s = 1e3 * o / Math.max(performance.now() - r, .001);
+	return {
+		object: "list",
+		model: t.name,
+		data: a,
+		usage: {
+			prompt_tokens: o,
+			total_tokens: o,
+			extra: { prefill_tokens_per_s: s }
+		}
+	};
+}
+function ls(t) {
+	if (typeof t == "string") return [t];
+	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
+	return typeof t[0] == "number" ? [t] : t;
+}
+function us(e, t) {
+	let n = e.length / t, r = new Float64Array(n);
+	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
+	return r;
+}
+// src/api/open_ai.ts
+var ds = (e) => ({
+	chatChunks: (t, n) => $o(e, t, n),
+	chatCompletion: (t, n) => es(e, t, n),
+	textChunks: (t, n) => os(e, t, n),
+	textCompletion: (t, n) => ss(e, t, n),
+	embeddings: (t) => cs(e, t)
+});
+function fs(e) {
+	let t = ps(e.chatChunks, e.chatCompletion), n = ps(e.textChunks, e.textCompletion);
+	return {
+		chat: { completions: { create: t } },
+		completions: { create: n },
+		embeddings: { create: (t) => e.embeddings(t) }
+	};
+}
+function ps(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? ms(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+}
+async function ms(e, t) {
+	let n = e[Symbol.asyncIterator](), r = await n.next();
+	return (async function* () {
+		try {
+			for (let e = r; e.done !== !0; e = await n.next()) (t || e.value.choices.length > 0) && (yield e.value);
+		} finally {
+			await n.return?.();
+		}
+	})();
+}
+// src/api/remote_calls.ts
+function hs(e, t) {
+	let n = (e) => {
+		let n = e.data, r = e.ports[0];
+		if (n?.hearth !== "call" || r === void 0) return;
+		let i = gs(r, n, t);
+		e.waitUntil?.(i);
+	};
+	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
+}
+async function gs(t, { name: n, argument: r }, i) {
+	let a = new AbortController(), o = (e) => t.postMessage(e);
+	t.onmessage = () => a.abort();
+	try {
+		let t = i[n];
+		if (t === void 0) throw new e("usage", `The worker knows no call ${n}.`);
+		o({ value: await t(r, (e) => o({ item: e }), a.signal) });
+	} catch (t) {
+		let n = t instanceof e ? t : new e("internal", t instanceof Error ? t.message : String(t));
+		o({ error: {
+			kind: n.kind,
+			what: n.what,
+			why: n.why,
+			hint: n.hint
+		} });
+	} finally {
+		t.onmessage = null;
+	}
+}
+function _s(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Fe(s), l = new Promise((t, n) => {
+		a.onmessage = ({ data: r }) => {
+			if ("item" in r) return c.push(r.item);
+			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
+			let { kind: o, what: l, why: u, hint: d } = r.error, f = new e(o, l, {
+				why: u,
+				hint: d
+			});
+			c.fail(f), n(f);
+		};
+	});
+	return l.catch(() => void 0), i?.addEventListener("abort", s, { once: !0 }), t.postMessage({
+		hearth: "call",
+		name: n,
+		argument: r
+	}, [o]), i?.aborted === !0 && s(), {
+		items: c,
+		value: l
+	};
+}
+// src/api/worker.ts
+function vs(t, n = {}, r = Mo.open) {
+	let i, a = async () => {
+		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
+		return ds(await i.model);
+	}, o = async () => {
+		let e = i;
+		i = void 0, await (await e?.model.catch(() => void 0))?.close();
+	}, s = (e) => async (t, n, r) => {
+		let i = await a();
+		for await (let a of e(i).call(i, t, r)) n(a);
+	};
+	return hs(t, {
+		async open(e, t, a) {
+			let { url: s, options: c } = e, l = JSON.stringify(e);
+			if (i?.key !== l) {
+				await o();
+				let e = r(s, {
+					...c,
+					...n,
+					signal: a,
+					onProgress: (e, n) => t([e, n])
+				});
+				i = {
+					key: l,
+					model: e
+				}, e.catch(() => i = void 0);
+			}
+			return (await i.model).name;
+		},
+		close: o,
+		chatChunks: s((e) => e.chatChunks),
+		textChunks: s((e) => e.textChunks),
+		chatCompletion: async (e, t, n) => (await a()).chatCompletion(e, n),
+		textCompletion: async (e, t, n) => (await a()).textCompletion(e, n),
+		embeddings: async (e) => (await a()).embeddings(e)
+	});
+}
+async function ys(t, n, r = {}) {
+	let { onProgress: i, signal: a, ...o } = r, s = {
+		url: new URL(n, globalThis.location?.href).href,
+		options: o
+	}, c = async () => {
+		let { items: e, value: n } = _s(t, "open", s, a);
+		for await (let t of e) i?.(...t);
+		return await n;
+	}, l = async (t) => {
+		try {
+			return await t();
+		} catch (n) {
+			if (!(n instanceof e && n.kind === "unloaded")) throw n;
+			return await c(), t();
+		}
+	}, u = (e, n, r) => l(async () => await _s(t, e, n, r).value);
+	async function* d(e, n, r) {
+		let [i, a] = await l(async () => {
+			let { items: i } = _s(t, e, n, r);
+			return [i, await i.next()];
+		});
+		try {
+			for (let e = a; e.done !== !0; e = await i.next()) yield e.value;
+		} finally {
+			await i.return();
+		}
+	}
+	let f = {
+		chatChunks: (e, t) => d("chatChunks", e, t),
+		textChunks: (e, t) => d("textChunks", e, t),
+		chatCompletion: (e, t) => u("chatCompletion", e, t),
+		textCompletion: (e, t) => u("textCompletion", e, t),
+		embeddings: (e) => u("embeddings", e)
+	};
+	return {
+		name: await c(),
+		backend: f,
+		...fs(f),
+		close: async () => void await _s(t, "close", null).value
+	};
+}
+export { Se as _, Mo as a, p as b, no as c, Or as d, xr as f, xt as g, mr as h, fs as i, ro as l, Cr as m, vs as n, Do as o, br as p, ds as r, ho as s, ys as t, kr as u, xe as v, be as y };

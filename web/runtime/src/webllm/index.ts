@@ -1,0 +1,34 @@
+// @hearth/web/webllm: takes the place of `@mlc-ai/web-llm` by a bundler's alias. Models are bundles of Hearth: `model` of a model's
+// record is a bundle's URL.
+
+export { deleteChatConfigInCache, deleteModelAllInfoInCache, deleteModelInCache, deleteModelWasmInCache, hasModelInCache } from "./cache.ts";
+export {
+  type AppConfig,
+  type CacheBackend,
+  type ChatOptions,
+  functionCallingModelIds,
+  type InitProgressCallback,
+  type InitProgressReport,
+  type LogitProcessor,
+  type LogLevel,
+  type MLCEngineConfig,
+  modelLibURLPrefix,
+  type ModelRecord,
+  ModelType,
+  modelVersion,
+  type OPFSAccessMode,
+  prebuiltAppConfig,
+} from "./config.ts";
+export { CreateMLCEngine, MLCEngine, type MLCEngine as MLCEngineInterface } from "./engine.ts";
+export { IntegrityError } from "./errors.ts";
+export { isValidSRI, verifyIntegrity } from "./integrity.ts";
+export type * from "./requests.ts";
+export {
+  type ChatWorker,
+  CreateServiceWorkerMLCEngine,
+  CreateWebWorkerMLCEngine,
+  ServiceWorkerMLCEngine,
+  ServiceWorkerMLCEngineHandler,
+  WebWorkerMLCEngine,
+  WebWorkerMLCEngineHandler,
+} from "./workers.ts";
