@@ -21,7 +21,7 @@ const SIDES = {
   async hearth({ isa, context }) {
     const { Engine, loadBundle } = await import("/hearth/index.js");
     const model = await loadBundle(new URL("/bundle", location.origin), isa === null ? {} : { isa });
-    const engine = new Engine(model, { cacheTokens: context });
+    const engine = await Engine.create(model, { cacheTokens: context });
     return {
       description: `Hearth (${model.info.isa})`,
       async run(prompt, generate) {

@@ -4,9 +4,12 @@ import { licences, PAGE_SOURCES, stamp, woff2Only } from "./build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
+// It comes with its Preact binding.
+const SIGNALS_CORE = ["@preact/signals-core"];
+
 export default defineConfig({
   root,
-  plugins: [woff2Only(), stamp(root, PAGE_SOURCES), licences(root)],
+  plugins: [woff2Only(), stamp(root, PAGE_SOURCES), licences(root, `${root}node_modules`, SIGNALS_CORE)],
   build: {
     outDir: "../src/hearth/server/page",
     emptyOutDir: true,

@@ -25,19 +25,18 @@ export function sourceHash(root: string, sources: readonly string[]): string {
   return hash.digest("hex");
 }
 
-function licenceTexts(root: string): string {
+function licenceTexts(root: string, modules: string, more: readonly string[]): string {
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
-  // Signals' core comes with its Preact binding and is not named in package.json.
-  const names = [...Object.keys(dependencies), "@preact/signals-core"].sort();
+  const names = [...Object.keys(dependencies), ...more].sort();
   const parts = names.map((name) => {
-    const folder = join(root, "node_modules", name);
+    const folder = join(modules, name);
     const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string; license: string };
     const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry) && !/apache/i.test(entry));
     if (!file) throw new Error(`${name} has no licence file.`);
     const text = readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim();
     return `${name} ${version} (${license})\n\n${text}\n`;
   });
-  return ["This page contains the following works.\n", ...parts].join(`\n${"-".repeat(72)}\n\n`);
+  return ["What is built here contains the following works.\n", ...parts].join(`\n${"-".repeat(72)}\n\n`);
 }
 
 /** Writes build.json beside what is built: the hash of the sources it was made of. */
@@ -52,13 +51,19 @@ export function stamp(root: string, sources: readonly string[]): Plugin {
   };
 }
 
-export function licences(root: string): Plugin {
+/**
+ * Writes licenses.txt beside what is built: the licences of the dependencies that are bundled.
+ *
+ * @param modules the folder where they are installed.
+ * @param more dependencies of these that are not named in package.json.
+ */
+export function licences(root: string, modules: string, more: readonly string[] = []): Plugin {
   return {
     name: "hearth-licences",
     apply: "build",
     generateBundle() {
-      if (!existsSync(join(root, "node_modules"))) throw new Error("Run npm ci first.");
-      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(root) });
+      if (!existsSync(modules)) throw new Error("Run npm ci first.");
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(root, modules, more) });
     },
   };
 }

@@ -15,7 +15,7 @@ import { answerCalls, callOver, type CallHandler, type CallScope, type CallTarge
 import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest, EmbeddingResponse, TextCompletion, TextRequest } from "./types.ts";
 
 /** What of a model's options can be sent. */
-export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "chunkTokens" | "isa">;
+export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "isa">;
 
 interface Opening {
   readonly url: string;

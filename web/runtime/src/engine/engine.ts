@@ -25,6 +25,8 @@ export interface EngineOptions {
   readonly cacheTokens?: number | undefined;
   /** Tokens of prompt and answer together that one sequence may have; else as many as the model and the cache hold. */
   readonly context?: number | undefined;
+  /** Sequences that are computed at the same time; else as many as a forward takes. */
+  readonly maxSequences?: number | undefined;
   /** Prompt tokens in one step: smaller keeps other streams smoother, larger is faster for the prompt. */
   readonly chunkTokens?: number | undefined;
 }
@@ -38,6 +40,7 @@ export interface RequestOptions {
 }
 
 const DEFAULT_CACHE_TOKENS = 4096;
+const DEFAULT_CHUNK_TOKENS = 128;
 
 export class Engine {
   /** Tokens of prompt and answer together that one sequence may have. */
@@ -54,7 +57,7 @@ export class Engine {
    * @param forward the engine uses all of its pages; nobody else may call it meanwhile.
    * @param endIds tokens that end an answer.
    */
-  constructor(forward: Forward, endIds: Iterable<number> = [], { context, chunkTokens }: EngineOptions = {}) {
+  constructor(forward: Forward, endIds: Iterable<number> = [], { context, maxSequences = Infinity, chunkTokens = DEFAULT_CHUNK_TOKENS }: EngineOptions = {}) {
     const { info, numPages } = forward;
     const most = Math.min(info.maxPosition, numPages * info.pageTokens);
     this.context = context ?? most;
@@ -66,7 +69,7 @@ export class Engine {
     this.#forward = forward;
     this.#endIds = new Set(endIds);
     this.#tableStride = pagesFor(this.context, info.pageTokens);
-    this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), Math.min(chunkTokens ?? Infinity, info.maxTokens));
+    this.#scheduler = new Scheduler(info, new PagePool(numPages, info.pageTokens), { maxSequences, chunkTokens });
   }
 
   /** An engine over a session of its own. */

@@ -40,12 +40,12 @@ export class Scheduler {
   readonly #suspects = new Set<Sequence>(); // each is computed alone until it has drawn a token
 
   /** @param pool must be able to hold the longest sequence alone. */
-  constructor(info: ForwardInfo, pool: PagePool, chunkTokens: number) {
+  constructor(info: ForwardInfo, pool: PagePool, { maxSequences, chunkTokens }: { maxSequences: number; chunkTokens: number }) {
     this.pool = pool;
-    this.#chunkTokens = chunkTokens;
+    this.#chunkTokens = Math.min(chunkTokens, info.maxTokens);
     this.#maxTokens = info.maxTokens;
     // Each running sequence may want one token and one row of logits in the same step.
-    this.#maxRunning = Math.min(info.maxSequences, info.maxLogitRows, info.maxTokens);
+    this.#maxRunning = Math.min(maxSequences, info.maxSequences, info.maxLogitRows, info.maxTokens);
   }
 
   get isIdle(): boolean {
