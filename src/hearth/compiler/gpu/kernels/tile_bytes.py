@@ -85,7 +85,8 @@ class ByteTile:
         squares = [] if self._square is None else [self._square]
         loaded = [tile.x.load([self._start], group * 8 + i, squares)[0] for i in range(8)]
         most = k.let(_largest([builtin("abs", "float32x4", values) for values in loaded], 4), "most")
-        largest = k.let(_largest([lane(most, i) for i in range(4)]), "largest")
+        # A register: TVM follows what is named through all that is made of it, which takes seconds here.
+        largest = k.register("float32", _largest([lane(most, i) for i in range(4)])).get()
         inverse = k.let(tirx.Select(largest > _SMALLEST, f32(1.0) / largest, f32(0.0)), "inverse")
         words = [k.let(builtin("pack4x8snorm", "uint32", values * splat(inverse)), "word") for values in loaded]
         scale = k.let(largest * f32(1 / 127), "scale")
