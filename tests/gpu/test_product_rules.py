@@ -116,8 +116,11 @@ class Model:
         return normed(x, self.gains["norm"], EPSILON)[rows] @ embed.T, x
 
 
-@pytest.mark.parametrize("small_parts", [False, True])
-@pytest.mark.parametrize("body", [("q4", "q6_k"), ("i8", "i8")], ids=["groups", "rows"])
+@pytest.mark.parametrize(
+    ("body", "small_parts"),
+    [(("q4", "q6_k"), False), (("q4", "q6_k"), True), (("i8", "i8"), False)],
+    ids=["groups", "parts", "rows"],
+)
 @pytest.mark.parametrize(
     ("tokens", "picked", "kernels"),
     [(1, 1, ("rows1", "rows1")), (5, 3, ("rows4", "rows4")), (33, 0, ("tile", "")), (70, 40, ("tile", "tile"))],

@@ -123,15 +123,14 @@ EPILOGUES = {
 }
 
 
-@pytest.mark.parametrize(("rows", "threads"), [(1, 64), (1, 128), (1, 256), (4, 64)])
+@pytest.mark.parametrize(("rows", "threads"), [(1, 128), (4, 256)])
 @pytest.mark.parametrize("name", EPILOGUES)
 def test_few_rows_with_every_epilogue(name: str, rows: int, threads: int) -> None:
     call = Call(EPILOGUES[name], m=rows, n=96, k=320)
     assert_close(few(call, rows, threads)[0], call.wanted, 1e-5)
 
 
-@pytest.mark.parametrize("threads", [64, 256])
-@pytest.mark.parametrize("name", ["q4", "q6_k"])
+@pytest.mark.parametrize(("name", "threads"), [("q4", 64), ("q6_k", 256)])
 def test_a_row_has_the_same_bits_alone_and_among_others(name: str, threads: int) -> None:
     product = ProductSpec(FORMATS[name], epilogue="gated", activation="silu", norm=EPSILON)
     together = Call(product, m=6, n=64, k=2080)
@@ -144,7 +143,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(name: str, threads: int)
         np.testing.assert_array_equal(few(alone, 1, threads)[0], found[i : i + 1])
 
 
-@pytest.mark.parametrize("m", [1, 3, 8, 9])
+@pytest.mark.parametrize("m", [3, 9])
 @pytest.mark.parametrize("gather", [False, True])
 def test_rows_normed_and_found_by_number(m: int, gather: bool) -> None:
     product = ProductSpec(Q4, epilogue="gated", activation="silu", norm=EPSILON, gather=gather)
@@ -164,7 +163,7 @@ def test_many_rows_of_logits() -> None:
     assert_logits(call, many(call))
 
 
-@pytest.mark.parametrize("name", ["q4", "q6_k", "bf16"])
+@pytest.mark.parametrize("name", ["q6_k", "bf16"])
 def test_many_rows_as_halves(name: str) -> None:
     product = ProductSpec(FORMATS[name], epilogue="gated", activation="silu", norm=EPSILON)
     call = Call(product, m=65, n=96, k=288)
