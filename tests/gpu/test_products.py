@@ -96,8 +96,14 @@ def many(call: Call, features: Features = CORE) -> list[NDArray[Any]]:
     return call.run(many_rows(ManyRowsSpec(call.product), features), units, height)
 
 
-@pytest.mark.parametrize("rows", [1, 4])
-@pytest.mark.parametrize("name", LAYOUTS)
+# A few rows are read by loops, one row is not: what shifts by the number of a column differs.
+OFTEN_LOOPED = ("q4_0", "q5_k", "q6_k", "bf16")
+LOOPED = [
+    pytest.param(name, 4, marks=[] if name in OFTEN_LOOPED else pytest.mark.slow) for name in LAYOUTS
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "rows"), [*((name, 1) for name in LAYOUTS), *LOOPED])
 def test_few_rows_of_every_format(name: str, rows: int) -> None:
     call = Call(ProductSpec(FORMATS[name], tail=True), m=rows + (rows > 1), n=40, k=300)
     assert_close(few(call, rows)[0], call.wanted, 1e-5)
@@ -184,7 +190,15 @@ def rounded(call: Call) -> None:
     call.x = (groups * steps[:, :, None]).reshape(len(call.x), -1)[:, : call.k]
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if not FORMATS[name].is_float])
+# Of those whose integers are read alike one is enough every time.
+AS_BYTES = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("q4_0", "q5_1", "q4_k") else [])
+    for name in LAYOUTS
+    if not FORMATS[name].is_float
+]
+
+
+@pytest.mark.parametrize("name", AS_BYTES)
 def test_many_rows_of_every_format_as_bytes(name: str) -> None:
     call = Call(ProductSpec(FORMATS[name]), m=9, n=40, k=288)
     rounded(call)
