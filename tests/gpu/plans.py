@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.gpu.adapter import run_kernel
 
 from hearth.compiler.gpu.lowering import GpuLowered
-from hearth.compiler.plan import ARENA, CONSTANT, DTYPES, INPUT, STATE, SYMBOL, WEIGHT, Plan, Step
+from hearth.compiler.plan import ARENA, CONSTANT, DTYPES, INPUT, SYMBOL, WEIGHT, Plan, Step
 
 _BINARY = {2: lambda a, b: a + b, 3: lambda a, b: a * b, 4: lambda a, b: a // b, 5: min, 6: max}
 _TYPES = {DTYPES["float32"]: np.float32, DTYPES["int32"]: np.int32}
@@ -62,7 +62,6 @@ class PlanRun:
         if buffer.kind == WEIGHT:
             return self.weights[self.plan.weights[buffer.index][0]][buffer.offset : buffer.offset + buffer.size]
         assert buffer.kind == INPUT
-        assert buffer.kind != STATE
         return self.inputs[self.plan.inputs[buffer.index].name]
 
     def _step(self, step: Step) -> None:
