@@ -1,5 +1,6 @@
 // Calls of tools in an answer's text, as the families write them.
 
+import { uniqueText } from "../unique.ts";
 import type { ToolCall } from "./types.ts";
 
 /** How a family writes calls: each JSON {"name", "arguments"} between two texts, or an array of these. */
@@ -51,7 +52,7 @@ function callsIn(text: string): ToolCall[] | undefined {
     const args = given ?? parameters ?? {};
     if (typeof name !== "string" || (typeof args !== "object" && typeof args !== "string")) return undefined;
     const written = typeof args === "string" ? args : JSON.stringify(args);
-    return { id: `call_${crypto.randomUUID().replaceAll("-", "")}`, type: "function", function: { name, arguments: written } };
+    return { id: `call_${uniqueText()}`, type: "function", function: { name, arguments: written } };
   });
   return calls.includes(undefined) ? undefined : (calls as ToolCall[]);
 }

@@ -3,6 +3,7 @@
 import type { Usage as EngineUsage } from "../engine/sequence.ts";
 import { HearthError } from "../errors.ts";
 import type { TemplateMessage } from "../text/template.ts";
+import { uniqueText } from "../unique.ts";
 import { answerOf, type Piece } from "./answer.ts";
 import { callFormat, CallWatch } from "./calls.ts";
 import type { LanguageModel } from "./language_model.ts";
@@ -38,7 +39,7 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
       return answerOf(begin, model.tokenizer, { stops: stopsOf(request), endIds, keep: new Set(callIds), signal });
     }),
   );
-  const head = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model: model.name };
+  const head = { id: `chatcmpl-${uniqueText()}`, created: Math.floor(Date.now() / 1000), model: model.name };
   const chunk = (choices: ChatCompletionChunk["choices"]): ChatCompletionChunk => ({ ...head, object: "chat.completion.chunk", choices });
   const watches = answers.map(() => (tools.length > 0 ? new CallWatch(format) : undefined));
   const begun = new Set<number>();

@@ -2,6 +2,7 @@
 
 import type { Usage as EngineUsage } from "../engine/sequence.ts";
 import { HearthError } from "../errors.ts";
+import { uniqueText } from "../unique.ts";
 import { answerOf } from "./answer.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { merged } from "./merged.ts";
@@ -26,7 +27,7 @@ export async function* textChunks(model: LanguageModel, request: TextRequest, si
       return answerOf(begin, model.tokenizer, { stops: stopsOf(request), endIds, continues: true, signal });
     }),
   );
-  const head = { id: `cmpl-${crypto.randomUUID()}`, object: "text_completion" as const, created: Math.floor(Date.now() / 1000), model: model.name };
+  const head = { id: `cmpl-${uniqueText()}`, object: "text_completion" as const, created: Math.floor(Date.now() / 1000), model: model.name };
   if (request.echo === true) {
     yield { ...head, choices: answers.map((_, index) => ({ index, text: request.prompt, finish_reason: null })) };
   }

@@ -4,6 +4,7 @@
 
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { HearthError } from "../errors.ts";
+import { uniqueText } from "../unique.ts";
 import type { Step, TokenizerJson } from "./spec.ts";
 
 // The original's own expression for words of ByteLevel; the library's copy of it takes JavaScript's idea of white space.
@@ -16,7 +17,7 @@ export class WordModel {
 
   /** @param control the texts of control tokens. */
   constructor(json: TokenizerJson, control: ReadonlySet<string>) {
-    const secret = crypto.randomUUID();
+    const secret = uniqueText();
     const rename = (text: string): string => (control.has(text) ? `\u{f0000}${secret}${text}` : text);
     const given = { ...json, ...EMPTY, normalizer: json.normalizer ?? null, decoder: json.decoder ?? null };
     try {
