@@ -48,8 +48,169 @@ function p(e) {
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
-// src/library.ts
+// src/gpu/gpu.ts
 var ee = [
+	[
+		"bufferBytes",
+		"maxBufferSize",
+		"buffers of NEEDED bytes, it has at most MOST"
+	],
+	[
+		"bindingBytes",
+		"maxStorageBufferBindingSize",
+		"to bind NEEDED bytes at once, it binds at most MOST"
+	],
+	[
+		"storageBuffers",
+		"maxStorageBuffersPerShaderStage",
+		"NEEDED buffers in a step, it has at most MOST"
+	],
+	[
+		"invocations",
+		"maxComputeInvocationsPerWorkgroup",
+		"groups of NEEDED threads, it has at most MOST"
+	],
+	[
+		"invocations",
+		"maxComputeWorkgroupSizeX",
+		"groups of NEEDED threads along an axis, it has at most MOST"
+	]
+], m = {
+	MAP_READ: 1,
+	COPY_SRC: 4,
+	COPY_DST: 8,
+	UNIFORM: 64,
+	STORAGE: 128
+}, te = [
+	"validation",
+	"out-of-memory",
+	"internal"
+], h = "Use the processor: device: \"wasm\".", ne = class t {
+	device;
+	name;
+	allocatedBytes = 0;
+	#e;
+	constructor(e, t) {
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(oe(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ae(t, e)));
+	}
+	static async open(n, r) {
+		let i = ie(n);
+		for (let [t, a, o] of ee) {
+			let [s, c] = [r[t], n.limits[a]];
+			if (s <= c) continue;
+			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
+			throw new e("device", `The GPU ${i} cannot run this model.`, {
+				why: l,
+				hint: h
+			});
+		}
+		let a = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
+		try {
+			return new t(await n.requestDevice({
+				label: "hearth",
+				requiredLimits: a
+			}), i);
+		} catch (t) {
+			throw new e("device", `The GPU ${i} cannot be opened.`, {
+				why: String(t),
+				hint: h
+			});
+		}
+	}
+	requireSound() {
+		if (this.#e !== void 0) throw this.#e;
+	}
+	async make(e, t) {
+		this.requireSound();
+		for (let e of te) this.device.pushErrorScope(e);
+		let n, r;
+		try {
+			r = t();
+		} finally {
+			n = this.popScopes(te.length, e), n.catch(() => void 0);
+		}
+		return await n, this.requireSound(), r;
+	}
+	async popScopes(e, t) {
+		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
+			throw this.explain(e, t);
+		});
+		for (let e of n) if (e !== null) throw oe(e, t);
+	}
+	createBuffer(e, t, n) {
+		let r = this.device.createBuffer({
+			label: e,
+			size: t,
+			usage: n
+		});
+		return this.allocatedBytes += t, r;
+	}
+	destroyBuffer(e) {
+		this.allocatedBytes -= e.size, e.destroy();
+	}
+	explain(t, n) {
+		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
+			why: String(t),
+			hint: h
+		}) : this.#e;
+	}
+	async wait(e) {
+		await this.device.queue.onSubmittedWorkDone().catch((t) => {
+			throw this.explain(t, e);
+		}), this.requireSound();
+	}
+	close() {
+		this.#t(new e("usage", "The model is closed.")), this.device.destroy();
+	}
+	#t(e) {
+		this.#e ??= e;
+	}
+};
+async function re(t) {
+	let n = globalThis.navigator?.gpu;
+	if (n === void 0) {
+		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
+		throw new e("device", "There is no GPU.", {
+			why: t,
+			hint: h
+		});
+	}
+	let r = await n.requestAdapter({ powerPreference: "high-performance" });
+	if (r === null) throw new e("device", "There is no GPU.", {
+		why: "The browser offers none of this machine's.",
+		hint: h
+	});
+	if (r.info.isFallbackAdapter && !t) {
+		let t = `${ie(r)} is a program that plays one, slower than the processor's own kernels.`;
+		throw new e("device", "There is no GPU.", {
+			why: t,
+			hint: h
+		});
+	}
+	return r;
+}
+function ie({ info: e }) {
+	return e.description ? e.description : [
+		e.vendor,
+		e.architecture,
+		e.device
+	].filter(Boolean).join(" ") || "without a name";
+}
+function ae(t, n) {
+	return new e("device", `The GPU ${t} was lost.`, {
+		why: n,
+		hint: "Load the model again."
+	});
+}
+function oe(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : h;
+	return new e(r ? "memory" : "device", n, {
+		why: t.message,
+		hint: i
+	});
+}
+// src/library.ts
+var se = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -58,7 +219,7 @@ var ee = [
 	"internal",
 	"internal",
 	"device"
-], m = 64, te = 4096, h = class t {
+], ce = 64, g = 4096, le = class t {
 	#e;
 	#t;
 	#n;
@@ -67,7 +228,7 @@ var ee = [
 		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
 	}
 	static async instantiate(n) {
-		let r = new ne(), i = { hearth: {
+		let r = new ue(), i = { hearth: {
 			now: () => performance.now(),
 			...r.imports
 		} };
@@ -97,10 +258,10 @@ var ee = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(ee[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(se[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / te), 1) * te, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, m) : 0;
+		let r = Math.max(Math.ceil(t / g), 1) * g, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ce) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -117,7 +278,7 @@ var ee = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ne = class {
+}, ue = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -139,15 +300,15 @@ var ee = [
 			return this.#e = e, 1;
 		}
 	}
-}, g = "plan.bin", re = "weights.bin", ie = "tokenizer_meta.json", ae = "manifest.json";
-function oe(t) {
+}, de = "plan.bin", fe = "gpu_plan.bin", pe = "gpu_kernels.wgsl", _ = "weights.bin", me = "tokenizer_meta.json", he = "manifest.json";
+function ge(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${ae} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${he} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${ae} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${he} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -159,74 +320,41 @@ function oe(t) {
 	});
 	return n;
 }
-var se = (e) => `libhearth-${e.name}.wasm`, _ = [
-	"f32",
-	"i32",
-	"u8",
-	"i8",
-	"f16"
-];
-function ce(e) {
-	let t = e.functions.find((e) => e.door === "text");
-	if (t === void 0) return;
-	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
-	return {
-		vocabSize: r("token_ids"),
-		maxTokens: n("tokens"),
-		maxSequences: n("sequences"),
-		maxLogitRows: n("logit_rows"),
-		pageTokens: n("page_tokens"),
-		maxPosition: r("positions"),
-		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
-	};
+var v = (e) => `libhearth-${e.name}.wasm`;
+// src/gpu/pipelines.ts
+function _e(e, t) {
+	return Promise.all(t.map((t) => ve(e, t)));
 }
-function le(t) {
-	let n = ce(t);
-	if (n !== void 0) return n;
-	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
-	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
+async function ve(e, { name: t, text: n }) {
+	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
+		label: t,
+		code: n
+	}));
+	try {
+		let n = {
+			module: i,
+			entryPoint: t
+		};
+		return await e.device.createComputePipelineAsync({
+			label: t,
+			layout: "auto",
+			compute: n
+		});
+	} catch (t) {
+		throw e.explain(t, r);
+	}
 }
-// src/staging.ts
-var ue = 16, de = class {
-	#e;
-	#t;
-	#n = 0;
-	constructor(e) {
-		this.#e = e;
-	}
-	begin(e, t) {
-		let n = e + t * ue;
-		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
-	}
-	reserve(e) {
-		let t = this.#r(e);
-		return this.#e.bytes(t, e).fill(0), t;
-	}
-	put(e) {
-		let t = this.#r(e.byteLength), n = new Uint8Array(e.buffer, e.byteOffset, e.byteLength);
-		return this.#e.bytes(t, e.byteLength).set(n), t;
-	}
-	putText(e) {
-		return this.put(fe(e));
-	}
-	free() {
-		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
-	}
-	#r(e) {
-		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / ue) * ue, this.#n > t.size) throw RangeError("more was staged than begin() was told");
-		return n;
-	}
-}, fe = (e) => new TextEncoder().encode(`${e}\0`), pe = {
+// src/structs.ts
+var ye = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function v(e) {
+function y(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = pe[a];
+		let e = ye[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -235,26 +363,36 @@ function v(e) {
 		types: e
 	};
 }
-function me(e, t, n, r) {
+function be(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		pe[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		ye[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function he(e, t, n, r) {
+function xe(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return pe[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return ye[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var y = v({
+var Se = y({
+	struct_size: "u32",
+	use_mmap: "u32",
+	load_threads: "u32",
+	reserved: "u32",
+	memory_limit_bytes: "u64",
+	progress: "pointer",
+	progress_user: "pointer",
+	isa: "pointer",
+	device: "pointer"
+}), Ce = y({
 	name: "pointer",
 	value: "i64"
-}), ge = v({
+}), we = y({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), _e = v({
+}), Te = y({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -272,20 +410,20 @@ var y = v({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), ve = v({
+}), Ee = y({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), ye = v({
+}), De = y({
 	struct_size: "u32",
 	reserved: "u32"
-}), be = [
+}), Oe = [
 	"logits",
 	"argmax",
 	"hidden"
-], b = v({
+], b = y({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -299,33 +437,531 @@ var y = v({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), xe = (e) => `shape${e}`, Se = {
-	f32: Float32Array,
-	i32: Int32Array,
-	u8: Uint8Array,
-	i8: Int8Array,
-	f16: Uint16Array
-}, Ce = class {
+}), ke = (e) => `shape${e}`, Ae = 8, je = y({
+	strings: "pointer",
+	args: "pointer",
+	arena_bytes: "pointer",
+	buffers: "pointer",
+	weights: "pointer",
+	states: "pointer",
+	kernels: "pointer",
+	steps: "pointer",
+	num_buffers: "u32",
+	num_weights: "u32",
+	num_states: "u32",
+	num_kernels: "u32",
+	num_steps: "u32",
+	num_inputs: "u32"
+}), Me = y({
+	kind: "u32",
+	index: "u32",
+	offset: "u64",
+	size: "u64"
+}), Ne = y({
+	name: "u32",
+	zero: "u32",
+	offset: "u64",
+	size: "u64"
+}), Pe = y({
+	name: "u32",
+	symbol: "u32",
+	unit_bytes: "u64"
+}), Fe = y({
+	name: "u32",
+	num_buffers: "u32",
+	num_scalars: "u32",
+	zero: "u32"
+}), Ie = y({
+	kernel: "u32",
+	first_arg: "u32",
+	units: "u32",
+	grain: "u32",
+	label: "u32",
+	flags: "u32"
+}), Le = y({
+	changing_bytes: "u64",
+	input_bytes: "pointer",
+	input_offsets: "pointer",
+	state_bytes: "pointer"
+}), Re = y({
+	offset: "u64",
+	arena: "u32",
+	size: "u32",
+	to: "pointer"
+}), ze = [
+	"arena",
+	"weight",
+	"state",
+	"input"
+];
+function Be(e, t, n, r, i) {
+	let a = e.view;
+	return Array.from({ length: n }, (e, n) => i((e) => xe(a, t + n * r.size, r, e)));
+}
+var Ve = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function He(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => xe(e.view, n, je, t), i = (t) => e.text(r("strings") + t), a = Be(e, r("buffers"), r("num_buffers"), Me, (e) => ({
+		kind: ze[e("kind")],
+		index: e("index"),
+		offset: e("offset"),
+		size: e("size")
+	})), o = Be(e, r("kernels"), r("num_kernels"), Fe, (e) => ({
+		name: i(e("name")),
+		numBuffers: e("num_buffers")
+	})), s = r("args");
+	return {
+		arenaBytes: Ve(e, r("arena_bytes"), Ae),
+		buffers: a,
+		weights: Be(e, r("weights"), r("num_weights"), Ne, (e) => ({
+			name: i(e("name")),
+			offset: e("offset"),
+			size: e("size")
+		})),
+		states: Be(e, r("states"), r("num_states"), Pe, (e) => ({ name: i(e("name")) })),
+		kernels: o,
+		steps: Be(e, r("steps"), r("num_steps"), Ie, (t) => ({
+			label: i(t("label")),
+			kernel: t("kernel"),
+			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
+		})),
+		numInputs: r("num_inputs")
+	};
+}
+function Ue(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => xe(e.view, r, Le, t), a = Ve(e, i("input_offsets"), n.numInputs), o = Ve(e, i("input_bytes"), n.numInputs);
+	return {
+		changingBytes: i("changing_bytes"),
+		inputs: a.map((e, t) => ({
+			offset: e,
+			size: o[t]
+		})),
+		stateBytes: Ve(e, i("state_bytes"), n.states.length)
+	};
+}
+function We(e, t, n) {
+	return Be(e, t, n, Re, (e) => ({
+		arena: e("arena"),
+		offset: e("offset"),
+		size: e("size"),
+		to: e("to")
+	}));
+}
+// src/gpu/session.ts
+var x = 256, Ge = 32768, Ke = 65536, qe = 16, Je = (e) => Math.ceil(Math.max(e, 1) / qe) * qe;
+function Ye(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+}
+var Xe = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	#i;
-	#a = 0;
-	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new de(e), this.#r = i, this.#i = this.#o(n, Object.entries(r));
+	#a;
+	#o;
+	#s;
+	#c;
+	#l = 0;
+	#u = 0;
+	#d = {
+		dispatches: 0,
+		passes: 0,
+		submits: 0,
+		writes: 0,
+		writtenBytes: 0,
+		readBytes: 0,
+		objects: 0
+	};
+	constructor(e, t, n) {
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = m;
+		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
+			let n = Math.ceil(e / x) * x;
+			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
+		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
+		let l = a | o | c;
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
-	#o(e, t) {
+	get counters() {
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Ye(t.arenaBytes, this.#n);
+		return {
+			...this.#d,
+			plannedBytes: r,
+			allocatedBytes: n.allocatedBytes
+		};
+	}
+	write(e, t, n) {
+		this.#t.gpu.device.queue.writeBuffer(this.#a, e, this.#e.bytes(t, n)), this.#l++, this.#u += n;
+	}
+	run(e, t, n, r, i) {
+		let { gpu: a } = this.#t;
+		a.requireSound();
+		let o = We(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		this.#d = {
+			dispatches: 0,
+			passes: 0,
+			submits: 1,
+			writes: this.#l,
+			writtenBytes: this.#u,
+			readBytes: s,
+			objects: 0
+		}, this.#l = this.#u = 0, a.device.pushErrorScope("out-of-memory"), a.device.pushErrorScope("validation"), s > 0 && this.#h(s);
+		let c = a.device.createCommandEncoder();
+		this.#m(c, e, t, n);
+		let l = 0;
+		for (let { arena: e, offset: t, size: n } of o) c.copyBufferToBuffer(this.#r[e], t, this.#s, l, n), l += n;
+		a.device.queue.submit([c.finish()]);
+		let u = a.popScopes(2, "The GPU refuses a call.");
+		this.#c = this.#g(u, o, s), this.#c.catch(() => void 0);
+	}
+	clearStates() {
+		let e = this.#t.gpu.device.createCommandEncoder();
+		for (let t of this.#i) e.clearBuffer(t);
+		this.#t.gpu.device.queue.submit([e.finish()]);
+	}
+	async finish() {
+		await this.#c;
+	}
+	close() {
+		let e = [
+			...this.#r,
+			...this.#i,
+			this.#a,
+			this.#s
+		];
+		for (let t of e) t !== void 0 && this.#t.gpu.destroyBuffer(t);
+		this.#t.forget(this);
+	}
+	#f(e, t) {
+		let n = {
+			buffer: this.#a,
+			offset: t * x,
+			size: x
+		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
+			binding: t,
+			resource: e
+		}));
+		return this.#t.gpu.device.createBindGroup({
+			label: e.label,
+			layout: i,
+			entries: a
+		});
+	}
+	#p(e) {
+		switch (e.kind) {
+			case "arena": return {
+				buffer: this.#r[e.index],
+				offset: e.offset,
+				size: Je(e.size)
+			};
+			case "weight": return {
+				...this.#t.weightPlace(e),
+				size: Je(e.size)
+			};
+			case "state": return { buffer: this.#i[e.index] };
+			case "input": {
+				let { offset: t, size: n } = this.#n.inputs[e.index];
+				return {
+					buffer: this.#a,
+					offset: t,
+					size: Je(n)
+				};
+			}
+		}
+	}
+	#m(e, t, n, r) {
+		let { plan: i, pipelines: a } = this.#t, o = this.#e.view, s, c;
+		for (let l = 0; l < n; l++) {
+			let n = o.getUint32(r + 8 * l, !0);
+			if (n === 0) continue;
+			s ??= e.beginComputePass();
+			let u = a[i.steps[t + l].kernel];
+			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
+			let d = Math.min(n, Ge);
+			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
+		}
+		s?.end(), s !== void 0 && this.#d.passes++;
+	}
+	#h(e) {
+		if (this.#s !== void 0 && this.#s.size >= e) return;
+		let t = this.#s?.size ?? Ke;
+		for (; t < e;) t *= 2;
+		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, m.MAP_READ | m.COPY_DST), this.#d.objects++;
+	}
+	async #g(e, t, n) {
+		let { gpu: r } = this.#t, i = this.#s, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
+		r.requireSound();
+		for (let e of o) if (e.status === "rejected") throw r.explain(e.reason, "What the GPU computed cannot be read.");
+		if (n === 0) return;
+		let s = new Uint8Array(i.getMappedRange(0, n)), c = 0;
+		for (let { size: e, to: n } of t) this.#e.bytes(n, e).set(s.subarray(c, c + e)), c += e;
+		i.unmap();
+	}
+};
+function Ze(t, n) {
+	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
+	i.states.forEach(({ name: t }, i) => {
+		if (n.stateBytes[i] <= a) return;
+		let o = `The state ${t} would take ${n.stateBytes[i]} bytes, the GPU ${r.name} binds at most ${a}.`;
+		throw new e("memory", "The session does not fit the GPU.", {
+			why: o,
+			hint: "Use a smaller context."
+		});
+	});
+}
+// src/gpu/shaders.ts
+var Qe = /^\/\/@ .*$/gm, $e = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, et = "Compile the model again: hearth compile MODEL --target wasm32";
+function tt(t) {
+	let n = [...t.matchAll(Qe)];
+	return n.map((r, i) => {
+		let a = $e.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: et });
+		return {
+			name: a[1],
+			threads: Number(a[2]),
+			features: a[3] === "core" ? [] : a[3].split("+"),
+			text: t.slice(r.index + r[0].length + 1, n[i + 1]?.index)
+		};
+	});
+}
+function nt(t, n) {
+	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
+	return n.map(({ name: t }) => {
+		let n = r.get(t);
+		if (n !== void 0) return n;
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: et });
+	});
+}
+// src/gpu/weights.ts
+var rt = 256 << 20, it = 4 << 20, at = 64 << 20, ot = 256, st = (e, t) => Math.ceil(e / t) * t;
+function ct(e) {
+	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
+	n.forEach((e, a) => {
+		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
+		o === void 0 || n[a - 1].index !== e.index || s >= o.fileOffset + o.size ? r.push({
+			fileOffset: s,
+			size: e.size,
+			buffer: 0,
+			offset: 0
+		}) : o.size = Math.max(o.size, c - o.fileOffset), i.push(r.length - 1);
+	});
+	let a = [];
+	for (let e of r) {
+		let t = st(e.size, ot);
+		(a.length === 0 || a.at(-1) + t > rt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+	}
+	return {
+		spans: r,
+		bufferBytes: a,
+		places: new Map(n.map((e, n) => {
+			let a = r[i[n]];
+			return [e, {
+				buffer: a.buffer,
+				offset: a.offset + t(e) - a.fileOffset
+			}];
+		}))
+	};
+}
+async function lt(t, n, r, i) {
+	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
+		0,
+		0,
+		0
+	];
+	for await (let e of ut(i)) {
+		t.requireSound();
+		let i = s + e.length;
+		for (; c < n.spans.length; c++) {
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(st(a.fileOffset + a.size, 4), i);
+			if (l < u) {
+				let n = a.offset + l - a.fileOffset;
+				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
+			}
+			if (a.fileOffset + a.size > i) break;
+		}
+		s = i, o < at || (await t.wait(a), o = 0);
+	}
+	await t.wait(a);
+	let l = n.spans.at(-1);
+	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
+}
+async function* ut(e) {
+	let t = new Uint8Array(it), n = 0;
+	for await (let r of e) for (let e = 0; e < r.length;) {
+		let i = r.subarray(e, e + it - n);
+		t.set(i, n), e += i.length, n += i.length, n < it || (yield t, n = 0);
+	}
+	n !== 0 && (t.fill(0, n, st(n, 4)), yield t.subarray(0, st(n, 4)));
+}
+// src/gpu/model.ts
+var dt = class e {
+	gpu;
+	plan;
+	pipelines;
+	#e;
+	#t;
+	#n;
+	#r;
+	#i = /* @__PURE__ */ new Map();
+	constructor(e, t, n, r, i, a, o) {
+		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
+	}
+	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
+		let s = He(t, n), c = nt(tt(r), s.kernels), l = ct(s);
+		pt("The weights do not fit the GPU.", ft(l), o);
+		let u = await ne.open(a, mt(s, l, c));
+		try {
+			let n = _e(u, c);
+			n.catch(() => void 0);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, m.STORAGE | m.COPY_DST)));
+			return await lt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+		} catch (e) {
+			throw u.close(), e;
+		}
+	}
+	get weightBytes() {
+		return ft(this.#t);
+	}
+	weightPlace(e) {
+		let { buffer: t, offset: n } = this.#t.places.get(e);
+		return {
+			buffer: this.#n[t],
+			offset: n
+		};
+	}
+	async session(e) {
+		let t = Ue(this.#e, e, this.plan), n = Ye(this.plan.arenaBytes, t);
+		pt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ze(this, t);
+		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
+		try {
+			return await this.gpu.make(r, () => (i = new Xe(this.#e, this, t), this.#i.set(i, n), i));
+		} catch (e) {
+			throw i?.close(), e;
+		}
+	}
+	forget(e) {
+		this.#i.delete(e);
+	}
+	close() {
+		this.gpu.close();
+	}
+}, ft = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function pt(t, n, r) {
+	if (n <= r) return;
+	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
+	throw new e("memory", t, {
+		why: i,
+		hint: "Use a smaller context, a smaller model or a smaller number format."
+	});
+}
+function mt(e, { bufferBytes: t }, n) {
+	let r = (e) => Math.max(0, ...e);
+	return {
+		bufferBytes: r([...t, ...e.arenaBytes]),
+		bindingBytes: r(e.buffers.map(({ size: e }) => e)),
+		storageBuffers: r(e.kernels.map(({ numBuffers: e }) => e)),
+		invocations: r(n.map(({ threads: e }) => e))
+	};
+}
+// src/info.ts
+var ht = [
+	"f32",
+	"i32",
+	"u8",
+	"i8",
+	"f16"
+];
+function gt(e) {
+	let t = e.functions.find((e) => e.door === "text");
+	if (t === void 0) return;
+	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
+	return {
+		vocabSize: r("token_ids"),
+		maxTokens: n("tokens"),
+		maxSequences: n("sequences"),
+		maxLogitRows: n("logit_rows"),
+		pageTokens: n("page_tokens"),
+		maxPosition: r("positions"),
+		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
+	};
+}
+function _t(t) {
+	let n = gt(t);
+	if (n !== void 0) return n;
+	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
+	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
+}
+// src/staging.ts
+var vt = 16, yt = class {
+	#e;
+	#t;
+	#n = 0;
+	constructor(e) {
+		this.#e = e;
+	}
+	begin(e, t) {
+		let n = e + t * vt;
+		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
+	}
+	reserve(e) {
+		let t = this.#r(e);
+		return this.#e.bytes(t, e).fill(0), t;
+	}
+	put(e) {
+		let t = this.#r(e.byteLength), n = new Uint8Array(e.buffer, e.byteOffset, e.byteLength);
+		return this.#e.bytes(t, e.byteLength).set(n), t;
+	}
+	putText(e) {
+		return this.put(bt(e));
+	}
+	free() {
+		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
+	}
+	#r(e) {
+		let t = this.#t, n = t.at + this.#n;
+		if (this.#n += Math.ceil(e / vt) * vt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		return n;
+	}
+}, bt = (e) => new TextEncoder().encode(`${e}\0`), xt = {
+	f32: Float32Array,
+	i32: Int32Array,
+	u8: Uint8Array,
+	i8: Int8Array,
+	f16: Uint16Array
+}, St = class t {
+	#e;
+	#t;
+	#n;
+	#r;
+	#i;
+	#a;
+	#o = 0;
+	#s = !1;
+	constructor(e, t, n, r, i) {
+		this.#e = e, this.#t = t, this.#n = new yt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
+	}
+	static async create(e, n, r, i, a, o) {
+		let s = new t(e, n, r, i, () => o(s));
+		try {
+			s.#a = await a?.session(s.#i);
+		} catch (e) {
+			throw s.close(), e;
+		}
+		return e.attach(s.#i, s.#a), s;
+	}
+	get counters() {
+		return this.#a?.counters;
+	}
+	#c(e, t) {
 		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(ge.size + 4 + t.length * y.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(ge.size), a = this.#n.reserve(t.length * y.size);
+		this.#n.begin(we.size + 4 + t.length * Ce.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(we.size), a = this.#n.reserve(t.length * Ce.size);
 		t.forEach(([e, t], n) => {
-			me(this.#e.view, a + n * y.size, y, {
+			be(this.#e.view, a + n * Ce.size, Ce, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), me(this.#e.view, i, ge, {
-			struct_size: ge.size,
+		}), be(this.#e.view, i, we, {
+			struct_size: we.size,
 			threads: 1,
 			sizes: a,
 			num_sizes: t.length
@@ -333,9 +969,9 @@ var y = v({
 		let o = t.map(([e, t]) => `${t} ${e}`).join(", ");
 		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
 	}
-	forward(t) {
-		le(this.#t);
-		let n = this.#s(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
+	async forward(t) {
+		_t(this.#t);
+		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
 			r,
@@ -343,50 +979,62 @@ var y = v({
 			a,
 			o,
 			c
-		], u = ye.size + be.length * ve.size;
-		this.#n.begin(_e.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(_e.size), f = this.#n.reserve(u), p = {
-			struct_size: _e.size,
+		], u = De.size + Oe.length * Ee.size;
+		this.#n.begin(Te.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(Te.size), f = this.#n.reserve(u), p = {
+			struct_size: Te.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
 			block_table_stride: s,
 			num_prompt_tokens: t.numPromptTokens ?? 0,
-			outputs: (t.outputs ?? []).reduce((e, t) => e | 1 << be.indexOf(t), 0),
 			token_ids: this.#n.put(r),
 			positions: this.#n.put(i),
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
-			logit_rows: this.#n.put(c)
+			logit_rows: this.#n.put(c),
+			outputs: Ct(t.outputs)
 		};
-		return me(this.#e.view, d, _e, p), me(this.#e.view, f, ye, { struct_size: u }), this.#e.check("The batch cannot be run.", "hearth_forward", n, d, f), this.#l(f + ye.size);
+		return be(this.#e.view, d, Te, p), be(this.#e.view, f, De, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + De.size);
 	}
-	run(e, t = {}) {
-		let n = this.#s(), r = this.#c(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
+	async run(e, t = {}) {
+		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
 		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
 		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
-		i.forEach(([e, t], n) => this.#d(s + n * b.size, e, t));
+		i.forEach(([e, t], n) => this.#m(s + n * b.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return this.#e.check(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#a++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#f(c + t * b.size)]));
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * b.size)]));
 	}
 	close() {
-		this.#i !== 0 && (this.#e.call("hearth_session_free", this.#i), this.#n.free(), this.#i = 0, this.#r());
+		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
 	}
-	#s() {
+	#l() {
 		if (this.#i === 0) throw new e("usage", "The session is closed.");
+		if (this.#s) throw new e("usage", "Another call runs in this session.", { hint: "Await it first." });
 		return this.#i;
 	}
-	#c(t) {
+	async #u(e, t, ...n) {
+		if (this.#e.check(e, t, ...n), this.#a !== void 0) {
+			this.#s = !0;
+			try {
+				await this.#a.finish();
+			} finally {
+				this.#s = !1;
+			}
+			this.#l();
+		}
+	}
+	#d(t) {
 		let n = this.#t.functions.find((e) => e.name === t);
 		if (n !== void 0) return n;
 		let r = this.#t.functions.map((e) => e.name).join(", ");
 		throw new e("usage", `The model has no function ${t}.`, { why: `It has: ${r}.` });
 	}
-	#l(t) {
-		let n = ++this.#a, r = (r) => {
-			if (n !== this.#a || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * ve.size, a = (e) => he(this.#e.view, i, ve, e);
-			return this.#u(a("data"), _[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+	#f(t) {
+		let n = ++this.#o, r = (r) => {
+			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
+			let i = t + r * Ee.size, a = (e) => xe(this.#e.view, i, Ee, e);
+			return this.#p(a("data"), ht[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -400,88 +1048,134 @@ var y = v({
 			}
 		};
 	}
-	#u(e, t, n, r, i) {
-		let a = Se[t];
+	#p(e, t, n, r, i) {
+		let a = xt[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
-	#d(t, n, { data: r, shape: i }) {
-		let a = _.findIndex((e) => r instanceof Se[e]), o = i.reduce((e, t) => e * t, 1);
+	#m(t, n, { data: r, shape: i }) {
+		let a = ht.findIndex((e) => r instanceof xt[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [xe(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [ke(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		me(this.#e.view, t, b, {
+		be(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
 			rank: i.length
 		});
 	}
-	#f(e) {
-		let t = (t) => he(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(xe(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+	#h(e) {
+		let t = (t) => xe(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ke(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#u(t("data"), _[t("dtype")], i, r, a),
+			data: this.#p(t("data"), ht[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
-}, we = class t {
+};
+function Ct(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Oe.indexOf(t), 0) || 1 << Oe.length;
+}
+// src/model.ts
+var wt = class t {
 	info;
 	text;
 	manifest;
 	endIds;
+	device;
 	#e;
 	#t;
 	#n;
-	#r = /* @__PURE__ */ new Set();
-	constructor(e, t, n, r) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#t = n, this.#n = r, this.info = JSON.parse(e.text(e.call("hearth_describe", r))), this.text = ce(this.info);
+	#r;
+	#i = /* @__PURE__ */ new Set();
+	constructor(e, t, n, r, i) {
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof dt ? r : void 0, this.#t = r instanceof dt ? void 0 : r, this.info = Et(e, n), this.text = gt(this.info);
+		let a = this.#n?.gpu;
+		this.device = {
+			kind: a === void 0 ? "wasm" : "webgpu",
+			name: a?.name ?? this.info.isa,
+			why: i
+		};
 	}
-	static open(e, n, r, i, a) {
-		let o = new de(e);
-		o.begin(r.length + 4, 2);
-		let s = o.reserve(4), c = o.put(r), l = [BigInt(r.length), BigInt(a)], u = `The bundle of ${n.manifest.source_name} cannot be opened.`;
-		e.check(u, "hearth_open_memory", c, l[0], i.at, l[1], 0, s);
-		let d = e.view.getUint32(s, !0);
-		return o.free(), new t(e, n, i, d);
+	static open(e, n, r, i, a, o) {
+		return new t(e, n, Tt(e, n, r, i, a, "cpu"), i, o);
 	}
-	session(t = {}) {
-		if (this.#n === 0) throw new e("usage", "The model is closed.");
-		let n = new Ce(this.#e, this.info, this.#n, t, () => this.#r.delete(n));
-		return this.#r.add(n), n;
+	static async openOnGpu(e, n, r, i, a, o) {
+		let s = Tt(e, n, r, void 0, 0, "gpu");
+		try {
+			return new t(e, n, s, await dt.open(e, s, i, a, o), "");
+		} catch (t) {
+			throw e.call("hearth_close", s), t;
+		}
+	}
+	async session(t = {}) {
+		if (this.#r === 0) throw new e("usage", "The model is closed.");
+		let n = await St.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
 		return this.#e.memoryBytes;
 	}
 	close() {
-		if (this.#n !== 0) {
-			for (let e of [...this.#r]) e.close();
-			this.#e.call("hearth_close", this.#n), this.#e.free(this.#t), this.#n = 0;
+		if (this.#r !== 0) {
+			for (let e of [...this.#i]) e.close();
+			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close(), this.#r = 0;
 		}
 	}
 };
-// src/bundle.ts
-async function Te(e, n = {}) {
-	let r = typeof e == "string" || e instanceof URL ? t(e) : e, i = oe(new TextDecoder().decode(await Oe(r, ae, n))), a = [
-		se(De(i, n.isa)),
-		g,
-		re
-	], o = new ke(r, i, a, n), s = await h.instantiate(await o.whole(a[0])), c = await o.whole(g), l = s.allocate(o.size(re), "the weights");
-	await o.into(s, l, re);
-	let u = "tokenizer_meta.json" in i.files ? await Ee(r, n) : [];
-	return we.open(s, {
-		manifest: i,
-		endIds: u
-	}, c, l, o.size(re));
+function Tt(e, t, n, r, i, a) {
+	let o = new yt(e);
+	o.begin(n.length + Se.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(Se.size), l = [BigInt(n.length), BigInt(i)];
+	be(e.view, c, Se, {
+		struct_size: Se.size,
+		device: o.putText(a)
+	});
+	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
+	try {
+		return e.check(u, "hearth_open_memory", o.put(n), l[0], r?.at ?? 0, l[1], c, s), e.view.getUint32(s, !0);
+	} finally {
+		o.free();
+	}
 }
-async function Ee(e, t) {
-	let n = new TextDecoder().decode(await Oe(e, ie, t));
+var Et = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t)));
+// src/bundle.ts
+async function Dt(e, n = {}) {
+	let r = typeof e == "string" || e instanceof URL ? t(e) : e, i = ge(new TextDecoder().decode(await Mt(r, he, n))), a = jt(i, n.isa), o = new Nt(r, i, n), s = await le.instantiate(await o.whole(v(a))), c = {
+		manifest: i,
+		endIds: "tokenizer_meta.json" in i.files ? await Ot(r, n) : []
+	}, l = "";
+	if (n.device !== "wasm") try {
+		return await At(o, s, c, n);
+	} catch (e) {
+		if (n.device === "webgpu" || !kt(e)) throw e;
+		l = e.message;
+	}
+	o.expect(de, _);
+	let u = await o.whole(de), d = s.allocate(o.size(_), "the weights");
+	return await o.into(s, d, _), wt.open(s, c, u, d, o.size(_), l);
+}
+async function Ot(e, t) {
+	let n = new TextDecoder().decode(await Mt(e, me, t));
 	return JSON.parse(n).eos_ids;
 }
-function De({ source_name: t, instruction_sets: n }, r) {
+var kt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function At(t, n, r, i) {
+	let { manifest: a } = r;
+	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
+	let o = await re(i.softwareGpu ?? !1);
+	t.expect(fe, pe, _);
+	let s = await t.whole(fe), c = new TextDecoder().decode(await t.whole(pe)), l = i.memoryLimitBytes;
+	return wt.openOnGpu(n, r, s, c, () => t.pieces(_), {
+		adapter: o,
+		memoryLimitBytes: l
+	});
+}
+function jt({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -495,47 +1189,54 @@ function De({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Oe(e, t, { signal: n }) {
+async function Mt(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var ke = class {
+var Nt = class {
 	#e;
 	#t;
 	#n;
-	#r;
+	#r = 0;
 	#i = 0;
-	constructor(e, t, n, r) {
-		this.#e = e, this.#t = t, this.#n = r, this.#r = n.reduce((e, t) => e + this.size(t), 0);
+	constructor(e, t, n) {
+		this.#e = e, this.#t = t, this.#n = n;
+	}
+	expect(...e) {
+		this.#r = e.reduce((e, t) => e + this.size(t), this.#i);
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${ae} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${he} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Oe(this.#e, e, this.#n);
+		let t = await Mt(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
+	async *pieces(e) {
+		let t = this.size(e), n = 0;
+		for await (let r of await this.#e.open(e)) this.#n.signal?.throwIfAborted(), n += r.length, n > t && this.#o(e, n), yield r, this.#a(r.length);
+		this.#o(e, n);
+	}
 	async into(e, t, n) {
-		let r = this.size(n), i = 0;
-		for await (let a of await this.#e.open(n)) this.#n.signal?.throwIfAborted(), i + a.length > r && this.#o(n, i + a.length), e.bytes(t.at + i, a.length).set(a), i += a.length, this.#a(a.length);
-		this.#o(n, i);
+		let r = 0;
+		for await (let i of this.pieces(n)) e.bytes(t.at + r, i.length).set(i), r += i.length;
 	}
 	#a(e) {
-		this.#i += e, this.#n.onProgress?.(this.#i, this.#r);
+		this.#i += e, this.#n.onProgress?.(this.#i, Math.max(this.#i, this.#r));
 	}
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${ae} says ${r}.`,
+			why: `${he} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, Ae = class e {
+}, Pt = class e {
 	page;
 	#e;
 	#t;
@@ -558,10 +1259,10 @@ var ke = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, je = (e, t) => Math.ceil(e / t), Me = class {
+}, Ft = (e, t) => Math.ceil(e / t), It = class {
 	numPages;
 	pageTokens;
-	root = Ae.root();
+	root = Pt.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -605,7 +1306,7 @@ var ke = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, Ne = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Pe = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Fe = class {
+}, Lt = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Rt = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, zt = class {
 	pool;
 	#e;
 	#t;
@@ -656,7 +1357,7 @@ var ke = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => je(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => Ft(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -664,7 +1365,7 @@ var ke = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = je(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Ft(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -682,12 +1383,12 @@ var ke = class {
 	}
 };
 // src/engine/batch.ts
-function Ie(e, t, n) {
+function Bt(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Ne(e) && (u = l), Pe(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Lt(e) && (u = l), Rt(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -699,7 +1400,7 @@ function Ie(e, t, n) {
 		outputs: n
 	};
 }
-var Le = (e) => [...e.filter((e) => Ne(e)), ...e.filter((e) => !Ne(e))], Re = class {
+var Vt = (e) => [...e.filter((e) => Lt(e)), ...e.filter((e) => !Lt(e))], Ht = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -739,7 +1440,7 @@ var Le = (e) => [...e.filter((e) => Ne(e)), ...e.filter((e) => !Ne(e))], Re = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, ze = {
+}, Ut = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -753,7 +1454,7 @@ var Le = (e) => [...e.filter((e) => Ne(e)), ...e.filter((e) => !Ne(e))], Re = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, Be = {
+}, Wt = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -795,29 +1496,29 @@ var Le = (e) => [...e.filter((e) => Ne(e)), ...e.filter((e) => !Ne(e))], Re = cl
 		high: 100,
 		whole: !0
 	}
-}, Ve = {
+}, Gt = {
 	low: -100,
 	high: 100
-}, He = (1n << 64n) - 1n;
-function Ue(t = {}) {
+}, Kt = (1n << 64n) - 1n;
+function qt(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...ze,
+		...Ut,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(Be)) r[e] !== void 0 && We(e, r[e], t);
-	for (let [e, t] of r.logitBias) We(`logitBias[${e}]`, t, Ve);
+	for (let [e, t] of Object.entries(Wt)) r[e] !== void 0 && Jt(e, r[e], t);
+	for (let [e, t] of r.logitBias) Jt(`logitBias[${e}]`, t, Gt);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= He && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= Kt && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function We(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Jt(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var Ge = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Ke = (e) => Ge(e) || e.logitBias.size > 0, qe = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Je(e, t) {
+var Yt = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Xt = (e) => Yt(e) || e.logitBias.size > 0, Zt = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Qt(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -825,30 +1526,30 @@ function Je(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Ye = (t, n = "") => new e("usage", t, { why: n });
-async function Xe(e, t) {
+var $t = (t, n = "") => new e("usage", t, { why: n });
+async function en(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Ye(e, t instanceof Error ? t.message : String(t));
+		throw $t(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Ze = [
+var tn = [
 	.001,
 	1e-6,
 	0
-], Qe = 1e-45;
-function $e(e) {
+], nn = 1e-45;
+function rn(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function et(e, t) {
-	let n = tt(e, t);
-	return nt(e, (e) => e >= n && e > -Infinity);
+function an(e, t) {
+	let n = on(e, t);
+	return sn(e, (e) => e >= n && e > -Infinity);
 }
-function tt(e, t) {
+function on(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -859,87 +1560,87 @@ function tt(e, t) {
 	}
 	return n[0];
 }
-function nt(e, t) {
+function sn(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var rt = (e, t) => {
+var cn = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function it(e) {
+function ln(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function at(e, t) {
-	let n = t * it(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Ze) {
+function un(e, t) {
+	let n = t * ln(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of tn) {
 		let a = Math.fround(t);
-		if (r = nt(e, (e) => e >= a), i = rt(e, r), it(i) >= n) break;
+		if (r = sn(e, (e) => e >= a), i = cn(e, r), ln(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Qe))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, nn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function ot(e, t) {
-	let n = t * it(e), r = 0, i = 0;
+function dn(e, t) {
+	let n = t * ln(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function st(e, t, n) {
-	let r = $e(e), i = 0;
+function fn(e, t, n) {
+	let r = rn(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...et(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...an(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/random.ts
-var ct = (1n << 64n) - 1n, lt = (1n << 128n) - 1n, ut = 47026247687942121848144207491837523525n, dt = 4, ft = 16;
-function pt(e, t) {
+var pn = (1n << 64n) - 1n, mn = (1n << 128n) - 1n, hn = 47026247687942121848144207491837523525n, gn = 4, _n = 16;
+function vn(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> ft;
+		return r ^ r >>> _n;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> ft;
-	}, a = Array.from({ length: dt }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < dt; e++) for (let t = 0; t < dt; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> _n;
+	}, a = Array.from({ length: gn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < gn; e++) for (let t = 0; t < gn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % dt] ^ n;
+		let r = a[t % gn] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> ft) >>> 0;
+		return (i ^ i >>> _n) >>> 0;
 	});
 }
-var mt = class {
+var yn = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = pt(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & lt, this.#e = this.#t, this.#e = this.#e + r & lt, this.#n();
+		let t = vn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & mn, this.#e = this.#t, this.#e = this.#e + r & mn, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & ct, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & ct;
+		let e = this.#e >> 64n ^ this.#e & pn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & pn;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * ut + this.#t & lt;
+		this.#e = this.#e * hn + this.#t & mn;
 	}
-}, ht = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", gt = 1e-30, _t = class {
+}, bn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", xn = 1e-30, Sn = class {
 	params;
 	needsLogits;
 	#e;
@@ -947,26 +1648,26 @@ var mt = class {
 	#n;
 	#r;
 	constructor(e, t, n) {
-		this.params = e, this.#e = n, this.#t = new mt(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Ke(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, Ge(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = new yn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Xt(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, Yt(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Xe("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
-		return n && await Xe(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await en("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		return n && await en(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#i(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || qe(n, t))) return { token: t };
-		yt(e);
-		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf($e(r)) : this.#o(r);
-		if (r[i] === -Infinity) throw vt();
+		if (!this.needsLogits && (n === void 0 || Zt(n, t))) return { token: t };
+		wn(e);
+		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(rn(r)) : this.#o(r);
+		if (r[i] === -Infinity) throw Cn();
 		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
 			token: i,
-			...st(e, i, this.params.logprobs)
+			...fn(e, i, this.params.logprobs)
 		};
 	}
 	#a(e, t) {
@@ -976,35 +1677,35 @@ var mt = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Je(n, t), n;
+		return t !== void 0 && Qt(n, t), n;
 	}
 	#o(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = $e(e);
-		if (a === -Infinity) throw vt();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = rn(e);
+		if (a === -Infinity) throw Cn();
 		let o;
-		t > 0 && t < e.length && (o = et(e, t));
-		let s = o ? rt(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, gt));
+		t > 0 && t < e.length && (o = an(e, t));
+		let s = o ? cn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, xn));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = rt(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = cn(s, e);
 		};
-		n < 1 && l(at(s, n));
+		n < 1 && l(un(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(nt(s, (e) => e >= u));
-		let d = ot(s, this.#t.next());
+		r > 0 && l(sn(s, (e) => e >= u));
+		let d = dn(s, this.#t.next());
 		return o ? o[d] : d;
 	}
-}, vt = () => Ye("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function yt(t) {
-	if (Number.isFinite(it(t))) return;
+}, Cn = () => $t("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function wn(t) {
+	if (Number.isFinite(ln(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: ht });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: bn });
 }
 // src/engine/sequence.ts
-var bt = class {
+var Tn = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -1016,7 +1717,7 @@ var bt = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new _t(t, e, n);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Sn(t, e, n);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1054,8 +1755,8 @@ var bt = class {
 	}
 };
 // src/engine/session_forward.ts
-async function xt(e, t) {
-	let n = le(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function En(e, t) {
+	let n = _t(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -1067,7 +1768,7 @@ async function xt(e, t) {
 	};
 }
 // src/engine/turn.ts
-function St() {
+function Dn() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1076,7 +1777,7 @@ function St() {
 	});
 }
 // src/engine/engine.ts
-var Ct = 4096, wt = 128, Tt = class t {
+var On = 4096, kn = 128, An = class t {
 	context;
 	#e;
 	#t;
@@ -1085,22 +1786,22 @@ var Ct = 4096, wt = 128, Tt = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = wt } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = kn } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = je(this.context, o.pageTokens), this.#n = new Fe(o, new Me(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = Ft(this.context, o.pageTokens), this.#n = new zt(o, new It(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = le(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Ct, i));
-		return new t(await xt(e, je(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(On, i));
+		return new t(await En(e, Ft(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, signal: r } = {}) {
-		let i = Ue(t);
+		let i = qt(t);
 		this.#c(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
-		let a = new bt(e, i, n), o = () => this.#f(a, "cancelled"), s = new Re(o);
+		let a = new Tn(e, i, n), o = () => this.#f(a, "cancelled"), s = new Ht(o);
 		return this.#i.set(a, s), this.#n.add(a), r?.addEventListener("abort", o, { once: !0 }), r?.aborted === !0 && o(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), s;
 	}
 	async close() {
@@ -1116,10 +1817,10 @@ var Ct = 4096, wt = 128, Tt = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: je(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Ft(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Ie([{
+				let o = Math.min(n, e.length - r), s = Bt([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -1155,17 +1856,17 @@ var Ct = 4096, wt = 128, Tt = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Le(this.#n.schedule());
+				let t = Vt(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await St();
+			await Dn();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(Pe), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Ie(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Rt), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Bt(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -1191,18 +1892,18 @@ var Ct = 4096, wt = 128, Tt = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(Et(t));
+		this.#m(e, !0)?.fail(jn(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Et = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Dt = Object.defineProperty, Ot = (e, t, n) => t in e ? Dt(e, t, {
+}, jn = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Mn = Object.defineProperty, Nn = (e, t, n) => t in e ? Mn(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, kt = (e, t, n) => (Ot(e, typeof t == "symbol" ? t : t + "", n), n), x = Object.freeze({
+}) : e[t] = n, Pn = (e, t, n) => (Nn(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -1229,51 +1930,51 @@ var Ct = 4096, wt = 128, Tt = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), S = class {
+}), C = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function At(e) {
+function Fn(e) {
 	return /\w/.test(e);
 }
-function C(e) {
+function w(e) {
 	return /[0-9]/.test(e);
 }
-function jt(e) {
+function In(e) {
 	return /\s/.test(e);
 }
-var Mt = [
-	["{%", x.OpenStatement],
-	["%}", x.CloseStatement],
-	["{{", x.OpenExpression],
-	["}}", x.CloseExpression],
-	["(", x.OpenParen],
-	[")", x.CloseParen],
-	["{", x.OpenCurlyBracket],
-	["}", x.CloseCurlyBracket],
-	["[", x.OpenSquareBracket],
-	["]", x.CloseSquareBracket],
-	[",", x.Comma],
-	[".", x.Dot],
-	[":", x.Colon],
-	["|", x.Pipe],
-	["<=", x.ComparisonBinaryOperator],
-	[">=", x.ComparisonBinaryOperator],
-	["==", x.ComparisonBinaryOperator],
-	["!=", x.ComparisonBinaryOperator],
-	["<", x.ComparisonBinaryOperator],
-	[">", x.ComparisonBinaryOperator],
-	["+", x.AdditiveBinaryOperator],
-	["-", x.AdditiveBinaryOperator],
-	["~", x.AdditiveBinaryOperator],
-	["**", x.ExponentiationBinaryOperator],
-	["*", x.MultiplicativeBinaryOperator],
-	["//", x.MultiplicativeBinaryOperator],
-	["/", x.MultiplicativeBinaryOperator],
-	["%", x.MultiplicativeBinaryOperator],
-	["=", x.Equals]
-], Nt = /* @__PURE__ */ new Map([
+var Ln = [
+	["{%", S.OpenStatement],
+	["%}", S.CloseStatement],
+	["{{", S.OpenExpression],
+	["}}", S.CloseExpression],
+	["(", S.OpenParen],
+	[")", S.CloseParen],
+	["{", S.OpenCurlyBracket],
+	["}", S.CloseCurlyBracket],
+	["[", S.OpenSquareBracket],
+	["]", S.CloseSquareBracket],
+	[",", S.Comma],
+	[".", S.Dot],
+	[":", S.Colon],
+	["|", S.Pipe],
+	["<=", S.ComparisonBinaryOperator],
+	[">=", S.ComparisonBinaryOperator],
+	["==", S.ComparisonBinaryOperator],
+	["!=", S.ComparisonBinaryOperator],
+	["<", S.ComparisonBinaryOperator],
+	[">", S.ComparisonBinaryOperator],
+	["+", S.AdditiveBinaryOperator],
+	["-", S.AdditiveBinaryOperator],
+	["~", S.AdditiveBinaryOperator],
+	["**", S.ExponentiationBinaryOperator],
+	["*", S.MultiplicativeBinaryOperator],
+	["//", S.MultiplicativeBinaryOperator],
+	["/", S.MultiplicativeBinaryOperator],
+	["%", S.MultiplicativeBinaryOperator],
+	["=", S.Equals]
+], Rn = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -1284,11 +1985,11 @@ var Mt = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function Pt(e, t = {}) {
+function zn(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Ft(e, t = {}) {
-	let n = [], r = Pt(e, t), i = 0, a = 0, o = (e) => {
+function Bn(e, t = {}) {
+	let n = [], r = zn(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -1299,24 +2000,24 @@ function Ft(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = Nt.get(e);
+			let n = Rn.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === x.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === S.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && jt(r[i]);) ++i;
+		for (; i < r.length && In(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === x.CloseStatement || e === x.CloseExpression || e === x.Comment) {
+		if (e === void 0 || e === S.CloseStatement || e === S.CloseExpression || e === S.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new S(e, x.Text));
+				n.push(new C(e, S.Text));
 				continue;
 			}
 		}
@@ -1330,204 +2031,204 @@ function Ft(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new S(t, x.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new C(t, S.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new S("{%", x.OpenStatement)), i += 3;
+			s(), n.push(new C("{%", S.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new S("{{", x.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new C("{{", S.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(jt), r.slice(i, i + 3) === "-%}") {
-			n.push(new S("%}", x.CloseStatement)), i += 3, c();
+		if (o(In), r.slice(i, i + 3) === "-%}") {
+			n.push(new C("%}", S.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new S("}}", x.CloseExpression)), i += 3, c();
+			n.push(new C("}}", S.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === x.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === S.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case x.Identifier:
-				case x.NumericLiteral:
-				case x.StringLiteral:
-				case x.CloseParen:
-				case x.CloseSquareBracket: break;
+				case S.Identifier:
+				case S.NumericLiteral:
+				case S.StringLiteral:
+				case S.CloseParen:
+				case S.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(C);
-					if (e.length > 0 && r[i] === "." && C(r[i + 1])) {
+					let e = o(w);
+					if (e.length > 0 && r[i] === "." && w(r[i + 1])) {
 						++i;
-						let t = o(C);
+						let t = o(w);
 						e = `${e}.${t}`;
 					}
-					n.push(new S(`${t}${e}`, e.length > 0 ? x.NumericLiteral : x.UnaryOperator));
+					n.push(new C(`${t}${e}`, e.length > 0 ? S.NumericLiteral : S.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of Mt) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new S(e, t)), t === x.OpenExpression ? a = 0 : t === x.OpenCurlyBracket ? ++a : t === x.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of Ln) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new C(e, t)), t === S.OpenExpression ? a = 0 : t === S.OpenCurlyBracket ? ++a : t === S.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new S(e, x.StringLiteral)), ++i;
-		} else if (C(t)) {
-			let e = o(C);
-			if (n.at(-1)?.type !== x.Dot && r[i] === "." && C(r[i + 1])) {
+			n.push(new C(e, S.StringLiteral)), ++i;
+		} else if (w(t)) {
+			let e = o(w);
+			if (n.at(-1)?.type !== S.Dot && r[i] === "." && w(r[i + 1])) {
 				++i;
-				let t = o(C);
+				let t = o(w);
 				e = `${e}.${t}`;
 			}
-			n.push(new S(e, x.NumericLiteral));
-		} else if (At(t)) {
-			let e = o(At);
-			n.push(new S(e, x.Identifier));
+			n.push(new C(e, S.NumericLiteral));
+		} else if (Fn(t)) {
+			let e = o(Fn);
+			n.push(new C(e, S.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var w = class {
+var T = class {
 	type = "Statement";
-}, It = class extends w {
+}, Vn = class extends T {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Lt = class extends w {
+}, Hn = class extends T {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, Rt = class extends w {
+}, Un = class extends T {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, zt = class extends w {
+}, Wn = class extends T {
 	type = "Break";
-}, Bt = class extends w {
+}, Gn = class extends T {
 	type = "Continue";
-}, Vt = class extends w {
+}, Kn = class extends T {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Ht = class extends w {
+}, qn = class extends T {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Ut = class extends w {
+}, Jn = class extends T {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, T = class extends w {
+}, E = class extends T {
 	type = "Expression";
-}, Wt = class extends T {
+}, Yn = class extends E {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Gt = class extends T {
+}, Xn = class extends E {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, E = class extends T {
+}, D = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, Kt = class extends T {
+}, Zn = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, qt = class extends Kt {
+}, Qn = class extends Zn {
 	type = "IntegerLiteral";
-}, Jt = class extends Kt {
+}, $n = class extends Zn {
 	type = "FloatLiteral";
-}, Yt = class extends Kt {
+}, er = class extends Zn {
 	type = "StringLiteral";
-}, Xt = class extends Kt {
+}, tr = class extends Zn {
 	type = "ArrayLiteral";
-}, Zt = class extends Kt {
+}, nr = class extends Zn {
 	type = "TupleLiteral";
-}, Qt = class extends Kt {
+}, rr = class extends Zn {
 	type = "ObjectLiteral";
-}, D = class extends T {
+}, O = class extends E {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, $t = class extends T {
+}, ir = class extends E {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, en = class extends w {
+}, ar = class extends T {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, tn = class extends T {
+}, or = class extends E {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, nn = class extends T {
+}, sr = class extends E {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, rn = class extends T {
+}, cr = class extends E {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, an = class extends T {
+}, lr = class extends E {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, on = class extends T {
+}, ur = class extends E {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, sn = class extends T {
+}, dr = class extends E {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, cn = class extends T {
+}, fr = class extends E {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, ln = class extends w {
+}, pr = class extends T {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, un = class extends T {
+}, mr = class extends E {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function dn(e) {
-	let t = new It([]), n = 0;
+function hr(e) {
+	let t = new Vn([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -1539,10 +2240,10 @@ function dn(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case x.Comment: return new Ut(e[n++].value);
-			case x.Text: return l();
-			case x.OpenStatement: return u();
-			case x.OpenExpression: return d();
+			case S.Comment: return new Jn(e[n++].value);
+			case S.Text: return l();
+			case S.OpenStatement: return u();
+			case S.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -1550,56 +2251,56 @@ function dn(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === x.OpenStatement && e[n + 1]?.type === x.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === S.OpenStatement && e[n + 1]?.type === S.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Yt(r(x.Text, "Expected text token").value);
+		return new er(r(S.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(x.OpenStatement, "Expected opening statement token"), e[n].type !== x.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(S.OpenStatement, "Expected opening statement token"), e[n].type !== S.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(x.OpenStatement, "Expected {% token"), i("endif"), r(x.CloseStatement, "Expected %} token");
+				++n, c = p(), r(S.OpenStatement, "Expected {% token"), i("endif"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(x.OpenStatement, "Expected {% token"), i("endmacro"), r(x.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(S.OpenStatement, "Expected {% token"), i("endmacro"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = te(), r(x.OpenStatement, "Expected {% token"), i("endfor"), r(x.CloseStatement, "Expected %} token");
+				++n, c = te(), r(S.OpenStatement, "Expected {% token"), i("endfor"), r(S.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(x.OpenParen) && (e = ce("parameters"));
-				let t = y();
+				o(S.OpenParen) && (e = le("parameters"));
+				let t = v();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = ce("call");
-				r(x.CloseStatement, "Expected closing statement token");
+				let l = le("call");
+				r(S.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(x.OpenStatement, "Expected '{%'"), i("endcall"), r(x.CloseStatement, "Expected closing statement token"), c = new ln(new Gt(t, l), e, u);
+				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new pr(new Xn(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(x.CloseStatement, "Expected closing statement token"), c = new zt();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Wn();
 				break;
 			case "continue":
-				++n, r(x.CloseStatement, "Expected closing statement token"), c = new Bt();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Gn();
 				break;
 			case "filter": {
 				++n;
-				let e = y();
-				e instanceof E && o(x.OpenParen) && (e = _(e)), r(x.CloseStatement, "Expected closing statement token");
+				let e = v();
+				e instanceof D && o(S.OpenParen) && (e = g(e)), r(S.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(x.OpenStatement, "Expected '{%'"), i("endfilter"), r(x.CloseStatement, "Expected '%}'"), c = new en(e, t);
+				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new ar(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -1607,265 +2308,265 @@ function dn(e) {
 		return c;
 	}
 	function d() {
-		r(x.OpenExpression, "Expected opening expression token");
+		r(S.OpenExpression, "Expected opening expression token");
 		let e = h();
-		return r(x.CloseExpression, "Expected closing expression token"), e;
+		return r(S.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
 		let e = m(), t = null, c = [];
-		if (o(x.Equals)) ++n, t = m();
+		if (o(S.Equals)) ++n, t = m();
 		else {
-			for (r(x.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(x.OpenStatement, "Expected {% token"), i("endset");
+			for (r(S.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(S.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(x.CloseStatement, "Expected closing statement token"), new Vt(e, t, c);
+		return r(S.CloseStatement, "Expected closing statement token"), new Kn(e, t, c);
 	}
 	function p() {
 		let e = h();
-		r(x.CloseStatement, "Expected closing statement token");
+		r(S.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Lt(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Hn(e, t, i);
 	}
 	function ee() {
-		let e = y();
+		let e = v();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = ce("parameters");
-		r(x.CloseStatement, "Expected closing statement token");
+		let t = le("parameters");
+		r(S.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Ht(e, t, n);
+		return new qn(e, t, n);
 	}
 	function m(e = !1) {
-		let t = e ? y : h, r = [t()], i = o(x.Comma);
-		for (; i && (++n, r.push(t()), o(x.Comma)););
-		return i ? new Zt(r) : r[0];
+		let t = e ? v : h, r = [t()], i = o(S.Comma);
+		for (; i && (++n, r.push(t()), o(S.Comma)););
+		return i ? new nr(r) : r[0];
 	}
 	function te() {
 		let e = m(!0);
-		if (!(e instanceof E || e instanceof Zt)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof D || e instanceof nr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = h();
-		r(x.CloseStatement, "Expected closing statement token");
+		r(S.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(x.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new Rt(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new Un(e, t, i, o);
 	}
 	function h() {
 		return ne();
 	}
 	function ne() {
-		let e = g();
+		let e = re();
 		if (c("if")) {
 			++n;
-			let t = g();
-			return c("else") ? (++n, new un(t, e, ne())) : new tn(e, t);
+			let t = re();
+			return c("else") ? (++n, new mr(t, e, ne())) : new or(e, t);
 		}
 		return e;
 	}
-	function g() {
-		let t = re();
+	function re() {
+		let t = ie();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
-			let i = re();
-			t = new D(r, t, i);
-		}
-		return t;
-	}
-	function re() {
-		let t = ie();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
 			let i = ie();
-			t = new D(r, t, i);
+			t = new O(r, t, i);
 		}
 		return t;
 	}
 	function ie() {
-		let t;
-		for (; c("not");) {
+		let t = ae();
+		for (; c("and");) {
 			let r = e[n];
-			++n, t = new rn(r, ie());
-		}
-		return t ?? ae();
-	}
-	function ae() {
-		let t = oe();
-		for (;;) {
-			let r;
-			if (c("not", "in")) r = new S("not in", x.Identifier), n += 2;
-			else if (c("in")) r = e[n++];
-			else if (o(x.ComparisonBinaryOperator)) r = e[n++];
-			else break;
-			let i = oe();
-			t = new D(r, t, i);
+			++n;
+			let i = ae();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
-	function oe() {
-		let t = fe();
-		for (; o(x.AdditiveBinaryOperator);) {
+	function ae() {
+		let t;
+		for (; c("not");) {
 			let r = e[n];
-			++n;
-			let i = fe();
-			t = new D(r, t, i);
+			++n, t = new cr(r, ae());
+		}
+		return t ?? oe();
+	}
+	function oe() {
+		let t = se();
+		for (;;) {
+			let r;
+			if (c("not", "in")) r = new C("not in", S.Identifier), n += 2;
+			else if (c("in")) r = e[n++];
+			else if (o(S.ComparisonBinaryOperator)) r = e[n++];
+			else break;
+			let i = se();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
 	function se() {
-		let e = de(y());
-		return o(x.OpenParen) ? _(e) : e;
+		let t = pe();
+		for (; o(S.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = pe();
+			t = new O(r, t, i);
+		}
+		return t;
 	}
-	function _(e) {
-		let t = new Gt(e, ce("call"));
-		return t = de(t), o(x.OpenParen) && (t = _(t)), t;
+	function ce() {
+		let e = fe(v());
+		return o(S.OpenParen) ? g(e) : e;
 	}
-	function ce(e) {
-		r(x.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = le(e);
-		return r(x.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	function g(e) {
+		let t = new Xn(e, le("call"));
+		return t = fe(t), o(S.OpenParen) && (t = g(t)), t;
 	}
-	function le(t) {
+	function le(e) {
+		r(S.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ue(e);
+		return r(S.CloseParen, "Expected closing parenthesis for arguments list"), t;
+	}
+	function ue(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(x.CloseParen);) {
-			let c = o(x.ExponentiationBinaryOperator), l = o(x.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(S.CloseParen);) {
+			let c = o(S.ExponentiationBinaryOperator), l = o(S.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new cn(h())), o(x.Comma) && ++n, !o(x.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new fr(h())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new sn(h());
+				s = !0, ++n, u = new dr(h());
 			} else {
-				if (u = h(), o(x.Equals)) {
-					if (++n, !(u instanceof E)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+				if (u = h(), o(S.Equals)) {
+					if (++n, !(u instanceof D)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = h();
-					u = new on(u, e);
+					u = new ur(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof E || u instanceof on)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof E ? u.value : u.key.value;
+					if (!(u instanceof D || u instanceof ur)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof D ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof on) a = !0;
+				if (u instanceof ur) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(x.Comma) && ++n;
+			r.push(u), o(S.Comma) && ++n;
 		}
 		return r;
 	}
-	function ue() {
+	function de() {
 		let e = [], t = !1;
-		for (; !o(x.CloseSquareBracket);) o(x.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(x.Colon) && (++n, t = !0));
+		for (; !o(S.CloseSquareBracket);) o(S.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(S.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new an(...e);
+			return new lr(...e);
 		}
 		return e[0];
 	}
-	function de(t) {
-		for (; o(x.Dot) || o(x.OpenSquareBracket);) {
+	function fe(t) {
+		for (; o(S.Dot) || o(S.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === x.OpenSquareBracket;
-			if (o) a = ue(), r(x.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Wt(t, a, o);
-		}
-		return t;
-	}
-	function fe() {
-		let t = pe();
-		for (; o(x.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = pe();
-			t = new D(r, t, i);
+			let a, o = i.type === S.OpenSquareBracket;
+			if (o) a = de(), r(S.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Yn(t, a, o);
 		}
 		return t;
 	}
 	function pe() {
-		let t = v();
-		for (; o(x.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = v();
-			t = new D(r, t, i);
+		let t = _();
+		for (; o(S.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = _();
+			t = new O(r, t, i);
 		}
 		return t;
 	}
-	function v() {
-		let e = me();
+	function _() {
+		let t = me();
+		for (; o(S.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = me();
+			t = new O(r, t, i);
+		}
+		return t;
+	}
+	function me() {
+		let e = he();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = y();
-			if (!(r instanceof E)) throw SyntaxError("Expected identifier for the test");
-			e = new nn(e, t, r);
-		}
-		return e;
-	}
-	function me() {
-		let e = he();
-		for (; o(x.Pipe);) {
-			++n;
-			let t = y();
-			if (!(t instanceof E)) throw SyntaxError("Expected identifier for the filter");
-			o(x.OpenParen) && (t = _(t)), e = new $t(e, t);
+			let r = v();
+			if (!(r instanceof D)) throw SyntaxError("Expected identifier for the test");
+			e = new sr(e, t, r);
 		}
 		return e;
 	}
 	function he() {
-		let t = e[n];
-		if (t && (t.type === x.UnaryOperator || t.type === x.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
-			let t = e[n++];
-			return new rn(t, he());
+		let e = ge();
+		for (; o(S.Pipe);) {
+			++n;
+			let t = v();
+			if (!(t instanceof D)) throw SyntaxError("Expected identifier for the filter");
+			o(S.OpenParen) && (t = g(t)), e = new ir(e, t);
 		}
-		return se();
+		return e;
 	}
-	function y() {
+	function ge() {
+		let t = e[n];
+		if (t && (t.type === S.UnaryOperator || t.type === S.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+			let t = e[n++];
+			return new cr(t, ge());
+		}
+		return ce();
+	}
+	function v() {
 		let t = e[n++];
 		switch (t.type) {
-			case x.NumericLiteral: {
+			case S.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Jt(Number(e)) : new qt(Number(e));
+				return e.includes(".") ? new $n(Number(e)) : new Qn(Number(e));
 			}
-			case x.StringLiteral: {
+			case S.StringLiteral: {
 				let r = t.value;
-				for (; o(x.StringLiteral);) r += e[n++].value;
-				return new Yt(r);
+				for (; o(S.StringLiteral);) r += e[n++].value;
+				return new er(r);
 			}
-			case x.Identifier: return new E(t.value);
-			case x.OpenParen: {
+			case S.Identifier: return new D(t.value);
+			case S.OpenParen: {
 				let e = m();
-				return r(x.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+				return r(S.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case x.OpenSquareBracket: {
+			case S.OpenSquareBracket: {
 				let e = [];
-				for (; !o(x.CloseSquareBracket);) e.push(h()), o(x.Comma) && ++n;
-				return ++n, new Xt(e);
+				for (; !o(S.CloseSquareBracket);) e.push(h()), o(S.Comma) && ++n;
+				return ++n, new tr(e);
 			}
-			case x.OpenCurlyBracket: {
+			case S.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(x.CloseCurlyBracket);) {
+				for (; !o(S.CloseCurlyBracket);) {
 					let t = h();
-					r(x.Colon, "Expected colon between key and value in object literal");
+					r(S.Colon, "Expected colon between key and value in object literal");
 					let i = h();
-					e.set(t, i), o(x.Comma) && ++n;
+					e.set(t, i), o(S.Comma) && ++n;
 				}
-				return ++n, new Qt(e);
+				return ++n, new rr(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -1873,27 +2574,27 @@ function dn(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function fn(e, t, n = 1) {
+function gr(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function pn(e, t, n, r = 1) {
+function _r(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function mn(e) {
+function vr(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function hn(e) {
-	return gn(/* @__PURE__ */ new Date(), e);
+function yr(e) {
+	return br(/* @__PURE__ */ new Date(), e);
 }
-function gn(e, t) {
+function br(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -1909,82 +2610,82 @@ function gn(e, t) {
 		}
 	});
 }
-function _n(e) {
+function xr(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function vn(e, t, n, r) {
+function Sr(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(_n(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(xr(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var yn = class extends Error {}, bn = class extends Error {}, xn = /* @__PURE__ */ new Map(), O = class {
+var Cr = class extends Error {}, wr = class extends Error {}, Tr = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return xn;
+		return Tr;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new M(!!this.value);
+		return new N(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, k = class extends O {
+}, A = class extends k {
 	type = "IntegerValue";
-}, A = class extends O {
+}, j = class extends k {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, j = class extends O {
+}, M = class extends k {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new L(() => new j(this.value.toUpperCase()))],
-			["lower", new L(() => new j(this.value.toLowerCase()))],
-			["strip", new L(() => new j(this.value.trim()))],
-			["title", new L(() => new j(mn(this.value)))],
-			["capitalize", new L(() => new j(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new k(this.value.length)],
-			["rstrip", new L(() => new j(this.value.trimEnd()))],
-			["lstrip", new L(() => new j(this.value.trimStart()))],
-			["startswith", new L((e) => {
+			["upper", new R(() => new M(this.value.toUpperCase()))],
+			["lower", new R(() => new M(this.value.toLowerCase()))],
+			["strip", new R(() => new M(this.value.trim()))],
+			["title", new R(() => new M(vr(this.value)))],
+			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new A(this.value.length)],
+			["rstrip", new R(() => new M(this.value.trimEnd()))],
+			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof j) return new M(this.value.startsWith(t.value));
-				if (t instanceof I) {
+				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof j)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new M(!0);
+						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new N(!0);
 					}
-					return new M(!1);
+					return new N(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
-			["endswith", new L((e) => {
+			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof j) return new M(this.value.endsWith(t.value));
-				if (t instanceof I) {
+				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof j)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new M(!0);
+						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new N(!0);
 					}
-					return new M(!1);
+					return new N(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
-			["split", new L((e) => {
-				let t = e[0] ?? new R();
-				if (!(t instanceof j || t instanceof R)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new k(-1);
-				if (!(n instanceof k)) throw Error("maxsplit argument must be a number");
+			["split", new R((e) => {
+				let t = e[0] ?? new z();
+				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new A(-1);
+				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
 				let r = [];
-				if (t instanceof R) {
+				if (t instanceof z) {
 					let e = this.value.trimStart();
 					for (let { 0: t, index: i } of e.matchAll(/\S+/g)) {
 						if (n.value !== -1 && r.length >= n.value && i !== void 0) {
@@ -1997,25 +2698,25 @@ var yn = class extends Error {}, bn = class extends Error {}, xn = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new I(r.map((e) => new j(e)));
+				return new L(r.map((e) => new M(e)));
 			})],
-			["replace", new L((e) => {
+			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof j && n instanceof j)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new R() : e[2] : new R(), !(r instanceof k || r instanceof R)) throw Error("replace() count argument must be a number or null");
-				return new j(vn(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new M(Sr(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, M = class extends O {
+}, N = class extends k {
 	type = "BooleanValue";
-}, Sn = /[\x7f-\uffff]/g;
-function Cn(e) {
-	return e.replace(Sn, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Er = /[\x7f-\uffff]/g;
+function Dr(e) {
+	return e.replace(Er, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function N(e, t = {}, n = 0, r = !0) {
+function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -2025,14 +2726,14 @@ function N(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Cn(t)), t;
+			return a && (t = Dr(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => N(e, t, n + 1, r));
+				let a = e.value.map((e) => P(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -2040,8 +2741,8 @@ function N(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Cn(s));
-					let c = `${s}${l}${N(o, t, n + 1, r)}`;
+					a && (s = Dr(s));
+					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -2050,106 +2751,106 @@ function N(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var P = class extends O {
+var F = class extends k {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new M(this.value.size > 0);
+		return new N(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["get", new L(([e, t]) => {
-				if (!(e instanceof j)) throw Error(`Object key must be a string: got ${e.type}`);
-				return this.value.get(e.value) ?? t ?? new R();
+			["get", new R(([e, t]) => {
+				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				return this.value.get(e.value) ?? t ?? new z();
 			})],
-			["items", new L(() => this.items())],
-			["keys", new L(() => this.keys())],
-			["values", new L(() => this.values())],
-			["dictsort", new L((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof F ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new M(!1);
-				if (!(r instanceof M)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new j("key");
-				if (!(i instanceof j)) throw Error("by must be a string");
+			["items", new R(() => this.items())],
+			["keys", new R(() => this.keys())],
+			["values", new R(() => this.values())],
+			["dictsort", new R((e) => {
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
+				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new M("key");
+				if (!(i instanceof M)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new M(!1);
-				if (!(a instanceof M)) throw Error("reverse must be a boolean");
-				return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Nn(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Lr(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new I(Array.from(this.value.entries()).map(([e, t]) => new I([new j(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
 	}
 	keys() {
-		return new I(Array.from(this.value.keys()).map((e) => new j(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
 	}
 	values() {
-		return new I(Array.from(this.value.values()));
+		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, F = class extends P {
+}, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, wn = class extends O {
+}, Or = class extends k {
 	type = "NamespaceValue";
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, I = class extends O {
+}, L = class extends k {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new k(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
 	}
 	__bool__() {
-		return new M(this.value.length > 0);
+		return new N(this.value.length > 0);
 	}
 	toString() {
-		return N(this, {}, 0, !1);
+		return P(this, {}, 0, !1);
 	}
-}, Tn = class extends I {
+}, kr = class extends L {
 	type = "TupleValue";
-}, L = class extends O {
+}, R = class extends k {
 	type = "FunctionValue";
-}, R = class extends O {
+}, z = class extends k {
 	type = "NullValue";
-}, z = class extends O {
+}, B = class extends k {
 	type = "UndefinedValue";
 };
-function En(e) {
+function Ar(e) {
 	let t;
-	if (e instanceof I ? t = e.value : e instanceof j && (t = Array.from(e.value, (e) => new j(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof j)) throw Error("namespace keys must be strings");
+	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Dn = class {
+var jr = class {
 	constructor(e) {
 		this.parent = e;
 	}
-	variables = /* @__PURE__ */ new Map([["namespace", new L((e) => {
+	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof F && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof P) for (let [t, n] of e.value) r.set(t, n);
-			else if (e instanceof I) for (let t of e.value) {
-				let [e, n] = En(t);
+			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			else if (e instanceof L) for (let t of e.value) {
+				let [e, n] = Ar(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new wn(r);
+		return new Or(r);
 	})]]);
-	tests = Dn.TESTS;
+	tests = jr.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Rn(t));
+		return this.declareVariable(e, Hr(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -2165,32 +2866,32 @@ var Dn = class {
 	}
 	lookupVariable(e) {
 		try {
-			return this.resolve(e).variables.get(e) ?? new z();
+			return this.resolve(e).variables.get(e) ?? new B();
 		} catch {
-			return new z();
+			return new B();
 		}
 	}
-}, B = Dn;
-kt(B, "TESTS", /* @__PURE__ */ new Map([
+}, V = jr;
+Pn(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
-	["callable", (e) => e instanceof L],
+	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof k)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof k)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof k || e instanceof A],
-	["integer", (e) => e instanceof k],
+	["number", (e) => e instanceof A || e instanceof j],
+	["integer", (e) => e instanceof A],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof P],
-	["sequence", (e) => e instanceof I || e instanceof P || e instanceof j],
+	["mapping", (e) => e instanceof F],
+	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -2205,37 +2906,37 @@ kt(B, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function On(e) {
+function Mr(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", fn), e.set("strftime_now", hn), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", gr), e.set("strftime_now", yr), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function kn(e) {
-	return e instanceof P || e instanceof wn;
+function Nr(e) {
+	return e instanceof F || e instanceof Or;
 }
-function An(e) {
-	return e instanceof k || e instanceof A || e instanceof M;
+function Pr(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
 }
-function jn(e) {
-	return e instanceof M ? Number(e.value) : e.value;
+function Fr(e) {
+	return e instanceof N ? Number(e.value) : e.value;
 }
-function Mn(e, t) {
+function Ir(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (kn(r)) r = r.value.get(e) ?? new z();
-	else if (r instanceof I) {
+	for (let e of n) if (Nr(r)) r = r.value.get(e) ?? new B();
+	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
-		else return new z();
-	} else return new z();
+		else return new B();
+	} else return new B();
 	return r;
 }
-function Nn(e, t, n = !1) {
-	if (e instanceof R && t instanceof R) return 0;
-	if (e instanceof R || t instanceof R) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+function Lr(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (An(e) && An(t)) {
-		let n = jn(e), r = jn(t);
+	if (e instanceof B && t instanceof B) return 0;
+	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
+	if (Pr(e) && Pr(t)) {
+		let n = Fr(e), r = Fr(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -2247,7 +2948,7 @@ function Nn(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function Pn(e) {
+function Rr(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -2255,20 +2956,20 @@ function Pn(e) {
 		defaultValue: t.value
 	};
 }
-function Fn(e) {
+function zr(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function In(e, t) {
+function Br(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		Fn(e) && n.add(e);
+		zr(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(Pn(e).name);
+		i(Rr(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = Pn(t);
+			let e = Rr(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -2276,7 +2977,7 @@ function In(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof w) switch (e.type) {
+		else if (e instanceof T) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -2312,7 +3013,7 @@ function In(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				Fn(t) && !n.has(t) && r.add(t);
+				zr(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -2342,10 +3043,10 @@ function In(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var Ln = class {
+var Vr = class {
 	global;
 	constructor(e) {
-		this.global = e ?? new B();
+		this.global = e ?? new V();
 	}
 	run(e) {
 		return this.evaluate(e, this.global);
@@ -2358,65 +3059,65 @@ var Ln = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new M(n.value == r.value);
-			case "!=": return new M(n.value != r.value);
+			case "==": return new N(n.value == r.value);
+			case "!=": return new N(n.value != r.value);
 		}
-		if (n instanceof z || r instanceof z) {
-			if (r instanceof z && ["in", "not in"].includes(e.operator.value)) return new M(e.operator.value === "not in");
+		if (n instanceof B || r instanceof B) {
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
-		if (n instanceof R || r instanceof R) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new j(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && An(n) && An(r)) {
-			let e = jn(n), t = jn(r);
+		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
+		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Pr(n) && Pr(r)) {
+			let e = Fr(n), t = Fr(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof A || r instanceof A || t < 0 ? new A(i) : new k(i);
+			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
 		}
-		if ((n instanceof k || n instanceof A) && (r instanceof k || r instanceof A)) {
+		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof A || r instanceof A ? new A(a) : new k(a);
+					return n instanceof j || r instanceof j ? new j(a) : new A(a);
 				}
-				case "/": return new A(t / i);
+				case "/": return new j(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof A || r instanceof A ? new A(e) : new k(e);
+					return n instanceof j || r instanceof j ? new j(e) : new A(e);
 				}
-				case "<": return new M(t < i);
-				case ">": return new M(t > i);
-				case ">=": return new M(t >= i);
-				case "<=": return new M(t <= i);
+				case "<": return new N(t < i);
+				case ">": return new N(t > i);
+				case ">=": return new N(t >= i);
+				case "<=": return new N(t <= i);
 			}
-		} else if (n instanceof I && r instanceof I) switch (e.operator.value) {
-			case "+": return new I(n.value.concat(r.value));
+		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
+			case "+": return new L(n.value.concat(r.value));
 		}
-		else if (r instanceof I) {
+		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new M(t);
-				case "not in": return new M(!t);
+				case "in": return new N(t);
+				case "not in": return new N(!t);
 			}
 		}
-		if (n instanceof j || r instanceof j) switch (e.operator.value) {
-			case "+": return new j(n.value.toString() + r.value.toString());
+		if (n instanceof M || r instanceof M) switch (e.operator.value) {
+			case "+": return new M(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof j && r instanceof j) switch (e.operator.value) {
-			case "in": return new M(r.value.includes(n.value));
-			case "not in": return new M(!r.value.includes(n.value));
+		if (n instanceof M && r instanceof M) switch (e.operator.value) {
+			case "in": return new N(r.value.includes(n.value));
+			case "not in": return new N(!r.value.includes(n.value));
 		}
-		if (n instanceof j && r instanceof P) switch (e.operator.value) {
-			case "in": return new M(r.value.has(n.value));
-			case "not in": return new M(!r.value.has(n.value));
+		if (n instanceof M && r instanceof F) switch (e.operator.value) {
+			case "in": return new N(r.value.has(n.value));
+			case "not in": return new N(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -2427,7 +3128,7 @@ var Ln = class {
 		};
 		for (let r of e) if (r.type === "SpreadExpression") {
 			let e = r, i = this.evaluate(e.argument, t);
-			if (!(i instanceof I)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
+			if (!(i instanceof L)) throw Error(`Cannot unpack non-iterable type: ${i.type}`);
 			for (let e of i.value) n.push(e);
 		} else r.type !== "KeywordArgumentExpression" && r.type !== "KeywordSpreadExpression" && n.push(this.evaluate(r, t));
 		for (let n of e) if (n.type === "KeywordArgumentExpression") {
@@ -2435,7 +3136,7 @@ var Ln = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof P)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -2444,69 +3145,69 @@ var Ln = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new j(N(e, {}));
-			if (e instanceof I) switch (r.value) {
+			if (r.value === "tojson") return new M(P(e, {}));
+			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new k(e.value.length);
-				case "reverse": return new I(e.value.slice().reverse());
-				case "sort": return new I(e.value.slice().sort((e, t) => Nn(e, t, !1)));
-				case "join": return new j(e.value.map((e) => e.value).join(""));
-				case "string": return new j(N(e, {}, 0, !1));
+				case "length": return new A(e.value.length);
+				case "reverse": return new L(e.value.slice().reverse());
+				case "sort": return new L(e.value.slice().sort((e, t) => Lr(e, t, !1)));
+				case "join": return new M(e.value.map((e) => e.value).join(""));
+				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
-					return new I(n);
+					return new L(n);
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof j) switch (r.value) {
+			else if (e instanceof M) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
 				case "title":
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
-					if (t instanceof L) return t.value([], n);
-					if (t instanceof k) return t;
+					if (t instanceof R) return t.value([], n);
+					if (t instanceof A) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new j(e.value.trim());
-				case "indent": return new j(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new M(e.value.trim());
+				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new k(isNaN(t) ? 0 : t);
+					return new A(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new A(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof k || e instanceof A) switch (r.value) {
-				case "abs": return e instanceof k ? new k(Math.abs(e.value)) : new A(Math.abs(e.value));
-				case "int": return new k(Math.floor(e.value));
-				case "float": return new A(e.value);
-				case "string": return new j(e.toString());
+			else if (e instanceof A || e instanceof j) switch (r.value) {
+				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
+				case "int": return new A(Math.floor(e.value));
+				case "float": return new j(e.value);
+				case "string": return new M(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof P) switch (r.value) {
-				case "items": return new I(Array.from(e.value.entries()).map(([e, t]) => new I([new j(e), t])));
-				case "length": return new k(e.value.size);
+			else if (e instanceof F) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
+				case "length": return new A(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
-					if (t) return t instanceof L ? t.value([], n) : t;
+					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof M) switch (r.value) {
-				case "bool": return new M(e.value);
-				case "int": return new k(+!!e.value);
-				case "float": return new A(+!!e.value);
-				case "string": return new j(e.value ? "true" : "false");
+			else if (e instanceof N) switch (r.value) {
+				case "bool": return new N(e.value);
+				case "int": return new A(+!!e.value);
+				case "float": return new j(+!!e.value);
+				case "string": return new M(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -2516,20 +3217,20 @@ var Ln = class {
 			if (r.callee.type !== "Identifier") throw Error(`Unknown filter: ${r.callee.type}`);
 			let i = r.callee.value;
 			if (i === "tojson") {
-				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new R();
-				if (!(i instanceof k || i instanceof R)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new M(!1);
-				if (!(a instanceof M)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new M(!1);
-				if (!(o instanceof M)) throw Error("If set, sort_keys must be a boolean");
-				let s = t.get("separators") ?? new R(), c = null;
-				if (s instanceof I || s instanceof Tn) {
+				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
+				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new N(!1);
+				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				let s = t.get("separators") ?? new z(), c = null;
+				if (s instanceof L || s instanceof kr) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof j) || !(t instanceof j)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
-				} else if (!(s instanceof R)) throw Error("If set, separators must be a tuple of two strings");
-				return new j(N(e, {
+				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
+				return new M(P(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -2538,47 +3239,47 @@ var Ln = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof j) t = Array.from(e.value);
-				else if (e instanceof I) t = e.value.map((e) => e.value);
+				if (e instanceof M) t = Array.from(e.value);
+				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new j("");
-				if (!(s instanceof j)) throw Error("separator must be a string");
-				return new j(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
+				if (!(s instanceof M)) throw Error("separator must be a string");
+				return new M(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new k(0) : new A(0));
-				if (e instanceof j) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
+				if (e instanceof M) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new k(t) : new A(t);
+					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
 				}
-				if (e instanceof k || e instanceof A) return e;
-				if (e instanceof M) return i === "int" ? new k(+!!e.value) : new A(+!!e.value);
+				if (e instanceof A || e instanceof j) return e;
+				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new j(""), o = t[1] ?? i.get("boolean") ?? new M(!1);
-				if (!(o instanceof M)) throw Error("`default` filter flag must be a boolean");
-				return e instanceof z || o.value && !e.__bool__().value ? a : e;
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
+				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
-			if (e instanceof I) {
+			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new M(!1);
-						if (!(a instanceof M)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new M(!1);
-						if (!(o instanceof M)) throw Error("case_sensitive must be a boolean");
-						let s = t.at(2) ?? i.get("attribute") ?? new R();
-						if (!(s instanceof j || s instanceof k || s instanceof R)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof R ? e : Mn(e, s instanceof k ? String(s.value) : s.value);
-						return new I(e.value.slice().sort((e, t) => {
-							let n = Nn(c(e), c(t), o.value);
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
+						if (!(a instanceof N)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
+						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let s = t.at(2) ?? i.get("attribute") ?? new z();
+						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : Ir(e, s instanceof A ? String(s.value) : s.value);
+						return new L(e.value.slice().sort((e, t) => {
+							let n = Lr(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !kn(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Nr(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -2586,7 +3287,7 @@ var Ln = class {
 							if (!e) throw Error(`Unknown test: ${o.value}`);
 							c = e;
 						} else c = (...e) => e[0].__bool__().value;
-						return new I(e.value.filter((e) => {
+						return new L(e.value.filter((e) => {
 							let n = e.value.get(a.value), r = n ? c(n, s) : !1;
 							return t ? r : !r;
 						}));
@@ -2595,12 +3296,12 @@ var Ln = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof j)) throw Error("attribute must be a string");
+							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
-							return new I(e.value.map((e) => {
-								if (!kn(e)) throw Error("items in map must be an object");
-								let t = Mn(e, n.value);
-								return t instanceof z ? r ?? new z() : t;
+							return new L(e.value.map((e) => {
+								if (!Nr(e)) throw Error("items in map must be an object");
+								let t = Ir(e, n.value);
+								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
 						throw Error("`map` expressions without `attribute` set are not currently supported.");
@@ -2608,28 +3309,28 @@ var Ln = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof j) {
+			if (e instanceof M) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new k(4);
-						if (!(a instanceof k)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new M(!1), s = t.at(2) ?? i.get("blank") ?? new M(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new j(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
+						if (!(a instanceof A)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
-						if (!(t instanceof L)) throw Error("replace filter not available");
+						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new F(a)], n);
+						return t.value([...i, new I(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof P) {
+			if (e instanceof F) {
 				let t = e.builtins.get(i);
-				if (t && t instanceof L) {
+				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new F(i)), t.value(e, n);
+					return i.size > 0 && e.push(new I(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -2645,21 +3346,21 @@ var Ln = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new M(e.negate ? !i : i);
+		return new N(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
-		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new z();
+		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
 	}
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new M(!n.__bool__().value);
+			case "not": return new N(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof k || n instanceof A || n instanceof M) {
-					let e = t * (n instanceof M ? +!!n.value : n.value);
-					return n instanceof A ? new A(e) : new k(e);
+				if (n instanceof A || n instanceof j || n instanceof N) {
+					let e = t * (n instanceof N ? +!!n.value : n.value);
+					return n instanceof j ? new j(e) : new A(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -2678,49 +3379,49 @@ var Ln = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new j(n);
+		return new M(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new F(r));
+		r.size > 0 && n.push(new I(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof I || e instanceof j)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof k || r instanceof z)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof k || i instanceof z)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof k || a instanceof z)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof I ? new I(pn(e.value, r.value, i.value, a.value)) : new j(pn(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(_r(e.value, r.value, i.value, a.value)) : new M(_r(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new k(e.property.value) : new j(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (kn(n)) {
-			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof P ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof I || n instanceof j) {
-			if (r instanceof k) {
-				if (n instanceof j) {
+		if (Nr(n)) {
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof M) {
+			if (r instanceof A) {
+				if (n instanceof M) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new j(e);
+					i = e === void 0 ? void 0 : new M(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof j) i = n.builtins.get(r.value);
+			} else if (r instanceof M) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof j)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof O ? i : new z();
+		return i instanceof k ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -2729,7 +3430,7 @@ var Ln = class {
 			t.setVariable(r, n);
 		} else if (e.assignee.type === "TupleLiteral") {
 			let r = e.assignee;
-			if (!(n instanceof I)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
+			if (!(n instanceof L)) throw Error(`Cannot unpack non-iterable type in set: ${n.type}`);
 			let i = n.value;
 			if (i.length !== r.value.length) throw Error(`Too ${r.value.length > i.length ? "few" : "many"} items to unpack in set`);
 			for (let e = 0; e < r.value.length; ++e) {
@@ -2739,27 +3440,27 @@ var Ln = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof wn)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Or)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
-		return new R();
+		return new z();
 	}
 	evaluateIf(e, t) {
 		let n = this.evaluate(e.test, t);
 		return this.evaluateBlock(n.__bool__().value ? e.body : e.alternate, t);
 	}
 	evaluateFor(e, t) {
-		let n = new B(t), r, i;
+		let n = new V(t), r, i;
 		if (e.iterable.type === "SelectExpression") {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof I || i instanceof P)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof P && (i = i.keys());
+		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof F && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
-			let s = new B(n), c = i.value[t], l;
+			let s = new V(n), c = i.value[t], l;
 			if (e.loopvar.type === "Identifier") l = (t) => t.setVariable(e.loopvar.value, c);
 			else if (e.loopvar.type === "TupleLiteral") {
 				let t = e.loopvar;
@@ -2778,23 +3479,23 @@ var Ln = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new k(t + 1)],
-				["index0", new k(t)],
-				["revindex", new k(a.length - t)],
-				["revindex0", new k(a.length - t - 1)],
-				["first", new M(t === 0)],
-				["last", new M(t === a.length - 1)],
-				["length", new k(a.length)],
-				["previtem", t > 0 ? a[t - 1] : new z()],
-				["nextitem", t < a.length - 1 ? a[t + 1] : new z()]
+				["index", new A(t + 1)],
+				["index0", new A(t)],
+				["revindex", new A(a.length - t)],
+				["revindex0", new A(a.length - t - 1)],
+				["first", new N(t === 0)],
+				["last", new N(t === a.length - 1)],
+				["length", new A(a.length)],
+				["previtem", t > 0 ? a[t - 1] : new B()],
+				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new P(r)), o[t](n);
+			n.setVariable("loop", new F(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof bn) continue;
-				if (e instanceof yn) break;
+				if (e instanceof wr) continue;
+				if (e instanceof Cr) break;
 				throw e;
 			}
 			c = !1;
@@ -2803,38 +3504,38 @@ var Ln = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new j(s);
+		return new M(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof F && (o = new Map(a.pop().value));
+		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = Pn(t[e]), c = a[e];
-			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new z());
+			let { name: n, defaultValue: r } = Rr(t[e]), c = a[e];
+			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new P(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
-		if (n.has("varargs")) i.setVariable("varargs", new I(a.slice(t.length)));
+		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = In(e.args, e.body);
-		return t.setVariable(e.name.value, new L((t, r) => {
-			let i = new B(r);
+		let n = Br(e.args, e.body);
+		return t.setVariable(e.name.value, new R((t, r) => {
+			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
-		})), new R();
+		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = In(n, e.body), i = new L((i) => {
-			let a = new B(t);
+		let n = e.callerArgs ?? [], r = Br(n, e.body), i = new R((i) => {
+			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new F(o));
+		a.push(new I(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
-		let c = new B(t);
+		let c = new V(t);
 		return c.setVariable("caller", i), s.value(a, c);
 	}
 	evaluateFilterStatement(e, t) {
@@ -2842,7 +3543,7 @@ var Ln = class {
 		return this.applyFilter(n, e.filter, t);
 	}
 	evaluate(e, t) {
-		if (!e) return new z();
+		if (!e) return new B();
 		switch (e.type) {
 			case "Program": return this.evalProgram(e, t);
 			case "Set": return this.evaluateSet(e, t);
@@ -2850,21 +3551,21 @@ var Ln = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new yn();
-			case "Continue": throw new bn();
-			case "IntegerLiteral": return new k(e.value);
-			case "FloatLiteral": return new A(e.value);
-			case "StringLiteral": return new j(e.value);
-			case "ArrayLiteral": return new I(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Tn(e.value.map((e) => this.evaluate(e, t)));
+			case "Break": throw new Cr();
+			case "Continue": throw new wr();
+			case "IntegerLiteral": return new A(e.value);
+			case "FloatLiteral": return new j(e.value);
+			case "StringLiteral": return new M(e.value);
+			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new kr(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof j)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new P(n);
+				return new F(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -2876,23 +3577,23 @@ var Ln = class {
 			case "TestExpression": return this.evaluateTestExpression(e, t);
 			case "SelectExpression": return this.evaluateSelectExpression(e, t);
 			case "Ternary": return this.evaluateTernaryExpression(e, t);
-			case "Comment": return new R();
+			case "Comment": return new z();
 			default: throw SyntaxError(`Unknown node type: ${e.type}`);
 		}
 	}
 };
-function Rn(e) {
+function Hr(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new k(e) : new A(e);
-		case "string": return new j(e);
-		case "boolean": return new M(e);
-		case "undefined": return new z();
-		case "object": return e === null ? new R() : Array.isArray(e) ? new I(e.map(Rn)) : new P(new Map(Object.entries(e).map(([e, t]) => [e, Rn(t)])));
-		case "function": return new L((t, n) => Rn(e(...t.map((e) => e.value)) ?? null));
+		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
+		case "string": return new M(e);
+		case "boolean": return new N(e);
+		case "undefined": return new B();
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Hr)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Hr(t)])));
+		case "function": return new R((t, n) => Hr(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var V = "\n", zn = "{%- ", Bn = " -%}", H = Object.freeze({
+var H = "\n", Ur = "{%- ", Wr = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -2906,99 +3607,99 @@ var V = "\n", zn = "{%- ", Bn = " -%}", H = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Vn(e) {
+function Gr(e) {
 	switch (e.operator.type) {
-		case "ExponentiationBinaryOperator": return H.EXPONENTIATION;
-		case "MultiplicativeBinaryOperator": return H.MULTIPLICATIVE;
-		case "AdditiveBinaryOperator": return H.ADDITIVE;
-		case "ComparisonBinaryOperator": return H.COMPARISON;
-		case "Identifier": return e.operator.value === "and" ? H.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? H.COMPARISON : H.LOGICAL_OR;
+		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
+		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
+		case "AdditiveBinaryOperator": return U.ADDITIVE;
+		case "ComparisonBinaryOperator": return U.COMPARISON;
+		case "Identifier": return e.operator.value === "and" ? U.LOGICAL_AND : e.operator.value === "in" || e.operator.value === "not in" ? U.COMPARISON : U.LOGICAL_OR;
 	}
-	return H.LOGICAL_OR;
+	return U.LOGICAL_OR;
 }
-function Hn(e) {
+function Kr(e) {
 	switch (e.type) {
 		case "SelectExpression":
-		case "Ternary": return H.CONDITIONAL;
-		case "BinaryExpression": return Vn(e);
-		case "UnaryExpression": return e.operator.value === "not" ? H.LOGICAL_NOT : H.UNARY_SIGN;
-		case "TestExpression": return H.TEST;
-		case "FilterExpression": return H.FILTER;
-		default: return H.ATOM;
+		case "Ternary": return U.CONDITIONAL;
+		case "BinaryExpression": return Gr(e);
+		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
+		case "TestExpression": return U.TEST;
+		case "FilterExpression": return U.FILTER;
+		default: return U.ATOM;
 	}
 }
-function U(e, t) {
-	let n = K(e);
-	return Hn(e) < t ? `(${n})` : n;
+function W(e, t) {
+	let n = q(e);
+	return Kr(e) < t ? `(${n})` : n;
 }
-function Un(e, t = "	") {
+function qr(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
-	return G(e.body, 0, n).replace(/\n$/, "");
+	return K(e.body, 0, n).replace(/\n$/, "");
 }
-function W(...e) {
-	return zn + e.join(" ") + Bn;
+function G(...e) {
+	return Ur + e.join(" ") + Wr;
 }
-function G(e, t, n) {
-	return e.map((e) => Gn(e, t, n)).join(V);
+function K(e, t, n) {
+	return e.map((e) => Yr(e, t, n)).join(H);
 }
-function Wn(e) {
-	return e.map((e) => K(e)).join(", ");
+function Jr(e) {
+	return e.map((e) => q(e)).join(", ");
 }
-function Gn(e, t, n) {
+function Yr(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
-		case "Program": return G(e.body, t, n);
-		case "If": return Kn(e, t, n);
-		case "For": return qn(e, t, n);
-		case "Set": return Jn(e, t, n);
-		case "Macro": return Yn(e, t, n);
-		case "Break": return r + W("break");
-		case "Continue": return r + W("continue");
-		case "CallStatement": return Xn(e, t, n);
-		case "FilterStatement": return Zn(e, t, n);
+		case "Program": return K(e.body, t, n);
+		case "If": return Xr(e, t, n);
+		case "For": return Zr(e, t, n);
+		case "Set": return Qr(e, t, n);
+		case "Macro": return $r(e, t, n);
+		case "Break": return r + G("break");
+		case "Continue": return r + G("continue");
+		case "CallStatement": return ei(e, t, n);
+		case "FilterStatement": return ti(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
-		default: return r + "{{- " + K(e) + " -}}";
+		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Kn(e, t, n) {
+function Xr(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
 		body: a.body
 	}), a.alternate.length === 1 && a.alternate[0].type === "If");) a = a.alternate[0];
-	let o = r + W("if", K(i[0].test)) + V + G(i[0].body, t + 1, n);
-	for (let e = 1; e < i.length; ++e) o += V + r + W("elif", K(i[e].test)) + V + G(i[e].body, t + 1, n);
-	return a && a.alternate.length > 0 && (o += V + r + W("else") + V + G(a.alternate, t + 1, n)), o += V + r + W("endif"), o;
+	let o = r + G("if", q(i[0].test)) + H + K(i[0].body, t + 1, n);
+	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
+	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function qn(e, t, n) {
+function Zr(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
-		i = `${K(t.lhs)} if ${K(t.test)}`;
-	} else i = K(e.iterable);
-	let a = r + W("for", K(e.loopvar), "in", i) + V + G(e.body, t + 1, n);
-	return e.defaultBlock.length > 0 && (a += V + r + W("else") + V + G(e.defaultBlock, t + 1, n)), a += V + r + W("endfor"), a;
+		i = `${q(t.lhs)} if ${q(t.test)}`;
+	} else i = q(e.iterable);
+	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
+	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Jn(e, t, n) {
-	let r = n.repeat(t), i = K(e.assignee), a = e.value ? K(e.value) : "", o = r + W("set", `${i}${e.value ? " = " + a : ""}`);
-	return e.body.length === 0 ? o : o + V + G(e.body, t + 1, n) + V + r + W("endset");
+function Qr(e, t, n) {
+	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
+	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Yn(e, t, n) {
-	let r = n.repeat(t), i = Wn(e.args);
-	return r + W("macro", `${e.name.value}(${i})`) + V + G(e.body, t + 1, n) + V + r + W("endmacro");
+function $r(e, t, n) {
+	let r = n.repeat(t), i = Jr(e.args);
+	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Xn(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Wn(e.callerArgs)})` : "", a = K(e.call), o = r + W(`call${i}`, a) + V;
-	return o += G(e.body, t + 1, n) + V, o += r + W("endcall"), o;
+function ei(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Jr(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Zn(e, t, n) {
-	let r = n.repeat(t), i = r + W("filter", e.filter.type === "Identifier" ? e.filter.value : K(e.filter)) + V;
-	return i += G(e.body, t + 1, n) + V, i += r + W("endfilter"), i;
+function ti(e, t, n) {
+	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
+	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
-function K(e) {
+function q(e) {
 	switch (e.type) {
-		case "SpreadExpression": return `*${K(e.argument)}`;
-		case "KeywordSpreadExpression": return `**${K(e.argument)}`;
+		case "SpreadExpression": return `*${q(e.argument)}`;
+		case "KeywordSpreadExpression": return `**${q(e.argument)}`;
 		case "Identifier": return e.value;
 		case "IntegerLiteral": return `${e.value}`;
 		case "FloatLiteral": {
@@ -3007,72 +3708,72 @@ function K(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Vn(t), r = U(t.left, n), i = U(t.right, n + 1);
+			let t = e, n = Gr(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Hn(t) : H.ATOM;
-			return t.operator.value + (t.operator.value === "not" ? " " : "") + U(t.argument, n);
+			let t = e, n = t.argument.type === "UnaryExpression" ? Kr(t) : U.ATOM;
+			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Wn(t.args);
-			return `${K(t.callee)}(${n})`;
+			let t = e, n = Jr(t.args);
+			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
-			let t = e, n = U(t.object, H.ATOM), r = K(t.property);
+			let t = e, n = W(t.object, U.ATOM), r = q(t.property);
 			return !t.computed && t.property.type !== "Identifier" && t.property.type !== "IntegerLiteral" && (r = `(${r})`), t.computed ? `${n}[${r}]` : `${n}.${r}`;
 		}
 		case "FilterExpression": {
-			let t = e, n = U(t.operand, H.FILTER);
-			return t.filter.type === "CallExpression" ? `${n} | ${K(t.filter)}` : `${n} | ${t.filter.value}`;
+			let t = e, n = W(t.operand, U.FILTER);
+			return t.filter.type === "CallExpression" ? `${n} | ${q(t.filter)}` : `${n} | ${t.filter.value}`;
 		}
 		case "SelectExpression": {
 			let t = e;
-			return `${U(t.lhs, H.LOGICAL_OR)} if ${U(t.test, H.LOGICAL_OR)}`;
+			return `${W(t.lhs, U.LOGICAL_OR)} if ${W(t.test, U.LOGICAL_OR)}`;
 		}
 		case "TestExpression": {
 			let t = e;
-			return `${U(t.operand, H.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
+			return `${W(t.operand, U.TEST)} is${t.negate ? " not" : ""} ${t.test.value}`;
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Wn(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Jr(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
-		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${K(e)}: ${K(t)}`).join(", ")}}`;
+		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
 		case "SliceExpression": {
 			let t = e;
-			return `${t.start ? K(t.start) : ""}:${t.stop ? K(t.stop) : ""}${t.step ? `:${K(t.step)}` : ""}`;
+			return `${t.start ? q(t.start) : ""}:${t.stop ? q(t.stop) : ""}${t.step ? `:${q(t.step)}` : ""}`;
 		}
 		case "KeywordArgumentExpression": {
 			let t = e;
-			return `${t.key.value}=${K(t.value)}`;
+			return `${t.key.value}=${q(t.value)}`;
 		}
 		case "Ternary": {
 			let t = e;
-			return `${U(t.trueExpr, H.LOGICAL_OR)} if ${U(t.condition, H.LOGICAL_OR)} else ${U(t.falseExpr, H.CONDITIONAL)}`;
+			return `${W(t.trueExpr, U.LOGICAL_OR)} if ${W(t.condition, U.LOGICAL_OR)} else ${W(t.falseExpr, U.CONDITIONAL)}`;
 		}
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Qn = class {
+var ni = class {
 	parsed;
 	constructor(e) {
-		let t = Ft(e, {
+		let t = Bn(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = dn(t);
+		this.parsed = hr(t);
 	}
 	render(e) {
-		let t = new B();
-		if (On(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new Ln(t).run(this.parsed).value;
+		let t = new V();
+		if (Mr(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Vr(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Un(this.parsed, e?.indent || "	");
+		return qr(this.parsed, e?.indent || "	");
 	}
-}, q = class {
+}, ri = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -3110,21 +3811,21 @@ var Qn = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, $n = /* @__PURE__ */ new Set(["role", "type"]), er = /^\w{1,64}$/, tr = 1e3, nr = (e) => e.split("").reverse().join(""), rr = class {
+}, ii = /* @__PURE__ */ new Set(["role", "type"]), ai = /^\w{1,64}$/, oi = 1e3, si = (e) => e.split("").reverse().join(""), ci = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new q(n), this.#t = new q(n.map(nr)), this.#n = new q(t), this.#r = Math.min(tr, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new ri(n), this.#t = new ri(n.map(si)), this.#n = new ri(t), this.#r = Math.min(oi, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = $n.has(e) && typeof n == "string" && er.test(n);
+			let r = ii.has(e) && typeof n == "string" && ai.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -3150,29 +3851,29 @@ var Qn = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of ir(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of li(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = nr(a.slice(e, e + this.#r));
-				for (let r of ir(n, this.#t)) t.add(i + e + r - 1);
+				let n = si(a.slice(e, e + this.#r));
+				for (let r of li(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function ir(e, t) {
+function li(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var ar = [57344, 63744], or = /(?<=u)[ef][0-9a-f]{3}/g, sr = class {
+var ui = [57344, 63744], di = /(?<=u)[ef][0-9a-f]{3}/g, fi = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = ar[0];
+	#n = ui[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(or)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(di)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -3184,7 +3885,7 @@ var ar = [57344, 63744], or = /(?<=u)[ef][0-9a-f]{3}/g, sr = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: cr(n.map(([e, n]) => {
+			literal: pi(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -3202,14 +3903,14 @@ var ar = [57344, 63744], or = /(?<=u)[ef][0-9a-f]{3}/g, sr = class {
 		};
 	}
 	#i() {
-		for (; this.#n < ar[1];) {
+		for (; this.#n < ui[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function cr(e) {
+function pi(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -3218,7 +3919,7 @@ function cr(e) {
 	return t;
 }
 // src/text/template.ts
-var lr = 1e5, ur = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, dr = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, fr = 3, pr = /[^\p{L}\p{N}_\s]/u, mr = ["<think>", "</think>"], hr = [
+var mi = 1e5, hi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, gi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, _i = 3, vi = /[^\p{L}\p{N}_\s]/u, yi = ["<think>", "</think>"], bi = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -3233,15 +3934,15 @@ var lr = 1e5, ur = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, dr = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], gr = class {
+], xi = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > lr) throw xr(`It is ${e.length} characters long; ${lr} are accepted.`);
-		this.source = e, this.#e = br(() => new Qn(e)), this.#t = new rr(t.control.keys(), _r(e)), this.endIds = hr.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > mi) throw Ei(`It is ${e.length} characters long; ${mi} are accepted.`);
+		this.source = e, this.#e = Ti(() => new ni(e)), this.#t = new ci(t.control.keys(), Si(e)), this.endIds = bi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -3251,62 +3952,62 @@ var lr = 1e5, ur = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, dr = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !ur.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !hi.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new sr([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new fi([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(br(() => this.#e.render(c)));
+		return o.unmark(Ti(() => this.#e.render(c)));
 	}
 };
-function _r(e) {
-	let t = Array.from(e.matchAll(dr), ([, e, t]) => yr(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...mr, ...t.filter((e) => e.length >= fr && pr.test(e))]);
+function Si(e) {
+	let t = Array.from(e.matchAll(gi), ([, e, t]) => wi(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...yi, ...t.filter((e) => e.length >= _i && vi.test(e))]);
 }
-var vr = {
+var Ci = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, yr = (e) => e.replace(/\\(.)/gs, (e, t) => vr[t] ?? t);
-function br(e) {
+}, wi = (e) => e.replace(/\\(.)/gs, (e, t) => Ci[t] ?? t);
+function Ti(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw xr(e instanceof Error ? e.message : String(e));
+		throw Ei(e instanceof Error ? e.message : String(e));
 	}
 }
-var xr = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Sr = "tokenizer.json", Cr = "tokenizer_meta.json", wr = 2;
-function Tr(e, t) {
+var Ei = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Di = "tokenizer.json", Oi = "tokenizer_meta.json", ki = 2;
+function Ai(e, t) {
 	let n = {
-		json: Er(e, Sr),
-		meta: Er(t, Cr)
+		json: ji(e, Di),
+		meta: ji(t, Oi)
 	};
-	if (n.meta.version !== wr) throw Dr(Cr, `Its version is ${n.meta.version}, this package reads ${wr}.`);
-	if (typeof n.json.model?.vocab != "object") throw Dr(Sr, "It has no vocabulary.");
+	if (n.meta.version !== ki) throw Mi(Oi, `Its version is ${n.meta.version}, this package reads ${ki}.`);
+	if (typeof n.json.model?.vocab != "object") throw Mi(Di, "It has no vocabulary.");
 	return n;
 }
-function Er(e, t) {
+function ji(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Dr(t, String(e));
+		throw Mi(t, String(e));
 	}
 }
-var Dr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Mi = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), Or = 64, kr = 4096, Ar = class {
+}), Ni = 64, Pi = 4096, Fi = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > Or || t.some(({ length: e }) => e === 0 || e > kr)) throw new e("usage", `Up to ${Or} stop strings of 1 to ${kr} characters are possible.`);
+		if (t.length > Ni || t.some(({ length: e }) => e === 0 || e > Pi)) throw new e("usage", `Up to ${Ni} stop strings of 1 to ${Pi} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -3342,7 +4043,7 @@ var Dr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, jr = class {
+}, Ii = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -3373,15 +4074,15 @@ var Dr = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Mr({ json: e, meta: t }, n) {
-	return t.added_by_json ? Nr(e.post_processor ?? null, n) : {
+function Li({ json: e, meta: t }, n) {
+	return t.added_by_json ? Ri(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function Nr(e, t) {
+function Ri(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => Nr(e, t));
+		let n = e.processors.map((e) => Ri(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -3404,7 +4105,7 @@ function Nr(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var Pr = class {
+var zi = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -3429,11 +4130,11 @@ var Pr = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Fr = class {
+}, Bi = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, Ir = (e, t) => {
+}, Vi = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -3460,45 +4161,45 @@ var Pr = class {
 			throw n;
 		}
 	}
-}, Lr = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Rr = (e, t = !0) => {
-	if (e.Regex !== void 0) return Ir(bi(li(e.Regex)), "gu");
+}, Hi = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Ui = (e, t = !0) => {
+	if (e.Regex !== void 0) return Vi(Ta(ma(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = xi(e.String);
+		let n = Ea(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, zr = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Br = `${zr}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Br}]`, Vr = `[^${Br}]`, Hr = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Ur = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Wr = "(?:(?<![\\s\\S])|(?<=\\n))", Gr = "(?:(?=\\n)|(?![\\s\\S]))", Kr = "0-9A-Fa-f", qr = /* @__PURE__ */ new Map([
+}, Wi = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Gi = `${Wi}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Gi}]`, Ki = `[^${Gi}]`, qi = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Ji = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Yi = "(?:(?<![\\s\\S])|(?<=\\n))", Xi = "(?:(?=\\n)|(?![\\s\\S]))", Zi = "0-9A-Fa-f", Qi = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Kr}]`],
-	["H", `[^${Kr}]`],
+	["h", `[${Zi}]`],
+	["H", `[^${Zi}]`],
 	["w", J],
-	["W", Vr],
+	["W", Ki],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Hr],
-	["B", Ur],
+	["b", qi],
+	["B", Ji],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Jr = /* @__PURE__ */ new Map([
-	["h", Kr],
-	["w", zr],
+]), $i = /* @__PURE__ */ new Map([
+	["h", Zi],
+	["w", Wi],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Yr = /* @__PURE__ */ new Map([["W", `[^${zr}]`], ["H", `[^${Kr}]`]]), Xr = /* @__PURE__ */ new Map([
+]), ea = /* @__PURE__ */ new Map([["W", `[^${Wi}]`], ["H", `[^${Zi}]`]]), ta = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Zr = /* @__PURE__ */ new Map([
+]), na = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -3508,55 +4209,55 @@ var Pr = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", zr],
-	["xdigit", Kr]
-]), Qr = "^$\\.*+?()[]{}|/", $r = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ei = /^\\([pPxu])\{([^}]*)\}/, ti = /^\{(\d+(?:,\d*)?|,\d+)\}/, ni = /^\[:(\^?)(\p{Alphabetic}+):\]/u, ri = /^\[:\^:\]/, ii = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ai = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, oi = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", si = (e, t) => String.fromCodePoint(e.codePointAt(t)), ci = (e) => {
+	["word", Wi],
+	["xdigit", Zi]
+]), ra = "^$\\.*+?()[]{}|/", ia = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, aa = /^\\([pPxu])\{([^}]*)\}/, oa = /^\{(\d+(?:,\d*)?|,\d+)\}/, sa = /^\[:(\^?)(\p{Alphabetic}+):\]/u, ca = /^\[:\^:\]/, la = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ua = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, da = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", fa = (e, t) => String.fromCodePoint(e.codePointAt(t)), pa = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return oi(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, li = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ui = "[\\s\\S]", di = 256, fi = () => ({
+	return da(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, ma = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ha = "[\\s\\S]", ga = 256, _a = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), pi = (e) => {
+}), va = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, mi = (e, t, n, r = !0) => {
-	e.tail === "range" && pi(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, ya = (e, t, n, r = !0) => {
+	e.tail === "range" && va(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && pi(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, hi = (e, t, n) => {
-	let r = ei.exec(e.slice(t));
+	n && e.tail === "range" && va(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, ba = (e, t, n) => {
+	let r = aa.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? mi(n, `[^${zr}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? zr : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? ya(n, `[^${Wi}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Wi : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = ai.exec(e.slice(t));
+	let i = ua.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = si(e, t + 1), o = t + 1 + a.length, s = Xr.get(a);
+	let a = fa(e, t + 1), o = t + 1 + a.length, s = ta.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Yr.get(a);
-	if (c !== void 0) return mi(n, c, t), o;
-	let l = Jr.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Qr.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, gi = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ui})`, _i = (e) => gi(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), vi = (e) => {
-	let t = Ir(`^(?:${e})$`, "u"), n = "";
+	let c = ea.get(a);
+	if (c !== void 0) return ya(n, c, t), o;
+	let l = $i.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || ra.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, xa = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ha})`, Sa = (e) => xa(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Ca = (e) => {
+	let t = Vi(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, yi = (e, t, n, r = !0, i = 1) => {
-	if (i > di) throw SyntaxError(`Maximum character-class nesting depth of ${di} exceeded at index ${t}`);
+}, wa = (e, t, n, r = !0, i = 1) => {
+	if (i > ga) throw SyntaxError(`Maximum character-class nesting depth of ${ga} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [fi()], l = c[0], u = !1;
+	let s = a, c = [_a()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = si(e, a);
-		if (d === "\\") a = hi(e, a, l);
+		let d = fa(e, a);
+		if (d === "\\") a = ba(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -3566,19 +4267,19 @@ var Pr = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = _i(c[0]), d = i;
+				let i = Sa(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${_i(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Sa(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = vi(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = gi([d, `[${e}]`]));
+					let e = Ca(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = xa([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ui})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ha})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -3587,67 +4288,67 @@ var Pr = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = fi(), c.push(l), a += 2;
+				l = _a(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (ri.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = ni.exec(t);
+				if (ca.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = sa.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Zr.get(t);
+					let [, e, t] = r, i = na.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? mi(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? ya(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (ii.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = yi(e, a, n, !1, i + 1);
-				mi(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (la.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = wa(e, a, n, !1, i + 1);
+				ya(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && pi(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && va(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, bi = (e) => {
+}, Ta = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = si(e, s);
+		let c = fa(e, s);
 		if (c === "\\") {
-			let n = ei.exec(e.slice(s));
+			let n = aa.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? ci(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : Vr);
+					a = i ? pa(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Ki);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = ai.exec(e.slice(s));
+			let r = ua.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? ci(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? pa(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = si(e, s + 1);
+			let a = fa(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Xr.get(a);
+			let l = ta.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = qr.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Qr.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Qi.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || ra.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = yi(e, s, i);
+				let t = wa(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -3658,13 +4359,13 @@ var Pr = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Wr), ++s;
+				o(Yi), ++s;
 				continue;
 			case "$":
-				o(Gr), ++s;
+				o(Xi), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : $r.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ia.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -3675,7 +4376,7 @@ var Pr = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = ti.exec(e.slice(s));
+				let i = oa.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -3701,51 +4402,51 @@ var Pr = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && oi(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && da(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, xi = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Si = (e, t, n) => {
+}, Ea = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Da = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Ci = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, wi = (e) => Number.isInteger(e) || typeof e == "bigint", Ti = (e) => {
+}, Oa = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, ka = (e) => Number.isInteger(e) || typeof e == "bigint", Aa = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, Ei = (e) => ki(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Di = (e) => new Map(Object.entries(e)), Oi = (e, t) => {
+}, ja = (e) => Pa(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Ma = (e) => new Map(Object.entries(e)), Na = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, ki = (e) => e.replace(/\p{M}/gu, ""), Ai = (e, t, n = []) => {
+}, Pa = (e) => e.replace(/\p{M}/gu, ""), Fa = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, ji = (e) => e.match(/\S+/g) || [], Mi = class {
+}, Ia = (e) => e.match(/\S+/g) || [], La = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends Mi {
+}, Z = class extends La {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, Ni = class extends Z {
+}, Ra = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Ci(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Oa(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -3771,93 +4472,93 @@ var Pr = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Pi = class extends Z {
+}, za = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, Fi = class extends Z {
+}, Ba = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => qi(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Qa(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, Ii = class extends Z {
+}, Va = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Rr(this.config.pattern ?? {});
+		super(e), this.pattern = Ui(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Li = class extends Z {
+}, Ha = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Ri = class extends Li {
+}, Ua = class extends Ha {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, zi = class extends Li {
+}, Wa = class extends Ha {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Bi = class extends Li {
+}, Ga = class extends Ha {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Vi = class extends Li {
+}, Ka = class extends Ha {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, Hi = class extends Z {
+}, qa = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, Ui = class extends Z {
+}, Ja = class extends Z {
 	normalize(e) {
-		return ki(e);
+		return Pa(e);
 	}
-}, Wi = class extends Z {
+}, Ya = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Gi = class extends Z {
+}, Xa = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Ki(e) {
+function Za(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new Ni(e);
-		case "Precompiled": return new Pi(e);
-		case "Sequence": return new Fi(e);
-		case "Replace": return new Ii(e);
-		case "NFC": return new Ri(e);
-		case "NFD": return new zi(e);
-		case "NFKC": return new Bi(e);
-		case "NFKD": return new Vi(e);
-		case "Strip": return new Hi(e);
-		case "StripAccents": return new Ui(e);
-		case "Lowercase": return new Wi(e);
-		case "Prepend": return new Gi(e);
+		case "BertNormalizer": return new Ra(e);
+		case "Precompiled": return new za(e);
+		case "Sequence": return new Ba(e);
+		case "Replace": return new Va(e);
+		case "NFC": return new Ua(e);
+		case "NFD": return new Wa(e);
+		case "NFKC": return new Ga(e);
+		case "NFKD": return new Ka(e);
+		case "Strip": return new qa(e);
+		case "StripAccents": return new Ja(e);
+		case "Lowercase": return new Ya(e);
+		case "Prepend": return new Xa(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var qi = Ki, Q = class extends Mi {
+var Qa = Za, Q = class extends La {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Ji = (() => {
+}, $a = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -3866,18 +4567,18 @@ var qi = Ki, Q = class extends Mi {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Yi = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Ji), Xi = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Zi = class extends Q {
+})(), eo = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))($a), to = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", no = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Ji, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = $a, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Qi = class extends Q {
+}, ro = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, $i = class extends Q {
+}, io = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -3885,21 +4586,21 @@ var qi = Ki, Q = class extends Mi {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, ea = class extends Q {
+}, ao = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Rr(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Ui(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Oi(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Na(e, this.pattern);
 	}
-}, ta = class extends Q {
+}, oo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Xi}]+|[${Xi}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${to}]+|[${to}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, na = class extends Q {
+}, so = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -3908,32 +4609,32 @@ var qi = Ki, Q = class extends Mi {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, ra = class extends Q {
+}, co = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Xi}]+|[${Xi}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${to}]+|[${to}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, ia = class extends Q {
+}, lo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Rr(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Ui(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, aa = class extends Q {
+}, uo = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => la(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ho(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, oa = class extends Q {
+}, fo = class extends Q {
 	pre_tokenize_text(e) {
-		return ji(e);
+		return Ia(e);
 	}
-}, sa = class extends Q {
+}, po = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -3943,34 +4644,34 @@ var qi = Ki, Q = class extends Mi {
 		return t;
 	}
 };
-function ca(e) {
+function mo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new ra();
-		case "Sequence": return new aa(e);
-		case "Whitespace": return new Qi();
-		case "WhitespaceSplit": return new oa();
-		case "Metaspace": return new $i(e);
-		case "ByteLevel": return new Zi(e);
-		case "Split": return new ea(e);
-		case "Punctuation": return new ta(e);
-		case "Digits": return new na(e);
-		case "Replace": return new ia(e);
-		case "FixedLength": return new sa(e);
+		case "BertPreTokenizer": return new co();
+		case "Sequence": return new uo(e);
+		case "Whitespace": return new ro();
+		case "WhitespaceSplit": return new fo();
+		case "Metaspace": return new io(e);
+		case "ByteLevel": return new no(e);
+		case "Split": return new ao(e);
+		case "Punctuation": return new oo(e);
+		case "Digits": return new so(e);
+		case "Replace": return new lo(e);
+		case "FixedLength": return new po(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var la = ca, ua = class extends Mi {
+var ho = mo, go = class extends La {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Si(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Da(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, da = class extends ua {
+}, _o = class extends go {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Di(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Ma(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -4002,16 +4703,16 @@ var la = ca, ua = class extends Mi {
 		}
 		return t;
 	}
-}, fa = class e {
+}, vo = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, pa = class {
+}, yo = class {
 	constructor() {
-		this.root = fa.default();
+		this.root = vo.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -4020,7 +4721,7 @@ var la = ca, ua = class extends Mi {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = fa.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = vo.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -4034,7 +4735,7 @@ var la = ca, ua = class extends Mi {
 			n.is_leaf && (yield r);
 		}
 	}
-}, ma = class e {
+}, bo = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -4042,14 +4743,14 @@ var la = ca, ua = class extends Mi {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, ha = class {
+}, xo = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new ma(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new ma(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new bo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new bo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new ma(r, i, e, t, n);
+		let i = this.nodes.length, a = new bo(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -4084,33 +4785,33 @@ var la = ca, ua = class extends Mi {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function ga(e) {
+function So(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var _a = class extends ua {
+var Co = class extends go {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = ga(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new pa(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = So(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new yo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Ti(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Aa(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new ha(e, this.bos_token_id, this.eos_token_id);
+		let t = new xo(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -4121,7 +4822,7 @@ var _a = class extends ua {
 		}
 		return t;
 	}
-}, va = class {
+}, wo = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -4185,7 +4886,7 @@ var _a = class extends ua {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, ya = class {
+}, To = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -4200,12 +4901,12 @@ var _a = class extends ua {
 	clear() {
 		this.cache.clear();
 	}
-}, ba = class extends ua {
+}, Eo = class extends go {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Di(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Ma(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ya(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new To(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -4218,7 +4919,7 @@ var _a = class extends ua {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new va((e, t) => e.score < t.score), t = {
+			let e = new wo((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -4273,24 +4974,24 @@ var _a = class extends ua {
 		}
 		return t;
 	}
-}, xa = class extends ua {
+}, Do = class extends go {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Di(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Ma(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Sa(e, t) {
+function Oo(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new da(e);
-		case "Unigram": return new _a(e, t.eos_token);
-		case "BPE": return new ba(e);
+		case "WordPiece": return new _o(e);
+		case "Unigram": return new Co(e, t.eos_token);
+		case "BPE": return new Eo(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new _a(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ba(e) : new da(e) : new xa(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Co(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Eo(e) : new _o(e) : new Do(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -4300,14 +5001,14 @@ function Sa(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Ca = Sa, wa = class extends Mi {
+var ko = Oo, Ao = class extends La {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, Ta = class extends wa {
+}, jo = class extends Ao {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -4316,14 +5017,14 @@ var Ca = Sa, wa = class extends Mi {
 			token_type_ids: a
 		};
 	}
-}, Ea = class extends wa {
+}, Mo = class extends Ao {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, Da = class extends wa {
+}, No = class extends Ao {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -4339,7 +5040,7 @@ var Ca = Sa, wa = class extends Mi {
 			token_type_ids: r
 		};
 	}
-}, Oa = class extends wa {
+}, Po = class extends Ao {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -4355,9 +5056,9 @@ var Ca = Sa, wa = class extends Mi {
 			token_type_ids: r
 		};
 	}
-}, ka = class extends wa {
+}, Fo = class extends Ao {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => ja(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Lo(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -4368,18 +5069,18 @@ var Ca = Sa, wa = class extends Mi {
 		return r;
 	}
 };
-function Aa(e) {
+function Io(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new Ta(e);
-		case "ByteLevel": return new Ea(e);
-		case "BertProcessing": return new Da(e);
-		case "RobertaProcessing": return new Oa(e);
-		case "Sequence": return new ka(e);
+		case "TemplateProcessing": return new jo(e);
+		case "ByteLevel": return new Mo(e);
+		case "BertProcessing": return new No(e);
+		case "RobertaProcessing": return new Po(e);
+		case "Sequence": return new Fo(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var ja = Aa, $ = class extends Mi {
+var Lo = Io, $ = class extends La {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -4389,9 +5090,9 @@ var ja = Aa, $ = class extends Mi {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, Ma = class extends $ {
+}, Ro = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Yi, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = eo, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -4405,7 +5106,7 @@ var ja = Aa, $ = class extends Mi {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Na = class extends $ {
+}, zo = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -4415,10 +5116,10 @@ var ja = Aa, $ = class extends Mi {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Lr(e)), e;
+			return this.cleanup && (e = Hi(e)), e;
 		});
 	}
-}, Pa = class extends $ {
+}, Bo = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -4430,14 +5131,14 @@ var ja = Aa, $ = class extends Mi {
 		}
 		return t;
 	}
-}, Fa = class extends $ {
+}, Vo = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Ia = class extends $ {
+}, Ho = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -4446,31 +5147,31 @@ var ja = Aa, $ = class extends Mi {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Lr(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Hi(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, La = class extends $ {
+}, Uo = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => Ua(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Yo(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Ra = class extends $ {
+}, Wo = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Rr(this.config.pattern);
+		super(e), this.pattern = Ui(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, za = class extends $ {
+}, Go = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Ba = class extends $ {
+}, Ko = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -4487,7 +5188,7 @@ var ja = Aa, $ = class extends Mi {
 			return e.slice(t, n);
 		});
 	}
-}, Va = class extends $ {
+}, qo = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -4515,25 +5216,25 @@ var ja = Aa, $ = class extends Mi {
 		return t;
 	}
 };
-function Ha(e) {
+function Jo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new Ma(e);
-		case "WordPiece": return new Na(e);
-		case "Metaspace": return new Pa(e);
-		case "BPEDecoder": return new Fa(e);
-		case "CTC": return new Ia(e);
-		case "Sequence": return new La(e);
-		case "Replace": return new Ra(e);
-		case "Fuse": return new za(e);
-		case "Strip": return new Ba(e);
-		case "ByteFallback": return new Va(e);
+		case "ByteLevel": return new Ro(e);
+		case "WordPiece": return new zo(e);
+		case "Metaspace": return new Bo(e);
+		case "BPEDecoder": return new Vo(e);
+		case "CTC": return new Ho(e);
+		case "Sequence": return new Uo(e);
+		case "Replace": return new Wo(e);
+		case "Fuse": return new Go(e);
+		case "Strip": return new Ko(e);
+		case "ByteFallback": return new qo(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var Ua = Ha, Wa = class {
+var Yo = Jo, Xo = class {
 	constructor(e, t) {
-		let n = Ai(e, "Tokenizer", [
+		let n = Fa(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -4541,13 +5242,13 @@ var Ua = Ha, Wa = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Ai(t, "Config");
+		let r = Fa(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = qi(this.tokenizer.normalizer), this.pre_tokenizer = la(this.tokenizer.pre_tokenizer), this.model = Ca(this.tokenizer.model, this.config), this.post_processor = ja(this.tokenizer.post_processor), this.decoder = Ua(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Qa(this.tokenizer.normalizer), this.pre_tokenizer = ho(this.tokenizer.pre_tokenizer), this.model = ko(this.tokenizer.model, this.config), this.post_processor = Lo(this.tokenizer.post_processor), this.decoder = Yo(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Fr(e);
+			let t = new Bi(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -4555,7 +5256,7 @@ var Ua = Ha, Wa = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Pr(i), this.splitter_normalized = new Pr(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new zi(i), this.splitter_normalized = new zi(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -4569,11 +5270,11 @@ var Ua = Ha, Wa = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !wi(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !ka(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Lr(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Hi(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -4590,7 +5291,7 @@ var Ua = Ha, Wa = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ei(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = ja(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -4626,22 +5327,22 @@ var Ua = Ha, Wa = class {
 		}
 		return t;
 	}
-}, Ga = 16, Ka = () => Array.from(crypto.getRandomValues(new Uint8Array(Ga)), (e) => e.toString(16).padStart(2, "0")).join(""), qa = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ja = class {
+}, Zo = 16, Qo = () => Array.from(crypto.getRandomValues(new Uint8Array(Zo)), (e) => e.toString(16).padStart(2, "0")).join(""), $o = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", es = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Ka(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Qo(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Ya,
+			...ts,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Wa({
+			this.#e = new Xo({
 				...a,
-				pre_tokenizer: Za(t.pre_tokenizer ?? null),
-				model: Xa(t.model, i)
+				pre_tokenizer: rs(t.pre_tokenizer ?? null),
+				model: ns(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -4669,11 +5370,11 @@ var Ua = Ha, Wa = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Ya = {
+}, ts = {
 	added_tokens: [],
 	post_processor: null
 };
-function Xa(e, t) {
+function ns(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -4689,10 +5390,10 @@ function Xa(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Za(e) {
+function rs(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Za)
+		pretokenizers: e.pretokenizers.map(rs)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -4700,7 +5401,7 @@ function Za(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: qa },
+			pattern: { Regex: $o },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -4710,25 +5411,25 @@ function Za(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Qa = /^<0x([0-9A-Fa-f]{2})>$/, $a = {
+var is = /^<0x([0-9A-Fa-f]{2})>$/, as = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function eo(e) {
-	let t = e ? no(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function os(e) {
+	let t = e ? cs(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...$a,
+		...as,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? $a : void 0;
+	let i = t.length > 0 ? as : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = to(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = ss(i, e, n >= 0 && t > n));
 	}), i;
 }
-function to(e, t, n) {
+function ss(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -4754,29 +5455,29 @@ function to(e, t, n) {
 		};
 	}
 }
-var no = (e) => e.type === "Sequence" ? e.decoders.flatMap(no) : [e], ro = (() => {
+var cs = (e) => e.type === "Sequence" ? e.decoders.flatMap(cs) : [e], ls = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), io = new TextEncoder();
-function ao(e, t, n) {
+})(), us = new TextEncoder();
+function ds(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => ro.get(e));
-		return e.includes(void 0) ? io.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => ls.get(e));
+		return e.includes(void 0) ? us.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Qa.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : io.encode(r);
+	let i = e.byteFallback ? is.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : us.encode(r);
 }
 // src/text/prompt.ts
-var oo = (e) => ({
+var fs = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), so = (e) => ({
+}), ps = (e) => ({
 	text: e,
 	literal: []
 });
-function* co({ text: e, literal: t }, n) {
+function* ms({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -4785,7 +5486,7 @@ function* co({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var lo = /\p{White_Space}+$/u, uo = /^\p{White_Space}+/u, fo = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, po = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, mo = class {
+var hs = /\p{White_Space}+$/u, gs = /^\p{White_Space}+/u, _s = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, vs = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, ys = class {
 	#e;
 	#t;
 	#n;
@@ -4795,13 +5496,13 @@ var lo = /\p{White_Space}+$/u, uo = /^\p{White_Space}+/u, fo = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new q(n.keys()), this.#i = new q(this.#r.keys()), this.#o = new q(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ri(n.keys()), this.#i = new ri(this.#r.keys()), this.#o = new ri(this.#a.keys());
 	}
 	encode(e) {
-		return ho({
+		return bs({
 			text: e.text,
 			begin: 0
-		}, co(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, ms(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -4811,10 +5512,10 @@ var lo = /\p{White_Space}+$/u, uo = /^\p{White_Space}+/u, fo = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : ho(e, t.matches(e.text), n);
+		return "id" in e ? [e] : bs(e, t.matches(e.text), n);
 	}
 };
-function ho({ text: e, begin: t }, n, r) {
+function bs({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -4823,18 +5524,18 @@ function ho({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (fo.test(s) || po.test(c)) || (o(t.begin - (n.lstrip ? lo.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? uo.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (_s.test(s) || vs.test(c)) || (o(t.begin - (n.lstrip ? hs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? gs.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var go = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function _o({ json: e, meta: t }) {
+var xs = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Ss({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || go.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || xs.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var vo = /\p{Surrogate}/u, yo = class {
+var Cs = /\p{Surrogate}/u, ws = class {
 	spec;
 	control;
 	size;
@@ -4848,12 +5549,12 @@ var vo = /\p{Surrogate}/u, yo = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = _o(e), this.#e = new Ja(t, new Set(this.control.keys())), this.#t = new mo(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Ss(e), this.#e = new es(t, new Set(this.control.keys())), this.#t = new ys(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = eo(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Mr(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = os(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Li(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? oo(t) : t, i = vo.exec(r.text);
+		let r = typeof t == "string" ? fs(t) : t, i = Cs.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -4870,7 +5571,7 @@ var vo = /\p{Surrogate}/u, yo = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new jr(this.#c, e);
+		return new Ii(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -4898,14 +5599,14 @@ var vo = /\p{Surrogate}/u, yo = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && ao(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && ds(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, bo = [
+}, Ts = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -4916,48 +5617,48 @@ var vo = /\p{Surrogate}/u, yo = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], xo = [
+], Es = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], So = [
+], Ds = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Co = [
+], Os = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], wo = [
+], ks = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], To = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function Eo(t) {
+], As = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function js(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Do(n));
+	return JSON.stringify(Ms(n));
 }
-function Do(e) {
-	if (!To(e)) return e;
-	let t = bo.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw ko(t);
-	let n = Object.entries(Oo(e)).map(([e, t]) => xo.includes(e) ? [e, Do(t)] : So.includes(e) && Array.isArray(t) ? [e, t.map(Do)] : Co.includes(e) && To(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Do(t)]))] : [e, t]);
+function Ms(e) {
+	if (!As(e)) return e;
+	let t = Ts.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Ps(t);
+	let n = Object.entries(Ns(e)).map(([e, t]) => Es.includes(e) ? [e, Ms(t)] : Ds.includes(e) && Array.isArray(t) ? [e, t.map(Ms)] : Os.includes(e) && As(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ms(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function Oo(e) {
-	let t = wo.find((t) => t in e);
+function Ns(e) {
+	let t = ks.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw ko(t);
+	if (e.type !== "integer") throw Ps(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -4965,13 +5666,13 @@ function Oo(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var ko = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Ps = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), Ao = 32;
-function jo(t, n, r, i) {
+}), Fs = 32;
+function Is(t, n, r, i) {
 	let a, o = async () => {
-		let e = Mo(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Ls(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -4979,14 +5680,14 @@ function jo(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await No(n, t);
-			return new Po(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Rs(n, t);
+			return new zs(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function Mo(e) {
+function Ls(e) {
 	let t = [
 		e,
 		e.default,
@@ -4995,15 +5696,15 @@ function Mo(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function No(e, t) {
+function Rs(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(Eo(t.schema), !0, void 0, void 0, !0, Ao);
+		case "schema": return e.compileJSONSchema(js(t.schema), !0, void 0, void 0, !0, Fs);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var Po = class {
+var zs = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5018,36 +5719,38 @@ var Po = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Fo = "tool_use", Io = class n {
+}, Bs = "tool_use", Vs = class n {
 	name;
 	engine;
 	tokenizer;
+	device;
 	#e;
 	#t;
 	#n;
 	#r = /* @__PURE__ */ new Map();
-	constructor({ name: e, engine: t, tokenizer: n, endIds: r, constraints: i, close: a }) {
-		this.name = e, this.engine = t, this.tokenizer = n, this.#e = r, this.#t = i, this.#n = a;
+	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, close: o }) {
+		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.#e = r, this.#t = a, this.#n = o;
 	}
 	static async open(e, r = {}) {
-		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([Lo(i, Sr), Lo(i, Cr)]), s = new yo(Tr(a, o)), c = await Te(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([Hs(i, Di), Hs(i, Oi)]), s = new ws(Ai(a, o)), c = await Dt(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
 		return new n({
 			name: c.manifest.source_name,
-			engine: await Tt.create(c, r),
+			engine: await An.create(c, r),
 			tokenizer: s,
 			endIds: l,
-			constraints: r.grammars && jo(r.grammars, s, u, l),
+			device: c.device,
+			constraints: r.grammars && Is(r.grammars, s, u, l),
 			close: () => c.close()
 		});
 	}
 	template(t) {
-		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Fo] : void 0) ?? n ?? r.default;
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Bs] : void 0) ?? n ?? r.default;
 		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let a = this.#r.get(i);
-		return a === void 0 && this.#r.set(i, a = new gr(i, this.tokenizer)), a;
+		return a === void 0 && this.#r.set(i, a = new xi(i, this.tokenizer)), a;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -5060,20 +5763,20 @@ var Po = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Lo(e, t) {
+async function Hs(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Ro(e, t, n) {
+async function* Us(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new Ar(n.stops), s = [];
+	let a = t.stream(n), o = new Fi(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(zo(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ws(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -5092,7 +5795,7 @@ async function* Ro(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function zo(e, t) {
+function Ws(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -5104,7 +5807,7 @@ function zo(e, t) {
 	};
 }
 // src/api/calls.ts
-var Bo = [
+var Gs = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -5120,18 +5823,18 @@ var Bo = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], Vo = {
+], Ks = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Ho = (e) => Bo.find(({ begin: t }) => e.includes(t)) ?? Vo;
-function Uo(e, t) {
-	let n = t.begin === Vo.begin, r = e.indexOf(t.begin);
+}, qs = (e) => Gs.find(({ begin: t }) => e.includes(t)) ?? Ks;
+function Js(e, t) {
+	let n = t.begin === Ks.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Wo(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Ys(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -5140,7 +5843,7 @@ function Uo(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Wo(e) {
+function Ys(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -5153,7 +5856,7 @@ function Wo(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Ka()}`,
+			id: `call_${Qo()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -5163,7 +5866,7 @@ function Wo(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Go = class {
+var Xs = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -5175,7 +5878,7 @@ var Go = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Vo.begin;
+		let n = this.#t.indexOf(t), r = t === Ks.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -5184,7 +5887,7 @@ var Go = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Uo(this.#t, this.#e);
+		let e = Js(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -5196,7 +5899,7 @@ var Go = class {
 	}
 };
 // src/api/merged.ts
-async function* Ko(e) {
+async function* Zs(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -5211,7 +5914,7 @@ async function* Ko(e) {
 	}
 }
 // src/api/settings.ts
-var qo = 16, Jo = {
+var Qs = 16, $s = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -5220,8 +5923,8 @@ var qo = 16, Jo = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Yo(e, t, n) {
-	let r = Object.entries(Jo).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function ec(e, t, n) {
+	let r = Object.entries($s).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -5231,15 +5934,15 @@ function Yo(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Xo = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Zo({ n: t, seed: n }) {
+var tc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function nc({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= qo) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${qo}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Qs) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Qs}.`);
 }
 // src/api/structure.ts
-function Qo({ response_format: t }) {
+function rc({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -5262,13 +5965,13 @@ function Qo({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function $o({ tools: e, tool_choice: t }) {
+function ic({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function es(t, n) {
+function ac(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = $o(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = ic(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -5305,8 +6008,8 @@ function es(t, n) {
 	};
 }
 // src/api/usage.ts
-var ts = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function ns(e) {
+var oc = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function sc(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -5315,47 +6018,47 @@ function ns(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: ts(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: ts(s, o - a),
+			prefill_tokens_per_s: oc(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: oc(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* rs(e, t, n) {
-	let r = $o(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* cc(e, t, n) {
+	let r = ic(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(ss), o), c = e.tokenizer.encode(s, !1), l = Ho(i.source), u = Qo(t) ?? es(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: Zo(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(fc), o), c = e.tokenizer.encode(s, !1), l = qs(i.source), u = rc(t) ?? ac(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: nc(t) }, async (r, i) => {
 		let a = {
-			...Yo(t, f, i),
+			...ec(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Ro((t) => e.engine.generate(c, a, {
+		return Us((t) => e.engine.generate(c, a, {
 			constraint: o,
 			signal: t
 		}), e.tokenizer, {
-			stops: Xo(t),
+			stops: tc(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), m = {
-		id: `chatcmpl-${Ka()}`,
+		id: `chatcmpl-${Qo()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, te = (e) => ({
 		...m,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = ee.map(() => r.length > 0 ? new Go(l) : void 0), ne = /* @__PURE__ */ new Set(), g = [];
-	for await (let [e, t] of Ko(ee)) {
+	}), h = ee.map(() => r.length > 0 ? new Xs(l) : void 0), ne = /* @__PURE__ */ new Set(), re = [];
+	for await (let [e, t] of Zs(ee)) {
 		let n = ne.has(e) ? {} : { role: "assistant" };
 		ne.add(e);
-		let { delta: r, isCall: i } = os(t, h[e]);
-		t.usage && g.push(t.usage);
+		let { delta: r, isCall: i } = dc(t, h[e]);
+		t.usage && re.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
@@ -5372,12 +6075,12 @@ async function* rs(e, t, n) {
 	}
 	yield {
 		...te([]),
-		usage: ns(g)
+		usage: sc(re)
 	};
 }
-async function is(t, n, r) {
+async function lc(t, n, r) {
 	let i = [];
-	for await (let e of rs(t, n, r)) {
+	for await (let e of cc(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5388,7 +6091,7 @@ async function is(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = as(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = uc(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -5404,8 +6107,8 @@ async function is(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var as = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function os(e, t) {
+var uc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function dc(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -5418,22 +6121,22 @@ function os(e, t) {
 		isCall: i.length > 0
 	};
 }
-function ss(e) {
+function fc(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: cs(t),
-		...n && { tool_calls: n.map(ls) }
+		content: pc(t),
+		...n && { tool_calls: n.map(mc) }
 	};
 }
-function cs(t) {
+function pc(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function ls(t) {
+function mc(t) {
 	try {
 		return {
 			...t,
@@ -5447,21 +6150,21 @@ function ls(t) {
 	}
 }
 // src/api/completions.ts
-async function* us(t, n, r) {
+async function* hc(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = Qo(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Zo(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = Yo(n, c, s);
-		return Ro((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = rc(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: nc(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = ec(n, c, s);
+		return Us((e) => t.engine.generate(i, u, {
 			constraint: l,
 			signal: e
 		}), t.tokenizer, {
-			stops: Xo(n),
+			stops: tc(n),
 			endIds: o,
 			continues: !0,
 			signal: r
 		});
 	})), u = {
-		id: `cmpl-${Ka()}`,
+		id: `cmpl-${Qo()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -5475,7 +6178,7 @@ async function* us(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of Ko(l)) {
+	for await (let [e, t] of Zs(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -5491,12 +6194,12 @@ async function* us(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: ns(d)
+		usage: sc(d)
 	};
 }
-async function ds(t, n, r) {
+async function gc(t, n, r) {
 	let i = [];
-	for await (let e of us(t, n, r)) {
+	for await (let e of hc(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -5514,11 +6217,11 @@ async function ds(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function fs(t, n) {
+async function _c(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = ps(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = vc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = ms(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = yc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -5537,36 +6240,36 @@ async function fs(t, n) {
 		}
 	};
 }
-function ps(t) {
+function vc(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function ms(e, t) {
+function yc(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var hs = (e) => ({
-	chatChunks: (t, n) => rs(e, t, n),
-	chatCompletion: (t, n) => is(e, t, n),
-	textChunks: (t, n) => us(e, t, n),
-	textCompletion: (t, n) => ds(e, t, n),
-	embeddings: (t) => fs(e, t)
+var bc = (e) => ({
+	chatChunks: (t, n) => cc(e, t, n),
+	chatCompletion: (t, n) => lc(e, t, n),
+	textChunks: (t, n) => hc(e, t, n),
+	textCompletion: (t, n) => gc(e, t, n),
+	embeddings: (t) => _c(e, t)
 });
-function gs(e) {
-	let t = _s(e.chatChunks, e.chatCompletion), n = _s(e.textChunks, e.textCompletion);
+function xc(e) {
+	let t = Sc(e.chatChunks, e.chatCompletion), n = Sc(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function _s(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? vs(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Sc(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Cc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function vs(e, t) {
+async function Cc(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -5577,16 +6280,16 @@ async function vs(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function ys(e, t) {
+function wc(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = bs(r, n, t);
+		let i = Tc(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function bs(t, { name: n, argument: r }, i) {
+async function Tc(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -5605,8 +6308,8 @@ async function bs(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function xs(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Re(s), l = new Promise((t, n) => {
+function Ec(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Ht(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -5627,10 +6330,10 @@ function xs(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Ss(t, n = {}, r = Io.open) {
+function Dc(t, n = {}, r = Vs.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return hs(await i.model);
+		return bc(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -5638,7 +6341,7 @@ function Ss(t, n = {}, r = Io.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return ys(t, {
+	return wc(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -5654,7 +6357,11 @@ function Ss(t, n = {}, r = Io.open) {
 					model: e
 				}, e.catch(() => i = void 0);
 			}
-			return (await i.model).name;
+			let { name: u, device: d } = await i.model;
+			return {
+				name: u,
+				device: d
+			};
 		},
 		close: o,
 		chatChunks: s((e) => e.chatChunks),
@@ -5664,12 +6371,12 @@ function Ss(t, n = {}, r = Io.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function Cs(t, n, r = {}) {
+async function Oc(t, n, r = {}) {
 	let { onProgress: i, signal: a, ...o } = r, s = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: o
 	}, c = async () => {
-		let { items: e, value: n } = xs(t, "open", s, a);
+		let { items: e, value: n } = Ec(t, "open", s, a);
 		for await (let t of e) i?.(...t);
 		return await n;
 	}, l = async (t) => {
@@ -5679,10 +6386,10 @@ async function Cs(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await c(), t();
 		}
-	}, u = (e, n, r) => l(async () => await xs(t, e, n, r).value);
+	}, u = (e, n, r) => l(async () => await Ec(t, e, n, r).value);
 	async function* d(e, n, r) {
 		let [i, a] = await l(async () => {
-			let { items: i } = xs(t, e, n, r);
+			let { items: i } = Ec(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -5699,10 +6406,10 @@ async function Cs(t, n, r = {}) {
 		embeddings: (e) => u("embeddings", e)
 	};
 	return {
-		name: await c(),
+		...await c(),
 		backend: f,
-		...gs(f),
-		close: async () => void await xs(t, "close", null).value
+		...xc(f),
+		close: async () => void await Ec(t, "close", null).value
 	};
 }
-export { Te as _, Io as a, p as b, oo as c, Ar as d, Cr as f, Tt as g, gr as h, gs as i, so as l, Tr as m, Ss as n, jo as o, Sr as p, hs as r, yo as s, Cs as t, jr as u, we as v, Ce as y };
+export { Dt as _, Vs as a, p as b, fs as c, Fi as d, Oi as f, An as g, xi as h, xc as i, ps as l, Ai as m, Dc as n, Is as o, Di as p, bc as r, ws as s, Oc as t, Ii as u, wt as v, St as y };

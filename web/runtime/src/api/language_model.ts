@@ -4,7 +4,7 @@ import { loadBundle, type LoadOptions } from "../bundle.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
 import { HearthError } from "../errors.ts";
 import { type BundleFiles, fetchedFiles } from "../files.ts";
-import type { Model } from "../model.ts";
+import type { Device } from "../model.ts";
 import { META_FILE, TOKENIZER_FILE, tokenizerSpec } from "../text/spec.ts";
 import { ChatTemplate } from "../text/template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -21,6 +21,7 @@ export interface LanguageModelParts {
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly endIds: readonly number[];
+  readonly device: Device;
   readonly constraints?: ConstraintMaker | undefined;
   readonly close?: () => void;
 }
@@ -32,15 +33,18 @@ export class LanguageModel {
   readonly name: string;
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
+  /** What computes it, and why. */
+  readonly device: Device;
   readonly #endIds: readonly number[];
   readonly #constraints: ConstraintMaker | undefined;
   readonly #close: (() => void) | undefined;
   readonly #templates = new Map<string, ChatTemplate>();
 
-  constructor({ name, engine, tokenizer, endIds, constraints, close }: LanguageModelParts) {
+  constructor({ name, engine, tokenizer, endIds, device, constraints, close }: LanguageModelParts) {
     this.name = name;
     this.engine = engine;
     this.tokenizer = tokenizer;
+    this.device = device;
     this.#endIds = endIds;
     this.#constraints = constraints;
     this.#close = close;
@@ -51,7 +55,7 @@ export class LanguageModel {
     const files = typeof source === "string" || source instanceof URL ? fetchedFiles(source) : source;
     const [json, meta] = await Promise.all([textOf(files, TOKENIZER_FILE), textOf(files, META_FILE)]);
     const tokenizer = new Tokenizer(tokenizerSpec(json, meta));
-    const model: Model = await loadBundle(files, options);
+    const model = await loadBundle(files, options);
     const { endIds } = model;
     const vocabSize = model.text?.vocabSize ?? 0;
     return new LanguageModel({
@@ -59,6 +63,7 @@ export class LanguageModel {
       engine: await Engine.create(model, options),
       tokenizer,
       endIds,
+      device: model.device,
       constraints: options.grammars && grammarConstraints(options.grammars, tokenizer, vocabSize, endIds),
       close: () => model.close(),
     });

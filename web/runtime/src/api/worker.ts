@@ -9,13 +9,14 @@
 // here. A service worker that the browser has stopped meanwhile opens the model again when it is called next.
 
 import { HearthError } from "../errors.ts";
+import type { Device } from "../model.ts";
 import { LanguageModel, type LanguageModelOptions } from "./language_model.ts";
 import { type Backend, localBackend, openAi, type OpenAi } from "./open_ai.ts";
 import { answerCalls, callOver, type CallHandler, type CallScope, type CallTarget } from "./remote_calls.ts";
 import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest, EmbeddingResponse, TextCompletion, TextRequest } from "./types.ts";
 
 /** What of a model's options can be sent. */
-export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "isa">;
+export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "device" | "isa">;
 
 interface Opening {
   readonly url: string;
@@ -57,7 +58,8 @@ export function serveModel(scope: CallScope, own: Pick<LanguageModelOptions, "gr
         opened = { key, model };
         model.catch(() => (opened = undefined));
       }
-      return (await opened!.model).name;
+      const { name, device } = await opened!.model;
+      return { name, device };
     },
     close,
     chatChunks: streamed<ChatRequest, ChatCompletionChunk>((from) => from.chatChunks),
@@ -68,8 +70,13 @@ export function serveModel(scope: CallScope, own: Pick<LanguageModelOptions, "gr
   });
 }
 
-export interface RemoteModel extends OpenAi {
+interface Opened {
   readonly name: string;
+  /** What computes it, and why. */
+  readonly device: Device;
+}
+
+export interface RemoteModel extends OpenAi, Opened {
   readonly backend: Backend;
   /** Ends all requests and gives the worker's memory back. */
   close(): Promise<void>;
@@ -84,10 +91,10 @@ export interface OpenInWorkerOptions extends RemoteOptions {
 export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
   const { onProgress, signal, ...sent } = options;
   const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
-  const open = async (): Promise<string> => {
+  const open = async (): Promise<Opened> => {
     const { items, value } = callOver(target, "open", opening, signal);
     for await (const item of items) onProgress?.(...(item as [number, number]));
-    return (await value) as string;
+    return (await value) as Opened;
   };
   /** Does it again once the model is there again, where it no longer was. */
   const whileOpen = async <Value>(action: () => Promise<Value>): Promise<Value> => {
@@ -119,6 +126,5 @@ export async function openInWorker(target: CallTarget, url: string | URL, option
     textCompletion: (request, ending) => whole<TextCompletion>("textCompletion", request, ending),
     embeddings: (request) => whole<EmbeddingResponse>("embeddings", request),
   };
-  const name = await open();
-  return { name, backend, ...openAi(backend), close: async () => void (await callOver(target, "close", null).value) };
+  return { ...(await open()), backend, ...openAi(backend), close: async () => void (await callOver(target, "close", null).value) };
 }

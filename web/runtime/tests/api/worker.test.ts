@@ -21,6 +21,7 @@ test("a model in a worker answers as one in the page", async () => {
   const remote = await openInWorker(target, "https://example.org/models/toy", { onProgress: (...told) => progress.push(told) });
   expect(progress).toEqual([[5, 10]]);
   expect(remote.name).toBe("toy");
+  expect(remote.device.kind).toBe("wasm");
   expect((await remote.chat.completions.create({ messages, temperature: 0 })).choices[0]!.message.content).toBe("from afar");
   let text = "";
   for await (const { choices } of await remote.chat.completions.create({ messages, temperature: 0, stream: true })) text += choices[0]?.delta.content ?? "";
