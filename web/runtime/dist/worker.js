@@ -1605,86 +1605,98 @@ function fn(e, t, n) {
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
+// src/engine/processor.ts
+function pn(t, n) {
+	let r;
+	try {
+		r = t.process(n.slice());
+	} catch (t) {
+		throw new e("usage", "The logit processor failed.", { why: t instanceof Error ? t.message : String(t) });
+	}
+	if (r instanceof Float32Array && r.length === n.length) return r;
+	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
+}
 // src/engine/random.ts
-var pn = (1n << 64n) - 1n, mn = (1n << 128n) - 1n, hn = 47026247687942121848144207491837523525n, gn = 4, _n = 16;
-function vn(e, t) {
+var mn = (1n << 64n) - 1n, hn = (1n << 128n) - 1n, gn = 47026247687942121848144207491837523525n, _n = 4, vn = 16;
+function yn(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> _n;
+		return r ^ r >>> vn;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> _n;
-	}, a = Array.from({ length: gn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < gn; e++) for (let t = 0; t < gn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> vn;
+	}, a = Array.from({ length: _n }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < _n; e++) for (let t = 0; t < _n; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % gn] ^ n;
+		let r = a[t % _n] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> _n) >>> 0;
+		return (i ^ i >>> vn) >>> 0;
 	});
 }
-var yn = class {
+var bn = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = vn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & mn, this.#e = this.#t, this.#e = this.#e + r & mn, this.#n();
+		let t = yn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & hn, this.#e = this.#t, this.#e = this.#e + r & hn, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & pn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & pn;
+		let e = this.#e >> 64n ^ this.#e & mn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & mn;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * hn + this.#t & mn;
+		this.#e = this.#e * gn + this.#t & hn;
 	}
-}, bn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", xn = 1e-30, Sn = class {
+}, xn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Sn = 1e-30, Cn = class {
 	params;
 	needsLogits;
 	#e;
 	#t;
 	#n;
 	#r;
-	constructor(e, t, n) {
-		this.params = e, this.#e = n, this.#t = new yn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#n = Xt(e), this.needsLogits = e.temperature !== 0 || this.#n || e.logprobs !== void 0, Yt(e) && (this.#r = new Map(Array.from(t, (e) => [e, 0])));
+	#i;
+	constructor(e, t, n, r) {
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new bn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Xt(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Yt(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await en("What may come next cannot be told.", () => n.mask()), i = this.#i(e, t, r);
+		let n = this.#e, r = n && await en("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
 		return n && await en(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
-	#i(e, t, n) {
+	#a(e, t, n) {
 		if (!this.needsLogits && (n === void 0 || Zt(n, t))) return { token: t };
-		wn(e);
-		let r = this.#n || n !== void 0 ? this.#a(e, n) : e, i = this.params.temperature === 0 ? r === e ? t : r.indexOf(rn(r)) : this.#o(r);
-		if (r[i] === -Infinity) throw Cn();
-		return this.#r && this.#r.set(i, (this.#r.get(i) ?? 0) + 1), this.params.logprobs === void 0 ? { token: i } : {
-			token: i,
-			...fn(e, i, this.params.logprobs)
+		Tn(e);
+		let r = this.#t ? pn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(rn(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw wn();
+		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
+			token: a,
+			...fn(e, a, this.params.logprobs)
 		};
 	}
-	#a(e, t) {
+	#o(e, t) {
 		let n = e.slice(), r = Math.fround(this.params.repetitionPenalty), i = Math.fround(this.params.frequencyPenalty), a = Math.fround(this.params.presencePenalty);
-		for (let [e, t] of this.#r ?? []) {
+		for (let [e, t] of this.#i ?? []) {
 			let o = n[e];
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
 		return t !== void 0 && Qt(n, t), n;
 	}
-	#o(e) {
+	#s(e) {
 		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = rn(e);
-		if (a === -Infinity) throw Cn();
+		if (a === -Infinity) throw wn();
 		let o;
 		t > 0 && t < e.length && (o = an(e, t));
-		let s = o ? cn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, xn));
+		let s = o ? cn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Sn));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
@@ -1695,17 +1707,17 @@ var yn = class {
 		n < 1 && l(un(s, n));
 		let u = Math.fround(r);
 		r > 0 && l(sn(s, (e) => e >= u));
-		let d = dn(s, this.#t.next());
+		let d = dn(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, Cn = () => $t("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function wn(t) {
+}, wn = () => $t("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Tn(t) {
 	if (Number.isFinite(ln(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: bn });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: xn });
 }
 // src/engine/sequence.ts
-var Tn = class {
+var En = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -1716,8 +1728,8 @@ var Tn = class {
 	#n = performance.now();
 	#r = NaN;
 	#i = NaN;
-	constructor(e, t, n) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Sn(t, e, n);
+	constructor(e, t, n, r) {
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Cn(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1755,7 +1767,7 @@ var Tn = class {
 	}
 };
 // src/engine/session_forward.ts
-async function En(e, t) {
+async function Dn(e, t) {
 	let n = _t(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
@@ -1768,7 +1780,7 @@ async function En(e, t) {
 	};
 }
 // src/engine/turn.ts
-function Dn() {
+function On() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1777,7 +1789,7 @@ function Dn() {
 	});
 }
 // src/engine/engine.ts
-var On = 4096, kn = 128, An = class t {
+var kn = 4096, An = 128, jn = class t {
 	context;
 	#e;
 	#t;
@@ -1786,7 +1798,7 @@ var On = 4096, kn = 128, An = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = kn } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = An } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
 		this.#e = t, this.#t = new Set(n), this.#r = Ft(this.context, o.pageTokens), this.#n = new zt(o, new It(s, o.pageTokens), {
@@ -1795,14 +1807,14 @@ var On = 4096, kn = 128, An = class t {
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(On, i));
-		return new t(await En(e, Ft(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(kn, i));
+		return new t(await Dn(e, Ft(a, r)), e.endIds, n);
 	}
-	generate(e, t = {}, { constraint: n, signal: r } = {}) {
-		let i = qt(t);
-		this.#c(e, [...i.logitBias.keys(), ...i.stopTokenIds]);
-		let a = new Tn(e, i, n), o = () => this.#f(a, "cancelled"), s = new Ht(o);
-		return this.#i.set(a, s), this.#n.add(a), r?.addEventListener("abort", o, { once: !0 }), r?.aborted === !0 && o(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), s;
+	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
+		let a = qt(t);
+		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
+		let o = new En(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Ht(s);
+		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
 		if (!this.#o) {
@@ -1862,7 +1874,7 @@ var On = 4096, kn = 128, An = class t {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await Dn();
+			await On();
 		}
 	}
 	async #u(e) {
@@ -1892,18 +1904,18 @@ var On = 4096, kn = 128, An = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(jn(t));
+		this.#m(e, !0)?.fail(Mn(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, jn = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Mn = Object.defineProperty, Nn = (e, t, n) => t in e ? Mn(e, t, {
+}, Mn = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Nn = Object.defineProperty, Pn = (e, t, n) => t in e ? Nn(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Pn = (e, t, n) => (Nn(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
+}) : e[t] = n, Fn = (e, t, n) => (Pn(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -1935,16 +1947,16 @@ var On = 4096, kn = 128, An = class t {
 		this.value = e, this.type = t;
 	}
 };
-function Fn(e) {
+function In(e) {
 	return /\w/.test(e);
 }
 function w(e) {
 	return /[0-9]/.test(e);
 }
-function In(e) {
+function Ln(e) {
 	return /\s/.test(e);
 }
-var Ln = [
+var Rn = [
 	["{%", S.OpenStatement],
 	["%}", S.CloseStatement],
 	["{{", S.OpenExpression],
@@ -1974,7 +1986,7 @@ var Ln = [
 	["/", S.MultiplicativeBinaryOperator],
 	["%", S.MultiplicativeBinaryOperator],
 	["=", S.Equals]
-], Rn = /* @__PURE__ */ new Map([
+], zn = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -1985,11 +1997,11 @@ var Ln = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function zn(e, t = {}) {
+function Bn(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Bn(e, t = {}) {
-	let n = [], r = zn(e, t), i = 0, a = 0, o = (e) => {
+function Vn(e, t = {}) {
+	let n = [], r = Bn(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2000,7 +2012,7 @@ function Bn(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = Rn.get(e);
+			let n = zn.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2009,7 +2021,7 @@ function Bn(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === S.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && In(r[i]);) ++i;
+		for (; i < r.length && Ln(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2042,7 +2054,7 @@ function Bn(e, t = {}) {
 			s(), n.push(new C("{{", S.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(In), r.slice(i, i + 3) === "-%}") {
+		if (o(Ln), r.slice(i, i + 3) === "-%}") {
 			n.push(new C("%}", S.CloseStatement)), i += 3, c();
 			continue;
 		}
@@ -2073,7 +2085,7 @@ function Bn(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of Ln) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+		for (let [e, t] of Rn) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
 			n.push(new C(e, t)), t === S.OpenExpression ? a = 0 : t === S.OpenCurlyBracket ? ++a : t === S.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
@@ -2089,8 +2101,8 @@ function Bn(e, t = {}) {
 				e = `${e}.${t}`;
 			}
 			n.push(new C(e, S.NumericLiteral));
-		} else if (Fn(t)) {
-			let e = o(Fn);
+		} else if (In(t)) {
+			let e = o(In);
 			n.push(new C(e, S.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
@@ -2098,48 +2110,48 @@ function Bn(e, t = {}) {
 }
 var T = class {
 	type = "Statement";
-}, Vn = class extends T {
+}, Hn = class extends T {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Hn = class extends T {
+}, Un = class extends T {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, Un = class extends T {
+}, Wn = class extends T {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Wn = class extends T {
-	type = "Break";
 }, Gn = class extends T {
-	type = "Continue";
+	type = "Break";
 }, Kn = class extends T {
+	type = "Continue";
+}, qn = class extends T {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, qn = class extends T {
+}, Jn = class extends T {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Jn = class extends T {
+}, Yn = class extends T {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, E = class extends T {
 	type = "Expression";
-}, Yn = class extends E {
+}, Xn = class extends E {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Xn = class extends E {
+}, Zn = class extends E {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2149,86 +2161,86 @@ var T = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, Zn = class extends E {
+}, Qn = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Qn = class extends Zn {
+}, $n = class extends Qn {
 	type = "IntegerLiteral";
-}, $n = class extends Zn {
+}, er = class extends Qn {
 	type = "FloatLiteral";
-}, er = class extends Zn {
+}, tr = class extends Qn {
 	type = "StringLiteral";
-}, tr = class extends Zn {
+}, nr = class extends Qn {
 	type = "ArrayLiteral";
-}, nr = class extends Zn {
+}, rr = class extends Qn {
 	type = "TupleLiteral";
-}, rr = class extends Zn {
+}, ir = class extends Qn {
 	type = "ObjectLiteral";
 }, O = class extends E {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, ir = class extends E {
+}, ar = class extends E {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, ar = class extends T {
+}, or = class extends T {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, or = class extends E {
+}, sr = class extends E {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, sr = class extends E {
+}, cr = class extends E {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, cr = class extends E {
+}, lr = class extends E {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, lr = class extends E {
+}, ur = class extends E {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, ur = class extends E {
+}, dr = class extends E {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, dr = class extends E {
-	constructor(e) {
-		super(), this.argument = e;
-	}
-	type = "SpreadExpression";
 }, fr = class extends E {
 	constructor(e) {
 		super(), this.argument = e;
 	}
+	type = "SpreadExpression";
+}, pr = class extends E {
+	constructor(e) {
+		super(), this.argument = e;
+	}
 	type = "KeywordSpreadExpression";
-}, pr = class extends T {
+}, mr = class extends T {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, mr = class extends E {
+}, hr = class extends E {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function hr(e) {
-	let t = new Vn([]), n = 0;
+function gr(e) {
+	let t = new Hn([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2240,7 +2252,7 @@ function hr(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case S.Comment: return new Jn(e[n++].value);
+			case S.Comment: return new Yn(e[n++].value);
 			case S.Text: return l();
 			case S.OpenStatement: return u();
 			case S.OpenExpression: return d();
@@ -2257,7 +2269,7 @@ function hr(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new er(r(S.Text, "Expected text token").value);
+		return new tr(r(S.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(S.OpenStatement, "Expected opening statement token"), e[n].type !== S.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -2285,14 +2297,14 @@ function hr(e) {
 				r(S.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new pr(new Xn(t, l), e, u);
+				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new mr(new Zn(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Wn();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Gn();
 				break;
 			case "continue":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Gn();
+				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Kn();
 				break;
 			case "filter": {
 				++n;
@@ -2300,7 +2312,7 @@ function hr(e) {
 				e instanceof D && o(S.OpenParen) && (e = g(e)), r(S.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new ar(e, t);
+				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new or(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2319,7 +2331,7 @@ function hr(e) {
 			for (r(S.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(S.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(S.CloseStatement, "Expected closing statement token"), new Kn(e, t, c);
+		return r(S.CloseStatement, "Expected closing statement token"), new qn(e, t, c);
 	}
 	function p() {
 		let e = h();
@@ -2331,7 +2343,7 @@ function hr(e) {
 			let e = p();
 			i.push(e);
 		} else if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Hn(e, t, i);
+		return new Un(e, t, i);
 	}
 	function ee() {
 		let e = v();
@@ -2340,16 +2352,16 @@ function hr(e) {
 		r(S.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new qn(e, t, n);
+		return new Jn(e, t, n);
 	}
 	function m(e = !1) {
 		let t = e ? v : h, r = [t()], i = o(S.Comma);
 		for (; i && (++n, r.push(t()), o(S.Comma)););
-		return i ? new nr(r) : r[0];
+		return i ? new rr(r) : r[0];
 	}
 	function te() {
 		let e = m(!0);
-		if (!(e instanceof D || e instanceof nr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof D || e instanceof rr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = h();
@@ -2358,7 +2370,7 @@ function hr(e) {
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
 		if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new Un(e, t, i, o);
+		return new Wn(e, t, i, o);
 	}
 	function h() {
 		return ne();
@@ -2368,7 +2380,7 @@ function hr(e) {
 		if (c("if")) {
 			++n;
 			let t = re();
-			return c("else") ? (++n, new mr(t, e, ne())) : new or(e, t);
+			return c("else") ? (++n, new hr(t, e, ne())) : new sr(e, t);
 		}
 		return e;
 	}
@@ -2396,7 +2408,7 @@ function hr(e) {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new cr(r, ae());
+			++n, t = new lr(r, ae());
 		}
 		return t ?? oe();
 	}
@@ -2428,7 +2440,7 @@ function hr(e) {
 		return o(S.OpenParen) ? g(e) : e;
 	}
 	function g(e) {
-		let t = new Xn(e, le("call"));
+		let t = new Zn(e, le("call"));
 		return t = fe(t), o(S.OpenParen) && (t = g(t)), t;
 	}
 	function le(e) {
@@ -2442,26 +2454,26 @@ function hr(e) {
 			let c = o(S.ExponentiationBinaryOperator), l = o(S.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new fr(h())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new pr(h())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new dr(h());
+				s = !0, ++n, u = new fr(h());
 			} else {
 				if (u = h(), o(S.Equals)) {
 					if (++n, !(u instanceof D)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = h();
-					u = new ur(u, e);
+					u = new dr(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof D || u instanceof ur)) throw SyntaxError("Expected identifier for parameter declaration");
+					if (!(u instanceof D || u instanceof dr)) throw SyntaxError("Expected identifier for parameter declaration");
 					let e = u instanceof D ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof ur) a = !0;
+				if (u instanceof dr) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -2475,7 +2487,7 @@ function hr(e) {
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new lr(...e);
+			return new ur(...e);
 		}
 		return e[0];
 	}
@@ -2486,7 +2498,7 @@ function hr(e) {
 			let a, o = i.type === S.OpenSquareBracket;
 			if (o) a = de(), r(S.CloseSquareBracket, "Expected closing square bracket");
 			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Yn(t, a, o);
+			t = new Xn(t, a, o);
 		}
 		return t;
 	}
@@ -2514,7 +2526,7 @@ function hr(e) {
 			t && ++n;
 			let r = v();
 			if (!(r instanceof D)) throw SyntaxError("Expected identifier for the test");
-			e = new sr(e, t, r);
+			e = new cr(e, t, r);
 		}
 		return e;
 	}
@@ -2524,7 +2536,7 @@ function hr(e) {
 			++n;
 			let t = v();
 			if (!(t instanceof D)) throw SyntaxError("Expected identifier for the filter");
-			o(S.OpenParen) && (t = g(t)), e = new ir(e, t);
+			o(S.OpenParen) && (t = g(t)), e = new ar(e, t);
 		}
 		return e;
 	}
@@ -2532,7 +2544,7 @@ function hr(e) {
 		let t = e[n];
 		if (t && (t.type === S.UnaryOperator || t.type === S.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new cr(t, ge());
+			return new lr(t, ge());
 		}
 		return ce();
 	}
@@ -2541,12 +2553,12 @@ function hr(e) {
 		switch (t.type) {
 			case S.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new $n(Number(e)) : new Qn(Number(e));
+				return e.includes(".") ? new er(Number(e)) : new $n(Number(e));
 			}
 			case S.StringLiteral: {
 				let r = t.value;
 				for (; o(S.StringLiteral);) r += e[n++].value;
-				return new er(r);
+				return new tr(r);
 			}
 			case S.Identifier: return new D(t.value);
 			case S.OpenParen: {
@@ -2556,7 +2568,7 @@ function hr(e) {
 			case S.OpenSquareBracket: {
 				let e = [];
 				for (; !o(S.CloseSquareBracket);) e.push(h()), o(S.Comma) && ++n;
-				return ++n, new tr(e);
+				return ++n, new nr(e);
 			}
 			case S.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -2566,7 +2578,7 @@ function hr(e) {
 					let i = h();
 					e.set(t, i), o(S.Comma) && ++n;
 				}
-				return ++n, new rr(e);
+				return ++n, new ir(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2574,27 +2586,27 @@ function hr(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function gr(e, t, n = 1) {
+function _r(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function _r(e, t, n, r = 1) {
+function vr(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function vr(e) {
+function yr(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function yr(e) {
-	return br(/* @__PURE__ */ new Date(), e);
+function br(e) {
+	return xr(/* @__PURE__ */ new Date(), e);
 }
-function br(e, t) {
+function xr(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -2610,19 +2622,19 @@ function br(e, t) {
 		}
 	});
 }
-function xr(e) {
+function Sr(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Sr(e, t, n, r) {
+function Cr(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(xr(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Sr(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var Cr = class extends Error {}, wr = class extends Error {}, Tr = /* @__PURE__ */ new Map(), k = class {
+var wr = class extends Error {}, Tr = class extends Error {}, Er = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Tr;
+		return Er;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -2648,7 +2660,7 @@ var Cr = class extends Error {}, wr = class extends Error {}, Tr = /* @__PURE__ 
 			["upper", new R(() => new M(this.value.toUpperCase()))],
 			["lower", new R(() => new M(this.value.toLowerCase()))],
 			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(vr(this.value)))],
+			["title", new R(() => new M(yr(this.value)))],
 			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
 			["length", new A(this.value.length)],
 			["rstrip", new R(() => new M(this.value.trimEnd()))],
@@ -2706,15 +2718,15 @@ var Cr = class extends Error {}, wr = class extends Error {}, Tr = /* @__PURE__ 
 				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
 				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(Sr(this.value, t.value, n.value, r.value));
+				return new M(Cr(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, N = class extends k {
 	type = "BooleanValue";
-}, Er = /[\x7f-\uffff]/g;
-function Dr(e) {
-	return e.replace(Er, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Dr = /[\x7f-\uffff]/g;
+function Or(e) {
+	return e.replace(Dr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -2726,7 +2738,7 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Dr(t)), t;
+			return a && (t = Or(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -2741,7 +2753,7 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Dr(s));
+					a && (s = Or(s));
 					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
@@ -2775,7 +2787,7 @@ var F = class extends k {
 				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
 				if (!(a instanceof N)) throw Error("reverse must be a boolean");
 				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Lr(o, s, r.value);
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Rr(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -2795,7 +2807,7 @@ var F = class extends k {
 	}
 }, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, Or = class extends k {
+}, kr = class extends k {
 	type = "NamespaceValue";
 	toString() {
 		return P(this, {}, 0, !1);
@@ -2812,7 +2824,7 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, kr = class extends L {
+}, Ar = class extends L {
 	type = "TupleValue";
 }, R = class extends k {
 	type = "FunctionValue";
@@ -2821,14 +2833,14 @@ var F = class extends k {
 }, B = class extends k {
 	type = "UndefinedValue";
 };
-function Ar(e) {
+function jr(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var jr = class {
+var Mr = class {
 	constructor(e) {
 		this.parent = e;
 	}
@@ -2840,17 +2852,17 @@ var jr = class {
 			let e = t[0];
 			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = Ar(t);
+				let [e, n] = jr(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Or(r);
+		return new kr(r);
 	})]]);
-	tests = jr.TESTS;
+	tests = Mr.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Hr(t));
+		return this.declareVariable(e, Ur(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -2871,8 +2883,8 @@ var jr = class {
 			return new B();
 		}
 	}
-}, V = jr;
-Pn(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Mr;
+Fn(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -2906,23 +2918,23 @@ Pn(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Mr(e) {
+function Nr(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", gr), e.set("strftime_now", yr), e.set("True", !0), e.set("False", !1), e.set("None", null);
-}
-function Nr(e) {
-	return e instanceof F || e instanceof Or;
+	}), e.set("range", _r), e.set("strftime_now", br), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
 function Pr(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
+	return e instanceof F || e instanceof kr;
 }
 function Fr(e) {
+	return e instanceof A || e instanceof j || e instanceof N;
+}
+function Ir(e) {
 	return e instanceof N ? Number(e.value) : e.value;
 }
-function Ir(e, t) {
+function Lr(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (Nr(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (Pr(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -2930,13 +2942,13 @@ function Ir(e, t) {
 	} else return new B();
 	return r;
 }
-function Lr(e, t, n = !1) {
+function Rr(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Pr(e) && Pr(t)) {
-		let n = Fr(e), r = Fr(t);
+	if (Fr(e) && Fr(t)) {
+		let n = Ir(e), r = Ir(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -2948,7 +2960,7 @@ function Lr(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function Rr(e) {
+function zr(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -2956,20 +2968,20 @@ function Rr(e) {
 		defaultValue: t.value
 	};
 }
-function zr(e) {
+function Br(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Br(e, t) {
+function Vr(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		zr(e) && n.add(e);
+		Br(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(Rr(e).name);
+		i(zr(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = Rr(t);
+			let e = zr(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3013,7 +3025,7 @@ function Br(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				zr(t) && !n.has(t) && r.add(t);
+				Br(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3043,7 +3055,7 @@ function Br(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var Vr = class {
+var Hr = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3068,8 +3080,8 @@ var Vr = class {
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
 		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Pr(n) && Pr(r)) {
-			let e = Fr(n), t = Fr(r);
+		if (e.operator.value === "**" && Fr(n) && Fr(r)) {
+			let e = Ir(n), t = Ir(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3152,7 +3164,7 @@ var Vr = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => Lr(e, t, !1)));
+				case "sort": return new L(e.value.slice().sort((e, t) => Rr(e, t, !1)));
 				case "join": return new M(e.value.map((e) => e.value).join(""));
 				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
@@ -3224,7 +3236,7 @@ var Vr = class {
 				let o = t.get("sort_keys") ?? new N(!1);
 				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof kr) {
+				if (s instanceof L || s instanceof Ar) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
@@ -3270,16 +3282,16 @@ var Vr = class {
 						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
 						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : Ir(e, s instanceof A ? String(s.value) : s.value);
+						let c = (e) => s instanceof z ? e : Lr(e, s instanceof A ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = Lr(c(e), c(t), o.value);
+							let n = Rr(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !Nr(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Pr(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3299,8 +3311,8 @@ var Vr = class {
 							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!Nr(e)) throw Error("items in map must be an object");
-								let t = Ir(e, n.value);
+								if (!Pr(e)) throw Error("items in map must be an object");
+								let t = Lr(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3397,7 +3409,7 @@ var Vr = class {
 		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
 		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
 		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(_r(e.value, r.value, i.value, a.value)) : new M(_r(Array.from(e.value), r.value, i.value, a.value).join(""));
+		return e instanceof L ? new L(vr(e.value, r.value, i.value, a.value)) : new M(vr(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -3406,7 +3418,7 @@ var Vr = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (Nr(n)) {
+		if (Pr(n)) {
 			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
 		} else if (n instanceof L || n instanceof M) {
@@ -3440,7 +3452,7 @@ var Vr = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Or)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof kr)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3494,8 +3506,8 @@ var Vr = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof wr) continue;
-				if (e instanceof Cr) break;
+				if (e instanceof Tr) continue;
+				if (e instanceof wr) break;
 				throw e;
 			}
 			c = !1;
@@ -3511,7 +3523,7 @@ var Vr = class {
 		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = Rr(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = zr(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
@@ -3521,14 +3533,14 @@ var Vr = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Br(e.args, e.body);
+		let n = Vr(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Br(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = Vr(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
@@ -3551,13 +3563,13 @@ var Vr = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new Cr();
-			case "Continue": throw new wr();
+			case "Break": throw new wr();
+			case "Continue": throw new Tr();
 			case "IntegerLiteral": return new A(e.value);
 			case "FloatLiteral": return new j(e.value);
 			case "StringLiteral": return new M(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new kr(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Ar(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -3582,18 +3594,18 @@ var Vr = class {
 		}
 	}
 };
-function Hr(e) {
+function Ur(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
 		case "string": return new M(e);
 		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Hr)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Hr(t)])));
-		case "function": return new R((t, n) => Hr(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Ur)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Ur(t)])));
+		case "function": return new R((t, n) => Ur(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Ur = "{%- ", Wr = " -%}", U = Object.freeze({
+var H = "\n", Wr = "{%- ", Gr = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -3607,7 +3619,7 @@ var H = "\n", Ur = "{%- ", Wr = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Gr(e) {
+function Kr(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -3617,11 +3629,11 @@ function Gr(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function Kr(e) {
+function qr(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Gr(e);
+		case "BinaryExpression": return Kr(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -3630,38 +3642,38 @@ function Kr(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return Kr(e) < t ? `(${n})` : n;
+	return qr(e) < t ? `(${n})` : n;
 }
-function qr(e, t = "	") {
+function Jr(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Ur + e.join(" ") + Wr;
+	return Wr + e.join(" ") + Gr;
 }
 function K(e, t, n) {
-	return e.map((e) => Yr(e, t, n)).join(H);
+	return e.map((e) => Xr(e, t, n)).join(H);
 }
-function Jr(e) {
+function Yr(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function Yr(e, t, n) {
+function Xr(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Xr(e, t, n);
-		case "For": return Zr(e, t, n);
-		case "Set": return Qr(e, t, n);
-		case "Macro": return $r(e, t, n);
+		case "If": return Zr(e, t, n);
+		case "For": return Qr(e, t, n);
+		case "Set": return $r(e, t, n);
+		case "Macro": return ei(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return ei(e, t, n);
-		case "FilterStatement": return ti(e, t, n);
+		case "CallStatement": return ti(e, t, n);
+		case "FilterStatement": return ni(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Xr(e, t, n) {
+function Zr(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -3671,7 +3683,7 @@ function Xr(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Zr(e, t, n) {
+function Qr(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -3680,19 +3692,19 @@ function Zr(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Qr(e, t, n) {
+function $r(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function $r(e, t, n) {
-	let r = n.repeat(t), i = Jr(e.args);
+function ei(e, t, n) {
+	let r = n.repeat(t), i = Yr(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function ei(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Jr(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function ti(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Yr(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function ti(e, t, n) {
+function ni(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -3708,15 +3720,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Gr(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Kr(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Kr(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? qr(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Jr(t.args);
+			let t = e, n = Yr(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -3737,7 +3749,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Jr(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Yr(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -3756,24 +3768,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var ni = class {
+var ri = class {
 	parsed;
 	constructor(e) {
-		let t = Bn(e, {
+		let t = Vn(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = hr(t);
+		this.parsed = gr(t);
 	}
 	render(e) {
 		let t = new V();
-		if (Mr(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new Vr(t).run(this.parsed).value;
+		if (Nr(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Hr(t).run(this.parsed).value;
 	}
 	format(e) {
-		return qr(this.parsed, e?.indent || "	");
+		return Jr(this.parsed, e?.indent || "	");
 	}
-}, ri = class {
+}, ii = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -3811,21 +3823,21 @@ var ni = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, ii = /* @__PURE__ */ new Set(["role", "type"]), ai = /^\w{1,64}$/, oi = 1e3, si = (e) => e.split("").reverse().join(""), ci = class {
+}, ai = /* @__PURE__ */ new Set(["role", "type"]), oi = /^\w{1,64}$/, si = 1e3, ci = (e) => e.split("").reverse().join(""), li = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new ri(n), this.#t = new ri(n.map(si)), this.#n = new ri(t), this.#r = Math.min(oi, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new ii(n), this.#t = new ii(n.map(ci)), this.#n = new ii(t), this.#r = Math.min(si, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = ii.has(e) && typeof n == "string" && ai.test(n);
+			let r = ai.has(e) && typeof n == "string" && oi.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -3851,29 +3863,29 @@ var ni = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of li(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of ui(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = si(a.slice(e, e + this.#r));
-				for (let r of li(n, this.#t)) t.add(i + e + r - 1);
+				let n = ci(a.slice(e, e + this.#r));
+				for (let r of ui(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function li(e, t) {
+function ui(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var ui = [57344, 63744], di = /(?<=u)[ef][0-9a-f]{3}/g, fi = class {
+var di = [57344, 63744], fi = /(?<=u)[ef][0-9a-f]{3}/g, pi = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = ui[0];
+	#n = di[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(di)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(fi)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -3885,7 +3897,7 @@ var ui = [57344, 63744], di = /(?<=u)[ef][0-9a-f]{3}/g, fi = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: pi(n.map(([e, n]) => {
+			literal: mi(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -3903,14 +3915,14 @@ var ui = [57344, 63744], di = /(?<=u)[ef][0-9a-f]{3}/g, fi = class {
 		};
 	}
 	#i() {
-		for (; this.#n < ui[1];) {
+		for (; this.#n < di[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function pi(e) {
+function mi(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -3919,7 +3931,7 @@ function pi(e) {
 	return t;
 }
 // src/text/template.ts
-var mi = 1e5, hi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, gi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, _i = 3, vi = /[^\p{L}\p{N}_\s]/u, yi = ["<think>", "</think>"], bi = [
+var hi = 1e5, gi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, _i = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, vi = 3, yi = /[^\p{L}\p{N}_\s]/u, bi = ["<think>", "</think>"], xi = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -3934,15 +3946,15 @@ var mi = 1e5, hi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, gi = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], xi = class {
+], Si = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > mi) throw Ei(`It is ${e.length} characters long; ${mi} are accepted.`);
-		this.source = e, this.#e = Ti(() => new ni(e)), this.#t = new ci(t.control.keys(), Si(e)), this.endIds = bi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > hi) throw Di(`It is ${e.length} characters long; ${hi} are accepted.`);
+		this.source = e, this.#e = Ei(() => new ri(e)), this.#t = new li(t.control.keys(), Ci(e)), this.endIds = xi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -3952,62 +3964,62 @@ var mi = 1e5, hi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, gi = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !hi.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !gi.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new fi([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new pi([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Ti(() => this.#e.render(c)));
+		return o.unmark(Ei(() => this.#e.render(c)));
 	}
 };
-function Si(e) {
-	let t = Array.from(e.matchAll(gi), ([, e, t]) => wi(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...yi, ...t.filter((e) => e.length >= _i && vi.test(e))]);
+function Ci(e) {
+	let t = Array.from(e.matchAll(_i), ([, e, t]) => Ti(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...bi, ...t.filter((e) => e.length >= vi && yi.test(e))]);
 }
-var Ci = {
+var wi = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, wi = (e) => e.replace(/\\(.)/gs, (e, t) => Ci[t] ?? t);
-function Ti(e) {
+}, Ti = (e) => e.replace(/\\(.)/gs, (e, t) => wi[t] ?? t);
+function Ei(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Ei(e instanceof Error ? e.message : String(e));
+		throw Di(e instanceof Error ? e.message : String(e));
 	}
 }
-var Ei = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Di = "tokenizer.json", Oi = "tokenizer_meta.json", ki = 2;
-function Ai(e, t) {
+var Di = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Oi = "tokenizer.json", ki = "tokenizer_meta.json", Ai = 2;
+function ji(e, t) {
 	let n = {
-		json: ji(e, Di),
-		meta: ji(t, Oi)
+		json: Mi(e, Oi),
+		meta: Mi(t, ki)
 	};
-	if (n.meta.version !== ki) throw Mi(Oi, `Its version is ${n.meta.version}, this package reads ${ki}.`);
-	if (typeof n.json.model?.vocab != "object") throw Mi(Di, "It has no vocabulary.");
+	if (n.meta.version !== Ai) throw Ni(ki, `Its version is ${n.meta.version}, this package reads ${Ai}.`);
+	if (typeof n.json.model?.vocab != "object") throw Ni(Oi, "It has no vocabulary.");
 	return n;
 }
-function ji(e, t) {
+function Mi(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Mi(t, String(e));
+		throw Ni(t, String(e));
 	}
 }
-var Mi = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Ni = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), Ni = 64, Pi = 4096, Fi = class {
+}), Pi = 64, Fi = 4096, Ii = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > Ni || t.some(({ length: e }) => e === 0 || e > Pi)) throw new e("usage", `Up to ${Ni} stop strings of 1 to ${Pi} characters are possible.`);
+		if (t.length > Pi || t.some(({ length: e }) => e === 0 || e > Fi)) throw new e("usage", `Up to ${Pi} stop strings of 1 to ${Fi} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4043,7 +4055,7 @@ var Mi = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, Ii = class {
+}, Li = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4074,15 +4086,15 @@ var Mi = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Li({ json: e, meta: t }, n) {
-	return t.added_by_json ? Ri(e.post_processor ?? null, n) : {
+function Ri({ json: e, meta: t }, n) {
+	return t.added_by_json ? zi(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function Ri(e, t) {
+function zi(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => Ri(e, t));
+		let n = e.processors.map((e) => zi(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4105,7 +4117,7 @@ function Ri(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var zi = class {
+var Bi = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4130,11 +4142,11 @@ var zi = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Bi = class {
+}, Vi = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, Vi = (e, t) => {
+}, Hi = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4161,45 +4173,45 @@ var zi = class {
 			throw n;
 		}
 	}
-}, Hi = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Ui = (e, t = !0) => {
-	if (e.Regex !== void 0) return Vi(Ta(ma(e.Regex)), "gu");
+}, Ui = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Wi = (e, t = !0) => {
+	if (e.Regex !== void 0) return Hi(Ea(ha(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Ea(e.String);
+		let n = Da(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, Wi = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Gi = `${Wi}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Gi}]`, Ki = `[^${Gi}]`, qi = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Ji = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Yi = "(?:(?<![\\s\\S])|(?<=\\n))", Xi = "(?:(?=\\n)|(?![\\s\\S]))", Zi = "0-9A-Fa-f", Qi = /* @__PURE__ */ new Map([
+}, Gi = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Ki = `${Gi}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Ki}]`, qi = `[^${Ki}]`, Ji = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Yi = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Xi = "(?:(?<![\\s\\S])|(?<=\\n))", Zi = "(?:(?=\\n)|(?![\\s\\S]))", Qi = "0-9A-Fa-f", $i = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Zi}]`],
-	["H", `[^${Zi}]`],
+	["h", `[${Qi}]`],
+	["H", `[^${Qi}]`],
 	["w", J],
-	["W", Ki],
+	["W", qi],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", qi],
-	["B", Ji],
+	["b", Ji],
+	["B", Yi],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), $i = /* @__PURE__ */ new Map([
-	["h", Zi],
-	["w", Wi],
+]), ea = /* @__PURE__ */ new Map([
+	["h", Qi],
+	["w", Gi],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), ea = /* @__PURE__ */ new Map([["W", `[^${Wi}]`], ["H", `[^${Zi}]`]]), ta = /* @__PURE__ */ new Map([
+]), ta = /* @__PURE__ */ new Map([["W", `[^${Gi}]`], ["H", `[^${Qi}]`]]), na = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), na = /* @__PURE__ */ new Map([
+]), ra = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4209,55 +4221,55 @@ var zi = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", Wi],
-	["xdigit", Zi]
-]), ra = "^$\\.*+?()[]{}|/", ia = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, aa = /^\\([pPxu])\{([^}]*)\}/, oa = /^\{(\d+(?:,\d*)?|,\d+)\}/, sa = /^\[:(\^?)(\p{Alphabetic}+):\]/u, ca = /^\[:\^:\]/, la = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, ua = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, da = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", fa = (e, t) => String.fromCodePoint(e.codePointAt(t)), pa = (e) => {
+	["word", Gi],
+	["xdigit", Qi]
+]), ia = "^$\\.*+?()[]{}|/", aa = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, oa = /^\\([pPxu])\{([^}]*)\}/, sa = /^\{(\d+(?:,\d*)?|,\d+)\}/, ca = /^\[:(\^?)(\p{Alphabetic}+):\]/u, la = /^\[:\^:\]/, ua = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, da = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, fa = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", pa = (e, t) => String.fromCodePoint(e.codePointAt(t)), ma = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return da(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, ma = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ha = "[\\s\\S]", ga = 256, _a = () => ({
+	return fa(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, ha = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ga = "[\\s\\S]", _a = 256, va = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), va = (e) => {
+}), ya = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, ya = (e, t, n, r = !0) => {
-	e.tail === "range" && va(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, ba = (e, t, n, r = !0) => {
+	e.tail === "range" && ya(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && va(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, ba = (e, t, n) => {
-	let r = aa.exec(e.slice(t));
+	n && e.tail === "range" && ya(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, xa = (e, t, n) => {
+	let r = oa.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? ya(n, `[^${Wi}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Wi : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? ba(n, `[^${Gi}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Gi : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = ua.exec(e.slice(t));
+	let i = da.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = fa(e, t + 1), o = t + 1 + a.length, s = ta.get(a);
+	let a = pa(e, t + 1), o = t + 1 + a.length, s = na.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = ea.get(a);
-	if (c !== void 0) return ya(n, c, t), o;
-	let l = $i.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || ra.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, xa = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ha})`, Sa = (e) => xa(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Ca = (e) => {
-	let t = Vi(`^(?:${e})$`, "u"), n = "";
+	let c = ta.get(a);
+	if (c !== void 0) return ba(n, c, t), o;
+	let l = ea.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || ia.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Sa = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ga})`, Ca = (e) => Sa(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), wa = (e) => {
+	let t = Hi(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, wa = (e, t, n, r = !0, i = 1) => {
-	if (i > ga) throw SyntaxError(`Maximum character-class nesting depth of ${ga} exceeded at index ${t}`);
+}, Ta = (e, t, n, r = !0, i = 1) => {
+	if (i > _a) throw SyntaxError(`Maximum character-class nesting depth of ${_a} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [_a()], l = c[0], u = !1;
+	let s = a, c = [va()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = fa(e, a);
-		if (d === "\\") a = ba(e, a, l);
+		let d = pa(e, a);
+		if (d === "\\") a = xa(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4267,19 +4279,19 @@ var zi = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Sa(c[0]), d = i;
+				let i = Ca(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Sa(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Ca(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Ca(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = xa([d, `[${e}]`]));
+					let e = wa(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Sa([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ha})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ga})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4288,67 +4300,67 @@ var zi = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = _a(), c.push(l), a += 2;
+				l = va(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (ca.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = sa.exec(t);
+				if (la.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ca.exec(t);
 				if (r) {
-					let [, e, t] = r, i = na.get(t);
+					let [, e, t] = r, i = ra.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? ya(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? ba(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (la.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = wa(e, a, n, !1, i + 1);
-				ya(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (ua.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Ta(e, a, n, !1, i + 1);
+				ba(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && va(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && ya(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Ta = (e) => {
+}, Ea = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = fa(e, s);
+		let c = pa(e, s);
 		if (c === "\\") {
-			let n = aa.exec(e.slice(s));
+			let n = oa.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? pa(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : Ki);
+					a = i ? ma(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : qi);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = ua.exec(e.slice(s));
+			let r = da.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? pa(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? ma(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = fa(e, s + 1);
+			let a = pa(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = ta.get(a);
+			let l = na.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Qi.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || ra.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = $i.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || ia.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = wa(e, s, i);
+				let t = Ta(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4359,13 +4371,13 @@ var zi = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Yi), ++s;
-				continue;
-			case "$":
 				o(Xi), ++s;
 				continue;
+			case "$":
+				o(Zi), ++s;
+				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ia.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : aa.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4376,7 +4388,7 @@ var zi = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = oa.exec(e.slice(s));
+				let i = sa.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4402,51 +4414,51 @@ var zi = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && da(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && fa(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Ea = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Da = (e, t, n) => {
+}, Da = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Oa = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Oa = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, ka = (e) => Number.isInteger(e) || typeof e == "bigint", Aa = (e) => {
+}, ka = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Aa = (e) => Number.isInteger(e) || typeof e == "bigint", ja = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, ja = (e) => Pa(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Ma = (e) => new Map(Object.entries(e)), Na = (e, t) => {
+}, Ma = (e) => Fa(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Na = (e) => new Map(Object.entries(e)), Pa = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, Pa = (e) => e.replace(/\p{M}/gu, ""), Fa = (e, t, n = []) => {
+}, Fa = (e) => e.replace(/\p{M}/gu, ""), Ia = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, Ia = (e) => e.match(/\S+/g) || [], La = class {
+}, La = (e) => e.match(/\S+/g) || [], Ra = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends La {
+}, Z = class extends Ra {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, Ra = class extends Z {
+}, za = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Oa(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			ka(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4472,93 +4484,93 @@ var zi = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, za = class extends Z {
+}, Ba = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, Ba = class extends Z {
+}, Va = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Qa(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => $a(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, Va = class extends Z {
+}, Ha = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Ui(this.config.pattern ?? {});
+		super(e), this.pattern = Wi(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Ha = class extends Z {
+}, Ua = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Ua = class extends Ha {
+}, Wa = class extends Ua {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Wa = class extends Ha {
+}, Ga = class extends Ua {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Ga = class extends Ha {
+}, Ka = class extends Ua {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Ka = class extends Ha {
+}, qa = class extends Ua {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, qa = class extends Z {
+}, Ja = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, Ja = class extends Z {
-	normalize(e) {
-		return Pa(e);
-	}
 }, Ya = class extends Z {
+	normalize(e) {
+		return Fa(e);
+	}
+}, Xa = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Xa = class extends Z {
+}, Za = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Za(e) {
+function Qa(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new Ra(e);
-		case "Precompiled": return new za(e);
-		case "Sequence": return new Ba(e);
-		case "Replace": return new Va(e);
-		case "NFC": return new Ua(e);
-		case "NFD": return new Wa(e);
-		case "NFKC": return new Ga(e);
-		case "NFKD": return new Ka(e);
-		case "Strip": return new qa(e);
-		case "StripAccents": return new Ja(e);
-		case "Lowercase": return new Ya(e);
-		case "Prepend": return new Xa(e);
+		case "BertNormalizer": return new za(e);
+		case "Precompiled": return new Ba(e);
+		case "Sequence": return new Va(e);
+		case "Replace": return new Ha(e);
+		case "NFC": return new Wa(e);
+		case "NFD": return new Ga(e);
+		case "NFKC": return new Ka(e);
+		case "NFKD": return new qa(e);
+		case "Strip": return new Ja(e);
+		case "StripAccents": return new Ya(e);
+		case "Lowercase": return new Xa(e);
+		case "Prepend": return new Za(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Qa = Za, Q = class extends La {
+var $a = Qa, Q = class extends Ra {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, $a = (() => {
+}, eo = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -4567,18 +4579,18 @@ var Qa = Za, Q = class extends La {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), eo = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))($a), to = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", no = class extends Q {
+})(), to = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(eo), no = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ro = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = $a, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = eo, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, ro = class extends Q {
+}, io = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, io = class extends Q {
+}, ao = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -4586,21 +4598,21 @@ var Qa = Za, Q = class extends La {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, ao = class extends Q {
-	constructor(e) {
-		super(), this.config = e, this.pattern = Ui(this.config.pattern ?? {}, this.config.invert ?? !0);
-	}
-	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Na(e, this.pattern);
-	}
 }, oo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${to}]+|[${to}]+`, "gu");
+		super(), this.config = e, this.pattern = Wi(this.config.pattern ?? {}, this.config.invert ?? !0);
+	}
+	pre_tokenize_text(e) {
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Pa(e, this.pattern);
+	}
+}, so = class extends Q {
+	constructor(e) {
+		super(), this.config = e, this.pattern = RegExp(`[^${no}]+|[${no}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, so = class extends Q {
+}, co = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -4609,32 +4621,32 @@ var Qa = Za, Q = class extends La {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, co = class extends Q {
+}, lo = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${to}]+|[${to}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${no}]+|[${no}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, lo = class extends Q {
+}, uo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Ui(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Wi(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, uo = class extends Q {
+}, fo = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ho(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => go(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, fo = class extends Q {
-	pre_tokenize_text(e) {
-		return Ia(e);
-	}
 }, po = class extends Q {
+	pre_tokenize_text(e) {
+		return La(e);
+	}
+}, mo = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -4644,34 +4656,34 @@ var Qa = Za, Q = class extends La {
 		return t;
 	}
 };
-function mo(e) {
+function ho(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new co();
-		case "Sequence": return new uo(e);
-		case "Whitespace": return new ro();
-		case "WhitespaceSplit": return new fo();
-		case "Metaspace": return new io(e);
-		case "ByteLevel": return new no(e);
-		case "Split": return new ao(e);
-		case "Punctuation": return new oo(e);
-		case "Digits": return new so(e);
-		case "Replace": return new lo(e);
-		case "FixedLength": return new po(e);
+		case "BertPreTokenizer": return new lo();
+		case "Sequence": return new fo(e);
+		case "Whitespace": return new io();
+		case "WhitespaceSplit": return new po();
+		case "Metaspace": return new ao(e);
+		case "ByteLevel": return new ro(e);
+		case "Split": return new oo(e);
+		case "Punctuation": return new so(e);
+		case "Digits": return new co(e);
+		case "Replace": return new uo(e);
+		case "FixedLength": return new mo(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var ho = mo, go = class extends La {
+var go = ho, _o = class extends Ra {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Da(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Oa(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, _o = class extends go {
+}, vo = class extends _o {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Ma(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Na(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -4703,16 +4715,16 @@ var ho = mo, go = class extends La {
 		}
 		return t;
 	}
-}, vo = class e {
+}, yo = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, yo = class {
+}, bo = class {
 	constructor() {
-		this.root = vo.default();
+		this.root = yo.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -4721,7 +4733,7 @@ var ho = mo, go = class extends La {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = vo.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = yo.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -4735,7 +4747,7 @@ var ho = mo, go = class extends La {
 			n.is_leaf && (yield r);
 		}
 	}
-}, bo = class e {
+}, xo = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -4743,14 +4755,14 @@ var ho = mo, go = class extends La {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, xo = class {
+}, So = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new bo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new bo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new xo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new xo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new bo(r, i, e, t, n);
+		let i = this.nodes.length, a = new xo(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -4785,33 +4797,33 @@ var ho = mo, go = class extends La {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function So(e) {
+function Co(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var Co = class extends go {
+var wo = class extends _o {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = So(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new yo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Co(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new bo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Aa(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ja(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new xo(e, this.bos_token_id, this.eos_token_id);
+		let t = new So(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -4822,7 +4834,7 @@ var Co = class extends go {
 		}
 		return t;
 	}
-}, wo = class {
+}, To = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -4886,7 +4898,7 @@ var Co = class extends go {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, To = class {
+}, Eo = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -4901,12 +4913,12 @@ var Co = class extends go {
 	clear() {
 		this.cache.clear();
 	}
-}, Eo = class extends go {
+}, Do = class extends _o {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Ma(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Na(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new To(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Eo(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -4919,7 +4931,7 @@ var Co = class extends go {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new wo((e, t) => e.score < t.score), t = {
+			let e = new To((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -4974,24 +4986,24 @@ var Co = class extends go {
 		}
 		return t;
 	}
-}, Do = class extends go {
+}, Oo = class extends _o {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Ma(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Na(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Oo(e, t) {
+function ko(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new _o(e);
-		case "Unigram": return new Co(e, t.eos_token);
-		case "BPE": return new Eo(e);
+		case "WordPiece": return new vo(e);
+		case "Unigram": return new wo(e, t.eos_token);
+		case "BPE": return new Do(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new Co(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Eo(e) : new _o(e) : new Do(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new wo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Do(e) : new vo(e) : new Oo(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5001,14 +5013,14 @@ function Oo(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var ko = Oo, Ao = class extends La {
+var Ao = ko, jo = class extends Ra {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, jo = class extends Ao {
+}, Mo = class extends jo {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5017,14 +5029,14 @@ var ko = Oo, Ao = class extends La {
 			token_type_ids: a
 		};
 	}
-}, Mo = class extends Ao {
+}, No = class extends jo {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, No = class extends Ao {
+}, Po = class extends jo {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5040,7 +5052,7 @@ var ko = Oo, Ao = class extends La {
 			token_type_ids: r
 		};
 	}
-}, Po = class extends Ao {
+}, Fo = class extends jo {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5056,9 +5068,9 @@ var ko = Oo, Ao = class extends La {
 			token_type_ids: r
 		};
 	}
-}, Fo = class extends Ao {
+}, Io = class extends jo {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => Lo(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Ro(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5069,18 +5081,18 @@ var ko = Oo, Ao = class extends La {
 		return r;
 	}
 };
-function Io(e) {
+function Lo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new jo(e);
-		case "ByteLevel": return new Mo(e);
-		case "BertProcessing": return new No(e);
-		case "RobertaProcessing": return new Po(e);
-		case "Sequence": return new Fo(e);
+		case "TemplateProcessing": return new Mo(e);
+		case "ByteLevel": return new No(e);
+		case "BertProcessing": return new Po(e);
+		case "RobertaProcessing": return new Fo(e);
+		case "Sequence": return new Io(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var Lo = Io, $ = class extends La {
+var Ro = Lo, $ = class extends Ra {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5090,9 +5102,9 @@ var Lo = Io, $ = class extends La {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, Ro = class extends $ {
+}, zo = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = eo, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = to, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5106,7 +5118,7 @@ var Lo = Io, $ = class extends La {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, zo = class extends $ {
+}, Bo = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5116,10 +5128,10 @@ var Lo = Io, $ = class extends La {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Hi(e)), e;
+			return this.cleanup && (e = Ui(e)), e;
 		});
 	}
-}, Bo = class extends $ {
+}, Vo = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5131,14 +5143,14 @@ var Lo = Io, $ = class extends La {
 		}
 		return t;
 	}
-}, Vo = class extends $ {
+}, Ho = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Ho = class extends $ {
+}, Uo = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5147,31 +5159,31 @@ var Lo = Io, $ = class extends La {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Hi(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Ui(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Uo = class extends $ {
+}, Wo = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => Yo(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Xo(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Wo = class extends $ {
+}, Go = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Ui(this.config.pattern);
+		super(e), this.pattern = Wi(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Go = class extends $ {
+}, Ko = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Ko = class extends $ {
+}, qo = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5188,7 +5200,7 @@ var Lo = Io, $ = class extends La {
 			return e.slice(t, n);
 		});
 	}
-}, qo = class extends $ {
+}, Jo = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5216,25 +5228,25 @@ var Lo = Io, $ = class extends La {
 		return t;
 	}
 };
-function Jo(e) {
+function Yo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new Ro(e);
-		case "WordPiece": return new zo(e);
-		case "Metaspace": return new Bo(e);
-		case "BPEDecoder": return new Vo(e);
-		case "CTC": return new Ho(e);
-		case "Sequence": return new Uo(e);
-		case "Replace": return new Wo(e);
-		case "Fuse": return new Go(e);
-		case "Strip": return new Ko(e);
-		case "ByteFallback": return new qo(e);
+		case "ByteLevel": return new zo(e);
+		case "WordPiece": return new Bo(e);
+		case "Metaspace": return new Vo(e);
+		case "BPEDecoder": return new Ho(e);
+		case "CTC": return new Uo(e);
+		case "Sequence": return new Wo(e);
+		case "Replace": return new Go(e);
+		case "Fuse": return new Ko(e);
+		case "Strip": return new qo(e);
+		case "ByteFallback": return new Jo(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var Yo = Jo, Xo = class {
+var Xo = Yo, Zo = class {
 	constructor(e, t) {
-		let n = Fa(e, "Tokenizer", [
+		let n = Ia(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5242,13 +5254,13 @@ var Yo = Jo, Xo = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Fa(t, "Config");
+		let r = Ia(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Qa(this.tokenizer.normalizer), this.pre_tokenizer = ho(this.tokenizer.pre_tokenizer), this.model = ko(this.tokenizer.model, this.config), this.post_processor = Lo(this.tokenizer.post_processor), this.decoder = Yo(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = $a(this.tokenizer.normalizer), this.pre_tokenizer = go(this.tokenizer.pre_tokenizer), this.model = Ao(this.tokenizer.model, this.config), this.post_processor = Ro(this.tokenizer.post_processor), this.decoder = Xo(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Bi(e);
+			let t = new Vi(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5256,7 +5268,7 @@ var Yo = Jo, Xo = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new zi(i), this.splitter_normalized = new zi(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Bi(i), this.splitter_normalized = new Bi(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5270,11 +5282,11 @@ var Yo = Jo, Xo = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !ka(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !Aa(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Hi(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ui(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5291,7 +5303,7 @@ var Yo = Jo, Xo = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = ja(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ma(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5327,22 +5339,22 @@ var Yo = Jo, Xo = class {
 		}
 		return t;
 	}
-}, Zo = 16, Qo = () => Array.from(crypto.getRandomValues(new Uint8Array(Zo)), (e) => e.toString(16).padStart(2, "0")).join(""), $o = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", es = class {
+}, Qo = 16, $o = () => Array.from(crypto.getRandomValues(new Uint8Array(Qo)), (e) => e.toString(16).padStart(2, "0")).join(""), es = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ts = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Qo(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = $o(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...ts,
+			...ns,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Xo({
+			this.#e = new Zo({
 				...a,
-				pre_tokenizer: rs(t.pre_tokenizer ?? null),
-				model: ns(t.model, i)
+				pre_tokenizer: is(t.pre_tokenizer ?? null),
+				model: rs(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5370,11 +5382,11 @@ var Yo = Jo, Xo = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, ts = {
+}, ns = {
 	added_tokens: [],
 	post_processor: null
 };
-function ns(e, t) {
+function rs(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5390,10 +5402,10 @@ function ns(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function rs(e) {
+function is(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(rs)
+		pretokenizers: e.pretokenizers.map(is)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5401,7 +5413,7 @@ function rs(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: $o },
+			pattern: { Regex: es },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5411,25 +5423,25 @@ function rs(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var is = /^<0x([0-9A-Fa-f]{2})>$/, as = {
+var as = /^<0x([0-9A-Fa-f]{2})>$/, os = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function os(e) {
-	let t = e ? cs(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function ss(e) {
+	let t = e ? ls(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...as,
+		...os,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? as : void 0;
+	let i = t.length > 0 ? os : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = ss(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = cs(i, e, n >= 0 && t > n));
 	}), i;
 }
-function ss(e, t, n) {
+function cs(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5455,29 +5467,29 @@ function ss(e, t, n) {
 		};
 	}
 }
-var cs = (e) => e.type === "Sequence" ? e.decoders.flatMap(cs) : [e], ls = (() => {
+var ls = (e) => e.type === "Sequence" ? e.decoders.flatMap(ls) : [e], us = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), us = new TextEncoder();
-function ds(e, t, n) {
+})(), ds = new TextEncoder();
+function fs(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => ls.get(e));
-		return e.includes(void 0) ? us.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => us.get(e));
+		return e.includes(void 0) ? ds.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? is.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : us.encode(r);
+	let i = e.byteFallback ? as.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : ds.encode(r);
 }
 // src/text/prompt.ts
-var fs = (e) => ({
+var ps = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), ps = (e) => ({
+}), ms = (e) => ({
 	text: e,
 	literal: []
 });
-function* ms({ text: e, literal: t }, n) {
+function* hs({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5486,7 +5498,7 @@ function* ms({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var hs = /\p{White_Space}+$/u, gs = /^\p{White_Space}+/u, _s = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, vs = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, ys = class {
+var gs = /\p{White_Space}+$/u, _s = /^\p{White_Space}+/u, vs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, ys = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, bs = class {
 	#e;
 	#t;
 	#n;
@@ -5496,13 +5508,13 @@ var hs = /\p{White_Space}+$/u, gs = /^\p{White_Space}+/u, _s = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ri(n.keys()), this.#i = new ri(this.#r.keys()), this.#o = new ri(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ii(n.keys()), this.#i = new ii(this.#r.keys()), this.#o = new ii(this.#a.keys());
 	}
 	encode(e) {
-		return bs({
+		return xs({
 			text: e.text,
 			begin: 0
-		}, ms(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, hs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5512,10 +5524,10 @@ var hs = /\p{White_Space}+$/u, gs = /^\p{White_Space}+/u, _s = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : bs(e, t.matches(e.text), n);
+		return "id" in e ? [e] : xs(e, t.matches(e.text), n);
 	}
 };
-function bs({ text: e, begin: t }, n, r) {
+function xs({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5524,18 +5536,18 @@ function bs({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (_s.test(s) || vs.test(c)) || (o(t.begin - (n.lstrip ? hs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? gs.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (vs.test(s) || ys.test(c)) || (o(t.begin - (n.lstrip ? gs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? _s.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var xs = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Ss({ json: e, meta: t }) {
+var Ss = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Cs({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || xs.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Ss.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var Cs = /\p{Surrogate}/u, ws = class {
+var ws = /\p{Surrogate}/u, Ts = class {
 	spec;
 	control;
 	size;
@@ -5549,12 +5561,12 @@ var Cs = /\p{Surrogate}/u, ws = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Ss(e), this.#e = new es(t, new Set(this.control.keys())), this.#t = new ys(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Cs(e), this.#e = new ts(t, new Set(this.control.keys())), this.#t = new bs(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = os(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Li(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = ss(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ri(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? fs(t) : t, i = Cs.exec(r.text);
+		let r = typeof t == "string" ? ps(t) : t, i = ws.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -5571,7 +5583,7 @@ var Cs = /\p{Surrogate}/u, ws = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new Ii(this.#c, e);
+		return new Li(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -5599,14 +5611,14 @@ var Cs = /\p{Surrogate}/u, ws = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && ds(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && fs(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Ts = [
+}, Es = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -5617,48 +5629,48 @@ var Cs = /\p{Surrogate}/u, ws = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Es = [
+], Ds = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Ds = [
+], Os = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Os = [
+], ks = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], ks = [
+], As = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], As = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function js(t) {
+], js = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Ms(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Ms(n));
-}
-function Ms(e) {
-	if (!As(e)) return e;
-	let t = Ts.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Ps(t);
-	let n = Object.entries(Ns(e)).map(([e, t]) => Es.includes(e) ? [e, Ms(t)] : Ds.includes(e) && Array.isArray(t) ? [e, t.map(Ms)] : Os.includes(e) && As(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ms(t)]))] : [e, t]);
-	return Object.fromEntries(n);
+	return JSON.stringify(Ns(n));
 }
 function Ns(e) {
-	let t = ks.find((t) => t in e);
+	if (!js(e)) return e;
+	let t = Es.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Fs(t);
+	let n = Object.entries(Ps(e)).map(([e, t]) => Ds.includes(e) ? [e, Ns(t)] : Os.includes(e) && Array.isArray(t) ? [e, t.map(Ns)] : ks.includes(e) && js(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ns(t)]))] : [e, t]);
+	return Object.fromEntries(n);
+}
+function Ps(e) {
+	let t = As.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw Ps(t);
+	if (e.type !== "integer") throw Fs(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -5666,13 +5678,13 @@ function Ns(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Ps = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Fs = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), Fs = 32;
-function Is(t, n, r, i) {
+}), Is = 32;
+function Ls(t, n, r, i) {
 	let a, o = async () => {
-		let e = Ls(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Rs(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -5680,14 +5692,14 @@ function Is(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await Rs(n, t);
-			return new zs(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await zs(n, t);
+			return new Bs(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function Ls(e) {
+function Rs(e) {
 	let t = [
 		e,
 		e.default,
@@ -5696,15 +5708,15 @@ function Ls(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function Rs(e, t) {
+function zs(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(js(t.schema), !0, void 0, void 0, !0, Fs);
+		case "schema": return e.compileJSONSchema(Ms(t.schema), !0, void 0, void 0, !0, Is);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var zs = class {
+var Bs = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5719,38 +5731,40 @@ var zs = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Bs = "tool_use", Vs = class n {
+}, Vs = "tool_use", Hs = class n {
 	name;
 	engine;
 	tokenizer;
 	device;
+	logitProcessor;
 	#e;
 	#t;
 	#n;
 	#r = /* @__PURE__ */ new Map();
-	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, close: o }) {
-		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.#e = r, this.#t = a, this.#n = o;
+	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, logitProcessor: o, close: s }) {
+		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, r = {}) {
-		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([Hs(i, Di), Hs(i, Oi)]), s = new ws(Ai(a, o)), c = await Dt(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
+		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([Us(i, Oi), Us(i, ki)]), s = new Ts(ji(a, o)), c = await Dt(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
 		return new n({
 			name: c.manifest.source_name,
-			engine: await An.create(c, r),
+			engine: await jn.create(c, r),
 			tokenizer: s,
 			endIds: l,
 			device: c.device,
-			constraints: r.grammars && Is(r.grammars, s, u, l),
+			logitProcessor: r.logitProcessor,
+			constraints: r.grammars && Ls(r.grammars, s, u, l),
 			close: () => c.close()
 		});
 	}
 	template(t) {
-		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Bs] : void 0) ?? n ?? r.default;
+		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Vs] : void 0) ?? n ?? r.default;
 		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let a = this.#r.get(i);
-		return a === void 0 && this.#r.set(i, a = new xi(i, this.tokenizer)), a;
+		return a === void 0 && this.#r.set(i, a = new Si(i, this.tokenizer)), a;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -5763,20 +5777,20 @@ var zs = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Hs(e, t) {
+async function Us(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Us(e, t, n) {
+async function* Ws(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new Fi(n.stops), s = [];
+	let a = t.stream(n), o = new Ii(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Ws(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Gs(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -5795,7 +5809,7 @@ async function* Us(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Ws(e, t) {
+function Gs(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -5807,7 +5821,7 @@ function Ws(e, t) {
 	};
 }
 // src/api/calls.ts
-var Gs = [
+var Ks = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -5823,18 +5837,18 @@ var Gs = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], Ks = {
+], qs = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, qs = (e) => Gs.find(({ begin: t }) => e.includes(t)) ?? Ks;
-function Js(e, t) {
-	let n = t.begin === Ks.begin, r = e.indexOf(t.begin);
+}, Js = (e) => Ks.find(({ begin: t }) => e.includes(t)) ?? qs;
+function Ys(e, t) {
+	let n = t.begin === qs.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Ys(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Xs(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -5843,7 +5857,7 @@ function Js(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Ys(e) {
+function Xs(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -5856,7 +5870,7 @@ function Ys(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Qo()}`,
+			id: `call_${$o()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -5866,7 +5880,7 @@ function Ys(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Xs = class {
+var Zs = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -5878,7 +5892,7 @@ var Xs = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Ks.begin;
+		let n = this.#t.indexOf(t), r = t === qs.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -5887,7 +5901,7 @@ var Xs = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Js(this.#t, this.#e);
+		let e = Ys(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -5899,7 +5913,7 @@ var Xs = class {
 	}
 };
 // src/api/merged.ts
-async function* Zs(e) {
+async function* Qs(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -5914,7 +5928,7 @@ async function* Zs(e) {
 	}
 }
 // src/api/settings.ts
-var Qs = 16, $s = {
+var $s = 16, ec = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -5923,8 +5937,8 @@ var Qs = 16, $s = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function ec(e, t, n) {
-	let r = Object.entries($s).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function tc(e, t, n) {
+	let r = Object.entries(ec).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -5934,15 +5948,15 @@ function ec(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var tc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function nc({ n: t, seed: n }) {
+var nc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function rc({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Qs) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Qs}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= $s) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${$s}.`);
 }
 // src/api/structure.ts
-function rc({ response_format: t }) {
+function ic({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -5965,13 +5979,13 @@ function rc({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function ic({ tools: e, tool_choice: t }) {
+function ac({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function ac(t, n) {
+function oc(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = ic(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = ac(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6008,8 +6022,8 @@ function ac(t, n) {
 	};
 }
 // src/api/usage.ts
-var oc = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function sc(e) {
+var sc = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function cc(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6018,46 +6032,47 @@ function sc(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: oc(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: oc(s, o - a),
+			prefill_tokens_per_s: sc(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: sc(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* cc(e, t, n) {
-	let r = ic(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* lc(e, t, n) {
+	let r = ac(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(fc), o), c = e.tokenizer.encode(s, !1), l = qs(i.source), u = rc(t) ?? ac(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: nc(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(pc), o), c = e.tokenizer.encode(s, !1), l = Js(i.source), u = ic(t) ?? oc(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: rc(t) }, async (r, i) => {
 		let a = {
-			...ec(t, f, i),
+			...tc(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Us((t) => e.engine.generate(c, a, {
+		return Ws((t) => e.engine.generate(c, a, {
 			constraint: o,
+			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: tc(t),
+			stops: nc(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), m = {
-		id: `chatcmpl-${Qo()}`,
+		id: `chatcmpl-${$o()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, te = (e) => ({
 		...m,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = ee.map(() => r.length > 0 ? new Xs(l) : void 0), ne = /* @__PURE__ */ new Set(), re = [];
-	for await (let [e, t] of Zs(ee)) {
+	}), h = ee.map(() => r.length > 0 ? new Zs(l) : void 0), ne = /* @__PURE__ */ new Set(), re = [];
+	for await (let [e, t] of Qs(ee)) {
 		let n = ne.has(e) ? {} : { role: "assistant" };
 		ne.add(e);
-		let { delta: r, isCall: i } = dc(t, h[e]);
+		let { delta: r, isCall: i } = fc(t, h[e]);
 		t.usage && re.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
@@ -6075,12 +6090,12 @@ async function* cc(e, t, n) {
 	}
 	yield {
 		...te([]),
-		usage: sc(re)
+		usage: cc(re)
 	};
 }
-async function lc(t, n, r) {
+async function uc(t, n, r) {
 	let i = [];
-	for await (let e of cc(t, n, r)) {
+	for await (let e of lc(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6091,7 +6106,7 @@ async function lc(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = uc(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = dc(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6107,8 +6122,8 @@ async function lc(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var uc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function dc(e, t) {
+var dc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function fc(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6121,22 +6136,22 @@ function dc(e, t) {
 		isCall: i.length > 0
 	};
 }
-function fc(e) {
+function pc(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: pc(t),
-		...n && { tool_calls: n.map(mc) }
+		content: mc(t),
+		...n && { tool_calls: n.map(hc) }
 	};
 }
-function pc(t) {
+function mc(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function mc(t) {
+function hc(t) {
 	try {
 		return {
 			...t,
@@ -6150,21 +6165,22 @@ function mc(t) {
 	}
 }
 // src/api/completions.ts
-async function* hc(t, n, r) {
+async function* gc(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = rc(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: nc(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = ec(n, c, s);
-		return Us((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = ic(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: rc(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = tc(n, c, s);
+		return Ws((e) => t.engine.generate(i, u, {
 			constraint: l,
+			processor: t.logitProcessor,
 			signal: e
 		}), t.tokenizer, {
-			stops: tc(n),
+			stops: nc(n),
 			endIds: o,
 			continues: !0,
 			signal: r
 		});
 	})), u = {
-		id: `cmpl-${Qo()}`,
+		id: `cmpl-${$o()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -6178,7 +6194,7 @@ async function* hc(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of Zs(l)) {
+	for await (let [e, t] of Qs(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -6194,12 +6210,12 @@ async function* hc(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: sc(d)
+		usage: cc(d)
 	};
 }
-async function gc(t, n, r) {
+async function _c(t, n, r) {
 	let i = [];
-	for await (let e of hc(t, n, r)) {
+	for await (let e of gc(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6217,11 +6233,11 @@ async function gc(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function _c(t, n) {
+async function vc(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = vc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = yc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = yc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = bc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6240,36 +6256,36 @@ async function _c(t, n) {
 		}
 	};
 }
-function vc(t) {
+function yc(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function yc(e, t) {
+function bc(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var bc = (e) => ({
-	chatChunks: (t, n) => cc(e, t, n),
-	chatCompletion: (t, n) => lc(e, t, n),
-	textChunks: (t, n) => hc(e, t, n),
-	textCompletion: (t, n) => gc(e, t, n),
-	embeddings: (t) => _c(e, t)
+var xc = (e) => ({
+	chatChunks: (t, n) => lc(e, t, n),
+	chatCompletion: (t, n) => uc(e, t, n),
+	textChunks: (t, n) => gc(e, t, n),
+	textCompletion: (t, n) => _c(e, t, n),
+	embeddings: (t) => vc(e, t)
 });
-function xc(e) {
-	let t = Sc(e.chatChunks, e.chatCompletion), n = Sc(e.textChunks, e.textCompletion);
+function Sc(e) {
+	let t = Cc(e.chatChunks, e.chatCompletion), n = Cc(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Sc(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Cc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Cc(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? wc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Cc(e, t) {
+async function wc(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6280,16 +6296,16 @@ async function Cc(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function wc(e, t) {
+function Tc(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Tc(r, n, t);
+		let i = Ec(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Tc(t, { name: n, argument: r }, i) {
+async function Ec(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6308,7 +6324,7 @@ async function Tc(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Ec(t, n, r, i) {
+function Dc(t, n, r, i) {
 	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Ht(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
@@ -6330,10 +6346,10 @@ function Ec(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Dc(t, n = {}, r = Vs.open) {
+function Oc(t, n = {}, r = Hs.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return bc(await i.model);
+		return xc(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -6341,21 +6357,21 @@ function Dc(t, n = {}, r = Vs.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return wc(t, {
+	return Tc(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
 				await o();
-				let e = r(s, {
+				let e = typeof n == "function" ? n(c.id) : n, u = r(s, {
 					...c,
-					...n,
+					...e,
 					signal: a,
 					onProgress: (e, n) => t([e, n])
 				});
 				i = {
 					key: l,
-					model: e
-				}, e.catch(() => i = void 0);
+					model: u
+				}, u.catch(() => i = void 0);
 			}
 			let { name: u, device: d } = await i.model;
 			return {
@@ -6371,12 +6387,12 @@ function Dc(t, n = {}, r = Vs.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function Oc(t, n, r = {}) {
+async function kc(t, n, r = {}) {
 	let { onProgress: i, signal: a, ...o } = r, s = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: o
 	}, c = async () => {
-		let { items: e, value: n } = Ec(t, "open", s, a);
+		let { items: e, value: n } = Dc(t, "open", s, a);
 		for await (let t of e) i?.(...t);
 		return await n;
 	}, l = async (t) => {
@@ -6386,10 +6402,10 @@ async function Oc(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await c(), t();
 		}
-	}, u = (e, n, r) => l(async () => await Ec(t, e, n, r).value);
+	}, u = (e, n, r) => l(async () => await Dc(t, e, n, r).value);
 	async function* d(e, n, r) {
 		let [i, a] = await l(async () => {
-			let { items: i } = Ec(t, e, n, r);
+			let { items: i } = Dc(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6408,8 +6424,8 @@ async function Oc(t, n, r = {}) {
 	return {
 		...await c(),
 		backend: f,
-		...xc(f),
-		close: async () => void await Ec(t, "close", null).value
+		...Sc(f),
+		close: async () => void await Dc(t, "close", null).value
 	};
 }
-export { Dt as _, Vs as a, p as b, fs as c, Fi as d, Oi as f, An as g, xi as h, xc as i, ps as l, Ai as m, Dc as n, Is as o, Di as p, bc as r, ws as s, Oc as t, Ii as u, wt as v, St as y };
+export { Dt as _, Hs as a, p as b, ps as c, Ii as d, ki as f, jn as g, Si as h, Sc as i, ms as l, ji as m, Oc as n, Ls as o, Oi as p, xc as r, Ts as s, kc as t, Li as u, wt as v, St as y };

@@ -35,7 +35,7 @@ export async function* chatChunks(model: LanguageModel, request: ChatRequest, si
     Array.from({ length: choicesOf(request) }, async (_, choice) => {
       const settings = { ...settingsOf(request, logprobs, choice), stopTokenIds: [...endIds] };
       const constraint = structure && (await model.constraints(structure));
-      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { constraint, signal: ending });
+      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { constraint, processor: model.logitProcessor, signal: ending });
       return answerOf(begin, model.tokenizer, { stops: stopsOf(request), endIds, keep: new Set(callIds), signal });
     }),
   );

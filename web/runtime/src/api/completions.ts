@@ -23,7 +23,7 @@ export async function* textChunks(model: LanguageModel, request: TextRequest, si
     Array.from({ length: choicesOf(request) }, async (_, choice) => {
       const constraint = structure && (await model.constraints(structure));
       const settings = settingsOf(request, logprobs, choice);
-      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { constraint, signal: ending });
+      const begin = (ending: AbortSignal) => model.engine.generate(promptIds, settings, { constraint, processor: model.logitProcessor, signal: ending });
       return answerOf(begin, model.tokenizer, { stops: stopsOf(request), endIds, continues: true, signal });
     }),
   );

@@ -2,6 +2,7 @@
 
 import { loadBundle, type LoadOptions } from "../bundle.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
+import type { LogitProcessor } from "../engine/processor.ts";
 import { HearthError } from "../errors.ts";
 import { type BundleFiles, fetchedFiles } from "../files.ts";
 import type { Device } from "../model.ts";
@@ -13,6 +14,8 @@ import { type ConstraintMaker, grammarConstraints } from "./grammar.ts";
 export interface LanguageModelOptions extends LoadOptions, EngineOptions {
   /** Answers the module `@mlc-ai/web-xgrammar`, for answers of a given structure. */
   readonly grammars?: (() => Promise<unknown>) | undefined;
+  /** The program's own change to the logits of all requests. */
+  readonly logitProcessor?: LogitProcessor | undefined;
 }
 
 export interface LanguageModelParts {
@@ -23,6 +26,7 @@ export interface LanguageModelParts {
   readonly endIds: readonly number[];
   readonly device: Device;
   readonly constraints?: ConstraintMaker | undefined;
+  readonly logitProcessor?: LogitProcessor | undefined;
   readonly close?: () => void;
 }
 
@@ -35,16 +39,18 @@ export class LanguageModel {
   readonly tokenizer: Tokenizer;
   /** What computes it, and why. */
   readonly device: Device;
+  readonly logitProcessor: LogitProcessor | undefined;
   readonly #endIds: readonly number[];
   readonly #constraints: ConstraintMaker | undefined;
   readonly #close: (() => void) | undefined;
   readonly #templates = new Map<string, ChatTemplate>();
 
-  constructor({ name, engine, tokenizer, endIds, device, constraints, close }: LanguageModelParts) {
+  constructor({ name, engine, tokenizer, endIds, device, constraints, logitProcessor, close }: LanguageModelParts) {
     this.name = name;
     this.engine = engine;
     this.tokenizer = tokenizer;
     this.device = device;
+    this.logitProcessor = logitProcessor;
     this.#endIds = endIds;
     this.#constraints = constraints;
     this.#close = close;
@@ -64,6 +70,7 @@ export class LanguageModel {
       tokenizer,
       endIds,
       device: model.device,
+      logitProcessor: options.logitProcessor,
       constraints: options.grammars && grammarConstraints(options.grammars, tokenizer, vocabSize, endIds),
       close: () => model.close(),
     });

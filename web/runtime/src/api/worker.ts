@@ -16,7 +16,10 @@ import { answerCalls, callOver, type CallHandler, type CallScope, type CallTarge
 import type { ChatCompletion, ChatCompletionChunk, ChatRequest, EmbeddingRequest, EmbeddingResponse, TextCompletion, TextRequest } from "./types.ts";
 
 /** What of a model's options can be sent. */
-export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "device" | "isa">;
+export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context" | "maxSequences" | "chunkTokens" | "device" | "isa"> & {
+  /** What the page calls the model. */
+  readonly id?: string;
+};
 
 interface Opening {
   readonly url: string;
@@ -25,13 +28,20 @@ interface Opening {
 
 export type Opener = (url: string, options: LanguageModelOptions) => Promise<LanguageModel>;
 
+/** What of a model's options cannot be sent. */
+export type OwnOptions = Pick<LanguageModelOptions, "grammars" | "logitProcessor">;
+
 /**
  * Answers a page's requests, with one model at a time.
  *
  * @param scope the worker's own (`self`), or a port.
- * @param own options that cannot be sent, such as `grammars`.
+ * @param own options that cannot be sent, for all models or for that which the page calls so.
  */
-export function serveModel(scope: CallScope, own: Pick<LanguageModelOptions, "grammars"> = {}, open: Opener = LanguageModel.open): () => void {
+export function serveModel(
+  scope: CallScope,
+  own: OwnOptions | ((id?: string) => OwnOptions) = {},
+  open: Opener = LanguageModel.open,
+): () => void {
   let opened: { key: string; model: Promise<LanguageModel> } | undefined;
   const backend = async (): Promise<Backend> => {
     if (opened === undefined) throw new HearthError("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
@@ -54,7 +64,8 @@ export function serveModel(scope: CallScope, own: Pick<LanguageModelOptions, "gr
       const key = JSON.stringify(argument);
       if (opened?.key !== key) {
         await close();
-        const model = open(url, { ...options, ...own, signal, onProgress: (done, total) => emit([done, total]) });
+        const mine = typeof own === "function" ? own(options.id) : own;
+        const model = open(url, { ...options, ...mine, signal, onProgress: (done, total) => emit([done, total]) });
         opened = { key, model };
         model.catch(() => (opened = undefined));
       }

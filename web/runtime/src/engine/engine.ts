@@ -15,6 +15,7 @@ import { Inbox } from "./inbox.ts";
 import { PagePool, pagesFor } from "./pages.ts";
 import { type SamplingParams, samplingParams } from "./params.ts";
 import { Scheduler, type Slice, wantsLogits } from "./scheduler.ts";
+import type { LogitProcessor } from "./processor.ts";
 import { type Finish, Sequence, type TokenEvent } from "./sequence.ts";
 import { sessionForward } from "./session_forward.ts";
 import { nextTurn } from "./turn.ts";
@@ -35,6 +36,8 @@ export interface EngineOptions {
 export interface RequestOptions {
   /** What the answer may be; it has a state: one for each request, used once. */
   readonly constraint?: Constraint | undefined;
+  /** The program's own change to the logits. */
+  readonly processor?: LogitProcessor | undefined;
   /** Ends the request, "cancelled". */
   readonly signal?: AbortSignal | undefined;
 }
@@ -88,11 +91,11 @@ export class Engine {
   generate(
     promptIds: readonly number[],
     settings: Partial<SamplingParams> = {},
-    { constraint, signal }: RequestOptions = {},
+    { constraint, processor, signal }: RequestOptions = {},
   ): AsyncIterableIterator<TokenEvent> {
     const params = samplingParams(settings);
     this.#check(promptIds, [...params.logitBias.keys(), ...params.stopTokenIds]);
-    const sequence = new Sequence(promptIds, params, constraint);
+    const sequence = new Sequence(promptIds, params, constraint, processor);
     const cancel = (): void => this.#finish(sequence, "cancelled");
     const inbox = new Inbox<TokenEvent>(cancel);
     this.#inboxes.set(sequence, inbox);

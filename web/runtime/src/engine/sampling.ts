@@ -2,8 +2,8 @@
 //
 // Owns the order of the operations and the random numbers; knows nothing of batches, pages or text. The order is transformers':
 //
-//   repetition penalty -> frequency and presence penalty -> logit bias -> mask of the constraint -> temperature -> top-k -> top-p
-//   -> min-p -> softmax -> draw
+//   a program's own processor -> repetition penalty -> frequency and presence penalty -> logit bias -> mask of the constraint ->
+//   temperature -> top-k -> top-p -> min-p -> softmax -> draw
 //
 // Log-probabilities are of the model's own distribution: log-softmax of the raw logits, before any of these, as in OpenAI's
 // interface. Arithmetic is in float32 where Python's engine has it so: both draw the same token by the same seed.
@@ -12,6 +12,7 @@ import { HearthError } from "../errors.ts";
 import { allows, applyMask, type Constraint, constraintFailed, guardedConstraint } from "./constraint.ts";
 import { gather, indicesWhere, largestIndices, largestOf, logprobsOf, nucleus, pick, sum } from "./logits.ts";
 import { changesLogits, penalises, type SamplingParams } from "./params.ts";
+import { type LogitProcessor, processed } from "./processor.ts";
 import { Random } from "./random.ts";
 
 /** A drawn token, with natural-log probabilities where the request asked for them. */
@@ -30,17 +31,20 @@ export class Sampler {
   /** False if the forward's own argmax is the answer, so that no row of logits has to be read. */
   readonly needsLogits: boolean;
   readonly #constraint: Constraint | undefined;
+  readonly #processor: LogitProcessor | undefined;
   readonly #random: Random;
   readonly #changes: boolean;
   /** How often each token of prompt and output stands in the output; undefined where nothing is penalised. */
   readonly #counts: Map<number, number> | undefined;
 
-  constructor(params: SamplingParams, promptIds: Iterable<number>, constraint?: Constraint) {
+  constructor(params: SamplingParams, promptIds: Iterable<number>, constraint?: Constraint, processor?: LogitProcessor) {
     this.params = params;
     this.#constraint = constraint;
+    this.#processor = processor;
+    processor?.reset();
     this.#random = new Random(params.seed === undefined ? undefined : BigInt(params.seed));
     this.#changes = changesLogits(params);
-    this.needsLogits = params.temperature !== 0 || this.#changes || params.logprobs !== undefined;
+    this.needsLogits = params.temperature !== 0 || this.#changes || params.logprobs !== undefined || processor !== undefined;
     if (penalises(params)) this.#counts = new Map(Array.from(promptIds, (token) => [token, 0]));
   }
 
@@ -71,10 +75,12 @@ export class Sampler {
   #choose(logits: Float32Array, argmax: number, mask: Int32Array | undefined): Choice {
     if (!this.needsLogits && (mask === undefined || allows(mask, argmax))) return { token: argmax };
     checkFinite(logits);
-    const row = this.#changes || mask !== undefined ? this.#changed(logits, mask) : logits;
+    const given = this.#processor ? processed(this.#processor, logits) : logits;
+    const row = this.#changes || mask !== undefined ? this.#changed(given, mask) : given;
     const greedy = this.params.temperature === 0;
     const token = !greedy ? this.#draw(row) : row === logits ? argmax : row.indexOf(largestOf(row));
     if (row[token] === -Infinity) throw nothingAllowed();
+    this.#processor?.sampled(token);
     if (this.#counts) this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
     return this.params.logprobs === undefined ? { token } : { token, ...logprobsOf(logits, token, this.params.logprobs) };
   }

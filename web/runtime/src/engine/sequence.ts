@@ -3,6 +3,7 @@
 import type { Constraint } from "./constraint.ts";
 import type { PagePool } from "./pages.ts";
 import type { SamplingParams } from "./params.ts";
+import type { LogitProcessor } from "./processor.ts";
 import type { Block } from "./prefix.ts";
 import { type Choice, Sampler } from "./sampling.ts";
 
@@ -44,10 +45,10 @@ export class Sequence {
   #firstTokenMs = NaN;
   #lastTokenMs = NaN;
 
-  constructor(promptIds: readonly number[], params: SamplingParams, constraint: Constraint | undefined) {
+  constructor(promptIds: readonly number[], params: SamplingParams, constraint?: Constraint, processor?: LogitProcessor) {
     this.tokens = [...promptIds];
     this.numPromptTokens = promptIds.length;
-    this.sampler = new Sampler(params, promptIds, constraint);
+    this.sampler = new Sampler(params, promptIds, constraint, processor);
   }
 
   get numOutputTokens(): number {

@@ -1,5 +1,6 @@
 // Which models there are, and how an engine is set up, under web-llm's names.
 
+import type { LogitProcessor as EngineProcessor } from "../engine/processor.ts";
 import { namedError } from "./errors.ts";
 
 export enum ModelType {
@@ -60,6 +61,14 @@ export interface LogitProcessor {
   processSampledToken: (token: number) => void;
   resetState: () => void;
 }
+
+/** The same as Hearth's engine has it. */
+export const engineProcessor = (processor: LogitProcessor | undefined): EngineProcessor | undefined =>
+  processor && {
+    reset: () => processor.resetState(),
+    process: (logits) => processor.processLogits(logits),
+    sampled: (token) => processor.processSampledToken(token),
+  };
 
 export interface MLCEngineConfig {
   appConfig?: AppConfig;

@@ -3,7 +3,7 @@
 import { LanguageModel, type LanguageModelOptions } from "../api/language_model.ts";
 import { type Backend, localBackend, openAi, type OpenAi } from "../api/open_ai.ts";
 import type * as api from "../api/types.ts";
-import { type AppConfig, type ChatOptions, type InitProgressCallback, type LogLevel, type LogitProcessor, type MLCEngineConfig, modelRecord, prebuiltAppConfig } from "./config.ts";
+import { type AppConfig, type ChatOptions, engineProcessor, type InitProgressCallback, type LogLevel, type LogitProcessor, type MLCEngineConfig, modelRecord, prebuiltAppConfig } from "./config.ts";
 import { namedError, withNames } from "./errors.ts";
 import { loadGrammars } from "./grammars.ts";
 import type {
@@ -46,13 +46,14 @@ export class MLCEngine {
   readonly embeddings = { create: (request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> => this.embedding(request) };
   #appConfig: AppConfig;
   #onProgress: InitProgressCallback | undefined;
+  #processors: Map<string, LogitProcessor> | undefined;
   #models: LoadedModel[] = [];
   #loading: AbortController | undefined;
 
   constructor({ appConfig = prebuiltAppConfig, initProgressCallback, logitProcessorRegistry }: MLCEngineConfig = {}) {
     this.#appConfig = appConfig;
     this.#onProgress = initProgressCallback;
-    this.setLogitProcessorRegistry(logitProcessorRegistry);
+    this.#processors = logitProcessorRegistry;
   }
 
   setAppConfig(appConfig: AppConfig): void {
@@ -67,9 +68,9 @@ export class MLCEngine {
     return this.#onProgress;
   }
 
+  /** By the models' ids; for models that are loaded from then on. In a worker the handler has them. */
   setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void {
-    if (registry === undefined || registry.size === 0) return;
-    throw namedError("FeatureSupportError", "Logit processors are not supported: use logit_bias, or response_format with a grammar.");
+    this.#processors = registry;
   }
 
   setLogLevel(_level: LogLevel): void {
@@ -153,8 +154,9 @@ export class MLCEngine {
   }
 
   /** Where the model computes. */
-  protected async open(url: string, options: Opening): Promise<OpenModel> {
-    const model = await LanguageModel.open(url, { ...options, grammars: loadGrammars });
+  protected async open(url: string, id: string, options: Opening): Promise<OpenModel> {
+    const logitProcessor = engineProcessor(this.#processors?.get(id));
+    const model = await LanguageModel.open(url, { ...options, grammars: loadGrammars, logitProcessor });
     return { backend: localBackend(model), close: () => model.close() };
   }
 
@@ -170,7 +172,7 @@ export class MLCEngine {
     };
     const context = settings.context_window_size;
     const url = new URL(record.model, globalThis.location?.href).href;
-    const opened = await this.open(url, { onProgress, signal, ...(context !== undefined && { context }) });
+    const opened = await this.open(url, id, { onProgress, signal, ...(context !== undefined && { context }) });
     tell(1, `Finish loading ${id}`);
     const defaults = Object.fromEntries(DEFAULTS.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])));
     return { ...opened, id, api: openAi(opened.backend), defaults, running: new Set(), message: "", usage: undefined };

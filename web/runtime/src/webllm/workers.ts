@@ -1,8 +1,8 @@
 // web-llm's engines in workers: the page's engine, whose models are open in a worker or a service worker that runs a handler.
 
-import { openInWorker, serveModel } from "../api/worker.ts";
+import { openInWorker, type OwnOptions, serveModel } from "../api/worker.ts";
 import type { CallScope, CallTarget } from "../api/remote_calls.ts";
-import type { ChatOptions, LogitProcessor, MLCEngineConfig } from "./config.ts";
+import { type ChatOptions, engineProcessor, type LogitProcessor, type MLCEngineConfig } from "./config.ts";
 import { type Opening, MLCEngine, type OpenModel } from "./engine.ts";
 import { namedError } from "./errors.ts";
 import { loadGrammars } from "./grammars.ts";
@@ -21,15 +21,16 @@ export class WebWorkerMLCEngine extends MLCEngine {
     this.worker = worker;
   }
 
-  protected override async open(url: string, options: Opening): Promise<OpenModel> {
+  protected override async open(url: string, id: string, options: Opening): Promise<OpenModel> {
     const target: CallTarget = { postMessage: (message, transfer) => this.worker.postMessage(message, transfer) };
     const { context, onProgress, signal } = options;
-    return openInWorker(target, url, { ...(context !== undefined && { context }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
+    return openInWorker(target, url, { id, ...(context !== undefined && { context }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
   }
 }
 
 /** In a worker: `const handler = new WebWorkerMLCEngineHandler(); self.onmessage = (event) => handler.onmessage(event);` */
 export class WebWorkerMLCEngineHandler {
+  #processors: Map<string, LogitProcessor> | undefined;
   #listener: (event: MessageEvent) => void = () => undefined;
 
   constructor() {
@@ -37,7 +38,8 @@ export class WebWorkerMLCEngineHandler {
       addEventListener: (_, listener) => (this.#listener = listener),
       removeEventListener: () => (this.#listener = () => undefined),
     };
-    serveModel(scope, { grammars: loadGrammars });
+    const own = (id?: string): OwnOptions => ({ grammars: loadGrammars, logitProcessor: engineProcessor(this.#processors?.get(id ?? "")) });
+    serveModel(scope, own);
   }
 
   onmessage(event: MessageEvent): void {
@@ -45,7 +47,7 @@ export class WebWorkerMLCEngineHandler {
   }
 
   setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void {
-    new MLCEngine().setLogitProcessorRegistry(registry);
+    this.#processors = registry;
   }
 }
 

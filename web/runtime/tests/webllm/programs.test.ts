@@ -11,7 +11,8 @@ beforeAll(() => {
   vi.spyOn(console, "info").mockImplementation(() => undefined);
   vi.spyOn(LanguageModel, "open").mockImplementation(async (_, options) => {
     options?.onProgress?.(1, 2);
-    return toyModel({ constraints: grammarConstraints(xgrammar, toyTokenizer(), 260, [IM_END]) }).model;
+    const constraints = grammarConstraints(xgrammar, toyTokenizer(), 260, [IM_END]);
+    return toyModel({ constraints, logitProcessor: options?.logitProcessor }).model;
   });
 });
 afterAll(() => vi.restoreAllMocks());
@@ -28,6 +29,7 @@ test.each([
   ["jsonSchema", { ok: true }],
   ["interrupted", ["abort", "on"]],
   ["withoutThinking", "at once"],
+  ["logitProcessor", ["!B!D", 4]],
   ["refusals", ["ModelNotLoadedError", "ModelNotFoundError", "ContextWindowSizeExceededError"]],
 ] as const)("%s does what it does on web-llm", async (name, expected) => {
   expect(await programs[name]()).toEqual(expected);

@@ -146,6 +146,29 @@ export async function withoutThinking(): Promise<unknown> {
   return reply.choices[0]?.message.content;
 }
 
+class OnlyCapitals implements webllm.LogitProcessor {
+  readonly drawn: number[] = [];
+
+  processLogits(logits: Float32Array): Float32Array {
+    return logits.fill(-100, 97, 123); // small letters are bytes 97 to 122
+  }
+
+  processSampledToken(token: number): void {
+    this.drawn.push(token);
+  }
+
+  resetState(): void {
+    this.drawn.length = 0;
+  }
+}
+
+export async function logitProcessor(): Promise<unknown> {
+  const processor = new OnlyCapitals();
+  const engine = await webllm.CreateMLCEngine("toy", { appConfig, logitProcessorRegistry: new Map([["toy", processor]]) });
+  const reply = await engine.chat.completions.create({ messages: [user("Say: aBcD")], temperature: 0, logit_bias: { "33": 1 }, max_tokens: 4 });
+  return [reply.choices[0]?.message.content, processor.drawn.length];
+}
+
 export async function refusals(): Promise<unknown> {
   const nameOf = (action: Promise<unknown>): Promise<string> => action.then(() => "", (error: Error) => error.name);
   const engine = new webllm.MLCEngine({ appConfig });
