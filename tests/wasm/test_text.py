@@ -19,7 +19,15 @@ from hearth.checkpoint.tokenizer_files import save_tokenizer
 from .node import NODE, Refused, needs_node
 
 CASE_SEPARATOR = "\n__ggml_vocab_test__\n"
-VOCABULARIES = ["bert-bge", "gemma-4", "gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2"]
+VOCABULARIES = [
+    "bert-bge",
+    pytest.param("gemma-4", marks=pytest.mark.slow),  # 262,144 tokens
+    "gpt-2",
+    "llama-bpe",
+    "llama-spm",
+    "phi-3",
+    "qwen2",
+]
 FILES = {  # vocabularies that are not among these
     "bpe49152": "tokenizer__json",
     "gptneox20b": "tokenizer__json",
