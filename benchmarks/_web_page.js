@@ -20,7 +20,8 @@ async function timed(tokens) {
 const SIDES = {
   async hearth({ isa, context }) {
     const { Engine, loadBundle } = await import("/hearth/index.js");
-    const model = await loadBundle(new URL("/bundle", location.origin), isa === null ? {} : { isa });
+    const options = { device: "wasm", ...(isa === null ? {} : { isa }) };
+    const model = await loadBundle(new URL("/bundle", location.origin), options);
     const engine = await Engine.create(model, { cacheTokens: context });
     return {
       description: `Hearth (${model.info.isa})`,
