@@ -12,7 +12,7 @@ from hearth.checkpoint import open_checkpoint
 from hearth.compiler.cpu.lowering import Lowered, lower
 from hearth.compiler.cpu.targets import ISAS
 from hearth.compiler.pipeline import logical
-from hearth.compiler.plan import Plan
+from hearth.compiler.plan import ARENA, WEIGHT, Plan
 from hearth.compiler.plan_file import plan_bytes
 from hearth.model import load_family
 from hearth.model.text.network import text_network
@@ -156,15 +156,27 @@ def test_costs_add_up_to_the_model(name: str) -> None:
     assert sum(c.kv_bytes for c in costs) == plan.state_bytes("pages") // 16
 
 
-@pytest.mark.parametrize("name", [case.name for case in CASES])
-def test_a_plan_is_cut_behind_every_layer_where_only_the_hidden_states_go_on(name: str) -> None:
-    plan, case = lowered(name).plan, BY_NAME[name]
-    config = load_family(open_checkpoint(case.path), context=case.context).config
-    assert len(plan.cuts) == config.num_layers
+def assert_cut_at_layers(plan: Plan, layers: int, hidden_size: int) -> None:
+    """What steps behind a cut read was computed behind it or before the first layer, or is what the layers have computed."""
+    assert len(plan.cuts) == layers + 1
     (function,) = plan.functions
-    for cut in plan.cuts:
-        assert (cut.function, cut.columns) == (0, -(-config.hidden_size // 16) * 16)
+    begin = plan.cuts[0].step
+    arena = {number for number, buffer in enumerate(plan.buffers) if buffer.kind == ARENA}
+    first_seen = {b: i for i, step in reversed(list(enumerate(plan.steps))) for b in step.buffers}
+    for number, cut in enumerate(plan.cuts):
+        assert (cut.function, cut.columns) == (0, -(-hidden_size // 16) * 16)
         assert plan.scalars[cut.rows] == plan.scalars[plan.symbol("tokens")]
-        written = {b for step in plan.steps[: cut.step] for b in step.buffers}
-        assert cut.buffer in written
-        assert cut.step < function.steps
+        assert first_seen[cut.buffer] < cut.step < function.steps
+        used = {b for step in plan.steps[cut.step :] for b in step.buffers} & arena
+        assert {b for b in used if begin <= first_seen[b] < cut.step} <= {cut.buffer}
+        weights = {plan.weights[plan.buffers[b].index][0] for step in plan.steps[: cut.step] for b in step.buffers
+                   if plan.buffers[b].kind == WEIGHT}  # fmt: skip
+        assert {name.split(".")[1] for name in weights if name.startswith("layers.")} == set(map(str, range(number)))
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES])
+def test_a_plan_is_cut_at_every_layer_where_only_the_hidden_states_go_on(name: str) -> None:
+    case = BY_NAME[name]
+    checkpoint = open_checkpoint(case.path)
+    model = load_family(checkpoint, context=case.context)
+    assert_cut_at_layers(lowered(name).plan, model.config.num_layers, model.config.hidden_size)

@@ -144,6 +144,7 @@ class _Extractor:
         self.layers: dict[int, tuple[int, int]] = {}  # number of a layer -> its first and last step
         self.conflicts: list[tuple[int, int]] = []  # arena buffer ids: what a step reads, what it writes
         self.shapes: dict[int, tuple[int, int]] = {}  # arena buffer id -> rows (a scalar), columns
+        self.first_read: dict[int, int] = {}  # arena buffer id -> the first step that reads it, and leaves it as it is
         self.first_step = len(self.plan.steps)
         (block,) = graph.body.blocks
         used = {v for binding in block.bindings for v in operands(binding.value)}
@@ -226,6 +227,8 @@ class _Extractor:
                 self.lifetimes[buffer].last = number
         reads = buffers[: -len(types)] if in_place else buffers
         self.conflicts += [(r, w) for r in reads for w in results if r in self.lifetimes]
+        for buffer in reads:
+            self.first_read.setdefault(buffer, number)
         # Results stand behind the operands, but for those that the kernel takes last (pages that it writes).
         written = int(attribute(call, "written", 0))
         before = len(buffers) - written
@@ -253,16 +256,25 @@ class _Extractor:
             self.layers[number] = (first, step)
 
     def cuts(self) -> list[Cut]:
-        """One before each layer but the first, and one behind the last: of what lives across such a place all but one
-        buffer, what the layers have computed, was made before the first layer."""
-        begin = min((first for first, _ in self.layers.values()), default=0)
-        cuts = []
+        """One before each layer, and one behind the last: of what lives across such a place all but one buffer, what the
+        layers have computed, was made before the first layer."""
+        if not self.layers:
+            return []
+        begin = min(first for first, _ in self.layers.values())
+        places = []
         for number in sorted(self.layers):
             step = self.layers[number][1] + 1
             (buffer,) = (b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last)
-            rows, columns = self.shapes[buffer]
-            cuts.append(Cut(len(self.plan.functions), step, buffer, rows, columns))
-        return cuts
+            places.append((step, buffer))
+        # What the first layer begins with has the shape of what it ends with. Its first reader is of that layer, be it one
+        # that needs none of the layer's parameters.
+        wanted = self.shapes[places[0][1]]
+        buffer = next(
+            b for b, life in self.lifetimes.items() if life.first < begin <= life.last and self.shapes.get(b) == wanted
+        )
+        places.insert(0, (self.first_read[buffer], buffer))
+        function = len(self.plan.functions)
+        return [Cut(function, step, buffer, *self.shapes[buffer]) for step, buffer in places]
 
     def finish(self, body: Any, results: Sequence[Any]) -> None:
         plan = self.plan

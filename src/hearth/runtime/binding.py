@@ -51,6 +51,8 @@ class OpenOptions(_Sized):
         ("gpu_features", c_char_p),
         ("gpu_unchecked", c_uint32),
         ("reserved2", c_uint32),
+        ("first_layer", c_uint32),
+        ("end_layer", c_uint32),
     ]
 
 
@@ -103,6 +105,7 @@ class Batch(_Sized):
         ("embedded_tokens", c_void_p),
         ("last_seen", c_void_p),
         ("rope_positions", c_void_p),
+        ("layer_input", c_void_p),
     ]
 
 
@@ -128,6 +131,7 @@ class Output(_Sized):
         ("logits", View),
         ("argmax", View),
         ("hidden", View),
+        ("layer_output", View),
     ]
 
 

@@ -150,13 +150,33 @@ class DeviceInfo:
 
 
 @dataclass(frozen=True)
+class LayersInfo:
+    """Which layers of a language model are open.
+
+    Attributes:
+        count: that the model has; 0 where its plan says of none.
+        first, end: those that are open, without `end`.
+    """
+
+    count: int
+    first: int
+    end: int
+
+    @property
+    def are_all(self) -> bool:
+        return (self.first, self.end) == (0, self.count)
+
+
+@dataclass(frozen=True)
 class ModelInfo:
-    """What a bundle's plan says about itself.
+    """What a bundle's plan says about itself. Of a model that was opened for some of its layers, `states` and `weights_bytes` are
+    those of these.
 
     Attributes:
         functions: by name.
         symbols: sizes that may differ from call to call: the lowest and the highest value of each.
         states: what outlives a call.
+        layers: which of a language model are open.
         weights_bytes: memory for the weights.
         arena_bytes: memory for intermediate results, for each session.
         scratch_bytes_per_thread: more of it, for each thread of a session.
@@ -170,6 +190,7 @@ class ModelInfo:
     functions: Mapping[str, FunctionInfo]
     symbols: Mapping[str, tuple[int, int]]
     states: tuple[StateInfo, ...]
+    layers: LayersInfo
     weights_bytes: int
     arena_bytes: int
     scratch_bytes_per_thread: int
@@ -188,6 +209,7 @@ class ModelInfo:
         described["functions"] = {function["name"]: _function(function) for function in described["functions"]}
         described["symbols"] = {name: tuple(bounds) for name, bounds in described["symbols"].items()}
         described["states"] = tuple(StateInfo(**state) for state in described["states"])
+        described["layers"] = LayersInfo(**described["layers"])
         described["isas"] = tuple(described["isas"])
         described["device"] = DeviceInfo.of(described["device"])
         return cls(**{each.name: described[each.name] for each in fields(cls)})

@@ -54,6 +54,7 @@ class Loading:
         gpu_library: str | os.PathLike[str] | None = None,
         gpu_features: str | None = None,
         gpu_unchecked: bool = False,
+        layers: tuple[int, int] | None = None,
     ) -> None:
         self._path = Path(bundle_dir)
         self._again = partial(
@@ -61,6 +62,7 @@ class Loading:
             isa=isa, device=device, gpu_library=gpu_library, gpu_features=gpu_features, gpu_unchecked=gpu_unchecked,
         )  # fmt: skip
         driver = _gpu_library(device, gpu_library)
+        first, end = _layers(layers)
         self._library = binding.load_library(binding.library_path(self._path))
         self._stop, self._finished = threading.Event(), threading.Event()
         self._reached = (-1, -1)
@@ -75,6 +77,8 @@ class Loading:
             gpu_library=None if driver is None else os.fsencode(driver),
             gpu_features=None if gpu_features is None else gpu_features.encode(),
             gpu_unchecked=int(gpu_unchecked),
+            first_layer=first,
+            end_layer=end,
         )
         options.progress = binding.ProgressCallback(self._on_progress)
         threading.Thread(target=self._work, args=[options], name="hearth-open", daemon=True).start()
@@ -147,11 +151,13 @@ class Model:
         gpu_features: which of `f16`, `subgroups` and `dot4`, joined by `+`, kernels of a GPU may use where it has them;
             words separated by spaces: such a list for all kernels, `KERNEL=LIST` for one. None: none.
         gpu_unchecked: kernels of a GPU run without WebGPU's checks of each access, for files whose hashes are known.
+        layers: (first, end), to open a part of a language model: its layers from `first` on, those before `end`, with their
+            weights, keys and values alone. None: all. `SplitTextSession` makes one model of two parts.
 
     Raises:
         CorruptFile: plan or weights are damaged.
         BundleMismatch: the library is for another machine, processor or version, or does not fit the plan.
-        UsageError: the bundle has no kernels for `isa`; there is no such device.
+        UsageError: the bundle has no kernels for `isa`; there is no such device; the model has no such layers.
         DeviceError: the GPU cannot be had, has too little memory or refuses the bundle's kernels.
         NotEnoughMemory: the weights do not fit.
         StorageError: a file cannot be read.
@@ -172,6 +178,7 @@ class Model:
         gpu_library: str | os.PathLike[str] | None = None,
         gpu_features: str | None = None,
         gpu_unchecked: bool = False,
+        layers: tuple[int, int] | None = None,
     ) -> None:
         loading = Loading(
             bundle_dir,
@@ -183,6 +190,7 @@ class Model:
             gpu_library=gpu_library,
             gpu_features=gpu_features,
             gpu_unchecked=gpu_unchecked,
+            layers=layers,
         )
         self._take(loading, progress)
 
@@ -250,6 +258,16 @@ class Model:
 def _gpu_library(device: str, given: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
     """What drives the device, where something has to."""
     return gpu_driver.find() if given is None and device != "cpu" else given
+
+
+def _layers(layers: tuple[int, int] | None) -> tuple[int, int]:
+    """As the C API takes them, for which 0 and 0 are all."""
+    if layers is None:
+        return 0, 0
+    first, end = layers
+    if not 0 <= first < end < 1 << 32:
+        raise UsageError(f"layers is {layers}, but must be the first and the one behind the last, in ascending order.")
+    return first, end
 
 
 def _close(library: ctypes.CDLL, pointer: int | None) -> None:

@@ -151,6 +151,12 @@ class ForwardResult:
         """float32 (tokens, hidden_size), after the final norm."""
         return _array(self._handle, self._output.hidden, _F32)
 
+    @cached_property
+    def layer_output(self) -> NDArray[np.float32]:
+        """float32 (tokens, columns), what goes on behind the last layer of a model that was opened without those behind: the
+        `layer_input` of these."""
+        return _array(self._handle, self._output.layer_output, _F32)
+
 
 class TextSession(Session):
     """Runs forwards of the language model `model`, one at a time.
@@ -185,6 +191,7 @@ class TextSession(Session):
         last_seen: ArrayLike | None = None,
         rope_positions: ArrayLike | None = None,
         wanted: Collection[str] = OUTPUTS,
+        layer_input: NDArray[np.float32] | None = None,
     ) -> ForwardResult:
         """Runs the model over a batch of tokens of any mixture of sequences.
 
@@ -205,6 +212,8 @@ class TextSession(Session):
             last_seen: (n,) the last position that each token sees, where that is not its own.
             rope_positions: (n, rope_streams) what each token turns by, where that is not its position.
             wanted: names of the outputs that will be read: others have no rows.
+            layer_input: float32 (n, columns), the `layer_output` of the layers before, for a model that was opened without
+                its first layer.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -249,6 +258,10 @@ class TextSession(Session):
             turned_by = _int32(rope_positions, "rope_positions", 2)
             _check_rope_positions(turned_by, ids.size, self.info.rope_streams)
             batch.rope_positions = address(turned_by)
+        if layer_input is not None:
+            if layer_input.dtype != _F32 or len(layer_input) != ids.size or not layer_input.flags.c_contiguous:
+                raise UsageError(f"layer_input must be float32, in one piece, with {ids.size} rows, one a token.")
+            batch.layer_input = address(layer_input)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))
         try:

@@ -88,7 +88,22 @@ static void append_function(hth_json *json, const hth_plan *p, const hth_functio
     hth_json_append(json, "]}");
 }
 
-static void append_plan(hth_json *json, const hth_plan *p) {
+static void append_states(hth_json *json, const hth_plan *p, const hth_layers *layers) {
+    bool first = true;
+    for (uint32_t i = 0; i < p->header->num_states; ++i) {
+        if (layers->states[i] == 0) continue;
+        hth_json_append(json, first ? "{\"name\": " : ", {\"name\": ");
+        hth_json_append_string(json, p->strings + p->states[i].name);
+        hth_json_append(json, ", \"unit\": ");
+        hth_json_append_string(json, p->strings + p->symbols[p->states[i].symbol].name);
+        hth_json_append(json, ", ");
+        hth_json_append_unsigned(json, "unit_bytes", p->states[i].unit_bytes);
+        hth_json_append(json, "}");
+        first = false;
+    }
+}
+
+static void append_plan(hth_json *json, const hth_plan *p, const hth_layers *layers) {
     const hth_plan_header *h = p->header;
     hth_json_append(json, "\"functions\": [");
     for (uint32_t i = 0; i < h->num_functions; ++i) {
@@ -106,21 +121,19 @@ static void append_plan(hth_json *json, const hth_plan *p) {
         hth_json_append(json, "]");
     }
     hth_json_append(json, "}, \"states\": [");
-    for (uint32_t i = 0; i < h->num_states; ++i) {
-        hth_json_append(json, i > 0 ? ", {\"name\": " : "{\"name\": ");
-        hth_json_append_string(json, p->strings + p->states[i].name);
-        hth_json_append(json, ", \"unit\": ");
-        hth_json_append_string(json, p->strings + p->symbols[p->states[i].symbol].name);
-        hth_json_append(json, ", ");
-        hth_json_append_unsigned(json, "unit_bytes", p->states[i].unit_bytes);
-        hth_json_append(json, "}");
-    }
-    hth_json_append(json, "]");
+    append_states(json, p, layers);
+    hth_json_append(json, "], \"layers\": {");
+    hth_json_append_unsigned(json, "count", layers->count);
+    hth_json_append(json, ", ");
+    hth_json_append_unsigned(json, "first", layers->first);
+    hth_json_append(json, ", ");
+    hth_json_append_unsigned(json, "end", layers->end);
+    hth_json_append(json, "}");
     const struct {
         const char *name;
         uint64_t value;
     } numbers[] = {
-        {"weights_bytes", h->weights_bytes},
+        {"weights_bytes", layers->weights_bytes},
         {"arena_bytes", h->arena_bytes},
         {"scratch_bytes_per_thread", h->scratch_bytes},
         {"num_steps", h->num_steps},
@@ -138,7 +151,7 @@ hearth_status hth_describe(const hearth_model *model, char **description) {
     hth_json_append(&json, "{");
     hth_json_append_unsigned(&json, "abi_version", HEARTH_ABI_VERSION);
     hth_json_append(&json, ", ");
-    append_plan(&json, &model->plan);
+    append_plan(&json, &model->plan, &model->layers);
     hth_json_append(&json, ", ");
     model->device->describe(model, &json);
     hth_json_append(&json, "}");

@@ -9,6 +9,17 @@
 #include "json.h"
 #include "plan.h"
 
+/* What a call runs: the steps of a function that have units; its scalars are evaluated. */
+typedef struct hth_call {
+    const hth_function *function;
+    const uint32_t *outputs; /* [num_outputs], ids of the plan: what is to be brought to where `output` says */
+    uint32_t num_outputs;
+    const hth_cut *from;     /* before its step, `input` is put into its buffer; NULL: nothing is */
+    const float *input;      /* dense rows */
+    const hth_cut *to;       /* what its buffer has in the end is to be brought to where `layer_output` says, and there are no
+                                outputs; NULL: nothing is */
+} hth_call;
+
 typedef struct hth_device {
     const char *plan_path;  /* in the bundle's folder */
     uint32_t input_align;   /* where inputs begin: a power of two, 64 at least */
@@ -32,13 +43,13 @@ typedef struct hth_device {
     /* How many parts of attention should be worked on side by side, so that none of the device is idle. */
     uint32_t (*workers)(const hearth_session *session);
 
-    /* Runs the steps of a function whose scalars are evaluated, then lets `outputs` (ids of the plan) lie where `output`
-     * says. `num_outputs` may be 0. */
-    hearth_status (*run)(hearth_session *session, const hth_function *function, const uint32_t *outputs,
-                         uint32_t num_outputs);
+    hearth_status (*run)(hearth_session *session, const hth_call *call);
 
     /* Where the numbers of an output lie for the caller, the same for the whole life of a session. */
     void *(*output)(const hearth_session *session, uint32_t output);
+
+    /* The same of what goes on behind the last of a model's layers, where they are not all; NULL: it has all of them. */
+    void *(*layer_output)(const hearth_session *session);
 
     /* Lets the steps of a function read an input that is lent to it where it lies. */
     void (*lend)(hearth_session *session, const hth_function *function, uint32_t input, void *data);

@@ -53,7 +53,10 @@ static hearth_status open_weights(hearth_model *model, const char *dir, const he
     if (dir == NULL) return hth_weights_lend(weights, model->lent_weights, model->lent_bytes, size);
     char *path = hth_path_join(dir, "weights.bin");
     if (path == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a path");
-    const hearth_status status = hth_weights_open(weights, path, size, &model->budget, options);
+    hth_weights_part part = {.count = 0};
+    hearth_status status = hth_weights_part_find(&part, &model->plan, model->layers.weights);
+    if (status == HEARTH_OK) status = hth_weights_open(weights, path, size, &part, &model->budget, options);
+    hth_weights_part_free(&part);
     free(path);
     return status;
 }
@@ -108,6 +111,7 @@ static hearth_status place_states(const hearth_session *session, char *base, cha
     uint64_t offset = 0;
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
         const hth_state *state = &plan->states[i];
+        if (session->model->layers.states[i] == 0) continue;
         /* Both factors are below 2^32, so the product is exact. */
         const uint64_t size = state->unit_bytes * (uint64_t)session->symbols[state->symbol];
         offset = region_start(offset, size);
@@ -177,7 +181,7 @@ static void prepare_step(const hearth_session *session, uint32_t i, void **point
     cpu->steps[i] = (hth_team_step){
         .run = model->kernels[step->kernel]->fn, .buffers = pointers, .scalars = arguments, .grain = step->grain};
     /* Units that are rows of the weight, not tokens: an embedding's table is read here and there. */
-    const bool spread = plan->symbol_sets[step->units] == 0;
+    const bool spread = plan->symbol_sets[step->units] == 0 && session->model->layers.steps[i] != 0;
     for (uint32_t a = 0; a < kernel->num_buffers; ++a) {
         const hth_buffer *buffer = &plan->buffers[plan->args[step->first_arg + a]];
         pointers[a] = locate(session, buffer);
@@ -257,19 +261,36 @@ static void cpu_lend(hearth_session *session, const hth_function *function, uint
     }
 }
 
-static hearth_status cpu_run(hearth_session *session, const hth_function *function, const uint32_t *outputs,
-                             uint32_t num_outputs) {
-    (void)outputs, (void)num_outputs; /* all of them lie where they were computed */
+static void *cpu_layer_output(const hearth_session *session) {
+    return locate(session, &session->model->plan.buffers[session->model->layers.to->buffer]);
+}
+
+/* The steps before a cut, then what another part of the model has computed into its buffer, then those behind it. */
+static int32_t run_across(const hearth_session *session, const hth_call *call, const hth_team_work *work) {
+    const cpu_session *cpu = session->on_device;
+    const size_t before = call->from->step - call->function->first_step;
+    const hth_team_work parts[] = {{.steps = work->steps, .count = before},
+                                   {.steps = work->steps + before, .count = work->count - before}};
+    const int32_t answer = hth_team_run(cpu->team, &parts[0], session->profile);
+    if (answer != 0) return answer;
+    memcpy(locate(session, &session->model->plan.buffers[call->from->buffer]), call->input,
+           (size_t)hth_cut_bytes(call->from, session->scalars));
+    return hth_team_run(cpu->team, &parts[1], session->profile);
+}
+
+/* Outputs lie where they were computed. */
+static hearth_status cpu_run(hearth_session *session, const hth_call *call) {
     cpu_session *cpu = session->on_device;
-    const hth_team_work *work = &cpu->works[function - session->model->plan.functions];
-    const int64_t *units = session->units + function->first_step;
+    const hth_team_work *work = &cpu->works[call->function - session->model->plan.functions];
+    const int64_t *units = session->units + call->function->first_step;
     for (size_t i = 0; i < work->count; ++i) work->steps[i].units = units[i];
     /* The function that ran last is the likeliest to run next. */
     if (cpu->expected != work) {
         hth_team_expect(cpu->team, work);
         cpu->expected = work;
     }
-    const int32_t answer = hth_team_run(cpu->team, work, session->profile);
+    const int32_t answer = call->from != NULL ? run_across(session, call, work)
+                                              : hth_team_run(cpu->team, work, session->profile);
     return answer == 0 ? HEARTH_OK : hth_fail(HEARTH_INTERNAL, "a kernel answered %d", answer);
 }
 
@@ -305,6 +326,7 @@ const hth_device hth_cpu_device = {
     .workers = cpu_workers,
     .run = cpu_run,
     .output = cpu_output,
+    .layer_output = cpu_layer_output,
     .lend = cpu_lend,
     .clear_states = cpu_clear_states,
     .reset_profile = cpu_reset_profile,

@@ -55,6 +55,11 @@ static void *gpu_output(const hearth_session *session, uint32_t output) {
     return on_gpu->outputs.data + on_gpu->output_offsets[output];
 }
 
+static void *gpu_layer_output(const hearth_session *session) {
+    const hth_gpu_session *on_gpu = session->on_device;
+    return on_gpu->outputs.data; /* there are no others */
+}
+
 static hearth_status gpu_clear_states(hearth_session *session) {
     hth_gpu_model *model = session->model->on_device;
     const hth_gpu_session *on_gpu = session->on_device;
@@ -63,6 +68,7 @@ static hearth_status gpu_clear_states(hearth_session *session) {
     hth_gpu_begin(&model->gpu);
     wgpu_command_encoder encoder = model->gpu.api.DeviceCreateCommandEncoder(model->gpu.device, NULL);
     for (uint32_t i = 0; i < session->model->plan.header->num_states; ++i) {
+        if (on_gpu->states[i] == NULL) continue;
         model->gpu.api.CommandEncoderClearBuffer(encoder, on_gpu->states[i], 0, on_gpu->state_bytes[i]);
     }
     return hth_gpu_submit(&model->gpu, encoder, "clearing the states");
@@ -101,6 +107,7 @@ const hth_device hth_gpu_device = {
     .workers = gpu_workers,
     .run = hth_gpu_run,
     .output = gpu_output,
+    .layer_output = gpu_layer_output,
     .lend = NULL, /* plans for GPUs have no input that is lent (gpu_check.c) */
     .clear_states = gpu_clear_states,
     .reset_profile = gpu_reset_profile,

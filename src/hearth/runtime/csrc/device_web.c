@@ -74,6 +74,9 @@ typedef struct {
 
 static hearth_status web_open(hearth_model *model, const char *dir, const hearth_open_options *options) {
     (void)dir, (void)options;
+    if (!hth_layers_are_all(&model->layers)) {
+        return hth_fail(HEARTH_INVALID, "the GPU of a page runs models whole: first_layer and end_layer must be 0");
+    }
     const hth_plan *plan = &model->plan;
     plan_tables *tables = malloc(sizeof *tables);
     model->on_device = tables;
@@ -195,12 +198,12 @@ static uint32_t list_copies(const hearth_session *session, const uint32_t *outpu
     return count;
 }
 
-static hearth_status web_run(hearth_session *session, const hth_function *function, const uint32_t *outputs,
-                             uint32_t num_outputs) {
+static hearth_status web_run(hearth_session *session, const hth_call *call) {
     web_session *web = session->on_device;
+    const hth_function *function = call->function;
     const hearth_status status = hth_gpu_changing_take(session, function, &web->changing, write_changing, session);
     if (status != HEARTH_OK) return status;
-    const uint32_t num_copies = list_copies(session, outputs, num_outputs, web->copies);
+    const uint32_t num_copies = list_copies(session, call->outputs, call->num_outputs, web->copies);
     const int32_t refused = hth_host_gpu_run(session, function->first_step, function->num_steps,
                                              session->units + function->first_step, web->copies, num_copies);
     return refused == 0 ? HEARTH_OK : hth_fail(HEARTH_DEVICE, "the GPU did not take the steps");
@@ -229,6 +232,7 @@ const hth_device hth_web_device = {
     .workers = web_workers,
     .run = web_run,
     .output = web_output,
+    .layer_output = NULL, /* it has all layers */
     .lend = NULL, /* plans for GPUs have no input that is lent (gpu_call.c) */
     .clear_states = web_clear_states,
     .reset_profile = web_reset_profile,

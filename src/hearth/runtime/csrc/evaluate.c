@@ -78,7 +78,7 @@ hearth_status hth_session_evaluate(hearth_session *session, const hth_function *
         if (units < 0 || units > INT32_MAX) {
             return hth_fail(HEARTH_CORRUPT, "plan.bin: step %u would have %lld units", i, (long long)units);
         }
-        session->units[i] = units;
+        session->units[i] = session->model->layers.steps[i] != 0 ? units : 0;
     }
     return HEARTH_OK;
 }

@@ -1,4 +1,4 @@
-/* A call on a GPU: what changed is written, one pass runs the steps, what was asked for is copied back. Nothing is made but a
+/* A call on a GPU: what changed is written, a pass runs the steps, what was asked for is copied back. Nothing is made but a
  * command encoder, its pass and its command buffer. */
 #include <string.h>
 
@@ -82,13 +82,24 @@ static void take_inputs(const hearth_session *session, const hth_function *funct
     }
 }
 
-static hearth_status write_changes(const hearth_session *session, const hth_function *function) {
+/* What the layers before have computed, which differs in every call. */
+static void write_layer_input(const hearth_session *session, const hth_call *call) {
+    hth_gpu_model *model = session->model->on_device;
+    hth_gpu_session *on_gpu = session->on_device;
+    const uint64_t size = hth_cut_bytes(call->from, session->scalars);
+    model->gpu.api.QueueWriteBuffer(model->gpu.queue, on_gpu->layer_input, 0, call->input, (size_t)size);
+    ++on_gpu->counters.writes;
+    on_gpu->counters.written_bytes += size;
+}
+
+static hearth_status write_changes(const hearth_session *session, const hth_call *call) {
     hth_gpu_model *model = session->model->on_device;
     stretch s = {.gpu = &model->gpu, .on_gpu = session->on_device};
-    const hearth_status status = take_uniforms(session, function, &s);
+    const hearth_status status = take_uniforms(session, call->function, &s);
     if (status != HEARTH_OK) return status;
-    take_inputs(session, function, &s);
+    take_inputs(session, call->function, &s);
     write_stretch(&s);
+    if (call->from != NULL) write_layer_input(session, call);
     return HEARTH_OK;
 }
 
@@ -99,15 +110,31 @@ static void end_pass(const hth_webgpu *api, wgpu_compute_pass pass) {
     api->ComputePassEncoderRelease(pass);
 }
 
-/* Records the steps that have units: in one pass, or each in its own where they are timed. */
-static void record_steps(const hearth_session *session, const hth_function *function, wgpu_command_encoder encoder,
-                         bool timed) {
+/* Puts what the layers before have computed where this model's first layer reads it. Only now: what is computed before that
+ * layer may have used the same memory. */
+static void record_layer_input(const hearth_session *session, const hth_cut *cut, wgpu_command_encoder encoder) {
+    const hth_gpu_model *model = session->model->on_device;
+    const hth_gpu_session *on_gpu = session->on_device;
+    const hth_buffer *buffer = &session->model->plan.buffers[cut->buffer];
+    model->gpu.api.CommandEncoderCopyBufferToBuffer(encoder, on_gpu->layer_input, 0, on_gpu->arenas[buffer->index],
+                                                    buffer->offset, hth_cut_bytes(cut, session->scalars));
+}
+
+/* Records the steps that have units: in one pass (in two around what is put between them), or each in its own where they are
+ * timed. */
+static void record_steps(const hearth_session *session, const hth_call *call, wgpu_command_encoder encoder, bool timed) {
     hth_gpu_model *model = session->model->on_device;
     hth_gpu_session *on_gpu = session->on_device;
     const hth_webgpu *api = &model->gpu.api;
     wgpu_compute_pass pass = NULL;
     wgpu_compute_pipeline current = NULL;
+    const hth_function *function = call->function;
     for (uint32_t i = function->first_step; i < function->first_step + function->num_steps; ++i) {
+        if (call->from != NULL && i == call->from->step) {
+            if (pass != NULL) end_pass(api, pass);
+            pass = NULL;
+            record_layer_input(session, call->from, encoder);
+        }
         const uint32_t units = (uint32_t)session->units[i];
         if (units == 0) continue;
         if (pass == NULL) {
@@ -145,36 +172,54 @@ static uint64_t output_bytes(const hearth_session *session, const hth_plan_outpu
     return hth_gpu_round(size, 4);
 }
 
-static uint64_t total_bytes(const hearth_session *session, const uint32_t *outputs, uint32_t num_outputs) {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < num_outputs; ++i) total += output_bytes(session, &session->model->plan.outputs[outputs[i]]);
-    return total;
+/* A range of an arena that is brought back. */
+typedef struct {
+    const hth_buffer *buffer;
+    uint64_t size;
+    void *to;
+} result;
+
+enum { MOST_RESULTS = HTH_MAX_TABLE };
+
+/* What the call brings back: outputs, or what goes on behind the model's last layer. Answers how many. */
+static uint32_t list_results(const hearth_session *session, const hth_call *call, result *results, uint64_t *total) {
+    const hth_plan *plan = &session->model->plan;
+    const hth_gpu_session *on_gpu = session->on_device;
+    uint32_t count = 0;
+    *total = 0;
+    if (call->to != NULL) {
+        *total = hth_cut_bytes(call->to, session->scalars);
+        results[count++] = (result){&plan->buffers[call->to->buffer], *total, on_gpu->outputs.data};
+    }
+    for (uint32_t i = 0; i < call->num_outputs; ++i) {
+        const hth_plan_output *output = &plan->outputs[call->outputs[i]];
+        const uint64_t size = output_bytes(session, output);
+        if (size == 0) continue;
+        results[count++] =
+            (result){&plan->buffers[output->buffer], size, on_gpu->outputs.data + on_gpu->output_offsets[call->outputs[i]]};
+        *total += size;
+    }
+    return count;
 }
 
-static void record_copies(const hearth_session *session, wgpu_command_encoder encoder, const uint32_t *outputs,
-                          uint32_t num_outputs) {
+static void record_copies(const hearth_session *session, wgpu_command_encoder encoder, const result *results,
+                          uint32_t num_results) {
     const hth_gpu_model *model = session->model->on_device;
     hth_gpu_session *on_gpu = session->on_device;
-    const hth_plan *plan = &session->model->plan;
     uint64_t at = 0;
-    for (uint32_t i = 0; i < num_outputs; ++i) {
-        const hth_buffer *buffer = &plan->buffers[plan->outputs[outputs[i]].buffer];
-        const uint64_t size = output_bytes(session, &plan->outputs[outputs[i]]);
-        if (size == 0) continue;
+    for (uint32_t i = 0; i < num_results; ++i) {
+        const hth_buffer *buffer = results[i].buffer;
         model->gpu.api.CommandEncoderCopyBufferToBuffer(encoder, on_gpu->arenas[buffer->index], buffer->offset,
-                                                        on_gpu->staging, at, size);
-        at += size;
+                                                        on_gpu->staging, at, results[i].size);
+        at += results[i].size;
     }
     on_gpu->counters.read_bytes = at;
 }
 
-static void take_outputs(const hearth_session *session, const char *mapped, const uint32_t *outputs,
-                         uint32_t num_outputs) {
-    const hth_gpu_session *on_gpu = session->on_device;
-    for (uint32_t i = 0; i < num_outputs; ++i) {
-        const uint64_t size = output_bytes(session, &session->model->plan.outputs[outputs[i]]);
-        memcpy(on_gpu->outputs.data + on_gpu->output_offsets[outputs[i]], mapped, (size_t)size);
-        mapped += size;
+static void take_results(const char *mapped, const result *results, uint32_t num_results) {
+    for (uint32_t i = 0; i < num_results; ++i) {
+        memcpy(results[i].to, mapped, (size_t)results[i].size);
+        mapped += results[i].size;
     }
 }
 
@@ -186,8 +231,8 @@ static uint32_t count_turns(const hearth_session *session, const hth_function *f
     return turns;
 }
 
-hearth_status hth_gpu_run(hearth_session *session, const hth_function *function, const uint32_t *outputs,
-                          uint32_t num_outputs) {
+hearth_status hth_gpu_run(hearth_session *session, const hth_call *call) {
+    const hth_function *function = call->function;
     hth_gpu_model *model = session->model->on_device;
     hth_gpu_session *on_gpu = session->on_device;
     hth_gpu *gpu = &model->gpu;
@@ -198,7 +243,10 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_function *function,
     const bool timed = session->profile && on_gpu->profile.sets != NULL;
     const uint32_t turns = timed ? count_turns(session, function) : 0;
     /* Times have 8 bytes each and stand behind the outputs, whose sizes are multiples of 4. */
-    const uint64_t times_at = hth_gpu_round(total_bytes(session, outputs, num_outputs), 8);
+    result results[MOST_RESULTS];
+    uint64_t result_bytes = 0;
+    const uint32_t num_results = list_results(session, call, results, &result_bytes);
+    const uint64_t times_at = hth_gpu_round(result_bytes, 8);
     const uint64_t bytes = times_at + hth_gpu_profile_bytes(turns);
     status = hth_gpu_staging_reserve(gpu, on_gpu, bytes);
     if (status != HEARTH_OK) return status;
@@ -206,15 +254,15 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_function *function,
     const uint64_t started = hth_now_ns();
     gpu->api.InstanceProcessEvents(gpu->instance); /* or a device that was lost meanwhile is only seen by the submit */
     hth_gpu_begin(gpu);
-    status = write_changes(session, function);
+    status = write_changes(session, call);
     if (status != HEARTH_OK) {
         on_gpu->stale = true;
         (void)hth_gpu_check(gpu, "a call");
         return status;
     }
     wgpu_command_encoder encoder = gpu->api.DeviceCreateCommandEncoder(gpu->device, NULL);
-    record_steps(session, function, encoder, timed);
-    record_copies(session, encoder, outputs, num_outputs);
+    record_steps(session, call, encoder, timed);
+    record_copies(session, encoder, results, num_results);
     if (timed) hth_gpu_profile_resolve(gpu, &on_gpu->profile, encoder, turns, on_gpu->staging, times_at);
     status = hth_gpu_submit(gpu, encoder, "a call");
     on_gpu->counters.encode_ns = hth_now_ns() - started;
@@ -231,7 +279,7 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_function *function,
         hth_gpu_staging_drop(gpu, on_gpu);
         return status;
     }
-    take_outputs(session, mapped, outputs, num_outputs);
+    take_results(mapped, results, num_results);
     if (session->profile) hth_gpu_profile_add(session, function, timed ? (const void *)(mapped + times_at) : NULL);
     gpu->api.BufferUnmap(on_gpu->staging);
     return HEARTH_OK;

@@ -10,6 +10,7 @@ enum { LEAST_STAGING = 64 << 10 };
 
 static uint64_t state_bytes(const hearth_session *session, uint32_t i) {
     const hth_state *state = &session->model->plan.states[i];
+    if (session->model->layers.states[i] == 0) return 0; /* other layers have it */
     /* Both factors are below 2^32, so the product is exact. */
     const uint64_t size = state->unit_bytes * (uint64_t)session->symbols[state->symbol];
     return size <= UINT64_MAX - HTH_GPU_WORD ? hth_gpu_round(size, HTH_GPU_WORD) : UINT64_MAX;
@@ -33,11 +34,17 @@ static uint64_t changing_bytes(const hearth_session *session) {
     return hth_gpu_round((uint64_t)h->num_steps * HTH_GPU_SLOT + inputs, HTH_GPU_ALIGN);
 }
 
+/* Of what a part of a model begins with, at its largest. */
+static uint64_t layer_input_bytes(const hearth_model *model) {
+    const hth_cut *cut = model->layers.from;
+    return cut != NULL ? hth_gpu_round(model->plan.buffers[cut->buffer].size, HTH_GPU_ALIGN) : 0;
+}
+
 hearth_status hth_gpu_session_measure(const hearth_session *session, uint64_t *bytes) {
     const hth_plan *plan = &session->model->plan;
     const hth_gpu_model *model = session->model->on_device;
     const hth_gpu_adapter *adapter = &model->gpu.adapter;
-    *bytes = 2 * changing_bytes(session); /* on the GPU, and what was sent there */
+    *bytes = 2 * changing_bytes(session) + layer_input_bytes(session->model); /* on the GPU, and what was sent there */
     for (uint32_t i = 0; i < HTH_MAX_ARENAS; ++i) *bytes += hth_gpu_round(plan->arena_bytes[i], HTH_GPU_ALIGN);
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
         const uint64_t size = state_bytes(session, i);
@@ -55,15 +62,24 @@ hearth_status hth_gpu_session_measure(const hearth_session *session, uint64_t *b
 /* ---- memory ---- */
 
 static hearth_status take_arenas(const hth_plan *plan, hth_gpu *gpu, hth_gpu_session *on_gpu) {
+    const uint64_t usage = WGPU_STORAGE | WGPU_COPY_SRC | WGPU_COPY_DST;
     hearth_status status = HEARTH_OK;
     for (uint32_t i = 0; status == HEARTH_OK && i < HTH_MAX_ARENAS; ++i) {
         const uint64_t size = hth_gpu_round(plan->arena_bytes[i], HTH_GPU_ALIGN);
         if (size == 0) continue;
         on_gpu->planned_bytes += plan->arena_bytes[i];
-        status = hth_gpu_buffer_create(gpu, "intermediate results", size, WGPU_STORAGE | WGPU_COPY_SRC,
-                                       &on_gpu->arenas[i], &on_gpu->allocated_bytes);
+        status = hth_gpu_buffer_create(gpu, "intermediate results", size, usage, &on_gpu->arenas[i],
+                                       &on_gpu->allocated_bytes);
     }
     return status;
+}
+
+static hearth_status take_layer_input(const hearth_model *model, hth_gpu *gpu, hth_gpu_session *on_gpu) {
+    const uint64_t size = layer_input_bytes(model);
+    if (size == 0) return HEARTH_OK;
+    on_gpu->planned_bytes += size;
+    return hth_gpu_buffer_create(gpu, "what the layers before have computed", size, WGPU_COPY_SRC | WGPU_COPY_DST,
+                                 &on_gpu->layer_input, &on_gpu->allocated_bytes);
 }
 
 static hearth_status take_states(const hearth_session *session, hth_gpu *gpu, hth_gpu_session *on_gpu) {
@@ -74,6 +90,7 @@ static hearth_status take_states(const hearth_session *session, hth_gpu *gpu, ht
     if (on_gpu->states == NULL || on_gpu->state_bytes == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the states");
     for (uint32_t i = 0; status == HEARTH_OK && i < plan->header->num_states; ++i) {
         char what[160];
+        if (session->model->layers.states[i] == 0) continue;
         (void)snprintf(what, sizeof what, "state %.100s", plan->strings + plan->states[i].name);
         on_gpu->state_bytes[i] = bound_bytes(state_bytes(session, i));
         on_gpu->planned_bytes += state_bytes(session, i);
@@ -96,9 +113,11 @@ static hearth_status take_changing(const hearth_session *session, hth_gpu *gpu, 
                                  &on_gpu->changing, &on_gpu->allocated_bytes);
 }
 
-/* Room for all outputs of a function at their largest, which is only touched as they are read. */
-static hearth_status take_outputs(const hth_plan *plan, hth_gpu_session *on_gpu) {
-    uint64_t most = 0;
+/* Room for all outputs of a function at their largest, or for what goes on behind a model's last layer. It is only touched as
+ * they are read. */
+static hearth_status take_outputs(const hearth_model *model, hth_gpu_session *on_gpu) {
+    const hth_plan *plan = &model->plan;
+    uint64_t most = model->layers.to != NULL ? plan->buffers[model->layers.to->buffer].size : 0;
     on_gpu->output_offsets = calloc((size_t)plan->header->num_outputs + 1, sizeof *on_gpu->output_offsets);
     if (on_gpu->output_offsets == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the outputs");
     for (uint32_t f = 0; f < plan->header->num_functions; ++f) {
@@ -205,8 +224,11 @@ hearth_status hth_gpu_session_begin(hearth_session *session) {
     if (status == HEARTH_OK) status = take_arenas(plan, &model->gpu, on_gpu);
     if (status == HEARTH_OK) status = take_states(session, &model->gpu, on_gpu);
     if (status == HEARTH_OK) status = take_changing(session, &model->gpu, on_gpu);
-    if (status == HEARTH_OK) status = take_outputs(plan, on_gpu);
-    for (uint32_t i = 0; status == HEARTH_OK && i < plan->header->num_steps; ++i) status = make_group(session, i);
+    if (status == HEARTH_OK) status = take_layer_input(session->model, &model->gpu, on_gpu);
+    if (status == HEARTH_OK) status = take_outputs(session->model, on_gpu);
+    for (uint32_t i = 0; status == HEARTH_OK && i < plan->header->num_steps; ++i) {
+        if (session->model->layers.steps[i] != 0) status = make_group(session, i);
+    }
     return status;
 }
 
@@ -226,6 +248,7 @@ void hth_gpu_session_end(hearth_session *session) {
         if (on_gpu->states[i] != NULL) api->BufferRelease(on_gpu->states[i]);
     }
     if (on_gpu->changing != NULL) api->BufferRelease(on_gpu->changing);
+    if (on_gpu->layer_input != NULL) api->BufferRelease(on_gpu->layer_input);
     hth_gpu_staging_drop(&model->gpu, on_gpu);
     hth_gpu_profile_end(&model->gpu, &on_gpu->profile);
     hth_memory_free(&on_gpu->sent);

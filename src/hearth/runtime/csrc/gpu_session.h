@@ -31,6 +31,8 @@ typedef struct {
     hth_memory sent;
     bool stale; /* `changing` may differ from `sent`, after an error */
 
+    wgpu_buffer layer_input; /* what a part of a model begins with, on its way to its arena; NULL: it begins with tokens */
+
     wgpu_bind_group *groups; /* [num_steps] */
 
     /* Outputs are copied from arenas to `staging`, which grows as they do, and from there to `outputs`, where views of them
@@ -55,8 +57,7 @@ hearth_status hth_gpu_staging_reserve(hth_gpu *gpu, hth_gpu_session *on_gpu, uin
 void hth_gpu_staging_drop(hth_gpu *gpu, hth_gpu_session *on_gpu);
 
 /* Runs the steps of a function, and brings outputs back (gpu_run.c). */
-hearth_status hth_gpu_run(hearth_session *session, const hth_function *function, const uint32_t *outputs,
-                          uint32_t num_outputs);
+hearth_status hth_gpu_run(hearth_session *session, const hth_call *call);
 
 /* Bytes that the times of `steps` steps take when they are read back. */
 static inline uint64_t hth_gpu_profile_bytes(uint32_t steps) { return (uint64_t)steps * 16; }

@@ -40,11 +40,13 @@ static int by_place(const void *a, const void *b) {
     return 0;
 }
 
-static uint32_t find_ranges(const hth_plan *plan, range *ranges) {
+/* Of the weights that the model's layers use. */
+static uint32_t find_ranges(const hearth_model *model, range *ranges) {
+    const hth_plan *plan = &model->plan;
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->header->num_buffers; ++i) {
         const hth_buffer *b = &plan->buffers[i];
-        if (b->kind != HTH_WEIGHT) continue;
+        if (b->kind != HTH_WEIGHT || model->layers.buffers[i] == 0) continue;
         ranges[count++] = (range){
             .file_offset = plan->weights[b->index].offset + b->offset, .size = b->size, .weight = b->index, .id = i};
     }
@@ -188,7 +190,7 @@ static hearth_status place(hearth_model *model, hth_gpu_model *on_gpu, hth_file 
     if (ranges == NULL || owner == NULL || l.spans == NULL || l.sizes == NULL || on_gpu->weights.places == NULL) {
         status = hth_fail(HEARTH_MEMORY, "no memory for the weights' places");
     } else {
-        const uint32_t count = find_ranges(&model->plan, ranges);
+        const uint32_t count = find_ranges(model, ranges);
         make_layout(&l, ranges, count, owner);
         status = make_buffers(model, on_gpu, &l);
         for (uint32_t i = 0; status == HEARTH_OK && i < count; ++i) {
@@ -196,7 +198,7 @@ static hearth_status place(hearth_model *model, hth_gpu_model *on_gpu, hth_file 
             on_gpu->weights.places[ranges[i].id] =
                 (hth_gpu_place){on_gpu->weights.buffers[s->buffer], s->offset + ranges[i].file_offset - s->file_offset};
         }
-        if (status == HEARTH_OK) status = stream(on_gpu, &l, file, model->plan.header->weights_bytes, options);
+        if (status == HEARTH_OK) status = stream(on_gpu, &l, file, model->layers.weights_bytes, options);
     }
     free(ranges);
     free(owner);

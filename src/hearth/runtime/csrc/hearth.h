@@ -103,6 +103,11 @@ typedef struct hearth_open_options {
                                     buffer, which cost up to a quarter of the time. Only for files that are trusted as the
                                     library is: what they get wrong then is memory of this program */
     uint32_t reserved2;          /* 0 */
+    uint32_t first_layer;        /* open a part of a language model: its layers from first_layer on, those before */
+    uint32_t end_layer;          /* end_layer; 0 and 0: all. Only the weights, keys and values of these are held. A forward of
+                                    one part takes layer_input where it does not begin with the first layer, and gives
+                                    layer_output where it does not end with the last: so parts on several devices make one
+                                    forward, one after the other */
 } hearth_open_options;
 
 /* Opens `bundle_dir`/plan.bin and weights.bin. `options` may be NULL. The plan has to be the one that the library was
@@ -125,10 +130,12 @@ HEARTH_API hearth_status hearth_open_memory(const void *plan, uint64_t plan_byte
  *  "functions": [{"name", "door", "inputs": [TENSOR], "outputs": [TENSOR]}],
  *  "symbols": {name: [lowest, highest value]},
  *  "states": [{"name", "unit": the symbol that counts its units, "unit_bytes"}],
+ *  "layers": {"count": of the language model (0 where it says of none), "first", "end": those that it was opened for},
  *  "weights_bytes", "arena_bytes", "scratch_bytes_per_thread", "num_steps", "num_kernels", "num_weights",
  *  "isa": the instruction set in use, "isas": [those that the library has, best first]: on a GPU "wgsl",
  *  "device": {"kind": "cpu"}, or of a GPU {"kind": "gpu", "adapter": as in hearth_devices, "variants": {kernel: [features of
  *            the variant in use]} of those that are not core}}
+ * Of a model that was opened for some of its layers, states and weights_bytes are those of these.
  * TENSOR: {"name", "dtype": "f32", "i32", "u8", "i8" or "f16", "shape": [a number, or an expression over symbols as text],
  * "most": [the largest number of each axis]}, of an input whose values are checked also "low" and "high" (number or
  * expression, both included) and, if values may never fall and run from low to high, "ascending": true; of one that is not
@@ -243,6 +250,8 @@ typedef struct hearth_batch {
     const int32_t *rope_positions; /* [num_tokens][columns of that input], what each token turns by, where that is not its
                                       position in the sequence (a picture's: in time, its row, its column). NULL: it is.
                                       Only for a model that has such an input */
+    const float *layer_input;      /* [num_tokens][columns of layer_output]: the layer_output of the part of the model
+                                      before. For a model that was opened without its first layer, and only for that */
 } hearth_batch;
 
 /* A matrix in the session's memory: row r begins at element r * row_stride. It is overwritten by the next run of any
@@ -261,6 +270,8 @@ typedef struct hearth_output {
     hearth_view logits; /* f32 [num_logit_rows][vocab_size] */
     hearth_view argmax; /* i32 [num_logit_rows][1]: the token of the largest logit, the lowest such token */
     hearth_view hidden; /* f32 [num_tokens][hidden_size], after the final norm */
+    hearth_view layer_output; /* f32 [num_tokens][columns], dense: of a model that was opened without its last layer, which
+                                 has no other outputs */
 } hearth_output;
 
 /* Checks the batch, copies its arrays, runs the function with the door "text". `output` is filled on HEARTH_OK. */

@@ -37,6 +37,9 @@ static hearth_status copy_plan(hearth_model *model, const void *plan, uint64_t s
 /* What follows from the plan. `dir` is NULL where the caller has the files in memory. */
 static hearth_status open_on_device(hearth_model *model, const char *dir, const hearth_open_options *options) {
     hearth_status status = hth_text_find(&model->plan, &model->text);
+    if (status == HEARTH_OK) {
+        status = hth_layers_find(&model->plan, &model->text, options->first_layer, options->end_layer, &model->layers);
+    }
     if (status == HEARTH_OK) status = model->device->open(model, dir, options);
     return status == HEARTH_OK ? hth_describe(model, &model->description) : status;
 }
@@ -111,6 +114,7 @@ void hearth_close(hearth_model *model) {
     if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1) return;
     model->device->close(model);
     free(model->description);
+    hth_layers_free(&model->layers);
     hth_plan_free(&model->plan);
     free(model->plan_bytes);
     free(model);

@@ -6,6 +6,7 @@
 
 #include "budget.h"
 #include "device.h"
+#include "layers.h"
 #include "plan.h"
 #include "text.h"
 
@@ -14,6 +15,7 @@ struct hearth_model {
     void *on_device; /* kernels and weights */
     hth_plan plan;
     hth_text text;               /* the function that hearth_forward runs, if the plan has one */
+    hth_layers layers;           /* of that function, which are all or those that it was opened for */
     void *plan_bytes;            /* what the plan's tables point into */
     const void *lent_weights;    /* of hearth_open_memory: weights.bin where the caller has it */
     uint64_t lent_bytes;

@@ -130,6 +130,9 @@ void hth_function_scalars(const hth_plan *plan, const hth_function *function,
         for (uint32_t d = 0; d < output->num_dims; ++d) visit(user, plan->dims[output->first_dim + d]);
         if (output->num_dims > 1) visit(user, output->row_stride);
     }
+    for (uint32_t i = 0; i < plan->header->num_cuts; ++i) {
+        if (&plan->functions[plan->cuts[i].function] == function) visit(user, plan->cuts[i].rows);
+    }
 }
 
 typedef struct {

@@ -88,7 +88,7 @@ typedef struct {
 } hth_function;
 
 /* A place between two steps of a function, before step `step`, where all that goes on from what its layers have computed
- * lies in one arena buffer, f32 [rows][columns]: a layer ends and the next begins. */
+ * lies in one arena buffer, f32 [rows][columns]: a layer begins, or behind the last cut what follows the layers. */
 typedef struct {
     uint32_t function, step, buffer, rows, columns, zero;
 } hth_cut;
@@ -122,7 +122,7 @@ void hth_plan_free(hth_plan *plan);
 /* The checks behind the header's (plan_check.c): `plan` has its tables, and room for its symbol sets. */
 hearth_status hth_plan_check(hth_plan *plan);
 
-/* The symbols that the scalars of a function depend on: of its steps, its inputs and its outputs. */
+/* The symbols that the scalars of a function depend on: of its steps, its inputs, its outputs and its cuts. */
 uint64_t hth_function_symbols(const hth_plan *plan, const hth_function *function);
 
 /* Calls `visit` for each scalar that the function uses, some more than once. */

@@ -408,7 +408,7 @@ hearth_status hth_plan_check(hth_plan *plan) {
     if (status == HEARTH_OK) status = check_steps(plan);
     if (status == HEARTH_OK) status = check_inputs(plan);
     if (status == HEARTH_OK) status = check_outputs(plan);
-    if (status == HEARTH_OK) status = check_functions(plan);
     if (status == HEARTH_OK) status = check_cuts(plan);
+    if (status == HEARTH_OK) status = check_functions(plan);
     return status;
 }

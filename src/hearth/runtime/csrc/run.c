@@ -193,7 +193,8 @@ static hearth_status run(call *c, const hearth_tensor *inputs, uint32_t num_inpu
     if (status != HEARTH_OK) return status;
     uint32_t wanted[HTH_MAX_TABLE];
     for (uint32_t i = 0; i < c->function->num_outputs; ++i) wanted[i] = c->function->first_output + i;
-    return c->session->model->device->run(c->session, c->function, wanted, c->function->num_outputs);
+    const hth_call run = {.function = c->function, .outputs = wanted, .num_outputs = c->function->num_outputs};
+    return c->session->model->device->run(c->session, &run);
 }
 
 hearth_status hearth_run(hearth_session *session, const char *function, const hearth_tensor *inputs,

@@ -270,8 +270,9 @@ void hth_text_begin(hearth_session *session) {
 uint64_t hth_text_bytes(const hth_text *text) { return hth_align64(text->max_seqs); }
 
 /* Whether the caller wants an output that the model has. */
-static bool is_wanted(const hth_text *text, const hearth_batch *batch, int output) {
-    return text->outputs[output] != NULL && (batch->outputs == 0 || (batch->outputs >> output & 1) != 0);
+static bool is_wanted(const hearth_session *session, const hearth_batch *batch, int output) {
+    if (session->model->layers.to != NULL) return false; /* the layers that make it are another part's */
+    return session->text.outputs[output] != NULL && (batch->outputs == 0 || (batch->outputs >> output & 1) != 0);
 }
 
 static void set_output(const hearth_session *session, const hearth_batch *batch, hearth_output *answer) {
@@ -279,7 +280,7 @@ static void set_output(const hearth_session *session, const hearth_batch *batch,
     hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden};
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
         const hth_plan_output *output = session->text.outputs[i];
-        if (!is_wanted(&session->text, batch, i)) continue;
+        if (!is_wanted(session, batch, i)) continue;
         const uint32_t *dims = plan->dims + output->first_dim;
         const bool matrix = output->num_dims == 2;
         *views[i] = (hearth_view){
@@ -290,18 +291,40 @@ static void set_output(const hearth_session *session, const hearth_batch *batch,
             .row_stride = matrix ? (uint32_t)session->scalars[output->row_stride] : 1,
         };
     }
+    const hth_cut *cut = session->model->layers.to;
+    if (cut == NULL) return;
+    answer->layer_output = (hearth_view){.data = session->model->device->layer_output(session),
+                                         .dtype = HEARTH_F32,
+                                         .rows = (uint32_t)session->scalars[cut->rows],
+                                         .cols = cut->columns,
+                                         .row_stride = cut->columns};
+}
+
+static hearth_status check_layer_input(const hth_layers *layers, const hearth_batch *batch) {
+    if ((layers->from != NULL) == (batch->layer_input != NULL)) return HEARTH_OK;
+    return layers->from != NULL
+               ? hth_fail(HEARTH_INVALID, "layer_input is NULL, but the model begins with layer %u", layers->first)
+               : hth_fail(HEARTH_INVALID, "layer_input is given, but the model begins with tokens");
 }
 
 static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
     const hth_text *text = &session->text;
+    const hth_layers *layers = &session->model->layers;
     uint32_t wanted[HTH_NUM_TEXT_OUTPUTS], count = 0;
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
-        if (!is_wanted(text, batch, i)) continue;
+        if (!is_wanted(session, batch, i)) continue;
         wanted[count++] = (uint32_t)(text->outputs[i] - session->model->plan.outputs);
     }
-    hearth_status status = hth_batch_take(session, batch);
+    const hth_call call = {.function = text->function,
+                           .outputs = wanted,
+                           .num_outputs = count,
+                           .from = layers->from,
+                           .input = batch->layer_input,
+                           .to = layers->to};
+    hearth_status status = check_layer_input(layers, batch);
+    if (status == HEARTH_OK) status = hth_batch_take(session, batch);
     if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
-    if (status == HEARTH_OK) status = session->model->device->run(session, text->function, wanted, count);
+    if (status == HEARTH_OK) status = session->model->device->run(session, &call);
     if (status == HEARTH_OK) set_output(session, batch, output);
     return status;
 }

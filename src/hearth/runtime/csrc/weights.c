@@ -6,15 +6,15 @@
 #include "error.h"
 #include "platform.h"
 
-enum { BLOCK_BYTES = 8 << 20, DEFAULT_LOAD_THREADS = 4, MAX_LOAD_THREADS = 64 };
+enum { DEFAULT_LOAD_THREADS = 4, MAX_LOAD_THREADS = 64 };
 
 typedef struct {
     hth_file *file;
     char *source; /* the mapped file; NULL where it cannot be mapped */
     char *to;
-    uint64_t size;
-    _Atomic uint64_t next; /* offset of the first block that nobody has taken */
-    _Atomic uint64_t done;
+    const hth_weights_part *part;
+    _Atomic size_t next; /* the first block that nobody has taken */
+    _Atomic uint64_t done; /* bytes */
     _Atomic bool stop;
     const char *_Atomic reason; /* of the first block that could not be read */
 } loading;
@@ -34,16 +34,16 @@ static bool fetch(const loading *load, uint64_t offset, uint64_t size, const cha
 /* Takes the next block and reads it. False when there is none, or when loading stops. */
 static bool read_block(loading *load) {
     if (atomic_load(&load->stop)) return false;
-    const uint64_t offset = atomic_fetch_add(&load->next, BLOCK_BYTES);
-    if (offset >= load->size) return false;
-    const uint64_t rest = load->size - offset, size = rest < BLOCK_BYTES ? rest : BLOCK_BYTES;
+    const size_t taken = atomic_fetch_add(&load->next, 1);
+    if (taken >= load->part->count) return false;
+    const hth_weights_block *block = &load->part->blocks[taken];
     const char *reason = NULL;
-    if (!fetch(load, offset, size, &reason)) {
+    if (!fetch(load, block->offset, block->size, &reason)) {
         atomic_store(&load->reason, reason);
         atomic_store(&load->stop, true);
         return false;
     }
-    atomic_fetch_add(&load->done, size);
+    atomic_fetch_add(&load->done, block->size);
     return true;
 }
 
@@ -52,20 +52,21 @@ static void reader(void *pointer) {
     }
 }
 
-static hearth_status load(hth_file *file, const hth_memory *memory, const hearth_open_options *options) {
-    loading load = {.file = file, .to = memory->data, .size = memory->size};
-    if (load.size > 0) load.source = hth_file_map(file, load.size);
+static hearth_status load(hth_file *file, const hth_memory *memory, const hth_weights_part *part,
+                          const hearth_open_options *options) {
+    loading load = {.file = file, .to = memory->data, .part = part};
+    if (memory->size > 0) load.source = hth_file_map(file, memory->size);
     hth_thread *threads[MAX_LOAD_THREADS] = {NULL};
     uint32_t count = options->load_threads > 0 ? options->load_threads : DEFAULT_LOAD_THREADS;
     if (count > MAX_LOAD_THREADS) count = MAX_LOAD_THREADS;
-    if (count > load.size / BLOCK_BYTES + 1) count = (uint32_t)(load.size / BLOCK_BYTES) + 1;
+    if (count > part->count) count = (uint32_t)part->count;
     /* A thread that cannot be started only makes the loading slower: this one reads too. */
     for (uint32_t i = 1; i < count; ++i) threads[i] = hth_thread_start(reader, &load);
 
     bool cancelled = false;
     do {
         if (options->progress != NULL &&
-            options->progress(options->progress_user, atomic_load(&load.done), load.size) != 0) {
+            options->progress(options->progress_user, atomic_load(&load.done), part->bytes) != 0) {
             cancelled = true;
             atomic_store(&load.stop, true);
         }
@@ -73,35 +74,37 @@ static hearth_status load(hth_file *file, const hth_memory *memory, const hearth
     for (uint32_t i = 1; i < count; ++i) {
         if (threads[i] != NULL) hth_thread_join(threads[i]);
     }
-    if (load.source != NULL) hth_pages_free(load.source, (size_t)load.size);
+    if (load.source != NULL) hth_pages_free(load.source, memory->size);
     const char *reason = atomic_load(&load.reason);
     if (reason != NULL) return hth_fail(HEARTH_IO, "weights.bin: %s", reason);
     if (!cancelled && options->progress != NULL) {
-        cancelled = options->progress(options->progress_user, load.size, load.size) != 0;
+        cancelled = options->progress(options->progress_user, part->bytes, part->bytes) != 0;
     }
     return cancelled ? hth_fail(HEARTH_CANCELLED, "loading was cancelled") : HEARTH_OK;
 }
 
-static hearth_status map(hth_file *file, hth_weights *weights) {
+static hearth_status map(hth_file *file, hth_weights *weights, const hth_weights_part *part) {
     char *pages = weights->size <= SIZE_MAX ? hth_file_map(file, weights->size) : NULL;
     if (pages == NULL) return hth_fail(HEARTH_MEMORY, "weights.bin cannot be mapped");
     hth_pages_want_huge(pages, (size_t)weights->size);
-    hth_pages_read_ahead(pages, (size_t)weights->size);
+    for (size_t i = 0; i < part->count; ++i) {
+        hth_pages_read_ahead(pages + part->blocks[i].offset, (size_t)part->blocks[i].size);
+    }
     weights->data = pages;
     weights->mapped = true;
     return HEARTH_OK;
 }
 
-static hearth_status place(hth_file *file, hth_weights *weights, hth_budget *budget,
+static hearth_status place(hth_file *file, hth_weights *weights, const hth_weights_part *part, hth_budget *budget,
                            const hearth_open_options *options) {
-    if (options->use_mmap != 0 && weights->size > 0) return map(file, weights);
-    hearth_status status = hth_budget_take(budget, weights->size, "the weights");
+    if (options->use_mmap != 0 && weights->size > 0) return map(file, weights, part);
+    hearth_status status = hth_budget_take(budget, part->bytes, "the weights");
     if (status != HEARTH_OK) return status;
     if (!hth_memory_allocate(&weights->memory, weights->size)) {
-        return hth_fail(HEARTH_MEMORY, "%llu bytes for the weights cannot be had", (unsigned long long)weights->size);
+        return hth_fail(HEARTH_MEMORY, "%llu bytes for the weights cannot be had", (unsigned long long)part->bytes);
     }
     weights->data = weights->memory.data;
-    return load(file, &weights->memory, options);
+    return load(file, &weights->memory, part, options);
 }
 
 static hearth_status check_size(uint64_t given, uint64_t size) {
@@ -110,15 +113,15 @@ static hearth_status check_size(uint64_t given, uint64_t size) {
                     (unsigned long long)size);
 }
 
-hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, hth_budget *budget,
-                               const hearth_open_options *options) {
+hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, const hth_weights_part *part,
+                               hth_budget *budget, const hearth_open_options *options) {
     const char *reason = NULL;
     uint64_t file_size = 0;
     hth_file *file = hth_file_open(path, &file_size, &reason);
     if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
     weights->size = size;
     hearth_status status = check_size(file_size, size);
-    if (status == HEARTH_OK) status = place(file, weights, budget, options);
+    if (status == HEARTH_OK) status = place(file, weights, part, budget, options);
     hth_file_close(file);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include "budget.h"
 #include "memory.h"
+#include "plan.h"
 
 typedef struct {
     const char *data; /* NULL until they are open */
@@ -14,10 +15,27 @@ typedef struct {
     hth_memory memory; /* empty when they are mapped or the caller's */
 } hth_weights;
 
-/* Reads the file in several threads, or maps it; it must have `size` bytes. What is copied is taken from `budget`. After
- * a failure, too, the weights are to be closed. */
-hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, hth_budget *budget,
-                               const hearth_open_options *options);
+/* A stretch of the file that is read at once. */
+typedef struct {
+    uint64_t offset, size;
+} hth_weights_block;
+
+/* What is read of the file. */
+typedef struct {
+    hth_weights_block *blocks; /* [count], ascending */
+    size_t count;
+    uint64_t bytes; /* of all of them */
+} hth_weights_part;
+
+/* The blocks with the weights that are `used` [num_weights of the plan]; all of the file where all are. It is to be freed in
+ * any case. */
+hearth_status hth_weights_part_find(hth_weights_part *part, const hth_plan *plan, const uint8_t *used);
+void hth_weights_part_free(hth_weights_part *part);
+
+/* Reads a part of the file in several threads, or maps it; the file must have `size` bytes. What is copied is taken from
+ * `budget`; other parts of it take no memory. After a failure, too, the weights are to be closed. */
+hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, const hth_weights_part *part,
+                               hth_budget *budget, const hearth_open_options *options);
 
 /* Takes the weights where the caller has them, `given` bytes, of which there must be `size`. */
 hearth_status hth_weights_lend(hth_weights *weights, const void *data, uint64_t given, uint64_t size);
