@@ -1,4 +1,5 @@
-"""Whole models on a GPU: every family, number format and kind of batch gives what the CPU gives with 32-bit floats.
+"""Models on a GPU, whole or with their first layers alone: every family, number format and kind of batch gives what the
+CPU gives with 32-bit floats.
 
 On this machine's software adapter; it skips where there is none.
 """
@@ -16,7 +17,7 @@ from tests.gpu.software import software_gpu
 
 from golden import CASES, Case
 from hearth.bundle import GPU_PLAN
-from hearth.runtime import Model, TextSession
+from hearth.runtime import Model, SplitTextSession, TextSession
 
 TOLERANCE = 1e-4  # of the largest logit
 
@@ -31,6 +32,19 @@ def sessions(folder: Path, pages: int = 32) -> Iterator[tuple[Sequences, Sequenc
         TextSession(gpu, num_pages=pages) as there,
     ):
         yield Sequences(here), Sequences(there)
+
+
+@contextmanager
+def parts(folder: Path, first: str, second: str, pages: int = 32) -> Iterator[SplitTextSession]:
+    """The model with all layers but the last on one device, the last on another."""
+    with Model(folder) as whole:
+        count = whole.info.layers.count
+    with (
+        Model(folder, device=first, layers=(0, count - 1)) as a,
+        Model(folder, device=second, layers=(count - 1, count)) as b,
+        SplitTextSession(a, b, num_pages=pages, threads=2) as split,
+    ):
+        yield split
 
 
 def assert_same(cpu: list[np.ndarray], gpu: list[np.ndarray], tolerance: float = TOLERANCE) -> None:
@@ -59,9 +73,12 @@ def batches(vocab: int) -> list[list[Piece]]:
 def test_a_family_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, tmp_path: Path) -> None:
     folder = compile_exact(case.path, tmp_path / "bundle", context=case.context)
     assert (folder / GPU_PLAN).is_file()
-    with sessions(folder) as (cpu, gpu):
+    with sessions(folder) as (cpu, gpu), parts(folder, software_gpu(folder), "cpu") as split:
+        both = Sequences(split)
         for pieces in batches(cpu.session.info.vocab_size):
-            assert_same(cpu.run(pieces), gpu.run(pieces))
+            expected = cpu.run(pieces)
+            assert_same(expected, gpu.run(pieces))
+            assert_same(expected, both.run(pieces))
 
 
 FORMATS = ("f16", "q8", "q4", "q4a")

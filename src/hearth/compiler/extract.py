@@ -256,8 +256,8 @@ class _Extractor:
             self.layers[number] = (first, step)
 
     def cuts(self) -> list[Cut]:
-        """One before each layer, and one behind the last: of what lives across such a place all but one buffer, what the
-        layers have computed, was made before the first layer."""
+        """One before each layer, and one behind the last: of what lives across such a place all but one buffer, what
+        the layers have computed, was made before the first layer."""
         if not self.layers:
             return []
         begin = min(first for first, _ in self.layers.values())
@@ -266,8 +266,8 @@ class _Extractor:
             step = self.layers[number][1] + 1
             (buffer,) = (b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last)
             places.append((step, buffer))
-        # What the first layer begins with has the shape of what it ends with. Its first reader is of that layer, be it one
-        # that needs none of the layer's parameters.
+        # What the first layer begins with has the shape of what it ends with. Its first reader is of that layer, be it
+        # one that needs none of the layer's parameters.
         wanted = self.shapes[places[0][1]]
         buffer = next(
             b for b, life in self.lifetimes.items() if life.first < begin <= life.last and self.shapes.get(b) == wanted

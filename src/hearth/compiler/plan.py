@@ -90,8 +90,8 @@ class PlanFunction:
 
 @dataclass(frozen=True)
 class Cut:
-    """A place before step `step` of function `function` where a layer begins, or the last has ended: what goes on from the
-    layers before lies in one arena buffer, f32 [rows][columns] (`rows` a scalar)."""
+    """A place before step `step` of function `function` where a layer begins, or the last has ended: what goes on from
+    the layers before lies in one arena buffer, f32 [rows][columns] (`rows` a scalar)."""
 
     function: int
     step: int

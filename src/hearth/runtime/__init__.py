@@ -7,10 +7,11 @@ drift apart: `Model` loads that library. `Session` runs any function of a model,
 
 from hearth.runtime.devices import devices
 from hearth.runtime.gpu_memory import gpu_memory
-from hearth.runtime.info import DeviceInfo, FunctionInfo, GpuInfo, ModelInfo, StateInfo, TensorInfo
+from hearth.runtime.info import DeviceInfo, FunctionInfo, GpuInfo, LayersInfo, ModelInfo, StateInfo, TensorInfo
 from hearth.runtime.memory import available_bytes, require, require_within, total_bytes
 from hearth.runtime.model import Loading, Model
 from hearth.runtime.session import Counters, Session, StepProfile
+from hearth.runtime.split import SplitTextSession
 from hearth.runtime.text import ForwardResult, TextInfo, TextSession
 from hearth.runtime.threads import default_threads
 
@@ -20,10 +21,12 @@ __all__ = [
     "ForwardResult",
     "FunctionInfo",
     "GpuInfo",
+    "LayersInfo",
     "Loading",
     "Model",
     "ModelInfo",
     "Session",
+    "SplitTextSession",
     "StateInfo",
     "StepProfile",
     "TensorInfo",

@@ -156,11 +156,13 @@ class LayersInfo:
     Attributes:
         count: that the model has; 0 where its plan says of none.
         first, end: those that are open, without `end`.
+        columns: of what goes from one part of the layers to the next; 0 where all are open.
     """
 
     count: int
     first: int
     end: int
+    columns: int
 
     @property
     def are_all(self) -> bool:
@@ -169,8 +171,8 @@ class LayersInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a bundle's plan says about itself. Of a model that was opened for some of its layers, `states` and `weights_bytes` are
-    those of these.
+    """What a bundle's plan says about itself. Of a model that was opened for some of its layers, `states` and
+    `weights_bytes` are those of these.
 
     Attributes:
         functions: by name.

@@ -151,8 +151,8 @@ class Model:
         gpu_features: which of `f16`, `subgroups` and `dot4`, joined by `+`, kernels of a GPU may use where it has them;
             words separated by spaces: such a list for all kernels, `KERNEL=LIST` for one. None: none.
         gpu_unchecked: kernels of a GPU run without WebGPU's checks of each access, for files whose hashes are known.
-        layers: (first, end), to open a part of a language model: its layers from `first` on, those before `end`, with their
-            weights, keys and values alone. None: all. `SplitTextSession` makes one model of two parts.
+        layers: (first, end), to open a part of a language model: its layers from `first` on, those before `end`, with
+            their weights, keys and values alone. None: all. `SplitTextSession` makes one model of two parts.
 
     Raises:
         CorruptFile: plan or weights are damaged.

@@ -153,8 +153,8 @@ class ForwardResult:
 
     @cached_property
     def layer_output(self) -> NDArray[np.float32]:
-        """float32 (tokens, columns), what goes on behind the last layer of a model that was opened without those behind: the
-        `layer_input` of these."""
+        """float32 (tokens, columns), what goes on behind the last layer of a model that was opened without those behind:
+        the `layer_input` of these."""
         return _array(self._handle, self._output.layer_output, _F32)
 
 
@@ -212,8 +212,8 @@ class TextSession(Session):
             last_seen: (n,) the last position that each token sees, where that is not its own.
             rope_positions: (n, rope_streams) what each token turns by, where that is not its position.
             wanted: names of the outputs that will be read: others have no rows.
-            layer_input: float32 (n, columns), the `layer_output` of the layers before, for a model that was opened without
-                its first layer.
+            layer_input: float32 (n, columns), the `layer_output` of the layers before, for a model that was opened
+                without its first layer.
 
         Raises:
             UsageError: a number is out of range; nothing was computed.
@@ -259,8 +259,11 @@ class TextSession(Session):
             _check_rope_positions(turned_by, ids.size, self.info.rope_streams)
             batch.rope_positions = address(turned_by)
         if layer_input is not None:
-            if layer_input.dtype != _F32 or len(layer_input) != ids.size or not layer_input.flags.c_contiguous:
-                raise UsageError(f"layer_input must be float32, in one piece, with {ids.size} rows, one a token.")
+            shape = (ids.size, self.model.info.layers.columns)
+            if layer_input.dtype != _F32 or layer_input.shape != shape or not layer_input.flags.c_contiguous:
+                raise UsageError(
+                    f"layer_input must be float32 {shape}, in one piece.", why="It has a row for each token."
+                )
             batch.layer_input = address(layer_input)
         output = binding.Output()
         status = handle.library.hearth_forward(handle.pointer, ctypes.byref(batch), ctypes.byref(output))

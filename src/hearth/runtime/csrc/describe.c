@@ -128,6 +128,8 @@ static void append_plan(hth_json *json, const hth_plan *p, const hth_layers *lay
     hth_json_append_unsigned(json, "first", layers->first);
     hth_json_append(json, ", ");
     hth_json_append_unsigned(json, "end", layers->end);
+    hth_json_append(json, ", ");
+    hth_json_append_unsigned(json, "columns", layers->columns);
     hth_json_append(json, "}");
     const struct {
         const char *name;

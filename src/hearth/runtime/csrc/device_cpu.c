@@ -53,10 +53,8 @@ static hearth_status open_weights(hearth_model *model, const char *dir, const he
     if (dir == NULL) return hth_weights_lend(weights, model->lent_weights, model->lent_bytes, size);
     char *path = hth_path_join(dir, "weights.bin");
     if (path == NULL) return hth_fail(HEARTH_MEMORY, "no memory for a path");
-    hth_weights_part part = {.count = 0};
-    hearth_status status = hth_weights_part_find(&part, &model->plan, model->layers.weights);
-    if (status == HEARTH_OK) status = hth_weights_open(weights, path, size, &part, &model->budget, options);
-    hth_weights_part_free(&part);
+    const hearth_status status =
+        hth_weights_open(weights, path, &model->plan, model->layers.weights, &model->budget, options);
     free(path);
     return status;
 }

@@ -130,7 +130,8 @@ HEARTH_API hearth_status hearth_open_memory(const void *plan, uint64_t plan_byte
  *  "functions": [{"name", "door", "inputs": [TENSOR], "outputs": [TENSOR]}],
  *  "symbols": {name: [lowest, highest value]},
  *  "states": [{"name", "unit": the symbol that counts its units, "unit_bytes"}],
- *  "layers": {"count": of the language model (0 where it says of none), "first", "end": those that it was opened for},
+ *  "layers": {"count": of the language model (0 where it says of none), "first", "end": those that it was opened for,
+ *             "columns": of layer_input and layer_output; 0 where it was opened for all},
  *  "weights_bytes", "arena_bytes", "scratch_bytes_per_thread", "num_steps", "num_kernels", "num_weights",
  *  "isa": the instruction set in use, "isas": [those that the library has, best first]: on a GPU "wgsl",
  *  "device": {"kind": "cpu"}, or of a GPU {"kind": "gpu", "adapter": as in hearth_devices, "variants": {kernel: [features of

@@ -62,10 +62,10 @@ static void mark_uses(const hth_plan *plan, hth_layers *layers) {
     for (uint32_t i = 0; i < h->num_weights; ++i) layers->weights_bytes += layers->weights[i] * plan->weights[i].size;
 }
 
-/* What crosses a cut is a row for each token: so many the caller gives. */
-static bool has_token_rows(const hth_plan *plan, const hth_text *text, const hth_cut *cut) {
+/* What crosses a cut is a row for each token, as long as at all others: so many numbers the caller gives. */
+static bool crosses_by_tokens(const hth_plan *plan, const hth_text *text, const hth_cut *cut, uint32_t columns) {
     const hth_scalar *rows = &plan->scalars[cut->rows];
-    return rows->op == HTH_SYMBOL && rows->a == text->symbols[HTH_TOKENS];
+    return rows->op == HTH_SYMBOL && rows->a == text->symbols[HTH_TOKENS] && cut->columns == columns;
 }
 
 hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, uint32_t first, uint32_t end,
@@ -86,10 +86,11 @@ hearth_status hth_layers_find(const hth_plan *plan, const hth_text *text, uint32
     if (end < layers->count) layers->to = &cuts[end];
     if (hth_layers_are_all(layers)) return HEARTH_OK;
     for (uint32_t i = first; i <= end; ++i) {
-        if (!has_token_rows(plan, text, &cuts[i])) {
-            return hth_fail(HEARTH_CORRUPT, "the plan's cut at layer %u has another number of rows than tokens", i);
+        if (!crosses_by_tokens(plan, text, &cuts[i], cuts->columns)) {
+            return hth_fail(HEARTH_CORRUPT, "what crosses the plan's cut at layer %u is of another shape", i);
         }
     }
+    layers->columns = cuts->columns;
     mark_steps(text->function, cuts->step, layers);
     mark_uses(plan, layers);
     return HEARTH_OK;

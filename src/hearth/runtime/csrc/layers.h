@@ -9,6 +9,7 @@ typedef struct {
     uint32_t first, end, count; /* layers [first, end) of `count`; 0 of 0 where the plan says of none */
     const hth_cut *from;        /* where calls begin with what another part has computed; NULL: with tokens */
     const hth_cut *to;          /* where calls end; NULL: with the outputs */
+    uint32_t columns;           /* of what crosses either; 0: nothing does */
     uint64_t weights_bytes;     /* of the weights that its steps use; of all of weights.bin where it is the whole */
     uint8_t *steps, *buffers, *weights, *states; /* [of the plan]: 1 where it runs, or is used; all 1 in a whole */
 } hth_layers;

@@ -113,15 +113,18 @@ static hearth_status check_size(uint64_t given, uint64_t size) {
                     (unsigned long long)size);
 }
 
-hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, const hth_weights_part *part,
+hearth_status hth_weights_open(hth_weights *weights, const char *path, const hth_plan *plan, const uint8_t *used,
                                hth_budget *budget, const hearth_open_options *options) {
     const char *reason = NULL;
     uint64_t file_size = 0;
     hth_file *file = hth_file_open(path, &file_size, &reason);
     if (file == NULL) return hth_fail(HEARTH_IO, "%s: %s", path, reason);
-    weights->size = size;
-    hearth_status status = check_size(file_size, size);
-    if (status == HEARTH_OK) status = place(file, weights, part, budget, options);
+    hth_weights_part part = {.count = 0};
+    weights->size = plan->header->weights_bytes;
+    hearth_status status = check_size(file_size, weights->size);
+    if (status == HEARTH_OK) status = hth_weights_part_find(&part, plan, used);
+    if (status == HEARTH_OK) status = place(file, weights, &part, budget, options);
+    hth_weights_part_free(&part);
     hth_file_close(file);
     return status;
 }

@@ -32,9 +32,9 @@ typedef struct {
 hearth_status hth_weights_part_find(hth_weights_part *part, const hth_plan *plan, const uint8_t *used);
 void hth_weights_part_free(hth_weights_part *part);
 
-/* Reads a part of the file in several threads, or maps it; the file must have `size` bytes. What is copied is taken from
- * `budget`; other parts of it take no memory. After a failure, too, the weights are to be closed. */
-hearth_status hth_weights_open(hth_weights *weights, const char *path, uint64_t size, const hth_weights_part *part,
+/* Reads the weights that are `used` in several threads, or maps the file, which must have the size that the plan says. What is
+ * copied is taken from `budget`; the rest takes no memory. After a failure, too, the weights are to be closed. */
+hearth_status hth_weights_open(hth_weights *weights, const char *path, const hth_plan *plan, const uint8_t *used,
                                hth_budget *budget, const hearth_open_options *options);
 
 /* Takes the weights where the caller has them, `given` bytes, of which there must be `size`. */
