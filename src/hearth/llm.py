@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,16 +44,25 @@ from hearth.prepare import (
     Progress,
     ProgressCallback,
     check_device,
+    check_gpu_layers,
     choose_context,
     choose_pages,
     open_model,
     place,
     prepare,
-    start_loading,
+    start_placed,
 )
 from hearth.progress import answering, displayed
 from hearth.quant.policy import Precision
-from hearth.runtime import Model, TextInfo, TextSession, default_threads
+from hearth.runtime import (
+    Model,
+    SplitModel,
+    SplitTextSession,
+    TextInfo,
+    TextSession,
+    default_threads,
+    text_session,
+)
 from hearth.speculate import Guesser, Speculate, open_guesser, prepare_draft
 
 
@@ -125,7 +134,10 @@ class LLM(Asking):
         draft: a small model with the same tokenizer that guesses instead; named as `model` is.
         mmproj: the file that sees for a GGUF file. None: the one beside it, if there is one; "none": none.
         device: where it runs: "cpu", "gpu" (the best there is), "gpu:N" as `hearth doctor` lists them; "auto": a GPU
-            where there is one that the model fits, else the CPU. `LLM.info.device` says which it is and why.
+            where there is one that the model fits, at least a quarter of its layers, else the CPU. `LLM.info.device`
+            says which it is and why.
+        gpu_layers: so many of the model's first layers on the GPU, the rest on the CPU; "auto": as many as fit the
+            GPU's memory. None: all, but for what `device` "auto" says.
         mmap: map the weights instead of copying them: processes share them, and the system may drop and read them
             again; decodes slower where the system has no huge pages for files.
         progress: told of download, compilation and loading; True: shows them on standard error, in notebooks too.
@@ -162,6 +174,7 @@ class LLM(Asking):
         draft: str | os.PathLike[str] | None = None,
         mmproj: str | os.PathLike[str] | None = None,
         device: str = "auto",
+        gpu_layers: int | Literal["auto"] | None = None,
         mmap: bool = False,
         progress: ProgressCallback | bool | None = None,
         offline: bool = False,
@@ -180,6 +193,7 @@ class LLM(Asking):
             speculate=speculate,
         )
         check_device(device)
+        check_gpu_layers(gpu_layers, device)
         if speculate == "off" and draft is not None:
             raise UsageError("A draft model is given, but speculate is 'off'.", hint="Leave one of them out.")
         self.stats = Totals()
@@ -199,8 +213,8 @@ class LLM(Asking):
                 mmap=mmap,
                 trust_bundle=trust_bundle,
             )
-            self._placement = place(self._opened.bundle, device)
-            loading = start_loading(self._opened, mmap=mmap, placement=self._placement, progress=report)
+            self._placement = place(self._opened.bundle, device, gpu_layers)
+            loading = start_placed(self._opened, self._placement, mmap=mmap, progress=report)
             try:
                 # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
                 spec = load_tokenizer(self._opened.bundle.path)
@@ -393,12 +407,12 @@ class LLM(Asking):
         return self._engine
 
     @property
-    def model(self) -> Model:
+    def model(self) -> Model | SplitModel:
         """The open bundle: for benchmarks."""
         return self._model
 
     @property
-    def session(self) -> TextSession:
+    def session(self) -> TextSession | SplitTextSession:
         return self._session
 
     def try_grammars(self, trial: Trial) -> None:
@@ -453,12 +467,13 @@ class LLM(Asking):
         info = TextInfo.of(self._model.info)
         workers = default_threads() if threads is None else threads
         least = max_seqs or 1
-        free = self._placement.free_bytes(self._model.info.weights_bytes)
+        placed = self._model.first if isinstance(self._model, SplitModel) else self._model
+        free = self._placement.free_bytes(placed.info.weights_bytes)
         size = choose_context(
             info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes, free_bytes=free
         )
         num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free)
-        self._session = TextSession(self._model, num_pages=num_pages, threads=workers)
+        self._session = text_session(self._model, num_pages=num_pages, threads=workers)
         eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
         self._guesser = open_guesser(
             speculate,

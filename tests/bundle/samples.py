@@ -36,7 +36,14 @@ def manifest(**changes: object) -> Manifest:
         "precision": "int8",
         "facts": ModelFacts(parameters=1000, weights_bytes=4096, arena_bytes=64),
         "text": TextFacts(
-            head="q8", kv="f16", layers=2, vocab_size=512, context_max=8192, kv_bytes_per_token=256, sees=False
+            head="q8",
+            kv="f16",
+            layers=2,
+            layer_bytes=1024,
+            vocab_size=512,
+            context_max=8192,
+            kv_bytes_per_token=256,
+            sees=False,
         ),
         "files": {},
     }

@@ -157,7 +157,7 @@ def test_costs_add_up_to_the_model(name: str) -> None:
 
 
 def assert_cut_at_layers(plan: Plan, layers: int, hidden_size: int) -> None:
-    """What steps behind a cut read was computed behind it, before the first layer, or is what the layers have computed."""
+    """What steps behind a cut read was computed behind it or before the first layer, or is what the layers computed."""
     assert len(plan.cuts) == layers + 1
     (function,) = plan.functions
     begin = plan.cuts[0].step

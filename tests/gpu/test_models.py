@@ -17,7 +17,7 @@ from tests.gpu.software import software_gpu
 
 from golden import CASES, Case
 from hearth.bundle import GPU_PLAN
-from hearth.runtime import Model, SplitTextSession, TextSession
+from hearth.runtime import Model, SplitModel, SplitTextSession, TextSession
 
 TOLERANCE = 1e-4  # of the largest logit
 
@@ -42,7 +42,7 @@ def parts(folder: Path, first: str, second: str, pages: int = 32) -> Iterator[Sp
     with (
         Model(folder, device=first, layers=(0, count - 1)) as a,
         Model(folder, device=second, layers=(count - 1, count)) as b,
-        SplitTextSession(a, b, num_pages=pages, threads=2) as split,
+        SplitTextSession(SplitModel(a, b), num_pages=pages, threads=2) as split,
     ):
         yield split
 

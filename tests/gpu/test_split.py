@@ -14,7 +14,7 @@ from tests.gpu.test_models import assert_same, batches, parts, software_gpu
 
 from golden import CASES
 from hearth.errors import NotEnoughMemory, UsageError
-from hearth.runtime import Counters, Model, SplitTextSession, TextSession
+from hearth.runtime import Counters, Model, SplitModel, SplitTextSession, TextSession
 
 PAGES = 32  # of `parts`
 
@@ -127,4 +127,4 @@ def test_what_a_part_is_not_given_is_refused(folder: Path) -> None:
         with pytest.raises(UsageError, match="layer_input must be float32"):
             b.forward([1, 2], [0, 1], [0, 0], table, [0], layer_input=given)
         with pytest.raises(UsageError, match="no two parts"):
-            SplitTextSession(first, first, num_pages=1)
+            SplitModel(first, first)

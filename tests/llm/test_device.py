@@ -114,3 +114,66 @@ def test_the_gpu_gives_the_answers_of_the_cpu(model: Path):
                 for ids in prompts:
                     here, there = ([e.token for e in llm.engine.generate(ids, params=params)] for llm in (cpu, on_gpu))
                     assert there == here
+
+
+def test_layers_that_are_asked_for_are_on_the_gpu(bundle, there_are):
+    layers = bundle.manifest.language.layers
+    there_are(INTEGRATED)
+    divided = place(bundle, "gpu", 1)
+    assert (divided.device, divided.gpu_layers, divided.layers) == ("gpu:1", 1, layers)
+    assert divided.why == f"as asked for; 1 of {layers} layers are on it, the rest on the CPU"
+    assert place(bundle, "auto", 1).gpu_layers == 1
+    assert place(bundle, "gpu", layers).gpu_layers is None
+    assert place(bundle, "gpu", "auto").gpu_layers is None, "nobody knows how much memory there is: all"
+    with pytest.raises(UsageError, match=f"{layers + 1} layers are asked for on the GPU, .* has {layers}"):
+        place(bundle, "gpu", layers + 1)
+
+
+def room_for(bundle, layers: int) -> int:
+    """Memory of a GPU that so many layers fit, of which an eighth is left to others."""
+    facts, text = bundle.manifest.facts, bundle.manifest.language
+    beside = facts.weights_bytes - text.layers * text.layer_bytes + facts.arena_bytes
+    each = text.layer_bytes + min(text.context_max, 8192) * text.kv_bytes_per_token // text.layers
+    return (beside + layers * each + each // 2) * 8 // 7
+
+
+def test_as_many_layers_as_fit_the_memory_are_on_the_gpu(bundle, there_are):
+    layers = bundle.manifest.language.layers
+    fewer = replace(bundle.manifest.language, kv_bytes_per_token=0)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, text=fewer))
+    there_are(DISCRETE, memory=room_for(bundle, 1))
+    assert place(bundle, "gpu", "auto").gpu_layers == 1
+    taken = place(bundle, "auto")
+    assert (taken.device, taken.gpu_layers) == ("gpu:2", 1)
+    assert re.fullmatch(
+        rf"the model takes .*, card has .*; 1 of {layers} layers are on it, the rest on the CPU", taken.why
+    )
+    there_are(DISCRETE, memory=room_for(bundle, 0))
+    assert place(bundle, "auto").device == "cpu"
+    with pytest.raises(DeviceError, match="Not one layer"):
+        place(bundle, "gpu", "auto")
+
+
+def test_what_is_no_number_of_layers_is_refused_before_anything_is_read():
+    for wrong in (0, -1, True, "many"):
+        with pytest.raises(UsageError, match="must be 'auto' or a number from 1 on"):
+            LLM("nobody/nothing", gpu_layers=wrong)
+    with pytest.raises(UsageError, match="but device is 'cpu'"):
+        LLM("nobody/nothing", gpu_layers=1, device="cpu")
+
+
+def test_a_gpu_and_the_cpu_together_give_the_answers_of_the_cpu(model: Path):
+    ids = list(range(1, 40))
+    with LLM(model, device="cpu", precision="high", max_seqs=3) as cpu:
+        try:
+            opened = LLM(model, device="gpu", gpu_layers=1, precision="high", max_seqs=3)
+        except DeviceError as error:
+            pytest.skip(f"{error.what} {error.hint}")
+        with opened as both:
+            assert both.info.device.gpu_layers == 1
+            assert both.info.weights_bytes >= cpu.info.weights_bytes
+            expected = cpu.logits(ids)
+            assert np.abs(both.logits(ids) - expected).max() <= 1e-4 * np.abs(expected).max()
+            params = SamplingParams(temperature=1.0, seed=3, max_tokens=12)
+            here, there = ([e.token for e in llm.engine.generate(ids, params=params)] for llm in (cpu, both))
+            assert there == here

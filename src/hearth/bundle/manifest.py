@@ -85,6 +85,7 @@ class TextFacts:
         head: number format of embedding and head.
         kv: number format of keys and values: `f16`, `q8` or `f32`.
         layers: of the decoder.
+        layer_bytes: weights of the largest of these.
         vocab_size: columns of the logits.
         context_max: tokens that it can hold at most, as compiled.
         kv_bytes_per_token: of the KV cache, all layers.
@@ -94,6 +95,7 @@ class TextFacts:
     head: str
     kv: str
     layers: int
+    layer_bytes: int
     vocab_size: int
     context_max: int
     kv_bytes_per_token: int

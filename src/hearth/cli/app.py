@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import DEVICE, examples, format_options, source_options
+from hearth.cli.options import device_options, examples, format_options, source_options
 from hearth.cli.serving import Size, check_installed, run_server
 from hearth.cli.terminal import note
 from hearth.errors import UsageError
@@ -43,7 +43,7 @@ _DRAIN_S = 0.0  # whoever presses Ctrl-C does not wait for an answer; what has c
 @click.option("--new-token", is_flag=True, help="Make links and open pages from before stop working.")
 @click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192].")
 @click.option("--threads", type=int, help="Threads that compute [physical cores this process may use].")
-@DEVICE
+@device_options
 @click.option("--memory", type=Size(), help="What all open models may take together [most of what is free].")
 @click.option(
     "--log-level",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.cluster import ray_options
-from hearth.cli.options import DEVICE, examples, format_options, source_options
+from hearth.cli.options import device_options, examples, format_options, source_options
 from hearth.cli.serving import Size, check_installed
 from hearth.units import counted
 
@@ -43,7 +43,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--max-seqs", type=int, default=16, show_default=True, help="Answers computed at once.")
 @click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192].")
 @click.option("--threads", type=int, help="Threads that compute [physical cores this process may use].")
-@DEVICE
+@device_options
 @click.option("--memory", type=Size(), help="What the model may take [what is free].")
 @click.option("--restart", is_flag=True, help="Drop what OUT.jsonl holds, and begin anew.")
 @format_options
@@ -74,6 +74,7 @@ def command(source: Path, target: Path, model: str | None, restart: bool, **opti
         max_seqs=options["max_seqs"],
         threads=options["threads"],
         device=options["device"],
+        gpu_layers=options["gpu_layers"],
         offline=options["offline"],
         trust_bundle=options["trust_bundle"],
         **formats,

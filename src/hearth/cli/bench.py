@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearth.cli.options import DEVICE, examples, format_options, open_llm, source_options
+from hearth.cli.options import device_options, examples, format_options, open_llm, source_options
 from hearth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Numbers(click.ParamType[list[int]]):
 @click.option("--context", type=Numbers(), help="Decode with so many tokens in the cache already [as --prompt].")
 @click.option("--batch", type=Numbers(), default="1", show_default=True, help="Sequences that decode at once.")
 @click.option("--threads", type=Numbers(), help="Threads that compute [physical cores this process may use].")
-@DEVICE
+@device_options
 @click.option("--repeat", type=int, default=5, show_default=True, help="Rounds, after one that warms up.")
 @click.option(
     "--profile", "by_kernel", is_flag=True, help="Where the time goes, kernel by kernel, and what binds each."

@@ -58,12 +58,36 @@ _FORMAT = (
         help="Number format of keys and values; q8 has half the bytes [f16, f32 with high precision].",
     ),
 )
-DEVICE = click.option(
-    "--device",
-    default="auto",
-    metavar="NAME",
-    help="Where models run: cpu, gpu, or gpu:N as hearth doctor lists them [auto: a GPU that the model fits, else the"
-    " CPU].",
+
+
+class GpuLayers(click.ParamType[int | str]):
+    """A number of layers, or `auto`."""
+
+    name = "layers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        text = str(value)
+        if text == "auto":
+            return text
+        if not text.isdecimal():
+            self.fail(f"'{text}' is no number of layers; write it as 20, or auto.", param, ctx)
+        return int(text)
+
+
+DEVICE = (
+    click.option(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="Where models run: cpu, gpu, or gpu:N as hearth doctor lists them [auto: a GPU that the model fits, at"
+        " least a quarter of its layers, else the CPU].",
+    ),
+    click.option(
+        "--gpu-layers",
+        type=GpuLayers(),
+        metavar="N",
+        help="So many of a model's first layers on the GPU, the rest on the CPU; auto: as many as fit [all of them].",
+    ),
 )
 _SOURCE = (
     click.option("--offline", is_flag=True, help="Never use the network."),
@@ -75,7 +99,7 @@ _OPEN = (
     *_FORMAT,
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
-    DEVICE,
+    *DEVICE,
     click.option("--mmproj", metavar="FILE", help="What sees for a GGUF file [the one beside it; none: none]."),
     click.option("--mmap", is_flag=True, help="Map the weights instead of copying them: shared between processes."),
     *_SOURCE,
@@ -154,6 +178,7 @@ _OPEN_KEYS = [
     "context",
     "threads",
     "device",
+    "gpu_layers",
     "mmap",
     "mmproj",
     "offline",
@@ -177,6 +202,7 @@ def _adds(options: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 format_options = _adds((_QUANT, *_FORMAT))
 compile_options = _adds((_ANY_QUANT, *_FORMAT, calibrate_option))
 source_options = _adds(_SOURCE)
+device_options = _adds(DEVICE)
 open_options = _adds((_QUANT, *_OPEN))
 eval_options = _adds((_QUANTS, calibrate_option, *_OPEN))
 speculation_options = _adds(_SPECULATION)

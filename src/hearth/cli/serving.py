@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from hearth.server.settings import ServerSettings
 
 API_KEY = "HEARTH_API_KEY"
-_PREPARING = ("context", "threads", "device", "quant", "head", "precision", "kv", "offline", "trust_bundle")
+_PREPARING = (
+    "context",
+    "threads",
+    "device",
+    "gpu_layers",
+    "quant",
+    "head",
+    "precision",
+    "kv",
+    "offline",
+    "trust_bundle",
+)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -97,7 +108,7 @@ _LIMITS = (
 _MODELS = (
     click.option("--context", type=int, help="Tokens of prompt and answer together [the model's, up to 8192]."),
     click.option("--threads", type=int, help="Threads that compute [physical cores this process may use]."),
-    DEVICE,
+    *DEVICE,
     click.option("--memory", type=Size(), help="What all open models may take together [what is free]."),
     click.option("--max-seqs", type=int, default=16, show_default=True, help="Answers computed at once, each model."),
     click.option("--max-waiting", type=int, default=64, show_default=True, help="Requests that may wait, each model."),

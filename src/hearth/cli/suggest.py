@@ -59,6 +59,10 @@ FOREIGN_OPTIONS = {
     "--num-threads": "--threads",
     "--model-draft": "--draft",
     "--yes-to-all": "--yes",
+    "--ngl": "--gpu-layers",
+    "--n-gpu-layers": "--gpu-layers",
+    "--gpu": "--device",
+    "--cuda": "--device",
 }
 _NO_MODEL_OPTION = ("--model", "-m", "--hf-repo", "--hf")
 _NO_GPU = ("--ngl", "--n-gpu-layers", "--gpu", "--gpu-layers", "--device", "--cuda")
@@ -89,7 +93,7 @@ def for_option(option: str, known: Iterable[str], command: str) -> str:
     name = option.partition("=")[0]
     if name in _NO_MODEL_OPTION:
         return f"The model stands behind the verb, without an option: {command} MODEL"
-    if name in _NO_GPU:
+    if name in _NO_GPU and FOREIGN_OPTIONS.get(name, name) not in known:
         return "Leave it out: Hearth computes on the processor."
     if name in ("-v", "-V") and "--version" in known:
         return did_you_mean(["--version"])

@@ -134,6 +134,15 @@ class Plan:
         """Bytes of one unit of every state that `symbol` counts."""
         return sum(size for _, counted_by, size in self.states if counted_by == symbol)
 
+    def layer_bytes(self, prefix: str) -> int:
+        """Bytes of the weights of the largest layer, whose names begin with `prefix` and its number."""
+        sizes: dict[str, int] = {}
+        for name, _, size in self.weights:
+            if name.startswith(prefix):
+                number = name[len(prefix) :].partition(".")[0]
+                sizes[number] = sizes.get(number, 0) + size
+        return max(sizes.values(), default=0)
+
     # -- expressions
     def constant(self, value: int) -> int:
         return self._scalar(Scalar(CONSTANT, 0, 0, value, value, value))

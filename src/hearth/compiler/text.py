@@ -129,6 +129,7 @@ def text_job(
             head=formats["embed" if config.tied_embeddings else "head"].name,
             kv=kv,
             layers=config.num_layers,
+            layer_bytes=plan.layer_bytes("layers."),
             vocab_size=config.vocab_size,
             context_max=config.max_position,
             kv_bytes_per_token=plan.state_bytes("pages") // PAGE_TOKENS,

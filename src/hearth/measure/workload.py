@@ -21,7 +21,7 @@ from hearth.engine import Engine, Request, SamplingParams, pages_for
 from hearth.engine.forward import OUTPUTS
 from hearth.errors import UsageError
 from hearth.llm import LLM
-from hearth.runtime import ForwardResult, TextInfo, TextSession, require
+from hearth.runtime import ForwardResult, SplitTextSession, TextInfo, TextSession, require, text_session
 
 _SEED = 20240229
 _GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
@@ -50,7 +50,7 @@ class Workload:
         what = f"A context of {tokens} tokens" + (f" for {count} sequences" if count > 1 else "")
         require(info.session_bytes(num_pages, threads), what, hint="Measure a shorter context or fewer sequences.")
         self.info = info
-        self.session = TextSession(llm.model, num_pages=num_pages, threads=threads)
+        self.session = text_session(llm.model, num_pages=num_pages, threads=threads)
         self.session.clear_states()
         self.kv_bytes = num_pages * info.kv_bytes_per_page
         self._random = np.random.default_rng(_SEED)
@@ -115,7 +115,7 @@ class _Watched:
         left: when the engine last had its turn.
     """
 
-    def __init__(self, session: TextSession, info: TextInfo, on_forward: OnForward | None) -> None:
+    def __init__(self, session: TextSession | SplitTextSession, info: TextInfo, on_forward: OnForward | None) -> None:
         self.info = info
         self.num_pages = session.num_pages
         self.assumes = False

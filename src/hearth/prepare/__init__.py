@@ -7,8 +7,8 @@
 from hearth.prepare.bundles import prepare
 from hearth.prepare.context import choose_context, choose_pages
 from hearth.prepare.finding import fetch, inspector, preparer_of
-from hearth.prepare.loading import open_model, start_loading
-from hearth.prepare.placement import ON_CPU, Placement, check_device, place
+from hearth.prepare.loading import open_model, start_loading, start_placed
+from hearth.prepare.placement import ON_CPU, Placement, check_device, check_gpu_layers, place
 from hearth.prepare.preparer import Preparer, Wanted
 from hearth.prepare.progress import Progress, ProgressCallback, compile_progress, hub_progress
 from hearth.prepare.table import ANY_KIND, PREPARERS
@@ -26,6 +26,7 @@ __all__ = [
     "ProgressCallback",
     "Wanted",
     "check_device",
+    "check_gpu_layers",
     "choose_context",
     "choose_pages",
     "compile_progress",
@@ -37,4 +38,5 @@ __all__ = [
     "prepare",
     "preparer_of",
     "start_loading",
+    "start_placed",
 ]

@@ -11,7 +11,7 @@ from hearth.runtime.info import DeviceInfo, FunctionInfo, GpuInfo, LayersInfo, M
 from hearth.runtime.memory import available_bytes, require, require_within, total_bytes
 from hearth.runtime.model import Loading, Model
 from hearth.runtime.session import Counters, Session, StepProfile
-from hearth.runtime.split import SplitTextSession
+from hearth.runtime.split import SplitLoading, SplitModel, SplitTextSession, text_session
 from hearth.runtime.text import ForwardResult, TextInfo, TextSession
 from hearth.runtime.threads import default_threads
 
@@ -26,6 +26,8 @@ __all__ = [
     "Model",
     "ModelInfo",
     "Session",
+    "SplitLoading",
+    "SplitModel",
     "SplitTextSession",
     "StateInfo",
     "StepProfile",
@@ -38,5 +40,6 @@ __all__ = [
     "gpu_memory",
     "require",
     "require_within",
+    "text_session",
     "total_bytes",
 ]

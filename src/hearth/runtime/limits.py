@@ -8,11 +8,12 @@ from typing import Literal
 
 from hearth.runtime import binding
 from hearth.runtime.model import Model
+from hearth.runtime.split import SplitModel
 from hearth.runtime.threads import default_threads
 
 
 def read_bandwidth(
-    model: Model, *, threads: int | None = None, size_bytes: int = 512 << 20, rounds: int = 5
+    model: Model | SplitModel, *, threads: int | None = None, size_bytes: int = 512 << 20, rounds: int = 5
 ) -> list[float]:
     """Reads a buffer in huge pages `rounds` times; bytes a second of each round.
 
@@ -31,7 +32,7 @@ def read_bandwidth(
 
 
 def compute_peak(
-    model: Model, arithmetic: Literal["int8", "float32"], *, threads: int | None = None, rounds: int = 10
+    model: Model | SplitModel, arithmetic: Literal["int8", "float32"], *, threads: int | None = None, rounds: int = 10
 ) -> list[float]:
     """Multiplies and adds in registers `rounds` times, with the instruction set of the model's kernels; operations a
     second of each round, a multiply and an add being two.

@@ -2,49 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hearth.errors import UsageError
-from hearth.runtime.model import Model
+from hearth.runtime.info import LayersInfo, ModelInfo
+from hearth.runtime.model import Loading, Model, ModelHandle
 from hearth.runtime.text import OUTPUTS, ForwardResult, TextInfo, TextSession
 
 
-class SplitTextSession:
-    """Runs forwards through two models of one bundle, one after the other, as `TextSession` does through one.
+class SplitModel:
+    """Two models of one bundle that are opened for the layers of one, in their order.
 
-    Args:
-        first: opened for the first layers.
-        second: for all those behind them.
-        num_pages: pages of the KV cache; each part has the keys and values of its own layers.
-        threads: of the processor that compute, where a part runs on it.
+    Attributes:
+        info: of the whole: weights, states and workspaces of both, on the device of the first.
 
     Raises:
-        NotEnoughMemory: the memory of a part cannot be had.
-        UsageError: the two are no two parts of a language model; a number is out of range.
-        DeviceError: a GPU has too little memory, was lost or refuses the plan.
+        UsageError: they are no two parts of a language model.
     """
 
-    def __init__(self, first: Model, second: Model, *, num_pages: int, threads: int | None = None) -> None:
+    def __init__(self, first: Model, second: Model) -> None:
         a, b = first.info.layers, second.info.layers
         if (a.first, a.end, b.end, a.columns) != (0, b.first, b.count, b.columns) or a.count != b.count:
             raise UsageError(
                 "These are no two parts of a model that make all of it.",
                 why=f"They have layers {a.first} to {a.end} of {a.count}, and {b.first} to {b.end} of {b.count}.",
             )
-        self.first = TextSession(first, num_pages=num_pages, threads=threads)
+        self.first, self.second = first, second
+        self.info: ModelInfo = replace(
+            second.info,
+            functions={**second.info.functions, **first.info.functions},
+            states=first.info.states + second.info.states,
+            layers=LayersInfo(a.count, 0, a.count, 0),
+            weights_bytes=first.info.weights_bytes + second.info.weights_bytes,
+            arena_bytes=first.info.arena_bytes + second.info.arena_bytes,
+            device=first.info.device,
+        )
+
+    @property
+    def weights_huge_bytes(self) -> int:
+        """As `Model.weights_huge_bytes`, of both."""
+        return self.first.weights_huge_bytes + self.second.weights_huge_bytes
+
+    def handle(self) -> ModelHandle:
+        """The second part as the C API knows it, for what concerns the processor and not the model."""
+        return self.second.handle()
+
+    def close(self) -> None:
+        """Closes both parts and their sessions."""
+        self.first.close()
+        self.second.close()
+
+
+class SplitLoading:
+    """Two parts of a bundle that are being opened, as `Loading` opens one."""
+
+    def __init__(self, first: Loading, second: Loading) -> None:
+        self._first, self._second = first, second
+
+    def model(self, progress: Callable[[int, int], None] | None = None) -> SplitModel:
+        """Waits for both. Raises as `Model`."""
         try:
-            self.second = TextSession(second, num_pages=num_pages, threads=threads)
+            first = self._first.model(progress)
+        except BaseException:
+            self._second.cancel()
+            raise
+        try:
+            return SplitModel(first, self._second.model(progress))
+        except BaseException:
+            first.close()
+            raise
+
+    def cancel(self) -> None:
+        """Ends the loading without waiting for it."""
+        self._first.cancel()
+        self._second.cancel()
+
+
+class SplitTextSession:
+    """Runs forwards through two models of one bundle, one after the other, as `TextSession` does through one.
+
+    Args:
+        model: the two.
+        num_pages: pages of the KV cache; each part has the keys and values of its own layers.
+        threads: of the processor that compute, where a part runs on it.
+
+    Raises:
+        NotEnoughMemory: the memory of a part cannot be had.
+        UsageError: a number is out of range, or the model is no language model.
+        DeviceError: a GPU has too little memory, was lost or refuses the plan.
+    """
+
+    def __init__(self, model: SplitModel, *, num_pages: int, threads: int | None = None) -> None:
+        self.model = model
+        self.first = TextSession(model.first, num_pages=num_pages, threads=threads)
+        try:
+            self.second = TextSession(model.second, num_pages=num_pages, threads=threads)
         except BaseException:
             self.first.close()
             raise
         self.num_pages = num_pages
-        self.info: TextInfo = joined(first, second)
+        self.info: TextInfo = TextInfo.of(model.info)
 
     @property
     def threads(self) -> int:
@@ -103,6 +166,21 @@ class SplitTextSession:
         self.first.clear_states()
         self.second.clear_states()
 
+    def profile(self, enable: bool) -> NoReturn:
+        """Refused: the steps of two plans are no one list.
+
+        Raises:
+            UsageError.
+        """
+        raise UsageError(
+            "The steps of a model whose layers are on two devices cannot be timed.",
+            hint="Profile it on one: --device cpu, or --device gpu without --gpu-layers.",
+        )
+
+    def read_profile(self) -> NoReturn:
+        """As `profile`."""
+        self.profile(False)
+
     def close(self) -> None:
         """Closes both parts."""
         self.first.close()
@@ -117,13 +195,10 @@ class SplitTextSession:
         self.close()
 
 
-def joined(first: Model, second: Model) -> TextInfo:
-    """What a language model in two parts is: what both take is no more than the least of what either does."""
-    a, b = TextInfo.of(first.info), TextInfo.of(second.info)
-    return replace(
-        b,
-        max_tokens=min(a.max_tokens, b.max_tokens),
-        max_seqs=min(a.max_seqs, b.max_seqs),
-        kv_bytes_per_page=a.kv_bytes_per_page + b.kv_bytes_per_page,
-        embedder=a.embedder or b.embedder,
-    )
+def text_session(
+    model: Model | SplitModel, *, num_pages: int, threads: int | None = None
+) -> TextSession | SplitTextSession:
+    """A session of a language model, be it whole or in two parts. Raises as these."""
+    if isinstance(model, SplitModel):
+        return SplitTextSession(model, num_pages=num_pages, threads=threads)
+    return TextSession(model, num_pages=num_pages, threads=threads)

@@ -153,8 +153,8 @@ class ForwardResult:
 
     @cached_property
     def layer_output(self) -> NDArray[np.float32]:
-        """float32 (tokens, columns), what goes on behind the last layer of a model that was opened without those behind:
-        the `layer_input` of these."""
+        """float32 (tokens, columns), what goes on behind the last layer of a model that was opened without those
+        behind: the `layer_input` of these."""
         return _array(self._handle, self._output.layer_output, _F32)
 
 

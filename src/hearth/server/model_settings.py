@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hearth.chat.request import ContextOverflow
 from hearth.errors import UsageError
 from hearth.model.text.kv_cache import KvFormat
-from hearth.prepare import Wanted, check_device
+from hearth.prepare import Wanted, check_device, check_gpu_layers
 from hearth.quant.policy import Precision
 
 
@@ -21,14 +21,15 @@ class ModelSettings:
         max_seqs: requests that one model computes at the same time.
         max_waiting: requests that may wait for one model.
         aliases: (alias, model) each: further names in requests; see `ModelNames`.
-        context, threads, device, quant, head, kv, precision, template, context_overflow, offline, trust_bundle,
-            repetition_stop: as `LLM`.
+        context, threads, device, gpu_layers, quant, head, kv, precision, template, context_overflow, offline,
+            trust_bundle, repetition_stop: as `LLM`.
     """
 
     memory_bytes: int | None = None
     context: int | None = None
     threads: int | None = None
     device: str = "auto"
+    gpu_layers: int | Literal["auto"] | None = None
     max_seqs: int = 16
     max_waiting: int = 64
     quant: str | None = None
@@ -44,6 +45,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        check_gpu_layers(self.gpu_layers, self.device)
         for name, least in (("max_seqs", 1), ("max_waiting", 0), ("memory_bytes", 1), ("context", 2), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -318,6 +318,7 @@ class Models:
             slot.source,
             threads=settings.threads,
             device=settings.device,
+            gpu_layers=settings.gpu_layers,
             max_seqs=settings.max_seqs,
             repetition_stop=settings.repetition_stop,
             kv_bytes=kv_bytes,
