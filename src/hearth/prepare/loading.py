@@ -48,9 +48,9 @@ def start_placed(
         return start_loading(opened, mmap=mmap)
     if placement.gpu_layers is None:  # the GPU's memory is asked for when it is taken
         return Loading(path, device=placement.device, gpu_features=_variants(opened, placement, progress))
-    # A race is run by whole models, which do not fit: the plainest kernels are taken.
     _require_rest(opened, placement, mmap)
-    first = Loading(path, device=placement.device, layers=(0, placement.gpu_layers))
+    features = _variants(opened, placement, progress)
+    first = Loading(path, device=placement.device, gpu_features=features, layers=(0, placement.gpu_layers))
     return SplitLoading(first, Loading(path, use_mmap=mmap, layers=(placement.gpu_layers, placement.layers)))
 
 

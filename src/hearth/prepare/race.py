@@ -3,7 +3,8 @@
 What a feature gains differs from GPU to GPU, up to its sign, and a driver may get one wrong. So each variant that the
 adapter can run is tried on the model at hand: it has to give what the processor gives, near enough, and the fastest of
 those that do is taken and remembered, for that adapter and driver and the very text of the shaders. A GPU whose
-plainest kernels do not give what the processor gives is not used at all.
+plainest kernels do not give what the processor gives is not used at all. The last layer and the head run, which have
+all kernels that there are, on hidden states of chance: so a race is short, and also of a model that does not fit.
 """
 
 from __future__ import annotations
@@ -79,12 +80,14 @@ def choose_variants(bundle: Bundle, placement: Placement, report: Callable[[], N
 
 def _race(bundle: Bundle, device: str, sets: list[str]) -> dict[str, str]:
     """The best features of each kernel that has run."""
-    with Model(bundle.path, use_mmap=True) as model:
+    layers = bundle.manifest.language.layers
+    part = (layers - 1, layers) if layers > 1 else None
+    with Model(bundle.path, use_mmap=True, layers=part) as model:
         expected = _lap(model, rounds=0).logits
     laps: dict[str, _Lap] = {}
     for features in sets:
         try:
-            with Model(bundle.path, device=device, gpu_features=features) as model:
+            with Model(bundle.path, device=device, gpu_features=features, layers=part) as model:
                 lap = _lap(model, rounds=_ROUNDS)
         except HearthError:
             if features == CORE:
@@ -125,7 +128,10 @@ def _lap(model: Model, *, rounds: int) -> _Lap:
     room = min(info.max_tokens, info.max_position // 2)
     counts = [min(count, room) for count in CALLS]
     ends = np.cumsum(counts)
-    ids = np.random.default_rng(0).integers(0, info.vocab_size, ends[-1]).astype(np.int32)
+    random = np.random.default_rng(0)
+    ids = random.integers(0, info.vocab_size, ends[-1]).astype(np.int32)
+    part = model.info.layers
+    states = random.normal(size=(ends[-1], part.columns)).astype(np.float32) if part.first else None
     positions = np.arange(ends[-1], dtype=np.int32)
     pages = -(-int(ends[-1]) // info.page_tokens)
     table = np.arange(pages, dtype=np.int32)[None]
@@ -134,7 +140,10 @@ def _lap(model: Model, *, rounds: int) -> _Lap:
         def call(number: int) -> Float32s:
             here = slice(ends[number] - counts[number], ends[number])
             rows, last = np.zeros(counts[number], np.int32), np.array([counts[number] - 1], np.int32)
-            result = session.forward(ids[here], positions[here], rows, table, last, wanted=("logits",))
+            given = None if states is None else states[here]
+            result = session.forward(
+                ids[here], positions[here], rows, table, last, wanted=("logits",), layer_input=given
+            )
             return np.array(result.logits[0])
 
         calls = range(len(counts))
