@@ -19,7 +19,7 @@ from golden.vlm import HERE
 from golden.vlm.lettered import MARKS, TEXT_TEMPLATE, write_lettered
 from golden.vlm.pictures import draw_picture
 from hearth import LLM
-from hearth.errors import ContextFull, CorruptFile, StorageError, UsageError
+from hearth.errors import ContextFull, CorruptFile, DeviceError, StorageError, UsageError
 
 PICTURE = draw_picture(45, 61)
 GREEDY: dict[str, Any] = {"temperature": 0.0, "max_tokens": 5}
@@ -178,3 +178,15 @@ def test_a_model_of_text_only_is_given_no_picture(starter: LLM) -> None:
         starter.chat(asked(PICTURE))
     with pytest.raises(UsageError, match="takes no pictures"):
         starter.generate("a", images=[PICTURE])
+
+
+@pytest.mark.parametrize("gpu_layers", [None, 1])
+def test_on_a_gpu_a_picture_gets_the_same_answer(cache: Path, llm: LLM, folder: Path, gpu_layers: int | None) -> None:
+    options: dict[str, Any] = {"quant": "f32", "precision": "high", "offline": True, "gpu_layers": gpu_layers}
+    try:
+        opened = LLM(folder, device="gpu", **options)
+    except DeviceError as error:
+        pytest.skip(f"{error.what} {error.hint}")
+    with opened as on_gpu:
+        assert on_gpu.sees
+        assert on_gpu.chat(asked(PICTURE), **GREEDY).text == llm.chat(asked(PICTURE), **GREEDY).text

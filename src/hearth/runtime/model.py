@@ -203,6 +203,7 @@ class Model:
     def _take(self, loading: Loading, progress: Callable[[int, int], None] | None) -> None:
         opened = loading._wait(progress)
         self._loading_again = loading._again
+        self.path = loading._path
         self._handle: ModelHandle | None = opened
         self.info = ModelInfo.from_json(opened.library.hearth_describe(opened.pointer))
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()

@@ -177,6 +177,7 @@ class TextSession(Session):
             raise UsageError(f"num_pages is {num_pages}, but must be at least 1.")
         super().__init__(model, {"pages": num_pages}, threads=threads)
         self._began_anew = False
+        self._processor: Session | None = None  # of the same bundle, beside one on a GPU
 
     def forward(
         self,
@@ -297,10 +298,27 @@ class TextSession(Session):
         Raises:
             UsageError: the model takes tokens only.
         """
-        if not self.info.embedder:
+        session = self if self.info.embedder or self.model.info.device.kind == "cpu" else self._beside()
+        embedder = TextInfo.of(session.model.info).embedder
+        if not embedder:
             raise UsageError("This model takes tokens only, no pictures.")
-        rows = self.run(self.info.embedder, dict(inputs))["embeddings"]
+        rows = session.run(embedder, dict(inputs))["embeddings"]
         return np.array(rows.reshape(-1, rows.shape[-1]))
+
+    def _beside(self) -> Session:
+        """The same bundle on the processor, for what GPUs do not compute: opened when it is first wanted, and mapped,
+        so that only the weights that are used take memory."""
+        if self._processor is None:
+            model = Model(self.model.path, use_mmap=True)
+            self._processor = Session(model, {"pages": 1}, threads=self.threads)
+        return self._processor
+
+    def close(self) -> None:
+        """As `Session.close`."""
+        if self._processor is not None:
+            self._processor.model.close()
+            self._processor = None
+        super().close()
 
     def _function_columns(self, name: str) -> int:
         """Columns of an input of the text function; 0: it has none of this name."""
