@@ -14,6 +14,7 @@ from hearth.cli.options import device_options, examples, format_options, open_ll
 from hearth.errors import UsageError
 
 if TYPE_CHECKING:
+    from hearth.llm import LLM
     from hearth.measure import BenchResult
     from hearth.measure.bench import Spread
 
@@ -154,6 +155,9 @@ def _profile(
     _check_room(model, options["context"], most)
     options["threads"] = threads[0] if threads else None
     with open_llm(model, options) as llm:
+        if llm.info.device.is_gpu:
+            _profile_gpu(llm, tokens, gen, behind, batch[0], roofline, as_json)
+            return
         result = profile(llm, prompt=tokens, gen=gen, repeat=repeat, context=behind, batch=batch[0], told=_told)
     if as_json:
         click.echo(json.dumps(result.to_json(), ensure_ascii=False))
@@ -162,6 +166,26 @@ def _profile(
     if roofline:
         draw_roofline(result, roofline)
         click.echo(f"Roofline: {roofline}", err=True)
+
+
+def _profile_gpu(
+    llm: LLM, prompt: int, gen: int, context: int | None, batch: int, roofline: Path | None, as_json: bool
+) -> None:
+    """`--profile` on a GPU, whose limits nobody tells: which kernels ran, and how long."""
+    from hearth.cli.profile import print_gpu_profile
+    from hearth.measure.gpu_profile import profile_gpu
+
+    if roofline or batch != 1:
+        raise UsageError(
+            f"{'--roofline' if roofline else '--batch'} is for models on the CPU.",
+            why="A profile on a GPU is of one sequence, and what the GPU can do at most is not measured.",
+            hint="Leave it out, or add --device cpu.",
+        )
+    result = profile_gpu(llm, prompt=prompt, gen=gen, context=context)
+    if as_json:
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        print_gpu_profile(result)
 
 
 def _print(result: BenchResult) -> None:

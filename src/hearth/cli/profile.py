@@ -10,6 +10,7 @@ from hearth.cli.table import print_facts, print_table
 
 if TYPE_CHECKING:
     from hearth.measure import PhaseProfile, Profile
+    from hearth.measure.gpu_profile import GpuProfile
 
 _HEADS = (
     "what", "kernel", "calls", "time", "of all", "MB", "GB/s", "Mop", "Gop/s", "op/byte", "bound by", "of that",
@@ -31,6 +32,27 @@ def print_profile(profile: Profile) -> None:
         click.echo()
         click.echo(_title(phase))
         print_table(_HEADS, _rows(phase))
+
+
+def print_gpu_profile(profile: GpuProfile) -> None:
+    """Prints a table of kernels for each phase, longest first."""
+    print_facts([("model", profile.model), ("device", profile.device), ("driver", profile.driver)])
+    for phase in profile.phases:
+        click.echo()
+        speed = phase.tokens / phase.time_us * 1e6
+        what = f"prefill of {phase.tokens} tokens" if phase.name == "prefill" else f"a token after {phase.context}"
+        click.echo(f"{what}: {_time(phase.time_us)}, {speed:.1f} tok/s")
+        click.echo(
+            f"a call: {phase.dispatches} dispatches, encoded in {_time(phase.encode_us)};"
+            f" {phase.written_bytes} bytes written, {phase.read_bytes} read"
+        )
+        total = sum(kernel.time_us for kernel in phase.kernels)
+        rows = [
+            [k.role, k.kernel, k.variant, f"{k.dispatches}", _time(k.time_us) if total else "-",
+             f"{100 * k.time_us / total:.1f}%" if total else "-"]
+            for k in phase.kernels
+        ]  # fmt: skip
+        print_table(("what", "kernel", "variant", "dispatches", "time", "of all"), rows)
 
 
 def _title(phase: PhaseProfile) -> str:
