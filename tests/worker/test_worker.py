@@ -35,14 +35,14 @@ class FailingSession(TextSession):
     gate: threading.Event | None = None
     num_forwards = 0
 
-    def forward(self, *arrays: Any) -> Any:
+    def forward(self, *arrays: Any, **more: Any) -> Any:
         self.num_forwards += 1
         if self.gate is not None:
             assert self.gate.wait(60)
         if self.failures > 0:
             self.failures -= 1
             raise RuntimeError("the processor is on fire")
-        return super().forward(*arrays)
+        return super().forward(*arrays, **more)
 
 
 @pytest.fixture
