@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { licences, PAGE_SOURCES, stamp, woff2Only } from "./build/stamp.ts";
+import { dependenciesOf, licences, PAGE_SOURCES, stamp, woff2Only } from "./build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -9,7 +9,7 @@ const SIGNALS_CORE = ["@preact/signals-core"];
 
 export default defineConfig({
   root,
-  plugins: [woff2Only(), stamp(root, PAGE_SOURCES), licences(root, `${root}node_modules`, SIGNALS_CORE)],
+  plugins: [woff2Only(), stamp(root, PAGE_SOURCES), licences(`${root}node_modules`, [...dependenciesOf(root), ...SIGNALS_CORE])],
   build: {
     outDir: "../src/hearth/server/page",
     emptyOutDir: true,

@@ -9,6 +9,9 @@ import type { Plugin } from "vite";
 /** Everything the built page depends on, relative to web/. tests/web/test_build.py hashes the same. */
 export const PAGE_SOURCES = ["build", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
 
+/** The same of the page of packaged models. tests/package/test_page.py hashes the same. */
+export const SITE_SOURCES = ["build", "package-lock.json", "package.json", "public", "runtime/src", "site", "src/styles", "src/views/Hearth.tsx", "src/views/Icon.tsx", "tsconfig.json"];
+
 function filesUnder(root: string, path: string): string[] {
   if (!statSync(join(root, path)).isDirectory()) return [path];
   return readdirSync(join(root, path)).flatMap((name) => filesUnder(root, `${path}/${name}`));
@@ -25,9 +28,13 @@ export function sourceHash(root: string, sources: readonly string[]): string {
   return hash.digest("hex");
 }
 
-function licenceTexts(root: string, modules: string, more: readonly string[]): string {
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
-  const names = [...Object.keys(dependencies), ...more].sort();
+/** What a package.json names as needed at run time. */
+export function dependenciesOf(root: string): readonly string[] {
+  return Object.keys((JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> }).dependencies);
+}
+
+function licenceTexts(modules: string, packages: readonly string[]): string {
+  const names = [...packages].sort();
   const parts = names.map((name) => {
     const folder = join(modules, name);
     const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string; license: string };
@@ -52,18 +59,17 @@ export function stamp(root: string, sources: readonly string[]): Plugin {
 }
 
 /**
- * Writes licenses.txt beside what is built: the licences of the dependencies that are bundled.
+ * Writes licenses.txt beside what is built: the licences of the packages that are bundled.
  *
  * @param modules the folder where they are installed.
- * @param more dependencies of these that are not named in package.json.
  */
-export function licences(root: string, modules: string, more: readonly string[] = []): Plugin {
+export function licences(modules: string, packages: readonly string[]): Plugin {
   return {
     name: "hearth-licences",
     apply: "build",
     generateBundle() {
       if (!existsSync(modules)) throw new Error("Run npm ci first.");
-      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(root, modules, more) });
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(modules, packages) });
     },
   };
 }

@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { licences, stamp } from "../build/stamp.ts";
+import { dependenciesOf, licences, stamp } from "../build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
 export default defineConfig({
   root,
-  plugins: [licences(root, `${root}../node_modules`), stamp(root, ["package.json", "src", "tsconfig.json", "tsconfig.types.json", "vite.config.ts"])],
+  plugins: [licences(`${root}../node_modules`, dependenciesOf(root)), stamp(root, ["package.json", "src", "tsconfig.json", "tsconfig.types.json", "vite.config.ts"])],
   build: {
     outDir: "dist",
     emptyOutDir: true,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hearth.cli.options import compile_options, examples
 from hearth.cli.sides import AnySize
 from hearth.errors import CompileError, UsageError
+
+if TYPE_CHECKING:
+    from hearth.model.kinds import KindName
 
 
 @click.command(
@@ -108,7 +112,7 @@ def command(
                     calibration=calibration_of(quant, calibrate), **options,
                 )  # fmt: skip
             else:
-                folder = _compile_checkpoint(model, wanted, offline, progress, options)
+                folder = compile_checkpoint(model, wanted, offline, progress, options)
         except ImportError as error:
             raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
     bundle = open_bundle(folder, for_this_machine=False)
@@ -122,20 +126,28 @@ def command(
     click.echo(str(folder))
 
 
-def _compile_checkpoint(model: str, wanted: Any, offline: bool, progress: Any, options: dict[str, Any]) -> Path:
-    """Compiles a model by its name, whatever kind it is of."""
+def compile_checkpoint(
+    model: str,
+    wanted: Any,
+    offline: bool,
+    progress: Any,
+    options: dict[str, Any],
+    kinds: Sequence[KindName] | None = None,
+) -> Path:
+    """Compiles a model by its name, of whatever kind it is, or of one of `kinds`. Returns the bundle's folder."""
     from hearth.hub import complete
     from hearth.prepare import ANY_KIND, compile_progress, fetch, preparer_of
     from hearth.runtime import available_bytes
 
     # A bundle that goes elsewhere need not fit here.
     memory_bytes = available_bytes() if options["output"] is None and options["target"] is None else None
-    source = fetch(model, kinds=ANY_KIND, offline=offline, progress=progress, memory_bytes=memory_bytes, **wanted)
+    kinds = kinds or ANY_KIND
+    source = fetch(model, kinds=kinds, offline=offline, progress=progress, memory_bytes=memory_bytes, **wanted)
     if source.kind == "bundle":
         raise UsageError(f"{model} is compiled already.", hint="Compile the model that it was made of.")
     if not offline:
         complete(source)
-    preparer = preparer_of(source, ANY_KIND)
+    preparer = preparer_of(source, kinds)
     preparer.refuse_foreign(model, wanted)
     own = preparer.own(wanted)
     preparer.check(source, own, memory_bytes)

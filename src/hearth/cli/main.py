@@ -51,6 +51,7 @@ VERBS = {
     "show": "Show what a model is and what memory it needs.",
     "rm": "Remove a model.",
     "compile": "Compile a model for this machine or another.",
+    "package": "Make a site with a chat page that runs a model in the browser.",
     "tune": "Search the fastest kernels of this processor.",
     "bench": "Measure how fast a model is here.",
     "eval": "Measure how good a model is at a text or at pictures.",

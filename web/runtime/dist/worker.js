@@ -1,27 +1,27 @@
-import { i as e, t } from "./files.js";
+import { i as e, r as t, t as n } from "./files.js";
 // src/features.ts
-var n = (...e) => e.flat(), r = (e) => n(e.length, e);
-function i(e) {
-	let t = e & 127, r = e >> 7;
-	return r === (t & 64 ? -1 : 0) ? [t] : n(t | 128, i(r));
+var r = (...e) => e.flat(), i = (e) => r(e.length, e);
+function a(e) {
+	let t = e & 127, n = e >> 7;
+	return n === (t & 64 ? -1 : 0) ? [t] : r(t | 128, a(n));
 }
-var a = (e) => n(65, i(e)), o = [253, 15], s = [253, 17], c = [
+var o = (e) => r(65, a(e)), s = [253, 15], c = [253, 17], l = [
 	253,
 	27,
 	0
-], l = [
+], u = [
 	253,
 	147,
 	2
-], u = [11];
-function d(e) {
-	let t = r(n(0, e, c, u)), i = [
-		n(1, r(n(1, 96, 0, 1, 127))),
-		n(3, r(n(1, 0))),
-		n(7, r(n(1, r([102]), 0, 0))),
-		n(10, r(n(1, t)))
+], d = [11];
+function f(e) {
+	let t = i(r(0, e, l, d)), n = [
+		r(1, i(r(1, 96, 0, 1, 127))),
+		r(3, i(r(1, 0))),
+		r(7, i(r(1, i([102]), 0, 0))),
+		r(10, i(r(1, t)))
 	];
-	return new Uint8Array(n([
+	return new Uint8Array(r([
 		0,
 		97,
 		115,
@@ -30,26 +30,26 @@ function d(e) {
 		0,
 		0,
 		0
-	], ...i));
+	], ...n));
 }
-var f = {
+var p = {
 	simd128: {
-		module: d(n(a(-7), s)),
+		module: f(r(o(-7), c)),
 		answer: -7
 	},
 	relaxed_simd: {
-		module: d(n(a(-127), o, a(63), o, a(1e3), s, l)),
+		module: f(r(o(-127), s, o(63), s, o(1e3), c, u)),
 		answer: -31004
 	}
 };
-function p(e) {
-	let t = f[e];
+function ee(e) {
+	let t = p[e];
 	if (t === void 0 || !WebAssembly.validate(t.module)) return !1;
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
 // src/gpu/gpu.ts
-var ee = [
+var te = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -81,11 +81,11 @@ var ee = [
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, te = [
+}, h = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], h = "Use the processor: device: \"wasm\".", ne = class t {
+], g = "Use the processor: device: \"wasm\".", ne = class t {
 	device;
 	name;
 	allocatedBytes = 0;
@@ -95,16 +95,16 @@ var ee = [
 	}
 	static async open(n, r) {
 		let i = ie(n);
-		for (let [t, a, o] of ee) {
+		for (let [t, a, o] of te) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: h
+				hint: g
 			});
 		}
-		let a = Object.fromEntries(ee.map(([, e]) => [e, n.limits[e]]));
+		let a = Object.fromEntries(te.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -113,7 +113,7 @@ var ee = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: h
+				hint: g
 			});
 		}
 	}
@@ -122,12 +122,12 @@ var ee = [
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of te) this.device.pushErrorScope(e);
+		for (let e of h) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(te.length, e), n.catch(() => void 0);
+			n = this.popScopes(h.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -151,7 +151,7 @@ var ee = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: h
+			hint: g
 		}) : this.#e;
 	}
 	async wait(e) {
@@ -172,19 +172,19 @@ async function re(t) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: h
+			hint: g
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: h
+		hint: g
 	});
 	if (r.info.isFallbackAdapter && !t) {
 		let t = `${ie(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: h
+			hint: g
 		});
 	}
 	return r;
@@ -203,7 +203,7 @@ function ae(t, n) {
 	});
 }
 function oe(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : h;
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : g;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
@@ -219,7 +219,7 @@ var se = [
 	"internal",
 	"internal",
 	"device"
-], ce = 64, g = 4096, le = class t {
+], ce = 64, le = 4096, ue = class t {
 	#e;
 	#t;
 	#n;
@@ -228,7 +228,7 @@ var se = [
 		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
 	}
 	static async instantiate(n) {
-		let r = new ue(), i = { hearth: {
+		let r = new de(), i = { hearth: {
 			now: () => performance.now(),
 			...r.imports
 		} };
@@ -261,7 +261,7 @@ var se = [
 		if (i !== 0) throw a === void 0 ? new e(se[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / g), 1) * g, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ce) : 0;
+		let r = Math.max(Math.ceil(t / le), 1) * le, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ce) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -278,7 +278,7 @@ var se = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, ue = class {
+}, de = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -300,15 +300,15 @@ var se = [
 			return this.#e = e, 1;
 		}
 	}
-}, de = "plan.bin", fe = "gpu_plan.bin", pe = "gpu_kernels.wgsl", _ = "weights.bin", me = "tokenizer_meta.json", he = "manifest.json";
-function ge(t) {
+}, fe = "plan.bin", pe = "gpu_plan.bin", me = "gpu_kernels.wgsl", _ = "weights.bin", he = "tokenizer_meta.json", v = "manifest.json";
+function y(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${he} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${v} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${he} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${v} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -320,7 +320,7 @@ function ge(t) {
 	});
 	return n;
 }
-var v = (e) => `libhearth-${e.name}.wasm`;
+var ge = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
 function _e(e, t) {
 	return Promise.all(t.map((t) => ve(e, t)));
@@ -351,7 +351,7 @@ var ye = {
 	u64: 8,
 	i64: 8
 };
-function y(e) {
+function b(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
 		let e = ye[a];
@@ -373,7 +373,7 @@ function xe(e, t, n, r) {
 	let i = t + n.offsets[r];
 	return ye[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var Se = y({
+var Se = b({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -383,16 +383,16 @@ var Se = y({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Ce = y({
+}), Ce = b({
 	name: "pointer",
 	value: "i64"
-}), we = y({
+}), we = b({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), Te = y({
+}), Te = b({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -410,20 +410,20 @@ var Se = y({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Ee = y({
+}), Ee = b({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), De = y({
+}), De = b({
 	struct_size: "u32",
 	reserved: "u32"
 }), Oe = [
 	"logits",
 	"argmax",
 	"hidden"
-], b = y({
+], x = b({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -437,7 +437,7 @@ var Se = y({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), ke = (e) => `shape${e}`, Ae = 8, je = y({
+}), ke = (e) => `shape${e}`, Ae = 8, je = b({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -452,38 +452,38 @@ var Se = y({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), Me = y({
+}), Me = b({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), Ne = y({
+}), Ne = b({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), Pe = y({
+}), Pe = b({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), Fe = y({
+}), Fe = b({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Ie = y({
+}), Ie = b({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Le = y({
+}), Le = b({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), Re = y({
+}), Re = b({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
@@ -547,11 +547,11 @@ function We(e, t, n) {
 	}));
 }
 // src/gpu/session.ts
-var x = 256, Ge = 32768, Ke = 65536, qe = 16, Je = (e) => Math.ceil(Math.max(e, 1) / qe) * qe;
-function Ye(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+var Ge = 256, Ke = 32768, qe = 65536, Je = 16, Ye = (e) => Math.ceil(Math.max(e, 1) / Je) * Je;
+function Xe(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / Ge) * Ge, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Xe = class {
+var Ze = class {
 	#e;
 	#t;
 	#n;
@@ -575,14 +575,14 @@ var Xe = class {
 	constructor(e, t, n) {
 		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = m;
 		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / x) * x;
+			let n = Math.ceil(e / Ge) * Ge;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, Ge), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Ye(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Xe(t.arenaBytes, this.#n);
 		return {
 			...this.#d,
 			plannedBytes: r,
@@ -634,8 +634,8 @@ var Xe = class {
 	#f(e, t) {
 		let n = {
 			buffer: this.#a,
-			offset: t * x,
-			size: x
+			offset: t * Ge,
+			size: Ge
 		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -651,11 +651,11 @@ var Xe = class {
 			case "arena": return {
 				buffer: this.#r[e.index],
 				offset: e.offset,
-				size: Je(e.size)
+				size: Ye(e.size)
 			};
 			case "weight": return {
 				...this.#t.weightPlace(e),
-				size: Je(e.size)
+				size: Ye(e.size)
 			};
 			case "state": return { buffer: this.#i[e.index] };
 			case "input": {
@@ -663,7 +663,7 @@ var Xe = class {
 				return {
 					buffer: this.#a,
 					offset: t,
-					size: Je(n)
+					size: Ye(n)
 				};
 			}
 		}
@@ -676,14 +676,14 @@ var Xe = class {
 			s ??= e.beginComputePass();
 			let u = a[i.steps[t + l].kernel];
 			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, Ge);
+			let d = Math.min(n, Ke);
 			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
 		}
 		s?.end(), s !== void 0 && this.#d.passes++;
 	}
 	#h(e) {
 		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? Ke;
+		let t = this.#s?.size ?? qe;
 		for (; t < e;) t *= 2;
 		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, m.MAP_READ | m.COPY_DST), this.#d.objects++;
 	}
@@ -697,7 +697,7 @@ var Xe = class {
 		i.unmap();
 	}
 };
-function Ze(t, n) {
+function Qe(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -709,12 +709,12 @@ function Ze(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var Qe = /^\/\/@ .*$/gm, $e = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, et = "Compile the model again: hearth compile MODEL --target wasm32";
-function tt(t) {
-	let n = [...t.matchAll(Qe)];
+var $e = /^\/\/@ .*$/gm, et = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, tt = "Compile the model again: hearth compile MODEL --target wasm32";
+function nt(t) {
+	let n = [...t.matchAll($e)];
 	return n.map((r, i) => {
-		let a = $e.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: et });
+		let a = et.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: tt });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -723,17 +723,17 @@ function tt(t) {
 		};
 	});
 }
-function nt(t, n) {
+function rt(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: et });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: tt });
 	});
 }
 // src/gpu/weights.ts
-var rt = 256 << 20, it = 4 << 20, at = 64 << 20, ot = 256, st = (e, t) => Math.ceil(e / t) * t;
-function ct(e) {
+var it = 256 << 20, at = 4 << 20, ot = 64 << 20, st = 256, ct = (e, t) => Math.ceil(e / t) * t;
+function lt(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -746,8 +746,8 @@ function ct(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = st(e.size, ot);
-		(a.length === 0 || a.at(-1) + t > rt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = ct(e.size, st);
+		(a.length === 0 || a.at(-1) + t > it) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -761,39 +761,39 @@ function ct(e) {
 		}))
 	};
 }
-async function lt(t, n, r, i) {
+async function ut(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of ut(i)) {
+	for await (let e of dt(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(st(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(ct(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < at || (await t.wait(a), o = 0);
+		s = i, o < ot || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* ut(e) {
-	let t = new Uint8Array(it), n = 0;
+async function* dt(e) {
+	let t = new Uint8Array(at), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + it - n);
-		t.set(i, n), e += i.length, n += i.length, n < it || (yield t, n = 0);
+		let i = r.subarray(e, e + at - n);
+		t.set(i, n), e += i.length, n += i.length, n < at || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, st(n, 4)), yield t.subarray(0, st(n, 4)));
+	n !== 0 && (t.fill(0, n, ct(n, 4)), yield t.subarray(0, ct(n, 4)));
 }
 // src/gpu/model.ts
-var dt = class e {
+var ft = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -806,20 +806,20 @@ var dt = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = He(t, n), c = nt(tt(r), s.kernels), l = ct(s);
-		pt("The weights do not fit the GPU.", ft(l), o);
-		let u = await ne.open(a, mt(s, l, c));
+		let s = He(t, n), c = rt(nt(r), s.kernels), l = lt(s);
+		mt("The weights do not fit the GPU.", pt(l), o);
+		let u = await ne.open(a, ht(s, l, c));
 		try {
 			let n = _e(u, c);
 			n.catch(() => void 0);
 			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, m.STORAGE | m.COPY_DST)));
-			return await lt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			return await ut(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return ft(this.#t);
+		return pt(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -829,11 +829,11 @@ var dt = class e {
 		};
 	}
 	async session(e) {
-		let t = Ue(this.#e, e, this.plan), n = Ye(this.plan.arenaBytes, t);
-		pt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ze(this, t);
+		let t = Ue(this.#e, e, this.plan), n = Xe(this.plan.arenaBytes, t);
+		mt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Qe(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Xe(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Ze(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -844,8 +844,8 @@ var dt = class e {
 	close() {
 		this.gpu.close();
 	}
-}, ft = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function pt(t, n, r) {
+}, pt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function mt(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -853,7 +853,7 @@ function pt(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function mt(e, { bufferBytes: t }, n) {
+function ht(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -863,14 +863,14 @@ function mt(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var ht = [
+var gt = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function gt(e) {
+function _t(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -884,14 +884,14 @@ function gt(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function _t(t) {
-	let n = gt(t);
+function vt(t) {
+	let n = _t(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var vt = 16, yt = class {
+var yt = 16, bt = class {
 	#e;
 	#t;
 	#n = 0;
@@ -899,7 +899,7 @@ var vt = 16, yt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * vt;
+		let n = e + t * yt;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -911,23 +911,23 @@ var vt = 16, yt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(bt(e));
+		return this.put(xt(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / vt) * vt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / yt) * yt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, bt = (e) => new TextEncoder().encode(`${e}\0`), xt = {
+}, xt = (e) => new TextEncoder().encode(`${e}\0`), St = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, St = class t {
+}, Ct = class t {
 	#e;
 	#t;
 	#n;
@@ -937,7 +937,7 @@ var vt = 16, yt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new yt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
+		this.#e = e, this.#t = t, this.#n = new bt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
 	}
 	static async create(e, n, r, i, a, o) {
 		let s = new t(e, n, r, i, () => o(s));
@@ -970,7 +970,7 @@ var vt = 16, yt = class {
 		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
 	}
 	async forward(t) {
-		_t(this.#t);
+		vt(this.#t);
 		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -993,17 +993,17 @@ var vt = 16, yt = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Ct(t.outputs)
+			outputs: wt(t.outputs)
 		};
 		return be(this.#e.view, d, Te, p), be(this.#e.view, f, De, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + De.size);
 	}
 	async run(e, t = {}) {
 		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
-		i.forEach(([e, t], n) => this.#m(s + n * b.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
+		i.forEach(([e, t], n) => this.#m(s + n * x.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * b.size)]));
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * x.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1034,7 +1034,7 @@ var vt = 16, yt = class {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
 			let i = t + r * Ee.size, a = (e) => xe(this.#e.view, i, Ee, e);
-			return this.#p(a("data"), ht[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			return this.#p(a("data"), gt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1049,20 +1049,20 @@ var vt = 16, yt = class {
 		};
 	}
 	#p(e, t, n, r, i) {
-		let a = xt[t];
+		let a = St[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#m(t, n, { data: r, shape: i }) {
-		let a = ht.findIndex((e) => r instanceof xt[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = gt.findIndex((e) => r instanceof St[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
 		let s = Object.fromEntries(i.map((e, t) => [ke(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		be(this.#e.view, t, b, {
+		be(this.#e.view, t, x, {
 			...s,
 			...c,
 			dtype: a,
@@ -1070,18 +1070,18 @@ var vt = 16, yt = class {
 		});
 	}
 	#h(e) {
-		let t = (t) => xe(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ke(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => xe(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ke(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), ht[t("dtype")], i, r, a),
+			data: this.#p(t("data"), gt[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Ct(e) {
+function wt(e) {
 	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Oe.indexOf(t), 0) || 1 << Oe.length;
 }
 // src/model.ts
-var wt = class t {
+var Tt = class t {
 	info;
 	text;
 	manifest;
@@ -1093,7 +1093,7 @@ var wt = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof dt ? r : void 0, this.#t = r instanceof dt ? void 0 : r, this.info = Et(e, n), this.text = gt(this.info);
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof ft ? r : void 0, this.#t = r instanceof ft ? void 0 : r, this.info = Dt(e, n), this.text = _t(this.info);
 		let a = this.#n?.gpu;
 		this.device = {
 			kind: a === void 0 ? "wasm" : "webgpu",
@@ -1102,19 +1102,19 @@ var wt = class t {
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Tt(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, Et(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Tt(e, n, r, void 0, 0, "gpu");
+		let s = Et(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await dt.open(e, s, i, a, o), "");
+			return new t(e, n, s, await ft.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await St.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await Ct.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
@@ -1127,8 +1127,8 @@ var wt = class t {
 		}
 	}
 };
-function Tt(e, t, n, r, i, a) {
-	let o = new yt(e);
+function Et(e, t, n, r, i, a) {
+	let o = new bt(e);
 	o.begin(n.length + Se.size + 4 + a.length + 1, 4);
 	let s = o.reserve(4), c = o.reserve(Se.size), l = [BigInt(n.length), BigInt(i)];
 	be(e.view, c, Se, {
@@ -1142,61 +1142,275 @@ function Tt(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Et = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t)));
-// src/bundle.ts
-async function Dt(e, n = {}) {
-	let r = typeof e == "string" || e instanceof URL ? t(e) : e, i = ge(new TextDecoder().decode(await Mt(r, he, n))), a = jt(i, n.isa), o = new Nt(r, i, n), s = await le.instantiate(await o.whole(v(a))), c = {
-		manifest: i,
-		endIds: "tokenizer_meta.json" in i.files ? await Ot(r, n) : []
-	}, l = "";
-	if (n.device !== "wasm") try {
-		return await At(o, s, c, n);
-	} catch (e) {
-		if (n.device === "webgpu" || !kt(e)) throw e;
-		l = e.message;
+var Dt = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Ot = "hearth-chunks";
+async function kt() {
+	let e = [];
+	for (let t of [At, Mt]) try {
+		return await t();
+	} catch (t) {
+		e.push(t instanceof Error ? t.message : String(t));
 	}
-	o.expect(de, _);
-	let u = await o.whole(de), d = s.allocate(o.size(_), "the weights");
-	return await o.into(s, d, _), wt.open(s, c, u, d, o.size(_), l);
+	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function Ot(e, t) {
-	let n = new TextDecoder().decode(await Mt(e, me, t));
+async function At() {
+	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Ot, { create: !0 });
+	return {
+		kind: "opfs",
+		async names() {
+			let t = /* @__PURE__ */ new Set();
+			for await (let [n] of e) t.add(n);
+			return t;
+		},
+		async read(t) {
+			try {
+				return new Uint8Array(await (await (await e.getFileHandle(t)).getFile()).arrayBuffer());
+			} catch {
+				return;
+			}
+		},
+		async write(t, n) {
+			await jt(await e.getFileHandle(t, { create: !0 }), n);
+		},
+		remove: (t) => e.removeEntry(t).catch(() => void 0)
+	};
+}
+async function jt(e, t) {
+	if (!("createSyncAccessHandle" in e)) {
+		let n = await e.createWritable();
+		return await n.write(t), n.close();
+	}
+	let n = await e.createSyncAccessHandle();
+	try {
+		if (n.truncate(0), n.write(t, { at: 0 }) !== t.length) throw new DOMException("There is no room for it.", "QuotaExceededError");
+		n.flush();
+	} finally {
+		n.close();
+	}
+}
+async function Mt() {
+	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
+	let e = await caches.open(Ot), t = (e) => `/${Ot}/${e}`;
+	return {
+		kind: "cache",
+		names: async () => new Set((await e.keys()).map(({ url: e }) => e.slice(e.lastIndexOf("/") + 1))),
+		async read(n) {
+			let r = await e.match(t(n));
+			return r && new Uint8Array(await r.arrayBuffer());
+		},
+		write: (n, r) => e.put(t(n), new Response(r)),
+		async remove(n) {
+			await e.delete(t(n));
+		}
+	};
+}
+// src/store/sha256.ts
+var Nt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Pt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Ft = Int32Array.from(Nt.slice(0, 64), (e) => Pt(Math.cbrt(e))), It = Int32Array.from(Nt.slice(0, 8), (e) => Pt(Math.sqrt(e))), Lt = 64;
+async function Rt(e) {
+	let t = globalThis.crypto?.subtle;
+	return zt(t === void 0 ? Bt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+}
+var zt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function Bt(e) {
+	let t = It.slice(), n = e.length - e.length % Lt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += Lt) Ht(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= Lt ? Lt : 128);
+	a.set(i), a[i.length] = 128;
+	let o = new DataView(a.buffer);
+	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
+	for (let e = 0; e < a.length; e += Lt) Ht(t, o, e);
+	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
+	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
+}
+var Vt = /* @__PURE__ */ new Int32Array(64), S = (e, t) => e >>> t | e << 32 - t;
+function Ht(e, t, n) {
+	for (let e = 0; e < 16; e++) Vt[e] = t.getInt32(n + 4 * e);
+	for (let e = 16; e < 64; e++) {
+		let [t, n] = [Vt[e - 15], Vt[e - 2]], r = S(t, 7) ^ S(t, 18) ^ t >>> 3, i = S(n, 17) ^ S(n, 19) ^ n >>> 10;
+		Vt[e] = Vt[e - 16] + r + Vt[e - 7] + i;
+	}
+	let [r, i, a, o, s, c, l, u] = e;
+	for (let e = 0; e < 64; e++) {
+		let t = S(s, 6) ^ S(s, 11) ^ S(s, 25), n = u + t + (s & c ^ ~s & l) + Ft[e] + Vt[e] | 0, d = (S(r, 2) ^ S(r, 13) ^ S(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		[u, l, c, s, o, a, i, r] = [
+			l,
+			c,
+			s,
+			o + n | 0,
+			a,
+			i,
+			r,
+			n + d | 0
+		];
+	}
+	[
+		r,
+		i,
+		a,
+		o,
+		s,
+		c,
+		l,
+		u
+	].forEach((t, n) => e[n] += t);
+}
+// src/store/package.ts
+var Ut = 1, Wt = "model.json", Gt = class n {
+	facts;
+	#e;
+	#t;
+	#n;
+	#r;
+	constructor(e, t, n, r) {
+		this.facts = e, this.#e = new URL("blobs/", t), this.#t = n, this.#n = r, this.#r = typeof r != "string";
+	}
+	static async open(e, t = {}) {
+		let r = new URL(e, globalThis.location?.href), i = await Kt(r, {
+			signal: t.signal ?? null,
+			cache: "no-cache"
+		});
+		return new n(qt(await i.text()), r, t, await kt());
+	}
+	async open(e) {
+		let n = this.facts.files[e];
+		if (n === void 0) throw t(e, `${Wt} does not name it.`);
+		return this.#a(e, n);
+	}
+	async keeping(e = Object.keys(this.facts.files)) {
+		let t = this.#n, n = typeof t != "string", r = n ? await t.names() : /* @__PURE__ */ new Set(), i = e.flatMap((e) => this.#i(this.facts.files[e])), a = (e) => e.reduce((e, [, t]) => e + t, 0), o = await globalThis.navigator?.storage?.estimate?.().catch(() => void 0), s = o?.quota === void 0 ? void 0 : Math.max(0, o.quota - (o.usage ?? 0));
+		return {
+			kind: n ? t.kind : "memory",
+			why: n ? "" : t,
+			keptBytes: a(i.filter(([e]) => r.has(e))),
+			totalBytes: a(i),
+			freeBytes: s
+		};
+	}
+	#i({ size_bytes: e, chunks: t }) {
+		let n = this.facts.chunk_bytes;
+		return t.map((t, r) => [t, Math.min(n, e - r * n)]);
+	}
+	async *#a(e, t) {
+		for (let [n, r] of this.#i(t)) this.#t.signal?.throwIfAborted(), yield await this.#o(n) ?? await this.#s(e, n, r);
+	}
+	async #o(e) {
+		if (typeof this.#n == "string") return;
+		let t = await this.#n.read(e);
+		if (t === void 0 || await Rt(t) === e) return t;
+		await this.#n.remove(e);
+	}
+	async #s(t, n, r) {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Kt(i, {
+			signal: this.#t.signal ?? null,
+			cache: a
+		}), s;
+		try {
+			s = new Uint8Array(await o.arrayBuffer());
+		} catch (t) {
+			throw this.#t.signal?.throwIfAborted(), new e("network", `${i.href} broke off.`, {
+				why: String(t),
+				hint: "Load again: what came is kept."
+			});
+		}
+		if (s.length !== r || await Rt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
+			hint: "Load again; if that does not help, the server's copy of the site is damaged."
+		});
+		return await this.#c(n, s), s;
+	}
+	async #c(e, t) {
+		if (this.#r && typeof this.#n != "string") try {
+			await this.#n.write(e, t);
+		} catch (t) {
+			this.#r = !1, await this.#n.remove(e), this.#t.onNotice?.(`The browser cannot keep the model for the next time: ${t instanceof Error ? t.message : String(t)}`);
+		}
+	}
+};
+async function Kt(t, n) {
+	let r;
+	try {
+		r = await fetch(t, n);
+	} catch (r) {
+		throw n.signal?.throwIfAborted(), new e("network", `${t.href} cannot be fetched.`, {
+			why: String(r),
+			hint: "Load again: what came is kept."
+		});
+	}
+	if (r.ok) return r;
+	let i = r.status === 404 ? "corrupt" : "network";
+	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
+}
+function qt(t) {
+	let n;
+	try {
+		n = JSON.parse(t);
+	} catch (t) {
+		throw new e("corrupt", `${Wt} is no JSON.`, { why: String(t) });
+	}
+	if (n?.format === Ut && typeof n.files == "object") return n;
+	throw new e("mismatch", `${Wt} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${Ut}.`,
+		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
+	});
+}
+// src/sources.ts
+async function Jt(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Gt.open(e, t) : n(e);
+}
+// src/bundle.ts
+async function Yt(e, t = {}) {
+	let n = await Jt(e, t), r = y(new TextDecoder().decode(await en(n, v, t))), i = $t(r, t.isa), a = new tn(n, r, t), o = await ue.instantiate(await a.whole(ge(i))), s = {
+		manifest: r,
+		endIds: "tokenizer_meta.json" in r.files ? await Xt(n, t) : []
+	}, c = "";
+	if (t.device !== "wasm") try {
+		return await Qt(a, o, s, t);
+	} catch (e) {
+		if (t.device === "webgpu" || !Zt(e)) throw e;
+		c = e.message;
+	}
+	a.expect(fe, _);
+	let l = await a.whole(fe), u = o.allocate(a.size(_), "the weights");
+	return await a.into(o, u, _), Tt.open(o, s, l, u, a.size(_), c);
+}
+async function Xt(e, t) {
+	let n = new TextDecoder().decode(await en(e, he, t));
 	return JSON.parse(n).eos_ids;
 }
-var kt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function At(t, n, r, i) {
+var Zt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function Qt(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
 	let o = await re(i.softwareGpu ?? !1);
-	t.expect(fe, pe, _);
-	let s = await t.whole(fe), c = new TextDecoder().decode(await t.whole(pe)), l = i.memoryLimitBytes;
-	return wt.openOnGpu(n, r, s, c, () => t.pieces(_), {
+	t.expect(pe, me, _);
+	let s = await t.whole(pe), c = new TextDecoder().decode(await t.whole(me)), l = i.memoryLimitBytes;
+	return Tt.openOnGpu(n, r, s, c, () => t.pieces(_), {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function jt({ source_name: t, instruction_sets: n }, r) {
+function $t({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
 		throw new e("usage", `The bundle of ${t} has no kernels for ${r}.`, { why: `It has: ${i}.` });
 	}
-	let a = i.find(({ features: e }) => e.every(p));
+	let a = i.find(({ features: e }) => e.every(ee));
 	if (a !== void 0) return a;
-	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !p(e)).join(", ")}`);
+	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !ee(e)).join(", ")}`);
 	throw new e("mismatch", `This browser cannot run the bundle of ${t}.`, {
 		why: `It does not know what the bundle's kernels need: ${o.join("; ")}.`,
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function Mt(e, t, { signal: n }) {
+async function en(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var Nt = class {
+var tn = class {
 	#e;
 	#t;
 	#n;
@@ -1210,11 +1424,11 @@ var Nt = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${he} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${v} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await Mt(this.#e, e, this.#n);
+		let t = await en(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1232,11 +1446,11 @@ var Nt = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${he} says ${r}.`,
+			why: `${v} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, Pt = class e {
+}, nn = class e {
 	page;
 	#e;
 	#t;
@@ -1259,10 +1473,10 @@ var Nt = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, Ft = (e, t) => Math.ceil(e / t), It = class {
+}, rn = (e, t) => Math.ceil(e / t), an = class {
 	numPages;
 	pageTokens;
-	root = Pt.root();
+	root = nn.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1306,7 +1520,7 @@ var Nt = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, Lt = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Rt = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, zt = class {
+}, on = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, sn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, cn = class {
 	pool;
 	#e;
 	#t;
@@ -1357,7 +1571,7 @@ var Nt = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => Ft(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => rn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1365,7 +1579,7 @@ var Nt = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = Ft(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = rn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1383,12 +1597,12 @@ var Nt = class {
 	}
 };
 // src/engine/batch.ts
-function Bt(e, t, n) {
+function ln(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Lt(e) && (u = l), Rt(e) && c.push(l - 1);
+		s.set(r.pages, n * t), on(e) && (u = l), sn(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1400,7 +1614,7 @@ function Bt(e, t, n) {
 		outputs: n
 	};
 }
-var Vt = (e) => [...e.filter((e) => Lt(e)), ...e.filter((e) => !Lt(e))], Ht = class {
+var un = (e) => [...e.filter((e) => on(e)), ...e.filter((e) => !on(e))], dn = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1440,7 +1654,7 @@ var Vt = (e) => [...e.filter((e) => Lt(e)), ...e.filter((e) => !Lt(e))], Ht = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, Ut = {
+}, fn = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1454,7 +1668,7 @@ var Vt = (e) => [...e.filter((e) => Lt(e)), ...e.filter((e) => !Lt(e))], Ht = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, Wt = {
+}, pn = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -1496,29 +1710,29 @@ var Vt = (e) => [...e.filter((e) => Lt(e)), ...e.filter((e) => !Lt(e))], Ht = cl
 		high: 100,
 		whole: !0
 	}
-}, Gt = {
+}, mn = {
 	low: -100,
 	high: 100
-}, Kt = (1n << 64n) - 1n;
-function qt(t = {}) {
+}, hn = (1n << 64n) - 1n;
+function gn(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...Ut,
+		...fn,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(Wt)) r[e] !== void 0 && Jt(e, r[e], t);
-	for (let [e, t] of r.logitBias) Jt(`logitBias[${e}]`, t, Gt);
+	for (let [e, t] of Object.entries(pn)) r[e] !== void 0 && _n(e, r[e], t);
+	for (let [e, t] of r.logitBias) _n(`logitBias[${e}]`, t, mn);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= Kt && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= hn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function Jt(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function _n(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var Yt = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Xt = (e) => Yt(e) || e.logitBias.size > 0, Zt = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Qt(e, t) {
+var vn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, yn = (e) => vn(e) || e.logitBias.size > 0, bn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function xn(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -1526,30 +1740,30 @@ function Qt(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var $t = (t, n = "") => new e("usage", t, { why: n });
-async function en(e, t) {
+var Sn = (t, n = "") => new e("usage", t, { why: n });
+async function Cn(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw $t(e, t instanceof Error ? t.message : String(t));
+		throw Sn(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var tn = [
+var wn = [
 	.001,
 	1e-6,
 	0
-], nn = 1e-45;
-function rn(e) {
+], Tn = 1e-45;
+function En(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function an(e, t) {
-	let n = on(e, t);
-	return sn(e, (e) => e >= n && e > -Infinity);
+function Dn(e, t) {
+	let n = On(e, t);
+	return kn(e, (e) => e >= n && e > -Infinity);
 }
-function on(e, t) {
+function On(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -1560,53 +1774,53 @@ function on(e, t) {
 	}
 	return n[0];
 }
-function sn(e, t) {
+function kn(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var cn = (e, t) => {
+var An = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function ln(e) {
+function jn(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function un(e, t) {
-	let n = t * ln(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of tn) {
+function Mn(e, t) {
+	let n = t * jn(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of wn) {
 		let a = Math.fround(t);
-		if (r = sn(e, (e) => e >= a), i = cn(e, r), ln(i) >= n) break;
+		if (r = kn(e, (e) => e >= a), i = An(e, r), jn(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, nn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Tn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function dn(e, t) {
-	let n = t * ln(e), r = 0, i = 0;
+function Nn(e, t) {
+	let n = t * jn(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function fn(e, t, n) {
-	let r = rn(e), i = 0;
+function Pn(e, t, n) {
+	let r = En(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...an(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...Dn(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function pn(t, n) {
+function Fn(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -1617,41 +1831,41 @@ function pn(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var mn = (1n << 64n) - 1n, hn = (1n << 128n) - 1n, gn = 47026247687942121848144207491837523525n, _n = 4, vn = 16;
-function yn(e, t) {
+var In = (1n << 64n) - 1n, Ln = (1n << 128n) - 1n, Rn = 47026247687942121848144207491837523525n, zn = 4, Bn = 16;
+function Vn(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> vn;
+		return r ^ r >>> Bn;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> vn;
-	}, a = Array.from({ length: _n }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < _n; e++) for (let t = 0; t < _n; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> Bn;
+	}, a = Array.from({ length: zn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < zn; e++) for (let t = 0; t < zn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % _n] ^ n;
+		let r = a[t % zn] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> vn) >>> 0;
+		return (i ^ i >>> Bn) >>> 0;
 	});
 }
-var bn = class {
+var Hn = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = yn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & hn, this.#e = this.#t, this.#e = this.#e + r & hn, this.#n();
+		let t = Vn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ln, this.#e = this.#t, this.#e = this.#e + r & Ln, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & mn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & mn;
+		let e = this.#e >> 64n ^ this.#e & In, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & In;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * gn + this.#t & hn;
+		this.#e = this.#e * Rn + this.#t & Ln;
 	}
-}, xn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Sn = 1e-30, Cn = class {
+}, Un = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Wn = 1e-30, Gn = class {
 	params;
 	needsLogits;
 	#e;
@@ -1660,26 +1874,26 @@ var bn = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new bn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Xt(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Yt(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Hn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = yn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, vn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await en("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await en(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Cn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await Cn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || Zt(n, t))) return { token: t };
-		Tn(e);
-		let r = this.#t ? pn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(rn(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw wn();
+		if (!this.needsLogits && (n === void 0 || bn(n, t))) return { token: t };
+		qn(e);
+		let r = this.#t ? Fn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(En(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw Kn();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...fn(e, a, this.params.logprobs)
+			...Pn(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -1689,35 +1903,35 @@ var bn = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Qt(n, t), n;
+		return t !== void 0 && xn(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = rn(e);
-		if (a === -Infinity) throw wn();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = En(e);
+		if (a === -Infinity) throw Kn();
 		let o;
-		t > 0 && t < e.length && (o = an(e, t));
-		let s = o ? cn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Sn));
+		t > 0 && t < e.length && (o = Dn(e, t));
+		let s = o ? An(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Wn));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = cn(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = An(s, e);
 		};
-		n < 1 && l(un(s, n));
+		n < 1 && l(Mn(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(sn(s, (e) => e >= u));
-		let d = dn(s, this.#n.next());
+		r > 0 && l(kn(s, (e) => e >= u));
+		let d = Nn(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, wn = () => $t("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Tn(t) {
-	if (Number.isFinite(ln(t))) return;
+}, Kn = () => Sn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function qn(t) {
+	if (Number.isFinite(jn(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: xn });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Un });
 }
 // src/engine/sequence.ts
-var En = class {
+var Jn = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -1729,7 +1943,7 @@ var En = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Cn(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Gn(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1767,8 +1981,8 @@ var En = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Dn(e, t) {
-	let n = _t(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Yn(e, t) {
+	let n = vt(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -1780,7 +1994,7 @@ async function Dn(e, t) {
 	};
 }
 // src/engine/turn.ts
-function On() {
+function Xn() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -1789,7 +2003,7 @@ function On() {
 	});
 }
 // src/engine/engine.ts
-var kn = 4096, An = 128, jn = class t {
+var Zn = 4096, Qn = 128, $n = class t {
 	context;
 	#e;
 	#t;
@@ -1798,22 +2012,22 @@ var kn = 4096, An = 128, jn = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = An } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Qn } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = Ft(this.context, o.pageTokens), this.#n = new zt(o, new It(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = rn(this.context, o.pageTokens), this.#n = new cn(o, new an(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(kn, i));
-		return new t(await Dn(e, Ft(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = vt(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Zn, i));
+		return new t(await Yn(e, rn(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = qt(t);
+		let a = gn(t);
 		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new En(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Ht(s);
+		let o = new Jn(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new dn(s);
 		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
@@ -1829,10 +2043,10 @@ var kn = 4096, An = 128, jn = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: Ft(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: rn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = Bt([{
+				let o = Math.min(n, e.length - r), s = ln([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -1868,17 +2082,17 @@ var kn = 4096, An = 128, jn = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Vt(this.#n.schedule());
+				let t = un(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await On();
+			await Xn();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(Rt), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(Bt(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(sn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(ln(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -1904,18 +2118,18 @@ var kn = 4096, An = 128, jn = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(Mn(t));
+		this.#m(e, !0)?.fail(er(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Mn = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Nn = Object.defineProperty, Pn = (e, t, n) => t in e ? Nn(e, t, {
+}, er = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), tr = Object.defineProperty, nr = (e, t, n) => t in e ? tr(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Fn = (e, t, n) => (Pn(e, typeof t == "symbol" ? t : t + "", n), n), S = Object.freeze({
+}) : e[t] = n, rr = (e, t, n) => (nr(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -1942,51 +2156,51 @@ var kn = 4096, An = 128, jn = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), C = class {
+}), w = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function In(e) {
+function ir(e) {
 	return /\w/.test(e);
 }
-function w(e) {
+function T(e) {
 	return /[0-9]/.test(e);
 }
-function Ln(e) {
+function ar(e) {
 	return /\s/.test(e);
 }
-var Rn = [
-	["{%", S.OpenStatement],
-	["%}", S.CloseStatement],
-	["{{", S.OpenExpression],
-	["}}", S.CloseExpression],
-	["(", S.OpenParen],
-	[")", S.CloseParen],
-	["{", S.OpenCurlyBracket],
-	["}", S.CloseCurlyBracket],
-	["[", S.OpenSquareBracket],
-	["]", S.CloseSquareBracket],
-	[",", S.Comma],
-	[".", S.Dot],
-	[":", S.Colon],
-	["|", S.Pipe],
-	["<=", S.ComparisonBinaryOperator],
-	[">=", S.ComparisonBinaryOperator],
-	["==", S.ComparisonBinaryOperator],
-	["!=", S.ComparisonBinaryOperator],
-	["<", S.ComparisonBinaryOperator],
-	[">", S.ComparisonBinaryOperator],
-	["+", S.AdditiveBinaryOperator],
-	["-", S.AdditiveBinaryOperator],
-	["~", S.AdditiveBinaryOperator],
-	["**", S.ExponentiationBinaryOperator],
-	["*", S.MultiplicativeBinaryOperator],
-	["//", S.MultiplicativeBinaryOperator],
-	["/", S.MultiplicativeBinaryOperator],
-	["%", S.MultiplicativeBinaryOperator],
-	["=", S.Equals]
-], zn = /* @__PURE__ */ new Map([
+var or = [
+	["{%", C.OpenStatement],
+	["%}", C.CloseStatement],
+	["{{", C.OpenExpression],
+	["}}", C.CloseExpression],
+	["(", C.OpenParen],
+	[")", C.CloseParen],
+	["{", C.OpenCurlyBracket],
+	["}", C.CloseCurlyBracket],
+	["[", C.OpenSquareBracket],
+	["]", C.CloseSquareBracket],
+	[",", C.Comma],
+	[".", C.Dot],
+	[":", C.Colon],
+	["|", C.Pipe],
+	["<=", C.ComparisonBinaryOperator],
+	[">=", C.ComparisonBinaryOperator],
+	["==", C.ComparisonBinaryOperator],
+	["!=", C.ComparisonBinaryOperator],
+	["<", C.ComparisonBinaryOperator],
+	[">", C.ComparisonBinaryOperator],
+	["+", C.AdditiveBinaryOperator],
+	["-", C.AdditiveBinaryOperator],
+	["~", C.AdditiveBinaryOperator],
+	["**", C.ExponentiationBinaryOperator],
+	["*", C.MultiplicativeBinaryOperator],
+	["//", C.MultiplicativeBinaryOperator],
+	["/", C.MultiplicativeBinaryOperator],
+	["%", C.MultiplicativeBinaryOperator],
+	["=", C.Equals]
+], sr = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -1997,11 +2211,11 @@ var Rn = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function Bn(e, t = {}) {
+function cr(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Vn(e, t = {}) {
-	let n = [], r = Bn(e, t), i = 0, a = 0, o = (e) => {
+function lr(e, t = {}) {
+	let n = [], r = cr(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2012,24 +2226,24 @@ function Vn(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = zn.get(e);
+			let n = sr.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === S.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && Ln(r[i]);) ++i;
+		for (; i < r.length && ar(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === S.CloseStatement || e === S.CloseExpression || e === S.Comment) {
+		if (e === void 0 || e === C.CloseStatement || e === C.CloseExpression || e === C.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new C(e, S.Text));
+				n.push(new w(e, C.Text));
 				continue;
 			}
 		}
@@ -2043,204 +2257,204 @@ function Vn(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new C(t, S.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new w(t, C.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new C("{%", S.OpenStatement)), i += 3;
+			s(), n.push(new w("{%", C.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new C("{{", S.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(Ln), r.slice(i, i + 3) === "-%}") {
-			n.push(new C("%}", S.CloseStatement)), i += 3, c();
+		if (o(ar), r.slice(i, i + 3) === "-%}") {
+			n.push(new w("%}", C.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new C("}}", S.CloseExpression)), i += 3, c();
+			n.push(new w("}}", C.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === S.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === C.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case S.Identifier:
-				case S.NumericLiteral:
-				case S.StringLiteral:
-				case S.CloseParen:
-				case S.CloseSquareBracket: break;
+				case C.Identifier:
+				case C.NumericLiteral:
+				case C.StringLiteral:
+				case C.CloseParen:
+				case C.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(w);
-					if (e.length > 0 && r[i] === "." && w(r[i + 1])) {
+					let e = o(T);
+					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
 						++i;
-						let t = o(w);
+						let t = o(T);
 						e = `${e}.${t}`;
 					}
-					n.push(new C(`${t}${e}`, e.length > 0 ? S.NumericLiteral : S.UnaryOperator));
+					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of Rn) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new C(e, t)), t === S.OpenExpression ? a = 0 : t === S.OpenCurlyBracket ? ++a : t === S.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of or) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new C(e, S.StringLiteral)), ++i;
-		} else if (w(t)) {
-			let e = o(w);
-			if (n.at(-1)?.type !== S.Dot && r[i] === "." && w(r[i + 1])) {
+			n.push(new w(e, C.StringLiteral)), ++i;
+		} else if (T(t)) {
+			let e = o(T);
+			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
 				++i;
-				let t = o(w);
+				let t = o(T);
 				e = `${e}.${t}`;
 			}
-			n.push(new C(e, S.NumericLiteral));
-		} else if (In(t)) {
-			let e = o(In);
-			n.push(new C(e, S.Identifier));
+			n.push(new w(e, C.NumericLiteral));
+		} else if (ir(t)) {
+			let e = o(ir);
+			n.push(new w(e, C.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var T = class {
+var E = class {
 	type = "Statement";
-}, Hn = class extends T {
+}, ur = class extends E {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Un = class extends T {
+}, dr = class extends E {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, Wn = class extends T {
+}, fr = class extends E {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Gn = class extends T {
+}, pr = class extends E {
 	type = "Break";
-}, Kn = class extends T {
+}, mr = class extends E {
 	type = "Continue";
-}, qn = class extends T {
+}, hr = class extends E {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Jn = class extends T {
+}, gr = class extends E {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Yn = class extends T {
+}, _r = class extends E {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, E = class extends T {
+}, D = class extends E {
 	type = "Expression";
-}, Xn = class extends E {
+}, vr = class extends D {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Zn = class extends E {
+}, yr = class extends D {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, D = class extends E {
+}, O = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, Qn = class extends E {
+}, br = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, $n = class extends Qn {
+}, xr = class extends br {
 	type = "IntegerLiteral";
-}, er = class extends Qn {
+}, Sr = class extends br {
 	type = "FloatLiteral";
-}, tr = class extends Qn {
+}, Cr = class extends br {
 	type = "StringLiteral";
-}, nr = class extends Qn {
+}, wr = class extends br {
 	type = "ArrayLiteral";
-}, rr = class extends Qn {
+}, Tr = class extends br {
 	type = "TupleLiteral";
-}, ir = class extends Qn {
+}, Er = class extends br {
 	type = "ObjectLiteral";
-}, O = class extends E {
+}, Dr = class extends D {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, ar = class extends E {
+}, Or = class extends D {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, or = class extends T {
+}, kr = class extends E {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, sr = class extends E {
+}, Ar = class extends D {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, cr = class extends E {
+}, jr = class extends D {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, lr = class extends E {
+}, Mr = class extends D {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, ur = class extends E {
+}, Nr = class extends D {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, dr = class extends E {
+}, Pr = class extends D {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, fr = class extends E {
+}, Fr = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, pr = class extends E {
+}, Ir = class extends D {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, mr = class extends T {
+}, Lr = class extends E {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, hr = class extends E {
+}, Rr = class extends D {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function gr(e) {
-	let t = new Hn([]), n = 0;
+function zr(e) {
+	let t = new ur([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2252,10 +2466,10 @@ function gr(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case S.Comment: return new Yn(e[n++].value);
-			case S.Text: return l();
-			case S.OpenStatement: return u();
-			case S.OpenExpression: return d();
+			case C.Comment: return new _r(e[n++].value);
+			case C.Text: return l();
+			case C.OpenStatement: return u();
+			case C.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -2263,56 +2477,56 @@ function gr(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === S.OpenStatement && e[n + 1]?.type === S.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === C.OpenStatement && e[n + 1]?.type === C.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new tr(r(S.Text, "Expected text token").value);
+		return new Cr(r(C.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(S.OpenStatement, "Expected opening statement token"), e[n].type !== S.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(S.OpenStatement, "Expected {% token"), i("endif"), r(S.CloseStatement, "Expected %} token");
+				++n, c = p(), r(C.OpenStatement, "Expected {% token"), i("endif"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(S.OpenStatement, "Expected {% token"), i("endmacro"), r(S.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(C.OpenStatement, "Expected {% token"), i("endmacro"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = te(), r(S.OpenStatement, "Expected {% token"), i("endfor"), r(S.CloseStatement, "Expected %} token");
+				++n, c = m(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(S.OpenParen) && (e = le("parameters"));
-				let t = v();
+				o(C.OpenParen) && (e = le("parameters"));
+				let t = y();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
 				let l = le("call");
-				r(S.CloseStatement, "Expected closing statement token");
+				r(C.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endcall"), r(S.CloseStatement, "Expected closing statement token"), c = new mr(new Zn(t, l), e, u);
+				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Lr(new yr(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Gn();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new pr();
 				break;
 			case "continue":
-				++n, r(S.CloseStatement, "Expected closing statement token"), c = new Kn();
+				++n, r(C.CloseStatement, "Expected closing statement token"), c = new mr();
 				break;
 			case "filter": {
 				++n;
-				let e = v();
-				e instanceof D && o(S.OpenParen) && (e = g(e)), r(S.CloseStatement, "Expected closing statement token");
+				let e = y();
+				e instanceof O && o(C.OpenParen) && (e = ce(e)), r(C.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(S.OpenStatement, "Expected '{%'"), i("endfilter"), r(S.CloseStatement, "Expected '%}'"), c = new or(e, t);
+				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new kr(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2320,265 +2534,265 @@ function gr(e) {
 		return c;
 	}
 	function d() {
-		r(S.OpenExpression, "Expected opening expression token");
+		r(C.OpenExpression, "Expected opening expression token");
 		let e = h();
-		return r(S.CloseExpression, "Expected closing expression token"), e;
+		return r(C.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
-		let e = m(), t = null, c = [];
-		if (o(S.Equals)) ++n, t = m();
+		let e = te(), t = null, c = [];
+		if (o(C.Equals)) ++n, t = te();
 		else {
-			for (r(S.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(S.OpenStatement, "Expected {% token"), i("endset");
+			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(C.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(S.CloseStatement, "Expected closing statement token"), new qn(e, t, c);
+		return r(C.CloseStatement, "Expected closing statement token"), new hr(e, t, c);
 	}
 	function p() {
 		let e = h();
-		r(S.CloseStatement, "Expected closing statement token");
+		r(C.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Un(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new dr(e, t, i);
 	}
 	function ee() {
-		let e = v();
+		let e = y();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
 		let t = le("parameters");
-		r(S.CloseStatement, "Expected closing statement token");
+		r(C.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Jn(e, t, n);
+		return new gr(e, t, n);
 	}
-	function m(e = !1) {
-		let t = e ? v : h, r = [t()], i = o(S.Comma);
-		for (; i && (++n, r.push(t()), o(S.Comma)););
-		return i ? new rr(r) : r[0];
+	function te(e = !1) {
+		let t = e ? y : h, r = [t()], i = o(C.Comma);
+		for (; i && (++n, r.push(t()), o(C.Comma)););
+		return i ? new Tr(r) : r[0];
 	}
-	function te() {
-		let e = m(!0);
-		if (!(e instanceof D || e instanceof rr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function m() {
+		let e = te(!0);
+		if (!(e instanceof O || e instanceof Tr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = h();
-		r(S.CloseStatement, "Expected closing statement token");
+		r(C.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(S.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new Wn(e, t, i, o);
+		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new fr(e, t, i, o);
 	}
 	function h() {
-		return ne();
+		return g();
 	}
-	function ne() {
-		let e = re();
+	function g() {
+		let e = ne();
 		if (c("if")) {
 			++n;
-			let t = re();
-			return c("else") ? (++n, new hr(t, e, ne())) : new sr(e, t);
+			let t = ne();
+			return c("else") ? (++n, new Rr(t, e, g())) : new Ar(e, t);
 		}
 		return e;
 	}
-	function re() {
-		let t = ie();
+	function ne() {
+		let t = re();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
+			let i = re();
+			t = new Dr(r, t, i);
+		}
+		return t;
+	}
+	function re() {
+		let t = ie();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
 			let i = ie();
-			t = new O(r, t, i);
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function ie() {
-		let t = ae();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
-			let i = ae();
-			t = new O(r, t, i);
-		}
-		return t;
-	}
-	function ae() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new lr(r, ae());
+			++n, t = new Mr(r, ie());
 		}
-		return t ?? oe();
+		return t ?? ae();
 	}
-	function oe() {
-		let t = se();
+	function ae() {
+		let t = oe();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new C("not in", S.Identifier), n += 2;
+			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(S.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = se();
-			t = new O(r, t, i);
+			let i = oe();
+			t = new Dr(r, t, i);
+		}
+		return t;
+	}
+	function oe() {
+		let t = pe();
+		for (; o(C.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = pe();
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function se() {
-		let t = pe();
-		for (; o(S.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = pe();
-			t = new O(r, t, i);
-		}
-		return t;
+		let e = fe(y());
+		return o(C.OpenParen) ? ce(e) : e;
 	}
-	function ce() {
-		let e = fe(v());
-		return o(S.OpenParen) ? g(e) : e;
-	}
-	function g(e) {
-		let t = new Zn(e, le("call"));
-		return t = fe(t), o(S.OpenParen) && (t = g(t)), t;
+	function ce(e) {
+		let t = new yr(e, le("call"));
+		return t = fe(t), o(C.OpenParen) && (t = ce(t)), t;
 	}
 	function le(e) {
-		r(S.OpenParen, "Expected opening parenthesis for arguments list");
+		r(C.OpenParen, "Expected opening parenthesis for arguments list");
 		let t = ue(e);
-		return r(S.CloseParen, "Expected closing parenthesis for arguments list"), t;
+		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
 	function ue(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(S.CloseParen);) {
-			let c = o(S.ExponentiationBinaryOperator), l = o(S.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(C.CloseParen);) {
+			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new pr(h())), o(S.Comma) && ++n, !o(S.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Ir(h())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new fr(h());
+				s = !0, ++n, u = new Fr(h());
 			} else {
-				if (u = h(), o(S.Equals)) {
-					if (++n, !(u instanceof D)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+				if (u = h(), o(C.Equals)) {
+					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = h();
-					u = new dr(u, e);
+					u = new Pr(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof D || u instanceof dr)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof D ? u.value : u.key.value;
+					if (!(u instanceof O || u instanceof Pr)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof O ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof dr) a = !0;
+				if (u instanceof Pr) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(S.Comma) && ++n;
+			r.push(u), o(C.Comma) && ++n;
 		}
 		return r;
 	}
 	function de() {
 		let e = [], t = !1;
-		for (; !o(S.CloseSquareBracket);) o(S.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(S.Colon) && (++n, t = !0));
+		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(C.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new ur(...e);
+			return new Nr(...e);
 		}
 		return e[0];
 	}
 	function fe(t) {
-		for (; o(S.Dot) || o(S.OpenSquareBracket);) {
+		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === S.OpenSquareBracket;
-			if (o) a = de(), r(S.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Xn(t, a, o);
+			let a, o = i.type === C.OpenSquareBracket;
+			if (o) a = de(), r(C.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new vr(t, a, o);
 		}
 		return t;
 	}
 	function pe() {
-		let t = _();
-		for (; o(S.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = _();
-			t = new O(r, t, i);
-		}
-		return t;
-	}
-	function _() {
 		let t = me();
-		for (; o(S.ExponentiationBinaryOperator);) {
+		for (; o(C.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = me();
-			t = new O(r, t, i);
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function me() {
+		let t = _();
+		for (; o(C.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = _();
+			t = new Dr(r, t, i);
+		}
+		return t;
+	}
+	function _() {
 		let e = he();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = v();
-			if (!(r instanceof D)) throw SyntaxError("Expected identifier for the test");
-			e = new cr(e, t, r);
+			let r = y();
+			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
+			e = new jr(e, t, r);
 		}
 		return e;
 	}
 	function he() {
-		let e = ge();
-		for (; o(S.Pipe);) {
+		let e = v();
+		for (; o(C.Pipe);) {
 			++n;
-			let t = v();
-			if (!(t instanceof D)) throw SyntaxError("Expected identifier for the filter");
-			o(S.OpenParen) && (t = g(t)), e = new ar(e, t);
+			let t = y();
+			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
+			o(C.OpenParen) && (t = ce(t)), e = new Or(e, t);
 		}
 		return e;
 	}
-	function ge() {
-		let t = e[n];
-		if (t && (t.type === S.UnaryOperator || t.type === S.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
-			let t = e[n++];
-			return new lr(t, ge());
-		}
-		return ce();
-	}
 	function v() {
+		let t = e[n];
+		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+			let t = e[n++];
+			return new Mr(t, v());
+		}
+		return se();
+	}
+	function y() {
 		let t = e[n++];
 		switch (t.type) {
-			case S.NumericLiteral: {
+			case C.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new er(Number(e)) : new $n(Number(e));
+				return e.includes(".") ? new Sr(Number(e)) : new xr(Number(e));
 			}
-			case S.StringLiteral: {
+			case C.StringLiteral: {
 				let r = t.value;
-				for (; o(S.StringLiteral);) r += e[n++].value;
-				return new tr(r);
+				for (; o(C.StringLiteral);) r += e[n++].value;
+				return new Cr(r);
 			}
-			case S.Identifier: return new D(t.value);
-			case S.OpenParen: {
-				let e = m();
-				return r(S.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case C.Identifier: return new O(t.value);
+			case C.OpenParen: {
+				let e = te();
+				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case S.OpenSquareBracket: {
+			case C.OpenSquareBracket: {
 				let e = [];
-				for (; !o(S.CloseSquareBracket);) e.push(h()), o(S.Comma) && ++n;
-				return ++n, new nr(e);
+				for (; !o(C.CloseSquareBracket);) e.push(h()), o(C.Comma) && ++n;
+				return ++n, new wr(e);
 			}
-			case S.OpenCurlyBracket: {
+			case C.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(S.CloseCurlyBracket);) {
+				for (; !o(C.CloseCurlyBracket);) {
 					let t = h();
-					r(S.Colon, "Expected colon between key and value in object literal");
+					r(C.Colon, "Expected colon between key and value in object literal");
 					let i = h();
-					e.set(t, i), o(S.Comma) && ++n;
+					e.set(t, i), o(C.Comma) && ++n;
 				}
-				return ++n, new ir(e);
+				return ++n, new Er(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2586,27 +2800,27 @@ function gr(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function _r(e, t, n = 1) {
+function Br(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function vr(e, t, n, r = 1) {
+function Vr(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function yr(e) {
+function Hr(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function br(e) {
-	return xr(/* @__PURE__ */ new Date(), e);
+function Ur(e) {
+	return Wr(/* @__PURE__ */ new Date(), e);
 }
-function xr(e, t) {
+function Wr(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -2622,19 +2836,19 @@ function xr(e, t) {
 		}
 	});
 }
-function Sr(e) {
+function Gr(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Cr(e, t, n, r) {
+function Kr(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Sr(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Gr(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var wr = class extends Error {}, Tr = class extends Error {}, Er = /* @__PURE__ */ new Map(), k = class {
+var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ */ new Map(), k = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Er;
+		return Yr;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -2660,7 +2874,7 @@ var wr = class extends Error {}, Tr = class extends Error {}, Er = /* @__PURE__ 
 			["upper", new R(() => new M(this.value.toUpperCase()))],
 			["lower", new R(() => new M(this.value.toLowerCase()))],
 			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(yr(this.value)))],
+			["title", new R(() => new M(Hr(this.value)))],
 			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
 			["length", new A(this.value.length)],
 			["rstrip", new R(() => new M(this.value.trimEnd()))],
@@ -2718,15 +2932,15 @@ var wr = class extends Error {}, Tr = class extends Error {}, Er = /* @__PURE__ 
 				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
 				let r;
 				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(Cr(this.value, t.value, n.value, r.value));
+				return new M(Kr(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, N = class extends k {
 	type = "BooleanValue";
-}, Dr = /[\x7f-\uffff]/g;
-function Or(e) {
-	return e.replace(Dr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Xr = /[\x7f-\uffff]/g;
+function Zr(e) {
+	return e.replace(Xr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function P(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -2738,7 +2952,7 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Or(t)), t;
+			return a && (t = Zr(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -2753,7 +2967,7 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Or(s));
+					a && (s = Zr(s));
 					let c = `${s}${l}${P(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
@@ -2787,7 +3001,7 @@ var F = class extends k {
 				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
 				if (!(a instanceof N)) throw Error("reverse must be a boolean");
 				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Rr(o, s, r.value);
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = si(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -2807,7 +3021,7 @@ var F = class extends k {
 	}
 }, I = class extends F {
 	type = "KeywordArgumentsValue";
-}, kr = class extends k {
+}, Qr = class extends k {
 	type = "NamespaceValue";
 	toString() {
 		return P(this, {}, 0, !1);
@@ -2824,7 +3038,7 @@ var F = class extends k {
 	toString() {
 		return P(this, {}, 0, !1);
 	}
-}, Ar = class extends L {
+}, $r = class extends L {
 	type = "TupleValue";
 }, R = class extends k {
 	type = "FunctionValue";
@@ -2833,14 +3047,14 @@ var F = class extends k {
 }, B = class extends k {
 	type = "UndefinedValue";
 };
-function jr(e) {
+function ei(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof M)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var Mr = class {
+var ti = class {
 	constructor(e) {
 		this.parent = e;
 	}
@@ -2852,17 +3066,17 @@ var Mr = class {
 			let e = t[0];
 			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = jr(t);
+				let [e, n] = ei(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new kr(r);
+		return new Qr(r);
 	})]]);
-	tests = Mr.TESTS;
+	tests = ti.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Ur(t));
+		return this.declareVariable(e, fi(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -2883,8 +3097,8 @@ var Mr = class {
 			return new B();
 		}
 	}
-}, V = Mr;
-Fn(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = ti;
+rr(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -2918,23 +3132,23 @@ Fn(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Nr(e) {
+function ni(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", _r), e.set("strftime_now", br), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Br), e.set("strftime_now", Ur), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function Pr(e) {
-	return e instanceof F || e instanceof kr;
+function ri(e) {
+	return e instanceof F || e instanceof Qr;
 }
-function Fr(e) {
+function ii(e) {
 	return e instanceof A || e instanceof j || e instanceof N;
 }
-function Ir(e) {
+function ai(e) {
 	return e instanceof N ? Number(e.value) : e.value;
 }
-function Lr(e, t) {
+function oi(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (Pr(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ri(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -2942,13 +3156,13 @@ function Lr(e, t) {
 	} else return new B();
 	return r;
 }
-function Rr(e, t, n = !1) {
+function si(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Fr(e) && Fr(t)) {
-		let n = Ir(e), r = Ir(t);
+	if (ii(e) && ii(t)) {
+		let n = ai(e), r = ai(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -2960,7 +3174,7 @@ function Rr(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function zr(e) {
+function ci(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -2968,20 +3182,20 @@ function zr(e) {
 		defaultValue: t.value
 	};
 }
-function Br(e) {
+function li(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Vr(e, t) {
+function ui(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		Br(e) && n.add(e);
+		li(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(zr(e).name);
+		i(ci(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = zr(t);
+			let e = ci(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -2989,7 +3203,7 @@ function Vr(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof T) switch (e.type) {
+		else if (e instanceof E) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3025,7 +3239,7 @@ function Vr(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				Br(t) && !n.has(t) && r.add(t);
+				li(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3055,7 +3269,7 @@ function Vr(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var Hr = class {
+var di = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3080,8 +3294,8 @@ var Hr = class {
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
 		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Fr(n) && Fr(r)) {
-			let e = Ir(n), t = Ir(r);
+		if (e.operator.value === "**" && ii(n) && ii(r)) {
+			let e = ai(n), t = ai(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3164,7 +3378,7 @@ var Hr = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new A(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => Rr(e, t, !1)));
+				case "sort": return new L(e.value.slice().sort((e, t) => si(e, t, !1)));
 				case "join": return new M(e.value.map((e) => e.value).join(""));
 				case "string": return new M(P(e, {}, 0, !1));
 				case "unique": {
@@ -3236,7 +3450,7 @@ var Hr = class {
 				let o = t.get("sort_keys") ?? new N(!1);
 				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof Ar) {
+				if (s instanceof L || s instanceof $r) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
@@ -3282,16 +3496,16 @@ var Hr = class {
 						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
 						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : Lr(e, s instanceof A ? String(s.value) : s.value);
+						let c = (e) => s instanceof z ? e : oi(e, s instanceof A ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = Rr(c(e), c(t), o.value);
+							let n = si(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !Pr(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ri(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3311,8 +3525,8 @@ var Hr = class {
 							if (!(n instanceof M)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!Pr(e)) throw Error("items in map must be an object");
-								let t = Lr(e, n.value);
+								if (!ri(e)) throw Error("items in map must be an object");
+								let t = oi(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3409,7 +3623,7 @@ var Hr = class {
 		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
 		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
 		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(vr(e.value, r.value, i.value, a.value)) : new M(vr(Array.from(e.value), r.value, i.value, a.value).join(""));
+		return e instanceof L ? new L(Vr(e.value, r.value, i.value, a.value)) : new M(Vr(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -3418,7 +3632,7 @@ var Hr = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
 		let i;
-		if (Pr(n)) {
+		if (ri(n)) {
 			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
 		} else if (n instanceof L || n instanceof M) {
@@ -3452,7 +3666,7 @@ var Hr = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof kr)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Qr)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3506,8 +3720,8 @@ var Hr = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Tr) continue;
-				if (e instanceof wr) break;
+				if (e instanceof Jr) continue;
+				if (e instanceof qr) break;
 				throw e;
 			}
 			c = !1;
@@ -3523,7 +3737,7 @@ var Hr = class {
 		a.at(-1) instanceof I && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = zr(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = ci(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
@@ -3533,14 +3747,14 @@ var Hr = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Vr(e.args, e.body);
+		let n = ui(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Vr(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = ui(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
@@ -3563,13 +3777,13 @@ var Hr = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new wr();
-			case "Continue": throw new Tr();
+			case "Break": throw new qr();
+			case "Continue": throw new Jr();
 			case "IntegerLiteral": return new A(e.value);
 			case "FloatLiteral": return new j(e.value);
 			case "StringLiteral": return new M(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Ar(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new $r(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -3594,18 +3808,18 @@ var Hr = class {
 		}
 	}
 };
-function Ur(e) {
+function fi(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
 		case "string": return new M(e);
 		case "boolean": return new N(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Ur)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, Ur(t)])));
-		case "function": return new R((t, n) => Ur(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(fi)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, fi(t)])));
+		case "function": return new R((t, n) => fi(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Wr = "{%- ", Gr = " -%}", U = Object.freeze({
+var H = "\n", pi = "{%- ", mi = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -3619,7 +3833,7 @@ var H = "\n", Wr = "{%- ", Gr = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Kr(e) {
+function hi(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -3629,11 +3843,11 @@ function Kr(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function qr(e) {
+function gi(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Kr(e);
+		case "BinaryExpression": return hi(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -3642,38 +3856,38 @@ function qr(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return qr(e) < t ? `(${n})` : n;
+	return gi(e) < t ? `(${n})` : n;
 }
-function Jr(e, t = "	") {
+function _i(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Wr + e.join(" ") + Gr;
+	return pi + e.join(" ") + mi;
 }
 function K(e, t, n) {
-	return e.map((e) => Xr(e, t, n)).join(H);
+	return e.map((e) => yi(e, t, n)).join(H);
 }
-function Yr(e) {
+function vi(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function Xr(e, t, n) {
+function yi(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Zr(e, t, n);
-		case "For": return Qr(e, t, n);
-		case "Set": return $r(e, t, n);
-		case "Macro": return ei(e, t, n);
+		case "If": return bi(e, t, n);
+		case "For": return xi(e, t, n);
+		case "Set": return Si(e, t, n);
+		case "Macro": return Ci(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return ti(e, t, n);
-		case "FilterStatement": return ni(e, t, n);
+		case "CallStatement": return wi(e, t, n);
+		case "FilterStatement": return Ti(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Zr(e, t, n) {
+function bi(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -3683,7 +3897,7 @@ function Zr(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Qr(e, t, n) {
+function xi(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -3692,19 +3906,19 @@ function Qr(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function $r(e, t, n) {
+function Si(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function ei(e, t, n) {
-	let r = n.repeat(t), i = Yr(e.args);
+function Ci(e, t, n) {
+	let r = n.repeat(t), i = vi(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function ti(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Yr(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function wi(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${vi(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function ni(e, t, n) {
+function Ti(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -3720,15 +3934,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Kr(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = hi(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? qr(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? gi(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Yr(t.args);
+			let t = e, n = vi(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -3749,7 +3963,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Yr(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = vi(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -3768,24 +3982,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var ri = class {
+var Ei = class {
 	parsed;
 	constructor(e) {
-		let t = Vn(e, {
+		let t = lr(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = gr(t);
+		this.parsed = zr(t);
 	}
 	render(e) {
 		let t = new V();
-		if (Nr(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new Hr(t).run(this.parsed).value;
+		if (ni(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new di(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Jr(this.parsed, e?.indent || "	");
+		return _i(this.parsed, e?.indent || "	");
 	}
-}, ii = class {
+}, Di = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -3823,21 +4037,21 @@ var ri = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, ai = /* @__PURE__ */ new Set(["role", "type"]), oi = /^\w{1,64}$/, si = 1e3, ci = (e) => e.split("").reverse().join(""), li = class {
+}, Oi = /* @__PURE__ */ new Set(["role", "type"]), ki = /^\w{1,64}$/, Ai = 1e3, ji = (e) => e.split("").reverse().join(""), Mi = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new ii(n), this.#t = new ii(n.map(ci)), this.#n = new ii(t), this.#r = Math.min(si, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new Di(n), this.#t = new Di(n.map(ji)), this.#n = new Di(t), this.#r = Math.min(Ai, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = ai.has(e) && typeof n == "string" && oi.test(n);
+			let r = Oi.has(e) && typeof n == "string" && ki.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -3863,29 +4077,29 @@ var ri = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of ui(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Ni(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = ci(a.slice(e, e + this.#r));
-				for (let r of ui(n, this.#t)) t.add(i + e + r - 1);
+				let n = ji(a.slice(e, e + this.#r));
+				for (let r of Ni(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function ui(e, t) {
+function Ni(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var di = [57344, 63744], fi = /(?<=u)[ef][0-9a-f]{3}/g, pi = class {
+var Pi = [57344, 63744], Fi = /(?<=u)[ef][0-9a-f]{3}/g, Ii = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = di[0];
+	#n = Pi[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(fi)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Fi)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -3897,7 +4111,7 @@ var di = [57344, 63744], fi = /(?<=u)[ef][0-9a-f]{3}/g, pi = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: mi(n.map(([e, n]) => {
+			literal: Li(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -3915,14 +4129,14 @@ var di = [57344, 63744], fi = /(?<=u)[ef][0-9a-f]{3}/g, pi = class {
 		};
 	}
 	#i() {
-		for (; this.#n < di[1];) {
+		for (; this.#n < Pi[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function mi(e) {
+function Li(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -3931,7 +4145,7 @@ function mi(e) {
 	return t;
 }
 // src/text/template.ts
-var hi = 1e5, gi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, _i = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, vi = 3, yi = /[^\p{L}\p{N}_\s]/u, bi = ["<think>", "</think>"], xi = [
+var Ri = 1e5, zi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Bi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Vi = 3, Hi = /[^\p{L}\p{N}_\s]/u, Ui = ["<think>", "</think>"], Wi = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -3946,15 +4160,15 @@ var hi = 1e5, gi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, _i = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Si = class {
+], Gi = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > hi) throw Di(`It is ${e.length} characters long; ${hi} are accepted.`);
-		this.source = e, this.#e = Ei(() => new ri(e)), this.#t = new li(t.control.keys(), Ci(e)), this.endIds = xi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > Ri) throw Xi(`It is ${e.length} characters long; ${Ri} are accepted.`);
+		this.source = e, this.#e = Yi(() => new Ei(e)), this.#t = new Mi(t.control.keys(), Ki(e)), this.endIds = Wi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -3964,62 +4178,62 @@ var hi = 1e5, gi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, _i = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !gi.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !zi.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new pi([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Ii([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Ei(() => this.#e.render(c)));
+		return o.unmark(Yi(() => this.#e.render(c)));
 	}
 };
-function Ci(e) {
-	let t = Array.from(e.matchAll(_i), ([, e, t]) => Ti(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...bi, ...t.filter((e) => e.length >= vi && yi.test(e))]);
+function Ki(e) {
+	let t = Array.from(e.matchAll(Bi), ([, e, t]) => Ji(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...Ui, ...t.filter((e) => e.length >= Vi && Hi.test(e))]);
 }
-var wi = {
+var qi = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Ti = (e) => e.replace(/\\(.)/gs, (e, t) => wi[t] ?? t);
-function Ei(e) {
+}, Ji = (e) => e.replace(/\\(.)/gs, (e, t) => qi[t] ?? t);
+function Yi(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Di(e instanceof Error ? e.message : String(e));
+		throw Xi(e instanceof Error ? e.message : String(e));
 	}
 }
-var Di = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Oi = "tokenizer.json", ki = "tokenizer_meta.json", Ai = 2;
-function ji(e, t) {
+var Xi = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Zi = "tokenizer.json", Qi = "tokenizer_meta.json", $i = 2;
+function ea(e, t) {
 	let n = {
-		json: Mi(e, Oi),
-		meta: Mi(t, ki)
+		json: ta(e, Zi),
+		meta: ta(t, Qi)
 	};
-	if (n.meta.version !== Ai) throw Ni(ki, `Its version is ${n.meta.version}, this package reads ${Ai}.`);
-	if (typeof n.json.model?.vocab != "object") throw Ni(Oi, "It has no vocabulary.");
+	if (n.meta.version !== $i) throw na(Qi, `Its version is ${n.meta.version}, this package reads ${$i}.`);
+	if (typeof n.json.model?.vocab != "object") throw na(Zi, "It has no vocabulary.");
 	return n;
 }
-function Mi(e, t) {
+function ta(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Ni(t, String(e));
+		throw na(t, String(e));
 	}
 }
-var Ni = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var na = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), Pi = 64, Fi = 4096, Ii = class {
+}), ra = 64, ia = 4096, aa = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > Pi || t.some(({ length: e }) => e === 0 || e > Fi)) throw new e("usage", `Up to ${Pi} stop strings of 1 to ${Fi} characters are possible.`);
+		if (t.length > ra || t.some(({ length: e }) => e === 0 || e > ia)) throw new e("usage", `Up to ${ra} stop strings of 1 to ${ia} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4055,7 +4269,7 @@ var Ni = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, Li = class {
+}, oa = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4086,15 +4300,15 @@ var Ni = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Ri({ json: e, meta: t }, n) {
-	return t.added_by_json ? zi(e.post_processor ?? null, n) : {
+function sa({ json: e, meta: t }, n) {
+	return t.added_by_json ? ca(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function zi(e, t) {
+function ca(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => zi(e, t));
+		let n = e.processors.map((e) => ca(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4117,7 +4331,7 @@ function zi(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var Bi = class {
+var la = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4142,11 +4356,11 @@ var Bi = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Vi = class {
+}, ua = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, Hi = (e, t) => {
+}, da = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4173,45 +4387,45 @@ var Bi = class {
 			throw n;
 		}
 	}
-}, Ui = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Wi = (e, t = !0) => {
-	if (e.Regex !== void 0) return Hi(Ea(ha(e.Regex)), "gu");
+}, fa = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), pa = (e, t = !0) => {
+	if (e.Regex !== void 0) return da(Ya(Ra(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Da(e.String);
+		let n = Xa(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, Gi = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Ki = `${Gi}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Ki}]`, qi = `[^${Ki}]`, Ji = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Yi = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Xi = "(?:(?<![\\s\\S])|(?<=\\n))", Zi = "(?:(?=\\n)|(?![\\s\\S]))", Qi = "0-9A-Fa-f", $i = /* @__PURE__ */ new Map([
+}, ma = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ha = `${ma}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ha}]`, ga = `[^${ha}]`, _a = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, va = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ya = "(?:(?<![\\s\\S])|(?<=\\n))", ba = "(?:(?=\\n)|(?![\\s\\S]))", xa = "0-9A-Fa-f", Sa = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Qi}]`],
-	["H", `[^${Qi}]`],
+	["h", `[${xa}]`],
+	["H", `[^${xa}]`],
 	["w", J],
-	["W", qi],
+	["W", ga],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Ji],
-	["B", Yi],
+	["b", _a],
+	["B", va],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), ea = /* @__PURE__ */ new Map([
-	["h", Qi],
-	["w", Gi],
+]), Ca = /* @__PURE__ */ new Map([
+	["h", xa],
+	["w", ma],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), ta = /* @__PURE__ */ new Map([["W", `[^${Gi}]`], ["H", `[^${Qi}]`]]), na = /* @__PURE__ */ new Map([
+]), wa = /* @__PURE__ */ new Map([["W", `[^${ma}]`], ["H", `[^${xa}]`]]), Ta = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), ra = /* @__PURE__ */ new Map([
+]), Ea = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4221,55 +4435,55 @@ var Bi = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", Gi],
-	["xdigit", Qi]
-]), ia = "^$\\.*+?()[]{}|/", aa = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, oa = /^\\([pPxu])\{([^}]*)\}/, sa = /^\{(\d+(?:,\d*)?|,\d+)\}/, ca = /^\[:(\^?)(\p{Alphabetic}+):\]/u, la = /^\[:\^:\]/, ua = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, da = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, fa = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", pa = (e, t) => String.fromCodePoint(e.codePointAt(t)), ma = (e) => {
+	["word", ma],
+	["xdigit", xa]
+]), Da = "^$\\.*+?()[]{}|/", Oa = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ka = /^\\([pPxu])\{([^}]*)\}/, Aa = /^\{(\d+(?:,\d*)?|,\d+)\}/, ja = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ma = /^\[:\^:\]/, Na = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Pa = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Fa = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Ia = (e, t) => String.fromCodePoint(e.codePointAt(t)), La = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return fa(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, ha = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ga = "[\\s\\S]", _a = 256, va = () => ({
+	return Fa(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, Ra = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), za = "[\\s\\S]", Ba = 256, Va = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), ya = (e) => {
+}), Ha = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, ba = (e, t, n, r = !0) => {
-	e.tail === "range" && ya(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Ua = (e, t, n, r = !0) => {
+	e.tail === "range" && Ha(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && ya(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, xa = (e, t, n) => {
-	let r = oa.exec(e.slice(t));
+	n && e.tail === "range" && Ha(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, Wa = (e, t, n) => {
+	let r = ka.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? ba(n, `[^${Gi}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Gi : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Ua(n, `[^${ma}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? ma : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = da.exec(e.slice(t));
+	let i = Pa.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = pa(e, t + 1), o = t + 1 + a.length, s = na.get(a);
+	let a = Ia(e, t + 1), o = t + 1 + a.length, s = Ta.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = ta.get(a);
-	if (c !== void 0) return ba(n, c, t), o;
-	let l = ea.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || ia.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Sa = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ga})`, Ca = (e) => Sa(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), wa = (e) => {
-	let t = Hi(`^(?:${e})$`, "u"), n = "";
+	let c = wa.get(a);
+	if (c !== void 0) return Ua(n, c, t), o;
+	let l = Ca.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Da.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Ga = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${za})`, Ka = (e) => Ga(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), qa = (e) => {
+	let t = da(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Ta = (e, t, n, r = !0, i = 1) => {
-	if (i > _a) throw SyntaxError(`Maximum character-class nesting depth of ${_a} exceeded at index ${t}`);
+}, Ja = (e, t, n, r = !0, i = 1) => {
+	if (i > Ba) throw SyntaxError(`Maximum character-class nesting depth of ${Ba} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [va()], l = c[0], u = !1;
+	let s = a, c = [Va()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = pa(e, a);
-		if (d === "\\") a = xa(e, a, l);
+		let d = Ia(e, a);
+		if (d === "\\") a = Wa(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4279,19 +4493,19 @@ var Bi = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Ca(c[0]), d = i;
+				let i = Ka(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Ca(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${Ka(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = wa(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Sa([d, `[${e}]`]));
+					let e = qa(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ga([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ga})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${za})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4300,67 +4514,67 @@ var Bi = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = va(), c.push(l), a += 2;
+				l = Va(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (la.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = ca.exec(t);
+				if (Ma.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ja.exec(t);
 				if (r) {
-					let [, e, t] = r, i = ra.get(t);
+					let [, e, t] = r, i = Ea.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? ba(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Ua(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (ua.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Ta(e, a, n, !1, i + 1);
-				ba(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Na.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Ja(e, a, n, !1, i + 1);
+				Ua(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && ya(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && Ha(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Ea = (e) => {
+}, Ya = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = pa(e, s);
+		let c = Ia(e, s);
 		if (c === "\\") {
-			let n = oa.exec(e.slice(s));
+			let n = ka.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? ma(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : qi);
+					a = i ? La(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : ga);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = da.exec(e.slice(s));
+			let r = Pa.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? ma(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? La(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = pa(e, s + 1);
+			let a = Ia(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = na.get(a);
+			let l = Ta.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = $i.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || ia.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Sa.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Da.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Ta(e, s, i);
+				let t = Ja(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4371,13 +4585,13 @@ var Bi = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(Xi), ++s;
+				o(ya), ++s;
 				continue;
 			case "$":
-				o(Zi), ++s;
+				o(ba), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : aa.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Oa.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4388,7 +4602,7 @@ var Bi = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = sa.exec(e.slice(s));
+				let i = Aa.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4414,51 +4628,51 @@ var Bi = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && fa(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && Fa(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Da = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Oa = (e, t, n) => {
+}, Xa = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Za = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, ka = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Aa = (e) => Number.isInteger(e) || typeof e == "bigint", ja = (e) => {
+}, Qa = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, $a = (e) => Number.isInteger(e) || typeof e == "bigint", eo = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, Ma = (e) => Fa(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Na = (e) => new Map(Object.entries(e)), Pa = (e, t) => {
+}, to = (e) => io(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), no = (e) => new Map(Object.entries(e)), ro = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, Fa = (e) => e.replace(/\p{M}/gu, ""), Ia = (e, t, n = []) => {
+}, io = (e) => e.replace(/\p{M}/gu, ""), ao = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, La = (e) => e.match(/\S+/g) || [], Ra = class {
+}, oo = (e) => e.match(/\S+/g) || [], so = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends Ra {
+}, Z = class extends so {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, za = class extends Z {
+}, co = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			ka(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Qa(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4484,93 +4698,93 @@ var Bi = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Ba = class extends Z {
+}, lo = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, Va = class extends Z {
+}, uo = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => $a(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Co(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, Ha = class extends Z {
+}, fo = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Wi(this.config.pattern ?? {});
+		super(e), this.pattern = pa(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Ua = class extends Z {
+}, po = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Wa = class extends Ua {
+}, mo = class extends po {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Ga = class extends Ua {
+}, ho = class extends po {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Ka = class extends Ua {
+}, go = class extends po {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, qa = class extends Ua {
+}, _o = class extends po {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, Ja = class extends Z {
+}, vo = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, Ya = class extends Z {
+}, yo = class extends Z {
 	normalize(e) {
-		return Fa(e);
+		return io(e);
 	}
-}, Xa = class extends Z {
+}, bo = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Za = class extends Z {
+}, xo = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Qa(e) {
+function So(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new za(e);
-		case "Precompiled": return new Ba(e);
-		case "Sequence": return new Va(e);
-		case "Replace": return new Ha(e);
-		case "NFC": return new Wa(e);
-		case "NFD": return new Ga(e);
-		case "NFKC": return new Ka(e);
-		case "NFKD": return new qa(e);
-		case "Strip": return new Ja(e);
-		case "StripAccents": return new Ya(e);
-		case "Lowercase": return new Xa(e);
-		case "Prepend": return new Za(e);
+		case "BertNormalizer": return new co(e);
+		case "Precompiled": return new lo(e);
+		case "Sequence": return new uo(e);
+		case "Replace": return new fo(e);
+		case "NFC": return new mo(e);
+		case "NFD": return new ho(e);
+		case "NFKC": return new go(e);
+		case "NFKD": return new _o(e);
+		case "Strip": return new vo(e);
+		case "StripAccents": return new yo(e);
+		case "Lowercase": return new bo(e);
+		case "Prepend": return new xo(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var $a = Qa, Q = class extends Ra {
+var Co = So, Q = class extends so {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, eo = (() => {
+}, wo = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -4579,18 +4793,18 @@ var $a = Qa, Q = class extends Ra {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), to = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(eo), no = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ro = class extends Q {
+})(), To = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(wo), Eo = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Do = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = eo, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = wo, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, io = class extends Q {
+}, Oo = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, ao = class extends Q {
+}, ko = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -4598,21 +4812,21 @@ var $a = Qa, Q = class extends Ra {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, oo = class extends Q {
+}, Ao = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Wi(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = pa(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Pa(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ro(e, this.pattern);
 	}
-}, so = class extends Q {
+}, jo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${no}]+|[${no}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Eo}]+|[${Eo}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, co = class extends Q {
+}, Mo = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -4621,32 +4835,32 @@ var $a = Qa, Q = class extends Ra {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, lo = class extends Q {
+}, No = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${no}]+|[${no}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Eo}]+|[${Eo}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, uo = class extends Q {
+}, Po = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Wi(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = pa(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, fo = class extends Q {
+}, Fo = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => go(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => zo(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, po = class extends Q {
+}, Io = class extends Q {
 	pre_tokenize_text(e) {
-		return La(e);
+		return oo(e);
 	}
-}, mo = class extends Q {
+}, Lo = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -4656,34 +4870,34 @@ var $a = Qa, Q = class extends Ra {
 		return t;
 	}
 };
-function ho(e) {
+function Ro(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new lo();
-		case "Sequence": return new fo(e);
-		case "Whitespace": return new io();
-		case "WhitespaceSplit": return new po();
-		case "Metaspace": return new ao(e);
-		case "ByteLevel": return new ro(e);
-		case "Split": return new oo(e);
-		case "Punctuation": return new so(e);
-		case "Digits": return new co(e);
-		case "Replace": return new uo(e);
-		case "FixedLength": return new mo(e);
+		case "BertPreTokenizer": return new No();
+		case "Sequence": return new Fo(e);
+		case "Whitespace": return new Oo();
+		case "WhitespaceSplit": return new Io();
+		case "Metaspace": return new ko(e);
+		case "ByteLevel": return new Do(e);
+		case "Split": return new Ao(e);
+		case "Punctuation": return new jo(e);
+		case "Digits": return new Mo(e);
+		case "Replace": return new Po(e);
+		case "FixedLength": return new Lo(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var go = ho, _o = class extends Ra {
+var zo = Ro, Bo = class extends so {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Oa(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Za(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, vo = class extends _o {
+}, Vo = class extends Bo {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Na(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = no(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -4715,16 +4929,16 @@ var go = ho, _o = class extends Ra {
 		}
 		return t;
 	}
-}, yo = class e {
+}, Ho = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, bo = class {
+}, Uo = class {
 	constructor() {
-		this.root = yo.default();
+		this.root = Ho.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -4733,7 +4947,7 @@ var go = ho, _o = class extends Ra {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = yo.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = Ho.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -4747,7 +4961,7 @@ var go = ho, _o = class extends Ra {
 			n.is_leaf && (yield r);
 		}
 	}
-}, xo = class e {
+}, Wo = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -4755,14 +4969,14 @@ var go = ho, _o = class extends Ra {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, So = class {
+}, Go = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new xo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new xo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Wo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Wo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new xo(r, i, e, t, n);
+		let i = this.nodes.length, a = new Wo(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -4797,33 +5011,33 @@ var go = ho, _o = class extends Ra {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function Co(e) {
+function Ko(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var wo = class extends _o {
+var qo = class extends Bo {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Co(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new bo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Ko(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Uo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ja(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = eo(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new So(e, this.bos_token_id, this.eos_token_id);
+		let t = new Go(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -4834,7 +5048,7 @@ var wo = class extends _o {
 		}
 		return t;
 	}
-}, To = class {
+}, Jo = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -4898,7 +5112,7 @@ var wo = class extends _o {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Eo = class {
+}, Yo = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -4913,12 +5127,12 @@ var wo = class extends _o {
 	clear() {
 		this.cache.clear();
 	}
-}, Do = class extends _o {
+}, Xo = class extends Bo {
 	constructor(e) {
-		super(e), this.tokens_to_ids = Na(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = no(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Eo(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Yo(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -4931,7 +5145,7 @@ var wo = class extends _o {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new To((e, t) => e.score < t.score), t = {
+			let e = new Jo((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -4986,24 +5200,24 @@ var wo = class extends _o {
 		}
 		return t;
 	}
-}, Oo = class extends _o {
+}, Zo = class extends Bo {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = Na(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = no(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function ko(e, t) {
+function Qo(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new vo(e);
-		case "Unigram": return new wo(e, t.eos_token);
-		case "BPE": return new Do(e);
+		case "WordPiece": return new Vo(e);
+		case "Unigram": return new qo(e, t.eos_token);
+		case "BPE": return new Xo(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new wo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Do(e) : new vo(e) : new Oo(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new qo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Xo(e) : new Vo(e) : new Zo(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5013,14 +5227,14 @@ function ko(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Ao = ko, jo = class extends Ra {
+var $o = Qo, es = class extends so {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, Mo = class extends jo {
+}, ts = class extends es {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5029,14 +5243,14 @@ var Ao = ko, jo = class extends Ra {
 			token_type_ids: a
 		};
 	}
-}, No = class extends jo {
+}, ns = class extends es {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, Po = class extends jo {
+}, rs = class extends es {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5052,7 +5266,7 @@ var Ao = ko, jo = class extends Ra {
 			token_type_ids: r
 		};
 	}
-}, Fo = class extends jo {
+}, is = class extends es {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5068,9 +5282,9 @@ var Ao = ko, jo = class extends Ra {
 			token_type_ids: r
 		};
 	}
-}, Io = class extends jo {
+}, as = class extends es {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => Ro(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => ss(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5081,18 +5295,18 @@ var Ao = ko, jo = class extends Ra {
 		return r;
 	}
 };
-function Lo(e) {
+function os(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new Mo(e);
-		case "ByteLevel": return new No(e);
-		case "BertProcessing": return new Po(e);
-		case "RobertaProcessing": return new Fo(e);
-		case "Sequence": return new Io(e);
+		case "TemplateProcessing": return new ts(e);
+		case "ByteLevel": return new ns(e);
+		case "BertProcessing": return new rs(e);
+		case "RobertaProcessing": return new is(e);
+		case "Sequence": return new as(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var Ro = Lo, $ = class extends Ra {
+var ss = os, $ = class extends so {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5102,9 +5316,9 @@ var Ro = Lo, $ = class extends Ra {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, zo = class extends $ {
+}, cs = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = to, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = To, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5118,7 +5332,7 @@ var Ro = Lo, $ = class extends Ra {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Bo = class extends $ {
+}, ls = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5128,10 +5342,10 @@ var Ro = Lo, $ = class extends Ra {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Ui(e)), e;
+			return this.cleanup && (e = fa(e)), e;
 		});
 	}
-}, Vo = class extends $ {
+}, us = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5143,14 +5357,14 @@ var Ro = Lo, $ = class extends Ra {
 		}
 		return t;
 	}
-}, Ho = class extends $ {
+}, ds = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Uo = class extends $ {
+}, fs = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5159,31 +5373,31 @@ var Ro = Lo, $ = class extends Ra {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Ui(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = fa(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Wo = class extends $ {
+}, ps = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => Xo(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => ys(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Go = class extends $ {
+}, ms = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Wi(this.config.pattern);
+		super(e), this.pattern = pa(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Ko = class extends $ {
+}, hs = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, qo = class extends $ {
+}, gs = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5200,7 +5414,7 @@ var Ro = Lo, $ = class extends Ra {
 			return e.slice(t, n);
 		});
 	}
-}, Jo = class extends $ {
+}, _s = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5228,25 +5442,25 @@ var Ro = Lo, $ = class extends Ra {
 		return t;
 	}
 };
-function Yo(e) {
+function vs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new zo(e);
-		case "WordPiece": return new Bo(e);
-		case "Metaspace": return new Vo(e);
-		case "BPEDecoder": return new Ho(e);
-		case "CTC": return new Uo(e);
-		case "Sequence": return new Wo(e);
-		case "Replace": return new Go(e);
-		case "Fuse": return new Ko(e);
-		case "Strip": return new qo(e);
-		case "ByteFallback": return new Jo(e);
+		case "ByteLevel": return new cs(e);
+		case "WordPiece": return new ls(e);
+		case "Metaspace": return new us(e);
+		case "BPEDecoder": return new ds(e);
+		case "CTC": return new fs(e);
+		case "Sequence": return new ps(e);
+		case "Replace": return new ms(e);
+		case "Fuse": return new hs(e);
+		case "Strip": return new gs(e);
+		case "ByteFallback": return new _s(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var Xo = Yo, Zo = class {
+var ys = vs, bs = class {
 	constructor(e, t) {
-		let n = Ia(e, "Tokenizer", [
+		let n = ao(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5254,13 +5468,13 @@ var Xo = Yo, Zo = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Ia(t, "Config");
+		let r = ao(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = $a(this.tokenizer.normalizer), this.pre_tokenizer = go(this.tokenizer.pre_tokenizer), this.model = Ao(this.tokenizer.model, this.config), this.post_processor = Ro(this.tokenizer.post_processor), this.decoder = Xo(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Co(this.tokenizer.normalizer), this.pre_tokenizer = zo(this.tokenizer.pre_tokenizer), this.model = $o(this.tokenizer.model, this.config), this.post_processor = ss(this.tokenizer.post_processor), this.decoder = ys(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Vi(e);
+			let t = new ua(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5268,7 +5482,7 @@ var Xo = Yo, Zo = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Bi(i), this.splitter_normalized = new Bi(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new la(i), this.splitter_normalized = new la(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5282,11 +5496,11 @@ var Xo = Yo, Zo = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !Aa(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !$a(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ui(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = fa(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5303,7 +5517,7 @@ var Xo = Yo, Zo = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ma(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = to(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5339,22 +5553,22 @@ var Xo = Yo, Zo = class {
 		}
 		return t;
 	}
-}, Qo = 16, $o = () => Array.from(crypto.getRandomValues(new Uint8Array(Qo)), (e) => e.toString(16).padStart(2, "0")).join(""), es = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ts = class {
+}, xs = 16, Ss = () => Array.from(crypto.getRandomValues(new Uint8Array(xs)), (e) => e.toString(16).padStart(2, "0")).join(""), Cs = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ws = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = $o(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Ss(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...ns,
+			...Ts,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Zo({
+			this.#e = new bs({
 				...a,
-				pre_tokenizer: is(t.pre_tokenizer ?? null),
-				model: rs(t.model, i)
+				pre_tokenizer: Ds(t.pre_tokenizer ?? null),
+				model: Es(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5382,11 +5596,11 @@ var Xo = Yo, Zo = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, ns = {
+}, Ts = {
 	added_tokens: [],
 	post_processor: null
 };
-function rs(e, t) {
+function Es(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5402,10 +5616,10 @@ function rs(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function is(e) {
+function Ds(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(is)
+		pretokenizers: e.pretokenizers.map(Ds)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5413,7 +5627,7 @@ function is(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: es },
+			pattern: { Regex: Cs },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5423,25 +5637,25 @@ function is(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var as = /^<0x([0-9A-Fa-f]{2})>$/, os = {
+var Os = /^<0x([0-9A-Fa-f]{2})>$/, ks = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function ss(e) {
-	let t = e ? ls(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function As(e) {
+	let t = e ? Ms(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...os,
+		...ks,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? os : void 0;
+	let i = t.length > 0 ? ks : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = cs(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = js(i, e, n >= 0 && t > n));
 	}), i;
 }
-function cs(e, t, n) {
+function js(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5467,29 +5681,29 @@ function cs(e, t, n) {
 		};
 	}
 }
-var ls = (e) => e.type === "Sequence" ? e.decoders.flatMap(ls) : [e], us = (() => {
+var Ms = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ms) : [e], Ns = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), ds = new TextEncoder();
-function fs(e, t, n) {
+})(), Ps = new TextEncoder();
+function Fs(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => us.get(e));
-		return e.includes(void 0) ? ds.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Ns.get(e));
+		return e.includes(void 0) ? Ps.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? as.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : ds.encode(r);
+	let i = e.byteFallback ? Os.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Ps.encode(r);
 }
 // src/text/prompt.ts
-var ps = (e) => ({
+var Is = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), ms = (e) => ({
+}), Ls = (e) => ({
 	text: e,
 	literal: []
 });
-function* hs({ text: e, literal: t }, n) {
+function* Rs({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5498,7 +5712,7 @@ function* hs({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var gs = /\p{White_Space}+$/u, _s = /^\p{White_Space}+/u, vs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, ys = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, bs = class {
+var zs = /\p{White_Space}+$/u, Bs = /^\p{White_Space}+/u, Vs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Hs = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Us = class {
 	#e;
 	#t;
 	#n;
@@ -5508,13 +5722,13 @@ var gs = /\p{White_Space}+$/u, _s = /^\p{White_Space}+/u, vs = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ii(n.keys()), this.#i = new ii(this.#r.keys()), this.#o = new ii(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Di(n.keys()), this.#i = new Di(this.#r.keys()), this.#o = new Di(this.#a.keys());
 	}
 	encode(e) {
-		return xs({
+		return Ws({
 			text: e.text,
 			begin: 0
-		}, hs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, Rs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5524,10 +5738,10 @@ var gs = /\p{White_Space}+$/u, _s = /^\p{White_Space}+/u, vs = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : xs(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Ws(e, t.matches(e.text), n);
 	}
 };
-function xs({ text: e, begin: t }, n, r) {
+function Ws({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5536,18 +5750,18 @@ function xs({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (vs.test(s) || ys.test(c)) || (o(t.begin - (n.lstrip ? gs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? _s.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Vs.test(s) || Hs.test(c)) || (o(t.begin - (n.lstrip ? zs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Bs.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Ss = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Cs({ json: e, meta: t }) {
+var Gs = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function Ks({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Ss.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Gs.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var ws = /\p{Surrogate}/u, Ts = class {
+var qs = /\p{Surrogate}/u, Js = class {
 	spec;
 	control;
 	size;
@@ -5561,12 +5775,12 @@ var ws = /\p{Surrogate}/u, Ts = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Cs(e), this.#e = new ts(t, new Set(this.control.keys())), this.#t = new bs(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = Ks(e), this.#e = new ws(t, new Set(this.control.keys())), this.#t = new Us(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = ss(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ri(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = As(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = sa(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? ps(t) : t, i = ws.exec(r.text);
+		let r = typeof t == "string" ? Is(t) : t, i = qs.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -5583,7 +5797,7 @@ var ws = /\p{Surrogate}/u, Ts = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new Li(this.#c, e);
+		return new oa(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -5611,14 +5825,14 @@ var ws = /\p{Surrogate}/u, Ts = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && fs(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Fs(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Es = [
+}, Ys = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -5629,48 +5843,48 @@ var ws = /\p{Surrogate}/u, Ts = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Ds = [
+], Xs = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Os = [
+], Zs = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], ks = [
+], Qs = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], As = [
+], $s = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], js = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function Ms(t) {
+], ec = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function tc(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Ns(n));
+	return JSON.stringify(nc(n));
 }
-function Ns(e) {
-	if (!js(e)) return e;
-	let t = Es.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Fs(t);
-	let n = Object.entries(Ps(e)).map(([e, t]) => Ds.includes(e) ? [e, Ns(t)] : Os.includes(e) && Array.isArray(t) ? [e, t.map(Ns)] : ks.includes(e) && js(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ns(t)]))] : [e, t]);
+function nc(e) {
+	if (!ec(e)) return e;
+	let t = Ys.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw ic(t);
+	let n = Object.entries(rc(e)).map(([e, t]) => Xs.includes(e) ? [e, nc(t)] : Zs.includes(e) && Array.isArray(t) ? [e, t.map(nc)] : Qs.includes(e) && ec(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, nc(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function Ps(e) {
-	let t = As.find((t) => t in e);
+function rc(e) {
+	let t = $s.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw Fs(t);
+	if (e.type !== "integer") throw ic(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -5678,13 +5892,13 @@ function Ps(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Fs = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var ic = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), Is = 32;
-function Ls(t, n, r, i) {
+}), ac = 32;
+function oc(t, n, r, i) {
 	let a, o = async () => {
-		let e = Rs(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = sc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -5692,14 +5906,14 @@ function Ls(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await zs(n, t);
-			return new Bs(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await cc(n, t);
+			return new lc(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function Rs(e) {
+function sc(e) {
 	let t = [
 		e,
 		e.default,
@@ -5708,15 +5922,15 @@ function Rs(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function zs(e, t) {
+function cc(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(Ms(t.schema), !0, void 0, void 0, !0, Is);
+		case "schema": return e.compileJSONSchema(tc(t.schema), !0, void 0, void 0, !0, ac);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var Bs = class {
+var lc = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5731,7 +5945,7 @@ var Bs = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Vs = "tool_use", Hs = class n {
+}, uc = "tool_use", dc = class t {
 	name;
 	engine;
 	tokenizer;
@@ -5744,27 +5958,34 @@ var Bs = class {
 	constructor({ name: e, engine: t, tokenizer: n, endIds: r, device: i, constraints: a, logitProcessor: o, close: s }) {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
-	static async open(e, r = {}) {
-		let i = typeof e == "string" || e instanceof URL ? t(e) : e, [a, o] = await Promise.all([Us(i, Oi), Us(i, ki)]), s = new Ts(ji(a, o)), c = await Dt(i, r), { endIds: l } = c, u = c.text?.vocabSize ?? 0;
-		return new n({
-			name: c.manifest.source_name,
-			engine: await jn.create(c, r),
-			tokenizer: s,
-			endIds: l,
-			device: c.device,
-			logitProcessor: r.logitProcessor,
-			constraints: r.grammars && Ls(r.grammars, s, u, l),
-			close: () => c.close()
+	static async open(e, n = {}) {
+		let r = await Jt(e, n), [i, a] = await Promise.all([fc(r, Zi), fc(r, Qi)]), o = new Js(ea(i, a)), s = await Yt(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		return new t({
+			name: s.manifest.source_name,
+			engine: await $n.create(s, n),
+			tokenizer: o,
+			endIds: c,
+			device: s.device,
+			logitProcessor: n.logitProcessor,
+			constraints: n.grammars && oc(n.grammars, o, l, c),
+			close: () => s.close()
 		});
 	}
+	get chats() {
+		return this.#i(!1) !== void 0;
+	}
+	#i(e) {
+		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
+		return (e ? n[uc] : void 0) ?? t ?? n.default;
+	}
 	template(t) {
-		let { chat_template: n, named_templates: r } = this.tokenizer.spec.meta, i = (t ? r[Vs] : void 0) ?? n ?? r.default;
-		if (i == null) throw new e("template", `The model ${this.name} has no chat template.`, {
+		let n = this.#i(t);
+		if (n === void 0) throw new e("template", `The model ${this.name} has no chat template.`, {
 			why: "Its publisher gave none with it.",
 			hint: "Ask for a text completion with a prompt of your own."
 		});
-		let a = this.#r.get(i);
-		return a === void 0 && this.#r.set(i, a = new Si(i, this.tokenizer)), a;
+		let r = this.#r.get(n);
+		return r === void 0 && this.#r.set(n, r = new Gi(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -5777,20 +5998,20 @@ var Bs = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Us(e, t) {
+async function fc(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Ws(e, t, n) {
+async function* pc(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new Ii(n.stops), s = [];
+	let a = t.stream(n), o = new aa(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Gs(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(mc(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -5809,7 +6030,7 @@ async function* Ws(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Gs(e, t) {
+function mc(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -5821,7 +6042,7 @@ function Gs(e, t) {
 	};
 }
 // src/api/calls.ts
-var Ks = [
+var hc = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -5837,18 +6058,18 @@ var Ks = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], qs = {
+], gc = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Js = (e) => Ks.find(({ begin: t }) => e.includes(t)) ?? qs;
-function Ys(e, t) {
-	let n = t.begin === qs.begin, r = e.indexOf(t.begin);
+}, _c = (e) => hc.find(({ begin: t }) => e.includes(t)) ?? gc;
+function vc(e, t) {
+	let n = t.begin === gc.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Xs(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => yc(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -5857,7 +6078,7 @@ function Ys(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function Xs(e) {
+function yc(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -5870,7 +6091,7 @@ function Xs(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${$o()}`,
+			id: `call_${Ss()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -5880,7 +6101,7 @@ function Xs(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Zs = class {
+var bc = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -5892,7 +6113,7 @@ var Zs = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === qs.begin;
+		let n = this.#t.indexOf(t), r = t === gc.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -5901,7 +6122,7 @@ var Zs = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Ys(this.#t, this.#e);
+		let e = vc(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -5913,7 +6134,7 @@ var Zs = class {
 	}
 };
 // src/api/merged.ts
-async function* Qs(e) {
+async function* xc(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -5928,7 +6149,7 @@ async function* Qs(e) {
 	}
 }
 // src/api/settings.ts
-var $s = 16, ec = {
+var Sc = 16, Cc = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -5937,8 +6158,8 @@ var $s = 16, ec = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function tc(e, t, n) {
-	let r = Object.entries(ec).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function wc(e, t, n) {
+	let r = Object.entries(Cc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -5948,15 +6169,15 @@ function tc(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var nc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function rc({ n: t, seed: n }) {
+var Tc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Ec({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= $s) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${$s}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Sc) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Sc}.`);
 }
 // src/api/structure.ts
-function ic({ response_format: t }) {
+function Dc({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -5979,13 +6200,13 @@ function ic({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function ac({ tools: e, tool_choice: t }) {
+function Oc({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function oc(t, n) {
+function kc(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = ac(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = Oc(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6022,8 +6243,8 @@ function oc(t, n) {
 	};
 }
 // src/api/usage.ts
-var sc = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function cc(e) {
+var Ac = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function jc(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6032,53 +6253,53 @@ function cc(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: sc(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: sc(s, o - a),
+			prefill_tokens_per_s: Ac(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: Ac(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* lc(e, t, n) {
-	let r = ac(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Mc(e, t, n) {
+	let r = Oc(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(pc), o), c = e.tokenizer.encode(s, !1), l = Js(i.source), u = ic(t) ?? oc(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: rc(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Ic), o), c = e.tokenizer.encode(s, !1), l = _c(i.source), u = Dc(t) ?? kc(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: Ec(t) }, async (r, i) => {
 		let a = {
-			...tc(t, f, i),
+			...wc(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Ws((t) => e.engine.generate(c, a, {
+		return pc((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: nc(t),
+			stops: Tc(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), m = {
-		id: `chatcmpl-${$o()}`,
+	})), te = {
+		id: `chatcmpl-${Ss()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, te = (e) => ({
-		...m,
+	}, m = (e) => ({
+		...te,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = ee.map(() => r.length > 0 ? new Zs(l) : void 0), ne = /* @__PURE__ */ new Set(), re = [];
-	for await (let [e, t] of Qs(ee)) {
-		let n = ne.has(e) ? {} : { role: "assistant" };
-		ne.add(e);
-		let { delta: r, isCall: i } = fc(t, h[e]);
-		t.usage && re.push(t.usage);
+	}), h = ee.map(() => r.length > 0 ? new bc(l) : void 0), g = /* @__PURE__ */ new Set(), ne = [];
+	for await (let [e, t] of xc(ee)) {
+		let n = g.has(e) ? {} : { role: "assistant" };
+		g.add(e);
+		let { delta: r, isCall: i } = Fc(t, h[e]);
+		t.usage && ne.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield te([{
+		}).length > 0 || t.logprobs.length > 0) && (yield m([{
 			index: e,
 			delta: {
 				...n,
@@ -6089,13 +6310,13 @@ async function* lc(e, t, n) {
 		}]));
 	}
 	yield {
-		...te([]),
-		usage: cc(re)
+		...m([]),
+		usage: jc(ne)
 	};
 }
-async function uc(t, n, r) {
+async function Nc(t, n, r) {
 	let i = [];
-	for await (let e of lc(t, n, r)) {
+	for await (let e of Mc(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6106,7 +6327,7 @@ async function uc(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = dc(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Pc(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6122,8 +6343,8 @@ async function uc(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var dc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function fc(e, t) {
+var Pc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Fc(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6136,22 +6357,22 @@ function fc(e, t) {
 		isCall: i.length > 0
 	};
 }
-function pc(e) {
+function Ic(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: mc(t),
-		...n && { tool_calls: n.map(hc) }
+		content: Lc(t),
+		...n && { tool_calls: n.map(Rc) }
 	};
 }
-function mc(t) {
+function Lc(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function hc(t) {
+function Rc(t) {
 	try {
 		return {
 			...t,
@@ -6165,22 +6386,22 @@ function hc(t) {
 	}
 }
 // src/api/completions.ts
-async function* gc(t, n, r) {
+async function* zc(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = ic(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: rc(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = tc(n, c, s);
-		return Ws((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = Dc(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Ec(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = wc(n, c, s);
+		return pc((e) => t.engine.generate(i, u, {
 			constraint: l,
 			processor: t.logitProcessor,
 			signal: e
 		}), t.tokenizer, {
-			stops: nc(n),
+			stops: Tc(n),
 			endIds: o,
 			continues: !0,
 			signal: r
 		});
 	})), u = {
-		id: `cmpl-${$o()}`,
+		id: `cmpl-${Ss()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -6194,7 +6415,7 @@ async function* gc(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of Qs(l)) {
+	for await (let [e, t] of xc(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -6210,12 +6431,12 @@ async function* gc(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: cc(d)
+		usage: jc(d)
 	};
 }
-async function _c(t, n, r) {
+async function Bc(t, n, r) {
 	let i = [];
-	for await (let e of gc(t, n, r)) {
+	for await (let e of zc(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6233,11 +6454,11 @@ async function _c(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function vc(t, n) {
+async function Vc(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = yc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = Hc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = bc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Uc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6256,36 +6477,36 @@ async function vc(t, n) {
 		}
 	};
 }
-function yc(t) {
+function Hc(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function bc(e, t) {
+function Uc(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var xc = (e) => ({
-	chatChunks: (t, n) => lc(e, t, n),
-	chatCompletion: (t, n) => uc(e, t, n),
-	textChunks: (t, n) => gc(e, t, n),
-	textCompletion: (t, n) => _c(e, t, n),
-	embeddings: (t) => vc(e, t)
+var Wc = (e) => ({
+	chatChunks: (t, n) => Mc(e, t, n),
+	chatCompletion: (t, n) => Nc(e, t, n),
+	textChunks: (t, n) => zc(e, t, n),
+	textCompletion: (t, n) => Bc(e, t, n),
+	embeddings: (t) => Vc(e, t)
 });
-function Sc(e) {
-	let t = Cc(e.chatChunks, e.chatCompletion), n = Cc(e.textChunks, e.textCompletion);
+function Gc(e) {
+	let t = Kc(e.chatChunks, e.chatCompletion), n = Kc(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Cc(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? wc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Kc(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? qc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function wc(e, t) {
+async function qc(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6296,16 +6517,16 @@ async function wc(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Tc(e, t) {
+function Jc(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Ec(r, n, t);
+		let i = Yc(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Ec(t, { name: n, argument: r }, i) {
+async function Yc(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6324,8 +6545,8 @@ async function Ec(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Dc(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Ht(s), l = new Promise((t, n) => {
+function Xc(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new dn(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6346,10 +6567,10 @@ function Dc(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Oc(t, n = {}, r = Hs.open) {
+function Zc(t, n = {}, r = dc.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return xc(await i.model);
+		return Wc(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -6357,7 +6578,7 @@ function Oc(t, n = {}, r = Hs.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return Tc(t, {
+	return Jc(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -6366,17 +6587,19 @@ function Oc(t, n = {}, r = Hs.open) {
 					...c,
 					...e,
 					signal: a,
-					onProgress: (e, n) => t([e, n])
+					onProgress: (e, n) => t([e, n]),
+					onNotice: t
 				});
 				i = {
 					key: l,
 					model: u
 				}, u.catch(() => i = void 0);
 			}
-			let { name: u, device: d } = await i.model;
+			let { name: u, device: d, chats: f } = await i.model;
 			return {
 				name: u,
-				device: d
+				device: d,
+				chats: f
 			};
 		},
 		close: o,
@@ -6387,25 +6610,25 @@ function Oc(t, n = {}, r = Hs.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function kc(t, n, r = {}) {
-	let { onProgress: i, signal: a, ...o } = r, s = {
+async function Qc(t, n, r = {}) {
+	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
 		url: new URL(n, globalThis.location?.href).href,
-		options: o
-	}, c = async () => {
-		let { items: e, value: n } = Dc(t, "open", s, a);
-		for await (let t of e) i?.(...t);
+		options: s
+	}, l = async () => {
+		let { items: e, value: n } = Xc(t, "open", c, o);
+		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
 		return await n;
-	}, l = async (t) => {
+	}, u = async (t) => {
 		try {
 			return await t();
 		} catch (n) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
-			return await c(), t();
+			return await l(), t();
 		}
-	}, u = (e, n, r) => l(async () => await Dc(t, e, n, r).value);
-	async function* d(e, n, r) {
-		let [i, a] = await l(async () => {
-			let { items: i } = Dc(t, e, n, r);
+	}, d = (e, n, r) => u(async () => await Xc(t, e, n, r).value);
+	async function* f(e, n, r) {
+		let [i, a] = await u(async () => {
+			let { items: i } = Xc(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6414,18 +6637,18 @@ async function kc(t, n, r = {}) {
 			await i.return();
 		}
 	}
-	let f = {
-		chatChunks: (e, t) => d("chatChunks", e, t),
-		textChunks: (e, t) => d("textChunks", e, t),
-		chatCompletion: (e, t) => u("chatCompletion", e, t),
-		textCompletion: (e, t) => u("textCompletion", e, t),
-		embeddings: (e) => u("embeddings", e)
+	let p = {
+		chatChunks: (e, t) => f("chatChunks", e, t),
+		textChunks: (e, t) => f("textChunks", e, t),
+		chatCompletion: (e, t) => d("chatCompletion", e, t),
+		textCompletion: (e, t) => d("textCompletion", e, t),
+		embeddings: (e) => d("embeddings", e)
 	};
 	return {
-		...await c(),
-		backend: f,
-		...Sc(f),
-		close: async () => void await Dc(t, "close", null).value
+		...await l(),
+		backend: p,
+		...Gc(p),
+		close: async () => void await Xc(t, "close", null).value
 	};
 }
-export { Dt as _, Hs as a, p as b, ps as c, Ii as d, ki as f, jn as g, Si as h, Sc as i, ms as l, ji as m, Oc as n, Ls as o, Oi as p, xc as r, Ts as s, kc as t, Li as u, wt as v, St as y };
+export { Yt as _, dc as a, Ct as b, Is as c, aa as d, Qi as f, $n as g, Gi as h, Gc as i, Ls as l, ea as m, Zc as n, oc as o, Zi as p, Wc as r, Js as s, Qc as t, oa as u, Gt as v, ee as x, Tt as y };

@@ -3,7 +3,7 @@
 
 import { HearthError } from "./errors.ts";
 import { hasFeature } from "./features.ts";
-import { type BundleFiles, fetchedFiles } from "./files.ts";
+import type { BundleFiles } from "./files.ts";
 import { findAdapter } from "./gpu/gpu.ts";
 import { Library, type Region } from "./library.ts";
 import {
@@ -19,8 +19,10 @@ import {
   WEIGHTS,
 } from "./manifest.ts";
 import { type About, Model } from "./model.ts";
+import { filesAt, type Source } from "./sources.ts";
+import type { PackageOptions } from "./store/package.ts";
 
-export interface LoadOptions {
+export interface LoadOptions extends PackageOptions {
   /** Told as the bundle's files come: bytes, of all. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   /**
@@ -34,13 +36,11 @@ export interface LoadOptions {
   readonly memoryLimitBytes?: number;
   /** The name of the instruction set to use, to measure or to compare; else the best that the engine runs. */
   readonly isa?: string;
-  /** Ends the loading, with the signal's reason. */
-  readonly signal?: AbortSignal;
 }
 
-/** Opens the bundle at a URL, or of `files`. */
-export async function loadBundle(source: string | URL | BundleFiles, options: LoadOptions = {}): Promise<Model> {
-  const files = typeof source === "string" || source instanceof URL ? fetchedFiles(source) : source;
+/** Opens the bundle at a URL, the packaged one whose model.json is at a URL, or that of files. */
+export async function loadBundle(source: Source, options: LoadOptions = {}): Promise<Model> {
+  const files = await filesAt(source, options);
   const manifest = readManifest(new TextDecoder().decode(await whole(files, MANIFEST, options)));
   const isa = chooseIsa(manifest, options.isa);
   const loading = new Loading(files, manifest, options);

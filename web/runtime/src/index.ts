@@ -12,3 +12,4 @@ export { type Batch, type ForwardResult, Session, type Tensor } from "./session.
 export * from "./engine/index.ts";
 export * from "./text/index.ts";
 export * from "./api/index.ts";
+export * from "./store/index.ts";

@@ -4,8 +4,9 @@ import { loadBundle, type LoadOptions } from "../bundle.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
 import type { LogitProcessor } from "../engine/processor.ts";
 import { HearthError } from "../errors.ts";
-import { type BundleFiles, fetchedFiles } from "../files.ts";
+import type { BundleFiles } from "../files.ts";
 import type { Device } from "../model.ts";
+import { filesAt, type Source } from "../sources.ts";
 import { META_FILE, TOKENIZER_FILE, tokenizerSpec } from "../text/spec.ts";
 import { ChatTemplate } from "../text/template.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -56,9 +57,9 @@ export class LanguageModel {
     this.#close = close;
   }
 
-  /** Opens the bundle at a URL, or of files. */
-  static async open(source: string | URL | BundleFiles, options: LanguageModelOptions = {}): Promise<LanguageModel> {
-    const files = typeof source === "string" || source instanceof URL ? fetchedFiles(source) : source;
+  /** Opens the bundle at a URL, the packaged one whose model.json is at a URL, or that of files. */
+  static async open(source: Source, options: LanguageModelOptions = {}): Promise<LanguageModel> {
+    const files = await filesAt(source, options);
     const [json, meta] = await Promise.all([textOf(files, TOKENIZER_FILE), textOf(files, META_FILE)]);
     const tokenizer = new Tokenizer(tokenizerSpec(json, meta));
     const model = await loadBundle(files, options);
@@ -76,11 +77,20 @@ export class LanguageModel {
     });
   }
 
+  /** Whether it has a chat template: one without takes text completions only. */
+  get chats(): boolean {
+    return this.#templateSource(false) !== undefined;
+  }
+
+  #templateSource(hasTools: boolean): string | undefined {
+    const { chat_template: own, named_templates: named } = this.tokenizer.spec.meta;
+    return (hasTools ? named[TOOL_TEMPLATE] : undefined) ?? own ?? named["default"];
+  }
+
   /** The model's own chat template: that for chats with tools, where it has one. */
   template(hasTools: boolean): ChatTemplate {
-    const { chat_template: own, named_templates: named } = this.tokenizer.spec.meta;
-    const source = (hasTools ? named[TOOL_TEMPLATE] : undefined) ?? own ?? named["default"];
-    if (source == null) {
+    const source = this.#templateSource(hasTools);
+    if (source === undefined) {
       throw new HearthError("template", `The model ${this.name} has no chat template.`, {
         why: "Its publisher gave none with it.",
         hint: "Ask for a text completion with a prompt of your own.",

@@ -65,12 +65,12 @@ export function serveModel(
       if (opened?.key !== key) {
         await close();
         const mine = typeof own === "function" ? own(options.id) : own;
-        const model = open(url, { ...options, ...mine, signal, onProgress: (done, total) => emit([done, total]) });
+        const model = open(url, { ...options, ...mine, signal, onProgress: (done, total) => emit([done, total]), onNotice: emit });
         opened = { key, model };
         model.catch(() => (opened = undefined));
       }
-      const { name, device } = await opened!.model;
-      return { name, device };
+      const { name, device, chats } = await opened!.model;
+      return { name, device, chats } satisfies Opened;
     },
     close,
     chatChunks: streamed<ChatRequest, ChatCompletionChunk>((from) => from.chatChunks),
@@ -85,6 +85,8 @@ interface Opened {
   readonly name: string;
   /** What computes it, and why. */
   readonly device: Device;
+  /** Whether it has a chat template: one without takes text completions only. */
+  readonly chats: boolean;
 }
 
 export interface RemoteModel extends OpenAi, Opened {
@@ -95,16 +97,21 @@ export interface RemoteModel extends OpenAi, Opened {
 
 export interface OpenInWorkerOptions extends RemoteOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Told what is not as it should be, in words: that the model cannot be kept for the next time, and why. */
+  readonly onNotice?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Opens the bundle at a URL in a worker that runs `serveModel`. */
+/** Opens the bundle at a URL, or the packaged one whose model.json is there, in a worker that runs `serveModel`. */
 export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
-  const { onProgress, signal, ...sent } = options;
+  const { onProgress, onNotice, signal, ...sent } = options;
   const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
   const open = async (): Promise<Opened> => {
     const { items, value } = callOver(target, "open", opening, signal);
-    for await (const item of items) onProgress?.(...(item as [number, number]));
+    for await (const item of items as AsyncIterable<string | [number, number]>) {
+      if (typeof item === "string") onNotice?.(item);
+      else onProgress?.(...item);
+    }
     return (await value) as Opened;
   };
   /** Does it again once the model is there again, where it no longer was. */

@@ -1,0 +1,9 @@
+"""A compiled model as a static site: a page, what it runs, and the model in chunks that are named by their content.
+
+Knows nothing of compiling: it takes a bundle for WebAssembly. What it writes is described in docs/browser.md.
+"""
+
+from hearth.package.chunks import CHUNK_BYTES
+from hearth.package.site import MODEL, Site, write_site
+
+__all__ = ["CHUNK_BYTES", "MODEL", "Site", "write_site"]

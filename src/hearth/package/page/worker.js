@@ -1,0 +1,1 @@
+import{n as e}from"./runtime.js";e(self);
