@@ -1,0 +1,232 @@
+"""A packaged site in a real browser, from a plain web server: what it answers, and what it loads, once."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.compiler.compiled import compile_here
+from tests.web.conftest import ARGUMENTS, CHROMIUM
+
+from hearth import LLM
+from hearth.bundle import open_bundle
+from hearth.package import Site, write_site
+
+PROMPT = "Once upon a time, there was a little"
+TOKENS = 40
+CHUNK_BYTES = 100_000
+PATIENCE_MS = 120_000
+# A name that browsers do not trust as they trust localhost.
+ELSEWHERE = "elsewhere.test"
+
+
+class Server:
+    """A web server without any headers of its own. Counts what it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: Counter[str] = Counter()
+        self.held = threading.Event()
+        self.holds_after: int | None = None
+        self.damages: str | None = None
+        self._released = threading.Event()
+        server = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked[self.path] += 1
+                blobs = [path for path in server.asked if path.startswith("/blobs/")]
+                if self.path == server.damages:
+                    content = bytes(len((folder / self.path.lstrip("/")).read_bytes()))
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+                elif server.holds_after is not None and len(blobs) > server.holds_after:
+                    self._hold()
+                else:
+                    super().do_GET()
+
+            def _hold(self) -> None:
+                """Sends half of a chunk, and no more until whoever asked has gone."""
+                content = (folder / self.path.lstrip("/")).read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+                server.held.set()
+                server._released.wait()
+                self.close_connection = True
+
+            def log_message(self, *_arguments: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        self.holds_after = None
+        self._released.set()
+
+    def close(self) -> None:
+        self.release()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    bundle = open_bundle(bundle_folder, for_this_machine=False)
+    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
+
+
+@pytest.fixture(scope="module")
+def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    native = compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
+    with LLM(native, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
+        return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text
+
+
+@pytest.fixture
+def server(site: Site) -> Iterator[Server]:
+    server = Server(site.path)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        rule = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A visitor who was never here."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+
+
+def begin(page: Any) -> None:
+    page.get_by_role("button", name="Load the model").click()
+
+
+def answer(page: Any) -> str:
+    """What the model writes greedily once it is there."""
+    page.get_by_text("Settings").click()
+    page.get_by_label("Temperature").fill("0")
+    page.get_by_label("Longest answer").fill(str(TOKENS))
+    box = page.get_by_role("textbox", name="The beginning of a text")
+    box.fill(PROMPT)
+    box.press("Enter")
+    page.get_by_role("button", name="Stop").wait_for(state="detached")
+    page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")
+    text: str = page.locator(".answer-text").evaluate("element => element.textContent")
+    return text
+
+
+def visit(context: Any, url: str) -> Any:
+    page = context.new_page()
+    page.goto(url)
+    return page
+
+
+def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: Server, expected: str) -> None:
+    page = visit(context, server.url)
+    assert page.evaluate("crossOriginIsolated") is False
+    begin(page)
+    assert answer(page) == expected
+    assert "On this device's processor. There is no GPU." in page.locator(".disclaimer").inner_text()
+    blobs = {path: count for path, count in server.asked.items() if path.startswith("/blobs/")}
+    assert len(blobs) > 10
+    assert set(blobs.values()) == {1}
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    server.close()
+    page.reload()
+    assert answer(page) == expected
+
+
+def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Server, expected: str) -> None:
+    server.holds_after = 6
+    page = visit(context, server.url)
+    begin(page)
+    assert server.held.wait(PATIENCE_MS / 1000)
+    page.close()
+    server.release()
+    page = visit(context, server.url)
+    assert answer(page) == expected
+    counts = Counter(count for path, count in server.asked.items() if path.startswith("/blobs/"))
+    assert set(counts) == {1, 2}
+    assert counts[2] == 1
+
+
+def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: Server, expected: str) -> None:
+    page = visit(context, server.url)
+    # Browsers do not tell pages the truth about the room there is: what counts is what becomes of writing.
+    quota = {"origin": server.url, "quotaSize": 600_000}
+    context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", quota)
+    begin(page)
+    assert answer(page) == expected
+    assert "cannot keep the model for the next time" in page.locator(".notice").inner_text()
+
+
+def test_over_plain_http_it_runs_and_is_kept_nowhere(context: Any, server: Server, expected: str) -> None:
+    page = visit(context, f"http://{ELSEWHERE}:{server.port}/")
+    assert page.evaluate("isSecureContext") is False
+    assert "over https" in page.locator(".notice").inner_text()
+    begin(page)
+    assert answer(page) == expected
+
+
+def test_a_kept_chunk_that_is_damaged_is_fetched_again(context: Any, server: Server, expected: str) -> None:
+    page = visit(context, server.url)
+    begin(page)
+    assert answer(page) == expected
+    damaged = page.evaluate(
+        """async () => {
+          const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("hearth-chunks");
+          const { files } = await (await fetch("model.json")).json();
+          const name = files["weights.bin"].chunks[2];
+          const stream = await (await folder.getFileHandle(name)).createWritable();
+          await stream.write("half");
+          await stream.close();
+          return name;
+        }"""
+    )
+    before = server.asked.copy()
+    page.reload()
+    assert answer(page) == expected
+    again = {path for path, count in (server.asked - before).items() if path.startswith("/blobs/")}
+    assert again == {f"/blobs/{damaged}"}
+
+
+def test_a_damaged_chunk_of_the_server_is_refused_and_can_be_tried_again(
+    context: Any, site: Site, server: Server, expected: str
+) -> None:
+    blobs = sorted((site.path / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    server.damages = f"/blobs/{blobs[-1].name}"
+    page = visit(context, server.url)
+    begin(page)
+    page.get_by_text("is damaged").first.wait_for()
+    server.damages = None
+    page.get_by_role("button", name="Try again").click()
+    assert answer(page) == expected
