@@ -230,3 +230,37 @@ def test_a_damaged_chunk_of_the_server_is_refused_and_can_be_tried_again(
     server.damages = None
     page.get_by_role("button", name="Try again").click()
     assert answer(page) == expected
+
+
+def test_a_screen_reader_and_a_phone_find_their_way(browser: Any, server: Server) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing").Axe()
+    context = browser.new_context(viewport={"width": 320, "height": 640})
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        page = visit(context, server.url)
+        button = page.get_by_role("button", name="Load the model")
+        button.wait_for()
+        assert axe.run(page).response["violations"] == []
+        button.focus()
+        page.keyboard.press("Enter")
+        text = answer(page)
+        assert axe.run(page).response["violations"] == []
+        assert page.get_by_role("status").filter(has_text=text.strip()).count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        context.close()
+
+
+def test_an_answer_can_be_stopped_and_another_one_asked_for(context: Any, server: Server, expected: str) -> None:
+    page = visit(context, server.url)
+    begin(page)
+    page.get_by_text("Settings").click()
+    page.get_by_label("Longest answer").fill("4096")
+    box = page.get_by_role("textbox", name="The beginning of a text")
+    box.fill(PROMPT)
+    box.press("Enter")
+    box.press("Escape")
+    page.get_by_role("button", name="Send").wait_for()
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_text("Settings").click()
+    assert answer(page) == expected

@@ -197,6 +197,7 @@ function Composer({ model }: { model: RemoteModel }) {
   return (
     <form
       class="composer"
+      aria-label="Ask the model"
       onSubmit={(event) => {
         event.preventDefault();
         submit();
