@@ -31,6 +31,7 @@ def command() -> None:
     epilog=examples(
         "hearth package web HuggingFaceTB/SmolLM2-135M-Instruct --out ./site",
         "hearth package web ./model.gguf --context 2048 --out ./site",
+        "hearth package web starter --out ./site --serve",
     ),
 )
 @click.argument("model")
@@ -42,6 +43,9 @@ def command() -> None:
     " there is replaced.",
 )  # fmt: skip
 @click.option("--offline", is_flag=True, help="Never use the network.")
+@click.option("--serve", is_flag=True, help="Serve the site afterwards, until Ctrl-C.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; 0.0.0.0 lets others in.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
 def web(
     model: str,
     quant: str | None,
@@ -52,6 +56,9 @@ def web(
     isa: str | None,
     out: Path,
     offline: bool,
+    serve: bool,
+    host: str,
+    port: int,
 ) -> None:
     """Write a static site with a chat page that runs MODEL in the browser.
 
@@ -65,6 +72,22 @@ def web(
     site = write_site(bundle, out)
     _report(bundle, site)
     click.echo(str(out))
+    if serve:
+        _serve(out, host, port)
+
+
+def _serve(folder: Path, host: str, port: int) -> None:
+    from hearth.package import site_server
+
+    with site_server(folder, host, port) as server:
+        click.echo(f"http://{host}:{server.server_port}/")
+        if not host.startswith("127.") and host != "localhost":
+            click.echo(
+                "Everybody who reaches this address can load the model. Over http browsers give a page from another"
+                " machine neither GPU nor storage.",
+                err=True,
+            )
+        server.serve_forever()
 
 
 def _bundle(model: str, offline: bool, isa: str | None, **wanted: Any) -> Bundle:

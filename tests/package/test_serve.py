@@ -1,0 +1,50 @@
+"""`hearth package web --serve`: the site's files over HTTP, as browsers want them, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearth.errors import UsageError
+from hearth.package import site_server
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "site" / "blobs").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "site" / "page.js").write_text("export {};")
+    (tmp_path / "site" / "blobs" / "abc").write_bytes(b"chunk")
+    with site_server(tmp_path / "site", "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/blobs/abc") as answer:
+        assert answer.read() == b"chunk"
+        assert "immutable" in answer.headers["Cache-Control"]
+    with urllib.request.urlopen(f"{address}/page.js") as answer:
+        assert answer.headers["Content-Type"] == "text/javascript"
+        assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/blobs/", "/../secret", "/%2e%2e/secret", "/nothing", "/blobs/nothing"])
+def test_there_is_nothing_else(address: str, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(address + path)
+    assert caught.value.code == 404
+    assert caught.value.headers["Cache-Control"] == "no-cache"
+
+
+def test_a_port_that_is_taken_is_told(address: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Cannot listen"):
+        site_server(tmp_path, "127.0.0.1", int(address.rsplit(":", 1)[1]))
