@@ -69,7 +69,7 @@ static hearth_status gpu_clear_states(hearth_session *session) {
     wgpu_command_encoder encoder = model->gpu.api.DeviceCreateCommandEncoder(model->gpu.device, NULL);
     for (uint32_t i = 0; i < session->model->plan.header->num_states; ++i) {
         if (on_gpu->states[i] == NULL) continue;
-        model->gpu.api.CommandEncoderClearBuffer(encoder, on_gpu->states[i], 0, on_gpu->state_bytes[i]);
+        model->gpu.api.CommandEncoderClearBuffer(encoder, on_gpu->states[i], 0, hth_gpu_state_bytes(session, i));
     }
     return hth_gpu_submit(&model->gpu, encoder, "clearing the states");
 }
@@ -97,7 +97,7 @@ static void gpu_read_counters(const hearth_session *session, hearth_counters *co
 
 const hth_device hth_gpu_device = {
     .plan_path = "gpu_plan.bin",
-    .input_align = HTH_GPU_ALIGN,
+    .input_align = HTH_GPU_OFFSET,
     .open = gpu_open,
     .close = gpu_close,
     .describe = gpu_describe,
@@ -108,7 +108,7 @@ const hth_device hth_gpu_device = {
     .run = hth_gpu_run,
     .output = gpu_output,
     .layer_output = gpu_layer_output,
-    .lend = NULL, /* plans for GPUs have no input that is lent (gpu_check.c) */
+    .lend = NULL, /* plans for GPUs have no input that is lent (gpu_call.c) */
     .clear_states = gpu_clear_states,
     .reset_profile = gpu_reset_profile,
     .read_profile = gpu_read_profile,

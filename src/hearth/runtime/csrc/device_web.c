@@ -119,18 +119,6 @@ __attribute__((export_name("hth_web_session"))) const session_memory *hth_web_se
     return &((const web_session *)session->on_device)->memory;
 }
 
-static hearth_status web_measure(const hearth_session *session, uint64_t *bytes) {
-    const hth_plan *plan = &session->model->plan;
-    *bytes = 2 * hth_gpu_changing_bytes(session); /* on the GPU, and what was sent there */
-    for (uint32_t i = 0; i < HTH_MAX_ARENAS; ++i) *bytes += hth_gpu_multiple(plan->arena_bytes[i], HTH_GPU_OFFSET);
-    for (uint32_t i = 0; i < plan->header->num_states; ++i) {
-        if (!hth_add_product(bytes, hth_gpu_state_bytes(session, i), 1)) {
-            return hth_fail(HEARTH_MEMORY, "the states leave 64 bits");
-        }
-    }
-    return HEARTH_OK;
-}
-
 static hearth_status web_begin(hearth_session *session) {
     const hth_plan_header *h = session->model->plan.header;
     web_session *web = calloc(1, sizeof *web);
@@ -226,7 +214,7 @@ const hth_device hth_web_device = {
     .open = web_open,
     .close = web_close,
     .describe = web_describe,
-    .measure = web_measure,
+    .measure = hth_gpu_measure,
     .begin = web_begin,
     .end = web_end,
     .workers = web_workers,

@@ -13,7 +13,7 @@
 #include "hearth.h"
 #include "platform.h"
 
-enum { HTH_GPU_ALIGN = 256, HTH_GPU_WORD = 16, HTH_GPU_TROUBLE = 320 };
+enum { HTH_GPU_TROUBLE = 320 };
 
 typedef struct {
     hth_webgpu api;
@@ -59,8 +59,6 @@ void *hth_gpu_map(hth_gpu *gpu, wgpu_buffer buffer, uint64_t mode, size_t size, 
 
 /* Whether this process opened it. What a forked child inherits it must leave as it is, without a word to the library. */
 static inline bool hth_gpu_is_ours(const hth_gpu *gpu) { return gpu->process == hth_process_id(); }
-
-static inline uint64_t hth_gpu_round(uint64_t size, uint64_t align) { return (size + align - 1) / align * align; }
 
 static inline wgpu_string_view hth_gpu_text(const char *text) { return (wgpu_string_view){text, SIZE_MAX}; }
 

@@ -20,7 +20,8 @@ hearth_status hth_gpu_plan_keeps_rules(const hth_plan *plan) {
     for (uint32_t i = 0; i < h->num_buffers; ++i) {
         const hth_buffer *b = &plan->buffers[i];
         if (b->offset % HTH_GPU_OFFSET != 0) return CORRUPT("buffer %u: offset is no multiple of %d", i, HTH_GPU_OFFSET);
-        if (b->kind <= HTH_WEIGHT && b->size == 0) return CORRUPT("buffer %u: has no bytes", i);
+        if (b->kind == HTH_ARENA && b->size == 0) return CORRUPT("buffer %u: a part of an arena of no bytes", i);
+        if (b->kind == HTH_WEIGHT && b->size == 0) return CORRUPT("buffer %u: a part of a weight without bytes", i);
     }
     for (uint32_t i = 0; i < h->num_kernels; ++i) {
         const hth_plan_kernel *kernel = &plan->kernels[i];
@@ -39,6 +40,7 @@ hearth_status hth_gpu_plan_keeps_rules(const hth_plan *plan) {
 
 uint64_t hth_gpu_state_bytes(const hearth_session *session, uint32_t state) {
     const hth_state *s = &session->model->plan.states[state];
+    if (session->model->layers.states[state] == 0) return 0;
     /* Both factors are below 2^32, so the product is exact. */
     const uint64_t size = s->unit_bytes * (uint64_t)session->symbols[s->symbol];
     return size <= UINT64_MAX - HTH_GPU_RANGE ? hth_gpu_bound_bytes(size) : UINT64_MAX;
@@ -64,6 +66,18 @@ uint64_t hth_gpu_changing_bytes(const hearth_session *session) {
         if (end > bytes) bytes = end;
     }
     return hth_gpu_multiple(bytes, HTH_GPU_OFFSET);
+}
+
+hearth_status hth_gpu_measure(const hearth_session *session, uint64_t *bytes) {
+    const hth_plan *plan = &session->model->plan;
+    *bytes = 2 * hth_gpu_changing_bytes(session);
+    for (uint32_t i = 0; i < HTH_MAX_ARENAS; ++i) *bytes += hth_gpu_multiple(plan->arena_bytes[i], HTH_GPU_OFFSET);
+    for (uint32_t i = 0; i < plan->header->num_states; ++i) {
+        if (!hth_add_product(bytes, hth_gpu_state_bytes(session, i), 1)) {
+            return hth_fail(HEARTH_MEMORY, "the states leave 64 bits");
+        }
+    }
+    return HEARTH_OK;
 }
 
 uint64_t hth_gpu_output_bytes(const hearth_session *session, const hth_plan_output *output) {
@@ -118,7 +132,7 @@ static void write_stretch(stretch *s) {
  * rounded up to 4 bytes: there is room behind every input. */
 static void take(stretch *s, uint64_t offset, const void *bytes, uint64_t size) {
     char *sent = s->changing->sent.data + offset;
-    if (memcmp(sent, bytes, (size_t)size) == 0) return;
+    if (!s->changing->stale && memcmp(sent, bytes, (size_t)size) == 0) return;
     memcpy(sent, bytes, (size_t)size);
     if (s->end == s->begin || offset > s->end + GAP_BYTES) {
         write_stretch(s);

@@ -15,6 +15,7 @@ enum {
 
 typedef struct {
     hth_memory sent; /* what `changing` holds: both begin as zeroes */
+    bool stale;      /* it may hold something else, after an error: all of a call is written */
 } hth_gpu_changing;
 
 /* Writes `size` bytes, a multiple of 4, to `offset` of `changing`. */
@@ -23,13 +24,16 @@ typedef void (*hth_gpu_write)(void *user, uint64_t offset, const char *bytes, ui
 /* That a plan keeps to what plans for GPUs are (docs/architecture.md), whatever the adapter. */
 hearth_status hth_gpu_plan_keeps_rules(const hth_plan *plan);
 
-/* Bytes of a state in this session, as it is bound; UINT64_MAX where they leave 64 bits. */
+/* Bytes of a state in this session, as it is bound; 0 where other layers have it, UINT64_MAX where they leave 64 bits. */
 uint64_t hth_gpu_state_bytes(const hearth_session *session, uint32_t state);
 
 /* Where an input lies in `changing`, also before the session has memory. */
 uint64_t hth_gpu_input_offset(const hearth_session *session, uint32_t input);
 
 uint64_t hth_gpu_changing_bytes(const hearth_session *session);
+
+/* Bytes of a session: what a call may change, on the GPU and as it was sent there, arenas and states. */
+hearth_status hth_gpu_measure(const hearth_session *session, uint64_t *bytes);
 
 hearth_status hth_gpu_changing_begin(const hearth_session *session, hth_gpu_changing *changing);
 void hth_gpu_changing_end(hth_gpu_changing *changing);

@@ -5,101 +5,30 @@
 #include "error.h"
 #include "gpu_session.h"
 
-enum {
-    MOST_GROUPS = 32768, /* of one axis: kernels count on along another */
-    GAP_BYTES = 16 << 10, /* writing so much for nothing costs less than another write */
-    BLOCK_BYTES = 1 << 10 /* inputs are compared by blocks */
-};
+enum { MOST_GROUPS = 32768 }; /* of one axis: kernels count on along another */
 
 /* ---- what changed ---- */
 
-/* A stretch of `changing` that is to be written; it grows while what follows is near. */
-typedef struct {
-    hth_gpu *gpu;
-    hth_gpu_session *on_gpu;
-    uint64_t begin, end;
-} stretch;
-
-static void write_stretch(stretch *s) {
-    if (s->end == s->begin) return;
-    s->gpu->api.QueueWriteBuffer(s->gpu->queue, s->on_gpu->changing, s->begin, s->on_gpu->sent.data + s->begin,
-                                 (size_t)(s->end - s->begin));
-    ++s->on_gpu->counters.writes;
-    s->on_gpu->counters.written_bytes += s->end - s->begin;
-    s->begin = s->end;
-}
-
-/* Takes `size` bytes, which come in ascending order, to be written at `offset` where they are not there already. The end is
- * rounded up to 4 bytes: there is room behind every input. */
-static void take(stretch *s, uint64_t offset, const void *bytes, uint64_t size) {
-    char *sent = s->on_gpu->sent.data + offset;
-    if (!s->on_gpu->stale && memcmp(sent, bytes, (size_t)size) == 0) return;
-    memcpy(sent, bytes, (size_t)size);
-    if (s->end == s->begin || offset > s->end + GAP_BYTES) {
-        write_stretch(s);
-        s->begin = offset;
-    }
-    s->end = hth_gpu_round(offset + size, 4);
-}
-
-static hearth_status take_uniforms(const hearth_session *session, const hth_function *function, stretch *s) {
-    const hth_plan *plan = &session->model->plan;
-    const int64_t *argument = session->functions[function - plan->functions].arguments;
-    for (uint32_t i = function->first_step; i < function->first_step + function->num_steps; ++i) {
-        const uint32_t count = plan->kernels[plan->steps[i].kernel].num_scalars;
-        int32_t slot[HTH_GPU_SLOT / 4];
-        for (uint32_t a = 0; a < count; ++a) {
-            if (argument[a] < INT32_MIN || argument[a] > INT32_MAX) {
-                return hth_fail(HEARTH_CORRUPT, "gpu_plan.bin: step %u: scalar %u is %lld, more than 32 bits", i, a,
-                                (long long)argument[a]);
-            }
-            slot[a] = (int32_t)argument[a];
-        }
-        slot[count] = (int32_t)session->units[i];
-        argument += count;
-        if (session->units[i] > 0) take(s, (uint64_t)i * HTH_GPU_SLOT, slot, (uint64_t)(count + 1) * 4);
-    }
-    return HEARTH_OK;
-}
-
-/* Bytes that an input has in this call. */
-static uint64_t used_bytes(const hearth_session *session, const hth_plan_input *input) {
-    const hth_plan *plan = &session->model->plan;
-    uint64_t size = hth_dtype_bytes(input->dtype);
-    for (uint32_t d = 0; d < input->num_dims; ++d) size *= (uint64_t)session->scalars[plan->dims[input->first_dim + d]];
-    return size;
-}
-
-static void take_inputs(const hearth_session *session, const hth_function *function, stretch *s) {
-    const hth_plan *plan = &session->model->plan;
-    for (uint32_t i = function->first_input; i < function->first_input + function->num_inputs; ++i) {
-        const char *data = session->inputs[i];
-        const uint64_t size = used_bytes(session, &plan->inputs[i]);
-        const uint64_t offset = s->on_gpu->uniform_bytes + (uint64_t)(data - session->input_memory.data);
-        for (uint64_t at = 0; at < size; at += BLOCK_BYTES) {
-            take(s, offset + at, data + at, size - at < BLOCK_BYTES ? size - at : BLOCK_BYTES);
-        }
-    }
-}
-
-/* What the layers before have computed, which differs in every call. */
-static void write_layer_input(const hearth_session *session, const hth_call *call) {
-    hth_gpu_model *model = session->model->on_device;
+static void write_to(hearth_session *session, wgpu_buffer buffer, uint64_t offset, const void *bytes, uint64_t size) {
+    const hth_gpu_model *model = session->model->on_device;
     hth_gpu_session *on_gpu = session->on_device;
-    const uint64_t size = hth_cut_bytes(call->from, session->scalars);
-    model->gpu.api.QueueWriteBuffer(model->gpu.queue, on_gpu->layer_input, 0, call->input, (size_t)size);
+    model->gpu.api.QueueWriteBuffer(model->gpu.queue, buffer, offset, bytes, (size_t)size);
     ++on_gpu->counters.writes;
     on_gpu->counters.written_bytes += size;
 }
 
-static hearth_status write_changes(const hearth_session *session, const hth_call *call) {
-    hth_gpu_model *model = session->model->on_device;
-    stretch s = {.gpu = &model->gpu, .on_gpu = session->on_device};
-    const hearth_status status = take_uniforms(session, call->function, &s);
-    if (status != HEARTH_OK) return status;
-    take_inputs(session, call->function, &s);
-    write_stretch(&s);
-    if (call->from != NULL) write_layer_input(session, call);
+static void write_changing(void *user, uint64_t offset, const char *bytes, uint64_t size) {
+    hearth_session *session = user;
+    write_to(session, ((const hth_gpu_session *)session->on_device)->changing, offset, bytes, size);
+}
+
+static hearth_status write_changes(hearth_session *session, const hth_call *call) {
+    hth_gpu_session *on_gpu = session->on_device;
+    const hearth_status status =
+        hth_gpu_changing_take(session, call->function, &on_gpu->changes, write_changing, session);
+    if (status != HEARTH_OK || call->from == NULL) return status;
+    /* What the layers before have computed, which differs in every call. */
+    write_to(session, on_gpu->layer_input, 0, call->input, hth_cut_bytes(call->from, session->scalars));
     return HEARTH_OK;
 }
 
@@ -160,18 +89,6 @@ static void record_steps(const hearth_session *session, const hth_call *call, wg
 
 /* ---- outputs ---- */
 
-/* Bytes that an output has in this call, whole rows with their padding, rounded up to what can be copied. */
-static uint64_t output_bytes(const hearth_session *session, const hth_plan_output *output) {
-    const hth_plan *plan = &session->model->plan;
-    const uint32_t *dims = plan->dims + output->first_dim;
-    uint64_t size = hth_dtype_bytes(output->dtype);
-    for (uint32_t d = 0; d < output->num_dims; ++d) {
-        const bool row = d + 1 == output->num_dims && output->num_dims > 1;
-        size *= (uint64_t)session->scalars[row ? output->row_stride : dims[d]];
-    }
-    return hth_gpu_round(size, 4);
-}
-
 /* A range of an arena that is brought back. */
 typedef struct {
     const hth_buffer *buffer;
@@ -193,7 +110,7 @@ static uint32_t list_results(const hearth_session *session, const hth_call *call
     }
     for (uint32_t i = 0; i < call->num_outputs; ++i) {
         const hth_plan_output *output = &plan->outputs[call->outputs[i]];
-        const uint64_t size = output_bytes(session, output);
+        const uint64_t size = hth_gpu_output_bytes(session, output);
         if (size == 0) continue;
         results[count++] =
             (result){&plan->buffers[output->buffer], size, on_gpu->outputs.data + on_gpu->output_offsets[call->outputs[i]]};
@@ -246,7 +163,7 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_call *call) {
     result results[MOST_RESULTS];
     uint64_t result_bytes = 0;
     const uint32_t num_results = list_results(session, call, results, &result_bytes);
-    const uint64_t times_at = hth_gpu_round(result_bytes, 8);
+    const uint64_t times_at = hth_gpu_multiple(result_bytes, 8);
     const uint64_t bytes = times_at + hth_gpu_profile_bytes(turns);
     status = hth_gpu_staging_reserve(gpu, on_gpu, bytes);
     if (status != HEARTH_OK) return status;
@@ -256,7 +173,7 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_call *call) {
     hth_gpu_begin(gpu);
     status = write_changes(session, call);
     if (status != HEARTH_OK) {
-        on_gpu->stale = true;
+        on_gpu->changes.stale = true;
         (void)hth_gpu_check(gpu, "a call");
         return status;
     }
@@ -266,7 +183,7 @@ hearth_status hth_gpu_run(hearth_session *session, const hth_call *call) {
     if (timed) hth_gpu_profile_resolve(gpu, &on_gpu->profile, encoder, turns, on_gpu->staging, times_at);
     status = hth_gpu_submit(gpu, encoder, "a call");
     on_gpu->counters.encode_ns = hth_now_ns() - started;
-    on_gpu->stale = status != HEARTH_OK;
+    on_gpu->changes.stale = status != HEARTH_OK;
     if (status != HEARTH_OK) return status;
     ++on_gpu->counters.submits;
     if (bytes == 0) {

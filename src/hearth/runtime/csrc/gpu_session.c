@@ -8,55 +8,28 @@
 
 enum { LEAST_STAGING = 64 << 10 };
 
-static uint64_t state_bytes(const hearth_session *session, uint32_t i) {
-    const hth_state *state = &session->model->plan.states[i];
-    if (session->model->layers.states[i] == 0) return 0; /* other layers have it */
-    /* Both factors are below 2^32, so the product is exact. */
-    const uint64_t size = state->unit_bytes * (uint64_t)session->symbols[state->symbol];
-    return size <= UINT64_MAX - HTH_GPU_WORD ? hth_gpu_round(size, HTH_GPU_WORD) : UINT64_MAX;
-}
-
-static uint64_t bound_bytes(uint64_t size) { return hth_gpu_round(size > 0 ? size : 1, HTH_GPU_WORD); }
-
-/* Where inputs lie behind the slots of uniforms. Before there is memory for them, session->inputs has these offsets. */
-static uint64_t input_offset(const hearth_session *session, uint32_t i) {
-    return (uint64_t)((uintptr_t)session->inputs[i] - (uintptr_t)session->input_memory.data);
-}
-
-/* Of the slots of uniforms and the inputs together. */
-static uint64_t changing_bytes(const hearth_session *session) {
-    const hth_plan_header *h = session->model->plan.header;
-    uint64_t inputs = 0;
-    for (uint32_t i = 0; i < h->num_inputs; ++i) {
-        const uint64_t end = input_offset(session, i) + bound_bytes(session->input_bytes[i]);
-        if (end > inputs) inputs = end;
-    }
-    return hth_gpu_round((uint64_t)h->num_steps * HTH_GPU_SLOT + inputs, HTH_GPU_ALIGN);
-}
-
 /* Of what a part of a model begins with, at its largest. */
 static uint64_t layer_input_bytes(const hearth_model *model) {
     const hth_cut *cut = model->layers.from;
-    return cut != NULL ? hth_gpu_round(model->plan.buffers[cut->buffer].size, HTH_GPU_ALIGN) : 0;
+    return cut != NULL ? hth_gpu_multiple(model->plan.buffers[cut->buffer].size, HTH_GPU_OFFSET) : 0;
 }
 
 hearth_status hth_gpu_session_measure(const hearth_session *session, uint64_t *bytes) {
     const hth_plan *plan = &session->model->plan;
     const hth_gpu_model *model = session->model->on_device;
     const hth_gpu_adapter *adapter = &model->gpu.adapter;
-    *bytes = 2 * changing_bytes(session) + layer_input_bytes(session->model); /* on the GPU, and what was sent there */
-    for (uint32_t i = 0; i < HTH_MAX_ARENAS; ++i) *bytes += hth_gpu_round(plan->arena_bytes[i], HTH_GPU_ALIGN);
     for (uint32_t i = 0; i < plan->header->num_states; ++i) {
-        const uint64_t size = state_bytes(session, i);
+        const uint64_t size = hth_gpu_state_bytes(session, i);
         if (size > adapter->limits.maxStorageBufferBindingSize || size > adapter->limits.maxBufferSize) {
             return hth_fail(HEARTH_DEVICE, "state %.100s would take %llu bytes, the GPU %s binds at most %llu: take fewer %s",
                             plan->strings + plan->states[i].name, (unsigned long long)size, adapter->name,
                             (unsigned long long)adapter->limits.maxStorageBufferBindingSize,
                             plan->strings + plan->symbols[plan->states[i].symbol].name);
         }
-        if (!hth_add_product(bytes, size, 1)) return hth_fail(HEARTH_MEMORY, "the states leave 64 bits");
     }
-    return HEARTH_OK;
+    const hearth_status status = hth_gpu_measure(session, bytes);
+    *bytes += layer_input_bytes(session->model);
+    return status;
 }
 
 /* ---- memory ---- */
@@ -65,7 +38,7 @@ static hearth_status take_arenas(const hth_plan *plan, hth_gpu *gpu, hth_gpu_ses
     const uint64_t usage = WGPU_STORAGE | WGPU_COPY_SRC | WGPU_COPY_DST;
     hearth_status status = HEARTH_OK;
     for (uint32_t i = 0; status == HEARTH_OK && i < HTH_MAX_ARENAS; ++i) {
-        const uint64_t size = hth_gpu_round(plan->arena_bytes[i], HTH_GPU_ALIGN);
+        const uint64_t size = hth_gpu_multiple(plan->arena_bytes[i], HTH_GPU_OFFSET);
         if (size == 0) continue;
         on_gpu->planned_bytes += plan->arena_bytes[i];
         status = hth_gpu_buffer_create(gpu, "intermediate results", size, usage, &on_gpu->arenas[i],
@@ -86,50 +59,38 @@ static hearth_status take_states(const hearth_session *session, hth_gpu *gpu, ht
     const hth_plan *plan = &session->model->plan;
     hearth_status status = HEARTH_OK;
     on_gpu->states = calloc((size_t)plan->header->num_states + 1, sizeof *on_gpu->states);
-    on_gpu->state_bytes = calloc((size_t)plan->header->num_states + 1, sizeof *on_gpu->state_bytes);
-    if (on_gpu->states == NULL || on_gpu->state_bytes == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the states");
+    if (on_gpu->states == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the states");
     for (uint32_t i = 0; status == HEARTH_OK && i < plan->header->num_states; ++i) {
         char what[160];
-        if (session->model->layers.states[i] == 0) continue;
+        const uint64_t size = hth_gpu_state_bytes(session, i);
+        if (size == 0) continue; /* other layers have it */
         (void)snprintf(what, sizeof what, "state %.100s", plan->strings + plan->states[i].name);
-        on_gpu->state_bytes[i] = bound_bytes(state_bytes(session, i));
-        on_gpu->planned_bytes += state_bytes(session, i);
-        status = hth_gpu_buffer_create(gpu, what, on_gpu->state_bytes[i], WGPU_STORAGE | WGPU_COPY_DST, &on_gpu->states[i],
+        on_gpu->planned_bytes += size;
+        status = hth_gpu_buffer_create(gpu, what, size, WGPU_STORAGE | WGPU_COPY_DST, &on_gpu->states[i],
                                        &on_gpu->allocated_bytes);
     }
     return status;
 }
 
 static hearth_status take_changing(const hearth_session *session, hth_gpu *gpu, hth_gpu_session *on_gpu) {
-    on_gpu->uniform_bytes = (uint64_t)session->model->plan.header->num_steps * HTH_GPU_SLOT;
-    on_gpu->changing_bytes = changing_bytes(session);
-    if (on_gpu->changing_bytes == 0) return HEARTH_OK;
-    on_gpu->planned_bytes += on_gpu->changing_bytes;
-    if (!hth_memory_allocate(&on_gpu->sent, on_gpu->changing_bytes)) {
-        return hth_fail(HEARTH_MEMORY, "%llu bytes for a session cannot be had",
-                        (unsigned long long)on_gpu->changing_bytes);
-    }
-    return hth_gpu_buffer_create(gpu, "the inputs", on_gpu->changing_bytes, WGPU_STORAGE | WGPU_UNIFORM | WGPU_COPY_DST,
-                                 &on_gpu->changing, &on_gpu->allocated_bytes);
+    const uint64_t size = hth_gpu_changing_bytes(session);
+    if (size == 0) return HEARTH_OK;
+    on_gpu->planned_bytes += size;
+    const hearth_status status = hth_gpu_changing_begin(session, &on_gpu->changes);
+    if (status != HEARTH_OK) return status;
+    return hth_gpu_buffer_create(gpu, "the inputs", size, WGPU_STORAGE | WGPU_UNIFORM | WGPU_COPY_DST, &on_gpu->changing,
+                                 &on_gpu->allocated_bytes);
 }
 
 /* Room for all outputs of a function at their largest, or for what goes on behind a model's last layer. It is only touched as
  * they are read. */
 static hearth_status take_outputs(const hearth_model *model, hth_gpu_session *on_gpu) {
     const hth_plan *plan = &model->plan;
-    uint64_t most = model->layers.to != NULL ? plan->buffers[model->layers.to->buffer].size : 0;
+    const uint64_t crossing = model->layers.to != NULL ? plan->buffers[model->layers.to->buffer].size : 0;
     on_gpu->output_offsets = calloc((size_t)plan->header->num_outputs + 1, sizeof *on_gpu->output_offsets);
     if (on_gpu->output_offsets == NULL) return hth_fail(HEARTH_MEMORY, "no memory for the outputs");
-    for (uint32_t f = 0; f < plan->header->num_functions; ++f) {
-        const hth_function *function = &plan->functions[f];
-        uint64_t offset = 0;
-        for (uint32_t i = function->first_output; i < function->first_output + function->num_outputs; ++i) {
-            on_gpu->output_offsets[i] = offset;
-            /* At most 256 outputs, each within arenas that lie in memory. */
-            offset += hth_align64(plan->buffers[plan->outputs[i].buffer].size + 4);
-        }
-        if (offset > most) most = offset;
-    }
+    const uint64_t outputs = hth_gpu_place_outputs(plan, on_gpu->output_offsets);
+    const uint64_t most = crossing > outputs ? crossing : outputs;
     return hth_memory_allocate(&on_gpu->outputs, most)
                ? HEARTH_OK
                : hth_fail(HEARTH_MEMORY, "%llu bytes for outputs cannot be had", (unsigned long long)most);
@@ -162,7 +123,7 @@ static wgpu_bind_group_entry bind(const hearth_session *session, uint32_t id) {
     const hth_gpu_model *model = session->model->on_device;
     const hth_gpu_session *on_gpu = session->on_device;
     const hth_buffer *buffer = &session->model->plan.buffers[id];
-    wgpu_bind_group_entry entry = {.offset = buffer->offset, .size = bound_bytes(buffer->size)};
+    wgpu_bind_group_entry entry = {.offset = buffer->offset, .size = hth_gpu_bound_bytes(buffer->size)};
     switch (buffer->kind) {
     case HTH_ARENA:
         entry.buffer = on_gpu->arenas[buffer->index];
@@ -173,12 +134,12 @@ static wgpu_bind_group_entry bind(const hearth_session *session, uint32_t id) {
         break;
     case HTH_STATE:
         entry.buffer = on_gpu->states[buffer->index];
-        entry.size = on_gpu->state_bytes[buffer->index];
+        entry.size = hth_gpu_state_bytes(session, buffer->index);
         break;
     default:
         entry.buffer = on_gpu->changing;
-        entry.offset = on_gpu->uniform_bytes + input_offset(session, buffer->index);
-        entry.size = bound_bytes(session->input_bytes[buffer->index]);
+        entry.offset = hth_gpu_input_offset(session, buffer->index);
+        entry.size = hth_gpu_bound_bytes(session->input_bytes[buffer->index]);
     }
     return entry;
 }
@@ -193,12 +154,11 @@ static hearth_status make_group(const hearth_session *session, uint32_t i) {
     for (uint32_t a = 0; a < kernel->num_buffers; ++a) {
         entries[a] = bind(session, plan->args[step->first_arg + a]);
         entries[a].binding = a;
-        if (entries[a].buffer == NULL) return hth_fail(HEARTH_CORRUPT, "gpu_plan.bin: step %u: an arena of no bytes", i);
     }
     entries[kernel->num_buffers] = (wgpu_bind_group_entry){.binding = kernel->num_buffers,
                                                            .buffer = on_gpu->changing,
-                                                           .offset = (uint64_t)i * HTH_GPU_SLOT,
-                                                           .size = HTH_GPU_SLOT};
+                                                           .offset = (uint64_t)i * HTH_GPU_SLOT_BYTES,
+                                                           .size = HTH_GPU_SLOT_BYTES};
     const wgpu_bind_group_descriptor descriptor = {.label = hth_gpu_text(plan->strings + step->label),
                                                    .layout = model->kernels[step->kernel].layout,
                                                    .entryCount = kernel->num_buffers + 1,
@@ -251,11 +211,10 @@ void hth_gpu_session_end(hearth_session *session) {
     if (on_gpu->layer_input != NULL) api->BufferRelease(on_gpu->layer_input);
     hth_gpu_staging_drop(&model->gpu, on_gpu);
     hth_gpu_profile_end(&model->gpu, &on_gpu->profile);
-    hth_memory_free(&on_gpu->sent);
+    hth_gpu_changing_end(&on_gpu->changes);
     hth_memory_free(&on_gpu->outputs);
     free(on_gpu->groups);
     free(on_gpu->states);
-    free(on_gpu->state_bytes);
     free(on_gpu->output_offsets);
     free(on_gpu);
 }

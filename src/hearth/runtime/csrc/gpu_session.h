@@ -2,10 +2,8 @@
 #ifndef HEARTH_GPU_SESSION_H
 #define HEARTH_GPU_SESSION_H
 
+#include "gpu_call.h"
 #include "gpu_model.h"
-#include "session.h"
-
-enum { HTH_GPU_SLOT = 256 }; /* bytes of a step's uniforms */
 
 typedef struct {
     uint64_t calls, time_ns;
@@ -22,14 +20,9 @@ typedef struct {
 typedef struct {
     wgpu_buffer arenas[HTH_MAX_ARENAS];
     wgpu_buffer *states; /* [num_states] */
-    uint64_t *state_bytes;
 
-    /* One buffer has what a call may change: a slot of uniforms for each step, then the inputs. `sent` is what it holds, so
-     * that only what differs is written. */
-    wgpu_buffer changing;
-    uint64_t uniform_bytes, changing_bytes;
-    hth_memory sent;
-    bool stale; /* `changing` may differ from `sent`, after an error */
+    wgpu_buffer changing; /* what a call may change (gpu_call.h) */
+    hth_gpu_changing changes;
 
     wgpu_buffer layer_input; /* what a part of a model begins with, on its way to its arena; NULL: it begins with tokens */
 

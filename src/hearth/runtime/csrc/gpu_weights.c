@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "gpu_call.h"
 #include "gpu_model.h"
 #include "path.h"
 
@@ -56,7 +57,7 @@ static uint32_t find_ranges(const hearth_model *model, range *ranges) {
 
 static void place_spans(layout *l) {
     for (uint32_t i = 0; i < l->num_spans; ++i) {
-        const uint64_t room = hth_gpu_round(l->spans[i].size, HTH_GPU_ALIGN);
+        const uint64_t room = hth_gpu_multiple(l->spans[i].size, HTH_GPU_OFFSET);
         if (l->num_buffers == 0 || l->sizes[l->num_buffers - 1] + room > BUFFER_BYTES) l->sizes[l->num_buffers++] = 0;
         l->spans[i].buffer = l->num_buffers - 1;
         l->spans[i].offset = l->sizes[l->num_buffers - 1];
@@ -127,7 +128,7 @@ static hearth_status stage(upload *u, const span *s, wgpu_buffer to) {
         }
         if (status != HEARTH_OK) return status;
         const uint64_t rest = s->size - at, room = STAGING_BYTES - u->used, size = rest < room ? rest : room;
-        const uint64_t copied = hth_gpu_round(size, 4); /* only the end of a span is no multiple, and there is room */
+        const uint64_t copied = hth_gpu_multiple(size, 4); /* only the end of a span is no multiple, and there is room */
         const char *reason = NULL;
         if (!hth_file_read(u->file, u->mapped + u->used, size, s->file_offset + at, &reason)) {
             return hth_fail(HEARTH_IO, "weights.bin: %s", reason);
@@ -137,7 +138,7 @@ static hearth_status stage(upload *u, const span *s, wgpu_buffer to) {
         u->copies[u->num_copies].from = u->used;
         u->copies[u->num_copies].offset = s->offset + at;
         u->copies[u->num_copies++].size = copied;
-        u->used = hth_gpu_round(u->used + copied, HTH_GPU_WORD);
+        u->used = hth_gpu_multiple(u->used + copied, HTH_GPU_RANGE);
         u->done += size;
         at += size;
     }
