@@ -42,6 +42,21 @@ def make_folder(folder: Path) -> None:
         missing.mkdir(mode=0o755, exist_ok=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file of the cache that appears whole or not at all, and the folders above it that are missing.
+
+    Raises:
+        OSError: it cannot be written; what was there before is as it was.
+    """
+    make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def bundle_key(name: str, identity: Mapping[str, object]) -> str:
     """A folder name for what was compiled: a readable part, and a hash of everything that shapes the result.
 

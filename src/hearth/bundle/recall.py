@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.bundle import cpu
-from hearth.bundle.paths import cache_dir, make_folder
+from hearth.bundle.paths import cache_dir, write_whole
 
 FOLDER = "recall"
 _MAX_BYTES = 1 << 16
@@ -46,14 +46,8 @@ class Memory:
     def remember(self, bundle: Path) -> None:
         """Keeps the folder for next time. A cache that cannot be written remembers nothing."""
         text = json.dumps({"state": self.state, "bundle": str(bundle)})
-        staged = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         with suppress(OSError):
-            make_folder(self.file.parent)
-            staged.write_text(text + "\n", encoding="utf-8")
-            staged.replace(self.file)
-            return
-        with suppress(OSError):
-            staged.unlink()
+            write_whole(self.file, text + "\n")
 
 
 def memory_of(request: Mapping[str, object], watched: Iterable[Path]) -> Memory:

@@ -7,6 +7,7 @@ linked in silently, or fail every compile that needs it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hearth.bundle.failures import storage_errors
@@ -19,6 +20,24 @@ def is_sound(path: Path) -> bool:
         return _hash_file(path).read_text(encoding="ascii", errors="replace").strip() == sha256_of(path)
     except OSError:
         return False
+
+
+def make(path: Path, write: Callable[[Path], object]) -> None:
+    """Makes a file of the cache, beside its place and renamed: one that is stopped leaves nothing that counts as whole.
+
+    Args:
+        path: its place; the folder is there.
+        write: writes the file to the path that it is given, which ends like `path`. What it raises is raised.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}{path.suffix}")
+    try:
+        write(part)
+        keep(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def keep(made: Path, path: Path) -> None:

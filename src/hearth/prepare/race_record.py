@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from hearth.bundle import cache_dir
 from hearth.bundle.failures import storage_errors
-from hearth.bundle.paths import make_folder
+from hearth.bundle.paths import write_whole
 from hearth.runtime import GpuInfo
 
 _VERSION = 1
@@ -52,10 +51,7 @@ def write_choices(gpu: GpuInfo, choices: Mapping[str, tuple[str, str]]) -> None:
     known = {**_read(path), **{f"{name} {digest}": features for name, (digest, features) in choices.items()}}
     content = {"version": _VERSION, "gpu": gpu.label, "driver": gpu.driver, "kernels": known}
     with storage_errors("write", path):
-        make_folder(path.parent)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

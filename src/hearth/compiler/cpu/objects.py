@@ -7,8 +7,8 @@ A kernel's object file is named by its structural hash, its target and the compi
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hearth.bundle.failures import disk_full, is_full, storage_errors
 from hearth.compiler.cpu.kernels import build
 from hearth.compiler.cpu.kernels.build import write_object
 from hearth.compiler.cpu.targets import Isa
-from hearth.compiler.kept import is_sound, keep
+from hearth.compiler.kept import is_sound, make
 from hearth.errors import CompileError
 
 _LLVM_TRIPLES = {"macos": "apple-darwin", "linux": "linux-gnu", "windows": "windows-gnu"}
@@ -66,16 +66,11 @@ def kernel_objects(
         identity = f"{structural_hash(function, map_free_vars=True):x} {machine} {tvm.__version__} {lowering}"
         path = cache / f"{name[:80]}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.o"
         if not is_sound(path):
-            # Written beside and renamed: a compile that is stopped leaves nothing that counts as whole.
-            part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.o")
             try:
-                write_object(tvm.IRModule({name: function}), machine, part)
-                keep(part, path)
+                make(path, partial(write_object, tvm.IRModule({name: function}), machine))
             except (tvm.error.InternalError, RuntimeError, ValueError) as error:
                 if is_full(cache):
                     raise disk_full("write", path) from error
                 raise CompileError(f"Kernel {name} does not compile for {target}.", why=str(error)[-500:]) from error
-            finally:
-                part.unlink(missing_ok=True)
         paths.append(path)
     return paths

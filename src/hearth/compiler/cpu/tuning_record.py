@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 from hearth.bundle import cpu, tuning_dir
 from hearth.bundle.failures import storage_errors
+from hearth.bundle.paths import write_whole
 from hearth.compiler.cpu.tuning import Tuning, Tunings
 from hearth.errors import CorruptFile
 
@@ -130,11 +130,8 @@ def write_record(record: TuningRecord) -> Path:
     """
     path = record_path()
     data = {"version": _VERSION, **asdict(record)}
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     with storage_errors("write", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        staged.replace(path)
+        write_whole(path, json.dumps(data, indent=1) + "\n")
     return path
 
 

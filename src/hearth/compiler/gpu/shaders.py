@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import tvm
@@ -13,7 +13,7 @@ from tvm_ffi import structural_hash
 from hearth.bundle.failures import storage_errors
 from hearth.compiler.gpu import wgsl
 from hearth.compiler.gpu.kernels.builder import GpuKernel
-from hearth.compiler.kept import is_sound, keep
+from hearth.compiler.kept import is_sound, make
 from hearth.errors import CompileError
 
 
@@ -43,7 +43,5 @@ def _text(kernel: GpuKernel, cache: Path) -> str:
             raise CompileError(f"Kernel {kernel.name} does not become WGSL.", why=str(error)[-500:]) from error
         with storage_errors("write", cache):
             cache.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.stem[-40:]}-{os.getpid()}.wgsl")
-            part.write_text(text, encoding="utf-8")
-            keep(part, path)
+            make(path, partial(Path.write_text, data=text, encoding="utf-8"))
     return path.read_text(encoding="utf-8")
