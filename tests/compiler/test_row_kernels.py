@@ -16,8 +16,9 @@ from tests.quant.helpers import random_blocks
 
 from hearth.compiler.cpu.kernels.embedding import embedding
 from hearth.compiler.cpu.kernels.norms import prepare, rms_norm
-from hearth.compiler.cpu.kernels.rope import RopeSpec, RopeTableSpec, rope_append, rope_table
+from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.targets import Isa
+from hearth.compiler.rope_table import RopeTableSpec
 from hearth.quant import FORMATS, Format, pack, round_up, unpack_layout
 
 EPS = 1e-5

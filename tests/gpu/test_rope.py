@@ -12,7 +12,8 @@ pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.kernels.append import HEADS as HEADS_OF_GROUP
 from hearth.compiler.gpu.kernels.append import AppendSpec, append, token_places
-from hearth.compiler.gpu.kernels.rope import THREADS, RopeTableSpec, rope_table
+from hearth.compiler.gpu.kernels.rope import THREADS, rope_table
+from hearth.compiler.rope_table import RopeTableSpec
 from hearth.model.text.kv_cache import KvDtype
 
 from .adapter import run_kernel

@@ -5,12 +5,15 @@ Shared by the rules of all devices. Truth is 1.0 and 0.0, computed integers are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hearth.compiler.passes.rewrite import dtype_of
-from hearth.compiler.physical import in_name, like, sizes, strides, tensor
+from tvm import relax
+
+from hearth.compiler.passes.rewrite import Graph, dtype_of
+from hearth.compiler.physical import fixed, in_name, like, sizes, strides, tensor
 from hearth.compiler.symbolic import equal_sizes
 from hearth.errors import Unsupported
 
@@ -45,6 +48,33 @@ class View:
     def walk(self) -> Walk:
         last = self.along[-1] if self.along else 1
         return "v" if isinstance(last, int) and last == 1 else "s" if isinstance(last, int) and last == 0 else "g"
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """One expression and how its operands are walked.
+
+    Attributes:
+        term: of the element.
+        walks: of each operand along the last axis, then of the result ("v" or "g").
+        dtypes: of each operand; values are f32 in the expression.
+        axes: axes before the last one, after those that are walked alike were joined.
+        padded: rows of all that is walked as "v" have room up to whole vectors, and nothing is walked as "g".
+        out: of the result: float32, or int32 for whole numbers.
+    """
+
+    term: Term
+    walks: tuple[Walk, ...]
+    dtypes: tuple[str, ...]
+    axes: int
+    padded: bool
+    out: str = "float32"
+
+    @property
+    def words(self) -> str:
+        """The expression as a part of the kernel's name."""
+        words = "_".join(in_words(self.term))
+        return words if len(words) <= 60 else f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
 
 
 def element_type(ty: Any) -> str:
@@ -125,6 +155,22 @@ def scalars_of(views: Sequence[View], joined: Sequence[Size], along: Sequence[Se
     for view, steps in zip(views, along, strict=True):
         scalars += [view.start, *steps[:-1], *([steps[-1]] if view.walk == "g" else [])]
     return scalars
+
+
+def split(graph: Graph, value: Any, copied: Callable[..., Any]) -> Any:
+    """What takes the place of a split: each part copied to a result of its own.
+
+    Args:
+        copied: (var, start, strides, result, padded=) -> the call that copies, of the device.
+    """
+    x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
+    steps, parts, begin = steps_of(x), [], 0
+    for ty in value.ty.fields:
+        part = relax.Var("part", ty)
+        inner = axis != len(ty.shape) - 1
+        parts.append(graph.emit(copied(x, begin * steps[axis], steps, part, padded=inner)))
+        begin += fixed(ty.shape[axis])
+    return relax.Tuple(parts)
 
 
 def nodes(term: Term) -> int:

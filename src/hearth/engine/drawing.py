@@ -58,9 +58,9 @@ class Drawing:
         drawing = [part for part in slices if part.wants_logits]
         if not drawing:
             return
-        argmax = result.argmax
-        # Samplers that read no logits are given rows that have none.
-        logits = result.logits if "logits" in outputs_read(drawing) else np.empty((argmax.shape[0], 0), np.float32)
+        logits, argmax = result.logits, result.argmax
+        if not len(logits):  # they were not wanted: samplers that read none are given rows that have none
+            logits = np.empty((len(argmax), 0), np.float32)
         row = 0
         for part in drawing:
             if part.draft:

@@ -175,15 +175,15 @@ def _automatic(bundle: Bundle) -> Placement:
     gpu = _gpus(bundle)[0]
     if gpu.type not in _REAL:
         return Placement(CPU, "CPU", f"{gpu.name} is no GPU, but a program that plays one")
-    facts, memory = bundle.manifest.facts, gpu_memory(gpu)
-    needed = facts.weights_bytes + facts.arena_bytes
+    whole, facts = _on(gpu, "it is a GPU that the model fits"), bundle.manifest.facts
+    needed, memory = facts.weights_bytes + facts.arena_bytes, whole.memory_bytes
     if memory is not None and needed > _usable(memory):
         why = f"the model takes {format_bytes(needed)}, {gpu.name} has {format_bytes(memory)}"
         count, layers = fitting_layers(bundle, memory), bundle.manifest.language.layers
         if count * _LEAST_SHARE >= layers:
-            return _split(_on(gpu, ""), count, layers, why)
+            return _split(whole, count, layers, why)
         return Placement(CPU, "CPU", why)
-    return _on(gpu, "it is a GPU that the model fits")
+    return whole
 
 
 def _gpus(bundle: Bundle) -> Sequence[GpuInfo]:

@@ -164,10 +164,6 @@ class LayersInfo:
     end: int
     columns: int
 
-    @property
-    def are_all(self) -> bool:
-        return (self.first, self.end) == (0, self.count)
-
 
 @dataclass(frozen=True)
 class ModelInfo:

@@ -6,7 +6,6 @@ operands walk alike are one axis to the kernel, so most calls have a row axis an
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from hearth.compiler.cpu.kernels.builder import (
     llvm,
     vec,
 )
-from hearth.compiler.views import Term, Walk, in_words
+from hearth.compiler.views import MapSpec, Term, Walk
 
 LANES = 16
 
@@ -101,34 +100,15 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = {
 
 
 @dataclass(frozen=True)
-class ElementwiseSpec:
-    """One expression and how its operands are walked.
-
-    Attributes:
-        term: of the element.
-        walks: of each operand along the last axis, then of the result ("v" or "g").
-        dtypes: of each operand; values are f32 in the expression.
-        axes: axes before the last one, after those that are walked alike were joined.
-        padded: rows of all that is walked as "v" have room up to whole vectors, and nothing is walked as "g".
-        out: of the result: float32, or int32 for whole numbers.
-    """
-
-    term: Term
-    walks: tuple[Walk, ...]
-    dtypes: tuple[str, ...]
-    axes: int
-    padded: bool
-    out: str = "float32"
+class ElementwiseSpec(MapSpec):
+    """One expression and how its operands are walked, a row at a time."""
 
     @property
     def name(self) -> str:
         types = "".join({"float32": "f", "int32": "i", "uint8": "u", "int8": "b"}[dtype] for dtype in self.dtypes)
         how = f"{''.join(self.walks)}_{types}_{self.axes}{'p' if self.padded else ''}"
         how += "" if self.out == "float32" else f"_{self.out}"
-        words = "_".join(in_words(self.term))
-        if len(words) > 60:
-            words = f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
-        return f"map_{words}_{how}"
+        return f"map_{self.words}_{how}"
 
 
 def elementwise(spec: ElementwiseSpec) -> Kernel:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal
 
 from tvm import tirx
@@ -36,33 +35,11 @@ from hearth.compiler.cpu.kernels.builder import (
     vec,
 )
 from hearth.compiler.cpu.kernels.norms import inverse_rms
+from hearth.compiler.rope_table import RopeTableSpec
 from hearth.model.text.kv_cache import SCALE_BYTES
 
 LANES = 16
 F16_MAX = 65504.0
-
-
-@dataclass(frozen=True)
-class RopeTableSpec:
-    """Attributes:
-    factor: multiplies cos and sin.
-    streams: by which of a token's positions each frequency turns; none: by the one that there is.
-    columns: positions of a token.
-    """
-
-    factor: float
-    streams: tuple[int, ...] = ()
-    columns: int = 1
-
-    @property
-    def runs(self) -> list[tuple[int, Expr]]:
-        """Neighbouring frequencies of one stream: stream, and how many."""
-        return [(stream, len(list(run))) for stream, run in groupby(self.streams)]
-
-    @property
-    def name(self) -> str:
-        runs = "".join(f"_{stream}x{count}" for stream, count in self.runs)
-        return f"rope_table_{in_name(self.factor)}" + (f"_of{self.columns}{runs}" if runs else "")
 
 
 def rope_table(spec: RopeTableSpec) -> Kernel:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
-
-from tvm import relax
 
 from hearth.compiler.cpu.inputs import is_dense_input
 from hearth.compiler.cpu.kernels.count import count_up
@@ -14,9 +13,19 @@ from hearth.compiler.cpu.kernels.reshape import reshape
 from hearth.compiler.cpu.rules.elementwise import map_call
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, scalar
-from hearth.compiler.physical import call, fixed, is_padded, like, product, sizes, stride, strides
+from hearth.compiler.physical import call, is_padded, like, product, sizes, stride, strides
 from hearth.compiler.symbolic import equal_sizes
-from hearth.compiler.views import Size, View, broadcast_view, element_type, is_dense, result_of, steps_of, whole_of
+from hearth.compiler.views import (
+    Size,
+    View,
+    broadcast_view,
+    element_type,
+    is_dense,
+    result_of,
+    split,
+    steps_of,
+    whole_of,
+)
 from hearth.compiler.work import Work
 
 COPY = ("copy", 0)
@@ -106,14 +115,7 @@ def _repeat(graph: Graph, value: Any, s: Selection) -> Any:
 
 
 def _split(graph: Graph, value: Any, s: Selection) -> Any:
-    x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
-    steps, parts, begin = steps_of(x), [], 0
-    for ty in value.ty.fields:
-        part = relax.Var("part", ty)
-        inner = axis != len(ty.shape) - 1
-        parts.append(graph.emit(copied(x, begin * steps[axis], steps, part, s, padded=inner)))
-        begin += fixed(ty.shape[axis])
-    return relax.Tuple(parts)
+    return split(graph, value, partial(copied, s=s))
 
 
 def _concat(graph: Graph, value: Any, s: Selection) -> Any:

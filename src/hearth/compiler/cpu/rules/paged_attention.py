@@ -7,10 +7,11 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.cpu.kernels.attention import AttentionSpec, attention, attention_merge, partial_width
-from hearth.compiler.cpu.kernels.rope import RopeSpec, RopeTableSpec, rope_append, rope_table
+from hearth.compiler.cpu.kernels.rope import RopeSpec, rope_append, rope_table
 from hearth.compiler.cpu.selection import Rule, Selection
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of
 from hearth.compiler.physical import call, columns_of, stride, tensor
+from hearth.compiler.rope_table import RopeTableSpec
 from hearth.compiler.work import Work
 from hearth.model.text.batch import SPLIT_TOKENS, TILE_TOKENS
 from hearth.model.text.kv_cache import PAGE_TOKENS, key_group, padded_head

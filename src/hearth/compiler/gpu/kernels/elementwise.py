@@ -5,7 +5,6 @@ An invocation computes one element, or where all that is walked lies in padded r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vec,
     vector,
 )
-from hearth.compiler.views import Term, Walk, in_words
+from hearth.compiler.views import MapSpec, Term
 
 THREADS = 64
 VECTOR = 4
@@ -83,24 +82,8 @@ def functions_of(term: Term) -> set[str]:
 
 
 @dataclass(frozen=True)
-class ElementwiseSpec:
-    """One expression and how its operands are walked.
-
-    Attributes:
-        term: of the element.
-        walks: of each operand along the last axis, then of the result ("v" or "g").
-        dtypes: of each operand, float32 or int32; values are f32 in the expression.
-        axes: axes before the last one, after those that are walked alike were joined.
-        padded: rows of all that is walked as "v" have room up to whole vectors, and nothing is walked as "g".
-        out: of the result: float32, or int32 for whole numbers.
-    """
-
-    term: Term
-    walks: tuple[Walk, ...]
-    dtypes: tuple[str, ...]
-    axes: int
-    padded: bool
-    out: str = "float32"
+class ElementwiseSpec(MapSpec):
+    """One expression and how its operands, float32 or int32, are walked."""
 
     @property
     def lanes(self) -> int:
@@ -109,10 +92,7 @@ class ElementwiseSpec:
     @property
     def name(self) -> str:
         types = "".join(dtype[0] for dtype in (*self.dtypes, self.out))
-        words = "_".join(in_words(self.term))
-        if len(words) > 60:
-            words = f"{words[:40]}_{hashlib.sha256(words.encode()).hexdigest()[:12]}"
-        return f"map_{words}_{''.join(self.walks)}_{types}_{self.axes}{'p' if self.lanes > 1 else ''}"
+        return f"map_{self.words}_{''.join(self.walks)}_{types}_{self.axes}{'p' if self.lanes > 1 else ''}"
 
 
 def elementwise(spec: ElementwiseSpec) -> GpuKernel:

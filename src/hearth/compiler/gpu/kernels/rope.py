@@ -8,13 +8,11 @@ turns do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import groupby
 
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, bitcast, cast, div, f32, fma, mod, u32
-from hearth.compiler.physical import in_name
+from hearth.compiler.rope_table import RopeTableSpec
 
 THREADS = 64
 # sin(x) = x + x^3 P(x^2) on [-pi/2, pi/2], to 4e-9: our own least squares at Chebyshev's places.
@@ -24,29 +22,6 @@ _SINE = (
 _TURN = 1 / (2 * math.pi)  # turns of one radian
 _TURN_WHOLE, _TURN_REST = divmod(_TURN * 2**32, 1.0)
 _FRACTION_BITS = 23
-
-
-@dataclass(frozen=True)
-class RopeTableSpec:
-    """Attributes:
-    factor: multiplies cos and sin.
-    streams: by which of a token's positions each frequency turns; none: by the one that there is.
-    columns: positions of a token.
-    """
-
-    factor: float
-    streams: tuple[int, ...] = ()
-    columns: int = 1
-
-    @property
-    def runs(self) -> list[tuple[int, int]]:
-        """Neighbouring frequencies of one stream: stream, and how many."""
-        return [(stream, len(list(run))) for stream, run in groupby(self.streams)]
-
-    @property
-    def name(self) -> str:
-        runs = "".join(f"_{stream}x{count}" for stream, count in self.runs)
-        return f"rope_table_{in_name(self.factor)}" + (f"_of{self.columns}{runs}" if runs else "")
 
 
 def rope_table(spec: RopeTableSpec) -> GpuKernel:

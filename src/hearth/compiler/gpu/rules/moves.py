@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
-
-from tvm import relax
 
 from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
 from hearth.compiler.gpu.rules.elementwise import map_call
 from hearth.compiler.gpu.selection import GpuSelection, Rule
 from hearth.compiler.passes.rewrite import Graph, arguments, dtype_of
-from hearth.compiler.physical import call, fixed, like, product, rows, stride, width
-from hearth.compiler.views import Size, View, element_type, is_dense, result_of, steps_of, whole_of
+from hearth.compiler.physical import call, like, product, rows, stride, width
+from hearth.compiler.views import Size, View, element_type, is_dense, result_of, split, steps_of, whole_of
 from hearth.compiler.work import Work
 from hearth.errors import Unsupported
 
@@ -48,14 +47,7 @@ def _replace_rows(graph: Graph, value: Any, s: GpuSelection) -> Any:
 
 
 def _split(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    x, axis = value.args[0], int(value.attrs.axis) % len(value.args[0].ty.shape)
-    steps, parts, begin = steps_of(x), [], 0
-    for ty in value.ty.fields:
-        part = relax.Var("part", ty)
-        inner = axis != len(ty.shape) - 1
-        parts.append(graph.emit(copied(x, begin * steps[axis], steps, part, s, padded=inner)))
-        begin += fixed(ty.shape[axis])
-    return relax.Tuple(parts)
+    return split(graph, value, partial(copied, s=s))
 
 
 RULES: dict[str, Rule] = {"take": _take, "hearth.replace_rows": _replace_rows, "split": _split}

@@ -29,10 +29,11 @@ from hearth.compiler.gpu.kernels.attention import (
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_name, decode_parts
 from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, tile_variants
 from hearth.compiler.gpu.kernels.rope import THREADS as ROPE_THREADS
-from hearth.compiler.gpu.kernels.rope import RopeTableSpec, rope_table
+from hearth.compiler.gpu.kernels.rope import rope_table
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor
+from hearth.compiler.rope_table import RopeTableSpec
 from hearth.compiler.work import Work
 from hearth.model.text.batch import LONGEST_TILE, SPLIT_TOKENS
 from hearth.model.text.kv_cache import padded_head
