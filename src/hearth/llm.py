@@ -26,44 +26,20 @@ from hearth.chat.asking import Asking
 from hearth.chat.completion import TokenLogprob, token_logprobs
 from hearth.chat.embedding import EmbeddingInput, VectorMaker
 from hearth.chat.grammar import Trial
-from hearth.chat.pictures import Eyes, blind, with_marks
+from hearth.chat.pictures import blind
 from hearth.chat.ranking import Ranker
-from hearth.chat.request import ContextOverflow, Prepared, Requests
+from hearth.chat.request import ContextOverflow, Prepared
 from hearth.chat.template import ChatTemplate
 from hearth.chat.tokenizer import Tokenizer
-from hearth.checkpoint.embedding import load_embedding
-from hearth.checkpoint.tokenizer_files import load_tokenizer
-from hearth.engine import Engine, Pace, SamplingParams, SharedEngine
+from hearth.engine import Engine, SamplingParams, SharedEngine
 from hearth.errors import UsageError
-from hearth.image.sight import load_sight
+from hearth.llm_parts import Asked, open_parts
 from hearth.model.text.kv_cache import KvFormat
-from hearth.opening import check_opening
-from hearth.prepare import (
-    Opened,
-    Placement,
-    Progress,
-    ProgressCallback,
-    check_device,
-    check_gpu_layers,
-    choose_context,
-    choose_pages,
-    open_model,
-    place,
-    prepare,
-    start_placed,
-)
+from hearth.prepare import Placement, Progress, ProgressCallback
 from hearth.progress import answering, displayed
 from hearth.quant.policy import Precision
-from hearth.runtime import (
-    Model,
-    SplitModel,
-    SplitTextSession,
-    TextInfo,
-    TextSession,
-    default_threads,
-    text_session,
-)
-from hearth.speculate import Guesser, Speculate, open_guesser, prepare_draft
+from hearth.runtime import Model, SplitModel, SplitTextSession, TextSession
+from hearth.speculate import Speculate
 
 
 @dataclass(frozen=True)
@@ -180,82 +156,34 @@ class LLM(Asking):
         offline: bool = False,
         trust_bundle: bool = False,
     ) -> None:
-        check_opening(
+        asked = Asked(
+            model=os.fspath(model),
             quant=quant,
             head=head,
             precision=precision,
             kv=kv,
             threads=threads,
             context=context,
+            template=template,
             context_overflow=context_overflow,
+            repetition_stop=repetition_stop,
             max_seqs=max_seqs,
             kv_bytes=kv_bytes,
             speculate=speculate,
+            draft=None if draft is None else os.fspath(draft),
+            mmproj=None if mmproj is None else os.fspath(mmproj),
+            device=device,
+            gpu_layers=gpu_layers,
+            mmap=mmap,
+            offline=offline,
+            trust_bundle=trust_bundle,
         )
-        check_device(device)
-        check_gpu_layers(gpu_layers, device)
-        if speculate == "off" and draft is not None:
-            raise UsageError("A draft model is given, but speculate is 'off'.", hint="Leave one of them out.")
         self.stats = Totals()
-        self._guesser = Guesser(None)
         self._showing = answering
         with displayed() if progress is True else nullcontext(progress or None) as report:
-            self._opened = prepare(
-                os.fspath(model),
-                quant=quant,
-                head=head,
-                precision=precision,
-                kv=kv,
-                context=context,
-                mmproj=None if mmproj is None else os.fspath(mmproj),
-                progress=report,
-                offline=offline,
-                mmap=mmap,
-                trust_bundle=trust_bundle,
-            )
-            self._placement = place(self._opened.bundle, device, gpu_layers)
-            loading = start_placed(self._opened, self._placement, mmap=mmap, progress=report)
-            try:
-                # Meanwhile: reading a large vocabulary takes about as long as loading a small model.
-                spec = load_tokenizer(self._opened.bundle.path)
-                sight = load_sight(self._opened.bundle.path)
-                self._tokenizer = Tokenizer(with_marks(spec, sight)) if spec else None
-                self._eyes = Eyes(self._opened.name, sight) if sight else None
-                self._vectors = VectorMaker(self._opened.name, load_embedding(self._opened.bundle.path))
-                self._requests = Requests(
-                    self._opened.name,
-                    self._tokenizer,
-                    published=self._opened.sampling,
-                    vocab_size=self._opened.bundle.manifest.language.vocab_size,
-                    wanted_template=template,
-                    overflow=context_overflow,
-                    repetition_stop=repetition_stop,
-                    eyes=self._eyes,
-                )
-                if template is not None:
-                    self._requests.template()  # a wrong name is told without waiting for the weights
-                drafting = None
-                if draft is not None:
-                    drafting = prepare_draft(
-                        os.fspath(draft),
-                        self._opened,
-                        self._tokenizer,
-                        progress=report,
-                        offline=offline,
-                        trust_bundle=trust_bundle,
-                    )
-                self._model = open_model(self._opened, report, loading)
-            except BaseException:
-                loading.cancel()
-                raise
-            try:
-                self._engine = self._make_engine(
-                    context, max_seqs, kv_bytes, threads, speculate, drafting, mmap, report
-                )
-                self._requests.context = self._engine.context
-            except BaseException:
-                self._give_back()
-                raise
+            self._parts = open_parts(asked, report)
+        self._texts = self._parts.texts
+        self._requests, self._engine = self._texts.requests, self._parts.engine
         self._shared = SharedEngine(self._engine)
 
     # -- numbers -------------------------------------------------------------------------------------------------
@@ -272,7 +200,7 @@ class LLM(Asking):
         Raises:
             ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
-        self._vectors.check_text()
+        self._texts.vectors.check_text()
         return self._shared.run(lambda engine: engine.logits(ids))
 
     def score(self, text_or_ids: str | Sequence[int], *, top: int = 0) -> list[TokenLogprob | None]:
@@ -288,10 +216,10 @@ class LLM(Asking):
         Raises:
             TokenizerMissing, ContextFull, UsageError, Unsupported: a model that makes only vectors.
         """
-        self._vectors.check_text()
+        self._texts.vectors.check_text()
         ids = self.tokenize(text_or_ids) if isinstance(text_or_ids, str) else list(text_or_ids)
         scores = self._shared.run(lambda engine: engine.score(ids, top=top))
-        return [None, *token_logprobs(self._tokenizer, ids, scores)]
+        return [None, *token_logprobs(self._texts.tokenizer, ids, scores)]
 
     def embed(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> NDArray[np.float32]:
         """One vector of a text, made as the model's authors say; where they say nothing, the mean over the tokens of
@@ -312,64 +240,64 @@ class LLM(Asking):
 
     def prepare_embedding(self, text_or_ids: str | Sequence[int], *, prompt: str | None = None) -> EmbeddingInput:
         """What `embed` would give to the engine. May be called from any thread. Raises as `embed`."""
-        self._vectors.check()
+        self._texts.vectors.check()
         if isinstance(text_or_ids, str):
-            return self._vectors.prepare(text_or_ids, self._requests.tokenizer(), prompt)
+            return self._texts.vectors.prepare(text_or_ids, self._requests.tokenizer(), prompt)
         if prompt is not None:
             raise UsageError("A prompt is put before a text, but token ids were given.", hint="Leave one of them out.")
         return EmbeddingInput(list(text_or_ids))
 
     def embed_prepared(self, prepared: EmbeddingInput, maker: VectorMaker | None = None) -> NDArray[np.float32]:
         """The vector of a text that `prepare_embedding`, or another maker, has seen."""
-        return self._shared.run(lambda engine: (maker or self._vectors).vector(engine, prepared))
+        return self._shared.run(lambda engine: (maker or self._texts.vectors).vector(engine, prepared))
 
     @property
     def vector_maker(self) -> VectorMaker:
         """How this model makes vectors."""
-        return self._vectors
+        return self._texts.vectors
 
     @cached_property
     def ranker(self) -> Ranker | None:
         """How this model ranks documents; None: it does not. Raises TokenizerMissing."""
-        spec = self._vectors.spec
-        return Ranker(self._opened.name, spec, spec.pairs, self.tokenizer) if spec.pairs else None
+        spec = self._texts.vectors.spec
+        return Ranker(self._parts.opened.name, spec, spec.pairs, self.tokenizer) if spec.pairs else None
 
     @property
     def embedding_size(self) -> int:
         """Numbers in a vector of `embed`."""
-        return self._vectors.spec.size(self._session.info.hidden_size)
+        return self._texts.vectors.spec.size(self._parts.session.info.hidden_size)
 
     # -- about ---------------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> LLMInfo:
         """What this model is and needs."""
-        described = self._session.info
+        described = self._parts.session.info
         chosen = self._requests.template_so_far
-        has_own = self._tokenizer is not None and self._tokenizer.spec.chat_template
+        has_own = self._texts.tokenizer is not None and self._texts.tokenizer.spec.chat_template
         template = chosen.template.name if chosen else ("own" if has_own else None)
         return LLMInfo(
-            name=self._opened.name,
-            bundle=self._opened.bundle.path,
-            manifest=self._opened.bundle.manifest,
+            name=self._parts.opened.name,
+            bundle=self._parts.opened.bundle.path,
+            manifest=self._parts.opened.bundle.manifest,
             vocab_size=described.vocab_size,
             hidden_size=described.hidden_size,
             context=self._engine.context,
             max_position=described.max_position,
-            threads=self._session.threads,
-            weights_bytes=self._model.info.weights_bytes,
-            session_bytes=described.session_bytes(self._session.num_pages, self._session.threads),
+            threads=self._parts.session.threads,
+            weights_bytes=self._parts.model.info.weights_bytes,
+            session_bytes=described.session_bytes(self._parts.session.num_pages, self._parts.session.threads),
             template=template,
             sampling=self._requests.defaults(),
-            device=self._placement,
+            device=self._parts.placement,
         )
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know about how the model was opened."""
         chosen = self._requests.template_so_far
-        of_tokenizer = self._tokenizer.spec.notices if self._tokenizer else ()
-        return (*self._opened.notices, *of_tokenizer, *((chosen.notice,) if chosen and chosen.notice else ()))
+        of_tokenizer = self._texts.tokenizer.spec.notices if self._texts.tokenizer else ()
+        return (*self._parts.opened.notices, *of_tokenizer, *((chosen.notice,) if chosen and chosen.notice else ()))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -379,7 +307,7 @@ class LLM(Asking):
     @property
     def sees(self) -> bool:
         """Whether it takes pictures."""
-        return self._eyes is not None
+        return self._texts.eyes is not None
 
     @property
     def picture_marker(self) -> str:
@@ -388,13 +316,13 @@ class LLM(Asking):
         Raises:
             UsageError: the model sees nothing.
         """
-        if self._eyes is None:
-            raise blind(self._opened.name)
-        return self._eyes.marker
+        if self._texts.eyes is None:
+            raise blind(self._parts.opened.name)
+        return self._texts.eyes.marker
 
     @property
     def has_tokenizer(self) -> bool:
-        return self._tokenizer is not None
+        return self._texts.tokenizer is not None
 
     @property
     def chat_template(self) -> ChatTemplate:
@@ -409,18 +337,18 @@ class LLM(Asking):
     @property
     def model(self) -> Model | SplitModel:
         """The open bundle: for benchmarks."""
-        return self._model
+        return self._parts.model
 
     @property
     def session(self) -> TextSession | SplitTextSession:
-        return self._session
+        return self._parts.session
 
     def try_grammars(self, trial: Trial) -> None:
         """For servers: has each grammar of a request tried before it is compiled here."""
         self._requests.try_grammars(trial)
 
     def __repr__(self) -> str:
-        info, facts = self.info, self._opened.bundle.manifest
+        info, facts = self.info, self._parts.opened.bundle.manifest
         size = f"{info.weights_bytes / 2**20:.0f} MiB of {facts.quant}"
         return f"<LLM {info.name!r}: {size}, context {info.context}, {info.threads} threads>"
 
@@ -433,7 +361,7 @@ class LLM(Asking):
         """Gives the memory back. Answers that are not finished end with an error, and so does whatever is asked
         afterwards. May be called from any thread; waits for a step that is being computed."""
         self._shared.close(closed)
-        self._give_back()
+        self._parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -445,48 +373,9 @@ class LLM(Asking):
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _give_back(self) -> None:
-        self._guesser.close()
-        self._model.close()
-
     def _checked(self, prepared: Prepared) -> Prepared:
-        self._vectors.check_text()
+        self._texts.vectors.check_text()
         return super()._checked(prepared)
-
-    def _make_engine(
-        self,
-        context: int | None,
-        max_seqs: int | None,
-        kv_bytes: int | None,
-        threads: int | None,
-        speculate: Speculate,
-        draft: Opened | None,
-        mmap: bool,
-        progress: ProgressCallback | None,
-    ) -> Engine:
-        info = TextInfo.of(self._model.info)
-        workers = default_threads() if threads is None else threads
-        least = max_seqs or 1
-        placed = self._model.first if isinstance(self._model, SplitModel) else self._model
-        free = self._placement.free_bytes(placed.info.weights_bytes)
-        size = choose_context(
-            info, context, max_seqs=least, threads=workers, name=self._opened.name, kv_bytes=kv_bytes, free_bytes=free
-        )
-        num_pages = choose_pages(info, size, max_seqs=max_seqs, kv_bytes=kv_bytes, free_bytes=free)
-        self._session = text_session(self._model, num_pages=num_pages, threads=workers)
-        eos_ids = self._tokenizer.eos_ids if self._tokenizer else frozenset[int]()
-        self._guesser = open_guesser(
-            speculate,
-            draft,
-            vocab_size=info.vocab_size,
-            context=size,
-            max_seqs=least,
-            threads=workers,
-            mmap=mmap,
-            progress=progress,
-        )
-        speculation = self._guesser.speculation
-        return Engine(self._session, context=size, eos_ids=eos_ids, speculation=speculation, pace=Pace())
 
 
 __all__ = ["LLM", "AnswerStream", "Completion", "LLMInfo", "Progress", "Totals"]

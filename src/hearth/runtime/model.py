@@ -214,6 +214,11 @@ class Model:
         return self._handle is None
 
     @property
+    def placed_bytes(self) -> int:
+        """Bytes of the weights on the device that it was placed on."""
+        return self.info.weights_bytes
+
+    @property
     def weights_huge_bytes(self) -> int:
         """Bytes of the weights that lie in huge pages now; 0 where the system does not tell."""
         handle = self.handle()

@@ -45,6 +45,11 @@ class SplitModel:
         )
 
     @property
+    def placed_bytes(self) -> int:
+        """As `Model.placed_bytes`: of the first part, which was placed on a GPU."""
+        return self.first.placed_bytes
+
+    @property
     def weights_huge_bytes(self) -> int:
         """As `Model.weights_huge_bytes`, of both."""
         return self.first.weights_huge_bytes + self.second.weights_huge_bytes
