@@ -1,12 +1,12 @@
 // The package's engine over a bundle in Node: node engine.mjs BUNDLE_DIR. Takes one JSON object from standard input,
-// {"engine": its options, "rounds": [[{"prompt", "params", "leaveAfter"}]]}: the requests of a round run at the same time.
-// Answers for each round, for each request: {"tokens", "finish"}, or {"error"}.
+// {"load": options of the bundle, "engine": those of the engine, "rounds": [[{"prompt", "params", "leaveAfter"}]]}: the requests of
+// a round run at the same time. Answers for each round, for each request: {"tokens", "finish"}, or {"error"}.
 import { readFileSync } from "node:fs";
 import { Engine, loadBundle } from "../../web/runtime/dist/index.js";
 import { filesIn } from "../../web/runtime/dist/node.js";
 
-const { engine: options, rounds } = JSON.parse(readFileSync(0, "utf8"));
-const model = await loadBundle(filesIn(process.argv[2]));
+const { load, engine: options, rounds } = JSON.parse(readFileSync(0, "utf8"));
+const model = await loadBundle(filesIn(process.argv[2]), load);
 const engine = await Engine.create(model, options);
 
 async function answer({ prompt, params, leaveAfter }) {

@@ -19,15 +19,31 @@ from hearth.compiler.cpu.targets import ISAS, Isa
 
 HERE = Path(__file__).parent
 NODE = next((path for path in map(shutil.which, ("node", "nodejs")) if path), None)
+DIST = HERE.parents[1] / "web" / "runtime" / "dist"
 needs_node = pytest.mark.skipif(NODE is None, reason="needs node")
+
+
+def _prints(*arguments: str) -> bool:
+    if NODE is None:
+        return False
+    done = subprocess.run([NODE, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout.strip() == "true"
 
 
 @cache
 def node_knows(isa: Isa) -> bool:
     """Whether this Node runs modules for an instruction set (before version 22 none runs all)."""
-    module = (HERE.parents[1] / "web" / "runtime" / "dist" / "index.js").as_uri()
+    module = (DIST / "index.js").as_uri()
     script = f"import {{ hasFeature }} from '{module}'; console.log({list(isa.features)}.every(hasFeature))"
     return _prints("--input-type=module", "--eval", script)
+
+
+def starts_threads() -> bool:
+    """Whether this Node lets the package start workers (from 20.16 on)."""
+    return _prints("--eval", "console.log(process.getBuiltinModule !== undefined)")
+
+
+needs_threads = pytest.mark.skipif(not starts_threads(), reason="needs node 20.16 or later")
 
 
 def wasm_isas() -> list[Any]:
@@ -38,13 +54,6 @@ def wasm_isas() -> list[Any]:
             reason = f"needs a node that knows {', '.join(isa.features)}"
             params.append(pytest.param(isa, id=isa.name, marks=pytest.mark.skipif(not node_knows(isa), reason=reason)))
     return params
-
-
-def _prints(*arguments: str) -> bool:
-    if NODE is None:
-        return False
-    done = subprocess.run([NODE, *arguments], capture_output=True, text=True, check=False)
-    return done.returncode == 0 and done.stdout.strip() == "true"
 
 
 class Refused(Exception):
@@ -69,18 +78,21 @@ class NodeSession:
     Args:
         pages: of the KV cache; 0 for a model without one.
         isa: which of its modules to run; None: the best that this Node knows.
+        threads: on which it computes.
 
     Raises (all methods):
         Refused: the package raised an error.
     """
 
-    def __init__(self, folder: Path, pages: int = 0, isa: str | None = None) -> None:
+    def __init__(self, folder: Path, pages: int = 0, isa: str | None = None, threads: int = 1) -> None:
         assert NODE is not None
-        command = [NODE, str(HERE / "session.mjs"), str(folder), str(pages), *([isa] if isa else [])]
+        options = json.dumps({"threads": threads, **({"isa": isa} if isa else {})})
+        command = [NODE, str(HERE / "session.mjs"), str(folder), str(pages), options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.num_pages = pages
         about = self._read()
         self.info: dict[str, Any] = about["info"]
+        self.device: dict[str, Any] = about["device"]
 
     def __enter__(self) -> NodeSession:
         return self

@@ -1,11 +1,11 @@
-// A session of a bundle in Node, by the built package: node session.mjs BUNDLE_DIR PAGES [ISA]. Takes a batch a line from
+// A session of a bundle in Node, by the built package: node session.mjs BUNDLE_DIR PAGES OPTIONS. Takes a batch a line from
 // standard input, as JSON with arrays of numbers under the package's names, and answers a line: the outputs asked for as
 // base64, or an error. Without PAGES a model of another kind: {"function", "inputs"}, its outputs.
 import { createInterface } from "node:readline";
 import { loadBundle } from "../../web/runtime/dist/index.js";
 import { filesIn } from "../../web/runtime/dist/node.js";
 
-const [folder, pages, isa] = process.argv.slice(2);
+const [folder, pages, options] = process.argv.slice(2);
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const told = (error) => ({ error: { kind: error.kind ?? "bug", message: String(error.message), stack: String(error.stack) } });
 const base64 = (array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
@@ -28,9 +28,9 @@ async function answer(session, { function: name, inputs, outputs, ...batch }) {
 
 let model;
 try {
-  model = await loadBundle(filesIn(folder), isa === undefined ? {} : { isa });
+  model = await loadBundle(filesIn(folder), JSON.parse(options));
   const session = await model.session(pages === "0" ? {} : { pages: Number(pages) });
-  say({ info: model.info, text: model.text ?? null });
+  say({ info: model.info, device: model.device, text: model.text ?? null });
   for await (const line of createInterface({ input: process.stdin })) {
     try {
       say(await answer(session, JSON.parse(line)));

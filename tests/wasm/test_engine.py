@@ -38,9 +38,11 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def in_node(folder: Path, rounds: list[list[dict[str, Any]]], **options: int) -> list[list[dict[str, Any]]]:
+def in_node(
+    folder: Path, rounds: list[list[dict[str, Any]]], *, threads: int = 1, **options: int
+) -> list[list[dict[str, Any]]]:
     assert NODE is not None
-    asked = json.dumps({"engine": options, "rounds": rounds})
+    asked = json.dumps({"load": {"threads": threads}, "engine": options, "rounds": rounds})
     command = [NODE, str(HERE / "engine.mjs"), str(folder)]
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -49,11 +49,11 @@ def test_the_processor_computes_where_there_is_no_gpu_of_use_and_says_why(
 ) -> None:
     assert (on_gpu.device["kind"], on_gpu.device["why"]) == ("webgpu", "")
     played = gpu_page.open(exact.wasm, device="auto", softwareGpu=False)
-    assert (played.device["kind"], played.device["name"]) == ("wasm", played.info["isa"])
+    assert (played.device["kind"], played.device["name"]) == ("wasm", f"{played.info['isa']}, 1 thread")
     assert "a program that plays one" in played.device["why"]
     small = gpu_page.open(exact.wasm, device="auto", memoryLimitBytes=1000)
     assert (small.device["kind"], "memoryLimitBytes allows 1000" in small.device["why"]) == ("wasm", True)
-    asked = gpu_page.open(exact.wasm, device="wasm")
+    asked = gpu_page.open(exact.wasm, device="wasm", threads=1)
     assert (asked.device["kind"], asked.device["why"]) == ("wasm", "")
     theirs = on_gpu.session(pages=4).forward([1, 2, 3], range(3), [0] * 3, TABLE[:, :4], [2])
     for model in (played, small, asked):

@@ -1,5 +1,5 @@
-// What the build adds to Vite's: a stamp that names the sources it was made of, the licences of what is in it, and
-// KaTeX's fonts in the one format that every browser of today reads.
+// What the build adds to Vite's: a stamp that names the sources it was made of, the licences of what is in it, where threads
+// are started from, and KaTeX's fonts in the one format that every browser of today reads.
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -70,6 +70,25 @@ export function licences(modules: string, packages: readonly string[]): Plugin {
     generateBundle() {
       if (!existsSync(modules)) throw new Error("Run npm ci first.");
       this.emitFile({ type: "asset", fileName: "licenses.txt", source: licenceTexts(modules, packages) });
+    },
+  };
+}
+
+/**
+ * Writes the address of thread.js, beside what starts it, in the words by which bundlers find workers. Vite would find it by
+ * them as well, here, and build it a second time.
+ */
+export function threadAddress(): Plugin {
+  return {
+    name: "hearth-thread-address",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        for (const file of Object.values(bundle)) {
+          if (file.type === "chunk") file.code = file.code.replaceAll("__THREAD__", 'new URL("./thread.js", import.meta.url)');
+        }
+      },
     },
   };
 }

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
-import { dependenciesOf, licences, SITE_SOURCES, stamp } from "../build/stamp.ts";
+import { dependenciesOf, licences, SITE_SOURCES, stamp, threadAddress } from "../build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const web = fileURLToPath(new URL("..", import.meta.url));
@@ -35,7 +35,7 @@ function shell(): Plugin {
 export default defineConfig({
   root,
   base: "./",
-  plugins: [shell(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
+  plugins: [shell(), threadAddress(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
   build: {
     outDir: "../../src/hearth/package/page",
     emptyOutDir: true,
@@ -44,7 +44,7 @@ export default defineConfig({
     modulePreload: false,
     reportCompressedSize: false,
     rollupOptions: {
-      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, sw: `${root}src/sw.ts` },
+      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, thread: `${web}runtime/src/thread.ts`, sw: `${root}src/sw.ts` },
       output: { entryFileNames: "[name].js", chunkFileNames: "runtime.js", assetFileNames: "[name][extname]" },
     },
   },

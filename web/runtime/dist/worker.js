@@ -49,7 +49,7 @@ function ee(e) {
 	return n.f() === t.answer;
 }
 // src/gpu/gpu.ts
-var te = [
+var m = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -75,36 +75,36 @@ var te = [
 		"maxComputeWorkgroupSizeX",
 		"groups of NEEDED threads along an axis, it has at most MOST"
 	]
-], m = {
+], h = {
 	MAP_READ: 1,
 	COPY_SRC: 4,
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, h = [
+}, g = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], g = "Use the processor: device: \"wasm\".", ne = class t {
+], _ = "Use the processor: device: \"wasm\".", te = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(oe(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ae(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ae(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ie(t, e)));
 	}
 	static async open(n, r) {
-		let i = ie(n);
-		for (let [t, a, o] of te) {
+		let i = re(n);
+		for (let [t, a, o] of m) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: g
+				hint: _
 			});
 		}
-		let a = Object.fromEntries(te.map(([, e]) => [e, n.limits[e]]));
+		let a = Object.fromEntries(m.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -113,7 +113,7 @@ var te = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: g
+				hint: _
 			});
 		}
 	}
@@ -122,12 +122,12 @@ var te = [
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of h) this.device.pushErrorScope(e);
+		for (let e of g) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(h.length, e), n.catch(() => void 0);
+			n = this.popScopes(g.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -135,7 +135,7 @@ var te = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw oe(e, t);
+		for (let e of n) if (e !== null) throw ae(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -151,7 +151,7 @@ var te = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: g
+			hint: _
 		}) : this.#e;
 	}
 	async wait(e) {
@@ -166,51 +166,236 @@ var te = [
 		this.#e ??= e;
 	}
 };
-async function re(t) {
+async function ne(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: g
+			hint: _
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: g
+		hint: _
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `${ie(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `${re(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: g
+			hint: _
 		});
 	}
 	return r;
 }
-function ie({ info: e }) {
+function re({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function ae(t, n) {
+function ie(t, n) {
 	return new e("device", `The GPU ${t} was lost.`, {
 		why: n,
 		hint: "Load the model again."
 	});
 }
-function oe(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : g;
+function ae(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
-// src/library.ts
-var se = [
+// src/memory.ts
+var oe = 2, se = 0, ce = 2, le = 1, ue = 65536;
+function de(e, t, n = 0) {
+	let r = pe(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * ue >= n; o >>= 1) try {
+		let n = new WebAssembly.Memory({
+			initial: i,
+			maximum: o,
+			shared: t
+		});
+		return {
+			module: fe(e, r, 3),
+			memory: n,
+			why: ""
+		};
+	} catch (e) {
+		a = String(e);
+	}
+	let o = new WebAssembly.Memory({
+		initial: i,
+		maximum: r.maximum
+	});
+	return {
+		module: fe(e, r, le),
+		memory: o,
+		why: a
+	};
+}
+function fe(e, { flagsAt: t }, n) {
+	let r = new Uint8Array(e);
+	return r[t] = n, r;
+}
+function pe(e) {
+	let t = new he(e, 8);
+	for (; t.at < e.length;) {
+		let e = t.byte(), n = t.number() + t.at;
+		if (e === oe) for (let e = t.number(); e > 0; e--) {
+			t.skip(t.number()), t.skip(t.number());
+			let e = t.byte();
+			if (e === se) t.number();
+			else if (e === ce) return me(t);
+			else break;
+		}
+		t.at = n;
+	}
+	throw Error("It imports no memory.");
+}
+function me(e) {
+	let t = e.at;
+	if ((e.byte() & le) === 0) throw Error("Its memory has no maximum.");
+	return {
+		flagsAt: t,
+		initial: e.number(),
+		maximum: e.number()
+	};
+}
+var he = class {
+	#e;
+	at;
+	constructor(e, t) {
+		this.#e = e, this.at = t;
+	}
+	byte() {
+		let e = this.#e[this.at++];
+		if (e === void 0) throw Error("It ends too early.");
+		return e;
+	}
+	number() {
+		let e = 0;
+		for (let t = 0; t < 35; t += 7) {
+			let n = this.byte();
+			if (e += (n & 127) * 2 ** t, n < 128) return e;
+		}
+		throw Error("It has a number of more than 32 bits.");
+	}
+	skip(e) {
+		this.at += e;
+	}
+}, ge = ((e) => globalThis.process?.getBuiltinModule?.(e)), v = 1e4, _e = () => typeof Worker < "u" || ge("node:worker_threads") !== void 0;
+function ve() {
+	if (typeof Worker > "u") return ye();
+	let e = new Worker(new URL("./thread.js", import.meta.url), {
+		type: "module",
+		name: "hearth thread"
+	});
+	return {
+		up: (t) => be((n, r) => {
+			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
+		}),
+		terminate: () => e.terminate()
+	};
+}
+function ye() {
+	let e = new (ge("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+	return {
+		async up(t) {
+			await be((n, r) => {
+				e.once("message", () => n()).on("error", r), e.postMessage(t);
+			}), e.unref();
+		},
+		terminate: () => void e.terminate()
+	};
+}
+async function be(e) {
+	let t;
+	try {
+		await new Promise((n, r) => {
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${v / 1e3} s.`)), v), e(n, r);
+		});
+	} finally {
+		clearTimeout(t);
+	}
+}
+var xe = 8, Se = 1 << 20, Ce = {
+	count: 1,
+	why: ""
+};
+function we(t = "auto") {
+	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
+	let n = t === "auto" ? Te(Ee()) : t, r = n > 1 ? De() : "";
+	return {
+		count: r === "" ? n : 1,
+		why: r
+	};
+}
+function Te(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(xe, Math.max(4, e >> 1));
+}
+function Ee() {
+	return globalThis.navigator?.hardwareConcurrency ?? ge("node:os")?.availableParallelism() ?? 1;
+}
+function De() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : _e() ? "" : "1 thread, as no workers can be started here.";
+}
+function Oe() {
+	try {
+		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
+	} catch {
+		return !1;
+	}
+}
+var ke = class {
+	#e;
+	#t;
+	#n;
+	#r = [];
+	#i;
+	constructor(e, t, n, r) {
+		this.#e = e, this.#t = t, this.#n = n, this.#i = r;
+	}
+	get count() {
+		return this.#i;
+	}
+	get idle() {
+		return Math.min(this.#i.count, this.#e.call("hth_processor_count"));
+	}
+	async reserve() {
+		let e = this.#i.count - this.idle, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#a()))).find((e) => e.status === "rejected");
+		if (t === void 0) return;
+		let n = this.idle, r = `${n} thread${n === 1 ? "" : "s"}, as no more workers start. ${t.reason.message}`;
+		this.#i = {
+			count: n,
+			why: r
+		};
+	}
+	close() {
+		for (let e of this.#r.splice(0)) e.terminate();
+	}
+	async #a() {
+		let e = this.#e.allocate(Se, "a thread"), t = ve();
+		this.#r.push(t);
+		let n = this.#e.call("hth_thread_create", e.at), { timeOrigin: r } = performance, i = e.at + e.size;
+		try {
+			await t.up({
+				module: this.#t,
+				memory: this.#n,
+				timeOrigin: r,
+				thread: e.at,
+				stack: i,
+				locals: n
+			});
+		} catch (e) {
+			throw t.terminate(), e;
+		}
+		this.#e.call("hth_thread_add", e.at);
+	}
+}, Ae = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -219,27 +404,38 @@ var se = [
 	"internal",
 	"internal",
 	"device"
-], ce = 64, le = 4096, ue = class t {
+], je = 64, Me = 4096, Ne = class t {
+	threads;
 	#e;
 	#t;
 	#n;
 	#r;
-	constructor(e, t) {
-		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
+	constructor({ module: e, instance: t }, n, r, i) {
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new ke(this, e, n, i), i.count > 1 && !Oe() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n) {
-		let r = new de(), i = { hearth: {
-			now: () => performance.now(),
-			...r.imports
-		} };
+	static async instantiate(n, r = Ce, i = 0) {
+		let a = new Pe();
 		try {
-			return new t((await WebAssembly.instantiate(n, i)).instance, r);
+			let { module: e, memory: o, why: s } = de(n, r.count > 1, i), c = s === "" ? r : {
+				count: 1,
+				why: `1 thread, as no shared memory can be had. ${s}`
+			}, l = {
+				env: { memory: o },
+				hearth: {
+					now: () => performance.now(),
+					...a.imports
+				}
+			};
+			return new t(await WebAssembly.instantiate(e, l), o, a, c);
 		} catch (t) {
 			throw new e("mismatch", "The bundle's module cannot be loaded.", {
 				why: String(t),
 				hint: "Compile the model again: hearth compile MODEL --target wasm32"
 			});
 		}
+	}
+	close() {
+		this.threads.close();
 	}
 	attach(e, t) {
 		t === void 0 ? this.#n.sessions.delete(e) : this.#n.sessions.set(e, t);
@@ -258,10 +454,10 @@ var se = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(se[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(Ae[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / le), 1) * le, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, ce) : 0;
+		let r = Math.max(Math.ceil(t / Me), 1) * Me, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, je) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -278,7 +474,7 @@ var se = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, de = class {
+}, Pe = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -300,15 +496,15 @@ var se = [
 			return this.#e = e, 1;
 		}
 	}
-}, fe = "plan.bin", pe = "gpu_plan.bin", me = "gpu_kernels.wgsl", _ = "weights.bin", he = "tokenizer_meta.json", v = "manifest.json";
-function y(t) {
+}, Fe = "plan.bin", Ie = "gpu_plan.bin", Le = "gpu_kernels.wgsl", Re = "weights.bin", ze = "tokenizer_meta.json", Be = "manifest.json";
+function Ve(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${v} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${Be} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${v} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${Be} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -320,12 +516,12 @@ function y(t) {
 	});
 	return n;
 }
-var ge = (e) => `libhearth-${e.name}.wasm`;
+var He = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
-function _e(e, t) {
-	return Promise.all(t.map((t) => ve(e, t)));
+function Ue(e, t) {
+	return Promise.all(t.map((t) => We(e, t)));
 }
-async function ve(e, { name: t, text: n }) {
+async function We(e, { name: t, text: n }) {
 	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
 		label: t,
 		code: n
@@ -345,16 +541,16 @@ async function ve(e, { name: t, text: n }) {
 	}
 }
 // src/structs.ts
-var ye = {
+var Ge = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function b(e) {
+function y(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = ye[a];
+		let e = Ge[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -363,17 +559,17 @@ function b(e) {
 		types: e
 	};
 }
-function be(e, t, n, r) {
+function Ke(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		ye[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		Ge[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function xe(e, t, n, r) {
+function qe(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return ye[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return Ge[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var Se = b({
+var Je = y({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -383,16 +579,16 @@ var Se = b({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Ce = b({
+}), Ye = y({
 	name: "pointer",
 	value: "i64"
-}), we = b({
+}), Xe = y({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), Te = b({
+}), Ze = y({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -410,20 +606,20 @@ var Se = b({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Ee = b({
+}), Qe = y({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), De = b({
+}), $e = y({
 	struct_size: "u32",
 	reserved: "u32"
-}), Oe = [
+}), et = [
 	"logits",
 	"argmax",
 	"hidden"
-], x = b({
+], b = y({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -437,7 +633,7 @@ var Se = b({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), ke = (e) => `shape${e}`, Ae = 8, je = b({
+}), tt = (e) => `shape${e}`, nt = 8, rt = y({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -452,74 +648,74 @@ var Se = b({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), Me = b({
+}), it = y({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), Ne = b({
+}), at = y({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), Pe = b({
+}), ot = y({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), Fe = b({
+}), st = y({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Ie = b({
+}), ct = y({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Le = b({
+}), lt = y({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), Re = b({
+}), ut = y({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), ze = [
+}), dt = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function Be(e, t, n, r, i) {
+function ft(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => xe(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => qe(a, t + n * r.size, r, e)));
 }
-var Ve = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function He(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => xe(e.view, n, je, t), i = (t) => e.text(r("strings") + t), a = Be(e, r("buffers"), r("num_buffers"), Me, (e) => ({
-		kind: ze[e("kind")],
+var pt = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function mt(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => qe(e.view, n, rt, t), i = (t) => e.text(r("strings") + t), a = ft(e, r("buffers"), r("num_buffers"), it, (e) => ({
+		kind: dt[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = Be(e, r("kernels"), r("num_kernels"), Fe, (e) => ({
+	})), o = ft(e, r("kernels"), r("num_kernels"), st, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: Ve(e, r("arena_bytes"), Ae),
+		arenaBytes: pt(e, r("arena_bytes"), nt),
 		buffers: a,
-		weights: Be(e, r("weights"), r("num_weights"), Ne, (e) => ({
+		weights: ft(e, r("weights"), r("num_weights"), at, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: Be(e, r("states"), r("num_states"), Pe, (e) => ({ name: i(e("name")) })),
+		states: ft(e, r("states"), r("num_states"), ot, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: Be(e, r("steps"), r("num_steps"), Ie, (t) => ({
+		steps: ft(e, r("steps"), r("num_steps"), ct, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -527,19 +723,19 @@ function He(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function Ue(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => xe(e.view, r, Le, t), a = Ve(e, i("input_offsets"), n.numInputs), o = Ve(e, i("input_bytes"), n.numInputs);
+function ht(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => qe(e.view, r, lt, t), a = pt(e, i("input_offsets"), n.numInputs), o = pt(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: Ve(e, i("state_bytes"), n.states.length)
+		stateBytes: pt(e, i("state_bytes"), n.states.length)
 	};
 }
-function We(e, t, n) {
-	return Be(e, t, n, Re, (e) => ({
+function gt(e, t, n) {
+	return ft(e, t, n, ut, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -547,11 +743,11 @@ function We(e, t, n) {
 	}));
 }
 // src/gpu/session.ts
-var Ge = 256, Ke = 32768, qe = 65536, Je = 16, Ye = (e) => Math.ceil(Math.max(e, 1) / Je) * Je;
-function Xe(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / Ge) * Ge, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+var x = 256, _t = 32768, vt = 65536, yt = 16, bt = (e) => Math.ceil(Math.max(e, 1) / yt) * yt;
+function xt(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Ze = class {
+var St = class {
 	#e;
 	#t;
 	#n;
@@ -573,16 +769,16 @@ var Ze = class {
 		objects: 0
 	};
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = m;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = h;
 		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / Ge) * Ge;
+			let n = Math.ceil(e / x) * x;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, Ge), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Xe(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + xt(t.arenaBytes, this.#n);
 		return {
 			...this.#d,
 			plannedBytes: r,
@@ -595,7 +791,7 @@ var Ze = class {
 	run(e, t, n, r, i) {
 		let { gpu: a } = this.#t;
 		a.requireSound();
-		let o = We(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		let o = gt(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
 		this.#d = {
 			dispatches: 0,
 			passes: 0,
@@ -634,8 +830,8 @@ var Ze = class {
 	#f(e, t) {
 		let n = {
 			buffer: this.#a,
-			offset: t * Ge,
-			size: Ge
+			offset: t * x,
+			size: x
 		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -651,11 +847,11 @@ var Ze = class {
 			case "arena": return {
 				buffer: this.#r[e.index],
 				offset: e.offset,
-				size: Ye(e.size)
+				size: bt(e.size)
 			};
 			case "weight": return {
 				...this.#t.weightPlace(e),
-				size: Ye(e.size)
+				size: bt(e.size)
 			};
 			case "state": return { buffer: this.#i[e.index] };
 			case "input": {
@@ -663,7 +859,7 @@ var Ze = class {
 				return {
 					buffer: this.#a,
 					offset: t,
-					size: Ye(n)
+					size: bt(n)
 				};
 			}
 		}
@@ -676,16 +872,16 @@ var Ze = class {
 			s ??= e.beginComputePass();
 			let u = a[i.steps[t + l].kernel];
 			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, Ke);
+			let d = Math.min(n, _t);
 			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
 		}
 		s?.end(), s !== void 0 && this.#d.passes++;
 	}
 	#h(e) {
 		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? qe;
+		let t = this.#s?.size ?? vt;
 		for (; t < e;) t *= 2;
-		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, m.MAP_READ | m.COPY_DST), this.#d.objects++;
+		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, h.MAP_READ | h.COPY_DST), this.#d.objects++;
 	}
 	async #g(e, t, n) {
 		let { gpu: r } = this.#t, i = this.#s, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
@@ -697,7 +893,7 @@ var Ze = class {
 		i.unmap();
 	}
 };
-function Qe(t, n) {
+function Ct(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -709,12 +905,12 @@ function Qe(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var $e = /^\/\/@ .*$/gm, et = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, tt = "Compile the model again: hearth compile MODEL --target wasm32";
-function nt(t) {
-	let n = [...t.matchAll($e)];
+var wt = /^\/\/@ .*$/gm, Tt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Et = "Compile the model again: hearth compile MODEL --target wasm32";
+function Dt(t) {
+	let n = [...t.matchAll(wt)];
 	return n.map((r, i) => {
-		let a = et.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: tt });
+		let a = Tt.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Et });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -723,17 +919,17 @@ function nt(t) {
 		};
 	});
 }
-function rt(t, n) {
+function Ot(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: tt });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Et });
 	});
 }
 // src/gpu/weights.ts
-var it = 256 << 20, at = 4 << 20, ot = 64 << 20, st = 256, ct = (e, t) => Math.ceil(e / t) * t;
-function lt(e) {
+var kt = 256 << 20, At = 4 << 20, jt = 64 << 20, Mt = 256, Nt = (e, t) => Math.ceil(e / t) * t;
+function Pt(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -746,8 +942,8 @@ function lt(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = ct(e.size, st);
-		(a.length === 0 || a.at(-1) + t > it) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = Nt(e.size, Mt);
+		(a.length === 0 || a.at(-1) + t > kt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -761,39 +957,39 @@ function lt(e) {
 		}))
 	};
 }
-async function ut(t, n, r, i) {
+async function Ft(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of dt(i)) {
+	for await (let e of It(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(ct(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Nt(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < ot || (await t.wait(a), o = 0);
+		s = i, o < jt || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* dt(e) {
-	let t = new Uint8Array(at), n = 0;
+async function* It(e) {
+	let t = new Uint8Array(At), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + at - n);
-		t.set(i, n), e += i.length, n += i.length, n < at || (yield t, n = 0);
+		let i = r.subarray(e, e + At - n);
+		t.set(i, n), e += i.length, n += i.length, n < At || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, ct(n, 4)), yield t.subarray(0, ct(n, 4)));
+	n !== 0 && (t.fill(0, n, Nt(n, 4)), yield t.subarray(0, Nt(n, 4)));
 }
 // src/gpu/model.ts
-var ft = class e {
+var Lt = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -806,20 +1002,20 @@ var ft = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = He(t, n), c = rt(nt(r), s.kernels), l = lt(s);
-		mt("The weights do not fit the GPU.", pt(l), o);
-		let u = await ne.open(a, ht(s, l, c));
+		let s = mt(t, n), c = Ot(Dt(r), s.kernels), l = Pt(s);
+		zt("The weights do not fit the GPU.", Rt(l), o);
+		let u = await te.open(a, Bt(s, l, c));
 		try {
-			let n = _e(u, c);
+			let n = Ue(u, c);
 			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, m.STORAGE | m.COPY_DST)));
-			return await ut(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, h.STORAGE | h.COPY_DST)));
+			return await Ft(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return pt(this.#t);
+		return Rt(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -829,11 +1025,11 @@ var ft = class e {
 		};
 	}
 	async session(e) {
-		let t = Ue(this.#e, e, this.plan), n = Xe(this.plan.arenaBytes, t);
-		mt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Qe(this, t);
+		let t = ht(this.#e, e, this.plan), n = xt(this.plan.arenaBytes, t);
+		zt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ct(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Ze(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new St(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -844,8 +1040,8 @@ var ft = class e {
 	close() {
 		this.gpu.close();
 	}
-}, pt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function mt(t, n, r) {
+}, Rt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function zt(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -853,7 +1049,7 @@ function mt(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function ht(e, { bufferBytes: t }, n) {
+function Bt(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -863,14 +1059,14 @@ function ht(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var gt = [
+var Vt = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function _t(e) {
+function Ht(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -884,14 +1080,14 @@ function _t(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function vt(t) {
-	let n = _t(t);
+function Ut(t) {
+	let n = Ht(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var yt = 16, bt = class {
+var Wt = 16, Gt = class {
 	#e;
 	#t;
 	#n = 0;
@@ -899,7 +1095,7 @@ var yt = 16, bt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * yt;
+		let n = e + t * Wt;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -911,23 +1107,23 @@ var yt = 16, bt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(xt(e));
+		return this.put(Kt(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / yt) * yt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / Wt) * Wt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, xt = (e) => new TextEncoder().encode(`${e}\0`), St = {
+}, Kt = (e) => new TextEncoder().encode(`${e}\0`), qt = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, Ct = class t {
+}, Jt = class t {
 	#e;
 	#t;
 	#n;
@@ -937,9 +1133,10 @@ var yt = 16, bt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new bt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
+		this.#e = e, this.#t = t, this.#n = new Gt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.idle);
 	}
 	static async create(e, n, r, i, a, o) {
+		a === void 0 && await e.threads.reserve();
 		let s = new t(e, n, r, i, () => o(s));
 		try {
 			s.#a = await a?.session(s.#i);
@@ -951,26 +1148,26 @@ var yt = 16, bt = class {
 	get counters() {
 		return this.#a?.counters;
 	}
-	#c(e, t) {
-		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(we.size + 4 + t.length * Ce.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(we.size), a = this.#n.reserve(t.length * Ce.size);
+	#c(e, t, n) {
+		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
+		this.#n.begin(Xe.size + 4 + t.length * Ye.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(Xe.size), o = this.#n.reserve(t.length * Ye.size);
 		t.forEach(([e, t], n) => {
-			be(this.#e.view, a + n * Ce.size, Ce, {
+			Ke(this.#e.view, o + n * Ye.size, Ye, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), be(this.#e.view, i, we, {
-			struct_size: we.size,
-			threads: 1,
-			sizes: a,
+		}), Ke(this.#e.view, a, Xe, {
+			struct_size: Xe.size,
+			threads: n,
+			sizes: o,
 			num_sizes: t.length
 		});
-		let o = t.map(([e, t]) => `${t} ${e}`).join(", ");
-		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
+		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
+		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
 	async forward(t) {
-		vt(this.#t);
+		Ut(this.#t);
 		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -979,10 +1176,10 @@ var yt = 16, bt = class {
 			a,
 			o,
 			c
-		], u = De.size + Oe.length * Ee.size;
-		this.#n.begin(Te.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(Te.size), f = this.#n.reserve(u), p = {
-			struct_size: Te.size,
+		], u = $e.size + et.length * Qe.size;
+		this.#n.begin(Ze.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(Ze.size), f = this.#n.reserve(u), p = {
+			struct_size: Ze.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -993,17 +1190,17 @@ var yt = 16, bt = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: wt(t.outputs)
+			outputs: Yt(t.outputs)
 		};
-		return be(this.#e.view, d, Te, p), be(this.#e.view, f, De, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + De.size);
+		return Ke(this.#e.view, d, Ze, p), Ke(this.#e.view, f, $e, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + $e.size);
 	}
 	async run(e, t = {}) {
 		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * x.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * x.size), c = this.#n.reserve(r.outputs.length * x.size);
-		i.forEach(([e, t], n) => this.#m(s + n * x.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
+		i.forEach(([e, t], n) => this.#m(s + n * b.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * x.size)]));
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * b.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1033,8 +1230,8 @@ var yt = 16, bt = class {
 	#f(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Ee.size, a = (e) => xe(this.#e.view, i, Ee, e);
-			return this.#p(a("data"), gt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * Qe.size, a = (e) => qe(this.#e.view, i, Qe, e);
+			return this.#p(a("data"), Vt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1049,20 +1246,20 @@ var yt = 16, bt = class {
 		};
 	}
 	#p(e, t, n, r, i) {
-		let a = St[t];
+		let a = qt[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#m(t, n, { data: r, shape: i }) {
-		let a = gt.findIndex((e) => r instanceof St[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = Vt.findIndex((e) => r instanceof qt[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [ke(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [tt(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		be(this.#e.view, t, x, {
+		Ke(this.#e.view, t, b, {
 			...s,
 			...c,
 			dtype: a,
@@ -1070,18 +1267,18 @@ var yt = 16, bt = class {
 		});
 	}
 	#h(e) {
-		let t = (t) => xe(this.#e.view, e, x, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(ke(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => qe(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(tt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), gt[t("dtype")], i, r, a),
+			data: this.#p(t("data"), Vt[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function wt(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Oe.indexOf(t), 0) || 1 << Oe.length;
+function Yt(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << et.indexOf(t), 0) || 1 << et.length;
 }
 // src/model.ts
-var Tt = class t {
+var Xt = class t {
 	info;
 	text;
 	manifest;
@@ -1093,46 +1290,55 @@ var Tt = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof ft ? r : void 0, this.#t = r instanceof ft ? void 0 : r, this.info = Dt(e, n), this.text = _t(this.info);
-		let a = this.#n?.gpu;
-		this.device = {
-			kind: a === void 0 ? "wasm" : "webgpu",
-			name: a?.name ?? this.info.isa,
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof Lt ? r : void 0, this.#t = r instanceof Lt ? void 0 : r, this.info = $t(e, n), this.text = Ht(this.info), this.device = this.#n === void 0 ? Zt(this.info, e.threads.count, i) : {
+			kind: "webgpu",
+			name: this.#n.gpu.name,
+			threads: 0,
 			why: i
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Et(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, Qt(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Et(e, n, r, void 0, 0, "gpu");
+		let s = Qt(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await ft.open(e, s, i, a, o), "");
+			return new t(e, n, s, await Lt.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await Ct.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await Jt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
 		return this.#e.memoryBytes;
 	}
 	close() {
-		if (this.#r !== 0) {
+		if (this.#r !== 0) try {
 			for (let e of [...this.#i]) e.close();
-			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close(), this.#r = 0;
+			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close();
+		} finally {
+			this.#e.close(), this.#r = 0;
 		}
 	}
 };
-function Et(e, t, n, r, i, a) {
-	let o = new bt(e);
-	o.begin(n.length + Se.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(Se.size), l = [BigInt(n.length), BigInt(i)];
-	be(e.view, c, Se, {
-		struct_size: Se.size,
+function Zt({ isa: e }, { count: t, why: n }, r) {
+	return {
+		kind: "wasm",
+		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
+		threads: t,
+		why: [r, n].filter(Boolean).join(" ")
+	};
+}
+function Qt(e, t, n, r, i, a) {
+	let o = new Gt(e);
+	o.begin(n.length + Je.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(Je.size), l = [BigInt(n.length), BigInt(i)];
+	Ke(e.view, c, Je, {
+		struct_size: Je.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1142,19 +1348,19 @@ function Et(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Dt = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Ot = "hearth-chunks";
-async function kt() {
+var $t = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), en = "hearth-chunks";
+async function tn() {
 	let e = [];
-	for (let t of [At, Mt]) try {
+	for (let t of [nn, an]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function At() {
+async function nn() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Ot, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(en, { create: !0 });
 	return {
 		kind: "opfs",
 		async names() {
@@ -1170,12 +1376,12 @@ async function At() {
 			}
 		},
 		async write(t, n) {
-			await jt(await e.getFileHandle(t, { create: !0 }), n);
+			await rn(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function jt(e, t) {
+async function rn(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1188,9 +1394,9 @@ async function jt(e, t) {
 		n.close();
 	}
 }
-async function Mt() {
+async function an() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(Ot), t = (e) => `/${Ot}/${e}`;
+	let e = await caches.open(en), t = (e) => `/${en}/${e}`;
 	return {
 		kind: "cache",
 		names: async () => new Set((await e.keys()).map(({ url: e }) => e.slice(e.lastIndexOf("/") + 1))),
@@ -1205,33 +1411,33 @@ async function Mt() {
 	};
 }
 // src/store/sha256.ts
-var Nt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Pt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Ft = Int32Array.from(Nt.slice(0, 64), (e) => Pt(Math.cbrt(e))), It = Int32Array.from(Nt.slice(0, 8), (e) => Pt(Math.sqrt(e))), Lt = 64;
-async function Rt(e) {
+var on = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), sn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, cn = Int32Array.from(on.slice(0, 64), (e) => sn(Math.cbrt(e))), ln = Int32Array.from(on.slice(0, 8), (e) => sn(Math.sqrt(e))), un = 64;
+async function dn(e) {
 	let t = globalThis.crypto?.subtle;
-	return zt(t === void 0 ? Bt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return fn(t === void 0 ? pn(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var zt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function Bt(e) {
-	let t = It.slice(), n = e.length - e.length % Lt, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += Lt) Ht(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= Lt ? Lt : 128);
+var fn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function pn(e) {
+	let t = ln.slice(), n = e.length - e.length % un, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += un) mn(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= un ? un : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += Lt) Ht(t, o, e);
+	for (let e = 0; e < a.length; e += un) mn(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var Vt = /* @__PURE__ */ new Int32Array(64), S = (e, t) => e >>> t | e << 32 - t;
-function Ht(e, t, n) {
-	for (let e = 0; e < 16; e++) Vt[e] = t.getInt32(n + 4 * e);
+var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
+function mn(e, t, n) {
+	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [Vt[e - 15], Vt[e - 2]], r = S(t, 7) ^ S(t, 18) ^ t >>> 3, i = S(n, 17) ^ S(n, 19) ^ n >>> 10;
-		Vt[e] = Vt[e - 16] + r + Vt[e - 7] + i;
+		let [t, n] = [S[e - 15], S[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
+		S[e] = S[e - 16] + r + S[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = S(s, 6) ^ S(s, 11) ^ S(s, 25), n = u + t + (s & c ^ ~s & l) + Ft[e] + Vt[e] | 0, d = (S(r, 2) ^ S(r, 13) ^ S(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + cn[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1255,7 +1461,7 @@ function Ht(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/store/package.ts
-var Ut = 1, Wt = "model.json", Gt = class n {
+var hn = 1, gn = "model.json", _n = class n {
 	facts;
 	#e;
 	#t;
@@ -1265,15 +1471,15 @@ var Ut = 1, Wt = "model.json", Gt = class n {
 		this.facts = e, this.#e = new URL("blobs/", t), this.#t = n, this.#n = r, this.#r = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = new URL(e, globalThis.location?.href), i = await Kt(r, {
+		let r = new URL(e, globalThis.location?.href), i = await vn(r, {
 			signal: t.signal ?? null,
 			cache: "no-cache"
 		});
-		return new n(qt(await i.text()), r, t, await kt());
+		return new n(yn(await i.text()), r, t, await tn());
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${Wt} does not name it.`);
+		if (n === void 0) throw t(e, `${gn} does not name it.`);
 		return this.#a(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
@@ -1296,11 +1502,11 @@ var Ut = 1, Wt = "model.json", Gt = class n {
 	async #o(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await Rt(t) === e) return t;
+		if (t === void 0 || await dn(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #s(t, n, r) {
-		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Kt(i, {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await vn(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1312,7 +1518,7 @@ var Ut = 1, Wt = "model.json", Gt = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await Rt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await dn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1326,7 +1532,7 @@ var Ut = 1, Wt = "model.json", Gt = class n {
 		}
 	}
 };
-async function Kt(t, n) {
+async function vn(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1340,56 +1546,65 @@ async function Kt(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
-function qt(t) {
+function yn(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${Wt} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${gn} is no JSON.`, { why: String(t) });
 	}
-	if (n?.format === Ut && typeof n.files == "object") return n;
-	throw new e("mismatch", `${Wt} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${Ut}.`,
+	if (n?.format === hn && typeof n.files == "object") return n;
+	throw new e("mismatch", `${gn} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${hn}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 }
 // src/sources.ts
-async function Jt(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Gt.open(e, t) : n(e);
+async function bn(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? _n.open(e, t) : n(e);
 }
 // src/bundle.ts
-async function Yt(e, t = {}) {
-	let n = await Jt(e, t), r = y(new TextDecoder().decode(await en(n, v, t))), i = $t(r, t.isa), a = new tn(n, r, t), o = await ue.instantiate(await a.whole(ge(i))), s = {
+var xn = 2;
+async function Sn(e, t = {}) {
+	let n = await bn(e, t), r = Ve(new TextDecoder().decode(await On(n, Be, t))), i = Dn(r, t.isa), a = we(t.threads), o = new kn(n, r, t), s = await o.whole(He(i)), c = {
 		manifest: r,
-		endIds: "tokenizer_meta.json" in r.files ? await Xt(n, t) : []
-	}, c = "";
+		endIds: "tokenizer_meta.json" in r.files ? await wn(n, t) : []
+	}, l = "";
 	if (t.device !== "wasm") try {
-		return await Qt(a, o, s, t);
+		return await En(o, s, c, t);
 	} catch (e) {
-		if (t.device === "webgpu" || !Zt(e)) throw e;
-		c = e.message;
+		if (t.device === "webgpu" || !Tn(e)) throw e;
+		l = e.message;
 	}
-	a.expect(fe, _);
-	let l = await a.whole(fe), u = o.allocate(a.size(_), "the weights");
-	return await a.into(o, u, _), Tt.open(o, s, l, u, a.size(_), c);
+	return Cn(o, s, c, a, l);
 }
-async function Xt(e, t) {
-	let n = new TextDecoder().decode(await en(e, he, t));
+async function Cn(e, t, n, r, i) {
+	e.expect(Fe, Re);
+	let a = e.size(Re), o = await Ne.instantiate(t, r, xn * a);
+	try {
+		let t = o.threads.reserve(), r = await e.whole(Fe), s = o.allocate(a, "the weights");
+		return await e.into(o, s, Re), await t, Xt.open(o, n, r, s, a, i);
+	} catch (e) {
+		throw o.close(), e;
+	}
+}
+async function wn(e, t) {
+	let n = new TextDecoder().decode(await On(e, ze, t));
 	return JSON.parse(n).eos_ids;
 }
-var Zt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function Qt(t, n, r, i) {
+var Tn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function En(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await re(i.softwareGpu ?? !1);
-	t.expect(pe, me, _);
-	let s = await t.whole(pe), c = new TextDecoder().decode(await t.whole(me)), l = i.memoryLimitBytes;
-	return Tt.openOnGpu(n, r, s, c, () => t.pieces(_), {
+	let o = await ne(i.softwareGpu ?? !1);
+	t.expect(Ie, Le, Re);
+	let s = await t.whole(Ie), c = new TextDecoder().decode(await t.whole(Le)), l = i.memoryLimitBytes, u = () => t.pieces(Re), d = await Ne.instantiate(n);
+	return Xt.openOnGpu(d, r, s, c, u, {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function $t({ source_name: t, instruction_sets: n }, r) {
+function Dn({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1403,14 +1618,14 @@ function $t({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function en(e, t, { signal: n }) {
+async function On(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var tn = class {
+var kn = class {
 	#e;
 	#t;
 	#n;
@@ -1424,11 +1639,11 @@ var tn = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${v} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${Be} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await en(this.#e, e, this.#n);
+		let t = await On(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1446,11 +1661,11 @@ var tn = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${v} says ${r}.`,
+			why: `${Be} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, nn = class e {
+}, An = class e {
 	page;
 	#e;
 	#t;
@@ -1473,10 +1688,10 @@ var tn = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, rn = (e, t) => Math.ceil(e / t), an = class {
+}, jn = (e, t) => Math.ceil(e / t), Mn = class {
 	numPages;
 	pageTokens;
-	root = nn.root();
+	root = An.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1520,7 +1735,7 @@ var tn = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, on = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, sn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, cn = class {
+}, Nn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Pn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Fn = class {
 	pool;
 	#e;
 	#t;
@@ -1571,7 +1786,7 @@ var tn = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => rn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => jn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1579,7 +1794,7 @@ var tn = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = rn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = jn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1597,12 +1812,12 @@ var tn = class {
 	}
 };
 // src/engine/batch.ts
-function ln(e, t, n) {
+function In(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), on(e) && (u = l), sn(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Nn(e) && (u = l), Pn(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1614,7 +1829,7 @@ function ln(e, t, n) {
 		outputs: n
 	};
 }
-var un = (e) => [...e.filter((e) => on(e)), ...e.filter((e) => !on(e))], dn = class {
+var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1654,7 +1869,7 @@ var un = (e) => [...e.filter((e) => on(e)), ...e.filter((e) => !on(e))], dn = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, fn = {
+}, zn = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1668,7 +1883,7 @@ var un = (e) => [...e.filter((e) => on(e)), ...e.filter((e) => !on(e))], dn = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, pn = {
+}, Bn = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -1710,29 +1925,29 @@ var un = (e) => [...e.filter((e) => on(e)), ...e.filter((e) => !on(e))], dn = cl
 		high: 100,
 		whole: !0
 	}
-}, mn = {
+}, Vn = {
 	low: -100,
 	high: 100
-}, hn = (1n << 64n) - 1n;
-function gn(t = {}) {
+}, Hn = (1n << 64n) - 1n;
+function Un(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...fn,
+		...zn,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(pn)) r[e] !== void 0 && _n(e, r[e], t);
-	for (let [e, t] of r.logitBias) _n(`logitBias[${e}]`, t, mn);
+	for (let [e, t] of Object.entries(Bn)) r[e] !== void 0 && Wn(e, r[e], t);
+	for (let [e, t] of r.logitBias) Wn(`logitBias[${e}]`, t, Vn);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= hn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= Hn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function _n(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Wn(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var vn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, yn = (e) => vn(e) || e.logitBias.size > 0, bn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function xn(e, t) {
+var Gn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Kn = (e) => Gn(e) || e.logitBias.size > 0, qn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Jn(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -1740,30 +1955,30 @@ function xn(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Sn = (t, n = "") => new e("usage", t, { why: n });
-async function Cn(e, t) {
+var Yn = (t, n = "") => new e("usage", t, { why: n });
+async function Xn(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Sn(e, t instanceof Error ? t.message : String(t));
+		throw Yn(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var wn = [
+var Zn = [
 	.001,
 	1e-6,
 	0
-], Tn = 1e-45;
-function En(e) {
+], Qn = 1e-45;
+function $n(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function Dn(e, t) {
-	let n = On(e, t);
-	return kn(e, (e) => e >= n && e > -Infinity);
+function er(e, t) {
+	let n = tr(e, t);
+	return nr(e, (e) => e >= n && e > -Infinity);
 }
-function On(e, t) {
+function tr(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -1774,53 +1989,53 @@ function On(e, t) {
 	}
 	return n[0];
 }
-function kn(e, t) {
+function nr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var An = (e, t) => {
+var rr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function jn(e) {
+function ir(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function Mn(e, t) {
-	let n = t * jn(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of wn) {
+function ar(e, t) {
+	let n = t * ir(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Zn) {
 		let a = Math.fround(t);
-		if (r = kn(e, (e) => e >= a), i = An(e, r), jn(i) >= n) break;
+		if (r = nr(e, (e) => e >= a), i = rr(e, r), ir(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Tn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Qn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Nn(e, t) {
-	let n = t * jn(e), r = 0, i = 0;
+function or(e, t) {
+	let n = t * ir(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Pn(e, t, n) {
-	let r = En(e), i = 0;
+function sr(e, t, n) {
+	let r = $n(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...Dn(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...er(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Fn(t, n) {
+function cr(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -1831,41 +2046,41 @@ function Fn(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var In = (1n << 64n) - 1n, Ln = (1n << 128n) - 1n, Rn = 47026247687942121848144207491837523525n, zn = 4, Bn = 16;
-function Vn(e, t) {
+var lr = (1n << 64n) - 1n, ur = (1n << 128n) - 1n, dr = 47026247687942121848144207491837523525n, fr = 4, pr = 16;
+function mr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> Bn;
+		return r ^ r >>> pr;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> Bn;
-	}, a = Array.from({ length: zn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < zn; e++) for (let t = 0; t < zn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> pr;
+	}, a = Array.from({ length: fr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < fr; e++) for (let t = 0; t < fr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % zn] ^ n;
+		let r = a[t % fr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> Bn) >>> 0;
+		return (i ^ i >>> pr) >>> 0;
 	});
 }
-var Hn = class {
+var hr = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Vn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & Ln, this.#e = this.#t, this.#e = this.#e + r & Ln, this.#n();
+		let t = mr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ur, this.#e = this.#t, this.#e = this.#e + r & ur, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & In, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & In;
+		let e = this.#e >> 64n ^ this.#e & lr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & lr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Rn + this.#t & Ln;
+		this.#e = this.#e * dr + this.#t & ur;
 	}
-}, Un = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Wn = 1e-30, Gn = class {
+}, gr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", _r = 1e-30, vr = class {
 	params;
 	needsLogits;
 	#e;
@@ -1874,26 +2089,26 @@ var Hn = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Hn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = yn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, vn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new hr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Kn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Gn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Cn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await Cn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Xn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await Xn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || bn(n, t))) return { token: t };
-		qn(e);
-		let r = this.#t ? Fn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(En(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw Kn();
+		if (!this.needsLogits && (n === void 0 || qn(n, t))) return { token: t };
+		br(e);
+		let r = this.#t ? cr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf($n(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw yr();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Pn(e, a, this.params.logprobs)
+			...sr(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -1903,35 +2118,35 @@ var Hn = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && xn(n, t), n;
+		return t !== void 0 && Jn(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = En(e);
-		if (a === -Infinity) throw Kn();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = $n(e);
+		if (a === -Infinity) throw yr();
 		let o;
-		t > 0 && t < e.length && (o = Dn(e, t));
-		let s = o ? An(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Wn));
+		t > 0 && t < e.length && (o = er(e, t));
+		let s = o ? rr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, _r));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = An(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = rr(s, e);
 		};
-		n < 1 && l(Mn(s, n));
+		n < 1 && l(ar(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(kn(s, (e) => e >= u));
-		let d = Nn(s, this.#n.next());
+		r > 0 && l(nr(s, (e) => e >= u));
+		let d = or(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, Kn = () => Sn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function qn(t) {
-	if (Number.isFinite(jn(t))) return;
+}, yr = () => Yn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function br(t) {
+	if (Number.isFinite(ir(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Un });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: gr });
 }
 // src/engine/sequence.ts
-var Jn = class {
+var xr = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -1943,7 +2158,7 @@ var Jn = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Gn(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new vr(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1981,8 +2196,8 @@ var Jn = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Yn(e, t) {
-	let n = vt(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Sr(e, t) {
+	let n = Ut(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -1994,7 +2209,7 @@ async function Yn(e, t) {
 	};
 }
 // src/engine/turn.ts
-function Xn() {
+function Cr() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2003,7 +2218,7 @@ function Xn() {
 	});
 }
 // src/engine/engine.ts
-var Zn = 4096, Qn = 128, $n = class t {
+var wr = 4096, Tr = 128, Er = class t {
 	context;
 	#e;
 	#t;
@@ -2012,22 +2227,22 @@ var Zn = 4096, Qn = 128, $n = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Qn } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Tr } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = rn(this.context, o.pageTokens), this.#n = new cn(o, new an(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = jn(this.context, o.pageTokens), this.#n = new Fn(o, new Mn(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = vt(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(Zn, i));
-		return new t(await Yn(e, rn(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = Ut(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(wr, i));
+		return new t(await Sr(e, jn(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = gn(t);
+		let a = Un(t);
 		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new Jn(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new dn(s);
+		let o = new xr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Rn(s);
 		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
@@ -2043,10 +2258,10 @@ var Zn = 4096, Qn = 128, $n = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: rn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: jn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = ln([{
+				let o = Math.min(n, e.length - r), s = In([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2082,17 +2297,17 @@ var Zn = 4096, Qn = 128, $n = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = un(this.#n.schedule());
+				let t = Ln(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await Xn();
+			await Cr();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(sn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(ln(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Pn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(In(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -2118,18 +2333,18 @@ var Zn = 4096, Qn = 128, $n = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(er(t));
+		this.#m(e, !0)?.fail(Dr(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, er = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), tr = Object.defineProperty, nr = (e, t, n) => t in e ? tr(e, t, {
+}, Dr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Or = Object.defineProperty, kr = (e, t, n) => t in e ? Or(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, rr = (e, t, n) => (nr(e, typeof t == "symbol" ? t : t + "", n), n), C = Object.freeze({
+}) : e[t] = n, Ar = (e, t, n) => (kr(e, typeof t == "symbol" ? t : t + "", n), n), w = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2156,51 +2371,51 @@ var Zn = 4096, Qn = 128, $n = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), w = class {
+}), T = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function ir(e) {
+function jr(e) {
 	return /\w/.test(e);
 }
-function T(e) {
+function E(e) {
 	return /[0-9]/.test(e);
 }
-function ar(e) {
+function Mr(e) {
 	return /\s/.test(e);
 }
-var or = [
-	["{%", C.OpenStatement],
-	["%}", C.CloseStatement],
-	["{{", C.OpenExpression],
-	["}}", C.CloseExpression],
-	["(", C.OpenParen],
-	[")", C.CloseParen],
-	["{", C.OpenCurlyBracket],
-	["}", C.CloseCurlyBracket],
-	["[", C.OpenSquareBracket],
-	["]", C.CloseSquareBracket],
-	[",", C.Comma],
-	[".", C.Dot],
-	[":", C.Colon],
-	["|", C.Pipe],
-	["<=", C.ComparisonBinaryOperator],
-	[">=", C.ComparisonBinaryOperator],
-	["==", C.ComparisonBinaryOperator],
-	["!=", C.ComparisonBinaryOperator],
-	["<", C.ComparisonBinaryOperator],
-	[">", C.ComparisonBinaryOperator],
-	["+", C.AdditiveBinaryOperator],
-	["-", C.AdditiveBinaryOperator],
-	["~", C.AdditiveBinaryOperator],
-	["**", C.ExponentiationBinaryOperator],
-	["*", C.MultiplicativeBinaryOperator],
-	["//", C.MultiplicativeBinaryOperator],
-	["/", C.MultiplicativeBinaryOperator],
-	["%", C.MultiplicativeBinaryOperator],
-	["=", C.Equals]
-], sr = /* @__PURE__ */ new Map([
+var Nr = [
+	["{%", w.OpenStatement],
+	["%}", w.CloseStatement],
+	["{{", w.OpenExpression],
+	["}}", w.CloseExpression],
+	["(", w.OpenParen],
+	[")", w.CloseParen],
+	["{", w.OpenCurlyBracket],
+	["}", w.CloseCurlyBracket],
+	["[", w.OpenSquareBracket],
+	["]", w.CloseSquareBracket],
+	[",", w.Comma],
+	[".", w.Dot],
+	[":", w.Colon],
+	["|", w.Pipe],
+	["<=", w.ComparisonBinaryOperator],
+	[">=", w.ComparisonBinaryOperator],
+	["==", w.ComparisonBinaryOperator],
+	["!=", w.ComparisonBinaryOperator],
+	["<", w.ComparisonBinaryOperator],
+	[">", w.ComparisonBinaryOperator],
+	["+", w.AdditiveBinaryOperator],
+	["-", w.AdditiveBinaryOperator],
+	["~", w.AdditiveBinaryOperator],
+	["**", w.ExponentiationBinaryOperator],
+	["*", w.MultiplicativeBinaryOperator],
+	["//", w.MultiplicativeBinaryOperator],
+	["/", w.MultiplicativeBinaryOperator],
+	["%", w.MultiplicativeBinaryOperator],
+	["=", w.Equals]
+], Pr = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2211,11 +2426,11 @@ var or = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function cr(e, t = {}) {
+function Fr(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function lr(e, t = {}) {
-	let n = [], r = cr(e, t), i = 0, a = 0, o = (e) => {
+function Ir(e, t = {}) {
+	let n = [], r = Fr(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2226,24 +2441,24 @@ function lr(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = sr.get(e);
+			let n = Pr.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === C.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === w.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && ar(r[i]);) ++i;
+		for (; i < r.length && Mr(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === C.CloseStatement || e === C.CloseExpression || e === C.Comment) {
+		if (e === void 0 || e === w.CloseStatement || e === w.CloseExpression || e === w.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new w(e, C.Text));
+				n.push(new T(e, w.Text));
 				continue;
 			}
 		}
@@ -2257,204 +2472,204 @@ function lr(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new w(t, C.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new T(t, w.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new w("{%", C.OpenStatement)), i += 3;
+			s(), n.push(new T("{%", w.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new w("{{", C.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new T("{{", w.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(ar), r.slice(i, i + 3) === "-%}") {
-			n.push(new w("%}", C.CloseStatement)), i += 3, c();
+		if (o(Mr), r.slice(i, i + 3) === "-%}") {
+			n.push(new T("%}", w.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new w("}}", C.CloseExpression)), i += 3, c();
+			n.push(new T("}}", w.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === C.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === w.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case C.Identifier:
-				case C.NumericLiteral:
-				case C.StringLiteral:
-				case C.CloseParen:
-				case C.CloseSquareBracket: break;
+				case w.Identifier:
+				case w.NumericLiteral:
+				case w.StringLiteral:
+				case w.CloseParen:
+				case w.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(T);
-					if (e.length > 0 && r[i] === "." && T(r[i + 1])) {
+					let e = o(E);
+					if (e.length > 0 && r[i] === "." && E(r[i + 1])) {
 						++i;
-						let t = o(T);
+						let t = o(E);
 						e = `${e}.${t}`;
 					}
-					n.push(new w(`${t}${e}`, e.length > 0 ? C.NumericLiteral : C.UnaryOperator));
+					n.push(new T(`${t}${e}`, e.length > 0 ? w.NumericLiteral : w.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of or) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new w(e, t)), t === C.OpenExpression ? a = 0 : t === C.OpenCurlyBracket ? ++a : t === C.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of Nr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new T(e, t)), t === w.OpenExpression ? a = 0 : t === w.OpenCurlyBracket ? ++a : t === w.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new w(e, C.StringLiteral)), ++i;
-		} else if (T(t)) {
-			let e = o(T);
-			if (n.at(-1)?.type !== C.Dot && r[i] === "." && T(r[i + 1])) {
+			n.push(new T(e, w.StringLiteral)), ++i;
+		} else if (E(t)) {
+			let e = o(E);
+			if (n.at(-1)?.type !== w.Dot && r[i] === "." && E(r[i + 1])) {
 				++i;
-				let t = o(T);
+				let t = o(E);
 				e = `${e}.${t}`;
 			}
-			n.push(new w(e, C.NumericLiteral));
-		} else if (ir(t)) {
-			let e = o(ir);
-			n.push(new w(e, C.Identifier));
+			n.push(new T(e, w.NumericLiteral));
+		} else if (jr(t)) {
+			let e = o(jr);
+			n.push(new T(e, w.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
-var E = class {
+var D = class {
 	type = "Statement";
-}, ur = class extends E {
+}, Lr = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, dr = class extends E {
+}, Rr = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, fr = class extends E {
+}, zr = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, pr = class extends E {
+}, Br = class extends D {
 	type = "Break";
-}, mr = class extends E {
+}, Vr = class extends D {
 	type = "Continue";
-}, hr = class extends E {
+}, Hr = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, gr = class extends E {
+}, Ur = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, _r = class extends E {
+}, Wr = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
-}, D = class extends E {
+}, O = class extends D {
 	type = "Expression";
-}, vr = class extends D {
+}, Gr = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, yr = class extends D {
+}, Kr = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
 	type = "CallExpression";
-}, O = class extends D {
+}, k = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, br = class extends D {
+}, qr = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, xr = class extends br {
+}, Jr = class extends qr {
 	type = "IntegerLiteral";
-}, Sr = class extends br {
+}, Yr = class extends qr {
 	type = "FloatLiteral";
-}, Cr = class extends br {
+}, Xr = class extends qr {
 	type = "StringLiteral";
-}, wr = class extends br {
+}, Zr = class extends qr {
 	type = "ArrayLiteral";
-}, Tr = class extends br {
+}, Qr = class extends qr {
 	type = "TupleLiteral";
-}, Er = class extends br {
+}, $r = class extends qr {
 	type = "ObjectLiteral";
-}, Dr = class extends D {
+}, ei = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Or = class extends D {
+}, ti = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, kr = class extends E {
+}, ni = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Ar = class extends D {
+}, ri = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, jr = class extends D {
+}, ii = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Mr = class extends D {
+}, ai = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Nr = class extends D {
+}, oi = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Pr = class extends D {
+}, si = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Fr = class extends D {
+}, ci = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Ir = class extends D {
+}, li = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Lr = class extends E {
+}, ui = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Rr = class extends D {
+}, di = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function zr(e) {
-	let t = new ur([]), n = 0;
+function fi(e) {
+	let t = new Lr([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2466,10 +2681,10 @@ function zr(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case C.Comment: return new _r(e[n++].value);
-			case C.Text: return l();
-			case C.OpenStatement: return u();
-			case C.OpenExpression: return d();
+			case w.Comment: return new Wr(e[n++].value);
+			case w.Text: return l();
+			case w.OpenStatement: return u();
+			case w.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -2477,56 +2692,56 @@ function zr(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === C.OpenStatement && e[n + 1]?.type === C.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === w.OpenStatement && e[n + 1]?.type === w.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Cr(r(C.Text, "Expected text token").value);
+		return new Xr(r(w.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(C.OpenStatement, "Expected opening statement token"), e[n].type !== C.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(w.OpenStatement, "Expected opening statement token"), e[n].type !== w.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(C.OpenStatement, "Expected {% token"), i("endif"), r(C.CloseStatement, "Expected %} token");
+				++n, c = p(), r(w.OpenStatement, "Expected {% token"), i("endif"), r(w.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(C.OpenStatement, "Expected {% token"), i("endmacro"), r(C.CloseStatement, "Expected %} token");
+				++n, c = ee(), r(w.OpenStatement, "Expected {% token"), i("endmacro"), r(w.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = m(), r(C.OpenStatement, "Expected {% token"), i("endfor"), r(C.CloseStatement, "Expected %} token");
+				++n, c = h(), r(w.OpenStatement, "Expected {% token"), i("endfor"), r(w.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(C.OpenParen) && (e = le("parameters"));
-				let t = y();
+				o(w.OpenParen) && (e = ce("parameters"));
+				let t = v();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = le("call");
-				r(C.CloseStatement, "Expected closing statement token");
+				let l = ce("call");
+				r(w.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endcall"), r(C.CloseStatement, "Expected closing statement token"), c = new Lr(new yr(t, l), e, u);
+				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new ui(new Kr(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new pr();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new Br();
 				break;
 			case "continue":
-				++n, r(C.CloseStatement, "Expected closing statement token"), c = new mr();
+				++n, r(w.CloseStatement, "Expected closing statement token"), c = new Vr();
 				break;
 			case "filter": {
 				++n;
-				let e = y();
-				e instanceof O && o(C.OpenParen) && (e = ce(e)), r(C.CloseStatement, "Expected closing statement token");
+				let e = v();
+				e instanceof k && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(C.OpenStatement, "Expected '{%'"), i("endfilter"), r(C.CloseStatement, "Expected '%}'"), c = new kr(e, t);
+				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new ni(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2534,265 +2749,265 @@ function zr(e) {
 		return c;
 	}
 	function d() {
-		r(C.OpenExpression, "Expected opening expression token");
-		let e = h();
-		return r(C.CloseExpression, "Expected closing expression token"), e;
+		r(w.OpenExpression, "Expected opening expression token");
+		let e = g();
+		return r(w.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
-		let e = te(), t = null, c = [];
-		if (o(C.Equals)) ++n, t = te();
+		let e = m(), t = null, c = [];
+		if (o(w.Equals)) ++n, t = m();
 		else {
-			for (r(C.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(C.OpenStatement, "Expected {% token"), i("endset");
+			for (r(w.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(w.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(C.CloseStatement, "Expected closing statement token"), new hr(e, t, c);
+		return r(w.CloseStatement, "Expected closing statement token"), new Hr(e, t, c);
 	}
 	function p() {
-		let e = h();
-		r(C.CloseStatement, "Expected closing statement token");
+		let e = g();
+		r(w.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new dr(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new Rr(e, t, i);
 	}
 	function ee() {
-		let e = y();
+		let e = v();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = le("parameters");
-		r(C.CloseStatement, "Expected closing statement token");
+		let t = ce("parameters");
+		r(w.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new gr(e, t, n);
+		return new Ur(e, t, n);
 	}
-	function te(e = !1) {
-		let t = e ? y : h, r = [t()], i = o(C.Comma);
-		for (; i && (++n, r.push(t()), o(C.Comma)););
-		return i ? new Tr(r) : r[0];
+	function m(e = !1) {
+		let t = e ? v : g, r = [t()], i = o(w.Comma);
+		for (; i && (++n, r.push(t()), o(w.Comma)););
+		return i ? new Qr(r) : r[0];
 	}
-	function m() {
-		let e = te(!0);
-		if (!(e instanceof O || e instanceof Tr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function h() {
+		let e = m(!0);
+		if (!(e instanceof k || e instanceof Qr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = h();
-		r(C.CloseStatement, "Expected closing statement token");
+		let t = g();
+		r(w.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(C.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new fr(e, t, i, o);
-	}
-	function h() {
-		return g();
+		if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new zr(e, t, i, o);
 	}
 	function g() {
-		let e = ne();
+		return _();
+	}
+	function _() {
+		let e = te();
 		if (c("if")) {
 			++n;
-			let t = ne();
-			return c("else") ? (++n, new Rr(t, e, g())) : new Ar(e, t);
+			let t = te();
+			return c("else") ? (++n, new di(t, e, _())) : new ri(e, t);
 		}
 		return e;
 	}
-	function ne() {
-		let t = re();
+	function te() {
+		let t = ne();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
+			let i = ne();
+			t = new ei(r, t, i);
+		}
+		return t;
+	}
+	function ne() {
+		let t = re();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
 			let i = re();
-			t = new Dr(r, t, i);
+			t = new ei(r, t, i);
 		}
 		return t;
 	}
 	function re() {
-		let t = ie();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
-			let i = ie();
-			t = new Dr(r, t, i);
-		}
-		return t;
-	}
-	function ie() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Mr(r, ie());
+			++n, t = new ai(r, re());
 		}
-		return t ?? ae();
+		return t ?? ie();
 	}
-	function ae() {
-		let t = oe();
+	function ie() {
+		let t = ae();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new w("not in", C.Identifier), n += 2;
+			if (c("not", "in")) r = new T("not in", w.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(C.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(w.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = oe();
-			t = new Dr(r, t, i);
+			let i = ae();
+			t = new ei(r, t, i);
+		}
+		return t;
+	}
+	function ae() {
+		let t = fe();
+		for (; o(w.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = fe();
+			t = new ei(r, t, i);
 		}
 		return t;
 	}
 	function oe() {
-		let t = pe();
-		for (; o(C.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = pe();
-			t = new Dr(r, t, i);
-		}
-		return t;
+		let e = de(v());
+		return o(w.OpenParen) ? se(e) : e;
 	}
-	function se() {
-		let e = fe(y());
-		return o(C.OpenParen) ? ce(e) : e;
+	function se(e) {
+		let t = new Kr(e, ce("call"));
+		return t = de(t), o(w.OpenParen) && (t = se(t)), t;
 	}
 	function ce(e) {
-		let t = new yr(e, le("call"));
-		return t = fe(t), o(C.OpenParen) && (t = ce(t)), t;
+		r(w.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = le(e);
+		return r(w.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function le(e) {
-		r(C.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = ue(e);
-		return r(C.CloseParen, "Expected closing parenthesis for arguments list"), t;
-	}
-	function ue(t) {
+	function le(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(C.CloseParen);) {
-			let c = o(C.ExponentiationBinaryOperator), l = o(C.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(w.CloseParen);) {
+			let c = o(w.ExponentiationBinaryOperator), l = o(w.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Ir(h())), o(C.Comma) && ++n, !o(C.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new li(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Fr(h());
+				s = !0, ++n, u = new ci(g());
 			} else {
-				if (u = h(), o(C.Equals)) {
-					if (++n, !(u instanceof O)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = h();
-					u = new Pr(u, e);
+				if (u = g(), o(w.Equals)) {
+					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
+					let e = g();
+					u = new si(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof O || u instanceof Pr)) throw SyntaxError("Expected identifier for parameter declaration");
-					let e = u instanceof O ? u.value : u.key.value;
+					if (!(u instanceof k || u instanceof si)) throw SyntaxError("Expected identifier for parameter declaration");
+					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Pr) a = !0;
+				if (u instanceof si) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(C.Comma) && ++n;
+			r.push(u), o(w.Comma) && ++n;
 		}
 		return r;
 	}
-	function de() {
+	function ue() {
 		let e = [], t = !1;
-		for (; !o(C.CloseSquareBracket);) o(C.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(h()), o(C.Colon) && (++n, t = !0));
+		for (; !o(w.CloseSquareBracket);) o(w.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(w.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Nr(...e);
+			return new oi(...e);
 		}
 		return e[0];
 	}
-	function fe(t) {
-		for (; o(C.Dot) || o(C.OpenSquareBracket);) {
+	function de(t) {
+		for (; o(w.Dot) || o(w.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === C.OpenSquareBracket;
-			if (o) a = de(), r(C.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new vr(t, a, o);
+			let a, o = i.type === w.OpenSquareBracket;
+			if (o) a = ue(), r(w.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Gr(t, a, o);
+		}
+		return t;
+	}
+	function fe() {
+		let t = pe();
+		for (; o(w.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = pe();
+			t = new ei(r, t, i);
 		}
 		return t;
 	}
 	function pe() {
 		let t = me();
-		for (; o(C.MultiplicativeBinaryOperator);) {
+		for (; o(w.ExponentiationBinaryOperator);) {
 			let r = e[n++], i = me();
-			t = new Dr(r, t, i);
+			t = new ei(r, t, i);
 		}
 		return t;
 	}
 	function me() {
-		let t = _();
-		for (; o(C.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = _();
-			t = new Dr(r, t, i);
-		}
-		return t;
-	}
-	function _() {
 		let e = he();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = y();
-			if (!(r instanceof O)) throw SyntaxError("Expected identifier for the test");
-			e = new jr(e, t, r);
+			let r = v();
+			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
+			e = new ii(e, t, r);
 		}
 		return e;
 	}
 	function he() {
-		let e = v();
-		for (; o(C.Pipe);) {
+		let e = ge();
+		for (; o(w.Pipe);) {
 			++n;
-			let t = y();
-			if (!(t instanceof O)) throw SyntaxError("Expected identifier for the filter");
-			o(C.OpenParen) && (t = ce(t)), e = new Or(e, t);
+			let t = v();
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(w.OpenParen) && (t = se(t)), e = new ti(e, t);
 		}
 		return e;
 	}
-	function v() {
+	function ge() {
 		let t = e[n];
-		if (t && (t.type === C.UnaryOperator || t.type === C.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === w.UnaryOperator || t.type === w.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Mr(t, v());
+			return new ai(t, ge());
 		}
-		return se();
+		return oe();
 	}
-	function y() {
+	function v() {
 		let t = e[n++];
 		switch (t.type) {
-			case C.NumericLiteral: {
+			case w.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Sr(Number(e)) : new xr(Number(e));
+				return e.includes(".") ? new Yr(Number(e)) : new Jr(Number(e));
 			}
-			case C.StringLiteral: {
+			case w.StringLiteral: {
 				let r = t.value;
-				for (; o(C.StringLiteral);) r += e[n++].value;
-				return new Cr(r);
+				for (; o(w.StringLiteral);) r += e[n++].value;
+				return new Xr(r);
 			}
-			case C.Identifier: return new O(t.value);
-			case C.OpenParen: {
-				let e = te();
-				return r(C.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case w.Identifier: return new k(t.value);
+			case w.OpenParen: {
+				let e = m();
+				return r(w.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case C.OpenSquareBracket: {
+			case w.OpenSquareBracket: {
 				let e = [];
-				for (; !o(C.CloseSquareBracket);) e.push(h()), o(C.Comma) && ++n;
-				return ++n, new wr(e);
+				for (; !o(w.CloseSquareBracket);) e.push(g()), o(w.Comma) && ++n;
+				return ++n, new Zr(e);
 			}
-			case C.OpenCurlyBracket: {
+			case w.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(C.CloseCurlyBracket);) {
-					let t = h();
-					r(C.Colon, "Expected colon between key and value in object literal");
-					let i = h();
-					e.set(t, i), o(C.Comma) && ++n;
+				for (; !o(w.CloseCurlyBracket);) {
+					let t = g();
+					r(w.Colon, "Expected colon between key and value in object literal");
+					let i = g();
+					e.set(t, i), o(w.Comma) && ++n;
 				}
-				return ++n, new Er(e);
+				return ++n, new $r(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2800,27 +3015,27 @@ function zr(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Br(e, t, n = 1) {
+function pi(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Vr(e, t, n, r = 1) {
+function mi(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Hr(e) {
+function hi(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Ur(e) {
-	return Wr(/* @__PURE__ */ new Date(), e);
+function gi(e) {
+	return _i(/* @__PURE__ */ new Date(), e);
 }
-function Wr(e, t) {
+function _i(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -2836,80 +3051,80 @@ function Wr(e, t) {
 		}
 	});
 }
-function Gr(e) {
+function vi(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Kr(e, t, n, r) {
+function yi(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Gr(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(vi(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ */ new Map(), k = class {
+var bi = class extends Error {}, xi = class extends Error {}, Si = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Yr;
+		return Si;
 	}
 	constructor(e = void 0) {
 		this.value = e;
 	}
 	__bool__() {
-		return new N(!!this.value);
+		return new P(!!this.value);
 	}
 	toString() {
 		return String(this.value);
 	}
-}, A = class extends k {
+}, j = class extends A {
 	type = "IntegerValue";
-}, j = class extends k {
+}, M = class extends A {
 	type = "FloatValue";
 	toString() {
 		return Object.is(this.value, -0) ? "-0.0" : this.value % 1 == 0 ? this.value.toFixed(1) : this.value.toString();
 	}
-}, M = class extends k {
+}, N = class extends A {
 	type = "StringValue";
 	_builtins;
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
-			["upper", new R(() => new M(this.value.toUpperCase()))],
-			["lower", new R(() => new M(this.value.toLowerCase()))],
-			["strip", new R(() => new M(this.value.trim()))],
-			["title", new R(() => new M(Hr(this.value)))],
-			["capitalize", new R(() => new M(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
-			["length", new A(this.value.length)],
-			["rstrip", new R(() => new M(this.value.trimEnd()))],
-			["lstrip", new R(() => new M(this.value.trimStart()))],
+			["upper", new R(() => new N(this.value.toUpperCase()))],
+			["lower", new R(() => new N(this.value.toLowerCase()))],
+			["strip", new R(() => new N(this.value.trim()))],
+			["title", new R(() => new N(hi(this.value)))],
+			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
+			["length", new j(this.value.length)],
+			["rstrip", new R(() => new N(this.value.trimEnd()))],
+			["lstrip", new R(() => new N(this.value.trimStart()))],
 			["startswith", new R((e) => {
 				if (e.length === 0) throw Error("startswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.startsWith(t.value));
+				if (t instanceof N) return new P(this.value.startsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("startswith() tuple elements must be strings");
-						if (this.value.startsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("startswith() tuple elements must be strings");
+						if (this.value.startsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("startswith() argument must be a string or tuple of strings");
 			})],
 			["endswith", new R((e) => {
 				if (e.length === 0) throw Error("endswith() requires at least one argument");
 				let t = e[0];
-				if (t instanceof M) return new N(this.value.endsWith(t.value));
+				if (t instanceof N) return new P(this.value.endsWith(t.value));
 				if (t instanceof L) {
 					for (let e of t.value) {
-						if (!(e instanceof M)) throw Error("endswith() tuple elements must be strings");
-						if (this.value.endsWith(e.value)) return new N(!0);
+						if (!(e instanceof N)) throw Error("endswith() tuple elements must be strings");
+						if (this.value.endsWith(e.value)) return new P(!0);
 					}
-					return new N(!1);
+					return new P(!1);
 				}
 				throw Error("endswith() argument must be a string or tuple of strings");
 			})],
 			["split", new R((e) => {
 				let t = e[0] ?? new z();
-				if (!(t instanceof M || t instanceof z)) throw Error("sep argument must be a string or null");
-				let n = e[1] ?? new A(-1);
-				if (!(n instanceof A)) throw Error("maxsplit argument must be a number");
+				if (!(t instanceof N || t instanceof z)) throw Error("sep argument must be a string or null");
+				let n = e[1] ?? new j(-1);
+				if (!(n instanceof j)) throw Error("maxsplit argument must be a number");
 				let r = [];
 				if (t instanceof z) {
 					let e = this.value.trimStart();
@@ -2924,25 +3139,25 @@ var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ 
 					if (t.value === "") throw Error("empty separator");
 					r = this.value.split(t.value), n.value !== -1 && r.length > n.value && r.push(r.splice(n.value).join(t.value));
 				}
-				return new L(r.map((e) => new M(e)));
+				return new L(r.map((e) => new N(e)));
 			})],
 			["replace", new R((e) => {
 				if (e.length < 2) throw Error("replace() requires at least two arguments");
 				let t = e[0], n = e[1];
-				if (!(t instanceof M && n instanceof M)) throw Error("replace() arguments must be strings");
+				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
-				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof A || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new M(Kr(this.value, t.value, n.value, r.value));
+				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
+				return new N(yi(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
-}, N = class extends k {
+}, P = class extends A {
 	type = "BooleanValue";
-}, Xr = /[\x7f-\uffff]/g;
-function Zr(e) {
-	return e.replace(Xr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Ci = /[\x7f-\uffff]/g;
+function wi(e) {
+	return e.replace(Ci, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
-function P(e, t = {}, n = 0, r = !0) {
+function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
 	switch (o ? [c, l] = o : i ? (c = ",", l = ": ") : (c = ", ", l = ": "), e.type) {
 		case "NullValue": return "null";
@@ -2952,14 +3167,14 @@ function P(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Zr(t)), t;
+			return a && (t = wi(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
 		case "ObjectValue": {
 			let o = i ? " ".repeat(i) : "", u = "\n" + o.repeat(n), d = u + o;
 			if (e.type === "ArrayValue") {
-				let a = e.value.map((e) => P(e, t, n + 1, r));
+				let a = e.value.map((e) => F(e, t, n + 1, r));
 				return i && a.length > 0 ? `[${d}${a.join(`${c}${d}`)}${u}]` : `[${a.join(c)}]`;
 			}
 			{
@@ -2967,8 +3182,8 @@ function P(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Zr(s));
-					let c = `${s}${l}${P(o, t, n + 1, r)}`;
+					a && (s = wi(s));
+					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
 				return i && f.length > 0 ? `{${f.join(c)}${u}}` : `{${f.join(c)}}`;
@@ -2977,106 +3192,106 @@ function P(e, t = {}, n = 0, r = !0) {
 		default: throw Error(`Cannot convert to JSON: ${e.type}`);
 	}
 }
-var F = class extends k {
+var I = class extends A {
 	type = "ObjectValue";
 	_builtins;
 	__bool__() {
-		return new N(this.value.size > 0);
+		return new P(this.value.size > 0);
 	}
 	get builtins() {
 		return this._builtins ??= /* @__PURE__ */ new Map([
 			["get", new R(([e, t]) => {
-				if (!(e instanceof M)) throw Error(`Object key must be a string: got ${e.type}`);
+				if (!(e instanceof N)) throw Error(`Object key must be a string: got ${e.type}`);
 				return this.value.get(e.value) ?? t ?? new z();
 			})],
 			["items", new R(() => this.items())],
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof I ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new N(!1);
-				if (!(r instanceof N)) throw Error("case_sensitive must be a boolean");
-				let i = n.at(1) ?? t.get("by") ?? new M("key");
-				if (!(i instanceof M)) throw Error("by must be a string");
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ti ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
+				let i = n.at(1) ?? t.get("by") ?? new N("key");
+				if (!(i instanceof N)) throw Error("by must be a string");
 				if (!["key", "value"].includes(i.value)) throw Error("by must be either 'key' or 'value'");
-				let a = n.at(2) ?? t.get("reverse") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("reverse must be a boolean");
-				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = si(o, s, r.value);
+				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("reverse must be a boolean");
+				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Fi(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
 		]);
 	}
 	items() {
-		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new M(e), t])));
+		return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])));
 	}
 	keys() {
-		return new L(Array.from(this.value.keys()).map((e) => new M(e)));
+		return new L(Array.from(this.value.keys()).map((e) => new N(e)));
 	}
 	values() {
 		return new L(Array.from(this.value.values()));
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, I = class extends F {
+}, Ti = class extends I {
 	type = "KeywordArgumentsValue";
-}, Qr = class extends k {
+}, Ei = class extends A {
 	type = "NamespaceValue";
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, L = class extends k {
+}, L = class extends A {
 	type = "ArrayValue";
 	_builtins;
 	get builtins() {
-		return this._builtins ??= /* @__PURE__ */ new Map([["length", new A(this.value.length)]]);
+		return this._builtins ??= /* @__PURE__ */ new Map([["length", new j(this.value.length)]]);
 	}
 	__bool__() {
-		return new N(this.value.length > 0);
+		return new P(this.value.length > 0);
 	}
 	toString() {
-		return P(this, {}, 0, !1);
+		return F(this, {}, 0, !1);
 	}
-}, $r = class extends L {
+}, Di = class extends L {
 	type = "TupleValue";
-}, R = class extends k {
+}, R = class extends A {
 	type = "FunctionValue";
-}, z = class extends k {
+}, z = class extends A {
 	type = "NullValue";
-}, B = class extends k {
+}, B = class extends A {
 	type = "UndefinedValue";
 };
-function ei(e) {
+function Oi(e) {
 	let t;
-	if (e instanceof L ? t = e.value : e instanceof M && (t = Array.from(e.value, (e) => new M(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
+	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
-	if (!(n instanceof M)) throw Error("namespace keys must be strings");
+	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var ti = class {
+var ki = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof I && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof Ti && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
-			if (e instanceof F) for (let [t, n] of e.value) r.set(t, n);
+			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = ei(t);
+				let [e, n] = Oi(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Qr(r);
+		return new Ei(r);
 	})]]);
-	tests = ti.TESTS;
+	tests = ki.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, fi(t));
+		return this.declareVariable(e, Bi(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3097,27 +3312,27 @@ var ti = class {
 			return new B();
 		}
 	}
-}, V = ti;
-rr(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = ki;
+Ar(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot odd on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot odd on ${e.type}`);
 		return e.value % 2 != 0;
 	}],
 	["even", (e) => {
-		if (!(e instanceof A)) throw Error(`cannot even on ${e.type}`);
+		if (!(e instanceof j)) throw Error(`cannot even on ${e.type}`);
 		return e.value % 2 == 0;
 	}],
 	["false", (e) => e.type === "BooleanValue" && !e.value],
 	["true", (e) => e.type === "BooleanValue" && e.value],
 	["none", (e) => e.type === "NullValue"],
 	["string", (e) => e.type === "StringValue"],
-	["number", (e) => e instanceof A || e instanceof j],
-	["integer", (e) => e instanceof A],
+	["number", (e) => e instanceof j || e instanceof M],
+	["integer", (e) => e instanceof j],
 	["iterable", (e) => e.type === "ArrayValue" || e.type === "StringValue"],
-	["mapping", (e) => e instanceof F],
-	["sequence", (e) => e instanceof L || e instanceof F || e instanceof M],
+	["mapping", (e) => e instanceof I],
+	["sequence", (e) => e instanceof L || e instanceof I || e instanceof N],
 	["lower", (e) => {
 		let t = e.value;
 		return e.type === "StringValue" && t === t.toLowerCase();
@@ -3132,23 +3347,23 @@ rr(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function ni(e) {
+function Ai(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Br), e.set("strftime_now", Ur), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", pi), e.set("strftime_now", gi), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function ri(e) {
-	return e instanceof F || e instanceof Qr;
+function ji(e) {
+	return e instanceof I || e instanceof Ei;
 }
-function ii(e) {
-	return e instanceof A || e instanceof j || e instanceof N;
+function Mi(e) {
+	return e instanceof j || e instanceof M || e instanceof P;
 }
-function ai(e) {
-	return e instanceof N ? Number(e.value) : e.value;
+function Ni(e) {
+	return e instanceof P ? Number(e.value) : e.value;
 }
-function oi(e, t) {
+function Pi(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ri(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ji(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3156,13 +3371,13 @@ function oi(e, t) {
 	} else return new B();
 	return r;
 }
-function si(e, t, n = !1) {
+function Fi(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (ii(e) && ii(t)) {
-		let n = ai(e), r = ai(t);
+	if (Mi(e) && Mi(t)) {
+		let n = Ni(e), r = Ni(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3174,7 +3389,7 @@ function si(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function ci(e) {
+function Ii(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3182,20 +3397,20 @@ function ci(e) {
 		defaultValue: t.value
 	};
 }
-function li(e) {
+function Li(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function ui(e, t) {
+function Ri(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		li(e) && n.add(e);
+		Li(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(ci(e).name);
+		i(Ii(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = ci(t);
+			let e = Ii(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3203,7 +3418,7 @@ function ui(e, t) {
 	}, l = (e) => {
 		if (Array.isArray(e)) for (let t of e) l(t);
 		else if (e instanceof Map) for (let [t, n] of e) l(t), l(n);
-		else if (e instanceof E) switch (e.type) {
+		else if (e instanceof D) switch (e.type) {
 			case "For": {
 				let t = e;
 				if (a(t.loopvar), t.iterable.type === "SelectExpression") {
@@ -3239,7 +3454,7 @@ function ui(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				li(t) && !n.has(t) && r.add(t);
+				Li(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3269,7 +3484,7 @@ function ui(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var di = class {
+var zi = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3285,44 +3500,44 @@ var di = class {
 		}
 		let r = this.evaluate(e.right, t);
 		switch (e.operator.value) {
-			case "==": return new N(n.value == r.value);
-			case "!=": return new N(n.value != r.value);
+			case "==": return new P(n.value == r.value);
+			case "!=": return new P(n.value != r.value);
 		}
 		if (n instanceof B || r instanceof B) {
-			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new N(e.operator.value === "not in");
+			if (r instanceof B && ["in", "not in"].includes(e.operator.value)) return new P(e.operator.value === "not in");
 			throw Error(`Cannot perform operation ${e.operator.value} on undefined values`);
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
-		if (e.operator.value === "~") return new M(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && ii(n) && ii(r)) {
-			let e = ai(n), t = ai(r);
+		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
+		if (e.operator.value === "**" && Mi(n) && Mi(r)) {
+			let e = Ni(n), t = Ni(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
-			return n instanceof j || r instanceof j || t < 0 ? new j(i) : new A(i);
+			return n instanceof M || r instanceof M || t < 0 ? new M(i) : new j(i);
 		}
-		if ((n instanceof A || n instanceof j) && (r instanceof A || r instanceof j)) {
+		if ((n instanceof j || n instanceof M) && (r instanceof j || r instanceof M)) {
 			let t = n.value, i = r.value;
 			switch (e.operator.value) {
 				case "+":
 				case "-":
 				case "*": {
 					let a = e.operator.value === "+" ? t + i : e.operator.value === "-" ? t - i : t * i;
-					return n instanceof j || r instanceof j ? new j(a) : new A(a);
+					return n instanceof M || r instanceof M ? new M(a) : new j(a);
 				}
-				case "/": return new j(t / i);
+				case "/": return new M(t / i);
 				case "//": {
 					let e = Math.floor(t / i);
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
 				case "%": {
 					let e = t % i;
-					return n instanceof j || r instanceof j ? new j(e) : new A(e);
+					return n instanceof M || r instanceof M ? new M(e) : new j(e);
 				}
-				case "<": return new N(t < i);
-				case ">": return new N(t > i);
-				case ">=": return new N(t >= i);
-				case "<=": return new N(t <= i);
+				case "<": return new P(t < i);
+				case ">": return new P(t > i);
+				case ">=": return new P(t >= i);
+				case "<=": return new P(t <= i);
 			}
 		} else if (n instanceof L && r instanceof L) switch (e.operator.value) {
 			case "+": return new L(n.value.concat(r.value));
@@ -3330,20 +3545,20 @@ var di = class {
 		else if (r instanceof L) {
 			let t = r.value.find((e) => e.value === n.value) !== void 0;
 			switch (e.operator.value) {
-				case "in": return new N(t);
-				case "not in": return new N(!t);
+				case "in": return new P(t);
+				case "not in": return new P(!t);
 			}
 		}
-		if (n instanceof M || r instanceof M) switch (e.operator.value) {
-			case "+": return new M(n.value.toString() + r.value.toString());
+		if (n instanceof N || r instanceof N) switch (e.operator.value) {
+			case "+": return new N(n.value.toString() + r.value.toString());
 		}
-		if (n instanceof M && r instanceof M) switch (e.operator.value) {
-			case "in": return new N(r.value.includes(n.value));
-			case "not in": return new N(!r.value.includes(n.value));
+		if (n instanceof N && r instanceof N) switch (e.operator.value) {
+			case "in": return new P(r.value.includes(n.value));
+			case "not in": return new P(!r.value.includes(n.value));
 		}
-		if (n instanceof M && r instanceof F) switch (e.operator.value) {
-			case "in": return new N(r.value.has(n.value));
-			case "not in": return new N(!r.value.has(n.value));
+		if (n instanceof N && r instanceof I) switch (e.operator.value) {
+			case "in": return new P(r.value.has(n.value));
+			case "not in": return new P(!r.value.has(n.value));
 		}
 		throw SyntaxError(`Unknown operator "${e.operator.value}" between ${n.type} and ${r.type}`);
 	}
@@ -3362,7 +3577,7 @@ var di = class {
 			i(e.key.value, this.evaluate(e.value, t));
 		} else if (n.type === "KeywordSpreadExpression") {
 			let e = n, r = this.evaluate(e.argument, t);
-			if (!(r instanceof F)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
+			if (!(r instanceof I)) throw Error(`Argument after ** must be a mapping, not ${r.type}`);
 			for (let [e, t] of r.value) i(e, t);
 		}
 		return [n, r];
@@ -3371,16 +3586,16 @@ var di = class {
 		if (t.type === "Identifier") {
 			let r = t;
 			if (r.value === "safe") return e;
-			if (r.value === "tojson") return new M(P(e, {}));
+			if (r.value === "tojson") return new N(F(e, {}));
 			if (e instanceof L) switch (r.value) {
 				case "list": return e;
 				case "first": return e.value[0];
 				case "last": return e.value[e.value.length - 1];
-				case "length": return new A(e.value.length);
+				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => si(e, t, !1)));
-				case "join": return new M(e.value.map((e) => e.value).join(""));
-				case "string": return new M(P(e, {}, 0, !1));
+				case "sort": return new L(e.value.slice().sort((e, t) => Fi(e, t, !1)));
+				case "join": return new N(e.value.map((e) => e.value).join(""));
+				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
 					let t = /* @__PURE__ */ new Set(), n = [];
 					for (let r of e.value) t.has(r.value) || (t.add(r.value), n.push(r));
@@ -3388,7 +3603,7 @@ var di = class {
 				}
 				default: throw Error(`Unknown ArrayValue filter: ${r.value}`);
 			}
-			else if (e instanceof M) switch (r.value) {
+			else if (e instanceof N) switch (r.value) {
 				case "length":
 				case "upper":
 				case "lower":
@@ -3396,44 +3611,44 @@ var di = class {
 				case "capitalize": {
 					let t = e.builtins.get(r.value);
 					if (t instanceof R) return t.value([], n);
-					if (t instanceof A) return t;
+					if (t instanceof j) return t;
 					throw Error(`Unknown StringValue filter: ${r.value}`);
 				}
-				case "trim": return new M(e.value.trim());
-				case "indent": return new M(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
+				case "trim": return new N(e.value.trim());
+				case "indent": return new N(e.value.split("\n").map((e, t) => t === 0 || e.length === 0 ? e : "    " + e).join("\n"));
 				case "join":
 				case "string": return e;
 				case "int": {
 					let t = parseInt(e.value, 10);
-					return new A(isNaN(t) ? 0 : t);
+					return new j(isNaN(t) ? 0 : t);
 				}
 				case "float": {
 					let t = parseFloat(e.value);
-					return new j(isNaN(t) ? 0 : t);
+					return new M(isNaN(t) ? 0 : t);
 				}
 				default: throw Error(`Unknown StringValue filter: ${r.value}`);
 			}
-			else if (e instanceof A || e instanceof j) switch (r.value) {
-				case "abs": return e instanceof A ? new A(Math.abs(e.value)) : new j(Math.abs(e.value));
-				case "int": return new A(Math.floor(e.value));
-				case "float": return new j(e.value);
-				case "string": return new M(e.toString());
+			else if (e instanceof j || e instanceof M) switch (r.value) {
+				case "abs": return e instanceof j ? new j(Math.abs(e.value)) : new M(Math.abs(e.value));
+				case "int": return new j(Math.floor(e.value));
+				case "float": return new M(e.value);
+				case "string": return new N(e.toString());
 				default: throw Error(`Unknown NumericValue filter: ${r.value}`);
 			}
-			else if (e instanceof F) switch (r.value) {
-				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new M(e), t])));
-				case "length": return new A(e.value.size);
+			else if (e instanceof I) switch (r.value) {
+				case "items": return new L(Array.from(e.value.entries()).map(([e, t]) => new L([new N(e), t])));
+				case "length": return new j(e.value.size);
 				default: {
 					let t = e.builtins.get(r.value);
 					if (t) return t instanceof R ? t.value([], n) : t;
 					throw Error(`Unknown ObjectValue filter: ${r.value}`);
 				}
 			}
-			else if (e instanceof N) switch (r.value) {
-				case "bool": return new N(e.value);
-				case "int": return new A(+!!e.value);
-				case "float": return new j(+!!e.value);
-				case "string": return new M(e.value ? "true" : "false");
+			else if (e instanceof P) switch (r.value) {
+				case "bool": return new P(e.value);
+				case "int": return new j(+!!e.value);
+				case "float": return new M(+!!e.value);
+				case "string": return new N(e.value ? "true" : "false");
 				default: throw Error(`Unknown BooleanValue filter: ${r.value}`);
 			}
 			throw Error(`Cannot apply filter "${r.value}" to type: ${e.type}`);
@@ -3444,19 +3659,19 @@ var di = class {
 			let i = r.callee.value;
 			if (i === "tojson") {
 				let [, t] = this.evaluateArguments(r.args, n), i = t.get("indent") ?? new z();
-				if (!(i instanceof A || i instanceof z)) throw Error("If set, indent must be a number");
-				let a = t.get("ensure_ascii") ?? new N(!1);
-				if (!(a instanceof N)) throw Error("If set, ensure_ascii must be a boolean");
-				let o = t.get("sort_keys") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("If set, sort_keys must be a boolean");
+				if (!(i instanceof j || i instanceof z)) throw Error("If set, indent must be a number");
+				let a = t.get("ensure_ascii") ?? new P(!1);
+				if (!(a instanceof P)) throw Error("If set, ensure_ascii must be a boolean");
+				let o = t.get("sort_keys") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof $r) {
+				if (s instanceof L || s instanceof Di) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
-					if (!(e instanceof M) || !(t instanceof M)) throw Error("separators must be a tuple of two strings");
+					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
 					c = [e.value, t.value];
 				} else if (!(s instanceof z)) throw Error("If set, separators must be a tuple of two strings");
-				return new M(P(e, {
+				return new N(F(e, {
 					indent: i.value,
 					ensureAscii: a.value,
 					sortKeys: o.value,
@@ -3465,47 +3680,47 @@ var di = class {
 			}
 			if (i === "join") {
 				let t;
-				if (e instanceof M) t = Array.from(e.value);
+				if (e instanceof N) t = Array.from(e.value);
 				else if (e instanceof L) t = e.value.map((e) => e.value);
 				else throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
-				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new M("");
-				if (!(s instanceof M)) throw Error("separator must be a string");
-				return new M(t.join(s.value));
+				let [a, o] = this.evaluateArguments(r.args, n), s = a.at(0) ?? o.get("separator") ?? new N("");
+				if (!(s instanceof N)) throw Error("separator must be a string");
+				return new N(t.join(s.value));
 			}
 			if (i === "int" || i === "float") {
-				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new A(0) : new j(0));
-				if (e instanceof M) {
+				let [t, a] = this.evaluateArguments(r.args, n), o = t.at(0) ?? a.get("default") ?? (i === "int" ? new j(0) : new M(0));
+				if (e instanceof N) {
 					let t = i === "int" ? parseInt(e.value, 10) : parseFloat(e.value);
-					return isNaN(t) ? o : i === "int" ? new A(t) : new j(t);
+					return isNaN(t) ? o : i === "int" ? new j(t) : new M(t);
 				}
-				if (e instanceof A || e instanceof j) return e;
-				if (e instanceof N) return i === "int" ? new A(+!!e.value) : new j(+!!e.value);
+				if (e instanceof j || e instanceof M) return e;
+				if (e instanceof P) return i === "int" ? new j(+!!e.value) : new M(+!!e.value);
 				throw Error(`Cannot apply filter "${i}" to type: ${e.type}`);
 			}
 			if (i === "default") {
-				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new M(""), o = t[1] ?? i.get("boolean") ?? new N(!1);
-				if (!(o instanceof N)) throw Error("`default` filter flag must be a boolean");
+				let [t, i] = this.evaluateArguments(r.args, n), a = t[0] ?? new N(""), o = t[1] ?? i.get("boolean") ?? new P(!1);
+				if (!(o instanceof P)) throw Error("`default` filter flag must be a boolean");
 				return e instanceof B || o.value && !e.__bool__().value ? a : e;
 			}
 			if (e instanceof L) {
 				switch (i) {
 					case "sort": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new N(!1);
-						if (!(a instanceof N)) throw Error("reverse must be a boolean");
-						let o = t.at(1) ?? i.get("case_sensitive") ?? new N(!1);
-						if (!(o instanceof N)) throw Error("case_sensitive must be a boolean");
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("reverse") ?? new P(!1);
+						if (!(a instanceof P)) throw Error("reverse must be a boolean");
+						let o = t.at(1) ?? i.get("case_sensitive") ?? new P(!1);
+						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
-						if (!(s instanceof M || s instanceof A || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : oi(e, s instanceof A ? String(s.value) : s.value);
+						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
+						let c = (e) => s instanceof z ? e : Pi(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = si(c(e), c(t), o.value);
+							let n = Fi(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ri(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ji(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3522,11 +3737,11 @@ var di = class {
 						let [, t] = this.evaluateArguments(r.args, n);
 						if (t.has("attribute")) {
 							let n = t.get("attribute");
-							if (!(n instanceof M)) throw Error("attribute must be a string");
+							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ri(e)) throw Error("items in map must be an object");
-								let t = oi(e, n.value);
+								if (!ji(e)) throw Error("items in map must be an object");
+								let t = Pi(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3535,28 +3750,28 @@ var di = class {
 				}
 				throw Error(`Unknown ArrayValue filter: ${i}`);
 			}
-			if (e instanceof M) {
+			if (e instanceof N) {
 				switch (i) {
 					case "indent": {
-						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new A(4);
-						if (!(a instanceof A)) throw Error("width must be a number");
-						let o = t.at(1) ?? i.get("first") ?? new N(!1), s = t.at(2) ?? i.get("blank") ?? new N(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
-						return new M(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
+						let [t, i] = this.evaluateArguments(r.args, n), a = t.at(0) ?? i.get("width") ?? new j(4);
+						if (!(a instanceof j)) throw Error("width must be a number");
+						let o = t.at(1) ?? i.get("first") ?? new P(!1), s = t.at(2) ?? i.get("blank") ?? new P(!1), c = e.value.split("\n"), l = " ".repeat(a.value);
+						return new N(c.map((e, t) => !o.value && t === 0 || !s.value && e.length === 0 ? e : l + e).join("\n"));
 					}
 					case "replace": {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new I(a)], n);
+						return t.value([...i, new Ti(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
 			}
-			if (e instanceof F) {
+			if (e instanceof I) {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new I(i)), t.value(e, n);
+					return i.size > 0 && e.push(new Ti(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -3572,7 +3787,7 @@ var di = class {
 		let n = this.evaluate(e.operand, t), r = t.tests.get(e.test.value);
 		if (!r) throw Error(`Unknown test: ${e.test.value}`);
 		let i = r(n);
-		return new N(e.negate ? !i : i);
+		return new P(e.negate ? !i : i);
 	}
 	evaluateSelectExpression(e, t) {
 		return this.evaluate(e.test, t).__bool__().value ? this.evaluate(e.lhs, t) : new B();
@@ -3580,13 +3795,13 @@ var di = class {
 	evaluateUnaryExpression(e, t) {
 		let n = this.evaluate(e.argument, t);
 		switch (e.operator.value) {
-			case "not": return new N(!n.__bool__().value);
+			case "not": return new P(!n.__bool__().value);
 			case "+":
 			case "-": {
 				let t = e.operator.value === "-" ? -1 : 1;
-				if (n instanceof A || n instanceof j || n instanceof N) {
-					let e = t * (n instanceof N ? +!!n.value : n.value);
-					return n instanceof j ? new j(e) : new A(e);
+				if (n instanceof j || n instanceof M || n instanceof P) {
+					let e = t * (n instanceof P ? +!!n.value : n.value);
+					return n instanceof M ? new M(e) : new j(e);
 				}
 				throw SyntaxError(`Unknown operator "${e.operator.value}" for ${n.type}`);
 			}
@@ -3605,49 +3820,49 @@ var di = class {
 			let e = this.evaluate(r, t);
 			e.type !== "NullValue" && e.type !== "UndefinedValue" && (n += e.toString());
 		}
-		return new M(n);
+		return new N(n);
 	}
 	evaluateIdentifier(e, t) {
 		return t.lookupVariable(e.value);
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new I(r));
+		r.size > 0 && n.push(new Ti(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
 	}
 	evaluateSliceExpression(e, t, n) {
-		if (!(e instanceof L || e instanceof M)) throw Error("Slice object must be an array or string");
+		if (!(e instanceof L || e instanceof N)) throw Error("Slice object must be an array or string");
 		let r = this.evaluate(t.start, n), i = this.evaluate(t.stop, n), a = this.evaluate(t.step, n);
-		if (!(r instanceof A || r instanceof B)) throw Error("Slice start must be numeric or undefined");
-		if (!(i instanceof A || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
-		if (!(a instanceof A || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Vr(e.value, r.value, i.value, a.value)) : new M(Vr(Array.from(e.value), r.value, i.value, a.value).join(""));
+		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
+		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
+		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
+		return e instanceof L ? new L(mi(e.value, r.value, i.value, a.value)) : new N(mi(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
 		if (e.computed) {
 			if (e.property.type === "SliceExpression") return this.evaluateSliceExpression(n, e.property, t);
 			r = this.evaluate(e.property, t);
-		} else r = e.property.type === "IntegerLiteral" ? new A(e.property.value) : new M(e.property.value);
+		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (ri(n)) {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
-			i = n.value.get(r.value) ?? (n instanceof F ? n.builtins.get(r.value) : void 0);
-		} else if (n instanceof L || n instanceof M) {
-			if (r instanceof A) {
-				if (n instanceof M) {
+		if (ji(n)) {
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
+		} else if (n instanceof L || n instanceof N) {
+			if (r instanceof j) {
+				if (n instanceof N) {
 					let e = n.value.at(r.value);
-					i = e === void 0 ? void 0 : new M(e);
+					i = e === void 0 ? void 0 : new N(e);
 				} else i = n.value.at(r.value);
-			} else if (r instanceof M) i = n.builtins.get(r.value);
+			} else if (r instanceof N) i = n.builtins.get(r.value);
 			else throw Error(`Cannot access property with non-string/non-number: got ${r.type}`);
 		} else {
-			if (!(r instanceof M)) throw Error(`Cannot access property with non-string: got ${r.type}`);
+			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.builtins.get(r.value);
 		}
-		return i instanceof k ? i : new B();
+		return i instanceof A ? i : new B();
 	}
 	evaluateSet(e, t) {
 		let n = e.value ? this.evaluate(e.value, t) : this.evaluateBlock(e.body, t);
@@ -3666,7 +3881,7 @@ var di = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Qr)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Ei)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3682,8 +3897,8 @@ var di = class {
 			let t = e.iterable;
 			i = this.evaluate(t.lhs, n), r = t.test;
 		} else i = this.evaluate(e.iterable, n);
-		if (!(i instanceof L || i instanceof F)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
-		i instanceof F && (i = i.keys());
+		if (!(i instanceof L || i instanceof I)) throw Error(`Expected iterable or object type in for loop: got ${i.type}`);
+		i instanceof I && (i = i.keys());
 		let a = [], o = [];
 		for (let t = 0; t < i.value.length; ++t) {
 			let s = new V(n), c = i.value[t], l;
@@ -3705,23 +3920,23 @@ var di = class {
 		let s = "", c = !0;
 		for (let t = 0; t < a.length; ++t) {
 			let r = /* @__PURE__ */ new Map([
-				["index", new A(t + 1)],
-				["index0", new A(t)],
-				["revindex", new A(a.length - t)],
-				["revindex0", new A(a.length - t - 1)],
-				["first", new N(t === 0)],
-				["last", new N(t === a.length - 1)],
-				["length", new A(a.length)],
+				["index", new j(t + 1)],
+				["index0", new j(t)],
+				["revindex", new j(a.length - t)],
+				["revindex0", new j(a.length - t - 1)],
+				["first", new P(t === 0)],
+				["last", new P(t === a.length - 1)],
+				["length", new j(a.length)],
 				["previtem", t > 0 ? a[t - 1] : new B()],
 				["nextitem", t < a.length - 1 ? a[t + 1] : new B()]
 			]);
-			n.setVariable("loop", new F(r)), o[t](n);
+			n.setVariable("loop", new I(r)), o[t](n);
 			try {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Jr) continue;
-				if (e instanceof qr) break;
+				if (e instanceof xi) continue;
+				if (e instanceof bi) break;
 				throw e;
 			}
 			c = !1;
@@ -3730,35 +3945,35 @@ var di = class {
 			let t = this.evaluateBlock(e.defaultBlock, n);
 			s += t.value;
 		}
-		return new M(s);
+		return new N(s);
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof I && (o = new Map(a.pop().value));
+		a.at(-1) instanceof Ti && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = ci(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = Ii(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
-		if (n.has("kwargs")) i.setVariable("kwargs", new F(o));
+		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
 		else if (o.size > 0) throw Error(`macro ${e} takes no keyword argument '${o.keys().next().value}'`);
 		if (n.has("varargs")) i.setVariable("varargs", new L(a.slice(t.length)));
 		else if (a.length > t.length) throw Error(`macro ${e} takes not more than ${t.length} argument(s)`);
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = ui(e.args, e.body);
+		let n = Ri(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = ui(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = Ri(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new I(o));
+		a.push(new Ti(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -3777,21 +3992,21 @@ var di = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new qr();
-			case "Continue": throw new Jr();
-			case "IntegerLiteral": return new A(e.value);
-			case "FloatLiteral": return new j(e.value);
-			case "StringLiteral": return new M(e.value);
+			case "Break": throw new bi();
+			case "Continue": throw new xi();
+			case "IntegerLiteral": return new j(e.value);
+			case "FloatLiteral": return new M(e.value);
+			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new $r(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Di(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
 					let e = this.evaluate(r, t);
-					if (!(e instanceof M)) throw Error(`Object keys must be strings: got ${e.type}`);
+					if (!(e instanceof N)) throw Error(`Object keys must be strings: got ${e.type}`);
 					n.set(e.value, this.evaluate(i, t));
 				}
-				return new F(n);
+				return new I(n);
 			}
 			case "Identifier": return this.evaluateIdentifier(e, t);
 			case "CallExpression": return this.evaluateCallExpression(e, t);
@@ -3808,18 +4023,18 @@ var di = class {
 		}
 	}
 };
-function fi(e) {
+function Bi(e) {
 	switch (typeof e) {
-		case "number": return Number.isInteger(e) ? new A(e) : new j(e);
-		case "string": return new M(e);
-		case "boolean": return new N(e);
+		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
+		case "string": return new N(e);
+		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(fi)) : new F(new Map(Object.entries(e).map(([e, t]) => [e, fi(t)])));
-		case "function": return new R((t, n) => fi(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Bi)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Bi(t)])));
+		case "function": return new R((t, n) => Bi(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", pi = "{%- ", mi = " -%}", U = Object.freeze({
+var H = "\n", Vi = "{%- ", Hi = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -3833,7 +4048,7 @@ var H = "\n", pi = "{%- ", mi = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function hi(e) {
+function Ui(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -3843,11 +4058,11 @@ function hi(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function gi(e) {
+function Wi(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return hi(e);
+		case "BinaryExpression": return Ui(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -3856,38 +4071,38 @@ function gi(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return gi(e) < t ? `(${n})` : n;
+	return Wi(e) < t ? `(${n})` : n;
 }
-function _i(e, t = "	") {
+function Gi(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return pi + e.join(" ") + mi;
+	return Vi + e.join(" ") + Hi;
 }
 function K(e, t, n) {
-	return e.map((e) => yi(e, t, n)).join(H);
+	return e.map((e) => qi(e, t, n)).join(H);
 }
-function vi(e) {
+function Ki(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function yi(e, t, n) {
+function qi(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return bi(e, t, n);
-		case "For": return xi(e, t, n);
-		case "Set": return Si(e, t, n);
-		case "Macro": return Ci(e, t, n);
+		case "If": return Ji(e, t, n);
+		case "For": return Yi(e, t, n);
+		case "Set": return Xi(e, t, n);
+		case "Macro": return Zi(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return wi(e, t, n);
-		case "FilterStatement": return Ti(e, t, n);
+		case "CallStatement": return Qi(e, t, n);
+		case "FilterStatement": return $i(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function bi(e, t, n) {
+function Ji(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -3897,7 +4112,7 @@ function bi(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function xi(e, t, n) {
+function Yi(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -3906,19 +4121,19 @@ function xi(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Si(e, t, n) {
+function Xi(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Ci(e, t, n) {
-	let r = n.repeat(t), i = vi(e.args);
+function Zi(e, t, n) {
+	let r = n.repeat(t), i = Ki(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function wi(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${vi(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function Qi(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Ki(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Ti(e, t, n) {
+function $i(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -3934,15 +4149,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = hi(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Ui(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? gi(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? Wi(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = vi(t.args);
+			let t = e, n = Ki(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -3963,7 +4178,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = vi(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = Ki(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -3982,24 +4197,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Ei = class {
+var ea = class {
 	parsed;
 	constructor(e) {
-		let t = lr(e, {
+		let t = Ir(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = zr(t);
+		this.parsed = fi(t);
 	}
 	render(e) {
 		let t = new V();
-		if (ni(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new di(t).run(this.parsed).value;
+		if (Ai(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new zi(t).run(this.parsed).value;
 	}
 	format(e) {
-		return _i(this.parsed, e?.indent || "	");
+		return Gi(this.parsed, e?.indent || "	");
 	}
-}, Di = class {
+}, ta = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4037,21 +4252,21 @@ var Ei = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, Oi = /* @__PURE__ */ new Set(["role", "type"]), ki = /^\w{1,64}$/, Ai = 1e3, ji = (e) => e.split("").reverse().join(""), Mi = class {
+}, na = /* @__PURE__ */ new Set(["role", "type"]), ra = /^\w{1,64}$/, ia = 1e3, aa = (e) => e.split("").reverse().join(""), oa = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new Di(n), this.#t = new Di(n.map(ji)), this.#n = new Di(t), this.#r = Math.min(Ai, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new ta(n), this.#t = new ta(n.map(aa)), this.#n = new ta(t), this.#r = Math.min(ia, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = Oi.has(e) && typeof n == "string" && ki.test(n);
+			let r = na.has(e) && typeof n == "string" && ra.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4077,29 +4292,29 @@ var Ei = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Ni(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of sa(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = ji(a.slice(e, e + this.#r));
-				for (let r of Ni(n, this.#t)) t.add(i + e + r - 1);
+				let n = aa(a.slice(e, e + this.#r));
+				for (let r of sa(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Ni(e, t) {
+function sa(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Pi = [57344, 63744], Fi = /(?<=u)[ef][0-9a-f]{3}/g, Ii = class {
+var ca = [57344, 63744], la = /(?<=u)[ef][0-9a-f]{3}/g, ua = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Pi[0];
+	#n = ca[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Fi)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(la)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4111,7 +4326,7 @@ var Pi = [57344, 63744], Fi = /(?<=u)[ef][0-9a-f]{3}/g, Ii = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Li(n.map(([e, n]) => {
+			literal: da(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4129,14 +4344,14 @@ var Pi = [57344, 63744], Fi = /(?<=u)[ef][0-9a-f]{3}/g, Ii = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Pi[1];) {
+		for (; this.#n < ca[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Li(e) {
+function da(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4145,7 +4360,7 @@ function Li(e) {
 	return t;
 }
 // src/text/template.ts
-var Ri = 1e5, zi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Bi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Vi = 3, Hi = /[^\p{L}\p{N}_\s]/u, Ui = ["<think>", "</think>"], Wi = [
+var fa = 1e5, pa = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ma = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ha = 3, ga = /[^\p{L}\p{N}_\s]/u, _a = ["<think>", "</think>"], va = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4160,15 +4375,15 @@ var Ri = 1e5, zi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Bi = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Gi = class {
+], ya = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > Ri) throw Xi(`It is ${e.length} characters long; ${Ri} are accepted.`);
-		this.source = e, this.#e = Yi(() => new Ei(e)), this.#t = new Mi(t.control.keys(), Ki(e)), this.endIds = Wi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > fa) throw wa(`It is ${e.length} characters long; ${fa} are accepted.`);
+		this.source = e, this.#e = Ca(() => new ea(e)), this.#t = new oa(t.control.keys(), ba(e)), this.endIds = va.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4178,62 +4393,62 @@ var Ri = 1e5, zi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Bi = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !zi.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !pa.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Ii([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new ua([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Yi(() => this.#e.render(c)));
+		return o.unmark(Ca(() => this.#e.render(c)));
 	}
 };
-function Ki(e) {
-	let t = Array.from(e.matchAll(Bi), ([, e, t]) => Ji(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...Ui, ...t.filter((e) => e.length >= Vi && Hi.test(e))]);
+function ba(e) {
+	let t = Array.from(e.matchAll(ma), ([, e, t]) => Sa(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([..._a, ...t.filter((e) => e.length >= ha && ga.test(e))]);
 }
-var qi = {
+var xa = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Ji = (e) => e.replace(/\\(.)/gs, (e, t) => qi[t] ?? t);
-function Yi(e) {
+}, Sa = (e) => e.replace(/\\(.)/gs, (e, t) => xa[t] ?? t);
+function Ca(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Xi(e instanceof Error ? e.message : String(e));
+		throw wa(e instanceof Error ? e.message : String(e));
 	}
 }
-var Xi = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Zi = "tokenizer.json", Qi = "tokenizer_meta.json", $i = 2;
-function ea(e, t) {
+var wa = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ta = "tokenizer.json", Ea = "tokenizer_meta.json", Da = 2;
+function Oa(e, t) {
 	let n = {
-		json: ta(e, Zi),
-		meta: ta(t, Qi)
+		json: ka(e, Ta),
+		meta: ka(t, Ea)
 	};
-	if (n.meta.version !== $i) throw na(Qi, `Its version is ${n.meta.version}, this package reads ${$i}.`);
-	if (typeof n.json.model?.vocab != "object") throw na(Zi, "It has no vocabulary.");
+	if (n.meta.version !== Da) throw Aa(Ea, `Its version is ${n.meta.version}, this package reads ${Da}.`);
+	if (typeof n.json.model?.vocab != "object") throw Aa(Ta, "It has no vocabulary.");
 	return n;
 }
-function ta(e, t) {
+function ka(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw na(t, String(e));
+		throw Aa(t, String(e));
 	}
 }
-var na = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var Aa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), ra = 64, ia = 4096, aa = class {
+}), ja = 64, Ma = 4096, Na = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > ra || t.some(({ length: e }) => e === 0 || e > ia)) throw new e("usage", `Up to ${ra} stop strings of 1 to ${ia} characters are possible.`);
+		if (t.length > ja || t.some(({ length: e }) => e === 0 || e > Ma)) throw new e("usage", `Up to ${ja} stop strings of 1 to ${Ma} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4269,7 +4484,7 @@ var na = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, oa = class {
+}, Pa = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4300,15 +4515,15 @@ var na = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function sa({ json: e, meta: t }, n) {
-	return t.added_by_json ? ca(e.post_processor ?? null, n) : {
+function Fa({ json: e, meta: t }, n) {
+	return t.added_by_json ? Ia(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function ca(e, t) {
+function Ia(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => ca(e, t));
+		let n = e.processors.map((e) => Ia(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4331,7 +4546,7 @@ function ca(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var la = class {
+var La = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4356,11 +4571,11 @@ var la = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, ua = class {
+}, Ra = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, da = (e, t) => {
+}, za = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4387,45 +4602,45 @@ var la = class {
 			throw n;
 		}
 	}
-}, fa = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), pa = (e, t = !0) => {
-	if (e.Regex !== void 0) return da(Ya(Ra(e.Regex)), "gu");
+}, Ba = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Va = (e, t = !0) => {
+	if (e.Regex !== void 0) return za(wo(po(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Xa(e.String);
+		let n = To(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, ma = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ha = `${ma}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ha}]`, ga = `[^${ha}]`, _a = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, va = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ya = "(?:(?<![\\s\\S])|(?<=\\n))", ba = "(?:(?=\\n)|(?![\\s\\S]))", xa = "0-9A-Fa-f", Sa = /* @__PURE__ */ new Map([
+}, Ha = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Ua = `${Ha}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Ua}]`, Wa = `[^${Ua}]`, Ga = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Ka = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, qa = "(?:(?<![\\s\\S])|(?<=\\n))", Ja = "(?:(?=\\n)|(?![\\s\\S]))", Ya = "0-9A-Fa-f", Xa = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${xa}]`],
-	["H", `[^${xa}]`],
+	["h", `[${Ya}]`],
+	["H", `[^${Ya}]`],
 	["w", J],
-	["W", ga],
+	["W", Wa],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", _a],
-	["B", va],
+	["b", Ga],
+	["B", Ka],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Ca = /* @__PURE__ */ new Map([
-	["h", xa],
-	["w", ma],
+]), Za = /* @__PURE__ */ new Map([
+	["h", Ya],
+	["w", Ha],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), wa = /* @__PURE__ */ new Map([["W", `[^${ma}]`], ["H", `[^${xa}]`]]), Ta = /* @__PURE__ */ new Map([
+]), Qa = /* @__PURE__ */ new Map([["W", `[^${Ha}]`], ["H", `[^${Ya}]`]]), $a = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Ea = /* @__PURE__ */ new Map([
+]), eo = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4435,55 +4650,55 @@ var la = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", ma],
-	["xdigit", xa]
-]), Da = "^$\\.*+?()[]{}|/", Oa = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ka = /^\\([pPxu])\{([^}]*)\}/, Aa = /^\{(\d+(?:,\d*)?|,\d+)\}/, ja = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Ma = /^\[:\^:\]/, Na = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Pa = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Fa = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", Ia = (e, t) => String.fromCodePoint(e.codePointAt(t)), La = (e) => {
+	["word", Ha],
+	["xdigit", Ya]
+]), to = "^$\\.*+?()[]{}|/", no = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ro = /^\\([pPxu])\{([^}]*)\}/, io = /^\{(\d+(?:,\d*)?|,\d+)\}/, ao = /^\[:(\^?)(\p{Alphabetic}+):\]/u, oo = /^\[:\^:\]/, so = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, co = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, lo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", uo = (e, t) => String.fromCodePoint(e.codePointAt(t)), fo = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Fa(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, Ra = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), za = "[\\s\\S]", Ba = 256, Va = () => ({
+	return lo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, po = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), mo = "[\\s\\S]", ho = 256, go = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), Ha = (e) => {
+}), _o = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Ua = (e, t, n, r = !0) => {
-	e.tail === "range" && Ha(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, vo = (e, t, n, r = !0) => {
+	e.tail === "range" && _o(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && Ha(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, Wa = (e, t, n) => {
-	let r = ka.exec(e.slice(t));
+	n && e.tail === "range" && _o(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, yo = (e, t, n) => {
+	let r = ro.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Ua(n, `[^${ma}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? ma : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? vo(n, `[^${Ha}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Ha : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Pa.exec(e.slice(t));
+	let i = co.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = Ia(e, t + 1), o = t + 1 + a.length, s = Ta.get(a);
+	let a = uo(e, t + 1), o = t + 1 + a.length, s = $a.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = wa.get(a);
-	if (c !== void 0) return Ua(n, c, t), o;
-	let l = Ca.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Da.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Ga = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${za})`, Ka = (e) => Ga(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), qa = (e) => {
-	let t = da(`^(?:${e})$`, "u"), n = "";
+	let c = Qa.get(a);
+	if (c !== void 0) return vo(n, c, t), o;
+	let l = Za.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || to.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, bo = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${mo})`, xo = (e) => bo(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), So = (e) => {
+	let t = za(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Ja = (e, t, n, r = !0, i = 1) => {
-	if (i > Ba) throw SyntaxError(`Maximum character-class nesting depth of ${Ba} exceeded at index ${t}`);
+}, Co = (e, t, n, r = !0, i = 1) => {
+	if (i > ho) throw SyntaxError(`Maximum character-class nesting depth of ${ho} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Va()], l = c[0], u = !1;
+	let s = a, c = [go()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = Ia(e, a);
-		if (d === "\\") a = Wa(e, a, l);
+		let d = uo(e, a);
+		if (d === "\\") a = yo(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4493,19 +4708,19 @@ var la = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = Ka(c[0]), d = i;
+				let i = xo(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${Ka(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${xo(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = qa(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ga([d, `[${e}]`]));
+					let e = So(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = bo([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${za})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${mo})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4514,67 +4729,67 @@ var la = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Va(), c.push(l), a += 2;
+				l = go(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Ma.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = ja.exec(t);
+				if (oo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = ao.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Ea.get(t);
+					let [, e, t] = r, i = eo.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Ua(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? vo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Na.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Ja(e, a, n, !1, i + 1);
-				Ua(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (so.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Co(e, a, n, !1, i + 1);
+				vo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && Ha(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && _o(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Ya = (e) => {
+}, wo = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = Ia(e, s);
+		let c = uo(e, s);
 		if (c === "\\") {
-			let n = ka.exec(e.slice(s));
+			let n = ro.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? La(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : ga);
+					a = i ? fo(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Wa);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Pa.exec(e.slice(s));
+			let r = co.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? La(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? fo(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = Ia(e, s + 1);
+			let a = uo(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Ta.get(a);
+			let l = $a.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Sa.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Da.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Xa.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || to.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Ja(e, s, i);
+				let t = Co(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4585,13 +4800,13 @@ var la = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(ya), ++s;
+				o(qa), ++s;
 				continue;
 			case "$":
-				o(ba), ++s;
+				o(Ja), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : Oa.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : no.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4602,7 +4817,7 @@ var la = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = Aa.exec(e.slice(s));
+				let i = io.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4628,51 +4843,51 @@ var la = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Fa(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && lo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Xa = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Za = (e, t, n) => {
+}, To = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Eo = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Qa = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, $a = (e) => Number.isInteger(e) || typeof e == "bigint", eo = (e) => {
+}, Do = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Oo = (e) => Number.isInteger(e) || typeof e == "bigint", ko = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, to = (e) => io(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), no = (e) => new Map(Object.entries(e)), ro = (e, t) => {
+}, Ao = (e) => No(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), jo = (e) => new Map(Object.entries(e)), Mo = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, io = (e) => e.replace(/\p{M}/gu, ""), ao = (e, t, n = []) => {
+}, No = (e) => e.replace(/\p{M}/gu, ""), Po = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, oo = (e) => e.match(/\S+/g) || [], so = class {
+}, Fo = (e) => e.match(/\S+/g) || [], Io = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends so {
+}, Z = class extends Io {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, co = class extends Z {
+}, Lo = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Qa(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Do(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4698,93 +4913,93 @@ var la = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, lo = class extends Z {
+}, Ro = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, uo = class extends Z {
+}, zo = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Co(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Zo(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, fo = class extends Z {
+}, Bo = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = pa(this.config.pattern ?? {});
+		super(e), this.pattern = Va(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, po = class extends Z {
+}, Vo = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, mo = class extends po {
+}, Ho = class extends Vo {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, ho = class extends po {
+}, Uo = class extends Vo {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, go = class extends po {
+}, Wo = class extends Vo {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, _o = class extends po {
+}, Go = class extends Vo {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, vo = class extends Z {
+}, Ko = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, yo = class extends Z {
+}, qo = class extends Z {
 	normalize(e) {
-		return io(e);
+		return No(e);
 	}
-}, bo = class extends Z {
+}, Jo = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, xo = class extends Z {
+}, Yo = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function So(e) {
+function Xo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new co(e);
-		case "Precompiled": return new lo(e);
-		case "Sequence": return new uo(e);
-		case "Replace": return new fo(e);
-		case "NFC": return new mo(e);
-		case "NFD": return new ho(e);
-		case "NFKC": return new go(e);
-		case "NFKD": return new _o(e);
-		case "Strip": return new vo(e);
-		case "StripAccents": return new yo(e);
-		case "Lowercase": return new bo(e);
-		case "Prepend": return new xo(e);
+		case "BertNormalizer": return new Lo(e);
+		case "Precompiled": return new Ro(e);
+		case "Sequence": return new zo(e);
+		case "Replace": return new Bo(e);
+		case "NFC": return new Ho(e);
+		case "NFD": return new Uo(e);
+		case "NFKC": return new Wo(e);
+		case "NFKD": return new Go(e);
+		case "Strip": return new Ko(e);
+		case "StripAccents": return new qo(e);
+		case "Lowercase": return new Jo(e);
+		case "Prepend": return new Yo(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Co = So, Q = class extends so {
+var Zo = Xo, Q = class extends Io {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, wo = (() => {
+}, Qo = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -4793,18 +5008,18 @@ var Co = So, Q = class extends so {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), To = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(wo), Eo = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Do = class extends Q {
+})(), $o = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Qo), es = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ts = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = wo, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Qo, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, Oo = class extends Q {
+}, ns = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, ko = class extends Q {
+}, rs = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -4812,21 +5027,21 @@ var Co = So, Q = class extends so {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, Ao = class extends Q {
+}, is = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = pa(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Va(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : ro(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Mo(e, this.pattern);
 	}
-}, jo = class extends Q {
+}, as = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Eo}]+|[${Eo}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${es}]+|[${es}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Mo = class extends Q {
+}, os = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -4835,32 +5050,32 @@ var Co = So, Q = class extends so {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, No = class extends Q {
+}, ss = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Eo}]+|[${Eo}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${es}]+|[${es}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Po = class extends Q {
+}, cs = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = pa(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Va(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Fo = class extends Q {
+}, ls = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => zo(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ps(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Io = class extends Q {
+}, us = class extends Q {
 	pre_tokenize_text(e) {
-		return oo(e);
+		return Fo(e);
 	}
-}, Lo = class extends Q {
+}, ds = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -4870,34 +5085,34 @@ var Co = So, Q = class extends so {
 		return t;
 	}
 };
-function Ro(e) {
+function fs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new No();
-		case "Sequence": return new Fo(e);
-		case "Whitespace": return new Oo();
-		case "WhitespaceSplit": return new Io();
-		case "Metaspace": return new ko(e);
-		case "ByteLevel": return new Do(e);
-		case "Split": return new Ao(e);
-		case "Punctuation": return new jo(e);
-		case "Digits": return new Mo(e);
-		case "Replace": return new Po(e);
-		case "FixedLength": return new Lo(e);
+		case "BertPreTokenizer": return new ss();
+		case "Sequence": return new ls(e);
+		case "Whitespace": return new ns();
+		case "WhitespaceSplit": return new us();
+		case "Metaspace": return new rs(e);
+		case "ByteLevel": return new ts(e);
+		case "Split": return new is(e);
+		case "Punctuation": return new as(e);
+		case "Digits": return new os(e);
+		case "Replace": return new cs(e);
+		case "FixedLength": return new ds(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var zo = Ro, Bo = class extends so {
+var ps = fs, ms = class extends Io {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Za(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Eo(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Vo = class extends Bo {
+}, hs = class extends ms {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = no(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = jo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -4929,16 +5144,16 @@ var zo = Ro, Bo = class extends so {
 		}
 		return t;
 	}
-}, Ho = class e {
+}, gs = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, Uo = class {
+}, _s = class {
 	constructor() {
-		this.root = Ho.default();
+		this.root = gs.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -4947,7 +5162,7 @@ var zo = Ro, Bo = class extends so {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = Ho.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = gs.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -4961,7 +5176,7 @@ var zo = Ro, Bo = class extends so {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Wo = class e {
+}, vs = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -4969,14 +5184,14 @@ var zo = Ro, Bo = class extends so {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Go = class {
+}, ys = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Wo(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Wo(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new vs(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new vs(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Wo(r, i, e, t, n);
+		let i = this.nodes.length, a = new vs(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5011,33 +5226,33 @@ var zo = Ro, Bo = class extends so {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function Ko(e) {
+function bs(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var qo = class extends Bo {
+var xs = class extends ms {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = Ko(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Uo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = bs(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new _s(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = eo(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ko(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Go(e, this.bos_token_id, this.eos_token_id);
+		let t = new ys(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5048,7 +5263,7 @@ var qo = class extends Bo {
 		}
 		return t;
 	}
-}, Jo = class {
+}, Ss = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5112,7 +5327,7 @@ var qo = class extends Bo {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Yo = class {
+}, Cs = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5127,12 +5342,12 @@ var qo = class extends Bo {
 	clear() {
 		this.cache.clear();
 	}
-}, Xo = class extends Bo {
+}, ws = class extends ms {
 	constructor(e) {
-		super(e), this.tokens_to_ids = no(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = jo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Yo(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Cs(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5145,7 +5360,7 @@ var qo = class extends Bo {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Jo((e, t) => e.score < t.score), t = {
+			let e = new Ss((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5200,24 +5415,24 @@ var qo = class extends Bo {
 		}
 		return t;
 	}
-}, Zo = class extends Bo {
+}, Ts = class extends ms {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = no(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = jo(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Qo(e, t) {
+function Es(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Vo(e);
-		case "Unigram": return new qo(e, t.eos_token);
-		case "BPE": return new Xo(e);
+		case "WordPiece": return new hs(e);
+		case "Unigram": return new xs(e, t.eos_token);
+		case "BPE": return new ws(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new qo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Xo(e) : new Vo(e) : new Zo(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new xs(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ws(e) : new hs(e) : new Ts(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5227,14 +5442,14 @@ function Qo(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var $o = Qo, es = class extends so {
+var Ds = Es, Os = class extends Io {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, ts = class extends es {
+}, ks = class extends Os {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5243,14 +5458,14 @@ var $o = Qo, es = class extends so {
 			token_type_ids: a
 		};
 	}
-}, ns = class extends es {
+}, As = class extends Os {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, rs = class extends es {
+}, js = class extends Os {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5266,7 +5481,7 @@ var $o = Qo, es = class extends so {
 			token_type_ids: r
 		};
 	}
-}, is = class extends es {
+}, Ms = class extends Os {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5282,9 +5497,9 @@ var $o = Qo, es = class extends so {
 			token_type_ids: r
 		};
 	}
-}, as = class extends es {
+}, Ns = class extends Os {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => ss(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Fs(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5295,18 +5510,18 @@ var $o = Qo, es = class extends so {
 		return r;
 	}
 };
-function os(e) {
+function Ps(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new ts(e);
-		case "ByteLevel": return new ns(e);
-		case "BertProcessing": return new rs(e);
-		case "RobertaProcessing": return new is(e);
-		case "Sequence": return new as(e);
+		case "TemplateProcessing": return new ks(e);
+		case "ByteLevel": return new As(e);
+		case "BertProcessing": return new js(e);
+		case "RobertaProcessing": return new Ms(e);
+		case "Sequence": return new Ns(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var ss = os, $ = class extends so {
+var Fs = Ps, $ = class extends Io {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5316,9 +5531,9 @@ var ss = os, $ = class extends so {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, cs = class extends $ {
+}, Is = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = To, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = $o, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5332,7 +5547,7 @@ var ss = os, $ = class extends so {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, ls = class extends $ {
+}, Ls = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5342,10 +5557,10 @@ var ss = os, $ = class extends so {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = fa(e)), e;
+			return this.cleanup && (e = Ba(e)), e;
 		});
 	}
-}, us = class extends $ {
+}, Rs = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5357,14 +5572,14 @@ var ss = os, $ = class extends so {
 		}
 		return t;
 	}
-}, ds = class extends $ {
+}, zs = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, fs = class extends $ {
+}, Bs = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5373,31 +5588,31 @@ var ss = os, $ = class extends so {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = fa(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Ba(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, ps = class extends $ {
+}, Vs = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => ys(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => qs(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, ms = class extends $ {
+}, Hs = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = pa(this.config.pattern);
+		super(e), this.pattern = Va(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, hs = class extends $ {
+}, Us = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, gs = class extends $ {
+}, Ws = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5414,7 +5629,7 @@ var ss = os, $ = class extends so {
 			return e.slice(t, n);
 		});
 	}
-}, _s = class extends $ {
+}, Gs = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5442,25 +5657,25 @@ var ss = os, $ = class extends so {
 		return t;
 	}
 };
-function vs(e) {
+function Ks(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new cs(e);
-		case "WordPiece": return new ls(e);
-		case "Metaspace": return new us(e);
-		case "BPEDecoder": return new ds(e);
-		case "CTC": return new fs(e);
-		case "Sequence": return new ps(e);
-		case "Replace": return new ms(e);
-		case "Fuse": return new hs(e);
-		case "Strip": return new gs(e);
-		case "ByteFallback": return new _s(e);
+		case "ByteLevel": return new Is(e);
+		case "WordPiece": return new Ls(e);
+		case "Metaspace": return new Rs(e);
+		case "BPEDecoder": return new zs(e);
+		case "CTC": return new Bs(e);
+		case "Sequence": return new Vs(e);
+		case "Replace": return new Hs(e);
+		case "Fuse": return new Us(e);
+		case "Strip": return new Ws(e);
+		case "ByteFallback": return new Gs(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var ys = vs, bs = class {
+var qs = Ks, Js = class {
 	constructor(e, t) {
-		let n = ao(e, "Tokenizer", [
+		let n = Po(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5468,13 +5683,13 @@ var ys = vs, bs = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = ao(t, "Config");
+		let r = Po(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Co(this.tokenizer.normalizer), this.pre_tokenizer = zo(this.tokenizer.pre_tokenizer), this.model = $o(this.tokenizer.model, this.config), this.post_processor = ss(this.tokenizer.post_processor), this.decoder = ys(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Zo(this.tokenizer.normalizer), this.pre_tokenizer = ps(this.tokenizer.pre_tokenizer), this.model = Ds(this.tokenizer.model, this.config), this.post_processor = Fs(this.tokenizer.post_processor), this.decoder = qs(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new ua(e);
+			let t = new Ra(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5482,7 +5697,7 @@ var ys = vs, bs = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new la(i), this.splitter_normalized = new la(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new La(i), this.splitter_normalized = new La(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5496,11 +5711,11 @@ var ys = vs, bs = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !$a(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !Oo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = fa(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ba(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5517,7 +5732,7 @@ var ys = vs, bs = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = to(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ao(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5553,22 +5768,22 @@ var ys = vs, bs = class {
 		}
 		return t;
 	}
-}, xs = 16, Ss = () => Array.from(crypto.getRandomValues(new Uint8Array(xs)), (e) => e.toString(16).padStart(2, "0")).join(""), Cs = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ws = class {
+}, Ys = 16, Xs = () => Array.from(crypto.getRandomValues(new Uint8Array(Ys)), (e) => e.toString(16).padStart(2, "0")).join(""), Zs = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Qs = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Ss(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Xs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Ts,
+			...$s,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new bs({
+			this.#e = new Js({
 				...a,
-				pre_tokenizer: Ds(t.pre_tokenizer ?? null),
-				model: Es(t.model, i)
+				pre_tokenizer: tc(t.pre_tokenizer ?? null),
+				model: ec(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5596,11 +5811,11 @@ var ys = vs, bs = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Ts = {
+}, $s = {
 	added_tokens: [],
 	post_processor: null
 };
-function Es(e, t) {
+function ec(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5616,10 +5831,10 @@ function Es(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Ds(e) {
+function tc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Ds)
+		pretokenizers: e.pretokenizers.map(tc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5627,7 +5842,7 @@ function Ds(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Cs },
+			pattern: { Regex: Zs },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5637,25 +5852,25 @@ function Ds(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var Os = /^<0x([0-9A-Fa-f]{2})>$/, ks = {
+var nc = /^<0x([0-9A-Fa-f]{2})>$/, rc = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function As(e) {
-	let t = e ? Ms(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function ic(e) {
+	let t = e ? oc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...ks,
+		...rc,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? ks : void 0;
+	let i = t.length > 0 ? rc : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = js(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = ac(i, e, n >= 0 && t > n));
 	}), i;
 }
-function js(e, t, n) {
+function ac(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5681,29 +5896,29 @@ function js(e, t, n) {
 		};
 	}
 }
-var Ms = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ms) : [e], Ns = (() => {
+var oc = (e) => e.type === "Sequence" ? e.decoders.flatMap(oc) : [e], sc = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Ps = new TextEncoder();
-function Fs(e, t, n) {
+})(), cc = new TextEncoder();
+function lc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Ns.get(e));
-		return e.includes(void 0) ? Ps.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => sc.get(e));
+		return e.includes(void 0) ? cc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? Os.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Ps.encode(r);
+	let i = e.byteFallback ? nc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : cc.encode(r);
 }
 // src/text/prompt.ts
-var Is = (e) => ({
+var uc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Ls = (e) => ({
+}), dc = (e) => ({
 	text: e,
 	literal: []
 });
-function* Rs({ text: e, literal: t }, n) {
+function* fc({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5712,7 +5927,7 @@ function* Rs({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var zs = /\p{White_Space}+$/u, Bs = /^\p{White_Space}+/u, Vs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Hs = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Us = class {
+var pc = /\p{White_Space}+$/u, mc = /^\p{White_Space}+/u, hc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, gc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, _c = class {
 	#e;
 	#t;
 	#n;
@@ -5722,13 +5937,13 @@ var zs = /\p{White_Space}+$/u, Bs = /^\p{White_Space}+/u, Vs = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Di(n.keys()), this.#i = new Di(this.#r.keys()), this.#o = new Di(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ta(n.keys()), this.#i = new ta(this.#r.keys()), this.#o = new ta(this.#a.keys());
 	}
 	encode(e) {
-		return Ws({
+		return vc({
 			text: e.text,
 			begin: 0
-		}, Rs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, fc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5738,10 +5953,10 @@ var zs = /\p{White_Space}+$/u, Bs = /^\p{White_Space}+/u, Vs = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Ws(e, t.matches(e.text), n);
+		return "id" in e ? [e] : vc(e, t.matches(e.text), n);
 	}
 };
-function Ws({ text: e, begin: t }, n, r) {
+function vc({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5750,18 +5965,18 @@ function Ws({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Vs.test(s) || Hs.test(c)) || (o(t.begin - (n.lstrip ? zs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Bs.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (hc.test(s) || gc.test(c)) || (o(t.begin - (n.lstrip ? pc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? mc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Gs = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function Ks({ json: e, meta: t }) {
+var yc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function bc({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Gs.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || yc.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var qs = /\p{Surrogate}/u, Js = class {
+var xc = /\p{Surrogate}/u, Sc = class {
 	spec;
 	control;
 	size;
@@ -5775,12 +5990,12 @@ var qs = /\p{Surrogate}/u, Js = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = Ks(e), this.#e = new ws(t, new Set(this.control.keys())), this.#t = new Us(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = bc(e), this.#e = new Qs(t, new Set(this.control.keys())), this.#t = new _c(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = As(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = sa(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = ic(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Fa(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Is(t) : t, i = qs.exec(r.text);
+		let r = typeof t == "string" ? uc(t) : t, i = xc.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -5797,7 +6012,7 @@ var qs = /\p{Surrogate}/u, Js = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new oa(this.#c, e);
+		return new Pa(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -5825,14 +6040,14 @@ var qs = /\p{Surrogate}/u, Js = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Fs(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && lc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Ys = [
+}, Cc = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -5843,48 +6058,48 @@ var qs = /\p{Surrogate}/u, Js = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Xs = [
+], wc = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Zs = [
+], Tc = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Qs = [
+], Ec = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], $s = [
+], Dc = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], ec = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function tc(t) {
+], Oc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function kc(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(nc(n));
+	return JSON.stringify(Ac(n));
 }
-function nc(e) {
-	if (!ec(e)) return e;
-	let t = Ys.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw ic(t);
-	let n = Object.entries(rc(e)).map(([e, t]) => Xs.includes(e) ? [e, nc(t)] : Zs.includes(e) && Array.isArray(t) ? [e, t.map(nc)] : Qs.includes(e) && ec(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, nc(t)]))] : [e, t]);
+function Ac(e) {
+	if (!Oc(e)) return e;
+	let t = Cc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Mc(t);
+	let n = Object.entries(jc(e)).map(([e, t]) => wc.includes(e) ? [e, Ac(t)] : Tc.includes(e) && Array.isArray(t) ? [e, t.map(Ac)] : Ec.includes(e) && Oc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ac(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function rc(e) {
-	let t = $s.find((t) => t in e);
+function jc(e) {
+	let t = Dc.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw ic(t);
+	if (e.type !== "integer") throw Mc(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -5892,13 +6107,13 @@ function rc(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var ic = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Mc = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), ac = 32;
-function oc(t, n, r, i) {
+}), Nc = 32;
+function Pc(t, n, r, i) {
 	let a, o = async () => {
-		let e = sc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Fc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -5906,14 +6121,14 @@ function oc(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await cc(n, t);
-			return new lc(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Ic(n, t);
+			return new Lc(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function sc(e) {
+function Fc(e) {
 	let t = [
 		e,
 		e.default,
@@ -5922,15 +6137,15 @@ function sc(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function cc(e, t) {
+function Ic(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(tc(t.schema), !0, void 0, void 0, !0, ac);
+		case "schema": return e.compileJSONSchema(kc(t.schema), !0, void 0, void 0, !0, Nc);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var lc = class {
+var Lc = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5945,7 +6160,7 @@ var lc = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, uc = "tool_use", dc = class t {
+}, Rc = "tool_use", zc = class t {
 	name;
 	engine;
 	tokenizer;
@@ -5959,15 +6174,15 @@ var lc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await Jt(e, n), [i, a] = await Promise.all([fc(r, Zi), fc(r, Qi)]), o = new Js(ea(i, a)), s = await Yt(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		let r = await bn(e, n), [i, a] = await Promise.all([Bc(r, Ta), Bc(r, Ea)]), o = new Sc(Oa(i, a)), s = await Sn(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
 		return new t({
 			name: s.manifest.source_name,
-			engine: await $n.create(s, n),
+			engine: await Er.create(s, n),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && oc(n.grammars, o, l, c),
+			constraints: n.grammars && Pc(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -5976,7 +6191,7 @@ var lc = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[uc] : void 0) ?? t ?? n.default;
+		return (e ? n[Rc] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -5985,7 +6200,7 @@ var lc = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new Gi(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new ya(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -5998,20 +6213,20 @@ var lc = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function fc(e, t) {
+async function Bc(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* pc(e, t, n) {
+async function* Vc(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new aa(n.stops), s = [];
+	let a = t.stream(n), o = new Na(n.stops), s = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(mc(i, t))), c !== void 0) {
+			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Hc(i, t))), c !== void 0) {
 				d += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
 				yield {
@@ -6030,7 +6245,7 @@ async function* pc(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function mc(e, t) {
+function Hc(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6042,7 +6257,7 @@ function mc(e, t) {
 	};
 }
 // src/api/calls.ts
-var hc = [
+var Uc = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6058,18 +6273,18 @@ var hc = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], gc = {
+], Wc = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, _c = (e) => hc.find(({ begin: t }) => e.includes(t)) ?? gc;
-function vc(e, t) {
-	let n = t.begin === gc.begin, r = e.indexOf(t.begin);
+}, Gc = (e) => Uc.find(({ begin: t }) => e.includes(t)) ?? Wc;
+function Kc(e, t) {
+	let n = t.begin === Wc.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => yc(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => qc(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6078,7 +6293,7 @@ function vc(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function yc(e) {
+function qc(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6091,7 +6306,7 @@ function yc(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Ss()}`,
+			id: `call_${Xs()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6101,7 +6316,7 @@ function yc(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var bc = class {
+var Jc = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6113,7 +6328,7 @@ var bc = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === gc.begin;
+		let n = this.#t.indexOf(t), r = t === Wc.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6122,7 +6337,7 @@ var bc = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = vc(this.#t, this.#e);
+		let e = Kc(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6134,7 +6349,7 @@ var bc = class {
 	}
 };
 // src/api/merged.ts
-async function* xc(e) {
+async function* Yc(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6149,7 +6364,7 @@ async function* xc(e) {
 	}
 }
 // src/api/settings.ts
-var Sc = 16, Cc = {
+var Xc = 16, Zc = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6158,8 +6373,8 @@ var Sc = 16, Cc = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function wc(e, t, n) {
-	let r = Object.entries(Cc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Qc(e, t, n) {
+	let r = Object.entries(Zc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6169,15 +6384,15 @@ function wc(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Tc = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Ec({ n: t, seed: n }) {
+var $c = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function el({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Sc) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Sc}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Xc) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Xc}.`);
 }
 // src/api/structure.ts
-function Dc({ response_format: t }) {
+function tl({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6200,13 +6415,13 @@ function Dc({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function Oc({ tools: e, tool_choice: t }) {
+function nl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function kc(t, n) {
+function rl(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = Oc(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = nl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6243,8 +6458,8 @@ function kc(t, n) {
 	};
 }
 // src/api/usage.ts
-var Ac = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function jc(e) {
+var il = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function al(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6253,53 +6468,53 @@ function jc(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: Ac(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: Ac(s, o - a),
+			prefill_tokens_per_s: il(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: il(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Mc(e, t, n) {
-	let r = Oc(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* ol(e, t, n) {
+	let r = nl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Ic), o), c = e.tokenizer.encode(s, !1), l = _c(i.source), u = Dc(t) ?? kc(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: Ec(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(ul), o), c = e.tokenizer.encode(s, !1), l = Gc(i.source), u = tl(t) ?? rl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: el(t) }, async (r, i) => {
 		let a = {
-			...wc(t, f, i),
+			...Qc(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return pc((t) => e.engine.generate(c, a, {
+		return Vc((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Tc(t),
+			stops: $c(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), te = {
-		id: `chatcmpl-${Ss()}`,
+	})), m = {
+		id: `chatcmpl-${Xs()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, m = (e) => ({
-		...te,
+	}, h = (e) => ({
+		...m,
 		object: "chat.completion.chunk",
 		choices: e
-	}), h = ee.map(() => r.length > 0 ? new bc(l) : void 0), g = /* @__PURE__ */ new Set(), ne = [];
-	for await (let [e, t] of xc(ee)) {
-		let n = g.has(e) ? {} : { role: "assistant" };
-		g.add(e);
-		let { delta: r, isCall: i } = Fc(t, h[e]);
-		t.usage && ne.push(t.usage);
+	}), g = ee.map(() => r.length > 0 ? new Jc(l) : void 0), _ = /* @__PURE__ */ new Set(), te = [];
+	for await (let [e, t] of Yc(ee)) {
+		let n = _.has(e) ? {} : { role: "assistant" };
+		_.add(e);
+		let { delta: r, isCall: i } = ll(t, g[e]);
+		t.usage && te.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield m([{
+		}).length > 0 || t.logprobs.length > 0) && (yield h([{
 			index: e,
 			delta: {
 				...n,
@@ -6310,13 +6525,13 @@ async function* Mc(e, t, n) {
 		}]));
 	}
 	yield {
-		...m([]),
-		usage: jc(ne)
+		...h([]),
+		usage: al(te)
 	};
 }
-async function Nc(t, n, r) {
+async function sl(t, n, r) {
 	let i = [];
-	for await (let e of Mc(t, n, r)) {
+	for await (let e of ol(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6327,7 +6542,7 @@ async function Nc(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Pc(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = cl(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6343,8 +6558,8 @@ async function Nc(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Pc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Fc(e, t) {
+var cl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function ll(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6357,22 +6572,22 @@ function Fc(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Ic(e) {
+function ul(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Lc(t),
-		...n && { tool_calls: n.map(Rc) }
+		content: dl(t),
+		...n && { tool_calls: n.map(fl) }
 	};
 }
-function Lc(t) {
+function dl(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function Rc(t) {
+function fl(t) {
 	try {
 		return {
 			...t,
@@ -6386,22 +6601,22 @@ function Rc(t) {
 	}
 }
 // src/api/completions.ts
-async function* zc(t, n, r) {
+async function* pl(t, n, r) {
 	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = Dc(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: Ec(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = wc(n, c, s);
-		return pc((e) => t.engine.generate(i, u, {
+	let i = t.tokenizer.encode(n.prompt), a = tl(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: el(n) }, async (e, s) => {
+		let l = a && await t.constraints(a), u = Qc(n, c, s);
+		return Vc((e) => t.engine.generate(i, u, {
 			constraint: l,
 			processor: t.logitProcessor,
 			signal: e
 		}), t.tokenizer, {
-			stops: Tc(n),
+			stops: $c(n),
 			endIds: o,
 			continues: !0,
 			signal: r
 		});
 	})), u = {
-		id: `cmpl-${Ss()}`,
+		id: `cmpl-${Xs()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -6415,7 +6630,7 @@ async function* zc(t, n, r) {
 		}))
 	});
 	let d = [];
-	for await (let [e, t] of xc(l)) {
+	for await (let [e, t] of Yc(l)) {
 		t.usage && d.push(t.usage);
 		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -6431,12 +6646,12 @@ async function* zc(t, n, r) {
 	yield {
 		...u,
 		choices: [],
-		usage: jc(d)
+		usage: al(d)
 	};
 }
-async function Bc(t, n, r) {
+async function ml(t, n, r) {
 	let i = [];
-	for await (let e of zc(t, n, r)) {
+	for await (let e of pl(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6454,11 +6669,11 @@ async function Bc(t, n, r) {
 	throw new e("internal", "The completion ended without its last chunk.");
 }
 // src/api/embeddings.ts
-async function Vc(t, n) {
+async function hl(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = Hc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = gl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Uc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = _l(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6477,36 +6692,36 @@ async function Vc(t, n) {
 		}
 	};
 }
-function Hc(t) {
+function gl(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Uc(e, t) {
+function _l(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Wc = (e) => ({
-	chatChunks: (t, n) => Mc(e, t, n),
-	chatCompletion: (t, n) => Nc(e, t, n),
-	textChunks: (t, n) => zc(e, t, n),
-	textCompletion: (t, n) => Bc(e, t, n),
-	embeddings: (t) => Vc(e, t)
+var vl = (e) => ({
+	chatChunks: (t, n) => ol(e, t, n),
+	chatCompletion: (t, n) => sl(e, t, n),
+	textChunks: (t, n) => pl(e, t, n),
+	textCompletion: (t, n) => ml(e, t, n),
+	embeddings: (t) => hl(e, t)
 });
-function Gc(e) {
-	let t = Kc(e.chatChunks, e.chatCompletion), n = Kc(e.textChunks, e.textCompletion);
+function yl(e) {
+	let t = bl(e.chatChunks, e.chatCompletion), n = bl(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Kc(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? qc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function bl(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? xl(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function qc(e, t) {
+async function xl(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6517,16 +6732,16 @@ async function qc(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Jc(e, t) {
+function Sl(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Yc(r, n, t);
+		let i = Cl(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Yc(t, { name: n, argument: r }, i) {
+async function Cl(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6545,8 +6760,8 @@ async function Yc(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Xc(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new dn(s), l = new Promise((t, n) => {
+function wl(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Rn(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6567,10 +6782,10 @@ function Xc(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Zc(t, n = {}, r = dc.open) {
+function Tl(t, n = {}, r = zc.open) {
 	let i, a = async () => {
 		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return Wc(await i.model);
+		return vl(await i.model);
 	}, o = async () => {
 		let e = i;
 		i = void 0, await (await e?.model.catch(() => void 0))?.close();
@@ -6578,7 +6793,7 @@ function Zc(t, n = {}, r = dc.open) {
 		let i = await a();
 		for await (let a of e(i).call(i, t, r)) n(a);
 	};
-	return Jc(t, {
+	return Sl(t, {
 		async open(e, t, a) {
 			let { url: s, options: c } = e, l = JSON.stringify(e);
 			if (i?.key !== l) {
@@ -6610,12 +6825,12 @@ function Zc(t, n = {}, r = dc.open) {
 		embeddings: async (e) => (await a()).embeddings(e)
 	});
 }
-async function Qc(t, n, r = {}) {
+async function El(t, n, r = {}) {
 	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: s
 	}, l = async () => {
-		let { items: e, value: n } = Xc(t, "open", c, o);
+		let { items: e, value: n } = wl(t, "open", c, o);
 		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
 		return await n;
 	}, u = async (t) => {
@@ -6625,10 +6840,10 @@ async function Qc(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await l(), t();
 		}
-	}, d = (e, n, r) => u(async () => await Xc(t, e, n, r).value);
+	}, d = (e, n, r) => u(async () => await wl(t, e, n, r).value);
 	async function* f(e, n, r) {
 		let [i, a] = await u(async () => {
-			let { items: i } = Xc(t, e, n, r);
+			let { items: i } = wl(t, e, n, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6647,8 +6862,8 @@ async function Qc(t, n, r = {}) {
 	return {
 		...await l(),
 		backend: p,
-		...Gc(p),
-		close: async () => void await Xc(t, "close", null).value
+		...yl(p),
+		close: async () => void await wl(t, "close", null).value
 	};
 }
-export { Yt as _, dc as a, Ct as b, Is as c, aa as d, Qi as f, $n as g, Gi as h, Gc as i, Ls as l, ea as m, Zc as n, oc as o, Zi as p, Wc as r, Js as s, Qc as t, oa as u, Gt as v, ee as x, Tt as y };
+export { Sn as _, zc as a, Jt as b, uc as c, Na as d, Ea as f, Er as g, ya as h, yl as i, dc as l, Oa as m, Tl as n, Pc as o, Ta as p, vl as r, Sc as s, El as t, Pa as u, _n as v, ee as x, Xt as y };

@@ -21,6 +21,10 @@ import {
 import { type About, Model } from "./model.ts";
 import { filesAt, type Source } from "./sources.ts";
 import type { PackageOptions } from "./store/package.ts";
+import { chooseThreads, type ThreadCount } from "./threads.ts";
+
+/** Memory for a model's sessions is counted as what its weights take, where it matters. */
+const LEAST_GROWTH = 2;
 
 export interface LoadOptions extends PackageOptions {
   /** Told as the bundle's files come: bytes, of all. */
@@ -36,6 +40,11 @@ export interface LoadOptions extends PackageOptions {
   readonly memoryLimitBytes?: number;
   /** The name of the instruction set to use, to measure or to compare; else the best that the engine runs. */
   readonly isa?: string;
+  /**
+   * On how many threads the processor computes; by default as many as are worth it here. It is one where a page is not
+   * cross-origin isolated or workers do not start: `Model.device` then says so.
+   */
+  readonly threads?: number | "auto";
 }
 
 /** Opens the bundle at a URL, the packaged one whose model.json is at a URL, or that of files. */
@@ -43,24 +52,38 @@ export async function loadBundle(source: Source, options: LoadOptions = {}): Pro
   const files = await filesAt(source, options);
   const manifest = readManifest(new TextDecoder().decode(await whole(files, MANIFEST, options)));
   const isa = chooseIsa(manifest, options.isa);
+  const threads = chooseThreads(options.threads);
   const loading = new Loading(files, manifest, options);
-  const library = await Library.instantiate(await loading.whole(moduleName(isa)));
+  const module = await loading.whole(moduleName(isa));
   const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
   const about = { manifest, endIds };
   let why = "";
   if (options.device !== "wasm") {
     try {
-      return await onGpu(loading, library, about, options);
+      return await onGpu(loading, module, about, options);
     } catch (error) {
       if (options.device === "webgpu" || !isOfGpu(error)) throw error;
       why = error.message;
     }
   }
+  return onProcessor(loading, module, about, threads, why);
+}
+
+async function onProcessor(loading: Loading, module: Uint8Array, about: About, threads: ThreadCount, why: string): Promise<Model> {
   loading.expect(PLAN, WEIGHTS);
-  const plan = await loading.whole(PLAN);
-  const weights = library.allocate(loading.size(WEIGHTS), "the weights");
-  await loading.into(library, weights, WEIGHTS);
-  return Model.open(library, about, plan, weights, loading.size(WEIGHTS), why);
+  const weightsBytes = loading.size(WEIGHTS);
+  const library = await Library.instantiate(module, threads, LEAST_GROWTH * weightsBytes);
+  try {
+    const starting = library.threads.reserve();
+    const plan = await loading.whole(PLAN);
+    const weights = library.allocate(weightsBytes, "the weights");
+    await loading.into(library, weights, WEIGHTS);
+    await starting;
+    return Model.open(library, about, plan, weights, weightsBytes, why);
+  } catch (error) {
+    library.close();
+    throw error;
+  }
 }
 
 async function readEndIds(files: BundleFiles, options: LoadOptions): Promise<number[]> {
@@ -72,7 +95,7 @@ async function readEndIds(files: BundleFiles, options: LoadOptions): Promise<num
 const isOfGpu = (error: unknown): error is HearthError =>
   error instanceof HearthError && (error.kind === "device" || error.kind === "memory");
 
-async function onGpu(loading: Loading, library: Library, about: About, options: LoadOptions): Promise<Model> {
+async function onGpu(loading: Loading, module: Uint8Array, about: About, options: LoadOptions): Promise<Model> {
   const { manifest } = about;
   if (manifest.files[GPU_PLAN] === undefined) {
     const why = "It has an operation that no kernel for GPUs computes yet, or takes no tokens.";
@@ -84,6 +107,7 @@ async function onGpu(loading: Loading, library: Library, about: About, options: 
   const shaders = new TextDecoder().decode(await loading.whole(GPU_KERNELS));
   const limit = options.memoryLimitBytes;
   const weights = (): AsyncIterable<Uint8Array> => loading.pieces(WEIGHTS);
+  const library = await Library.instantiate(module);
   return Model.openOnGpu(library, about, plan, shaders, weights, { adapter, memoryLimitBytes: limit });
 }
 

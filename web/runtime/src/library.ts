@@ -1,6 +1,8 @@
 // One instance of a bundle's WebAssembly module: its memory, its functions (hearth.h), its errors.
 
 import { HearthError, type ErrorKind } from "./errors.ts";
+import { memoryOf } from "./memory.ts";
+import { maySleep, ONE_THREAD, type ThreadCount, Threads } from "./threads.ts";
 
 /** hearth_status of hearth.h, from HEARTH_INVALID = 1 on. */
 const KINDS: readonly ErrorKind[] = ["usage", "corrupt", "memory", "storage", "mismatch", "internal", "internal", "device"];
@@ -26,30 +28,45 @@ export interface GpuHost {
 }
 
 export class Library {
+  /** Those that sessions on the processor have. */
+  readonly threads: Threads;
   readonly #exports: WebAssembly.Exports;
   readonly #memory: WebAssembly.Memory;
   readonly #hosts: Hosts;
   #view: DataView;
 
-  private constructor(instance: WebAssembly.Instance, hosts: Hosts) {
+  private constructor({ module, instance }: WebAssembly.WebAssemblyInstantiatedSource, memory: WebAssembly.Memory, hosts: Hosts, threads: ThreadCount) {
     this.#hosts = hosts;
     this.#exports = instance.exports;
-    this.#memory = instance.exports["memory"] as WebAssembly.Memory;
-    this.#view = new DataView(this.#memory.buffer);
+    this.#memory = memory;
+    this.#view = new DataView(memory.buffer);
     (instance.exports["_initialize"] as () => void)();
+    this.threads = new Threads(this, module, memory, threads);
+    if (threads.count > 1 && !maySleep()) this.call("hth_never_sleep");
   }
 
-  static async instantiate(module: BufferSource): Promise<Library> {
+  /**
+   * @param wanted how many threads sessions are to have: the memory of several is shared.
+   * @param leastBytes that the memory must be able to grow to.
+   */
+  static async instantiate(content: Uint8Array, wanted: ThreadCount = ONE_THREAD, leastBytes = 0): Promise<Library> {
     const hosts = new Hosts();
-    const imports = { hearth: { now: () => performance.now(), ...hosts.imports } };
     try {
-      return new Library((await WebAssembly.instantiate(module, imports)).instance, hosts);
+      const { module, memory, why } = memoryOf(content, wanted.count > 1, leastBytes);
+      const threads = why === "" ? wanted : { count: 1, why: `1 thread, as no shared memory can be had. ${why}` };
+      const imports = { env: { memory }, hearth: { now: () => performance.now(), ...hosts.imports } };
+      return new Library(await WebAssembly.instantiate(module, imports), memory, hosts, threads);
     } catch (error) {
       throw new HearthError("mismatch", "The bundle's module cannot be loaded.", {
         why: String(error),
         hint: "Compile the model again: hearth compile MODEL --target wasm32",
       });
     }
+  }
+
+  /** Ends the threads. Nothing may be called afterwards. */
+  close(): void {
+    this.threads.close();
   }
 
   /** Has `host` do what the module asks of a GPU for a session; undefined: the session has ended. */
@@ -68,8 +85,9 @@ export class Library {
     return this.#memory.buffer.byteLength;
   }
 
-  bytes(at: number, size: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#memory.buffer as ArrayBuffer, at, size);
+  /** In the memory as it is now; of memory that threads share, which not everything takes. */
+  bytes(at: number, size: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, at, size);
   }
 
   /** A function that answers a pointer or a count. */

@@ -8,14 +8,17 @@ import type { Manifest } from "./manifest.ts";
 import { Session } from "./session.ts";
 import { Staging } from "./staging.ts";
 import { OPEN_OPTIONS, writeStruct } from "./structs.ts";
+import type { ThreadCount } from "./threads.ts";
 
 /** What computes a model. */
 export interface Device {
   /** The page's GPU, or the processor. */
   readonly kind: "webgpu" | "wasm";
-  /** The adapter, or the instruction set in use, for people. */
+  /** The adapter, or the instruction set in use and the number of threads, for people. */
   readonly name: string;
-  /** Why it is this one and not the GPU, where that was to be used if it could be. */
+  /** How many threads of the processor compute; 0: none of them. */
+  readonly threads: number;
+  /** Why it is this one and not the GPU, where that was to be used if it could be; why there are fewer threads than were to be. */
   readonly why: string;
 }
 
@@ -48,8 +51,7 @@ export class Model {
     this.#weights = where instanceof GpuModel ? undefined : where;
     this.info = describe(library, pointer);
     this.text = textInfo(this.info);
-    const gpu = this.#gpu?.gpu;
-    this.device = { kind: gpu === undefined ? "wasm" : "webgpu", name: gpu?.name ?? this.info.isa, why };
+    this.device = this.#gpu === undefined ? processor(this.info, library.threads.count, why) : { kind: "webgpu", name: this.#gpu.gpu.name, threads: 0, why };
   }
 
   /** Opens what lies in a module's memory for the processor: `weights` are there, `weightsBytes` of them. */
@@ -97,12 +99,21 @@ export class Model {
   /** Gives the model and its sessions back. */
   close(): void {
     if (this.#pointer === 0) return;
-    for (const session of [...this.#sessions]) session.close();
-    this.#library.call("hearth_close", this.#pointer);
-    if (this.#weights !== undefined) this.#library.free(this.#weights);
-    this.#gpu?.close();
-    this.#pointer = 0;
+    try {
+      for (const session of [...this.#sessions]) session.close();
+      this.#library.call("hearth_close", this.#pointer);
+      if (this.#weights !== undefined) this.#library.free(this.#weights);
+      this.#gpu?.close();
+    } finally {
+      this.#library.close();
+      this.#pointer = 0;
+    }
   }
+}
+
+function processor({ isa }: ModelInfo, { count, why }: ThreadCount, whyNoGpu: string): Device {
+  const name = `${isa}, ${count} thread${count === 1 ? "" : "s"}`;
+  return { kind: "wasm", name, threads: count, why: [whyNoGpu, why].filter(Boolean).join(" ") };
 }
 
 /** hearth_open_memory; answers the model. */

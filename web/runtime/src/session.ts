@@ -86,7 +86,7 @@ export class Session {
     this.#info = info;
     this.#staging = new Staging(library);
     this.#onClose = onClose;
-    this.#pointer = this.#create(model, Object.entries(sizes));
+    this.#pointer = this.#create(model, Object.entries(sizes), library.threads.idle);
   }
 
   /** Made by `Model.session`; `gpu` is where the model computes, if not in the module. */
@@ -98,6 +98,7 @@ export class Session {
     gpu: GpuModel | undefined,
     onClose: (session: Session) => void,
   ): Promise<Session> {
+    if (gpu === undefined) await library.threads.reserve();
     const session: Session = new Session(library, info, model, sizes, () => onClose(session));
     try {
       session.#gpu = await gpu?.session(session.#pointer);
@@ -114,7 +115,7 @@ export class Session {
     return this.#gpu?.counters;
   }
 
-  #create(model: number, sizes: readonly [string, number][]): number {
+  #create(model: number, sizes: readonly [string, number][], threads: number): number {
     const text = sizes.reduce((sum, [name]) => sum + 4 * name.length + 1, 0);
     this.#staging.begin(SESSION_OPTIONS.size + 4 + sizes.length * SIZE.size + text, 3 + sizes.length);
     const answer = this.#staging.reserve(4);
@@ -125,7 +126,7 @@ export class Session {
     });
     writeStruct(this.#library.view, options, SESSION_OPTIONS, {
       struct_size: SESSION_OPTIONS.size,
-      threads: 1,
+      threads,
       sizes: table,
       num_sizes: sizes.length,
     });

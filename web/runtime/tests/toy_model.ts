@@ -105,5 +105,5 @@ export function toyModel(parts: Partial<LanguageModelParts> = {}, meta: Partial<
   const tokenizer = toyTokenizer(meta);
   const forward = new SayingForward(tokenizer);
   const engine = new Engine(forward, [IM_END]);
-  return { model: new LanguageModel({ name: "toy", engine, tokenizer, endIds: [IM_END], device: { kind: "wasm", name: "toy", why: "" }, ...parts }), forward };
+  return { model: new LanguageModel({ name: "toy", engine, tokenizer, endIds: [IM_END], device: { kind: "wasm", threads: 1, name: "toy", why: "" }, ...parts }), forward };
 }

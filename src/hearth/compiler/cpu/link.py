@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hearth.bundle import WASM_LIBRARY
 from hearth.bundle.failures import disk_full, is_full
+from hearth.compiler.cpu.targets import MEMORY_BYTES
 from hearth.compiler.kept import is_sound, keep
 from hearth.distribution import install_command, version_of
 from hearth.errors import CompileError, StorageError, UsageError
@@ -46,7 +47,10 @@ _COMPILE_FLAGS = ("-std=c11", "-O2", "-fvisibility=hidden", "-fno-math-errno", "
 # What a module exports: all that hearth.h declares, and by which its host gets memory.
 _API = re.compile(r"^HEARTH_API [^;]*?(hearth_\w+)\(", re.MULTILINE)
 _PAGES = ("hth_pages_allocate", "hth_pages_free")
+# What gives an instance on a thread of its own a stack and thread-locals.
+_THREAD = ("__stack_pointer", "__wasm_init_tls")
 _WASM_STACK_BYTES = 1 << 20
+_WASM_PAGE_BYTES = 1 << 16
 _SANITIZE_FLAGS = ("-g", "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
 
 
@@ -314,10 +318,10 @@ class _Compiler:
 
 
 class _WasmCompiler(_Compiler):
-    """The same for a WebAssembly module, whose engine imports what platform_wasm.c says and nothing of a system."""
+    """The same for a WebAssembly module, which imports its memory, what platform_wasm.c says and no system."""
 
     # The runtime's own code: every engine that runs the plainest kernels has these.
-    _oldest_cpu = "generic+simd128+bulk_memory"
+    _oldest_cpu = "generic+simd128+bulk_memory+atomics"
     _flags_of_kind = ()
 
     def runtime(self) -> Sequence[Path]:
@@ -325,7 +329,11 @@ class _WasmCompiler(_Compiler):
         return _runtime_sources()
 
     def link(self, inputs: Sequence[Path], library: Path) -> None:
-        exports = [*_API.findall((CSRC / "hearth.h").read_text(encoding="utf-8")), *_PAGES]
+        exports = [*_API.findall((CSRC / "hearth.h").read_text(encoding="utf-8")), *_PAGES, *_THREAD]
         flags = [f"-I{CSRC}", "-o", str(library), "-mexec-model=reactor", *(f"-Wl,--export={name}" for name in exports)]
         flags += [f"-Wl,-z,stack-size={_WASM_STACK_BYTES}", "-Wl,--strip-all", "-Wl,--gc-sections"]
+        # Shared, for threads to compute over it; who loads the module may say otherwise (web/runtime/src/memory.ts).
+        # A page less than there are addresses for: zig takes no number of more than 32 bits.
+        most = MEMORY_BYTES[self._target] - _WASM_PAGE_BYTES
+        flags += ["-Wl,--import-memory", "-Wl,--shared-memory", f"-Wl,--max-memory={most}"]
         self._run([*map(str, inputs), *flags], cwd=library.parent)

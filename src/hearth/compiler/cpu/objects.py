@@ -27,6 +27,9 @@ _LLVM_TRIPLES = {"macos": "apple-darwin", "linux": "linux-gnu", "windows": "wind
 # Where TVM does not know and would warn that it guesses.
 _VECTOR_BITS = {"wasm32": 128}
 
+# What every object of an architecture is compiled with, whatever its instruction set: a module's memory may be shared.
+_FEATURES = {"wasm32": ("+atomics", "+bulk-memory")}
+
 
 def llvm_target(target: str, isa: Isa) -> Any:
     """TVM's target for a triple and an instruction set."""
@@ -36,7 +39,8 @@ def llvm_target(target: str, isa: Isa) -> Any:
     if family == "linux" and "musl" in system:
         triple = f"{arch}-linux-musl"
     cpu = {"x86_64": "x86-64", "aarch64": "generic"}.get(arch, "generic")
-    about: dict[str, Any] = {"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(isa.llvm_features)}
+    attributes = dict.fromkeys([*isa.llvm_features, *_FEATURES.get(arch, ())])
+    about: dict[str, Any] = {"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(attributes)}
     if arch in _VECTOR_BITS:
         about["vector-width"] = _VECTOR_BITS[arch]
     return tvm.target.Target(about)

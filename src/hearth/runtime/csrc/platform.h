@@ -1,6 +1,6 @@
 /* All that differs between operating systems: threads, parking, the clock, libraries, files, pages of memory.
  * Nothing else in the runtime but cpu.c includes an operating system's header. platform.c is POSIX, platform_wasm.c
- * WebAssembly. */
+ * and platform_wasm_threads.c are WebAssembly. */
 #ifndef HEARTH_PLATFORM_H
 #define HEARTH_PLATFORM_H
 
@@ -26,7 +26,14 @@ uint32_t hth_processor_count(void);
 /* A number that differs in a forked child. */
 uint64_t hth_process_id(void);
 
+/* Gives this core to others for a moment, where HTH_CAN_YIELD. */
 void hth_yield(void);
+#if defined(__wasm__)
+#define HTH_CAN_YIELD false
+#else
+#define HTH_CAN_YIELD true
+#endif
+
 void hth_sleep(uint64_t ns);
 uint64_t hth_now_ns(void);
 

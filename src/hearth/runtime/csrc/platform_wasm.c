@@ -1,6 +1,7 @@
-/* WebAssembly: one thread, no files, a memory that only grows. What is needed of the world outside is imported from the
- * module "hearth". Pages for what the host hands over (plan.bin, weights.bin, arrays of a batch) it takes here too, by
- * hth_pages_allocate, which is exported beside hearth.h. */
+/* WebAssembly: no files, a memory that only grows. What is needed of the world outside is imported from the module
+ * "hearth". Pages for what the host hands over (plan.bin, weights.bin, arrays of a batch) it takes here too, by
+ * hth_pages_allocate, which is exported beside hearth.h. Threads are in platform_wasm_threads.c: they run kernels, and all
+ * else, memory too, belongs to the one thread that calls. */
 #include "platform.h"
 
 #if defined(__wasm__)
@@ -11,18 +12,7 @@
 /* Milliseconds since some moment, with fractions: performance.now(). */
 __attribute__((import_module("hearth"), import_name("now"))) double hth_host_now(void);
 
-/* ---- threads ---- */
-
-hth_thread *hth_thread_start(void (*run)(void *), void *argument) {
-    (void)run, (void)argument;
-    return NULL;
-}
-
-void hth_thread_join(hth_thread *thread) { (void)thread; }
-
-void hth_thread_forget(hth_thread *thread) { (void)thread; }
-
-uint32_t hth_processor_count(void) { return 1; }
+/* ---- this process, its time ---- */
 
 uint64_t hth_process_id(void) { return 0; }
 
@@ -32,21 +22,7 @@ void hth_sleep(uint64_t ns) { (void)ns; }
 
 uint64_t hth_now_ns(void) { return (uint64_t)(hth_host_now() * 1e6); }
 
-/* ---- parking: a thread alone waits for nobody ---- */
-
-struct hth_parking {
-    int unused;
-};
-
-hth_parking *hth_parking_create(void) { return calloc(1, sizeof(hth_parking)); }
-
-void hth_parking_free(hth_parking *parking) { free(parking); }
-
-void hth_park(hth_parking *parking, _Atomic uint64_t *word, uint32_t high) { (void)parking, (void)word, (void)high; }
-
-void hth_unpark_all(hth_parking *parking, _Atomic uint64_t *word) { (void)parking, (void)word; }
-
-/* ---- mutual exclusion of nobody, no libraries ---- */
+/* ---- mutual exclusion of one who calls, no libraries ---- */
 
 struct hth_mutex {
     int unused;

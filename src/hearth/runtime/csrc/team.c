@@ -7,10 +7,12 @@
 
 /* How long a thread without work stays awake. Within a run the next step is microseconds away, so it spins, then offers
  * its core to others while it waits, then sleeps. After a run the next one may never come: if the last one followed
- * shortly on the one before, as the tokens of an answer do, it waits twice as long as that took, else it soon sleeps. */
+ * shortly on the one before, as the tokens of an answer do, it waits twice as long as that took, else it soon sleeps. Where
+ * a core cannot be offered, who spins may be keeping it from one whose work all wait for, so it sleeps earlier. */
 enum {
     SPIN_NS = 10 * 1000,
     YIELD_NS = 300 * 1000,
+    SPIN_ONLY_NS = 50 * 1000,
     IDLE_NS = 50 * 1000,
     LONGEST_IDLE_NS = 1000 * 1000,
     SPINS_BETWEEN_CLOCKS = 64
@@ -207,7 +209,9 @@ static bool fetch_some(fetching *f) {
 /* Waits until something else than `seen` is published. */
 static void wait_for_news(hth_team *team, uint64_t seen) {
     const bool ended = (seen & ENDED) != 0;
-    const uint64_t patience_ns = ended ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed) : YIELD_NS;
+    const uint64_t patience_ns = !HTH_CAN_YIELD ? SPIN_ONLY_NS
+                                 : ended        ? atomic_load_explicit(&team->idle_ns, memory_order_relaxed)
+                                                : YIELD_NS;
     fetching coming = what_to_fetch(team, ended);
     bool fetches = true;
     uint64_t started = 0;
