@@ -18,10 +18,11 @@ async function timed(tokens) {
 }
 
 const SIDES = {
-  async hearth({ isa, context }) {
+  async hearth({ isa, context, threads }) {
     const { Engine, loadBundle } = await import("/hearth/index.js");
-    const options = { device: "wasm", ...(isa === null ? {} : { isa }) };
+    const options = { device: "wasm", threads, ...(isa === null ? {} : { isa }) };
     const model = await loadBundle(new URL("/bundle", location.origin), options);
+    if (model.device.threads !== threads) throw new Error(model.device.why);
     const engine = await Engine.create(model, { cacheTokens: context });
     return {
       description: `Hearth (${model.info.isa})`,
@@ -31,12 +32,12 @@ const SIDES = {
       },
     };
   },
-  async wllama({ context }) {
+  async wllama({ context, threads }) {
     const { LoggerWithoutDebug, Wllama } = await import("/wllama/esm/index.js");
     const paths = { default: "/wllama/esm/wasm/wllama.wasm" };
     const wllama = new Wllama(paths, { logger: LoggerWithoutDebug, suppressNativeLog: true });
     const file = await (await fetch("/model.gguf")).blob();
-    await wllama.loadModel([file], { n_threads: 1, n_gpu_layers: 0, n_ctx: context });
+    await wllama.loadModel([file], { n_threads: threads, n_gpu_layers: 0, n_ctx: context });
     return {
       description: `wllama (llama.cpp ${Wllama.getLibllamaVersion()})`,
       async run(prompt, generate) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hearth in a page against wllama (llama.cpp as WebAssembly): the same GGUF, one thread, the same Chromium, in turns.
+"""Hearth in a page against wllama (llama.cpp as WebAssembly): one GGUF, as many threads, the same Chromium, in turns.
 
     npm install --prefix .cache/wllama @wllama/wllama
     python benchmarks/web.py .cache/shapes/smollm2-135m-q4_0.gguf --wllama .cache/wllama/node_modules/@wllama/wllama
@@ -35,6 +35,12 @@ WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "said", "that", "it", "wa
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        # Without them there is one thread alone.
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
     def log_message(self, *_arguments: Any) -> None:
         pass
 
@@ -71,50 +77,58 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from playwright.sync_api import sync_playwright
 
     bundle = compile_model(arguments.model, name=arguments.model.name, quant=arguments.quant, target="wasm32")
-    sides = ["hearth", *(["wllama"] if arguments.wllama else [])]
-    options = {"isa": arguments.isa, "context": 2 * (arguments.prompt + arguments.gen)}
     with site(bundle, arguments.model, arguments.wllama) as origin, sync_playwright() as driver:
         chromium = arguments.chromium or shutil.which("chromium")
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        pages, about = {}, {}
-        for side in sides:
-            pages[side] = browser.new_page()
-            pages[side].set_default_timeout(600_000)
-            pages[side].goto(origin)
-            pages[side].evaluate("async () => { globalThis.side = await import('/page.js') }")
-            about[side] = pages[side].evaluate("([name, options]) => side.open(name, options)", [side, options])
-        speeds: dict[str, dict[str, list[float]]] = {"prefill": {}, "decode": {}}
-
-        def turn(index: int, side: str) -> float:
-            prompt = prompt_of(side, index, arguments.prompt)
-            pages[side].bring_to_front()  # tabs behind others run with less priority
-            took = pages[side].evaluate("(args) => side.run(...args)", [prompt, arguments.gen])
-            if index:
-                speeds["prefill"].setdefault(side, []).append(took["prompt_tokens"] / took["prompt_s"])
-            return (took["count"] - 1) / took["generate_s"]
-
-        speeds["decode"] = take_turns(sides, arguments.repeat, turn)
+        measured = [measure_on(threads, browser, origin, arguments) for threads in arguments.threads]
         version = browser.version
         browser.close()
     code = {"hearth": code_bytes([*PACKAGE.glob("*.js"), next(bundle.glob("libhearth-*.wasm")), bundle / "plan.bin"])}
     if arguments.wllama:
         esm = arguments.wllama / "esm"
         code["wllama"] = code_bytes([esm / "index.min.js", esm / "wasm" / "wllama.wasm"])
+    return {"browser": f"Chromium {version}", "measured": measured, "code_bytes": code}
+
+
+def measure_on(threads: int, browser: Any, origin: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All sides in turns, on so many threads each."""
+    sides = ["hearth", *(["wllama"] if arguments.wllama else [])]
+    options = {"isa": arguments.isa, "context": 2 * (arguments.prompt + arguments.gen), "threads": threads}
+    pages, about = {}, {}
+    for side in sides:
+        pages[side] = browser.new_page()
+        pages[side].set_default_timeout(600_000)
+        pages[side].goto(origin)
+        pages[side].evaluate("async () => { globalThis.side = await import('/page.js') }")
+        about[side] = pages[side].evaluate("([name, options]) => side.open(name, options)", [side, options])
+    speeds: dict[str, dict[str, list[float]]] = {"prefill": {}, "decode": {}}
+
+    def turn(index: int, side: str) -> float:
+        prompt = prompt_of(side, index, arguments.prompt)
+        pages[side].bring_to_front()  # tabs behind others run with less priority
+        took = pages[side].evaluate("(args) => side.run(...args)", [prompt, arguments.gen])
+        if index:
+            speeds["prefill"].setdefault(side, []).append(took["prompt_tokens"] / took["prompt_s"])
+        return (took["count"] - 1) / took["generate_s"]
+
+    speeds["decode"] = take_turns(sides, arguments.repeat, turn)
+    for page in pages.values():
+        page.close()
     rows = [{"what": what, "tok_s": {s: spread(v) for s, v in each.items()}} for what, each in speeds.items()]
-    return {"browser": f"Chromium {version}", "sides": about, "rows": rows, "code_bytes": code}
+    return {"threads": threads, "sides": about, "rows": rows}
 
 
-def table_of(result: dict[str, Any]) -> str:
-    sides = list(result["sides"])
-    head = ["tok/s", *(result["sides"][side]["description"] for side in sides), *["ratio"][: len(sides) - 1]]
+def table_of(result: dict[str, Any], measured: dict[str, Any]) -> str:
+    sides = list(measured["sides"])
+    head = ["tok/s", *(measured["sides"][side]["description"] for side in sides), *["ratio"][: len(sides) - 1]]
     lines = []
-    for row in result["rows"]:
+    for row in measured["rows"]:
         cells = [row["tok_s"][side] for side in sides]
         ratio = [f"{cells[0]['median'] / cells[1]['median']:.2f}x"] if len(cells) > 1 else []
         lines.append([row["what"], *map(spread_text, cells), *ratio])
     blank = [""] * (len(sides) - 1)
     lines.append(["program, kB", *(f"{result['code_bytes'][side] / 1000:.0f}" for side in sides), *blank])
-    lines.append(["open, s", *(f"{result['sides'][side]['open_s']:.1f}" for side in sides), *blank])
+    lines.append(["open, s", *(f"{measured['sides'][side]['open_s']:.1f}" for side in sides), *blank])
     return text_table(head, lines)
 
 
@@ -126,12 +140,17 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quant", help="Hearth's number format; default: that of the file")
     parser.add_argument("--prompt", type=int, default=128, help="tokens of the prompt; default: %(default)s")
     parser.add_argument("--gen", type=int, default=64, help="tokens decoded a turn; default: %(default)s")
+    parser.add_argument("--threads", default="1", help="of both, one number or several (1,2); default: %(default)s")
     parser.add_argument("--repeat", type=int, default=5, help="turns; default: %(default)s")
     parser.add_argument("--chromium", help="the browser's program; default: the chromium on the path")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     arguments = parser.parse_args(words)
-    if min(arguments.prompt, arguments.gen, arguments.repeat) < 1:
-        parser.error("numbers of tokens and turns must be at least 1")
+    try:
+        arguments.threads = [int(number) for number in arguments.threads.split(",")]
+    except ValueError:
+        parser.error("--threads takes numbers, such as 1,2")
+    if min(arguments.prompt, arguments.gen, arguments.repeat, *arguments.threads) < 1:
+        parser.error("numbers of tokens, threads and turns must be at least 1")
     return arguments
 
 
@@ -141,8 +160,10 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(result, indent=2))
     else:
-        print(f"{arguments.model.name}, 1 thread, {result['browser']}, median of {arguments.repeat}")
-        print(table_of(result))
+        for measured in result["measured"]:
+            threads = f"{measured['threads']} thread{'s' if measured['threads'] > 1 else ''}"
+            print(f"{arguments.model.name}, {threads}, {result['browser']}, median of {arguments.repeat}")
+            print(table_of(result, measured))
     return 0
 
 

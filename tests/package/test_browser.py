@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -155,7 +157,9 @@ def test_it_answers_as_natively_and_again_without_a_network(context: Any, server
     assert page.evaluate("crossOriginIsolated") is False
     begin(page)
     assert answer(page) == expected
-    assert "On this device's processor. There is no GPU." in page.locator(".disclaimer").inner_text()
+    says = page.locator(".disclaimer").inner_text()
+    assert "On this device's processor. There is no GPU." in says
+    assert (os.cpu_count() or 1) == 1 or "1 thread, as the page is not cross-origin isolated." in says
     blobs = {path: count for path, count in server.asked.items() if path.startswith("/blobs/")}
     assert len(blobs) > 10
     assert set(blobs.values()) == {1}
@@ -163,6 +167,20 @@ def test_it_answers_as_natively_and_again_without_a_network(context: Any, server
     server.close()
     page.reload()
     assert answer(page) == expected
+
+
+def test_from_the_second_visit_on_it_computes_on_several_threads(context: Any, server: Server, expected: str) -> None:
+    """Whatever headers the server sends: the page's service worker isolates it."""
+    page = visit(context, server.url)
+    begin(page)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.reload()
+    assert page.evaluate("crossOriginIsolated") is True
+    assert answer(page) == expected
+    says = page.locator(".disclaimer").inner_text()
+    assert (os.cpu_count() or 1) == 1 or re.search(
+        r"On this device's processor, on \d threads\. There is no GPU\.", says
+    )
 
 
 def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Server, expected: str) -> None:

@@ -32,9 +32,12 @@ def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str
     with urllib.request.urlopen(f"{address}/blobs/abc") as answer:
         assert answer.read() == b"chunk"
         assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     with urllib.request.urlopen(f"{address}/page.js") as answer:
         assert answer.headers["Content-Type"] == "text/javascript"
         assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
 
 
 @pytest.mark.parametrize("path", ["/blobs/", "/../secret", "/%2e%2e/secret", "/nothing", "/blobs/nothing"])

@@ -4,10 +4,10 @@ import { Engine, loadBundle } from "/dist/index.js";
 
 const numbers = (length, value) => Int32Array.from({ length }, (_, i) => value(i));
 
-export async function compute({ folder, isa, prompt }) {
+export async function compute({ folder, isa, prompt, threads = 1 }) {
   const told = [];
   const onProgress = (done, total) => told.push([done, total]);
-  const model = await loadBundle(new URL(folder, self.location.origin), { onProgress, ...(isa === null ? {} : { isa }) });
+  const model = await loadBundle(new URL(folder, self.location.origin), { onProgress, threads, ...(isa === null ? {} : { isa }) });
   const session = await model.session({ pages: 4 });
   const { logits } = await session.forward({
     tokenIds: Int32Array.from(prompt),
@@ -22,7 +22,8 @@ export async function compute({ folder, isa, prompt }) {
   const tokens = [];
   for await (const { token } of engine.generate(prompt, { temperature: 0, maxTokens: 64 })) tokens.push(token);
   engine.close();
-  const answer = { isa: model.info.isa, logits: btoa(String.fromCharCode(...new Uint8Array(logits.buffer))), tokens, told };
+  const { info, device } = model;
+  const answer = { isa: info.isa, device, logits: btoa(String.fromCharCode(...new Uint8Array(logits.buffer))), tokens, told };
   model.close();
   return answer;
 }

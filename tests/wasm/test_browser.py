@@ -6,7 +6,8 @@ import base64
 import functools
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,28 @@ IN_PAGE = "async (request) => (await import('/compute.js')).compute(request)"
 IN_WORKER = "async (request) => (await import('/compute.js')).computeInWorker(request)"
 
 
+ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
+    headers_of_all: Mapping[str, str] = {}
+
+    def end_headers(self) -> None:
+        for name, value in self.headers_of_all.items():
+            self.send_header(name, value)
+        super().end_headers()
+
     def log_message(self, *_arguments: Any) -> None:
         pass
 
 
-@pytest.fixture(scope="module")
-def origin(exact: Bundles, int8: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a web server with the package and the bundles, as any has them."""
-    root = tmp_path_factory.mktemp("site")
-    for name, folder in (("dist", DIST), ("exact", exact.wasm), ("int8", int8.wasm)):
-        (root / name).symlink_to(folder)
-    (root / "compute.js").symlink_to(HERE / "compute.js")
-    (root / "index.html").write_text("<!doctype html><link rel=icon href=data:,><title>Bundles</title>")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=root))
+class IsolatedHandler(Handler):
+    headers_of_all = ISOLATION
+
+
+@contextmanager
+def served(root: Path, handler: type[Handler]) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=root))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -51,18 +60,46 @@ def origin(exact: Bundles, int8: Bundles, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def page(origin: str) -> Iterator[Any]:
+def root(exact: Bundles, int8: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of web servers: the package and the bundles."""
+    root = tmp_path_factory.mktemp("site")
+    for name, folder in (("dist", DIST), ("exact", exact.wasm), ("int8", int8.wasm)):
+        (root / name).symlink_to(folder)
+    (root / "compute.js").symlink_to(HERE / "compute.js")
+    (root / "index.html").write_text("<!doctype html><link rel=icon href=data:,><title>Bundles</title>")
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(origin)
-        yield page
+        yield browser
         browser.close()
+
+
+def open_page(browser: Any, origin: str) -> Any:
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(origin)
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(root: Path, browser: Any) -> Iterator[Any]:
+    """Of a server that has no headers of its own, as most."""
+    with served(root, Handler) as origin:
+        yield open_page(browser, origin)
+
+
+@pytest.fixture(scope="module")
+def isolated_page(root: Path, browser: Any) -> Iterator[Any]:
+    with served(root, IsolatedHandler) as origin:
+        yield open_page(browser, origin)
 
 
 def answer_natively(folder: Path) -> tuple[Any, list[int]]:
@@ -103,3 +140,41 @@ def test_a_bundle_that_is_not_there_is_told_of(page: Any) -> None:
     kind, message = page.evaluate(caught, request)
     assert kind == "corrupt"
     assert "/nothing/manifest.json cannot be fetched. The server answered 404." in message
+
+
+@pytest.mark.parametrize("where", ["page", "worker"])
+@pytest.mark.parametrize("name", ["exact", "int8"])
+def test_an_isolated_page_computes_the_same_bits_on_several_threads(isolated_page: Any, name: str, where: str) -> None:
+    assert isolated_page.evaluate("crossOriginIsolated") is True
+    script = IN_PAGE if where == "page" else IN_WORKER
+    request = {"folder": name, "isa": None, "prompt": PROMPT}
+    one, several = (isolated_page.evaluate(script, request | {"threads": threads}) for threads in (1, 3))
+    assert (one["device"]["name"], one["device"]["threads"]) == ("relaxed, 1 thread", 1)
+    assert (several["device"]["name"], several["device"]["threads"]) == ("relaxed, 3 threads", 3)
+    assert "thread" not in several["device"]["why"]
+    assert several["logits"] == one["logits"]
+    assert several["tokens"] == one["tokens"]
+
+
+@pytest.mark.parametrize("where", ["page", "worker"])
+def test_a_page_that_is_not_isolated_computes_on_one_thread_and_says_why(page: Any, where: str) -> None:
+    script = IN_PAGE if where == "page" else IN_WORKER
+    answer = page.evaluate(script, {"folder": "int8", "isa": None, "prompt": PROMPT, "threads": 3})
+    assert answer["device"]["threads"] == 1
+    assert "1 thread, as the page is not cross-origin isolated." in answer["device"]["why"]
+
+
+def test_workers_that_a_page_refuses_are_done_without(isolated_page: Any) -> None:
+    page = open_page(isolated_page.context.browser, isolated_page.url)
+    answer = page.evaluate(
+        """async (request) => {
+          const policy = document.createElement("meta");
+          policy.httpEquiv = "Content-Security-Policy";
+          policy.content = "worker-src 'none'";
+          document.head.append(policy);
+          return (await import('/compute.js')).compute(request);
+        }""",
+        {"folder": "int8", "isa": None, "prompt": PROMPT, "threads": 3},
+    )
+    assert answer["device"]["threads"] == 1
+    assert "no more workers start" in answer["device"]["why"]

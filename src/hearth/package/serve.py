@@ -24,6 +24,9 @@ class _Files(SimpleHTTPRequestHandler):
         ".webmanifest": "application/manifest+json",
     }
 
+    # A page that shares no process with others may compute on several threads (docs/browser.md).
+    _ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
     _found = False
 
     def send_response(self, code: int, message: str | None = None) -> None:
@@ -34,6 +37,8 @@ class _Files(SimpleHTTPRequestHandler):
         is_chunk = self._found and self.path.startswith(f"/{BLOBS}/")
         self.send_header("Cache-Control", "public, max-age=31536000, immutable" if is_chunk else "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in self._ISOLATION.items():
+            self.send_header(name, value)
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:

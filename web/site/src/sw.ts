@@ -1,5 +1,6 @@
 // The page without a network. Its own files come from the server where that answers, so that they are never old, and else as
-// they came last; the model's chunks are the page's own to keep.
+// they came last; the model's chunks are the page's own to keep. Whatever headers the server sends, the page it gives is
+// cross-origin isolated, so that the model may compute on several threads: from the second visit on, when it gives the first.
 
 export {};
 
@@ -21,6 +22,8 @@ interface WorkerScope {
 }
 
 const scope = self as unknown as WorkerScope;
+/** All that the page loads is of its own origin. */
+const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 const CACHE = `hearth-page ${scope.registration.scope}`;
 
 scope.addEventListener("install", (event) => {
@@ -37,7 +40,7 @@ scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.clai
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
   const isShell = request.url.startsWith(scope.registration.scope) && !request.url.includes("/blobs/");
-  if (request.method === "GET" && isShell) event.respondWith(fresh(event));
+  if (request.method === "GET" && isShell) event.respondWith(fresh(event).then(isolated));
 });
 
 async function fresh(event: FetchEvent): Promise<Response> {
@@ -51,4 +54,12 @@ async function fresh(event: FetchEvent): Promise<Response> {
     if (kept === undefined) throw error;
     return kept;
   }
+}
+
+/** The same, with the headers; a redirection as it is, which cannot be read and leads to a request of its own. */
+function isolated(response: Response): Response {
+  if (response.type !== "basic" && response.type !== "default") return response;
+  const headers = new Headers(response.headers);
+  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

@@ -230,11 +230,14 @@ function Composer({ model }: { model: RemoteModel }) {
         </div>
       </div>
       <p class="disclaimer">
-        {model.device.kind === "webgpu" ? `On this device's GPU: ${model.device.name}.` : `On this device's processor. ${model.device.why}`}
+        {model.device.kind === "webgpu" ? `On this device's GPU: ${model.device.name}.` : `On this device's processor${threadsOf(model.device)}. ${model.device.why}`}
       </p>
     </form>
   );
 }
+
+/** Of one thread `why` tells, where more were to be. */
+const threadsOf = ({ threads }: RemoteModel["device"]): string => (threads > 1 ? `, on ${threads} threads` : "");
 
 function SettingsFields() {
   const { temperature, maxTokens } = settings.value;
