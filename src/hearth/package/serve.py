@@ -14,6 +14,10 @@ from hearth.errors import UsageError
 from hearth.package.site import BLOBS
 
 
+# With these a page may compute on several threads (docs/browser.md).
+ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
+
 class _Files(SimpleHTTPRequestHandler):
     """The files of a folder; of no folder what is in it."""
 
@@ -23,9 +27,6 @@ class _Files(SimpleHTTPRequestHandler):
         ".js": "text/javascript",
         ".webmanifest": "application/manifest+json",
     }
-
-    # A page that shares no process with others may compute on several threads (docs/browser.md).
-    _ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
     _found = False
 
@@ -37,7 +38,7 @@ class _Files(SimpleHTTPRequestHandler):
         is_chunk = self._found and self.path.startswith(f"/{BLOBS}/")
         self.send_header("Cache-Control", "public, max-age=31536000, immutable" if is_chunk else "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in self._ISOLATION.items():
+        for name, value in ISOLATION.items():
             self.send_header(name, value)
         super().end_headers()
 
