@@ -13,7 +13,6 @@ from typing import Any
 from hearth.errors import UsageError
 from hearth.package.site import BLOBS
 
-
 # With these a page may compute on several threads (docs/browser.md).
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
