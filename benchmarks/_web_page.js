@@ -26,6 +26,7 @@ const SIDES = {
     const engine = await Engine.create(model, { cacheTokens: context });
     return {
       description: `Hearth (${model.info.isa})`,
+      isa: model.info.isa,
       async run(prompt, generate) {
         const took = await timed(engine.generate(prompt, { temperature: 0, maxTokens: generate + 1 }));
         return { ...took, prompt_tokens: prompt.length };
@@ -54,7 +55,8 @@ let side;
 export async function open(name, options) {
   const begin = performance.now();
   side = await SIDES[name](options);
-  return { description: side.description, open_s: seconds(begin) };
+  const { description, isa } = side;
+  return { description, isa, open_s: seconds(begin) };
 }
 
 export const run = (prompt, generate) => side.run(prompt, generate);

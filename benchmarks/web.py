@@ -27,6 +27,7 @@ from typing import Any
 
 from _turns import spread, spread_text, take_turns, text_table
 
+from hearth.bundle import WASM_LIBRARY
 from hearth.compiler import compile_model
 
 HERE = Path(__file__).parent
@@ -83,7 +84,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         measured = [measure_on(threads, browser, origin, arguments) for threads in arguments.threads]
         version = browser.version
         browser.close()
-    code = {"hearth": code_bytes([*PACKAGE.glob("*.js"), next(bundle.glob("libhearth-*.wasm")), bundle / "plan.bin"])}
+    module = bundle / WASM_LIBRARY.format(isa=measured[0]["sides"]["hearth"]["isa"])
+    code = {"hearth": code_bytes([*PACKAGE.glob("*.js"), module, bundle / "plan.bin"])}
     if arguments.wllama:
         esm = arguments.wllama / "esm"
         code["wllama"] = code_bytes([esm / "index.min.js", esm / "wasm" / "wllama.wasm"])

@@ -356,44 +356,44 @@ var ke = class {
 	#n;
 	#r = [];
 	#i;
+	#a = "";
 	constructor(e, t, n, r) {
 		this.#e = e, this.#t = t, this.#n = n, this.#i = r;
 	}
 	get count() {
-		return this.#i;
-	}
-	get idle() {
-		return Math.min(this.#i.count, this.#e.call("hth_processor_count"));
+		let e = Math.min(this.#i.count, this.#e.call("hth_processor_count"));
+		return this.#a === "" ? {
+			count: e,
+			why: this.#i.why
+		} : {
+			count: e,
+			why: `${e} thread${e === 1 ? "" : "s"}, as no more workers start. ${this.#a}`
+		};
 	}
 	async reserve() {
-		let e = this.#i.count - this.idle, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#a()))).find((e) => e.status === "rejected");
-		if (t === void 0) return;
-		let n = this.idle, r = `${n} thread${n === 1 ? "" : "s"}, as no more workers start. ${t.reason.message}`;
-		this.#i = {
-			count: n,
-			why: r
-		};
+		if (this.#a !== "") return;
+		let e = this.#i.count - this.count.count, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#o()))).find((e) => e.status === "rejected");
+		t !== void 0 && (this.#a = t.reason.message);
 	}
 	close() {
 		for (let e of this.#r.splice(0)) e.terminate();
 	}
-	async #a() {
-		let e = this.#e.allocate(Se, "a thread"), t = ve();
-		this.#r.push(t);
-		let n = this.#e.call("hth_thread_create", e.at), { timeOrigin: r } = performance, i = e.at + e.size;
+	async #o() {
+		let e = ve();
+		this.#r.push(e);
 		try {
-			await t.up({
+			let t = this.#e.allocate(Se, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			await e.up({
 				module: this.#t,
 				memory: this.#n,
-				timeOrigin: r,
-				thread: e.at,
-				stack: i,
-				locals: n
-			});
-		} catch (e) {
-			throw t.terminate(), e;
+				timeOrigin: performance.timeOrigin,
+				thread: n,
+				stack: r,
+				locals: i
+			}), this.#e.call("hth_thread_add", n);
+		} catch (t) {
+			throw e.terminate(), t;
 		}
-		this.#e.call("hth_thread_add", e.at);
 	}
 }, Ae = [
 	"usage",
@@ -1133,7 +1133,7 @@ var Wt = 16, Gt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new Gt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.idle);
+		this.#e = e, this.#t = t, this.#n = new Gt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
 		a === void 0 && await e.threads.reserve();

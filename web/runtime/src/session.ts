@@ -86,7 +86,7 @@ export class Session {
     this.#info = info;
     this.#staging = new Staging(library);
     this.#onClose = onClose;
-    this.#pointer = this.#create(model, Object.entries(sizes), library.threads.idle);
+    this.#pointer = this.#create(model, Object.entries(sizes), library.threads.count.count);
   }
 
   /** Made by `Model.session`; `gpu` is where the model computes, if not in the module. */

@@ -74,35 +74,31 @@ export class Threads {
   readonly #module: WebAssembly.Module;
   readonly #memory: WebAssembly.Memory;
   readonly #workers: ThreadWorker[] = [];
-  #count: ThreadCount;
+  readonly #wanted: ThreadCount;
+  /** Why workers do not start; what failed once is not tried again. */
+  #refused = "";
 
-  constructor(library: Library, module: WebAssembly.Module, memory: WebAssembly.Memory, count: ThreadCount) {
+  constructor(library: Library, module: WebAssembly.Module, memory: WebAssembly.Memory, wanted: ThreadCount) {
     this.#library = library;
     this.#module = module;
     this.#memory = memory;
-    this.#count = count;
+    this.#wanted = wanted;
   }
 
-  /** How many a session has, the one that calls included: fewer than were to be where workers did not come up. */
+  /** How many a session has that is made now, the one that calls included. */
   get count(): ThreadCount {
-    return this.#count;
-  }
-
-  /** So many that a session may be made with now. */
-  get idle(): number {
-    return Math.min(this.#count.count, this.#library.call("hth_processor_count"));
+    const count = Math.min(this.#wanted.count, this.#library.call("hth_processor_count"));
+    if (this.#refused === "") return { count, why: this.#wanted.why };
+    return { count, why: `${count} thread${count === 1 ? "" : "s"}, as no more workers start. ${this.#refused}` };
   }
 
   /** Starts as many workers as a session lacks. */
   async reserve(): Promise<void> {
-    const lacking = this.#count.count - this.idle;
+    if (this.#refused !== "") return;
+    const lacking = this.#wanted.count - this.count.count;
     const started = await Promise.allSettled(Array.from({ length: lacking }, () => this.#start()));
     const failed = started.find((each) => each.status === "rejected");
-    if (failed === undefined) return;
-    // What failed once is not tried again.
-    const count = this.idle;
-    const why = `${count} thread${count === 1 ? "" : "s"}, as no more workers start. ${(failed.reason as Error).message}`;
-    this.#count = { count, why };
+    if (failed !== undefined) this.#refused = (failed.reason as Error).message;
   }
 
   /** Ends them all. Nothing may run in the module afterwards. */
@@ -111,18 +107,17 @@ export class Threads {
   }
 
   async #start(): Promise<void> {
-    const region = this.#library.allocate(THREAD_BYTES, "a thread");
     const worker = startWorker();
     this.#workers.push(worker);
-    const locals = this.#library.call("hth_thread_create", region.at);
-    const { timeOrigin } = performance;
-    const stack = region.at + region.size;
     try {
-      await worker.up({ module: this.#module, memory: this.#memory, timeOrigin, thread: region.at, stack, locals });
+      const region = this.#library.allocate(THREAD_BYTES, "a thread");
+      const [thread, stack] = [region.at, region.at + region.size];
+      const locals = this.#library.call("hth_thread_create", thread);
+      await worker.up({ module: this.#module, memory: this.#memory, timeOrigin: performance.timeOrigin, thread, stack, locals });
+      this.#library.call("hth_thread_add", thread);
     } catch (error) {
-      worker.terminate(); // its memory stays its own: it may be about to write there
+      worker.terminate(); // the memory stays its own: it may be about to write there
       throw error;
     }
-    this.#library.call("hth_thread_add", region.at);
   }
 }
