@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { dependenciesOf, licences, stamp, threadAddress } from "../build/stamp.ts";
+import runtime from "./package.json" with { type: "json" };
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -12,7 +13,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     lib: { entry: { index: "src/index.ts", node: "src/node.ts", thread: "src/thread.ts", webllm: "src/webllm/index.ts" }, formats: ["es"] },
-    rollupOptions: { external: [/^node:/], output: { chunkFileNames: "[name].js" } },
+    rollupOptions: { external: [/^node:/, ...Object.keys(runtime.optionalDependencies)], output: { chunkFileNames: "[name].js" } },
     reportCompressedSize: false,
   },
 });

@@ -1,4 +1,4 @@
-import { _ as e, a as t, b as n, c as r, d as i, f as a, g as o, h as s, i as c, l, m as u, n as d, o as f, p, r as m, s as h, t as g, u as _, v, x as y, y as b } from "./worker.js";
+import { C as e, S as t, T as n, _ as r, a as i, b as a, c as o, d as s, f as c, h as l, i as u, l as d, m as f, n as p, o as m, p as h, r as g, s as _, t as v, u as y, v as b } from "./worker.js";
 import { i as x, n as S, t as C } from "./files.js";
 // src/api/errors.ts
 var w = {
@@ -21,4 +21,4 @@ function E(e) {
 		}
 	};
 }
-export { s as ChatTemplate, o as Engine, x as HearthError, t as LanguageModel, a as META_FILE, b as Model, v as Package, n as Session, i as StopStrings, p as TOKENIZER_FILE, _ as TextStream, h as Tokenizer, C as fetchedFiles, S as filesOf, f as grammarConstraints, y as hasFeature, r as literalPrompt, e as loadBundle, m as localBackend, c as openAi, E as openAiError, g as openInWorker, d as serveModel, u as tokenizerSpec, l as trustedPrompt };
+export { l as ChatTemplate, r as Engine, x as HearthError, i as LanguageModel, c as META_FILE, t as Model, a as Package, e as Session, s as StopStrings, h as TOKENIZER_FILE, y as TextStream, _ as Tokenizer, C as fetchedFiles, S as filesOf, m as grammarConstraints, n as hasFeature, o as literalPrompt, b as loadBundle, g as localBackend, u as openAi, E as openAiError, v as openInWorker, p as serveModel, f as tokenizerSpec, d as trustedPrompt };

@@ -1,38 +1,43 @@
 import { i as e } from "./files.js";
-import { a as t, i as n, n as r, r as i, t as a } from "./worker.js";
+import { a as t, b as n, g as r, i, n as a, r as o, t as s, w as c, x as l, y as u } from "./worker.js";
 // src/webllm/errors.ts
-function o(e, t, n) {
+function d(e, t, n) {
 	let r = Error(t, n === void 0 ? void 0 : { cause: n });
 	return r.name = e, r;
 }
-var s = class extends Error {
+var f = class extends Error {
 	url;
 	expected;
 	actual;
 	constructor(e, t, n) {
 		super(`${e} is not what it should be: its hash is ${n}, not ${t}.`), this.name = "IntegrityError", this.url = e, this.expected = t, this.actual = n;
 	}
-}, c = {
+}, p = {
 	context: "ContextWindowSizeExceededError",
-	unloaded: "WorkerEngineModelNotLoadedError"
+	unloaded: "WorkerEngineModelNotLoadedError",
+	device: "DeviceLostError",
+	memory: "DeviceLostError"
 };
-async function l(t) {
+function m(t) {
+	let n = t instanceof e ? p[t.kind] : void 0;
+	return n === void 0 ? t : d(n, t.message, t);
+}
+async function h(e) {
 	try {
-		return await t();
-	} catch (t) {
-		let n = t instanceof e ? c[t.kind] : void 0;
-		throw n === void 0 ? t : o(n, t.message, t);
+		return await e();
+	} catch (e) {
+		throw m(e);
 	}
 }
 // src/webllm/config.ts
-var u = /* @__PURE__ */ function(e) {
+var g = /* @__PURE__ */ function(e) {
 	return e[e.LLM = 0] = "LLM", e[e.embedding = 1] = "embedding", e[e.VLM = 2] = "VLM", e;
-}({}), d = (e) => e && {
+}({}), _ = (e) => e && {
 	reset: () => e.resetState(),
 	process: (t) => e.processLogits(t),
 	sampled: (t) => e.processSampledToken(t)
-}, f = "hearth", p = "", m = [], h = { model_list: [] };
-function g(e, { model_list: t }) {
+}, ee = "hearth", te = "", v = [], y = { model_list: [] };
+function b(e, { model_list: t }) {
 	let n = t.find(({ model_id: t }) => t === e);
 	if (n !== void 0) return n;
 	if (/^(?:https?:)?\.{0,2}\//.test(e)) return {
@@ -40,32 +45,154 @@ function g(e, { model_list: t }) {
 		model_id: e,
 		model_lib: ""
 	};
-	throw o("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
+	throw d("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
 }
 // src/webllm/cache.ts
-async function* _(e, t) {
-	let n = new URL(`${g(e, t).model.replace(/\/*$/, "")}/`, globalThis.location?.href).href;
+var x = (e, t) => new URL(b(e, t).model, globalThis.location?.href), S = (e) => e.pathname.endsWith(`/${u}`);
+async function* C(e) {
+	if (globalThis.caches === void 0) return;
+	let t = `${e.href.replace(/\/*$/, "")}/`;
 	for (let e of await caches.keys()) {
-		let t = await caches.open(e);
-		for (let e of await t.keys()) e.url.startsWith(n) && (yield [t, e]);
+		let n = await caches.open(e);
+		for (let e of await n.keys()) e.url.startsWith(t) && (yield [n, e]);
 	}
 }
-async function v(e, t = h) {
-	for await (let [, n] of _(e, t)) if (n.url.endsWith("/manifest.json")) return !0;
-	return !1;
+async function w(t) {
+	if (!S(t)) {
+		for await (let [, e] of C(t)) if (e.url.endsWith("/weights.bin")) return !0;
+		return !1;
+	}
+	try {
+		let { keptBytes: e, totalBytes: r } = await (await n.open(t)).keeping([c]);
+		return e === r;
+	} catch (t) {
+		if (t instanceof e && ["network", "corrupt"].includes(t.kind)) return !1;
+		throw t;
+	}
 }
-var y = (e) => async (t, n = h) => {
-	for await (let [r, i] of _(t, n)) e(i.url) && await r.delete(i);
-}, b = (e) => e.endsWith(".wasm"), x = (e) => e.endsWith(".json"), S = y(() => !0), C = y((e) => !b(e) && !x(e)), w = y(x), T = y(b), E = "@mlc-ai/web-xgrammar", D = () => import(
-	/* @vite-ignore */
-	E
-), O = [
+var ne = async (e, t = y) => w(x(e, t)), T = (e) => async (t, r = y) => {
+	let i = x(t, r);
+	if (S(i)) {
+		let t = await n.open(i);
+		return t.forget(Object.keys(t.facts.files).filter(e));
+	}
+	for await (let [t, n] of C(i)) e(n.url) && await t.delete(n);
+}, E = (e) => e.endsWith(".wasm"), D = (e) => e.endsWith(".json"), O = T(() => !0), k = T((e) => !E(e) && !D(e)), A = T(D), j = T(E);
+// src/webllm/answers.ts
+function re(e) {
+	let t = e.prompt_tokens - e.prompt_tokens_details.cached_tokens;
+	return {
+		...e,
+		prompt_tokens: t,
+		total_tokens: t + e.completion_tokens
+	};
+}
+var M = (e, t) => ({
+	...e,
+	model: t,
+	...e.usage && { usage: re(e.usage) }
+});
+function ie(e, t, n, r) {
+	let i = M(e, t);
+	return n.usage = i.usage, n.message = r(e.choices.at(-1)), i;
+}
+async function* ae(e, t, n, r, { tellsUsage: i, onEnd: a }) {
+	try {
+		for await (let a of e) {
+			let e = M(a, t);
+			e.usage && (n.usage = e.usage);
+			for (let e of a.choices) n.message += r(e);
+			(i || a.choices.length > 0) && (yield e);
+		}
+	} catch (e) {
+		throw m(e);
+	} finally {
+		a();
+	}
+}
+// src/webllm/checks.ts
+var oe = [
+	[
+		"schema",
+		"json_object",
+		!1,
+		"InvalidResponseFormatError"
+	],
+	[
+		"grammar",
+		"grammar",
+		!0,
+		"InvalidResponseFormatGrammarError"
+	],
+	[
+		"structural_tag",
+		"structural_tag",
+		!0,
+		"InvalidResponseFormatStructuralTagError"
+	]
+];
+function N({ stream: e, stream_options: t, n, seed: r, response_format: i, tools: a, tool_choice: o }) {
+	if (e === !0 && (n ?? 1) > 1) throw d("StreamingCountError", "A stream has one choice: n must be 1.");
+	if (e !== !0 && t != null) throw d("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
+	if (r != null && !Number.isInteger(r)) throw d("SeedTypeError", `seed is ${r}, but must be a whole number.`);
+	for (let [e, t, n, r] of oe) {
+		let a = i?.[e] != null;
+		if (a && i?.type !== t) throw d(r, `response_format.${e} goes with the type ${t} alone.`);
+		if (n && !a && i?.type === t) throw d(r, `response_format of the type ${t} must have ${e}.`);
+	}
+	let s = o?.function?.name;
+	if (s !== void 0 && !(a ?? []).some((e) => e.function.name === s)) throw d("FunctionNotFoundError", `tool_choice names ${s}, which is not among the tools.`);
+}
+// src/webllm/grammars.ts
+var P = () => import("@mlc-ai/web-xgrammar"), F = 1 << 20, I = 8 * F, L = [
 	"temperature",
 	"top_p",
 	"repetition_penalty",
 	"frequency_penalty",
 	"presence_penalty"
-], k = 1 << 20, A = class {
+], R = /* @__PURE__ */ new Set([...L, "context_window_size"]), z = {
+	model_lib: "a bundle of Hearth holds its own program",
+	required_features: "what the GPU lacks is done without",
+	integrity: "it names files of MLC's; the chunks of a packaged model are checked by SHA-256 in any case"
+};
+function B(e, t) {
+	let n = Object.entries(z).filter(([t]) => {
+		let n = e[t];
+		return Array.isArray(n) ? n.length > 0 : !!n;
+	}), r = Object.keys({
+		...e.overrides,
+		...t
+	}).filter((e) => !R.has(e));
+	return [...n.map(([e, t]) => `${e} is not used: ${t}.`), ...r.length > 0 ? [`${r.join(", ")}: not used; a bundle of Hearth has what the model was published with.`] : []];
+}
+var V = class {
+	#e;
+	#t = performance.now();
+	constructor(e) {
+		this.#e = e, this.#r(0, "Start to fetch params");
+	}
+	loaded(e, t, n) {
+		let r = t > 0 ? e / t : 0, [i, a] = n ? ["Loading model from cache", "loaded"] : ["Fetching param cache", "fetched"], o = `[${Math.ceil(e / I)}/${Math.ceil(t / I)}]`, s = Math.ceil(this.#n);
+		this.#r(r, `${i}${o}: ${Math.ceil(e / F)}MB ${a}. ${Math.floor(100 * r)}% completed, ${s} secs elapsed.`);
+	}
+	finished({ kind: e, name: t }) {
+		this.#r(1, `Finish loading on ${e === "webgpu" ? "WebGPU" : "WebAssembly"} - ${t}`);
+	}
+	get #n() {
+		return (performance.now() - this.#t) / 1e3;
+	}
+	#r(e, t) {
+		this.#e?.({
+			progress: e,
+			timeElapsed: this.#n,
+			text: t
+		});
+	}
+}, H = [
+	"TRACE",
+	"DEBUG",
+	"INFO"
+], U = class {
 	chat = { completions: { create: this.chatCompletion.bind(this) } };
 	completions = { create: this.completion.bind(this) };
 	embeddings = { create: (e) => this.embedding(e) };
@@ -74,8 +201,9 @@ var y = (e) => async (t, n = h) => {
 	#n;
 	#r = [];
 	#i;
-	constructor({ appConfig: e = h, initProgressCallback: t, logitProcessorRegistry: n } = {}) {
-		this.#e = e, this.#t = t, this.#n = n;
+	#a;
+	constructor({ appConfig: e = y, initProgressCallback: t, logitProcessorRegistry: n, logLevel: r = "INFO" } = {}) {
+		this.#e = e, this.#a = r, this.#t = t, this.#n = n;
 	}
 	setAppConfig(e) {
 		this.#e = e;
@@ -89,13 +217,25 @@ var y = (e) => async (t, n = h) => {
 	setLogitProcessorRegistry(e) {
 		this.#n = e;
 	}
-	setLogLevel(e) {}
+	setLogLevel(e) {
+		this.#a = e;
+	}
 	async reload(e, t) {
 		let n = [e].flat(), r = t === void 0 ? [] : [t].flat();
-		if (r.length > 0 && r.length !== n.length) throw o("ReloadArgumentSizeUnmatchedError", `${r.length} sets of options are given for ${n.length} models.`);
-		if (new Set(n).size !== n.length) throw o("ReloadModelIdNotUniqueError", `A model stands twice in ${n.join(", ")}.`);
-		await this.unload(), this.#i = new AbortController();
-		for (let [e, t] of n.entries()) this.#r.push(await this.#a(t, r[e] ?? {}, this.#i.signal));
+		if (r.length > 0 && r.length !== n.length) throw d("ReloadArgumentSizeUnmatchedError", `${r.length} sets of options are given for ${n.length} models.`);
+		if (new Set(n).size !== n.length) throw d("ReloadModelIdNotUniqueError", `A model stands twice in ${n.join(", ")}.`);
+		let i = this.unload(), a = this.#i = new AbortController();
+		await i;
+		try {
+			for (let [e, t] of n.entries()) {
+				a.signal.throwIfAborted();
+				let n = await this.#o(t, r[e] ?? {}, e > 0, a.signal);
+				a.signal.aborted ? await n.close() : this.#r.push(n);
+			}
+		} catch (e) {
+			if (!a.signal.aborted) throw e;
+			console.warn(`Loading ${n.join(", ")} was ended by unload().`);
+		}
 	}
 	async unload() {
 		this.#i?.abort();
@@ -103,169 +243,195 @@ var y = (e) => async (t, n = h) => {
 		this.#r = [], await Promise.all(e.map((e) => e.close()));
 	}
 	async chatCompletion(e) {
-		M(e);
-		let t = this.#o(e.model, "ChatCompletionRequest"), n = t.api.chat.completions.create;
-		return this.#s(t, e, n, ({ choices: e }) => {
-			let [t] = e;
-			return (t && ("message" in t ? t.message.content : t.delta.content)) ?? "";
-		});
+		N(e);
+		let t = this.#s(e.model, "ChatCompletionRequest");
+		return this.#c(t, e, t.api.chat.completions.create, (e) => ("message" in e ? e.message.content : e.delta.content) ?? "");
 	}
 	async completion(e) {
-		M(e);
-		let t = this.#o(e.model, "CompletionCreateParams");
-		return this.#s(t, e, t.api.completions.create, ({ choices: e }) => e[0]?.text ?? "");
+		N(e);
+		let t = this.#s(e.model, "CompletionCreateParams");
+		return this.#c(t, e, t.api.completions.create, ({ text: e }) => e);
 	}
 	embedding(e) {
-		return l(async () => this.#o(e.model, "EmbeddingCreateParams").api.embeddings.create(e));
+		return h(async () => {
+			let { id: t, api: n } = this.#s(e.model, "EmbeddingCreateParams");
+			return {
+				...await n.embeddings.create(e),
+				model: t
+			};
+		});
+	}
+	async forwardTokensAndSample(e, t, n) {
+		let r = this.#s(n, "forwardTokensAndSample"), i = [...r.forwarded, ...e], a = {
+			prompt: i,
+			max_tokens: 1,
+			ignore_eos: !0,
+			return_token_ids: !0,
+			goes_on: r.forwarded.length > 0
+		}, o = await this.#c(r, a, r.api.completions.create, ({ text: e }) => e);
+		return r.forwarded = i, o.choices[0].token_ids[0];
 	}
 	interruptGenerate() {
 		for (let { running: e } of this.#r) e.forEach((e) => e.abort());
 	}
 	async resetChat(e = !1, t) {
-		let n = this.#o(t, "resetChat");
-		n.running.forEach((e) => e.abort()), n.message = "", e || (n.usage = void 0);
+		let n = this.#s(t, "resetChat");
+		n.running.forEach((e) => e.abort()), n.forwarded = [], n.last = {
+			message: "",
+			usage: e ? n.last.usage : void 0
+		};
 	}
 	async getMessage(e) {
-		return this.#o(e, "getMessage").message;
+		return this.#s(e, "getMessage").last.message;
 	}
 	async runtimeStatsText(e) {
-		let t = this.#o(e, "runtimeStatsText").usage?.extra;
+		let t = this.#s(e, "runtimeStatsText").last.usage?.extra;
 		return t === void 0 ? "" : `prefill: ${t.prefill_tokens_per_s.toFixed(4)} tokens/sec, decoding: ${t.decode_tokens_per_s.toFixed(4)} tokens/sec`;
 	}
 	async getMaxStorageBufferBindingSize() {
-		return (await N())?.limits.maxStorageBufferBindingSize ?? 0;
+		return (await W())?.limits.maxStorageBufferBindingSize ?? 0;
 	}
 	async getGPUVendor() {
-		return (await N())?.info.vendor ?? "";
+		return (await W())?.info.vendor ?? "";
 	}
-	async open(e, n, r) {
-		let a = d(this.#n?.get(n)), o = await t.open(e, {
-			...r,
-			grammars: D,
+	async open(e, n, { beside: r, ...i }) {
+		let a = _(this.#n?.get(n)), s = await t.open(e, {
+			...i,
+			grammars: P,
 			logitProcessor: a
 		});
 		return {
-			backend: i(o),
-			close: () => o.close()
+			backend: o(s),
+			device: s.device,
+			close: () => s.close()
 		};
 	}
-	async #a(e, t, r) {
-		let i = g(e, this.#e);
-		i.model_lib !== "" && console.info(`${e}: model_lib is not used: a bundle of Hearth holds its own program.`);
-		let a = {
-			...i.overrides,
+	async #o(e, t, n, r) {
+		let a = b(e, this.#e);
+		H.includes(this.#a) && B(a, t).forEach((t) => console.info(`${e}: ${t}`));
+		let o = {
+			...a.overrides,
 			...t
-		}, o = performance.now(), s = (e, t) => this.#t?.({
-			progress: e,
-			timeElapsed: (performance.now() - o) / 1e3,
-			text: t
-		});
-		s(0, `Start to fetch ${e}`);
-		let c = (t, n) => {
-			s(n > 0 ? t / n : 0, `Loading ${e}: ${Math.round(t / k)} of ${Math.round(n / k)} MB`);
-		}, l = a.context_window_size, u = new URL(i.model, globalThis.location?.href).href, d = await this.open(u, e, {
-			onProgress: c,
+		}, s = new V(this.#t), c = new URL(a.model, globalThis.location?.href), l = await w(c), u = o.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await h(() => this.open(c.href, e, {
+			onProgress: d,
 			signal: r,
-			...l !== void 0 && { context: l }
-		});
-		s(1, `Finish loading ${e}`);
-		let f = Object.fromEntries(O.flatMap((e) => a[e] === void 0 ? [] : [[e, a[e]]]));
+			beside: n,
+			...u !== void 0 && { context: u }
+		}));
+		s.finished(f.device);
+		let p = Object.fromEntries(L.flatMap((e) => o[e] === void 0 ? [] : [[e, o[e]]])), { backend: m, device: g } = f;
 		return {
-			...d,
 			id: e,
-			api: n(d.backend),
-			defaults: f,
+			backend: m,
+			device: g,
+			close: () => f.close(),
+			api: i(m),
+			defaults: p,
 			running: /* @__PURE__ */ new Set(),
-			message: "",
-			usage: void 0
+			last: {
+				message: "",
+				usage: void 0
+			},
+			forwarded: []
 		};
 	}
-	#o(e, t) {
+	#s(e, t) {
 		let n = this.#r.map((e) => e.id);
-		if (n.length === 0) throw o("ModelNotLoadedError", `${t}: no model is loaded. Call reload(modelId) first.`);
-		if (e == null && n.length > 1) throw o("UnclearModelToUseError", `${t}: model must say which of ${n.join(", ")}.`);
+		if (n.length === 0) throw d("ModelNotLoadedError", `${t}: no model is loaded. Call reload(modelId) first.`);
+		if (e == null && n.length > 1) throw d("UnclearModelToUseError", `${t}: model must say which of ${n.join(", ")}.`);
 		let r = this.#r.find((t) => t.id === e) ?? (e == null ? this.#r[0] : void 0);
 		if (r !== void 0) return r;
-		throw o("SpecifiedModelNotFoundError", `${t}: the model ${e} is not loaded. Loaded: ${n.join(", ")}.`);
+		throw d("SpecifiedModelNotFoundError", `${t}: the model ${e} is not loaded. Loaded: ${n.join(", ")}.`);
 	}
-	#s(e, t, n, r) {
+	#c(e, t, n, r) {
 		let i = new AbortController();
 		e.running.add(i);
-		let a = (t) => {
-			e.message += r(t), e.usage = t.usage ?? e.usage;
-		}, o = t.stream_options?.include_usage === !0;
-		return l(async () => {
-			let r = !1;
+		let a = () => void e.running.delete(i), o = t.stream_options?.include_usage === !0;
+		return h(async () => {
+			let s = !1;
 			try {
-				let s = await n({
+				let c = {
 					...e.defaults,
 					...t,
 					...t.stream === !0 && { stream_options: { include_usage: !0 } }
-				}, { signal: i.signal });
-				if (e.message = "", r = Symbol.asyncIterator in s, !r) a(s);
-				else return j(s, a, o, () => e.running.delete(i));
-				return s;
+				}, l = e.last = {
+					message: "",
+					usage: e.last.usage
+				}, u = await n(c, { signal: i.signal });
+				return s = Symbol.asyncIterator in u, s ? ae(u, e.id, l, r, {
+					tellsUsage: o,
+					onEnd: a
+				}) : ie(u, e.id, l, r);
 			} finally {
-				r || e.running.delete(i);
+				s || a();
 			}
 		});
 	}
 };
-async function* j(e, t, n, r) {
-	try {
-		for await (let r of e) t(r), (n || r.choices.length > 0) && (yield r);
-	} finally {
-		r();
-	}
-}
-function M({ stream: e, stream_options: t, n }) {
-	if (e === !0 && (n ?? 1) > 1) throw o("StreamingCountError", "A stream has one choice: n must be 1.");
-	if (e !== !0 && t != null) throw o("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
-}
-async function N() {
+async function W() {
 	let { gpu: e } = globalThis.navigator;
 	return await e?.requestAdapter() ?? null;
 }
-async function P(e, t, n) {
-	let r = new A(t);
+async function G(e, t, n) {
+	let r = new U(t);
 	return await r.reload(e, n), r;
 }
+// src/webllm/sites.ts
+var K = 1 << 20;
+async function q(...e) {
+	return { model_list: await Promise.all((e.length > 0 ? e : ["./"]).map(ce)) };
+}
+async function se(...e) {
+	globalThis.document !== void 0 && y.model_list.push(...(await q(...e)).model_list);
+}
+async function ce(e) {
+	let t = globalThis.document?.baseURI ?? globalThis.location?.href, n = new URL(e, t), i = n.pathname.endsWith("/model.json") ? n : new URL(u, `${n.href.replace(/\/*$/, "")}/`), a = await l(i), o = Math.min(a.context, r), s = a.weights_bytes + a.arena_bytes + o * a.kv_bytes_per_token;
+	return {
+		model: i.href,
+		model_id: a.name,
+		model_lib: "",
+		vram_required_MB: Math.round(100 * s / K) / 100,
+		low_resource_required: !0,
+		overrides: { context_window_size: o }
+	};
+}
 // src/webllm/integrity.ts
-var F = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, I = (e) => F.test(e);
-async function L(e, t, n, r = "error") {
-	let [, i] = F.exec(t) ?? [];
+var J = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, le = (e) => J.test(e);
+async function ue(e, t, n, r = "error") {
+	let [, i] = J.exec(t) ?? [];
 	if (i === void 0) throw Error(`${t} is no integrity metadata: sha256-, sha384- or sha512- and the hash in base64.`);
 	let a = new Uint8Array(await crypto.subtle.digest(i.replace("sha", "SHA-"), e)), o = `${i}-${btoa(String.fromCharCode(...a))}`;
 	if (o === t) return;
-	let c = new s(n, t, o);
-	if (r === "error") throw c;
-	console.warn(c.message);
+	let s = new f(n, t, o);
+	if (r === "error") throw s;
+	console.warn(s.message);
 }
 // src/webllm/workers.ts
-var R = class extends A {
+var Y = class extends U {
 	worker;
 	constructor(e, t) {
 		super(t), this.worker = e;
 	}
 	async open(e, t, n) {
-		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { context: i, onProgress: o, signal: s } = n;
-		return a(r, e, {
+		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { context: i, onProgress: a, signal: o, beside: c } = n;
+		return s(r, e, {
 			id: t,
+			beside: c,
 			...i !== void 0 && { context: i },
-			...o && { onProgress: o },
-			...s && { signal: s }
+			...a && { onProgress: a },
+			...o && { signal: o }
 		});
 	}
-}, z = class {
+}, X = class {
 	#e;
 	#t = () => void 0;
 	constructor() {
-		r({
+		a({
 			addEventListener: (e, t) => this.#t = t,
 			removeEventListener: () => this.#t = () => void 0
 		}, (e) => ({
-			grammars: D,
-			logitProcessor: d(this.#e?.get(e ?? ""))
+			grammars: P,
+			logitProcessor: _(this.#e?.get(e ?? ""))
 		}));
 	}
 	onmessage(e) {
@@ -275,29 +441,30 @@ var R = class extends A {
 		this.#e = e;
 	}
 };
-async function B(e, t, n, r) {
-	let i = new R(e, n);
+async function de(e, t, n, r) {
+	let i = new Y(e, n);
 	return await i.reload(t, r), i;
 }
-var V = class extends z {
+var Z = class extends X {
 	constructor() {
 		super(), globalThis.addEventListener("message", (e) => this.onmessage(e));
 	}
-}, H = class extends R {
-	constructor(e, t) {
-		if (!("serviceWorker" in navigator)) throw o("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page.");
+}, Q = () => d("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page."), $ = class extends Y {
+	constructor(e, t, n = null) {
+		if (!("serviceWorker" in navigator)) throw Q();
 		super({
 			onmessage: null,
 			postMessage(e, t) {
-				let { controller: n } = navigator.serviceWorker;
-				if (n === null) throw o("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
-				n.postMessage(e, t);
+				let r = navigator.serviceWorker.controller ?? n;
+				if (r === null) throw d("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
+				r.postMessage(e, t);
 			}
 		}, e);
 	}
 };
-async function U(e, t, n, r) {
-	let i = new H(t, r);
-	return await navigator.serviceWorker.ready, await i.reload(e, n), i;
+async function fe(e, t, n, r) {
+	if (!("serviceWorker" in navigator)) throw Q();
+	let { active: i } = await navigator.serviceWorker.ready, a = new $(t, r, i);
+	return await a.reload(e, n), a;
 }
-export { P as CreateMLCEngine, U as CreateServiceWorkerMLCEngine, B as CreateWebWorkerMLCEngine, s as IntegrityError, A as MLCEngine, u as ModelType, H as ServiceWorkerMLCEngine, V as ServiceWorkerMLCEngineHandler, R as WebWorkerMLCEngine, z as WebWorkerMLCEngineHandler, w as deleteChatConfigInCache, S as deleteModelAllInfoInCache, C as deleteModelInCache, T as deleteModelWasmInCache, m as functionCallingModelIds, v as hasModelInCache, I as isValidSRI, p as modelLibURLPrefix, f as modelVersion, h as prebuiltAppConfig, L as verifyIntegrity };
+export { G as CreateMLCEngine, fe as CreateServiceWorkerMLCEngine, de as CreateWebWorkerMLCEngine, f as IntegrityError, U as MLCEngine, g as ModelType, $ as ServiceWorkerMLCEngine, Z as ServiceWorkerMLCEngineHandler, Y as WebWorkerMLCEngine, X as WebWorkerMLCEngineHandler, q as appConfigOf, A as deleteChatConfigInCache, O as deleteModelAllInfoInCache, k as deleteModelInCache, j as deleteModelWasmInCache, v as functionCallingModelIds, ne as hasModelInCache, le as isValidSRI, se as listPackaged, te as modelLibURLPrefix, ee as modelVersion, y as prebuiltAppConfig, ue as verifyIntegrity };

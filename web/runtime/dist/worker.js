@@ -42,14 +42,14 @@ var p = {
 		answer: -31004
 	}
 };
-function ee(e) {
+function m(e) {
 	let t = p[e];
 	if (t === void 0 || !WebAssembly.validate(t.module)) return !1;
 	let { exports: n } = new WebAssembly.Instance(new WebAssembly.Module(t.module));
 	return n.f() === t.answer;
 }
 // src/gpu/gpu.ts
-var m = [
+var h = [
 	[
 		"bufferBytes",
 		"maxBufferSize",
@@ -75,36 +75,36 @@ var m = [
 		"maxComputeWorkgroupSizeX",
 		"groups of NEEDED threads along an axis, it has at most MOST"
 	]
-], h = {
+], g = {
 	MAP_READ: 1,
 	COPY_SRC: 4,
 	COPY_DST: 8,
 	UNIFORM: 64,
 	STORAGE: 128
-}, g = [
+}, _ = [
 	"validation",
 	"out-of-memory",
 	"internal"
-], _ = "Use the processor: device: \"wasm\".", te = class t {
+], v = "Use the processor: device: \"wasm\".", ee = class t {
 	device;
 	name;
 	allocatedBytes = 0;
 	#e;
 	constructor(e, t) {
-		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ae(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(ie(t, e)));
+		this.device = e, this.name = t, e.addEventListener("uncapturederror", ({ error: e }) => this.#t(ie(e, `The GPU ${t} failed.`))), e.lost.then(({ message: e }) => this.#t(re(t, e)));
 	}
 	static async open(n, r) {
-		let i = re(n);
-		for (let [t, a, o] of m) {
+		let i = ne(n);
+		for (let [t, a, o] of h) {
 			let [s, c] = [r[t], n.limits[a]];
 			if (s <= c) continue;
 			let l = `The model needs ${o.replace("NEEDED", String(s)).replace("MOST", String(c))}.`;
 			throw new e("device", `The GPU ${i} cannot run this model.`, {
 				why: l,
-				hint: _
+				hint: v
 			});
 		}
-		let a = Object.fromEntries(m.map(([, e]) => [e, n.limits[e]]));
+		let a = Object.fromEntries(h.map(([, e]) => [e, n.limits[e]]));
 		try {
 			return new t(await n.requestDevice({
 				label: "hearth",
@@ -113,7 +113,7 @@ var m = [
 		} catch (t) {
 			throw new e("device", `The GPU ${i} cannot be opened.`, {
 				why: String(t),
-				hint: _
+				hint: v
 			});
 		}
 	}
@@ -122,12 +122,12 @@ var m = [
 	}
 	async make(e, t) {
 		this.requireSound();
-		for (let e of g) this.device.pushErrorScope(e);
+		for (let e of _) this.device.pushErrorScope(e);
 		let n, r;
 		try {
 			r = t();
 		} finally {
-			n = this.popScopes(g.length, e), n.catch(() => void 0);
+			n = this.popScopes(_.length, e), n.catch(() => void 0);
 		}
 		return await n, this.requireSound(), r;
 	}
@@ -135,7 +135,7 @@ var m = [
 		let n = await Promise.all(Array.from({ length: e }, () => this.device.popErrorScope())).catch((e) => {
 			throw this.explain(e, t);
 		});
-		for (let e of n) if (e !== null) throw ae(e, t);
+		for (let e of n) if (e !== null) throw ie(e, t);
 	}
 	createBuffer(e, t, n) {
 		let r = this.device.createBuffer({
@@ -151,7 +151,7 @@ var m = [
 	explain(t, n) {
 		return this.#e === void 0 ? t instanceof e ? t : new e("device", n, {
 			why: String(t),
-			hint: _
+			hint: v
 		}) : this.#e;
 	}
 	async wait(e) {
@@ -166,236 +166,51 @@ var m = [
 		this.#e ??= e;
 	}
 };
-async function ne(t) {
+async function te(t) {
 	let n = globalThis.navigator?.gpu;
 	if (n === void 0) {
 		let t = globalThis.isSecureContext === !1 ? "Pages have WebGPU over https or on localhost only." : "This browser has no WebGPU, or it is switched off.";
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	let r = await n.requestAdapter({ powerPreference: "high-performance" });
 	if (r === null) throw new e("device", "There is no GPU.", {
 		why: "The browser offers none of this machine's.",
-		hint: _
+		hint: v
 	});
 	if (r.info.isFallbackAdapter && !t) {
-		let t = `${re(r)} is a program that plays one, slower than the processor's own kernels.`;
+		let t = `${ne(r)} is a program that plays one, slower than the processor's own kernels.`;
 		throw new e("device", "There is no GPU.", {
 			why: t,
-			hint: _
+			hint: v
 		});
 	}
 	return r;
 }
-function re({ info: e }) {
+function ne({ info: e }) {
 	return e.description ? e.description : [
 		e.vendor,
 		e.architecture,
 		e.device
 	].filter(Boolean).join(" ") || "without a name";
 }
-function ie(t, n) {
+function re(t, n) {
 	return new e("device", `The GPU ${t} was lost.`, {
 		why: n,
 		hint: "Load the model again."
 	});
 }
-function ae(t, n) {
-	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : _;
+function ie(t, n) {
+	let r = typeof GPUOutOfMemoryError < "u" && t instanceof GPUOutOfMemoryError, i = r ? "Use a smaller context, a smaller model or a smaller number format, or close other pages." : v;
 	return new e(r ? "memory" : "device", n, {
 		why: t.message,
 		hint: i
 	});
 }
-// src/memory.ts
-var oe = 2, se = 0, ce = 2, le = 1, ue = 65536;
-function de(e, t, n = 0) {
-	let r = pe(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
-	for (let { maximum: o } = r; t && o >= i && o * ue >= n; o >>= 1) try {
-		let n = new WebAssembly.Memory({
-			initial: i,
-			maximum: o,
-			shared: t
-		});
-		return {
-			module: fe(e, r, 3),
-			memory: n,
-			why: ""
-		};
-	} catch (e) {
-		a = String(e);
-	}
-	let o = new WebAssembly.Memory({
-		initial: i,
-		maximum: r.maximum
-	});
-	return {
-		module: fe(e, r, le),
-		memory: o,
-		why: a
-	};
-}
-function fe(e, { flagsAt: t }, n) {
-	let r = new Uint8Array(e);
-	return r[t] = n, r;
-}
-function pe(e) {
-	let t = new he(e, 8);
-	for (; t.at < e.length;) {
-		let e = t.byte(), n = t.number() + t.at;
-		if (e === oe) for (let e = t.number(); e > 0; e--) {
-			t.skip(t.number()), t.skip(t.number());
-			let e = t.byte();
-			if (e === se) t.number();
-			else if (e === ce) return me(t);
-			else break;
-		}
-		t.at = n;
-	}
-	throw Error("It imports no memory.");
-}
-function me(e) {
-	let t = e.at;
-	if ((e.byte() & le) === 0) throw Error("Its memory has no maximum.");
-	return {
-		flagsAt: t,
-		initial: e.number(),
-		maximum: e.number()
-	};
-}
-var he = class {
-	#e;
-	at;
-	constructor(e, t) {
-		this.#e = e, this.at = t;
-	}
-	byte() {
-		let e = this.#e[this.at++];
-		if (e === void 0) throw Error("It ends too early.");
-		return e;
-	}
-	number() {
-		let e = 0;
-		for (let t = 0; t < 35; t += 7) {
-			let n = this.byte();
-			if (e += (n & 127) * 2 ** t, n < 128) return e;
-		}
-		throw Error("It has a number of more than 32 bits.");
-	}
-	skip(e) {
-		this.at += e;
-	}
-}, ge = ((e) => globalThis.process?.getBuiltinModule?.(e)), v = 1e4, _e = () => typeof Worker < "u" || ge("node:worker_threads") !== void 0;
-function ve() {
-	if (typeof Worker > "u") return ye();
-	let e = new Worker(new URL("./thread.js", import.meta.url), {
-		type: "module",
-		name: "hearth thread"
-	});
-	return {
-		up: (t) => be((n, r) => {
-			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
-		}),
-		terminate: () => e.terminate()
-	};
-}
-function ye() {
-	let e = new (ge("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
-	return {
-		async up(t) {
-			await be((n, r) => {
-				e.once("message", () => n()).on("error", r), e.postMessage(t);
-			}), e.unref();
-		},
-		terminate: () => void e.terminate()
-	};
-}
-async function be(e) {
-	let t;
-	try {
-		await new Promise((n, r) => {
-			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${v / 1e3} s.`)), v), e(n, r);
-		});
-	} finally {
-		clearTimeout(t);
-	}
-}
-var xe = 8, Se = 1 << 20, Ce = {
-	count: 1,
-	why: ""
-};
-function we(t = "auto") {
-	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
-	let n = t === "auto" ? Te(Ee()) : t, r = n > 1 ? De() : "";
-	return {
-		count: r === "" ? n : 1,
-		why: r
-	};
-}
-function Te(e) {
-	return e <= 4 ? Math.max(1, e) : Math.min(xe, Math.max(4, e >> 1));
-}
-function Ee() {
-	return globalThis.navigator?.hardwareConcurrency ?? ge("node:os")?.availableParallelism() ?? 1;
-}
-function De() {
-	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : _e() ? "" : "1 thread, as no workers can be started here.";
-}
-function Oe() {
-	try {
-		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
-	} catch {
-		return !1;
-	}
-}
-var ke = class {
-	#e;
-	#t;
-	#n;
-	#r = [];
-	#i;
-	#a = "";
-	constructor(e, t, n, r) {
-		this.#e = e, this.#t = t, this.#n = n, this.#i = r;
-	}
-	get count() {
-		let e = Math.min(this.#i.count, this.#e.call("hth_processor_count"));
-		return this.#a === "" ? {
-			count: e,
-			why: this.#i.why
-		} : {
-			count: e,
-			why: `${e} thread${e === 1 ? "" : "s"}, as no more workers start. ${this.#a}`
-		};
-	}
-	async reserve() {
-		if (this.#a !== "") return;
-		let e = this.#i.count - this.count.count, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#o()))).find((e) => e.status === "rejected");
-		t !== void 0 && (this.#a = t.reason.message);
-	}
-	close() {
-		for (let e of this.#r.splice(0)) e.terminate();
-	}
-	async #o() {
-		let e = ve();
-		this.#r.push(e);
-		try {
-			let t = this.#e.allocate(Se, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
-			await e.up({
-				module: this.#t,
-				memory: this.#n,
-				timeOrigin: performance.timeOrigin,
-				thread: n,
-				stack: r,
-				locals: i
-			}), this.#e.call("hth_thread_add", n);
-		} catch (t) {
-			throw e.terminate(), t;
-		}
-	}
-}, Ae = [
+// src/library.ts
+var ae = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -404,38 +219,27 @@ var ke = class {
 	"internal",
 	"internal",
 	"device"
-], je = 64, Me = 4096, Ne = class t {
-	threads;
+], oe = 64, se = 4096, ce = class t {
 	#e;
 	#t;
 	#n;
 	#r;
-	constructor({ module: e, instance: t }, n, r, i) {
-		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new ke(this, e, n, i), i.count > 1 && !Oe() && this.call("hth_never_sleep");
+	constructor(e, t) {
+		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
 	}
-	static async instantiate(n, r = Ce, i = 0) {
-		let a = new Pe();
+	static async instantiate(n) {
+		let r = new le(), i = { hearth: {
+			now: () => performance.now(),
+			...r.imports
+		} };
 		try {
-			let { module: e, memory: o, why: s } = de(n, r.count > 1, i), c = s === "" ? r : {
-				count: 1,
-				why: `1 thread, as no shared memory can be had. ${s}`
-			}, l = {
-				env: { memory: o },
-				hearth: {
-					now: () => performance.now(),
-					...a.imports
-				}
-			};
-			return new t(await WebAssembly.instantiate(e, l), o, a, c);
+			return new t((await WebAssembly.instantiate(n, i)).instance, r);
 		} catch (t) {
 			throw new e("mismatch", "The bundle's module cannot be loaded.", {
 				why: String(t),
 				hint: "Compile the model again: hearth compile MODEL --target wasm32"
 			});
 		}
-	}
-	close() {
-		this.threads.close();
 	}
 	attach(e, t) {
 		t === void 0 ? this.#n.sessions.delete(e) : this.#n.sessions.set(e, t);
@@ -454,10 +258,10 @@ var ke = class {
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(Ae[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(ae[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / Me), 1) * Me, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, je) : 0;
+		let r = Math.max(Math.ceil(t / se), 1) * se, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, oe) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -474,7 +278,7 @@ var ke = class {
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, Pe = class {
+}, le = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -496,15 +300,15 @@ var ke = class {
 			return this.#e = e, 1;
 		}
 	}
-}, Fe = "plan.bin", Ie = "gpu_plan.bin", Le = "gpu_kernels.wgsl", Re = "weights.bin", ze = "tokenizer_meta.json", Be = "manifest.json";
-function Ve(t) {
+}, ue = "plan.bin", de = "gpu_plan.bin", fe = "gpu_kernels.wgsl", y = "weights.bin", pe = "tokenizer_meta.json", me = "manifest.json";
+function b(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${Be} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${me} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${Be} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${me} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -516,12 +320,12 @@ function Ve(t) {
 	});
 	return n;
 }
-var He = (e) => `libhearth-${e.name}.wasm`;
+var he = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
-function Ue(e, t) {
-	return Promise.all(t.map((t) => We(e, t)));
+function ge(e, t) {
+	return Promise.all(t.map((t) => _e(e, t)));
 }
-async function We(e, { name: t, text: n }) {
+async function _e(e, { name: t, text: n }) {
 	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
 		label: t,
 		code: n
@@ -541,16 +345,16 @@ async function We(e, { name: t, text: n }) {
 	}
 }
 // src/structs.ts
-var Ge = {
+var ve = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
 	i64: 8
 };
-function y(e) {
+function x(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = Ge[a];
+		let e = ve[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -559,17 +363,17 @@ function y(e) {
 		types: e
 	};
 }
-function Ke(e, t, n, r) {
+function ye(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		Ge[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		ve[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function qe(e, t, n, r) {
+function be(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return Ge[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return ve[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var Je = y({
+var xe = x({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -579,16 +383,16 @@ var Je = y({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Ye = y({
+}), Se = x({
 	name: "pointer",
 	value: "i64"
-}), Xe = y({
+}), Ce = x({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), Ze = y({
+}), we = x({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -606,20 +410,20 @@ var Je = y({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Qe = y({
+}), Te = x({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), $e = y({
+}), Ee = x({
 	struct_size: "u32",
 	reserved: "u32"
-}), et = [
+}), De = [
 	"logits",
 	"argmax",
 	"hidden"
-], b = y({
+], S = x({
 	name: "pointer",
 	data: "pointer",
 	dtype: "u32",
@@ -633,7 +437,7 @@ var Je = y({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), tt = (e) => `shape${e}`, nt = 8, rt = y({
+}), Oe = (e) => `shape${e}`, ke = 8, Ae = x({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -648,74 +452,74 @@ var Je = y({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), it = y({
+}), je = x({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), at = y({
+}), Me = x({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), ot = y({
+}), Ne = x({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), st = y({
+}), Pe = x({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), ct = y({
+}), Fe = x({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), lt = y({
+}), Ie = x({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), ut = y({
+}), Le = x({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), dt = [
+}), Re = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function ft(e, t, n, r, i) {
+function ze(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => qe(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => be(a, t + n * r.size, r, e)));
 }
-var pt = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function mt(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => qe(e.view, n, rt, t), i = (t) => e.text(r("strings") + t), a = ft(e, r("buffers"), r("num_buffers"), it, (e) => ({
-		kind: dt[e("kind")],
+var Be = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function Ve(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => be(e.view, n, Ae, t), i = (t) => e.text(r("strings") + t), a = ze(e, r("buffers"), r("num_buffers"), je, (e) => ({
+		kind: Re[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = ft(e, r("kernels"), r("num_kernels"), st, (e) => ({
+	})), o = ze(e, r("kernels"), r("num_kernels"), Pe, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: pt(e, r("arena_bytes"), nt),
+		arenaBytes: Be(e, r("arena_bytes"), ke),
 		buffers: a,
-		weights: ft(e, r("weights"), r("num_weights"), at, (e) => ({
+		weights: ze(e, r("weights"), r("num_weights"), Me, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: ft(e, r("states"), r("num_states"), ot, (e) => ({ name: i(e("name")) })),
+		states: ze(e, r("states"), r("num_states"), Ne, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: ft(e, r("steps"), r("num_steps"), ct, (t) => ({
+		steps: ze(e, r("steps"), r("num_steps"), Fe, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -723,19 +527,19 @@ function mt(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function ht(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => qe(e.view, r, lt, t), a = pt(e, i("input_offsets"), n.numInputs), o = pt(e, i("input_bytes"), n.numInputs);
+function He(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => be(e.view, r, Ie, t), a = Be(e, i("input_offsets"), n.numInputs), o = Be(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: pt(e, i("state_bytes"), n.states.length)
+		stateBytes: Be(e, i("state_bytes"), n.states.length)
 	};
 }
-function gt(e, t, n) {
-	return ft(e, t, n, ut, (e) => ({
+function Ue(e, t, n) {
+	return ze(e, t, n, Le, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -743,11 +547,11 @@ function gt(e, t, n) {
 	}));
 }
 // src/gpu/session.ts
-var x = 256, _t = 32768, vt = 65536, yt = 16, bt = (e) => Math.ceil(Math.max(e, 1) / yt) * yt;
-function xt(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / x) * x, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+var We = 256, Ge = 32768, Ke = 65536, qe = 16, Je = (e) => Math.ceil(Math.max(e, 1) / qe) * qe;
+function Ye(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / We) * We, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var St = class {
+var Xe = class {
 	#e;
 	#t;
 	#n;
@@ -769,16 +573,16 @@ var St = class {
 		objects: 0
 	};
 	constructor(e, t, n) {
-		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = h;
+		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / x) * x;
+			let n = Math.ceil(e / We) * We;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, x), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, We), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + xt(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Ye(t.arenaBytes, this.#n);
 		return {
 			...this.#d,
 			plannedBytes: r,
@@ -791,7 +595,7 @@ var St = class {
 	run(e, t, n, r, i) {
 		let { gpu: a } = this.#t;
 		a.requireSound();
-		let o = gt(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		let o = Ue(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
 		this.#d = {
 			dispatches: 0,
 			passes: 0,
@@ -830,8 +634,8 @@ var St = class {
 	#f(e, t) {
 		let n = {
 			buffer: this.#a,
-			offset: t * x,
-			size: x
+			offset: t * We,
+			size: We
 		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -847,11 +651,11 @@ var St = class {
 			case "arena": return {
 				buffer: this.#r[e.index],
 				offset: e.offset,
-				size: bt(e.size)
+				size: Je(e.size)
 			};
 			case "weight": return {
 				...this.#t.weightPlace(e),
-				size: bt(e.size)
+				size: Je(e.size)
 			};
 			case "state": return { buffer: this.#i[e.index] };
 			case "input": {
@@ -859,7 +663,7 @@ var St = class {
 				return {
 					buffer: this.#a,
 					offset: t,
-					size: bt(n)
+					size: Je(n)
 				};
 			}
 		}
@@ -872,16 +676,16 @@ var St = class {
 			s ??= e.beginComputePass();
 			let u = a[i.steps[t + l].kernel];
 			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, _t);
+			let d = Math.min(n, Ge);
 			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
 		}
 		s?.end(), s !== void 0 && this.#d.passes++;
 	}
 	#h(e) {
 		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? vt;
+		let t = this.#s?.size ?? Ke;
 		for (; t < e;) t *= 2;
-		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, h.MAP_READ | h.COPY_DST), this.#d.objects++;
+		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#d.objects++;
 	}
 	async #g(e, t, n) {
 		let { gpu: r } = this.#t, i = this.#s, a = n > 0 ? i.mapAsync(1, 0, n) : void 0, o = await Promise.allSettled([e, a]);
@@ -893,7 +697,7 @@ var St = class {
 		i.unmap();
 	}
 };
-function Ct(t, n) {
+function Ze(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -905,12 +709,12 @@ function Ct(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var wt = /^\/\/@ .*$/gm, Tt = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, Et = "Compile the model again: hearth compile MODEL --target wasm32";
-function Dt(t) {
-	let n = [...t.matchAll(wt)];
+var Qe = /^\/\/@ .*$/gm, $e = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, et = "Compile the model again: hearth compile MODEL --target wasm32";
+function tt(t) {
+	let n = [...t.matchAll(Qe)];
 	return n.map((r, i) => {
-		let a = Tt.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: Et });
+		let a = $e.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: et });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -919,17 +723,17 @@ function Dt(t) {
 		};
 	});
 }
-function Ot(t, n) {
+function nt(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: Et });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: et });
 	});
 }
 // src/gpu/weights.ts
-var kt = 256 << 20, At = 4 << 20, jt = 64 << 20, Mt = 256, Nt = (e, t) => Math.ceil(e / t) * t;
-function Pt(e) {
+var rt = 256 << 20, it = 4 << 20, at = 64 << 20, ot = 256, st = (e, t) => Math.ceil(e / t) * t;
+function ct(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -942,8 +746,8 @@ function Pt(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = Nt(e.size, Mt);
-		(a.length === 0 || a.at(-1) + t > kt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = st(e.size, ot);
+		(a.length === 0 || a.at(-1) + t > rt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -957,39 +761,39 @@ function Pt(e) {
 		}))
 	};
 }
-async function Ft(t, n, r, i) {
+async function lt(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of It(i)) {
+	for await (let e of ut(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(Nt(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(st(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < jt || (await t.wait(a), o = 0);
+		s = i, o < at || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* It(e) {
-	let t = new Uint8Array(At), n = 0;
+async function* ut(e) {
+	let t = new Uint8Array(it), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + At - n);
-		t.set(i, n), e += i.length, n += i.length, n < At || (yield t, n = 0);
+		let i = r.subarray(e, e + it - n);
+		t.set(i, n), e += i.length, n += i.length, n < it || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, Nt(n, 4)), yield t.subarray(0, Nt(n, 4)));
+	n !== 0 && (t.fill(0, n, st(n, 4)), yield t.subarray(0, st(n, 4)));
 }
 // src/gpu/model.ts
-var Lt = class e {
+var dt = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -1002,20 +806,20 @@ var Lt = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = mt(t, n), c = Ot(Dt(r), s.kernels), l = Pt(s);
-		zt("The weights do not fit the GPU.", Rt(l), o);
-		let u = await te.open(a, Bt(s, l, c));
+		let s = Ve(t, n), c = nt(tt(r), s.kernels), l = ct(s);
+		pt("The weights do not fit the GPU.", ft(l), o);
+		let u = await ee.open(a, mt(s, l, c));
 		try {
-			let n = Ue(u, c);
+			let n = ge(u, c);
 			n.catch(() => void 0);
-			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, h.STORAGE | h.COPY_DST)));
-			return await Ft(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
+			return await lt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return Rt(this.#t);
+		return ft(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -1025,11 +829,11 @@ var Lt = class e {
 		};
 	}
 	async session(e) {
-		let t = ht(this.#e, e, this.plan), n = xt(this.plan.arenaBytes, t);
-		zt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ct(this, t);
+		let t = He(this.#e, e, this.plan), n = Ye(this.plan.arenaBytes, t);
+		pt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ze(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new St(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new Xe(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -1040,8 +844,8 @@ var Lt = class e {
 	close() {
 		this.gpu.close();
 	}
-}, Rt = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function zt(t, n, r) {
+}, ft = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function pt(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -1049,7 +853,7 @@ function zt(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function Bt(e, { bufferBytes: t }, n) {
+function mt(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -1059,14 +863,14 @@ function Bt(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var Vt = [
+var ht = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function Ht(e) {
+function gt(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -1080,14 +884,14 @@ function Ht(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function Ut(t) {
-	let n = Ht(t);
+function _t(t) {
+	let n = gt(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var Wt = 16, Gt = class {
+var vt = 16, yt = class {
 	#e;
 	#t;
 	#n = 0;
@@ -1095,7 +899,7 @@ var Wt = 16, Gt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * Wt;
+		let n = e + t * vt;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -1107,23 +911,23 @@ var Wt = 16, Gt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(Kt(e));
+		return this.put(bt(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / Wt) * Wt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / vt) * vt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, Kt = (e) => new TextEncoder().encode(`${e}\0`), qt = {
+}, bt = (e) => new TextEncoder().encode(`${e}\0`), xt = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, Jt = class t {
+}, St = class t {
 	#e;
 	#t;
 	#n;
@@ -1133,10 +937,9 @@ var Wt = 16, Gt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new Gt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
+		this.#e = e, this.#t = t, this.#n = new yt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
 	}
 	static async create(e, n, r, i, a, o) {
-		a === void 0 && await e.threads.reserve();
 		let s = new t(e, n, r, i, () => o(s));
 		try {
 			s.#a = await a?.session(s.#i);
@@ -1148,26 +951,26 @@ var Wt = 16, Gt = class {
 	get counters() {
 		return this.#a?.counters;
 	}
-	#c(e, t, n) {
-		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(Xe.size + 4 + t.length * Ye.size + r, 3 + t.length);
-		let i = this.#n.reserve(4), a = this.#n.reserve(Xe.size), o = this.#n.reserve(t.length * Ye.size);
+	#c(e, t) {
+		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
+		this.#n.begin(Ce.size + 4 + t.length * Se.size + n, 3 + t.length);
+		let r = this.#n.reserve(4), i = this.#n.reserve(Ce.size), a = this.#n.reserve(t.length * Se.size);
 		t.forEach(([e, t], n) => {
-			Ke(this.#e.view, o + n * Ye.size, Ye, {
+			ye(this.#e.view, a + n * Se.size, Se, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), Ke(this.#e.view, a, Xe, {
-			struct_size: Xe.size,
-			threads: n,
-			sizes: o,
+		}), ye(this.#e.view, i, Ce, {
+			struct_size: Ce.size,
+			threads: 1,
+			sizes: a,
 			num_sizes: t.length
 		});
-		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
-		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
+		let o = t.map(([e, t]) => `${t} ${e}`).join(", ");
+		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
 	}
 	async forward(t) {
-		Ut(this.#t);
+		_t(this.#t);
 		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -1176,10 +979,10 @@ var Wt = 16, Gt = class {
 			a,
 			o,
 			c
-		], u = $e.size + et.length * Qe.size;
-		this.#n.begin(Ze.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(Ze.size), f = this.#n.reserve(u), p = {
-			struct_size: Ze.size,
+		], u = Ee.size + De.length * Te.size;
+		this.#n.begin(we.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(we.size), f = this.#n.reserve(u), p = {
+			struct_size: we.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -1190,17 +993,17 @@ var Wt = 16, Gt = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Yt(t.outputs)
+			outputs: Ct(t.outputs)
 		};
-		return Ke(this.#e.view, d, Ze, p), Ke(this.#e.view, f, $e, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + $e.size);
+		return ye(this.#e.view, d, we, p), ye(this.#e.view, f, Ee, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Ee.size);
 	}
 	async run(e, t = {}) {
 		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
-		this.#n.begin(a + 4 * e.length + 1 + o * b.size, 3 + 2 * i.length);
-		let s = this.#n.reserve(i.length * b.size), c = this.#n.reserve(r.outputs.length * b.size);
-		i.forEach(([e, t], n) => this.#m(s + n * b.size, e, t));
+		this.#n.begin(a + 4 * e.length + 1 + o * S.size, 3 + 2 * i.length);
+		let s = this.#n.reserve(i.length * S.size), c = this.#n.reserve(r.outputs.length * S.size);
+		i.forEach(([e, t], n) => this.#m(s + n * S.size, e, t));
 		let l = [i.length, r.outputs.length], u = this.#n.putText(e);
-		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * b.size)]));
+		return await this.#u(`${e} cannot be run.`, "hearth_run", n, u, s, l[0], c, l[1]), this.#o++, Object.fromEntries(r.outputs.map((e, t) => [e.name, this.#h(c + t * S.size)]));
 	}
 	close() {
 		this.#i !== 0 && (this.#e.attach(this.#i, void 0), this.#e.call("hearth_session_free", this.#i), this.#a?.close(), this.#n.free(), this.#i = 0, this.#r());
@@ -1230,8 +1033,8 @@ var Wt = 16, Gt = class {
 	#f(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Qe.size, a = (e) => qe(this.#e.view, i, Qe, e);
-			return this.#p(a("data"), Vt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * Te.size, a = (e) => be(this.#e.view, i, Te, e);
+			return this.#p(a("data"), ht[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1246,20 +1049,20 @@ var Wt = 16, Gt = class {
 		};
 	}
 	#p(e, t, n, r, i) {
-		let a = qt[t];
+		let a = xt[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#m(t, n, { data: r, shape: i }) {
-		let a = Vt.findIndex((e) => r instanceof qt[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = ht.findIndex((e) => r instanceof xt[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [tt(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [Oe(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		Ke(this.#e.view, t, b, {
+		ye(this.#e.view, t, S, {
 			...s,
 			...c,
 			dtype: a,
@@ -1267,18 +1070,18 @@ var Wt = 16, Gt = class {
 		});
 	}
 	#h(e) {
-		let t = (t) => qe(this.#e.view, e, b, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(tt(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => be(this.#e.view, e, S, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(Oe(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), Vt[t("dtype")], i, r, a),
+			data: this.#p(t("data"), ht[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Yt(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << et.indexOf(t), 0) || 1 << et.length;
+function Ct(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << De.indexOf(t), 0) || 1 << De.length;
 }
 // src/model.ts
-var Xt = class t {
+var wt = class t {
 	info;
 	text;
 	manifest;
@@ -1290,55 +1093,46 @@ var Xt = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof Lt ? r : void 0, this.#t = r instanceof Lt ? void 0 : r, this.info = $t(e, n), this.text = Ht(this.info), this.device = this.#n === void 0 ? Zt(this.info, e.threads.count, i) : {
-			kind: "webgpu",
-			name: this.#n.gpu.name,
-			threads: 0,
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof dt ? r : void 0, this.#t = r instanceof dt ? void 0 : r, this.info = Et(e, n), this.text = gt(this.info);
+		let a = this.#n?.gpu;
+		this.device = {
+			kind: a === void 0 ? "wasm" : "webgpu",
+			name: a?.name ?? this.info.isa,
 			why: i
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Qt(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, Tt(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Qt(e, n, r, void 0, 0, "gpu");
+		let s = Tt(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await Lt.open(e, s, i, a, o), "");
+			return new t(e, n, s, await dt.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await Jt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await St.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
 		return this.#e.memoryBytes;
 	}
 	close() {
-		if (this.#r !== 0) try {
+		if (this.#r !== 0) {
 			for (let e of [...this.#i]) e.close();
-			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close();
-		} finally {
-			this.#e.close(), this.#r = 0;
+			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close(), this.#r = 0;
 		}
 	}
 };
-function Zt({ isa: e }, { count: t, why: n }, r) {
-	return {
-		kind: "wasm",
-		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
-		threads: t,
-		why: [r, n].filter(Boolean).join(" ")
-	};
-}
-function Qt(e, t, n, r, i, a) {
-	let o = new Gt(e);
-	o.begin(n.length + Je.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(Je.size), l = [BigInt(n.length), BigInt(i)];
-	Ke(e.view, c, Je, {
-		struct_size: Je.size,
+function Tt(e, t, n, r, i, a) {
+	let o = new yt(e);
+	o.begin(n.length + xe.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(xe.size), l = [BigInt(n.length), BigInt(i)];
+	ye(e.view, c, xe, {
+		struct_size: xe.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1348,19 +1142,19 @@ function Qt(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var $t = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), en = "hearth-chunks";
-async function tn() {
+var Et = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Dt = "hearth-chunks";
+async function Ot() {
 	let e = [];
-	for (let t of [nn, an]) try {
+	for (let t of [kt, jt]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function nn() {
+async function kt() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(en, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Dt, { create: !0 });
 	return {
 		kind: "opfs",
 		async names() {
@@ -1376,12 +1170,12 @@ async function nn() {
 			}
 		},
 		async write(t, n) {
-			await rn(await e.getFileHandle(t, { create: !0 }), n);
+			await At(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function rn(e, t) {
+async function At(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1394,9 +1188,9 @@ async function rn(e, t) {
 		n.close();
 	}
 }
-async function an() {
+async function jt() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(en), t = (e) => `/${en}/${e}`;
+	let e = await caches.open(Dt), t = (e) => `/${Dt}/${e}`;
 	return {
 		kind: "cache",
 		names: async () => new Set((await e.keys()).map(({ url: e }) => e.slice(e.lastIndexOf("/") + 1))),
@@ -1411,33 +1205,33 @@ async function an() {
 	};
 }
 // src/store/sha256.ts
-var on = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), sn = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, cn = Int32Array.from(on.slice(0, 64), (e) => sn(Math.cbrt(e))), ln = Int32Array.from(on.slice(0, 8), (e) => sn(Math.sqrt(e))), un = 64;
-async function dn(e) {
+var Mt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Nt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Pt = Int32Array.from(Mt.slice(0, 64), (e) => Nt(Math.cbrt(e))), Ft = Int32Array.from(Mt.slice(0, 8), (e) => Nt(Math.sqrt(e))), It = 64;
+async function Lt(e) {
 	let t = globalThis.crypto?.subtle;
-	return fn(t === void 0 ? pn(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return Rt(t === void 0 ? zt(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var fn = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function pn(e) {
-	let t = ln.slice(), n = e.length - e.length % un, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += un) mn(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= un ? un : 128);
+var Rt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function zt(e) {
+	let t = Ft.slice(), n = e.length - e.length % It, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += It) Bt(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= It ? It : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += un) mn(t, o, e);
+	for (let e = 0; e < a.length; e += It) Bt(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var S = /* @__PURE__ */ new Int32Array(64), C = (e, t) => e >>> t | e << 32 - t;
-function mn(e, t, n) {
-	for (let e = 0; e < 16; e++) S[e] = t.getInt32(n + 4 * e);
+var C = /* @__PURE__ */ new Int32Array(64), w = (e, t) => e >>> t | e << 32 - t;
+function Bt(e, t, n) {
+	for (let e = 0; e < 16; e++) C[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [S[e - 15], S[e - 2]], r = C(t, 7) ^ C(t, 18) ^ t >>> 3, i = C(n, 17) ^ C(n, 19) ^ n >>> 10;
-		S[e] = S[e - 16] + r + S[e - 7] + i;
+		let [t, n] = [C[e - 15], C[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
+		C[e] = C[e - 16] + r + C[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = C(s, 6) ^ C(s, 11) ^ C(s, 25), n = u + t + (s & c ^ ~s & l) + cn[e] + S[e] | 0, d = (C(r, 2) ^ C(r, 13) ^ C(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = w(s, 6) ^ w(s, 11) ^ w(s, 25), n = u + t + (s & c ^ ~s & l) + Pt[e] + C[e] | 0, d = (w(r, 2) ^ w(r, 13) ^ w(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1461,7 +1255,7 @@ function mn(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/store/package.ts
-var hn = 1, gn = "model.json", _n = class n {
+var Vt = 1, Ht = "model.json", Ut = class n {
 	facts;
 	#e;
 	#t;
@@ -1471,15 +1265,12 @@ var hn = 1, gn = "model.json", _n = class n {
 		this.facts = e, this.#e = new URL("blobs/", t), this.#t = n, this.#n = r, this.#r = typeof r != "string";
 	}
 	static async open(e, t = {}) {
-		let r = new URL(e, globalThis.location?.href), i = await vn(r, {
-			signal: t.signal ?? null,
-			cache: "no-cache"
-		});
-		return new n(yn(await i.text()), r, t, await tn());
+		let r = new URL(e, globalThis.location?.href);
+		return new n(await Wt(r, t.signal), r, t, await Ot());
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${gn} does not name it.`);
+		if (n === void 0) throw t(e, `${Ht} does not name it.`);
 		return this.#a(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
@@ -1492,6 +1283,12 @@ var hn = 1, gn = "model.json", _n = class n {
 			freeBytes: s
 		};
 	}
+	async forget(e = Object.keys(this.facts.files)) {
+		let t = this.#n;
+		if (typeof t == "string") return;
+		let n = new Set(e.flatMap((e) => this.facts.files[e]?.chunks ?? []));
+		for (let e of await t.names()) n.has(e) && await t.remove(e);
+	}
 	#i({ size_bytes: e, chunks: t }) {
 		let n = this.facts.chunk_bytes;
 		return t.map((t, r) => [t, Math.min(n, e - r * n)]);
@@ -1502,11 +1299,11 @@ var hn = 1, gn = "model.json", _n = class n {
 	async #o(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await dn(t) === e) return t;
+		if (t === void 0 || await Lt(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #s(t, n, r) {
-		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await vn(i, {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Gt(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1518,7 +1315,7 @@ var hn = 1, gn = "model.json", _n = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await dn(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await Lt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1532,7 +1329,13 @@ var hn = 1, gn = "model.json", _n = class n {
 		}
 	}
 };
-async function vn(t, n) {
+async function Wt(e, t) {
+	return Kt(await (await Gt(e, {
+		signal: t ?? null,
+		cache: "no-cache"
+	})).text());
+}
+async function Gt(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1546,86 +1349,79 @@ async function vn(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
-function yn(t) {
+function Kt(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${gn} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${Ht} is no JSON.`, { why: String(t) });
 	}
-	if (n?.format === hn && typeof n.files == "object") return n;
-	throw new e("mismatch", `${gn} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${hn}.`,
+	if (n?.format === Vt && typeof n.files == "object") return n;
+	throw new e("mismatch", `${Ht} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${Vt}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 }
 // src/sources.ts
-async function bn(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? _n.open(e, t) : n(e);
+async function qt(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ut.open(e, t) : n(e);
 }
 // src/bundle.ts
-var xn = 2;
-async function Sn(e, t = {}) {
-	let n = await bn(e, t), r = Ve(new TextDecoder().decode(await On(n, Be, t))), i = Dn(r, t.isa), a = we(t.threads), o = new kn(n, r, t), s = await o.whole(He(i)), c = {
+async function Jt(e, t = {}) {
+	let n = await qt(e, t), r = b(new TextDecoder().decode(await $t(n, me, t))), i = Qt(r, t.isa), a = new en(n, r, t);
+	a.expect(he(i), ue, y);
+	let o = await ce.instantiate(await a.whole(he(i))), s = {
 		manifest: r,
-		endIds: "tokenizer_meta.json" in r.files ? await wn(n, t) : []
-	}, l = "";
+		endIds: "tokenizer_meta.json" in r.files ? await Yt(n, t) : []
+	}, c = "";
 	if (t.device !== "wasm") try {
-		return await En(o, s, c, t);
+		return await Zt(a, o, s, t);
 	} catch (e) {
-		if (t.device === "webgpu" || !Tn(e)) throw e;
-		l = e.message;
+		if (t.device === "webgpu" || !Xt(e)) throw e;
+		c = e.message;
 	}
-	return Cn(o, s, c, a, l);
+	a.expect(ue, y);
+	let l = await a.whole(ue), u = o.allocate(a.size(y), "the weights");
+	return await a.into(o, u, y), wt.open(o, s, l, u, a.size(y), c);
 }
-async function Cn(e, t, n, r, i) {
-	e.expect(Fe, Re);
-	let a = e.size(Re), o = await Ne.instantiate(t, r, xn * a);
-	try {
-		let t = o.threads.reserve(), r = await e.whole(Fe), s = o.allocate(a, "the weights");
-		return await e.into(o, s, Re), await t, Xt.open(o, n, r, s, a, i);
-	} catch (e) {
-		throw o.close(), e;
-	}
-}
-async function wn(e, t) {
-	let n = new TextDecoder().decode(await On(e, ze, t));
+async function Yt(e, t) {
+	let n = new TextDecoder().decode(await $t(e, pe, t));
 	return JSON.parse(n).eos_ids;
 }
-var Tn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function En(t, n, r, i) {
+var Xt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function Zt(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
-	let o = await ne(i.softwareGpu ?? !1);
-	t.expect(Ie, Le, Re);
-	let s = await t.whole(Ie), c = new TextDecoder().decode(await t.whole(Le)), l = i.memoryLimitBytes, u = () => t.pieces(Re), d = await Ne.instantiate(n);
-	return Xt.openOnGpu(d, r, s, c, u, {
+	let o = await te(i.softwareGpu ?? !1);
+	t.expect(de, fe, y);
+	let s = await t.whole(de), c = new TextDecoder().decode(await t.whole(fe)), l = i.memoryLimitBytes;
+	return wt.openOnGpu(n, r, s, c, () => t.pieces(y), {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function Dn({ source_name: t, instruction_sets: n }, r) {
+function Qt({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
 		throw new e("usage", `The bundle of ${t} has no kernels for ${r}.`, { why: `It has: ${i}.` });
 	}
-	let a = i.find(({ features: e }) => e.every(ee));
+	let a = i.find(({ features: e }) => e.every(m));
 	if (a !== void 0) return a;
-	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !ee(e)).join(", ")}`);
+	let o = i.map(({ name: e, features: t }) => `${e} needs ${t.filter((e) => !m(e)).join(", ")}`);
 	throw new e("mismatch", `This browser cannot run the bundle of ${t}.`, {
 		why: `It does not know what the bundle's kernels need: ${o.join("; ")}.`,
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function On(e, t, { signal: n }) {
+async function $t(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var kn = class {
+var en = class {
 	#e;
 	#t;
 	#n;
@@ -1639,11 +1435,11 @@ var kn = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${Be} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${me} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await On(this.#e, e, this.#n);
+		let t = await $t(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1661,11 +1457,11 @@ var kn = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${Be} says ${r}.`,
+			why: `${me} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, An = class e {
+}, tn = class e {
 	page;
 	#e;
 	#t;
@@ -1688,10 +1484,10 @@ var kn = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, jn = (e, t) => Math.ceil(e / t), Mn = class {
+}, nn = (e, t) => Math.ceil(e / t), rn = class {
 	numPages;
 	pageTokens;
-	root = An.root();
+	root = tn.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1735,7 +1531,7 @@ var kn = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, Nn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Pn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Fn = class {
+}, an = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, on = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, sn = class {
 	pool;
 	#e;
 	#t;
@@ -1786,7 +1582,7 @@ var kn = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => jn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => nn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1794,7 +1590,7 @@ var kn = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = jn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = nn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1812,12 +1608,12 @@ var kn = class {
 	}
 };
 // src/engine/batch.ts
-function In(e, t, n) {
+function cn(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), Nn(e) && (u = l), Pn(e) && c.push(l - 1);
+		s.set(r.pages, n * t), an(e) && (u = l), on(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1829,7 +1625,7 @@ function In(e, t, n) {
 		outputs: n
 	};
 }
-var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = class {
+var ln = (e) => [...e.filter((e) => an(e)), ...e.filter((e) => !an(e))], un = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1869,7 +1665,7 @@ var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, zn = {
+}, dn = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1883,7 +1679,7 @@ var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, Bn = {
+}, fn = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -1925,29 +1721,29 @@ var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = cl
 		high: 100,
 		whole: !0
 	}
-}, Vn = {
+}, pn = {
 	low: -100,
 	high: 100
-}, Hn = (1n << 64n) - 1n;
-function Un(t = {}) {
+}, mn = (1n << 64n) - 1n;
+function hn(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...zn,
+		...dn,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(Bn)) r[e] !== void 0 && Wn(e, r[e], t);
-	for (let [e, t] of r.logitBias) Wn(`logitBias[${e}]`, t, Vn);
+	for (let [e, t] of Object.entries(fn)) r[e] !== void 0 && gn(e, r[e], t);
+	for (let [e, t] of r.logitBias) gn(`logitBias[${e}]`, t, pn);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= Hn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= mn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function Wn(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function gn(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var Gn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Kn = (e) => Gn(e) || e.logitBias.size > 0, qn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function Jn(e, t) {
+var _n = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, vn = (e) => _n(e) || e.logitBias.size > 0, yn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function bn(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -1955,30 +1751,30 @@ function Jn(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var Yn = (t, n = "") => new e("usage", t, { why: n });
-async function Xn(e, t) {
+var xn = (t, n = "") => new e("usage", t, { why: n });
+async function Sn(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw Yn(e, t instanceof Error ? t.message : String(t));
+		throw xn(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Zn = [
+var Cn = [
 	.001,
 	1e-6,
 	0
-], Qn = 1e-45;
-function $n(e) {
+], wn = 1e-45;
+function Tn(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function er(e, t) {
-	let n = tr(e, t);
-	return nr(e, (e) => e >= n && e > -Infinity);
+function En(e, t) {
+	let n = Dn(e, t);
+	return On(e, (e) => e >= n && e > -Infinity);
 }
-function tr(e, t) {
+function Dn(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -1989,53 +1785,53 @@ function tr(e, t) {
 	}
 	return n[0];
 }
-function nr(e, t) {
+function On(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var rr = (e, t) => {
+var kn = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function ir(e) {
+function An(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function ar(e, t) {
-	let n = t * ir(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Zn) {
+function jn(e, t) {
+	let n = t * An(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Cn) {
 		let a = Math.fround(t);
-		if (r = nr(e, (e) => e >= a), i = rr(e, r), ir(i) >= n) break;
+		if (r = On(e, (e) => e >= a), i = kn(e, r), An(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Qn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, wn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function or(e, t) {
-	let n = t * ir(e), r = 0, i = 0;
+function Mn(e, t) {
+	let n = t * An(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function sr(e, t, n) {
-	let r = $n(e), i = 0;
+function Nn(e, t, n) {
+	let r = Tn(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...er(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...En(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function cr(t, n) {
+function Pn(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -2046,41 +1842,41 @@ function cr(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var lr = (1n << 64n) - 1n, ur = (1n << 128n) - 1n, dr = 47026247687942121848144207491837523525n, fr = 4, pr = 16;
-function mr(e, t) {
+var Fn = (1n << 64n) - 1n, In = (1n << 128n) - 1n, Ln = 47026247687942121848144207491837523525n, Rn = 4, zn = 16;
+function Bn(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> pr;
+		return r ^ r >>> zn;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> pr;
-	}, a = Array.from({ length: fr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < fr; e++) for (let t = 0; t < fr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> zn;
+	}, a = Array.from({ length: Rn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < Rn; e++) for (let t = 0; t < Rn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % fr] ^ n;
+		let r = a[t % Rn] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> pr) >>> 0;
+		return (i ^ i >>> zn) >>> 0;
 	});
 }
-var hr = class {
+var Vn = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = mr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ur, this.#e = this.#t, this.#e = this.#e + r & ur, this.#n();
+		let t = Bn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & In, this.#e = this.#t, this.#e = this.#e + r & In, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & lr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & lr;
+		let e = this.#e >> 64n ^ this.#e & Fn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Fn;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * dr + this.#t & ur;
+		this.#e = this.#e * Ln + this.#t & In;
 	}
-}, gr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", _r = 1e-30, vr = class {
+}, Hn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Un = 1e-30, Wn = class {
 	params;
 	needsLogits;
 	#e;
@@ -2089,26 +1885,26 @@ var hr = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new hr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Kn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Gn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Vn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = vn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, _n(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Xn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await Xn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Sn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await Sn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || qn(n, t))) return { token: t };
-		br(e);
-		let r = this.#t ? cr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf($n(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw yr();
+		if (!this.needsLogits && (n === void 0 || yn(n, t))) return { token: t };
+		Kn(e);
+		let r = this.#t ? Pn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Tn(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw Gn();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...sr(e, a, this.params.logprobs)
+			...Nn(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -2118,35 +1914,35 @@ var hr = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && Jn(n, t), n;
+		return t !== void 0 && bn(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = $n(e);
-		if (a === -Infinity) throw yr();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Tn(e);
+		if (a === -Infinity) throw Gn();
 		let o;
-		t > 0 && t < e.length && (o = er(e, t));
-		let s = o ? rr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, _r));
+		t > 0 && t < e.length && (o = En(e, t));
+		let s = o ? kn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Un));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = rr(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = kn(s, e);
 		};
-		n < 1 && l(ar(s, n));
+		n < 1 && l(jn(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(nr(s, (e) => e >= u));
-		let d = or(s, this.#n.next());
+		r > 0 && l(On(s, (e) => e >= u));
+		let d = Mn(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, yr = () => Yn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function br(t) {
-	if (Number.isFinite(ir(t))) return;
+}, Gn = () => xn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function Kn(t) {
+	if (Number.isFinite(An(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: gr });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Hn });
 }
 // src/engine/sequence.ts
-var xr = class {
+var qn = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -2158,7 +1954,7 @@ var xr = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new vr(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Wn(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -2196,8 +1992,8 @@ var xr = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Sr(e, t) {
-	let n = Ut(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Jn(e, t) {
+	let n = _t(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -2209,7 +2005,7 @@ async function Sr(e, t) {
 	};
 }
 // src/engine/turn.ts
-function Cr() {
+function Yn() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2218,7 +2014,7 @@ function Cr() {
 	});
 }
 // src/engine/engine.ts
-var wr = 4096, Tr = 128, Er = class t {
+var Xn = 4096, Zn = 128, Qn = class t {
 	context;
 	#e;
 	#t;
@@ -2227,22 +2023,22 @@ var wr = 4096, Tr = 128, Er = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Tr } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Zn } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = jn(this.context, o.pageTokens), this.#n = new Fn(o, new Mn(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = nn(this.context, o.pageTokens), this.#n = new sn(o, new rn(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = Ut(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(wr, i));
-		return new t(await Sr(e, jn(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await Jn(e, nn(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = Un(t);
+		let a = hn(t);
 		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new xr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Rn(s);
+		let o = new qn(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new un(s);
 		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
@@ -2258,10 +2054,10 @@ var wr = 4096, Tr = 128, Er = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: jn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: nn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = In([{
+				let o = Math.min(n, e.length - r), s = cn([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2297,17 +2093,17 @@ var wr = 4096, Tr = 128, Er = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = Ln(this.#n.schedule());
+				let t = ln(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await Cr();
+			await Yn();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(Pn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(In(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(on), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(cn(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -2333,18 +2129,18 @@ var wr = 4096, Tr = 128, Er = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail(Dr(t));
+		this.#m(e, !0)?.fail($n(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, Dr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Or = Object.defineProperty, kr = (e, t, n) => t in e ? Or(e, t, {
+}, $n = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), er = Object.defineProperty, tr = (e, t, n) => t in e ? er(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, Ar = (e, t, n) => (kr(e, typeof t == "symbol" ? t : t + "", n), n), w = Object.freeze({
+}) : e[t] = n, nr = (e, t, n) => (tr(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2371,51 +2167,51 @@ var wr = 4096, Tr = 128, Er = class t {
 	ComparisonBinaryOperator: "ComparisonBinaryOperator",
 	UnaryOperator: "UnaryOperator",
 	Comment: "Comment"
-}), T = class {
+}), E = class {
 	constructor(e, t) {
 		this.value = e, this.type = t;
 	}
 };
-function jr(e) {
+function rr(e) {
 	return /\w/.test(e);
 }
-function E(e) {
+function ir(e) {
 	return /[0-9]/.test(e);
 }
-function Mr(e) {
+function ar(e) {
 	return /\s/.test(e);
 }
-var Nr = [
-	["{%", w.OpenStatement],
-	["%}", w.CloseStatement],
-	["{{", w.OpenExpression],
-	["}}", w.CloseExpression],
-	["(", w.OpenParen],
-	[")", w.CloseParen],
-	["{", w.OpenCurlyBracket],
-	["}", w.CloseCurlyBracket],
-	["[", w.OpenSquareBracket],
-	["]", w.CloseSquareBracket],
-	[",", w.Comma],
-	[".", w.Dot],
-	[":", w.Colon],
-	["|", w.Pipe],
-	["<=", w.ComparisonBinaryOperator],
-	[">=", w.ComparisonBinaryOperator],
-	["==", w.ComparisonBinaryOperator],
-	["!=", w.ComparisonBinaryOperator],
-	["<", w.ComparisonBinaryOperator],
-	[">", w.ComparisonBinaryOperator],
-	["+", w.AdditiveBinaryOperator],
-	["-", w.AdditiveBinaryOperator],
-	["~", w.AdditiveBinaryOperator],
-	["**", w.ExponentiationBinaryOperator],
-	["*", w.MultiplicativeBinaryOperator],
-	["//", w.MultiplicativeBinaryOperator],
-	["/", w.MultiplicativeBinaryOperator],
-	["%", w.MultiplicativeBinaryOperator],
-	["=", w.Equals]
-], Pr = /* @__PURE__ */ new Map([
+var or = [
+	["{%", T.OpenStatement],
+	["%}", T.CloseStatement],
+	["{{", T.OpenExpression],
+	["}}", T.CloseExpression],
+	["(", T.OpenParen],
+	[")", T.CloseParen],
+	["{", T.OpenCurlyBracket],
+	["}", T.CloseCurlyBracket],
+	["[", T.OpenSquareBracket],
+	["]", T.CloseSquareBracket],
+	[",", T.Comma],
+	[".", T.Dot],
+	[":", T.Colon],
+	["|", T.Pipe],
+	["<=", T.ComparisonBinaryOperator],
+	[">=", T.ComparisonBinaryOperator],
+	["==", T.ComparisonBinaryOperator],
+	["!=", T.ComparisonBinaryOperator],
+	["<", T.ComparisonBinaryOperator],
+	[">", T.ComparisonBinaryOperator],
+	["+", T.AdditiveBinaryOperator],
+	["-", T.AdditiveBinaryOperator],
+	["~", T.AdditiveBinaryOperator],
+	["**", T.ExponentiationBinaryOperator],
+	["*", T.MultiplicativeBinaryOperator],
+	["//", T.MultiplicativeBinaryOperator],
+	["/", T.MultiplicativeBinaryOperator],
+	["%", T.MultiplicativeBinaryOperator],
+	["=", T.Equals]
+], sr = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2426,11 +2222,11 @@ var Nr = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function Fr(e, t = {}) {
+function cr(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function Ir(e, t = {}) {
-	let n = [], r = Fr(e, t), i = 0, a = 0, o = (e) => {
+function lr(e, t = {}) {
+	let n = [], r = cr(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2441,24 +2237,24 @@ function Ir(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = Pr.get(e);
+			let n = sr.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
 		return t;
 	}, s = () => {
 		let e = n.at(-1);
-		e && e.type === w.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
+		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && Mr(r[i]);) ++i;
+		for (; i < r.length && ar(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
-		if (e === void 0 || e === w.CloseStatement || e === w.CloseExpression || e === w.Comment) {
+		if (e === void 0 || e === T.CloseStatement || e === T.CloseExpression || e === T.Comment) {
 			let e = "";
 			for (; i < r.length && (r[i] !== "{" || r[i + 1] !== "%" && r[i + 1] !== "{" && r[i + 1] !== "#");) e += r[i++];
 			if (e.length > 0) {
-				n.push(new T(e, w.Text));
+				n.push(new E(e, T.Text));
 				continue;
 			}
 		}
@@ -2472,115 +2268,115 @@ function Ir(e, t = {}) {
 				t += r[i++];
 			}
 			let a = t.endsWith("-");
-			a && (t = t.slice(0, -1)), e && s(), n.push(new T(t, w.Comment)), i += 2, a && c();
+			a && (t = t.slice(0, -1)), e && s(), n.push(new E(t, T.Comment)), i += 2, a && c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{%-") {
-			s(), n.push(new T("{%", w.OpenStatement)), i += 3;
+			s(), n.push(new E("{%", T.OpenStatement)), i += 3;
 			continue;
 		}
 		if (r.slice(i, i + 3) === "{{-") {
-			s(), n.push(new T("{{", w.OpenExpression)), a = 0, i += 3;
+			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(Mr), r.slice(i, i + 3) === "-%}") {
-			n.push(new T("%}", w.CloseStatement)), i += 3, c();
+		if (o(ar), r.slice(i, i + 3) === "-%}") {
+			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
 		if (r.slice(i, i + 3) === "-}}") {
-			n.push(new T("}}", w.CloseExpression)), i += 3, c();
+			n.push(new E("}}", T.CloseExpression)), i += 3, c();
 			continue;
 		}
 		let t = r[i];
 		if (t === "-" || t === "+") {
 			let e = n.at(-1)?.type;
-			if (e === w.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
+			if (e === T.Text || e === void 0) throw SyntaxError(`Unexpected character: ${t}`);
 			switch (e) {
-				case w.Identifier:
-				case w.NumericLiteral:
-				case w.StringLiteral:
-				case w.CloseParen:
-				case w.CloseSquareBracket: break;
+				case T.Identifier:
+				case T.NumericLiteral:
+				case T.StringLiteral:
+				case T.CloseParen:
+				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(E);
-					if (e.length > 0 && r[i] === "." && E(r[i + 1])) {
+					let e = o(ir);
+					if (e.length > 0 && r[i] === "." && ir(r[i + 1])) {
 						++i;
-						let t = o(E);
+						let t = o(ir);
 						e = `${e}.${t}`;
 					}
-					n.push(new T(`${t}${e}`, e.length > 0 ? w.NumericLiteral : w.UnaryOperator));
+					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
 					continue;
 				}
 			}
 		}
-		for (let [e, t] of Nr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
-			n.push(new T(e, t)), t === w.OpenExpression ? a = 0 : t === w.OpenCurlyBracket ? ++a : t === w.CloseCurlyBracket && --a, i += e.length;
+		for (let [e, t] of or) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
 		if (t === "'" || t === "\"") {
 			++i;
 			let e = o((e) => e !== t);
-			n.push(new T(e, w.StringLiteral)), ++i;
-		} else if (E(t)) {
-			let e = o(E);
-			if (n.at(-1)?.type !== w.Dot && r[i] === "." && E(r[i + 1])) {
+			n.push(new E(e, T.StringLiteral)), ++i;
+		} else if (ir(t)) {
+			let e = o(ir);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && ir(r[i + 1])) {
 				++i;
-				let t = o(E);
+				let t = o(ir);
 				e = `${e}.${t}`;
 			}
-			n.push(new T(e, w.NumericLiteral));
-		} else if (jr(t)) {
-			let e = o(jr);
-			n.push(new T(e, w.Identifier));
+			n.push(new E(e, T.NumericLiteral));
+		} else if (rr(t)) {
+			let e = o(rr);
+			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
 	return n;
 }
 var D = class {
 	type = "Statement";
-}, Lr = class extends D {
+}, ur = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, Rr = class extends D {
+}, dr = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, zr = class extends D {
+}, fr = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, Br = class extends D {
+}, pr = class extends D {
 	type = "Break";
-}, Vr = class extends D {
+}, mr = class extends D {
 	type = "Continue";
-}, Hr = class extends D {
+}, hr = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, Ur = class extends D {
+}, gr = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, Wr = class extends D {
+}, _r = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, O = class extends D {
 	type = "Expression";
-}, Gr = class extends O {
+}, vr = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, Kr = class extends O {
+}, yr = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2590,86 +2386,86 @@ var D = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, qr = class extends O {
+}, br = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, Jr = class extends qr {
+}, xr = class extends br {
 	type = "IntegerLiteral";
-}, Yr = class extends qr {
+}, Sr = class extends br {
 	type = "FloatLiteral";
-}, Xr = class extends qr {
+}, Cr = class extends br {
 	type = "StringLiteral";
-}, Zr = class extends qr {
+}, wr = class extends br {
 	type = "ArrayLiteral";
-}, Qr = class extends qr {
+}, Tr = class extends br {
 	type = "TupleLiteral";
-}, $r = class extends qr {
+}, Er = class extends br {
 	type = "ObjectLiteral";
-}, ei = class extends O {
+}, Dr = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, ti = class extends O {
+}, Or = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, ni = class extends D {
+}, kr = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, ri = class extends O {
+}, Ar = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, ii = class extends O {
+}, jr = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, ai = class extends O {
+}, Mr = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, oi = class extends O {
+}, Nr = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, si = class extends O {
+}, Pr = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, ci = class extends O {
+}, Fr = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, li = class extends O {
+}, Ir = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, ui = class extends D {
+}, Lr = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, di = class extends O {
+}, Rr = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function fi(e) {
-	let t = new Lr([]), n = 0;
+function zr(e) {
+	let t = new ur([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2681,10 +2477,10 @@ function fi(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case w.Comment: return new Wr(e[n++].value);
-			case w.Text: return l();
-			case w.OpenStatement: return u();
-			case w.OpenExpression: return d();
+			case T.Comment: return new _r(e[n++].value);
+			case T.Text: return l();
+			case T.OpenStatement: return u();
+			case T.OpenExpression: return d();
 			default: throw SyntaxError(`Unexpected token type: ${e[n].type}`);
 		}
 	}
@@ -2692,56 +2488,56 @@ function fi(e) {
 		return n + t.length <= e.length && t.every((t, r) => t === e[n + r].type);
 	}
 	function s(...t) {
-		return e[n]?.type === w.OpenStatement && e[n + 1]?.type === w.Identifier && t.includes(e[n + 1]?.value);
+		return e[n]?.type === T.OpenStatement && e[n + 1]?.type === T.Identifier && t.includes(e[n + 1]?.value);
 	}
 	function c(...t) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Xr(r(w.Text, "Expected text token").value);
+		return new Cr(r(T.Text, "Expected text token").value);
 	}
 	function u() {
-		if (r(w.OpenStatement, "Expected opening statement token"), e[n].type !== w.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
+		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
 		let t = e[n].value, c;
 		switch (t) {
 			case "set":
 				++n, c = f();
 				break;
 			case "if":
-				++n, c = p(), r(w.OpenStatement, "Expected {% token"), i("endif"), r(w.CloseStatement, "Expected %} token");
+				++n, c = p(), r(T.OpenStatement, "Expected {% token"), i("endif"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "macro":
-				++n, c = ee(), r(w.OpenStatement, "Expected {% token"), i("endmacro"), r(w.CloseStatement, "Expected %} token");
+				++n, c = m(), r(T.OpenStatement, "Expected {% token"), i("endmacro"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "for":
-				++n, c = h(), r(w.OpenStatement, "Expected {% token"), i("endfor"), r(w.CloseStatement, "Expected %} token");
+				++n, c = g(), r(T.OpenStatement, "Expected {% token"), i("endfor"), r(T.CloseStatement, "Expected %} token");
 				break;
 			case "call": {
 				++n;
 				let e = null;
-				o(w.OpenParen) && (e = ce("parameters"));
-				let t = v();
+				o(T.OpenParen) && (e = se("parameters"));
+				let t = b();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
-				let l = ce("call");
-				r(w.CloseStatement, "Expected closing statement token");
+				let l = se("call");
+				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endcall"), r(w.CloseStatement, "Expected closing statement token"), c = new ui(new Kr(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Lr(new yr(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new Br();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new pr();
 				break;
 			case "continue":
-				++n, r(w.CloseStatement, "Expected closing statement token"), c = new Vr();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new mr();
 				break;
 			case "filter": {
 				++n;
-				let e = v();
-				e instanceof k && o(w.OpenParen) && (e = se(e)), r(w.CloseStatement, "Expected closing statement token");
+				let e = b();
+				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(w.OpenStatement, "Expected '{%'"), i("endfilter"), r(w.CloseStatement, "Expected '%}'"), c = new ni(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new kr(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2749,265 +2545,265 @@ function fi(e) {
 		return c;
 	}
 	function d() {
-		r(w.OpenExpression, "Expected opening expression token");
-		let e = g();
-		return r(w.CloseExpression, "Expected closing expression token"), e;
+		r(T.OpenExpression, "Expected opening expression token");
+		let e = _();
+		return r(T.CloseExpression, "Expected closing expression token"), e;
 	}
 	function f() {
-		let e = m(), t = null, c = [];
-		if (o(w.Equals)) ++n, t = m();
+		let e = h(), t = null, c = [];
+		if (o(T.Equals)) ++n, t = h();
 		else {
-			for (r(w.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
-			r(w.OpenStatement, "Expected {% token"), i("endset");
+			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
+			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(w.CloseStatement, "Expected closing statement token"), new Hr(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new hr(e, t, c);
 	}
 	function p() {
-		let e = g();
-		r(w.CloseStatement, "Expected closing statement token");
+		let e = _();
+		r(T.CloseStatement, "Expected closing statement token");
 		let t = [], i = [];
 		for (; !s("elif", "else", "endif");) t.push(a());
 		if (s("elif")) {
 			++n, ++n;
 			let e = p();
 			i.push(e);
-		} else if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new Rr(e, t, i);
+		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
+		return new dr(e, t, i);
 	}
-	function ee() {
-		let e = v();
+	function m() {
+		let e = b();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
-		let t = ce("parameters");
-		r(w.CloseStatement, "Expected closing statement token");
+		let t = se("parameters");
+		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new Ur(e, t, n);
+		return new gr(e, t, n);
 	}
-	function m(e = !1) {
-		let t = e ? v : g, r = [t()], i = o(w.Comma);
-		for (; i && (++n, r.push(t()), o(w.Comma)););
-		return i ? new Qr(r) : r[0];
+	function h(e = !1) {
+		let t = e ? b : _, r = [t()], i = o(T.Comma);
+		for (; i && (++n, r.push(t()), o(T.Comma)););
+		return i ? new Tr(r) : r[0];
 	}
-	function h() {
-		let e = m(!0);
-		if (!(e instanceof k || e instanceof Qr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+	function g() {
+		let e = h(!0);
+		if (!(e instanceof k || e instanceof Tr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
-		let t = g();
-		r(w.CloseStatement, "Expected closing statement token");
+		let t = _();
+		r(T.CloseStatement, "Expected closing statement token");
 		let i = [];
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
-		if (s("else")) for (++n, ++n, r(w.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new zr(e, t, i, o);
-	}
-	function g() {
-		return _();
+		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
+		return new fr(e, t, i, o);
 	}
 	function _() {
-		let e = te();
+		return v();
+	}
+	function v() {
+		let e = ee();
 		if (c("if")) {
 			++n;
-			let t = te();
-			return c("else") ? (++n, new di(t, e, _())) : new ri(e, t);
+			let t = ee();
+			return c("else") ? (++n, new Rr(t, e, v())) : new Ar(e, t);
 		}
 		return e;
 	}
-	function te() {
-		let t = ne();
+	function ee() {
+		let t = te();
 		for (; c("or");) {
 			let r = e[n];
 			++n;
+			let i = te();
+			t = new Dr(r, t, i);
+		}
+		return t;
+	}
+	function te() {
+		let t = ne();
+		for (; c("and");) {
+			let r = e[n];
+			++n;
 			let i = ne();
-			t = new ei(r, t, i);
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function ne() {
-		let t = re();
-		for (; c("and");) {
-			let r = e[n];
-			++n;
-			let i = re();
-			t = new ei(r, t, i);
-		}
-		return t;
-	}
-	function re() {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new ai(r, re());
+			++n, t = new Mr(r, ne());
 		}
-		return t ?? ie();
+		return t ?? re();
 	}
-	function ie() {
-		let t = ae();
+	function re() {
+		let t = ie();
 		for (;;) {
 			let r;
-			if (c("not", "in")) r = new T("not in", w.Identifier), n += 2;
+			if (c("not", "in")) r = new E("not in", T.Identifier), n += 2;
 			else if (c("in")) r = e[n++];
-			else if (o(w.ComparisonBinaryOperator)) r = e[n++];
+			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
-			let i = ae();
-			t = new ei(r, t, i);
+			let i = ie();
+			t = new Dr(r, t, i);
+		}
+		return t;
+	}
+	function ie() {
+		let t = de();
+		for (; o(T.AdditiveBinaryOperator);) {
+			let r = e[n];
+			++n;
+			let i = de();
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
-		let t = fe();
-		for (; o(w.AdditiveBinaryOperator);) {
-			let r = e[n];
-			++n;
-			let i = fe();
-			t = new ei(r, t, i);
-		}
-		return t;
+		let e = ue(b());
+		return o(T.OpenParen) ? oe(e) : e;
 	}
-	function oe() {
-		let e = de(v());
-		return o(w.OpenParen) ? se(e) : e;
+	function oe(e) {
+		let t = new yr(e, se("call"));
+		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
-		let t = new Kr(e, ce("call"));
-		return t = de(t), o(w.OpenParen) && (t = se(t)), t;
+		r(T.OpenParen, "Expected opening parenthesis for arguments list");
+		let t = ce(e);
+		return r(T.CloseParen, "Expected closing parenthesis for arguments list"), t;
 	}
-	function ce(e) {
-		r(w.OpenParen, "Expected opening parenthesis for arguments list");
-		let t = le(e);
-		return r(w.CloseParen, "Expected closing parenthesis for arguments list"), t;
-	}
-	function le(t) {
+	function ce(t) {
 		let r = [], i = /* @__PURE__ */ new Set(), a = !1, s = !1;
-		for (; !o(w.CloseParen);) {
-			let c = o(w.ExponentiationBinaryOperator), l = o(w.MultiplicativeBinaryOperator) && e[n].value === "*";
+		for (; !o(T.CloseParen);) {
+			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new li(g())), o(w.Comma) && ++n, !o(w.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new Ir(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new ci(g());
+				s = !0, ++n, u = new Fr(_());
 			} else {
-				if (u = g(), o(w.Equals)) {
+				if (u = _(), o(T.Equals)) {
 					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
-					let e = g();
-					u = new si(u, e);
+					let e = _();
+					u = new Pr(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof si)) throw SyntaxError("Expected identifier for parameter declaration");
+					if (!(u instanceof k || u instanceof Pr)) throw SyntaxError("Expected identifier for parameter declaration");
 					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof si) a = !0;
+				if (u instanceof Pr) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
-			r.push(u), o(w.Comma) && ++n;
+			r.push(u), o(T.Comma) && ++n;
 		}
 		return r;
 	}
-	function ue() {
+	function le() {
 		let e = [], t = !1;
-		for (; !o(w.CloseSquareBracket);) o(w.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(g()), o(w.Colon) && (++n, t = !0));
+		for (; !o(T.CloseSquareBracket);) o(T.Colon) ? (e.push(void 0), ++n, t = !0) : (e.push(_()), o(T.Colon) && (++n, t = !0));
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new oi(...e);
+			return new Nr(...e);
 		}
 		return e[0];
 	}
-	function de(t) {
-		for (; o(w.Dot) || o(w.OpenSquareBracket);) {
+	function ue(t) {
+		for (; o(T.Dot) || o(T.OpenSquareBracket);) {
 			let i = e[n];
 			++n;
-			let a, o = i.type === w.OpenSquareBracket;
-			if (o) a = ue(), r(w.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = v(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new Gr(t, a, o);
+			let a, o = i.type === T.OpenSquareBracket;
+			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
+			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new vr(t, a, o);
+		}
+		return t;
+	}
+	function de() {
+		let t = fe();
+		for (; o(T.MultiplicativeBinaryOperator);) {
+			let r = e[n++], i = fe();
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
-		let t = pe();
-		for (; o(w.MultiplicativeBinaryOperator);) {
-			let r = e[n++], i = pe();
-			t = new ei(r, t, i);
+		let t = y();
+		for (; o(T.ExponentiationBinaryOperator);) {
+			let r = e[n++], i = y();
+			t = new Dr(r, t, i);
 		}
 		return t;
 	}
-	function pe() {
-		let t = me();
-		for (; o(w.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = me();
-			t = new ei(r, t, i);
-		}
-		return t;
-	}
-	function me() {
-		let e = he();
+	function y() {
+		let e = pe();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = v();
+			let r = b();
 			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new ii(e, t, r);
+			e = new jr(e, t, r);
 		}
 		return e;
 	}
-	function he() {
-		let e = ge();
-		for (; o(w.Pipe);) {
+	function pe() {
+		let e = me();
+		for (; o(T.Pipe);) {
 			++n;
-			let t = v();
+			let t = b();
 			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(w.OpenParen) && (t = se(t)), e = new ti(e, t);
+			o(T.OpenParen) && (t = oe(t)), e = new Or(e, t);
 		}
 		return e;
 	}
-	function ge() {
+	function me() {
 		let t = e[n];
-		if (t && (t.type === w.UnaryOperator || t.type === w.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
+		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new ai(t, ge());
+			return new Mr(t, me());
 		}
-		return oe();
+		return ae();
 	}
-	function v() {
+	function b() {
 		let t = e[n++];
 		switch (t.type) {
-			case w.NumericLiteral: {
+			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Yr(Number(e)) : new Jr(Number(e));
+				return e.includes(".") ? new Sr(Number(e)) : new xr(Number(e));
 			}
-			case w.StringLiteral: {
+			case T.StringLiteral: {
 				let r = t.value;
-				for (; o(w.StringLiteral);) r += e[n++].value;
-				return new Xr(r);
+				for (; o(T.StringLiteral);) r += e[n++].value;
+				return new Cr(r);
 			}
-			case w.Identifier: return new k(t.value);
-			case w.OpenParen: {
-				let e = m();
-				return r(w.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
+			case T.Identifier: return new k(t.value);
+			case T.OpenParen: {
+				let e = h();
+				return r(T.CloseParen, "Expected closing parenthesis, got ${tokens[current].type} instead."), e;
 			}
-			case w.OpenSquareBracket: {
+			case T.OpenSquareBracket: {
 				let e = [];
-				for (; !o(w.CloseSquareBracket);) e.push(g()), o(w.Comma) && ++n;
-				return ++n, new Zr(e);
+				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
+				return ++n, new wr(e);
 			}
-			case w.OpenCurlyBracket: {
+			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
-				for (; !o(w.CloseCurlyBracket);) {
-					let t = g();
-					r(w.Colon, "Expected colon between key and value in object literal");
-					let i = g();
-					e.set(t, i), o(w.Comma) && ++n;
+				for (; !o(T.CloseCurlyBracket);) {
+					let t = _();
+					r(T.Colon, "Expected colon between key and value in object literal");
+					let i = _();
+					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new $r(e);
+				return ++n, new Er(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -3015,27 +2811,27 @@ function fi(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function pi(e, t, n = 1) {
+function Br(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function mi(e, t, n, r = 1) {
+function Vr(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function hi(e) {
+function Hr(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function gi(e) {
-	return _i(/* @__PURE__ */ new Date(), e);
+function Ur(e) {
+	return Wr(/* @__PURE__ */ new Date(), e);
 }
-function _i(e, t) {
+function Wr(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -3051,19 +2847,19 @@ function _i(e, t) {
 		}
 	});
 }
-function vi(e) {
+function Gr(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function yi(e, t, n, r) {
+function Kr(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(vi(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Gr(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var bi = class extends Error {}, xi = class extends Error {}, Si = /* @__PURE__ */ new Map(), A = class {
+var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Si;
+		return Yr;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -3089,7 +2885,7 @@ var bi = class extends Error {}, xi = class extends Error {}, Si = /* @__PURE__ 
 			["upper", new R(() => new N(this.value.toUpperCase()))],
 			["lower", new R(() => new N(this.value.toLowerCase()))],
 			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(hi(this.value)))],
+			["title", new R(() => new N(Hr(this.value)))],
 			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
 			["length", new j(this.value.length)],
 			["rstrip", new R(() => new N(this.value.trimEnd()))],
@@ -3147,15 +2943,15 @@ var bi = class extends Error {}, xi = class extends Error {}, Si = /* @__PURE__ 
 				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
 				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(yi(this.value, t.value, n.value, r.value));
+				return new N(Kr(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, P = class extends A {
 	type = "BooleanValue";
-}, Ci = /[\x7f-\uffff]/g;
-function wi(e) {
-	return e.replace(Ci, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, Xr = /[\x7f-\uffff]/g;
+function Zr(e) {
+	return e.replace(Xr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -3167,7 +2963,7 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = wi(t)), t;
+			return a && (t = Zr(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -3182,7 +2978,7 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = wi(s));
+					a && (s = Zr(s));
 					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
@@ -3208,7 +3004,7 @@ var I = class extends A {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ti ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Qr ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
 				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
 				let i = n.at(1) ?? t.get("by") ?? new N("key");
 				if (!(i instanceof N)) throw Error("by must be a string");
@@ -3216,7 +3012,7 @@ var I = class extends A {
 				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
 				if (!(a instanceof P)) throw Error("reverse must be a boolean");
 				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Fi(o, s, r.value);
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ci(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -3234,9 +3030,9 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, Ti = class extends I {
+}, Qr = class extends I {
 	type = "KeywordArgumentsValue";
-}, Ei = class extends A {
+}, $r = class extends A {
 	type = "NamespaceValue";
 	toString() {
 		return F(this, {}, 0, !1);
@@ -3253,7 +3049,7 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, Di = class extends L {
+}, ei = class extends L {
 	type = "TupleValue";
 }, R = class extends A {
 	type = "FunctionValue";
@@ -3262,36 +3058,36 @@ var I = class extends A {
 }, B = class extends A {
 	type = "UndefinedValue";
 };
-function Oi(e) {
+function ti(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var ki = class {
+var ni = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof Ti && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof Qr && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = Oi(t);
+				let [e, n] = ti(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new Ei(r);
+		return new $r(r);
 	})]]);
-	tests = ki.TESTS;
+	tests = ni.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, Bi(t));
+		return this.declareVariable(e, pi(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3312,8 +3108,8 @@ var ki = class {
 			return new B();
 		}
 	}
-}, V = ki;
-Ar(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = ni;
+nr(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -3347,23 +3143,23 @@ Ar(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function Ai(e) {
+function ri(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", pi), e.set("strftime_now", gi), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", Br), e.set("strftime_now", Ur), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function ji(e) {
-	return e instanceof I || e instanceof Ei;
+function ii(e) {
+	return e instanceof I || e instanceof $r;
 }
-function Mi(e) {
+function ai(e) {
 	return e instanceof j || e instanceof M || e instanceof P;
 }
-function Ni(e) {
+function oi(e) {
 	return e instanceof P ? Number(e.value) : e.value;
 }
-function Pi(e, t) {
+function si(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ji(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (ii(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3371,13 +3167,13 @@ function Pi(e, t) {
 	} else return new B();
 	return r;
 }
-function Fi(e, t, n = !1) {
+function ci(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (Mi(e) && Mi(t)) {
-		let n = Ni(e), r = Ni(t);
+	if (ai(e) && ai(t)) {
+		let n = oi(e), r = oi(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3389,7 +3185,7 @@ function Fi(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function Ii(e) {
+function li(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3397,20 +3193,20 @@ function Ii(e) {
 		defaultValue: t.value
 	};
 }
-function Li(e) {
+function ui(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function Ri(e, t) {
+function di(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		Li(e) && n.add(e);
+		ui(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(Ii(e).name);
+		i(li(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = Ii(t);
+			let e = li(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3454,7 +3250,7 @@ function Ri(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				Li(t) && !n.has(t) && r.add(t);
+				ui(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3484,7 +3280,7 @@ function Ri(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var zi = class {
+var fi = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3509,8 +3305,8 @@ var zi = class {
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
 		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && Mi(n) && Mi(r)) {
-			let e = Ni(n), t = Ni(r);
+		if (e.operator.value === "**" && ai(n) && ai(r)) {
+			let e = oi(n), t = oi(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3593,7 +3389,7 @@ var zi = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => Fi(e, t, !1)));
+				case "sort": return new L(e.value.slice().sort((e, t) => ci(e, t, !1)));
 				case "join": return new N(e.value.map((e) => e.value).join(""));
 				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
@@ -3665,7 +3461,7 @@ var zi = class {
 				let o = t.get("sort_keys") ?? new P(!1);
 				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof Di) {
+				if (s instanceof L || s instanceof ei) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
@@ -3711,16 +3507,16 @@ var zi = class {
 						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
 						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : Pi(e, s instanceof j ? String(s.value) : s.value);
+						let c = (e) => s instanceof z ? e : si(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = Fi(c(e), c(t), o.value);
+							let n = ci(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ji(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !ii(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3740,8 +3536,8 @@ var zi = class {
 							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ji(e)) throw Error("items in map must be an object");
-								let t = Pi(e, n.value);
+								if (!ii(e)) throw Error("items in map must be an object");
+								let t = si(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3762,7 +3558,7 @@ var zi = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new Ti(a)], n);
+						return t.value([...i, new Qr(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -3771,7 +3567,7 @@ var zi = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new Ti(i)), t.value(e, n);
+					return i.size > 0 && e.push(new Qr(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -3827,7 +3623,7 @@ var zi = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new Ti(r));
+		r.size > 0 && n.push(new Qr(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -3838,7 +3634,7 @@ var zi = class {
 		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
 		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
 		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(mi(e.value, r.value, i.value, a.value)) : new N(mi(Array.from(e.value), r.value, i.value, a.value).join(""));
+		return e instanceof L ? new L(Vr(e.value, r.value, i.value, a.value)) : new N(Vr(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -3847,7 +3643,7 @@ var zi = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (ji(n)) {
+		if (ii(n)) {
 			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
 		} else if (n instanceof L || n instanceof N) {
@@ -3881,7 +3677,7 @@ var zi = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof Ei)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof $r)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3935,8 +3731,8 @@ var zi = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof xi) continue;
-				if (e instanceof bi) break;
+				if (e instanceof Jr) continue;
+				if (e instanceof qr) break;
 				throw e;
 			}
 			c = !1;
@@ -3949,10 +3745,10 @@ var zi = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof Ti && (o = new Map(a.pop().value));
+		a.at(-1) instanceof Qr && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = Ii(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = li(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
@@ -3962,18 +3758,18 @@ var zi = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = Ri(e.args, e.body);
+		let n = di(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = Ri(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = di(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new Ti(o));
+		a.push(new Qr(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -3992,13 +3788,13 @@ var zi = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new bi();
-			case "Continue": throw new xi();
+			case "Break": throw new qr();
+			case "Continue": throw new Jr();
 			case "IntegerLiteral": return new j(e.value);
 			case "FloatLiteral": return new M(e.value);
 			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new Di(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new ei(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -4023,18 +3819,18 @@ var zi = class {
 		}
 	}
 };
-function Bi(e) {
+function pi(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
 		case "string": return new N(e);
 		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Bi)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Bi(t)])));
-		case "function": return new R((t, n) => Bi(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(pi)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, pi(t)])));
+		case "function": return new R((t, n) => pi(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", Vi = "{%- ", Hi = " -%}", U = Object.freeze({
+var H = "\n", mi = "{%- ", hi = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -4048,7 +3844,7 @@ var H = "\n", Vi = "{%- ", Hi = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function Ui(e) {
+function gi(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -4058,11 +3854,11 @@ function Ui(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function Wi(e) {
+function _i(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return Ui(e);
+		case "BinaryExpression": return gi(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -4071,38 +3867,38 @@ function Wi(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return Wi(e) < t ? `(${n})` : n;
+	return _i(e) < t ? `(${n})` : n;
 }
-function Gi(e, t = "	") {
+function vi(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return Vi + e.join(" ") + Hi;
+	return mi + e.join(" ") + hi;
 }
 function K(e, t, n) {
-	return e.map((e) => qi(e, t, n)).join(H);
+	return e.map((e) => bi(e, t, n)).join(H);
 }
-function Ki(e) {
+function yi(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function qi(e, t, n) {
+function bi(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return Ji(e, t, n);
-		case "For": return Yi(e, t, n);
-		case "Set": return Xi(e, t, n);
-		case "Macro": return Zi(e, t, n);
+		case "If": return xi(e, t, n);
+		case "For": return Si(e, t, n);
+		case "Set": return Ci(e, t, n);
+		case "Macro": return wi(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return Qi(e, t, n);
-		case "FilterStatement": return $i(e, t, n);
+		case "CallStatement": return Ti(e, t, n);
+		case "FilterStatement": return Ei(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function Ji(e, t, n) {
+function xi(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -4112,7 +3908,7 @@ function Ji(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Yi(e, t, n) {
+function Si(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -4121,19 +3917,19 @@ function Yi(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Xi(e, t, n) {
+function Ci(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function Zi(e, t, n) {
-	let r = n.repeat(t), i = Ki(e.args);
+function wi(e, t, n) {
+	let r = n.repeat(t), i = yi(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Qi(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${Ki(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function Ti(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${yi(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function $i(e, t, n) {
+function Ei(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -4149,15 +3945,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = Ui(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = gi(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? Wi(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? _i(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = Ki(t.args);
+			let t = e, n = yi(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -4178,7 +3974,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = Ki(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = yi(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -4197,24 +3993,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var ea = class {
+var Di = class {
 	parsed;
 	constructor(e) {
-		let t = Ir(e, {
+		let t = lr(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = fi(t);
+		this.parsed = zr(t);
 	}
 	render(e) {
 		let t = new V();
-		if (Ai(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new zi(t).run(this.parsed).value;
+		if (ri(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new fi(t).run(this.parsed).value;
 	}
 	format(e) {
-		return Gi(this.parsed, e?.indent || "	");
+		return vi(this.parsed, e?.indent || "	");
 	}
-}, ta = class {
+}, Oi = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4252,21 +4048,21 @@ var ea = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, na = /* @__PURE__ */ new Set(["role", "type"]), ra = /^\w{1,64}$/, ia = 1e3, aa = (e) => e.split("").reverse().join(""), oa = class {
+}, ki = /* @__PURE__ */ new Set(["role", "type"]), Ai = /^\w{1,64}$/, ji = 1e3, Mi = (e) => e.split("").reverse().join(""), Ni = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new ta(n), this.#t = new ta(n.map(aa)), this.#n = new ta(t), this.#r = Math.min(ia, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new Oi(n), this.#t = new Oi(n.map(Mi)), this.#n = new Oi(t), this.#r = Math.min(ji, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = na.has(e) && typeof n == "string" && ra.test(n);
+			let r = ki.has(e) && typeof n == "string" && Ai.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4292,29 +4088,29 @@ var ea = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of sa(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of Pi(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = aa(a.slice(e, e + this.#r));
-				for (let r of sa(n, this.#t)) t.add(i + e + r - 1);
+				let n = Mi(a.slice(e, e + this.#r));
+				for (let r of Pi(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function sa(e, t) {
+function Pi(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var ca = [57344, 63744], la = /(?<=u)[ef][0-9a-f]{3}/g, ua = class {
+var Fi = [57344, 63744], Ii = /(?<=u)[ef][0-9a-f]{3}/g, Li = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = ca[0];
+	#n = Fi[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(la)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(Ii)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4326,7 +4122,7 @@ var ca = [57344, 63744], la = /(?<=u)[ef][0-9a-f]{3}/g, ua = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: da(n.map(([e, n]) => {
+			literal: Ri(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4344,14 +4140,14 @@ var ca = [57344, 63744], la = /(?<=u)[ef][0-9a-f]{3}/g, ua = class {
 		};
 	}
 	#i() {
-		for (; this.#n < ca[1];) {
+		for (; this.#n < Fi[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function da(e) {
+function Ri(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4360,7 +4156,7 @@ function da(e) {
 	return t;
 }
 // src/text/template.ts
-var fa = 1e5, pa = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ma = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ha = 3, ga = /[^\p{L}\p{N}_\s]/u, _a = ["<think>", "</think>"], va = [
+var zi = 1e5, Bi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Hi = 3, Ui = /[^\p{L}\p{N}_\s]/u, Wi = ["<think>", "</think>"], Gi = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4375,15 +4171,15 @@ var fa = 1e5, pa = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ma = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], ya = class {
+], Ki = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > fa) throw wa(`It is ${e.length} characters long; ${fa} are accepted.`);
-		this.source = e, this.#e = Ca(() => new ea(e)), this.#t = new oa(t.control.keys(), ba(e)), this.endIds = va.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > zi) throw Zi(`It is ${e.length} characters long; ${zi} are accepted.`);
+		this.source = e, this.#e = Xi(() => new Di(e)), this.#t = new Ni(t.control.keys(), qi(e)), this.endIds = Gi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4393,62 +4189,62 @@ var fa = 1e5, pa = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ma = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !pa.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !Bi.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new ua([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new Li([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Ca(() => this.#e.render(c)));
+		return o.unmark(Xi(() => this.#e.render(c)));
 	}
 };
-function ba(e) {
-	let t = Array.from(e.matchAll(ma), ([, e, t]) => Sa(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([..._a, ...t.filter((e) => e.length >= ha && ga.test(e))]);
+function qi(e) {
+	let t = Array.from(e.matchAll(Vi), ([, e, t]) => Yi(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...Wi, ...t.filter((e) => e.length >= Hi && Ui.test(e))]);
 }
-var xa = {
+var Ji = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Sa = (e) => e.replace(/\\(.)/gs, (e, t) => xa[t] ?? t);
-function Ca(e) {
+}, Yi = (e) => e.replace(/\\(.)/gs, (e, t) => Ji[t] ?? t);
+function Xi(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw wa(e instanceof Error ? e.message : String(e));
+		throw Zi(e instanceof Error ? e.message : String(e));
 	}
 }
-var wa = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ta = "tokenizer.json", Ea = "tokenizer_meta.json", Da = 2;
-function Oa(e, t) {
+var Zi = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Qi = "tokenizer.json", $i = "tokenizer_meta.json", ea = 2;
+function ta(e, t) {
 	let n = {
-		json: ka(e, Ta),
-		meta: ka(t, Ea)
+		json: na(e, Qi),
+		meta: na(t, $i)
 	};
-	if (n.meta.version !== Da) throw Aa(Ea, `Its version is ${n.meta.version}, this package reads ${Da}.`);
-	if (typeof n.json.model?.vocab != "object") throw Aa(Ta, "It has no vocabulary.");
+	if (n.meta.version !== ea) throw ra($i, `Its version is ${n.meta.version}, this package reads ${ea}.`);
+	if (typeof n.json.model?.vocab != "object") throw ra(Qi, "It has no vocabulary.");
 	return n;
 }
-function ka(e, t) {
+function na(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw Aa(t, String(e));
+		throw ra(t, String(e));
 	}
 }
-var Aa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var ra = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), ja = 64, Ma = 4096, Na = class {
+}), ia = 64, aa = 4096, oa = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > ja || t.some(({ length: e }) => e === 0 || e > Ma)) throw new e("usage", `Up to ${ja} stop strings of 1 to ${Ma} characters are possible.`);
+		if (t.length > ia || t.some(({ length: e }) => e === 0 || e > aa)) throw new e("usage", `Up to ${ia} stop strings of 1 to ${aa} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4484,7 +4280,7 @@ var Aa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, Pa = class {
+}, sa = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4515,15 +4311,15 @@ var Aa = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function Fa({ json: e, meta: t }, n) {
-	return t.added_by_json ? Ia(e.post_processor ?? null, n) : {
+function ca({ json: e, meta: t }, n) {
+	return t.added_by_json ? la(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function Ia(e, t) {
+function la(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => Ia(e, t));
+		let n = e.processors.map((e) => la(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4546,7 +4342,7 @@ function Ia(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var La = class {
+var ua = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4571,11 +4367,11 @@ var La = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, Ra = class {
+}, da = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, za = (e, t) => {
+}, fa = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4602,45 +4398,45 @@ var La = class {
 			throw n;
 		}
 	}
-}, Ba = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Va = (e, t = !0) => {
-	if (e.Regex !== void 0) return za(wo(po(e.Regex)), "gu");
+}, pa = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ma = (e, t = !0) => {
+	if (e.Regex !== void 0) return fa(Xa(za(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = To(e.String);
+		let n = Za(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, Ha = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Ua = `${Ha}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Ua}]`, Wa = `[^${Ua}]`, Ga = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, Ka = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, qa = "(?:(?<![\\s\\S])|(?<=\\n))", Ja = "(?:(?=\\n)|(?![\\s\\S]))", Ya = "0-9A-Fa-f", Xa = /* @__PURE__ */ new Map([
+}, ha = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ga = `${ha}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ga}]`, _a = `[^${ga}]`, va = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ya = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ba = "(?:(?<![\\s\\S])|(?<=\\n))", xa = "(?:(?=\\n)|(?![\\s\\S]))", Sa = "0-9A-Fa-f", Ca = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Ya}]`],
-	["H", `[^${Ya}]`],
+	["h", `[${Sa}]`],
+	["H", `[^${Sa}]`],
 	["w", J],
-	["W", Wa],
+	["W", _a],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", Ga],
-	["B", Ka],
+	["b", va],
+	["B", ya],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Za = /* @__PURE__ */ new Map([
-	["h", Ya],
-	["w", Ha],
+]), wa = /* @__PURE__ */ new Map([
+	["h", Sa],
+	["w", ha],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Qa = /* @__PURE__ */ new Map([["W", `[^${Ha}]`], ["H", `[^${Ya}]`]]), $a = /* @__PURE__ */ new Map([
+]), Ta = /* @__PURE__ */ new Map([["W", `[^${ha}]`], ["H", `[^${Sa}]`]]), Ea = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), eo = /* @__PURE__ */ new Map([
+]), Da = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4650,55 +4446,55 @@ var La = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", Ha],
-	["xdigit", Ya]
-]), to = "^$\\.*+?()[]{}|/", no = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, ro = /^\\([pPxu])\{([^}]*)\}/, io = /^\{(\d+(?:,\d*)?|,\d+)\}/, ao = /^\[:(\^?)(\p{Alphabetic}+):\]/u, oo = /^\[:\^:\]/, so = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, co = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, lo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", uo = (e, t) => String.fromCodePoint(e.codePointAt(t)), fo = (e) => {
+	["word", ha],
+	["xdigit", Sa]
+]), Oa = "^$\\.*+?()[]{}|/", ka = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Aa = /^\\([pPxu])\{([^}]*)\}/, ja = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ma = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Na = /^\[:\^:\]/, Pa = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Fa = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Ia = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", La = (e, t) => String.fromCodePoint(e.codePointAt(t)), Ra = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return lo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, po = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), mo = "[\\s\\S]", ho = 256, go = () => ({
+	return Ia(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, za = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Ba = "[\\s\\S]", Va = 256, Ha = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), _o = (e) => {
+}), Ua = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, vo = (e, t, n, r = !0) => {
-	e.tail === "range" && _o(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, Wa = (e, t, n, r = !0) => {
+	e.tail === "range" && Ua(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && _o(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, yo = (e, t, n) => {
-	let r = ro.exec(e.slice(t));
+	n && e.tail === "range" && Ua(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, Ga = (e, t, n) => {
+	let r = Aa.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? vo(n, `[^${Ha}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Ha : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? Wa(n, `[^${ha}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? ha : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = co.exec(e.slice(t));
+	let i = Fa.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = uo(e, t + 1), o = t + 1 + a.length, s = $a.get(a);
+	let a = La(e, t + 1), o = t + 1 + a.length, s = Ea.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Qa.get(a);
-	if (c !== void 0) return vo(n, c, t), o;
-	let l = Za.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || to.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, bo = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${mo})`, xo = (e) => bo(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), So = (e) => {
-	let t = za(`^(?:${e})$`, "u"), n = "";
+	let c = Ta.get(a);
+	if (c !== void 0) return Wa(n, c, t), o;
+	let l = wa.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Oa.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, Ka = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Ba})`, qa = (e) => Ka(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Ja = (e) => {
+	let t = fa(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Co = (e, t, n, r = !0, i = 1) => {
-	if (i > ho) throw SyntaxError(`Maximum character-class nesting depth of ${ho} exceeded at index ${t}`);
+}, Ya = (e, t, n, r = !0, i = 1) => {
+	if (i > Va) throw SyntaxError(`Maximum character-class nesting depth of ${Va} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [go()], l = c[0], u = !1;
+	let s = a, c = [Ha()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = uo(e, a);
-		if (d === "\\") a = yo(e, a, l);
+		let d = La(e, a);
+		if (d === "\\") a = Ga(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4708,19 +4504,19 @@ var La = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = xo(c[0]), d = i;
+				let i = qa(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${xo(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${qa(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = So(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = bo([d, `[${e}]`]));
+					let e = Ja(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ka([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${mo})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Ba})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4729,67 +4525,67 @@ var La = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = go(), c.push(l), a += 2;
+				l = Ha(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (oo.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = ao.exec(t);
+				if (Na.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = Ma.exec(t);
 				if (r) {
-					let [, e, t] = r, i = eo.get(t);
+					let [, e, t] = r, i = Da.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? vo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? Wa(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (so.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Co(e, a, n, !1, i + 1);
-				vo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (Pa.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = Ya(e, a, n, !1, i + 1);
+				Wa(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && _o(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && Ua(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, wo = (e) => {
+}, Xa = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = uo(e, s);
+		let c = La(e, s);
 		if (c === "\\") {
-			let n = ro.exec(e.slice(s));
+			let n = Aa.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? fo(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : Wa);
+					a = i ? Ra(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : _a);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = co.exec(e.slice(s));
+			let r = Fa.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? fo(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? Ra(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = uo(e, s + 1);
+			let a = La(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = $a.get(a);
+			let l = Ea.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Xa.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || to.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Ca.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Oa.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Co(e, s, i);
+				let t = Ya(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4800,13 +4596,13 @@ var La = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(qa), ++s;
+				o(ba), ++s;
 				continue;
 			case "$":
-				o(Ja), ++s;
+				o(xa), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : no.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ka.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4817,7 +4613,7 @@ var La = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = io.exec(e.slice(s));
+				let i = ja.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4843,51 +4639,51 @@ var La = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && lo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && Ia(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, To = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Eo = (e, t, n) => {
+}, Za = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Qa = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, Do = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, Oo = (e) => Number.isInteger(e) || typeof e == "bigint", ko = (e) => {
+}, $a = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, eo = (e) => Number.isInteger(e) || typeof e == "bigint", to = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, Ao = (e) => No(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), jo = (e) => new Map(Object.entries(e)), Mo = (e, t) => {
+}, no = (e) => ao(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), ro = (e) => new Map(Object.entries(e)), io = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, No = (e) => e.replace(/\p{M}/gu, ""), Po = (e, t, n = []) => {
+}, ao = (e) => e.replace(/\p{M}/gu, ""), oo = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, Fo = (e) => e.match(/\S+/g) || [], Io = class {
+}, so = (e) => e.match(/\S+/g) || [], co = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends Io {
+}, Z = class extends co {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, Lo = class extends Z {
+}, lo = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			Do(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			$a(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4913,93 +4709,93 @@ var La = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, Ro = class extends Z {
+}, uo = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, zo = class extends Z {
+}, fo = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Zo(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => wo(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, Bo = class extends Z {
+}, po = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = Va(this.config.pattern ?? {});
+		super(e), this.pattern = ma(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, Vo = class extends Z {
+}, mo = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, Ho = class extends Vo {
+}, ho = class extends mo {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, Uo = class extends Vo {
+}, go = class extends mo {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, Wo = class extends Vo {
+}, _o = class extends mo {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, Go = class extends Vo {
+}, vo = class extends mo {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, Ko = class extends Z {
+}, yo = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, qo = class extends Z {
+}, bo = class extends Z {
 	normalize(e) {
-		return No(e);
+		return ao(e);
 	}
-}, Jo = class extends Z {
+}, xo = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, Yo = class extends Z {
+}, So = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Xo(e) {
+function Co(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new Lo(e);
-		case "Precompiled": return new Ro(e);
-		case "Sequence": return new zo(e);
-		case "Replace": return new Bo(e);
-		case "NFC": return new Ho(e);
-		case "NFD": return new Uo(e);
-		case "NFKC": return new Wo(e);
-		case "NFKD": return new Go(e);
-		case "Strip": return new Ko(e);
-		case "StripAccents": return new qo(e);
-		case "Lowercase": return new Jo(e);
-		case "Prepend": return new Yo(e);
+		case "BertNormalizer": return new lo(e);
+		case "Precompiled": return new uo(e);
+		case "Sequence": return new fo(e);
+		case "Replace": return new po(e);
+		case "NFC": return new ho(e);
+		case "NFD": return new go(e);
+		case "NFKC": return new _o(e);
+		case "NFKD": return new vo(e);
+		case "Strip": return new yo(e);
+		case "StripAccents": return new bo(e);
+		case "Lowercase": return new xo(e);
+		case "Prepend": return new So(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var Zo = Xo, Q = class extends Io {
+var wo = Co, Q = class extends co {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, Qo = (() => {
+}, To = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -5008,18 +4804,18 @@ var Zo = Xo, Q = class extends Io {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), $o = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(Qo), es = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ts = class extends Q {
+})(), Eo = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(To), Do = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Oo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = Qo, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = To, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, ns = class extends Q {
+}, ko = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, rs = class extends Q {
+}, Ao = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -5027,21 +4823,21 @@ var Zo = Xo, Q = class extends Io {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, is = class extends Q {
+}, jo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Va(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = ma(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : Mo(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : io(e, this.pattern);
 	}
-}, as = class extends Q {
+}, Mo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${es}]+|[${es}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${Do}]+|[${Do}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, os = class extends Q {
+}, No = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -5050,32 +4846,32 @@ var Zo = Xo, Q = class extends Io {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, ss = class extends Q {
+}, Po = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${es}]+|[${es}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${Do}]+|[${Do}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, cs = class extends Q {
+}, Fo = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = Va(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = ma(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, ls = class extends Q {
+}, Io = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ps(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Bo(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, us = class extends Q {
+}, Lo = class extends Q {
 	pre_tokenize_text(e) {
-		return Fo(e);
+		return so(e);
 	}
-}, ds = class extends Q {
+}, Ro = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -5085,34 +4881,34 @@ var Zo = Xo, Q = class extends Io {
 		return t;
 	}
 };
-function fs(e) {
+function zo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new ss();
-		case "Sequence": return new ls(e);
-		case "Whitespace": return new ns();
-		case "WhitespaceSplit": return new us();
-		case "Metaspace": return new rs(e);
-		case "ByteLevel": return new ts(e);
-		case "Split": return new is(e);
-		case "Punctuation": return new as(e);
-		case "Digits": return new os(e);
-		case "Replace": return new cs(e);
-		case "FixedLength": return new ds(e);
+		case "BertPreTokenizer": return new Po();
+		case "Sequence": return new Io(e);
+		case "Whitespace": return new ko();
+		case "WhitespaceSplit": return new Lo();
+		case "Metaspace": return new Ao(e);
+		case "ByteLevel": return new Oo(e);
+		case "Split": return new jo(e);
+		case "Punctuation": return new Mo(e);
+		case "Digits": return new No(e);
+		case "Replace": return new Fo(e);
+		case "FixedLength": return new Ro(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var ps = fs, ms = class extends Io {
+var Bo = zo, Vo = class extends co {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Eo(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Qa(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, hs = class extends ms {
+}, Ho = class extends Vo {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = jo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = ro(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -5144,16 +4940,16 @@ var ps = fs, ms = class extends Io {
 		}
 		return t;
 	}
-}, gs = class e {
+}, Uo = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, _s = class {
+}, Wo = class {
 	constructor() {
-		this.root = gs.default();
+		this.root = Uo.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -5162,7 +4958,7 @@ var ps = fs, ms = class extends Io {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = gs.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = Uo.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -5176,7 +4972,7 @@ var ps = fs, ms = class extends Io {
 			n.is_leaf && (yield r);
 		}
 	}
-}, vs = class e {
+}, Go = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -5184,14 +4980,14 @@ var ps = fs, ms = class extends Io {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, ys = class {
+}, Ko = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new vs(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new vs(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new Go(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Go(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new vs(r, i, e, t, n);
+		let i = this.nodes.length, a = new Go(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5226,33 +5022,33 @@ var ps = fs, ms = class extends Io {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function bs(e) {
+function qo(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var xs = class extends ms {
+var Jo = class extends Vo {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = bs(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new _s(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = qo(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Wo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = ko(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = to(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new ys(e, this.bos_token_id, this.eos_token_id);
+		let t = new Ko(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5263,7 +5059,7 @@ var xs = class extends ms {
 		}
 		return t;
 	}
-}, Ss = class {
+}, Yo = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5327,7 +5123,7 @@ var xs = class extends ms {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Cs = class {
+}, Xo = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5342,12 +5138,12 @@ var xs = class extends ms {
 	clear() {
 		this.cache.clear();
 	}
-}, ws = class extends ms {
+}, Zo = class extends Vo {
 	constructor(e) {
-		super(e), this.tokens_to_ids = jo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = ro(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Cs(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Xo(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5360,7 +5156,7 @@ var xs = class extends ms {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Ss((e, t) => e.score < t.score), t = {
+			let e = new Yo((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5415,24 +5211,24 @@ var xs = class extends ms {
 		}
 		return t;
 	}
-}, Ts = class extends ms {
+}, Qo = class extends Vo {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = jo(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = ro(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function Es(e, t) {
+function $o(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new hs(e);
-		case "Unigram": return new xs(e, t.eos_token);
-		case "BPE": return new ws(e);
+		case "WordPiece": return new Ho(e);
+		case "Unigram": return new Jo(e, t.eos_token);
+		case "BPE": return new Zo(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new xs(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new ws(e) : new hs(e) : new Ts(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Jo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Zo(e) : new Ho(e) : new Qo(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5442,14 +5238,14 @@ function Es(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var Ds = Es, Os = class extends Io {
+var es = $o, ts = class extends co {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, ks = class extends Os {
+}, ns = class extends ts {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5458,14 +5254,14 @@ var Ds = Es, Os = class extends Io {
 			token_type_ids: a
 		};
 	}
-}, As = class extends Os {
+}, rs = class extends ts {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, js = class extends Os {
+}, is = class extends ts {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5481,7 +5277,7 @@ var Ds = Es, Os = class extends Io {
 			token_type_ids: r
 		};
 	}
-}, Ms = class extends Os {
+}, as = class extends ts {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5497,9 +5293,9 @@ var Ds = Es, Os = class extends Io {
 			token_type_ids: r
 		};
 	}
-}, Ns = class extends Os {
+}, os = class extends ts {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => Fs(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => cs(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5510,18 +5306,18 @@ var Ds = Es, Os = class extends Io {
 		return r;
 	}
 };
-function Ps(e) {
+function ss(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new ks(e);
-		case "ByteLevel": return new As(e);
-		case "BertProcessing": return new js(e);
-		case "RobertaProcessing": return new Ms(e);
-		case "Sequence": return new Ns(e);
+		case "TemplateProcessing": return new ns(e);
+		case "ByteLevel": return new rs(e);
+		case "BertProcessing": return new is(e);
+		case "RobertaProcessing": return new as(e);
+		case "Sequence": return new os(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var Fs = Ps, $ = class extends Io {
+var cs = ss, $ = class extends co {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5531,9 +5327,9 @@ var Fs = Ps, $ = class extends Io {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, Is = class extends $ {
+}, ls = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = $o, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = Eo, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5547,7 +5343,7 @@ var Fs = Ps, $ = class extends Io {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, Ls = class extends $ {
+}, us = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5557,10 +5353,10 @@ var Fs = Ps, $ = class extends Io {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = Ba(e)), e;
+			return this.cleanup && (e = pa(e)), e;
 		});
 	}
-}, Rs = class extends $ {
+}, ds = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5572,14 +5368,14 @@ var Fs = Ps, $ = class extends Io {
 		}
 		return t;
 	}
-}, zs = class extends $ {
+}, fs = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, Bs = class extends $ {
+}, ps = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5588,31 +5384,31 @@ var Fs = Ps, $ = class extends Io {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = Ba(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = pa(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, Vs = class extends $ {
+}, ms = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => qs(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => bs(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, Hs = class extends $ {
+}, hs = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = Va(this.config.pattern);
+		super(e), this.pattern = ma(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, Us = class extends $ {
+}, gs = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, Ws = class extends $ {
+}, _s = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5629,7 +5425,7 @@ var Fs = Ps, $ = class extends Io {
 			return e.slice(t, n);
 		});
 	}
-}, Gs = class extends $ {
+}, vs = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5657,25 +5453,25 @@ var Fs = Ps, $ = class extends Io {
 		return t;
 	}
 };
-function Ks(e) {
+function ys(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new Is(e);
-		case "WordPiece": return new Ls(e);
-		case "Metaspace": return new Rs(e);
-		case "BPEDecoder": return new zs(e);
-		case "CTC": return new Bs(e);
-		case "Sequence": return new Vs(e);
-		case "Replace": return new Hs(e);
-		case "Fuse": return new Us(e);
-		case "Strip": return new Ws(e);
-		case "ByteFallback": return new Gs(e);
+		case "ByteLevel": return new ls(e);
+		case "WordPiece": return new us(e);
+		case "Metaspace": return new ds(e);
+		case "BPEDecoder": return new fs(e);
+		case "CTC": return new ps(e);
+		case "Sequence": return new ms(e);
+		case "Replace": return new hs(e);
+		case "Fuse": return new gs(e);
+		case "Strip": return new _s(e);
+		case "ByteFallback": return new vs(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var qs = Ks, Js = class {
+var bs = ys, xs = class {
 	constructor(e, t) {
-		let n = Po(e, "Tokenizer", [
+		let n = oo(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5683,13 +5479,13 @@ var qs = Ks, Js = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = Po(t, "Config");
+		let r = oo(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = Zo(this.tokenizer.normalizer), this.pre_tokenizer = ps(this.tokenizer.pre_tokenizer), this.model = Ds(this.tokenizer.model, this.config), this.post_processor = Fs(this.tokenizer.post_processor), this.decoder = qs(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = wo(this.tokenizer.normalizer), this.pre_tokenizer = Bo(this.tokenizer.pre_tokenizer), this.model = es(this.tokenizer.model, this.config), this.post_processor = cs(this.tokenizer.post_processor), this.decoder = bs(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new Ra(e);
+			let t = new da(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5697,7 +5493,7 @@ var qs = Ks, Js = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new La(i), this.splitter_normalized = new La(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new ua(i), this.splitter_normalized = new ua(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5711,11 +5507,11 @@ var qs = Ks, Js = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !Oo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !eo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Ba(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = pa(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5732,7 +5528,7 @@ var qs = Ks, Js = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = Ao(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = no(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5768,22 +5564,22 @@ var qs = Ks, Js = class {
 		}
 		return t;
 	}
-}, Ys = 16, Xs = () => Array.from(crypto.getRandomValues(new Uint8Array(Ys)), (e) => e.toString(16).padStart(2, "0")).join(""), Zs = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Qs = class {
+}, Ss = 16, Cs = () => Array.from(crypto.getRandomValues(new Uint8Array(Ss)), (e) => e.toString(16).padStart(2, "0")).join(""), ws = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ts = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Xs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Cs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...$s,
+			...Es,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new Js({
+			this.#e = new xs({
 				...a,
-				pre_tokenizer: tc(t.pre_tokenizer ?? null),
-				model: ec(t.model, i)
+				pre_tokenizer: Os(t.pre_tokenizer ?? null),
+				model: Ds(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5811,11 +5607,11 @@ var qs = Ks, Js = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, $s = {
+}, Es = {
 	added_tokens: [],
 	post_processor: null
 };
-function ec(e, t) {
+function Ds(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5831,10 +5627,10 @@ function ec(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function tc(e) {
+function Os(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(tc)
+		pretokenizers: e.pretokenizers.map(Os)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5842,7 +5638,7 @@ function tc(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: Zs },
+			pattern: { Regex: ws },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5852,25 +5648,25 @@ function tc(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var nc = /^<0x([0-9A-Fa-f]{2})>$/, rc = {
+var ks = /^<0x([0-9A-Fa-f]{2})>$/, As = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function ic(e) {
-	let t = e ? oc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function js(e) {
+	let t = e ? Ns(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...rc,
+		...As,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? rc : void 0;
+	let i = t.length > 0 ? As : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = ac(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = Ms(i, e, n >= 0 && t > n));
 	}), i;
 }
-function ac(e, t, n) {
+function Ms(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5896,29 +5692,29 @@ function ac(e, t, n) {
 		};
 	}
 }
-var oc = (e) => e.type === "Sequence" ? e.decoders.flatMap(oc) : [e], sc = (() => {
+var Ns = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ns) : [e], Ps = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), cc = new TextEncoder();
-function lc(e, t, n) {
+})(), Fs = new TextEncoder();
+function Is(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => sc.get(e));
-		return e.includes(void 0) ? cc.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => Ps.get(e));
+		return e.includes(void 0) ? Fs.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? nc.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : cc.encode(r);
+	let i = e.byteFallback ? ks.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : Fs.encode(r);
 }
 // src/text/prompt.ts
-var uc = (e) => ({
+var Ls = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), dc = (e) => ({
+}), Rs = (e) => ({
 	text: e,
 	literal: []
 });
-function* fc({ text: e, literal: t }, n) {
+function* zs({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5927,7 +5723,7 @@ function* fc({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var pc = /\p{White_Space}+$/u, mc = /^\p{White_Space}+/u, hc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, gc = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, _c = class {
+var Bs = /\p{White_Space}+$/u, Vs = /^\p{White_Space}+/u, Hs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Us = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Ws = class {
 	#e;
 	#t;
 	#n;
@@ -5937,13 +5733,13 @@ var pc = /\p{White_Space}+$/u, mc = /^\p{White_Space}+/u, hc = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new ta(n.keys()), this.#i = new ta(this.#r.keys()), this.#o = new ta(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Oi(n.keys()), this.#i = new Oi(this.#r.keys()), this.#o = new Oi(this.#a.keys());
 	}
 	encode(e) {
-		return vc({
+		return Gs({
 			text: e.text,
 			begin: 0
-		}, fc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, zs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5953,10 +5749,10 @@ var pc = /\p{White_Space}+$/u, mc = /^\p{White_Space}+/u, hc = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : vc(e, t.matches(e.text), n);
+		return "id" in e ? [e] : Gs(e, t.matches(e.text), n);
 	}
 };
-function vc({ text: e, begin: t }, n, r) {
+function Gs({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5965,18 +5761,18 @@ function vc({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (hc.test(s) || gc.test(c)) || (o(t.begin - (n.lstrip ? pc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? mc.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (Hs.test(s) || Us.test(c)) || (o(t.begin - (n.lstrip ? Bs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Vs.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var yc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function bc({ json: e, meta: t }) {
+var Ks = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function qs({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || yc.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Ks.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var xc = /\p{Surrogate}/u, Sc = class {
+var Js = /\p{Surrogate}/u, Ys = class {
 	spec;
 	control;
 	size;
@@ -5990,12 +5786,12 @@ var xc = /\p{Surrogate}/u, Sc = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = bc(e), this.#e = new Qs(t, new Set(this.control.keys())), this.#t = new _c(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = qs(e), this.#e = new Ts(t, new Set(this.control.keys())), this.#t = new Ws(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = ic(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Fa(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = js(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = ca(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? uc(t) : t, i = xc.exec(r.text);
+		let r = typeof t == "string" ? Ls(t) : t, i = Js.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -6012,7 +5808,7 @@ var xc = /\p{Surrogate}/u, Sc = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new Pa(this.#c, e);
+		return new sa(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -6040,14 +5836,14 @@ var xc = /\p{Surrogate}/u, Sc = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && lc(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Is(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Cc = [
+}, Xs = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -6058,48 +5854,48 @@ var xc = /\p{Surrogate}/u, Sc = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], wc = [
+], Zs = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Tc = [
+], Qs = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], Ec = [
+], $s = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], Dc = [
+], ec = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], Oc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function kc(t) {
+], tc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function nc(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(Ac(n));
+	return JSON.stringify(rc(n));
 }
-function Ac(e) {
-	if (!Oc(e)) return e;
-	let t = Cc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw Mc(t);
-	let n = Object.entries(jc(e)).map(([e, t]) => wc.includes(e) ? [e, Ac(t)] : Tc.includes(e) && Array.isArray(t) ? [e, t.map(Ac)] : Ec.includes(e) && Oc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, Ac(t)]))] : [e, t]);
+function rc(e) {
+	if (!tc(e)) return e;
+	let t = Xs.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw ac(t);
+	let n = Object.entries(ic(e)).map(([e, t]) => Zs.includes(e) ? [e, rc(t)] : Qs.includes(e) && Array.isArray(t) ? [e, t.map(rc)] : $s.includes(e) && tc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, rc(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function jc(e) {
-	let t = Dc.find((t) => t in e);
+function ic(e) {
+	let t = ec.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw Mc(t);
+	if (e.type !== "integer") throw ac(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -6107,13 +5903,13 @@ function jc(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var Mc = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var ac = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), Nc = 32;
-function Pc(t, n, r, i) {
+}), oc = 32;
+function sc(t, n, r, i) {
 	let a, o = async () => {
-		let e = Fc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = cc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -6121,14 +5917,14 @@ function Pc(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await Ic(n, t);
-			return new Lc(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await lc(n, t);
+			return new uc(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function Fc(e) {
+function cc(e) {
 	let t = [
 		e,
 		e.default,
@@ -6137,15 +5933,15 @@ function Fc(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function Ic(e, t) {
+function lc(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(kc(t.schema), !0, void 0, void 0, !0, Nc);
+		case "schema": return e.compileJSONSchema(nc(t.schema), !0, void 0, void 0, !0, oc);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var Lc = class {
+var uc = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -6160,7 +5956,7 @@ var Lc = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, Rc = "tool_use", zc = class t {
+}, dc = "tool_use", fc = class t {
 	name;
 	engine;
 	tokenizer;
@@ -6174,15 +5970,15 @@ var Lc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await bn(e, n), [i, a] = await Promise.all([Bc(r, Ta), Bc(r, Ea)]), o = new Sc(Oa(i, a)), s = await Sn(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		let r = await qt(e, n), [i, a] = await Promise.all([pc(r, Qi), pc(r, $i)]), o = new Ys(ta(i, a)), s = await Jt(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Er.create(s, n),
+			engine: await Qn.create(s, n),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && Pc(n.grammars, o, l, c),
+			constraints: n.grammars && sc(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -6191,7 +5987,7 @@ var Lc = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[Rc] : void 0) ?? t ?? n.default;
+		return (e ? n[dc] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -6200,7 +5996,7 @@ var Lc = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new ya(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new Ki(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6213,39 +6009,41 @@ var Lc = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function Bc(e, t) {
+async function pc(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* Vc(e, t, n) {
+async function* mc(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new Na(n.stops), s = [];
+	let a = t.stream(n), o = new oa(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
-			let { token: e, finish: c, usage: l } = i, u = c === "stop" && n.endIds.has(e), d = "";
-			if (e !== void 0 && !u && o.found === void 0 && (d = o.push(a.push(e)), i.logprob !== void 0 && s.push(Hc(i, t))), c !== void 0) {
-				d += o.push(a.finish()) + o.finish();
-				let e = o.found === void 0 ? c === "cancelled" ? "abort" : c : "stop";
+			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(hc(i, t))), l !== void 0) {
+				f += o.push(a.finish()) + o.finish();
+				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
-					text: d,
+					text: f,
 					logprobs: s,
+					tokens: c,
 					finish: e,
-					...l && { usage: l }
+					...u && { usage: u }
 				};
-			} else d !== "" && (yield {
-				text: d,
-				logprobs: s
-			}, s = []);
+			} else f !== "" && (yield {
+				text: f,
+				logprobs: s,
+				tokens: c
+			}, [s, c] = [[], []]);
 			o.found !== void 0 && r.abort();
 		}
 	} finally {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function Hc(e, t) {
+function hc(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6257,7 +6055,7 @@ function Hc(e, t) {
 	};
 }
 // src/api/calls.ts
-var Uc = [
+var gc = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6273,18 +6071,18 @@ var Uc = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], Wc = {
+], _c = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, Gc = (e) => Uc.find(({ begin: t }) => e.includes(t)) ?? Wc;
-function Kc(e, t) {
-	let n = t.begin === Wc.begin, r = e.indexOf(t.begin);
+}, vc = (e) => gc.find(({ begin: t }) => e.includes(t)) ?? _c;
+function yc(e, t) {
+	let n = t.begin === _c.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => qc(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => bc(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6293,7 +6091,7 @@ function Kc(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function qc(e) {
+function bc(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6306,7 +6104,7 @@ function qc(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Xs()}`,
+			id: `call_${Cs()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6316,7 +6114,7 @@ function qc(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var Jc = class {
+var xc = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6328,7 +6126,7 @@ var Jc = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === Wc.begin;
+		let n = this.#t.indexOf(t), r = t === _c.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6337,7 +6135,7 @@ var Jc = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = Kc(this.#t, this.#e);
+		let e = yc(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6349,7 +6147,7 @@ var Jc = class {
 	}
 };
 // src/api/merged.ts
-async function* Yc(e) {
+async function* Sc(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6364,7 +6162,7 @@ async function* Yc(e) {
 	}
 }
 // src/api/settings.ts
-var Xc = 16, Zc = {
+var Cc = 16, wc = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6373,8 +6171,8 @@ var Xc = 16, Zc = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Qc(e, t, n) {
-	let r = Object.entries(Zc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function Tc(e, t, n) {
+	let r = Object.entries(wc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6384,15 +6182,15 @@ function Qc(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var $c = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function el({ n: t, seed: n }) {
+var Ec = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function Dc({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Xc) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Xc}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Cc) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Cc}.`);
 }
 // src/api/structure.ts
-function tl({ response_format: t }) {
+function Oc({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6415,13 +6213,13 @@ function tl({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function nl({ tools: e, tool_choice: t }) {
+function kc({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function rl(t, n) {
+function Ac(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = nl(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = kc(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6458,8 +6256,8 @@ function rl(t, n) {
 	};
 }
 // src/api/usage.ts
-var il = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function al(e) {
+var jc = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function Mc(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6468,53 +6266,53 @@ function al(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: il(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: il(s, o - a),
+			prefill_tokens_per_s: jc(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: jc(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* ol(e, t, n) {
-	let r = nl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* Nc(e, t, n) {
+	let r = kc(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(ul), o), c = e.tokenizer.encode(s, !1), l = Gc(i.source), u = tl(t) ?? rl(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], ee = await Promise.all(Array.from({ length: el(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(Lc), o), c = e.tokenizer.encode(s, !1), l = vc(i.source), u = Oc(t) ?? Ac(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Dc(t) }, async (r, i) => {
 		let a = {
-			...Qc(t, f, i),
+			...Tc(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return Vc((t) => e.engine.generate(c, a, {
+		return mc((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: $c(t),
+			stops: Ec(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
-	})), m = {
-		id: `chatcmpl-${Xs()}`,
+	})), h = {
+		id: `chatcmpl-${Cs()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
-	}, h = (e) => ({
-		...m,
+	}, g = (e) => ({
+		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), g = ee.map(() => r.length > 0 ? new Jc(l) : void 0), _ = /* @__PURE__ */ new Set(), te = [];
-	for await (let [e, t] of Yc(ee)) {
-		let n = _.has(e) ? {} : { role: "assistant" };
-		_.add(e);
-		let { delta: r, isCall: i } = ll(t, g[e]);
-		t.usage && te.push(t.usage);
+	}), _ = m.map(() => r.length > 0 ? new xc(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
+	for await (let [e, t] of Sc(m)) {
+		let n = v.has(e) ? {} : { role: "assistant" };
+		v.add(e);
+		let { delta: r, isCall: i } = Ic(t, _[e]);
+		t.usage && ee.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
 			...n,
 			...r
-		}).length > 0 || t.logprobs.length > 0) && (yield h([{
+		}).length > 0 || t.logprobs.length > 0) && (yield g([{
 			index: e,
 			delta: {
 				...n,
@@ -6525,13 +6323,13 @@ async function* ol(e, t, n) {
 		}]));
 	}
 	yield {
-		...h([]),
-		usage: al(te)
+		...g([]),
+		usage: Mc(ee)
 	};
 }
-async function sl(t, n, r) {
+async function Pc(t, n, r) {
 	let i = [];
-	for await (let e of ol(t, n, r)) {
+	for await (let e of Nc(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6542,7 +6340,7 @@ async function sl(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = cl(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Fc(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6558,8 +6356,8 @@ async function sl(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var cl = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function ll(e, t) {
+var Fc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function Ic(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6572,22 +6370,22 @@ function ll(e, t) {
 		isCall: i.length > 0
 	};
 }
-function ul(e) {
+function Lc(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: dl(t),
-		...n && { tool_calls: n.map(fl) }
+		content: Rc(t),
+		...n && { tool_calls: n.map(zc) }
 	};
 }
-function dl(t) {
+function Rc(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function fl(t) {
+function zc(t) {
 	try {
 		return {
 			...t,
@@ -6601,65 +6399,70 @@ function fl(t) {
 	}
 }
 // src/api/completions.ts
-async function* pl(t, n, r) {
-	if (typeof n.prompt != "string") throw new e("usage", "prompt must be a text.");
-	let i = t.tokenizer.encode(n.prompt), a = tl(n), o = t.endIds(), s = n.logprobs, c = s === !0 ? n.top_logprobs ?? 0 : typeof s == "number" ? s : void 0, l = await Promise.all(Array.from({ length: el(n) }, async (e, s) => {
-		let l = a && await t.constraints(a), u = Qc(n, c, s);
-		return Vc((e) => t.engine.generate(i, u, {
-			constraint: l,
-			processor: t.logitProcessor,
+async function* Bc(t, n, r) {
+	let { prompt: i } = n, a = typeof i == "string";
+	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
+	let o = a ? t.tokenizer.encode(i) : i, s = Oc(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Hc(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Dc(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = Tc(n, u, i);
+		return mc((e) => t.engine.generate(o, l, {
+			constraint: a,
+			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: $c(n),
-			endIds: o,
+			stops: Ec(n),
+			endIds: c,
 			continues: !0,
 			signal: r
 		});
-	})), u = {
-		id: `cmpl-${Xs()}`,
+	})), p = {
+		id: `cmpl-${Cs()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
 	};
-	n.echo === !0 && (yield {
-		...u,
-		choices: l.map((e, t) => ({
-			index: t,
-			text: n.prompt,
-			finish_reason: null
-		}))
-	});
-	let d = [];
-	for await (let [e, t] of Yc(l)) {
-		t.usage && d.push(t.usage);
-		let n = c === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+	if (n.echo === !0) {
+		let e = a ? i : t.tokenizer.decode(i);
 		yield {
-			...u,
+			...p,
+			choices: f.map((t, n) => ({
+				index: n,
+				text: e,
+				finish_reason: null
+			}))
+		};
+	}
+	let m = [];
+	for await (let [e, t] of Sc(f)) {
+		t.usage && m.push(t.usage);
+		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
+		yield {
+			...p,
 			choices: [{
 				index: e,
 				text: t.text,
 				finish_reason: t.finish ?? null,
-				...n
+				...r,
+				...n.return_token_ids === !0 && { token_ids: [...t.tokens] }
 			}]
 		};
 	}
 	yield {
-		...u,
+		...p,
 		choices: [],
-		usage: al(d)
+		usage: Mc(m)
 	};
 }
-async function ml(t, n, r) {
+async function Vc(t, n, r) {
 	let i = [];
-	for await (let e of pl(t, n, r)) {
-		for (let { index: t, text: n, finish_reason: r, logprobs: a } of e.choices) {
+	for await (let e of Bc(t, n, r)) {
+		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
 				text: "",
 				finish_reason: null,
 				logprobs: null
 			};
-			e.text += n, e.finish_reason = r, a && (e.logprobs = { content: [...e.logprobs?.content ?? [], ...a.content ?? []] });
+			e.text += n, e.finish_reason = r, o && (e.token_ids = [...e.token_ids ?? [], ...o]), a && (e.logprobs = { content: [...e.logprobs?.content ?? [], ...a.content ?? []] });
 		}
 		if (e.usage) return {
 			...e,
@@ -6668,12 +6471,17 @@ async function ml(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
+var Hc = (e) => e && {
+	reset: () => void 0,
+	process: (t) => e.process(t),
+	sampled: (t) => e.sampled(t)
+};
 // src/api/embeddings.ts
-async function hl(t, n) {
+async function Uc(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = gl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = Wc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = _l(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = Gc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6692,36 +6500,36 @@ async function hl(t, n) {
 		}
 	};
 }
-function gl(t) {
+function Wc(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function _l(e, t) {
+function Gc(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var vl = (e) => ({
-	chatChunks: (t, n) => ol(e, t, n),
-	chatCompletion: (t, n) => sl(e, t, n),
-	textChunks: (t, n) => pl(e, t, n),
-	textCompletion: (t, n) => ml(e, t, n),
-	embeddings: (t) => hl(e, t)
+var Kc = (e) => ({
+	chatChunks: (t, n) => Nc(e, t, n),
+	chatCompletion: (t, n) => Pc(e, t, n),
+	textChunks: (t, n) => Bc(e, t, n),
+	textCompletion: (t, n) => Vc(e, t, n),
+	embeddings: (t) => Uc(e, t)
 });
-function yl(e) {
-	let t = bl(e.chatChunks, e.chatCompletion), n = bl(e.textChunks, e.textCompletion);
+function qc(e) {
+	let t = Jc(e.chatChunks, e.chatCompletion), n = Jc(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function bl(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? xl(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Jc(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Yc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function xl(e, t) {
+async function Yc(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6732,16 +6540,16 @@ async function xl(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Sl(e, t) {
+function Xc(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Cl(r, n, t);
+		let i = Zc(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Cl(t, { name: n, argument: r }, i) {
+async function Zc(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
@@ -6760,8 +6568,8 @@ async function Cl(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function wl(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Rn(s), l = new Promise((t, n) => {
+function Qc(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new un(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6782,68 +6590,80 @@ function wl(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function Tl(t, n = {}, r = zc.open) {
-	let i, a = async () => {
-		if (i === void 0) throw new e("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-		return vl(await i.model);
-	}, o = async () => {
-		let e = i;
-		i = void 0, await (await e?.model.catch(() => void 0))?.close();
-	}, s = (e) => async (t, n, r) => {
-		let i = await a();
-		for await (let a of e(i).call(i, t, r)) n(a);
+function $c(t, n = {}, r = fc.open) {
+	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
+		let n = i.get(a(t));
+		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
+		return Kc(await n);
+	}, s = async (e) => {
+		let t = e.map((e) => i.get(e));
+		e.forEach((e) => i.delete(e));
+		for (let e of t) await (await e?.catch(() => void 0))?.close();
+	}, c = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		return e(await o(i), a, r);
+	}, l = (e) => async (t, n, r) => {
+		let { model: i, request: a } = t;
+		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return Sl(t, {
-		async open(e, t, a) {
-			let { url: s, options: c } = e, l = JSON.stringify(e);
-			if (i?.key !== l) {
-				await o();
-				let e = typeof n == "function" ? n(c.id) : n, u = r(s, {
-					...c,
+	return Xc(t, {
+		async open(e, t, o) {
+			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
+			if (m === void 0) {
+				let e = typeof n == "function" ? n(d.id) : n;
+				m = p.then(() => r(u, {
+					...d,
 					...e,
-					signal: a,
+					signal: o,
 					onProgress: (e, n) => t([e, n]),
 					onNotice: t
-				});
-				i = {
-					key: l,
-					model: u
-				}, u.catch(() => i = void 0);
+				})), i.set(f, m);
+				let a = m;
+				a.catch(() => i.get(f) === a && i.delete(f));
 			}
-			let { name: u, device: d, chats: f } = await i.model;
+			let { name: h, device: g, chats: _ } = await m;
 			return {
-				name: u,
-				device: d,
-				chats: f
+				name: h,
+				device: g,
+				chats: _
 			};
 		},
-		close: o,
-		chatChunks: s((e) => e.chatChunks),
-		textChunks: s((e) => e.textChunks),
-		chatCompletion: async (e, t, n) => (await a()).chatCompletion(e, n),
-		textCompletion: async (e, t, n) => (await a()).textCompletion(e, n),
-		embeddings: async (e) => (await a()).embeddings(e)
+		close: async (e) => s([a(e.model)]),
+		chatChunks: l((e, t, n) => e.chatChunks(t, n)),
+		textChunks: l((e, t, n) => e.textChunks(t, n)),
+		chatCompletion: c((e, t, n) => e.chatCompletion(t, n)),
+		textCompletion: c((e, t, n) => e.textCompletion(t, n)),
+		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function El(t, n, r = {}) {
-	let { onProgress: i, onNotice: a, signal: o, ...s } = r, c = {
+async function el(t, n, r = {}) {
+	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
 		url: new URL(n, globalThis.location?.href).href,
-		options: s
-	}, l = async () => {
-		let { items: e, value: n } = wl(t, "open", c, o);
-		for await (let t of e) typeof t == "string" ? a?.(t) : i?.(...t);
-		return await n;
-	}, u = async (t) => {
+		options: c
+	}, u = async (e) => {
+		let { items: n, value: r } = Qc(t, "open", {
+			model: l,
+			beside: e
+		}, o);
+		for await (let e of n) typeof e == "string" ? a?.(e) : i?.(...e);
+		return await r;
+	}, d = async (t) => {
 		try {
 			return await t();
 		} catch (n) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
-			return await l(), t();
+			return await u(!0), t();
 		}
-	}, d = (e, n, r) => u(async () => await wl(t, e, n, r).value);
-	async function* f(e, n, r) {
-		let [i, a] = await u(async () => {
-			let { items: i } = wl(t, e, n, r);
+	}, f = (e, n, r) => d(async () => await Qc(t, e, {
+		model: l,
+		request: n
+	}, r).value);
+	async function* p(e, n, r) {
+		let [i, a] = await d(async () => {
+			let { items: i } = Qc(t, e, {
+				model: l,
+				request: n
+			}, r);
 			return [i, await i.next()];
 		});
 		try {
@@ -6852,18 +6672,18 @@ async function El(t, n, r = {}) {
 			await i.return();
 		}
 	}
-	let p = {
-		chatChunks: (e, t) => f("chatChunks", e, t),
-		textChunks: (e, t) => f("textChunks", e, t),
-		chatCompletion: (e, t) => d("chatCompletion", e, t),
-		textCompletion: (e, t) => d("textCompletion", e, t),
-		embeddings: (e) => d("embeddings", e)
+	let m = {
+		chatChunks: (e, t) => p("chatChunks", e, t),
+		textChunks: (e, t) => p("textChunks", e, t),
+		chatCompletion: (e, t) => f("chatCompletion", e, t),
+		textCompletion: (e, t) => f("textCompletion", e, t),
+		embeddings: (e) => f("embeddings", e)
 	};
 	return {
-		...await l(),
-		backend: p,
-		...yl(p),
-		close: async () => void await wl(t, "close", null).value
+		...await u(s),
+		backend: m,
+		...qc(m),
+		close: async () => void await Qc(t, "close", { model: l }).value
 	};
 }
-export { Sn as _, zc as a, Jt as b, uc as c, Na as d, Ea as f, Er as g, ya as h, yl as i, dc as l, Oa as m, Tl as n, Pc as o, Ta as p, vl as r, Sc as s, El as t, Pa as u, _n as v, ee as x, Xt as y };
+export { St as C, wt as S, m as T, Qn as _, fc as a, Ut as b, Ls as c, oa as d, $i as f, Xn as g, Ki as h, qc as i, Rs as l, ta as m, $c as n, sc as o, Qi as p, Kc as r, Ys as s, el as t, sa as u, Jt as v, y as w, Wt as x, Ht as y };

@@ -54,6 +54,7 @@ export async function loadBundle(source: Source, options: LoadOptions = {}): Pro
   const isa = chooseIsa(manifest, options.isa);
   const threads = chooseThreads(options.threads);
   const loading = new Loading(files, manifest, options);
+  loading.expect(moduleName(isa), PLAN, WEIGHTS); // on a GPU another plan, which is as small beside the weights
   const module = await loading.whole(moduleName(isa));
   const endIds = TOKENIZER_META in manifest.files ? await readEndIds(files, options) : [];
   const about = { manifest, endIds };

@@ -10,6 +10,8 @@ import type { FinishReason, TokenLogprob, TopLogprob } from "./types.ts";
 export interface Piece {
   readonly text: string;
   readonly logprobs: readonly TokenLogprob[];
+  /** The tokens that were drawn since the piece before, one that ended the answer among them. */
+  readonly tokens: readonly number[];
   /** With the last piece. */
   readonly finish?: FinishReason;
   readonly usage?: Usage;
@@ -40,11 +42,13 @@ export async function* answerOf(
   const stream = tokenizer.stream(options);
   const stops = new StopStrings(options.stops);
   let logprobs: TokenLogprob[] = []; // of tokens whose text is not settled yet
+  let tokens: number[] = [];
   try {
     for await (const event of begin(ending.signal)) {
       const { token, finish, usage } = event;
       const isEnd = finish === "stop" && options.endIds.has(token!);
       let text = "";
+      if (token !== undefined && stops.found === undefined) tokens.push(token);
       if (token !== undefined && !isEnd && stops.found === undefined) {
         text = stops.push(stream.push(token));
         if (event.logprob !== undefined) logprobs.push(tokenLogprob(event, tokenizer));
@@ -52,10 +56,10 @@ export async function* answerOf(
       if (finish !== undefined) {
         text += stops.push(stream.finish()) + stops.finish();
         const reason = stops.found !== undefined ? "stop" : finish === "cancelled" ? "abort" : finish;
-        yield { text, logprobs, finish: reason, ...(usage && { usage }) };
+        yield { text, logprobs, tokens, finish: reason, ...(usage && { usage }) };
       } else if (text !== "") {
-        yield { text, logprobs };
-        logprobs = [];
+        yield { text, logprobs, tokens };
+        [logprobs, tokens] = [[], []];
       }
       if (stops.found !== undefined) ending.abort(); // the last event follows, with what the request has cost
     }

@@ -77,10 +77,15 @@ export interface ChatRequest extends GenerationRequest {
 }
 
 export interface TextRequest extends GenerationRequest {
-  prompt: string;
+  /** A text, or tokens as they are. */
+  prompt: string | readonly number[];
   echo?: boolean | null;
   logprobs?: boolean | number | null;
   top_logprobs?: number | null;
+  /** The answer tells its tokens, too. */
+  return_token_ids?: boolean | null;
+  /** The prompt is the text of the last request, gone on with: a logit processor keeps its state. */
+  goes_on?: boolean | null;
 }
 
 export interface EmbeddingRequest {
@@ -152,7 +157,7 @@ export interface TextCompletion {
   object: "text_completion";
   created: number;
   model: string;
-  choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs?: Logprobs | null }[];
+  choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs?: Logprobs | null; token_ids?: number[] }[];
   usage?: Usage;
 }
 

@@ -21,9 +21,17 @@ export type RemoteOptions = Pick<LanguageModelOptions, "cacheTokens" | "context"
   readonly id?: string;
 };
 
+/** Which model a call is for: what it was opened with. */
 interface Opening {
   readonly url: string;
   readonly options: RemoteOptions;
+}
+
+interface Call {
+  readonly model: Opening;
+  readonly request?: unknown;
+  /** Of opening: other models stay open. */
+  readonly beside?: boolean;
 }
 
 export type Opener = (url: string, options: LanguageModelOptions) => Promise<LanguageModel>;
@@ -32,7 +40,7 @@ export type Opener = (url: string, options: LanguageModelOptions) => Promise<Lan
 export type OwnOptions = Pick<LanguageModelOptions, "grammars" | "logitProcessor">;
 
 /**
- * Answers a page's requests, with one model at a time.
+ * Answers a page's requests. A model takes the place of those that are open, unless it is to stand beside them.
  *
  * @param scope the worker's own (`self`), or a port.
  * @param own options that cannot be sent, for all models or for that which the page calls so.
@@ -42,42 +50,53 @@ export function serveModel(
   own: OwnOptions | ((id?: string) => OwnOptions) = {},
   open: Opener = LanguageModel.open,
 ): () => void {
-  let opened: { key: string; model: Promise<LanguageModel> } | undefined;
-  const backend = async (): Promise<Backend> => {
-    if (opened === undefined) throw new HearthError("unloaded", "The worker has no model open.", { hint: "Open one with openInWorker." });
-    return localBackend(await opened.model);
+  const opened = new Map<string, Promise<LanguageModel>>();
+  const keyOf = (opening: Opening): string => JSON.stringify(opening);
+  const backend = async (opening: Opening): Promise<Backend> => {
+    const model = opened.get(keyOf(opening));
+    if (model === undefined) throw new HearthError("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
+    return localBackend(await model);
   };
-  const close = async (): Promise<void> => {
-    const closing = opened;
-    opened = undefined;
-    await (await closing?.model.catch(() => undefined))?.close();
+  const close = async (keys: readonly string[]): Promise<void> => {
+    const closing = keys.map((key) => opened.get(key));
+    keys.forEach((key) => opened.delete(key));
+    for (const model of closing) await (await model?.catch(() => undefined))?.close();
   };
+  const whole =
+    (answer: (from: Backend, request: never, signal: AbortSignal) => Promise<unknown>): CallHandler =>
+    async (argument, _, signal) => {
+      const { model, request } = argument as Call;
+      return answer(await backend(model), request as never, signal);
+    };
   const streamed =
-    <Request, Chunk>(choose: (backend: Backend) => (request: Request, signal: AbortSignal) => AsyncIterable<Chunk>): CallHandler =>
-    async (request, emit, signal) => {
-      const from = await backend();
-      for await (const chunk of choose(from).call(from, request as Request, signal)) emit(chunk);
+    (answer: (from: Backend, request: never, signal: AbortSignal) => AsyncIterable<unknown>): CallHandler =>
+    async (argument, emit, signal) => {
+      const { model, request } = argument as Call;
+      for await (const chunk of answer(await backend(model), request as never, signal)) emit(chunk);
     };
   return answerCalls(scope, {
     async open(argument, emit, signal) {
-      const { url, options } = argument as Opening;
-      const key = JSON.stringify(argument);
-      if (opened?.key !== key) {
-        await close();
+      const { model: wanted, beside } = argument as Call;
+      const { url, options } = wanted;
+      const key = keyOf(wanted);
+      const closing = beside === true ? Promise.resolve() : close([...opened.keys()].filter((other) => other !== key));
+      let model = opened.get(key);
+      if (model === undefined) {
         const mine = typeof own === "function" ? own(options.id) : own;
-        const model = open(url, { ...options, ...mine, signal, onProgress: (done, total) => emit([done, total]), onNotice: emit });
-        opened = { key, model };
-        model.catch(() => (opened = undefined));
+        model = closing.then(() => open(url, { ...options, ...mine, signal, onProgress: (done, total) => emit([done, total]), onNotice: emit }));
+        opened.set(key, model);
+        const opening = model;
+        opening.catch(() => opened.get(key) === opening && opened.delete(key));
       }
-      const { name, device, chats } = await opened!.model;
+      const { name, device, chats } = await model;
       return { name, device, chats } satisfies Opened;
     },
-    close,
-    chatChunks: streamed<ChatRequest, ChatCompletionChunk>((from) => from.chatChunks),
-    textChunks: streamed<TextRequest, TextCompletion>((from) => from.textChunks),
-    chatCompletion: async (request, _, signal) => (await backend()).chatCompletion(request as ChatRequest, signal),
-    textCompletion: async (request, _, signal) => (await backend()).textCompletion(request as TextRequest, signal),
-    embeddings: async (request) => (await backend()).embeddings(request as EmbeddingRequest),
+    close: async (argument) => close([keyOf((argument as Call).model)]),
+    chatChunks: streamed((from, request: ChatRequest, signal) => from.chatChunks(request, signal)),
+    textChunks: streamed((from, request: TextRequest, signal) => from.textChunks(request, signal)),
+    chatCompletion: whole((from, request: ChatRequest, signal) => from.chatCompletion(request, signal)),
+    textCompletion: whole((from, request: TextRequest, signal) => from.textCompletion(request, signal)),
+    embeddings: whole((from, request: EmbeddingRequest) => from.embeddings(request)),
   });
 }
 
@@ -96,6 +115,8 @@ export interface RemoteModel extends OpenAi, Opened {
 }
 
 export interface OpenInWorkerOptions extends RemoteOptions {
+  /** The models that are open in the worker stay open; else this one takes their place. */
+  readonly beside?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   /** Told what is not as it should be, in words: that the model cannot be kept for the next time, and why. */
   readonly onNotice?: (text: string) => void;
@@ -104,10 +125,10 @@ export interface OpenInWorkerOptions extends RemoteOptions {
 
 /** Opens the bundle at a URL, or the packaged one whose model.json is there, in a worker that runs `serveModel`. */
 export async function openInWorker(target: CallTarget, url: string | URL, options: OpenInWorkerOptions = {}): Promise<RemoteModel> {
-  const { onProgress, onNotice, signal, ...sent } = options;
+  const { onProgress, onNotice, signal, beside: isBeside = false, ...sent } = options;
   const opening: Opening = { url: new URL(url, globalThis.location?.href).href, options: sent };
-  const open = async (): Promise<Opened> => {
-    const { items, value } = callOver(target, "open", opening, signal);
+  const open = async (beside: boolean): Promise<Opened> => {
+    const { items, value } = callOver(target, "open", { model: opening, beside } satisfies Call, signal);
     for await (const item of items as AsyncIterable<string | [number, number]>) {
       if (typeof item === "string") onNotice?.(item);
       else onProgress?.(...item);
@@ -120,15 +141,15 @@ export async function openInWorker(target: CallTarget, url: string | URL, option
       return await action();
     } catch (error) {
       if (!(error instanceof HearthError && error.kind === "unloaded")) throw error;
-      await open();
+      await open(true);
       return action();
     }
   };
   const whole = <Value>(name: string, request: unknown, ending?: AbortSignal): Promise<Value> =>
-    whileOpen(async () => (await callOver(target, name, request, ending).value) as Value);
+    whileOpen(async () => (await callOver(target, name, { model: opening, request } satisfies Call, ending).value) as Value);
   async function* stream<Chunk>(name: string, request: unknown, ending?: AbortSignal): AsyncGenerator<Chunk, void, void> {
     const [items, first] = await whileOpen(async () => {
-      const { items: arriving } = callOver(target, name, request, ending);
+      const { items: arriving } = callOver(target, name, { model: opening, request } satisfies Call, ending);
       return [arriving, await arriving.next()] as const;
     });
     try {
@@ -144,5 +165,5 @@ export async function openInWorker(target: CallTarget, url: string | URL, option
     textCompletion: (request, ending) => whole<TextCompletion>("textCompletion", request, ending),
     embeddings: (request) => whole<EmbeddingResponse>("embeddings", request),
   };
-  return { ...(await open()), backend, ...openAi(backend), close: async () => void (await callOver(target, "close", null).value) };
+  return { ...(await open(isBeside)), backend, ...openAi(backend), close: async () => void (await callOver(target, "close", { model: opening } satisfies Call).value) };
 }

@@ -42,7 +42,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const DEFAULT_CACHE_TOKENS = 4096;
+/** Positions that are kept where nobody says how many. */
+export const DEFAULT_CACHE_TOKENS = 4096;
 const DEFAULT_CHUNK_TOKENS = 128;
 
 export class Engine {

@@ -68,8 +68,7 @@ export class Package implements BundleFiles {
   /** Reads the model.json at a URL. */
   static async open(url: string | URL, options: PackageOptions = {}): Promise<Package> {
     const address = new URL(url, globalThis.location?.href);
-    const response = await fetched(address, { signal: options.signal ?? null, cache: "no-cache" });
-    return new Package(readFacts(await response.text()), address, options, await openStore());
+    return new Package(await packageFacts(address, options.signal), address, options, await openStore());
   }
 
   async open(name: string): Promise<AsyncIterable<Uint8Array>> {
@@ -94,6 +93,14 @@ export class Package implements BundleFiles {
       totalBytes: sum(chunks),
       freeBytes: free,
     };
+  }
+
+  /** Gives back what is kept of some of its files, by default of all. */
+  async forget(names: readonly string[] = Object.keys(this.facts.files)): Promise<void> {
+    const place = this.#place;
+    if (typeof place === "string") return;
+    const chunks = new Set(names.flatMap((name) => this.facts.files[name]?.chunks ?? []));
+    for (const name of await place.names()) if (chunks.has(name)) await place.remove(name);
   }
 
   /** Name and size of each chunk of a file. */
@@ -149,6 +156,11 @@ export class Package implements BundleFiles {
       this.#options.onNotice?.(`The browser cannot keep the model for the next time: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+}
+
+/** What the model.json at a URL says. */
+export async function packageFacts(url: URL, signal?: AbortSignal): Promise<PackageFacts> {
+  return readFacts(await (await fetched(url, { signal: signal ?? null, cache: "no-cache" })).text());
 }
 
 async function fetched(url: URL, init: RequestInit): Promise<Response> {

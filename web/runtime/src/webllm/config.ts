@@ -22,7 +22,7 @@ export interface ChatOptions {
 }
 
 export interface ModelRecord {
-  /** The URL of a bundle that Hearth compiled for WebAssembly. */
+  /** The URL of a bundle that Hearth compiled for WebAssembly, or of a packaged one's model.json. */
   model: string;
   model_id: string;
   /** Not used: a bundle holds its own program. */
@@ -81,7 +81,7 @@ export const modelVersion = "hearth";
 export const modelLibURLPrefix = "";
 export const functionCallingModelIds: string[] = [];
 
-/** Nothing is published under a name: a page puts the models in that it serves. */
+/** Nothing is published under a name: what is here a page puts in, or `listPackaged`. */
 export const prebuiltAppConfig: AppConfig = { model_list: [] };
 
 /** A model's record; a URL is a model of its own. */

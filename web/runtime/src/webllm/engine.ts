@@ -3,9 +3,14 @@
 import { LanguageModel, type LanguageModelOptions } from "../api/language_model.ts";
 import { type Backend, localBackend, openAi, type OpenAi } from "../api/open_ai.ts";
 import type * as api from "../api/types.ts";
+import type { Device } from "../model.ts";
+import { type Answer, type LastAnswer, remembered, rememberedChunks } from "./answers.ts";
+import { isKept } from "./cache.ts";
+import { checkRequest } from "./checks.ts";
 import { type AppConfig, type ChatOptions, engineProcessor, type InitProgressCallback, type LogLevel, type LogitProcessor, type MLCEngineConfig, modelRecord, prebuiltAppConfig } from "./config.ts";
 import { namedError, withNames } from "./errors.ts";
 import { loadGrammars } from "./grammars.ts";
+import { REQUEST_SETTINGS, Reports, unused } from "./loading.ts";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -23,6 +28,7 @@ import type {
 /** A model that answers, here or in a worker. */
 export interface OpenModel {
   readonly backend: Backend;
+  readonly device: Device;
   close(): Promise<void>;
 }
 
@@ -31,14 +37,17 @@ interface LoadedModel extends OpenModel {
   readonly api: OpenAi;
   readonly defaults: Partial<api.GenerationRequest>;
   readonly running: Set<AbortController>;
-  message: string;
-  usage: api.Usage | undefined;
+  last: LastAnswer;
+  /** The tokens of `forwardTokensAndSample`. */
+  forwarded: readonly number[];
 }
 
-export type Opening = Pick<LanguageModelOptions, "context" | "onProgress" | "signal">;
+export type Opening = Pick<LanguageModelOptions, "context" | "onProgress" | "signal"> & {
+  /** Other models of the engine are open already. */
+  readonly beside: boolean;
+};
 
-const DEFAULTS = ["temperature", "top_p", "repetition_penalty", "frequency_penalty", "presence_penalty"] as const;
-const MEGABYTE = 1 << 20;
+const SAYS_WHAT_IS_UNUSED: readonly LogLevel[] = ["TRACE", "DEBUG", "INFO"];
 
 export class MLCEngine {
   readonly chat = { completions: { create: this.chatCompletion.bind(this) as MLCEngine["chatCompletion"] } };
@@ -49,9 +58,11 @@ export class MLCEngine {
   #processors: Map<string, LogitProcessor> | undefined;
   #models: LoadedModel[] = [];
   #loading: AbortController | undefined;
+  #logLevel: LogLevel;
 
-  constructor({ appConfig = prebuiltAppConfig, initProgressCallback, logitProcessorRegistry }: MLCEngineConfig = {}) {
+  constructor({ appConfig = prebuiltAppConfig, initProgressCallback, logitProcessorRegistry, logLevel = "INFO" }: MLCEngineConfig = {}) {
     this.#appConfig = appConfig;
+    this.#logLevel = logLevel;
     this.#onProgress = initProgressCallback;
     this.#processors = logitProcessorRegistry;
   }
@@ -73,11 +84,12 @@ export class MLCEngine {
     this.#processors = registry;
   }
 
-  setLogLevel(_level: LogLevel): void {
-    // Hearth writes nothing but what is ignored of a model's record.
+  /** Up to INFO the engine says what of a model's record and options does nothing here. */
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
   }
 
-  /** Loads models, in place of those that are loaded. */
+  /** Loads models, in place of those that are loaded. Unloading ends it; it then answers all the same. */
   async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
     const ids = [modelId].flat();
     const options = chatOpts === undefined ? [] : [chatOpts].flat();
@@ -85,9 +97,20 @@ export class MLCEngine {
       throw namedError("ReloadArgumentSizeUnmatchedError", `${options.length} sets of options are given for ${ids.length} models.`);
     }
     if (new Set(ids).size !== ids.length) throw namedError("ReloadModelIdNotUniqueError", `A model stands twice in ${ids.join(", ")}.`);
-    await this.unload();
-    this.#loading = new AbortController();
-    for (const [i, id] of ids.entries()) this.#models.push(await this.#load(id, options[i] ?? {}, this.#loading.signal));
+    const unloading = this.unload();
+    const loading = (this.#loading = new AbortController());
+    await unloading;
+    try {
+      for (const [i, id] of ids.entries()) {
+        loading.signal.throwIfAborted();
+        const model = await this.#load(id, options[i] ?? {}, i > 0, loading.signal);
+        if (loading.signal.aborted) await model.close();
+        else this.#models.push(model);
+      }
+    } catch (error) {
+      if (!loading.signal.aborted) throw error;
+      console.warn(`Loading ${ids.join(", ")} was ended by unload().`);
+    }
   }
 
   async unload(): Promise<void> {
@@ -101,26 +124,37 @@ export class MLCEngine {
   chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
   chatCompletion(request: ChatCompletionRequestBase): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
   async chatCompletion(request: ChatCompletionRequestBase): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
-    checkStream(request);
+    checkRequest(request);
     const model = this.#model(request.model, "ChatCompletionRequest");
-    const create = model.api.chat.completions.create;
-    return this.#answer(model, request as api.ChatRequest, create, ({ choices }) => {
-      const [choice] = choices as ((ChatCompletion | ChatCompletionChunk)["choices"][number] | undefined)[];
-      return (choice && ("message" in choice ? choice.message.content : choice.delta.content)) ?? "";
-    });
+    const textOf = (choice: (ChatCompletion | ChatCompletionChunk)["choices"][number]): string =>
+      ("message" in choice ? choice.message.content : choice.delta.content) ?? "";
+    return this.#answer(model, request as api.ChatRequest, model.api.chat.completions.create, textOf);
   }
 
   completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
   completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
   completion(request: CompletionCreateParamsBase): Promise<AsyncIterable<Completion> | Completion>;
   async completion(request: CompletionCreateParamsBase): Promise<AsyncIterable<Completion> | Completion> {
-    checkStream(request);
+    checkRequest(request);
     const model = this.#model(request.model, "CompletionCreateParams");
-    return this.#answer(model, request as api.TextRequest, model.api.completions.create, ({ choices }) => choices[0]?.text ?? "");
+    return this.#answer(model, request as api.TextRequest, model.api.completions.create, ({ text }) => text);
   }
 
   embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
-    return withNames(async () => this.#model(request.model, "EmbeddingCreateParams").api.embeddings.create(request));
+    return withNames(async () => {
+      const { id, api: open } = this.#model(request.model, "EmbeddingCreateParams");
+      return { ...(await open.embeddings.create(request)), model: id };
+    });
+  }
+
+  /** The token that follows those of all calls since `resetChat`. */
+  async forwardTokensAndSample(inputIds: readonly number[], _isPrefill?: boolean, modelId?: string): Promise<number> {
+    const model = this.#model(modelId, "forwardTokensAndSample");
+    const prompt = [...model.forwarded, ...inputIds];
+    const request = { prompt, max_tokens: 1, ignore_eos: true, return_token_ids: true, goes_on: model.forwarded.length > 0 };
+    const answer = await this.#answer<api.TextRequest, Completion, Completion>(model, request, model.api.completions.create, ({ text }) => text);
+    model.forwarded = prompt;
+    return (answer as Completion).choices[0]!.token_ids![0]!;
   }
 
   /** Ends what is being answered: the reason that it tells is "abort". */
@@ -131,16 +165,16 @@ export class MLCEngine {
   async resetChat(keepStats = false, modelId?: string): Promise<void> {
     const model = this.#model(modelId, "resetChat");
     model.running.forEach((controller) => controller.abort());
-    model.message = "";
-    if (!keepStats) model.usage = undefined;
+    model.forwarded = [];
+    model.last = { message: "", usage: keepStats ? model.last.usage : undefined };
   }
 
   async getMessage(modelId?: string): Promise<string> {
-    return this.#model(modelId, "getMessage").message;
+    return this.#model(modelId, "getMessage").last.message;
   }
 
   async runtimeStatsText(modelId?: string): Promise<string> {
-    const extra = this.#model(modelId, "runtimeStatsText").usage?.extra;
+    const extra = this.#model(modelId, "runtimeStatsText").last.usage?.extra;
     if (extra === undefined) return "";
     return `prefill: ${extra.prefill_tokens_per_s.toFixed(4)} tokens/sec, decoding: ${extra.decode_tokens_per_s.toFixed(4)} tokens/sec`;
   }
@@ -154,28 +188,26 @@ export class MLCEngine {
   }
 
   /** Where the model computes. */
-  protected async open(url: string, id: string, options: Opening): Promise<OpenModel> {
+  protected async open(url: string, id: string, { beside: _, ...options }: Opening): Promise<OpenModel> {
     const logitProcessor = engineProcessor(this.#processors?.get(id));
     const model = await LanguageModel.open(url, { ...options, grammars: loadGrammars, logitProcessor });
-    return { backend: localBackend(model), close: () => model.close() };
+    return { backend: localBackend(model), device: model.device, close: () => model.close() };
   }
 
-  async #load(id: string, options: ChatOptions, signal: AbortSignal): Promise<LoadedModel> {
+  async #load(id: string, options: ChatOptions, beside: boolean, signal: AbortSignal): Promise<LoadedModel> {
     const record = modelRecord(id, this.#appConfig);
-    if (record.model_lib !== "") console.info(`${id}: model_lib is not used: a bundle of Hearth holds its own program.`);
+    if (SAYS_WHAT_IS_UNUSED.includes(this.#logLevel)) unused(record, options).forEach((text) => console.info(`${id}: ${text}`));
     const settings = { ...record.overrides, ...options };
-    const begun = performance.now();
-    const tell = (progress: number, text: string): void => this.#onProgress?.({ progress, timeElapsed: (performance.now() - begun) / 1000, text });
-    tell(0, `Start to fetch ${id}`);
-    const onProgress = (done: number, total: number): void => {
-      tell(total > 0 ? done / total : 0, `Loading ${id}: ${Math.round(done / MEGABYTE)} of ${Math.round(total / MEGABYTE)} MB`);
-    };
+    const reports = new Reports(this.#onProgress);
+    const url = new URL(record.model, globalThis.location?.href);
+    const kept = await isKept(url);
     const context = settings.context_window_size;
-    const url = new URL(record.model, globalThis.location?.href).href;
-    const opened = await this.open(url, id, { onProgress, signal, ...(context !== undefined && { context }) });
-    tell(1, `Finish loading ${id}`);
-    const defaults = Object.fromEntries(DEFAULTS.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])));
-    return { ...opened, id, api: openAi(opened.backend), defaults, running: new Set(), message: "", usage: undefined };
+    const onProgress = (done: number, total: number): void => reports.loaded(done, total, kept);
+    const opened = await withNames(() => this.open(url.href, id, { onProgress, signal, beside, ...(context !== undefined && { context }) }));
+    reports.finished(opened.device);
+    const defaults = Object.fromEntries(REQUEST_SETTINGS.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])));
+    const { backend, device } = opened;
+    return { id, backend, device, close: () => opened.close(), api: openAi(backend), defaults, running: new Set(), last: { message: "", usage: undefined }, forwarded: [] };
   }
 
   #model(id: string | null | undefined, what: string): LoadedModel {
@@ -192,51 +224,26 @@ export class MLCEngine {
     model: LoadedModel,
     request: Request,
     create: (request: Request, options: { signal: AbortSignal }) => Promise<Whole | AsyncIterable<Chunk>>,
-    textOf: (answer: Whole | Chunk) => string,
+    textOf: (choice: (Whole | Chunk)["choices"][number]) => string,
   ): Promise<Whole | AsyncIterable<Chunk>> {
     const controller = new AbortController();
     model.running.add(controller);
-    const note = (answer: Whole | Chunk): void => {
-      model.message += textOf(answer);
-      model.usage = answer.usage ?? model.usage;
-    };
+    const onEnd = (): void => void model.running.delete(controller);
     const tellsUsage = request.stream_options?.include_usage === true;
     return withNames(async () => {
       let isStream = false;
       try {
         const asked = { ...model.defaults, ...request, ...(request.stream === true && { stream_options: { include_usage: true } }) };
+        const last: LastAnswer = (model.last = { message: "", usage: model.last.usage });
         const answer = await create(asked, { signal: controller.signal });
-        model.message = "";
         isStream = Symbol.asyncIterator in answer;
-        if (!isStream) note(answer as Whole);
-        else return noted(answer as AsyncIterable<Chunk>, note, tellsUsage, () => model.running.delete(controller));
-        return answer;
+        if (isStream) return rememberedChunks(answer as AsyncIterable<Chunk>, model.id, last, textOf, { tellsUsage, onEnd });
+        return remembered(answer as Whole, model.id, last, textOf);
       } finally {
-        if (!isStream) model.running.delete(controller);
+        if (!isStream) onEnd();
       }
     });
   }
-}
-
-interface Answer {
-  readonly choices: readonly unknown[];
-  readonly usage?: api.Usage;
-}
-
-async function* noted<Chunk extends Answer>(chunks: AsyncIterable<Chunk>, note: (chunk: Chunk) => void, tellsUsage: boolean, onEnd: () => void): AsyncGenerator<Chunk, void, void> {
-  try {
-    for await (const chunk of chunks) {
-      note(chunk);
-      if (tellsUsage || chunk.choices.length > 0) yield chunk;
-    }
-  } finally {
-    onEnd();
-  }
-}
-
-function checkStream({ stream, stream_options: options, n }: { stream?: boolean | null; stream_options?: unknown; n?: number | null }): void {
-  if (stream === true && (n ?? 1) > 1) throw namedError("StreamingCountError", "A stream has one choice: n must be 1.");
-  if (stream !== true && options != null) throw namedError("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
 }
 
 interface GpuAdapter {

@@ -26,15 +26,20 @@ export class IntegrityError extends Error {
 const NAMES: Partial<Record<ErrorKind, string>> = {
   context: "ContextWindowSizeExceededError",
   unloaded: "WorkerEngineModelNotLoadedError",
+  device: "DeviceLostError",
+  memory: "DeviceLostError",
 };
 
-/** Hearth's errors with the name that web-llm has for their kind. */
+/** An error of Hearth's with the name that web-llm has for its kind; any other as it is. */
+export function namedBy(error: unknown): unknown {
+  const name = error instanceof HearthError ? NAMES[error.kind] : undefined;
+  return name === undefined ? error : namedError(name, (error as HearthError).message, error);
+}
+
 export async function withNames<Value>(action: () => Promise<Value>): Promise<Value> {
   try {
     return await action();
   } catch (error) {
-    const name = error instanceof HearthError ? NAMES[error.kind] : undefined;
-    if (name === undefined) throw error;
-    throw namedError(name, (error as HearthError).message, error);
+    throw namedBy(error);
   }
 }

@@ -21,6 +21,7 @@ export {
 } from "./config.ts";
 export { CreateMLCEngine, MLCEngine, type MLCEngine as MLCEngineInterface } from "./engine.ts";
 export { IntegrityError } from "./errors.ts";
+export { appConfigOf, listPackaged } from "./sites.ts";
 export { isValidSRI, verifyIntegrity } from "./integrity.ts";
 export type * from "./requests.ts";
 export {

@@ -12,7 +12,10 @@ export type ChatCompletionNamedToolChoice = { type: "function"; function: { name
 export type ChatCompletionToolChoiceOption = api.ToolChoice;
 export type TopLogprob = api.TopLogprob;
 export type ChatCompletionTokenLogprob = api.TokenLogprob;
-export type CompletionUsage = api.Usage;
+export type CompletionUsage = Omit<api.Usage, "extra"> & {
+  /** Of web-llm's own some are not measured. */
+  extra: api.Usage["extra"] & { grammar_init_s?: number; grammar_per_token_s?: number; latencyBreakdown?: Record<string, number[]> };
+};
 export type ChatCompletion = api.ChatCompletion;
 export type ChatCompletionChunk = api.ChatCompletionChunk;
 export type ChatCompletionMessage = api.ChatCompletion["choices"][number]["message"];

@@ -23,8 +23,8 @@ export class WebWorkerMLCEngine extends MLCEngine {
 
   protected override async open(url: string, id: string, options: Opening): Promise<OpenModel> {
     const target: CallTarget = { postMessage: (message, transfer) => this.worker.postMessage(message, transfer) };
-    const { context, onProgress, signal } = options;
-    return openInWorker(target, url, { id, ...(context !== undefined && { context }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
+    const { context, onProgress, signal, beside } = options;
+    return openInWorker(target, url, { id, beside, ...(context !== undefined && { context }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
   }
 }
 
@@ -70,16 +70,21 @@ export class ServiceWorkerMLCEngineHandler extends WebWorkerMLCEngineHandler {
   }
 }
 
+const noServiceWorkers = (): Error => namedError("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page.");
+
 /** Over the service worker that controls the page. */
 export class ServiceWorkerMLCEngine extends WebWorkerMLCEngine {
-  /** @param _keepAliveMs not needed: a service worker that was stopped starts again, with its model, when it is called. */
-  constructor(engineConfig?: MLCEngineConfig, _keepAliveMs?: number) {
-    if (!("serviceWorker" in navigator)) throw namedError("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page.");
+  /**
+   * @param _keepAliveMs not needed: a service worker that was stopped starts again, with its model, when it is called.
+   * @param active the one to call as long as none controls the page: before it was loaded a second time.
+   */
+  constructor(engineConfig?: MLCEngineConfig, _keepAliveMs?: number, active: ServiceWorker | null = null) {
+    if (!("serviceWorker" in navigator)) throw noServiceWorkers();
     super(
       {
         onmessage: null,
         postMessage(message, transfer) {
-          const { controller } = navigator.serviceWorker;
+          const controller = navigator.serviceWorker.controller ?? active;
           if (controller === null) throw namedError("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
           controller.postMessage(message, transfer);
         },
@@ -95,8 +100,9 @@ export async function CreateServiceWorkerMLCEngine(
   chatOpts?: ChatOptions | ChatOptions[],
   keepAliveMs?: number,
 ): Promise<ServiceWorkerMLCEngine> {
-  const engine = new ServiceWorkerMLCEngine(engineConfig, keepAliveMs);
-  await navigator.serviceWorker.ready;
+  if (!("serviceWorker" in navigator)) throw noServiceWorkers();
+  const { active } = await navigator.serviceWorker.ready;
+  const engine = new ServiceWorkerMLCEngine(engineConfig, keepAliveMs, active);
   await engine.reload(modelId, chatOpts);
   return engine;
 }

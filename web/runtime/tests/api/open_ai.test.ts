@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { localBackend, openAi, openAiError } from "../../src/api/index.ts";
+import type { LogitProcessor } from "../../src/engine/processor.ts";
 import type { ChatCompletionChunk, ChatMessage, ChatRequest } from "../../src/api/types.ts";
 import { toyModel } from "../toy_model.ts";
 
@@ -136,4 +137,20 @@ test("errors have OpenAI's shape", async () => {
   expect(await failing({ messages: say("x"), response_format: { type: "json_object" } })).toMatchObject({
     error: { message: expect.stringContaining("@mlc-ai/web-xgrammar") as string },
   });
+});
+
+test("a text goes on from tokens, whose answer's tokens are told where asked for; a processor keeps its state while it does", async () => {
+  const seen: string[] = [];
+  const logitProcessor: LogitProcessor = {
+    reset: () => void seen.push("reset"),
+    process: (logits) => logits.fill(0).fill(9, 65, 66),
+    sampled: (token) => void seen.push(String(token)),
+  };
+  const { completions } = openAi(localBackend(toyModel({ logitProcessor }).model));
+  const first = await completions.create({ prompt: [72, 105], echo: true, max_tokens: 2, temperature: 0, return_token_ids: true });
+  expect(first.choices[0]).toMatchObject({ text: "HiAA", token_ids: [65, 65] });
+  const { choices } = await completions.create({ prompt: [72, 105, 65, 65], max_tokens: 1, temperature: 0, goes_on: true });
+  expect(choices[0]).toEqual({ index: 0, text: "A", finish_reason: "length", logprobs: null });
+  expect(seen).toEqual(["reset", "65", "65", "65"]);
+  await expect(completions.create({ prompt: ["Hi"] as unknown as number[] })).rejects.toMatchObject({ kind: "usage" });
 });
