@@ -90,8 +90,8 @@ def natively(bundles: dict[str, tuple[Path, Path]]) -> Iterator[dict[str, LLM]]:
 
 
 @pytest.fixture(scope="module")
-def run(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[Run]:
-    """run(file, name) -> what the program of that name answers, in a page."""
+def page(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[Any]:
+    """Of the site with the programs and the models."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
@@ -107,8 +107,14 @@ def run(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[Run]:
         page.set_default_timeout(PATIENCE_MS)
         page.goto(f"http://127.0.0.1:{server.server_port}")
         page.wait_for_function("globalThis.run !== undefined")
-        yield lambda file, name: page.evaluate("(asked) => run(...asked)", [file, name, PATIENCE_MS])
+        yield page
         browser.close()
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def run(page: Any) -> Run:
+    """run(file, name) -> what the program of that name answers, in the page."""
+    return lambda file, name: page.evaluate("(asked) => run(...asked)", [file, name, PATIENCE_MS])

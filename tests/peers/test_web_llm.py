@@ -165,10 +165,15 @@ def test_a_web_worker(run: Run, story: str) -> None:
     assert "decoding" in told["stats"]
 
 
-def test_a_service_worker_on_the_first_visit(run: Run, story: str) -> None:
+def test_a_service_worker_on_the_first_visit_and_after_it_was_stopped(run: Run, page: Any, story: str) -> None:
     told = run("programs/engines", "serviceWorker")
     assert not told["isControlled"]
-    assert told["message"] == told["whole"] == told["remembered"] == story
+    assert told["message"] == told["whole"] == story
+    assert told["structured"] in ("yes", "no")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("ServiceWorker.enable")
+    devtools.send("ServiceWorker.stopAllWorkers")
+    assert run("programs/engines", "serviceWorkerAgain") == story
 
 
 @pytest.mark.parametrize("where", ["InThePage", "InAWorker"])

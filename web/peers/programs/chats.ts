@@ -12,7 +12,7 @@ export async function getStarted() {
   const engine: webllm.MLCEngineInterface = await webllm.CreateMLCEngine(
     MODEL,
     { initProgressCallback: (report) => reports.push(report), logLevel: "INFO" },
-    { context_window_size: 256 },
+    { context_window_size: 1_000_000 }, // more than the model holds
   );
   const reply = await engine.chat.completions.create({
     messages: [user(PROMPT)],

@@ -31,16 +31,24 @@ export async function webWorker() {
   return told;
 }
 
+let inServiceWorker: webllm.ServiceWorkerMLCEngine;
+
 /** On the first visit, when no service worker controls the page yet. */
 export async function serviceWorker() {
-  const registering = navigator.serviceWorker.register("/service.js", { type: "module" });
-  const engine: webllm.ServiceWorkerMLCEngine = await webllm.CreateServiceWorkerMLCEngine(MODEL, {});
+  void navigator.serviceWorker.register("/service.js", { type: "module" });
+  const engine = (inServiceWorker = await webllm.CreateServiceWorkerMLCEngine(MODEL, {}, undefined, 100));
   const isControlled = navigator.serviceWorker.controller !== null;
   const message = await streamed(engine);
   const whole = await engine.chat.completions.create({ messages: [user(PROMPT)], ...GREEDY });
-  await (await registering).unregister();
-  return { isControlled, message, whole: chatOf(whole.choices[0]!.message.content), remembered: await engine.getMessage() };
+  const response_format = { type: "grammar" as const, grammar: 'root ::= "yes" | "no"' };
+  const structured = await engine.chat.completions.create({ messages: [user("Is it so?")], response_format });
+  engine.missedHeartbeat = 5;
+  while (engine.missedHeartbeat >= 5) await new Promise((resolve) => setTimeout(resolve, 10)); // until a sign of life
+  return { isControlled, message, whole: chatOf(whole.choices[0]!.message.content), structured: structured.choices[0]!.message.content };
 }
+
+/** Later, when the browser may have stopped it. */
+export const serviceWorkerAgain = () => streamed(inServiceWorker);
 
 async function severalModels(engine: webllm.MLCEngineInterface) {
   const oneByOne = [await streamed(engine, MODEL), await streamed(engine, OTHER)];

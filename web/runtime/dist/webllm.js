@@ -36,8 +36,8 @@ var g = /* @__PURE__ */ function(e) {
 	reset: () => e.resetState(),
 	process: (t) => e.processLogits(t),
 	sampled: (t) => e.processSampledToken(t)
-}, ee = "hearth", te = "", v = [], y = { model_list: [] };
-function b(e, { model_list: t }) {
+}, ee = "hearth", te = "", ne = [], v = { model_list: [] };
+function y(e, { model_list: t }) {
 	let n = t.find(({ model_id: t }) => t === e);
 	if (n !== void 0) return n;
 	if (/^(?:https?:)?\.{0,2}\//.test(e)) return {
@@ -48,8 +48,8 @@ function b(e, { model_list: t }) {
 	throw d("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
 }
 // src/webllm/cache.ts
-var x = (e, t) => new URL(b(e, t).model, globalThis.location?.href), S = (e) => e.pathname.endsWith(`/${u}`);
-async function* C(e) {
+var b = (e, t) => new URL(y(e, t).model, globalThis.location?.href), x = (e) => e.pathname.endsWith(`/${u}`);
+async function* S(e) {
 	if (globalThis.caches === void 0) return;
 	let t = `${e.href.replace(/\/*$/, "")}/`;
 	for (let e of await caches.keys()) {
@@ -57,9 +57,9 @@ async function* C(e) {
 		for (let e of await n.keys()) e.url.startsWith(t) && (yield [n, e]);
 	}
 }
-async function w(t) {
-	if (!S(t)) {
-		for await (let [, e] of C(t)) if (e.url.endsWith("/weights.bin")) return !0;
+async function C(t) {
+	if (!x(t)) {
+		for await (let [, e] of S(t)) if (e.url.endsWith("/weights.bin")) return !0;
 		return !1;
 	}
 	try {
@@ -70,16 +70,16 @@ async function w(t) {
 		throw t;
 	}
 }
-var ne = async (e, t = y) => w(x(e, t)), T = (e) => async (t, r = y) => {
-	let i = x(t, r);
-	if (S(i)) {
+var re = async (e, t = v) => C(b(e, t)), w = (e) => async (t, r = v) => {
+	let i = b(t, r);
+	if (x(i)) {
 		let t = await n.open(i);
 		return t.forget(Object.keys(t.facts.files).filter(e));
 	}
-	for await (let [t, n] of C(i)) e(n.url) && await t.delete(n);
-}, E = (e) => e.endsWith(".wasm"), D = (e) => e.endsWith(".json"), O = T(() => !0), k = T((e) => !E(e) && !D(e)), A = T(D), j = T(E);
+	for await (let [t, n] of S(i)) e(n.url) && await t.delete(n);
+}, T = (e) => e.endsWith(".wasm"), E = (e) => e.endsWith(".json"), ie = w(() => !0), ae = w((e) => !T(e) && !E(e)), D = w(E), O = w(T);
 // src/webllm/answers.ts
-function re(e) {
+function oe(e) {
 	let t = e.prompt_tokens - e.prompt_tokens_details.cached_tokens;
 	return {
 		...e,
@@ -87,19 +87,19 @@ function re(e) {
 		total_tokens: t + e.completion_tokens
 	};
 }
-var M = (e, t) => ({
+var k = (e, t) => ({
 	...e,
 	model: t,
-	...e.usage && { usage: re(e.usage) }
+	...e.usage && { usage: oe(e.usage) }
 });
-function ie(e, t, n, r) {
-	let i = M(e, t);
+function se(e, t, n, r) {
+	let i = k(e, t);
 	return n.usage = i.usage, n.message = r(e.choices.at(-1)), i;
 }
-async function* ae(e, t, n, r, { tellsUsage: i, onEnd: a }) {
+async function* ce(e, t, n, r, { tellsUsage: i, onEnd: a }) {
 	try {
 		for await (let a of e) {
-			let e = M(a, t);
+			let e = k(a, t);
 			e.usage && (n.usage = e.usage);
 			for (let e of a.choices) n.message += r(e);
 			(i || a.choices.length > 0) && (yield e);
@@ -111,7 +111,7 @@ async function* ae(e, t, n, r, { tellsUsage: i, onEnd: a }) {
 	}
 }
 // src/webllm/checks.ts
-var oe = [
+var le = [
 	[
 		"schema",
 		"json_object",
@@ -131,11 +131,11 @@ var oe = [
 		"InvalidResponseFormatStructuralTagError"
 	]
 ];
-function N({ stream: e, stream_options: t, n, seed: r, response_format: i, tools: a, tool_choice: o }) {
+function A({ stream: e, stream_options: t, n, seed: r, response_format: i, tools: a, tool_choice: o }) {
 	if (e === !0 && (n ?? 1) > 1) throw d("StreamingCountError", "A stream has one choice: n must be 1.");
 	if (e !== !0 && t != null) throw d("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
 	if (r != null && !Number.isInteger(r)) throw d("SeedTypeError", `seed is ${r}, but must be a whole number.`);
-	for (let [e, t, n, r] of oe) {
+	for (let [e, t, n, r] of le) {
 		let a = i?.[e] != null;
 		if (a && i?.type !== t) throw d(r, `response_format.${e} goes with the type ${t} alone.`);
 		if (n && !a && i?.type === t) throw d(r, `response_format of the type ${t} must have ${e}.`);
@@ -144,36 +144,36 @@ function N({ stream: e, stream_options: t, n, seed: r, response_format: i, tools
 	if (s !== void 0 && !(a ?? []).some((e) => e.function.name === s)) throw d("FunctionNotFoundError", `tool_choice names ${s}, which is not among the tools.`);
 }
 // src/webllm/grammars.ts
-var P = () => import("@mlc-ai/web-xgrammar"), F = 1 << 20, I = 8 * F, L = [
+var j = () => import("@mlc-ai/web-xgrammar"), M = 1 << 20, N = 8 * M, P = [
 	"temperature",
 	"top_p",
 	"repetition_penalty",
 	"frequency_penalty",
 	"presence_penalty"
-], R = /* @__PURE__ */ new Set([...L, "context_window_size"]), z = {
+], F = /* @__PURE__ */ new Set([...P, "context_window_size"]), I = {
 	model_lib: "a bundle of Hearth holds its own program",
 	required_features: "what the GPU lacks is done without",
 	integrity: "it names files of MLC's; the chunks of a packaged model are checked by SHA-256 in any case"
 };
-function B(e, t) {
-	let n = Object.entries(z).filter(([t]) => {
+function L(e, t) {
+	let n = Object.entries(I).filter(([t]) => {
 		let n = e[t];
 		return Array.isArray(n) ? n.length > 0 : !!n;
 	}), r = Object.keys({
 		...e.overrides,
 		...t
-	}).filter((e) => !R.has(e));
+	}).filter((e) => !F.has(e));
 	return [...n.map(([e, t]) => `${e} is not used: ${t}.`), ...r.length > 0 ? [`${r.join(", ")}: not used; a bundle of Hearth has what the model was published with.`] : []];
 }
-var V = class {
+var R = class {
 	#e;
 	#t = performance.now();
 	constructor(e) {
 		this.#e = e, this.#r(0, "Start to fetch params");
 	}
 	loaded(e, t, n) {
-		let r = t > 0 ? e / t : 0, [i, a] = n ? ["Loading model from cache", "loaded"] : ["Fetching param cache", "fetched"], o = `[${Math.ceil(e / I)}/${Math.ceil(t / I)}]`, s = Math.ceil(this.#n);
-		this.#r(r, `${i}${o}: ${Math.ceil(e / F)}MB ${a}. ${Math.floor(100 * r)}% completed, ${s} secs elapsed.`);
+		let r = t > 0 ? e / t : 0, [i, a] = n ? ["Loading model from cache", "loaded"] : ["Fetching param cache", "fetched"], o = `[${Math.ceil(e / N)}/${Math.ceil(t / N)}]`, s = Math.ceil(this.#n);
+		this.#r(r, `${i}${o}: ${Math.ceil(e / M)}MB ${a}. ${Math.floor(100 * r)}% completed, ${s} secs elapsed.`);
 	}
 	finished({ kind: e, name: t }) {
 		this.#r(1, `Finish loading on ${e === "webgpu" ? "WebGPU" : "WebAssembly"} - ${t}`);
@@ -188,11 +188,11 @@ var V = class {
 			text: t
 		});
 	}
-}, H = [
+}, z = [
 	"TRACE",
 	"DEBUG",
 	"INFO"
-], U = class {
+], B = class {
 	chat = { completions: { create: this.chatCompletion.bind(this) } };
 	completions = { create: this.completion.bind(this) };
 	embeddings = { create: (e) => this.embedding(e) };
@@ -202,7 +202,7 @@ var V = class {
 	#r = [];
 	#i;
 	#a;
-	constructor({ appConfig: e = y, initProgressCallback: t, logitProcessorRegistry: n, logLevel: r = "INFO" } = {}) {
+	constructor({ appConfig: e = v, initProgressCallback: t, logitProcessorRegistry: n, logLevel: r = "INFO" } = {}) {
 		this.#e = e, this.#a = r, this.#t = t, this.#n = n;
 	}
 	setAppConfig(e) {
@@ -243,12 +243,12 @@ var V = class {
 		this.#r = [], await Promise.all(e.map((e) => e.close()));
 	}
 	async chatCompletion(e) {
-		N(e);
+		A(e);
 		let t = this.#s(e.model, "ChatCompletionRequest");
 		return this.#c(t, e, t.api.chat.completions.create, (e) => ("message" in e ? e.message.content : e.delta.content) ?? "");
 	}
 	async completion(e) {
-		N(e);
+		A(e);
 		let t = this.#s(e.model, "CompletionCreateParams");
 		return this.#c(t, e, t.api.completions.create, ({ text: e }) => e);
 	}
@@ -289,15 +289,15 @@ var V = class {
 		return t === void 0 ? "" : `prefill: ${t.prefill_tokens_per_s.toFixed(4)} tokens/sec, decoding: ${t.decode_tokens_per_s.toFixed(4)} tokens/sec`;
 	}
 	async getMaxStorageBufferBindingSize() {
-		return (await W())?.limits.maxStorageBufferBindingSize ?? 0;
+		return (await V())?.limits.maxStorageBufferBindingSize ?? 0;
 	}
 	async getGPUVendor() {
-		return (await W())?.info.vendor ?? "";
+		return (await V())?.info.vendor ?? "";
 	}
 	async open(e, n, { beside: r, ...i }) {
 		let a = _(this.#n?.get(n)), s = await t.open(e, {
 			...i,
-			grammars: P,
+			grammars: j,
 			logitProcessor: a
 		});
 		return {
@@ -307,19 +307,19 @@ var V = class {
 		};
 	}
 	async #o(e, t, n, r) {
-		let a = b(e, this.#e);
-		H.includes(this.#a) && B(a, t).forEach((t) => console.info(`${e}: ${t}`));
+		let a = y(e, this.#e);
+		z.includes(this.#a) && L(a, t).forEach((t) => console.info(`${e}: ${t}`));
 		let o = {
 			...a.overrides,
 			...t
-		}, s = new V(this.#t), c = new URL(a.model, globalThis.location?.href), l = await w(c), u = o.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await h(() => this.open(c.href, e, {
+		}, s = new R(this.#t), c = new URL(a.model, globalThis.location?.href), l = await C(c), u = o.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await h(() => this.open(c.href, e, {
 			onProgress: d,
 			signal: r,
 			beside: n,
-			...u !== void 0 && { context: u }
+			...u !== void 0 && { contextAtMost: u }
 		}));
 		s.finished(f.device);
-		let p = Object.fromEntries(L.flatMap((e) => o[e] === void 0 ? [] : [[e, o[e]]])), { backend: m, device: g } = f;
+		let p = Object.fromEntries(P.flatMap((e) => o[e] === void 0 ? [] : [[e, o[e]]])), { backend: m, device: g } = f;
 		return {
 			id: e,
 			backend: m,
@@ -358,47 +358,47 @@ var V = class {
 					message: "",
 					usage: e.last.usage
 				}, u = await n(c, { signal: i.signal });
-				return s = Symbol.asyncIterator in u, s ? ae(u, e.id, l, r, {
+				return s = Symbol.asyncIterator in u, s ? ce(u, e.id, l, r, {
 					tellsUsage: o,
 					onEnd: a
-				}) : ie(u, e.id, l, r);
+				}) : se(u, e.id, l, r);
 			} finally {
 				s || a();
 			}
 		});
 	}
 };
-async function W() {
+async function V() {
 	let { gpu: e } = globalThis.navigator;
 	return await e?.requestAdapter() ?? null;
 }
-async function G(e, t, n) {
-	let r = new U(t);
+async function H(e, t, n) {
+	let r = new B(t);
 	return await r.reload(e, n), r;
 }
 // src/webllm/sites.ts
-var K = 1 << 20;
-async function q(...e) {
-	return { model_list: await Promise.all((e.length > 0 ? e : ["./"]).map(ce)) };
+var U = 1 << 20;
+async function W(...e) {
+	return { model_list: await Promise.all((e.length > 0 ? e : ["./"]).map(de)) };
 }
-async function se(...e) {
-	globalThis.document !== void 0 && y.model_list.push(...(await q(...e)).model_list);
+async function ue(...e) {
+	globalThis.document !== void 0 && v.model_list.push(...(await W(...e)).model_list);
 }
-async function ce(e) {
+async function de(e) {
 	let t = globalThis.document?.baseURI ?? globalThis.location?.href, n = new URL(e, t), i = n.pathname.endsWith("/model.json") ? n : new URL(u, `${n.href.replace(/\/*$/, "")}/`), a = await l(i), o = Math.min(a.context, r), s = a.weights_bytes + a.arena_bytes + o * a.kv_bytes_per_token;
 	return {
 		model: i.href,
 		model_id: a.name,
 		model_lib: "",
-		vram_required_MB: Math.round(100 * s / K) / 100,
+		vram_required_MB: Math.round(100 * s / U) / 100,
 		low_resource_required: !0,
 		overrides: { context_window_size: o }
 	};
 }
 // src/webllm/integrity.ts
-var J = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, le = (e) => J.test(e);
-async function ue(e, t, n, r = "error") {
-	let [, i] = J.exec(t) ?? [];
+var G = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, fe = (e) => G.test(e);
+async function pe(e, t, n, r = "error") {
+	let [, i] = G.exec(t) ?? [];
 	if (i === void 0) throw Error(`${t} is no integrity metadata: sha256-, sha384- or sha512- and the hash in base64.`);
 	let a = new Uint8Array(await crypto.subtle.digest(i.replace("sha", "SHA-"), e)), o = `${i}-${btoa(String.fromCharCode(...a))}`;
 	if (o === t) return;
@@ -407,22 +407,22 @@ async function ue(e, t, n, r = "error") {
 	console.warn(s.message);
 }
 // src/webllm/workers.ts
-var Y = class extends U {
+var K = class extends B {
 	worker;
 	constructor(e, t) {
 		super(t), this.worker = e;
 	}
 	async open(e, t, n) {
-		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { context: i, onProgress: a, signal: o, beside: c } = n;
+		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { contextAtMost: i, onProgress: a, signal: o, beside: c } = n;
 		return s(r, e, {
 			id: t,
 			beside: c,
-			...i !== void 0 && { context: i },
+			...i !== void 0 && { contextAtMost: i },
 			...a && { onProgress: a },
 			...o && { signal: o }
 		});
 	}
-}, X = class {
+}, q = class {
 	#e;
 	#t = () => void 0;
 	constructor() {
@@ -430,7 +430,7 @@ var Y = class extends U {
 			addEventListener: (e, t) => this.#t = t,
 			removeEventListener: () => this.#t = () => void 0
 		}, (e) => ({
-			grammars: P,
+			grammars: j,
 			logitProcessor: _(this.#e?.get(e ?? ""))
 		}));
 	}
@@ -441,30 +441,40 @@ var Y = class extends U {
 		this.#e = e;
 	}
 };
-async function de(e, t, n, r) {
-	let i = new Y(e, n);
+async function me(e, t, n, r) {
+	let i = new K(e, n);
 	return await i.reload(t, r), i;
 }
-var Z = class extends X {
+// src/webllm/service_worker.ts
+var J = 1e4, Y = { kind: "keepAlive" }, X = { kind: "heartbeat" }, Z = (e, { kind: t }) => e?.kind === t, he = class extends q {
 	constructor() {
 		super(), globalThis.addEventListener("message", (e) => this.onmessage(e));
 	}
-}, Q = () => d("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page."), $ = class extends Y {
-	constructor(e, t, n = null) {
+	onmessage(e) {
+		Z(e.data, Y) ? e.source?.postMessage(X) : super.onmessage(e);
+	}
+}, Q = () => d("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page."), $ = class extends K {
+	missedHeartbeat = 0;
+	constructor(e, t = J, n = null) {
 		if (!("serviceWorker" in navigator)) throw Q();
+		let { serviceWorker: r } = navigator, i = () => r.controller ?? n;
 		super({
 			onmessage: null,
 			postMessage(e, t) {
-				let r = navigator.serviceWorker.controller ?? n;
-				if (r === null) throw d("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
-				r.postMessage(e, t);
+				let n = i();
+				if (n === null) throw d("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
+				n.postMessage(Y), n.postMessage(e, t);
 			}
-		}, e);
+		}, e), r.addEventListener("message", ({ data: e }) => {
+			Z(e, X) && (this.missedHeartbeat = 0);
+		}), r.startMessages(), setInterval(() => {
+			i()?.postMessage(Y), this.missedHeartbeat++;
+		}, t);
 	}
 };
-async function fe(e, t, n, r) {
+async function ge(e, t, n, r) {
 	if (!("serviceWorker" in navigator)) throw Q();
 	let { active: i } = await navigator.serviceWorker.ready, a = new $(t, r, i);
 	return await a.reload(e, n), a;
 }
-export { G as CreateMLCEngine, fe as CreateServiceWorkerMLCEngine, de as CreateWebWorkerMLCEngine, f as IntegrityError, U as MLCEngine, g as ModelType, $ as ServiceWorkerMLCEngine, Z as ServiceWorkerMLCEngineHandler, Y as WebWorkerMLCEngine, X as WebWorkerMLCEngineHandler, q as appConfigOf, A as deleteChatConfigInCache, O as deleteModelAllInfoInCache, k as deleteModelInCache, j as deleteModelWasmInCache, v as functionCallingModelIds, ne as hasModelInCache, le as isValidSRI, se as listPackaged, te as modelLibURLPrefix, ee as modelVersion, y as prebuiltAppConfig, ue as verifyIntegrity };
+export { H as CreateMLCEngine, ge as CreateServiceWorkerMLCEngine, me as CreateWebWorkerMLCEngine, f as IntegrityError, B as MLCEngine, g as ModelType, $ as ServiceWorkerMLCEngine, he as ServiceWorkerMLCEngineHandler, K as WebWorkerMLCEngine, q as WebWorkerMLCEngineHandler, W as appConfigOf, D as deleteChatConfigInCache, ie as deleteModelAllInfoInCache, ae as deleteModelInCache, O as deleteModelWasmInCache, ne as functionCallingModelIds, re as hasModelInCache, fe as isValidSRI, ue as listPackaged, te as modelLibURLPrefix, ee as modelVersion, v as prebuiltAppConfig, pe as verifyIntegrity };

@@ -5970,10 +5970,13 @@ var uc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await qt(e, n), [i, a] = await Promise.all([pc(r, Qi), pc(r, $i)]), o = new Ys(ta(i, a)), s = await Jt(r, n), { endIds: c } = s, l = s.text?.vocabSize ?? 0;
+		let r = await qt(e, n), [i, a] = await Promise.all([pc(r, Qi), pc(r, $i)]), o = new Ys(ta(i, a)), s = await Jt(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = _t(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Qn.create(s, n),
+			engine: await Qn.create(s, {
+				...n,
+				context: d
+			}),
 			tokenizer: o,
 			endIds: c,
 			device: s.device,

@@ -4,6 +4,7 @@ import { loadBundle, type LoadOptions } from "../bundle.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
 import type { LogitProcessor } from "../engine/processor.ts";
 import { HearthError } from "../errors.ts";
+import { requireText } from "../info.ts";
 import type { BundleFiles } from "../files.ts";
 import type { Device } from "../model.ts";
 import { filesAt, type Source } from "../sources.ts";
@@ -13,6 +14,8 @@ import { Tokenizer } from "../text/tokenizer.ts";
 import { type ConstraintMaker, grammarConstraints } from "./grammar.ts";
 
 export interface LanguageModelOptions extends LoadOptions, EngineOptions {
+  /** In place of `context`: so many tokens, or as many as the model holds where these are fewer. */
+  readonly contextAtMost?: number | undefined;
   /** Answers the module `@mlc-ai/web-xgrammar`, for answers of a given structure. */
   readonly grammars?: (() => Promise<unknown>) | undefined;
   /** The program's own change to the logits of all requests. */
@@ -64,10 +67,11 @@ export class LanguageModel {
     const tokenizer = new Tokenizer(tokenizerSpec(json, meta));
     const model = await loadBundle(files, options);
     const { endIds } = model;
-    const vocabSize = model.text?.vocabSize ?? 0;
+    const { vocabSize, maxPosition } = requireText(model.info);
+    const context = options.contextAtMost === undefined ? options.context : Math.min(options.contextAtMost, maxPosition);
     return new LanguageModel({
       name: model.manifest.source_name,
-      engine: await Engine.create(model, options),
+      engine: await Engine.create(model, { ...options, context }),
       tokenizer,
       endIds,
       device: model.device,

@@ -42,7 +42,7 @@ interface LoadedModel extends OpenModel {
   forwarded: readonly number[];
 }
 
-export type Opening = Pick<LanguageModelOptions, "context" | "onProgress" | "signal"> & {
+export type Opening = Pick<LanguageModelOptions, "contextAtMost" | "onProgress" | "signal"> & {
   /** Other models of the engine are open already. */
   readonly beside: boolean;
 };
@@ -201,9 +201,9 @@ export class MLCEngine {
     const reports = new Reports(this.#onProgress);
     const url = new URL(record.model, globalThis.location?.href);
     const kept = await isKept(url);
-    const context = settings.context_window_size;
+    const contextAtMost = settings.context_window_size;
     const onProgress = (done: number, total: number): void => reports.loaded(done, total, kept);
-    const opened = await withNames(() => this.open(url.href, id, { onProgress, signal, beside, ...(context !== undefined && { context }) }));
+    const opened = await withNames(() => this.open(url.href, id, { onProgress, signal, beside, ...(contextAtMost !== undefined && { contextAtMost }) }));
     reports.finished(opened.device);
     const defaults = Object.fromEntries(REQUEST_SETTINGS.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])));
     const { backend, device } = opened;

@@ -24,12 +24,5 @@ export { IntegrityError } from "./errors.ts";
 export { appConfigOf, listPackaged } from "./sites.ts";
 export { isValidSRI, verifyIntegrity } from "./integrity.ts";
 export type * from "./requests.ts";
-export {
-  type ChatWorker,
-  CreateServiceWorkerMLCEngine,
-  CreateWebWorkerMLCEngine,
-  ServiceWorkerMLCEngine,
-  ServiceWorkerMLCEngineHandler,
-  WebWorkerMLCEngine,
-  WebWorkerMLCEngineHandler,
-} from "./workers.ts";
+export { CreateServiceWorkerMLCEngine, ServiceWorkerMLCEngine, ServiceWorkerMLCEngineHandler } from "./service_worker.ts";
+export { type ChatWorker, CreateWebWorkerMLCEngine, WebWorkerMLCEngine, WebWorkerMLCEngineHandler } from "./workers.ts";

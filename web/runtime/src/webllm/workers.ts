@@ -1,10 +1,9 @@
-// web-llm's engines in workers: the page's engine, whose models are open in a worker or a service worker that runs a handler.
+// web-llm's engine in a worker: the page's engine, whose models are open in a worker that runs a handler.
 
 import { openInWorker, type OwnOptions, serveModel } from "../api/worker.ts";
 import type { CallScope, CallTarget } from "../api/remote_calls.ts";
 import { type ChatOptions, engineProcessor, type LogitProcessor, type MLCEngineConfig } from "./config.ts";
 import { type Opening, MLCEngine, type OpenModel } from "./engine.ts";
-import { namedError } from "./errors.ts";
 import { loadGrammars } from "./grammars.ts";
 
 /** What a worker's engine needs of a worker. */
@@ -23,8 +22,8 @@ export class WebWorkerMLCEngine extends MLCEngine {
 
   protected override async open(url: string, id: string, options: Opening): Promise<OpenModel> {
     const target: CallTarget = { postMessage: (message, transfer) => this.worker.postMessage(message, transfer) };
-    const { context, onProgress, signal, beside } = options;
-    return openInWorker(target, url, { id, beside, ...(context !== undefined && { context }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
+    const { contextAtMost, onProgress, signal, beside } = options;
+    return openInWorker(target, url, { id, beside, ...(contextAtMost !== undefined && { contextAtMost }), ...(onProgress && { onProgress }), ...(signal && { signal }) });
   }
 }
 
@@ -58,51 +57,6 @@ export async function CreateWebWorkerMLCEngine(
   chatOpts?: ChatOptions | ChatOptions[],
 ): Promise<WebWorkerMLCEngine> {
   const engine = new WebWorkerMLCEngine(worker, engineConfig);
-  await engine.reload(modelId, chatOpts);
-  return engine;
-}
-
-/** In a service worker; it listens by itself. */
-export class ServiceWorkerMLCEngineHandler extends WebWorkerMLCEngineHandler {
-  constructor() {
-    super();
-    globalThis.addEventListener("message", (event) => this.onmessage(event as MessageEvent));
-  }
-}
-
-const noServiceWorkers = (): Error => namedError("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page.");
-
-/** Over the service worker that controls the page. */
-export class ServiceWorkerMLCEngine extends WebWorkerMLCEngine {
-  /**
-   * @param _keepAliveMs not needed: a service worker that was stopped starts again, with its model, when it is called.
-   * @param active the one to call as long as none controls the page: before it was loaded a second time.
-   */
-  constructor(engineConfig?: MLCEngineConfig, _keepAliveMs?: number, active: ServiceWorker | null = null) {
-    if (!("serviceWorker" in navigator)) throw noServiceWorkers();
-    super(
-      {
-        onmessage: null,
-        postMessage(message, transfer) {
-          const controller = navigator.serviceWorker.controller ?? active;
-          if (controller === null) throw namedError("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
-          controller.postMessage(message, transfer);
-        },
-      },
-      engineConfig,
-    );
-  }
-}
-
-export async function CreateServiceWorkerMLCEngine(
-  modelId: string | string[],
-  engineConfig?: MLCEngineConfig,
-  chatOpts?: ChatOptions | ChatOptions[],
-  keepAliveMs?: number,
-): Promise<ServiceWorkerMLCEngine> {
-  if (!("serviceWorker" in navigator)) throw noServiceWorkers();
-  const { active } = await navigator.serviceWorker.ready;
-  const engine = new ServiceWorkerMLCEngine(engineConfig, keepAliveMs, active);
   await engine.reload(modelId, chatOpts);
   return engine;
 }
