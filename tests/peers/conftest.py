@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.compiler.compiled import compile_here
@@ -35,6 +36,8 @@ TEMPLATE = """
 {%- if enable_thinking is defined and not enable_thinking %} dog{% endif %}"""
 TEMPLATES = {"stories": TEMPLATE, "tales": TEMPLATE + " boy"}
 
+# Of web/peers/vite.config.ts, and into which folder of the site each is built.
+MODES = {"production": ".", "service": ".", "background": "extension", "popup": "extension"}
 PATIENCE_MS = 120_000
 
 Run = Callable[[str, str], Any]
@@ -58,8 +61,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs packages that npm cannot fetch here")
     assert installed.returncode == 0, installed.stderr
     output = tmp_path_factory.mktemp("pages") / "site"
-    for mode in ("production", "service-worker"):
-        done = npm("run", "build", "--", "--mode", mode, "--outDir", str(output))
+    for mode, folder in MODES.items():
+        done = npm("run", "build", "--", "--mode", mode, "--outDir", str(output / folder))
         assert done.returncode == 0, done.stdout + done.stderr
     return output
 
@@ -90,28 +93,53 @@ def natively(bundles: dict[str, tuple[Path, Path]]) -> Iterator[dict[str, LLM]]:
 
 
 @pytest.fixture(scope="module")
-def page(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[Any]:
+def origin(built: Path, bundles: dict[str, tuple[Path, Path]]) -> Iterator[str]:
     """Of the site with the programs and the models."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
     for name, (_, web) in bundles.items():
         write_site(open_bundle(web, for_this_machine=False), built / name)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=built))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.goto(f"http://127.0.0.1:{server.server_port}")
-        page.wait_for_function("globalThis.run !== undefined")
-        yield page
-        browser.close()
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def page(origin: str, driver: Any) -> Iterator[Any]:
+    browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(origin)
+    page.wait_for_function("globalThis.run !== undefined")
+    yield page
+    browser.close()
+
+
+@pytest.fixture
+def popup(built: Path, origin: str, driver: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page of an extension, which answers with the model at an address."""
+    extension = built / "extension"
+    arguments = [*ARGUMENTS, f"--disable-extensions-except={extension}", f"--load-extension={extension}"]
+    context = driver.chromium.launch_persistent_context(
+        tmp_path, executable_path=CHROMIUM, args=arguments, ignore_default_args=["--disable-extensions"]
+    )
+    worker = context.service_workers[0] if context.service_workers else context.wait_for_event("serviceworker")
+    page = context.new_page()
+    page.goto(f"{worker.url.rpartition('/')[0]}/popup.html?{quote(f'{origin}/stories/model.json', safe='')}")
+    yield page
+    context.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Programs for web-llm run with Hearth's package in its place, in a page over a real model: those of its examples,
-written anew, and packages that are made for it, as they come from npm. Their texts are those of the model as Hearth itself runs it.
+written anew, and packages that are made for it, as they come from npm. Their texts are those of the model as Hearth
+itself runs it.
 
 One file, since what it needs is installed and built once for each process of a test run.
 """
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.peers.conftest import Run
+from tests.peers.conftest import PATIENCE_MS, Run
 
 from hearth import LLM
 
@@ -174,6 +175,11 @@ def test_a_service_worker_on_the_first_visit_and_after_it_was_stopped(run: Run, 
     devtools.send("ServiceWorker.enable")
     devtools.send("ServiceWorker.stopAllWorkers")
     assert run("programs/engines", "serviceWorkerAgain") == story
+
+
+def test_an_extension(popup: Any, story: str) -> None:
+    told = json.loads(popup.locator("pre").text_content(timeout=PATIENCE_MS))
+    assert told == {"message": story, "remembered": story, "progress": 1, "failure": "HearthError"}
 
 
 @pytest.mark.parametrize("where", ["InThePage", "InAWorker"])

@@ -1,21 +1,27 @@
 import { defineConfig } from "vite";
 
-// A service worker's module may neither wait for anything nor load more later: what it imports is the package itself, in one file. It
-// needs no list of models.
+// What is one file, and imports the package itself: a service worker's module may neither wait for a list of models, which it does not
+// need, nor load more later.
 const WHOLE = "@hearth/web/webllm";
 const LISTED = `${import.meta.dirname}/web-llm.ts`;
 
+const SINGLE = ["service", "background", "popup"];
+
 export default defineConfig(({ mode }) => {
-  const isServiceWorker = mode === "service-worker";
+  const isSingle = SINGLE.includes(mode);
   return {
-    resolve: { alias: { "@mlc-ai/web-llm": isServiceWorker ? WHOLE : LISTED } },
+    resolve: { alias: { "@mlc-ai/web-llm": isSingle ? WHOLE : LISTED } },
     worker: { format: "es" }, // since a list of models is waited for
     build: {
       target: "es2022",
       minify: false,
       reportCompressedSize: false,
-      emptyOutDir: !isServiceWorker,
-      ...(isServiceWorker && { lib: { entry: "workers/service.ts", formats: ["es"], fileName: () => "service.js" }, rolldownOptions: { output: { codeSplitting: false } } }),
+      emptyOutDir: !isSingle,
+      copyPublicDir: !isSingle,
+      ...(isSingle && {
+        lib: { entry: `workers/${mode}.ts`, formats: ["es"], fileName: () => `${mode}.js` },
+        rolldownOptions: { output: { codeSplitting: false } },
+      }),
     },
   };
 });

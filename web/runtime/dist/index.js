@@ -1,4 +1,4 @@
-import { C as e, S as t, T as n, _ as r, a as i, b as a, c as o, d as s, f as c, h as l, i as u, l as d, m as f, n as p, o as m, p as h, r as g, s as _, t as v, u as y, v as b } from "./worker.js";
+import { C as e, E as t, a as n, c as r, d as i, f as a, g as o, h as s, i as c, l, m as u, n as d, o as f, p, r as m, s as h, t as g, v as _, w as v, x as y, y as b } from "./worker.js";
 import { i as x, n as S, t as C } from "./files.js";
 // src/api/errors.ts
 var w = {
@@ -21,4 +21,4 @@ function E(e) {
 		}
 	};
 }
-export { l as ChatTemplate, r as Engine, x as HearthError, i as LanguageModel, c as META_FILE, t as Model, a as Package, e as Session, s as StopStrings, h as TOKENIZER_FILE, y as TextStream, _ as Tokenizer, C as fetchedFiles, S as filesOf, m as grammarConstraints, n as hasFeature, o as literalPrompt, b as loadBundle, g as localBackend, u as openAi, E as openAiError, v as openInWorker, p as serveModel, f as tokenizerSpec, d as trustedPrompt };
+export { o as ChatTemplate, _ as Engine, x as HearthError, n as LanguageModel, p as META_FILE, e as Model, y as Package, v as Session, a as StopStrings, u as TOKENIZER_FILE, i as TextStream, h as Tokenizer, C as fetchedFiles, S as filesOf, f as grammarConstraints, t as hasFeature, r as literalPrompt, b as loadBundle, m as localBackend, c as openAi, E as openAiError, g as openInWorker, d as serveModel, s as tokenizerSpec, l as trustedPrompt };

@@ -1,42 +1,42 @@
 import { i as e } from "./files.js";
-import { a as t, b as n, g as r, i, n as a, r as o, t as s, w as c, x as l, y as u } from "./worker.js";
+import { S as t, T as n, _ as r, a as i, b as a, i as o, n as s, r as c, t as l, u, x as d } from "./worker.js";
 // src/webllm/errors.ts
-function d(e, t, n) {
+function f(e, t, n) {
 	let r = Error(t, n === void 0 ? void 0 : { cause: n });
 	return r.name = e, r;
 }
-var f = class extends Error {
+var p = class extends Error {
 	url;
 	expected;
 	actual;
 	constructor(e, t, n) {
 		super(`${e} is not what it should be: its hash is ${n}, not ${t}.`), this.name = "IntegrityError", this.url = e, this.expected = t, this.actual = n;
 	}
-}, p = {
+}, m = {
 	context: "ContextWindowSizeExceededError",
 	unloaded: "WorkerEngineModelNotLoadedError",
 	device: "DeviceLostError",
 	memory: "DeviceLostError"
 };
-function m(t) {
-	let n = t instanceof e ? p[t.kind] : void 0;
-	return n === void 0 ? t : d(n, t.message, t);
+function h(t) {
+	let n = t instanceof e ? m[t.kind] : void 0;
+	return n === void 0 ? t : f(n, t.message, t);
 }
-async function h(e) {
+async function g(e) {
 	try {
 		return await e();
 	} catch (e) {
-		throw m(e);
+		throw h(e);
 	}
 }
 // src/webllm/config.ts
-var g = /* @__PURE__ */ function(e) {
+var ee = /* @__PURE__ */ function(e) {
 	return e[e.LLM = 0] = "LLM", e[e.embedding = 1] = "embedding", e[e.VLM = 2] = "VLM", e;
 }({}), _ = (e) => e && {
 	reset: () => e.resetState(),
 	process: (t) => e.processLogits(t),
 	sampled: (t) => e.processSampledToken(t)
-}, ee = "hearth", te = "", ne = [], v = { model_list: [] };
+}, te = "hearth", ne = "", re = [], v = { model_list: [] };
 function y(e, { model_list: t }) {
 	let n = t.find(({ model_id: t }) => t === e);
 	if (n !== void 0) return n;
@@ -45,10 +45,10 @@ function y(e, { model_list: t }) {
 		model_id: e,
 		model_lib: ""
 	};
-	throw d("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
+	throw f("ModelNotFoundError", `There is no model ${e} in appConfig.model_list. It has: ${t.map(({ model_id: e }) => e).join(", ") || "none"}.`);
 }
 // src/webllm/cache.ts
-var b = (e, t) => new URL(y(e, t).model, globalThis.location?.href), x = (e) => e.pathname.endsWith(`/${u}`);
+var b = (e, t) => new URL(y(e, t).model, globalThis.location?.href), x = (e) => e.pathname.endsWith(`/${a}`);
 async function* S(e) {
 	if (globalThis.caches === void 0) return;
 	let t = `${e.href.replace(/\/*$/, "")}/`;
@@ -63,23 +63,23 @@ async function C(t) {
 		return !1;
 	}
 	try {
-		let { keptBytes: e, totalBytes: r } = await (await n.open(t)).keeping([c]);
+		let { keptBytes: e, totalBytes: r } = await (await d.open(t)).keeping([n]);
 		return e === r;
 	} catch (t) {
 		if (t instanceof e && ["network", "corrupt"].includes(t.kind)) return !1;
 		throw t;
 	}
 }
-var re = async (e, t = v) => C(b(e, t)), w = (e) => async (t, r = v) => {
-	let i = b(t, r);
-	if (x(i)) {
-		let t = await n.open(i);
+var ie = async (e, t = v) => C(b(e, t)), w = (e) => async (t, n = v) => {
+	let r = b(t, n);
+	if (x(r)) {
+		let t = await d.open(r);
 		return t.forget(Object.keys(t.facts.files).filter(e));
 	}
-	for await (let [t, n] of S(i)) e(n.url) && await t.delete(n);
-}, T = (e) => e.endsWith(".wasm"), E = (e) => e.endsWith(".json"), ie = w(() => !0), ae = w((e) => !T(e) && !E(e)), D = w(E), O = w(T);
+	for await (let [t, n] of S(r)) e(n.url) && await t.delete(n);
+}, T = (e) => e.endsWith(".wasm"), E = (e) => e.endsWith(".json"), ae = w(() => !0), D = w((e) => !T(e) && !E(e)), O = w(E), oe = w(T);
 // src/webllm/answers.ts
-function oe(e) {
+function se(e) {
 	let t = e.prompt_tokens - e.prompt_tokens_details.cached_tokens;
 	return {
 		...e,
@@ -90,13 +90,13 @@ function oe(e) {
 var k = (e, t) => ({
 	...e,
 	model: t,
-	...e.usage && { usage: oe(e.usage) }
+	...e.usage && { usage: se(e.usage) }
 });
-function se(e, t, n, r) {
+function ce(e, t, n, r) {
 	let i = k(e, t);
 	return n.usage = i.usage, n.message = r(e.choices.at(-1)), i;
 }
-async function* ce(e, t, n, r, { tellsUsage: i, onEnd: a }) {
+async function* le(e, t, n, r, { tellsUsage: i, onEnd: a }) {
 	try {
 		for await (let a of e) {
 			let e = k(a, t);
@@ -105,13 +105,13 @@ async function* ce(e, t, n, r, { tellsUsage: i, onEnd: a }) {
 			(i || a.choices.length > 0) && (yield e);
 		}
 	} catch (e) {
-		throw m(e);
+		throw h(e);
 	} finally {
 		a();
 	}
 }
 // src/webllm/checks.ts
-var le = [
+var ue = [
 	[
 		"schema",
 		"json_object",
@@ -132,16 +132,16 @@ var le = [
 	]
 ];
 function A({ stream: e, stream_options: t, n, seed: r, response_format: i, tools: a, tool_choice: o }) {
-	if (e === !0 && (n ?? 1) > 1) throw d("StreamingCountError", "A stream has one choice: n must be 1.");
-	if (e !== !0 && t != null) throw d("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
-	if (r != null && !Number.isInteger(r)) throw d("SeedTypeError", `seed is ${r}, but must be a whole number.`);
-	for (let [e, t, n, r] of le) {
+	if (e === !0 && (n ?? 1) > 1) throw f("StreamingCountError", "A stream has one choice: n must be 1.");
+	if (e !== !0 && t != null) throw f("InvalidStreamOptionsError", "stream_options are for requests with stream: true.");
+	if (r != null && !Number.isInteger(r)) throw f("SeedTypeError", `seed is ${r}, but must be a whole number.`);
+	for (let [e, t, n, r] of ue) {
 		let a = i?.[e] != null;
-		if (a && i?.type !== t) throw d(r, `response_format.${e} goes with the type ${t} alone.`);
-		if (n && !a && i?.type === t) throw d(r, `response_format of the type ${t} must have ${e}.`);
+		if (a && i?.type !== t) throw f(r, `response_format.${e} goes with the type ${t} alone.`);
+		if (n && !a && i?.type === t) throw f(r, `response_format of the type ${t} must have ${e}.`);
 	}
 	let s = o?.function?.name;
-	if (s !== void 0 && !(a ?? []).some((e) => e.function.name === s)) throw d("FunctionNotFoundError", `tool_choice names ${s}, which is not among the tools.`);
+	if (s !== void 0 && !(a ?? []).some((e) => e.function.name === s)) throw f("FunctionNotFoundError", `tool_choice names ${s}, which is not among the tools.`);
 }
 // src/webllm/grammars.ts
 var j = () => import("@mlc-ai/web-xgrammar"), M = 1 << 20, N = 8 * M, P = [
@@ -150,22 +150,22 @@ var j = () => import("@mlc-ai/web-xgrammar"), M = 1 << 20, N = 8 * M, P = [
 	"repetition_penalty",
 	"frequency_penalty",
 	"presence_penalty"
-], F = /* @__PURE__ */ new Set([...P, "context_window_size"]), I = {
+], de = /* @__PURE__ */ new Set([...P, "context_window_size"]), fe = {
 	model_lib: "a bundle of Hearth holds its own program",
 	required_features: "what the GPU lacks is done without",
 	integrity: "it names files of MLC's; the chunks of a packaged model are checked by SHA-256 in any case"
 };
-function L(e, t) {
-	let n = Object.entries(I).filter(([t]) => {
+function pe(e, t) {
+	let n = Object.entries(fe).filter(([t]) => {
 		let n = e[t];
 		return Array.isArray(n) ? n.length > 0 : !!n;
 	}), r = Object.keys({
 		...e.overrides,
 		...t
-	}).filter((e) => !F.has(e));
+	}).filter((e) => !de.has(e));
 	return [...n.map(([e, t]) => `${e} is not used: ${t}.`), ...r.length > 0 ? [`${r.join(", ")}: not used; a bundle of Hearth has what the model was published with.`] : []];
 }
-var R = class {
+var F = class {
 	#e;
 	#t = performance.now();
 	constructor(e) {
@@ -188,11 +188,11 @@ var R = class {
 			text: t
 		});
 	}
-}, z = [
+}, I = [
 	"TRACE",
 	"DEBUG",
 	"INFO"
-], B = class {
+], L = class {
 	chat = { completions: { create: this.chatCompletion.bind(this) } };
 	completions = { create: this.completion.bind(this) };
 	embeddings = { create: (e) => this.embedding(e) };
@@ -222,8 +222,8 @@ var R = class {
 	}
 	async reload(e, t) {
 		let n = [e].flat(), r = t === void 0 ? [] : [t].flat();
-		if (r.length > 0 && r.length !== n.length) throw d("ReloadArgumentSizeUnmatchedError", `${r.length} sets of options are given for ${n.length} models.`);
-		if (new Set(n).size !== n.length) throw d("ReloadModelIdNotUniqueError", `A model stands twice in ${n.join(", ")}.`);
+		if (r.length > 0 && r.length !== n.length) throw f("ReloadArgumentSizeUnmatchedError", `${r.length} sets of options are given for ${n.length} models.`);
+		if (new Set(n).size !== n.length) throw f("ReloadModelIdNotUniqueError", `A model stands twice in ${n.join(", ")}.`);
 		let i = this.unload(), a = this.#i = new AbortController();
 		await i;
 		try {
@@ -253,7 +253,7 @@ var R = class {
 		return this.#c(t, e, t.api.completions.create, ({ text: e }) => e);
 	}
 	embedding(e) {
-		return h(async () => {
+		return g(async () => {
 			let { id: t, api: n } = this.#s(e.model, "EmbeddingCreateParams");
 			return {
 				...await n.embeddings.create(e),
@@ -289,43 +289,43 @@ var R = class {
 		return t === void 0 ? "" : `prefill: ${t.prefill_tokens_per_s.toFixed(4)} tokens/sec, decoding: ${t.decode_tokens_per_s.toFixed(4)} tokens/sec`;
 	}
 	async getMaxStorageBufferBindingSize() {
-		return (await V())?.limits.maxStorageBufferBindingSize ?? 0;
+		return (await R())?.limits.maxStorageBufferBindingSize ?? 0;
 	}
 	async getGPUVendor() {
-		return (await V())?.info.vendor ?? "";
+		return (await R())?.info.vendor ?? "";
 	}
-	async open(e, n, { beside: r, ...i }) {
-		let a = _(this.#n?.get(n)), s = await t.open(e, {
-			...i,
+	async open(e, t, { beside: n, ...r }) {
+		let a = _(this.#n?.get(t)), o = await i.open(e, {
+			...r,
 			grammars: j,
 			logitProcessor: a
 		});
 		return {
-			backend: o(s),
-			device: s.device,
-			close: () => s.close()
+			backend: c(o),
+			device: o.device,
+			close: () => o.close()
 		};
 	}
 	async #o(e, t, n, r) {
-		let a = y(e, this.#e);
-		z.includes(this.#a) && L(a, t).forEach((t) => console.info(`${e}: ${t}`));
-		let o = {
-			...a.overrides,
+		let i = y(e, this.#e);
+		I.includes(this.#a) && pe(i, t).forEach((t) => console.info(`${e}: ${t}`));
+		let a = {
+			...i.overrides,
 			...t
-		}, s = new R(this.#t), c = new URL(a.model, globalThis.location?.href), l = await C(c), u = o.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await h(() => this.open(c.href, e, {
+		}, s = new F(this.#t), c = new URL(i.model, globalThis.location?.href), l = await C(c), u = a.context_window_size, d = (e, t) => s.loaded(e, t, l), f = await g(() => this.open(c.href, e, {
 			onProgress: d,
 			signal: r,
 			beside: n,
 			...u !== void 0 && { contextAtMost: u }
 		}));
 		s.finished(f.device);
-		let p = Object.fromEntries(P.flatMap((e) => o[e] === void 0 ? [] : [[e, o[e]]])), { backend: m, device: g } = f;
+		let p = Object.fromEntries(P.flatMap((e) => a[e] === void 0 ? [] : [[e, a[e]]])), { backend: m, device: h } = f;
 		return {
 			id: e,
 			backend: m,
-			device: g,
+			device: h,
 			close: () => f.close(),
-			api: i(m),
+			api: o(m),
 			defaults: p,
 			running: /* @__PURE__ */ new Set(),
 			last: {
@@ -337,96 +337,96 @@ var R = class {
 	}
 	#s(e, t) {
 		let n = this.#r.map((e) => e.id);
-		if (n.length === 0) throw d("ModelNotLoadedError", `${t}: no model is loaded. Call reload(modelId) first.`);
-		if (e == null && n.length > 1) throw d("UnclearModelToUseError", `${t}: model must say which of ${n.join(", ")}.`);
+		if (n.length === 0) throw f("ModelNotLoadedError", `${t}: no model is loaded. Call reload(modelId) first.`);
+		if (e == null && n.length > 1) throw f("UnclearModelToUseError", `${t}: model must say which of ${n.join(", ")}.`);
 		let r = this.#r.find((t) => t.id === e) ?? (e == null ? this.#r[0] : void 0);
 		if (r !== void 0) return r;
-		throw d("SpecifiedModelNotFoundError", `${t}: the model ${e} is not loaded. Loaded: ${n.join(", ")}.`);
+		throw f("SpecifiedModelNotFoundError", `${t}: the model ${e} is not loaded. Loaded: ${n.join(", ")}.`);
 	}
 	#c(e, t, n, r) {
 		let i = new AbortController();
 		e.running.add(i);
 		let a = () => void e.running.delete(i), o = t.stream_options?.include_usage === !0;
-		return h(async () => {
+		return g(async () => {
 			let s = !1;
 			try {
-				let c = {
+				let c = await n({
 					...e.defaults,
 					...t,
 					...t.stream === !0 && { stream_options: { include_usage: !0 } }
-				}, l = e.last = {
+				}, { signal: i.signal }), l = e.last = {
 					message: "",
 					usage: e.last.usage
-				}, u = await n(c, { signal: i.signal });
-				return s = Symbol.asyncIterator in u, s ? ce(u, e.id, l, r, {
+				};
+				return s = Symbol.asyncIterator in c, s ? le(c, e.id, l, r, {
 					tellsUsage: o,
 					onEnd: a
-				}) : se(u, e.id, l, r);
+				}) : ce(c, e.id, l, r);
 			} finally {
 				s || a();
 			}
 		});
 	}
 };
-async function V() {
+async function R() {
 	let { gpu: e } = globalThis.navigator;
 	return await e?.requestAdapter() ?? null;
 }
-async function H(e, t, n) {
-	let r = new B(t);
+async function z(e, t, n) {
+	let r = new L(t);
 	return await r.reload(e, n), r;
 }
 // src/webllm/sites.ts
-var U = 1 << 20;
-async function W(...e) {
-	return { model_list: await Promise.all((e.length > 0 ? e : ["./"]).map(de)) };
+var me = 1 << 20;
+async function B(...e) {
+	return { model_list: await Promise.all((e.length > 0 ? e : ["./"]).map(ge)) };
 }
-async function ue(...e) {
-	globalThis.document !== void 0 && v.model_list.push(...(await W(...e)).model_list);
+async function he(...e) {
+	globalThis.document !== void 0 && v.model_list.push(...(await B(...e)).model_list);
 }
-async function de(e) {
-	let t = globalThis.document?.baseURI ?? globalThis.location?.href, n = new URL(e, t), i = n.pathname.endsWith("/model.json") ? n : new URL(u, `${n.href.replace(/\/*$/, "")}/`), a = await l(i), o = Math.min(a.context, r), s = a.weights_bytes + a.arena_bytes + o * a.kv_bytes_per_token;
+async function ge(e) {
+	let n = globalThis.document?.baseURI ?? globalThis.location?.href, i = new URL(e, n), o = i.pathname.endsWith("/model.json") ? i : new URL(a, `${i.href.replace(/\/*$/, "")}/`), s = await t(o), c = Math.min(s.context, r), l = s.weights_bytes + s.arena_bytes + c * s.kv_bytes_per_token;
 	return {
-		model: i.href,
-		model_id: a.name,
+		model: o.href,
+		model_id: s.name,
 		model_lib: "",
-		vram_required_MB: Math.round(100 * s / U) / 100,
+		vram_required_MB: Math.round(100 * l / me) / 100,
 		low_resource_required: !0,
-		overrides: { context_window_size: o }
+		overrides: { context_window_size: c }
 	};
 }
 // src/webllm/integrity.ts
-var G = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, fe = (e) => G.test(e);
-async function pe(e, t, n, r = "error") {
-	let [, i] = G.exec(t) ?? [];
+var V = /^(sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}$/, _e = (e) => V.test(e);
+async function ve(e, t, n, r = "error") {
+	let [, i] = V.exec(t) ?? [];
 	if (i === void 0) throw Error(`${t} is no integrity metadata: sha256-, sha384- or sha512- and the hash in base64.`);
 	let a = new Uint8Array(await crypto.subtle.digest(i.replace("sha", "SHA-"), e)), o = `${i}-${btoa(String.fromCharCode(...a))}`;
 	if (o === t) return;
-	let s = new f(n, t, o);
+	let s = new p(n, t, o);
 	if (r === "error") throw s;
 	console.warn(s.message);
 }
 // src/webllm/workers.ts
-var K = class extends B {
+var H = class extends L {
 	worker;
 	constructor(e, t) {
 		super(t), this.worker = e;
 	}
 	async open(e, t, n) {
-		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { contextAtMost: i, onProgress: a, signal: o, beside: c } = n;
-		return s(r, e, {
+		let r = { postMessage: (e, t) => this.worker.postMessage(e, t) }, { contextAtMost: i, onProgress: a, signal: o, beside: s } = n;
+		return l(r, e, {
 			id: t,
-			beside: c,
+			beside: s,
 			...i !== void 0 && { contextAtMost: i },
 			...a && { onProgress: a },
 			...o && { signal: o }
 		});
 	}
-}, q = class {
+}, U = class {
 	#e;
 	#t = () => void 0;
 	constructor() {
-		a({
+		s({
 			addEventListener: (e, t) => this.#t = t,
 			removeEventListener: () => this.#t = () => void 0
 		}, (e) => ({
@@ -441,40 +441,114 @@ var K = class extends B {
 		this.#e = e;
 	}
 };
-async function me(e, t, n, r) {
-	let i = new K(e, n);
+async function ye(e, t, n, r) {
+	let i = new H(e, n);
 	return await i.reload(t, r), i;
 }
+// src/webllm/extension.ts
+var be = "web_llm_service_worker", xe = 1e4, W = (e) => typeof e?.call == "string", G = (e) => typeof e == "object" && !!e && !("item" in e), K = class {
+	#e = /* @__PURE__ */ new Map();
+	#t;
+	constructor(e) {
+		this.#t = e;
+	}
+	add(e, t) {
+		this.#e.set(e, t), t.onmessage = ({ data: t }) => {
+			this.#t({
+				call: e,
+				message: t
+			}), G(t) && this.#n(e);
+		};
+	}
+	pass({ call: e, message: t }) {
+		let n = this.#e.get(e);
+		return n?.postMessage(t), G(t) && this.#n(e), n !== void 0;
+	}
+	end() {
+		for (let e of this.#e.values()) e.postMessage("end");
+		this.#e.clear();
+	}
+	#n(e) {
+		this.#e.delete(e);
+	}
+}, Se = class extends U {
+	#e;
+	#t;
+	constructor(e) {
+		super(), this.setPort(e);
+	}
+	setPort(e) {
+		let t = new K((t) => e === this.#e && e.postMessage(t));
+		[this.#e, this.#t] = [e, t], e.onDisconnect.addListener(() => t.end());
+	}
+	onmessage(e) {
+		if (!W(e) || this.#t.pass(e) || !G(e.message)) return;
+		let { port1: t, port2: n } = new MessageChannel();
+		this.#t.add(e.call, t), super.onmessage({
+			data: e.message,
+			ports: [n]
+		});
+	}
+};
+function Ce(e) {
+	let t = new K((t) => e.postMessage(t));
+	return e.onMessage.addListener((e) => void (W(e) && t.pass(e))), {
+		onmessage: null,
+		postMessage(n, [r]) {
+			let i = u();
+			t.add(i, r), e.postMessage({
+				call: i,
+				message: n
+			});
+		}
+	};
+}
+var q = class extends H {
+	port;
+	constructor({ extensionId: e, onDisconnect: t, ...n } = {}, r = xe) {
+		let { runtime: i } = globalThis.chrome, a = i.connect(...e === void 0 ? [] : [e], { name: be });
+		super(Ce(a), n), this.port = a;
+		let o = setInterval(() => a.postMessage({ kind: "keepAlive" }), r);
+		a.onDisconnect.addListener(() => {
+			clearInterval(o), t?.();
+		});
+	}
+};
+async function we(e, t, n, r) {
+	let i = new q(t, r);
+	return await i.reload(e, n), i;
+}
 // src/webllm/service_worker.ts
-var J = 1e4, Y = { kind: "keepAlive" }, X = { kind: "heartbeat" }, Z = (e, { kind: t }) => e?.kind === t, he = class extends q {
+var Te = 1e4, J = { kind: "keepAlive" }, Y = { kind: "heartbeat" }, X = (e, { kind: t }) => e?.kind === t, Z = class extends U {
 	constructor() {
 		super(), globalThis.addEventListener("message", (e) => this.onmessage(e));
 	}
 	onmessage(e) {
-		Z(e.data, Y) ? e.source?.postMessage(X) : super.onmessage(e);
+		let { data: t, source: n } = e;
+		X(t, J) ? n?.postMessage(Y) : super.onmessage(e);
 	}
-}, Q = () => d("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page."), $ = class extends K {
+}, Q = () => f("NoServiceWorkerAPIError", "This browser has no service workers, or not for this page."), $ = class extends H {
 	missedHeartbeat = 0;
-	constructor(e, t = J, n = null) {
+	constructor(e, t = Te, n = null) {
 		if (!("serviceWorker" in navigator)) throw Q();
 		let { serviceWorker: r } = navigator, i = () => r.controller ?? n;
 		super({
 			onmessage: null,
 			postMessage(e, t) {
 				let n = i();
-				if (n === null) throw d("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
-				n.postMessage(Y), n.postMessage(e, t);
+				if (n === null) throw f("ServiceWorkerInitializationError", "No service worker controls this page yet: load it again.");
+				n.postMessage(J), n.postMessage(e, t);
 			}
 		}, e), r.addEventListener("message", ({ data: e }) => {
-			Z(e, X) && (this.missedHeartbeat = 0);
+			X(e, Y) && (this.missedHeartbeat = 0);
 		}), r.startMessages(), setInterval(() => {
-			i()?.postMessage(Y), this.missedHeartbeat++;
+			i()?.postMessage(J), this.missedHeartbeat++;
 		}, t);
 	}
 };
-async function ge(e, t, n, r) {
+async function Ee(e, t, n, r) {
 	if (!("serviceWorker" in navigator)) throw Q();
 	let { active: i } = await navigator.serviceWorker.ready, a = new $(t, r, i);
 	return await a.reload(e, n), a;
 }
-export { H as CreateMLCEngine, ge as CreateServiceWorkerMLCEngine, me as CreateWebWorkerMLCEngine, f as IntegrityError, B as MLCEngine, g as ModelType, $ as ServiceWorkerMLCEngine, he as ServiceWorkerMLCEngineHandler, K as WebWorkerMLCEngine, q as WebWorkerMLCEngineHandler, W as appConfigOf, D as deleteChatConfigInCache, ie as deleteModelAllInfoInCache, ae as deleteModelInCache, O as deleteModelWasmInCache, ne as functionCallingModelIds, re as hasModelInCache, fe as isValidSRI, ue as listPackaged, te as modelLibURLPrefix, ee as modelVersion, v as prebuiltAppConfig, pe as verifyIntegrity };
+export { we as CreateExtensionServiceWorkerMLCEngine, z as CreateMLCEngine, Ee as CreateServiceWorkerMLCEngine, ye as CreateWebWorkerMLCEngine, q as ExtensionServiceWorkerMLCEngine, Se as ExtensionServiceWorkerMLCEngineHandler, p as IntegrityError, L as MLCEngine, ee as ModelType, $ as ServiceWorkerMLCEngine, Z as ServiceWorkerMLCEngineHandler, H as WebWorkerMLCEngine, U as WebWorkerMLCEngineHandler, B as appConfigOf, O as deleteChatConfigInCache, ae as deleteModelAllInfoInCache, D as deleteModelInCache, oe as deleteModelWasmInCache, re as functionCallingModelIds, ie as hasModelInCache, _e as isValidSRI, he as listPackaged, ne as modelLibURLPrefix, te as modelVersion, v as prebuiltAppConfig, ve as verifyIntegrity };

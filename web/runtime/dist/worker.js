@@ -209,8 +209,193 @@ function ie(t, n) {
 		hint: i
 	});
 }
-// src/library.ts
-var ae = [
+// src/memory.ts
+var ae = 2, oe = 0, se = 2, ce = 1, le = 65536;
+function ue(e, t, n = 0) {
+	let r = fe(e), { initial: i } = r, a = t ? `It could not grow to ${n} bytes.` : "";
+	for (let { maximum: o } = r; t && o >= i && o * le >= n; o >>= 1) try {
+		let n = new WebAssembly.Memory({
+			initial: i,
+			maximum: o,
+			shared: t
+		});
+		return {
+			module: de(e, r, 3),
+			memory: n,
+			why: ""
+		};
+	} catch (e) {
+		a = String(e);
+	}
+	let o = new WebAssembly.Memory({
+		initial: i,
+		maximum: r.maximum
+	});
+	return {
+		module: de(e, r, ce),
+		memory: o,
+		why: a
+	};
+}
+function de(e, { flagsAt: t }, n) {
+	let r = new Uint8Array(e);
+	return r[t] = n, r;
+}
+function fe(e) {
+	let t = new me(e, 8);
+	for (; t.at < e.length;) {
+		let e = t.byte(), n = t.number() + t.at;
+		if (e === ae) for (let e = t.number(); e > 0; e--) {
+			t.skip(t.number()), t.skip(t.number());
+			let e = t.byte();
+			if (e === oe) t.number();
+			else if (e === se) return pe(t);
+			else break;
+		}
+		t.at = n;
+	}
+	throw Error("It imports no memory.");
+}
+function pe(e) {
+	let t = e.at;
+	if ((e.byte() & ce) === 0) throw Error("Its memory has no maximum.");
+	return {
+		flagsAt: t,
+		initial: e.number(),
+		maximum: e.number()
+	};
+}
+var me = class {
+	#e;
+	at;
+	constructor(e, t) {
+		this.#e = e, this.at = t;
+	}
+	byte() {
+		let e = this.#e[this.at++];
+		if (e === void 0) throw Error("It ends too early.");
+		return e;
+	}
+	number() {
+		let e = 0;
+		for (let t = 0; t < 35; t += 7) {
+			let n = this.byte();
+			if (e += (n & 127) * 2 ** t, n < 128) return e;
+		}
+		throw Error("It has a number of more than 32 bits.");
+	}
+	skip(e) {
+		this.at += e;
+	}
+}, he = ((e) => globalThis.process?.getBuiltinModule?.(e)), y = 1e4, ge = () => typeof Worker < "u" || he("node:worker_threads") !== void 0;
+function _e() {
+	if (typeof Worker > "u") return ve();
+	let e = new Worker(new URL("./thread.js", import.meta.url), {
+		type: "module",
+		name: "hearth thread"
+	});
+	return {
+		up: (t) => ye((n, r) => {
+			e.onmessage = () => n(), e.onerror = ({ message: e }) => r(Error(e || "The script thread.js cannot be loaded.")), e.postMessage(t);
+		}),
+		terminate: () => e.terminate()
+	};
+}
+function ve() {
+	let e = new (he("node:worker_threads")).Worker(new URL("./thread.js", import.meta.url));
+	return {
+		async up(t) {
+			await ye((n, r) => {
+				e.once("message", () => n()).on("error", r), e.postMessage(t);
+			}), e.unref();
+		},
+		terminate: () => void e.terminate()
+	};
+}
+async function ye(e) {
+	let t;
+	try {
+		await new Promise((n, r) => {
+			t = setTimeout(() => r(/* @__PURE__ */ Error(`It has not come up in ${y / 1e3} s.`)), y), e(n, r);
+		});
+	} finally {
+		clearTimeout(t);
+	}
+}
+var be = 8, xe = 1 << 20, Se = {
+	count: 1,
+	why: ""
+};
+function Ce(t = "auto") {
+	if (t !== "auto" && !(Number.isInteger(t) && t >= 1 && t <= 64)) throw new e("usage", `threads is ${String(t)}, must be a whole number from 1 to 64, or "auto".`);
+	let n = t === "auto" ? we(Te()) : t, r = n > 1 ? Ee() : "";
+	return {
+		count: r === "" ? n : 1,
+		why: r
+	};
+}
+function we(e) {
+	return e <= 4 ? Math.max(1, e) : Math.min(be, Math.max(4, e >> 1));
+}
+function Te() {
+	return globalThis.navigator?.hardwareConcurrency ?? he("node:os")?.availableParallelism() ?? 1;
+}
+function Ee() {
+	return globalThis.crossOriginIsolated === !1 ? "1 thread, as the page is not cross-origin isolated." : typeof SharedArrayBuffer > "u" ? "1 thread, as there is no shared memory here." : ge() ? "" : "1 thread, as no workers can be started here.";
+}
+function De() {
+	try {
+		return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), !0;
+	} catch {
+		return !1;
+	}
+}
+var Oe = class {
+	#e;
+	#t;
+	#n;
+	#r = [];
+	#i;
+	#a = "";
+	constructor(e, t, n, r) {
+		this.#e = e, this.#t = t, this.#n = n, this.#i = r;
+	}
+	get count() {
+		let e = Math.min(this.#i.count, this.#e.call("hth_processor_count"));
+		return this.#a === "" ? {
+			count: e,
+			why: this.#i.why
+		} : {
+			count: e,
+			why: `${e} thread${e === 1 ? "" : "s"}, as no more workers start. ${this.#a}`
+		};
+	}
+	async reserve() {
+		if (this.#a !== "") return;
+		let e = this.#i.count - this.count.count, t = (await Promise.allSettled(Array.from({ length: e }, () => this.#o()))).find((e) => e.status === "rejected");
+		t !== void 0 && (this.#a = t.reason.message);
+	}
+	close() {
+		for (let e of this.#r.splice(0)) e.terminate();
+	}
+	async #o() {
+		let e = _e();
+		this.#r.push(e);
+		try {
+			let t = this.#e.allocate(xe, "a thread"), [n, r] = [t.at, t.at + t.size], i = this.#e.call("hth_thread_create", n);
+			await e.up({
+				module: this.#t,
+				memory: this.#n,
+				timeOrigin: performance.timeOrigin,
+				thread: n,
+				stack: r,
+				locals: i
+			}), this.#e.call("hth_thread_add", n);
+		} catch (t) {
+			throw e.terminate(), t;
+		}
+	}
+}, ke = [
 	"usage",
 	"corrupt",
 	"memory",
@@ -219,27 +404,38 @@ var ae = [
 	"internal",
 	"internal",
 	"device"
-], oe = 64, se = 4096, ce = class t {
+], Ae = 64, je = 4096, Me = class t {
+	threads;
 	#e;
 	#t;
 	#n;
 	#r;
-	constructor(e, t) {
-		this.#n = t, this.#e = e.exports, this.#t = e.exports.memory, this.#r = new DataView(this.#t.buffer), e.exports._initialize();
+	constructor({ module: e, instance: t }, n, r, i) {
+		this.#n = r, this.#e = t.exports, this.#t = n, this.#r = new DataView(n.buffer), t.exports._initialize(), this.threads = new Oe(this, e, n, i), i.count > 1 && !De() && this.call("hth_never_sleep");
 	}
-	static async instantiate(n) {
-		let r = new le(), i = { hearth: {
-			now: () => performance.now(),
-			...r.imports
-		} };
+	static async instantiate(n, r = Se, i = 0) {
+		let a = new Ne();
 		try {
-			return new t((await WebAssembly.instantiate(n, i)).instance, r);
+			let { module: e, memory: o, why: s } = ue(n, r.count > 1, i), c = s === "" ? r : {
+				count: 1,
+				why: `1 thread, as no shared memory can be had. ${s}`
+			}, l = {
+				env: { memory: o },
+				hearth: {
+					now: () => performance.now(),
+					...a.imports
+				}
+			};
+			return new t(await WebAssembly.instantiate(e, l), o, a, c);
 		} catch (t) {
 			throw new e("mismatch", "The bundle's module cannot be loaded.", {
 				why: String(t),
 				hint: "Compile the model again: hearth compile MODEL --target wasm32"
 			});
 		}
+	}
+	close() {
+		this.threads.close();
 	}
 	attach(e, t) {
 		t === void 0 ? this.#n.sessions.delete(e) : this.#n.sessions.set(e, t);
@@ -258,10 +454,10 @@ var ae = [
 	}
 	check(t, n, ...r) {
 		let i = this.call(n, ...r), a = this.#n.takeFailure();
-		if (i !== 0) throw a === void 0 ? new e(ae[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
+		if (i !== 0) throw a === void 0 ? new e(ke[i - 1] ?? "internal", t, { why: this.text(this.call("hearth_error")) }) : a;
 	}
 	allocate(t, n) {
-		let r = Math.max(Math.ceil(t / se), 1) * se, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, oe) : 0;
+		let r = Math.max(Math.ceil(t / je), 1) * je, i = r < 2 ** 32 ? this.call("hth_pages_allocate", r, Ae) : 0;
 		if (i === 0) throw new e("memory", `${t} bytes for ${n} cannot be had.`, {
 			why: `The module's memory has ${this.memoryBytes} bytes, and may have 4 GiB where the system gives them.`,
 			hint: "Use a smaller context, a smaller model or a smaller number format."
@@ -278,7 +474,7 @@ var ae = [
 		let t = new Uint8Array(this.#t.buffer);
 		return new TextDecoder().decode(t.slice(e, t.indexOf(0, e)));
 	}
-}, le = class {
+}, Ne = class {
 	sessions = /* @__PURE__ */ new Map();
 	#e;
 	imports = {
@@ -300,15 +496,15 @@ var ae = [
 			return this.#e = e, 1;
 		}
 	}
-}, ue = "plan.bin", de = "gpu_plan.bin", fe = "gpu_kernels.wgsl", y = "weights.bin", pe = "tokenizer_meta.json", me = "manifest.json";
-function b(t) {
+}, Pe = "plan.bin", Fe = "gpu_plan.bin", Ie = "gpu_kernels.wgsl", b = "weights.bin", Le = "tokenizer_meta.json", Re = "manifest.json";
+function ze(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${me} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${Re} is no JSON.`, { why: String(t) });
 	}
-	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${me} is no manifest of a bundle: it names no format.`);
+	if (typeof n != "object" || !n || !("format_version" in n)) throw new e("corrupt", `${Re} is no manifest of a bundle: it names no format.`);
 	let r = [n.format_version, n.abi_version];
 	if (r[0] !== 6 || r[1] !== 4) throw new e("mismatch", `This bundle has format ${r.join(", runtime ")}.`, {
 		why: "This package reads format 6, runtime 4.",
@@ -320,12 +516,12 @@ function b(t) {
 	});
 	return n;
 }
-var he = (e) => `libhearth-${e.name}.wasm`;
+var Be = (e) => `libhearth-${e.name}.wasm`;
 // src/gpu/pipelines.ts
-function ge(e, t) {
-	return Promise.all(t.map((t) => _e(e, t)));
+function Ve(e, t) {
+	return Promise.all(t.map((t) => He(e, t)));
 }
-async function _e(e, { name: t, text: n }) {
+async function He(e, { name: t, text: n }) {
 	let r = `The GPU ${e.name} refuses the kernel ${t}.`, i = await e.make(r, () => e.device.createShaderModule({
 		label: t,
 		code: n
@@ -345,7 +541,7 @@ async function _e(e, { name: t, text: n }) {
 	}
 }
 // src/structs.ts
-var ve = {
+var Ue = {
 	u32: 4,
 	pointer: 4,
 	u64: 8,
@@ -354,7 +550,7 @@ var ve = {
 function x(e) {
 	let t = 0, n = 1, r = {};
 	for (let [i, a] of Object.entries(e)) {
-		let e = ve[a];
+		let e = Ue[a];
 		r[i] = t = Math.ceil(t / e) * e, t += e, n = Math.max(n, e);
 	}
 	return {
@@ -363,17 +559,17 @@ function x(e) {
 		types: e
 	};
 }
-function ye(e, t, n, r) {
+function We(e, t, n, r) {
 	for (let i of Object.keys(n.offsets)) {
 		let a = t + n.offsets[i], o = r[i] ?? 0;
-		ve[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
+		Ue[n.types[i]] === 8 ? e.setBigInt64(a, BigInt(o), !0) : e.setUint32(a, o, !0);
 	}
 }
-function be(e, t, n, r) {
+function Ge(e, t, n, r) {
 	let i = t + n.offsets[r];
-	return ve[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
+	return Ue[n.types[r]] === 8 ? Number(e.getBigInt64(i, !0)) : e.getUint32(i, !0);
 }
-var xe = x({
+var Ke = x({
 	struct_size: "u32",
 	use_mmap: "u32",
 	load_threads: "u32",
@@ -383,16 +579,16 @@ var xe = x({
 	progress_user: "pointer",
 	isa: "pointer",
 	device: "pointer"
-}), Se = x({
+}), qe = x({
 	name: "pointer",
 	value: "i64"
-}), Ce = x({
+}), Je = x({
 	struct_size: "u32",
 	threads: "u32",
 	sizes: "pointer",
 	num_sizes: "u32",
 	reserved: "u32"
-}), we = x({
+}), Ye = x({
 	struct_size: "u32",
 	num_tokens: "u32",
 	num_seqs: "u32",
@@ -410,16 +606,16 @@ var xe = x({
 	embedded_tokens: "pointer",
 	last_seen: "pointer",
 	rope_positions: "pointer"
-}), Te = x({
+}), Xe = x({
 	data: "pointer",
 	dtype: "u32",
 	rows: "u32",
 	cols: "u32",
 	row_stride: "u32"
-}), Ee = x({
+}), Ze = x({
 	struct_size: "u32",
 	reserved: "u32"
-}), De = [
+}), Qe = [
 	"logits",
 	"argmax",
 	"hidden"
@@ -437,7 +633,7 @@ var xe = x({
 	shape6: "i64",
 	shape7: "i64",
 	row_stride: "i64"
-}), Oe = (e) => `shape${e}`, ke = 8, Ae = x({
+}), $e = (e) => `shape${e}`, et = 8, tt = x({
 	strings: "pointer",
 	args: "pointer",
 	arena_bytes: "pointer",
@@ -452,74 +648,74 @@ var xe = x({
 	num_kernels: "u32",
 	num_steps: "u32",
 	num_inputs: "u32"
-}), je = x({
+}), nt = x({
 	kind: "u32",
 	index: "u32",
 	offset: "u64",
 	size: "u64"
-}), Me = x({
+}), rt = x({
 	name: "u32",
 	zero: "u32",
 	offset: "u64",
 	size: "u64"
-}), Ne = x({
+}), it = x({
 	name: "u32",
 	symbol: "u32",
 	unit_bytes: "u64"
-}), Pe = x({
+}), at = x({
 	name: "u32",
 	num_buffers: "u32",
 	num_scalars: "u32",
 	zero: "u32"
-}), Fe = x({
+}), ot = x({
 	kernel: "u32",
 	first_arg: "u32",
 	units: "u32",
 	grain: "u32",
 	label: "u32",
 	flags: "u32"
-}), Ie = x({
+}), st = x({
 	changing_bytes: "u64",
 	input_bytes: "pointer",
 	input_offsets: "pointer",
 	state_bytes: "pointer"
-}), Le = x({
+}), ct = x({
 	offset: "u64",
 	arena: "u32",
 	size: "u32",
 	to: "pointer"
-}), Re = [
+}), lt = [
 	"arena",
 	"weight",
 	"state",
 	"input"
 ];
-function ze(e, t, n, r, i) {
+function ut(e, t, n, r, i) {
 	let a = e.view;
-	return Array.from({ length: n }, (e, n) => i((e) => be(a, t + n * r.size, r, e)));
+	return Array.from({ length: n }, (e, n) => i((e) => Ge(a, t + n * r.size, r, e)));
 }
-var Be = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
-function Ve(e, t) {
-	let n = e.call("hth_web_plan", t), r = (t) => be(e.view, n, Ae, t), i = (t) => e.text(r("strings") + t), a = ze(e, r("buffers"), r("num_buffers"), je, (e) => ({
-		kind: Re[e("kind")],
+var dt = (e, t, n) => Array.from({ length: n }, (n, r) => Number(e.view.getBigUint64(t + 8 * r, !0)));
+function ft(e, t) {
+	let n = e.call("hth_web_plan", t), r = (t) => Ge(e.view, n, tt, t), i = (t) => e.text(r("strings") + t), a = ut(e, r("buffers"), r("num_buffers"), nt, (e) => ({
+		kind: lt[e("kind")],
 		index: e("index"),
 		offset: e("offset"),
 		size: e("size")
-	})), o = ze(e, r("kernels"), r("num_kernels"), Pe, (e) => ({
+	})), o = ut(e, r("kernels"), r("num_kernels"), at, (e) => ({
 		name: i(e("name")),
 		numBuffers: e("num_buffers")
 	})), s = r("args");
 	return {
-		arenaBytes: Be(e, r("arena_bytes"), ke),
+		arenaBytes: dt(e, r("arena_bytes"), et),
 		buffers: a,
-		weights: ze(e, r("weights"), r("num_weights"), Me, (e) => ({
+		weights: ut(e, r("weights"), r("num_weights"), rt, (e) => ({
 			name: i(e("name")),
 			offset: e("offset"),
 			size: e("size")
 		})),
-		states: ze(e, r("states"), r("num_states"), Ne, (e) => ({ name: i(e("name")) })),
+		states: ut(e, r("states"), r("num_states"), it, (e) => ({ name: i(e("name")) })),
 		kernels: o,
-		steps: ze(e, r("steps"), r("num_steps"), Fe, (t) => ({
+		steps: ut(e, r("steps"), r("num_steps"), ot, (t) => ({
 			label: i(t("label")),
 			kernel: t("kernel"),
 			buffers: Array.from({ length: o[t("kernel")].numBuffers }, (n, r) => a[e.view.getUint32(s + 4 * (t("first_arg") + r), !0)])
@@ -527,19 +723,19 @@ function Ve(e, t) {
 		numInputs: r("num_inputs")
 	};
 }
-function He(e, t, n) {
-	let r = e.call("hth_web_session", t), i = (t) => be(e.view, r, Ie, t), a = Be(e, i("input_offsets"), n.numInputs), o = Be(e, i("input_bytes"), n.numInputs);
+function pt(e, t, n) {
+	let r = e.call("hth_web_session", t), i = (t) => Ge(e.view, r, st, t), a = dt(e, i("input_offsets"), n.numInputs), o = dt(e, i("input_bytes"), n.numInputs);
 	return {
 		changingBytes: i("changing_bytes"),
 		inputs: a.map((e, t) => ({
 			offset: e,
 			size: o[t]
 		})),
-		stateBytes: Be(e, i("state_bytes"), n.states.length)
+		stateBytes: dt(e, i("state_bytes"), n.states.length)
 	};
 }
-function Ue(e, t, n) {
-	return ze(e, t, n, Le, (e) => ({
+function mt(e, t, n) {
+	return ut(e, t, n, ct, (e) => ({
 		arena: e("arena"),
 		offset: e("offset"),
 		size: e("size"),
@@ -547,11 +743,11 @@ function Ue(e, t, n) {
 	}));
 }
 // src/gpu/session.ts
-var We = 256, Ge = 32768, Ke = 65536, qe = 16, Je = (e) => Math.ceil(Math.max(e, 1) / qe) * qe;
-function Ye(e, t) {
-	return e.reduce((e, t) => e + Math.ceil(t / We) * We, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
+var C = 256, ht = 32768, gt = 65536, _t = 16, vt = (e) => Math.ceil(Math.max(e, 1) / _t) * _t;
+function yt(e, t) {
+	return e.reduce((e, t) => e + Math.ceil(t / C) * C, 0) + t.stateBytes.reduce((e, t) => e + t, 0) + t.changingBytes;
 }
-var Xe = class {
+var bt = class {
 	#e;
 	#t;
 	#n;
@@ -575,14 +771,14 @@ var Xe = class {
 	constructor(e, t, n) {
 		let { gpu: r, plan: i } = t, { STORAGE: a, UNIFORM: o, COPY_SRC: s, COPY_DST: c } = g;
 		this.#e = e, this.#t = t, this.#n = n, this.#r = i.arenaBytes.map((e, t) => {
-			let n = Math.ceil(e / We) * We;
+			let n = Math.ceil(e / C) * C;
 			return e > 0 ? r.createBuffer(`arena ${t}`, n, a | s) : void 0;
 		}), this.#i = i.states.map(({ name: e }, t) => r.createBuffer(e, n.stateBytes[t], a | c));
 		let l = a | o | c;
-		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, We), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
+		this.#a = r.createBuffer("uniforms and inputs", Math.max(n.changingBytes, C), l), this.#o = i.steps.map((e, t) => this.#f(e, t));
 	}
 	get counters() {
-		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + Ye(t.arenaBytes, this.#n);
+		let { weightBytes: e, plan: t, gpu: n } = this.#t, r = e + yt(t.arenaBytes, this.#n);
 		return {
 			...this.#d,
 			plannedBytes: r,
@@ -595,7 +791,7 @@ var Xe = class {
 	run(e, t, n, r, i) {
 		let { gpu: a } = this.#t;
 		a.requireSound();
-		let o = Ue(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
+		let o = mt(this.#e, r, i), s = o.reduce((e, { size: t }) => e + t, 0);
 		this.#d = {
 			dispatches: 0,
 			passes: 0,
@@ -634,8 +830,8 @@ var Xe = class {
 	#f(e, t) {
 		let n = {
 			buffer: this.#a,
-			offset: t * We,
-			size: We
+			offset: t * C,
+			size: C
 		}, r = [...e.buffers.map((e) => this.#p(e)), n], i = this.#t.pipelines[e.kernel].getBindGroupLayout(0), a = r.map((e, t) => ({
 			binding: t,
 			resource: e
@@ -651,11 +847,11 @@ var Xe = class {
 			case "arena": return {
 				buffer: this.#r[e.index],
 				offset: e.offset,
-				size: Je(e.size)
+				size: vt(e.size)
 			};
 			case "weight": return {
 				...this.#t.weightPlace(e),
-				size: Je(e.size)
+				size: vt(e.size)
 			};
 			case "state": return { buffer: this.#i[e.index] };
 			case "input": {
@@ -663,7 +859,7 @@ var Xe = class {
 				return {
 					buffer: this.#a,
 					offset: t,
-					size: Je(n)
+					size: vt(n)
 				};
 			}
 		}
@@ -676,14 +872,14 @@ var Xe = class {
 			s ??= e.beginComputePass();
 			let u = a[i.steps[t + l].kernel];
 			u !== c && s.setPipeline(u), c = u, s.setBindGroup(0, this.#o[t + l]);
-			let d = Math.min(n, Ge);
+			let d = Math.min(n, ht);
 			s.dispatchWorkgroups(d, 1, Math.ceil(n / d)), this.#d.dispatches++;
 		}
 		s?.end(), s !== void 0 && this.#d.passes++;
 	}
 	#h(e) {
 		if (this.#s !== void 0 && this.#s.size >= e) return;
-		let t = this.#s?.size ?? Ke;
+		let t = this.#s?.size ?? gt;
 		for (; t < e;) t *= 2;
 		this.#s !== void 0 && this.#t.gpu.destroyBuffer(this.#s), this.#s = this.#t.gpu.createBuffer("outputs", t, g.MAP_READ | g.COPY_DST), this.#d.objects++;
 	}
@@ -697,7 +893,7 @@ var Xe = class {
 		i.unmap();
 	}
 };
-function Ze(t, n) {
+function xt(t, n) {
 	let { gpu: r, plan: i } = t, a = Math.min(r.device.limits.maxStorageBufferBindingSize, r.device.limits.maxBufferSize);
 	i.states.forEach(({ name: t }, i) => {
 		if (n.stateBytes[i] <= a) return;
@@ -709,12 +905,12 @@ function Ze(t, n) {
 	});
 }
 // src/gpu/shaders.ts
-var Qe = /^\/\/@ .*$/gm, $e = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, et = "Compile the model again: hearth compile MODEL --target wasm32";
-function tt(t) {
-	let n = [...t.matchAll(Qe)];
+var St = /^\/\/@ .*$/gm, Ct = /^\/\/@ ([A-Za-z_]\w*) (\d{1,3}) ([a-z0-9+]+)$/, wt = "Compile the model again: hearth compile MODEL --target wasm32";
+function Tt(t) {
+	let n = [...t.matchAll(St)];
 	return n.map((r, i) => {
-		let a = $e.exec(r[0]);
-		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: et });
+		let a = Ct.exec(r[0]);
+		if (a === null) throw new e("corrupt", `The bundle's shaders have a line that says nothing: ${r[0]}`, { hint: wt });
 		return {
 			name: a[1],
 			threads: Number(a[2]),
@@ -723,17 +919,17 @@ function tt(t) {
 		};
 	});
 }
-function nt(t, n) {
+function Et(t, n) {
 	let r = new Map(t.filter(({ features: e }) => e.length === 0).map((e) => [e.name, e]));
 	return n.map(({ name: t }) => {
 		let n = r.get(t);
 		if (n !== void 0) return n;
-		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: et });
+		throw new e("mismatch", `The bundle has no shader for the kernel ${t}, which its plan asks for.`, { hint: wt });
 	});
 }
 // src/gpu/weights.ts
-var rt = 256 << 20, it = 4 << 20, at = 64 << 20, ot = 256, st = (e, t) => Math.ceil(e / t) * t;
-function ct(e) {
+var Dt = 256 << 20, Ot = 4 << 20, kt = 64 << 20, At = 256, jt = (e, t) => Math.ceil(e / t) * t;
+function Mt(e) {
 	let t = (t) => e.weights[t.index].offset + t.offset, n = e.buffers.filter(({ kind: e }) => e === "weight").sort((e, n) => t(e) - t(n) || e.index - n.index), r = [], i = [];
 	n.forEach((e, a) => {
 		let o = r.at(-1), [s, c] = [t(e), t(e) + e.size];
@@ -746,8 +942,8 @@ function ct(e) {
 	});
 	let a = [];
 	for (let e of r) {
-		let t = st(e.size, ot);
-		(a.length === 0 || a.at(-1) + t > rt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
+		let t = jt(e.size, At);
+		(a.length === 0 || a.at(-1) + t > Dt) && a.push(0), e.buffer = a.length - 1, e.offset = a.at(-1), a[e.buffer] += t;
 	}
 	return {
 		spans: r,
@@ -761,39 +957,39 @@ function ct(e) {
 		}))
 	};
 }
-async function lt(t, n, r, i) {
+async function Nt(t, n, r, i) {
 	let a = "The weights cannot be sent to the GPU.", [o, s, c] = [
 		0,
 		0,
 		0
 	];
-	for await (let e of ut(i)) {
+	for await (let e of Pt(i)) {
 		t.requireSound();
 		let i = s + e.length;
 		for (; c < n.spans.length; c++) {
-			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(st(a.fileOffset + a.size, 4), i);
+			let a = n.spans[c], l = Math.max(a.fileOffset, s), u = Math.min(jt(a.fileOffset + a.size, 4), i);
 			if (l < u) {
 				let n = a.offset + l - a.fileOffset;
 				t.device.queue.writeBuffer(r[a.buffer], n, e, l - s, u - l), o += u - l;
 			}
 			if (a.fileOffset + a.size > i) break;
 		}
-		s = i, o < at || (await t.wait(a), o = 0);
+		s = i, o < kt || (await t.wait(a), o = 0);
 	}
 	await t.wait(a);
 	let l = n.spans.at(-1);
 	if (l !== void 0 && s < l.fileOffset + l.size) throw new e("corrupt", `weights.bin has ${s} bytes, its plan reads up to ${l.fileOffset + l.size}.`);
 }
-async function* ut(e) {
-	let t = new Uint8Array(it), n = 0;
+async function* Pt(e) {
+	let t = new Uint8Array(Ot), n = 0;
 	for await (let r of e) for (let e = 0; e < r.length;) {
-		let i = r.subarray(e, e + it - n);
-		t.set(i, n), e += i.length, n += i.length, n < it || (yield t, n = 0);
+		let i = r.subarray(e, e + Ot - n);
+		t.set(i, n), e += i.length, n += i.length, n < Ot || (yield t, n = 0);
 	}
-	n !== 0 && (t.fill(0, n, st(n, 4)), yield t.subarray(0, st(n, 4)));
+	n !== 0 && (t.fill(0, n, jt(n, 4)), yield t.subarray(0, jt(n, 4)));
 }
 // src/gpu/model.ts
-var dt = class e {
+var Ft = class e {
 	gpu;
 	plan;
 	pipelines;
@@ -806,20 +1002,20 @@ var dt = class e {
 		this.#e = e, this.gpu = t, this.plan = n, this.pipelines = r, this.#t = i, this.#n = a, this.#r = o;
 	}
 	static async open(t, n, r, i, { adapter: a, memoryLimitBytes: o = Infinity }) {
-		let s = Ve(t, n), c = nt(tt(r), s.kernels), l = ct(s);
-		pt("The weights do not fit the GPU.", ft(l), o);
-		let u = await ee.open(a, mt(s, l, c));
+		let s = ft(t, n), c = Et(Tt(r), s.kernels), l = Mt(s);
+		Lt("The weights do not fit the GPU.", It(l), o);
+		let u = await ee.open(a, Rt(s, l, c));
 		try {
-			let n = ge(u, c);
+			let n = Ve(u, c);
 			n.catch(() => void 0);
 			let r = await u.make(`The GPU ${u.name} has no memory for the weights.`, () => l.bufferBytes.map((e, t) => u.createBuffer(`weights ${t}`, e, g.STORAGE | g.COPY_DST)));
-			return await lt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
+			return await Nt(u, l, r, i()), new e(t, u, s, await n, l, r, o);
 		} catch (e) {
 			throw u.close(), e;
 		}
 	}
 	get weightBytes() {
-		return ft(this.#t);
+		return It(this.#t);
 	}
 	weightPlace(e) {
 		let { buffer: t, offset: n } = this.#t.places.get(e);
@@ -829,11 +1025,11 @@ var dt = class e {
 		};
 	}
 	async session(e) {
-		let t = He(this.#e, e, this.plan), n = Ye(this.plan.arenaBytes, t);
-		pt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), Ze(this, t);
+		let t = pt(this.#e, e, this.plan), n = yt(this.plan.arenaBytes, t);
+		Lt("The session does not fit the GPU.", [...this.#i.values()].reduce((e, t) => e + t, this.weightBytes) + n, this.#r), xt(this, t);
 		let r = `The GPU ${this.gpu.name} has no memory for a session of ${n} bytes.`, i;
 		try {
-			return await this.gpu.make(r, () => (i = new Xe(this.#e, this, t), this.#i.set(i, n), i));
+			return await this.gpu.make(r, () => (i = new bt(this.#e, this, t), this.#i.set(i, n), i));
 		} catch (e) {
 			throw i?.close(), e;
 		}
@@ -844,8 +1040,8 @@ var dt = class e {
 	close() {
 		this.gpu.close();
 	}
-}, ft = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
-function pt(t, n, r) {
+}, It = ({ bufferBytes: e }) => e.reduce((e, t) => e + t, 0);
+function Lt(t, n, r) {
 	if (n <= r) return;
 	let i = `It needs ${n} bytes of the GPU's memory, memoryLimitBytes allows ${r}.`;
 	throw new e("memory", t, {
@@ -853,7 +1049,7 @@ function pt(t, n, r) {
 		hint: "Use a smaller context, a smaller model or a smaller number format."
 	});
 }
-function mt(e, { bufferBytes: t }, n) {
+function Rt(e, { bufferBytes: t }, n) {
 	let r = (e) => Math.max(0, ...e);
 	return {
 		bufferBytes: r([...t, ...e.arenaBytes]),
@@ -863,14 +1059,14 @@ function mt(e, { bufferBytes: t }, n) {
 	};
 }
 // src/info.ts
-var ht = [
+var zt = [
 	"f32",
 	"i32",
 	"u8",
 	"i8",
 	"f16"
 ];
-function gt(e) {
+function Bt(e) {
 	let t = e.functions.find((e) => e.door === "text");
 	if (t === void 0) return;
 	let n = (t) => e.symbols[t]?.[1] ?? 0, r = (e) => Number(t.inputs.find(({ name: t }) => t === e)?.high) + 1;
@@ -884,14 +1080,14 @@ function gt(e) {
 		kvBytesPerPage: e.states.filter(({ unit: e }) => e === "pages").reduce((e, t) => e + t.unit_bytes, 0)
 	};
 }
-function _t(t) {
-	let n = gt(t);
+function Vt(t) {
+	let n = Bt(t);
 	if (n !== void 0) return n;
 	let r = `Its functions: ${t.functions.map(({ name: e }) => e).join(", ")}.`;
 	throw new e("usage", "This model is no language model: it takes no tokens.", { why: r });
 }
 // src/staging.ts
-var vt = 16, yt = class {
+var Ht = 16, Ut = class {
 	#e;
 	#t;
 	#n = 0;
@@ -899,7 +1095,7 @@ var vt = 16, yt = class {
 		this.#e = e;
 	}
 	begin(e, t) {
-		let n = e + t * vt;
+		let n = e + t * Ht;
 		this.#n = 0, this.#t !== void 0 && this.#t.size >= n || (this.free(), this.#t = this.#e.allocate(2 * n, "the arguments of a call"));
 	}
 	reserve(e) {
@@ -911,23 +1107,23 @@ var vt = 16, yt = class {
 		return this.#e.bytes(t, e.byteLength).set(n), t;
 	}
 	putText(e) {
-		return this.put(bt(e));
+		return this.put(Wt(e));
 	}
 	free() {
 		this.#t !== void 0 && this.#e.free(this.#t), this.#t = void 0;
 	}
 	#r(e) {
 		let t = this.#t, n = t.at + this.#n;
-		if (this.#n += Math.ceil(e / vt) * vt, this.#n > t.size) throw RangeError("more was staged than begin() was told");
+		if (this.#n += Math.ceil(e / Ht) * Ht, this.#n > t.size) throw RangeError("more was staged than begin() was told");
 		return n;
 	}
-}, bt = (e) => new TextEncoder().encode(`${e}\0`), xt = {
+}, Wt = (e) => new TextEncoder().encode(`${e}\0`), Gt = {
 	f32: Float32Array,
 	i32: Int32Array,
 	u8: Uint8Array,
 	i8: Int8Array,
 	f16: Uint16Array
-}, St = class t {
+}, Kt = class t {
 	#e;
 	#t;
 	#n;
@@ -937,9 +1133,10 @@ var vt = 16, yt = class {
 	#o = 0;
 	#s = !1;
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.#t = t, this.#n = new yt(e), this.#r = i, this.#i = this.#c(n, Object.entries(r));
+		this.#e = e, this.#t = t, this.#n = new Ut(e), this.#r = i, this.#i = this.#c(n, Object.entries(r), e.threads.count.count);
 	}
 	static async create(e, n, r, i, a, o) {
+		a === void 0 && await e.threads.reserve();
 		let s = new t(e, n, r, i, () => o(s));
 		try {
 			s.#a = await a?.session(s.#i);
@@ -951,26 +1148,26 @@ var vt = 16, yt = class {
 	get counters() {
 		return this.#a?.counters;
 	}
-	#c(e, t) {
-		let n = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
-		this.#n.begin(Ce.size + 4 + t.length * Se.size + n, 3 + t.length);
-		let r = this.#n.reserve(4), i = this.#n.reserve(Ce.size), a = this.#n.reserve(t.length * Se.size);
+	#c(e, t, n) {
+		let r = t.reduce((e, [t]) => e + 4 * t.length + 1, 0);
+		this.#n.begin(Je.size + 4 + t.length * qe.size + r, 3 + t.length);
+		let i = this.#n.reserve(4), a = this.#n.reserve(Je.size), o = this.#n.reserve(t.length * qe.size);
 		t.forEach(([e, t], n) => {
-			ye(this.#e.view, a + n * Se.size, Se, {
+			We(this.#e.view, o + n * qe.size, qe, {
 				name: this.#n.putText(e),
 				value: t
 			});
-		}), ye(this.#e.view, i, Ce, {
-			struct_size: Ce.size,
-			threads: 1,
-			sizes: a,
+		}), We(this.#e.view, a, Je, {
+			struct_size: Je.size,
+			threads: n,
+			sizes: o,
 			num_sizes: t.length
 		});
-		let o = t.map(([e, t]) => `${t} ${e}`).join(", ");
-		return this.#e.check(`A session with ${o || "no sizes"} cannot be made.`, "hearth_session_create", e, i, r), this.#e.view.getUint32(r, !0);
+		let s = t.map(([e, t]) => `${t} ${e}`).join(", ");
+		return this.#e.check(`A session with ${s || "no sizes"} cannot be made.`, "hearth_session_create", e, a, i), this.#e.view.getUint32(i, !0);
 	}
 	async forward(t) {
-		_t(this.#t);
+		Vt(this.#t);
 		let n = this.#l(), { tokenIds: r, positions: i, tokenSeq: a, blockTable: o, blockTableStride: s, logitRows: c } = t;
 		if (i.length !== r.length || a.length !== r.length) throw new e("usage", "tokenIds, positions and tokenSeq must have one entry a token.", { why: `They have ${r.length}, ${i.length} and ${a.length}.` });
 		let l = [
@@ -979,10 +1176,10 @@ var vt = 16, yt = class {
 			a,
 			o,
 			c
-		], u = Ee.size + De.length * Te.size;
-		this.#n.begin(we.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
-		let d = this.#n.reserve(we.size), f = this.#n.reserve(u), p = {
-			struct_size: we.size,
+		], u = Ze.size + Qe.length * Xe.size;
+		this.#n.begin(Ye.size + u + 4 * l.reduce((e, t) => e + t.length, 0), 2 + l.length);
+		let d = this.#n.reserve(Ye.size), f = this.#n.reserve(u), p = {
+			struct_size: Ye.size,
 			num_tokens: r.length,
 			num_seqs: s > 0 ? o.length / s : 0,
 			num_logit_rows: c.length,
@@ -993,9 +1190,9 @@ var vt = 16, yt = class {
 			token_seq: this.#n.put(a),
 			block_table: this.#n.put(o),
 			logit_rows: this.#n.put(c),
-			outputs: Ct(t.outputs)
+			outputs: qt(t.outputs)
 		};
-		return ye(this.#e.view, d, we, p), ye(this.#e.view, f, Ee, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Ee.size);
+		return We(this.#e.view, d, Ye, p), We(this.#e.view, f, Ze, { struct_size: u }), await this.#u("The batch cannot be run.", "hearth_forward", n, d, f), this.#f(f + Ze.size);
 	}
 	async run(e, t = {}) {
 		let n = this.#l(), r = this.#d(e), i = Object.entries(t), a = i.reduce((e, [t, { data: n }]) => e + n.byteLength + 4 * t.length + 1, 0), o = i.length + r.outputs.length;
@@ -1033,8 +1230,8 @@ var vt = 16, yt = class {
 	#f(t) {
 		let n = ++this.#o, r = (r) => {
 			if (n !== this.#o || this.#i === 0) throw new e("usage", "A result is read after the session's next call.");
-			let i = t + r * Te.size, a = (e) => be(this.#e.view, i, Te, e);
-			return this.#p(a("data"), ht[a("dtype")], a("rows"), a("cols"), a("row_stride"));
+			let i = t + r * Xe.size, a = (e) => Ge(this.#e.view, i, Xe, e);
+			return this.#p(a("data"), zt[a("dtype")], a("rows"), a("cols"), a("row_stride"));
 		};
 		return {
 			get logits() {
@@ -1049,20 +1246,20 @@ var vt = 16, yt = class {
 		};
 	}
 	#p(e, t, n, r, i) {
-		let a = xt[t];
+		let a = Gt[t];
 		if (e === 0) return new a(0);
 		let o = a.BYTES_PER_ELEMENT, s = new a(n * r), c = new Uint8Array(s.buffer);
 		for (let t = 0; t < n; t++) c.set(this.#e.bytes(e + t * i * o, r * o), t * r * o);
 		return s;
 	}
 	#m(t, n, { data: r, shape: i }) {
-		let a = ht.findIndex((e) => r instanceof xt[e]), o = i.reduce((e, t) => e * t, 1);
+		let a = zt.findIndex((e) => r instanceof Gt[e]), o = i.reduce((e, t) => e * t, 1);
 		if (a < 0 || i.length > 8 || o !== r.length) throw new e("usage", `${n} cannot be given: ${r.length} numbers for the shape (${i.join(", ")}).`);
-		let s = Object.fromEntries(i.map((e, t) => [Oe(t), e])), c = {
+		let s = Object.fromEntries(i.map((e, t) => [$e(t), e])), c = {
 			name: this.#n.putText(n),
 			data: this.#n.put(r)
 		};
-		ye(this.#e.view, t, S, {
+		We(this.#e.view, t, S, {
 			...s,
 			...c,
 			dtype: a,
@@ -1070,18 +1267,18 @@ var vt = 16, yt = class {
 		});
 	}
 	#h(e) {
-		let t = (t) => be(this.#e.view, e, S, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t(Oe(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
+		let t = (t) => Ge(this.#e.view, e, S, t), n = Array.from({ length: t("rank") }, (e, t) => t).map((e) => t($e(e))), r = n.at(-1) ?? 1, i = n.slice(0, -1).reduce((e, t) => e * t, 1), a = n.length > 0 ? t("row_stride") : 1;
 		return {
-			data: this.#p(t("data"), ht[t("dtype")], i, r, a),
+			data: this.#p(t("data"), zt[t("dtype")], i, r, a),
 			shape: n
 		};
 	}
 };
-function Ct(e) {
-	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << De.indexOf(t), 0) || 1 << De.length;
+function qt(e) {
+	return e === void 0 ? 0 : e.reduce((e, t) => e | 1 << Qe.indexOf(t), 0) || 1 << Qe.length;
 }
 // src/model.ts
-var wt = class t {
+var Jt = class t {
 	info;
 	text;
 	manifest;
@@ -1093,46 +1290,55 @@ var wt = class t {
 	#r;
 	#i = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r, i) {
-		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof dt ? r : void 0, this.#t = r instanceof dt ? void 0 : r, this.info = Et(e, n), this.text = gt(this.info);
-		let a = this.#n?.gpu;
-		this.device = {
-			kind: a === void 0 ? "wasm" : "webgpu",
-			name: a?.name ?? this.info.isa,
+		this.#e = e, this.manifest = t.manifest, this.endIds = t.endIds, this.#r = n, this.#n = r instanceof Ft ? r : void 0, this.#t = r instanceof Ft ? void 0 : r, this.info = Zt(e, n), this.text = Bt(this.info), this.device = this.#n === void 0 ? Yt(this.info, e.threads.count, i) : {
+			kind: "webgpu",
+			name: this.#n.gpu.name,
+			threads: 0,
 			why: i
 		};
 	}
 	static open(e, n, r, i, a, o) {
-		return new t(e, n, Tt(e, n, r, i, a, "cpu"), i, o);
+		return new t(e, n, Xt(e, n, r, i, a, "cpu"), i, o);
 	}
 	static async openOnGpu(e, n, r, i, a, o) {
-		let s = Tt(e, n, r, void 0, 0, "gpu");
+		let s = Xt(e, n, r, void 0, 0, "gpu");
 		try {
-			return new t(e, n, s, await dt.open(e, s, i, a, o), "");
+			return new t(e, n, s, await Ft.open(e, s, i, a, o), "");
 		} catch (t) {
 			throw e.call("hearth_close", s), t;
 		}
 	}
 	async session(t = {}) {
 		if (this.#r === 0) throw new e("usage", "The model is closed.");
-		let n = await St.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
+		let n = await Kt.create(this.#e, this.info, this.#r, t, this.#n, (e) => this.#i.delete(e));
 		return this.#i.add(n), n;
 	}
 	get memoryBytes() {
 		return this.#e.memoryBytes;
 	}
 	close() {
-		if (this.#r !== 0) {
+		if (this.#r !== 0) try {
 			for (let e of [...this.#i]) e.close();
-			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close(), this.#r = 0;
+			this.#e.call("hearth_close", this.#r), this.#t !== void 0 && this.#e.free(this.#t), this.#n?.close();
+		} finally {
+			this.#e.close(), this.#r = 0;
 		}
 	}
 };
-function Tt(e, t, n, r, i, a) {
-	let o = new yt(e);
-	o.begin(n.length + xe.size + 4 + a.length + 1, 4);
-	let s = o.reserve(4), c = o.reserve(xe.size), l = [BigInt(n.length), BigInt(i)];
-	ye(e.view, c, xe, {
-		struct_size: xe.size,
+function Yt({ isa: e }, { count: t, why: n }, r) {
+	return {
+		kind: "wasm",
+		name: `${e}, ${t} thread${t === 1 ? "" : "s"}`,
+		threads: t,
+		why: [r, n].filter(Boolean).join(" ")
+	};
+}
+function Xt(e, t, n, r, i, a) {
+	let o = new Ut(e);
+	o.begin(n.length + Ke.size + 4 + a.length + 1, 4);
+	let s = o.reserve(4), c = o.reserve(Ke.size), l = [BigInt(n.length), BigInt(i)];
+	We(e.view, c, Ke, {
+		struct_size: Ke.size,
 		device: o.putText(a)
 	});
 	let u = `The bundle of ${t.manifest.source_name} cannot be opened.`;
@@ -1142,19 +1348,19 @@ function Tt(e, t, n, r, i, a) {
 		o.free();
 	}
 }
-var Et = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Dt = "hearth-chunks";
-async function Ot() {
+var Zt = (e, t) => JSON.parse(e.text(e.call("hearth_describe", t))), Qt = "hearth-chunks";
+async function $t() {
 	let e = [];
-	for (let t of [kt, jt]) try {
+	for (let t of [en, nn]) try {
 		return await t();
 	} catch (t) {
 		e.push(t instanceof Error ? t.message : String(t));
 	}
 	return globalThis.isSecureContext === !1 ? "Pages may keep files over https or on localhost only." : e.join(" ");
 }
-async function kt() {
+async function en() {
 	if (globalThis.navigator?.storage?.getDirectory === void 0) throw Error("There is no private file system.");
-	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Dt, { create: !0 });
+	let e = await (await navigator.storage.getDirectory()).getDirectoryHandle(Qt, { create: !0 });
 	return {
 		kind: "opfs",
 		async names() {
@@ -1170,12 +1376,12 @@ async function kt() {
 			}
 		},
 		async write(t, n) {
-			await At(await e.getFileHandle(t, { create: !0 }), n);
+			await tn(await e.getFileHandle(t, { create: !0 }), n);
 		},
 		remove: (t) => e.removeEntry(t).catch(() => void 0)
 	};
 }
-async function At(e, t) {
+async function tn(e, t) {
 	if (!("createSyncAccessHandle" in e)) {
 		let n = await e.createWritable();
 		return await n.write(t), n.close();
@@ -1188,9 +1394,9 @@ async function At(e, t) {
 		n.close();
 	}
 }
-async function jt() {
+async function nn() {
 	if (globalThis.caches === void 0) throw Error("There is no Cache API.");
-	let e = await caches.open(Dt), t = (e) => `/${Dt}/${e}`;
+	let e = await caches.open(Qt), t = (e) => `/${Qt}/${e}`;
 	return {
 		kind: "cache",
 		names: async () => new Set((await e.keys()).map(({ url: e }) => e.slice(e.lastIndexOf("/") + 1))),
@@ -1205,33 +1411,33 @@ async function jt() {
 	};
 }
 // src/store/sha256.ts
-var Mt = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), Nt = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, Pt = Int32Array.from(Mt.slice(0, 64), (e) => Nt(Math.cbrt(e))), Ft = Int32Array.from(Mt.slice(0, 8), (e) => Nt(Math.sqrt(e))), It = 64;
-async function Lt(e) {
+var rn = Array.from({ length: 400 }, (e, t) => t).filter((e) => e > 1 && ![...Array(e).keys()].some((t) => t > 1 && e % t === 0)), an = (e) => Math.floor((e - Math.floor(e)) * 2 ** 32) | 0, on = Int32Array.from(rn.slice(0, 64), (e) => an(Math.cbrt(e))), sn = Int32Array.from(rn.slice(0, 8), (e) => an(Math.sqrt(e))), cn = 64;
+async function ln(e) {
 	let t = globalThis.crypto?.subtle;
-	return Rt(t === void 0 ? zt(e) : new Uint8Array(await t.digest("SHA-256", e)));
+	return un(t === void 0 ? dn(e) : new Uint8Array(await t.digest("SHA-256", e)));
 }
-var Rt = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
-function zt(e) {
-	let t = Ft.slice(), n = e.length - e.length % It, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
-	for (let e = 0; e < n; e += It) Bt(t, r, e);
-	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= It ? It : 128);
+var un = (e) => Array.from(e, (e) => e.toString(16).padStart(2, "0")).join("");
+function dn(e) {
+	let t = sn.slice(), n = e.length - e.length % cn, r = new DataView(e.buffer, e.byteOffset, e.byteLength);
+	for (let e = 0; e < n; e += cn) pn(t, r, e);
+	let i = e.subarray(n), a = new Uint8Array(i.length + 9 <= cn ? cn : 128);
 	a.set(i), a[i.length] = 128;
 	let o = new DataView(a.buffer);
 	o.setBigUint64(a.length - 8, BigInt(e.length) * 8n);
-	for (let e = 0; e < a.length; e += It) Bt(t, o, e);
+	for (let e = 0; e < a.length; e += cn) pn(t, o, e);
 	let s = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(32));
 	return t.forEach((e, t) => s.setInt32(4 * t, e)), new Uint8Array(s.buffer);
 }
-var C = /* @__PURE__ */ new Int32Array(64), w = (e, t) => e >>> t | e << 32 - t;
-function Bt(e, t, n) {
-	for (let e = 0; e < 16; e++) C[e] = t.getInt32(n + 4 * e);
+var fn = /* @__PURE__ */ new Int32Array(64), w = (e, t) => e >>> t | e << 32 - t;
+function pn(e, t, n) {
+	for (let e = 0; e < 16; e++) fn[e] = t.getInt32(n + 4 * e);
 	for (let e = 16; e < 64; e++) {
-		let [t, n] = [C[e - 15], C[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
-		C[e] = C[e - 16] + r + C[e - 7] + i;
+		let [t, n] = [fn[e - 15], fn[e - 2]], r = w(t, 7) ^ w(t, 18) ^ t >>> 3, i = w(n, 17) ^ w(n, 19) ^ n >>> 10;
+		fn[e] = fn[e - 16] + r + fn[e - 7] + i;
 	}
 	let [r, i, a, o, s, c, l, u] = e;
 	for (let e = 0; e < 64; e++) {
-		let t = w(s, 6) ^ w(s, 11) ^ w(s, 25), n = u + t + (s & c ^ ~s & l) + Pt[e] + C[e] | 0, d = (w(r, 2) ^ w(r, 13) ^ w(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
+		let t = w(s, 6) ^ w(s, 11) ^ w(s, 25), n = u + t + (s & c ^ ~s & l) + on[e] + fn[e] | 0, d = (w(r, 2) ^ w(r, 13) ^ w(r, 22)) + (r & i ^ r & a ^ i & a) | 0;
 		[u, l, c, s, o, a, i, r] = [
 			l,
 			c,
@@ -1255,7 +1461,7 @@ function Bt(e, t, n) {
 	].forEach((t, n) => e[n] += t);
 }
 // src/store/package.ts
-var Vt = 1, Ht = "model.json", Ut = class n {
+var mn = 1, hn = "model.json", gn = class n {
 	facts;
 	#e;
 	#t;
@@ -1266,11 +1472,11 @@ var Vt = 1, Ht = "model.json", Ut = class n {
 	}
 	static async open(e, t = {}) {
 		let r = new URL(e, globalThis.location?.href);
-		return new n(await Wt(r, t.signal), r, t, await Ot());
+		return new n(await _n(r, t.signal), r, t, await $t());
 	}
 	async open(e) {
 		let n = this.facts.files[e];
-		if (n === void 0) throw t(e, `${Ht} does not name it.`);
+		if (n === void 0) throw t(e, `${hn} does not name it.`);
 		return this.#a(e, n);
 	}
 	async keeping(e = Object.keys(this.facts.files)) {
@@ -1299,11 +1505,11 @@ var Vt = 1, Ht = "model.json", Ut = class n {
 	async #o(e) {
 		if (typeof this.#n == "string") return;
 		let t = await this.#n.read(e);
-		if (t === void 0 || await Lt(t) === e) return t;
+		if (t === void 0 || await ln(t) === e) return t;
 		await this.#n.remove(e);
 	}
 	async #s(t, n, r) {
-		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await Gt(i, {
+		let i = new URL(n, this.#e), a = this.#r ? "no-store" : "default", o = await vn(i, {
 			signal: this.#t.signal ?? null,
 			cache: a
 		}), s;
@@ -1315,7 +1521,7 @@ var Vt = 1, Ht = "model.json", Ut = class n {
 				hint: "Load again: what came is kept."
 			});
 		}
-		if (s.length !== r || await Lt(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
+		if (s.length !== r || await ln(s) !== n) throw new e("corrupt", `A part of ${t} is damaged.`, {
 			why: `${i.href} has ${s.length} bytes whose SHA-256 is not its name.`,
 			hint: "Load again; if that does not help, the server's copy of the site is damaged."
 		});
@@ -1329,13 +1535,13 @@ var Vt = 1, Ht = "model.json", Ut = class n {
 		}
 	}
 };
-async function Wt(e, t) {
-	return Kt(await (await Gt(e, {
+async function _n(e, t) {
+	return yn(await (await vn(e, {
 		signal: t ?? null,
 		cache: "no-cache"
 	})).text());
 }
-async function Gt(t, n) {
+async function vn(t, n) {
 	let r;
 	try {
 		r = await fetch(t, n);
@@ -1349,58 +1555,67 @@ async function Gt(t, n) {
 	let i = r.status === 404 ? "corrupt" : "network";
 	throw new e(i, `${t.href} cannot be fetched.`, { why: `The server answered ${r.status}.` });
 }
-function Kt(t) {
+function yn(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
-		throw new e("corrupt", `${Ht} is no JSON.`, { why: String(t) });
+		throw new e("corrupt", `${hn} is no JSON.`, { why: String(t) });
 	}
-	if (n?.format === Vt && typeof n.files == "object") return n;
-	throw new e("mismatch", `${Ht} has format ${String(n?.format)}.`, {
-		why: `This package reads format ${Vt}.`,
+	if (n?.format === mn && typeof n.files == "object") return n;
+	throw new e("mismatch", `${hn} has format ${String(n?.format)}.`, {
+		why: `This package reads format ${mn}.`,
 		hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL."
 	});
 }
 // src/sources.ts
-async function qt(e, t) {
-	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? Ut.open(e, t) : n(e);
+async function bn(e, t) {
+	return typeof e != "string" && !(e instanceof URL) ? e : new URL(e, globalThis.location?.href).pathname.endsWith("/model.json") ? gn.open(e, t) : n(e);
 }
 // src/bundle.ts
-async function Jt(e, t = {}) {
-	let n = await qt(e, t), r = b(new TextDecoder().decode(await $t(n, me, t))), i = Qt(r, t.isa), a = new en(n, r, t);
-	a.expect(he(i), ue, y);
-	let o = await ce.instantiate(await a.whole(he(i))), s = {
+var xn = 2;
+async function Sn(e, t = {}) {
+	let n = await bn(e, t), r = ze(new TextDecoder().decode(await On(n, Re, t))), i = Dn(r, t.isa), a = Ce(t.threads), o = new kn(n, r, t);
+	o.expect(Be(i), Pe, b);
+	let s = await o.whole(Be(i)), c = {
 		manifest: r,
-		endIds: "tokenizer_meta.json" in r.files ? await Yt(n, t) : []
-	}, c = "";
+		endIds: "tokenizer_meta.json" in r.files ? await wn(n, t) : []
+	}, l = "";
 	if (t.device !== "wasm") try {
-		return await Zt(a, o, s, t);
+		return await En(o, s, c, t);
 	} catch (e) {
-		if (t.device === "webgpu" || !Xt(e)) throw e;
-		c = e.message;
+		if (t.device === "webgpu" || !Tn(e)) throw e;
+		l = e.message;
 	}
-	a.expect(ue, y);
-	let l = await a.whole(ue), u = o.allocate(a.size(y), "the weights");
-	return await a.into(o, u, y), wt.open(o, s, l, u, a.size(y), c);
+	return Cn(o, s, c, a, l);
 }
-async function Yt(e, t) {
-	let n = new TextDecoder().decode(await $t(e, pe, t));
+async function Cn(e, t, n, r, i) {
+	e.expect(Pe, b);
+	let a = e.size(b), o = await Me.instantiate(t, r, xn * a);
+	try {
+		let t = o.threads.reserve(), r = await e.whole(Pe), s = o.allocate(a, "the weights");
+		return await e.into(o, s, b), await t, Jt.open(o, n, r, s, a, i);
+	} catch (e) {
+		throw o.close(), e;
+	}
+}
+async function wn(e, t) {
+	let n = new TextDecoder().decode(await On(e, Le, t));
 	return JSON.parse(n).eos_ids;
 }
-var Xt = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
-async function Zt(t, n, r, i) {
+var Tn = (t) => t instanceof e && (t.kind === "device" || t.kind === "memory");
+async function En(t, n, r, i) {
 	let { manifest: a } = r;
 	if (a.files["gpu_plan.bin"] === void 0) throw new e("device", `The bundle of ${a.source_name} runs on the processor alone.`, { why: "It has an operation that no kernel for GPUs computes yet, or takes no tokens." });
 	let o = await te(i.softwareGpu ?? !1);
-	t.expect(de, fe, y);
-	let s = await t.whole(de), c = new TextDecoder().decode(await t.whole(fe)), l = i.memoryLimitBytes;
-	return wt.openOnGpu(n, r, s, c, () => t.pieces(y), {
+	t.expect(Fe, Ie, b);
+	let s = await t.whole(Fe), c = new TextDecoder().decode(await t.whole(Ie)), l = i.memoryLimitBytes, u = () => t.pieces(b), d = await Me.instantiate(n);
+	return Jt.openOnGpu(d, r, s, c, u, {
 		adapter: o,
 		memoryLimitBytes: l
 	});
 }
-function Qt({ source_name: t, instruction_sets: n }, r) {
+function Dn({ source_name: t, instruction_sets: n }, r) {
 	let i = n.filter(({ name: e }) => r === void 0 || e === r);
 	if (i.length === 0) {
 		let i = n.map(({ name: e }) => e).join(", ");
@@ -1414,14 +1629,14 @@ function Qt({ source_name: t, instruction_sets: n }, r) {
 		hint: "Use a current version of Chrome, Firefox or Safari."
 	});
 }
-async function $t(e, t, { signal: n }) {
+async function On(e, t, { signal: n }) {
 	let r = [];
 	for await (let i of await e.open(t)) n?.throwIfAborted(), r.push(i);
 	let i = new Uint8Array(r.reduce((e, t) => e + t.length, 0)), a = 0;
 	for (let e of r) i.set(e, a), a += e.length;
 	return i;
 }
-var en = class {
+var kn = class {
 	#e;
 	#t;
 	#n;
@@ -1435,11 +1650,11 @@ var en = class {
 	}
 	size(t) {
 		let n = this.#t.files[t];
-		if (n === void 0) throw new e("corrupt", `${me} names no file ${t}.`);
+		if (n === void 0) throw new e("corrupt", `${Re} names no file ${t}.`);
 		return n.size_bytes;
 	}
 	async whole(e) {
-		let t = await $t(this.#e, e, this.#n);
+		let t = await On(this.#e, e, this.#n);
 		return this.#o(e, t.length), this.#a(t.length), t;
 	}
 	async *pieces(e) {
@@ -1457,11 +1672,11 @@ var en = class {
 	#o(t, n) {
 		let r = this.size(t);
 		if (n !== r) throw new e("corrupt", `${t} has ${n > r ? "more than " : ""}${Math.min(n, r)} bytes.`, {
-			why: `${me} says ${r}.`,
+			why: `${Re} says ${r}.`,
 			hint: "Load it again; if that does not help, compile the model again."
 		});
 	}
-}, tn = class e {
+}, An = class e {
 	page;
 	#e;
 	#t;
@@ -1484,10 +1699,10 @@ var en = class {
 		let e = this.#e.#n;
 		e.get(this.#t) === this && e.delete(this.#t);
 	}
-}, nn = (e, t) => Math.ceil(e / t), rn = class {
+}, jn = (e, t) => Math.ceil(e / t), Mn = class {
 	numPages;
 	pageTokens;
-	root = tn.root();
+	root = An.root();
 	#e;
 	#t;
 	#n = /* @__PURE__ */ new Map();
@@ -1531,7 +1746,7 @@ var en = class {
 	release(e) {
 		for (let t of [...e].reverse()) --this.#e[t] > 0 || (this.#n.has(t) ? this.#r.add(t) : this.#t.push(t));
 	}
-}, an = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, on = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, sn = class {
+}, Nn = ({ sequence: e, start: t, count: n }) => t + n <= e.numPromptTokens, Pn = ({ sequence: e, start: t, count: n }) => t + n === e.tokens.length, Fn = class {
 	pool;
 	#e;
 	#t;
@@ -1582,7 +1797,7 @@ var en = class {
 		return this.#c(e, this.#e, n), [...n.values()];
 	}
 	#s(e, t) {
-		let n = (e) => nn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
+		let n = (e) => jn(e.tokens.length + 1, this.pool.pageTokens), r = this.#i.reduce((e, t) => e + Math.max(0, n(t) - t.pages.length), 0);
 		for (; this.#r.length > 0 && e > 0 && this.#i.length < this.#n;) {
 			let i = this.#r[0], a = this.pool.find(i.tokens), o = this.pool.numAvailable - a.filter(({ page: e }) => this.pool.isIdle(e)).length - r;
 			if (n(i) - a.length > o && this.#i.length > 0) return;
@@ -1590,7 +1805,7 @@ var en = class {
 		}
 	}
 	#c(e, t, n) {
-		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = nn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
+		let r = e.numPromptTokens - e.numComputed, i = Math.min(t, r > 0 ? r : e.numPending), a = jn(e.numComputed + i, this.pool.pageTokens) - e.pages.length;
 		for (; a > this.pool.numAvailable && this.#i.length > 1;) {
 			let t = this.#i.at(-1);
 			if (this.#l(t, !1), n.delete(t), t === e) return 0;
@@ -1608,12 +1823,12 @@ var en = class {
 	}
 };
 // src/engine/batch.ts
-function cn(e, t, n) {
+function In(e, t, n) {
 	let r = e.reduce((e, { count: t }) => e + t, 0), i = new Int32Array(r), a = new Int32Array(r), o = new Int32Array(r), s = new Int32Array(e.length * t).fill(-1), c = [], l = 0, u = 0;
 	return e.forEach((e, n) => {
 		let { sequence: r, start: d, count: f } = e;
 		for (let e = 0; e < f; e++, l++) i[l] = r.tokens[d + e], a[l] = d + e, o[l] = n;
-		s.set(r.pages, n * t), an(e) && (u = l), on(e) && c.push(l - 1);
+		s.set(r.pages, n * t), Nn(e) && (u = l), Pn(e) && c.push(l - 1);
 	}), {
 		tokenIds: i,
 		positions: a,
@@ -1625,7 +1840,7 @@ function cn(e, t, n) {
 		outputs: n
 	};
 }
-var ln = (e) => [...e.filter((e) => an(e)), ...e.filter((e) => !an(e))], un = class {
+var Ln = (e) => [...e.filter((e) => Nn(e)), ...e.filter((e) => !Nn(e))], Rn = class {
 	#e = [];
 	#t;
 	#n = !1;
@@ -1665,7 +1880,7 @@ var ln = (e) => [...e.filter((e) => an(e)), ...e.filter((e) => !an(e))], un = cl
 	[Symbol.asyncIterator]() {
 		return this;
 	}
-}, dn = {
+}, zn = {
 	temperature: 1,
 	topK: 0,
 	topP: 1,
@@ -1679,7 +1894,7 @@ var ln = (e) => [...e.filter((e) => an(e)), ...e.filter((e) => !an(e))], un = cl
 	stopTokenIds: [],
 	logprobs: void 0,
 	ignoreEos: !1
-}, fn = {
+}, Bn = {
 	temperature: {
 		low: 0,
 		high: 100
@@ -1721,29 +1936,29 @@ var ln = (e) => [...e.filter((e) => an(e)), ...e.filter((e) => !an(e))], un = cl
 		high: 100,
 		whole: !0
 	}
-}, pn = {
+}, Vn = {
 	low: -100,
 	high: 100
-}, mn = (1n << 64n) - 1n;
-function hn(t = {}) {
+}, Hn = (1n << 64n) - 1n;
+function Un(t = {}) {
 	let n = Object.entries(t).filter(([, e]) => e !== void 0), r = {
-		...dn,
+		...zn,
 		...Object.fromEntries(n)
 	};
-	for (let [e, t] of Object.entries(fn)) r[e] !== void 0 && gn(e, r[e], t);
-	for (let [e, t] of r.logitBias) gn(`logitBias[${e}]`, t, pn);
+	for (let [e, t] of Object.entries(Bn)) r[e] !== void 0 && Wn(e, r[e], t);
+	for (let [e, t] of r.logitBias) Wn(`logitBias[${e}]`, t, Vn);
 	let { seed: i } = r;
-	if (i !== void 0 && !(i >= 0 && i <= mn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
+	if (i !== void 0 && !(i >= 0 && i <= Hn && (typeof i == "bigint" || Number.isSafeInteger(i)))) throw new e("usage", `seed is ${i}, but must be a whole number, 0 to 2^64 - 1.`, { hint: "Give one beyond 2^53 as a BigInt." });
 	return r;
 }
-function gn(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
+function Wn(t, n, { low: r, high: i, above: a = !1, whole: o = !1 }) {
 	let s = typeof n == "number" ? n : NaN;
 	if (Number.isFinite(s) && s >= r && s <= i && !(a && s === r) && (!o || Number.isInteger(s))) return;
 	let c = a ? `above ${r} and at most ${i}` : i === Infinity ? `${r} or more` : `${r} to ${i}`;
 	throw new e("usage", `${t} is ${String(n)}, but must be a ${o ? "whole number" : "number"}, ${c}.`);
 }
-var _n = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, vn = (e) => _n(e) || e.logitBias.size > 0, yn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
-function bn(e, t) {
+var Gn = (e) => e.repetitionPenalty !== 1 || e.presencePenalty !== 0 || e.frequencyPenalty !== 0, Kn = (e) => Gn(e) || e.logitBias.size > 0, qn = (e, t) => (e[t >> 5] >> (t & 31) & 1) == 1;
+function Jn(e, t) {
 	for (let n = 0; n * 32 < e.length; n++) {
 		let r = t[n];
 		if (r === -1) continue;
@@ -1751,30 +1966,30 @@ function bn(e, t) {
 		for (let t = n * 32; t < i; t++) r >> (t & 31) & 1 || (e[t] = -Infinity);
 	}
 }
-var xn = (t, n = "") => new e("usage", t, { why: n });
-async function Sn(e, t) {
+var Yn = (t, n = "") => new e("usage", t, { why: n });
+async function Xn(e, t) {
 	try {
 		return await t();
 	} catch (t) {
-		throw xn(e, t instanceof Error ? t.message : String(t));
+		throw Yn(e, t instanceof Error ? t.message : String(t));
 	}
 }
 // src/engine/logits.ts
-var Cn = [
+var Zn = [
 	.001,
 	1e-6,
 	0
-], wn = 1e-45;
-function Tn(e) {
+], Qn = 1e-45;
+function $n(e) {
 	let t = -Infinity;
 	for (let n = 0; n < e.length; n++) e[n] > t && (t = e[n]);
 	return t;
 }
-function En(e, t) {
-	let n = Dn(e, t);
-	return On(e, (e) => e >= n && e > -Infinity);
+function er(e, t) {
+	let n = tr(e, t);
+	return nr(e, (e) => e >= n && e > -Infinity);
 }
-function Dn(e, t) {
+function tr(e, t) {
 	let n = new Float32Array(Math.min(t, e.length)).fill(-Infinity);
 	for (let t = 0; t < e.length; t++) {
 		let r = e[t];
@@ -1785,53 +2000,53 @@ function Dn(e, t) {
 	}
 	return n[0];
 }
-function On(e, t) {
+function nr(e, t) {
 	let n = [];
 	for (let r = 0; r < e.length; r++) t(e[r]) && n.push(r);
 	return Int32Array.from(n);
 }
-var kn = (e, t) => {
+var rr = (e, t) => {
 	let n = new Float32Array(t.length);
 	for (let r = 0; r < t.length; r++) n[r] = e[t[r]];
 	return n;
 };
-function An(e) {
+function ir(e) {
 	let t = 0;
 	for (let n = 0; n < e.length; n++) t += e[n];
 	return t;
 }
-function jn(e, t) {
-	let n = t * An(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
-	for (let t of Cn) {
+function ar(e, t) {
+	let n = t * ir(e), r = /* @__PURE__ */ new Int32Array(), i = /* @__PURE__ */ new Float32Array();
+	for (let t of Zn) {
 		let a = Math.fround(t);
-		if (r = On(e, (e) => e >= a), i = kn(e, r), An(i) >= n) break;
+		if (r = nr(e, (e) => e >= a), i = rr(e, r), ir(i) >= n) break;
 	}
 	let a = i.slice().sort(), o = a.length - 1, s = 0;
 	for (; o > 0 && s + a[o] < n;) s += a[o--];
 	let c = a[o], l = 0;
 	for (let e of i) e > c && (l += e);
-	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, wn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
+	let u = Math.max(1, Math.ceil((n - l) / Math.max(c, Qn))), d = r.filter((e, t) => i[t] > c), f = r.filter((e, t) => i[t] === c).subarray(0, u), p = new Int32Array(d.length + f.length);
 	return p.set(d), p.set(f, d.length), p;
 }
-function Mn(e, t) {
-	let n = t * An(e), r = 0, i = 0;
+function or(e, t) {
+	let n = t * ir(e), r = 0, i = 0;
 	for (let t = 0; t < e.length; t++) {
 		let a = e[t];
 		if (a !== 0 && (r += a, i = t, r > n)) break;
 	}
 	return i;
 }
-function Nn(e, t, n) {
-	let r = Tn(e), i = 0;
+function sr(e, t, n) {
+	let r = $n(e), i = 0;
 	for (let t = 0; t < e.length; t++) i += Math.fround(Math.exp(Math.fround(e[t] - r)));
-	let a = r + Math.log(i), o = n > 0 ? [...En(e, Math.min(n, e.length))] : [];
+	let a = r + Math.log(i), o = n > 0 ? [...er(e, Math.min(n, e.length))] : [];
 	return o.sort((t, n) => e[n] - e[t] || t - n), {
 		logprob: e[t] - a,
 		topLogprobs: o.slice(0, n).map((t) => [t, e[t] - a])
 	};
 }
 // src/engine/processor.ts
-function Pn(t, n) {
+function cr(t, n) {
 	let r;
 	try {
 		r = t.process(n.slice());
@@ -1842,41 +2057,41 @@ function Pn(t, n) {
 	throw new e("usage", `The logit processor must answer a Float32Array of ${n.length} logits.`);
 }
 // src/engine/random.ts
-var Fn = (1n << 64n) - 1n, In = (1n << 128n) - 1n, Ln = 47026247687942121848144207491837523525n, Rn = 4, zn = 16;
-function Bn(e, t) {
+var lr = (1n << 64n) - 1n, ur = (1n << 128n) - 1n, dr = 47026247687942121848144207491837523525n, fr = 4, pr = 16;
+function mr(e, t) {
 	let n = 1135663077, r = (e) => {
 		let t = e ^ n;
 		n = Math.imul(n, 2468251765);
 		let r = Math.imul(t, n);
-		return r ^ r >>> zn;
+		return r ^ r >>> pr;
 	}, i = (e, t) => {
 		let n = Math.imul(3389127133, e) - Math.imul(1232336661, t);
-		return n ^ n >>> zn;
-	}, a = Array.from({ length: Rn }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
-	for (let e = 0; e < Rn; e++) for (let t = 0; t < Rn; t++) e !== t && (a[t] = i(a[t], r(a[e])));
+		return n ^ n >>> pr;
+	}, a = Array.from({ length: fr }, (t, n) => r(Number(e >> BigInt(32 * n) & 4294967295n)));
+	for (let e = 0; e < fr; e++) for (let t = 0; t < fr; t++) e !== t && (a[t] = i(a[t], r(a[e])));
 	return n = 2337405405, Array.from({ length: t }, (e, t) => {
-		let r = a[t % Rn] ^ n;
+		let r = a[t % fr] ^ n;
 		n = Math.imul(n, 1492356589);
 		let i = Math.imul(r, n);
-		return (i ^ i >>> zn) >>> 0;
+		return (i ^ i >>> pr) >>> 0;
 	});
 }
-var Vn = class {
+var hr = class {
 	#e;
 	#t;
 	constructor(e) {
-		let t = Bn(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
-		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & In, this.#e = this.#t, this.#e = this.#e + r & In, this.#n();
+		let t = mr(e ?? crypto.getRandomValues(/* @__PURE__ */ new BigUint64Array(1))[0], 8).map(BigInt), n = (e) => t[e] | t[e + 1] << 32n, r = n(0) << 64n | n(2);
+		this.#t = ((n(4) << 64n | n(6)) << 1n | 1n) & ur, this.#e = this.#t, this.#e = this.#e + r & ur, this.#n();
 	}
 	next() {
 		this.#n();
-		let e = this.#e >> 64n ^ this.#e & Fn, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & Fn;
+		let e = this.#e >> 64n ^ this.#e & lr, t = this.#e >> 122n, n = (e >> t | e << 64n - t) & lr;
 		return Number(n >> 11n) * 2 ** -53;
 	}
 	#n() {
-		this.#e = this.#e * Ln + this.#t & In;
+		this.#e = this.#e * dr + this.#t & ur;
 	}
-}, Hn = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", Un = 1e-30, Wn = class {
+}, gr = "The model's weights are damaged or its arithmetic overflows: check the file, or compile with higher precision.", _r = 1e-30, vr = class {
 	params;
 	needsLogits;
 	#e;
@@ -1885,26 +2100,26 @@ var Vn = class {
 	#r;
 	#i;
 	constructor(e, t, n, r) {
-		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new Vn(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = vn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, _n(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
+		this.params = e, this.#e = n, this.#t = r, r?.reset(), this.#n = new hr(e.seed === void 0 ? void 0 : BigInt(e.seed)), this.#r = Kn(e), this.needsLogits = e.temperature !== 0 || this.#r || e.logprobs !== void 0 || r !== void 0, Gn(e) && (this.#i = new Map(Array.from(t, (e) => [e, 0])));
 	}
 	get mayNeedLogits() {
 		return this.needsLogits || this.#e !== void 0;
 	}
 	async sample(e, t) {
-		let n = this.#e, r = n && await Sn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
-		return n && await Sn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
+		let n = this.#e, r = n && await Xn("What may come next cannot be told.", () => n.mask()), i = this.#a(e, t, r);
+		return n && await Xn(`The drawn token ${i.token} was refused.`, () => n.accept(i.token)), i;
 	}
 	close() {
 		this.#e?.close();
 	}
 	#a(e, t, n) {
-		if (!this.needsLogits && (n === void 0 || yn(n, t))) return { token: t };
-		Kn(e);
-		let r = this.#t ? Pn(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf(Tn(i)) : this.#s(i);
-		if (i[a] === -Infinity) throw Gn();
+		if (!this.needsLogits && (n === void 0 || qn(n, t))) return { token: t };
+		br(e);
+		let r = this.#t ? cr(this.#t, e) : e, i = this.#r || n !== void 0 ? this.#o(r, n) : r, a = this.params.temperature === 0 ? i === e ? t : i.indexOf($n(i)) : this.#s(i);
+		if (i[a] === -Infinity) throw yr();
 		return this.#t?.sampled(a), this.#i && this.#i.set(a, (this.#i.get(a) ?? 0) + 1), this.params.logprobs === void 0 ? { token: a } : {
 			token: a,
-			...Nn(e, a, this.params.logprobs)
+			...sr(e, a, this.params.logprobs)
 		};
 	}
 	#o(e, t) {
@@ -1914,35 +2129,35 @@ var Vn = class {
 			o = Math.fround(o > 0 ? o / r : o * r), o = Math.fround(o - Math.fround(i * t)), n[e] = o - (t > 0 ? a : 0);
 		}
 		for (let [e, t] of this.params.logitBias) n[e] += Math.fround(t);
-		return t !== void 0 && bn(n, t), n;
+		return t !== void 0 && Jn(n, t), n;
 	}
 	#s(e) {
-		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = Tn(e);
-		if (a === -Infinity) throw Gn();
+		let { topK: t, topP: n, minP: r, temperature: i } = this.params, a = $n(e);
+		if (a === -Infinity) throw yr();
 		let o;
-		t > 0 && t < e.length && (o = En(e, t));
-		let s = o ? kn(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, Un));
+		t > 0 && t < e.length && (o = er(e, t));
+		let s = o ? rr(e, o) : e.slice(), c = Math.fround(1 / Math.max(i, _r));
 		for (let e = 0; e < s.length; e++) {
 			let t = Math.fround(s[e] - a);
 			s[e] = t === 0 ? 1 : Math.exp(Math.fround(t * c));
 		}
 		let l = (e) => {
-			o = o ? e.map((e) => o[e]) : e, s = kn(s, e);
+			o = o ? e.map((e) => o[e]) : e, s = rr(s, e);
 		};
-		n < 1 && l(jn(s, n));
+		n < 1 && l(ar(s, n));
 		let u = Math.fround(r);
-		r > 0 && l(On(s, (e) => e >= u));
-		let d = Mn(s, this.#n.next());
+		r > 0 && l(nr(s, (e) => e >= u));
+		let d = or(s, this.#n.next());
 		return o ? o[d] : d;
 	}
-}, Gn = () => xn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
-function Kn(t) {
-	if (Number.isFinite(An(t))) return;
+}, yr = () => Yn("The answer cannot go on: no token of the vocabulary is allowed here.", "The grammar has a dead end, or asks for text that this tokenizer cannot write.");
+function br(t) {
+	if (Number.isFinite(ir(t))) return;
 	let n = t.reduce((e, t) => e + Number(!Number.isFinite(t)), 0);
-	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: Hn });
+	if (n > 0) throw new e("internal", `${n} of ${t.length} logits are NaN or infinite.`, { hint: gr });
 }
 // src/engine/sequence.ts
-var qn = class {
+var xr = class {
 	tokens;
 	numPromptTokens;
 	sampler;
@@ -1954,7 +2169,7 @@ var qn = class {
 	#r = NaN;
 	#i = NaN;
 	constructor(e, t, n, r) {
-		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new Wn(t, e, n, r);
+		this.tokens = [...e], this.numPromptTokens = e.length, this.sampler = new vr(t, e, n, r);
 	}
 	get numOutputTokens() {
 		return this.tokens.length - this.numPromptTokens;
@@ -1992,8 +2207,8 @@ var qn = class {
 	}
 };
 // src/engine/session_forward.ts
-async function Jn(e, t) {
-	let n = _t(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
+async function Sr(e, t) {
+	let n = Vt(e.info), r = e.info.functions.find(({ door: e }) => e === "text")?.outputs ?? [], i = await e.session({ pages: t });
 	return {
 		info: {
 			...n,
@@ -2005,7 +2220,7 @@ async function Jn(e, t) {
 	};
 }
 // src/engine/turn.ts
-function Yn() {
+function Cr() {
 	return new Promise((e) => {
 		let { port1: t, port2: n } = new MessageChannel();
 		n.onmessage = () => {
@@ -2014,7 +2229,7 @@ function Yn() {
 	});
 }
 // src/engine/engine.ts
-var Xn = 4096, Zn = 128, Qn = class t {
+var wr = 4096, Tr = 128, Er = class t {
 	context;
 	#e;
 	#t;
@@ -2023,22 +2238,22 @@ var Xn = 4096, Zn = 128, Qn = class t {
 	#i = /* @__PURE__ */ new Map();
 	#a = Promise.resolve();
 	#o = !1;
-	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Zn } = {}) {
+	constructor(t, n = [], { context: r, maxSequences: i = Infinity, chunkTokens: a = Tr } = {}) {
 		let { info: o, numPages: s } = t, c = Math.min(o.maxPosition, s * o.pageTokens);
 		if (this.context = r ?? c, !(this.context >= 2 && this.context <= c)) throw new e("usage", `The context is ${this.context} tokens, but must be 2 to ${c}.`, { why: `The model takes ${o.maxPosition}, and there are ${s} pages of ${o.pageTokens}.` });
-		this.#e = t, this.#t = new Set(n), this.#r = nn(this.context, o.pageTokens), this.#n = new sn(o, new rn(s, o.pageTokens), {
+		this.#e = t, this.#t = new Set(n), this.#r = jn(this.context, o.pageTokens), this.#n = new Fn(o, new Mn(s, o.pageTokens), {
 			maxSequences: i,
 			chunkTokens: a
 		});
 	}
 	static async create(e, n = {}) {
-		let { pageTokens: r, maxPosition: i } = _t(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
-		return new t(await Jn(e, nn(a, r)), e.endIds, n);
+		let { pageTokens: r, maxPosition: i } = Vt(e.info), a = n.cacheTokens ?? Math.max(n.context ?? 0, Math.min(4096, i));
+		return new t(await Sr(e, jn(a, r)), e.endIds, n);
 	}
 	generate(e, t = {}, { constraint: n, processor: r, signal: i } = {}) {
-		let a = hn(t);
+		let a = Un(t);
 		this.#c(e, [...a.logitBias.keys(), ...a.stopTokenIds]);
-		let o = new qn(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new un(s);
+		let o = new xr(e, a, n, r), s = () => this.#f(o, "cancelled"), c = new Rn(s);
 		return this.#i.set(o, c), this.#n.add(o), i?.addEventListener("abort", s, { once: !0 }), i?.aborted === !0 && s(), this.#i.size === 1 && (this.#a = this.#a.then(() => this.#l())), c;
 	}
 	async close() {
@@ -2054,10 +2269,10 @@ var Xn = 4096, Zn = 128, Qn = class t {
 		return this.#a = t.then(() => this.#l(), () => this.#l()), t;
 	}
 	async #s(e) {
-		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: nn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
+		let { hiddenSize: t, maxTokens: n, pageTokens: r } = this.#e.info, i = Array.from({ length: jn(e.length, r) }, () => this.#n.pool.allocate()), a = new Float32Array(e.length * t);
 		try {
 			for (let r = 0; r < e.length; r += n) {
-				let o = Math.min(n, e.length - r), s = cn([{
+				let o = Math.min(n, e.length - r), s = In([{
 					sequence: {
 						tokens: [...e],
 						pages: i,
@@ -2093,17 +2308,17 @@ var Xn = 4096, Zn = 128, Qn = class t {
 		for (; !this.#n.isIdle;) {
 			let e = this.#n.sequences;
 			try {
-				let t = ln(this.#n.schedule());
+				let t = Ln(this.#n.schedule());
 				e = t.map(({ sequence: e }) => e), t.length > 0 && await this.#u(t);
 			} catch (t) {
 				let n = e.filter((e) => this.#i.has(e));
 				n.length > 1 ? this.#n.suspect(n) : n.forEach((e) => this.#p(e, t));
 			}
-			await Yn();
+			await Cr();
 		}
 	}
 	async #u(e) {
-		let t = e.filter(on), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(cn(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
+		let t = e.filter(Pn), n = t.some(({ sequence: e }) => e.sampler.mayNeedLogits), r = t.length === 0 ? [] : n ? ["argmax", "logits"] : ["argmax"], i = await this.#e.forward(In(e, this.#r, r)), a = (e) => this.#i.has(e.sequence);
 		for (let { sequence: t, count: n } of e.filter(a)) t.commit(this.#n.pool, n);
 		if (t.length === 0) return;
 		let o = i.argmax, s = n ? i.logits : /* @__PURE__ */ new Float32Array(), c = n ? this.#e.info.vocabSize : 0;
@@ -2129,18 +2344,18 @@ var Xn = 4096, Zn = 128, Qn = class t {
 		});
 	}
 	#p(e, t) {
-		this.#m(e, !0)?.fail($n(t));
+		this.#m(e, !0)?.fail(Dr(t));
 	}
 	#m(e, t) {
 		let n = this.#i.get(e);
 		if (n !== void 0) return this.#i.delete(e), this.#n.remove(e, t), e.sampler.close(), n;
 	}
-}, $n = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), er = Object.defineProperty, tr = (e, t, n) => t in e ? er(e, t, {
+}, Dr = (t) => t instanceof e ? t : new e("internal", "The model could not be run.", { why: t instanceof Error ? t.message : String(t) }), Or = Object.defineProperty, kr = (e, t, n) => t in e ? Or(e, t, {
 	enumerable: !0,
 	configurable: !0,
 	writable: !0,
 	value: n
-}) : e[t] = n, nr = (e, t, n) => (tr(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
+}) : e[t] = n, Ar = (e, t, n) => (kr(e, typeof t == "symbol" ? t : t + "", n), n), T = Object.freeze({
 	Text: "Text",
 	NumericLiteral: "NumericLiteral",
 	StringLiteral: "StringLiteral",
@@ -2172,16 +2387,16 @@ var Xn = 4096, Zn = 128, Qn = class t {
 		this.value = e, this.type = t;
 	}
 };
-function rr(e) {
+function jr(e) {
 	return /\w/.test(e);
 }
-function ir(e) {
+function Mr(e) {
 	return /[0-9]/.test(e);
 }
-function ar(e) {
+function Nr(e) {
 	return /\s/.test(e);
 }
-var or = [
+var Pr = [
 	["{%", T.OpenStatement],
 	["%}", T.CloseStatement],
 	["{{", T.OpenExpression],
@@ -2211,7 +2426,7 @@ var or = [
 	["/", T.MultiplicativeBinaryOperator],
 	["%", T.MultiplicativeBinaryOperator],
 	["=", T.Equals]
-], sr = /* @__PURE__ */ new Map([
+], Fr = /* @__PURE__ */ new Map([
 	["n", "\n"],
 	["t", "	"],
 	["r", "\r"],
@@ -2222,11 +2437,11 @@ var or = [
 	["\"", "\""],
 	["\\", "\\"]
 ]);
-function cr(e, t = {}) {
+function Ir(e, t = {}) {
 	return e.endsWith("\n") && (e = e.slice(0, -1)), t.lstrip_blocks && (e = e.replace(/^[ \t]*({[#%-])/gm, "$1")), t.trim_blocks && (e = e.replace(/([#%-]})\n/g, "$1")), e.replace(/(\s*){%(-?)\s*(?:end)?generation\s*(-?)%}(\s*)/gs, (e, t, n, r, i) => (n ? "" : t) + (r ? "" : i));
 }
-function lr(e, t = {}) {
-	let n = [], r = cr(e, t), i = 0, a = 0, o = (e) => {
+function Lr(e, t = {}) {
+	let n = [], r = Ir(e, t), i = 0, a = 0, o = (e) => {
 		let t = "";
 		for (; e(r[i]);) if (r[i] === "\\") {
 			if (++i, i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2237,7 +2452,7 @@ function lr(e, t = {}) {
 				t += String.fromCharCode(parseInt(a, 16)), i += n;
 				continue;
 			}
-			let n = sr.get(e);
+			let n = Fr.get(e);
 			if (n === void 0) throw SyntaxError(`Unexpected escaped character: ${e}`);
 			t += n;
 		} else if (t += r[i++], i >= r.length) throw SyntaxError("Unexpected end of input");
@@ -2246,7 +2461,7 @@ function lr(e, t = {}) {
 		let e = n.at(-1);
 		e && e.type === T.Text && (e.value = e.value.trimEnd(), e.value === "" && n.pop());
 	}, c = () => {
-		for (; i < r.length && ar(r[i]);) ++i;
+		for (; i < r.length && Nr(r[i]);) ++i;
 	};
 	main: for (; i < r.length;) {
 		let e = n.at(-1)?.type;
@@ -2279,7 +2494,7 @@ function lr(e, t = {}) {
 			s(), n.push(new E("{{", T.OpenExpression)), a = 0, i += 3;
 			continue;
 		}
-		if (o(ar), r.slice(i, i + 3) === "-%}") {
+		if (o(Nr), r.slice(i, i + 3) === "-%}") {
 			n.push(new E("%}", T.CloseStatement)), i += 3, c();
 			continue;
 		}
@@ -2299,10 +2514,10 @@ function lr(e, t = {}) {
 				case T.CloseSquareBracket: break;
 				default: {
 					++i;
-					let e = o(ir);
-					if (e.length > 0 && r[i] === "." && ir(r[i + 1])) {
+					let e = o(Mr);
+					if (e.length > 0 && r[i] === "." && Mr(r[i + 1])) {
 						++i;
-						let t = o(ir);
+						let t = o(Mr);
 						e = `${e}.${t}`;
 					}
 					n.push(new E(`${t}${e}`, e.length > 0 ? T.NumericLiteral : T.UnaryOperator));
@@ -2310,7 +2525,7 @@ function lr(e, t = {}) {
 				}
 			}
 		}
-		for (let [e, t] of or) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
+		for (let [e, t] of Pr) if (!(e === "}}" && a > 0) && r.slice(i, i + e.length) === e) {
 			n.push(new E(e, t)), t === T.OpenExpression ? a = 0 : t === T.OpenCurlyBracket ? ++a : t === T.CloseCurlyBracket && --a, i += e.length;
 			continue main;
 		}
@@ -2318,16 +2533,16 @@ function lr(e, t = {}) {
 			++i;
 			let e = o((e) => e !== t);
 			n.push(new E(e, T.StringLiteral)), ++i;
-		} else if (ir(t)) {
-			let e = o(ir);
-			if (n.at(-1)?.type !== T.Dot && r[i] === "." && ir(r[i + 1])) {
+		} else if (Mr(t)) {
+			let e = o(Mr);
+			if (n.at(-1)?.type !== T.Dot && r[i] === "." && Mr(r[i + 1])) {
 				++i;
-				let t = o(ir);
+				let t = o(Mr);
 				e = `${e}.${t}`;
 			}
 			n.push(new E(e, T.NumericLiteral));
-		} else if (rr(t)) {
-			let e = o(rr);
+		} else if (jr(t)) {
+			let e = o(jr);
 			n.push(new E(e, T.Identifier));
 		} else throw SyntaxError(`Unexpected character: ${t}`);
 	}
@@ -2335,48 +2550,48 @@ function lr(e, t = {}) {
 }
 var D = class {
 	type = "Statement";
-}, ur = class extends D {
+}, Rr = class extends D {
 	constructor(e) {
 		super(), this.body = e;
 	}
 	type = "Program";
-}, dr = class extends D {
+}, zr = class extends D {
 	constructor(e, t, n) {
 		super(), this.test = e, this.body = t, this.alternate = n;
 	}
 	type = "If";
-}, fr = class extends D {
+}, Br = class extends D {
 	constructor(e, t, n, r) {
 		super(), this.loopvar = e, this.iterable = t, this.body = n, this.defaultBlock = r;
 	}
 	type = "For";
-}, pr = class extends D {
+}, Vr = class extends D {
 	type = "Break";
-}, mr = class extends D {
+}, Hr = class extends D {
 	type = "Continue";
-}, hr = class extends D {
+}, Ur = class extends D {
 	constructor(e, t, n) {
 		super(), this.assignee = e, this.value = t, this.body = n;
 	}
 	type = "Set";
-}, gr = class extends D {
+}, Wr = class extends D {
 	constructor(e, t, n) {
 		super(), this.name = e, this.args = t, this.body = n;
 	}
 	type = "Macro";
-}, _r = class extends D {
+}, Gr = class extends D {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Comment";
 }, O = class extends D {
 	type = "Expression";
-}, vr = class extends O {
+}, Kr = class extends O {
 	constructor(e, t, n) {
 		super(), this.object = e, this.property = t, this.computed = n;
 	}
 	type = "MemberExpression";
-}, yr = class extends O {
+}, qr = class extends O {
 	constructor(e, t) {
 		super(), this.callee = e, this.args = t;
 	}
@@ -2386,86 +2601,86 @@ var D = class {
 		super(), this.value = e;
 	}
 	type = "Identifier";
-}, br = class extends O {
+}, Jr = class extends O {
 	constructor(e) {
 		super(), this.value = e;
 	}
 	type = "Literal";
-}, xr = class extends br {
+}, Yr = class extends Jr {
 	type = "IntegerLiteral";
-}, Sr = class extends br {
+}, Xr = class extends Jr {
 	type = "FloatLiteral";
-}, Cr = class extends br {
+}, Zr = class extends Jr {
 	type = "StringLiteral";
-}, wr = class extends br {
+}, Qr = class extends Jr {
 	type = "ArrayLiteral";
-}, Tr = class extends br {
+}, $r = class extends Jr {
 	type = "TupleLiteral";
-}, Er = class extends br {
+}, ei = class extends Jr {
 	type = "ObjectLiteral";
-}, Dr = class extends O {
+}, ti = class extends O {
 	constructor(e, t, n) {
 		super(), this.operator = e, this.left = t, this.right = n;
 	}
 	type = "BinaryExpression";
-}, Or = class extends O {
+}, ni = class extends O {
 	constructor(e, t) {
 		super(), this.operand = e, this.filter = t;
 	}
 	type = "FilterExpression";
-}, kr = class extends D {
+}, ri = class extends D {
 	constructor(e, t) {
 		super(), this.filter = e, this.body = t;
 	}
 	type = "FilterStatement";
-}, Ar = class extends O {
+}, ii = class extends O {
 	constructor(e, t) {
 		super(), this.lhs = e, this.test = t;
 	}
 	type = "SelectExpression";
-}, jr = class extends O {
+}, ai = class extends O {
 	constructor(e, t, n) {
 		super(), this.operand = e, this.negate = t, this.test = n;
 	}
 	type = "TestExpression";
-}, Mr = class extends O {
+}, oi = class extends O {
 	constructor(e, t) {
 		super(), this.operator = e, this.argument = t;
 	}
 	type = "UnaryExpression";
-}, Nr = class extends O {
+}, si = class extends O {
 	constructor(e = void 0, t = void 0, n = void 0) {
 		super(), this.start = e, this.stop = t, this.step = n;
 	}
 	type = "SliceExpression";
-}, Pr = class extends O {
+}, ci = class extends O {
 	constructor(e, t) {
 		super(), this.key = e, this.value = t;
 	}
 	type = "KeywordArgumentExpression";
-}, Fr = class extends O {
+}, li = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "SpreadExpression";
-}, Ir = class extends O {
+}, ui = class extends O {
 	constructor(e) {
 		super(), this.argument = e;
 	}
 	type = "KeywordSpreadExpression";
-}, Lr = class extends D {
+}, di = class extends D {
 	constructor(e, t, n) {
 		super(), this.call = e, this.callerArgs = t, this.body = n;
 	}
 	type = "CallStatement";
-}, Rr = class extends O {
+}, fi = class extends O {
 	constructor(e, t, n) {
 		super(), this.condition = e, this.trueExpr = t, this.falseExpr = n;
 	}
 	type = "Ternary";
 };
-function zr(e) {
-	let t = new ur([]), n = 0;
+function pi(e) {
+	let t = new Rr([]), n = 0;
 	function r(t, r) {
 		let i = e[n++];
 		if (!i || i.type !== t) throw Error(`Parser Error: ${r}. ${i.type} !== ${t}.`);
@@ -2477,7 +2692,7 @@ function zr(e) {
 	}
 	function a() {
 		switch (e[n].type) {
-			case T.Comment: return new _r(e[n++].value);
+			case T.Comment: return new Gr(e[n++].value);
 			case T.Text: return l();
 			case T.OpenStatement: return u();
 			case T.OpenExpression: return d();
@@ -2494,7 +2709,7 @@ function zr(e) {
 		return n + t.length <= e.length && t.every((t, r) => e[n + r].type === "Identifier" && t === e[n + r].value);
 	}
 	function l() {
-		return new Cr(r(T.Text, "Expected text token").value);
+		return new Zr(r(T.Text, "Expected text token").value);
 	}
 	function u() {
 		if (r(T.OpenStatement, "Expected opening statement token"), e[n].type !== T.Identifier) throw SyntaxError(`Unknown statement, got ${e[n].type}`);
@@ -2516,28 +2731,28 @@ function zr(e) {
 				++n;
 				let e = null;
 				o(T.OpenParen) && (e = se("parameters"));
-				let t = b();
+				let t = y();
 				if (t.type !== "Identifier") throw SyntaxError("Expected identifier following call statement");
 				let l = se("call");
 				r(T.CloseStatement, "Expected closing statement token");
 				let u = [];
 				for (; !s("endcall");) u.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new Lr(new yr(t, l), e, u);
+				r(T.OpenStatement, "Expected '{%'"), i("endcall"), r(T.CloseStatement, "Expected closing statement token"), c = new di(new qr(t, l), e, u);
 				break;
 			}
 			case "break":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new pr();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Vr();
 				break;
 			case "continue":
-				++n, r(T.CloseStatement, "Expected closing statement token"), c = new mr();
+				++n, r(T.CloseStatement, "Expected closing statement token"), c = new Hr();
 				break;
 			case "filter": {
 				++n;
-				let e = b();
+				let e = y();
 				e instanceof k && o(T.OpenParen) && (e = oe(e)), r(T.CloseStatement, "Expected closing statement token");
 				let t = [];
 				for (; !s("endfilter");) t.push(a());
-				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new kr(e, t);
+				r(T.OpenStatement, "Expected '{%'"), i("endfilter"), r(T.CloseStatement, "Expected '%}'"), c = new ri(e, t);
 				break;
 			}
 			default: throw SyntaxError(`Unknown statement type: ${t}`);
@@ -2556,7 +2771,7 @@ function zr(e) {
 			for (r(T.CloseStatement, "Expected %} token"); !s("endset");) c.push(a());
 			r(T.OpenStatement, "Expected {% token"), i("endset");
 		}
-		return r(T.CloseStatement, "Expected closing statement token"), new hr(e, t, c);
+		return r(T.CloseStatement, "Expected closing statement token"), new Ur(e, t, c);
 	}
 	function p() {
 		let e = _();
@@ -2568,25 +2783,25 @@ function zr(e) {
 			let e = p();
 			i.push(e);
 		} else if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endif");) i.push(a());
-		return new dr(e, t, i);
+		return new zr(e, t, i);
 	}
 	function m() {
-		let e = b();
+		let e = y();
 		if (e.type !== "Identifier") throw SyntaxError("Expected identifier following macro statement");
 		let t = se("parameters");
 		r(T.CloseStatement, "Expected closing statement token");
 		let n = [];
 		for (; !s("endmacro");) n.push(a());
-		return new gr(e, t, n);
+		return new Wr(e, t, n);
 	}
 	function h(e = !1) {
-		let t = e ? b : _, r = [t()], i = o(T.Comma);
+		let t = e ? y : _, r = [t()], i = o(T.Comma);
 		for (; i && (++n, r.push(t()), o(T.Comma)););
-		return i ? new Tr(r) : r[0];
+		return i ? new $r(r) : r[0];
 	}
 	function g() {
 		let e = h(!0);
-		if (!(e instanceof k || e instanceof Tr)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
+		if (!(e instanceof k || e instanceof $r)) throw SyntaxError(`Expected identifier/tuple for the loop variable, got ${e.type} instead`);
 		if (!c("in")) throw SyntaxError("Expected `in` keyword following loop variable");
 		++n;
 		let t = _();
@@ -2595,7 +2810,7 @@ function zr(e) {
 		for (; !s("endfor", "else");) i.push(a());
 		let o = [];
 		if (s("else")) for (++n, ++n, r(T.CloseStatement, "Expected closing statement token"); !s("endfor");) o.push(a());
-		return new fr(e, t, i, o);
+		return new Br(e, t, i, o);
 	}
 	function _() {
 		return v();
@@ -2605,7 +2820,7 @@ function zr(e) {
 		if (c("if")) {
 			++n;
 			let t = ee();
-			return c("else") ? (++n, new Rr(t, e, v())) : new Ar(e, t);
+			return c("else") ? (++n, new fi(t, e, v())) : new ii(e, t);
 		}
 		return e;
 	}
@@ -2615,7 +2830,7 @@ function zr(e) {
 			let r = e[n];
 			++n;
 			let i = te();
-			t = new Dr(r, t, i);
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
@@ -2625,7 +2840,7 @@ function zr(e) {
 			let r = e[n];
 			++n;
 			let i = ne();
-			t = new Dr(r, t, i);
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
@@ -2633,7 +2848,7 @@ function zr(e) {
 		let t;
 		for (; c("not");) {
 			let r = e[n];
-			++n, t = new Mr(r, ne());
+			++n, t = new oi(r, ne());
 		}
 		return t ?? re();
 	}
@@ -2646,7 +2861,7 @@ function zr(e) {
 			else if (o(T.ComparisonBinaryOperator)) r = e[n++];
 			else break;
 			let i = ie();
-			t = new Dr(r, t, i);
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
@@ -2656,16 +2871,16 @@ function zr(e) {
 			let r = e[n];
 			++n;
 			let i = de();
-			t = new Dr(r, t, i);
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
 	function ae() {
-		let e = ue(b());
+		let e = ue(y());
 		return o(T.OpenParen) ? oe(e) : e;
 	}
 	function oe(e) {
-		let t = new yr(e, se("call"));
+		let t = new qr(e, se("call"));
 		return t = ue(t), o(T.OpenParen) && (t = oe(t)), t;
 	}
 	function se(e) {
@@ -2679,26 +2894,26 @@ function zr(e) {
 			let c = o(T.ExponentiationBinaryOperator), l = o(T.MultiplicativeBinaryOperator) && e[n].value === "*";
 			if (t === "parameters" && (c || l)) throw SyntaxError("Argument unpacking is not allowed in parameter declarations");
 			if (c) {
-				if (++n, r.push(new Ir(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
+				if (++n, r.push(new ui(_())), o(T.Comma) && ++n, !o(T.CloseParen)) throw SyntaxError("Expected closing parenthesis: `**` must be applied to the final argument");
 				break;
 			}
 			let u;
 			if (l) {
 				if (s) throw SyntaxError("Only one `*` argument unpacking is allowed");
-				s = !0, ++n, u = new Fr(_());
+				s = !0, ++n, u = new li(_());
 			} else {
 				if (u = _(), o(T.Equals)) {
 					if (++n, !(u instanceof k)) throw SyntaxError(t === "parameters" ? "Expected identifier for parameter declaration" : "Expected identifier for keyword argument");
 					let e = _();
-					u = new Pr(u, e);
+					u = new ci(u, e);
 				}
 				if (t === "parameters") {
-					if (!(u instanceof k || u instanceof Pr)) throw SyntaxError("Expected identifier for parameter declaration");
+					if (!(u instanceof k || u instanceof ci)) throw SyntaxError("Expected identifier for parameter declaration");
 					let e = u instanceof k ? u.value : u.key.value;
 					if (i.has(e)) throw SyntaxError(`Duplicate parameter name: ${e}`);
 					i.add(e);
 				}
-				if (u instanceof Pr) a = !0;
+				if (u instanceof ci) a = !0;
 				else if (a) throw SyntaxError(t === "call" ? "Positional arguments must come before keyword arguments" : "Non-default argument follows default argument");
 				else if (s) throw SyntaxError("Positional arguments must not follow `*` argument unpacking");
 			}
@@ -2712,7 +2927,7 @@ function zr(e) {
 		if (e.length === 0) throw SyntaxError("Expected at least one argument for member/slice expression");
 		if (t) {
 			if (e.length > 3) throw SyntaxError("Expected 0-3 arguments for slice expression");
-			return new Nr(...e);
+			return new si(...e);
 		}
 		return e[0];
 	}
@@ -2722,8 +2937,8 @@ function zr(e) {
 			++n;
 			let a, o = i.type === T.OpenSquareBracket;
 			if (o) a = le(), r(T.CloseSquareBracket, "Expected closing square bracket");
-			else if (a = b(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
-			t = new vr(t, a, o);
+			else if (a = y(), a.type !== "Identifier" && a.type !== "IntegerLiteral") throw SyntaxError("Expected identifier or integer following dot operator");
+			t = new Kr(t, a, o);
 		}
 		return t;
 	}
@@ -2731,59 +2946,59 @@ function zr(e) {
 		let t = fe();
 		for (; o(T.MultiplicativeBinaryOperator);) {
 			let r = e[n++], i = fe();
-			t = new Dr(r, t, i);
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
 	function fe() {
-		let t = y();
+		let t = pe();
 		for (; o(T.ExponentiationBinaryOperator);) {
-			let r = e[n++], i = y();
-			t = new Dr(r, t, i);
+			let r = e[n++], i = pe();
+			t = new ti(r, t, i);
 		}
 		return t;
 	}
-	function y() {
-		let e = pe();
+	function pe() {
+		let e = me();
 		for (; c("is");) {
 			++n;
 			let t = c("not");
 			t && ++n;
-			let r = b();
+			let r = y();
 			if (!(r instanceof k)) throw SyntaxError("Expected identifier for the test");
-			e = new jr(e, t, r);
-		}
-		return e;
-	}
-	function pe() {
-		let e = me();
-		for (; o(T.Pipe);) {
-			++n;
-			let t = b();
-			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
-			o(T.OpenParen) && (t = oe(t)), e = new Or(e, t);
+			e = new ai(e, t, r);
 		}
 		return e;
 	}
 	function me() {
+		let e = he();
+		for (; o(T.Pipe);) {
+			++n;
+			let t = y();
+			if (!(t instanceof k)) throw SyntaxError("Expected identifier for the filter");
+			o(T.OpenParen) && (t = oe(t)), e = new ni(e, t);
+		}
+		return e;
+	}
+	function he() {
 		let t = e[n];
 		if (t && (t.type === T.UnaryOperator || t.type === T.AdditiveBinaryOperator) && (t.value === "-" || t.value === "+")) {
 			let t = e[n++];
-			return new Mr(t, me());
+			return new oi(t, he());
 		}
 		return ae();
 	}
-	function b() {
+	function y() {
 		let t = e[n++];
 		switch (t.type) {
 			case T.NumericLiteral: {
 				let e = t.value;
-				return e.includes(".") ? new Sr(Number(e)) : new xr(Number(e));
+				return e.includes(".") ? new Xr(Number(e)) : new Yr(Number(e));
 			}
 			case T.StringLiteral: {
 				let r = t.value;
 				for (; o(T.StringLiteral);) r += e[n++].value;
-				return new Cr(r);
+				return new Zr(r);
 			}
 			case T.Identifier: return new k(t.value);
 			case T.OpenParen: {
@@ -2793,7 +3008,7 @@ function zr(e) {
 			case T.OpenSquareBracket: {
 				let e = [];
 				for (; !o(T.CloseSquareBracket);) e.push(_()), o(T.Comma) && ++n;
-				return ++n, new wr(e);
+				return ++n, new Qr(e);
 			}
 			case T.OpenCurlyBracket: {
 				let e = /* @__PURE__ */ new Map();
@@ -2803,7 +3018,7 @@ function zr(e) {
 					let i = _();
 					e.set(t, i), o(T.Comma) && ++n;
 				}
-				return ++n, new Er(e);
+				return ++n, new ei(e);
 			}
 			default: throw SyntaxError(`Unexpected token: ${t.type}`);
 		}
@@ -2811,27 +3026,27 @@ function zr(e) {
 	for (; n < e.length;) t.body.push(a());
 	return t;
 }
-function Br(e, t, n = 1) {
+function mi(e, t, n = 1) {
 	if (t === void 0 && (t = e, e = 0), n === 0) throw Error("range() step must not be zero");
 	let r = [];
 	if (n > 0) for (let i = e; i < t; i += n) r.push(i);
 	else for (let i = e; i > t; i += n) r.push(i);
 	return r;
 }
-function Vr(e, t, n, r = 1) {
+function hi(e, t, n, r = 1) {
 	let i = Math.sign(r);
 	i >= 0 ? (t = (t ??= 0) < 0 ? Math.max(e.length + t, 0) : Math.min(t, e.length), n = (n ??= e.length) < 0 ? Math.max(e.length + n, 0) : Math.min(n, e.length)) : (t = (t ??= e.length - 1) < 0 ? Math.max(e.length + t, -1) : Math.min(t, e.length - 1), n = (n ??= -1) < -1 ? Math.max(e.length + n, -1) : Math.min(n, e.length - 1));
 	let a = [];
 	for (let o = t; i * o < i * n; o += r) a.push(e[o]);
 	return a;
 }
-function Hr(e) {
+function gi(e) {
 	return e.replace(/\b\w/g, (e) => e.toUpperCase());
 }
-function Ur(e) {
-	return Wr(/* @__PURE__ */ new Date(), e);
+function _i(e) {
+	return vi(/* @__PURE__ */ new Date(), e);
 }
-function Wr(e, t) {
+function vi(e, t) {
 	let n = new Intl.DateTimeFormat(void 0, { month: "long" }), r = new Intl.DateTimeFormat(void 0, { month: "short" }), i = (e) => e < 10 ? "0" + e : e.toString();
 	return t.replace(/%[YmdbBHM%]/g, (t) => {
 		switch (t) {
@@ -2847,19 +3062,19 @@ function Wr(e, t) {
 		}
 	});
 }
-function Gr(e) {
+function yi(e) {
 	return e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
-function Kr(e, t, n, r) {
+function bi(e, t, n, r) {
 	if (r === 0) return e;
-	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(Gr(t), "gu");
+	let i = r == null || r < 0 ? Infinity : r, a = t.length === 0 ? /* @__PURE__ */ RegExp("(?=)", "gu") : new RegExp(yi(t), "gu");
 	return e.replaceAll(a, (e) => i > 0 ? (--i, n) : e);
 }
-var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ */ new Map(), A = class {
+var xi = class extends Error {}, Si = class extends Error {}, Ci = /* @__PURE__ */ new Map(), A = class {
 	type = "RuntimeValue";
 	value;
 	get builtins() {
-		return Yr;
+		return Ci;
 	}
 	constructor(e = void 0) {
 		this.value = e;
@@ -2885,7 +3100,7 @@ var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ 
 			["upper", new R(() => new N(this.value.toUpperCase()))],
 			["lower", new R(() => new N(this.value.toLowerCase()))],
 			["strip", new R(() => new N(this.value.trim()))],
-			["title", new R(() => new N(Hr(this.value)))],
+			["title", new R(() => new N(gi(this.value)))],
 			["capitalize", new R(() => new N(this.value.charAt(0).toUpperCase() + this.value.slice(1)))],
 			["length", new j(this.value.length)],
 			["rstrip", new R(() => new N(this.value.trimEnd()))],
@@ -2943,15 +3158,15 @@ var qr = class extends Error {}, Jr = class extends Error {}, Yr = /* @__PURE__ 
 				if (!(t instanceof N && n instanceof N)) throw Error("replace() arguments must be strings");
 				let r;
 				if (r = e.length > 2 ? e[2].type === "KeywordArgumentsValue" ? e[2].value.get("count") ?? new z() : e[2] : new z(), !(r instanceof j || r instanceof z)) throw Error("replace() count argument must be a number or null");
-				return new N(Kr(this.value, t.value, n.value, r.value));
+				return new N(bi(this.value, t.value, n.value, r.value));
 			})]
 		]);
 	}
 }, P = class extends A {
 	type = "BooleanValue";
-}, Xr = /[\x7f-\uffff]/g;
-function Zr(e) {
-	return e.replace(Xr, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
+}, wi = /[\x7f-\uffff]/g;
+function Ti(e) {
+	return e.replace(wi, (e) => "\\u" + e.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 function F(e, t = {}, n = 0, r = !0) {
 	let { indent: i = null, ensureAscii: a = !1, separators: o = null, sortKeys: s = !1 } = t, c, l;
@@ -2963,7 +3178,7 @@ function F(e, t = {}, n = 0, r = !0) {
 		case "BooleanValue": return JSON.stringify(e.value);
 		case "StringValue": {
 			let t = JSON.stringify(e.value);
-			return a && (t = Zr(t)), t;
+			return a && (t = Ti(t)), t;
 		}
 		case "ArrayValue":
 		case "NamespaceValue":
@@ -2978,7 +3193,7 @@ function F(e, t = {}, n = 0, r = !0) {
 				s && (o = o.sort(([e], [t]) => e.localeCompare(t)));
 				let f = o.map(([e, o]) => {
 					let s = JSON.stringify(e);
-					a && (s = Zr(s));
+					a && (s = Ti(s));
 					let c = `${s}${l}${F(o, t, n + 1, r)}`;
 					return i ? `${d}${c}` : c;
 				});
@@ -3004,7 +3219,7 @@ var I = class extends A {
 			["keys", new R(() => this.keys())],
 			["values", new R(() => this.values())],
 			["dictsort", new R((e) => {
-				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Qr ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
+				let t = /* @__PURE__ */ new Map(), n = e.filter((e) => e instanceof Ei ? (t = e.value, !1) : !0), r = n.at(0) ?? t.get("case_sensitive") ?? new P(!1);
 				if (!(r instanceof P)) throw Error("case_sensitive must be a boolean");
 				let i = n.at(1) ?? t.get("by") ?? new N("key");
 				if (!(i instanceof N)) throw Error("by must be a string");
@@ -3012,7 +3227,7 @@ var I = class extends A {
 				let a = n.at(2) ?? t.get("reverse") ?? new P(!1);
 				if (!(a instanceof P)) throw Error("reverse must be a boolean");
 				return new L(Array.from(this.value.entries()).map(([e, t]) => new L([new N(e), t])).sort((e, t) => {
-					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = ci(o, s, r.value);
+					let n = i.value === "key" ? 0 : 1, o = e.value[n], s = t.value[n], c = Ii(o, s, r.value);
 					return a.value ? -c : c;
 				}));
 			})]
@@ -3030,9 +3245,9 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, Qr = class extends I {
+}, Ei = class extends I {
 	type = "KeywordArgumentsValue";
-}, $r = class extends A {
+}, Di = class extends A {
 	type = "NamespaceValue";
 	toString() {
 		return F(this, {}, 0, !1);
@@ -3049,7 +3264,7 @@ var I = class extends A {
 	toString() {
 		return F(this, {}, 0, !1);
 	}
-}, ei = class extends L {
+}, Oi = class extends L {
 	type = "TupleValue";
 }, R = class extends A {
 	type = "FunctionValue";
@@ -3058,36 +3273,36 @@ var I = class extends A {
 }, B = class extends A {
 	type = "UndefinedValue";
 };
-function ti(e) {
+function ki(e) {
 	let t;
 	if (e instanceof L ? t = e.value : e instanceof N && (t = Array.from(e.value, (e) => new N(e))), !t || t.length !== 2) throw Error("namespace expected an object or an iterable of [key, value] pairs");
 	let [n, r] = t;
 	if (!(n instanceof N)) throw Error("namespace keys must be strings");
 	return [n, r];
 }
-var ni = class {
+var Ai = class {
 	constructor(e) {
 		this.parent = e;
 	}
 	variables = /* @__PURE__ */ new Map([["namespace", new R((e) => {
 		let t = e.slice(), n;
-		if (t.at(-1) instanceof Qr && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
+		if (t.at(-1) instanceof Ei && (n = t.pop()), t.length > 1) throw Error(`namespace expected at most 1 argument, got ${t.length}`);
 		let r = /* @__PURE__ */ new Map();
 		if (t.length === 1) {
 			let e = t[0];
 			if (e instanceof I) for (let [t, n] of e.value) r.set(t, n);
 			else if (e instanceof L) for (let t of e.value) {
-				let [e, n] = ti(t);
+				let [e, n] = ki(t);
 				r.set(e.value, n);
 			}
 			else throw Error(`'${e.type}' object is not iterable`);
 		}
 		if (n) for (let [e, t] of n.value) r.set(e, t);
-		return new $r(r);
+		return new Di(r);
 	})]]);
-	tests = ni.TESTS;
+	tests = Ai.TESTS;
 	set(e, t) {
-		return this.declareVariable(e, pi(t));
+		return this.declareVariable(e, Vi(t));
 	}
 	declareVariable(e, t) {
 		if (this.variables.has(e)) throw SyntaxError(`Variable already declared: ${e}`);
@@ -3108,8 +3323,8 @@ var ni = class {
 			return new B();
 		}
 	}
-}, V = ni;
-nr(V, "TESTS", /* @__PURE__ */ new Map([
+}, V = Ai;
+Ar(V, "TESTS", /* @__PURE__ */ new Map([
 	["boolean", (e) => e.type === "BooleanValue"],
 	["callable", (e) => e instanceof R],
 	["odd", (e) => {
@@ -3143,23 +3358,23 @@ nr(V, "TESTS", /* @__PURE__ */ new Map([
 	["equalto", (e, t) => e.value === t.value],
 	["eq", (e, t) => e.value === t.value]
 ]));
-function ri(e) {
+function ji(e) {
 	e.set("false", !1), e.set("true", !0), e.set("none", null), e.set("raise_exception", (e) => {
 		throw Error(e);
-	}), e.set("range", Br), e.set("strftime_now", Ur), e.set("True", !0), e.set("False", !1), e.set("None", null);
+	}), e.set("range", mi), e.set("strftime_now", _i), e.set("True", !0), e.set("False", !1), e.set("None", null);
 }
-function ii(e) {
-	return e instanceof I || e instanceof $r;
+function Mi(e) {
+	return e instanceof I || e instanceof Di;
 }
-function ai(e) {
+function Ni(e) {
 	return e instanceof j || e instanceof M || e instanceof P;
 }
-function oi(e) {
+function Pi(e) {
 	return e instanceof P ? Number(e.value) : e.value;
 }
-function si(e, t) {
+function Fi(e, t) {
 	let n = t.split("."), r = e;
-	for (let e of n) if (ii(r)) r = r.value.get(e) ?? new B();
+	for (let e of n) if (Mi(r)) r = r.value.get(e) ?? new B();
 	else if (r instanceof L) {
 		let t = parseInt(e, 10);
 		if (!isNaN(t) && t >= 0 && t < r.value.length) r = r.value[t];
@@ -3167,13 +3382,13 @@ function si(e, t) {
 	} else return new B();
 	return r;
 }
-function ci(e, t, n = !1) {
+function Ii(e, t, n = !1) {
 	if (e instanceof z && t instanceof z) return 0;
 	if (e instanceof z || t instanceof z) throw Error(`Cannot compare ${e.type} with ${t.type}`);
 	if (e instanceof B && t instanceof B) return 0;
 	if (e instanceof B || t instanceof B) throw Error(`Cannot compare ${e.type} with ${t.type}`);
-	if (ai(e) && ai(t)) {
-		let n = oi(e), r = oi(t);
+	if (Ni(e) && Ni(t)) {
+		let n = Pi(e), r = Pi(t);
 		return n < r ? -1 : +(n > r);
 	}
 	if (e.type !== t.type) throw Error(`Cannot compare different types: ${e.type} and ${t.type}`);
@@ -3185,7 +3400,7 @@ function ci(e, t, n = !1) {
 		default: throw Error(`Cannot compare type: ${e.type}`);
 	}
 }
-function li(e) {
+function Li(e) {
 	if (e.type === "Identifier") return { name: e.value };
 	let t = e;
 	return {
@@ -3193,20 +3408,20 @@ function li(e) {
 		defaultValue: t.value
 	};
 }
-function ui(e) {
+function Ri(e) {
 	return e === "kwargs" || e === "varargs";
 }
-function di(e, t) {
+function zi(e, t) {
 	let n = /* @__PURE__ */ new Set(), r = /* @__PURE__ */ new Set(), i = (e) => {
-		ui(e) && n.add(e);
+		Ri(e) && n.add(e);
 	}, a = (e) => {
 		if (e.type === "Identifier") i(e.value);
 		else if (e.type === "TupleLiteral") for (let t of e.value) a(t);
 	}, o = (e) => {
-		i(li(e).name);
+		i(Li(e).name);
 	}, s = (e) => {
 		for (let t of e) {
-			let e = li(t);
+			let e = Li(t);
 			e.defaultValue && l(e.defaultValue);
 		}
 	}, c = (e) => {
@@ -3250,7 +3465,7 @@ function di(e, t) {
 			}
 			case "Identifier": {
 				let t = e.value;
-				ui(t) && !n.has(t) && r.add(t);
+				Ri(t) && !n.has(t) && r.add(t);
 				return;
 			}
 			case "MemberExpression": {
@@ -3280,7 +3495,7 @@ function di(e, t) {
 	for (let t of e) o(t);
 	return l(t), r;
 }
-var fi = class {
+var Bi = class {
 	global;
 	constructor(e) {
 		this.global = e ?? new V();
@@ -3305,8 +3520,8 @@ var fi = class {
 		}
 		if (n instanceof z || r instanceof z) throw Error("Cannot perform operation on null values");
 		if (e.operator.value === "~") return new N(n.value.toString() + r.value.toString());
-		if (e.operator.value === "**" && ai(n) && ai(r)) {
-			let e = oi(n), t = oi(r);
+		if (e.operator.value === "**" && Ni(n) && Ni(r)) {
+			let e = Pi(n), t = Pi(r);
 			if (e === 0 && t < 0) throw Error("0.0 cannot be raised to a negative power");
 			let i = e ** t;
 			if (!Number.isFinite(i)) throw Error("Exponentiation result is not a finite real number");
@@ -3389,7 +3604,7 @@ var fi = class {
 				case "last": return e.value[e.value.length - 1];
 				case "length": return new j(e.value.length);
 				case "reverse": return new L(e.value.slice().reverse());
-				case "sort": return new L(e.value.slice().sort((e, t) => ci(e, t, !1)));
+				case "sort": return new L(e.value.slice().sort((e, t) => Ii(e, t, !1)));
 				case "join": return new N(e.value.map((e) => e.value).join(""));
 				case "string": return new N(F(e, {}, 0, !1));
 				case "unique": {
@@ -3461,7 +3676,7 @@ var fi = class {
 				let o = t.get("sort_keys") ?? new P(!1);
 				if (!(o instanceof P)) throw Error("If set, sort_keys must be a boolean");
 				let s = t.get("separators") ?? new z(), c = null;
-				if (s instanceof L || s instanceof ei) {
+				if (s instanceof L || s instanceof Oi) {
 					if (s.value.length !== 2) throw Error("separators must be a tuple of two strings");
 					let [e, t] = s.value;
 					if (!(e instanceof N) || !(t instanceof N)) throw Error("separators must be a tuple of two strings");
@@ -3507,16 +3722,16 @@ var fi = class {
 						if (!(o instanceof P)) throw Error("case_sensitive must be a boolean");
 						let s = t.at(2) ?? i.get("attribute") ?? new z();
 						if (!(s instanceof N || s instanceof j || s instanceof z)) throw Error("attribute must be a string, integer, or null");
-						let c = (e) => s instanceof z ? e : si(e, s instanceof j ? String(s.value) : s.value);
+						let c = (e) => s instanceof z ? e : Fi(e, s instanceof j ? String(s.value) : s.value);
 						return new L(e.value.slice().sort((e, t) => {
-							let n = ci(c(e), c(t), o.value);
+							let n = Ii(c(e), c(t), o.value);
 							return a.value ? -n : n;
 						}));
 					}
 					case "selectattr":
 					case "rejectattr": {
 						let t = i === "selectattr";
-						if (e.value.some((e) => !ii(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
+						if (e.value.some((e) => !Mi(e))) throw Error(`\`${i}\` can only be applied to array of objects`);
 						if (r.args.some((e) => e.type !== "StringLiteral")) throw Error(`arguments of \`${i}\` must be strings`);
 						let [a, o, s] = r.args.map((e) => this.evaluate(e, n)), c;
 						if (o) {
@@ -3536,8 +3751,8 @@ var fi = class {
 							if (!(n instanceof N)) throw Error("attribute must be a string");
 							let r = t.get("default");
 							return new L(e.value.map((e) => {
-								if (!ii(e)) throw Error("items in map must be an object");
-								let t = si(e, n.value);
+								if (!Mi(e)) throw Error("items in map must be an object");
+								let t = Fi(e, n.value);
 								return t instanceof B ? r ?? new B() : t;
 							}));
 						}
@@ -3558,7 +3773,7 @@ var fi = class {
 						let t = e.builtins.get("replace");
 						if (!(t instanceof R)) throw Error("replace filter not available");
 						let [i, a] = this.evaluateArguments(r.args, n);
-						return t.value([...i, new Qr(a)], n);
+						return t.value([...i, new Ei(a)], n);
 					}
 				}
 				throw Error(`Unknown StringValue filter: ${i}`);
@@ -3567,7 +3782,7 @@ var fi = class {
 				let t = e.builtins.get(i);
 				if (t && t instanceof R) {
 					let [e, i] = this.evaluateArguments(r.args, n);
-					return i.size > 0 && e.push(new Qr(i)), t.value(e, n);
+					return i.size > 0 && e.push(new Ei(i)), t.value(e, n);
 				}
 				throw Error(`Unknown ObjectValue filter: ${i}`);
 			}
@@ -3623,7 +3838,7 @@ var fi = class {
 	}
 	evaluateCallExpression(e, t) {
 		let [n, r] = this.evaluateArguments(e.args, t);
-		r.size > 0 && n.push(new Qr(r));
+		r.size > 0 && n.push(new Ei(r));
 		let i = this.evaluate(e.callee, t);
 		if (i.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${i.type}`);
 		return i.value(n, t);
@@ -3634,7 +3849,7 @@ var fi = class {
 		if (!(r instanceof j || r instanceof B)) throw Error("Slice start must be numeric or undefined");
 		if (!(i instanceof j || i instanceof B)) throw Error("Slice stop must be numeric or undefined");
 		if (!(a instanceof j || a instanceof B)) throw Error("Slice step must be numeric or undefined");
-		return e instanceof L ? new L(Vr(e.value, r.value, i.value, a.value)) : new N(Vr(Array.from(e.value), r.value, i.value, a.value).join(""));
+		return e instanceof L ? new L(hi(e.value, r.value, i.value, a.value)) : new N(hi(Array.from(e.value), r.value, i.value, a.value).join(""));
 	}
 	evaluateMemberExpression(e, t) {
 		let n = this.evaluate(e.object, t), r;
@@ -3643,7 +3858,7 @@ var fi = class {
 			r = this.evaluate(e.property, t);
 		} else r = e.property.type === "IntegerLiteral" ? new j(e.property.value) : new N(e.property.value);
 		let i;
-		if (ii(n)) {
+		if (Mi(n)) {
 			if (!(r instanceof N)) throw Error(`Cannot access property with non-string: got ${r.type}`);
 			i = n.value.get(r.value) ?? (n instanceof I ? n.builtins.get(r.value) : void 0);
 		} else if (n instanceof L || n instanceof N) {
@@ -3677,7 +3892,7 @@ var fi = class {
 			}
 		} else if (e.assignee.type === "MemberExpression") {
 			let r = e.assignee, i = this.evaluate(r.object, t);
-			if (!(i instanceof $r)) throw Error("cannot assign attribute on non-namespace object");
+			if (!(i instanceof Di)) throw Error("cannot assign attribute on non-namespace object");
 			if (r.property.type !== "Identifier") throw Error("Cannot assign to member with non-identifier property");
 			i.value.set(r.property.value, n);
 		} else throw Error(`Invalid LHS inside assignment expression: ${JSON.stringify(e.assignee)}`);
@@ -3731,8 +3946,8 @@ var fi = class {
 				let t = this.evaluateBlock(e.body, n);
 				s += t.value;
 			} catch (e) {
-				if (e instanceof Jr) continue;
-				if (e instanceof qr) break;
+				if (e instanceof Si) continue;
+				if (e instanceof xi) break;
 				throw e;
 			}
 			c = !1;
@@ -3745,10 +3960,10 @@ var fi = class {
 	}
 	bindMacroArguments(e, t, n, r, i) {
 		let a = r.slice(), o = /* @__PURE__ */ new Map();
-		a.at(-1) instanceof Qr && (o = new Map(a.pop().value));
+		a.at(-1) instanceof Ei && (o = new Map(a.pop().value));
 		let s = [];
 		for (let e = 0; e < t.length; ++e) {
-			let { name: n, defaultValue: r } = li(t[e]), c = a[e];
+			let { name: n, defaultValue: r } = Li(t[e]), c = a[e];
 			c === void 0 && o.has(n) && (c = o.get(n), o.delete(n)), c === void 0 && r !== void 0 && s.push([n, r]), i.setVariable(n, c ?? new B());
 		}
 		if (n.has("kwargs")) i.setVariable("kwargs", new I(o));
@@ -3758,18 +3973,18 @@ var fi = class {
 		for (let [e, t] of s) i.setVariable(e, this.evaluate(t, i));
 	}
 	evaluateMacro(e, t) {
-		let n = di(e.args, e.body);
+		let n = zi(e.args, e.body);
 		return t.setVariable(e.name.value, new R((t, r) => {
 			let i = new V(r);
 			return this.bindMacroArguments(`'${e.name.value}'`, e.args, n, t, i), this.evaluateBlock(e.body, i);
 		})), new z();
 	}
 	evaluateCallStatement(e, t) {
-		let n = e.callerArgs ?? [], r = di(n, e.body), i = new R((i) => {
+		let n = e.callerArgs ?? [], r = zi(n, e.body), i = new R((i) => {
 			let a = new V(t);
 			return this.bindMacroArguments("None", n, r, i, a), this.evaluateBlock(e.body, a);
 		}), [a, o] = this.evaluateArguments(e.call.args, t);
-		a.push(new Qr(o));
+		a.push(new Ei(o));
 		let s = this.evaluate(e.call.callee, t);
 		if (s.type !== "FunctionValue") throw Error(`Cannot call something that is not a function: got ${s.type}`);
 		let c = new V(t);
@@ -3788,13 +4003,13 @@ var fi = class {
 			case "For": return this.evaluateFor(e, t);
 			case "Macro": return this.evaluateMacro(e, t);
 			case "CallStatement": return this.evaluateCallStatement(e, t);
-			case "Break": throw new qr();
-			case "Continue": throw new Jr();
+			case "Break": throw new xi();
+			case "Continue": throw new Si();
 			case "IntegerLiteral": return new j(e.value);
 			case "FloatLiteral": return new M(e.value);
 			case "StringLiteral": return new N(e.value);
 			case "ArrayLiteral": return new L(e.value.map((e) => this.evaluate(e, t)));
-			case "TupleLiteral": return new ei(e.value.map((e) => this.evaluate(e, t)));
+			case "TupleLiteral": return new Oi(e.value.map((e) => this.evaluate(e, t)));
 			case "ObjectLiteral": {
 				let n = /* @__PURE__ */ new Map();
 				for (let [r, i] of e.value) {
@@ -3819,18 +4034,18 @@ var fi = class {
 		}
 	}
 };
-function pi(e) {
+function Vi(e) {
 	switch (typeof e) {
 		case "number": return Number.isInteger(e) ? new j(e) : new M(e);
 		case "string": return new N(e);
 		case "boolean": return new P(e);
 		case "undefined": return new B();
-		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(pi)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, pi(t)])));
-		case "function": return new R((t, n) => pi(e(...t.map((e) => e.value)) ?? null));
+		case "object": return e === null ? new z() : Array.isArray(e) ? new L(e.map(Vi)) : new I(new Map(Object.entries(e).map(([e, t]) => [e, Vi(t)])));
+		case "function": return new R((t, n) => Vi(e(...t.map((e) => e.value)) ?? null));
 		default: throw Error(`Cannot convert to runtime value: ${e}`);
 	}
 }
-var H = "\n", mi = "{%- ", hi = " -%}", U = Object.freeze({
+var H = "\n", Hi = "{%- ", Ui = " -%}", U = Object.freeze({
 	CONDITIONAL: 0,
 	LOGICAL_OR: 1,
 	LOGICAL_AND: 2,
@@ -3844,7 +4059,7 @@ var H = "\n", mi = "{%- ", hi = " -%}", U = Object.freeze({
 	UNARY_SIGN: 10,
 	ATOM: 11
 });
-function gi(e) {
+function Wi(e) {
 	switch (e.operator.type) {
 		case "ExponentiationBinaryOperator": return U.EXPONENTIATION;
 		case "MultiplicativeBinaryOperator": return U.MULTIPLICATIVE;
@@ -3854,11 +4069,11 @@ function gi(e) {
 	}
 	return U.LOGICAL_OR;
 }
-function _i(e) {
+function Gi(e) {
 	switch (e.type) {
 		case "SelectExpression":
 		case "Ternary": return U.CONDITIONAL;
-		case "BinaryExpression": return gi(e);
+		case "BinaryExpression": return Wi(e);
 		case "UnaryExpression": return e.operator.value === "not" ? U.LOGICAL_NOT : U.UNARY_SIGN;
 		case "TestExpression": return U.TEST;
 		case "FilterExpression": return U.FILTER;
@@ -3867,38 +4082,38 @@ function _i(e) {
 }
 function W(e, t) {
 	let n = q(e);
-	return _i(e) < t ? `(${n})` : n;
+	return Gi(e) < t ? `(${n})` : n;
 }
-function vi(e, t = "	") {
+function Ki(e, t = "	") {
 	let n = typeof t == "number" ? " ".repeat(t) : t;
 	return K(e.body, 0, n).replace(/\n$/, "");
 }
 function G(...e) {
-	return mi + e.join(" ") + hi;
+	return Hi + e.join(" ") + Ui;
 }
 function K(e, t, n) {
-	return e.map((e) => bi(e, t, n)).join(H);
+	return e.map((e) => Ji(e, t, n)).join(H);
 }
-function yi(e) {
+function qi(e) {
 	return e.map((e) => q(e)).join(", ");
 }
-function bi(e, t, n) {
+function Ji(e, t, n) {
 	let r = n.repeat(t);
 	switch (e.type) {
 		case "Program": return K(e.body, t, n);
-		case "If": return xi(e, t, n);
-		case "For": return Si(e, t, n);
-		case "Set": return Ci(e, t, n);
-		case "Macro": return wi(e, t, n);
+		case "If": return Yi(e, t, n);
+		case "For": return Xi(e, t, n);
+		case "Set": return Zi(e, t, n);
+		case "Macro": return Qi(e, t, n);
 		case "Break": return r + G("break");
 		case "Continue": return r + G("continue");
-		case "CallStatement": return Ti(e, t, n);
-		case "FilterStatement": return Ei(e, t, n);
+		case "CallStatement": return $i(e, t, n);
+		case "FilterStatement": return ea(e, t, n);
 		case "Comment": return r + "{# " + e.value + " #}";
 		default: return r + "{{- " + q(e) + " -}}";
 	}
 }
-function xi(e, t, n) {
+function Yi(e, t, n) {
 	let r = n.repeat(t), i = [], a = e;
 	for (; a && (i.push({
 		test: a.test,
@@ -3908,7 +4123,7 @@ function xi(e, t, n) {
 	for (let e = 1; e < i.length; ++e) o += H + r + G("elif", q(i[e].test)) + H + K(i[e].body, t + 1, n);
 	return a && a.alternate.length > 0 && (o += H + r + G("else") + H + K(a.alternate, t + 1, n)), o += H + r + G("endif"), o;
 }
-function Si(e, t, n) {
+function Xi(e, t, n) {
 	let r = n.repeat(t), i = "";
 	if (e.iterable.type === "SelectExpression") {
 		let t = e.iterable;
@@ -3917,19 +4132,19 @@ function Si(e, t, n) {
 	let a = r + G("for", q(e.loopvar), "in", i) + H + K(e.body, t + 1, n);
 	return e.defaultBlock.length > 0 && (a += H + r + G("else") + H + K(e.defaultBlock, t + 1, n)), a += H + r + G("endfor"), a;
 }
-function Ci(e, t, n) {
+function Zi(e, t, n) {
 	let r = n.repeat(t), i = q(e.assignee), a = e.value ? q(e.value) : "", o = r + G("set", `${i}${e.value ? " = " + a : ""}`);
 	return e.body.length === 0 ? o : o + H + K(e.body, t + 1, n) + H + r + G("endset");
 }
-function wi(e, t, n) {
-	let r = n.repeat(t), i = yi(e.args);
+function Qi(e, t, n) {
+	let r = n.repeat(t), i = qi(e.args);
 	return r + G("macro", `${e.name.value}(${i})`) + H + K(e.body, t + 1, n) + H + r + G("endmacro");
 }
-function Ti(e, t, n) {
-	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${yi(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
+function $i(e, t, n) {
+	let r = n.repeat(t), i = e.callerArgs && e.callerArgs.length > 0 ? `(${qi(e.callerArgs)})` : "", a = q(e.call), o = r + G(`call${i}`, a) + H;
 	return o += K(e.body, t + 1, n) + H, o += r + G("endcall"), o;
 }
-function Ei(e, t, n) {
+function ea(e, t, n) {
 	let r = n.repeat(t), i = r + G("filter", e.filter.type === "Identifier" ? e.filter.value : q(e.filter)) + H;
 	return i += K(e.body, t + 1, n) + H, i += r + G("endfilter"), i;
 }
@@ -3945,15 +4160,15 @@ function q(e) {
 		}
 		case "StringLiteral": return JSON.stringify(e.value);
 		case "BinaryExpression": {
-			let t = e, n = gi(t), r = W(t.left, n), i = W(t.right, n + 1);
+			let t = e, n = Wi(t), r = W(t.left, n), i = W(t.right, n + 1);
 			return `${r} ${t.operator.value} ${i}`;
 		}
 		case "UnaryExpression": {
-			let t = e, n = t.argument.type === "UnaryExpression" ? _i(t) : U.ATOM;
+			let t = e, n = t.argument.type === "UnaryExpression" ? Gi(t) : U.ATOM;
 			return t.operator.value + (t.operator.value === "not" ? " " : "") + W(t.argument, n);
 		}
 		case "CallExpression": {
-			let t = e, n = yi(t.args);
+			let t = e, n = qi(t.args);
 			return `${q(t.callee)}(${n})`;
 		}
 		case "MemberExpression": {
@@ -3974,7 +4189,7 @@ function q(e) {
 		}
 		case "ArrayLiteral":
 		case "TupleLiteral": {
-			let t = yi(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
+			let t = qi(e.value), n = e.type === "ArrayLiteral" ? "[]" : "()";
 			return `${n[0]}${t}${n[1]}`;
 		}
 		case "ObjectLiteral": return `{${Array.from(e.value.entries()).map(([e, t]) => `${q(e)}: ${q(t)}`).join(", ")}}`;
@@ -3993,24 +4208,24 @@ function q(e) {
 		default: throw Error(`Unknown expression type: ${e.type}`);
 	}
 }
-var Di = class {
+var ta = class {
 	parsed;
 	constructor(e) {
-		let t = lr(e, {
+		let t = Lr(e, {
 			lstrip_blocks: !0,
 			trim_blocks: !0
 		});
-		this.parsed = zr(t);
+		this.parsed = pi(t);
 	}
 	render(e) {
 		let t = new V();
-		if (ri(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
-		return new fi(t).run(this.parsed).value;
+		if (ji(t), e) for (let [n, r] of Object.entries(e)) t.set(n, r);
+		return new Bi(t).run(this.parsed).value;
 	}
 	format(e) {
-		return vi(this.parsed, e?.indent || "	");
+		return Ki(this.parsed, e?.indent || "	");
 	}
-}, Oi = class {
+}, na = class {
 	#e = {
 		next: /* @__PURE__ */ new Map(),
 		isEnd: !1
@@ -4048,21 +4263,21 @@ var Di = class {
 		for (let n of e.split("")) t = t?.next.get(n);
 		return (t?.next.size ?? 0) > 0;
 	}
-}, ki = /* @__PURE__ */ new Set(["role", "type"]), Ai = /^\w{1,64}$/, ji = 1e3, Mi = (e) => e.split("").reverse().join(""), Ni = class {
+}, ra = /* @__PURE__ */ new Set(["role", "type"]), ia = /^\w{1,64}$/, aa = 1e3, oa = (e) => e.split("").reverse().join(""), sa = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	constructor(e, t) {
 		let n = [...e].filter(({ length: e }) => e > 1);
-		this.#e = new Oi(n), this.#t = new Oi(n.map(Mi)), this.#n = new Oi(t), this.#r = Math.min(ji, Math.max(0, ...n.map(({ length: e }) => e)));
+		this.#e = new na(n), this.#t = new na(n.map(oa)), this.#n = new na(t), this.#r = Math.min(aa, Math.max(0, ...n.map(({ length: e }) => e)));
 	}
 	mark(e, t) {
 		if (typeof e == "string") return this.#i(e, t, !0);
 		if (Array.isArray(e)) return e.map((e) => this.mark(e, t));
 		if (typeof e != "object" || !e) return e;
 		let n = Object.entries(e).map(([e, n]) => {
-			let r = ki.has(e) && typeof n == "string" && Ai.test(n);
+			let r = ra.has(e) && typeof n == "string" && ia.test(n);
 			return [this.#i(e, t, !1), r ? n : this.mark(n, t)];
 		});
 		return Object.fromEntries(n);
@@ -4088,29 +4303,29 @@ var Di = class {
 			let i = n[r], a = e.slice(i, n[r + 1]);
 			for (let e of /* @__PURE__ */ new Set([a.length, a.trimEnd().length])) {
 				let n = a.slice(Math.max(0, e - this.#r), e);
-				for (let r of Pi(n, this.#e)) t.add(i + e - r + 1);
+				for (let r of ca(n, this.#e)) t.add(i + e - r + 1);
 			}
 			for (let e of /* @__PURE__ */ new Set([0, a.length - a.trimStart().length])) {
-				let n = Mi(a.slice(e, e + this.#r));
-				for (let r of Pi(n, this.#t)) t.add(i + e + r - 1);
+				let n = oa(a.slice(e, e + this.#r));
+				for (let r of ca(n, this.#t)) t.add(i + e + r - 1);
 			}
 		}
 		return [...t];
 	}
 };
-function Pi(e, t) {
+function ca(e, t) {
 	return Array.from({ length: e.length }, (e, t) => t + 1).filter((n) => t.continues(e.slice(-n)));
 }
 // src/text/markers.ts
-var Fi = [57344, 63744], Ii = /(?<=u)[ef][0-9a-f]{3}/g, Li = class {
+var la = [57344, 63744], ua = /(?<=u)[ef][0-9a-f]{3}/g, da = class {
 	inside;
 	#e = /* @__PURE__ */ new Set();
 	#t = /* @__PURE__ */ new Map();
-	#n = Fi[0];
+	#n = la[0];
 	constructor(e) {
 		for (let t of e) {
 			for (let e of t) e >= "" && e < "豈" && this.#e.add(e);
-			for (let [e] of t.matchAll(Ii)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
+			for (let [e] of t.matchAll(ua)) this.#e.add(String.fromCharCode(parseInt(e, 16)));
 		}
 		this.inside = this.#i();
 	}
@@ -4122,7 +4337,7 @@ var Fi = [57344, 63744], Ii = /(?<=u)[ef][0-9a-f]{3}/g, Li = class {
 		let { plain: t, found: n } = this.#r(e), r = new Map([...this.#t].map(([e, [t]]) => [t, e])), i = new Map([...this.#t].map(([e, [, t]]) => [t, e]));
 		return {
 			text: t,
-			literal: Ri(n.map(([e, n]) => {
+			literal: fa(n.map(([e, n]) => {
 				let a = r.get(n), o = i.get(n);
 				return a !== void 0 && t.startsWith(a, e) ? [e, e + a.length] : o !== void 0 && t.endsWith(o, e) ? [e - o.length, e] : [e, e];
 			}))
@@ -4140,14 +4355,14 @@ var Fi = [57344, 63744], Ii = /(?<=u)[ef][0-9a-f]{3}/g, Li = class {
 		};
 	}
 	#i() {
-		for (; this.#n < Fi[1];) {
+		for (; this.#n < la[1];) {
 			let e = String.fromCharCode(this.#n++);
 			if (!this.#e.has(e)) return e;
 		}
 		throw new e("usage", "The messages hold nearly every private-use character there is.");
 	}
 };
-function Ri(e) {
+function fa(e) {
 	let t = [];
 	for (let [n, r] of [...e].sort((e, t) => e[0] - t[0] || e[1] - t[1])) {
 		let e = t.at(-1);
@@ -4156,7 +4371,7 @@ function Ri(e) {
 	return t;
 }
 // src/text/template.ts
-var zi = 1e5, Bi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vi = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, Hi = 3, Ui = /[^\p{L}\p{N}_\s]/u, Wi = ["<think>", "</think>"], Gi = [
+var pa = 1e5, ma = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, ha = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, ga = 3, _a = /[^\p{L}\p{N}_\s]/u, va = ["<think>", "</think>"], ya = [
 	"<|im_end|>",
 	"<|eot_id|>",
 	"<|eom_id|>",
@@ -4171,15 +4386,15 @@ var zi = 1e5, Bi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vi = /'((?:[^'\\]|\\.)*)'|"(
 	"<|end_of_turn|>",
 	"<｜end▁of▁sentence｜>",
 	"</s>"
-], Ki = class {
+], ba = class {
 	source;
 	endIds;
 	#e;
 	#t;
 	#n;
 	constructor(e, t) {
-		if (e.length > zi) throw Zi(`It is ${e.length} characters long; ${zi} are accepted.`);
-		this.source = e, this.#e = Xi(() => new Di(e)), this.#t = new Ni(t.control.keys(), qi(e)), this.endIds = Gi.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
+		if (e.length > pa) throw Ta(`It is ${e.length} characters long; ${pa} are accepted.`);
+		this.source = e, this.#e = wa(() => new ta(e)), this.#t = new sa(t.control.keys(), xa(e)), this.endIds = ya.filter((t) => e.includes(t)).flatMap((e) => t.idOf(e) ?? []);
 		let { special: n, additional_special: r } = t.spec.meta;
 		this.#n = {
 			bos_token: "",
@@ -4189,62 +4404,62 @@ var zi = 1e5, Bi = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, Vi = /'((?:[^'\\]|\\.)*)'|"(
 		};
 	}
 	render(t, n = {}, r = !0) {
-		let i = t.find(({ role: e }) => typeof e != "string" || !Bi.test(e));
+		let i = t.find(({ role: e }) => typeof e != "string" || !ma.test(e));
 		if (i !== void 0) throw new e("usage", `A message's role is ${String(i.role)}; it must be a word such as user.`);
 		let a = {
 			tools: null,
 			...n,
 			messages: t
-		}, o = new Li([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
+		}, o = new da([this.source, JSON.stringify(a)]), s = this.#t.mark(a, o), c = {
 			...this.#n,
 			...s,
 			add_generation_prompt: r
 		};
-		return o.unmark(Xi(() => this.#e.render(c)));
+		return o.unmark(wa(() => this.#e.render(c)));
 	}
 };
-function qi(e) {
-	let t = Array.from(e.matchAll(Vi), ([, e, t]) => Yi(e ?? t ?? ""));
-	return /* @__PURE__ */ new Set([...Wi, ...t.filter((e) => e.length >= Hi && Ui.test(e))]);
+function xa(e) {
+	let t = Array.from(e.matchAll(ha), ([, e, t]) => Ca(e ?? t ?? ""));
+	return /* @__PURE__ */ new Set([...va, ...t.filter((e) => e.length >= ga && _a.test(e))]);
 }
-var Ji = {
+var Sa = {
 	n: "\n",
 	t: "	",
 	r: "\r"
-}, Yi = (e) => e.replace(/\\(.)/gs, (e, t) => Ji[t] ?? t);
-function Xi(e) {
+}, Ca = (e) => e.replace(/\\(.)/gs, (e, t) => Sa[t] ?? t);
+function wa(e) {
 	try {
 		return e();
 	} catch (e) {
-		throw Zi(e instanceof Error ? e.message : String(e));
+		throw Ta(e instanceof Error ? e.message : String(e));
 	}
 }
-var Zi = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Qi = "tokenizer.json", $i = "tokenizer_meta.json", ea = 2;
-function ta(e, t) {
+var Ta = (t) => new e("template", "The model's chat template cannot be used for this conversation.", { why: t }), Ea = "tokenizer.json", Da = "tokenizer_meta.json", Oa = 2;
+function ka(e, t) {
 	let n = {
-		json: na(e, Qi),
-		meta: na(t, $i)
+		json: Aa(e, Ea),
+		meta: Aa(t, Da)
 	};
-	if (n.meta.version !== ea) throw ra($i, `Its version is ${n.meta.version}, this package reads ${ea}.`);
-	if (typeof n.json.model?.vocab != "object") throw ra(Qi, "It has no vocabulary.");
+	if (n.meta.version !== Oa) throw ja(Da, `Its version is ${n.meta.version}, this package reads ${Oa}.`);
+	if (typeof n.json.model?.vocab != "object") throw ja(Ea, "It has no vocabulary.");
 	return n;
 }
-function na(e, t) {
+function Aa(e, t) {
 	try {
 		return JSON.parse(e);
 	} catch (e) {
-		throw ra(t, String(e));
+		throw ja(t, String(e));
 	}
 }
-var ra = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
+var ja = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	why: n,
 	hint: "Compile the model again with --force."
-}), ia = 64, aa = 4096, oa = class {
+}), Ma = 64, Na = 4096, Pa = class {
 	#e;
 	#t = "";
 	found;
 	constructor(t) {
-		if (t.length > ia || t.some(({ length: e }) => e === 0 || e > aa)) throw new e("usage", `Up to ${ia} stop strings of 1 to ${aa} characters are possible.`);
+		if (t.length > Ma || t.some(({ length: e }) => e === 0 || e > Na)) throw new e("usage", `Up to ${Ma} stop strings of 1 to ${Na} characters are possible.`);
 		this.#e = t;
 	}
 	push(e) {
@@ -4280,7 +4495,7 @@ var ra = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 		}
 		return 0;
 	}
-}, sa = class {
+}, Fa = class {
 	#e;
 	#t;
 	#n = new TextDecoder("utf-8", { ignoreBOM: !0 });
@@ -4311,15 +4526,15 @@ var ra = (t, n) => new e("corrupt", `The tokenizer file ${t} is damaged.`, {
 	}
 };
 // src/text/around.ts
-function ca({ json: e, meta: t }, n) {
-	return t.added_by_json ? la(e.post_processor ?? null, n) : {
+function Ia({ json: e, meta: t }, n) {
+	return t.added_by_json ? La(e.post_processor ?? null, n) : {
 		before: t.add_bos && t.bos_id !== null ? [t.bos_id] : [],
 		after: t.add_eos ? t.eos_ids.slice(0, 1) : []
 	};
 }
-function la(e, t) {
+function La(e, t) {
 	if (e?.type === "Sequence") {
-		let n = e.processors.map((e) => la(e, t));
+		let n = e.processors.map((e) => La(e, t));
 		return {
 			before: n.flatMap(({ before: e }) => e),
 			after: n.flatMap(({ after: e }) => e)
@@ -4342,7 +4557,7 @@ function la(e, t) {
 		after: a(n.slice(i + 1))
 	};
 }
-var ua = class {
+var Ra = class {
 	constructor(e) {
 		this.trie = this._build_trie(e);
 	}
@@ -4367,11 +4582,11 @@ var ua = class {
 		}
 		return r < n && t.push(e.slice(r)), t;
 	}
-}, da = class {
+}, za = class {
 	constructor(e) {
 		this.content = e.content, this.id = e.id, this.single_word = e.single_word ?? !1, this.lstrip = e.lstrip ?? !1, this.rstrip = e.rstrip ?? !1, this.special = e.special ?? !1, this.normalized = e.normalized ?? !this.special;
 	}
-}, fa = (e, t) => {
+}, Ba = (e, t) => {
 	try {
 		return new RegExp(e, t);
 	} catch (n) {
@@ -4398,45 +4613,45 @@ var ua = class {
 			throw n;
 		}
 	}
-}, pa = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), ma = (e, t = !0) => {
-	if (e.Regex !== void 0) return fa(Xa(za(e.Regex)), "gu");
+}, Va = (e) => e.replace(/ \./g, ".").replace(/ \?/g, "?").replace(/ \!/g, "!").replace(/ ,/g, ",").replace(/ \' /g, "'").replace(/ n't/g, "n't").replace(/ 'm/g, "'m").replace(/ 's/g, "'s").replace(/ 've/g, "'ve").replace(/ 're/g, "'re"), Ha = (e, t = !0) => {
+	if (e.Regex !== void 0) return Ba(To(mo(e.Regex)), "gu");
 	if (e.String !== void 0) {
-		let n = Za(e.String);
+		let n = Eo(e.String);
 		return new RegExp(t ? n : `(${n})`, "gu");
 	}
 	return console.warn("Unknown pattern type:", e), null;
-}, ha = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", ga = `${ha}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${ga}]`, _a = `[^${ga}]`, va = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, ya = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, ba = "(?:(?<![\\s\\S])|(?<=\\n))", xa = "(?:(?=\\n)|(?![\\s\\S]))", Sa = "0-9A-Fa-f", Ca = /* @__PURE__ */ new Map([
+}, Ua = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", Wa = `${Ua}\\u00B2\\u00B3\\u00B9\\u00BC-\\u00BE`, J = `[${Wa}]`, Ga = `[^${Wa}]`, Ka = `(?:(?<!${J})(?=${J})|(?<=${J})(?!${J}))`, qa = `(?:(?<!${J})(?!${J})|(?<=${J})(?=${J}))`, Ja = "(?:(?<![\\s\\S])|(?<=\\n))", Ya = "(?:(?=\\n)|(?![\\s\\S]))", Xa = "0-9A-Fa-f", Za = /* @__PURE__ */ new Map([
 	["A", "(?<![\\s\\S])"],
 	["z", "(?![\\s\\S])"],
 	["Z", "(?=\\n?(?![\\s\\S]))"],
-	["h", `[${Sa}]`],
-	["H", `[^${Sa}]`],
+	["h", `[${Xa}]`],
+	["H", `[^${Xa}]`],
 	["w", J],
-	["W", _a],
+	["W", Ga],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
-	["b", va],
-	["B", ya],
+	["b", Ka],
+	["B", qa],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), wa = /* @__PURE__ */ new Map([
-	["h", Sa],
-	["w", ha],
+]), Qa = /* @__PURE__ */ new Map([
+	["h", Xa],
+	["w", Ua],
 	["d", "\\p{Nd}"],
 	["D", "\\P{Nd}"],
 	["s", "\\p{White_Space}"],
 	["S", "\\P{White_Space}"],
 	["a", "\\x07"],
 	["e", "\\x1B"]
-]), Ta = /* @__PURE__ */ new Map([["W", `[^${ha}]`], ["H", `[^${Sa}]`]]), Ea = /* @__PURE__ */ new Map([
+]), $a = /* @__PURE__ */ new Map([["W", `[^${Ua}]`], ["H", `[^${Xa}]`]]), eo = /* @__PURE__ */ new Map([
 	["\n", "\\n"],
 	["\r", "\\r"],
 	["	", "\\t"],
 	["\f", "\\f"],
 	["\v", "\\v"]
-]), Da = /* @__PURE__ */ new Map([
+]), to = /* @__PURE__ */ new Map([
 	["alpha", "\\p{Alphabetic}"],
 	["alnum", "\\p{Alphabetic}\\p{Nd}"],
 	["digit", "\\p{Nd}"],
@@ -4446,55 +4661,55 @@ var ua = class {
 	["blank", "\\t\\p{Zs}"],
 	["punct", "\\p{P}\\p{S}"],
 	["cntrl", "\\p{Cc}"],
-	["word", ha],
-	["xdigit", Sa]
-]), Oa = "^$\\.*+?()[]{}|/", ka = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, Aa = /^\\([pPxu])\{([^}]*)\}/, ja = /^\{(\d+(?:,\d*)?|,\d+)\}/, Ma = /^\[:(\^?)(\p{Alphabetic}+):\]/u, Na = /^\[:\^:\]/, Pa = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, Fa = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, Ia = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", La = (e, t) => String.fromCodePoint(e.codePointAt(t)), Ra = (e) => {
+	["word", Ua],
+	["xdigit", Xa]
+]), no = "^$\\.*+?()[]{}|/", ro = /^\(\?(?:<[=!]|<[A-Za-z_][A-Za-z0-9_]*>|[:=!>])/, io = /^\\([pPxu])\{([^}]*)\}/, ao = /^\{(\d+(?:,\d*)?|,\d+)\}/, oo = /^\[:(\^?)(\p{Alphabetic}+):\]/u, so = /^\[:\^:\]/, co = /^\[(?:\.[^\]]*\.\]|=[^\]]*=\])/, lo = /^(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\c[A-Za-z])/, uo = (e) => e >= "A" && e <= "Z" || e >= "a" && e <= "z", fo = (e, t) => String.fromCodePoint(e.codePointAt(t)), po = (e) => {
 	if (!/^[0-9A-Fa-f]{1,8}$/.test(e)) return null;
 	let t = Number.parseInt(e, 16);
 	if (t > 127) return null;
 	let n = String.fromCharCode(t);
-	return Ia(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
-}, za = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), Ba = "[\\s\\S]", Va = 256, Ha = () => ({
+	return uo(n) ? `[${n.toLowerCase()}${n.toUpperCase()}]` : null;
+}, mo = (e) => e.replace(/\[\^\(\\s\|\[([^\]]+)\]\)\]/g, "[^()|\\s$1]"), ho = "[\\s\\S]", go = 256, _o = () => ({
 	fragment: "",
 	alternatives: [],
 	tail: null,
 	contains_complex_set: !1
-}), Ua = (e) => {
+}), vo = (e) => {
 	throw SyntaxError(`Unsupported range with a set-valued character-class operand at index ${e}`);
-}, Wa = (e, t, n, r = !0) => {
-	e.tail === "range" && Ua(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
+}, yo = (e, t, n, r = !0) => {
+	e.tail === "range" && vo(n), e.alternatives.push(t), e.tail = "set", e.contains_complex_set = e.contains_complex_set || r;
 }, Y = (e, t, n = !1, r = -1) => {
-	n && e.tail === "range" && Ua(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
-}, Ga = (e, t, n) => {
-	let r = Aa.exec(e.slice(t));
+	n && e.tail === "range" && vo(r), e.tail === "range" ? (e.fragment += t, e.tail = "complete_range") : (e.fragment += t, e.tail = n ? "set" : "scalar", e.contains_complex_set = e.contains_complex_set || n);
+}, bo = (e, t, n) => {
+	let r = io.exec(e.slice(t));
 	if (r) {
 		let [e, i, a] = r;
-		return i === "P" && a === "Word" ? Wa(n, `[^${ha}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? ha : e, i === "p" || i === "P", t), t + e.length;
+		return i === "P" && a === "Word" ? yo(n, `[^${Ua}]`, t) : Y(n, i === "x" ? `\\u{${a}}` : i === "p" && a === "Word" ? Ua : e, i === "p" || i === "P", t), t + e.length;
 	}
-	let i = Fa.exec(e.slice(t));
+	let i = lo.exec(e.slice(t));
 	if (i) return Y(n, i[0]), t + i[0].length;
 	if (t + 1 >= e.length) throw SyntaxError(`Unterminated escape in character class at index ${t}`);
-	let a = La(e, t + 1), o = t + 1 + a.length, s = Ea.get(a);
+	let a = fo(e, t + 1), o = t + 1 + a.length, s = eo.get(a);
 	if (s !== void 0) return Y(n, s), o;
-	let c = Ta.get(a);
-	if (c !== void 0) return Wa(n, c, t), o;
-	let l = wa.get(a), u, d = !1;
-	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || Oa.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
-}, Ka = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${Ba})`, qa = (e) => Ka(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Ja = (e) => {
-	let t = fa(`^(?:${e})$`, "u"), n = "";
+	let c = $a.get(a);
+	if (c !== void 0) return yo(n, c, t), o;
+	let l = Qa.get(a), u, d = !1;
+	return l === void 0 ? u = /[A-Za-z0-9]/.test(a) || no.includes(a) || a === "-" ? `\\${a}` : a : (u = l, d = a !== "a" && a !== "e"), Y(n, u, d, t), o;
+}, xo = (e) => e.length === 1 ? e[0] : `(?:(?=(?:${e.join("|")}))${ho})`, So = (e) => xo(e.fragment.length === 0 ? e.alternatives : [`[${e.fragment}]`, ...e.alternatives]), Co = (e) => {
+	let t = Ba(`^(?:${e})$`, "u"), n = "";
 	for (let e = 0; e < 26; ++e) {
 		let r = String.fromCharCode(65 + e), i = String.fromCharCode(97 + e), a = t.test(r);
 		a !== t.test(i) && (n += a ? i : r);
 	}
 	return n;
-}, Ya = (e, t, n, r = !0, i = 1) => {
-	if (i > Va) throw SyntaxError(`Maximum character-class nesting depth of ${Va} exceeded at index ${t}`);
+}, wo = (e, t, n, r = !0, i = 1) => {
+	if (i > go) throw SyntaxError(`Maximum character-class nesting depth of ${go} exceeded at index ${t}`);
 	let a = t + 1, o = e[a] === "^";
 	o && ++a;
-	let s = a, c = [Ha()], l = c[0], u = !1;
+	let s = a, c = [_o()], l = c[0], u = !1;
 	for (; a < e.length;) {
-		let d = La(e, a);
-		if (d === "\\") a = Ga(e, a, l);
+		let d = fo(e, a);
+		if (d === "\\") a = bo(e, a, l);
 		else {
 			if (d === "]") {
 				if (a === s) {
@@ -4504,19 +4719,19 @@ var ua = class {
 				if (l.tail === null) throw c.length > 1 ? SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`) : SyntaxError(`Empty character class at index ${t}`);
 				let e = c.some((e) => e.contains_complex_set);
 				if (o && c.length > 1 && u) throw SyntaxError(`Unsupported outer-negated character-class intersection with a nested negated class containing a Unicode property, POSIX class, or shorthand at index ${t}`);
-				let i = qa(c[0]), d = i;
+				let i = So(c[0]), d = i;
 				if (c.length > 1) {
 					let e = "";
-					for (let t = 1; t < c.length; ++t) e += `(?=${qa(c[t])})`;
+					for (let t = 1; t < c.length; ++t) e += `(?=${So(c[t])})`;
 					d = `(?:${e}${i})`;
 				}
 				let f = c.length === 1 && l.alternatives.length === 0, p = l.fragment;
 				if (n && r) {
-					let e = Ja(d);
-					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = Ka([d, `[${e}]`]));
+					let e = Co(d);
+					e.length > 0 && (f ? (p += e, d = `[${p}]`) : d = xo([d, `[${e}]`]));
 				}
 				return {
-					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${Ba})` : d,
+					atom: o ? f ? `[^${p}]` : `(?:(?!${d})${ho})` : d,
 					end: a + 1,
 					negated: o,
 					contains_complex_set: e,
@@ -4525,67 +4740,67 @@ var ua = class {
 			}
 			if (e.startsWith("&&", a)) {
 				if (l.tail === null) throw SyntaxError(`Malformed character-class intersection with an empty operand at index ${a}`);
-				l = Ha(), c.push(l), a += 2;
+				l = _o(), c.push(l), a += 2;
 			} else if (d === "[") {
 				let t = e.slice(a);
-				if (Na.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
-				let r = Ma.exec(t);
+				if (so.test(t)) throw SyntaxError(`Malformed empty negated POSIX character class at index ${a}`);
+				let r = oo.exec(t);
 				if (r) {
-					let [, e, t] = r, i = Da.get(t);
+					let [, e, t] = r, i = to.get(t);
 					if (i === void 0) throw SyntaxError(`Unsupported POSIX character class "${t}" at index ${a}`);
 					if (n && e && (t === "lower" || t === "upper")) throw SyntaxError(`Unsupported negated POSIX ${t} class inside an inline case-insensitive group`);
-					e ? Wa(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
+					e ? yo(l, `[^${i}]`, a) : Y(l, i, !0, a), a += r[0].length;
 					continue;
 				}
-				if (Pa.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
-				let o = Ya(e, a, n, !1, i + 1);
-				Wa(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
+				if (co.test(t)) throw SyntaxError(`Unsupported POSIX collating or equivalence bracket expression at index ${a}`);
+				let o = wo(e, a, n, !1, i + 1);
+				yo(l, o.atom, a, o.contains_complex_set), u ||= o.contains_nested_negated_complex_set || o.negated && o.contains_complex_set, a = o.end;
 			} else if (d === "-") {
 				let t = e[a + 1] === "]" || e.startsWith("&&", a + 1);
-				l.tail === "set" && !t && Ua(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
+				l.tail === "set" && !t && vo(a), l.tail === null || l.tail === "range" || l.tail === "complete_range" || t ? Y(l, "\\-") : (l.fragment += "-", l.tail = "range"), ++a;
 			} else Y(l, d === "^" && l.fragment.length === 0 ? "\\^" : d), a += d.length;
 		}
 	}
 	throw SyntaxError(`${c.length > 1 ? "Unterminated character-class intersection" : "Unterminated character class"} at index ${t}`);
-}, Xa = (e) => {
+}, To = (e) => {
 	let t = "", n = -1, r = !1, i = !1, a = [], o = (e) => {
 		n = t.length, t += e, r = !1;
 	};
 	for (let s = 0; s < e.length;) {
-		let c = La(e, s);
+		let c = fo(e, s);
 		if (c === "\\") {
-			let n = Aa.exec(e.slice(s));
+			let n = io.exec(e.slice(s));
 			if (n) {
 				let [e, t, r] = n, a = e;
 				if (t === "x") {
 					let e = `\\u{${r}}`;
-					a = i ? Ra(r) ?? e : e;
-				} else r === "Word" && (a = t === "p" ? J : _a);
+					a = i ? po(r) ?? e : e;
+				} else r === "Word" && (a = t === "p" ? J : Ga);
 				o(a), s += e.length;
 				continue;
 			}
-			let r = Fa.exec(e.slice(s));
+			let r = lo.exec(e.slice(s));
 			if (r) {
 				let e = r[0];
-				o(i && e[1] !== "c" ? Ra(e.slice(2)) ?? e : e), s += e.length;
+				o(i && e[1] !== "c" ? po(e.slice(2)) ?? e : e), s += e.length;
 				continue;
 			}
 			if (s + 1 >= e.length) {
 				t += c;
 				break;
 			}
-			let a = La(e, s + 1);
+			let a = fo(e, s + 1);
 			if (s += 1 + a.length, a === "G") continue;
-			let l = Ea.get(a);
+			let l = eo.get(a);
 			if (l !== void 0) {
 				o(l);
 				continue;
 			}
-			let u = Ca.get(a), d;
-			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || Oa.includes(a) ? `\\${a}` : a : u, o(d);
+			let u = Za.get(a), d;
+			d = u === void 0 ? /[A-Za-z0-9]/.test(a) || no.includes(a) ? `\\${a}` : a : u, o(d);
 		} else switch (c) {
 			case "[": {
-				let t = Ya(e, s, i);
+				let t = wo(e, s, i);
 				o(t.atom), s = t.end;
 				continue;
 			}
@@ -4596,13 +4811,13 @@ var ua = class {
 				o("[^\\n]"), ++s;
 				continue;
 			case "^":
-				o(ba), ++s;
+				o(Ja), ++s;
 				continue;
 			case "$":
-				o(xa), ++s;
+				o(Ya), ++s;
 				continue;
 			case "(": {
-				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ka.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
+				let n = e.startsWith("(?i:", s), o = n ? "(?i:" : ro.exec(e.slice(s))?.[0] ?? "(", c = n || o === "(?>" ? "(?:" : o;
 				a.push([t.length, i]), n && (i = !0), t += c, r = !1, s += o.length;
 				continue;
 			}
@@ -4613,7 +4828,7 @@ var ua = class {
 				t += c, n = -1, r = !1, ++s;
 				continue;
 			case "{": {
-				let i = ja.exec(e.slice(s));
+				let i = ao.exec(e.slice(s));
 				if (!i || n < 0) {
 					o("\\{"), ++s;
 					continue;
@@ -4639,51 +4854,51 @@ var ua = class {
 				t += c, r = !0, ++s;
 				continue;
 			default:
-				o(i && Ia(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
+				o(i && uo(c) ? `[${c.toLowerCase()}${c.toUpperCase()}]` : c), s += c.length;
 				continue;
 		}
 	}
 	return t;
-}, Za = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Qa = (e, t, n) => {
+}, Eo = (e) => e.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), Do = (e, t, n) => {
 	let r = [], i = 0;
 	for (; i < e.length;) if (r.push(e[i]), (t.get(e[i]) ?? n) !== n) ++i;
 	else for (; ++i < e.length && (t.get(e[i]) ?? n) === n;) t.get(r.at(-1)) !== n && (r[r.length - 1] += e[i]);
 	return r;
-}, $a = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, eo = (e) => Number.isInteger(e) || typeof e == "bigint", to = (e) => {
+}, Oo = (e) => e >= 19968 && e <= 40959 || e >= 13312 && e <= 19903 || e >= 131072 && e <= 173791 || e >= 173824 && e <= 177983 || e >= 177984 && e <= 178207 || e >= 178208 && e <= 183983 || e >= 63744 && e <= 64255 || e >= 194560 && e <= 195103, ko = (e) => Number.isInteger(e) || typeof e == "bigint", Ao = (e) => {
 	let t = 0;
 	for (let n of e) ++t;
 	return t;
-}, no = (e) => ao(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), ro = (e) => new Map(Object.entries(e)), io = (e, t) => {
+}, jo = (e) => Po(e.toLowerCase()), X = (...e) => Array.prototype.concat.apply([], e), Mo = (e) => new Map(Object.entries(e)), No = (e, t) => {
 	let n = [], r = 0;
 	for (let i of e.matchAll(t)) {
 		let t = i[0];
 		r < i.index && n.push(e.slice(r, i.index)), t.length > 0 && n.push(t), r = i.index + t.length;
 	}
 	return r < e.length && n.push(e.slice(r)), n;
-}, ao = (e) => e.replace(/\p{M}/gu, ""), oo = (e, t, n = []) => {
+}, Po = (e) => e.replace(/\p{M}/gu, ""), Fo = (e, t, n = []) => {
 	if (!e || Array.isArray(e) || typeof e != "object") return `${t} must be a valid object`;
 	for (let r of n) if (!(r in e)) return `${t} must contain a "${r}" property`;
 	return null;
-}, so = (e) => e.match(/\S+/g) || [], co = class {
+}, Io = (e) => e.match(/\S+/g) || [], Lo = class {
 	constructor() {
 		let e = function(...t) {
 			return e._call(...t);
 		};
 		return Object.setPrototypeOf(e, new.target.prototype);
 	}
-}, Z = class extends co {
+}, Z = class extends Lo {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e) {
 		return this.normalize(e);
 	}
-}, lo = class extends Z {
+}, Ro = class extends Z {
 	tokenize_chinese_chars(e) {
 		let t = [];
 		for (let n = 0; n < e.length; ++n) {
 			let r = e[n];
-			$a(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
+			Oo(r.charCodeAt(0)) ? (t.push(" "), t.push(r), t.push(" ")) : t.push(r);
 		}
 		return t.join("");
 	}
@@ -4709,93 +4924,93 @@ var ua = class {
 	normalize(e) {
 		return this.config.clean_text && (e = this.clean_text(e)), this.config.handle_chinese_chars && (e = this.tokenize_chinese_chars(e)), this.config.lowercase ? (e = e.toLowerCase(), this.config.strip_accents !== !1 && (e = this.strip_accents(e))) : this.config.strip_accents && (e = this.strip_accents(e)), e;
 	}
-}, uo = class extends Z {
+}, zo = class extends Z {
 	constructor(e) {
 		super(e), this.charsmap = e.precompiled_charsmap ?? null;
 	}
 	normalize(e) {
 		return e = e.replace(/[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/gm, ""), e = e.replace(/[\u0009\u000A\u000C\u000D\u00A0\u1680\u2000-\u200F\u2028\u2029\u202F\u205F\u2581\u3000\uFEFF\uFFFD]/gm, " "), e = e.includes("～") ? e.split("～").map((e) => e.normalize("NFKC")).join("～") : e.normalize("NFKC"), e;
 	}
-}, fo = class extends Z {
+}, Bo = class extends Z {
 	constructor(e) {
-		super(e), this.normalizers = (e.normalizers ?? []).map((e) => wo(e));
+		super(e), this.normalizers = (e.normalizers ?? []).map((e) => Qo(e));
 	}
 	normalize(e) {
 		return this.normalizers.reduce((e, t) => t ? t.normalize(e) : e, e);
 	}
-}, po = class extends Z {
+}, Vo = class extends Z {
 	constructor(e) {
-		super(e), this.pattern = ma(this.config.pattern ?? {});
+		super(e), this.pattern = Ha(this.config.pattern ?? {});
 	}
 	normalize(e) {
 		return this.pattern === null ? e : e.replaceAll(this.pattern, this.config.content ?? "");
 	}
-}, mo = class extends Z {
+}, Ho = class extends Z {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
 	normalize(e) {
 		return e = e.normalize(this.form), e;
 	}
-}, ho = class extends mo {
+}, Uo = class extends Ho {
 	constructor() {
 		super(...arguments), this.form = "NFC";
 	}
-}, go = class extends mo {
+}, Wo = class extends Ho {
 	constructor() {
 		super(...arguments), this.form = "NFD";
 	}
-}, _o = class extends mo {
+}, Go = class extends Ho {
 	constructor() {
 		super(...arguments), this.form = "NFKC";
 	}
-}, vo = class extends mo {
+}, Ko = class extends Ho {
 	constructor() {
 		super(...arguments), this.form = "NFKD";
 	}
-}, yo = class extends Z {
+}, qo = class extends Z {
 	normalize(e) {
 		return this.config.strip_left && this.config.strip_right ? e = e.trim() : (this.config.strip_left && (e = e.trimStart()), this.config.strip_right && (e = e.trimEnd())), e;
 	}
-}, bo = class extends Z {
+}, Jo = class extends Z {
 	normalize(e) {
-		return ao(e);
+		return Po(e);
 	}
-}, xo = class extends Z {
+}, Yo = class extends Z {
 	normalize(e) {
 		return e.toLowerCase();
 	}
-}, So = class extends Z {
+}, Xo = class extends Z {
 	normalize(e) {
 		return e = this.config.prepend + e, e;
 	}
 };
-function Co(e) {
+function Zo(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertNormalizer": return new lo(e);
-		case "Precompiled": return new uo(e);
-		case "Sequence": return new fo(e);
-		case "Replace": return new po(e);
-		case "NFC": return new ho(e);
-		case "NFD": return new go(e);
-		case "NFKC": return new _o(e);
-		case "NFKD": return new vo(e);
-		case "Strip": return new yo(e);
-		case "StripAccents": return new bo(e);
-		case "Lowercase": return new xo(e);
-		case "Prepend": return new So(e);
+		case "BertNormalizer": return new Ro(e);
+		case "Precompiled": return new zo(e);
+		case "Sequence": return new Bo(e);
+		case "Replace": return new Vo(e);
+		case "NFC": return new Uo(e);
+		case "NFD": return new Wo(e);
+		case "NFKC": return new Go(e);
+		case "NFKD": return new Ko(e);
+		case "Strip": return new qo(e);
+		case "StripAccents": return new Jo(e);
+		case "Lowercase": return new Yo(e);
+		case "Prepend": return new Xo(e);
 		default: throw Error(`Unknown Normalizer type: ${e.type}`);
 	}
 }
-var wo = Co, Q = class extends co {
+var Qo = Zo, Q = class extends Lo {
 	pre_tokenize(e, t) {
 		return (Array.isArray(e) ? e.map((e) => this.pre_tokenize_text(e, t)) : this.pre_tokenize_text(e, t)).flat();
 	}
 	_call(e, t) {
 		return this.pre_tokenize(e, t);
 	}
-}, To = (() => {
+}, $o = (() => {
 	let e = [
 		...Array.from({ length: 94 }, (e, t) => t + 33),
 		...Array.from({ length: 12 }, (e, t) => t + 161),
@@ -4804,18 +5019,18 @@ var wo = Co, Q = class extends co {
 	for (let r = 0; r < 256; ++r) e.includes(r) || (e.push(r), t.push(256 + n), n += 1);
 	let r = t.map((e) => String.fromCharCode(e));
 	return Object.fromEntries(e.map((e, t) => [e, r[t]]));
-})(), Eo = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))(To), Do = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", Oo = class extends Q {
+})(), es = ((e) => Object.fromEntries(Object.entries(e).map(([e, t]) => [t, e])))($o), ts = "\\p{P}\\u0021-\\u002F\\u003A-\\u0040\\u005B-\\u0060\\u007B-\\u007E", ns = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = To, this.text_encoder = new TextEncoder();
+		super(), this.config = e, this.add_prefix_space = this.config.add_prefix_space ?? !1, this.trim_offsets = this.config.trim_offsets ?? !1, this.use_regex = this.config.use_regex ?? !0, this.pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu, this.byte_encoder = $o, this.text_encoder = new TextEncoder();
 	}
 	pre_tokenize_text(e, t) {
 		return this.add_prefix_space && !e.startsWith(" ") && (e = " " + e), (this.use_regex ? e.match(this.pattern) || [] : [e]).map((e) => Array.from(this.text_encoder.encode(e), (e) => this.byte_encoder[e]).join(""));
 	}
-}, ko = class extends Q {
+}, rs = class extends Q {
 	pre_tokenize_text(e, t) {
 		return e.match(/\w+|[^\w\s]+/g) || [];
 	}
-}, Ao = class extends Q {
+}, is = class extends Q {
 	constructor(e) {
 		super(), this.replacement = e.replacement ?? "▁", this.str_rep = e.str_rep || this.replacement, this.prepend_scheme = e.prepend_scheme ?? "always";
 	}
@@ -4823,21 +5038,21 @@ var wo = Co, Q = class extends co {
 		let { section_index: n = void 0 } = t ?? {}, r = e.replaceAll(" ", this.str_rep);
 		return !r.startsWith(this.replacement) && (this.prepend_scheme === "always" || this.prepend_scheme === "first" && n === 0) && (r = this.str_rep + r), [r];
 	}
-}, jo = class extends Q {
+}, as = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ma(this.config.pattern ?? {}, this.config.invert ?? !0);
+		super(), this.config = e, this.pattern = Ha(this.config.pattern ?? {}, this.config.invert ?? !0);
 	}
 	pre_tokenize_text(e) {
-		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : io(e, this.pattern);
+		return this.pattern === null ? [] : this.config.invert ? (e.match(this.pattern) || []).filter((e) => e) : this.config.behavior?.toLowerCase() === "removed" ? e.split(this.pattern).filter((e) => e) : No(e, this.pattern);
 	}
-}, Mo = class extends Q {
+}, os = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = RegExp(`[^${Do}]+|[${Do}]+`, "gu");
+		super(), this.config = e, this.pattern = RegExp(`[^${ts}]+|[${ts}]+`, "gu");
 	}
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, No = class extends Q {
+}, ss = class extends Q {
 	constructor(e) {
 		super(), this.config = e;
 		let t = `[^\\d]+|\\d${this.config.individual_digits ? "" : "+"}`;
@@ -4846,32 +5061,32 @@ var wo = Co, Q = class extends co {
 	pre_tokenize_text(e) {
 		return e.match(this.pattern) || [];
 	}
-}, Po = class extends Q {
+}, cs = class extends Q {
 	constructor() {
-		super(), this.pattern = RegExp(`[^\\s${Do}]+|[${Do}]`, "gu");
+		super(), this.pattern = RegExp(`[^\\s${ts}]+|[${ts}]`, "gu");
 	}
 	pre_tokenize_text(e, t) {
 		return e.trim().match(this.pattern) || [];
 	}
-}, Fo = class extends Q {
+}, ls = class extends Q {
 	constructor(e) {
-		super(), this.config = e, this.pattern = ma(this.config.pattern ?? {}), this.content = this.config.content ?? "";
+		super(), this.config = e, this.pattern = Ha(this.config.pattern ?? {}), this.content = this.config.content ?? "";
 	}
 	pre_tokenize_text(e) {
 		return this.pattern === null ? [e] : [e.replaceAll(this.pattern, this.config.content ?? "")];
 	}
-}, Io = class extends Q {
+}, us = class extends Q {
 	constructor(e) {
-		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => Bo(e));
+		super(), this.tokenizers = (e.pretokenizers ?? []).map((e) => ms(e));
 	}
 	pre_tokenize_text(e, t) {
 		return this.tokenizers.reduce((e, n) => n ? n.pre_tokenize(e, t) : e, [e]);
 	}
-}, Lo = class extends Q {
+}, ds = class extends Q {
 	pre_tokenize_text(e) {
-		return so(e);
+		return Io(e);
 	}
-}, Ro = class extends Q {
+}, fs = class extends Q {
 	constructor(e) {
 		super(), this.config = e, this._length = e.length;
 	}
@@ -4881,34 +5096,34 @@ var wo = Co, Q = class extends co {
 		return t;
 	}
 };
-function zo(e) {
+function ps(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "BertPreTokenizer": return new Po();
-		case "Sequence": return new Io(e);
-		case "Whitespace": return new ko();
-		case "WhitespaceSplit": return new Lo();
-		case "Metaspace": return new Ao(e);
-		case "ByteLevel": return new Oo(e);
-		case "Split": return new jo(e);
-		case "Punctuation": return new Mo(e);
-		case "Digits": return new No(e);
-		case "Replace": return new Fo(e);
-		case "FixedLength": return new Ro(e);
+		case "BertPreTokenizer": return new cs();
+		case "Sequence": return new us(e);
+		case "Whitespace": return new rs();
+		case "WhitespaceSplit": return new ds();
+		case "Metaspace": return new is(e);
+		case "ByteLevel": return new ns(e);
+		case "Split": return new as(e);
+		case "Punctuation": return new os(e);
+		case "Digits": return new ss(e);
+		case "Replace": return new ls(e);
+		case "FixedLength": return new fs(e);
 		default: throw Error(`Unknown PreTokenizer type: ${e.type}`);
 	}
 }
-var Bo = zo, Vo = class extends co {
+var ms = ps, hs = class extends Lo {
 	constructor(e) {
 		super(), this.config = e, this.vocab = [], this.tokens_to_ids = /* @__PURE__ */ new Map(), this.unk_token_id = void 0, this.unk_token = void 0, this.end_of_word_suffix = void 0, this.fuse_unk = this.config.fuse_unk ?? !1;
 	}
 	_call(e) {
 		let t = this.encode(e);
-		return this.fuse_unk && (t = Qa(t, this.tokens_to_ids, this.unk_token_id)), t;
+		return this.fuse_unk && (t = Do(t, this.tokens_to_ids, this.unk_token_id)), t;
 	}
-}, Ho = class extends Vo {
+}, gs = class extends hs {
 	constructor(e) {
-		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = ro(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.max_input_chars_per_word = 100, this.tokens_to_ids = Mo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.max_input_chars_per_word = e.max_input_chars_per_word ?? 100, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
@@ -4940,16 +5155,16 @@ var Bo = zo, Vo = class extends co {
 		}
 		return t;
 	}
-}, Uo = class e {
+}, _s = class e {
 	constructor(e, t) {
 		this.is_leaf = e, this.children = t;
 	}
 	static default() {
 		return new e(!1, /* @__PURE__ */ new Map());
 	}
-}, Wo = class {
+}, vs = class {
 	constructor() {
-		this.root = Uo.default();
+		this.root = _s.default();
 	}
 	extend(e) {
 		for (let t of e) this.push(t);
@@ -4958,7 +5173,7 @@ var Bo = zo, Vo = class extends co {
 		let t = this.root;
 		for (let n of e) {
 			let e = t.children.get(n);
-			e === void 0 && (e = Uo.default(), t.children.set(n, e)), t = e;
+			e === void 0 && (e = _s.default(), t.children.set(n, e)), t = e;
 		}
 		t.is_leaf = !0;
 	}
@@ -4972,7 +5187,7 @@ var Bo = zo, Vo = class extends co {
 			n.is_leaf && (yield r);
 		}
 	}
-}, Go = class e {
+}, ys = class e {
 	constructor(e, t, n, r, i) {
 		this.token_id = e, this.node_id = t, this.pos = n, this.length = r, this.score = i, this.prev = null, this.backtrace_score = 0;
 	}
@@ -4980,14 +5195,14 @@ var Bo = zo, Vo = class extends co {
 		let t = new e(this.token_id, this.node_id, this.pos, this.length, this.score);
 		return t.prev = this.prev, t.backtrace_score = this.backtrace_score, t;
 	}
-}, Ko = class {
+}, bs = class {
 	constructor(e, t, n) {
 		this.chars = Array.from(e), this.len = this.chars.length, this.bos_token_id = t, this.eos_token_id = n, this.nodes = [], this.begin_nodes = Array.from({ length: this.len + 1 }, () => []), this.end_nodes = Array.from({ length: this.len + 1 }, () => []);
-		let r = new Go(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new Go(this.eos_token_id ?? 0, 1, this.len, 0, 0);
+		let r = new ys(this.bos_token_id ?? 0, 0, 0, 0, 0), i = new ys(this.eos_token_id ?? 0, 1, this.len, 0, 0);
 		this.nodes.push(r.clone()), this.nodes.push(i.clone()), this.begin_nodes[this.len].push(i), this.end_nodes[0].push(r);
 	}
 	insert(e, t, n, r) {
-		let i = this.nodes.length, a = new Go(r, i, e, t, n);
+		let i = this.nodes.length, a = new ys(r, i, e, t, n);
 		this.begin_nodes[e].push(a), this.end_nodes[e + t].push(a), this.nodes.push(a);
 	}
 	viterbi() {
@@ -5022,33 +5237,33 @@ var Bo = zo, Vo = class extends co {
 		return this.viterbi().map((e) => e.token_id);
 	}
 };
-function qo(e) {
+function xs(e) {
 	if (e.length === 0) throw Error("Array must not be empty");
 	let t = e[0], n = 0;
 	for (let r = 1; r < e.length; ++r) e[r] < t && (t = e[r], n = r);
 	return [t, n];
 }
-var Jo = class extends Vo {
+var Ss = class extends hs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab.length;
 		this.vocab = Array(n), this.scores = Array(n);
 		for (let t = 0; t < n; ++t) [this.vocab[t], this.scores[t]] = e.vocab[t];
-		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = qo(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new Wo(), this.trie.extend(this.vocab), this.fuse_unk = !0;
+		this.unk_token_id = e.unk_id, this.unk_token = this.vocab[e.unk_id], this.tokens_to_ids = new Map(this.vocab.map((e, t) => [e, t])), this.bos_token = " ", this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.unk_token = this.vocab[this.unk_token_id], this.min_score = xs(this.scores)[0], this.unk_score = this.min_score - 10, this.scores[this.unk_token_id] = this.unk_score, this.trie = new vs(), this.trie.extend(this.vocab), this.fuse_unk = !0;
 	}
 	populate_nodes(e) {
 		let t = e.chars, n = 0;
 		for (; n < t.length;) {
 			let r = !1, i = this.trie.common_prefix_search(t, n);
 			for (let t of i) {
-				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = to(t);
+				let i = this.tokens_to_ids.get(t), a = this.scores[i], o = Ao(t);
 				e.insert(n, o, a, i), !r && o === 1 && (r = !0);
 			}
 			r || e.insert(n, 1, this.unk_score, this.unk_token_id), n += 1;
 		}
 	}
 	tokenize(e) {
-		let t = new Ko(e, this.bos_token_id, this.eos_token_id);
+		let t = new bs(e, this.bos_token_id, this.eos_token_id);
 		return this.populate_nodes(t), t.tokens();
 	}
 	encode(e) {
@@ -5059,7 +5274,7 @@ var Jo = class extends Vo {
 		}
 		return t;
 	}
-}, Yo = class {
+}, Cs = class {
 	constructor(e = (e, t) => e > t, t = Infinity) {
 		this._heap = [], this._comparator = e, this._max_size = t;
 	}
@@ -5123,7 +5338,7 @@ var Jo = class extends Vo {
 	_smallest() {
 		return 2 ** Math.floor(Math.log2(this.size)) - 1;
 	}
-}, Xo = class {
+}, ws = class {
 	constructor(e) {
 		this.capacity = e, this.cache = /* @__PURE__ */ new Map();
 	}
@@ -5138,12 +5353,12 @@ var Jo = class extends Vo {
 	clear() {
 		this.cache.clear();
 	}
-}, Zo = class extends Vo {
+}, Ts = class extends hs {
 	constructor(e) {
-		super(e), this.tokens_to_ids = ro(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
+		super(e), this.tokens_to_ids = Mo(e.vocab), this.unk_token_id = this.tokens_to_ids.get(e.unk_token), this.unk_token = e.unk_token, this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 		let t = Array.isArray(e.merges[0]);
-		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new Xo(this.cache_capacity);
+		this.merges = t ? e.merges : e.merges.map((e) => e.split(" ", 2)), this.bpe_ranks = new Map(this.merges.map((e, t) => [JSON.stringify(e), t])), this.end_of_word_suffix = e.end_of_word_suffix, this.continuing_subword_suffix = e.continuing_subword_suffix ?? null, this.byte_fallback = this.config.byte_fallback ?? !1, this.byte_fallback && (this.text_encoder = new TextEncoder()), this.ignore_merges = this.config.ignore_merges ?? !1, this.max_length_to_cache = 256, this.cache_capacity = 1e4, this.cache = new ws(this.cache_capacity);
 	}
 	clear_cache() {
 		this.cache.clear();
@@ -5156,7 +5371,7 @@ var Jo = class extends Vo {
 		this.end_of_word_suffix && (n[n.length - 1] += this.end_of_word_suffix);
 		let r = [];
 		if (n.length > 1) {
-			let e = new Yo((e, t) => e.score < t.score), t = {
+			let e = new Cs((e, t) => e.score < t.score), t = {
 				token: n[0],
 				bias: 0,
 				prev: null,
@@ -5211,24 +5426,24 @@ var Jo = class extends Vo {
 		}
 		return t;
 	}
-}, Qo = class extends Vo {
+}, Es = class extends hs {
 	constructor(e, t) {
 		super(e);
 		let n = e.vocab;
-		this.tokens_to_ids = ro(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
+		this.tokens_to_ids = Mo(t.target_lang ? n[t.target_lang] : n), this.bos_token = t.bos_token, this.bos_token_id = this.tokens_to_ids.get(this.bos_token), this.eos_token = t.eos_token, this.eos_token_id = this.tokens_to_ids.get(this.eos_token), this.pad_token = t.pad_token, this.pad_token_id = this.tokens_to_ids.get(this.pad_token), this.unk_token = t.unk_token, this.unk_token_id = this.tokens_to_ids.get(this.unk_token), this.vocab = Array(this.tokens_to_ids.size);
 		for (let [e, t] of this.tokens_to_ids) this.vocab[t] = e;
 	}
 	encode(e) {
 		return e;
 	}
 };
-function $o(e, t) {
+function Ds(e, t) {
 	switch (e.type) {
-		case "WordPiece": return new Ho(e);
-		case "Unigram": return new Jo(e, t.eos_token);
-		case "BPE": return new Zo(e);
+		case "WordPiece": return new gs(e);
+		case "Unigram": return new Ss(e, t.eos_token);
+		case "BPE": return new Ts(e);
 		default:
-			if (e.vocab) return Array.isArray(e.vocab) ? new Jo(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Zo(e) : new Ho(e) : new Qo(e, {
+			if (e.vocab) return Array.isArray(e.vocab) ? new Ss(e, t.eos_token) : Object.hasOwn(e, "continuing_subword_prefix") && Object.hasOwn(e, "unk_token") ? Object.hasOwn(e, "merges") ? new Ts(e) : new gs(e) : new Es(e, {
 				target_lang: t.target_lang,
 				bos_token: t.bos_token,
 				eos_token: t.eos_token,
@@ -5238,14 +5453,14 @@ function $o(e, t) {
 			throw Error(`Unknown TokenizerModel type: ${e?.type}`);
 	}
 }
-var es = $o, ts = class extends co {
+var Os = Ds, ks = class extends Lo {
 	constructor(e) {
 		super(), this.config = e;
 	}
 	_call(e, ...t) {
 		return this.post_process(e, ...t);
 	}
-}, ns = class extends ts {
+}, As = class extends ks {
 	post_process(e, t = null, n = !0) {
 		let r = t === null ? this.config.single : this.config.pair, i = [], a = [];
 		for (let o of r) "SpecialToken" in o ? n && (i.push(o.SpecialToken.id), a.push(o.SpecialToken.type_id)) : "Sequence" in o && (o.Sequence.id === "A" ? (i = X(i, e), a = X(a, Array(e.length).fill(o.Sequence.type_id))) : o.Sequence.id === "B" && (i = X(i, t), a = X(a, Array(t.length).fill(o.Sequence.type_id))));
@@ -5254,14 +5469,14 @@ var es = $o, ts = class extends co {
 			token_type_ids: a
 		};
 	}
-}, rs = class extends ts {
+}, js = class extends ks {
 	post_process(e, t = null) {
 		return {
 			tokens: e,
 			tokens_pair: t
 		};
 	}
-}, is = class extends ts {
+}, Ms = class extends ks {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5277,7 +5492,7 @@ var es = $o, ts = class extends co {
 			token_type_ids: r
 		};
 	}
-}, as = class extends ts {
+}, Ns = class extends ks {
 	constructor(e) {
 		super(e), this.sep = e.sep, this.cls = e.cls;
 	}
@@ -5293,9 +5508,9 @@ var es = $o, ts = class extends co {
 			token_type_ids: r
 		};
 	}
-}, os = class extends ts {
+}, Ps = class extends ks {
 	constructor(e) {
-		super(e), this.processors = (e.processors ?? []).map((e) => cs(e));
+		super(e), this.processors = (e.processors ?? []).map((e) => Is(e));
 	}
 	post_process(e, t = null, n = !0) {
 		let r = {
@@ -5306,18 +5521,18 @@ var es = $o, ts = class extends co {
 		return r;
 	}
 };
-function ss(e) {
+function Fs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "TemplateProcessing": return new ns(e);
-		case "ByteLevel": return new rs(e);
-		case "BertProcessing": return new is(e);
-		case "RobertaProcessing": return new as(e);
-		case "Sequence": return new os(e);
+		case "TemplateProcessing": return new As(e);
+		case "ByteLevel": return new js(e);
+		case "BertProcessing": return new Ms(e);
+		case "RobertaProcessing": return new Ns(e);
+		case "Sequence": return new Ps(e);
 		default: throw Error(`Unknown PostProcessor type: ${e.type}`);
 	}
 }
-var cs = ss, $ = class extends co {
+var Is = Fs, $ = class extends Lo {
 	constructor(e) {
 		super(), this.config = e, this.added_tokens = [], this.end_of_word_suffix = null, this.trim_offsets = "trim_offsets" in e && e.trim_offsets;
 	}
@@ -5327,9 +5542,9 @@ var cs = ss, $ = class extends co {
 	decode(e) {
 		return this.decode_chain(e).join("");
 	}
-}, ls = class extends $ {
+}, Ls = class extends $ {
 	constructor(e) {
-		super(e), this.byte_decoder = Eo, this.text_decoder = new TextDecoder("utf-8", {
+		super(e), this.byte_decoder = es, this.text_decoder = new TextDecoder("utf-8", {
 			fatal: !1,
 			ignoreBOM: !0
 		}), this.end_of_word_suffix = null;
@@ -5343,7 +5558,7 @@ var cs = ss, $ = class extends co {
 		for (let r of e) this.added_tokens.find((e) => e.content === r) === void 0 ? n.push(r) : (n.length > 0 && (t.push(this.convert_tokens_to_string(n)), n = []), t.push(r));
 		return n.length > 0 && t.push(this.convert_tokens_to_string(n)), t;
 	}
-}, us = class extends $ {
+}, Rs = class extends $ {
 	constructor(e) {
 		super(e), this.cleanup = e.cleanup;
 	}
@@ -5353,10 +5568,10 @@ var cs = ss, $ = class extends co {
 				let t = this.config.prefix;
 				e = t && e.startsWith(t) ? e.replace(t, "") : " " + e;
 			}
-			return this.cleanup && (e = pa(e)), e;
+			return this.cleanup && (e = Va(e)), e;
 		});
 	}
-}, ds = class extends $ {
+}, zs = class extends $ {
 	constructor(e) {
 		super(e), this.replacement = e.replacement ?? "▁";
 	}
@@ -5368,14 +5583,14 @@ var cs = ss, $ = class extends co {
 		}
 		return t;
 	}
-}, fs = class extends $ {
+}, Bs = class extends $ {
 	constructor(e) {
 		super(e), this.suffix = e.suffix ?? "";
 	}
 	decode_chain(e) {
 		return e.map((t, n) => t.replaceAll(this.suffix, n === e.length - 1 ? "" : " "));
 	}
-}, ps = class extends $ {
+}, Vs = class extends $ {
 	constructor(e) {
 		super(e), this.pad_token = e.pad_token ?? "", this.word_delimiter_token = e.word_delimiter_token ?? "", this.cleanup = e.cleanup;
 	}
@@ -5384,31 +5599,31 @@ var cs = ss, $ = class extends co {
 		let t = [e[0]];
 		for (let n = 1; n < e.length; ++n) e[n] !== t.at(-1) && t.push(e[n]);
 		let n = t.filter((e) => e !== this.pad_token).join("");
-		return this.cleanup && (n = pa(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
+		return this.cleanup && (n = Va(n).replaceAll(this.word_delimiter_token, " ").trim()), n;
 	}
 	decode_chain(e) {
 		return [this.convert_tokens_to_string(e)];
 	}
-}, ms = class extends $ {
+}, Hs = class extends $ {
 	constructor(e) {
-		super(e), this.decoders = (e.decoders ?? []).map((e) => bs(e));
+		super(e), this.decoders = (e.decoders ?? []).map((e) => Js(e));
 	}
 	decode_chain(e) {
 		return this.decoders.reduce((e, t) => t.decode_chain(e), e);
 	}
-}, hs = class extends $ {
+}, Us = class extends $ {
 	constructor(e) {
-		super(e), this.pattern = ma(this.config.pattern);
+		super(e), this.pattern = Ha(this.config.pattern);
 	}
 	decode_chain(e) {
 		let t = this.config.content ?? "", n = this.pattern;
 		return n === null ? e : e.map((e) => e.replaceAll(n, t));
 	}
-}, gs = class extends $ {
+}, Ws = class extends $ {
 	decode_chain(e) {
 		return [e.join("")];
 	}
-}, _s = class extends $ {
+}, Gs = class extends $ {
 	constructor(e) {
 		super(e), this.content = e.content ?? "", this.start = e.start ?? 0, this.stop = e.stop ?? 0;
 	}
@@ -5425,7 +5640,7 @@ var cs = ss, $ = class extends co {
 			return e.slice(t, n);
 		});
 	}
-}, vs = class extends $ {
+}, Ks = class extends $ {
 	constructor(e) {
 		super(e), this.text_decoder = new TextDecoder();
 	}
@@ -5453,25 +5668,25 @@ var cs = ss, $ = class extends co {
 		return t;
 	}
 };
-function ys(e) {
+function qs(e) {
 	if (e === null) return null;
 	switch (e.type) {
-		case "ByteLevel": return new ls(e);
-		case "WordPiece": return new us(e);
-		case "Metaspace": return new ds(e);
-		case "BPEDecoder": return new fs(e);
-		case "CTC": return new ps(e);
-		case "Sequence": return new ms(e);
-		case "Replace": return new hs(e);
-		case "Fuse": return new gs(e);
-		case "Strip": return new _s(e);
-		case "ByteFallback": return new vs(e);
+		case "ByteLevel": return new Ls(e);
+		case "WordPiece": return new Rs(e);
+		case "Metaspace": return new zs(e);
+		case "BPEDecoder": return new Bs(e);
+		case "CTC": return new Vs(e);
+		case "Sequence": return new Hs(e);
+		case "Replace": return new Us(e);
+		case "Fuse": return new Ws(e);
+		case "Strip": return new Gs(e);
+		case "ByteFallback": return new Ks(e);
 		default: throw Error(`Unknown Decoder type: ${e.type}`);
 	}
 }
-var bs = ys, xs = class {
+var Js = qs, Ys = class {
 	constructor(e, t) {
-		let n = oo(e, "Tokenizer", [
+		let n = Fo(e, "Tokenizer", [
 			"model",
 			"decoder",
 			"post_processor",
@@ -5479,13 +5694,13 @@ var bs = ys, xs = class {
 			"normalizer"
 		]);
 		if (n) throw Error(n);
-		let r = oo(t, "Config");
+		let r = Fo(t, "Config");
 		if (r) throw Error(r);
-		this.tokenizer = e, this.config = t, this.normalizer = wo(this.tokenizer.normalizer), this.pre_tokenizer = Bo(this.tokenizer.pre_tokenizer), this.model = es(this.tokenizer.model, this.config), this.post_processor = cs(this.tokenizer.post_processor), this.decoder = bs(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
+		this.tokenizer = e, this.config = t, this.normalizer = Qo(this.tokenizer.normalizer), this.pre_tokenizer = ms(this.tokenizer.pre_tokenizer), this.model = Os(this.tokenizer.model, this.config), this.post_processor = Is(this.tokenizer.post_processor), this.decoder = Js(this.tokenizer.decoder), this.special_tokens = [], this.all_special_ids = [], this.added_tokens = [];
 		let i = [], a = [];
 		this.added_tokens_map = /* @__PURE__ */ new Map();
 		for (let e of this.tokenizer.added_tokens) {
-			let t = new da(e);
+			let t = new za(e);
 			if (this.added_tokens.push(t), this.model.tokens_to_ids.set(t.content, t.id), this.model.vocab[t.id] = t.content, t.special && (this.special_tokens.push(t.content), this.all_special_ids.push(t.id)), this.added_tokens_map.set(t.content, t), t.normalized && this.normalizer !== null) {
 				let e = this.normalizer(t.content);
 				a.push(e), this.added_tokens_map.set(e, t);
@@ -5493,7 +5708,7 @@ var bs = ys, xs = class {
 		}
 		(this.config.additional_special_tokens ?? []).forEach((e) => {
 			this.special_tokens.includes(e) || this.special_tokens.push(e);
-		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new ua(i), this.splitter_normalized = new ua(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
+		}), this.decoder && (this.decoder.added_tokens = this.added_tokens, this.decoder.end_of_word_suffix = this.model.end_of_word_suffix), this.splitter_unnormalized = new Ra(i), this.splitter_normalized = new Ra(a), this.remove_space = this.config.remove_space, this.clean_up_tokenization_spaces = this.config.clean_up_tokenization_spaces ?? !0, this.do_lowercase_and_remove_accent = this.config.do_lowercase_and_remove_accent ?? !1;
 	}
 	encode(e, { text_pair: t = null, add_special_tokens: n = !0, return_token_type_ids: r = null } = {}) {
 		let { tokens: i, token_type_ids: a } = this.tokenize_helper(e, {
@@ -5507,11 +5722,11 @@ var bs = ys, xs = class {
 		return r && a && (s.token_type_ids = a), s;
 	}
 	decode(e, t = {}) {
-		if (!Array.isArray(e) || e.length === 0 || !eo(e[0])) throw Error("token_ids must be a non-empty array of integers.");
+		if (!Array.isArray(e) || e.length === 0 || !ko(e[0])) throw Error("token_ids must be a non-empty array of integers.");
 		let n = e.map((e) => this.model.vocab[Number(e)] ?? this.model.unk_token);
 		t.skip_special_tokens && (n = n.filter((e) => !this.special_tokens.includes(e)));
 		let r = this.decoder ? this.decoder(n) : n.join(" ");
-		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = pa(r)), r;
+		return this.decoder && this.decoder.end_of_word_suffix && (r = r.replaceAll(this.decoder.end_of_word_suffix, " "), t.skip_special_tokens && (r = r.trim())), (t.clean_up_tokenization_spaces ?? this.clean_up_tokenization_spaces) && (r = Va(r)), r;
 	}
 	tokenize(e, { text_pair: t = null, add_special_tokens: n = !1 } = {}) {
 		return this.tokenize_helper(e, {
@@ -5528,7 +5743,7 @@ var bs = ys, xs = class {
 		}), t.flatMap((e, t) => {
 			if (e.length === 0) return [];
 			if (this.added_tokens_map.has(e)) return [e];
-			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = no(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
+			if (this.remove_space === !0 && (e = e.trim().split(/\s+/).join(" ")), this.do_lowercase_and_remove_accent && (e = jo(e)), this.normalizer !== null && (e = this.normalizer(e)), e.length === 0) return [];
 			let n = this.splitter_normalized.split(e);
 			return n.forEach((e, t) => {
 				let r = this.added_tokens_map.get(e);
@@ -5564,22 +5779,22 @@ var bs = ys, xs = class {
 		}
 		return t;
 	}
-}, Ss = 16, Cs = () => Array.from(crypto.getRandomValues(new Uint8Array(Ss)), (e) => e.toString(16).padStart(2, "0")).join(""), ws = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Ts = class {
+}, Xs = 16, Zs = () => Array.from(crypto.getRandomValues(new Uint8Array(Xs)), (e) => e.toString(16).padStart(2, "0")).join(""), Qs = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", $s = class {
 	#e;
 	#t;
 	#n;
 	constructor(t, n) {
-		let r = Cs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
+		let r = Zs(), i = (e) => n.has(e) ? `\u{f0000}${r}${e}` : e, a = {
 			...t,
-			...Es,
+			...ec,
 			normalizer: t.normalizer ?? null,
 			decoder: t.decoder ?? null
 		};
 		try {
-			this.#e = new xs({
+			this.#e = new Ys({
 				...a,
-				pre_tokenizer: Os(t.pre_tokenizer ?? null),
-				model: Ds(t.model, i)
+				pre_tokenizer: nc(t.pre_tokenizer ?? null),
+				model: tc(t.model, i)
 			}, {});
 		} catch (t) {
 			let n = t instanceof Error ? t.message : String(t);
@@ -5607,11 +5822,11 @@ var bs = ys, xs = class {
 	decode(e) {
 		return this.#e.decoder?.(e) ?? e.join(" ");
 	}
-}, Es = {
+}, ec = {
 	added_tokens: [],
 	post_processor: null
 };
-function Ds(e, t) {
+function tc(e, t) {
 	let n = ((e) => Array.isArray(e))(e.vocab) ? e.vocab.map(([e, n]) => [t(e), n]) : Object.fromEntries(Object.entries(e.vocab).map(([e, n]) => [t(e), n])), r = (e, n) => [
 		e,
 		n,
@@ -5627,10 +5842,10 @@ function Ds(e, t) {
 		...e.unk_token && { unk_token: t(e.unk_token) }
 	};
 }
-function Os(e) {
+function nc(e) {
 	return e === null ? null : e.type === "Sequence" ? {
 		...e,
-		pretokenizers: e.pretokenizers.map(Os)
+		pretokenizers: e.pretokenizers.map(nc)
 	} : e.type === "Metaspace" && e.prepend_scheme === void 0 ? {
 		...e,
 		prepend_scheme: e.add_prefix_space === !1 ? "never" : "always"
@@ -5638,7 +5853,7 @@ function Os(e) {
 		type: "Sequence",
 		pretokenizers: [{
 			type: "Split",
-			pattern: { Regex: ws },
+			pattern: { Regex: Qs },
 			behavior: "Isolated",
 			invert: !1
 		}, {
@@ -5648,25 +5863,25 @@ function Os(e) {
 	} : e;
 }
 // src/text/pieces.ts
-var ks = /^<0x([0-9A-Fa-f]{2})>$/, As = {
+var rc = /^<0x([0-9A-Fa-f]{2})>$/, ic = {
 	byteLevel: !1,
 	replace: [],
 	byteFallback: !1,
 	stripSpaces: 0,
 	dropInFirst: void 0
 };
-function js(e) {
-	let t = e ? Ns(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
+function ac(e) {
+	let t = e ? sc(e) : [], n = t.findIndex(({ type: e }) => e === "Fuse"), r = t.filter(({ type: e }) => e !== "Fuse");
 	if (r.length === 1 && r[0].type === "ByteLevel") return {
-		...As,
+		...ic,
 		byteLevel: !0
 	};
-	let i = t.length > 0 ? As : void 0;
+	let i = t.length > 0 ? ic : void 0;
 	return t.forEach((e, t) => {
-		i !== void 0 && e.type !== "Fuse" && (i = Ms(i, e, n >= 0 && t > n));
+		i !== void 0 && e.type !== "Fuse" && (i = oc(i, e, n >= 0 && t > n));
 	}), i;
 }
-function Ms(e, t, n) {
+function oc(e, t, n) {
 	let { type: r } = t;
 	if (r === "Replace" && !n) {
 		let n = t.pattern.String;
@@ -5692,29 +5907,29 @@ function Ms(e, t, n) {
 		};
 	}
 }
-var Ns = (e) => e.type === "Sequence" ? e.decoders.flatMap(Ns) : [e], Ps = (() => {
+var sc = (e) => e.type === "Sequence" ? e.decoders.flatMap(sc) : [e], cc = (() => {
 	let e = (e) => e >= 33 && e < 127 || e >= 161 && e !== 173, t = 256;
 	return new Map(Array.from({ length: 256 }, (n, r) => [String.fromCharCode(e(r) ? r : t++), r]));
-})(), Fs = new TextEncoder();
-function Is(e, t, n) {
+})(), lc = new TextEncoder();
+function uc(e, t, n) {
 	if (e.byteLevel) {
-		let e = Array.from(t, (e) => Ps.get(e));
-		return e.includes(void 0) ? Fs.encode(t) : Uint8Array.from(e);
+		let e = Array.from(t, (e) => cc.get(e));
+		return e.includes(void 0) ? lc.encode(t) : Uint8Array.from(e);
 	}
 	let r = n && e.dropInFirst !== void 0 ? t.replaceAll(e.dropInFirst, "") : t;
 	for (let [t, n] of e.replace) r = r.replaceAll(t, n);
-	let i = e.byteFallback ? ks.exec(r) : null;
-	return i ? Uint8Array.of(parseInt(i[1], 16)) : Fs.encode(r);
+	let i = e.byteFallback ? rc.exec(r) : null;
+	return i ? Uint8Array.of(parseInt(i[1], 16)) : lc.encode(r);
 }
 // src/text/prompt.ts
-var Ls = (e) => ({
+var dc = (e) => ({
 	text: e,
 	literal: [[0, e.length]]
-}), Rs = (e) => ({
+}), fc = (e) => ({
 	text: e,
 	literal: []
 });
-function* zs({ text: e, literal: t }, n) {
+function* pc({ text: e, literal: t }, n) {
 	let r = 0;
 	for (let i = n.search(e); i !== void 0;) {
 		for (; r < t.length && t[r][1] <= i.begin;) r++;
@@ -5723,7 +5938,7 @@ function* zs({ text: e, literal: t }, n) {
 	}
 }
 // src/text/sections.ts
-var Bs = /\p{White_Space}+$/u, Vs = /^\p{White_Space}+/u, Hs = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, Us = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, Ws = class {
+var mc = /\p{White_Space}+$/u, hc = /^\p{White_Space}+/u, gc = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u, _c = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u, vc = class {
 	#e;
 	#t;
 	#n;
@@ -5733,13 +5948,13 @@ var Bs = /\p{White_Space}+$/u, Vs = /^\p{White_Space}+/u, Hs = /[\p{Alphabetic}\
 	#o;
 	constructor(e, t, n) {
 		let r = t.filter(({ content: e }) => !n.has(e)), i = ({ normalized: e, special: t }) => e ?? t !== !0;
-		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new Oi(n.keys()), this.#i = new Oi(this.#r.keys()), this.#o = new Oi(this.#a.keys());
+		this.#e = e, this.#t = n, this.#r = new Map(r.filter((e) => !i(e)).map((e) => [e.content, e])), this.#a = new Map(r.filter(i).map((t) => [e.normalize(t.content), t])), this.#n = new na(n.keys()), this.#i = new na(this.#r.keys()), this.#o = new na(this.#a.keys());
 	}
 	encode(e) {
-		return Gs({
+		return yc({
 			text: e.text,
 			begin: 0
-		}, zs(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
+		}, pc(e, this.#n), this.#t).flatMap((e) => this.#s(e, this.#i, this.#r)).flatMap((e) => {
 			if ("id" in e) return [e.id];
 			let t = {
 				text: this.#e.normalize(e.text),
@@ -5749,10 +5964,10 @@ var Bs = /\p{White_Space}+$/u, Vs = /^\p{White_Space}+/u, Hs = /[\p{Alphabetic}\
 		});
 	}
 	#s(e, t, n) {
-		return "id" in e ? [e] : Gs(e, t.matches(e.text), n);
+		return "id" in e ? [e] : yc(e, t.matches(e.text), n);
 	}
 };
-function Gs({ text: e, begin: t }, n, r) {
+function yc({ text: e, begin: t }, n, r) {
 	let i = [], a = 0, o = (n) => {
 		n > a && i.push({
 			text: e.slice(a, n),
@@ -5761,18 +5976,18 @@ function Gs({ text: e, begin: t }, n, r) {
 	};
 	for (let t of n) {
 		let n = r.get(t.word), [s, c] = [e.slice(a, t.begin), e.slice(t.end)];
-		n.single_word && (Hs.test(s) || Us.test(c)) || (o(t.begin - (n.lstrip ? Bs.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? Vs.exec(c)?.[0].length ?? 0 : 0));
+		n.single_word && (gc.test(s) || _c.test(c)) || (o(t.begin - (n.lstrip ? mc.exec(s)?.[0].length ?? 0 : 0)), i.push({ id: n.id }), a = t.end + (n.rstrip ? hc.exec(c)?.[0].length ?? 0 : 0));
 	}
 	return o(e.length), i;
 }
 // src/text/tokens.ts
-var Ks = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
-function qs({ json: e, meta: t }) {
+var bc = /^(?:<\|[^|>]*\|>|<｜[^｜>]*｜>)$/;
+function xc({ json: e, meta: t }) {
 	let n = new Set(Object.values(t.special));
-	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || Ks.test(r)).map((e) => [e.content, e]));
+	return new Map((e.added_tokens ?? []).filter(({ id: e, content: r, special: i }) => i === !0 || t.eos_ids.includes(e) || e === t.bos_id || n.has(r) || bc.test(r)).map((e) => [e.content, e]));
 }
 // src/text/tokenizer.ts
-var Js = /\p{Surrogate}/u, Ys = class {
+var Sc = /\p{Surrogate}/u, Cc = class {
 	spec;
 	control;
 	size;
@@ -5786,12 +6001,12 @@ var Js = /\p{Surrogate}/u, Ys = class {
 	#s;
 	constructor(e) {
 		let { json: t, meta: n } = e, r = t.added_tokens ?? [];
-		this.spec = e, this.control = qs(e), this.#e = new Ts(t, new Set(this.control.keys())), this.#t = new Ws(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
+		this.spec = e, this.control = xc(e), this.#e = new $s(t, new Set(this.control.keys())), this.#t = new vc(this.#e, r, this.control), this.#n = new Map(r.map(({ id: e, content: t }) => [e, t])), this.#r = new Map(r.map(({ id: e, content: t }) => [t, e])), this.size = Math.max(this.#e.size, ...r.map(({ id: e }) => e + 1));
 		let { vocab: i } = t.model, a = Array.isArray(i) ? new Map(i.map(([e], t) => [e, t])) : void 0;
-		this.#i = (e) => a ? a.get(e) : i[e], this.#a = js(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = ca(e, (e) => this.idOf(e));
+		this.#i = (e) => a ? a.get(e) : i[e], this.#a = ac(t.decoder), this.#o = /* @__PURE__ */ new Set([...Array.from(this.control.values(), ({ id: e }) => e), ...n.eos_ids]), this.#s = Ia(e, (e) => this.idOf(e));
 	}
 	encode(t, n = !0) {
-		let r = typeof t == "string" ? Ls(t) : t, i = Js.exec(r.text);
+		let r = typeof t == "string" ? dc(t) : t, i = Sc.exec(r.text);
 		if (i !== null) throw new e("usage", `The text holds half of a character at position ${i.index}.`, {
 			why: "UTF-8 cannot hold it.",
 			hint: "Cut texts between characters."
@@ -5808,7 +6023,7 @@ var Js = /\p{Surrogate}/u, Ys = class {
 		return Array.from(e, (e) => n.push(e)).join("") + n.finish();
 	}
 	stream(e = {}) {
-		return new sa(this.#c, e);
+		return new Fa(this.#c, e);
 	}
 	tokenText(e) {
 		return this.decode([e], {
@@ -5836,14 +6051,14 @@ var Js = /\p{Surrogate}/u, Ys = class {
 		isHidden: (t) => e.#o.has(t),
 		bytesOf: (t, n) => {
 			let r = e.#l(t);
-			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && Is(e.#a, r, n);
+			return r === void 0 ? /* @__PURE__ */ new Uint8Array() : e.#a && uc(e.#a, r, n);
 		},
 		decodeAll: (t) => e.#e.decode(t.flatMap((t) => e.#l(t) ?? []))
 	}))(this);
 	#l(e) {
 		return this.#n.get(e) ?? this.#e.tokenOf(e);
 	}
-}, Xs = [
+}, wc = [
 	"multipleOf",
 	"uniqueItems",
 	"not",
@@ -5854,48 +6069,48 @@ var Js = /\p{Surrogate}/u, Ys = class {
 	"dependentRequired",
 	"dependentSchemas",
 	"dependencies"
-], Zs = [
+], Tc = [
 	"items",
 	"additionalProperties",
 	"propertyNames",
 	"unevaluatedItems",
 	"unevaluatedProperties"
-], Qs = [
+], Ec = [
 	"prefixItems",
 	"anyOf",
 	"oneOf",
 	"allOf"
-], $s = [
+], Dc = [
 	"properties",
 	"patternProperties",
 	"$defs",
 	"definitions"
-], ec = [
+], Oc = [
 	"minimum",
 	"maximum",
 	"exclusiveMinimum",
 	"exclusiveMaximum"
-], tc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
-function nc(t) {
+], kc = (e) => typeof e == "object" && !!e && !Array.isArray(e);
+function Ac(t) {
 	let n;
 	try {
 		n = JSON.parse(t);
 	} catch (t) {
 		throw new e("usage", "The JSON schema is no JSON.", { why: String(t) });
 	}
-	return JSON.stringify(rc(n));
+	return JSON.stringify(jc(n));
 }
-function rc(e) {
-	if (!tc(e)) return e;
-	let t = Xs.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
-	if (t !== void 0) throw ac(t);
-	let n = Object.entries(ic(e)).map(([e, t]) => Zs.includes(e) ? [e, rc(t)] : Qs.includes(e) && Array.isArray(t) ? [e, t.map(rc)] : $s.includes(e) && tc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, rc(t)]))] : [e, t]);
+function jc(e) {
+	if (!kc(e)) return e;
+	let t = wc.find((t) => t in e) ?? (Array.isArray(e.allOf) && e.allOf.length > 1 ? "allOf" : void 0);
+	if (t !== void 0) throw Nc(t);
+	let n = Object.entries(Mc(e)).map(([e, t]) => Tc.includes(e) ? [e, jc(t)] : Ec.includes(e) && Array.isArray(t) ? [e, t.map(jc)] : Dc.includes(e) && kc(t) ? [e, Object.fromEntries(Object.entries(t).map(([e, t]) => [e, jc(t)]))] : [e, t]);
 	return Object.fromEntries(n);
 }
-function ic(e) {
-	let t = ec.find((t) => t in e);
+function Mc(e) {
+	let t = Oc.find((t) => t in e);
 	if (t === void 0) return e;
-	if (e.type !== "integer") throw ac(t);
+	if (e.type !== "integer") throw Nc(t);
 	let n = (t, n) => Number(e[t] ?? n), { exclusiveMinimum: r, exclusiveMaximum: i, ...a } = e, o = Math.ceil(n("minimum", -(2 ** 53 - 1))), s = Math.floor(n("maximum", 2 ** 53 - 1));
 	return {
 		...a,
@@ -5903,13 +6118,13 @@ function ic(e) {
 		maximum: i === void 0 ? s : Math.min(s, Math.ceil(Number(i)) - 1)
 	};
 }
-var ac = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
+var Nc = (t) => new e("usage", `The JSON schema says ${t}, which an answer cannot be kept to in a page.`, {
 	why: "The grammar engine would pass over it.",
 	hint: "Leave it out, and check the answer yourself."
-}), oc = 32;
-function sc(t, n, r, i) {
+}), Pc = 32;
+function Fc(t, n, r, i) {
 	let a, o = async () => {
-		let e = cc(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
+		let e = Ic(await t()), { kind: a, tokens: o } = n.vocabulary(), s = await e.TokenizerInfo.createTokenizerInfo(o, a, !1, r, [...i]);
 		return {
 			grammars: e,
 			compiler: await e.GrammarCompiler.createGrammarCompiler(s)
@@ -5917,14 +6132,14 @@ function sc(t, n, r, i) {
 	};
 	return async (t) => {
 		try {
-			let { grammars: e, compiler: n } = await (a ??= o()), r = await lc(n, t);
-			return new uc(await e.GrammarMatcher.createGrammarMatcher(r), r);
+			let { grammars: e, compiler: n } = await (a ??= o()), r = await Lc(n, t);
+			return new Rc(await e.GrammarMatcher.createGrammarMatcher(r), r);
 		} catch (t) {
 			throw t instanceof e ? t : new e("usage", "The structure that the answer must have cannot be used.", { why: t instanceof Error ? t.message : String(t) });
 		}
 	};
 }
-function cc(e) {
+function Ic(e) {
 	let t = [
 		e,
 		e.default,
@@ -5933,15 +6148,15 @@ function cc(e) {
 	if (t === void 0) throw Error("What was loaded is not @mlc-ai/web-xgrammar.");
 	return t;
 }
-function lc(e, t) {
+function Lc(e, t) {
 	switch (t.kind) {
 		case "json": return e.compileBuiltinJSONGrammar();
-		case "schema": return e.compileJSONSchema(nc(t.schema), !0, void 0, void 0, !0, oc);
+		case "schema": return e.compileJSONSchema(Ac(t.schema), !0, void 0, void 0, !0, Pc);
 		case "grammar": return e.compileGrammar(t.grammar);
 		case "structural_tag": return e.compileStructuralTag(t.tag);
 	}
 }
-var uc = class {
+var Rc = class {
 	#e;
 	#t;
 	constructor(e, t) {
@@ -5956,7 +6171,7 @@ var uc = class {
 	close() {
 		this.#e.dispose(), this.#t.dispose();
 	}
-}, dc = "tool_use", fc = class t {
+}, zc = "tool_use", Bc = class t {
 	name;
 	engine;
 	tokenizer;
@@ -5970,10 +6185,10 @@ var uc = class {
 		this.name = e, this.engine = t, this.tokenizer = n, this.device = i, this.logitProcessor = o, this.#e = r, this.#t = a, this.#n = s;
 	}
 	static async open(e, n = {}) {
-		let r = await qt(e, n), [i, a] = await Promise.all([pc(r, Qi), pc(r, $i)]), o = new Ys(ta(i, a)), s = await Jt(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = _t(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
+		let r = await bn(e, n), [i, a] = await Promise.all([Vc(r, Ea), Vc(r, Da)]), o = new Cc(ka(i, a)), s = await Sn(r, n), { endIds: c } = s, { vocabSize: l, maxPosition: u } = Vt(s.info), d = n.contextAtMost === void 0 ? n.context : Math.min(n.contextAtMost, u);
 		return new t({
 			name: s.manifest.source_name,
-			engine: await Qn.create(s, {
+			engine: await Er.create(s, {
 				...n,
 				context: d
 			}),
@@ -5981,7 +6196,7 @@ var uc = class {
 			endIds: c,
 			device: s.device,
 			logitProcessor: n.logitProcessor,
-			constraints: n.grammars && sc(n.grammars, o, l, c),
+			constraints: n.grammars && Fc(n.grammars, o, l, c),
 			close: () => s.close()
 		});
 	}
@@ -5990,7 +6205,7 @@ var uc = class {
 	}
 	#i(e) {
 		let { chat_template: t, named_templates: n } = this.tokenizer.spec.meta;
-		return (e ? n[dc] : void 0) ?? t ?? n.default;
+		return (e ? n[zc] : void 0) ?? t ?? n.default;
 	}
 	template(t) {
 		let n = this.#i(t);
@@ -5999,7 +6214,7 @@ var uc = class {
 			hint: "Ask for a text completion with a prompt of your own."
 		});
 		let r = this.#r.get(n);
-		return r === void 0 && this.#r.set(n, r = new Ki(n, this.tokenizer)), r;
+		return r === void 0 && this.#r.set(n, r = new ba(n, this.tokenizer)), r;
 	}
 	endIds(e) {
 		return /* @__PURE__ */ new Set([...this.#e, ...e?.endIds ?? []]);
@@ -6012,20 +6227,20 @@ var uc = class {
 		await this.engine.close(), this.#n?.();
 	}
 };
-async function pc(e, t) {
+async function Vc(e, t) {
 	let n = new TextDecoder(), r = "";
 	for await (let i of await e.open(t)) r += n.decode(i, { stream: !0 });
 	return r + n.decode();
 }
 // src/api/answer.ts
-async function* mc(e, t, n) {
+async function* Hc(e, t, n) {
 	let r = new AbortController(), i = () => r.abort();
 	n.signal?.addEventListener("abort", i, { once: !0 }), n.signal?.aborted === !0 && r.abort();
-	let a = t.stream(n), o = new oa(n.stops), s = [], c = [];
+	let a = t.stream(n), o = new Pa(n.stops), s = [], c = [];
 	try {
 		for await (let i of e(r.signal)) {
 			let { token: e, finish: l, usage: u } = i, d = l === "stop" && n.endIds.has(e), f = "";
-			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(hc(i, t))), l !== void 0) {
+			if (e !== void 0 && o.found === void 0 && c.push(e), e !== void 0 && !d && o.found === void 0 && (f = o.push(a.push(e)), i.logprob !== void 0 && s.push(Uc(i, t))), l !== void 0) {
 				f += o.push(a.finish()) + o.finish();
 				let e = o.found === void 0 ? l === "cancelled" ? "abort" : l : "stop";
 				yield {
@@ -6046,7 +6261,7 @@ async function* mc(e, t, n) {
 		n.signal?.removeEventListener("abort", i);
 	}
 }
-function hc(e, t) {
+function Uc(e, t) {
 	let n = (e, n) => ({
 		token: t.tokenText(e),
 		bytes: [...t.tokenBytes(e)],
@@ -6058,7 +6273,7 @@ function hc(e, t) {
 	};
 }
 // src/api/calls.ts
-var gc = [
+var Wc = [
 	{
 		begin: "<tool_call>",
 		end: "</tool_call>",
@@ -6074,18 +6289,18 @@ var gc = [
 		end: "<|/tool_call|>",
 		argumentsField: "arguments"
 	}
-], _c = {
+], Gc = {
 	begin: "{",
 	end: "",
 	argumentsField: "parameters"
-}, vc = (e) => gc.find(({ begin: t }) => e.includes(t)) ?? _c;
-function yc(e, t) {
-	let n = t.begin === _c.begin, r = e.indexOf(t.begin);
+}, Kc = (e) => Wc.find(({ begin: t }) => e.includes(t)) ?? Gc;
+function qc(e, t) {
+	let n = t.begin === Gc.begin, r = e.indexOf(t.begin);
 	if (r < 0 || n && e.slice(0, r).trim() !== "") return {
 		content: e,
 		calls: []
 	};
-	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => bc(t.end === "" ? e : e.split(t.end)[0]));
+	let i = (n ? [e.slice(r)] : e.slice(r).split(t.begin).slice(1)).map((e) => Jc(t.end === "" ? e : e.split(t.end)[0]));
 	return i.some((e) => e === void 0) ? {
 		content: e,
 		calls: []
@@ -6094,7 +6309,7 @@ function yc(e, t) {
 		calls: i.flatMap((e) => e)
 	};
 }
-function bc(e) {
+function Jc(e) {
 	let t;
 	try {
 		t = JSON.parse(e);
@@ -6107,7 +6322,7 @@ function bc(e) {
 		if (typeof t != "string" || typeof i != "object" && typeof i != "string") return;
 		let a = typeof i == "string" ? i : JSON.stringify(i);
 		return {
-			id: `call_${Cs()}`,
+			id: `call_${Zs()}`,
 			type: "function",
 			function: {
 				name: t,
@@ -6117,7 +6332,7 @@ function bc(e) {
 	});
 	return n.includes(void 0) ? void 0 : n;
 }
-var xc = class {
+var Yc = class {
 	#e;
 	#t = "";
 	#n = "";
@@ -6129,7 +6344,7 @@ var xc = class {
 		this.#t += e;
 		let { begin: t } = this.#e;
 		if (this.#r) return "";
-		let n = this.#t.indexOf(t), r = t === _c.begin;
+		let n = this.#t.indexOf(t), r = t === Gc.begin;
 		if (r && (this.#n + this.#t).trim() !== "" && !(this.#n + this.#t).trimStart().startsWith(t)) return this.#i(this.#t.length);
 		if (n >= 0) return this.#r = !0, r ? "" : this.#i(n);
 		if (r) return "";
@@ -6138,7 +6353,7 @@ var xc = class {
 		return this.#i(this.#t.length - i);
 	}
 	finish() {
-		let e = yc(this.#t, this.#e);
+		let e = qc(this.#t, this.#e);
 		return e.calls.length > 0 ? e : {
 			content: this.#t,
 			calls: []
@@ -6150,7 +6365,7 @@ var xc = class {
 	}
 };
 // src/api/merged.ts
-async function* Sc(e) {
+async function* Xc(e) {
 	let t = (e, t) => e.next().then((e) => ({
 		place: t,
 		result: e
@@ -6165,7 +6380,7 @@ async function* Sc(e) {
 	}
 }
 // src/api/settings.ts
-var Cc = 16, wc = {
+var Zc = 16, Qc = {
 	temperature: "temperature",
 	topK: "top_k",
 	topP: "top_p",
@@ -6174,8 +6389,8 @@ var Cc = 16, wc = {
 	presencePenalty: "presence_penalty",
 	frequencyPenalty: "frequency_penalty"
 };
-function Tc(e, t, n) {
-	let r = Object.entries(wc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
+function $c(e, t, n) {
+	let r = Object.entries(Qc).flatMap(([t, n]) => e[n] == null ? [] : [[t, e[n]]]), i = Object.entries(e.logit_bias ?? {}).map(([e, t]) => [Number(e), t]);
 	return {
 		...Object.fromEntries(r),
 		logitBias: new Map(i),
@@ -6185,15 +6400,15 @@ function Tc(e, t, n) {
 		ignoreEos: e.ignore_eos ?? !1
 	};
 }
-var Ec = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
-function Dc({ n: t, seed: n }) {
+var el = ({ stop: e }) => typeof e == "string" ? [e] : e ?? [];
+function tl({ n: t, seed: n }) {
 	if (n != null && !Number.isSafeInteger(n)) throw new e("usage", `seed is ${n}, but must be a whole number.`);
 	let r = t ?? 1;
-	if (Number.isInteger(r) && r >= 1 && r <= Cc) return r;
-	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Cc}.`);
+	if (Number.isInteger(r) && r >= 1 && r <= Zc) return r;
+	throw new e("usage", `n is ${r}, but must be a whole number, 1 to ${Zc}.`);
 }
 // src/api/structure.ts
-function Oc({ response_format: t }) {
+function nl({ response_format: t }) {
 	switch (t?.type) {
 		case void 0:
 		case "text": return;
@@ -6216,13 +6431,13 @@ function Oc({ response_format: t }) {
 		default: throw new e("usage", `response_format.type is ${String(t.type)}.`, { why: "Known: text, json_object, json_schema, grammar, structural_tag." });
 	}
 }
-function kc({ tools: e, tool_choice: t }) {
+function rl({ tools: e, tool_choice: t }) {
 	return t === "none" ? [] : e ?? [];
 }
-function Ac(t, n) {
+function il(t, n) {
 	let { tool_choice: r } = t;
 	if (r == null || r === "none" || r === "auto") return;
-	let i = r === "required" ? void 0 : r.function.name, a = kc(t).filter((e) => i === void 0 || e.function.name === i);
+	let i = r === "required" ? void 0 : r.function.name, a = rl(t).filter((e) => i === void 0 || e.function.name === i);
 	if (a.length === 0) throw new e("usage", i === void 0 ? "tool_choice wants a call, but there are no tools." : `There is no tool ${i}.`);
 	let o = a.map(({ function: e }) => ({
 		type: "object",
@@ -6259,8 +6474,8 @@ function Ac(t, n) {
 	};
 }
 // src/api/usage.ts
-var jc = (e, t) => t > 0 ? 1e3 * e / t : 0;
-function Mc(e) {
+var al = (e, t) => t > 0 ? 1e3 * e / t : 0;
+function ol(e) {
 	let t = e[0], n = e.reduce((e, { outputTokens: t }) => e + t, 0), r = performance.now(), i = Math.min(...e.map(({ begunMs: e }) => e)), a = Math.min(...e.map(({ firstTokenMs: e }) => e || r)), o = Math.max(...e.map(({ lastTokenMs: e }) => e || r)), s = Math.max(0, n - e.length);
 	return {
 		prompt_tokens: t.promptTokens,
@@ -6269,47 +6484,47 @@ function Mc(e) {
 		prompt_tokens_details: { cached_tokens: t.cachedTokens },
 		extra: {
 			e2e_latency_s: (r - i) / 1e3,
-			prefill_tokens_per_s: jc(t.promptTokens - t.cachedTokens, a - i),
-			decode_tokens_per_s: jc(s, o - a),
+			prefill_tokens_per_s: al(t.promptTokens - t.cachedTokens, a - i),
+			decode_tokens_per_s: al(s, o - a),
 			time_to_first_token_s: (a - i) / 1e3,
 			time_per_output_token_s: s > 0 ? (o - a) / 1e3 / s : 0
 		}
 	};
 }
 // src/api/chat.ts
-async function* Nc(e, t, n) {
-	let r = kc(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
+async function* sl(e, t, n) {
+	let r = rl(t), i = e.template(r.length > 0), a = t.extra_body?.enable_thinking, o = {
 		...t.chat_template_kwargs,
 		...a != null && { enable_thinking: a },
 		...r.length > 0 && { tools: r }
-	}, s = i.render(t.messages.map(Lc), o), c = e.tokenizer.encode(s, !1), l = vc(i.source), u = Oc(t) ?? Ac(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: Dc(t) }, async (r, i) => {
+	}, s = i.render(t.messages.map(dl), o), c = e.tokenizer.encode(s, !1), l = Kc(i.source), u = nl(t) ?? il(t, l), d = e.endIds(i), f = t.logprobs === !0 ? t.top_logprobs ?? 0 : void 0, p = r.length > 0 ? [l.begin, l.end].flatMap((t) => e.tokenizer.idOf(t) ?? []) : [], m = await Promise.all(Array.from({ length: tl(t) }, async (r, i) => {
 		let a = {
-			...Tc(t, f, i),
+			...$c(t, f, i),
 			stopTokenIds: [...d]
 		}, o = u && await e.constraints(u);
-		return mc((t) => e.engine.generate(c, a, {
+		return Hc((t) => e.engine.generate(c, a, {
 			constraint: o,
 			processor: e.logitProcessor,
 			signal: t
 		}), e.tokenizer, {
-			stops: Ec(t),
+			stops: el(t),
 			endIds: d,
 			keep: new Set(p),
 			signal: n
 		});
 	})), h = {
-		id: `chatcmpl-${Cs()}`,
+		id: `chatcmpl-${Zs()}`,
 		created: Math.floor(Date.now() / 1e3),
 		model: e.name
 	}, g = (e) => ({
 		...h,
 		object: "chat.completion.chunk",
 		choices: e
-	}), _ = m.map(() => r.length > 0 ? new xc(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
-	for await (let [e, t] of Sc(m)) {
+	}), _ = m.map(() => r.length > 0 ? new Yc(l) : void 0), v = /* @__PURE__ */ new Set(), ee = [];
+	for await (let [e, t] of Xc(m)) {
 		let n = v.has(e) ? {} : { role: "assistant" };
 		v.add(e);
-		let { delta: r, isCall: i } = Ic(t, _[e]);
+		let { delta: r, isCall: i } = ul(t, _[e]);
 		t.usage && ee.push(t.usage);
 		let a = f === void 0 ? {} : { logprobs: { content: [...t.logprobs] } }, o = t.finish === void 0 ? null : i ? "tool_calls" : t.finish;
 		(o !== null || Object.keys({
@@ -6327,12 +6542,12 @@ async function* Nc(e, t, n) {
 	}
 	yield {
 		...g([]),
-		usage: Mc(ee)
+		usage: ol(ee)
 	};
 }
-async function Pc(t, n, r) {
+async function cl(t, n, r) {
 	let i = [];
-	for await (let e of Nc(t, n, r)) {
+	for await (let e of sl(t, n, r)) {
 		for (let { index: t, delta: n, finish_reason: r, logprobs: a } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6343,7 +6558,7 @@ async function Pc(t, n, r) {
 				finish_reason: "stop",
 				logprobs: null
 			};
-			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = Fc(e.logprobs, a)), r !== null && (e.finish_reason = r);
+			e.message.content += n.content ?? "", n.tool_calls && (e.message.tool_calls = n.tool_calls.map(({ index: e, ...t }) => t)), a && (e.logprobs = ll(e.logprobs, a)), r !== null && (e.finish_reason = r);
 		}
 		if (e.usage) {
 			for (let { message: e } of i) e.tool_calls && e.content === "" && (e.content = null);
@@ -6359,8 +6574,8 @@ async function Pc(t, n, r) {
 	}
 	throw new e("internal", "The answer ended without its last chunk.");
 }
-var Fc = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
-function Ic(e, t) {
+var ll = (e, t) => ({ content: [...e?.content ?? [], ...t.content ?? []] });
+function ul(e, t) {
 	let n = t ? t.push(e.text) : e.text, r = e.finish === void 0 ? void 0 : t?.finish(), i = r?.calls ?? [], a = n + (r?.content ?? "");
 	return {
 		delta: {
@@ -6373,22 +6588,22 @@ function Ic(e, t) {
 		isCall: i.length > 0
 	};
 }
-function Lc(e) {
+function dl(e) {
 	let { content: t, tool_calls: n, ...r } = e;
 	return {
 		...r,
-		content: Rc(t),
-		...n && { tool_calls: n.map(zc) }
+		content: fl(t),
+		...n && { tool_calls: n.map(pl) }
 	};
 }
-function Rc(t) {
+function fl(t) {
 	if (t == null) return "";
 	if (typeof t == "string") return t;
 	let n = t.find(({ type: e }) => e !== "text");
 	if (n !== void 0) throw new e("usage", `A message has a part of type ${n.type}; this model takes text.`);
 	return t.map((e) => e.text).join("");
 }
-function zc(t) {
+function pl(t) {
 	try {
 		return {
 			...t,
@@ -6402,23 +6617,23 @@ function zc(t) {
 	}
 }
 // src/api/completions.ts
-async function* Bc(t, n, r) {
+async function* ml(t, n, r) {
 	let { prompt: i } = n, a = typeof i == "string";
 	if (!a && !(Array.isArray(i) && i.every((e) => typeof e == "number"))) throw new e("usage", "prompt must be a text, or a list of tokens.");
-	let o = a ? t.tokenizer.encode(i) : i, s = Oc(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? Hc(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: Dc(n) }, async (e, i) => {
-		let a = s && await t.constraints(s), l = Tc(n, u, i);
-		return mc((e) => t.engine.generate(o, l, {
+	let o = a ? t.tokenizer.encode(i) : i, s = nl(n), c = t.endIds(), l = n.logprobs, u = l === !0 ? n.top_logprobs ?? 0 : typeof l == "number" ? l : void 0, d = n.goes_on === !0 ? gl(t.logitProcessor) : t.logitProcessor, f = await Promise.all(Array.from({ length: tl(n) }, async (e, i) => {
+		let a = s && await t.constraints(s), l = $c(n, u, i);
+		return Hc((e) => t.engine.generate(o, l, {
 			constraint: a,
 			processor: d,
 			signal: e
 		}), t.tokenizer, {
-			stops: Ec(n),
+			stops: el(n),
 			endIds: c,
 			continues: !0,
 			signal: r
 		});
 	})), p = {
-		id: `cmpl-${Cs()}`,
+		id: `cmpl-${Zs()}`,
 		object: "text_completion",
 		created: Math.floor(Date.now() / 1e3),
 		model: t.name
@@ -6435,7 +6650,7 @@ async function* Bc(t, n, r) {
 		};
 	}
 	let m = [];
-	for await (let [e, t] of Sc(f)) {
+	for await (let [e, t] of Xc(f)) {
 		t.usage && m.push(t.usage);
 		let r = u === void 0 ? {} : { logprobs: { content: [...t.logprobs] } };
 		yield {
@@ -6452,12 +6667,12 @@ async function* Bc(t, n, r) {
 	yield {
 		...p,
 		choices: [],
-		usage: Mc(m)
+		usage: ol(m)
 	};
 }
-async function Vc(t, n, r) {
+async function hl(t, n, r) {
 	let i = [];
-	for await (let e of Bc(t, n, r)) {
+	for await (let e of ml(t, n, r)) {
 		for (let { index: t, text: n, finish_reason: r, logprobs: a, token_ids: o } of e.choices) {
 			let e = i[t] ??= {
 				index: t,
@@ -6474,17 +6689,17 @@ async function Vc(t, n, r) {
 	}
 	throw new e("internal", "The completion ended without its last chunk.");
 }
-var Hc = (e) => e && {
+var gl = (e) => e && {
 	reset: () => void 0,
 	process: (t) => e.process(t),
 	sampled: (t) => e.sampled(t)
 };
 // src/api/embeddings.ts
-async function Uc(t, n) {
+async function _l(t, n) {
 	if (n.encoding_format === "base64") throw new e("usage", "encoding_format is base64; known: float.");
-	let r = performance.now(), i = Wc(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
+	let r = performance.now(), i = vl(n.input).map((e) => typeof e == "string" ? t.tokenizer.encode(e) : [...e]), a = [];
 	for (let [e, r] of i.entries()) {
-		let i = Gc(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
+		let i = yl(await t.engine.hidden(r), r.length).slice(0, n.dimensions), o = Math.hypot(...i) || 1;
 		a.push({
 			object: "embedding",
 			index: e,
@@ -6503,36 +6718,36 @@ async function Uc(t, n) {
 		}
 	};
 }
-function Wc(t) {
+function vl(t) {
 	if (typeof t == "string") return [t];
 	if (t.length === 0) throw new e("usage", "There is nothing to embed.");
 	return typeof t[0] == "number" ? [t] : t;
 }
-function Gc(e, t) {
+function yl(e, t) {
 	let n = e.length / t, r = new Float64Array(n);
 	for (let i = 0; i < e.length; i++) r[i % n] += e[i] / t;
 	return r;
 }
 // src/api/open_ai.ts
-var Kc = (e) => ({
-	chatChunks: (t, n) => Nc(e, t, n),
-	chatCompletion: (t, n) => Pc(e, t, n),
-	textChunks: (t, n) => Bc(e, t, n),
-	textCompletion: (t, n) => Vc(e, t, n),
-	embeddings: (t) => Uc(e, t)
+var bl = (e) => ({
+	chatChunks: (t, n) => sl(e, t, n),
+	chatCompletion: (t, n) => cl(e, t, n),
+	textChunks: (t, n) => ml(e, t, n),
+	textCompletion: (t, n) => hl(e, t, n),
+	embeddings: (t) => _l(e, t)
 });
-function qc(e) {
-	let t = Jc(e.chatChunks, e.chatCompletion), n = Jc(e.textChunks, e.textCompletion);
+function xl(e) {
+	let t = Sl(e.chatChunks, e.chatCompletion), n = Sl(e.textChunks, e.textCompletion);
 	return {
 		chat: { completions: { create: t } },
 		completions: { create: n },
 		embeddings: { create: (t) => e.embeddings(t) }
 	};
 }
-function Jc(e, t) {
-	return async (n, { signal: r } = {}) => n.stream === !0 ? Yc(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
+function Sl(e, t) {
+	return async (n, { signal: r } = {}) => n.stream === !0 ? Cl(e(n, r), n.stream_options?.include_usage === !0) : t(n, r);
 }
-async function Yc(e, t) {
+async function Cl(e, t) {
 	let n = e[Symbol.asyncIterator](), r = await n.next();
 	return (async function* () {
 		try {
@@ -6543,22 +6758,22 @@ async function Yc(e, t) {
 	})();
 }
 // src/api/remote_calls.ts
-function Xc(e, t) {
+function wl(e, t) {
 	let n = (e) => {
 		let n = e.data, r = e.ports[0];
 		if (n?.hearth !== "call" || r === void 0) return;
-		let i = Zc(r, n, t);
+		let i = Tl(r, n, t);
 		e.waitUntil?.(i);
 	};
 	return e.addEventListener("message", n), e.start?.(), () => e.removeEventListener("message", n);
 }
-async function Zc(t, { name: n, argument: r }, i) {
+async function Tl(t, { name: n, argument: r }, i) {
 	let a = new AbortController(), o = (e) => t.postMessage(e);
 	t.onmessage = () => a.abort();
 	try {
 		let t = i[n];
 		if (t === void 0) throw new e("usage", `The worker knows no call ${n}.`);
-		o({ value: await t(r, (e) => o({ item: e }), a.signal) });
+		o({ value: await t(r, (e) => o({ item: e }), a.signal) ?? null });
 	} catch (t) {
 		let n = t instanceof e ? t : new e("internal", t instanceof Error ? t.message : String(t));
 		o({ error: {
@@ -6571,8 +6786,8 @@ async function Zc(t, { name: n, argument: r }, i) {
 		t.onmessage = null;
 	}
 }
-function Qc(t, n, r, i) {
-	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new un(s), l = new Promise((t, n) => {
+function El(t, n, r, i) {
+	let { port1: a, port2: o } = new MessageChannel(), s = () => a.postMessage("end"), c = new Rn(s), l = new Promise((t, n) => {
 		a.onmessage = ({ data: r }) => {
 			if ("item" in r) return c.push(r.item);
 			if (a.close(), i?.removeEventListener("abort", s), "value" in r) return c.end(), t(r.value);
@@ -6593,11 +6808,11 @@ function Qc(t, n, r, i) {
 	};
 }
 // src/api/worker.ts
-function $c(t, n = {}, r = fc.open) {
+function Dl(t, n = {}, r = Bc.open) {
 	let i = /* @__PURE__ */ new Map(), a = (e) => JSON.stringify(e), o = async (t) => {
 		let n = i.get(a(t));
 		if (n === void 0) throw new e("unloaded", "The worker has this model not open.", { hint: "Open it with openInWorker." });
-		return Kc(await n);
+		return bl(await n);
 	}, s = async (e) => {
 		let t = e.map((e) => i.get(e));
 		e.forEach((e) => i.delete(e));
@@ -6609,7 +6824,7 @@ function $c(t, n = {}, r = fc.open) {
 		let { model: i, request: a } = t;
 		for await (let t of e(await o(i), a, r)) n(t);
 	};
-	return Xc(t, {
+	return wl(t, {
 		async open(e, t, o) {
 			let { model: c, beside: l } = e, { url: u, options: d } = c, f = a(c), p = l === !0 ? Promise.resolve() : s([...i.keys()].filter((e) => e !== f)), m = i.get(f);
 			if (m === void 0) {
@@ -6639,12 +6854,12 @@ function $c(t, n = {}, r = fc.open) {
 		embeddings: c((e, t) => e.embeddings(t))
 	});
 }
-async function el(t, n, r = {}) {
+async function Ol(t, n, r = {}) {
 	let { onProgress: i, onNotice: a, signal: o, beside: s = !1, ...c } = r, l = {
 		url: new URL(n, globalThis.location?.href).href,
 		options: c
 	}, u = async (e) => {
-		let { items: n, value: r } = Qc(t, "open", {
+		let { items: n, value: r } = El(t, "open", {
 			model: l,
 			beside: e
 		}, o);
@@ -6657,13 +6872,13 @@ async function el(t, n, r = {}) {
 			if (!(n instanceof e && n.kind === "unloaded")) throw n;
 			return await u(!0), t();
 		}
-	}, f = (e, n, r) => d(async () => await Qc(t, e, {
+	}, f = (e, n, r) => d(async () => await El(t, e, {
 		model: l,
 		request: n
 	}, r).value);
 	async function* p(e, n, r) {
 		let [i, a] = await d(async () => {
-			let { items: i } = Qc(t, e, {
+			let { items: i } = El(t, e, {
 				model: l,
 				request: n
 			}, r);
@@ -6685,8 +6900,8 @@ async function el(t, n, r = {}) {
 	return {
 		...await u(s),
 		backend: m,
-		...qc(m),
-		close: async () => void await Qc(t, "close", { model: l }).value
+		...xl(m),
+		close: async () => void await El(t, "close", { model: l }).value
 	};
 }
-export { St as C, wt as S, m as T, Qn as _, fc as a, Ut as b, Ls as c, oa as d, $i as f, Xn as g, Ki as h, qc as i, Rs as l, ta as m, $c as n, sc as o, Qi as p, Kc as r, Ys as s, el as t, sa as u, Jt as v, y as w, Wt as x, Ht as y };
+export { Jt as C, m as E, _n as S, b as T, wr as _, Bc as a, hn as b, dc as c, Fa as d, Pa as f, ba as g, ka as h, xl as i, fc as l, Ea as m, Dl as n, Fc as o, Da as p, bl as r, Cc as s, Ol as t, Zs as u, Er as v, Kt as w, gn as x, Sn as y };

@@ -54,7 +54,7 @@ async function answer(port: MessagePort, { name, argument }: Call, handlers: Rea
   try {
     const handler = handlers[name];
     if (handler === undefined) throw new HearthError("usage", `The worker knows no call ${name}.`);
-    say({ value: await handler(argument, (item) => say({ item }), controller.signal) });
+    say({ value: (await handler(argument, (item) => say({ item }), controller.signal)) ?? null }); // where JSON carries it nothing else stays
   } catch (error) {
     const known = error instanceof HearthError ? error : new HearthError("internal", error instanceof Error ? error.message : String(error));
     say({ error: { kind: known.kind, what: known.what, why: known.why, hint: known.hint } });

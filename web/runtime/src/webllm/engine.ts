@@ -234,8 +234,8 @@ export class MLCEngine {
       let isStream = false;
       try {
         const asked = { ...model.defaults, ...request, ...(request.stream === true && { stream_options: { include_usage: true } }) };
-        const last: LastAnswer = (model.last = { message: "", usage: model.last.usage });
         const answer = await create(asked, { signal: controller.signal });
+        const last: LastAnswer = (model.last = { message: "", usage: model.last.usage }); // of one that was refused nothing is remembered
         isStream = Symbol.asyncIterator in answer;
         if (isStream) return rememberedChunks(answer as AsyncIterable<Chunk>, model.id, last, textOf, { tellsUsage, onEnd });
         return remembered(answer as Whole, model.id, last, textOf);

@@ -24,5 +24,11 @@ export { IntegrityError } from "./errors.ts";
 export { appConfigOf, listPackaged } from "./sites.ts";
 export { isValidSRI, verifyIntegrity } from "./integrity.ts";
 export type * from "./requests.ts";
+export {
+  CreateExtensionServiceWorkerMLCEngine,
+  type ExtensionMLCEngineConfig,
+  ExtensionServiceWorkerMLCEngine,
+  ExtensionServiceWorkerMLCEngineHandler,
+} from "./extension.ts";
 export { CreateServiceWorkerMLCEngine, ServiceWorkerMLCEngine, ServiceWorkerMLCEngineHandler } from "./service_worker.ts";
 export { type ChatWorker, CreateWebWorkerMLCEngine, WebWorkerMLCEngine, WebWorkerMLCEngineHandler } from "./workers.ts";

@@ -15,11 +15,12 @@ const isOfKind = (data: unknown, { kind }: { kind: string }): boolean => (data a
 export class ServiceWorkerMLCEngineHandler extends WebWorkerMLCEngineHandler {
   constructor() {
     super();
-    globalThis.addEventListener("message", (event) => this.onmessage(event as MessageEvent));
+    globalThis.addEventListener("message", (event) => this.onmessage(event));
   }
 
-  override onmessage(event: MessageEvent): void {
-    if (isOfKind(event.data, KEEP_ALIVE)) (event.source as { postMessage(message: unknown): void } | null)?.postMessage(HEARTBEAT);
+  override onmessage(event: unknown): void {
+    const { data, source } = event as MessageEvent;
+    if (isOfKind(data, KEEP_ALIVE)) (source as { postMessage(message: unknown): void } | null)?.postMessage(HEARTBEAT);
     else super.onmessage(event);
   }
 }

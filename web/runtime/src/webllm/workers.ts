@@ -41,8 +41,8 @@ export class WebWorkerMLCEngineHandler {
     serveModel(scope, own);
   }
 
-  onmessage(event: MessageEvent): void {
-    this.#listener(event);
+  onmessage(event: unknown): void {
+    this.#listener(event as MessageEvent);
   }
 
   setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void {
