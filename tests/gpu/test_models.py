@@ -6,6 +6,8 @@ On this machine's software adapter; it skips where there is none.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,23 +112,50 @@ def test_a_gguf_file_computes_on_a_gpu_what_it_computes_on_the_cpu(case: Case, t
             assert_same(cpu.run(pieces), gpu.run(pieces))
 
 
-def test_what_a_decoded_token_costs_is_counted(tmp_path: Path) -> None:
-    """One pass, no object, four bytes back, and no more of the memory than the plan says."""
-    case = next(case for case in CASES if case.name == "llama1")
-    folder = compile_here(case.path, tmp_path / "bundle", quant="q4")
+def with_context(name: str, context: int, folder: Path) -> Path:
+    """A family's small model that says that its context is so long."""
+    case = next(case for case in CASES if case.name == name)
+    shutil.copytree(case.path, folder / name)
+    config = json.loads((folder / name / "config.json").read_text())
+    config["max_position_embeddings"] = context
+    (folder / name / "config.json").write_text(json.dumps(config))
+    return folder / name
+
+
+def layers_of(model: Model) -> int:
+    return sum(1 for name in model.info.states if name.name.endswith(".k_pages"))
+
+
+@pytest.mark.parametrize("name", ["llama1"])
+def test_what_a_decoded_token_costs_is_counted(name: str, tmp_path: Path) -> None:
+    """One pass, no object, four bytes back, and no more of the memory than the plan says; in a context of one split of
+    attention, and in one of several, which are merged."""
+    folder = compile_here(with_context(name, 1024, tmp_path), tmp_path / "bundle", quant="q4")
     with Model(folder, device=software_gpu(folder)) as model, TextSession(model, num_pages=40) as session:
-        layers = sum(1 for name in model.info.states if name.name.endswith(".k_pages"))
-        table = np.arange(40, dtype=np.int32)[None]
-        dispatches = {}
-        for start, count in ((0, 48), (48, 1), (49, 1), (50, 48)):
+        layers, table = layers_of(model), np.arange(40, dtype=np.int32)[None]
+        for start, count, expected in ((0, 48, None), (48, 1, 6 * layers), (49, 1, 6 * layers), (50, 500, None),
+                                       (550, 1, 7 * layers)):  # fmt: skip
             at = np.arange(start, start + count, dtype=np.int32)
             zeros = np.zeros(count, np.int32)
             session.forward(at % 50, at, zeros, table, [count - 1], wanted=("argmax",))
             counters = session.read_counters()
-            dispatches[count] = counters.dispatches
+            if expected is not None:
+                assert counters.dispatches == expected + 4 <= 7 * layers + 4
             assert (counters.passes, counters.submits) == (1, 1)
             assert counters.objects == (start == 0)  # what is read back is staged in a buffer that the first call makes
             assert counters.read_bytes == 4
-        assert dispatches[1] == 6 * layers + 6 <= 7 * layers + 4
         staging = 64 << 10  # what is read back goes through it; of a model this small it is more than 2 %
         assert counters.planned_bytes <= counters.allocated_bytes <= 1.02 * counters.planned_bytes + staging
+
+
+def test_hidden_states_are_computed_for_those_who_want_them(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "llama1")
+    folder = compile_exact(case.path, tmp_path / "bundle")
+    with sessions(folder) as (cpu, gpu):
+        batch = ([1, 2, 3], [0, 1, 2], [0, 0, 0], np.arange(4, dtype=np.int32)[None], [2])
+        expected = np.array(cpu.session.forward(*batch).hidden)
+        gpu.session.forward(*batch, wanted=("argmax",))
+        without = gpu.session.read_counters().dispatches
+        result = gpu.session.forward(*batch, wanted=("hidden",))
+        assert gpu.session.read_counters().dispatches == without + 1
+        assert_same([expected], [result.hidden])

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("tvm")
 
 from hearth.compiler.gpu.kernels.append import HEADS as HEADS_OF_GROUP
-from hearth.compiler.gpu.kernels.append import AppendSpec, append, token_places
-from hearth.compiler.gpu.kernels.rope import THREADS, rope_table
+from hearth.compiler.gpu.kernels.append import AppendSpec, append
+from hearth.compiler.gpu.kernels.tokens import THREADS, TokenTablesSpec, token_tables
 from hearth.compiler.rope_table import RopeTableSpec
 from hearth.model.text.kv_cache import KvDtype
 
@@ -23,7 +23,8 @@ from .kv_pages import KvPages
 def _table(spec: RopeTableSpec, positions: np.ndarray, inv_freq: np.ndarray) -> np.ndarray:
     tokens, half = len(positions), len(inv_freq)
     table = np.full((tokens, 2, half), np.nan, np.float32)
-    *_, table = run_kernel(rope_table(spec), [positions, inv_freq, table], [half, tokens], -(-tokens * half // THREADS))
+    made = token_tables(TokenTablesSpec((spec,), places=False))
+    *_, table = run_kernel(made, [positions, inv_freq, table], [tokens, 1, half], -(-tokens * half // THREADS))
     return table
 
 
@@ -46,6 +47,23 @@ def test_parts_of_a_head_turn_by_positions_of_their_own() -> None:
     angles = (positions[:, list(streams)].astype(np.float32) * inv_freq).astype(np.float64)
     np.testing.assert_allclose(table[:, 0], np.cos(angles), atol=3e-7)
     np.testing.assert_allclose(table[:, 1], np.sin(angles), atol=3e-7)
+
+
+def test_places_and_all_rotations_come_of_one_step() -> None:
+    """A model whose layers turn by two tables, where tokens see later ones."""
+    rng = np.random.default_rng(4)
+    positions, sequences = rng.integers(0, 48, 70).astype(np.int32), rng.integers(0, 4, 70).astype(np.int32)
+    seen = positions + rng.integers(0, 3, 70).astype(np.int32)
+    frequencies = [rng.uniform(0, 1, half).astype(np.float32) for half in (8, 3)]
+    places, table = np.zeros((70, 4), np.int32), np.full((70, 22), np.nan, np.float32)
+    made = token_tables(TokenTablesSpec((RopeTableSpec(1.0), RopeTableSpec(2.0)), ahead=True))
+    buffers = [positions, sequences, _TABLE, seen, *frequencies, places, table]
+    *_, places, table = run_kernel(made, buffers, [70, 3, 8, 3], -(-70 * 11 // THREADS))
+    page = _TABLE[sequences, positions // 16]
+    np.testing.assert_array_equal(places, np.stack([page * 16 + positions % 16, positions, seen, sequences], axis=1))
+    near, far = ((positions[:, None].astype(np.float32) * f).astype(np.float64) for f in frequencies)
+    expected = np.concatenate([np.cos(near), np.sin(near), 2 * np.cos(far), 2 * np.sin(far)], axis=1)
+    np.testing.assert_allclose(table, expected, atol=6e-7)
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,8 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
     q_norm, k_norm = (rng.uniform(0.5, 1.5, size).astype(np.float32) for size in shape)
 
     places = np.zeros((tokens, 4), np.int32)
-    *_, places = run_kernel(token_places(ahead=False), [positions, sequences, _TABLE, places], [tokens, 3], 1)
+    made = token_tables(TokenTablesSpec(()))
+    *_, places = run_kernel(made, [positions, sequences, _TABLE, places], [tokens, 3], 1)
     pages = [KvPages(kind, head.kv_dtype, 9, head.kv_heads, head.hp) for kind in "kv"]
     for p in pages:
         if p.groups:
@@ -154,6 +173,8 @@ def test_heads_are_normed_rotated_and_appended(head: Head) -> None:
             head.kv_heads,
             head.head_dim,
             half,
+            2 * half,
+            0,
             sources[0].shape[1],
             sources[-1].shape[1],
             *offsets,

@@ -17,6 +17,7 @@ from hearth.compiler.gpu.fold import fold_into_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
 from hearth.compiler.gpu.select import select_kernels
 from hearth.compiler.gpu.selection import GpuSelection
+from hearth.compiler.gpu.wanted import part_hidden_states
 from hearth.compiler.passes.rewrite import attribute, operation
 from hearth.compiler.pipeline import Dump, Logical, Phase, run_phases
 from hearth.compiler.plan import Plan
@@ -46,6 +47,7 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     symbols = gpu_symbols(module, network.symbols)
     selection = GpuSelection(logical.parameters, symbols)
     phases: list[Phase] = [
+        ("gpu_part_hidden_states", part_hidden_states),
         ("gpu_fold_into_products", fold_into_products),
         ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
     ]

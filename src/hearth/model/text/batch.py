@@ -85,6 +85,9 @@ PROMPT_TOKENS = "prompt_tokens"
 """The symbol that counts the tokens of prompts, which stand before all others, where these are computed differently."""
 LONGEST_TILE = "longest_tile"
 """The symbol that tells how many tokens the longest tile of a batch has: 1 where every sequence goes on by one."""
+HIDDEN_TOKENS = "hidden_tokens"
+"""The symbol that counts the tokens whose hidden states are wanted: all of the batch or none, where these are computed
+for that alone."""
 
 
 def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False) -> dict[str, tuple[int, int]]:

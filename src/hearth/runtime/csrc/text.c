@@ -33,6 +33,7 @@ static const struct {
     [HTH_NUM_EMBEDDINGS] = {"embeddings", 0, true},
     [HTH_PROMPT_TOKENS] = {"prompt_tokens", 0, true},
     [HTH_LONGEST_TILE] = {"longest_tile", 1, true},
+    [HTH_HIDDEN_TOKENS] = {"hidden_tokens", 0, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -197,6 +198,10 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
         high_of(plan, text, HTH_PROMPT_TOKENS) != text->max_tokens) {
         return CORRUPT("prompt_tokens may be %u, tokens %u", high_of(plan, text, HTH_PROMPT_TOKENS), text->max_tokens);
     }
+    if (text->symbols[HTH_HIDDEN_TOKENS] != HTH_ABSENT &&
+        high_of(plan, text, HTH_HIDDEN_TOKENS) != text->max_tokens) {
+        return CORRUPT("hidden_tokens may be %u, tokens %u", high_of(plan, text, HTH_HIDDEN_TOKENS), text->max_tokens);
+    }
     if (text->symbols[HTH_LONGEST_TILE] != HTH_ABSENT && high_of(plan, text, HTH_LONGEST_TILE) != text->tile_tokens) {
         return CORRUPT("longest_tile may be %u, tile_tokens %u", high_of(plan, text, HTH_LONGEST_TILE),
                        text->tile_tokens);
@@ -307,6 +312,12 @@ static hearth_status check_layer_input(const hth_layers *layers, const hearth_ba
                : hth_fail(HEARTH_INVALID, "layer_input is given, but the model begins with tokens");
 }
 
+/* Rows of outputs that are computed for those alone who want them. */
+static void count_wanted(hearth_session *session, const hearth_batch *batch) {
+    const uint32_t symbol = session->text.symbols[HTH_HIDDEN_TOKENS];
+    if (symbol != HTH_ABSENT) session->symbols[symbol] = is_wanted(session, batch, HTH_HIDDEN) ? batch->num_tokens : 0;
+}
+
 static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
     const hth_text *text = &session->text;
     const hth_layers *layers = &session->model->layers;
@@ -323,6 +334,7 @@ static hearth_status run(hearth_session *session, const hearth_batch *batch, hea
                            .to = layers->to};
     hearth_status status = check_layer_input(layers, batch);
     if (status == HEARTH_OK) status = hth_batch_take(session, batch);
+    if (status == HEARTH_OK) count_wanted(session, batch);
     if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
     if (status == HEARTH_OK) status = session->model->device->run(session, &call);
     if (status == HEARTH_OK) set_output(session, batch, output);

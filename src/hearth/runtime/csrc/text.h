@@ -31,6 +31,7 @@ typedef enum hth_text_symbol {
     HTH_NUM_EMBEDDINGS,
     HTH_PROMPT_TOKENS,
     HTH_LONGEST_TILE,
+    HTH_HIDDEN_TOKENS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 

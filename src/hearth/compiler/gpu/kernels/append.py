@@ -33,49 +33,14 @@ from hearth.compiler.gpu.kernels.builder import (
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import F16_MAX, INT8_MAX, Pages
+from hearth.compiler.gpu.kernels.tokens import PLACE, PLACE_FIELDS
 from hearth.compiler.physical import in_name
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
 
 LANES = 16
 HEADS = 4
 """Of a workgroup."""
-PLACE_TOKENS = 64
-"""Of a workgroup of `token_places`."""
 Heads = Literal["qkv", "q", "kv"]
-PLACE, POSITION, LAST_SEEN, SEQUENCE = range(4)
-PLACE_FIELDS = 4
-"""What `token_places` says of a token: page * 16 + slot, its position, the last that it sees, its sequence."""
-
-
-def places_name(*, ahead: bool) -> str:
-    return "token_places_ahead" if ahead else "token_places"
-
-
-def token_places(*, ahead: bool) -> GpuKernel:
-    """Where each token's keys and values lie, and what it sees: once for all layers.
-
-    Buffers: positions i32 [t]; token_seq i32 [t]; block_table i32 [seq][stride]; with `ahead` last_seen i32 [t]; places
-    i32 [t][4], see `PLACE`. Scalars: tokens, stride. Unit: `PLACE_TOKENS` tokens.
-    """
-    k = GpuKernel(places_name(ahead=ahead), threads=PLACE_TOKENS)
-    positions, sequences = k.buffer("positions", "int32"), k.buffer("token_seq", "int32")
-    table = k.buffer("block_table", "int32")
-    last_seen = k.buffer("last_seen", "int32") if ahead else positions
-    places = k.buffer("places", "int32")
-    tokens, stride = k.scalar("tokens"), k.scalar("stride")
-    token = k.let(k.group * PLACE_TOKENS + k.thread, "token")
-    with k.when(token < tokens):
-        position, sequence = k.let(positions.load(token), "position"), k.let(sequences.load(token), "sequence")
-        page = table.load(sequence * stride + div(position, PAGE_TOKENS))
-        place = k.let(page * PAGE_TOKENS + mod(position, PAGE_TOKENS), "place")
-        for field, value in (
-            (PLACE, place),
-            (POSITION, position),
-            (LAST_SEEN, last_seen.load(token)),
-            (SEQUENCE, sequence),
-        ):
-            k.store(places, token * PLACE_FIELDS + field, value)
-    return k
 
 
 @dataclass(frozen=True)
@@ -115,9 +80,10 @@ class AppendSpec:
 
 def append(spec: AppendSpec) -> GpuKernel:
     """Buffers: X f32 [t][ldx] with all heads, or with the queries', or K and V f32, [t][ldx] and [t][ldv]; [table f32
-    [t][2][half]]; [norm weights f32 of the queries, of the keys]; [places i32 [t][4]]; Q out f32; K and V pages.
+    [t][ld_table]]; [norm weights f32 of the queries, of the keys]; [places i32 [t][4]]; Q out f32; K and V pages.
     Without keys and values no places and pages, and without queries no Q out.
-    Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ldx, ldv; columns where the first query,
+    Scalars: tokens; heads; kv_heads; head_dim; half (of rotated dimensions); ld_table; at_table: where cos, and
+    behind it sin, begin in its rows; ldx, ldv; columns where the first query,
     key and value begin (those that are not there are 0). Unit: `HEADS` heads, all tokens' one after the other.
     """
     return _Append(spec).kernel()
@@ -149,8 +115,11 @@ class _Append:
         if spec.heads != "q":
             self.k_pages = k.buffer("k_pages", spec.keys.quad)
             self.v_pages = k.buffer("v_pages", spec.values.quad)
-        names = ("tokens", "heads", "kv_heads", "head_dim", "half", "ldx", "ldv", "off_q", "off_k", "off_v")
-        self.tokens, heads, kv_heads, self.head_dim, self.half, ldx, ldv, *offsets = (k.scalar(n) for n in names)
+        names = ("tokens", "heads", "kv_heads", "head_dim", "half", "ld_table", "at_table", "ldx", "ldv")
+        self.tokens, heads, kv_heads, self.head_dim, self.half, self.ld_table, self.at_table, ldx, ldv = (
+            k.scalar(name) for name in names
+        )
+        offsets = [k.scalar(name) for name in ("off_q", "off_k", "off_v")]
         self.kv_heads, self.query_group = kv_heads, k.let(div(heads, kv_heads), "query_group")
         self.rows = k.workgroup(HEADS * spec.hp, "float32", "rows")
         self.partials = k.workgroup(HEADS * LANES, "float32", "partials")
@@ -244,7 +213,7 @@ class _Append:
 
     def rotate(self, table: Memory, token: Expr) -> None:
         k = self.k
-        at = k.let(token * self.half * 2, "at")
+        at = k.let(token * self.ld_table + self.at_table, "at")
         with k.when(tirx.Not(self.is_value)), self.over(self.half) as i:
             cos, sin = k.let(table.load(at + i), "cos"), k.let(table.load(at + self.half + i), "sin")
             a, b = k.let(self.rows.load(self.row + i), "a"), k.let(self.rows.load(self.row + self.half + i), "b")

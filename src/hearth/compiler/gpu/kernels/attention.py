@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels import vmath
-from hearth.compiler.gpu.kernels.append import LAST_SEEN, PLACE_FIELDS, POSITION
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -32,6 +31,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import KINDS, Pages
+from hearth.compiler.gpu.kernels.tokens import LAST_SEEN, PLACE_FIELDS, POSITION
 from hearth.compiler.physical import in_name
 from hearth.model.text.kv_cache import PAGE_TOKENS, KvDtype
 
@@ -91,7 +91,7 @@ def partial_width(hp: int) -> int:
 class Attention:
     """Arguments and the item of one workgroup.
 
-    Buffers: Q; K, V pages; items i32 [.][8]; places i32 [t][4] (`append.PLACE`); block_table i32 [seq][stride];
+    Buffers: Q; K, V pages; items i32 [.][8]; places i32 [t][4] (`tokens.PLACE`); block_table i32 [seq][stride];
     P; O f32 [token][ld]. Scalars: kv_heads, head_dim, tokens, stride, ld, window, parts. Unit: (item, KV head, part of
     it).
 

@@ -11,10 +11,9 @@ import math
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, bitcast, cast, div, f32, fma, mod, u32
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, bitcast, cast, f32, fma, u32
 from hearth.compiler.rope_table import RopeTableSpec
 
-THREADS = 64
 # sin(x) = x + x^3 P(x^2) on [-pi/2, pi/2], to 4e-9: our own least squares at Chebyshev's places.
 _SINE = (
     -2.3904592083567877e-08, 2.7526341455086367e-06, -0.0001984088885365054, 0.008333330973982811, -0.1666666716337204,
@@ -24,28 +23,18 @@ _TURN_WHOLE, _TURN_REST = divmod(_TURN * 2**32, 1.0)
 _FRACTION_BITS = 23
 
 
-def rope_table(spec: RopeTableSpec) -> GpuKernel:
-    """cos and sin of every position and frequency of this forward, once for all layers.
+def rotation(
+    k: GpuKernel, spec: RopeTableSpec, positions: Memory, inv_freq: Memory, token: Expr, i: Expr
+) -> tuple[Expr, Expr]:
+    """cos and sin of what a token turns by at frequency i.
 
-    Buffers: positions i32 [t][columns], none below 0; inv_freq f32 [half]; table f32 [t][2][half]: cos, then sin, of
-    the product of the two in f32, which must be below 2**24. Scalars: half, tokens. Unit: `THREADS` pairs.
+    Args:
+        positions: i32 [t][columns], none below 0.
+        inv_freq: f32 [half]; its product with a position, in f32, must be below 2**24.
     """
-    k = GpuKernel(spec.name, threads=THREADS)
-    positions, inv_freq, table = (
-        k.buffer("positions", "int32"),
-        k.buffer("inv_freq", "float32"),
-        k.buffer("T", "float32"),
-    )
-    half, tokens = k.scalar("half"), k.scalar("tokens")
-    place = k.let(k.group * THREADS + k.thread, "place")
-    with k.when(place < tokens * half):
-        token, i = k.let(div(place, half), "token"), k.let(mod(place, half), "i")
-        position = positions.load(token * spec.columns + _stream(k, spec, i))
-        turned = _turns(k, cast("float32", position) * inv_freq.load(i))
-        at = k.let(token * half * 2 + i, "at")
-        k.store(table, at, _sine(k, turned + u32(1 << 30)) * f32(spec.factor))
-        k.store(table, at + half, _sine(k, turned) * f32(spec.factor))
-    return k
+    position = positions.load(token * spec.columns + _stream(k, spec, i))
+    turned = _turns(k, cast("float32", position) * inv_freq.load(i))
+    return _sine(k, turned + u32(1 << 30)) * f32(spec.factor), _sine(k, turned) * f32(spec.factor)
 
 
 def _stream(k: GpuKernel, spec: RopeTableSpec, i: Expr) -> Expr:

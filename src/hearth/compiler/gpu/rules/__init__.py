@@ -13,5 +13,5 @@ _KINDS = (elementwise, embedding, moves, norms, paged_attention, products)
 RULES: Mapping[str, Rule] = {name: rule for kind in _KINDS for name, rule in kind.RULES.items()}
 """By the name of the operation, as `passes.rewrite.operation` gives it."""
 
-PREPARATIONS: tuple[Callable[[Graph, GpuSelection], None], ...] = (paged_attention.place_tokens,)
+PREPARATIONS: tuple[Callable[[Graph, GpuSelection], None], ...] = (paged_attention.make_tables,)
 """What a function begins with that several of its operations read."""

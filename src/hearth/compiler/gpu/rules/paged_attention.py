@@ -10,13 +10,9 @@ from tvm import relax, tirx
 from hearth.compiler.gpu.batches import ATTENTION
 from hearth.compiler.gpu.kernels.append import (
     HEADS,
-    PLACE_FIELDS,
-    PLACE_TOKENS,
     AppendSpec,
     Heads,
     append,
-    places_name,
-    token_places,
 )
 from hearth.compiler.gpu.kernels.attention import (
     FEW_TOKENS,
@@ -28,8 +24,8 @@ from hearth.compiler.gpu.kernels.attention import (
 )
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_name, decode_parts
 from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, tile_variants
-from hearth.compiler.gpu.kernels.rope import THREADS as ROPE_THREADS
-from hearth.compiler.gpu.kernels.rope import rope_table
+from hearth.compiler.gpu.kernels.tokens import PLACE_FIELDS, TokenTablesSpec, token_tables
+from hearth.compiler.gpu.kernels.tokens import THREADS as TABLE_THREADS
 from hearth.compiler.gpu.selection import GpuSelection, Rule, ceil_div, more_than
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute, dtype_of, is_op
 from hearth.compiler.physical import call, columns_of, stride, tensor
@@ -73,35 +69,78 @@ class _Operands:
         return cls(q, k, v, tables, norms, last_seen, *rest)
 
 
-def place_tokens(graph: Graph, s: GpuSelection) -> None:
-    """Notes where the tokens of a batch lie, which all layers read."""
+@dataclass(frozen=True)
+class _Rotation:
+    """Where a table of rotations lies: columns `at` on of `table`, f32 [t][ld], half of them cos, then sin."""
+
+    table: Any
+    ld: int
+    at: int
+    half: int
+
+
+def make_tables(graph: Graph, s: GpuSelection) -> None:
+    """Notes where the tokens of a batch lie and by how much they turn, which all layers read: one step, and one more
+    for tables of which it has no room."""
     value = next((value for _, value in graph.bindings if is_op(value, ATTENTION)), None)
     if value is None:
         return
-    o = _Operands.of(value)
-    ahead, tokens = bool(o.last_seen), o.positions.ty.shape[0]
-    kernel = s.use(places_name(ahead=ahead), lambda: [token_places(ahead=ahead)])
-    s.kept["token_places", graph] = graph.emit(
-        call(
-            kernel,
-            [o.positions, o.token_seq, o.block_table, *o.last_seen],
-            tensor(tokens, PLACE_FIELDS, dtype="int32"), ceil_div(tokens, PLACE_TOKENS),
-            [tokens, o.block_table.ty.shape[1]], work=Work.of("token_places", tokens),
-        )
-    )  # fmt: skip
+    ropes = [value for _, value in graph.bindings if is_op(value, "hearth.rope_table")]
+    first, o = True, _Operands.of(value)
+    while first or ropes:
+        count = len(ropes)
+        while not (spec := _tables_spec(ropes[:count], places=first, ahead=bool(o.last_seen))).fits:
+            count -= 1
+        _make_tables(graph, spec, ropes[:count], o, s)
+        first, ropes = False, ropes[count:]
+
+
+def _tables_spec(ropes: list[Any], *, places: bool, ahead: bool) -> TokenTablesSpec:
+    specs = []
+    for value in ropes:
+        positions, _ = arguments(value)
+        streams = tuple(int(stream) for stream in attribute(value, "streams"))
+        columns = int(positions.ty.shape[1]) if streams else 1
+        specs.append(RopeTableSpec(float(attribute(value, "attention_factor")), streams, columns))
+    return TokenTablesSpec(tuple(specs), places, ahead)
+
+
+def _make_tables(graph: Graph, spec: TokenTablesSpec, ropes: list[Any], o: _Operands, s: GpuSelection) -> None:
+    tokens = o.positions.ty.shape[0]
+    halves = [int(arguments(value)[1].ty.shape[0]) for value in ropes]
+    pairs = max(sum(halves), 1)
+    operands = [o.positions, o.token_seq, o.block_table, *o.last_seen] if spec.places else []
+    if spec.streams or not spec.places:
+        operands.append(arguments(ropes[0])[0])
+    operands += [arguments(value)[1] for value in ropes]
+    types = [tensor(tokens, PLACE_FIELDS, dtype="int32")] if spec.places else []
+    types += [tensor(tokens, pairs, 2)] if ropes else []
+    several = len(types) > 1
+    kernel = s.use(spec.name, lambda: [token_tables(spec)])
+    scalars, units = [tokens, o.block_table.ty.shape[1], *halves], ceil_div(tokens * pairs, TABLE_THREADS)
+    work = Work.of("token_tables", tokens, 3 * pairs)
+    made = graph.emit(call(kernel, operands, types if several else types[0], units, scalars, work=work))
+    results = [graph.emit(relax.TupleGetItem(made, i)) for i in range(len(types))] if several else [made]
+    if spec.places:
+        s.kept["places", graph] = results[0]
+    for i, value in enumerate(ropes):
+        rotation = _Rotation(results[-1], 2 * pairs, 2 * sum(halves[:i]), halves[i])
+        s.kept["rotation", graph, *arguments(value)] = rotation
 
 
 def _rope_table(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    """Both results are one table."""
-    positions, inv_freq = arguments(value)
-    n, half = positions.ty.shape[0], int(inv_freq.ty.shape[0])
-    streams = tuple(int(stream) for stream in attribute(value, "streams"))
-    columns = int(positions.ty.shape[1]) if streams else 1
-    spec = RopeTableSpec(float(attribute(value, "attention_factor")), streams, columns)
-    kernel = s.use(spec.name, lambda: [rope_table(spec)])
-    units, work = ceil_div(n * half, ROPE_THREADS), Work.of("rope_table", n, 3 * half)
-    table = graph.emit(call(kernel, [positions, inv_freq], tensor(n, 2, half), units, [half, n], work=work))
+    """What attention reads of it, `_append` finds by the operation."""
+    table = s.kept["rotation", graph, *arguments(value)].table
     return relax.Tuple([table, table])
+
+
+def _rotation(graph: Graph, o: _Operands, s: GpuSelection) -> _Rotation | None:
+    """Of a layer that has one."""
+    if not o.tables:
+        return None
+    made = graph.value(graph.value(o.tables[0]).tuple_value)
+    found: _Rotation = s.kept["rotation", graph, *arguments(made)]
+    return found
 
 
 def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[Any, Any, Any]:
@@ -109,8 +148,9 @@ def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[An
     all of them."""
     heads, kv_heads = int(attribute(value, "num_heads")), int(attribute(value, "num_kv_heads"))
     head_dim, tokens = int(attribute(value, "head_dim")), o.q.ty.shape[0]
-    hp, places, table = padded_head(head_dim), s.kept["token_places", graph], o.tables[:1]
-    half = int(table[0].ty.shape[1]) if table else 0
+    hp, places, rotation = padded_head(head_dim), s.kept["places", graph], _rotation(graph, o, s)
+    table = [] if rotation is None else [rotation.table]
+    turns = [0, 0, 0] if rotation is None else [rotation.half, rotation.ld, rotation.at]
     (q, off_q, ldq), (k, off_k, ldk), (v, off_v, ldv) = (columns_of(graph, x) for x in (o.q, o.k, o.v))
     rotated = tensor(kv_heads, tokens, heads // kv_heads, hp)
 
@@ -118,14 +158,14 @@ def _append(graph: Graph, value: Any, o: _Operands, s: GpuSelection) -> tuple[An
         spec = AppendSpec(
             which,
             hp,
-            rotate=bool(table),
+            rotate=rotation is not None,
             norm=str(attribute(value, "qk_norm")) or None,  # type: ignore[arg-type]
             eps=float(attribute(value, "epsilon")),
             q_scale=float(attribute(value, "scale")),
             kv_dtype=dtype_of(o.k_pages.ty),  # type: ignore[arg-type]
         )
         count = (heads if which != "kv" else 0) + (2 * kv_heads if which != "q" else 0)
-        scalars = [tokens, heads, kv_heads, head_dim, half, *columns]
+        scalars = [tokens, heads, kv_heads, head_dim, *turns, *columns]
         work = Work.of("rope", tokens, 3 * count * head_dim, appends=which != "q")
         kernel = s.use(spec.name, lambda: [append(spec)])
         return graph.emit(call(kernel, operands, out, ceil_div(tokens * count, HEADS), scalars, work=work, **how))
@@ -150,7 +190,7 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     softcap = float(attribute(value, "softcap")) or None
     spec = AttentionSpec(group, hp, dtype_of(o.k_pages.ty), SPLIT_TOKENS, softcap)  # type: ignore[arg-type]
     ld = stride(heads * head_dim)
-    operands = [*_append(graph, value, o, s), o.items, s.kept["token_places", graph], o.block_table]
+    operands = [*_append(graph, value, o, s), o.items, s.kept["places", graph], o.block_table]
     scalars = [kv_heads, head_dim, n, o.block_table.ty.shape[1], ld, window or NO_WINDOW]
     results = [tensor(s.symbols["merges"][1], kv_heads, group, partial_width(hp)), tensor(n, ld)]
     # A product with the key, a product with the value.
