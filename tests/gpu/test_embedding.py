@@ -42,5 +42,6 @@ def test_the_first_of_the_largest_is_the_token(blocks: int) -> None:
     rng = np.random.default_rng(blocks)
     largest = rng.integers(-40, 3, (6, blocks)).astype(np.float32) - 10  # many are equal, all negative
     place = (16 * np.arange(blocks) + rng.integers(0, 16, (6, blocks))).astype(np.int32)
-    *_, found = run_kernel(argmax(), [largest, place, np.full(6, -1, np.int32)], [blocks], 6)
+    pairs = np.stack([largest.view(np.int32), place], axis=2)
+    *_, found = run_kernel(argmax(), [pairs, np.full(6, -1, np.int32)], [blocks], 6)
     np.testing.assert_array_equal(found, place[np.arange(6), largest.argmax(axis=1)])

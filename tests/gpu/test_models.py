@@ -126,7 +126,7 @@ def layers_of(model: Model) -> int:
     return sum(1 for name in model.info.states if name.name.endswith(".k_pages"))
 
 
-@pytest.mark.parametrize("name", ["llama1"])
+@pytest.mark.parametrize("name", ["llama1", "gemma3", "olmo2"])
 def test_what_a_decoded_token_costs_is_counted(name: str, tmp_path: Path) -> None:
     """One pass, no object, four bytes back, and no more of the memory than the plan says; in a context of one split of
     attention, and in one of several, which are merged."""
@@ -146,6 +146,21 @@ def test_what_a_decoded_token_costs_is_counted(name: str, tmp_path: Path) -> Non
             assert counters.read_bytes == 4
         staging = 64 << 10  # what is read back goes through it; of a model this small it is more than 2 %
         assert counters.planned_bytes <= counters.allocated_bytes <= 1.02 * counters.planned_bytes + staging
+
+
+@pytest.mark.parametrize("name", ["gemma3", "olmo2"])
+def test_a_token_has_the_same_bits_alone_and_among_others(name: str, tmp_path: Path) -> None:
+    """Also where norms of a single token are a part of products, and those of several are not."""
+    case = next(case for case in CASES if case.name == name)
+    folder = compile_here(case.path, tmp_path / "bundle", quant="q8", head="q8")
+    with Model(folder, device=software_gpu(folder)) as model, TextSession(model, num_pages=32) as session:
+        alone, together = Sequences(session), Sequences(session)
+        prompt = np.arange(1, 20, dtype=np.int32)
+        alone.run([Piece(0, prompt)])
+        (expected,) = alone.run([Piece(0, prompt[:1])])
+        together.run([Piece(0, prompt), Piece(1, prompt[:4])])
+        found, _ = together.run([Piece(0, prompt[:1]), Piece(1, prompt[:1])])
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_hidden_states_are_computed_for_those_who_want_them(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ A failure says that models in this format answer wrongly on GPUs.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from tests.gpu.products import Packed, assert_close, expected, normed, padded
 from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
 from hearth.compiler.gpu.kernels.many_rows import DOT4, F16, ManyRowsSpec, many_rows
-from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.compiler.gpu.kernels.norms import rms_norm
+from hearth.compiler.gpu.kernels.product_output import Carried, ProductSpec
 from hearth.compiler.gpu.kernels.tile import TILE_BLOCKS, TILE_ROWS
 from hearth.quant import FORMATS, round_up
 
@@ -65,7 +66,7 @@ class Call:
         return expected(self.product, x, self.weight.values, bias, residual)
 
     def run(self, kernel: Any, units: int, *extents: int) -> list[NDArray[Any]]:
-        """What the kernel leaves of Y (and of largest and place), without padding."""
+        """What the kernel leaves of Y (and of largest numbers and their places, or of squares), without padding."""
         buffers: list[NDArray[Any]] = [self.weight.bytes, padded(self.x)]
         if self.product.norm is not None:
             buffers.append(padded(self.gain[None], fill=0)[0])
@@ -78,8 +79,10 @@ class Call:
         results: list[NDArray[Any]] = [np.full((self.m, self.ldy), np.nan, np.float32)]
         scalars = [self.m, self.k, padded(self.x).shape[1], self.weight.blocks, *extents, self.ldy, self.first]
         if self.product.epilogue == "logits":
-            blocks = self.ldy // 16
-            results += [np.full((self.m, blocks), np.nan, np.float32), np.full((self.m, blocks), -1, np.int32)]
+            results.append(np.full((self.m, self.ldy // 16, 2), -1, np.int32))
+        if self.product.notes_squares:
+            results.append(np.full((self.m, self.ldy // 16), np.nan, np.float32))
+        if len(results) > 1:
             scalars.append(self.total or self.n)
         found = run_kernel(kernel, [*buffers, *results], scalars, units)[len(buffers) :]
         columns = slice(16 * self.first, 16 * self.first + self.outputs)
@@ -147,6 +150,41 @@ def test_a_row_has_the_same_bits_alone_and_among_others(name: str, threads: int)
     for i in range(6):
         alone.x = together.x[i : i + 1]
         np.testing.assert_array_equal(few(alone, 1, threads)[0], found[i : i + 1])
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_squares_of_what_a_product_gives_are_noted(rows: int) -> None:
+    call = Call(ProductSpec(Q8, notes_squares=True), m=rows, n=70, k=64)
+    found, squares = few(call, rows)
+    assert_close(found, call.wanted, 1e-5)
+    blocks = np.pad(found.astype(np.float64), [(0, 0), (0, 10)]).reshape(rows, -1, 16)
+    np.testing.assert_allclose(squares, (blocks**2).sum(axis=2), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("norm", "stores", "k"), [(EPSILON, True, 96), (None, True, 300), (EPSILON, False, 300)])
+def test_a_norm_that_is_carried_gives_the_bits_of_one_that_is_a_step(norm: float | None, stores: bool, k: int) -> None:
+    """residual + norm(y), by a step before a product and by the product itself."""
+    product = ProductSpec(Q4, epilogue="gated", activation="silu", norm=norm, tail=ProductSpec.has_tail(k))
+    call, rng = Call(product, m=1, n=64, k=k), np.random.default_rng(3)
+    y, residual = padded(rng.normal(size=(1, k))), padded(10 * rng.normal(size=(1, k)))
+    gain = padded(rng.normal(size=(1, k)), fill=0)[0]
+    squares = np.add.reduceat(np.nan_to_num(y[0]) ** 2, np.arange(0, y.shape[1], 16))
+    step = rms_norm(1e-3, add=True, scale=0.5, noted=True)
+    *_, summed = run_kernel(step, [y, gain, residual, squares, np.zeros_like(y)], [k, y.shape[1]], 1)
+    exact = y[:, :k].astype(np.float64)
+    expected = residual[:, :k] + 0.5 * normed(exact, gain[:k].astype(np.float64), 1e-3)
+    np.testing.assert_allclose(summed[:, :k], expected, rtol=1e-6, atol=1e-6)
+
+    call.x = summed[:, :k].astype(np.float64)
+    made = few_rows(FewRowsSpec(replace(product, carried=Carried(1e-3, 0.5, stores)), 1, 128))
+    gains = [] if norm is None else [padded(call.gain[None], fill=0)[0]]
+    buffers = [call.weight.bytes, residual, y, squares, gain, *gains, np.full((1, call.ldy), np.nan, np.float32)]
+    left = [np.full_like(y, np.nan)] if stores else []
+    scalars = [1, k, y.shape[1], call.weight.blocks, call.ldy, 0]
+    results = run_kernel(made, [*buffers, *left], scalars, call.units)[len(buffers) - 1 :]
+    np.testing.assert_array_equal(results[0][:, : call.outputs], few(call, 1, 128)[0])
+    for found in results[1:]:
+        np.testing.assert_array_equal(found[:, :k], summed[:, :k])
 
 
 @pytest.mark.parametrize("m", [3, 9])
@@ -228,7 +266,7 @@ def test_many_rows_are_rounded_with_a_scale_for_each_group() -> None:
 
 def assert_logits(call: Call, found: list[NDArray[Any]]) -> None:
     """The logits, and of each 16 of them the largest and its place, the first of equals."""
-    logits, largest, place = found
+    logits, largest, place = found[0], found[1][:, :, 0].view(np.float32), found[1][:, :, 1]
     assert_close(logits, call.wanted, 1e-5)
     blocks = np.full((call.m, 16 * call.units), -np.inf, np.float32)
     blocks[:, : call.n] = logits
@@ -248,9 +286,9 @@ def test_of_equal_logits_the_first_counts_and_negative_ones_are_found() -> None:
     call = Call(ProductSpec(FORMATS["f32"], epilogue="logits"), m=1, n=40, k=64)
     call.weight.bytes[:] = np.full(call.weight.bytes.size // 4, -1.0, np.float32).view(np.uint8)
     call.x = np.abs(call.x)
-    _, largest, place = few(call, 1)
-    assert np.all(largest < 0)
-    np.testing.assert_array_equal(place, [[0, 16, 32]])
+    _, largest = few(call, 1)
+    assert np.all(largest[:, :, 0].view(np.float32) < 0)
+    np.testing.assert_array_equal(largest[:, :, 1], [[0, 16, 32]])
 
 
 def test_parts_of_a_weight_store_where_theirs_belongs() -> None:

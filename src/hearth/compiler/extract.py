@@ -142,6 +142,7 @@ class _Extractor:
         self.places: dict[Any, Any] = {}  # variable -> buffer id, or a list of them
         self.lifetimes: dict[int, Lifetime] = {}  # arena buffer id -> when it is in use
         self.layers: dict[int, tuple[int, int]] = {}  # number of a layer -> its first and last step
+        self.written: dict[int, list[int]] = {}  # step -> what it writes
         self.conflicts: list[tuple[int, int]] = []  # arena buffer ids: what a step reads, what it writes
         self.shapes: dict[int, tuple[int, int]] = {}  # arena buffer id -> rows (a scalar), columns
         self.first_read: dict[int, int] = {}  # arena buffer id -> the first step that reads it, and leaves it as it is
@@ -211,7 +212,8 @@ class _Extractor:
         """Adds the step that a call is; the places of its results."""
         number = len(self.plan.steps)
         *tensors, sizes = arguments(call)
-        self.note_layer(tensors, number)
+        earlier = json.loads(str(attribute(call, "earlier", "[]")))
+        self.note_layer([v for i, v in enumerate(tensors) if i not in earlier], number)
         parts = {int(i): part for i, part in json.loads(str(attribute(call, "parts", "{}"))).items()}
         buffers = [
             self.shared.weight(v.name, *parts[i]) if i in parts else self.resolve(v) for i, v in enumerate(tensors)
@@ -222,6 +224,7 @@ class _Extractor:
         in_place = bool(attribute(call, "in_place", False))
         made = [] if in_place else [self.place(ty, number) for ty in types]
         results = buffers[-len(types) :] if in_place else made
+        self.written[number] = results
         for buffer in buffers:
             if buffer in self.lifetimes:
                 self.lifetimes[buffer].last = number
@@ -257,14 +260,16 @@ class _Extractor:
 
     def cuts(self) -> list[Cut]:
         """One before each layer, and one behind the last: of what lives across such a place all but one buffer, what
-        the layers have computed, was made before the first layer."""
+        the layers have computed, was made before the first layer, or is of no use to a model that runs in parts: then
+        the layer's last step has written that one."""
         if not self.layers:
             return []
         begin = min(first for first, _ in self.layers.values())
         places = []
         for number in sorted(self.layers):
             step = self.layers[number][1] + 1
-            (buffer,) = (b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last)
+            living = [b for b, life in self.lifetimes.items() if begin <= life.first < step <= life.last]
+            (buffer,) = living if len(living) == 1 else [b for b in self.written[step - 1] if b in living]
             places.append((step, buffer))
         # What the first layer begins with has the shape of what it ends with. Its first reader is of that layer, be it
         # one that needs none of the layer's parameters.

@@ -127,6 +127,7 @@ def call(
     in_place: bool = False,
     written: int = 0,
     parts: Mapping[int, tuple[int, int]] | None = None,
+    earlier: Sequence[int] = (),
 ) -> Any:
     """One step: `kernel` over [0, units), `grain` units at a time.
 
@@ -134,10 +135,13 @@ def call(
         in_place: its results are its last operands.
         written: how many of the last operands are written too, and stand behind the results in the kernel's parameters.
         parts: by the number of an operand that is a weight: (offset, size) in bytes of what the kernel is given of it.
+        earlier: numbers of operands that are weights of the layer before the one that the step belongs to.
     """
     attributes: dict[str, Any] = {"kernel": kernel, "in_place": in_place, "written": written, "work": work.to_text()}
     if parts:
         attributes["parts"] = json.dumps(parts)
+    if earlier:
+        attributes["earlier"] = json.dumps(list(earlier))
     numbers = [tirx.IntImm("int64", x) if isinstance(x, int) else x for x in (units, grain, *scalars)]
     operands = [*buffers, relax.ShapeExpr(numbers)]
     return hearth_op("kernel", operands, out, **attributes)

@@ -12,6 +12,7 @@ import tvm
 
 from hearth.compiler.extract import MemoryRules, extract_plan
 from hearth.compiler.gpu.batches import gpu_symbols
+from hearth.compiler.gpu.carry import carry_norms
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT
 from hearth.compiler.gpu.fold import fold_into_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
@@ -49,6 +50,7 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     phases: list[Phase] = [
         ("gpu_part_hidden_states", part_hidden_states),
         ("gpu_fold_into_products", fold_into_products),
+        ("gpu_carry_norms", lambda m: carry_norms(m, selection)),
         ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
     ]
     module = run_phases(module, phases, dump)

@@ -13,8 +13,13 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels.builder import GpuKernel
+from hearth.compiler.gpu.kernels.tile import TILE_ROWS
 from hearth.compiler.parameters import Parameters
 from hearth.compiler.passes.rewrite import Graph
+
+FEW_ROWS, MOST_FEW_ROWS = 4, TILE_ROWS // 2
+"""So many rows are multiplied by one workgroup as weights pass by; more of them up to the second number, tile after
+tile, are still done sooner so than by tiles that would be more than half empty."""
 
 
 @dataclass
@@ -61,6 +66,11 @@ def more_than(rows: Any, limit: int) -> Any:
     if isinstance(rows, int | tirx.IntImm):
         return int(int(rows) > limit)
     return tirx.max(tirx.min(rows - _i64(limit), _i64(1)), _i64(0))
+
+
+def one() -> Any:
+    """1 as a size."""
+    return _i64(1)
 
 
 def ceil_div(size: Any, by: int) -> Any:

@@ -88,6 +88,8 @@ LONGEST_TILE = "longest_tile"
 HIDDEN_TOKENS = "hidden_tokens"
 """The symbol that counts the tokens whose hidden states are wanted: all of the batch or none, where these are computed
 for that alone."""
+IN_PARTS = "in_parts"
+"""The symbol that is 1 where a model was opened for some of its layers, and another device has the others."""
 
 
 def symbols(limits: Limits, extras: Extras = NO_EXTRAS, *, prompts: bool = False) -> dict[str, tuple[int, int]]:

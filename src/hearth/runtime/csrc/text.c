@@ -34,6 +34,7 @@ static const struct {
     [HTH_PROMPT_TOKENS] = {"prompt_tokens", 0, true},
     [HTH_LONGEST_TILE] = {"longest_tile", 1, true},
     [HTH_HIDDEN_TOKENS] = {"hidden_tokens", 0, true},
+    [HTH_IN_PARTS] = {"in_parts", 0, true},
 };
 
 enum { ANY_COLUMNS = -1 };
@@ -202,6 +203,9 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
         high_of(plan, text, HTH_HIDDEN_TOKENS) != text->max_tokens) {
         return CORRUPT("hidden_tokens may be %u, tokens %u", high_of(plan, text, HTH_HIDDEN_TOKENS), text->max_tokens);
     }
+    if (text->symbols[HTH_IN_PARTS] != HTH_ABSENT && high_of(plan, text, HTH_IN_PARTS) != 1) {
+        return CORRUPT("in_parts may be %u, must be 0 or 1", high_of(plan, text, HTH_IN_PARTS));
+    }
     if (text->symbols[HTH_LONGEST_TILE] != HTH_ABSENT && high_of(plan, text, HTH_LONGEST_TILE) != text->tile_tokens) {
         return CORRUPT("longest_tile may be %u, tile_tokens %u", high_of(plan, text, HTH_LONGEST_TILE),
                        text->tile_tokens);
@@ -312,10 +316,15 @@ static hearth_status check_layer_input(const hth_layers *layers, const hearth_ba
                : hth_fail(HEARTH_INVALID, "layer_input is given, but the model begins with tokens");
 }
 
-/* Rows of outputs that are computed for those alone who want them. */
-static void count_wanted(hearth_session *session, const hearth_batch *batch) {
-    const uint32_t symbol = session->text.symbols[HTH_HIDDEN_TOKENS];
-    if (symbol != HTH_ABSENT) session->symbols[symbol] = is_wanted(session, batch, HTH_HIDDEN) ? batch->num_tokens : 0;
+static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t value) {
+    const uint32_t id = session->text.symbols[symbol];
+    if (id != HTH_ABSENT) session->symbols[id] = value;
+}
+
+/* What is computed for those alone who want it, and what depends on whether all layers are here. */
+static void set_wanted(hearth_session *session, const hearth_batch *batch) {
+    set_symbol(session, HTH_HIDDEN_TOKENS, is_wanted(session, batch, HTH_HIDDEN) ? batch->num_tokens : 0);
+    set_symbol(session, HTH_IN_PARTS, !hth_layers_are_all(&session->model->layers));
 }
 
 static hearth_status run(hearth_session *session, const hearth_batch *batch, hearth_output *output) {
@@ -334,7 +343,7 @@ static hearth_status run(hearth_session *session, const hearth_batch *batch, hea
                            .to = layers->to};
     hearth_status status = check_layer_input(layers, batch);
     if (status == HEARTH_OK) status = hth_batch_take(session, batch);
-    if (status == HEARTH_OK) count_wanted(session, batch);
+    if (status == HEARTH_OK) set_wanted(session, batch);
     if (status == HEARTH_OK) status = hth_session_evaluate(session, text->function);
     if (status == HEARTH_OK) status = session->model->device->run(session, &call);
     if (status == HEARTH_OK) set_output(session, batch, output);

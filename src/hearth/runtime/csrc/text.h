@@ -32,6 +32,7 @@ typedef enum hth_text_symbol {
     HTH_PROMPT_TOKENS,
     HTH_LONGEST_TILE,
     HTH_HIDDEN_TOKENS,
+    HTH_IN_PARTS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
 

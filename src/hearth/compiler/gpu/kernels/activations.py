@@ -1,7 +1,8 @@
 """The activations that products read: rows of f32, perhaps given by number, perhaps to be normed on the way.
 
 An RMS norm before a product costs no step: the factor of a row, rsqrt(mean(x^2) + epsilon), can be applied to the sums,
-and the squares are gathered while the row is read.
+and the squares are gathered while the row is read. Nor does one that follows a product and is added to a residual,
+where there is a single row (`Carried`): the product that reads the sum adds it up.
 """
 
 from __future__ import annotations
@@ -20,28 +21,61 @@ from hearth.compiler.gpu.kernels.builder import (
     div,
     dot,
     f32,
+    i32,
     lane,
     splat,
     vec,
     vector,
 )
+from hearth.compiler.gpu.kernels.norms import inverse_rms, norm_sum, noted_squares
 from hearth.compiler.gpu.kernels.product_output import ProductSpec
 
 
 class Activations:
-    """Buffers: X f32x4 [.][ldx / 4]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X, when
-    gathered]. Scalars: m; columns: K; ldx: elements from one row of X to the next.
+    """Buffers: X f32x4 [.][ldx / 4]; [carried: what is normed f32x4 [ldx / 4], sums of its squares f32 [K / 16], the
+    norm's gain f32x4 [K / 4]; X is the residual]; [gain f32x4 [K / 4], with a norm]; [numbers i32 [m]: which row of X,
+    when gathered]; behind those of `Output` [where what was carried is left f32x4 [ldx / 4]]. Scalars: m; columns: K;
+    ldx: elements from one row of X to the next.
     """
 
     def __init__(self, k: GpuKernel, spec: ProductSpec) -> None:
-        """Declares the buffers; `scalars` the scalars."""
+        """Declares the buffers; `scalars` the scalars, and a buffer that stands behind all others."""
         self.k, self.spec = k, spec
         self.x: Memory = k.buffer("X", "float32x4")
+        if spec.carried is not None:
+            self.normed, self.noted = k.buffer("normed", "float32x4"), k.buffer("noted", "float32")
+            self.added_gain = k.buffer("added_gain", "float32x4")
         self.gain = k.buffer("gain", "float32x4") if spec.norm is not None else None
         self.numbers = k.buffer("numbers", "int32") if spec.gather else None
 
     def scalars(self) -> None:
+        stores = self.spec.carried is not None and self.spec.carried.stores
+        self.sum = self.k.buffer("sum", "float32x4") if stores else None
         self.m, self.columns, self.ldx = (self.k.scalar(name) for name in ("m", "columns", "ldx"))
+
+    def carry(self, leaves: Expr) -> None:
+        """Begins a product whose activations are carried, behind all buffers and scalars; all invocations have to be
+        here.
+
+        Args:
+            leaves: whether this invocation leaves them in memory.
+        """
+        k, carried = self.k, self.spec.carried
+        assert carried is not None
+        self._leaves = leaves
+        total = noted_squares(k, self.noted, i32(0), self.columns)
+        self._factor = inverse_rms(k, total, self.columns, carried.epsilon)
+
+    def _carried(self, x: Expr, index: Expr, place: Expr) -> Expr:
+        """A vector of the sum, of which `x` is the residual's."""
+        k, carried = self.k, self.spec.carried
+        assert carried is not None
+        gain = self.added_gain.load(place)
+        value = k.let(norm_sum(self.normed.load(place), self._factor, carried.scale, gain, x), "x")
+        if self.sum is not None:
+            with k.when(tirx.And(self._leaves, index * 4 < self.columns)):
+                k.store(self.sum, place, value)
+        return value
 
     def start(self, row: Expr) -> Expr:
         """The vector at which a row begins. Of rows behind the last one it is that of the last, so nothing is read
@@ -63,6 +97,8 @@ class Activations:
         if self.spec.tail:
             place = k.let(builtin("min", "int32", index, div(self.columns - 1, 4)), "place")
         vectors = [k.let(self.x.load(start + place), "x") for start in starts]
+        if self.spec.carried is not None:
+            vectors = [self._carried(x, index, place) for x in vectors]
         if self.spec.tail:
             vectors = self._inside(vectors, index)
         if self.gain is None:

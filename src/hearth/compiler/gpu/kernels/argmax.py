@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, f32, i32
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, bitcast, f32, i32
 
 _THREADS = 256
 _MEET = 16
@@ -12,10 +12,10 @@ _LEAST = -3.4e38
 
 
 def argmax() -> GpuKernel:
-    """Buffers: largest f32, place i32 [m][blocks]; Y i32 [m]: the place of the largest, the first of equals. Scalars:
-    blocks. Unit: row."""
+    """Buffers: largest i32 [m][blocks][2]: bits of an f32, and its place; Y i32 [m]: the place of the largest, the
+    first of equals. Scalars: blocks. Unit: row."""
     k = GpuKernel("argmax", threads=_THREADS)
-    largest, place, y = k.buffer("largest", "float32"), k.buffer("place", "int32"), k.buffer("Y", "int32")
+    largest, y = k.buffer("largest", "int32"), k.buffer("Y", "int32")
     blocks = k.scalar("blocks")
     values, places = k.workgroup(_THREADS, "float32", "values"), k.workgroup(_THREADS, "int32", "places")
     value, where = k.register("float32", f32(_LEAST)), k.register("int32", i32(0))
@@ -33,7 +33,8 @@ def argmax() -> GpuKernel:
 
     start = k.let(k.group * blocks, "start")
     with k.loop(k.thread, blocks, _THREADS) as i:
-        see(largest.load(start + i), place.load(start + i))
+        at = k.let((start + i) * 2, "at")
+        see(bitcast("float32", largest.load(at)), largest.load(at + 1))
     note()
     k.barrier()
     with k.when(k.thread < _MEET):

@@ -28,7 +28,7 @@ from hearth.compiler.gpu.kernels.builder import (
     splat,
 )
 from hearth.compiler.gpu.kernels.meeting import Meeting
-from hearth.compiler.gpu.kernels.product_output import QUARTERS, Largest, Noted, Output, ProductSpec
+from hearth.compiler.gpu.kernels.product_output import QUARTERS, BlockSquares, Largest, Noted, Output, ProductSpec
 from hearth.compiler.gpu.kernels.weights import OCTETS, Group, Octet, Weight
 from hearth.quant.formats import PLANE_COLUMNS
 
@@ -69,6 +69,9 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
     block, first_row = k.let(div(k.group, tiles), "block"), k.let(mod(k.group, tiles) * spec.rows, "first")
     quarter, slot = k.let(mod(k.thread, QUARTERS), "quarter"), k.let(div(k.thread, QUARTERS), "slot")
+    if product.carried is not None:
+        assert spec.rows == 1
+        x.carry(k.let(tirx.And(tirx.EQ(output.first + block, 0), tirx.EQ(quarter, 0)), "leaves"))
     weight.place(quarter)
     starts = [weight.start(block * product.parts + part) for part in range(product.parts)]
     rows = _Rows(x, [x.start(first_row + i) for i in range(spec.rows)])
@@ -79,6 +82,7 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     i = k.let(div(k.thread, QUARTERS), "i")
     totals, square = _meet(k, sums, rows.squares, i, quarter)
     quarters = Noted(k, output, spec.rows * QUARTERS) if product.epilogue == "logits" else None
+    squares = BlockSquares(k, output, spec.rows * QUARTERS) if product.notes_squares else None
     with k.when(tirx.And(k.thread < spec.rows * QUARTERS, first_row + i < x.m)):
         values = [total.get() for total in totals]
         if square is not None:
@@ -90,10 +94,16 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
             largest = Largest(k, output)
             largest.see(block, quarter, stored)
             quarters.note(k.thread, largest)
+        if squares is not None:
+            squares.note(k.thread, block, quarter, stored)
     if quarters is not None:
         k.barrier()
         with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
             quarters.meet(k.thread * QUARTERS, QUARTERS).store(first_row + k.thread, block)
+    if squares is not None:
+        k.barrier()
+        with k.when(tirx.And(k.thread < spec.rows, first_row + k.thread < x.m)):
+            squares.store(k.thread * QUARTERS, first_row + k.thread, block)
     return k
 
 

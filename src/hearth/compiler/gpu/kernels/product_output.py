@@ -8,13 +8,33 @@ from typing import Literal
 from tvm import tirx
 
 from hearth.compiler.gpu.kernels import vmath
-from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, div, f32, i32, lane
+from hearth.compiler.gpu.kernels.builder import Expr, GpuKernel, Memory, bitcast, div, dot, f32, i32, lane, vector
 from hearth.compiler.physical import in_name
 from hearth.quant.formats import LANES, PLANE_COLUMNS, Format
 
 QUARTERS = 4
 """Vectors of 4 outputs in a block of 16."""
 _LEAST = -3.4e38
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Activations that are a residual and scale times the norm of a product: the only row of a call, which this product
+    makes on the way, rather than a step before it.
+
+    Attributes:
+        epsilon: of the norm.
+        stores: whether it also leaves them in memory, for those who read them later.
+    """
+
+    epsilon: float
+    scale: float = 1.0
+    stores: bool = True
+
+    @property
+    def name(self) -> str:
+        scale = [] if self.scale == 1.0 else [f"s{in_name(self.scale)}"]
+        return "_".join(["carried", in_name(self.epsilon), *scale, *([] if self.stores else ["unstored"])])
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,8 @@ class ProductSpec:
         after: activation of what `add` gives; "": none.
         norm: epsilon of an RMS norm of the activations, whose factor the sums are multiplied by; None: there is none.
         gather: rows of the activations are given by numbers.
+    notes_squares: of `store`: also the sum of the squares of each 16 outputs of a row, for a norm of these.
+    carried: what the activations are of, where that is not in memory yet; None: they are.
         tail: K is no multiple of 32, so that what lies behind a row's columns must be kept out.
     """
 
@@ -44,6 +66,8 @@ class ProductSpec:
     after: str = ""
     norm: float | None = None
     gather: bool = False
+    notes_squares: bool = False
+    carried: Carried | None = None
     tail: bool = False
 
     @classmethod
@@ -73,6 +97,10 @@ class ProductSpec:
             parts.append(f"norm{in_name(self.norm)}")
         if self.gather:
             parts.append("gather")
+        if self.notes_squares:
+            parts.append("squares")
+        if self.carried:
+            parts.append(self.carried.name)
         if self.tail:
             parts.append("tail")
         return "_".join(parts)
@@ -81,10 +109,11 @@ class ProductSpec:
 class Output:
     """Where finished sums go: 4 neighbouring outputs of a row at a time.
 
-    Buffers: [bias f32x4 [N / 4]]; [residual f32x4]; Y f32x4 [m][ldy / 4]; for logits largest f32, where i32
-    [m][blocks of all logits]. Scalars: ldy: elements from one row of Y (and of the residual) to the next; first: the
-    block of 16 outputs that the weight's first rows are for, where this is a part of a larger weight; for logits n: how
-    many there are in a row, of all parts.
+    Buffers: [bias f32x4 [N / 4]]; [residual f32x4]; Y f32x4 [m][ldy / 4]; for logits largest i32 [m][blocks of all
+    logits][2]: the bits of the largest of each block, and its place; with `notes_squares` f32 [m][blocks of all].
+    Scalars: ldy: elements from one row of Y (and of the residual) to the next; first: the block of 16 outputs that the
+    weight's first rows are for, where this is a part of a larger weight; for logits and squares n: how many outputs
+    there are in a row, of all parts.
     """
 
     def __init__(self, k: GpuKernel, spec: ProductSpec) -> None:
@@ -94,12 +123,18 @@ class Output:
         self.residual: Memory | None = k.buffer("residual", "float32x4") if spec.epilogue == "add" else None
         self.y = k.buffer("Y", "float32x4")
         if spec.epilogue == "logits":
-            self.largest, self.where = k.buffer("largest", "float32"), k.buffer("place", "int32")
+            self.largest = k.buffer("largest", "int32")
+        if spec.notes_squares:
+            self.squares = k.buffer("squares", "float32")
 
     def scalars(self) -> None:
         self.ldy, self.first = self.k.scalar("ldy"), self.k.scalar("first")
-        if self.spec.epilogue == "logits":
+        if self.spec.epilogue == "logits" or self.spec.notes_squares:
             self.n = self.k.scalar("n")
+
+    def place(self, row: Expr, block: Expr) -> Expr:
+        """Among those of a number for each block."""
+        return self.k.let(row * div(self.n + (LANES - 1), LANES) + self.first + block, "at")
 
     def store(self, row: Expr, block: Expr, quarter: Expr, sums: list[Expr]) -> Expr:
         """Stores outputs 16 * block + 4 * quarter on of a row.
@@ -153,9 +188,32 @@ class Largest:
 
     def store(self, row: Expr, block: Expr) -> None:
         k, output = self.k, self.output
-        at = k.let(row * div(output.n + (LANES - 1), LANES) + output.first + block, "at")
-        k.store(output.largest, at, self.value.get())
-        k.store(output.where, at, self.place.get())
+        at = output.place(row, block)
+        k.store(output.largest, at * 2, bitcast("int32", self.value.get()))
+        k.store(output.largest, at * 2 + 1, self.place.get())
+
+
+class BlockSquares:
+    """Sums of the squares of blocks: invocations note those of quarters, for others to add them up behind a barrier."""
+
+    def __init__(self, k: GpuKernel, output: Output, count: int) -> None:
+        self.k, self.output = k, output
+        self._quarters = k.workgroup(count, "float32", "squares")
+
+    def note(self, at: Expr, block: Expr, quarter: Expr, values: Expr) -> None:
+        """4 outputs; what stands behind the last one of all does not count."""
+        k, output = self.k, self.output
+        column = k.let((output.first + block) * LANES + quarter * 4, "column")
+        counted = vector(*(tirx.Select(column + i < output.n, lane(values, i), f32(0.0)) for i in range(4)))
+        counted = k.let(counted, "counted")
+        k.store(self._quarters, at, dot(counted, counted))
+
+    def store(self, start: Expr, row: Expr, block: Expr) -> None:
+        """Of the quarters that are noted from `start` on."""
+        total = self.k.register("float32", self._quarters.load(start))
+        for i in range(1, QUARTERS):
+            total.set(total.get() + self._quarters.load(start + i))
+        self.k.store(self.output.squares, self.output.place(row, block), total.get())
 
 
 class Noted:

@@ -6,8 +6,9 @@ from typing import Any
 
 from tvm import tirx
 
+from hearth.compiler.gpu.carry import may_carry
 from hearth.compiler.gpu.kernels.norms import norm_name, rms_norm
-from hearth.compiler.gpu.selection import GpuSelection, Rule
+from hearth.compiler.gpu.selection import MOST_FEW_ROWS, GpuSelection, Rule, at_most, more_than, one
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.physical import call, like, rows, stride, width
 from hearth.compiler.work import Work
@@ -15,12 +16,27 @@ from hearth.model.text.batch import HIDDEN_TOKENS
 
 
 def _norm_add(graph: Graph, value: Any, s: GpuSelection) -> Any:
-    x, weight, residual = arguments(value)
+    """Where squares are noted, the product that reads the sum may add it up instead: then nothing is done here."""
+    x, weight, residual, *noted = arguments(value)
     eps, scale = float(attribute(value, "epsilon")), float(attribute(value, "scale"))
-    kernel = s.use(norm_name(eps, add=True, scale=scale), lambda: [rms_norm(eps, add=True, scale=scale)])
     size, m = width(x), rows(x)
-    work = Work.of("norm", m, 6 * size)
-    return call(kernel, [x, weight, residual], like(x), m, [size, stride(size)], work=work)
+
+    def step(units: Any, operands: list[Any], **how: Any) -> Any:
+        given = len(operands) > 3
+        name = norm_name(eps, add=True, scale=scale, noted=given)
+        kernel = s.use(name, lambda: [rms_norm(eps, add=True, scale=scale, noted=given)])
+        scalars, work = [size, stride(size)], Work.of("norm", m, 6 * size)
+        return call(kernel, [*operands, *how.pop("made", [])], like(x), units, scalars, work=work, **how)
+
+    operands = [x, weight, residual]
+    if not noted:
+        return step(m, operands)
+    needed: Any = one() - may_carry()
+    if attribute(value, "for_logits"):  # which leave no sum
+        several = more_than(tirx.Var("logit_rows", "int64"), 1)
+        needed = tirx.max(needed, tirx.max(several, tirx.min(tirx.Var(HIDDEN_TOKENS, "int64"), one())))
+    made = graph.emit(step(m * (at_most(m, MOST_FEW_ROWS) * needed), [*operands, *noted]))
+    return step(m * more_than(m, MOST_FEW_ROWS), operands, made=[made], in_place=True)
 
 
 def _norm(x: Any, weight: Any, eps: float, m: Any, s: GpuSelection) -> Any:

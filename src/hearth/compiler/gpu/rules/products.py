@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import relax
 
+from hearth.compiler.gpu.carry import carried_norm, may_carry
 from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
 from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
-from hearth.compiler.gpu.kernels.product_output import ProductSpec
+from hearth.compiler.gpu.kernels.product_output import Carried, ProductSpec
 from hearth.compiler.gpu.kernels.rotate import RotateSpec, rotate
 from hearth.compiler.gpu.kernels.tile import TILE_ROWS
 from hearth.compiler.gpu.rules.parts import Part, parts_of
-from hearth.compiler.gpu.selection import GpuSelection, Rule, at_most, ceil_div, more_than
+from hearth.compiler.gpu.selection import (
+    FEW_ROWS,
+    MOST_FEW_ROWS,
+    GpuSelection,
+    Rule,
+    at_most,
+    ceil_div,
+    more_than,
+    one,
+)
 from hearth.compiler.parameters import Packed
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
-from hearth.compiler.physical import call, rows, stride, tensor, width
+from hearth.compiler.physical import call, like, rows, stride, tensor, width
 from hearth.compiler.symbolic import bounds
 from hearth.compiler.work import Work, role
 from hearth.quant.formats import LANES, round_up
 
-# So many rows are multiplied by one workgroup as weights pass by; more of them up to the second number, tile after
-# tile, are still done sooner so than by tiles that would be more than half empty.
-_FEW_ROWS, _MOST_FEW_ROWS = 4, TILE_ROWS // 2
 # With so many blocks of outputs there are workgroups enough, so that each may be small and sum up most by itself.
 _MANY_BLOCKS, _SOME_BLOCKS = 512, 256
 
@@ -47,23 +54,28 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
         after=str(attribute(value, "after", "")),
         norm=None if norm is None else float(norm),
         gather=gather,
+        notes_squares=bool(attribute(value, "notes_squares", False)),
         tail=ProductSpec.has_tail(columns),
     )
     m = args[activations - 1].ty.shape[0] if gather else rows(x)
     before, rest = list(args[:activations]), args[activations + 1 :]
+    norm_before = carried_norm(graph, x)
     if packed.rotated > 1:
         before, spec = [_rotated(graph, spec, before, packed.rotated, m, s)], replace(spec, norm=None, gather=False)
-    buffers = [w, *before, *rest]
+    how = _Product(spec, packed, [w], before, list(rest), m, None if norm_before is None else _Carry(norm_before, x))
     work = Work.of("head" if epilogue == "logits" else role(w.name), m, 2 * packed.n * int(packed.k or 0))
-    if epilogue != "logits":
-        ld = round_up(packed.n, LANES) // spec.parts
-        return _steps(graph, spec, buffers, [tensor(*list(out.shape)[:-1], ld)], packed, m, work, s)[0]
     blocks = round_up(packed.n, LANES) // LANES
-    types = [tensor(m, LANES * blocks), tensor(m, blocks), tensor(m, blocks, dtype="int32")]
-    logits, largest, place = _steps(graph, spec, buffers, types, packed, m, work, s)
+    if epilogue != "logits":
+        shape = list(value.ty_args[0].fields[0].shape if spec.notes_squares else out.shape)
+        types = [tensor(*shape[:-1], LANES * blocks // spec.parts)]
+        if spec.notes_squares:
+            return relax.Tuple(_steps(graph, how, [*types, tensor(m, blocks)], work, s))
+        return _steps(graph, how, types, work, s)[0]
+    types = [tensor(m, LANES * blocks), tensor(m, blocks, 2, dtype="int32")]
+    logits, largest = _steps(graph, how, types, work, s)
     kernel = s.use("argmax", lambda: [argmax()])
     work = Work.of("argmax", m, blocks)
-    return relax.Tuple([logits, graph.emit(call(kernel, [largest, place], out.fields[1], m, [blocks], work=work))])
+    return relax.Tuple([logits, graph.emit(call(kernel, [largest], out.fields[1], m, [blocks], work=work))])
 
 
 def _rotated(graph: Graph, spec: ProductSpec, before: list[Any], vectors: int, m: Any, s: GpuSelection) -> Any:
@@ -79,51 +91,120 @@ def _rotated(graph: Graph, spec: ProductSpec, before: list[Any], vectors: int, m
     return s.kept[key]
 
 
-def _steps(
-    graph: Graph, spec: ProductSpec, buffers: Sequence[Any], types: list[Any], packed: Packed, m: Any, work: Work,
-    s: GpuSelection,
-) -> list[Any]:  # fmt: skip
+def _steps(graph: Graph, how: _Product, types: list[Any], work: Work, s: GpuSelection) -> list[Any]:
     """The results of a product, which several steps write: one for each range of numbers of rows, and for each part of
     the weight."""
-    x, ldy = buffers[1], int(types[0].shape[-1])
-    several = len(types) > 1
-    results: list[Any] = []
-    for part in parts_of(packed):
-        for kernel, units, extent in _kernels(spec, part, m, s):
-            scalars = [m, width(x), stride(width(x)), packed.blocks, *extent, ldy, part.first // spec.parts]
-            if spec.epilogue == "logits":
-                scalars.append(packed.n)
+    ldy, results = int(types[0].shape[-1]), list[Any]()
+    for part in parts_of(how.packed):
+        for chosen in _kernels(how, part, s):
+            spec = chosen.spec
+            columns = width(how.before[0])
+            scalars = [
+                how.m,
+                columns,
+                stride(columns),
+                how.packed.blocks,
+                *chosen.extents,
+                ldy,
+                part.first // spec.parts,
+            ]
+            if spec.epilogue == "logits" or spec.notes_squares:
+                scalars.append(how.packed.n)
+            # Tiles of many rows note no squares.
+            written = [*results[:1], *(results[1:] if spec.notes_squares or spec.epilogue == "logits" else [])]
+            operands, sums, earlier = how.operands(spec)
+            out = [*types[: len(written) or len(types)], *(like(each) for each in sums)]
             step = call(
-                kernel, [*buffers, *results], types if several else types[0], units, scalars, work=work,
-                in_place=bool(results), parts=part.operand(0),
+                chosen.kernel, [*operands, *written, *sums], out if len(out) > 1 else out[0], chosen.units, scalars,
+                work=work, in_place=bool(written), parts=part.operand(0), earlier=earlier,
             )  # fmt: skip
             made = graph.emit(step)
-            results = [graph.emit(relax.TupleGetItem(made, i)) for i in range(len(types))] if several else [made]
+            new = [graph.emit(relax.TupleGetItem(made, i)) for i in range(len(out))] if len(out) > 1 else [made]
+            count = len(new) - len(sums)
+            results = [*new[:count], *results[count:]]
     return results
 
 
-def _kernels(spec: ProductSpec, part: Part, m: Any, s: GpuSelection) -> Iterator[tuple[str, Any, list[Any]]]:
-    """(kernel, units, scalars of its own) for each range of numbers of rows that there may be."""
+@dataclass(frozen=True)
+class _Carry:
+    """The norm that a product carries, and the sum that it leaves."""
+
+    norm: Any
+    sum: Any
+
+    def spec(self, product: ProductSpec) -> ProductSpec:
+        """Of the kernel that does so, for the only row there is."""
+        stores = product.epilogue != "logits"
+        carried = Carried(float(attribute(self.norm, "epsilon")), float(attribute(self.norm, "scale")), stores)
+        return replace(product, carried=carried, gather=False)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """What all kernels of a product are given.
+
+    Attributes:
+        before: activations, and what they are normed and chosen by.
+        rest: bias and residual.
+        m: rows.
+    """
+
+    spec: ProductSpec
+    packed: Packed
+    weight: list[Any]
+    before: list[Any]
+    rest: list[Any]
+    m: Any
+    carry: _Carry | None
+
+    def operands(self, spec: ProductSpec) -> tuple[list[Any], list[Any], list[int]]:
+        """Of a kernel: what it reads; the sum that it leaves, if it does; and which are another layer's."""
+        if spec.carried is None or self.carry is None:
+            return [*self.weight, *self.before, *self.rest], [], []
+        y, added_gain, residual, noted = arguments(self.carry.norm)
+        gain = self.before[1:2] if spec.norm is not None else []
+        read = [*self.weight, residual, y, noted, added_gain, *gain, *self.rest]
+        return read, [self.carry.sum] if spec.carried.stores else [], [4]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A kernel, its workgroups, and scalars of its own."""
+
+    spec: ProductSpec
+    kernel: str
+    units: Any
+    extents: list[Any]
+
+
+def _kernels(how: _Product, part: Part, s: GpuSelection) -> Iterator[_Chosen]:
+    """One for each range of numbers of rows that there may be; and for the only row of a call that carries."""
+    spec, m = how.spec, how.m
     blocks = part.height // spec.parts
     least, most = bounds(m, s.symbols)
     # The fewer blocks there are, the more invocations must share one; as many for one row as for a few, so that a row
     # has the same bits among others.
     threads = 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
 
-    def few(rows_at_once: int) -> str:
+    def few(spec: ProductSpec, rows_at_once: int, units: Any) -> _Chosen:
         made = FewRowsSpec(spec, rows_at_once, threads)
-        return s.use(made.name, lambda: [few_rows(made)])
+        return _Chosen(spec, s.use(made.name, lambda: [few_rows(made)]), units, [])
 
     if least <= 1:
-        yield few(1), m * (blocks * at_most(m, 1)), []
-    if least <= _MOST_FEW_ROWS and most > 1:
-        tiles = ceil_div(m, _FEW_ROWS) * (blocks * at_most(m, _MOST_FEW_ROWS))
-        yield few(_FEW_ROWS), tiles * more_than(m, 1), []
-    if most > _MOST_FEW_ROWS:
-        made = ManyRowsSpec(spec)
+        units = m * (blocks * at_most(m, 1))
+        if how.carry is None:
+            yield few(spec, 1, units)
+        else:
+            yield few(spec, 1, units * (one() - may_carry()))
+            yield few(how.carry.spec(spec), 1, units * may_carry())
+    if least <= MOST_FEW_ROWS and most > 1:
+        tiles = ceil_div(m, FEW_ROWS) * (blocks * at_most(m, MOST_FEW_ROWS))
+        yield few(spec, FEW_ROWS, tiles * more_than(m, 1))
+    if most > MOST_FEW_ROWS:
+        made = ManyRowsSpec(replace(spec, notes_squares=False))
         name = s.use(made.name, lambda: [many_rows(made, features) for features in made.variants])
-        tiles = ceil_div(m, TILE_ROWS) * (ceil_div(blocks, made.unit_blocks) * more_than(m, _MOST_FEW_ROWS))
-        yield name, tiles, [part.height]
+        tiles = ceil_div(m, TILE_ROWS) * (ceil_div(blocks, made.unit_blocks) * more_than(m, MOST_FEW_ROWS))
+        yield _Chosen(made.product, name, tiles, [part.height])
 
 
 RULES: dict[str, Rule] = {"hearth.product": _product}
