@@ -377,6 +377,39 @@ def test_what_makes_no_sense_is_refused_at_once(make):
         make()
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_who_draws_among_few_reads_the_likeliest_alone(tied: bool) -> None:
+    """And draws what it would of whole rows; where too many are as likely as each other, these are read after all."""
+
+    def drawn(likeliest: int, **settings: float) -> tuple[list[int], set[tuple[str, ...]]]:
+        session = ToySession(num_pages=30, likeliest=likeliest)
+        if tied:
+            session.head[3:40] = session.head[2] = 10 * session.head[2]
+        engine = Engine(session, context=100)
+        params = SamplingParams(seed=5, max_tokens=30, ignore_eos=True, **settings)  # type: ignore[arg-type]
+        events = engine.generate(PROMPTS[0], params=params)
+        return [event.token for event in events if event.token is not None], set(session.wanted)
+
+    for settings in ({"top_k": 5}, {"top_k": 11, "top_p": 0.8, "temperature": 2.0}, {"top_k": 3, "min_p": 0.1}):
+        expected, rows = drawn(0, **settings)
+        found, wanted = drawn(12, **settings)
+        assert found == expected
+        assert rows == {("argmax", "logits")}
+        assert wanted == ({("argmax", "likeliest"), ("argmax", "logits")} if tied else {("argmax", "likeliest")})
+    for settings in ({"top_k": 12}, {"top_k": 0}, {"top_k": 5, "presence_penalty": 1.0}, {"top_k": 5, "logprobs": 2}):
+        found, wanted = drawn(12, **settings)
+        assert found == drawn(0, **settings)[0]
+        assert wanted == {("argmax", "logits")}
+
+
+def test_a_row_without_numbers_is_told_also_where_only_the_likeliest_are_read() -> None:
+    session = ToySession(num_pages=30, likeliest=12)
+    session.poison_token = PROMPTS[0][-1]
+    params = SamplingParams(top_k=3, seed=0, max_tokens=3)
+    with pytest.raises(HearthError, match="61 of 61 logits are NaN"):
+        list(Engine(session, context=100).generate(PROMPTS[0], params=params))
+
+
 def test_logits_are_asked_for_only_where_a_draw_may_read_them():
     session = ToySession(num_pages=30)
     engine = Engine(session, context=100)

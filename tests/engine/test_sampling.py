@@ -7,8 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hearth.engine import SamplingParams
+from hearth.engine.likeliest import Likeliest
 from hearth.engine.sampling import Sampler, _pick, _TokenCounts
 from hearth.errors import HearthError, UsageError
 
@@ -49,6 +52,32 @@ def expected_distribution(row: np.ndarray, params: SamplingParams, prompt: list[
     p[order[mass_before >= params.top_p]] = 0
     p[p < params.min_p * p.max()] = 0
     return p / p.sum()
+
+
+@given(
+    seed=st.integers(0, 2**32), top_k=st.integers(1, 11), top_p=st.sampled_from([0.3, 0.9, 1.0]),
+    min_p=st.sampled_from([0.0, 0.2]), temperature=st.sampled_from([0.2, 1.0, 4.0]), levels=st.integers(1, 60),
+)  # fmt: skip
+def test_the_likeliest_alone_give_the_draws_of_the_row(
+    seed: int, top_k: int, top_p: float, min_p: float, temperature: float, levels: int
+) -> None:
+    """With few levels many tokens are as likely as each other, also as the last one that is told."""
+    row = np.random.default_rng(seed).integers(0, levels, VOCAB).astype(np.float32) / 4
+    tokens = np.argsort(-row, kind="stable")[:12].astype(np.int32)
+    likeliest = Likeliest(row[tokens], tokens)
+    found = likeliest.among(top_k)
+    expected = np.flatnonzero(row >= np.sort(row)[-top_k])
+    if found is None:
+        assert len(expected) >= 12
+        return
+    np.testing.assert_array_equal(found[0], expected)
+    settings = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed}
+    of_row, of_few = (Sampler(SamplingParams(**settings), PROMPT) for _ in range(2))
+    assert of_few.draws_among(12)
+    nothing = row[:0]
+    for _ in range(8):
+        drawn = of_few.sample(nothing, int(row.argmax()), np.empty_like(row), unmasked, likeliest)
+        assert drawn.token == draw(of_row, row)
 
 
 SETTINGS = [

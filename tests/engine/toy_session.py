@@ -26,6 +26,7 @@ class ToyInfo:
     max_embeddings: int = 32
     looks_ahead: bool = False
     rope_streams: int = 0
+    likeliest: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class ToyResult:
     logits: np.ndarray
     argmax: np.ndarray
     hidden: np.ndarray
+    likeliest: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def likeliest_of(logits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of each row and their places, of equals the first: by sorting everything."""
+    places = np.argsort(-logits, axis=1, kind="stable")[:, :count].astype(np.int32)
+    return np.take_along_axis(logits, places, axis=1), places
 
 
 class ToySession:
@@ -114,6 +122,7 @@ class ToySession:
             logits if "logits" in wanted else logits[:0],
             argmax if "argmax" in wanted else argmax[:0],
             hidden.astype(np.float32)[: None if "hidden" in wanted else 0],
+            likeliest_of(logits, self.info.likeliest) if "likeliest" in wanted else None,
         )
 
     def apply_mask(self, logits, mask, out):

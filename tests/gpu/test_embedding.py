@@ -12,6 +12,7 @@ from tests.gpu.products import Packed
 
 from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.embedding import EmbeddingSpec, embedding
+from hearth.compiler.gpu.kernels.likeliest import LIKELIEST, likeliest
 from hearth.quant import FORMATS
 
 LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values()}.values())
@@ -35,6 +36,29 @@ def test_rows_are_scaled_and_those_of_another_part_left_alone() -> None:
     *_, found = run_kernel(kernel, [ids, table.bytes, np.full((5, 64), -7, np.float32)], [table.blocks, 64, 16, 32], 5)
     np.testing.assert_allclose(found[[1, 2, 4]], 8 * table.values[ids[[1, 2, 4]] - 16], rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(found[[0, 3]], -7)
+
+
+@pytest.mark.parametrize(("n", "levels"), [(50, 9), (1000, 3), (5000, 0), (40_000, 0), (40_000, 2000), (7001, 4)])
+def test_the_likeliest_tokens_come_in_order(n: int, levels: int) -> None:
+    """Of equals the first; where thousands are equal none are told, nor where there are no numbers."""
+    rng, blocks = np.random.default_rng(n), -(-n // 16)
+    rows = rng.normal(size=(3, n)) if not levels else rng.integers(-levels, 0, (3, n))
+    logits = np.full((3, 16 * blocks), 1e9, np.float32)  # what stands behind the last one does not count
+    logits[:, :n] = rows
+    counted = np.full_like(logits, -3.4e38)
+    counted[:, :n] = logits[:, :n]
+    peaks = counted.reshape(3, blocks, 16).max(axis=2)
+    largest = np.stack([peaks.view(np.int32), np.zeros_like(peaks, np.int32)], axis=2)
+    made = np.zeros((3, 2 * LIKELIEST), np.int32)
+    *_, found = run_kernel(likeliest(), [logits, largest, made], [n, 16 * blocks, blocks], 3)
+    values, tokens = found[:, :LIKELIEST].view(np.float32), found[:, LIKELIEST:]
+    expected = np.argsort(-logits[:, :n], axis=1, kind="stable")[:, :LIKELIEST]
+    if levels == 4:
+        assert (tokens == -1).all()
+        return
+    np.testing.assert_array_equal(tokens[:, : expected.shape[1]], expected)
+    np.testing.assert_array_equal(values[:, : expected.shape[1]], np.take_along_axis(logits, expected, axis=1))
+    assert (tokens[:, expected.shape[1] :] == -1).all()
 
 
 @pytest.mark.parametrize("blocks", [1, 255, 700])

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.gpu.software import software_gpu
 
 from golden import CASES, Case
 from hearth.bundle import GPU_PLAN
+from hearth.engine import Engine, SamplingParams
 from hearth.runtime import Model, SplitModel, SplitTextSession, TextSession
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -161,6 +163,32 @@ def test_a_token_has_the_same_bits_alone_and_among_others(name: str, tmp_path: P
         together.run([Piece(0, prompt), Piece(1, prompt[:4])])
         found, _ = together.run([Piece(0, prompt[:1]), Piece(1, prompt[:1])])
         np.testing.assert_array_equal(found, expected)
+
+
+def test_who_draws_among_few_reads_few_bytes_back(tmp_path: Path) -> None:
+    """A sampled token of an engine on a GPU: the tokens that whole rows give, of 580 bytes."""
+    case = next(case for case in CASES if case.name == "qwen3")
+    folder = compile_here(case.path, tmp_path / "bundle", quant="q8", head="q8")
+    params = SamplingParams(top_k=20, top_p=0.9, temperature=1.5, seed=11, max_tokens=12, ignore_eos=True)
+
+    def drawn(session: TextSession) -> list[int]:
+        events = Engine(session, context=64).generate([1, 2, 3], params=params)
+        return [event.token for event in events if event.token is not None]
+
+    with Model(folder, device=software_gpu(folder)) as model, TextSession(model, num_pages=8) as session:
+        assert session.info.likeliest == 72
+        assert drawn(session) == drawn(session)
+        assert session.read_counters().read_bytes == 4 + 8 * 72
+        found = drawn(session)
+        batch = ([1, 2, 3], [0, 1, 2], [0, 0, 0], np.arange(4, dtype=np.int32)[None], [2, 1])
+        row = np.array(session.forward(*batch, wanted=("logits",)).logits)
+        values, tokens = session.forward(*batch, wanted=("likeliest",)).likeliest
+        np.testing.assert_array_equal(tokens, np.argsort(-row, axis=1, kind="stable")[:, :72])
+        np.testing.assert_array_equal(values, np.take_along_axis(row, tokens, axis=1))
+        session.info = replace(session.info, likeliest=0)
+        assert drawn(session) == found
+    with Model(folder) as model, TextSession(model, num_pages=8, threads=2) as session:
+        assert session.info.likeliest == 0
 
 
 def test_hidden_states_are_computed_for_those_who_want_them(tmp_path: Path) -> None:

@@ -354,6 +354,7 @@ def one_more_symbol(p: PlanWriter) -> None:
         (lambda p: p.symbol("prompt_tokens", 0, 15), "prompt_tokens may be 15, tokens 16"),
         (lambda p: p.symbol("longest_tile", 1, 3), "longest_tile may be 3, tile_tokens 4"),
         (lambda p: p.symbol("hidden_tokens", 0, 3), "hidden_tokens may be 3, tokens 16"),
+        (lambda p: p.symbol("likeliest_rows", 0, 3), "likeliest_rows may be 3, logit_rows 4"),
         (lambda p: p.symbol("in_parts", 0, 2), "in_parts may be 2, must be 0 or 1"),
         (record("states", 0, 1, 0), "state 0 is counted by tokens"),
         (lambda p: record("states", 0, 1, p.scalars[p.symbol("slots", 1, 9)][1])(p),

@@ -8,21 +8,60 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from collections.abc import Sequence as Seq
+from typing import NamedTuple
 
 import numpy as np
 
-from hearth.engine.forward import Float32s, Forward, ForwardResult, Int32s
+from hearth.engine.forward import Float32s, Forward, ForwardResult
 from hearth.engine.ledger import Ledger
+from hearth.engine.likeliest import Likeliest
 from hearth.engine.scheduler import Scheduler, Slice
 from hearth.engine.sequence import FinishReason, Sequence, Status, TokenEvent
 
+ROWS = ("argmax", "logits")
+"""What is always enough to draw."""
 
-def outputs_read(slices: Iterable[Slice[Sequence]]) -> tuple[str, ...]:
-    """What of a forward's result the sequences read that draw after it."""
+
+def outputs_read(slices: Iterable[Slice[Sequence]], likeliest: int) -> tuple[str, ...]:
+    """What of a forward's result the sequences read that draw after it.
+
+    Args:
+        likeliest: `ForwardInfo.likeliest`.
+    """
     drawing = [part.sequence.sampler for part in slices if part.wants_logits]
     if not drawing:
         return ()
-    return ("argmax", "logits") if any(sampler.may_need_logits for sampler in drawing) else ("argmax",)
+    needing = [sampler for sampler in drawing if sampler.may_need_logits]
+    if not needing:
+        return ("argmax",)
+    return ("argmax", "likeliest") if all(sampler.draws_among(likeliest) for sampler in needing) else ROWS
+
+
+def is_enough(slices: Iterable[Slice[Sequence]], result: ForwardResult) -> bool:
+    """Whether the likeliest tokens that a forward has told say among which each sequence draws."""
+    rows = likeliest_of(result)
+    row = 0
+    for part in slices:
+        count = (1 + len(part.draft)) * part.wants_logits
+        sampler = part.sequence.sampler
+        read = rows[row : row + count] if sampler.may_need_logits else []
+        if any(each.among(sampler.params.top_k) is None for each in read):
+            return False
+        row += count
+    return True
+
+
+def likeliest_of(result: ForwardResult) -> list[Likeliest]:
+    """Of each row of logits."""
+    return [Likeliest(*row) for row in zip(*result.likeliest, strict=True)]
+
+
+class _Row(NamedTuple):
+    """What a forward tells of a row: logits float32 (vocab_size,), or (0,) where they were not wanted."""
+
+    logits: Float32s
+    argmax: int
+    likeliest: Likeliest | None
 
 
 class Drawing:
@@ -49,8 +88,12 @@ class Drawing:
         self._eos_ids = frozenset(eos_ids)
         self._scratch: Float32s = np.empty(session.info.vocab_size, np.float32)
 
-    def take(self, slices: list[Slice[Sequence]], result: ForwardResult) -> None:
-        """What the forward has computed: each sequence whose last token was among it draws."""
+    def take(self, slices: list[Slice[Sequence]], result: ForwardResult, wanted: Collection[str]) -> None:
+        """What the forward has computed: each sequence whose last token was among it draws.
+
+        Args:
+            wanted: what of the result there is.
+        """
         self.computed_s = time.perf_counter()
         pool = self._scheduler.pool
         for part in slices:
@@ -61,15 +104,17 @@ class Drawing:
         logits, argmax = result.logits, result.argmax
         if not len(logits):  # they were not wanted: samplers that read none are given rows that have none
             logits = np.empty((len(argmax), 0), np.float32)
+        likeliest = likeliest_of(result) if "likeliest" in wanted else [None] * len(argmax)
+        rows = [_Row(*row) for row in zip(logits, argmax.tolist(), likeliest, strict=True)]
         row = 0
         for part in drawing:
             if part.draft:
-                self._verify(part.sequence, part.draft, logits[row:], argmax[row:])
+                self._verify(part.sequence, part.draft, rows[row:])
             else:
-                self._draw(part.sequence, logits[row], int(argmax[row]))
+                self._draw(part.sequence, rows[row])
             row += 1 + len(part.draft)
 
-    def _verify(self, sequence: Sequence, draft: Seq[int], logits: Float32s, argmax: Int32s) -> None:
+    def _verify(self, sequence: Sequence, draft: Seq[int], rows: Seq[_Row]) -> None:
         """Draws a token after the last one, and after each guess as long as the guesses are what was drawn.
 
         Each row of logits is that of the very same tokens without a guess, and each draw takes its random number as
@@ -77,20 +122,22 @@ class Drawing:
         the next token's will overwrite them.
 
         Args:
-            logits: float32 (1 + len(draft), vocab_size) and more rows of others; argmax: int32, the same rows.
+            rows: 1 + len(draft), and more of others.
         """
         sequence.drafted_tokens += len(draft)
-        for row, guess in enumerate(draft):
-            self._draw(sequence, logits[row], int(argmax[row]), guess)
+        for row, guess in zip(rows, draft, strict=False):
+            self._draw(sequence, row, guess)
             if sequence.status is not Status.RUNNING or sequence.tokens[-1] != guess:
                 return
             sequence.commit(self._scheduler.pool, 1)
-        self._draw(sequence, logits[len(draft)], int(argmax[len(draft)]))
+        self._draw(sequence, rows[len(draft)])
 
-    def _draw(self, sequence: Sequence, logits: Float32s, argmax: int, guess: int | None = None) -> None:
+    def _draw(self, sequence: Sequence, row: _Row, guess: int | None = None) -> None:
         self.sequence = sequence
         try:
-            choice = sequence.sampler.sample(logits, argmax, self._scratch, self._session.apply_mask)
+            choice = sequence.sampler.sample(
+                row.logits, row.argmax, self._scratch, self._session.apply_mask, row.likeliest
+            )
         except Exception as error:  # of this row alone: the others of the batch are sound
             self._ledger.finish(sequence, "error", error=error)
             self.sequence = None

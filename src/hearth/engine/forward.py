@@ -17,7 +17,8 @@ Float32s = NDArray[np.float32]
 
 
 OUTPUTS = ("logits", "argmax", "hidden")
-"""What a forward computes; a device may take a while to bring it to where it can be read."""
+"""What a forward computes; a device may take a while to bring it to where it can be read. One that offers it
+(`ForwardInfo.likeliest`) also tells the `likeliest` tokens, when asked."""
 
 
 class ForwardInfo(Protocol):
@@ -67,6 +68,12 @@ class ForwardInfo(Protocol):
         """Positions that each token turns by; 0: by its own in the sequence."""
         ...
 
+    @property
+    def likeliest(self) -> int:
+        """How many of the likeliest tokens of a row of logits a forward can tell by themselves; 0: it tells the row, or
+        none."""
+        ...
+
 
 class ForwardResult(Protocol):
     """Views into the session's own memory, valid until its next forward. What was not wanted may have no rows."""
@@ -84,6 +91,12 @@ class ForwardResult(Protocol):
     @property
     def hidden(self) -> Float32s:
         """float32 (num_tokens, hidden_size), after the final norm."""
+        ...
+
+    @property
+    def likeliest(self) -> tuple[Float32s, Int32s]:
+        """float32 (num_logit_rows, n), the largest logits of each row, largest first, and int32 (num_logit_rows, n),
+        their tokens, of equals the lowest first; -1 where there is none."""
         ...
 
 

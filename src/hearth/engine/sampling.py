@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from hearth.engine.constraint import Constraint, ConstraintFailed, allows, ask_mask, tell
 from hearth.engine.forward import Float32s, Int32s
+from hearth.engine.likeliest import Likeliest
 from hearth.engine.params import SamplingParams
 from hearth.errors import HearthError
 
@@ -74,7 +75,17 @@ class Sampler:
         """False if it is known before the draw that no row of logits will be read."""
         return self.needs_logits or self._constraint is not None
 
-    def sample(self, logits: Float32s, argmax: int, scratch: Float32s, apply_mask: ApplyMask) -> Choice:
+    def draws_among(self, count: int) -> bool:
+        """True if the token is drawn among fewer than `count` of the likeliest, by their logits as the model gave them,
+        so that `Likeliest` may be all that has to be read."""
+        params = self.params
+        plain = not params.greedy and not params.changes_logits and params.logprobs is None
+        return plain and self._constraint is None and 0 < params.top_k < count
+
+    def sample(
+        self, logits: Float32s, argmax: int, scratch: Float32s, apply_mask: ApplyMask,
+        likeliest: Likeliest | None = None,
+    ) -> Choice:  # fmt: skip
         """Draws the next token and counts it.
 
         Args:
@@ -83,6 +94,8 @@ class Sampler:
             argmax: index of its largest value.
             scratch: float32 (vocab_size,), overwritten.
             apply_mask: the session's.
+            likeliest: the largest logits, in place of the row, where the sampler `draws_among` so many and they say
+                among which (`Likeliest.among`).
 
         Raises:
             ConstraintFailed: no token may come, or the constraint broke.
@@ -91,6 +104,10 @@ class Sampler:
         if not 0 <= argmax < scratch.shape[0]:
             raise HearthError(f"The model's likeliest token is {argmax}, outside of its vocabulary.", hint=_BROKEN)
         mask = None if self._constraint is None else ask_mask(self._constraint)
+        found = None if likeliest is None or self.params.greedy else likeliest.among(self.params.top_k)
+        if found is not None:
+            ids, values = found
+            return Choice(self._draw_among(ids, values - values.max()))
         choice = self._choose(logits, argmax, scratch, mask, apply_mask)
         if self._constraint is not None:
             tell(self._constraint, choice.token)
@@ -133,7 +150,7 @@ class Sampler:
         return scratch
 
     def _draw(self, row: Float32s, scratch: Float32s) -> int:
-        """Temperature, top-k, top-p, min-p, softmax, draw. `row` may be `scratch`."""
+        """Top-k, and what follows. `row` may be `scratch`."""
         params = self.params
         vocab_size = row.shape[0]
         largest = row.max()
@@ -148,6 +165,16 @@ class Sampler:
             weights = row[ids] - largest
         else:
             weights = np.subtract(row, largest, out=scratch)
+        return self._draw_among(ids, weights)
+
+    def _draw_among(self, ids: NDArray[np.intp] | None, weights: Float32s) -> int:
+        """Temperature, top-p, min-p, softmax, draw.
+
+        Args:
+            ids: of the candidates, ascending; None: all.
+            weights: their logits, less the largest; overwritten.
+        """
+        params = self.params
         # Unnormalised probabilities: the largest is 1. A tiny temperature overflows to exp(-inf) = 0, as it should.
         with np.errstate(over="ignore", under="ignore"):
             weights *= np.float32(1.0 / max(params.temperature, 1e-30))

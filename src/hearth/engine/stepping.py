@@ -9,7 +9,7 @@ import time
 
 from hearth.engine.batch import Batch
 from hearth.engine.draft import Ask, draft_limit
-from hearth.engine.drawing import Drawing, outputs_read
+from hearth.engine.drawing import ROWS, Drawing, is_enough, outputs_read
 from hearth.engine.forward import Forward, ForwardResult
 from hearth.engine.pace import Pace
 from hearth.engine.scheduler import Scheduler, Slice
@@ -48,29 +48,39 @@ class Stepping:
         """Computes the slices of a step, and draws."""
         speculation = self._speculation
         if speculation is None or not all(part.count == 1 and part.wants_logits for part in slices):
-            self._drawing.take(slices, self._forward(slices)[0])
+            self._forward(slices)
             return
         # Every sequence goes on by one token: guesses of the next ones may go along.
         if not speculation.rests():
             self._guess(slices, speculation)
-        result, taken_ns = self._forward(slices)
-        speculation.observe(self._batch.num_rows, taken_ns)
-        self._drawing.take(slices, result)
+        self._forward(slices, speculation)
 
     def run_alone(self, sequence: Sequence) -> bool:
         """The next step of one sequence, as if there were no other. Returns whether it has drawn a token."""
         part = self._scheduler.schedule_alone(sequence)
         draws = part.wants_logits
         self._batch.fill([part], self._session)
-        self._drawing.take([part], self._batch.run(self._session, outputs_read([part])))
+        self._drawing.take([part], *self._computed([part]))
         return draws
 
-    def _forward(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, int]:
-        """Computes the slices, and tells the pace of it; the nanoseconds it took besides."""
+    def _computed(self, slices: list[Slice[Sequence]]) -> tuple[ForwardResult, tuple[str, ...]]:
+        """What the batch gives that was laid out, as far as it takes to draw, and what that is."""
+        wanted = outputs_read(slices, self._session.info.likeliest)
+        result = self._batch.run(self._session, wanted)
+        if "likeliest" in wanted and not is_enough(slices, result):
+            # Very seldom: more tokens are as likely as each other than a forward tells.
+            wanted = ROWS
+            result = self._batch.run(self._session, wanted)
+        return result, wanted
+
+    def _forward(self, slices: list[Slice[Sequence]], speculation: Speculation | None = None) -> None:
+        """Computes the slices, tells the pace of it, and draws."""
         self._batch.fill(slices, self._session)
         begin = time.perf_counter_ns()
-        result = self._batch.run(self._session, outputs_read(slices))
+        result, wanted = self._computed(slices)
         taken_ns = time.perf_counter_ns() - begin
+        if speculation is not None:
+            speculation.observe(self._batch.num_rows, taken_ns)
         if self._pace is not None:
             decoding = prompt = 0
             for part in slices:
@@ -79,7 +89,7 @@ class Stepping:
                 else:
                     prompt += part.count
             self._pace.observe(decoding, prompt, taken_ns)
-        return result, taken_ns
+        self._drawing.take(slices, result, wanted)
 
     def _guess(self, slices: list[Slice[Sequence]], speculation: Speculation) -> None:
         """Puts guesses behind the tokens of those slices for which it pays."""

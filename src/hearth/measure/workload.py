@@ -105,6 +105,7 @@ class _Assumed:
     logits: NDArray[np.float32]
     argmax: NDArray[np.int32]
     hidden: NDArray[np.float32]
+    likeliest: tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
 class _Watched:
@@ -133,7 +134,8 @@ class _Watched:
         if self.assumes:
             rows = len(logit_rows)
             logits = np.broadcast_to(np.float32(0), (rows, self.info.vocab_size))
-            return _Assumed(logits, np.zeros(rows, np.int32), np.empty((0, 0), np.float32))
+            none = np.empty((0, 0), np.float32)
+            return _Assumed(logits, np.zeros(rows, np.int32), none, (none, np.empty((0, 0), np.int32)))
         arrays = (token_ids, positions, token_seq, block_table, logit_rows, num_prompt_tokens)
         more = (embeddings, embedded_tokens, last_seen, rope_positions, wanted)
         if self._on_forward is None:

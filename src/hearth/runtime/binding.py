@@ -109,7 +109,7 @@ class Batch(_Sized):
     ]
 
 
-OUTPUTS = {"logits": 1, "argmax": 2, "hidden": 4}
+OUTPUTS = {"logits": 1, "argmax": 2, "hidden": 4, "likeliest": 16}
 NO_OUTPUTS = 8
 """Bits of `hearth_outputs`."""
 
@@ -132,6 +132,7 @@ class Output(_Sized):
         ("argmax", View),
         ("hidden", View),
         ("layer_output", View),
+        ("likeliest", View),
     ]
 
 

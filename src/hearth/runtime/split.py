@@ -112,7 +112,9 @@ class SplitTextSession:
             self.first.close()
             raise
         self.num_pages = num_pages
-        self.info: TextInfo = TextInfo.of(model.info)
+        # Functions are the first part's, but what a forward gives the second has.
+        ends = self.second.info
+        self.info: TextInfo = replace(TextInfo.of(model.info), outputs=ends.outputs, likeliest=ends.likeliest)
 
     @property
     def threads(self) -> int:

@@ -22,7 +22,8 @@ from hearth.runtime.model import Model
 from hearth.runtime.session import Session, SessionHandle, address, borrowed
 
 OUTPUTS = ("logits", "argmax", "hidden")
-"""What a forward of a language model may compute."""
+"""What a forward of a language model computes unless it is told what is wanted; on a GPU it may also tell the
+`likeliest` tokens of each row."""
 
 _INT32 = np.iinfo(np.int32)
 _I32: np.dtype[Any] = np.dtype(np.int32)
@@ -51,7 +52,8 @@ class TextInfo:
         rope_streams: positions that a token turns by, where they need not be its own in the sequence; 0: it turns by
             that.
         embedder: the function that makes such embeddings; "": there is none.
-        outputs: which of `logits`, `argmax`, `hidden` the plan gives.
+        outputs: which of `logits`, `argmax`, `hidden`, `likeliest` the plan gives.
+        likeliest: how many of the likeliest tokens of a row a forward can tell by themselves; 0: it is the row or none.
     """
 
     vocab_size: int
@@ -71,6 +73,7 @@ class TextInfo:
     rope_streams: int
     embedder: str
     outputs: tuple[str, ...]
+    likeliest: int
     _model: ModelInfo
     _function: FunctionInfo
 
@@ -103,6 +106,7 @@ class TextInfo:
             rope_streams=function.inputs["rope_positions"].most[1] if "rope_positions" in function.inputs else 0,
             embedder=next((each.name for each in info.functions.values() if list(each.outputs) == ["embeddings"]), ""),
             outputs=tuple(function.outputs),
+            likeliest=function.outputs["likeliest"].most[1] // 2 if "likeliest" in function.outputs else 0,
             _model=info,
             _function=function,
         )
@@ -150,6 +154,14 @@ class ForwardResult:
     def hidden(self) -> NDArray[np.float32]:
         """float32 (tokens, hidden_size), after the final norm."""
         return _array(self._handle, self._output.hidden, _F32)
+
+    @cached_property
+    def likeliest(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """float32 (rows, n) and int32 (rows, n): the largest logits of each row, largest first, and their tokens, of
+        equals the lowest first; -1 where there is none. n is `TextInfo.likeliest`."""
+        both = _array(self._handle, self._output.likeliest, _I32)
+        half = both.shape[1] // 2
+        return both[:, :half].view(np.float32), both[:, half:]
 
     @cached_property
     def layer_output(self) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from hearth.compiler.gpu.features import MAX_BINDING_BYTES
 from hearth.compiler.gpu.kernels.attention import partial_width
 from hearth.compiler.gpu.kernels.attention_tile import MOST_ROWS
 from hearth.compiler.passes.rewrite import attribute, is_op
-from hearth.model.text.batch import HIDDEN_TOKENS, IN_PARTS, LONGEST_TILE, SPLIT_TOKENS, TILE_TOKENS
+from hearth.model.text.batch import HIDDEN_TOKENS, IN_PARTS, LIKELIEST_ROWS, LONGEST_TILE, SPLIT_TOKENS, TILE_TOKENS
 from hearth.model.text.kv_cache import PAGE_TOKENS, padded_head
 
 ATTENTION = "hearth.paged_attention"
@@ -39,6 +39,7 @@ def gpu_symbols(module: Any, symbols: Mapping[str, Bounds]) -> dict[str, Bounds]
         "tile_tokens": (tile, tile),
         LONGEST_TILE: (1, tile),
         HIDDEN_TOKENS: (0, symbols["tokens"][1]),
+        LIKELIEST_ROWS: (0, symbols["logit_rows"][1]),
         IN_PARTS: (0, 1),
         "merges": (0, partials),
         "items": (1, symbols["tokens"][1] + partials),

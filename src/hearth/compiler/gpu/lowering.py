@@ -18,7 +18,7 @@ from hearth.compiler.gpu.fold import fold_into_products
 from hearth.compiler.gpu.kernels.builder import GpuKernel
 from hearth.compiler.gpu.select import select_kernels
 from hearth.compiler.gpu.selection import GpuSelection
-from hearth.compiler.gpu.wanted import part_hidden_states
+from hearth.compiler.gpu.wanted import part_outputs, with_likeliest
 from hearth.compiler.passes.rewrite import attribute, operation
 from hearth.compiler.pipeline import Dump, Logical, Phase, run_phases
 from hearth.compiler.plan import Plan
@@ -48,7 +48,7 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     symbols = gpu_symbols(module, network.symbols)
     selection = GpuSelection(logical.parameters, symbols)
     phases: list[Phase] = [
-        ("gpu_part_hidden_states", part_hidden_states),
+        ("gpu_part_outputs", lambda m: part_outputs(m, selection)),
         ("gpu_fold_into_products", fold_into_products),
         ("gpu_carry_norms", lambda m: carry_norms(m, selection)),
         ("gpu_select_kernels", lambda m: select_kernels(m, selection)),
@@ -59,7 +59,8 @@ def lower(logical: Logical, cpu_plan: Plan, *, dump: Dump | None = None) -> GpuL
     kernels = {name: variants for name, variants in selection.kernels.items() if name in called}
     plan.kernels = [(k.name, k.num_buffers, k.num_scalars) for k, *_ in kernels.values()]
     rules = MemoryRules(alignment=BINDING_ALIGNMENT, separate=True)
-    extract_plan(module, plan, network, logical.parameters, logical.results, rules)
+    asked = with_likeliest(logical, selection)
+    extract_plan(module, plan, asked.network, logical.parameters, asked.results, rules)
     return GpuLowered(plan, [kernel for variants in kernels.values() for kernel in variants])
 
 

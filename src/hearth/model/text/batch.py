@@ -88,6 +88,8 @@ LONGEST_TILE = "longest_tile"
 HIDDEN_TOKENS = "hidden_tokens"
 """The symbol that counts the tokens whose hidden states are wanted: all of the batch or none, where these are computed
 for that alone."""
+LIKELIEST_ROWS, LIKELIEST_OUTPUT = "likeliest_rows", "likeliest"
+"""The symbol that counts the rows of logits whose likeliest tokens are wanted, all or none; and the output."""
 IN_PARTS = "in_parts"
 """The symbol that is 1 where a model was opened for some of its layers, and another device has the others."""
 

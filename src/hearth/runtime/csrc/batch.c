@@ -39,7 +39,7 @@ static hearth_status check_sizes(const hth_text *text, const hearth_batch *batch
         batch->block_table == NULL || (batch->logit_rows == NULL && batch->num_logit_rows > 0)) {
         return INVALID("an array of the batch is NULL");
     }
-    if ((batch->outputs & ~(uint32_t)(HEARTH_LOGITS | HEARTH_ARGMAX | HEARTH_HIDDEN | HEARTH_NOTHING)) != 0) {
+    if ((batch->outputs & ~(uint32_t)(HEARTH_LOGITS | HEARTH_ARGMAX | HEARTH_HIDDEN | HEARTH_NOTHING | HEARTH_LIKELIEST)) != 0) {
         return INVALID("outputs is %u, must be bits of hearth_outputs", batch->outputs);
     }
     if (batch->num_embeddings > 0 && text->max_embeddings == 0) {

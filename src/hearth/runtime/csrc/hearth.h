@@ -212,7 +212,8 @@ typedef enum hearth_outputs {
     HEARTH_LOGITS = 1,
     HEARTH_ARGMAX = 2,
     HEARTH_HIDDEN = 4,
-    HEARTH_NOTHING = 8
+    HEARTH_NOTHING = 8,
+    HEARTH_LIKELIEST = 16
 } hearth_outputs;
 
 /* A batch of tokens of any mixture of sequences: chunks of prompts, single decode tokens, tokens to verify.
@@ -239,8 +240,8 @@ typedef struct hearth_batch {
                                       a sequence that has tokens in the batch must be given */
     const int32_t *logit_rows;     /* [num_logit_rows], indices of tokens; may be NULL when there are none */
     uint32_t num_embeddings;       /* 0 .. the highest value of the symbol embeddings; 0 where there is none */
-    uint32_t outputs;              /* bits of hearth_outputs: those that are wanted; 0: all that the model has. On a GPU
-                                      nothing else is brought back */
+    uint32_t outputs;              /* bits of hearth_outputs: those that are wanted; 0: logits, argmax and hidden, as far
+                                      as the model has them. On a GPU nothing else is brought back */
     const float *embeddings;       /* [num_embeddings][hidden_size]: what the model is to take in place of what its table
                                       has for a token, such as what another function of the model makes of a picture */
     const int32_t *embedded_tokens; /* [num_embeddings], indices of the tokens that these stand for, ascending */
@@ -273,6 +274,9 @@ typedef struct hearth_output {
     hearth_view hidden; /* f32 [num_tokens][hidden_size], after the final norm */
     hearth_view layer_output; /* f32 [num_tokens][columns], dense: of a model that was opened without its last layer, which
                                  has no other outputs */
+    hearth_view likeliest; /* i32 [num_logit_rows][2 n]: the bits of the n largest logits (f32), largest first, and then the
+                              tokens that they are of, of equals the lowest first; -1 where there is none. Where all n are
+                              -1 more logits are nearly as large than were looked at. Only on GPUs */
 } hearth_output;
 
 /* Checks the batch, copies its arrays, runs the function with the door "text". `output` is filled on HEARTH_OK. */

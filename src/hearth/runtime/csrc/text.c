@@ -7,8 +7,6 @@
 #include "session.h"
 
 _Static_assert(sizeof(hth_item) == 32 && sizeof(hth_merge) == 16, "layout of inputs");
-_Static_assert(1 << HTH_LOGITS == HEARTH_LOGITS && 1 << HTH_ARGMAX == HEARTH_ARGMAX && 1 << HTH_HIDDEN == HEARTH_HIDDEN,
-               "bits of outputs");
 
 #define CORRUPT(...) hth_fail(HEARTH_CORRUPT, "plan.bin: text function: " __VA_ARGS__)
 
@@ -34,6 +32,7 @@ static const struct {
     [HTH_PROMPT_TOKENS] = {"prompt_tokens", 0, true},
     [HTH_LONGEST_TILE] = {"longest_tile", 1, true},
     [HTH_HIDDEN_TOKENS] = {"hidden_tokens", 0, true},
+    [HTH_LIKELIEST_ROWS] = {"likeliest_rows", 0, true},
     [HTH_IN_PARTS] = {"in_parts", 0, true},
 };
 
@@ -66,10 +65,12 @@ static const struct {
     hearth_dtype dtype;
     uint32_t num_dims;
     hth_text_symbol rows;
+    hearth_outputs bit;
 } outputs[HTH_NUM_TEXT_OUTPUTS] = {
-    [HTH_LOGITS] = {"logits", HEARTH_F32, 2, HTH_NUM_LOGIT_ROWS},
-    [HTH_ARGMAX] = {"argmax", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS},
-    [HTH_HIDDEN] = {"hidden", HEARTH_F32, 2, HTH_TOKENS},
+    [HTH_LOGITS] = {"logits", HEARTH_F32, 2, HTH_NUM_LOGIT_ROWS, HEARTH_LOGITS},
+    [HTH_ARGMAX] = {"argmax", HEARTH_I32, 1, HTH_NUM_LOGIT_ROWS, HEARTH_ARGMAX},
+    [HTH_HIDDEN] = {"hidden", HEARTH_F32, 2, HTH_TOKENS, HEARTH_HIDDEN},
+    [HTH_LIKELIEST] = {"likeliest", HEARTH_I32, 2, HTH_NUM_LOGIT_ROWS, HEARTH_LIKELIEST},
 };
 
 static hth_interval interval_of(const hth_plan *plan, const hth_text *text, hth_text_symbol symbol) {
@@ -179,7 +180,8 @@ static hearth_status find_output(const hth_plan *plan, hth_text *text, const hth
         int64_t columns = 0, stride = 0;
         right = is_number(plan, plan->dims[output->first_dim + 1], &columns) &&
                 is_number(plan, output->row_stride, &stride) && columns >= 1 && columns <= stride &&
-                stride <= INT32_MAX && (which != HTH_LOGITS || columns == text->vocab_size);
+                stride <= INT32_MAX && (which != HTH_LOGITS || columns == text->vocab_size) &&
+                (which != HTH_LIKELIEST || columns % 2 == 0);
     }
     if (!right) return CORRUPT("output %s has another type or shape", name);
     text->outputs[which] = output;
@@ -202,6 +204,11 @@ static hearth_status check_limits(const hth_plan *plan, const hth_text *text) {
     if (text->symbols[HTH_HIDDEN_TOKENS] != HTH_ABSENT &&
         high_of(plan, text, HTH_HIDDEN_TOKENS) != text->max_tokens) {
         return CORRUPT("hidden_tokens may be %u, tokens %u", high_of(plan, text, HTH_HIDDEN_TOKENS), text->max_tokens);
+    }
+    if (text->symbols[HTH_LIKELIEST_ROWS] != HTH_ABSENT &&
+        high_of(plan, text, HTH_LIKELIEST_ROWS) != text->max_logit_rows) {
+        return CORRUPT("likeliest_rows may be %u, logit_rows %u", high_of(plan, text, HTH_LIKELIEST_ROWS),
+                       text->max_logit_rows);
     }
     if (text->symbols[HTH_IN_PARTS] != HTH_ABSENT && high_of(plan, text, HTH_IN_PARTS) != 1) {
         return CORRUPT("in_parts may be %u, must be 0 or 1", high_of(plan, text, HTH_IN_PARTS));
@@ -281,12 +288,13 @@ uint64_t hth_text_bytes(const hth_text *text) { return hth_align64(text->max_seq
 /* Whether the caller wants an output that the model has. */
 static bool is_wanted(const hearth_session *session, const hearth_batch *batch, int output) {
     if (session->model->layers.to != NULL) return false; /* the layers that make it are another part's */
-    return session->text.outputs[output] != NULL && (batch->outputs == 0 || (batch->outputs >> output & 1) != 0);
+    const uint32_t asked = batch->outputs != 0 ? batch->outputs : HEARTH_LOGITS | HEARTH_ARGMAX | HEARTH_HIDDEN;
+    return session->text.outputs[output] != NULL && (asked & (uint32_t)outputs[output].bit) != 0;
 }
 
 static void set_output(const hearth_session *session, const hearth_batch *batch, hearth_output *answer) {
     const hth_plan *plan = &session->model->plan;
-    hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden};
+    hearth_view *const views[] = {&answer->logits, &answer->argmax, &answer->hidden, &answer->likeliest};
     for (int i = 0; i < HTH_NUM_TEXT_OUTPUTS; ++i) {
         const hth_plan_output *output = session->text.outputs[i];
         if (!is_wanted(session, batch, i)) continue;
@@ -324,6 +332,7 @@ static void set_symbol(hearth_session *session, hth_text_symbol symbol, int64_t 
 /* What is computed for those alone who want it, and what depends on whether all layers are here. */
 static void set_wanted(hearth_session *session, const hearth_batch *batch) {
     set_symbol(session, HTH_HIDDEN_TOKENS, is_wanted(session, batch, HTH_HIDDEN) ? batch->num_tokens : 0);
+    set_symbol(session, HTH_LIKELIEST_ROWS, is_wanted(session, batch, HTH_LIKELIEST) ? batch->num_logit_rows : 0);
     set_symbol(session, HTH_IN_PARTS, !hth_layers_are_all(&session->model->layers));
 }
 

@@ -32,6 +32,7 @@ typedef enum hth_text_symbol {
     HTH_PROMPT_TOKENS,
     HTH_LONGEST_TILE,
     HTH_HIDDEN_TOKENS,
+    HTH_LIKELIEST_ROWS,
     HTH_IN_PARTS,
     HTH_NUM_TEXT_SYMBOLS
 } hth_text_symbol;
@@ -54,7 +55,13 @@ typedef enum hth_text_input {
 /* In place of an id: the function has no such input, the plan no such symbol. */
 #define HTH_ABSENT UINT32_MAX
 
-typedef enum hth_text_output { HTH_LOGITS, HTH_ARGMAX, HTH_HIDDEN, HTH_NUM_TEXT_OUTPUTS } hth_text_output;
+typedef enum hth_text_output {
+    HTH_LOGITS,
+    HTH_ARGMAX,
+    HTH_HIDDEN,
+    HTH_LIKELIEST,
+    HTH_NUM_TEXT_OUTPUTS
+} hth_text_output;
 
 typedef struct {
     const hth_function *function; /* NULL: the plan has none with this door */

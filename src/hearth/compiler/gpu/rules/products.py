@@ -73,6 +73,7 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
         return _steps(graph, how, types, work, s)[0]
     types = [tensor(m, LANES * blocks), tensor(m, blocks, 2, dtype="int32")]
     logits, largest = _steps(graph, how, types, work, s)
+    s.kept["largest", graph] = largest
     kernel = s.use("argmax", lambda: [argmax()])
     work = Work.of("argmax", m, blocks)
     return relax.Tuple([logits, graph.emit(call(kernel, [largest], out.fields[1], m, [blocks], work=work))])
