@@ -3,7 +3,7 @@
 Knows nothing of how a plan is made or run; no TVM. What it writes and reads is described in docs/architecture.md.
 """
 
-from hearth.bundle.costs import COSTS, BatchShape, StepCost, read_costs, write_costs
+from hearth.bundle.costs import COSTS, GPU_COSTS, BatchShape, StepCost, read_costs, write_costs
 from hearth.bundle.manifest import (
     ABI_VERSION,
     FORMAT_VERSION,
@@ -33,6 +33,7 @@ __all__ = [
     "ABI_VERSION",
     "COSTS",
     "FORMAT_VERSION",
+    "GPU_COSTS",
     "GPU_KERNELS",
     "GPU_PLAN",
     "LIBRARIES",

@@ -1,4 +1,5 @@
-"""What each step of a plan moves and computes: `costs.json`, written by the compiler, read by `hearth bench --profile`.
+"""What each step of a plan moves and computes: `costs.json`, and `gpu_costs.json` of the plan for GPUs, written by the
+compiler, read by `hearth bench --profile`.
 
 Formulas of the batch rather than numbers, since a step costs more the more tokens there are and the more context they
 see. Every byte is counted once a forward, however often a cache serves it again: it is what has to be moved at least.
@@ -14,7 +15,7 @@ from typing import Literal
 
 from hearth.errors import BundleMismatch, CorruptFile
 
-COSTS = "costs.json"
+COSTS, GPU_COSTS = "costs.json", "gpu_costs.json"
 
 Arithmetic = Literal["int8", "float32"]
 _HINT = "Compile the model again: hearth compile MODEL --force."
@@ -100,14 +101,17 @@ def write_costs(steps: Sequence[StepCost]) -> str:
     return json.dumps({"costs": [asdict(c) for c in distinct], "steps": [distinct.index(s) for s in steps]}) + "\n"
 
 
-def read_costs(bundle: Path) -> tuple[StepCost, ...]:
+def read_costs(bundle: Path, name: str = COSTS) -> tuple[StepCost, ...]:
     """The cost of every step of the plan in the folder `bundle`, in the plan's order.
+
+    Args:
+        name: of the file: `GPU_COSTS` for the plan for GPUs.
 
     Raises:
         BundleMismatch: the bundle has no costs; an older Hearth made it.
-        CorruptFile: costs.json is damaged.
+        CorruptFile: the file is damaged.
     """
-    file = bundle / COSTS
+    file = bundle / name
     try:
         data = json.loads(file.read_bytes())
         known = {f.name for f in fields(StepCost)}

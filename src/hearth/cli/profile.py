@@ -46,13 +46,16 @@ def print_gpu_profile(profile: GpuProfile) -> None:
             f"a call: {phase.dispatches} dispatches, encoded in {_time(phase.encode_us)};"
             f" {phase.written_bytes} bytes written, {phase.read_bytes} read"
         )
+        read, once = phase.weight_bytes / 1e6, phase.weight_bytes / phase.time_us / 1e3
+        click.echo(f"weights: {read:.1f} MB, {once:.1f} GB/s of the whole time")
         total = sum(kernel.time_us for kernel in phase.kernels)
         rows = [
             [k.role, k.kernel, k.variant, f"{k.dispatches}", _time(k.time_us) if total else "-",
-             f"{100 * k.time_us / total:.1f}%" if total else "-"]
+             f"{100 * k.time_us / total:.1f}%" if total else "-", f"{k.weight_bytes / 1e6:.1f}",
+             f"{k.weight_bytes / k.time_us / 1e3:.1f}" if total and k.time_us else "-"]
             for k in phase.kernels
         ]  # fmt: skip
-        print_table(("what", "kernel", "variant", "dispatches", "time", "of all"), rows)
+        print_table(("what", "kernel", "variant", "dispatches", "time", "of all", "MB", "GB/s"), rows)
 
 
 def _title(phase: PhaseProfile) -> str:

@@ -24,6 +24,7 @@ from hearth.bundle import (
     ABI_VERSION,
     COSTS,
     FORMAT_VERSION,
+    GPU_COSTS,
     GPU_KERNELS,
     GPU_PLAN,
     PLAN,
@@ -288,6 +289,7 @@ def _compile(
             sets.append(KernelSet(isa.name, isa.features, symbols))
         if for_gpus is not None:
             writer.write(GPU_PLAN, for_gpus.plan)
+            writer.write(GPU_COSTS, write_costs([step.cost for step in for_gpus.lowered.plan.steps]))
             writer.write(GPU_KERNELS, for_gpus.shaders(cache_dir() / "shaders", kernel_done))
         report("linking", 0, 0)
         plan_file = plan_bytes(plan)

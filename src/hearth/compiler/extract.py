@@ -245,7 +245,9 @@ class _Extractor:
                 scalar_of(self.plan, units),
                 int(grain),
                 work.role,
-                step_cost(work, kernel, tensors, types, self.shared.parameters, self.shared.units, self.function),
+                step_cost(
+                    work, kernel, tensors, types, self.shared.parameters, self.shared.units, self.function, parts
+                ),
             )
         )
         return results if hasattr(out, "fields") else results[0]

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tvm import tirx
@@ -62,6 +63,9 @@ class Work:
         return cls(**json.loads(text))
 
 
+NO_PARTS: Mapping[int, tuple[int, int]] = MappingProxyType({})
+
+
 def role(weight: str) -> str:
     """`layers.3.qkv` -> `qkv`, `layers.3.fc1.weight` -> `fc1`: layers do the same, so they have one role."""
     return weight.removesuffix(".weight").rpartition(".")[2]
@@ -69,17 +73,19 @@ def role(weight: str) -> str:
 
 def step_cost(
     work: Work, kernel: str, operands: Sequence[Any], results: Sequence[Any], parameters: Parameters,
-    unit_bytes: Mapping[str, int], function: Function,
+    unit_bytes: Mapping[str, int], function: Function, parts: Mapping[int, tuple[int, int]] = NO_PARTS,
 ) -> StepCost:  # fmt: skip
     """The cost of one step.
 
     Args:
         operands: its variables in the graph; results: types.
         unit_bytes: bytes of a unit of each state.
+        parts: by the number of an operand that is a weight: (offset, size) of what the step is given of it.
     """
     inputs = {declared.name for declared in function.inputs}
     rows: Counter[str] = Counter()
     weights = kv = 0
+    given = {operands[number]: size for number, (_, size) in parts.items()}
     for var in dict.fromkeys(operands):  # q, k and v may be one buffer
         name = var.name_hint if hasattr(var, "name_hint") else var.name
         if name in unit_bytes:
@@ -89,7 +95,7 @@ def step_cost(
             if work.gathers and packed.k is not None:
                 rows[work.rows] += packed.size_bytes // packed.n
             else:
-                weights += packed.size_bytes
+                weights += given.get(var, packed.size_bytes)
         elif name not in inputs:
             symbol, size = _size(var.ty)
             rows[work.rows if work.gathers else symbol] += size

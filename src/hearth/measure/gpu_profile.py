@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hearth.bundle import GPU_COSTS, StepCost, read_costs
 from hearth.errors import UsageError
 from hearth.llm import LLM
 from hearth.runtime import StepProfile, TextSession
@@ -28,6 +29,7 @@ class GpuKernelTime:
         role: what it does in the model.
         variant: what it needs of the GPU beyond the core; "core": nothing.
         dispatches: of the phase; `time_us`: their time by the GPU's clock, 0 where that cannot be read.
+        weight_bytes: of the weights that they read, each dispatch for itself.
     """
 
     role: str
@@ -35,6 +37,7 @@ class GpuKernelTime:
     variant: str
     dispatches: int
     time_us: float
+    weight_bytes: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class GpuPhase:
         tokens: computed; context: those in the cache before them.
         time_us: of the calls without a profile, the median.
         dispatches, written_bytes, read_bytes, encode_us: of the last call.
+        weight_bytes: of the weights that its kernels read: of a decoded token each of those that it needs once.
     """
 
     name: str
@@ -55,6 +59,7 @@ class GpuPhase:
     written_bytes: int
     read_bytes: int
     encode_us: float
+    weight_bytes: int
     kernels: tuple[GpuKernelTime, ...]
 
 
@@ -95,6 +100,7 @@ class _Runs:
         self._random = np.random.default_rng(0)
         self._table = np.arange(session.num_pages, dtype=np.int32)[None]
         self._variants = session.model.info.device.variants
+        self._costs = read_costs(session.model.path, GPU_COSTS)
 
     def phase(self, name: str, calls: list[tuple[int, int]]) -> GpuPhase:
         """`calls`: (first position, tokens) each; all of a prompt count as one, of decoding each for itself."""
@@ -107,13 +113,14 @@ class _Runs:
         session.profile(True)
         for start, count in chunks:
             self._forward(start, count)
-        steps = [step for step in session.read_profile() if step.calls]
+        steps = list(zip(session.read_profile(), self._costs, strict=True))
         session.profile(False)
         whole = name == "prefill"
         seconds = sum(times) if whole else statistics.median(times)
+        kernels = self._kernels(steps, 1 if whole else len(chunks))
         return GpuPhase(
             name, calls[0][1], calls[0][0], 1e6 * seconds, counters.dispatches, counters.written_bytes,
-            counters.read_bytes, counters.encode_ns / 1e3, self._kernels(steps, 1 if whole else len(chunks)),
+            counters.read_bytes, counters.encode_ns / 1e3, sum(k.weight_bytes for k in kernels), kernels,
         )  # fmt: skip
 
     def _chunks(self, start: int, count: int) -> list[tuple[int, int]]:
@@ -128,15 +135,18 @@ class _Runs:
         self._session.forward(ids, positions, rows, self._table, [count - 1], count * (count > 1), wanted=("argmax",))
         return time.perf_counter() - begin
 
-    def _kernels(self, steps: list[StepProfile], times: int) -> tuple[GpuKernelTime, ...]:
-        found: dict[tuple[str, str], tuple[int, int]] = {}
-        for step in steps:
-            calls, spent = found.get((step.label, step.kernel), (0, 0))
-            found[step.label, step.kernel] = calls + step.calls, spent + step.time_ns
+    def _kernels(self, steps: list[tuple[StepProfile, StepCost]], times: int) -> tuple[GpuKernelTime, ...]:
+        found: dict[tuple[str, str], tuple[int, int, int]] = {}
+        for step, cost in steps:
+            if step.calls:
+                calls, spent, read = found.get((step.label, step.kernel), (0, 0, 0))
+                read += step.calls * cost.weight_bytes
+                found[step.label, step.kernel] = calls + step.calls, spent + step.time_ns, read
         kernels = [
             GpuKernelTime(
-                role, kernel, "+".join(self._variants.get(kernel, ())) or "core", calls // times, spent / 1e3 / times
+                role, kernel, "+".join(self._variants.get(kernel, ())) or "core", calls // times, spent / 1e3 / times,
+                read // times,
             )
-            for (role, kernel), (calls, spent) in found.items()
-        ]
+            for (role, kernel), (calls, spent, read) in found.items()
+        ]  # fmt: skip
         return tuple(sorted(kernels, key=lambda kernel: -kernel.time_us))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hearth.bundle import COSTS, GPU_KERNELS, GPU_PLAN, PLAN, TOKENIZER, TOKENIZER_META, WEIGHTS, Bundle
+from hearth.bundle import COSTS, GPU_COSTS, GPU_KERNELS, GPU_PLAN, PLAN, TOKENIZER, TOKENIZER_META, WEIGHTS, Bundle
 from hearth.bundle.failures import storage_errors
 from hearth.bundle.manifest import MANIFEST
 from hearth.bundle.unfinished import ClaimedFolder, clear_unfinished
@@ -33,7 +33,7 @@ FORMAT_VERSION = 1
 """Of model.json; `web/runtime/src/store/package.ts` has the same."""
 PAGE = Path(__file__).parent / "page"
 
-_NOT_READ = (COSTS,)
+_NOT_READ = (COSTS, GPU_COSTS)
 _NOT_SHIPPED = ("build.json",)
 _HINT = "Free some space there, or name a folder on another disk."
 
