@@ -27,6 +27,13 @@ def device() -> Any:
     return adapter.request_device_sync(required_features=wanted)
 
 
+def require(features: Any) -> None:
+    """Skips the test where the software adapter cannot run kernels that need these `Features`."""
+    for wanted, name in ((features.f16, "shader-f16"), (features.subgroups, "subgroup")):
+        if wanted and name not in device().features:
+            pytest.skip(f"needs an adapter with {name}")
+
+
 @cache
 def _pipeline(code: str, name: str) -> Any:
     gpu = device()

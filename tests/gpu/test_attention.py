@@ -5,7 +5,7 @@ A failure says that answers go wrong for models of such a shape, often only once
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,9 +18,10 @@ from hearth.compiler.gpu.kernels.attention import FEW_TOKENS, NO_WINDOW, Attenti
 from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_parts
 from hearth.compiler.gpu.kernels.attention_tile import attention_tile, tile_parts
 from hearth.compiler.gpu.kernels.builder import GpuKernel
+from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS
 from hearth.model.text.kv_cache import KvDtype
 
-from .adapter import device, run_kernel
+from .adapter import require, run_kernel
 from .kv_pages import PAGE, KvPages
 
 SPLIT = 128
@@ -141,10 +142,10 @@ class Context:
         return np.split(out[:, : heads * head.head_dim], ends)
 
     def kernels(self, features: Features) -> list[tuple[GpuKernel, int]]:
-        spec = self.head.spec
+        spec, tile = self.head.spec, self.head.tile
         return [
-            (attention_decode(spec), decode_parts(spec) * FEW_TOKENS),
-            (attention_tile(spec, self.head.tile, features), tile_parts(spec, self.head.tile)),
+            (attention_decode(spec, replace(features, f16=False)), decode_parts(spec) * FEW_TOKENS),
+            (attention_tile(spec, tile, replace(features, subgroups=False)), tile_parts(spec, tile)),
         ]
 
     def expected(self, sequence: int, start: int, end: int) -> NDArray[np.float64]:
@@ -169,12 +170,14 @@ BATCH = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("features", [CORE, SUBGROUPS], ids=lambda each: each.name)
 @pytest.mark.parametrize("head", HEADS, ids=str)
-def test_attention_is_what_numpy_computes(head: Head) -> None:
+def test_attention_is_what_numpy_computes(head: Head, features: Features) -> None:
     """Prompts in chunks and single tokens, of sequences of one page to three splits, in one batch; however it is cut
     into items, the result has the same bits."""
+    require(features)
     context = Context(head, LENGTHS)
-    folded, merged = context.run(BATCH), context.run(BATCH, most=1)
+    folded, merged = context.run(BATCH, features=features), context.run(BATCH, most=1, features=features)
     for (sequence, start, end), one, other in zip(BATCH, folded, merged, strict=True):
         wanted = context.expected(sequence, start, end)
         np.testing.assert_allclose(one, wanted, atol=2e-5, err_msg=f"{sequence} {start}:{end}")
@@ -183,8 +186,7 @@ def test_attention_is_what_numpy_computes(head: Head) -> None:
 
 @pytest.mark.parametrize("head", [head for head in HEADS if head.kv_dtype != "float32"], ids=str)
 def test_16_bit_floats_round_and_nothing_else(head: Head) -> None:
-    if "shader-f16" not in device().features:
-        pytest.skip("needs an adapter with 16-bit floats")
+    require(Features(f16=True))
     context = Context(head, LENGTHS)
     results = context.run(BATCH, features=Features(f16=True))
     for (sequence, start, end), actual in zip(BATCH, results, strict=True):

@@ -7,12 +7,14 @@ import pytest
 
 pytest.importorskip("tvm")
 
-from tests.gpu.adapter import run_kernel
+from tests.gpu.adapter import require, run_kernel
 from tests.gpu.products import Packed
 
+from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.argmax import argmax
 from hearth.compiler.gpu.kernels.embedding import EmbeddingSpec, embedding
 from hearth.compiler.gpu.kernels.likeliest import LIKELIEST, likeliest
+from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS
 from hearth.quant import FORMATS
 
 LAYOUTS = list({fmt.kernel_layout: fmt.name for fmt in FORMATS.values()}.values())
@@ -62,10 +64,12 @@ def test_the_likeliest_tokens_come_in_order(n: int, levels: int) -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 255, 700])
-def test_the_first_of_the_largest_is_the_token(blocks: int) -> None:
+@pytest.mark.parametrize("features", [CORE, SUBGROUPS], ids=lambda each: each.name)
+def test_the_first_of_the_largest_is_the_token(blocks: int, features: Features) -> None:
+    require(features)
     rng = np.random.default_rng(blocks)
     largest = rng.integers(-40, 3, (6, blocks)).astype(np.float32) - 10  # many are equal, all negative
     place = (16 * np.arange(blocks) + rng.integers(0, 16, (6, blocks))).astype(np.int32)
     pairs = np.stack([largest.view(np.int32), place], axis=2)
-    *_, found = run_kernel(argmax(), [pairs, np.full(6, -1, np.int32)], [blocks], 6)
+    *_, found = run_kernel(argmax(features), [pairs, np.full(6, -1, np.int32)], [blocks], 6)
     np.testing.assert_array_equal(found, place[np.arange(6), largest.argmax(axis=1)])

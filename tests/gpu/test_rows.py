@@ -7,10 +7,12 @@ import pytest
 
 pytest.importorskip("tvm")
 
+from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.gather import gather_rows, replace_rows
 from hearth.compiler.gpu.kernels.norms import rms_norm
+from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS
 
-from .adapter import run_kernel
+from .adapter import require, run_kernel
 
 
 def _rows(count: int, size: int, ld: int) -> np.ndarray:
@@ -22,10 +24,12 @@ def _rows(count: int, size: int, ld: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("size", "ld"), [(20, 32), (64, 64), (1030, 1040), (2304, 2304)])
 @pytest.mark.parametrize("scale", [None, 1.0, 0.25])
-def test_norms(size: int, ld: int, scale: float | None) -> None:
+@pytest.mark.parametrize("features", [CORE, SUBGROUPS], ids=lambda each: each.name)
+def test_norms(size: int, ld: int, scale: float | None, features: Features) -> None:
+    require(features)
     x, residual = _rows(5, size, ld), _rows(5, size, ld)
     weight = np.linspace(0.5, 2, size, dtype=np.float32)
-    kernel = rms_norm(1e-5, add=scale is not None, scale=scale or 1.0)
+    kernel = rms_norm(1e-5, add=scale is not None, scale=scale or 1.0, features=features)
     operands = [x, weight, *([residual] if scale is not None else [])]
     *_, y = run_kernel(kernel, [*operands, np.zeros_like(x)], [size, ld], 5)
     exact = x[:, :size].astype(np.float64)

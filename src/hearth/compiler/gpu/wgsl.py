@@ -58,8 +58,8 @@ def _mended(text: str, kernel: GpuKernel) -> str:
     text, guards = _GUARD.subn(">= u32(podArgs.units))", text)
     text, grids = _GRID.subn("", text)
     assert (guards, grids) == (1, 1), f"TVM writes {kernel.name} otherwise than expected"
-    enables = [f"enable {name};\n" for name in ("subgroups",) if getattr(kernel.features, name)]
-    return "".join(enables) + _shortened(_COMMENT.sub("", text).strip()) + "\n"
+    # No `enable subgroups;`, which Naga refuses and browsers want: there it is put in front.
+    return _shortened(_COMMENT.sub("", text).strip()) + "\n"
 
 
 def _shortened(text: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from hearth.compiler.gpu.features import MAX_WORKGROUP_BYTES
+from hearth.compiler.gpu.features import CORE, MAX_WORKGROUP_BYTES, Features
 from hearth.compiler.gpu.kernels.attention import (
     FEW_TOKENS,
     HIDDEN,
@@ -42,6 +42,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vector,
 )
 from hearth.compiler.gpu.kernels.pages import Pages
+from hearth.compiler.gpu.kernels.subgroups import MAXIMUM, SUBGROUPS, SUM, Places, SubgroupMeeting
 from hearth.model.text.kv_cache import PAGE_TOKENS
 
 THREADS = 128
@@ -94,6 +95,12 @@ class _Shape:
         return min(self.heads, self.scores // (4 * self.sums))
 
     @property
+    def heads_that_meet(self) -> int:
+        """Heads whose maxima, and whose sums, meet at once, by way of subgroups."""
+        room = (MAX_WORKGROUP_BYTES - self.workgroup_bytes) // (4 * 2 * THREADS)
+        return min(self.heads, 1 + room)
+
+    @property
     def workgroup_bytes(self) -> int:
         pages = self.spec.split_tokens // PAGE_TOKENS
         return 4 * (self.heads * self.spec.hp + self.scores + 2 * THREADS + 2 * self.heads + pages)
@@ -118,10 +125,15 @@ def decode_name(spec: AttentionSpec) -> str:
     return f"attention_decode_{spec.name}"
 
 
-def attention_decode(spec: AttentionSpec) -> GpuKernel:
+def decode_variants(spec: AttentionSpec) -> list[GpuKernel]:
+    """By what there are kernels for, the core first."""
+    return [attention_decode(spec), attention_decode(spec, SUBGROUPS)]
+
+
+def attention_decode(spec: AttentionSpec, features: Features = CORE) -> GpuKernel:
     """Buffers, scalars and unit: `attention.Attention`, with `decode_parts` parts for each of as many tokens as an item
     may have, up to `FEW_TOKENS`."""
-    k = GpuKernel(decode_name(spec), threads=THREADS)
+    k = GpuKernel(decode_name(spec), threads=THREADS, features=features)
     decode = _Decode(k, _shape(spec))
     with k.when(tirx.And(decode.a.count <= FEW_TOKENS, decode.token < decode.a.count)):
         decode.body()
@@ -135,8 +147,14 @@ class _Decode:
         self.a = Attention(k, spec)
         self.queries = k.workgroup(shape.heads * spec.quads, "float32x4", "queries")
         self.scores = k.workgroup(shape.scores, "float32", "scores")  # afterwards weights, then sums of values
-        self.largest = k.workgroup(THREADS, "float32", "largest")
-        self.totals = k.workgroup(THREADS, "float32", "totals")
+        if k.features.subgroups:
+            places = Places(k)
+            self.peaks_meet, self.totals_meet = (
+                SubgroupMeeting(places, kind, shape.heads_that_meet) for kind in (MAXIMUM, SUM)
+            )
+        else:
+            self.largest = k.workgroup(THREADS, "float32", "largest")
+            self.totals = k.workgroup(THREADS, "float32", "totals")
         self.peak_of = k.workgroup(shape.heads, "float32", "peak_of")
         self.total_of = k.workgroup(shape.heads, "float32", "total_of")
         self.pages = k.workgroup(spec.split_tokens // PAGE_TOKENS, "int32", "pages")
@@ -161,7 +179,10 @@ class _Decode:
             k.barrier()
             self.score(start, count, lowest)
             k.barrier()
-            self.weigh(count)
+            if k.features.subgroups:
+                self.weigh_by_subgroups(count)
+            else:
+                self.weigh(count)
             sums = self.sum_values(count)
             for first in self.rounds():
                 k.barrier()
@@ -249,6 +270,31 @@ class _Decode:
                 total.set(total.get() + self.totals.load(h * lanes + i))
             k.store(self.peak_of, h, peak.get())
             k.store(self.total_of, h, total.get())
+
+    def weigh_by_subgroups(self, count: Expr) -> None:
+        """The same: an invocation for every so many tokens, all heads of each."""
+        k, a, heads = self.k, self.a, range(self.shape.heads)
+        peaks = [k.register("float32", f32(UNSEEN)) for _ in heads]
+        with k.loop(k.thread, count, THREADS) as i:
+            for h, peak in enumerate(peaks):
+                peak.set(tirx.max(peak.get(), self.scores.load(h * self.spec.split_tokens + i)))
+        met = self.peaks_meet.of([peak.get() for peak in peaks])
+        totals = [k.register("float32", f32(0.0)) for _ in heads]
+        with k.loop(k.thread, count, THREADS) as i:
+            scale: Expr | None = None
+            if a.values.scaled:
+                block, slot = self.place(a.values, i)
+                scale = k.let(a.values.scale(k, a.v_pages, block, slot, i32(0)), "scale")
+            for h, (peak, total) in enumerate(zip(met, totals, strict=True)):
+                at = k.let(h * self.spec.split_tokens + i, "at")
+                weight = k.let(builtin("exp", "float32", self.scores.load(at) - peak), "weight")
+                total.set(total.get() + weight)
+                k.store(self.scores, at, weight if scale is None else weight * scale)
+        whole = self.totals_meet.of([total.get() for total in totals])
+        with k.when(tirx.EQ(k.thread, 0)):
+            for h in heads:
+                k.store(self.peak_of, h, met[h])
+                k.store(self.total_of, h, whole[h])
 
     def sum_values(self, count: Expr) -> list[Register]:
         """Of each head the weighted values that this invocation has seen: a quad of every so many tokens."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tvm import tirx
 
+from hearth.compiler.gpu.features import CORE, Features
 from hearth.compiler.gpu.kernels.builder import (
     Expr,
     GpuKernel,
@@ -25,6 +26,7 @@ from hearth.compiler.gpu.kernels.builder import (
     vector,
 )
 from hearth.compiler.gpu.kernels.meeting import Meeting
+from hearth.compiler.gpu.kernels.subgroups import SUBGROUPS, SUM, Places, SubgroupMeeting
 from hearth.compiler.physical import in_name
 from hearth.quant.formats import LANES
 
@@ -39,13 +41,21 @@ def norm_name(eps: float, *, add: bool = False, scale: float = 1.0, noted: bool 
     )
 
 
-def rms_norm(eps: float, *, add: bool = False, scale: float = 1.0, noted: bool = False) -> GpuKernel:
+def norm_variants(eps: float, *, add: bool = False, scale: float = 1.0, noted: bool = False) -> list[GpuKernel]:
+    """By what there are kernels for, the core first: noted squares are few."""
+    features = [CORE] if noted else [CORE, SUBGROUPS]
+    return [rms_norm(eps, add=add, scale=scale, noted=noted, features=each) for each in features]
+
+
+def rms_norm(
+    eps: float, *, add: bool = False, scale: float = 1.0, noted: bool = False, features: Features = CORE
+) -> GpuKernel:
     """Y = norm(X) * weight, or with `add` Y = residual + scale * norm(X) * weight.
 
     Buffers: X f32 [m][ld]; weight f32 [size]; [residual f32 [m][ld]]; with `noted` sums of the squares of 16 columns
     each f32 [m][ceil(size / 16)]; Y f32 [m][ld]. Scalars: size, ld (a multiple of 4). Unit: row.
     """
-    k = GpuKernel(norm_name(eps, add=add, scale=scale, noted=noted), threads=THREADS)
+    k = GpuKernel(norm_name(eps, add=add, scale=scale, noted=noted), threads=THREADS, features=features)
     x, weight = k.buffer("X", "float32x4"), k.buffer("weight", "float32x4")
     residual = k.buffer("residual", "float32x4") if add else None
     squares = k.buffer("squares", "float32") if noted else None
@@ -99,6 +109,9 @@ def _squares(k: GpuKernel, x: Memory, start: Expr, quads: Expr, size: Expr) -> E
             vector(*(tirx.Select(i * 4 + j < size, lane(values, j), f32(0.0)) for j in range(4))), "counted"
         )
         squares.set(squares.get() + dot(counted, counted))
+    if k.features.subgroups:
+        (total,) = SubgroupMeeting(Places(k), SUM).of([squares.get()])
+        return total
     meeting = Meeting(k, [squares], "float32", 1)
     k.barrier()
     meeting.fold()

@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 
 from hearth.compiler.gpu.carry import may_carry
-from hearth.compiler.gpu.kernels.norms import norm_name, rms_norm
+from hearth.compiler.gpu.kernels.norms import norm_name, norm_variants
 from hearth.compiler.gpu.selection import MOST_FEW_ROWS, GpuSelection, Rule, at_most, more_than, one
 from hearth.compiler.passes.rewrite import Graph, arguments, attribute
 from hearth.compiler.physical import call, like, rows, stride, width
@@ -24,7 +24,7 @@ def _norm_add(graph: Graph, value: Any, s: GpuSelection) -> Any:
     def step(units: Any, operands: list[Any], **how: Any) -> Any:
         given = len(operands) > 3
         name = norm_name(eps, add=True, scale=scale, noted=given)
-        kernel = s.use(name, lambda: [rms_norm(eps, add=True, scale=scale, noted=given)])
+        kernel = s.use(name, lambda: norm_variants(eps, add=True, scale=scale, noted=given))
         scalars, work = [size, stride(size)], Work.of("norm", m, 6 * size)
         return call(kernel, [*operands, *how.pop("made", [])], like(x), units, scalars, work=work, **how)
 
@@ -40,7 +40,7 @@ def _norm_add(graph: Graph, value: Any, s: GpuSelection) -> Any:
 
 
 def _norm(x: Any, weight: Any, eps: float, m: Any, s: GpuSelection) -> Any:
-    kernel, size = s.use(norm_name(eps), lambda: [rms_norm(eps)]), width(x)
+    kernel, size = s.use(norm_name(eps), lambda: norm_variants(eps)), width(x)
     return call(kernel, [x, weight], like(x), m, [size, stride(size)], work=Work.of("norm", m, 4 * size))
 
 

@@ -22,7 +22,7 @@ from hearth.compiler.gpu.kernels.attention import (
     merge_name,
     partial_width,
 )
-from hearth.compiler.gpu.kernels.attention_decode import attention_decode, decode_name, decode_parts
+from hearth.compiler.gpu.kernels.attention_decode import decode_name, decode_parts, decode_variants
 from hearth.compiler.gpu.kernels.attention_tile import tile_name, tile_parts, tile_variants
 from hearth.compiler.gpu.kernels.tokens import PLACE_FIELDS, TokenTablesSpec, token_tables
 from hearth.compiler.gpu.kernels.tokens import THREADS as TABLE_THREADS
@@ -197,7 +197,7 @@ def _paged_attention(graph: Graph, value: Any, s: GpuSelection) -> Any:
     work = Work("attention", pair_operations=4 * heads * head_dim, window=window)
     items, longest = o.items.ty.shape[0] * kv_heads, tirx.Var(LONGEST_TILE, "int64")
     each = tirx.min(longest, tirx.IntImm("int64", FEW_TOKENS)) * decode_parts(spec)
-    kernel = s.use(decode_name(spec), lambda: [attention_decode(spec)])
+    kernel = s.use(decode_name(spec), lambda: decode_variants(spec))
     parts = graph.emit(call(kernel, operands, results, items * each, [*scalars, each], work=work))
     tile_tokens = s.symbols["tile_tokens"][1]
     each = tile_parts(spec, tile_tokens)

@@ -9,7 +9,7 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.gpu.carry import carried_norm, may_carry
-from hearth.compiler.gpu.kernels.argmax import argmax
+from hearth.compiler.gpu.kernels.argmax import argmax_variants
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
 from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import Carried, ProductSpec
@@ -74,7 +74,7 @@ def _product(graph: Graph, value: Any, s: GpuSelection) -> Any:
     types = [tensor(m, LANES * blocks), tensor(m, blocks, 2, dtype="int32")]
     logits, largest = _steps(graph, how, types, work, s)
     s.kept["largest", graph] = largest
-    kernel = s.use("argmax", lambda: [argmax()])
+    kernel = s.use("argmax", argmax_variants)
     work = Work.of("argmax", m, blocks)
     return relax.Tuple([logits, graph.emit(call(kernel, [largest], out.fields[1], m, [blocks], work=work))])
 
