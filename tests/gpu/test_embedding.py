@@ -26,7 +26,7 @@ def test_rows_of_every_format(name: str) -> None:
     ids = np.array([39, 0, 17, 16, 5], np.int32)
     start = np.full((len(ids), 272), np.nan, np.float32)
     *_, found = run_kernel(
-        embedding(EmbeddingSpec(table.fmt)), [ids, table.bytes, start], [table.blocks, 272, 0, 40], 5
+        embedding(EmbeddingSpec(table.fmt)), [ids, table.bytes, start], [table.blocks, 3, 272, 0, 40], 5
     )
     np.testing.assert_allclose(found, table.values[ids], rtol=1e-5, atol=1e-4)
 
@@ -35,9 +35,20 @@ def test_rows_are_scaled_and_those_of_another_part_left_alone() -> None:
     table = Packed(FORMATS["q4"], 32, 64)
     ids = np.array([15, 16, 47, 48, 30], np.int32)
     kernel = embedding(EmbeddingSpec(table.fmt, scale=8.0))
-    *_, found = run_kernel(kernel, [ids, table.bytes, np.full((5, 64), -7, np.float32)], [table.blocks, 64, 16, 32], 5)
+    start = np.full((5, 64), -7, np.float32)
+    *_, found = run_kernel(kernel, [ids, table.bytes, start], [table.blocks, 2, 64, 16, 32], 5)
     np.testing.assert_allclose(found[[1, 2, 4]], 8 * table.values[ids[[1, 2, 4]] - 16], rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(found[[0, 3]], -7)
+
+
+def test_a_table_in_parts_is_looked_up_at_once() -> None:
+    table = Packed(FORMATS["q4"], 90, 64)
+    ids, each = np.array([0, 31, 32, 63, 64, 89], np.int32), 2 * table.fmt.row_block_bytes(64)
+    kernel = embedding(EmbeddingSpec(table.fmt, parts=3))
+    parts = [table.bytes[first : first + each] for first in (0, each, 2 * each)]
+    start = np.full((6, 64), np.nan, np.float32)
+    *_, found = run_kernel(kernel, [ids, *parts, start], [table.blocks, 2, 64, 0, 90], 6)
+    np.testing.assert_allclose(found, table.values[ids], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(("n", "levels"), [(50, 9), (1000, 3), (5000, 0), (40_000, 0), (40_000, 2000), (7001, 4)])

@@ -145,5 +145,9 @@ def test_the_steps_that_run_are_those_for_so_many_rows(
     if picked:
         assert_close(run.results["logits"], logits, 1e-5)
         np.testing.assert_array_equal(run.results["argmax"], logits.argmax(axis=1))
-    if not small_parts and body[0] == "q4":
+    if body[0] == "q4" and not small_parts:
         assert len(run.ran) == (5 if picked else 3), "lookup, gate and up, down, head, argmax: norms cost no step"
+    elif body[0] == "q4" and 0 < picked <= 32:
+        # Of the table's four parts a kernel for a few rows takes three, the lookup all.
+        assert len(run.ran) == 6
+        assert head[0].endswith("_of3")

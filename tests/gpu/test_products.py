@@ -90,7 +90,8 @@ class Call:
 
 
 def few(call: Call, rows: int, threads: int = 64) -> list[NDArray[Any]]:
-    return call.run(few_rows(FewRowsSpec(call.product, rows, threads)), call.units * -(-call.m // rows))
+    height = call.units * call.product.parts
+    return call.run(few_rows(FewRowsSpec(call.product, rows, threads)), call.units * -(-call.m // rows), height)
 
 
 def many(call: Call, features: Features = CORE) -> list[NDArray[Any]]:
@@ -180,7 +181,7 @@ def test_a_norm_that_is_carried_gives_the_bits_of_one_that_is_a_step(norm: float
     gains = [] if norm is None else [padded(call.gain[None], fill=0)[0]]
     buffers = [call.weight.bytes, residual, y, squares, gain, *gains, np.full((1, call.ldy), np.nan, np.float32)]
     left = [np.full_like(y, np.nan)] if stores else []
-    scalars = [1, k, y.shape[1], call.weight.blocks, call.ldy, 0]
+    scalars = [1, k, y.shape[1], call.weight.blocks, call.units * 2, call.ldy, 0]
     results = run_kernel(made, [*buffers, *left], scalars, call.units)[len(buffers) - 1 :]
     np.testing.assert_array_equal(results[0][:, : call.outputs], few(call, 1, 128)[0])
     for found in results[1:]:

@@ -85,7 +85,9 @@ def step_cost(
     inputs = {declared.name for declared in function.inputs}
     rows: Counter[str] = Counter()
     weights = kv = 0
-    given = {operands[number]: size for number, (_, size) in parts.items()}
+    given = Counter[Any]()
+    for number, (_, size) in parts.items():
+        given[operands[number]] += size
     for var in dict.fromkeys(operands):  # q, k and v may be one buffer
         name = var.name_hint if hasattr(var, "name_hint") else var.name
         if name in unit_bytes:
@@ -95,7 +97,7 @@ def step_cost(
             if work.gathers and packed.k is not None:
                 rows[work.rows] += packed.size_bytes // packed.n
             else:
-                weights += given.get(var, packed.size_bytes)
+                weights += given[var] or packed.size_bytes
         elif name not in inputs:
             symbol, size = _size(var.ty)
             rows[work.rows if work.gathers else symbol] += size

@@ -18,36 +18,45 @@ _THREADS = 64
 class EmbeddingSpec:
     """Attributes:
     scale: multiplies what is looked up.
+    parts: of the matrix, each a buffer.
     """
 
     fmt: Format
     scale: float = 1.0
+    parts: int = 1
 
     @property
     def name(self) -> str:
-        return f"embedding_{self.fmt.kernel_layout}" + (f"_s{in_name(self.scale)}" if self.scale != 1.0 else "")
+        parts = [f"s{in_name(self.scale)}"] if self.scale != 1.0 else []
+        parts += [f"of{self.parts}"] if self.parts > 1 else []
+        return "_".join(["embedding", self.fmt.kernel_layout, *parts])
 
 
 def embedding(spec: EmbeddingSpec) -> GpuKernel:
     """Y[i] = scale * W[ids[i]], for ids from `first` to `first + count - 1`: others are left alone, since their rows
-    are in another part of the matrix.
+    are in parts of the matrix that another step is given.
 
-    Buffers: ids i32 [n]; W, packed, its rows from `first` on; Y f32x4 [n][ldy / 4]. Scalars: blocks: column blocks in
-    a row of W; ldy; first: a multiple of 16; count. Unit: row of Y. Columns behind those of W, up to ldy, are padding.
+    Buffers: ids i32 [n]; W, packed, its rows from `first` on, in parts of `height` blocks of 16 rows; Y f32x4 [n][ldy /
+    4]. Scalars: blocks: column blocks in a row of W; height; ldy; first: a multiple of 16; count. Unit: row of Y.
+    Columns behind those of W, up to ldy, are padding.
     """
     k = GpuKernel(spec.name, threads=_THREADS)
     ids = k.buffer("ids", "int32")
-    weight = Weight(k, "W", spec.fmt, lanes=1)
+    weights = Weight.parts(k, "W", spec.fmt, lanes=1, count=spec.parts)
     y = k.buffer("Y", "float32x4")
-    weight.scalars()
+    height = Weight.scalars_of(weights)
     ldy, first, count = (k.scalar(name) for name in ("ldy", "first", "count"))
     row = k.let(ids.load(k.group) - first, "row")
-    weight.place(k.let(mod(row, LANES), "lane"))
-    block = k.let(div(row, LANES), "block")
-    inside = tirx.And(row >= 0, row < count)
-    with k.when(inside), k.loop(k.thread, div(ldy, OCTET), _THREADS) as index:
-        for half, values in enumerate(_octet(k, spec, weight, block, index)):
-            k.store(y, k.group * div(ldy, 4) + index * 2 + half, vector(*values))
+    lane, block = k.let(mod(row, LANES), "lane"), k.let(div(row, LANES), "block")
+    for i, weight in enumerate(weights):
+        weight.place(lane)
+        own = k.let(block - height * i, "own")
+        there = tirx.And(row >= 0, row < count)
+        if len(weights) > 1:
+            there = tirx.And(there, tirx.And(own >= 0, own < height))
+        with k.when(there), k.loop(k.thread, div(ldy, OCTET), _THREADS) as index:
+            for half, values in enumerate(_octet(k, spec, weight, own, index)):
+                k.store(y, k.group * div(ldy, 4) + index * 2 + half, vector(*values))
     return k
 
 

@@ -10,6 +10,7 @@ itself and among others.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -40,30 +41,34 @@ class FewRowsSpec:
     """Attributes:
     rows: of activations that a workgroup multiplies, at most.
     threads: invocations of a workgroup: 64, 128 or 256.
+    weights: parts of the weight, each a buffer.
     """
 
     product: ProductSpec
     rows: int = 1
     threads: int = 64
+    weights: int = 1
 
     @property
     def name(self) -> str:
-        return f"rows{self.rows}x{self.threads}_{self.product.name}"
+        name = f"rows{self.rows}x{self.threads}_{self.product.name}"
+        return f"{name}_of{self.weights}" if self.weights > 1 else name
 
 
 def few_rows(spec: FewRowsSpec) -> GpuKernel:
     """Y = X W^T and what follows.
 
-    Buffers: W, packed; those of `Activations`; those of `Output`. Scalars: those of `Activations`; blocks: column
-    blocks in a row of W; those of `Output`. Units: blocks of 16 outputs times ceil(m / rows).
+    Buffers: W, packed, in parts of `height` blocks of 16 rows; those of `Activations`; those of `Output`. Scalars:
+    those of `Activations`; blocks: column blocks in a row of W; height; those of `Output`. Units: blocks of 16 outputs
+    times ceil(m / rows).
     """
     k = GpuKernel(spec.name, threads=spec.threads)
     product = spec.product
-    weight = Weight(k, "W", product.fmt, lanes=4)
+    weights = Weight.parts(k, "W", product.fmt, lanes=4, count=spec.weights)
     x = Activations(k, product)
     output = Output(k, product)
     x.scalars()
-    weight.scalars()
+    height = Weight.scalars_of(weights)
     output.scalars()
 
     tiles = k.let(div(x.m + (spec.rows - 1), spec.rows), "tiles")
@@ -72,12 +77,18 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
     if product.carried is not None:
         assert spec.rows == 1
         x.carry(k.let(tirx.And(tirx.EQ(output.first + block, 0), tirx.EQ(quarter, 0)), "leaves"))
-    weight.place(quarter)
-    starts = [weight.start(block * product.parts + part) for part in range(product.parts)]
     rows = _Rows(x, [x.start(first_row + i) for i in range(spec.rows)])
     sums = [[_zeros(k) for _ in range(product.parts)] for _ in range(spec.rows)]
-    with k.loop(slot, div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS), spec.threads // QUARTERS) as index:
-        _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
+    for number, weight in enumerate(weights):
+        weight.place(quarter)
+        first_block = k.let(block * product.parts - height * number, "first_block")
+        # A workgroup's outputs are of one part.
+        there = tirx.And(first_block >= 0, first_block < height)
+        with k.when(there) if len(weights) > 1 else nullcontext():
+            starts = [weight.start(first_block + part) for part in range(product.parts)]
+            groups = div(x.columns + (PLANE_COLUMNS - 1), PLANE_COLUMNS)
+            with k.loop(slot, groups, spec.threads // QUARTERS) as index:
+                _multiply_group(k, spec, [weight.group(start, index) for start in starts], rows, index, sums)
 
     i = k.let(div(k.thread, QUARTERS), "i")
     totals, square = _meet(k, sums, rows.squares, i, quarter)
@@ -88,7 +99,8 @@ def few_rows(spec: FewRowsSpec) -> GpuKernel:
         if square is not None:
             factor = x.factor(square.get())
             values = [k.let(value * splat(factor), "value") for value in values]
-        values = [weight.row_scaled(v, block * product.parts + part, quarter) for part, v in enumerate(values)]
+        # Formats with a scale a row are not in parts.
+        values = [weights[0].row_scaled(v, block * product.parts + part, quarter) for part, v in enumerate(values)]
         stored = output.store(first_row + i, block, quarter, values)
         if quarters is not None:
             largest = Largest(k, output)

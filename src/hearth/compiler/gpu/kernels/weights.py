@@ -9,7 +9,7 @@ The sizes and offsets come from `quant.Format`; this file only says which shifts
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
@@ -68,6 +68,20 @@ class Weight:
     def scalars(self) -> None:
         """blocks: column blocks in a row."""
         self.blocks = self.k.scalar("blocks")
+
+    @classmethod
+    def parts(cls, k: GpuKernel, name: str, fmt: Format, lanes: int, count: int) -> list[Weight]:
+        """A weight in parts, each a buffer."""
+        return [cls(k, f"{name}{i}" if count > 1 else name, fmt, lanes) for i in range(count)]
+
+    @staticmethod
+    def scalars_of(weights: Sequence[Weight]) -> Expr:
+        """The scalars of parts: blocks; height: blocks of 16 rows in each part but perhaps the last."""
+        first, *others = weights
+        first.scalars()
+        for other in others:
+            other.blocks = first.blocks
+        return first.k.scalar("height")
 
     def place(self, row: Expr) -> None:
         """Says which rows of a block of 16 the invocation takes: `row` counts quarters, or rows where `lanes` is 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hearth.compiler.gpu.features import BINDING_ALIGNMENT, MAX_BINDING_BYTES
@@ -25,9 +26,19 @@ class Part:
     offset_bytes: int | None
     size_bytes: int
 
-    def operand(self, number: int) -> dict[int, tuple[int, int]] | None:
-        """`parts` of a call whose operand of this number is the weight."""
-        return None if self.offset_bytes is None else {number: (self.offset_bytes, self.size_bytes)}
+
+def operands_of(parts: Sequence[Part], number: int) -> dict[int, tuple[int, int]]:
+    """`parts` of a call whose operands from this number on are these parts of the weight."""
+    return {
+        number + i: (part.offset_bytes, part.size_bytes)
+        for i, part in enumerate(parts)
+        if part.offset_bytes is not None
+    }
+
+
+def together(parts: list[Part], most: int) -> list[list[Part]]:
+    """The parts as kernels take them that have room for `most` of them."""
+    return [parts[first : first + most] for first in range(0, len(parts), most)]
 
 
 def parts_of(packed: Packed) -> list[Part]:

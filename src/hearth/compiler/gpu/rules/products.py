@@ -9,13 +9,14 @@ from typing import Any
 from tvm import relax
 
 from hearth.compiler.gpu.carry import carried_norm, may_carry
+from hearth.compiler.gpu.features import MAX_STORAGE_BUFFERS
 from hearth.compiler.gpu.kernels.argmax import argmax_variants
 from hearth.compiler.gpu.kernels.few_rows import FewRowsSpec, few_rows
 from hearth.compiler.gpu.kernels.many_rows import ManyRowsSpec, many_rows
 from hearth.compiler.gpu.kernels.product_output import Carried, ProductSpec
 from hearth.compiler.gpu.kernels.rotate import RotateSpec, rotate
 from hearth.compiler.gpu.kernels.tile import TILE_ROWS
-from hearth.compiler.gpu.rules.parts import Part, parts_of
+from hearth.compiler.gpu.rules.parts import Part, operands_of, parts_of, together
 from hearth.compiler.gpu.selection import (
     FEW_ROWS,
     MOST_FEW_ROWS,
@@ -96,33 +97,24 @@ def _steps(graph: Graph, how: _Product, types: list[Any], work: Work, s: GpuSele
     """The results of a product, which several steps write: one for each range of numbers of rows, and for each part of
     the weight."""
     ldy, results = int(types[0].shape[-1]), list[Any]()
-    for part in parts_of(how.packed):
-        for chosen in _kernels(how, part, s):
-            spec = chosen.spec
-            columns = width(how.before[0])
-            scalars = [
-                how.m,
-                columns,
-                stride(columns),
-                how.packed.blocks,
-                *chosen.extents,
-                ldy,
-                part.first // spec.parts,
-            ]
-            if spec.epilogue == "logits" or spec.notes_squares:
-                scalars.append(how.packed.n)
-            # Tiles of many rows note no squares.
-            written = [*results[:1], *(results[1:] if spec.notes_squares or spec.epilogue == "logits" else [])]
-            operands, sums, earlier = how.operands(spec)
-            out = [*types[: len(written) or len(types)], *(like(each) for each in sums)]
-            step = call(
-                chosen.kernel, [*operands, *written, *sums], out if len(out) > 1 else out[0], chosen.units, scalars,
-                work=work, in_place=bool(written), parts=part.operand(0), earlier=earlier,
-            )  # fmt: skip
-            made = graph.emit(step)
-            new = [graph.emit(relax.TupleGetItem(made, i)) for i in range(len(out))] if len(out) > 1 else [made]
-            count = len(new) - len(sums)
-            results = [*new[:count], *results[count:]]
+    for chosen in _kernels(how, len(types), s):
+        spec, parts = chosen.spec, chosen.parts
+        columns, first = width(how.before[0]), parts[0].first // spec.parts
+        scalars = [how.m, columns, stride(columns), how.packed.blocks, parts[0].height, ldy, first]
+        if spec.epilogue == "logits" or spec.notes_squares:
+            scalars.append(how.packed.n)
+        # Tiles of many rows note no squares.
+        written = [*results[:1], *(results[1:] if spec.notes_squares or spec.epilogue == "logits" else [])]
+        operands, sums, earlier = how.operands(spec)
+        out = [*types[: len(written) or len(types)], *(like(each) for each in sums)]
+        step = call(
+            chosen.kernel, [*how.weight * len(parts), *operands, *written, *sums], out if len(out) > 1 else out[0],
+            chosen.units, scalars, work=work, in_place=bool(written), parts=operands_of(parts, 0), earlier=earlier,
+        )  # fmt: skip
+        made = graph.emit(step)
+        new = [graph.emit(relax.TupleGetItem(made, i)) for i in range(len(out))] if len(out) > 1 else [made]
+        count = len(new) - len(sums)
+        results = [*new[:count], *results[count:]]
     return results
 
 
@@ -159,53 +151,60 @@ class _Product:
     carry: _Carry | None
 
     def operands(self, spec: ProductSpec) -> tuple[list[Any], list[Any], list[int]]:
-        """Of a kernel: what it reads; the sum that it leaves, if it does; and which are another layer's."""
+        """Of a kernel: what it reads beside the weight; the sum that it leaves, if it does; and which are another
+        layer's."""
         if spec.carried is None or self.carry is None:
-            return [*self.weight, *self.before, *self.rest], [], []
+            return [*self.before, *self.rest], [], []
         y, added_gain, residual, noted = arguments(self.carry.norm)
         gain = self.before[1:2] if spec.norm is not None else []
-        read = [*self.weight, residual, y, noted, added_gain, *gain, *self.rest]
+        read = [residual, y, noted, added_gain, *gain, *self.rest]
         return read, [self.carry.sum] if spec.carried.stores else [], [4]
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A kernel, its workgroups, and scalars of its own."""
+    """A kernel, its workgroups, and the parts of the weight that it is given."""
 
     spec: ProductSpec
+    parts: list[Part]
     kernel: str
     units: Any
-    extents: list[Any]
 
 
-def _kernels(how: _Product, part: Part, s: GpuSelection) -> Iterator[_Chosen]:
-    """One for each range of numbers of rows that there may be; and for the only row of a call that carries."""
+def _kernels(how: _Product, num_results: int, s: GpuSelection) -> Iterator[_Chosen]:
+    """One for each range of numbers of rows that there may be, and for the only row of a call that carries; for all
+    parts of the weight, as many at a time as there are buffers for. Tiles have no need of that: of many rows a step
+    more costs nothing."""
     spec, m = how.spec, how.m
-    blocks = part.height // spec.parts
     least, most = bounds(m, s.symbols)
-    # The fewer blocks there are, the more invocations must share one; as many for one row as for a few, so that a row
-    # has the same bits among others.
-    threads = 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
+    all_parts = parts_of(how.packed)
+    room = 1 if how.packed.fmt.is_row else MAX_STORAGE_BUFFERS - len(how.before) - len(how.rest) - num_results
 
-    def few(spec: ProductSpec, rows_at_once: int, units: Any) -> _Chosen:
-        made = FewRowsSpec(spec, rows_at_once, threads)
-        return _Chosen(spec, s.use(made.name, lambda: [few_rows(made)]), units, [])
+    def few(spec: ProductSpec, rows_at_once: int, parts: list[Part], units: Any) -> _Chosen:
+        """`units`: for each block of outputs."""
+        blocks = sum(part.height for part in parts) // spec.parts
+        # The fewer blocks there are, the more invocations must share one; as many for one row as for a few, so that a
+        # row has the same bits among others.
+        threads = 64 if blocks >= _MANY_BLOCKS else 128 if blocks >= _SOME_BLOCKS else 256
+        made = FewRowsSpec(spec, rows_at_once, threads, len(parts))
+        return _Chosen(spec, parts, s.use(made.name, lambda: [few_rows(made)]), units * blocks)
 
-    if least <= 1:
-        units = m * (blocks * at_most(m, 1))
-        if how.carry is None:
-            yield few(spec, 1, units)
-        else:
-            yield few(spec, 1, units * (one() - may_carry()))
-            yield few(how.carry.spec(spec), 1, units * may_carry())
-    if least <= MOST_FEW_ROWS and most > 1:
-        tiles = ceil_div(m, FEW_ROWS) * (blocks * at_most(m, MOST_FEW_ROWS))
-        yield few(spec, FEW_ROWS, tiles * more_than(m, 1))
-    if most > MOST_FEW_ROWS:
-        made = ManyRowsSpec(replace(spec, notes_squares=False))
-        name = s.use(made.name, lambda: [many_rows(made, features) for features in made.variants])
-        tiles = ceil_div(m, TILE_ROWS) * (ceil_div(blocks, made.unit_blocks) * more_than(m, MOST_FEW_ROWS))
-        yield _Chosen(made.product, name, tiles, [part.height])
+    for parts in together(all_parts, room):
+        if least <= 1 and how.carry is None:
+            yield few(spec, 1, parts, m * at_most(m, 1))
+        elif least <= 1:
+            yield few(spec, 1, parts, m * at_most(m, 1) * (one() - may_carry()))
+        if least <= MOST_FEW_ROWS and most > 1:
+            units = ceil_div(m, FEW_ROWS) * at_most(m, MOST_FEW_ROWS) * more_than(m, 1)
+            yield few(spec, FEW_ROWS, parts, units)
+    for part in all_parts:
+        if least <= 1 and how.carry is not None:
+            yield few(how.carry.spec(spec), 1, [part], m * at_most(m, 1) * may_carry())
+        if most > MOST_FEW_ROWS:
+            made = ManyRowsSpec(replace(spec, notes_squares=False))
+            name = s.use(made.name, lambda made=made: [many_rows(made, each) for each in made.variants])  # type: ignore[misc]
+            blocks = ceil_div(part.height // spec.parts, made.unit_blocks)
+            yield _Chosen(made.product, [part], name, ceil_div(m, TILE_ROWS) * (blocks * more_than(m, MOST_FEW_ROWS)))
 
 
 RULES: dict[str, Rule] = {"hearth.product": _product}
