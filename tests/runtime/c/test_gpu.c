@@ -60,7 +60,7 @@ static void *decode_many(void *model) {
         }
     }
     CHECK(decode(session, 1, 3, HEARTH_NOTHING, NULL) == HEARTH_OK);
-    CHECK(decode(session, 1, 3, 16, NULL) == HEARTH_INVALID);
+    CHECK(decode(session, 1, 3, 32, NULL) == HEARTH_INVALID);
     hearth_session_clear_states(session);
     hearth_session_free(session);
     return NULL;
