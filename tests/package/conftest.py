@@ -1,11 +1,23 @@
-"""stories260K, and its bundle for WebAssembly."""
+"""stories260K as a bundle for WebAssembly and as a site, and a browser that visits it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.compiler.compiled import compile_here
+from tests.web.conftest import ARGUMENTS, CHROMIUM
+
+from hearth.bundle import open_bundle
+from hearth.package import Site, write_site
+
+from .site_server import PATIENCE_MS, SiteServer
+
+CHUNK_BYTES = 100_000
+# A name that browsers do not trust as they trust localhost.
+ELSEWHERE = "elsewhere.test"
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +28,38 @@ def stories(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle_folder(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_here(stories, tmp_path_factory.mktemp("bundle") / "wasm", target="wasm32", precision="high")
+
+
+@pytest.fixture(scope="module")
+def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    bundle = open_bundle(bundle_folder, for_this_machine=False)
+    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
+
+
+@pytest.fixture
+def server(site: Site) -> Iterator[SiteServer]:
+    server = SiteServer(site.path)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        rule = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A visitor who was never here."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()

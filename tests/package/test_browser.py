@@ -2,94 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import os
-import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.compiler.compiled import compile_here
-from tests.web.conftest import ARGUMENTS, CHROMIUM
 
 from hearth import LLM
-from hearth.bundle import open_bundle
-from hearth.package import Site, write_site
+from hearth.package import Site
 
-PROMPT = "Once upon a time, there was a little"
-TOKENS = 40
-CHUNK_BYTES = 100_000
-PATIENCE_MS = 120_000
-# A name that browsers do not trust as they trust localhost.
-ELSEWHERE = "elsewhere.test"
-
-
-class Server:
-    """A web server without any headers of its own. Counts what it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: Counter[str] = Counter()
-        self.held = threading.Event()
-        self.holds_after: int | None = None
-        self.damages: str | None = None
-        self._released = threading.Event()
-        server = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.asked[self.path] += 1
-                blobs = [path for path in server.asked if path.startswith("/blobs/")]
-                if self.path == server.damages:
-                    content = bytes(len((folder / self.path.lstrip("/")).read_bytes()))
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-                elif server.holds_after is not None and len(blobs) > server.holds_after:
-                    self._hold()
-                else:
-                    super().do_GET()
-
-            def _hold(self) -> None:
-                """Sends half of a chunk, and no more until whoever asked has gone."""
-                content = (folder / self.path.lstrip("/")).read_bytes()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[: len(content) // 2])
-                self.wfile.flush()
-                server.held.set()
-                server._released.wait()
-                self.close_connection = True
-
-            def log_message(self, *_arguments: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def release(self) -> None:
-        self.holds_after = None
-        self._released.set()
-
-    def close(self) -> None:
-        self.release()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture(scope="module")
-def site(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    bundle = open_bundle(bundle_folder, for_this_machine=False)
-    return write_site(bundle, tmp_path_factory.mktemp("site") / "site", chunk_bytes=CHUNK_BYTES)
+from .conftest import ELSEWHERE
+from .site_server import PATIENCE_MS, PROMPT, TOKENS, SiteServer, answer, begin, visit
 
 
 @pytest.fixture(scope="module")
@@ -99,60 +23,7 @@ def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text
 
 
-@pytest.fixture
-def server(site: Site) -> Iterator[Server]:
-    server = Server(site.path)
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        rule = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rule])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A visitor who was never here."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-def begin(page: Any) -> None:
-    page.get_by_role("button", name="Load the model").click()
-
-
-def answer(page: Any) -> str:
-    """What the model writes greedily once it is there."""
-    page.get_by_text("Settings").click()
-    page.get_by_label("Temperature").fill("0")
-    page.get_by_label("Longest answer").fill(str(TOKENS))
-    box = page.get_by_role("textbox", name="The beginning of a text")
-    box.fill(PROMPT)
-    box.press("Enter")
-    page.get_by_role("button", name="Stop").wait_for(state="detached")
-    page.wait_for_function("!document.querySelector('main').matches('[aria-busy=true]')")
-    text: str = page.locator(".answer-text").evaluate("element => element.textContent")
-    return text
-
-
-def visit(context: Any, url: str) -> Any:
-    page = context.new_page()
-    page.goto(url)
-    return page
-
-
-def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: Server, expected: str) -> None:
+def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     assert page.evaluate("crossOriginIsolated") is False
     begin(page)
@@ -169,21 +40,7 @@ def test_it_answers_as_natively_and_again_without_a_network(context: Any, server
     assert answer(page) == expected
 
 
-def test_from_the_second_visit_on_it_computes_on_several_threads(context: Any, server: Server, expected: str) -> None:
-    """Whatever headers the server sends: the page's service worker isolates it."""
-    page = visit(context, server.url)
-    begin(page)
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.reload()
-    assert page.evaluate("crossOriginIsolated") is True
-    assert answer(page) == expected
-    says = page.locator(".disclaimer").inner_text()
-    assert (os.cpu_count() or 1) == 1 or re.search(
-        r"On this device's processor, on \d threads\. There is no GPU\.", says
-    )
-
-
-def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Server, expected: str) -> None:
+def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: SiteServer, expected: str) -> None:
     server.holds_after = 6
     page = visit(context, server.url)
     begin(page)
@@ -197,7 +54,7 @@ def test_a_page_that_was_closed_goes_on_at_the_chunk(context: Any, server: Serve
     assert counts[2] == 1
 
 
-def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: Server, expected: str) -> None:
+def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     # Browsers do not tell pages the truth about the room there is: what counts is what becomes of writing.
     quota = {"origin": server.url, "quotaSize": 600_000}
@@ -207,7 +64,7 @@ def test_with_a_full_quota_it_says_so_and_answers(context: Any, server: Server, 
     assert "cannot keep the model for the next time" in page.locator(".notice").inner_text()
 
 
-def test_over_plain_http_it_runs_and_is_kept_nowhere(context: Any, server: Server, expected: str) -> None:
+def test_over_plain_http_it_runs_and_is_kept_nowhere(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, f"http://{ELSEWHERE}:{server.port}/")
     assert page.evaluate("isSecureContext") is False
     assert "over https" in page.locator(".notice").inner_text()
@@ -215,7 +72,7 @@ def test_over_plain_http_it_runs_and_is_kept_nowhere(context: Any, server: Serve
     assert answer(page) == expected
 
 
-def test_a_kept_chunk_that_is_damaged_is_fetched_again(context: Any, server: Server, expected: str) -> None:
+def test_a_kept_chunk_that_is_damaged_is_fetched_again(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     begin(page)
     assert answer(page) == expected
@@ -238,7 +95,7 @@ def test_a_kept_chunk_that_is_damaged_is_fetched_again(context: Any, server: Ser
 
 
 def test_a_damaged_chunk_of_the_server_is_refused_and_can_be_tried_again(
-    context: Any, site: Site, server: Server, expected: str
+    context: Any, site: Site, server: SiteServer, expected: str
 ) -> None:
     blobs = sorted((site.path / "blobs").iterdir(), key=lambda path: path.stat().st_size)
     server.damages = f"/blobs/{blobs[-1].name}"
@@ -250,7 +107,7 @@ def test_a_damaged_chunk_of_the_server_is_refused_and_can_be_tried_again(
     assert answer(page) == expected
 
 
-def test_a_screen_reader_and_a_phone_find_their_way(browser: Any, server: Server) -> None:
+def test_a_screen_reader_and_a_phone_find_their_way(browser: Any, server: SiteServer) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing").Axe()
     context = browser.new_context(viewport={"width": 320, "height": 640})
     context.set_default_timeout(PATIENCE_MS)
@@ -269,7 +126,7 @@ def test_a_screen_reader_and_a_phone_find_their_way(browser: Any, server: Server
         context.close()
 
 
-def test_an_answer_can_be_stopped_and_another_one_asked_for(context: Any, server: Server, expected: str) -> None:
+def test_an_answer_can_be_stopped_and_another_one_asked_for(context: Any, server: SiteServer, expected: str) -> None:
     page = visit(context, server.url)
     begin(page)
     page.get_by_text("Settings").click()

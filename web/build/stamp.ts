@@ -10,7 +10,7 @@ import type { Plugin } from "vite";
 export const PAGE_SOURCES = ["build", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
 
 /** The same of the page of packaged models. tests/package/test_page.py hashes the same. */
-export const SITE_SOURCES = ["build", "package-lock.json", "package.json", "public", "runtime/src", "site", "src/styles", "src/views/Hearth.tsx", "src/views/Icon.tsx", "tsconfig.json"];
+export const SITE_SOURCES = ["build", "package-lock.json", "package.json", "public", "runtime/src", "site", "src/markdown", "src/styles", "src/views/Button.tsx", "src/views/Dialog.tsx", "src/views/Hearth.tsx", "src/views/Icon.tsx", "tsconfig.json"];
 
 function filesUnder(root: string, path: string): string[] {
   if (!statSync(join(root, path)).isDirectory()) return [path];

@@ -4,12 +4,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
-import { dependenciesOf, licences, SITE_SOURCES, stamp, threadAddress } from "../build/stamp.ts";
+import { dependenciesOf, licences, SITE_SOURCES, stamp, woff2Only } from "../build/stamp.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const web = fileURLToPath(new URL("..", import.meta.url));
-const PACKAGES = [...dependenciesOf(`${web}runtime`), "@preact/signals", "@preact/signals-core", "lucide", "preact"];
+const PACKAGES = [...dependenciesOf(`${web}runtime`), ...dependenciesOf(web), "@preact/signals-core"];
+/** What only some answers need: it is loaded when the first of them comes. */
+const LATER = "later/";
+const isOfLater = (name: string | undefined): boolean => /^katex|^languages$|\.woff2$/i.test(name ?? "");
 const ICONS = ["hearth.svg", "icon-192.png", "icon-512.png"];
+const NAMES: Readonly<Record<string, string>> = { worker: "runtime", Markdown: "markdown" };
 
 /** Tells the service worker which files the page is made of. */
 function shell(): Plugin {
@@ -23,10 +27,11 @@ function shell(): Plugin {
       order: "post",
       handler(_, bundle) {
         const built = Object.keys(bundle).filter((name) => !["build.json", "licenses.txt", "sw.js", "index.html"].includes(name));
-        const names = ["./", "model.json", ...readdirSync(`${root}public`), ...built].sort();
+        const names = ["./", ...readdirSync(`${root}public`), ...built].sort();
+        const [later, shell] = [true, false].map((is) => names.filter((name) => name.startsWith(LATER) === is));
         const worker = bundle["sw.js"];
         if (worker?.type !== "chunk") throw new Error("There is no service worker.");
-        worker.code = worker.code.replace("__SHELL__", () => JSON.stringify(names));
+        worker.code = worker.code.replace("__SHELL__", () => JSON.stringify(shell)).replace("__LATER__", () => JSON.stringify(later));
       },
     },
   };
@@ -35,7 +40,7 @@ function shell(): Plugin {
 export default defineConfig({
   root,
   base: "./",
-  plugins: [shell(), threadAddress(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
+  plugins: [woff2Only(), shell(), stamp(web, SITE_SOURCES), licences(`${web}node_modules`, PACKAGES)],
   build: {
     outDir: "../../src/hearth/package/page",
     emptyOutDir: true,
@@ -44,8 +49,12 @@ export default defineConfig({
     modulePreload: false,
     reportCompressedSize: false,
     rollupOptions: {
-      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, thread: `${web}runtime/src/thread.ts`, sw: `${root}src/sw.ts` },
-      output: { entryFileNames: "[name].js", chunkFileNames: "runtime.js", assetFileNames: "[name][extname]" },
+      input: { page: `${root}index.html`, worker: `${root}src/worker.ts`, sw: `${root}src/sw.ts` },
+      output: {
+        entryFileNames: "[name].js",
+        chunkFileNames: ({ name }) => `${isOfLater(name) ? LATER : ""}${NAMES[name] ?? "[name]"}.js`,
+        assetFileNames: ({ names }) => (names.some(isOfLater) ? `${LATER}[name][extname]` : "[name][extname]"),
+      },
     },
   },
 });

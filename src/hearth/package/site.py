@@ -1,6 +1,7 @@
 """A folder that any web server can host: a chat page, and the model that it finds by one small `model.json`.
 
     index.html, ...       the page, with the runtime: the same for every model
+    later/                of the page what only some answers need
     site.webmanifest      under which name the page is installed
     model.json            what the model is; of each of its files the size and the SHA-256 of its chunks
     blobs/SHA256          the chunks
@@ -28,6 +29,8 @@ from hearth.package.chunks import CHUNK_BYTES, write_chunks
 
 MODEL = "model.json"
 BLOBS = "blobs"
+LATER = "later"
+"""Of the page, what only some answers need (colours of code, formulas). Loaded when the first of them comes."""
 WEB_MANIFEST = "site.webmanifest"
 FORMAT_VERSION = 1
 """Of model.json; `web/runtime/src/store/package.ts` has the same."""
@@ -44,7 +47,7 @@ class Site:
 
     Attributes:
         path: its folder.
-        page_bytes: of the page with the runtime.
+        page_bytes: of the page with the runtime, without what only some answers need.
         file_bytes: name to size, of the bundle's files in it.
     """
 
@@ -137,7 +140,8 @@ def _write(bundle: Bundle, folder: Path, destination: Path, chunk_bytes: int) ->
     manifest = replace(bundle.manifest, source_name=published_name(bundle.manifest.source_name))
     shutil.copytree(PAGE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NOT_SHIPPED))
     _name_app(folder / WEB_MANIFEST, manifest.source_name)
-    page_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    page = (file for file in folder.rglob("*") if file.is_file() and LATER not in file.relative_to(folder).parts)
+    page_bytes = sum(file.stat().st_size for file in page)
     blobs = folder / BLOBS
     blobs.mkdir()
     text = manifest.to_json().encode()

@@ -50,6 +50,12 @@ export interface LoadOptions extends PackageOptions {
 /** Opens the bundle at a URL, the packaged one whose model.json is at a URL, or that of files. */
 export async function loadBundle(source: Source, options: LoadOptions = {}): Promise<Model> {
   const files = await filesAt(source, options);
+  const model = await load(files, options);
+  await files.opened?.();
+  return model;
+}
+
+async function load(files: BundleFiles, options: LoadOptions): Promise<Model> {
   const manifest = readManifest(new TextDecoder().decode(await whole(files, MANIFEST, options)));
   const isa = chooseIsa(manifest, options.isa);
   const threads = chooseThreads(options.threads);

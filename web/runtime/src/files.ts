@@ -5,6 +5,8 @@ import { HearthError } from "./errors.ts";
 export interface BundleFiles {
   /** The content of one of the bundle's files, piece by piece. Fails with a HearthError where there is none. */
   open(name: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Told once the model is open: all that is wanted of the files was read. */
+  opened?(): Promise<void>;
 }
 
 /** The files of a bundle under a URL, as any web server gives them. */

@@ -1,7 +1,8 @@
 // What a program names as a model: files that it has, a bundle's folder on a server, or the model.json of a packaged site.
 
 import { type BundleFiles, fetchedFiles } from "./files.ts";
-import { Package, PACKAGE_FILE, type PackageOptions } from "./store/package.ts";
+import { PACKAGE_FILE } from "./store/facts.ts";
+import { Package, type PackageOptions } from "./store/package.ts";
 
 export type Source = string | URL | BundleFiles;
 

@@ -3,7 +3,8 @@
 import { signal } from "@preact/signals";
 import { openInWorker, type RemoteModel } from "../../runtime/src/api/worker.ts";
 import { HearthError } from "../../runtime/src/errors.ts";
-import { type Keeping, Package, type PackageFacts } from "../../runtime/src/store/package.ts";
+import { type Keeping, Package, type PackageFacts } from "../../runtime/src/store/index.ts";
+import { loadMarkdown } from "./markdown.ts";
 
 /** Keys and values of so many tokens are kept at most: what a chat on a phone has memory for. */
 const MOST_CONTEXT = 4096;
@@ -23,7 +24,8 @@ export const facts = signal<PackageFacts | undefined>(undefined);
 /** What is not as it should be, in words. */
 export const notice = signal("");
 
-const modelUrl = new URL("model.json", document.baseURI);
+export const modelUrl = new URL("model.json", document.baseURI);
+let running: Worker | undefined;
 
 export const contextOf = ({ context }: PackageFacts): number => Math.min(context, MOST_CONTEXT);
 
@@ -51,10 +53,12 @@ export async function look(): Promise<void> {
 export async function load(): Promise<void> {
   const { context } = facts.value!;
   remember();
+  void loadMarkdown();
   // What is not persisted the browser may clear away; it need not say yes.
   void navigator.storage?.persist?.().catch(() => false);
   stage.value = { is: "loading", done: 0, total: 0 };
   const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
+  running = worker;
   try {
     const model = await failing(
       worker,
@@ -66,11 +70,23 @@ export async function load(): Promise<void> {
         onNotice: (text) => (notice.value = text),
       }),
     );
+    if (running !== worker) return;
     stage.value = { is: "ready", model };
+    void navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep all"));
   } catch (error) {
     worker.terminate();
-    stage.value = { is: "failed", error: asHearthError(error) };
+    if (running === worker) stage.value = { is: "failed", error: asHearthError(error) };
   }
+}
+
+/** Ends the model and does something while none is open; then it is as if the visitor had not wanted it yet. */
+export async function unload(meanwhile: () => Promise<void>): Promise<void> {
+  running?.terminate();
+  running = undefined;
+  forget();
+  stage.value = { is: "looking" };
+  await meanwhile();
+  await look();
 }
 
 /** The promise, or the failure of a worker that cannot even start. */
@@ -95,6 +111,14 @@ function agreedBefore(): boolean {
     return localStorage.getItem(AGREED) !== null;
   } catch {
     return false;
+  }
+}
+
+function forget(): void {
+  try {
+    localStorage.removeItem(AGREED);
+  } catch {
+    // Then nothing was remembered.
   }
 }
 

@@ -5,6 +5,8 @@ import "../../src/styles/base.css";
 import "../../src/styles/controls.css";
 import "../../src/styles/thread.css";
 import "../../src/styles/composer.css";
+import "../../src/styles/markdown.css";
+import "../../src/styles/panels.css";
 import "./page.css";
 import { look } from "./model.ts";
 import { App } from "./views.tsx";

@@ -1,13 +1,17 @@
 // The page without a network. Its own files come from the server where that answers, so that they are never old, and else as
-// they came last; the model's chunks are the page's own to keep. Whatever headers the server sends, the page it gives is
-// cross-origin isolated, so that the model may compute on several threads: from the second visit on, when it gives the first.
+// they came last; the model is the page's own to keep. What only some answers need (colours of code, formulas) is kept when the
+// model is there: who does not load that is not made to load them.
 
 export {};
 
 declare const __SHELL__: readonly string[];
+declare const __LATER__: readonly string[];
 
 interface ExtendableEvent extends Event {
   waitUntil(promise: Promise<unknown>): void;
+}
+interface MessageEvent extends ExtendableEvent {
+  readonly data: unknown;
 }
 interface FetchEvent extends ExtendableEvent {
   readonly request: Request;
@@ -18,6 +22,7 @@ interface WorkerScope {
   readonly clients: { claim(): Promise<void> };
   skipWaiting(): Promise<void>;
   addEventListener(type: "install" | "activate", listener: (event: ExtendableEvent) => void): void;
+  addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
   addEventListener(type: "fetch", listener: (event: FetchEvent) => void): void;
 }
 
@@ -27,20 +32,24 @@ const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-E
 const CACHE = `hearth-page ${scope.registration.scope}`;
 
 scope.addEventListener("install", (event) => {
-  const fetched = async (): Promise<void> => {
-    const cache = await caches.open(CACHE);
-    await cache.addAll(__SHELL__.map((name) => new Request(name, { cache: "no-cache" })));
-    await scope.skipWaiting();
-  };
-  event.waitUntil(fetched());
+  event.waitUntil(keep(__SHELL__).then(() => scope.skipWaiting()));
 });
+
+scope.addEventListener("message", (event) => {
+  if (event.data === "keep all") event.waitUntil(keep(__LATER__).catch(() => undefined));
+});
+
+async function keep(names: readonly string[]): Promise<void> {
+  const cache = await caches.open(CACHE);
+  await cache.addAll(names.map((name) => new Request(name, { cache: "no-cache" })));
+}
 
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
 
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
-  const isShell = request.url.startsWith(scope.registration.scope) && !request.url.includes("/blobs/");
-  if (request.method === "GET" && isShell) event.respondWith(fresh(event).then(isolated));
+  const isPage = request.url.startsWith(scope.registration.scope) && !/\/(?:blobs\/|model\.json)/.test(request.url);
+  if (request.method === "GET" && isPage) event.respondWith(fresh(event));
 });
 
 async function fresh(event: FetchEvent): Promise<Response> {

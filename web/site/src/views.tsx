@@ -1,23 +1,23 @@
 // What is seen: the model and what runs it, loading it, the conversation, the message box.
 
-import { ArrowUp, Square } from "lucide";
+import { ArrowUp, HardDrive, Square } from "lucide";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { RemoteModel } from "../../runtime/src/api/worker.ts";
 import type { HearthError } from "../../runtime/src/errors.ts";
-import type { Keeping } from "../../runtime/src/store/package.ts";
+import type { Keeping } from "../../runtime/src/store/index.ts";
+import { IconButton } from "../../src/views/Button.tsx";
 import { Hearth } from "../../src/views/Hearth.tsx";
 import { Icon } from "../../src/views/Icon.tsx";
 import { beginAnew, failure, send, settings, spoken, stop, type Turn, turns, writing } from "./chat.ts";
+import { copy } from "./clipboard.ts";
+import { markdown } from "./markdown.ts";
 import { facts, load, look, memoryOf, notice, stage } from "./model.ts";
+import { isShown, show } from "./storage.ts";
+import { StorageDialog } from "./StorageDialog.tsx";
+import { bytes } from "./units.ts";
 
-const UNITS = ["B", "kB", "MB", "GB"];
 const coarse = matchMedia("(pointer: coarse)");
-
-function bytes(count: number): string {
-  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
-  const value = count / 1000 ** power;
-  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${UNITS[power]}`;
-}
+const WORDS = { copyCode: "Copy code", copied: "Copied", imageLink: (alt: string): string => `Image: ${alt || "without description"}` };
 
 export function App() {
   const now = stage.value;
@@ -32,11 +32,13 @@ export function App() {
               New chat
             </button>
           )}
+          <IconButton icon={HardDrive} label="Kept in this browser" onClick={() => void show()} />
         </header>
         {now.is === "ready" ? <Chat model={now.model} /> : <Before />}
         <p class="visually-hidden" role="status">
           {spoken.value}
         </p>
+        {isShown.value && <StorageDialog />}
       </div>
     </div>
   );
@@ -123,13 +125,13 @@ function Notice() {
 function Chat({ model }: { model: RemoteModel }) {
   return (
     <>
-      <Thread name={model.name} />
+      <Thread model={model} />
       <Composer model={model} />
     </>
   );
 }
 
-function Thread({ name }: { name: string }) {
+function Thread({ model }: { model: RemoteModel }) {
   const place = useRef<HTMLElement>(null);
   const said = turns.value;
   useLayoutEffect(() => {
@@ -141,7 +143,7 @@ function Thread({ name }: { name: string }) {
     <main class="thread" ref={place} tabIndex={0} aria-label="Conversation" aria-busy={writing.value !== undefined}>
       <div class="thread-content">
         {said.map((turn, i) => (
-          <Message key={i} turn={turn} name={name} isBeingWritten={writing.value !== undefined && i === said.length - 1} />
+          <Message key={i} turn={turn} model={model} isBeingWritten={writing.value !== undefined && i === said.length - 1} />
         ))}
         {failure.value && <Failure error={failure.value} />}
       </div>
@@ -149,7 +151,8 @@ function Thread({ name }: { name: string }) {
   );
 }
 
-function Message({ turn, name, isBeingWritten }: { turn: Turn; name: string; isBeingWritten: boolean }) {
+function Message({ turn, model, isBeingWritten }: { turn: Turn; model: RemoteModel; isBeingWritten: boolean }) {
+  const Markdown = model.chats ? markdown.value : undefined;
   if (turn.role === "user") {
     return (
       <article class="message user">
@@ -164,11 +167,15 @@ function Message({ turn, name, isBeingWritten }: { turn: Turn; name: string; isB
     <article class="message answer">
       <h2 class="answer-name">
         {isBeingWritten && <span class="ember" />}
-        {name}
+        {model.name}
       </h2>
-      <div class="answer-text" dir="auto">
-        {turn.content}
-      </div>
+      {Markdown ? (
+        <Markdown source={turn.content} live={isBeingWritten} words={WORDS} copy={copy} />
+      ) : (
+        <div class="answer-text" dir="auto">
+          {turn.content}
+        </div>
+      )}
     </article>
   );
 }

@@ -12,7 +12,7 @@ export function DeleteDialog() {
     deleting.value = null;
   };
   return (
-    <Dialog title={t.deleteTitle} onClose={close} class="narrow">
+    <Dialog title={t.deleteTitle} closeLabel={t.close} onClose={close} class="narrow">
       <p>{t.deleteBody(target.title)}</p>
       <div class="dialog-actions">
         <button type="button" class="button" autofocus onClick={close}>

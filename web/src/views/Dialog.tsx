@@ -3,17 +3,17 @@
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { X } from "lucide";
-import { text } from "../i18n";
 import { IconButton } from "./Button";
 
 interface Props {
   title: string;
+  closeLabel: string;
   onClose: () => void;
   children: ComponentChildren;
   class?: string;
 }
 
-export function Dialog({ title, onClose, children, class: name }: Props) {
+export function Dialog({ title, closeLabel, onClose, children, class: name }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   // Not after the next frame: then it would be off the page when it is closed, and the focus be given to nobody.
@@ -36,7 +36,7 @@ export function Dialog({ title, onClose, children, class: name }: Props) {
       <div class="dialog-body">
         <header class="dialog-head">
           <h2 id={titleId}>{title}</h2>
-          <IconButton icon={X} label={text.value.close} onClick={onClose} />
+          <IconButton icon={X} label={closeLabel} onClick={onClose} />
         </header>
         {children}
       </div>

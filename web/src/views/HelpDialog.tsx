@@ -21,7 +21,7 @@ export function HelpDialog() {
     ["help", t.keyHelp],
   ];
   return (
-    <Dialog title={t.help} onClose={() => (helpOpen.value = false)}>
+    <Dialog title={t.help} closeLabel={t.close} onClose={() => (helpOpen.value = false)}>
       <dl class="keys">
         {rows.map(([action, label]) => (
           <div key={action}>

@@ -74,7 +74,7 @@ export function PictureDialog() {
     return () => removeEventListener("keydown", onKey);
   }, [at]);
   return (
-    <Dialog title={shown.name} onClose={() => (viewing.value = null)} class="picture-dialog">
+    <Dialog title={shown.name} closeLabel={text.value.close} onClose={() => (viewing.value = null)} class="picture-dialog">
       <div class="picture-frame">
         {url ? <img src={url} alt={shown.name} style={{ aspectRatio: `${width} / ${height}` }} /> : <span class="spinner" />}
       </div>

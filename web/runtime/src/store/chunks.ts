@@ -1,10 +1,11 @@
-// Where a browser keeps chunks between visits, by the SHA-256 that is their name. Of these places the first that is there.
+// Where a browser keeps chunks between visits, by the SHA-256 that is their name, and beside them records of the models that they
+// belong to (`records.ts`). Of these places the first that is there.
 
 /** A place for chunks. What it gives may be damaged, or half of a chunk: whoever reads checks it. */
 export interface ChunkStore {
   readonly kind: "opfs" | "cache";
-  /** The names of those that are kept. */
-  names(): Promise<ReadonlySet<string>>;
+  /** Bytes of what is kept, by its name. */
+  sizes(): Promise<ReadonlyMap<string, number>>;
   read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Fails where there is no room, with the browser's own error. */
   write(name: string, content: Uint8Array<ArrayBuffer>): Promise<void>;
@@ -12,6 +13,7 @@ export interface ChunkStore {
 }
 
 const PLACE = "hearth-chunks";
+const SIZE = "content-length";
 
 /** The first that can be had, or why there is none. */
 export async function openStore(): Promise<ChunkStore | string> {
@@ -32,10 +34,14 @@ async function openOpfs(): Promise<ChunkStore> {
   const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(PLACE, { create: true });
   return {
     kind: "opfs",
-    async names() {
-      const names = new Set<string>();
-      for await (const [name] of folder as unknown as AsyncIterable<[string, FileSystemHandle]>) names.add(name);
-      return names;
+    async sizes() {
+      const sizes = new Map<string, number>();
+      for await (const [name, handle] of folder as unknown as AsyncIterable<[string, FileSystemFileHandle]>) {
+        // One that is gone meanwhile, or that is being written in another tab, has no size yet.
+        const size = await handle.getFile().then((file) => file.size, () => undefined);
+        if (size !== undefined) sizes.set(name, size);
+      }
+      return sizes;
     },
     async read(name) {
       try {
@@ -83,12 +89,19 @@ async function openCache(): Promise<ChunkStore> {
   const address = (name: string): string => `/${PLACE}/${name}`;
   return {
     kind: "cache",
-    names: async () => new Set((await cache.keys()).map(({ url }) => url.slice(url.lastIndexOf("/") + 1))),
+    async sizes() {
+      const sizes = new Map<string, number>();
+      for (const request of await cache.keys()) {
+        const size = (await cache.match(request))?.headers.get(SIZE);
+        sizes.set(request.url.slice(request.url.lastIndexOf("/") + 1), Number(size ?? 0));
+      }
+      return sizes;
+    },
     async read(name) {
       const kept = await cache.match(address(name));
       return kept && new Uint8Array(await kept.arrayBuffer());
     },
-    write: (name, content) => cache.put(address(name), new Response(content)),
+    write: (name, content) => cache.put(address(name), new Response(content, { headers: { [SIZE]: String(content.length) } })),
     async remove(name) {
       await cache.delete(address(name));
     },

@@ -1,35 +1,13 @@
-// A model as `hearth package web` writes it: what model.json says, and its files, chunk by chunk from where they are kept or
-// from the server. A chunk is used once its SHA-256 is right, so what broke off or was damaged is fetched again, it alone.
+// A model as `hearth package web` writes it: its files, chunk by chunk from where they are kept or from the server. A chunk is used
+// once its SHA-256 is right, so what broke off or was damaged is fetched again, it alone. While a newer version comes, the older one
+// stays, and is what opens without a network; it goes when the newer one is whole, or when there is no room for both.
 
 import { HearthError } from "../errors.ts";
 import { type BundleFiles, missing } from "../files.ts";
 import { type ChunkStore, openStore } from "./chunks.ts";
+import { addressOf, chunkSizes, PACKAGE_FILE, type PackageFacts, type PackageFile, readFacts } from "./facts.ts";
+import { keepOnly, type ModelRecord, readRecords, writeRecord } from "./records.ts";
 import { sha256 } from "./sha256.ts";
-
-/** As hearth.package.site has it. */
-const FORMAT_VERSION = 1;
-export const PACKAGE_FILE = "model.json";
-
-export interface PackageFile {
-  readonly size_bytes: number;
-  /** SHA-256 of each chunk, which are of `chunk_bytes` but for the last. */
-  readonly chunks: readonly string[];
-}
-
-/** model.json. */
-export interface PackageFacts {
-  readonly format: number;
-  readonly name: string;
-  readonly parameters: number;
-  readonly formats: string;
-  /** Tokens that the model can hold at most. */
-  readonly context: number;
-  readonly weights_bytes: number;
-  readonly arena_bytes: number;
-  readonly kv_bytes_per_token: number;
-  readonly chunk_bytes: number;
-  readonly files: Readonly<Record<string, PackageFile>>;
-}
 
 export interface PackageOptions {
   /** Told what is not as it should be, in words: that the model cannot be kept for the next time, and why. */
@@ -50,25 +28,40 @@ export interface Keeping {
   readonly freeBytes: number | undefined;
 }
 
+/** What a package is: model.json, where it is from, and which version. */
+type Identity = Pick<ModelRecord, "url" | "version" | "facts">;
+
 export class Package implements BundleFiles {
   readonly facts: PackageFacts;
-  readonly #blobs: URL;
+  readonly #identity: Identity;
   readonly #options: PackageOptions;
   readonly #place: ChunkStore | string;
+  /** What the server has; else that which is left when it does not answer, and takes the place of nothing. */
+  readonly #isCurrent: boolean;
   #keeps: boolean;
+  #claimed: Promise<void> | undefined;
 
-  private constructor(facts: PackageFacts, url: URL, options: PackageOptions, place: ChunkStore | string) {
-    this.facts = facts;
-    this.#blobs = new URL("blobs/", url);
+  private constructor(identity: Identity, isCurrent: boolean, options: PackageOptions, place: ChunkStore | string) {
+    this.facts = identity.facts;
+    this.#identity = identity;
+    this.#isCurrent = isCurrent;
     this.#options = options;
     this.#place = place;
     this.#keeps = typeof place !== "string";
   }
 
-  /** Reads the model.json at a URL. */
+  /** Reads the model.json at a URL; where it cannot be had, that of the last version that was open here, whole. */
   static async open(url: string | URL, options: PackageOptions = {}): Promise<Package> {
-    const address = new URL(url, globalThis.location?.href);
-    return new Package(await packageFacts(address, options.signal), address, options, await openStore());
+    const address = addressOf(url);
+    const place = await openStore();
+    try {
+      return new Package(await toldAt(address, options.signal), true, options, place);
+    } catch (error) {
+      const records = typeof place === "string" || !isOfNetwork(error) ? [] : await readRecords(place);
+      const kept = records.find((record) => record.url === address && record.isComplete);
+      if (kept === undefined) throw error;
+      return new Package(kept, false, options, place);
+    }
   }
 
   async open(name: string): Promise<AsyncIterable<Uint8Array>> {
@@ -81,8 +74,8 @@ export class Package implements BundleFiles {
   async keeping(names: readonly string[] = Object.keys(this.facts.files)): Promise<Keeping> {
     const place = this.#place;
     const isStore = typeof place !== "string";
-    const kept = isStore ? await place.names() : new Set<string>();
-    const chunks = names.flatMap((name) => this.#sizes(this.facts.files[name]!));
+    const kept = isStore ? await place.sizes() : new Map<string, number>();
+    const chunks = names.flatMap((name) => chunkSizes(this.facts, this.facts.files[name]!));
     const sum = (some: readonly (readonly [string, number])[]): number => some.reduce((total, [, size]) => total + size, 0);
     const estimate = await globalThis.navigator?.storage?.estimate?.().catch(() => undefined);
     const free = estimate?.quota === undefined ? undefined : Math.max(0, estimate.quota - (estimate.usage ?? 0));
@@ -95,22 +88,27 @@ export class Package implements BundleFiles {
     };
   }
 
-  /** Gives back what is kept of some of its files, by default of all. */
-  async forget(names: readonly string[] = Object.keys(this.facts.files)): Promise<void> {
-    const place = this.#place;
-    if (typeof place === "string") return;
-    const chunks = new Set(names.flatMap((name) => this.facts.files[name]?.chunks ?? []));
-    for (const name of await place.names()) if (chunks.has(name)) await place.remove(name);
+  /** This version is kept whole, so far as this browser uses it: older ones have served their time. */
+  async opened(): Promise<void> {
+    if (!this.#isCurrent || !this.#keeps || typeof this.#place === "string") return;
+    try {
+      const [newest] = (await readRecords(this.#place)).filter(({ url }) => url === this.#identity.url);
+      const isNoted = newest?.version === this.#identity.version && newest.isComplete;
+      if (!isNoted) await writeRecord(this.#place, { ...this.#identity, isComplete: true });
+      await this.#removeOthers(this.#place);
+    } catch {
+      // It is tried again the next time. The model is open all the same.
+    }
   }
 
-  /** Name and size of each chunk of a file. */
-  #sizes({ size_bytes: size, chunks }: PackageFile): readonly (readonly [string, number])[] {
-    const most = this.facts.chunk_bytes;
-    return chunks.map((chunk, i) => [chunk, Math.min(most, size - i * most)] as const);
+  /** Frees what other versions of this model have. */
+  #removeOthers(place: ChunkStore): Promise<number> {
+    const { url, version } = this.#identity;
+    return keepOnly(place, (record) => record.url !== url || record.version === version);
   }
 
   async *#chunks(file: string, described: PackageFile): AsyncGenerator<Uint8Array> {
-    for (const [name, size] of this.#sizes(described)) {
+    for (const [name, size] of chunkSizes(this.facts, described)) {
       this.#options.signal?.throwIfAborted();
       yield (await this.#kept(name)) ?? (await this.#fetched(file, name, size));
     }
@@ -125,7 +123,7 @@ export class Package implements BundleFiles {
   }
 
   async #fetched(file: string, name: string, size: number): Promise<Uint8Array<ArrayBuffer>> {
-    const url = new URL(name, this.#blobs);
+    const url = new URL(`blobs/${name}`, this.#identity.url);
     // Where it is kept here, a second copy in the browser's own cache would only take its room.
     const cache = this.#keeps ? "no-store" : "default";
     const response = await fetched(url, { signal: this.#options.signal ?? null, cache });
@@ -147,21 +145,43 @@ export class Package implements BundleFiles {
   }
 
   async #keep(name: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (!this.#keeps || typeof this.#place === "string") return;
+    if (!this.#isCurrent || !this.#keeps || typeof this.#place === "string") return;
+    const place = this.#place;
+    const write = async (): Promise<void> => {
+      await (this.#claimed ??= this.#claim(place));
+      await place.write(name, content);
+    };
     try {
-      await this.#place.write(name, content);
+      try {
+        await write();
+      } catch (error) {
+        // Where there is no room for two versions, that which comes is worth more than that which goes.
+        if ((await this.#removeOthers(place)) === 0) throw error;
+        this.#claimed = undefined;
+        await write();
+      }
     } catch (error) {
       this.#keeps = false;
-      await this.#place.remove(name);
+      await place.remove(name);
       this.#options.onNotice?.(`The browser cannot keep the model for the next time: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+
+  /** Says whose the chunks are, before the first of them comes. */
+  async #claim(place: ChunkStore): Promise<void> {
+    const { url, version } = this.#identity;
+    const [newest] = (await readRecords(place)).filter((record) => record.url === url);
+    if (newest?.version !== version) await writeRecord(place, { ...this.#identity, isComplete: false });
+  }
 }
 
-/** What the model.json at a URL says. */
-export async function packageFacts(url: URL, signal?: AbortSignal): Promise<PackageFacts> {
-  return readFacts(await (await fetched(url, { signal: signal ?? null, cache: "no-cache" })).text());
+async function toldAt(url: string, signal: AbortSignal | undefined): Promise<Identity> {
+  const response = await fetched(new URL(url), { signal: signal ?? null, cache: "no-cache" });
+  const text = await response.text();
+  return { url, version: await sha256(new TextEncoder().encode(text)), facts: readFacts(text) };
 }
+
+const isOfNetwork = (error: unknown): boolean => error instanceof HearthError && error.kind === "network";
 
 async function fetched(url: URL, init: RequestInit): Promise<Response> {
   let response: Response;
@@ -174,18 +194,4 @@ async function fetched(url: URL, init: RequestInit): Promise<Response> {
   if (response.ok) return response;
   const kind = response.status === 404 ? "corrupt" : "network";
   throw new HearthError(kind, `${url.href} cannot be fetched.`, { why: `The server answered ${response.status}.` });
-}
-
-function readFacts(text: string): PackageFacts {
-  let facts: PackageFacts;
-  try {
-    facts = JSON.parse(text) as PackageFacts;
-  } catch (error) {
-    throw new HearthError("corrupt", `${PACKAGE_FILE} is no JSON.`, { why: String(error) });
-  }
-  if (facts?.format === FORMAT_VERSION && typeof facts.files === "object") return facts;
-  throw new HearthError("mismatch", `${PACKAGE_FILE} has format ${String(facts?.format)}.`, {
-    why: `This package reads format ${FORMAT_VERSION}.`,
-    hint: "Package the model again with the Hearth that the page came with: hearth package web MODEL.",
-  });
 }
