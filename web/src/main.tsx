@@ -9,6 +9,7 @@ import "./styles/markdown.css";
 import "./styles/composer.css";
 import "./styles/pictures.css";
 import "./styles/sight.css";
+import "./styles/dialogs.css";
 import "./styles/panels.css";
 import { enter } from "./api/entry";
 import { listenForShortcuts } from "./keyboard";

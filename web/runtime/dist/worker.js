@@ -1477,7 +1477,7 @@ async function ln(e, t) {
 		return await fn(i, a, o, t);
 	} catch (e) {
 		if (t.device === "webgpu" || !dn(e)) throw e;
-		s = e.message;
+		s = `${e.what} ${e.why}`.trim();
 	}
 	i.expect(de, v);
 	let c = await i.whole(de), l = a.allocate(i.size(v), "the weights");

@@ -70,7 +70,7 @@ async function load(files: BundleFiles, options: LoadOptions): Promise<Model> {
       return await onGpu(loading, module, about, options);
     } catch (error) {
       if (options.device === "webgpu" || !isOfGpu(error)) throw error;
-      why = error.message;
+      why = `${error.what} ${error.why}`.trim();
     }
   }
   return onProcessor(loading, module, about, threads, why);

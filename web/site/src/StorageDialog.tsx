@@ -1,6 +1,6 @@
 // What is kept in this browser, and the buttons that remove it. Each asks once more before it does.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { StoredModel } from "../../runtime/src/store/index.ts";
 import { Dialog } from "../../src/views/Dialog.tsx";
 import { modelUrl } from "./model.ts";
@@ -75,7 +75,7 @@ function Remove({ removal, label, asked, ask }: RemoveProps) {
   const wasAsked = useRef(false);
   const button = useRef<HTMLButtonElement>(null);
   const cancel = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isAsked) cancel.current!.focus();
     else if (wasAsked.current) button.current!.focus();
     wasAsked.current = isAsked;

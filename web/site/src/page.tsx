@@ -6,7 +6,7 @@ import "../../src/styles/controls.css";
 import "../../src/styles/thread.css";
 import "../../src/styles/composer.css";
 import "../../src/styles/markdown.css";
-import "../../src/styles/panels.css";
+import "../../src/styles/dialogs.css";
 import "./page.css";
 import { look } from "./model.ts";
 import { App } from "./views.tsx";

@@ -249,9 +249,9 @@ const threadsOf = ({ threads }: RemoteModel["device"]): string => (threads > 1 ?
 function SettingsFields() {
   const { temperature, maxTokens } = settings.value;
   return (
-    <details class="settings">
+    <details class="sampling">
       <summary>Settings</summary>
-      <div class="settings-fields">
+      <div class="sampling-fields">
         <label>
           Temperature
           <input
