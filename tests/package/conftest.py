@@ -10,10 +10,11 @@ import pytest
 from tests.compiler.compiled import compile_here
 from tests.web.conftest import ARGUMENTS, CHROMIUM
 
+from hearth import LLM
 from hearth.bundle import open_bundle
 from hearth.package import Site, write_site
 
-from .site_server import PATIENCE_MS, SiteServer
+from .site_server import PATIENCE_MS, PROMPT, TOKENS, SiteServer
 
 CHUNK_BYTES = 100_000
 # A name that browsers do not trust as they trust localhost.
@@ -63,3 +64,10 @@ def context(browser: Any) -> Iterator[Any]:
     context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
+
+
+@pytest.fixture(scope="package")
+def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    native = compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
+    with LLM(native, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
+        return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.compiler.compiled import compile_here
 
-from hearth import LLM
 from hearth.package import Site
 
 from .conftest import ELSEWHERE
-from .site_server import PATIENCE_MS, PROMPT, TOKENS, SiteServer, answer, begin, visit
-
-
-@pytest.fixture(scope="module")
-def expected(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    native = compile_here(stories, tmp_path_factory.mktemp("native") / "bundle", precision="high")
-    with LLM(native, context=256, threads=2, repetition_stop=False, trust_bundle=True) as llm:
-        return llm.generate(PROMPT, max_tokens=TOKENS, temperature=0.0).text
+from .site_server import PATIENCE_MS, PROMPT, SiteServer, answer, begin, visit
 
 
 def test_it_answers_as_natively_and_again_without_a_network(context: Any, server: SiteServer, expected: str) -> None:

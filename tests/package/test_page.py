@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+from hearth.package.files import SITE_POLICY
 from hearth.package.site import BLOBS, FORMAT_VERSION, LATER, MODEL, PAGE
 
 WEB = Path(__file__).resolve().parents[2] / "web"
@@ -68,6 +69,7 @@ def test_it_lies_in_any_folder_and_loads_from_nowhere_else() -> None:
         if path.suffix in {".html", ".css", ".webmanifest"}:
             assert not re.search(r"(?:https?:)?//[\w-]+\.", path.read_text()), path.name
     html = (PAGE / "index.html").read_text()
+    assert f'content="{SITE_POLICY}"' in html
     assert not re.search(r"(?:src|href)=\"/", html)
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", html), "the policy allows no inline code"
 

@@ -12,6 +12,9 @@ import pytest
 
 from hearth.errors import UsageError
 from hearth.package import site_server
+from hearth.package.files import SITE_POLICY
+
+CHUNK = "ab" * 32
 
 
 @pytest.fixture
@@ -19,7 +22,9 @@ def address(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "site" / "blobs").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "site" / "page.js").write_text("export {};")
-    (tmp_path / "site" / "blobs" / "abc").write_bytes(b"chunk")
+    (tmp_path / "site" / "blobs" / CHUNK).write_bytes(b"chunk")
+    (tmp_path / "site" / ".hidden.js").write_text("secret")
+    (tmp_path / "site" / "blobs" / "notes").write_text("secret")
     with site_server(tmp_path / "site", "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -29,18 +34,26 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 def test_chunks_may_be_kept_for_ever_and_the_page_is_asked_for_anew(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/blobs/abc") as answer:
+    with urllib.request.urlopen(f"{address}/blobs/{CHUNK}") as answer:
         assert answer.read() == b"chunk"
         assert "immutable" in answer.headers["Cache-Control"]
         assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     with urllib.request.urlopen(f"{address}/page.js") as answer:
-        assert answer.headers["Content-Type"] == "text/javascript"
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert answer.headers["Cache-Control"] == "no-cache"
-        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
-        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert answer.headers["Content-Security-Policy"] == f"{SITE_POLICY}; frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        when = answer.headers["Last-Modified"]
+    again = urllib.request.Request(f"{address}/page.js", headers={"If-Modified-Since": when})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(again)
+    assert caught.value.code == 304
 
 
-@pytest.mark.parametrize("path", ["/blobs/", "/../secret", "/%2e%2e/secret", "/nothing", "/blobs/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    ["/blobs/", "/../secret", "/%2e%2e/secret", "/nothing", "/blobs/notes", "/.hidden.js", "/blobs/../page.js"],
+)
 def test_there_is_nothing_else(address: str, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(address + path)

@@ -17,6 +17,7 @@ from hearth.server.app import create_app
 from hearth.server.chatpage import ChatPage
 from hearth.server.lifecycle import Server, serve, take_port
 from hearth.server.settings import ServerSettings
+from hearth.server.visitors import VisitorsPage
 
 
 class NoModels:
@@ -85,6 +86,7 @@ def running(
     *,
     load: Sequence[str] = (),
     page: ChatPage | None = None,
+    visitors: VisitorsPage | None = None,
     routes: Callable[[FastAPI], None] = lambda app: None,
     **changed: Any,
 ) -> Iterator[Running]:
@@ -92,12 +94,13 @@ def running(
 
     Args:
         page: the chat page, as `hearth app` serves it.
+        visitors: the packaged page, as `--page` serves it.
         routes: adds further routes.
         **changed: settings.
     """
     settings = settings or replace(ServerSettings(port=0, drain_timeout_s=2), **changed)
     models = models or NoModels()
-    app = create_app(models, settings, page=page)
+    app = create_app(models, settings, page=page, visitors=visitors)
     routes(app)
     taken = take_port(settings)
     opened = threading.Event()

@@ -21,7 +21,7 @@ class StoredBundle:
     Attributes:
         key: its name there.
         path: the folder.
-        size_bytes: of its files.
+        size_bytes: of its files, and of what is kept beside them.
         manifest: None where it cannot be read.
         problem: why it cannot be read, empty where it can.
     """
@@ -41,7 +41,7 @@ def list_bundles() -> list[StoredBundle]:
         for folder in folders:
             if folder.name.startswith(PREFIX) or not (folder / MANIFEST).is_file():
                 continue
-            size_bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+            size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             try:
                 found.append(StoredBundle(folder.name, folder, size_bytes, read_manifest(folder)))
             except HearthError as error:

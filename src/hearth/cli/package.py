@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hearth.cli.options import examples, format_options
-from hearth.errors import CompileError
+from hearth.cli.pages import tell_address, web_bundle
 
 if TYPE_CHECKING:
     from hearth.bundle import Bundle
@@ -66,47 +66,26 @@ def web(
     runs on the visitor's GPU (WebGPU) or processor (WebAssembly), also without a network once it was loaded. MODEL
     may be a bundle that was compiled with --target wasm32. The site's path goes to standard output.
     """
+    from hearth.bundle import open_bundle
+    from hearth.bundle.manifest import MANIFEST
     from hearth.package import write_site
 
-    bundle = _bundle(model, offline, isa, quant=quant, head=head, precision=precision, kv=kv, context=context)
+    options = {"quant": quant, "head": head, "precision": precision, "kv": kv, "context": context, "offline": offline}
+    is_bundle = (Path(model) / MANIFEST).is_file()
+    bundle = open_bundle(Path(model), for_this_machine=False) if is_bundle else web_bundle(model, options, isa=isa)
     site = write_site(bundle, out)
     _report(bundle, site)
     click.echo(str(out))
     if serve:
-        _serve(out, host, port)
+        _serve(model, out, host, port)
 
 
-def _serve(folder: Path, host: str, port: int) -> None:
+def _serve(model: str, folder: Path, host: str, port: int) -> None:
     from hearth.package import site_server
 
     with site_server(folder, host, port) as server:
-        click.echo(f"http://{host}:{server.server_port}/")
-        if not host.startswith("127.") and host != "localhost":
-            click.echo(
-                "Everybody who reaches this address can load the model. Over http browsers give a page from another"
-                " machine neither GPU nor storage.",
-                err=True,
-            )
+        tell_address(model, host, server.server_port, "/")
         server.serve_forever()
-
-
-def _bundle(model: str, offline: bool, isa: str | None, **wanted: Any) -> Bundle:
-    from hearth.bundle import open_bundle
-    from hearth.bundle.manifest import MANIFEST
-    from hearth.cli.compile import compile_checkpoint
-    from hearth.cli.progress import showing_progress
-    from hearth.model.kinds import TEXT
-    from hearth.prepare import COMPILE_HINT
-
-    if (Path(model) / MANIFEST).is_file():
-        return open_bundle(Path(model), for_this_machine=False)
-    options = {"target": "wasm32", "isa": isa, "output": None, "dump_ir": None, "force": False}
-    with showing_progress() as progress:
-        try:
-            folder = compile_checkpoint(model, wanted, offline, progress, options, kinds=(TEXT,))
-        except ImportError as error:
-            raise CompileError("The compiler is not installed.", why=f"({error})", hint=COMPILE_HINT) from error
-    return open_bundle(folder, for_this_machine=False)
 
 
 def _report(bundle: Bundle, site: Site) -> None:

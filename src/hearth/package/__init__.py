@@ -4,7 +4,9 @@ Knows nothing of compiling: it takes a bundle for WebAssembly. What it writes is
 """
 
 from hearth.package.chunks import CHUNK_BYTES
+from hearth.package.files import SiteFile, site_file
+from hearth.package.kept import kept_site
 from hearth.package.serve import site_server
 from hearth.package.site import MODEL, Site, write_site
 
-__all__ = ["CHUNK_BYTES", "MODEL", "Site", "site_server", "write_site"]
+__all__ = ["CHUNK_BYTES", "MODEL", "Site", "SiteFile", "kept_site", "site_file", "site_server", "write_site"]

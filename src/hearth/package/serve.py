@@ -9,40 +9,39 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hearth.errors import UsageError
-from hearth.package.site import BLOBS
+from hearth.package.files import SiteFile, site_file
 
 # With these a page may compute on several threads (docs/browser.md).
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """The files of a folder; of no folder what is in it."""
+    """The files of a site; of no folder what is in it."""
 
     protocol_version = "HTTP/1.1"
-    # Whatever this system's own tables say: browsers run no module of another type.
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".js": "text/javascript",
-        ".webmanifest": "application/manifest+json",
-    }
+    _file: SiteFile | None = None
+    _is_sent = False
 
-    _found = False
+    def translate_path(self, path: str) -> str:
+        self._file = site_file(Path(self.directory), urlsplit(path).path.removeprefix("/"))
+        return "" if self._file is None else str(self._file.path)
+
+    def guess_type(self, path: Any) -> str:
+        return "" if self._file is None else self._file.headers["content-type"]
 
     def send_response(self, code: int, message: str | None = None) -> None:
-        self._found = code == 200
+        self._is_sent = code in (200, 304)
         super().send_response(code, message)
 
     def end_headers(self) -> None:
-        is_chunk = self._found and self.path.startswith(f"/{BLOBS}/")
-        self.send_header("Cache-Control", "public, max-age=31536000, immutable" if is_chunk else "no-cache")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in ISOLATION.items():
-            self.send_header(name, value)
+        headers = self._file.headers if self._file is not None and self._is_sent else {"cache-control": "no-cache"}
+        for name, value in headers.items():
+            if name != "content-type":
+                self.send_header(name, value)
         super().end_headers()
-
-    def list_directory(self, path: Any) -> None:
-        self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Who looks at the page is nobody's business."""

@@ -21,6 +21,7 @@ from hearth.server.limits import ClientGone
 from hearth.server.metrics import Metrics
 from hearth.server.settings import ServerSettings
 from hearth.server.streaming import route_of
+from hearth.server.visitors import VisitorsPage
 
 log = logging.getLogger("hearth.server.access")
 content_log = logging.getLogger("hearth.server.content")
@@ -40,10 +41,16 @@ _HEADERS: Final = {
 class Access:
     """See the module."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, visitors: VisitorsPage | None = None
+    ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
+        self._visitors = visitors
+
+    def _shown(self, path: str) -> str:
+        return _printable(path if self._visitors is None else self._visitors.without_secret(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +66,11 @@ class Access:
         except Exception as error:
             told = as_api_error(error)
             if told.status >= 500:
-                log_fault(f"{request.id} {scope['method']} {scope['path']!r}", error, quote=self._settings.log_requests)
+                log_fault(
+                    f"{request.id} {scope['method']} {self._shown(scope['path'])!r}",
+                    error,
+                    quote=self._settings.log_requests,
+                )
             if request.status is not None:
                 raise Aborted from None
             await refuse(told, scope, receive, request.send)
@@ -80,7 +91,7 @@ class Access:
             request.id,
             client,
             method,
-            _printable(scope["path"]),
+            self._shown(scope["path"]),
             status,
             1e3 * seconds,
         )

@@ -23,22 +23,27 @@ from hearth.server.model_card import ModelCard
 from hearth.server.security import HostGuard, KeyGuard
 from hearth.server.settings import ServerSettings
 from hearth.server.unprefixed import WithoutPrefix
+from hearth.server.visitors import OwnMachine
 from hearth.server.warning import HEADER, Warned
 
 if TYPE_CHECKING:
     from hearth.server.chatpage import ChatPage
     from hearth.server.models import Models
+    from hearth.server.visitors import VisitorsPage
 
 _ABOUT = "A private model server: OpenAI's and Anthropic's protocols on your own machine."
 
 
-def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | None = None) -> FastAPI:
+def create_app(
+    models: Models, settings: ServerSettings, *, page: ChatPage | None = None, visitors: VisitorsPage | None = None
+) -> FastAPI:
     """The server's application.
 
     Routes find `models`, `settings`, `metrics` and `traffic` in `request.app.state`.
 
     Args:
         page: the private chat page (`hearth app`); None: a server without one.
+        visitors: the packaged page (`--page`). Beside a private chat page it is all that other machines get.
     """
     # FastAPI's own pages of documentation load scripts from elsewhere; the document itself is served.
     app = FastAPI(
@@ -56,19 +61,30 @@ def create_app(models: Models, settings: ServerSettings, *, page: ChatPage | Non
     _add_document(app)
     if page is not None:
         app.include_router(page.router)
-    add_guards(app, settings, public_paths=page.public_paths if page is not None else frozenset())
+    if visitors is not None:
+        app.include_router(visitors.router)
+        if page is not None:
+            app.add_middleware(OwnMachine, visitors=visitors)
+    public_paths = page.public_paths if page is not None else frozenset()
+    add_guards(app, settings, public_paths=public_paths, visitors=visitors)
     return app
 
 
-def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozenset[str] = frozenset()) -> None:
+def add_guards(
+    app: FastAPI,
+    settings: ServerSettings,
+    *,
+    public_paths: frozenset[str] = frozenset(),
+    visitors: VisitorsPage | None = None,
+) -> None:
     """The layers around the routes. `app.state` has `traffic` and `metrics`.
 
     Args:
-        public_paths: what is answered without a key, beside `/health`.
+        public_paths: what is answered without a key, beside `/health` and `visitors`.
     """
     # The last one added is the outermost.
     app.add_middleware(Limits, settings=settings, traffic=app.state.traffic)
-    app.add_middleware(KeyGuard, settings=settings, public_paths=public_paths)
+    app.add_middleware(KeyGuard, settings=settings, public_paths=public_paths, visitors=visitors)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -80,7 +96,7 @@ def add_guards(app: FastAPI, settings: ServerSettings, *, public_paths: frozense
         )
     app.add_middleware(HostGuard, settings=settings)
     app.add_middleware(WithoutPrefix)
-    app.add_middleware(Access, settings=settings, metrics=app.state.metrics)
+    app.add_middleware(Access, settings=settings, metrics=app.state.metrics, visitors=visitors)
 
 
 def _add_document(app: FastAPI) -> None:

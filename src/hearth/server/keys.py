@@ -11,6 +11,7 @@ from hearth.errors import UsageError
 
 _MAX_FILE_BYTES = 1 << 20
 _LEAST_CHARS, _LEAST_DIFFERENT = 16, 6
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # that nobody takes for one another when typing them
 HINT = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
@@ -49,6 +50,15 @@ class ApiKeys:
         digest = _hash(key)
         matches = [hmac.compare_digest(digest, known) for known in self._hashes]
         return any(matches)
+
+    def derived(self, purpose: str) -> str:
+        """50 bits in letters and digits that whoever knows the first key can compute, and nobody else: a secret for
+        one purpose, of which the key cannot be learned. Empty where there is no key.
+        """
+        if not self._hashes:
+            return ""
+        number = int.from_bytes(hmac.digest(self._hashes[0], purpose.encode(), "sha256")[:8], "big")
+        return "".join(_LETTERS[number >> shift & 31] for shift in range(0, 50, 5))
 
 
 def _hash(key: str) -> bytes:

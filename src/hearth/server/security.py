@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hearth.server.errors import ApiError, refuse
 from hearth.server.settings import LOOPBACK_NAMES, ServerSettings
+from hearth.server.visitors import PATH, VisitorsPage
 
 PUBLIC_PATHS: Final = frozenset({"/health"})
 """What is answered without a key: a supervisor asks it."""
@@ -92,16 +93,26 @@ class HostGuard:
 class KeyGuard:
     """Wants one of the keys, as `Authorization: Bearer KEY` (OpenAI's clients) or `x-api-key: KEY` (Anthropic's).
 
-    The chat page sends the token of `hearth app` in the same way.
+    The chat page sends the token of `hearth app` in the same way. The packaged page has a secret of its own.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, public_paths: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        public_paths: frozenset[str] = frozenset(),
+        visitors: VisitorsPage | None = None,
+    ) -> None:
         self._app = app
         self._keys = settings.keys
         self._public = PUBLIC_PATHS | public_paths
+        self._visitors = visitors
+
+    def _is_public(self, path: str) -> bool:
+        return path in self._public or (self._visitors is not None and self._visitors.covers(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._keys and scope["path"] not in self._public:
+        if scope["type"] == "http" and self._keys and not self._is_public(scope["path"]):
             error = self._checked(Headers(scope=scope), scope["path"])
             if error is not None:
                 await refuse(error, scope, receive, send)
@@ -118,6 +129,9 @@ class KeyGuard:
         if path.startswith("/api/"):
             message = "This browser may not open these conversations."
             hint = "Open the link that `hearth app` printed."
+        elif self._visitors is not None and path.startswith(PATH):
+            message = "This link is not known here."
+            hint = "Open the link that was printed when Hearth started."
         return ApiError(
             401,
             message,

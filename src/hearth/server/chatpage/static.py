@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from hearth.errors import StorageError
+from hearth.package.files import FOR_EVER, MEDIA_TYPES, PAGE_HEADERS
 
 FOLDER: Final = Path(__file__).parent.parent / "page"
 # Nothing from elsewhere, no script or style that does not come as a file, no frame around the page. Pictures may also
@@ -20,28 +21,6 @@ CONTENT_SECURITY_POLICY: Final = (
     " connect-src 'self'; object-src 'none'; worker-src 'none'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
-_HEADERS: Final = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-embedder-policy": "require-corp",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
-}
-_KINDS: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-}
 _HASHED: Final = re.compile(r"assets/.+-[\w-]{8}\.\w+")
 
 
@@ -59,7 +38,7 @@ def routes(folder: Path = FOLDER) -> APIRouter:
         )
     router = APIRouter(include_in_schema=False)
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in _KINDS:
+        if path.is_file() and path.suffix in MEDIA_TYPES:
             name = path.relative_to(folder).as_posix()
             address = "/" if name == "index.html" else f"/{name}"
             router.add_api_route(address, _file(path, name), methods=["GET", "HEAD"])
@@ -70,12 +49,17 @@ def _file(path: Path, name: str) -> Callable[[Request], Awaitable[Response]]:
     data = path.read_bytes()
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     # A file whose name holds its hash never changes; others are asked for again, and answered briefly.
-    cache = "public, max-age=31536000, immutable" if _HASHED.fullmatch(name) else "no-cache"
-    headers = {**_HEADERS, "cache-control": cache, "etag": tag}
+    cache = FOR_EVER if _HASHED.fullmatch(name) else "no-cache"
+    headers = {
+        **PAGE_HEADERS,
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "cache-control": cache,
+        "etag": tag,
+    }
 
     async def send(request: Request) -> Response:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(data, media_type=_KINDS[path.suffix], headers=headers)
+        return Response(data, media_type=MEDIA_TYPES[path.suffix], headers=headers)
 
     return send
