@@ -125,6 +125,9 @@ def test_an_answer_shows_tables_code_and_formulas_and_asks_nobody_for_its_pictur
     assert answer.locator("b").inner_text() == "plain"
     assert answer.get_by_role("link", name="Image: picture").get_attribute("rel") == "noopener noreferrer"
     assert answer.locator("strong").all_inner_texts() == ["rainbow", "قوس قزح", "美"]
+    arabic = answer.locator("p", has_text="قوس")
+    assert arabic.evaluate("e => getComputedStyle(e).direction") == "rtl"
+    assert answer.locator("p").first.evaluate("e => getComputedStyle(e).direction") == "ltr"
     wait_for(lambda: bool(talk.page.evaluate("document.fonts.check('16px KaTeX_Main')")))
     answer.get_by_role("button", name="Copy code").click()
     answer.get_by_role("button", name="Copied").wait_for()
@@ -167,4 +170,6 @@ def test_assistive_technology_finds_nothing_to_complain_about(talk: Any, context
     found = axe.run(page).response["violations"]
     assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    assert page.locator(".thread").evaluate("e => e.scrollWidth <= e.clientWidth")
+    thread = page.locator(".thread")
+    assert thread.evaluate("e => e.scrollWidth <= e.clientWidth")
+    wait_for(lambda: bool(thread.evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight < 2")))

@@ -1,7 +1,7 @@
-"""Takes the pictures of the chat page in docs/images: `python tests/web/screenshots.py`.
+"""Takes the pictures of the pages in docs/images: `python tests/web/screenshots.py`.
 
 It opens the real `hearth app starter`. The conversations come by import: the starter model is too small to write about
-rainbows. The last one is asked for real.
+rainbows. The last one is asked for real, as is that of the packaged page, which computes in the browser.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 780},
+    "device_scale_factor": 2,
+    "has_touch": True,
+    "is_mobile": True,
+}
 
 RAINBOW = """\
 Each drop bends the light as it enters, reflects it at its back, and bends it again as it leaves. The light gathers
@@ -48,12 +55,13 @@ TALKS = [
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = "from hearth.cli.main import main; main()"
-        arguments = ["app", "starter", "--no-browser", "--port", "0", "--data", folder]
+        arguments = ["app", "starter", "--page", "--no-browser", "--port", "0", "--data", folder]
         server = subprocess.Popen([sys.executable, "-c", command, *arguments], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
-            link = next(line for line in server.stdout if "http" in line).split()[-1]
+            packaged, link = (next(line for line in server.stdout if "http" in line).split()[-1] for _ in range(2))
             take(link, [add(link, question, answer) for question, answer in TALKS][-1])
+            take_packaged(packaged)
         finally:
             server.terminate()
             server.wait()
@@ -89,14 +97,31 @@ def take(link: str, talk: str) -> None:
                 page.get_by_role("button", name="Settings of this conversation").click()
             page.wait_for_timeout(500)
             save(page, f"app-{scheme}.png")
-        size = {"width": 390, "height": 780}
-        page = window(viewport=size, device_scale_factor=2, has_touch=True, is_mobile=True, color_scheme="light")
+        page = window(**PHONE, color_scheme="light")
         page.get_by_role("button", name="New chat").click()
         page.get_by_label("Message", exact=True).fill("What is the capital of France?")
         page.get_by_role("button", name="Send", exact=True).click()
         page.get_by_role("button", name="Answer again").wait_for()
         page.wait_for_timeout(700)
         save(page, "app-phone.png")
+        browser.close()
+
+
+def take_packaged(link: str) -> None:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        page = browser.new_context(**PHONE, color_scheme="light").new_page()
+        page.goto(link)
+        page.get_by_role("button", name="Load the model").click()
+        page.get_by_text("Settings").click()
+        page.get_by_label("Temperature").fill("0")
+        page.get_by_text("Settings").click()
+        for question in ("What is the capital of France?", "What is the symbol of gold?"):
+            page.get_by_label("Message", exact=True).fill(question)
+            page.get_by_role("button", name="Send", exact=True).click()
+            page.get_by_role("button", name="Stop").wait_for(state="detached")
+        page.wait_for_timeout(700)
+        save(page, "site-phone.png")
         browser.close()
 
 

@@ -1,23 +1,20 @@
-// What is seen: the model and what runs it, loading it, the conversation, the message box.
+// What is seen: the model and what runs it, loading it, the message box.
 
 import { ArrowUp, HardDrive, Square } from "lucide";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { RemoteModel } from "../../runtime/src/api/worker.ts";
-import type { HearthError } from "../../runtime/src/errors.ts";
 import type { Keeping } from "../../runtime/src/store/index.ts";
 import { IconButton } from "../../src/views/Button.tsx";
 import { Hearth } from "../../src/views/Hearth.tsx";
 import { Icon } from "../../src/views/Icon.tsx";
-import { beginAnew, failure, send, settings, spoken, stop, type Turn, turns, writing } from "./chat.ts";
-import { copy } from "./clipboard.ts";
-import { markdown } from "./markdown.ts";
+import { beginAnew, send, settings, spoken, stop, turns, writing } from "./chat.ts";
 import { facts, load, look, memoryOf, notice, stage } from "./model.ts";
 import { isShown, show } from "./storage.ts";
 import { StorageDialog } from "./StorageDialog.tsx";
+import { Failure, Thread } from "./Thread.tsx";
 import { bytes } from "./units.ts";
 
 const coarse = matchMedia("(pointer: coarse)");
-const WORDS = { copyCode: "Copy code", copied: "Copied", imageLink: (alt: string): string => `Image: ${alt || "without description"}` };
 
 export function App() {
   const now = stage.value;
@@ -75,8 +72,12 @@ function Offer({ keeping }: { keeping: Keeping }) {
       <dl class="takes">
         <dt>To load</dt>
         <dd>{bytes(left)}</dd>
-        <dt>Kept here already</dt>
-        <dd>{bytes(keeping.keptBytes)}</dd>
+        {keeping.keptBytes > 0 && (
+          <>
+            <dt>Kept here already</dt>
+            <dd>{bytes(keeping.keptBytes)}</dd>
+          </>
+        )}
         <dt>Memory while it runs</dt>
         <dd>{bytes(memoryOf(facts.value!))}</dd>
         {keeping.freeBytes !== undefined && (
@@ -104,16 +105,6 @@ function Loading({ done, total }: { done: number; total: number }) {
   );
 }
 
-function Failure({ error }: { error: HearthError }) {
-  return (
-    <div class="failure" role="alert">
-      <p>{error.what}</p>
-      {error.why && <p>{error.why}</p>}
-      {error.hint && <p>{error.hint}</p>}
-    </div>
-  );
-}
-
 function Notice() {
   return notice.value === "" ? null : (
     <p class="notice" role="status">
@@ -131,55 +122,6 @@ function Chat({ model }: { model: RemoteModel }) {
   );
 }
 
-function Thread({ model }: { model: RemoteModel }) {
-  const place = useRef<HTMLElement>(null);
-  const said = turns.value;
-  useLayoutEffect(() => {
-    const thread = place.current!;
-    // Who scrolled up to read is left there.
-    if (thread.scrollHeight - thread.scrollTop - thread.clientHeight < 160) thread.scrollTop = thread.scrollHeight;
-  }, [said]);
-  return (
-    <main class="thread" ref={place} tabIndex={0} aria-label="Conversation" aria-busy={writing.value !== undefined}>
-      <div class="thread-content">
-        {said.map((turn, i) => (
-          <Message key={i} turn={turn} model={model} isBeingWritten={writing.value !== undefined && i === said.length - 1} />
-        ))}
-        {failure.value && <Failure error={failure.value} />}
-      </div>
-    </main>
-  );
-}
-
-function Message({ turn, model, isBeingWritten }: { turn: Turn; model: RemoteModel; isBeingWritten: boolean }) {
-  const Markdown = model.chats ? markdown.value : undefined;
-  if (turn.role === "user") {
-    return (
-      <article class="message user">
-        <h2 class="visually-hidden">You</h2>
-        <div class="bubble" dir="auto">
-          {turn.content}
-        </div>
-      </article>
-    );
-  }
-  return (
-    <article class="message answer">
-      <h2 class="answer-name">
-        {isBeingWritten && <span class="ember" />}
-        {model.name}
-      </h2>
-      {Markdown ? (
-        <Markdown source={turn.content} live={isBeingWritten} words={WORDS} copy={copy} />
-      ) : (
-        <div class="answer-text" dir="auto">
-          {turn.content}
-        </div>
-      )}
-    </article>
-  );
-}
-
 function Composer({ model }: { model: RemoteModel }) {
   const [content, setContent] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
@@ -189,6 +131,10 @@ function Composer({ model }: { model: RemoteModel }) {
     input.current!.style.height = "auto";
     input.current!.style.height = `${input.current!.scrollHeight}px`;
   }, [content]);
+  useLayoutEffect(() => {
+    // On a phone a keyboard would come up and hide the page.
+    if (!coarse.matches && document.activeElement === document.body) input.current!.focus();
+  }, []);
   const submit = (): void => {
     if (!canSend) return;
     setContent("");

@@ -25,7 +25,7 @@ interface Props {
 export const MarkdownText = memo(function MarkdownText({ source, live, words, copy }: Props) {
   const blocks = useMemo(() => blocksOf(source, live), [source, live]);
   return (
-    <div class={live ? "md live" : "md"} onClick={(event) => void copyCode(event, words, copy)} dir="auto">
+    <div class={live ? "md live" : "md"} onClick={(event) => void copyCode(event, words, copy)}>
       {blocks.map((block, index) => (
         <MarkdownBlock key={index} block={block} words={words} />
       ))}
@@ -42,7 +42,7 @@ const MarkdownBlock = memo(
       fillMath(fragment);
       morph(place.current!, fragment);
     }, [block.raw, block.token.type, words, drawnWith]);
-    return <div class="md-block" ref={place} />;
+    return <div class="md-block" dir="auto" ref={place} />; // an answer may be in several languages
   },
   (before, after) => before.words === after.words && before.block.raw === after.block.raw && before.block.token.type === after.block.token.type,
 );
