@@ -61,6 +61,21 @@ def test_there_is_nothing_else(address: str, path: str) -> None:
     assert caught.value.headers["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("evil.example", 403), ("a:b:c", 403)],
+)
+def test_it_answers_to_no_name_that_others_may_have_made_to_point_here(address: str, host: str, status: int) -> None:
+    asked = urllib.request.Request(f"{address}/page.js", headers={"Host": host})
+    if status == 200:
+        assert urllib.request.urlopen(asked).status == 200
+        return
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked)
+    assert caught.value.code == 403
+    assert b"export" not in caught.value.read()
+
+
 def test_a_port_that_is_taken_is_told(address: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Cannot listen"):
         site_server(tmp_path, "127.0.0.1", int(address.rsplit(":", 1)[1]))

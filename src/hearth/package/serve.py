@@ -5,6 +5,7 @@ Whoever hosts a site for others takes a real one.
 
 from __future__ import annotations
 
+import ipaddress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,27 @@ class _Files(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     _file: SiteFile | None = None
     _is_sent = False
+
+    def __init__(self, *connection: Any, host: str, directory: str) -> None:
+        self._host = host.lower()
+        super().__init__(*connection, directory=directory)  # answers until the connection ends
+
+    def send_head(self) -> Any:
+        if self._is_own_name():
+            return super().send_head()
+        self.send_error(403, "Open this page by the IP address of its machine.")
+        return None
+
+    def _is_own_name(self) -> bool:
+        """Whether the Host header is no name that somebody else may have made to point here (DNS rebinding)."""
+        try:
+            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            if name in ("localhost", self._host):
+                return True
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     def translate_path(self, path: str) -> str:
         self._file = site_file(Path(self.directory), urlsplit(path).path.removeprefix("/"))
@@ -57,7 +79,7 @@ def site_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
         UsageError: the address cannot be had.
     """
     try:
-        return ThreadingHTTPServer((host, port), partial(_Files, directory=str(folder)))
+        return ThreadingHTTPServer((host, port), partial(_Files, host=host, directory=str(folder)))
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"Cannot listen on {host}, port {port}.", why=str(error), hint="Name another with --host, --port."
